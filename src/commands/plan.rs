@@ -1,0 +1,15 @@
+//! `build-once plan`: the plan, and nothing written.
+
+use crate::error::Result;
+use crate::plan::{Rendered, json, text};
+use crate::{Decided, decide};
+
+/// The plan as text or JSON.
+///
+/// # Errors
+/// What `run` would fail with before its first write.
+pub async fn run(prepared: &crate::Prepared, as_json: bool) -> Result<String> {
+    let Decided { facts, plan, .. } = decide(prepared).await?;
+    let rendered = Rendered { run: &prepared.run, access: &prepared.access, facts: &facts, plan: &plan };
+    Ok(if as_json { format!("{:#}\n", json(&rendered)) } else { text(&rendered) })
+}

@@ -1,0 +1,126 @@
+//! One snapshot of the process environment, and the name of every variable the program reads.
+
+use std::collections::BTreeMap;
+
+/// What the process was started with. Values that are not UTF-8 are left out: none of the
+/// variables read here may hold such a value.
+#[derive(Clone, Debug, Default)]
+pub struct Env(BTreeMap<String, String>);
+
+impl Env {
+    /// The one place that asks the operating system.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the environment's only door")]
+    pub fn capture() -> Self {
+        Self(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+        )
+    }
+
+    /// The variable's value; unset and empty are the same.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether the variable holds `true` or `1`.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.get(name), Some("true" | "1"))
+    }
+
+    /// Every variable, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether the process runs as a step of a GitHub workflow.
+    #[must_use]
+    pub fn in_github_actions(&self) -> bool {
+        self.flag(GITHUB_ACTIONS)
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Env {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Env {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        $($(#[$doc])* pub const $name: &str = stringify!($name);)*
+    };
+}
+
+// https://docs.github.com/en/actions/reference/workflows-and-actions/variables
+names! {
+    /// `true` in every workflow step.
+    GITHUB_ACTIONS;
+    /// The name of the event that started the run.
+    GITHUB_EVENT_NAME;
+    /// The file with the event's payload.
+    GITHUB_EVENT_PATH;
+    /// `owner/name` of the repository the workflow runs in.
+    GITHUB_REPOSITORY;
+    /// The fully formed ref that started the run.
+    GITHUB_REF;
+    /// The short name of that ref.
+    GITHUB_REF_NAME;
+    /// `branch` or `tag`.
+    GITHUB_REF_TYPE;
+    /// Whether branch protection or a ruleset covers the ref.
+    GITHUB_REF_PROTECTED;
+    /// The commit that started the run; for pull requests the merge commit.
+    GITHUB_SHA;
+    /// A pull request's target branch.
+    GITHUB_BASE_REF;
+    /// A pull request's source branch.
+    GITHUB_HEAD_REF;
+    /// Unique number of the run; the same on a re-run.
+    GITHUB_RUN_ID;
+    /// 1 on the first attempt of a run.
+    GITHUB_RUN_ATTEMPT;
+    /// The job's identifier in the workflow file.
+    GITHUB_JOB;
+    /// The server, for links.
+    GITHUB_SERVER_URL;
+    /// The file step outputs are appended to.
+    GITHUB_OUTPUT;
+    /// The file the job summary is appended to.
+    GITHUB_STEP_SUMMARY;
+    /// A folder emptied at the start and the end of each job.
+    RUNNER_TEMP;
+    /// `1` when the run was started with debug logging.
+    RUNNER_DEBUG;
+    /// The repository, from whoever set up the runner.
+    BUILD_ONCE_REPOSITORY;
+    /// The same, under the name that older set-ups use.
+    ECR_CACHE_URL;
+    /// Build arguments from the runner's owner.
+    BUILD_ONCE_EXTRA_ARGS;
+    /// Cache sources from the runner's owner.
+    BUILD_ONCE_CACHE_FROM;
+    /// Cache destinations from the runner's owner.
+    BUILD_ONCE_CACHE_TO;
+    /// The folder docker's client configuration is in.
+    DOCKER_CONFIG;
+    /// The folder buildx keeps its builders in.
+    BUILDX_CONFIG;
+    /// The engine's address.
+    DOCKER_HOST;
+    /// The user's home.
+    HOME;
+    /// Where programs are looked for.
+    PATH;
+    /// The folder for temporary files.
+    TMPDIR;
+}

@@ -1,0 +1,188 @@
+//! The one error type that leaves a stage: what failed, why, what to do, and which exit code.
+
+use std::fmt;
+
+/// Classes of failure; each has its exit code, and scripts may rely on both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureClass {
+    /// An input is wrong.
+    Input,
+    /// The user's own build failed.
+    Build,
+    /// Credentials, rights, a missing repository or image.
+    Access,
+    /// Network, registry or builder not available.
+    Unavailable,
+    /// Content is not what it must be, or a tag is taken by other content.
+    Integrity,
+    /// The machine ran out of disk or memory.
+    Resource,
+    /// The environment or a tool cannot do what is asked.
+    Unsupported,
+    /// A defect of this program.
+    Bug,
+    /// Stopped by SIGINT.
+    Interrupted,
+    /// Stopped by SIGTERM.
+    Terminated,
+}
+
+impl FailureClass {
+    /// The process exit code.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Input => 2,
+            Self::Build => 10,
+            Self::Access => 20,
+            Self::Unavailable => 30,
+            Self::Integrity => 40,
+            Self::Resource => 50,
+            Self::Unsupported => 60,
+            Self::Bug => 70,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// The value of the `failure-class` output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Build => "build",
+            Self::Access => "access",
+            Self::Unavailable => "unavailable",
+            Self::Integrity => "integrity",
+            Self::Resource => "resource",
+            Self::Unsupported => "unsupported",
+            Self::Bug => "bug",
+            Self::Interrupted | Self::Terminated => "cancelled",
+        }
+    }
+}
+
+/// A line in a file of the user's, for the annotation.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SourceLine {
+    /// Path as the user gave it.
+    pub file: String,
+    /// First line is 1.
+    pub line: usize,
+}
+
+/// A failure as the user reads it: `message`, then the causes in lower case, then one hint.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Error {
+    /// Which kind of failure, and so the exit code.
+    pub class: FailureClass,
+    /// What failed.
+    pub message: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// The one next thing to do.
+    pub hint: Option<String>,
+    /// Where, if a file of the user's is at fault.
+    pub at: Option<Box<SourceLine>>,
+}
+
+/// Result with this crate's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A failure without cause or hint.
+    #[must_use]
+    pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), causes: Vec::new(), hint: None, at: None }
+    }
+
+    /// A bad input.
+    #[must_use]
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::new(FailureClass::Input, message)
+    }
+
+    /// Adds the reason, with the reasons behind it.
+    #[must_use]
+    pub fn because(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
+        let mut next = Some(cause);
+        while let Some(error) = next {
+            let text = error.to_string();
+            // Several crates repeat the source in their own text; say it once.
+            if !self.causes.last().is_some_and(|last| last.contains(&text)) {
+                self.causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    /// Adds a reason that is only text.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Points at the user's file.
+    #[must_use]
+    pub fn at(mut self, file: impl Into<String>, line: usize) -> Self {
+        self.at = Some(Box::new(SourceLine { file: file.into(), line }));
+        self
+    }
+
+    /// What and why on one line, without the hint.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let mut text = self.message.clone();
+        for cause in &self.causes {
+            text.push_str(": ");
+            text.push_str(cause);
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.headline())?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_as_what_why_hint() {
+        let io = std::io::Error::other("connection refused");
+        let error = Error::new(FailureClass::Unavailable, "failed to ask the registry")
+            .because(&io)
+            .hint("is it up?");
+        assert_eq!(error.to_string(), "failed to ask the registry: connection refused\nhint: is it up?");
+        assert_eq!(error.class.exit_code(), 30);
+    }
+
+    #[test]
+    fn a_cause_that_repeats_its_source_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer: inner")]
+        struct Outer(#[source] std::io::Error);
+        let error = Error::input("failed").because(&Outer(std::io::Error::other("inner")));
+        assert_eq!(error.headline(), "failed: outer: inner");
+    }
+}

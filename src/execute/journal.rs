@@ -1,0 +1,43 @@
+//! What happened.
+
+use crate::error::Error;
+use crate::image::Digest;
+use crate::ports::buildx::ProgressSummary;
+
+/// One step as it went.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Entry {
+    /// The step in words.
+    pub label: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// Whether it failed.
+    pub failed: bool,
+}
+
+/// Everything the report is drawn from, besides the plan.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    /// The steps that ran, in order.
+    pub entries: Vec<Entry>,
+    /// The image's digest in the registry.
+    pub digest: Option<Digest>,
+    /// The name it has in the engine's store.
+    pub local_image: Option<String>,
+    /// Whether a build ended well.
+    pub built: bool,
+    /// Whether it was pushed.
+    pub pushed: bool,
+    /// How often a build was started.
+    pub attempts: u32,
+    /// What the build's progress told.
+    pub progress: Option<ProgressSummary>,
+    /// Tags set on an image that was there.
+    pub aliased: Vec<String>,
+    /// Tags that could not be set and are not needed.
+    pub skipped_tags: Vec<String>,
+    /// What else to say.
+    pub notices: Vec<String>,
+    /// Why it ended early.
+    pub error: Option<Error>,
+}

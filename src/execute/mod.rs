@@ -1,0 +1,171 @@
+//! Runs the plan's steps in order. The only writes; what happened is in the journal.
+
+mod alias;
+mod build;
+mod journal;
+mod read_back;
+
+use std::collections::BTreeSet;
+
+pub use journal::{Entry, Journal};
+
+use crate::error::Result;
+use crate::facts::Toolchain;
+use crate::image::{Digest, ImageReference};
+use crate::inputs::Inputs;
+use crate::plan::{Plan, Step, describe};
+use crate::ports::Ports;
+use crate::ports::actions::inert;
+use crate::ports::clock::Stopwatch;
+use crate::ports::docker::Docker;
+use crate::ports::docker_config::PrivateDockerConfig;
+
+/// What the steps work with.
+pub struct Workshop<'a> {
+    /// The doors.
+    pub ports: &'a Ports,
+    /// The inputs.
+    pub inputs: &'a Inputs,
+    /// The tools, where a step needs them.
+    pub toolchain: Option<&'a Toolchain>,
+    /// The key that an image must carry, where there is one.
+    pub key: Option<&'a str>,
+    /// Where buildx writes what it built.
+    pub metadata: &'a std::path::Path,
+}
+
+/// Runs every step until one fails. Never an error: a failure is in the journal.
+pub async fn execute(plan: &Plan, workshop: &Workshop<'_>) -> Journal {
+    let mut journal = Journal { digest: plan.digest.clone(), ..Journal::default() };
+    if plan.steps.is_empty() {
+        return journal;
+    }
+    if let Err(error) = steps(plan, workshop, &mut journal).await {
+        journal.error = Some(error);
+    }
+    journal
+}
+
+async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> Result<()> {
+    let ports = workshop.ports;
+    let docker = ports.docker()?;
+    // Removed when it goes out of scope, on every path.
+    let config = private_config(plan, ports).await?;
+    let docker = docker.with_exec(config.exec(docker.exec()));
+    let mut cleanup = Vec::new();
+    let mut result = Ok(());
+    for step in &plan.steps {
+        ports.console.line(&format!("→ {}", describe(step)));
+        let watch = Stopwatch::start();
+        let done = one(step, plan, workshop, &docker, journal).await;
+        if let (Step::CreateBuilder { builder, keep: false }, Ok(())) = (step, &done) {
+            cleanup.push(builder.name.clone());
+        }
+        journal.entries.push(Entry { label: describe(step), seconds: watch.seconds(), failed: done.is_err() });
+        if done.is_err() {
+            result = done;
+            break;
+        }
+    }
+    for name in cleanup {
+        if let Err(error) = crate::ports::buildx::Buildx::new(docker.clone()).remove_builder(&name).await {
+            journal.notices.push(error.headline());
+        }
+    }
+    result
+}
+
+async fn one(
+    step: &Step,
+    plan: &Plan,
+    workshop: &Workshop<'_>,
+    docker: &Docker,
+    journal: &mut Journal,
+) -> Result<()> {
+    match step {
+        Step::CreateBuilder { builder, .. } => {
+            crate::ports::buildx::Buildx::new(docker.clone()).create_builder(builder).await
+        }
+        Step::Build { spec } => build::run(spec, workshop, docker, journal).await,
+        Step::ReadBack { reference } => read_back::run(reference, workshop, journal).await,
+        Step::Alias { source, target, required } => {
+            match alias::run(source, target, workshop, docker).await {
+                Err(error) if !required && alias::may_go_without(&error) => {
+                    journal.notices.push(format!("{}; the digest carries the hand-over", error.headline()));
+                    journal.skipped_tags.push(target.to_string());
+                    Ok(())
+                }
+                other => other.map(|()| journal.aliased.push(target.to_string())),
+            }
+        }
+        Step::Pull { reference } => {
+            let log = ports_log(workshop, &format!("docker pull {reference}"));
+            docker.pull(reference, |line| log.line(line)).await
+        }
+        Step::Tag { image, name } => {
+            // What was pushed and loaded is known by its digest only now.
+            let image = match (&plan.digest, &journal.digest, image.parse::<ImageReference>()) {
+                (None, Some(digest), Ok(reference)) if reference.digest().is_none() => {
+                    local_name_of(docker, &reference, digest).await?
+                }
+                _ => image.clone(),
+            };
+            docker.tag(&image, name).await?;
+            journal.local_image = Some(name.clone());
+            Ok(())
+        }
+    }
+}
+
+/// The engine knows a loaded image by the tags it was built with, or only by digest.
+async fn local_name_of(docker: &Docker, reference: &ImageReference, digest: &Digest) -> Result<String> {
+    let by_tag = reference.to_string();
+    Ok(match docker.inspect(&by_tag).await? {
+        Some(_) => by_tag,
+        None => reference.repository().at(digest.clone()).to_string(),
+    })
+}
+
+fn ports_log(workshop: &Workshop<'_>, title: &str) -> crate::ports::console::Foreign {
+    workshop.ports.console.foreign(&inert(title.as_bytes()))
+}
+
+/// The children's docker configuration, with the credentials that these steps need.
+async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfig> {
+    let mut registries = BTreeSet::new();
+    let mut add = |text: &str| {
+        if let Ok(reference) = text.parse::<ImageReference>() {
+            registries.insert(reference.registry().to_owned());
+        }
+    };
+    let mut publishes = false;
+    for step in &plan.steps {
+        match step {
+            Step::Alias { source, target, .. } => {
+                publishes = true;
+                add(&source.to_string());
+                add(&target.to_string());
+            }
+            Step::Pull { reference } | Step::ReadBack { reference } => add(&reference.to_string()),
+            Step::Build { spec } => {
+                if spec.output.pushes() {
+                    publishes = true;
+                    spec.names.iter().for_each(|name| add(name));
+                }
+                let caches = spec.cache_from.iter().chain(&spec.cache_to);
+                caches.flat_map(|cache| cache.split(',')).filter_map(|field| field.trim().strip_prefix("ref=")).for_each(&mut add);
+            }
+            Step::CreateBuilder { .. } | Step::Tag { .. } => {}
+        }
+    }
+    for registry in registries {
+        match ports.registry.credentials().for_registry(&registry).await {
+            Ok(_) => {}
+            Err(error) if publishes => return Err(error),
+            // Reading may work without; the step says so if it does not.
+            Err(_) => {}
+        }
+    }
+    let credentials = ports.registry.credentials().collected().await;
+    PrivateDockerConfig::create(&ports.env, &ports.user_config, &credentials)
+}

@@ -1,0 +1,40 @@
+//! Reads back what was pushed: the registry's word is what the outputs report.
+
+use std::time::Duration;
+
+use super::{Journal, Workshop};
+use crate::error::{Error, FailureClass, Result};
+use crate::facts::{Seen, Where, wait_for};
+use crate::image::ImageReference;
+use crate::ports::buildx::BuildMetadata;
+
+/// Registries may show a manifest a little after they took it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(reference: &ImageReference, workshop: &Workshop<'_>, journal: &mut Journal) -> Result<()> {
+    let references = std::slice::from_ref(reference);
+    let lookups = wait_for(&workshop.ports.registry, PATIENCE, Where::CommitTag, references, workshop.key).await;
+    let seen = lookups.into_iter().next_back().map(|lookup| lookup.seen);
+    match seen {
+        Some(Seen::Match { digest, .. }) => {
+            // Same key, other digest: another run pushed between our push and this look. Its
+            // content is as good as ours, and it is what the tag names.
+            let built = BuildMetadata::read(workshop.metadata).ok().and_then(|metadata| metadata.digest);
+            if built.is_some_and(|built| built != digest) {
+                journal.notices.push(format!("{reference} is {digest}: the registry's copy counts"));
+            }
+            journal.digest = Some(digest);
+            Ok(())
+        }
+        Some(Seen::OtherKey { digest, .. }) => {
+            Err(Error::new(FailureClass::Integrity, format!("{reference} names other content than was pushed"))
+                .cause(format!("it is {digest}"))
+                .hint("two jobs with different inputs use one image name; give each its own"))
+        }
+        Some(Seen::Unknown(error)) => Err(error),
+        Some(Seen::Absent { .. }) | None => {
+            Err(Error::new(FailureClass::Unavailable, format!("{reference} was pushed and is not there"))
+                .hint("try again; if it stays so, look at the registry's lifecycle rules"))
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Digests of the images a build rests on, and which layer caches exist.
+
+use std::path::Path;
+
+use crate::error::{Error, FailureClass, Result};
+use crate::image::{Digest, ImageReference};
+use crate::inputs::Inputs;
+use crate::plan::cache_tags;
+use crate::ports::Ports;
+use crate::ports::registry::Resolve;
+use crate::run::RunContext;
+
+use super::Facts;
+
+/// An image that the Dockerfile or a build context names.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Base {
+    /// As it is written.
+    pub name: String,
+    /// What it is.
+    pub pin: Pin,
+}
+
+/// How a base is held to the content that the key was computed from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pin {
+    /// By its digest in a registry; the build gets this reference in place of the name.
+    Registry(ImageReference),
+    /// It is only in the engine's store; the engine's BuildKit takes it from there.
+    Engine(String),
+    /// It is written with its digest.
+    AsWritten,
+}
+
+impl Base {
+    /// What stands for its content in the key.
+    #[must_use]
+    pub fn content(&self) -> String {
+        match &self.pin {
+            Pin::Registry(reference) => reference.identifier().to_owned(),
+            Pin::Engine(id) => id.clone(),
+            Pin::AsWritten => self.name.rsplit('@').next().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// Finds out what a name stands for now: in its registry, else in the engine's store.
+///
+/// # Errors
+/// If neither knows it: without its digest there is no key.
+pub async fn resolve(ports: &Ports, name: &str, file: &Path, line: usize) -> Result<Base> {
+    let base = |pin| Base { name: name.to_owned(), pin };
+    let at = |error: Error| if line > 0 { error.at(file.display().to_string(), line) } else { error };
+    let reference: ImageReference = name.parse().map_err(|error| {
+        at(Error::new(FailureClass::Build, format!("failed to resolve the image {name}")).because(&error))
+    })?;
+    if reference.digest().is_some() {
+        return Ok(base(Pin::AsWritten));
+    }
+    let failed = match ports.registry.resolve(&reference).await {
+        Ok(digest) => return Ok(base(Pin::Registry(reference.repository().at(digest)))),
+        Err(failed) => failed,
+    };
+    // An image that was built or loaded on this machine has no registry.
+    if let Ok(docker) = ports.docker() {
+        if let Ok(Some(local)) = docker.inspect(name).await {
+            if local.id.parse::<Digest>().is_ok() {
+                return Ok(base(Pin::Engine(local.id)));
+            }
+        }
+    }
+    let what = format!("failed to resolve the base image {name}");
+    Err(at(match failed {
+        Resolve::Absent => Error::new(FailureClass::Build, what)
+            .cause(format!("{} has no such image", reference.registry()))
+            .hint("check the image's name and tag"),
+        Resolve::Failed(error) => {
+            let class = if error.class == FailureClass::Access { FailureClass::Build } else { error.class };
+            let hint = error.hint.clone().unwrap_or_else(|| format!("is {} up?", reference.registry()));
+            Error::new(class, what).cause(error.headline()).hint(hint)
+        }
+    }))
+}
+
+/// The caches that exist, of those this run may read. One that is missing on a first run is
+/// no error, and asking first keeps BuildKit from reporting it as one.
+pub async fn existing_caches(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    facts: &Facts,
+    shared: bool,
+) -> Vec<ImageReference> {
+    let Some(home) = facts.repository.repository().filter(|_| shared) else { return Vec::new() };
+    let mut caches = Vec::new();
+    for tag in cache_tags(inputs, run) {
+        let reference = home.tagged(tag);
+        match ports.registry.resolve(&reference).await {
+            Ok(_) => caches.push(reference),
+            Err(Resolve::Absent) => {}
+            Err(Resolve::Failed(error)) => ports.console.line(&format!("cache not used: {}", error.headline())),
+        }
+    }
+    caches
+}

@@ -1,0 +1,161 @@
+//! All reads, in as few round trips as their order allows.
+
+use super::lookups::{Lookup, Seen, Where, judge, look_up, wait_for};
+use super::{Facts, LateFacts, bases, key, local, repository, toolchain};
+use crate::error::Result;
+use crate::image::{ImageReference, Repository, TagScheme};
+use crate::inputs::{Inputs, Mode, OnMissing, Switch};
+use crate::key::BuildKey;
+use crate::plan::{Access, Verdict};
+use crate::ports::Ports;
+use crate::run::{RunContext, Zone};
+
+/// Whether the image is wanted in the engine's store.
+#[must_use]
+pub fn wants_local(inputs: &Inputs, has_repository: bool) -> bool {
+    match inputs.load {
+        Switch::On => true,
+        Switch::Off => false,
+        Switch::Auto => inputs.mode == Mode::Pull || !has_repository,
+    }
+}
+
+/// Finds out what the decision rests on.
+///
+/// # Errors
+/// If an input of the key cannot be read or resolved, or a source names no repository.
+/// A registry that does not answer is a fact, not an error.
+pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &Access) -> Result<Facts> {
+    let repository = repository::resolve(inputs, &ports.env, &ports.aws).await?;
+    let home = repository.repository().cloned();
+    if let Some(digest) = &inputs.digest {
+        return by_digest(ports, inputs, repository, digest).await;
+    }
+    let commit = home.as_ref().and_then(|home| commit_reference(home, inputs, run, access));
+    // The commit's tag is asked for while the key is still being computed.
+    let (key, commit_probe) = tokio::join!(key::compute(ports, inputs), async {
+        match &commit {
+            Some(reference) => Some(ports.registry.probe(reference).await),
+            None => None,
+        }
+    });
+    let key::Computed { key, bases } = key?;
+    let mut lookups = Vec::new();
+    if let (Some(reference), Some(probe)) = (commit, commit_probe) {
+        lookups.push(judge(&ports.registry, Where::CommitTag, reference, probe, Some(&key.hex)).await);
+    }
+    let wants_local = wants_local(inputs, home.is_some());
+    let (rest, local) = tokio::join!(by_key(ports, inputs, home.as_ref(), access, &key, &lookups), async {
+        if wants_local { local::find(&ports.docker()?, Some(&key.hex), None).await } else { Ok(None) }
+    });
+    lookups.extend(rest);
+    let mut local = local?;
+    if !wants_local && lookups.iter().any(|lookup| matches!(lookup.seen, Seen::Unknown(_))) {
+        // The engine's own copy is the way out; without an engine there is none.
+        if let Ok(docker) = ports.docker() {
+            local = local::find(&docker, Some(&key.hex), None).await.unwrap_or_default();
+        }
+    }
+    Ok(Facts { repository, key: Some(key), bases, lookups, local })
+}
+
+/// Whether a lookup settles where the image is, or that the registry cannot say.
+fn settles(lookup: &Lookup) -> bool {
+    matches!(lookup.seen, Seen::Match { .. } | Seen::Unknown(_) | Seen::Absent { no_repository: true })
+}
+
+async fn by_key(
+    ports: &Ports,
+    inputs: &Inputs,
+    home: Option<&Repository>,
+    access: &Access,
+    key: &BuildKey,
+    earlier: &[Lookup],
+) -> Vec<Lookup> {
+    let Some(home) = home else { return Vec::new() };
+    if earlier.iter().any(settles) {
+        return Vec::new();
+    }
+    let tags = TagScheme::new(&inputs.image);
+    let references: Vec<ImageReference> =
+        access.read.iter().filter_map(|zone| Some(home.tagged(tags.key_tag(zone, key.short())?))).collect();
+    if inputs.mode == Mode::Pull && inputs.on_missing == OnMissing::Wait {
+        return wait_for(&ports.registry, inputs.wait_timeout, Where::KeyTag, &references, Some(&key.hex)).await;
+    }
+    let mut lookups = Vec::new();
+    for reference in references {
+        // One after the other: on one connection, and most often the first answers.
+        let lookup = look_up(&ports.registry, Where::KeyTag, reference, Some(&key.hex)).await;
+        let ended = settles(&lookup);
+        lookups.push(lookup);
+        if ended {
+            break;
+        }
+    }
+    lookups
+}
+
+/// The commit's tag in the first zone this run reads that names one: its own, else `trusted`.
+fn commit_reference(
+    home: &Repository,
+    inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
+) -> Option<ImageReference> {
+    let commit = run.commit.as_ref()?;
+    let zone: &Zone = access.read.first()?;
+    Some(home.tagged(TagScheme::new(&inputs.image).commit_tag(zone, &commit.head)?))
+}
+
+async fn by_digest(
+    ports: &Ports,
+    inputs: &Inputs,
+    repository: super::RepositoryFact,
+    digest: &crate::image::Digest,
+) -> Result<Facts> {
+    let Some(home) = repository.repository().cloned() else {
+        return Ok(Facts { repository, key: None, bases: Vec::new(), lookups: Vec::new(), local: None });
+    };
+    let reference = home.at(digest.clone());
+    let wants_local = wants_local(inputs, true);
+    let ask = async {
+        if inputs.on_missing == OnMissing::Wait {
+            let references = std::slice::from_ref(&reference);
+            wait_for(&ports.registry, inputs.wait_timeout, Where::Digest, references, None).await
+        } else {
+            vec![look_up(&ports.registry, Where::Digest, reference.clone(), None).await]
+        }
+    };
+    let (lookups, local) = tokio::join!(ask, async {
+        if wants_local { local::find(&ports.docker()?, None, Some(&reference)).await } else { Ok(None) }
+    });
+    Ok(Facts { repository, key: None, bases: Vec::new(), lookups, local: local? })
+}
+
+/// Finds out what only some decisions need.
+///
+/// # Errors
+/// If there is no docker, no buildx, or no builder that answers.
+pub async fn gather_late(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    facts: &Facts,
+    verdict: &Verdict,
+) -> Result<LateFacts> {
+    match verdict {
+        Verdict::Reuse { aliases, .. } if aliases.is_empty() => Ok(LateFacts::default()),
+        Verdict::Reuse { .. } => {
+            Ok(LateFacts { toolchain: Some(toolchain::for_alias(&ports.docker()?).await?), caches: Vec::new() })
+        }
+        Verdict::ReuseLocal { .. } | Verdict::Fail(_) => Ok(LateFacts::default()),
+        Verdict::Build { shared, .. } => {
+            let docker = ports.docker()?;
+            let (toolchain, caches) = tokio::join!(
+                toolchain::for_build(&docker, inputs),
+                bases::existing_caches(ports, inputs, run, facts, *shared)
+            );
+            Ok(LateFacts { toolchain: Some(toolchain?), caches })
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Looks the image up in the registry: commit tag, then key tags; own zone first.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::image::{ANNOTATION_KEY, Digest, ImageReference, Manifest};
+use crate::ports::clock::Stopwatch;
+use crate::ports::registry::{Probe, Registry};
+
+/// Under which name the image was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Where {
+    /// The digest that was asked for.
+    Digest,
+    /// This commit's tag.
+    CommitTag,
+    /// The key's tag.
+    KeyTag,
+}
+
+/// One question to the registry, and its answer.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Lookup {
+    /// Under which name.
+    pub at: Where,
+    /// The reference asked for.
+    pub reference: ImageReference,
+    /// The answer.
+    pub seen: Seen,
+}
+
+/// What the registry said.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seen {
+    /// The image is there and carries the expected key, or is the digest asked for.
+    Match {
+        /// Its digest.
+        digest: Digest,
+        /// Bytes as stored, where it is a single image.
+        size: Option<u64>,
+    },
+    /// An image is there, made from other inputs.
+    OtherKey {
+        /// Its digest.
+        digest: Digest,
+        /// The key it carries, if it carries one.
+        key: Option<String>,
+    },
+    /// There is none.
+    Absent {
+        /// The repository itself is missing.
+        no_repository: bool,
+    },
+    /// The registry did not say.
+    Unknown(Error),
+}
+
+/// Asks for one reference; `key` is what the image must carry.
+pub async fn look_up(registry: &Registry, at: Where, reference: ImageReference, key: Option<&str>) -> Lookup {
+    let probe = registry.probe(&reference).await;
+    judge(registry, at, reference, probe, key).await
+}
+
+/// Whether an answer is the image that is wanted. Apart from the question, so that the
+/// question can be under way while the key is still being computed.
+pub async fn judge(
+    registry: &Registry,
+    at: Where,
+    reference: ImageReference,
+    probe: Probe,
+    key: Option<&str>,
+) -> Lookup {
+    let seen = match probe {
+        Probe::Absent { no_repository } => Seen::Absent { no_repository },
+        Probe::Unknown(error) => Seen::Unknown(error),
+        Probe::Present(manifest) => match carried_key(registry, &reference, &manifest, key.is_some()).await {
+            Err(error) => Seen::Unknown(error),
+            Ok(found) if key.is_some() && found.as_deref() != key => {
+                Seen::OtherKey { digest: manifest.digest.clone(), key: found }
+            }
+            Ok(_) => Seen::Match { digest: manifest.digest.clone(), size: manifest.size() },
+        },
+    };
+    Lookup { at, reference, seen }
+}
+
+/// The key an image carries: in its manifest's annotation, else in its configuration's label
+/// (an engine without containerd's store writes no annotations).
+async fn carried_key(
+    registry: &Registry,
+    reference: &ImageReference,
+    manifest: &Manifest,
+    wanted: bool,
+) -> Result<Option<String>, Error> {
+    if let Some(key) = manifest.annotation(ANNOTATION_KEY) {
+        return Ok(Some(key.to_owned()));
+    }
+    if !wanted {
+        return Ok(None);
+    }
+    Ok(registry.labels(reference, manifest).await?.remove(ANNOTATION_KEY))
+}
+
+/// Asks again until the answer is other than absent, or the time is over.
+pub async fn wait_for(
+    registry: &Registry,
+    limit: Duration,
+    at: Where,
+    references: &[ImageReference],
+    key: Option<&str>,
+) -> Vec<Lookup> {
+    let watch = Stopwatch::start();
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let mut lookups = Vec::new();
+        for reference in references {
+            let lookup = look_up(registry, at, reference.clone(), key).await;
+            let ended = !matches!(lookup.seen, Seen::Absent { .. } | Seen::OtherKey { .. });
+            lookups.push(lookup);
+            if ended {
+                return lookups;
+            }
+        }
+        let left = limit.saturating_sub(watch.elapsed());
+        if left.is_zero() {
+            return lookups;
+        }
+        tokio::time::sleep(pause.min(left)).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}

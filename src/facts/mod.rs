@@ -1,0 +1,45 @@
+//! Facts: everything the plan is decided from. Reads only, side by side where they can be.
+
+mod bases;
+mod gather;
+mod key;
+mod local;
+mod lookups;
+mod repository;
+mod toolchain;
+
+pub use bases::{Base, Pin};
+pub use gather::{gather, gather_late, wants_local};
+pub use key::{Computed, compute as compute_key};
+pub use lookups::{Lookup, Seen, Where, wait_for};
+pub use repository::{NoRepository, RepositoryFact};
+pub use toolchain::Toolchain;
+
+use crate::image::ImageReference;
+use crate::key::BuildKey;
+use crate::ports::docker::LocalImage;
+
+/// What was found out.
+#[derive(Debug)]
+pub struct Facts {
+    /// Where shared copies live, and who said so.
+    pub repository: RepositoryFact,
+    /// The key; none for a pull by digest.
+    pub key: Option<BuildKey>,
+    /// Base images with their digests.
+    pub bases: Vec<Base>,
+    /// What the registry said, in the order it was asked.
+    pub lookups: Vec<Lookup>,
+    /// The engine's own copy.
+    pub local: Option<LocalImage>,
+}
+
+/// What is read only once the decision asks for it: a hit needs none of it.
+#[derive(Clone, Debug, Default)]
+pub struct LateFacts {
+    /// docker, buildx, the builder.
+    pub toolchain: Option<Toolchain>,
+    /// Layer caches that exist, in the order they are to be read.
+    pub caches: Vec<ImageReference>,
+}
+

@@ -1,0 +1,108 @@
+//! Which repository shares the image: input, environment, SSM parameter, none.
+
+use crate::env::{self, Env};
+use crate::error::{Error, FailureClass, Result};
+use crate::image::Repository;
+use crate::inputs::Inputs;
+use crate::ports::aws::{Aws, ParameterError};
+use crate::ports::metadata::{self, NoInstance};
+
+/// Where shared copies live.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepositoryFact {
+    /// There is one.
+    Found {
+        /// Which.
+        repository: Repository,
+        /// Who named it.
+        source: String,
+    },
+    /// There is none: everything stays on this machine.
+    None(NoRepository),
+}
+
+/// Why there is none.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoRepository {
+    /// Nothing names one, and this is no EC2 instance.
+    NotOnEc2,
+    /// Nothing names one, and instance metadata is off or refuses.
+    MetadataOff(String),
+    /// The SSM parameter does not exist.
+    ParameterAbsent(String),
+    /// The role may not read the SSM parameter.
+    AccessDenied(String),
+    /// The SSM parameter could not be read.
+    ParameterFailed(String),
+}
+
+impl RepositoryFact {
+    /// The repository, if there is one.
+    #[must_use]
+    pub const fn repository(&self) -> Option<&Repository> {
+        match self {
+            Self::Found { repository, .. } => Some(repository),
+            Self::None(_) => None,
+        }
+    }
+}
+
+impl NoRepository {
+    /// In words, with what to do.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        match self {
+            Self::NotOnEc2 => {
+                "no repository: neither the input repository nor BUILD_ONCE_REPOSITORY names one, and this is not an EC2 instance".to_owned()
+            }
+            Self::MetadataOff(why) => format!("no repository: instance metadata does not help ({why})"),
+            Self::ParameterAbsent(name) => format!("no repository: the SSM parameter {name} does not exist"),
+            Self::AccessDenied(name) => format!("no repository: access to the SSM parameter {name} is denied; allow ssm:GetParameter"),
+            Self::ParameterFailed(why) => format!("no repository: {why}"),
+        }
+    }
+}
+
+/// Asks the sources in their order.
+///
+/// # Errors
+/// If a source names something that is no repository: a junk value is not read as none.
+pub async fn resolve(inputs: &Inputs, env: &Env, aws: &Aws) -> Result<RepositoryFact> {
+    if let Some(repository) = &inputs.repository {
+        return Ok(RepositoryFact::Found { repository: repository.clone(), source: "input repository".to_owned() });
+    }
+    for name in [env::BUILD_ONCE_REPOSITORY, env::ECR_CACHE_URL] {
+        if let Some(text) = env.get(name) {
+            return found(text, name.to_owned());
+        }
+    }
+    let Some(template) = &inputs.access.ssm_parameter else { return Ok(RepositoryFact::None(NoRepository::NotOnEc2)) };
+    from_parameter(template, inputs.access.aws_region.as_deref(), aws).await
+}
+
+async fn from_parameter(template: &str, region: Option<&str>, aws: &Aws) -> Result<RepositoryFact> {
+    let none = |reason| Ok(RepositoryFact::None(reason));
+    let instance = match metadata::instance().await {
+        Ok(instance) => instance,
+        Err(NoInstance::NotEc2) => return none(NoRepository::NotOnEc2),
+        Err(NoInstance::Off(why)) => return none(NoRepository::MetadataOff(why)),
+    };
+    let name = template.replace("{instance-id}", &instance.id);
+    match aws.parameter(&name, region.or(instance.region.as_deref())).await {
+        Ok(text) => found(&text, format!("SSM parameter {name}")),
+        Err(ParameterError::Absent) => none(NoRepository::ParameterAbsent(name)),
+        Err(ParameterError::Denied) => none(NoRepository::AccessDenied(name)),
+        Err(ParameterError::Failed(error)) => none(NoRepository::ParameterFailed(error.headline())),
+    }
+}
+
+fn found(text: &str, source: String) -> Result<RepositoryFact> {
+    // The value is not shown: it comes from outside, and may be anything.
+    let repository = text.trim().parse().map_err(|_| {
+        Error::new(FailureClass::Input, format!("the {source} does not name a repository"))
+            .hint("it must be host/path without https:// and without a tag")
+    })?;
+    Ok(RepositoryFact::Found { repository, source })
+}

@@ -1,0 +1,164 @@
+//! Manifests and indexes as a registry returns them, read for the facts needed here.
+
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
+
+use super::Digest;
+
+/// The annotation (manifest, index) and label (config) that carries the build key.
+pub const ANNOTATION_KEY: &str = "io.github.build-once.key";
+
+/// What is asked for in `Accept`, single images and indexes in both dialects.
+pub const MEDIA_TYPES: [&str; 4] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+
+/// A manifest or an index, with the digest of its exact bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// Digest of the bytes as received: what the registry stores them under.
+    pub digest: Digest,
+    /// As the document declares it, else as the registry did.
+    pub media_type: String,
+    body: Body,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Body {
+    Image(Box<ImageManifest>),
+    Index(Box<ImageIndex>),
+}
+
+/// The bytes are neither an image manifest nor an index.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not JSON of the expected shape.
+    #[error("the manifest is not readable")]
+    Syntax(#[from] serde_json::Error),
+    /// JSON, but of another type, for example Docker's schema 1.
+    #[error("`{0}` is not a type of image manifest")]
+    MediaType(String),
+}
+
+impl Manifest {
+    /// Reads a response body. `content_type` serves where the document does not name its type.
+    ///
+    /// # Errors
+    /// If the bytes are no manifest of a known type.
+    pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, ManifestError> {
+        #[derive(serde::Deserialize)]
+        struct Probe {
+            #[serde(rename = "mediaType")]
+            media_type: Option<String>,
+            manifests: Option<serde::de::IgnoredAny>,
+        }
+        let probe: Probe = serde_json::from_slice(bytes)?;
+        let media_type = probe.media_type.or_else(|| content_type.map(str::to_owned)).unwrap_or_else(|| {
+            MEDIA_TYPES[if probe.manifests.is_some() { 0 } else { 2 }].to_owned()
+        });
+        let body = match MEDIA_TYPES.iter().position(|known| *known == media_type) {
+            Some(0 | 1) => Body::Index(Box::new(serde_json::from_slice(bytes)?)),
+            Some(_) => Body::Image(Box::new(serde_json::from_slice(bytes)?)),
+            None => return Err(ManifestError::MediaType(media_type)),
+        };
+        Ok(Self { digest: Digest::of(bytes), media_type, body })
+    }
+
+    /// An annotation of the document itself.
+    #[must_use]
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        let annotations = match &self.body {
+            Body::Image(manifest) => manifest.annotations(),
+            Body::Index(index) => index.annotations(),
+        };
+        annotations.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// The image's configuration, where its labels are. An index has none of its own.
+    #[must_use]
+    pub fn config(&self) -> Option<&Descriptor> {
+        match &self.body {
+            Body::Image(manifest) => Some(manifest.config()),
+            Body::Index(_) => None,
+        }
+    }
+
+    /// The images of an index, attestations left out; nothing for a single image.
+    pub fn children(&self) -> impl Iterator<Item = &Descriptor> {
+        let manifests = match &self.body {
+            Body::Image(_) => [].as_slice(),
+            Body::Index(index) => index.manifests().as_slice(),
+        };
+        manifests.iter().filter(|child| {
+            matches!(child.media_type(), MediaType::ImageManifest | MediaType::Other(_))
+                && child.platform().as_ref().is_none_or(|platform| platform.os().to_string() != "unknown")
+        })
+    }
+
+    /// Bytes of configuration and layers as stored (compressed); `None` for an index.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        match &self.body {
+            Body::Image(manifest) => {
+                Some(manifest.config().size() + manifest.layers().iter().map(Descriptor::size).sum::<u64>())
+            }
+            Body::Index(_) => None,
+        }
+    }
+
+    /// How many layers a single image has.
+    #[must_use]
+    pub fn layers(&self) -> Option<usize> {
+        match &self.body {
+            Body::Image(manifest) => Some(manifest.layers().len()),
+            Body::Index(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"{"mediaType":"application/vnd.oci.image.config.v1+json","size":7,"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#;
+
+    #[test]
+    fn reads_an_image_and_its_key() {
+        let text = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{CONFIG},"layers":[],"annotations":{{"{ANNOTATION_KEY}":"abc"}}}}"#,
+            MEDIA_TYPES[2]
+        );
+        let manifest = Manifest::parse(text.as_bytes(), None).unwrap();
+        assert_eq!(manifest.annotation(ANNOTATION_KEY), Some("abc"));
+        assert_eq!(manifest.size(), Some(7));
+        assert_eq!(manifest.digest, Digest::of(text.as_bytes()));
+    }
+
+    #[test]
+    fn an_index_lists_images_not_attestations() {
+        let child = |os: &str| {
+            format!(
+                r#"{{"mediaType":"{}","size":1,"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","platform":{{"os":"{os}","architecture":"amd64"}}}}"#,
+                MEDIA_TYPES[2]
+            )
+        };
+        let text = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{},{}]}}"#,
+            MEDIA_TYPES[0],
+            child("linux"),
+            child("unknown")
+        );
+        let manifest = Manifest::parse(text.as_bytes(), None).unwrap();
+        assert_eq!(manifest.children().count(), 1);
+        assert!(manifest.config().is_none());
+    }
+
+    #[test]
+    fn refuses_what_is_no_manifest() {
+        assert!(Manifest::parse(b"<html>", None).is_err());
+        let schema1 = br#"{"schemaVersion":1,"mediaType":"application/vnd.docker.distribution.manifest.v1+json"}"#;
+        assert!(matches!(Manifest::parse(schema1, None), Err(ManifestError::MediaType(_))));
+    }
+}

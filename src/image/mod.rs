@@ -1,0 +1,13 @@
+//! What an image is called: references, digests, platforms, manifests and the tag scheme.
+
+mod digest;
+mod manifest;
+mod platform;
+mod reference;
+mod tags;
+
+pub use digest::{Digest, InvalidDigest};
+pub use manifest::{ANNOTATION_KEY, Manifest, ManifestError, MEDIA_TYPES};
+pub use platform::{InvalidPlatform, Platform};
+pub use reference::{ImageReference, InvalidReference, Repository};
+pub use tags::{ImageName, InvalidImageName, TagScheme, sanitise};

@@ -1,0 +1,311 @@
+//! The inputs that shape the build itself.
+
+use std::path::PathBuf;
+
+use super::lists::{comma_items, items, pairs};
+use super::problems::Problems;
+use super::raw::RawInputs;
+use super::secret::SecretString;
+use crate::env::Env;
+use crate::image::Platform;
+
+/// Where the build context comes from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(into = "String")]
+pub enum ContextSource {
+    /// A folder of this machine.
+    Folder(PathBuf),
+}
+
+impl From<ContextSource> for String {
+    fn from(source: ContextSource) -> Self {
+        match source {
+            ContextSource::Folder(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// Compression of the layers the build makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// What every engine reads.
+    Gzip,
+    /// Faster to unpack; needs a recent engine on the pulling side.
+    Zstd,
+}
+
+/// A build secret: its id counts in the key, its value appears nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// What `RUN --mount=type=secret,id=…` names.
+    pub id: String,
+    /// Where the value is.
+    pub source: SecretSource,
+}
+
+/// Where a secret's value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Given as an input, or taken from the environment.
+    Value(SecretString),
+    /// In this file.
+    File(PathBuf),
+}
+
+/// Everything handed to `docker buildx build` that is not about results.
+#[derive(Clone, Debug)]
+pub struct BuildInputs {
+    /// The build context.
+    pub context: ContextSource,
+    /// The Dockerfile, relative to the working folder; `None` is `Dockerfile` in the context.
+    pub file: Option<PathBuf>,
+    /// Stage to build.
+    pub target: Option<String>,
+    /// Platforms; none is the builder's own.
+    pub platforms: Vec<Platform>,
+    /// Build arguments with their values, in order; the last of one name counts.
+    pub build_args: Vec<(String, String)>,
+    /// Named contexts.
+    pub build_contexts: Vec<(String, String)>,
+    /// Labels.
+    pub labels: Vec<(String, String)>,
+    /// Annotations, with the type prefix if there was one.
+    pub annotations: Vec<(String, String)>,
+    /// Secrets.
+    pub secrets: Vec<Secret>,
+    /// SSH agents.
+    pub ssh: Vec<String>,
+    /// Entitlements.
+    pub allow: Vec<String>,
+    /// Network mode.
+    pub network: Option<String>,
+    /// Extra hosts.
+    pub add_hosts: Vec<String>,
+    /// Size of `/dev/shm`.
+    pub shm_size: Option<String>,
+    /// Limits.
+    pub ulimit: Vec<String>,
+    /// No layer cache.
+    pub no_cache: bool,
+    /// No layer cache for these stages.
+    pub no_cache_filters: Vec<String>,
+    /// Fetch bases again.
+    pub pull: bool,
+    /// What `--provenance` is given; `false` is off.
+    pub provenance: String,
+    /// What `--sbom` is given; `false` is off.
+    pub sbom: String,
+    /// Compression of new layers.
+    pub compression: Compression,
+    /// More arguments, before expansion.
+    pub extra_args: Vec<String>,
+}
+
+impl BuildInputs {
+    /// The Dockerfile's path as the build gets it.
+    #[must_use]
+    pub fn dockerfile(&self) -> PathBuf {
+        let ContextSource::Folder(context) = &self.context;
+        self.file.clone().unwrap_or_else(|| context.join("Dockerfile"))
+    }
+
+    /// Whether the result is an index: several platforms, or an attestation beside the image.
+    #[must_use]
+    pub fn makes_index(&self) -> bool {
+        self.platforms.len() > 1 || self.provenance != "false" || self.sbom != "false"
+    }
+
+    pub(super) fn read(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Self {
+        let text = |value: &Option<String>| value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
+        let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
+        let commas = |value: &Option<String>| value.as_deref().map(comma_items).unwrap_or_default();
+        let build_args_list = with_file(problems, "build-args", &raw.build_args, &raw.build_args_file);
+        let labels_list = with_file(problems, "labels", &raw.labels, &raw.labels_file);
+        let annotations_list = with_file(problems, "annotations", &raw.annotations, &raw.annotations_file);
+        Self {
+            context: context(problems, raw.context.as_deref().unwrap_or(".")),
+            file: text(&raw.file).map(PathBuf::from),
+            target: text(&raw.target),
+            platforms: problems.parse_all("platforms", commas(&raw.platforms)),
+            build_args: build_args(problems, build_args_list, env),
+            build_contexts: named(problems, "build-contexts", list(&raw.build_contexts)),
+            labels: named(problems, "labels", labels_list),
+            annotations: named(problems, "annotations", annotations_list),
+            secrets: secrets(problems, raw, env),
+            ssh: commas(&raw.ssh),
+            allow: commas(&raw.allow),
+            network: text(&raw.network),
+            add_hosts: commas(&raw.add_hosts),
+            shm_size: text(&raw.shm_size),
+            ulimit: list(&raw.ulimit),
+            no_cache: problems.boolean("no-cache", raw.no_cache.as_deref().unwrap_or("false")),
+            no_cache_filters: commas(&raw.no_cache_filters),
+            pull: problems.boolean("pull", raw.pull.as_deref().unwrap_or("false")),
+            provenance: text(&raw.provenance).unwrap_or_else(|| "false".to_owned()),
+            sbom: text(&raw.sbom).unwrap_or_else(|| "false".to_owned()),
+            compression: problems.choice(
+                "compression",
+                raw.compression.as_deref().unwrap_or("gzip"),
+                &[("gzip", Compression::Gzip), ("zstd", Compression::Zstd)],
+            ),
+            extra_args: problems.ok("extra-args", shell_words::split(raw.extra_args.as_deref().unwrap_or_default())),
+        }
+    }
+}
+
+/// A list and its `-file` twin, one after the other.
+pub(super) fn with_file(
+    problems: &mut Problems,
+    input: &str,
+    value: &Option<String>,
+    file: &Option<String>,
+) -> Vec<String> {
+    let mut list = value.as_deref().map(items).unwrap_or_default();
+    if let Some(path) = file {
+        match fs_err::read_to_string(path.trim()) {
+            Ok(text) => list.extend(items(&text)),
+            Err(error) => problems.add(&format!("{input}-file"), error),
+        }
+    }
+    list
+}
+
+fn context(problems: &mut Problems, text: &str) -> ContextSource {
+    let remote = ["http://", "https://", "git://", "git@", "ssh://", "github.com/"];
+    if remote.iter().any(|start| text.starts_with(start)) || text == "-" {
+        problems.add("context", format!("`{text}` is not a folder: check the source out and name its path"));
+    } else {
+        let path = PathBuf::from(text);
+        match fs_err::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => problems.add("context", format!("`{text}` is not a folder")),
+            Err(error) => problems.add("context", error),
+        }
+    }
+    ContextSource::Folder(PathBuf::from(text))
+}
+
+fn named(problems: &mut Problems, input: &str, list: Vec<String>) -> Vec<(String, String)> {
+    let mut good = Vec::new();
+    for pair in pairs(list) {
+        match pair {
+            Ok(pair) => good.push(pair),
+            Err(item) => problems.add(input, format!("`{item}` is not NAME=value")),
+        }
+    }
+    good
+}
+
+/// `NAME` alone takes the environment's value and is left out where there is none, as docker does.
+fn build_args(problems: &mut Problems, list: Vec<String>, env: &Env) -> Vec<(String, String)> {
+    let mut args: Vec<(String, String)> = Vec::new();
+    for item in list {
+        let pair = match item.split_once('=') {
+            Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+            None => env.get(&item).map(|value| (item.clone(), value.to_owned())),
+        };
+        let name = item.split('=').next().unwrap_or_default();
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            // The value is not shown: it may be a secret put in the wrong input.
+            problems.add("build-args", format!("`{name}` is not the name of a build argument"));
+        } else if let Some((name, value)) = pair {
+            args.retain(|(known, _)| *known != name);
+            args.push((name, value));
+        }
+    }
+    args
+}
+
+fn secrets(problems: &mut Problems, raw: &RawInputs, env: &Env) -> Vec<Secret> {
+    let mut secrets: Vec<Secret> = Vec::new();
+    let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
+    let mut add = |problems: &mut Problems, input: &str, pair: Result<(String, String), String>| {
+        // Never the text itself: a malformed secret is still a secret.
+        let Ok((id, value)) = pair else {
+            return problems.add(input, "an item is not ID=value");
+        };
+        if !id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
+            return problems.add(input, "an id has characters other than letters, digits, `_`, `-` and `.`");
+        }
+        if value.is_empty() {
+            return problems.add(input, format!("secret `{id}` is empty"));
+        }
+        if secrets.iter().any(|secret| secret.id == id) {
+            return problems.add(input, format!("secret `{id}` is given twice"));
+        }
+        let source = match input {
+            "secret-envs" => match env.get(&value) {
+                Some(secret) => SecretSource::Value(SecretString::from(secret.to_owned())),
+                None => return problems.add(input, format!("secret `{id}`: the environment variable {value} is not set")),
+            },
+            "secret-files" => match fs_err::metadata(&value) {
+                Ok(metadata) if metadata.is_file() && metadata.len() > 0 => SecretSource::File(PathBuf::from(value)),
+                Ok(_) => return problems.add(input, format!("secret `{id}`: `{value}` is empty or no file")),
+                Err(error) => return problems.add(input, format!("secret `{id}`: {error}")),
+            },
+            _ => SecretSource::Value(SecretString::from(value)),
+        };
+        secrets.push(Secret { id, source });
+    };
+    for (input, list) in [
+        ("secrets", list(&raw.secrets)),
+        ("secret-envs", list(&raw.secret_envs)),
+        ("secret-files", list(&raw.secret_files)),
+    ] {
+        for pair in pairs(list) {
+            add(problems, input, pair);
+        }
+    }
+    secrets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(raw: RawInputs, env: &Env) -> Result<BuildInputs, String> {
+        let mut problems = Problems::default();
+        let inputs = BuildInputs::read(&raw, env, &mut problems);
+        problems.finish().map(|()| inputs).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_build_arg_without_value_is_the_environments() {
+        let env = Env::from([("FROM_ENV", "x y")]);
+        let raw = RawInputs { build_args: Some("A=1=2\nFROM_ENV\nABSENT\nA=3".into()), ..Default::default() };
+        let inputs = read(raw, &env).unwrap();
+        assert_eq!(inputs.build_args, [("FROM_ENV".into(), "x y".into()), ("A".into(), "3".into())]);
+    }
+
+    #[test]
+    fn a_bad_secret_is_an_error_that_does_not_show_it() {
+        let env = Env::from([("SET", "x")]);
+        for (raw, expected) in [
+            (RawInputs { secrets: Some("hunter2".into()), ..Default::default() }, "not ID=value"),
+            (RawInputs { secrets: Some("a=".into()), ..Default::default() }, "`a` is empty"),
+            (RawInputs { secrets: Some("a=hunter2\na=hunter2".into()), ..Default::default() }, "given twice"),
+            (RawInputs { secret_envs: Some("a=UNSET".into()), ..Default::default() }, "UNSET is not set"),
+            (RawInputs { secret_files: Some("a=/absent".into()), ..Default::default() }, "/absent"),
+            (RawInputs { secrets: Some("a b=hunter2".into()), ..Default::default() }, "an id has"),
+        ] {
+            let text = read(raw, &env).unwrap_err();
+            assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_output_hides_secrets() {
+        let raw = RawInputs { secrets: Some("a=hunter2".into()), ..Default::default() };
+        let inputs = read(raw, &Env::default()).unwrap();
+        assert!(!format!("{inputs:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_context_is_a_folder_that_exists() {
+        for text in ["https://github.com/o/r.git", "/absent-folder", "/etc/hostname", "-"] {
+            let raw = RawInputs { context: Some(text.into()), ..Default::default() };
+            assert!(read(raw, &Env::default()).is_err(), "{text}");
+        }
+    }
+}

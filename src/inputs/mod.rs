@@ -1,0 +1,17 @@
+//! Inputs: raw strings from `INPUT_*` or flags, turned once into values nobody re-checks.
+
+mod build;
+mod lists;
+mod problems;
+mod raw;
+mod secret;
+mod validated;
+
+pub use build::{BuildInputs, Compression, ContextSource, Secret, SecretSource};
+pub use lists::{items, pairs};
+pub use raw::{CommandLine, Command, PlanFlags, RawInputs, arguments};
+pub use secret::SecretString;
+pub use validated::{
+    AccessInputs, BuilderInputs, CacheInputs, CacheKind, CacheMode, CacheWrite, Inputs, KeyInputs, KeyScope, LogStyle,
+    Login, Mode, OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
+};

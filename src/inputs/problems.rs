@@ -1,0 +1,109 @@
+//! Collects every bad input, so that one run names them all.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// The bad inputs found so far.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<String>);
+
+impl Problems {
+    /// Notes that the input is bad, and why. The reason must not hold a secret.
+    pub(super) fn add(&mut self, input: &str, reason: impl Display) {
+        self.0.push(format!("input `{input}`: {reason}"));
+    }
+
+    /// The value, or the default after noting the reason.
+    pub(super) fn ok<T: Default, E: Display>(&mut self, input: &str, result: Result<T, E>) -> T {
+        result.unwrap_or_else(|error| {
+            self.add(input, error);
+            T::default()
+        })
+    }
+
+    /// An optional value that has a text form.
+    pub(super) fn parse<T: FromStr<Err: Display>>(&mut self, input: &str, text: Option<&str>) -> Option<T> {
+        text.and_then(|text| text.parse().map_err(|error| self.add(input, error)).ok())
+    }
+
+    /// Every item of a list, each in its text form.
+    pub(super) fn parse_all<T: FromStr<Err: Display>>(&mut self, input: &str, items: Vec<String>) -> Vec<T> {
+        items.iter().filter_map(|item| self.parse(input, Some(item))).collect()
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, input: &str, text: &str, choices: &[(&str, T)]) -> T {
+        choices.iter().find(|(word, _)| *word == text).map_or_else(
+            || {
+                let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+                self.add(input, format!("`{text}` is not one of {}", words.join(", ")));
+                choices[0].1
+            },
+            |(_, value)| *value,
+        )
+    }
+
+    /// `true` or `false`, in the forms that YAML's core schema and GitHub accept.
+    pub(super) fn boolean(&mut self, input: &str, text: &str) -> bool {
+        self.choice(input, &text.to_ascii_lowercase(), &[("false", false), ("true", true)])
+    }
+
+    /// A duration: `90s`, `10m`, `2h`, `14d`, or seconds as a bare number.
+    pub(super) fn duration(&mut self, input: &str, text: &str) -> Duration {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let unit = match &text[digits..] {
+            "" | "s" => Some(1),
+            "m" => Some(60),
+            "h" => Some(3_600),
+            "d" => Some(86_400),
+            _ => None,
+        };
+        let number = text[..digits].parse::<u64>().ok();
+        let Some(seconds) = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit)) else {
+            self.add(input, format!("`{text}` is not a duration: expected a number with s, m, h or d, such as 10m"));
+            return Duration::ZERO;
+        };
+        Duration::from_secs(seconds)
+    }
+
+    /// Nothing if all was well, else one error that names them all.
+    pub(super) fn finish(self) -> Result<()> {
+        match self.0.as_slice() {
+            [] => Ok(()),
+            [one] => Err(Error::input(one.clone())),
+            many => Err(Error::input(format!("{} inputs are not valid\n  {}", many.len(), many.join("\n  ")))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let mut problems = Problems::default();
+        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7_200), ("14d", 1_209_600)] {
+            assert_eq!(problems.duration("x", text).as_secs(), seconds);
+        }
+        assert!(problems.finish().is_ok());
+        for text in ["", "m", "1w", "-1", "99999999999999999999", "18446744073709551615d"] {
+            let mut problems = Problems::default();
+            problems.duration("x", text);
+            assert!(problems.finish().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_named() {
+        let mut problems = Problems::default();
+        problems.boolean("load", "yes");
+        problems.choice("mode", "pul", &[("build", 1), ("pull", 2)]);
+        let text = problems.finish().unwrap_err().to_string();
+        assert!(text.contains("input `load`: `yes` is not one of false, true"), "{text}");
+        assert!(text.contains("input `mode`: `pul` is not one of build, pull"), "{text}");
+    }
+}

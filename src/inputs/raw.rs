@@ -1,0 +1,301 @@
+//! The one definition of the inputs: flags of the program, inputs of the action.
+//! `action.yml`, the README's table and `--help` are checked against it.
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::env::Env;
+use crate::error::{Error, Result};
+
+/// Build a CI image once per content; every other job pulls it.
+#[derive(Parser)]
+#[command(name = "build-once", version, args_override_self = true, max_term_width = 100)]
+pub struct CommandLine {
+    /// What to do; `run` when nothing is said.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Find the image, or build and publish it; or pull it (`--mode pull`).
+    Run(RawInputs),
+    /// Print what `run` would do, and write nothing.
+    Plan(PlanFlags),
+    /// Print the build key and what it is made of.
+    Key(PlanFlags),
+}
+
+/// Flags of the commands that only print.
+#[derive(Args)]
+pub struct PlanFlags {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become the command's help")]
+    pub inputs: RawInputs,
+}
+
+/// Declares the inputs as optional strings with a name, a heading, and where there is one a
+/// default.
+macro_rules! raw_inputs {
+    ($($heading:literal { $($(#[doc = $doc:literal])+ $field:ident $(= $default:literal)?;)+ })+) => {
+        /// The inputs as they were given: unset and empty are the same. No `Debug`: secrets
+        /// are among them.
+        #[derive(Clone, Default, Args)]
+        pub struct RawInputs {
+            $($(
+                $(#[doc = $doc])+
+                #[arg(long, value_name = "VALUE", help_heading = $heading, allow_hyphen_values = true $(, default_value = $default)?)]
+                pub $field: Option<String>,
+            )+)+
+        }
+
+        impl RawInputs {
+            /// Every input by its name, with what was given.
+            pub fn entries(&self) -> impl Iterator<Item = (String, Option<&str>)> {
+                [$($((stringify!($field).replace('_', "-"), self.$field.as_deref()),)+)+].into_iter()
+            }
+
+            /// Every input's heading, name and default.
+            pub fn schema() -> impl Iterator<Item = (&'static str, String, Option<&'static str>)> {
+                [$($(($heading, stringify!($field).replace('_', "-"), None$(.or(Some($default)))?),)+)+].into_iter()
+            }
+        }
+    };
+}
+
+raw_inputs! {
+    "What" {
+        /// Name of the image: what it is called locally, and part of its tags. Required.
+        image;
+        /// Repository that shares the image, such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/ci. Without it BUILD_ONCE_REPOSITORY, ECR_CACHE_URL and the SSM parameter are asked; without any, all stays local.
+        repository;
+        /// More references to publish, one a line, as docker/metadata-action writes them. Set only from trusted runs.
+        tags;
+        /// File with more lines for tags.
+        tags_file;
+        /// build (find it, else build it) or pull (make it available locally).
+        mode = "build";
+        /// With mode pull: pull exactly this digest; no checkout needed.
+        digest;
+        /// Make the image available to the local engine: true, false, or auto (with mode pull, and without a repository).
+        load = "auto";
+        /// Publish what is built: true, false, or auto (if there is a repository and the run may write to it).
+        push = "auto";
+        /// With mode pull, when the image is not there: build (said loudly), wait, or fail.
+        on_missing = "build";
+        /// How long on-missing wait waits, such as 90s, 10m or 2h.
+        wait_timeout = "10m";
+    }
+    "Build" {
+        /// Build context: a folder.
+        context = ".";
+        /// Dockerfile; without it the one in the context.
+        file;
+        /// Stage to build; without it the last one.
+        target;
+        /// Platforms, such as linux/amd64,linux/arm64; without it the builder's own.
+        platforms;
+        /// Build arguments, NAME=value, one a line; NAME alone takes the environment's value.
+        build_args;
+        /// File with more lines for build-args.
+        build_args_file;
+        /// Named build contexts, NAME=PATH or NAME=docker-image://REFERENCE, one a line.
+        build_contexts;
+        /// Labels, NAME=value, one a line.
+        labels;
+        /// File with more lines for labels.
+        labels_file;
+        /// Annotations, [TYPE:]NAME=value, one a line.
+        annotations;
+        /// File with more lines for annotations.
+        annotations_file;
+        /// Build secrets by value, ID=value, one a line.
+        secrets;
+        /// Build secrets from the environment, ID=VARIABLE, one a line.
+        secret_envs;
+        /// Build secrets from files, ID=PATH, one a line.
+        secret_files;
+        /// SSH agent sockets or keys, default or ID=SOCKET, one a line.
+        ssh;
+        /// Entitlements, such as network.host or security.insecure.
+        allow;
+        /// Network of RUN steps: default, host or none.
+        network;
+        /// Extra hosts, NAME:IP, one a line.
+        add_hosts;
+        /// Size of /dev/shm in RUN steps, such as 2g.
+        shm_size;
+        /// Limits of RUN steps, such as nofile=1024:1024, one a line.
+        ulimit;
+        /// Build without the layer cache. An image that is already there is used all the same.
+        no_cache = "false";
+        /// Stages to build without the layer cache.
+        no_cache_filters;
+        /// Always fetch base images again.
+        pull = "false";
+        /// Provenance attestation: false, true, or what buildx takes (mode=min, mode=max).
+        provenance = "false";
+        /// SBOM attestation: false, true, or what buildx takes.
+        sbom = "false";
+        /// Compression of new layers: gzip or zstd.
+        compression = "gzip";
+        /// More arguments for docker buildx build, split as a shell would; ${IMAGE}, ${TARGET}, ${KEY}, ${ZONE}, ${BRANCH}, ${PLATFORM} and the environment expand in it.
+        extra_args;
+    }
+    "Key" {
+        /// What the key covers: context (all of it), copied (what the Dockerfile copies), or files (key-files).
+        key = "context";
+        /// Globs over the working tree, one a line; data.json#a.b takes one value. For key files.
+        key_files;
+        /// Anything else that must lead to another image when it changes.
+        key_extra;
+        /// Build anew when the image is older, such as 7d: the key rolls over by calendar period.
+        max_age;
+    }
+    "Cache" {
+        /// Layer cache: registry or none.
+        cache = "registry";
+        /// Which layers are kept: max (all) or min (those of the result).
+        cache_mode = "max";
+        /// When the cache is written: auto (as the run's trust allows), always (a pull request's own too), or never.
+        cache_write = "auto";
+        /// More cache sources, as docker buildx build takes them, one a line.
+        cache_from;
+        /// More cache destinations, as docker buildx build takes them, one a line.
+        cache_to;
+    }
+    "Builder" {
+        /// Name of an existing buildx builder to use.
+        builder;
+        /// Options for the builder that is made when none suffices, KEY=value, one a line.
+        driver_opts;
+        /// BuildKit image for that builder.
+        buildkit_image;
+        /// BuildKit configuration file for that builder.
+        buildkitd_config;
+        /// Leave that builder behind for the next run on this machine.
+        keep_builder = "false";
+    }
+    "Reliability" {
+        /// When the registry cannot be reached: auto (build locally, say so) or required (fail).
+        registry_policy = "auto";
+        /// How often a failed step that may work the next time is tried again.
+        retries = "3";
+        /// Longest the whole may take, such as 45m; without it only the job's own limit.
+        timeout;
+    }
+    "Access" {
+        /// Registry logins, one a line: HOST USER VARIABLE, where the environment variable holds the password. Skipped when it is not set.
+        logins;
+        /// AWS region; without it the one in the repository's host name.
+        aws_region;
+        /// SSM parameter with the repository, read where no other source names one.
+        ssm_parameter = "/github-runner/{instance-id}/ecr-cache-url";
+    }
+    "Report" {
+        /// Write a job summary.
+        summary = "true";
+        /// Log style: grouped (folded in GitHub's log) or plain.
+        log = "grouped";
+    }
+}
+
+/// Inputs that hold secret values: never accepted as flags, because a process list shows them.
+const SECRET_INPUTS: [&str; 1] = ["secrets"];
+
+/// The command line with `INPUT_*` put in as flags, weaker than the real ones. Hyphens are
+/// underscores in `INPUT_*`, because shells drop other names.
+///
+/// # Errors
+/// If a secret is given as a flag.
+pub fn arguments(argv: Vec<String>, env: &Env) -> Result<Vec<String>> {
+    let options = argv.iter().skip(1).take_while(|argument| *argument != "--");
+    for name in SECRET_INPUTS {
+        let flag = format!("--{name}");
+        if options.clone().any(|argument| *argument == flag || argument.starts_with(&format!("{flag}="))) {
+            return Err(Error::input(format!("{flag} would show the secret in the process list"))
+                .hint("use --secret-envs or --secret-files, or the environment variable INPUT_SECRETS"));
+        }
+    }
+    let mut argv = argv.into_iter();
+    let mut arguments = vec![argv.next().unwrap_or_else(|| "build-once".to_owned())];
+    let mut rest: Vec<String> = argv.collect();
+    let command = CommandLine::command();
+    let named = rest.first().and_then(|first| command.find_subcommand(first));
+    let takes_inputs = match (named, rest.first()) {
+        (Some(subcommand), _) => {
+            arguments.push(rest.remove(0));
+            subcommand.get_arguments().any(|argument| argument.get_id() == "image")
+        }
+        // Flags alone mean `run`; anything else is for clap to answer.
+        (None, Some(first)) if !first.starts_with("--") || first == "--help" || first == "--version" => false,
+        (None, _) => {
+            arguments.push("run".to_owned());
+            true
+        }
+    };
+    if takes_inputs {
+        for (_, name, _) in RawInputs::schema() {
+            let variable = format!("INPUT_{}", name.replace('-', "_").to_ascii_uppercase());
+            if let Some(value) = env.get(&variable).filter(|value| !value.trim().is_empty()) {
+                arguments.push(format!("--{name}={value}"));
+            }
+        }
+    }
+    arguments.append(&mut rest);
+    Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(argv: &[&str], env: &Env) -> RawInputs {
+        let argv = argv.iter().map(|&text| text.to_owned()).collect();
+        match CommandLine::try_parse_from(arguments(argv, env).unwrap()).unwrap().command {
+            Command::Run(inputs) => inputs,
+            Command::Plan(flags) | Command::Key(flags) => flags.inputs,
+        }
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_empty_is_unset() {
+        let env = Env::from([("INPUT_IMAGE", "from-env"), ("INPUT_MODE", ""), ("INPUT_BUILD_ARGS", "A=-1\nB=--x")]);
+        let inputs = parse(&["build-once", "run", "--image=flag"], &env);
+        assert_eq!(inputs.image.as_deref(), Some("flag"));
+        assert_eq!(inputs.mode.as_deref(), Some("build"));
+        assert_eq!(inputs.build_args.as_deref(), Some("A=-1\nB=--x"));
+    }
+
+    #[test]
+    fn run_is_the_default_command() {
+        let inputs = parse(&["build-once"], &Env::from([("INPUT_IMAGE", "x")]));
+        assert_eq!(inputs.image.as_deref(), Some("x"));
+        let inputs = parse(&["build-once", "--image", "y"], &Env::default());
+        assert_eq!(inputs.image.as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn hyphenated_names_are_not_read() {
+        // Some runners set these for composite steps and the real one does not.
+        let inputs = parse(&["build-once"], &Env::from([("INPUT_BUILD-ARGS", "A=1")]));
+        assert_eq!(inputs.build_args, None);
+    }
+
+    #[test]
+    fn a_secret_is_no_flag() {
+        for flag in ["--secrets", "--secrets=A=b"] {
+            let argv = ["build-once", "run", flag, "A=b"].map(str::to_owned).to_vec();
+            let text = arguments(argv, &Env::default()).unwrap_err().to_string();
+            assert!(text.contains("process list") && !text.contains("A=b"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+}

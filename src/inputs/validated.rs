@@ -1,0 +1,411 @@
+//! Validated inputs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::build::{BuildInputs, with_file};
+use super::lists::{comma_items, items};
+use super::problems::Problems;
+use super::raw::RawInputs;
+use crate::env::Env;
+use crate::error::Result;
+use crate::image::{Digest, ImageName, ImageReference, Repository};
+
+/// What the run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Find the image, else build it.
+    Build,
+    /// Make the image available locally.
+    Pull,
+}
+
+/// A switch the plan may decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// The plan decides.
+    Auto,
+    /// Asked for.
+    On,
+    /// Ruled out.
+    Off,
+}
+
+/// What `mode: pull` does about an image that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnMissing {
+    /// Build it, and say so.
+    Build,
+    /// Ask again until `wait-timeout`.
+    Wait,
+    /// Fail.
+    Fail,
+}
+
+/// What the key covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyScope {
+    /// The whole context after `.dockerignore`.
+    Context,
+    /// What the reached instructions copy.
+    Copied,
+    /// The files that `key-files` names.
+    Files,
+}
+
+/// Kinds of layer cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheKind {
+    /// A tag of its own in the repository.
+    Registry,
+    /// None.
+    None,
+}
+
+/// Which layers the cache keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CacheMode {
+    /// All, those of intermediate stages too.
+    Max,
+    /// Those of the result.
+    Min,
+}
+
+/// When the cache is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheWrite {
+    /// By the run's trust; a pull request does not write.
+    Auto,
+    /// A pull request writes its own too.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What an unreachable registry means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryPolicy {
+    /// Build locally and say so.
+    Auto,
+    /// Fail.
+    Required,
+}
+
+/// How the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStyle {
+    /// Folded groups.
+    Grouped,
+    /// One flat log.
+    Plain,
+}
+
+/// A login: the password stays in the environment until it is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The registry's host.
+    pub host: String,
+    /// The user's name there.
+    pub user: String,
+    /// The environment variable with the password.
+    pub password_env: String,
+}
+
+/// Inputs of the key.
+#[derive(Clone, Debug)]
+pub struct KeyInputs {
+    /// What it covers.
+    pub scope: KeyScope,
+    /// Globs, for [`KeyScope::Files`].
+    pub files: Vec<String>,
+    /// More text that counts.
+    pub extra: Option<String>,
+    /// Longest an image may be used.
+    pub max_age: Option<Duration>,
+}
+
+/// Inputs of the layer cache.
+#[derive(Clone, Debug)]
+pub struct CacheInputs {
+    /// Which kind.
+    pub kind: CacheKind,
+    /// Which layers.
+    pub mode: CacheMode,
+    /// When it is written.
+    pub write: CacheWrite,
+    /// Raw sources.
+    pub from: Vec<String>,
+    /// Raw destinations.
+    pub to: Vec<String>,
+}
+
+/// Inputs of the builder.
+#[derive(Clone, Debug)]
+pub struct BuilderInputs {
+    /// An existing one, by name.
+    pub name: Option<String>,
+    /// Options for a new one.
+    pub driver_opts: Vec<String>,
+    /// BuildKit's image for a new one.
+    pub image: Option<String>,
+    /// BuildKit's configuration for a new one.
+    pub config: Option<PathBuf>,
+    /// Leave a new one behind.
+    pub keep: bool,
+}
+
+/// Inputs about what goes wrong.
+#[derive(Clone, Debug)]
+pub struct ReliabilityInputs {
+    /// What an unreachable registry means.
+    pub policy: RegistryPolicy,
+    /// Further tries of a step that may work the next time.
+    pub retries: u32,
+    /// Longest the whole may take.
+    pub timeout: Option<Duration>,
+}
+
+/// Inputs about access.
+#[derive(Clone, Debug)]
+pub struct AccessInputs {
+    /// Registry logins.
+    pub logins: Vec<Login>,
+    /// AWS region.
+    pub aws_region: Option<String>,
+    /// Name of the SSM parameter, with `{instance-id}`.
+    pub ssm_parameter: Option<String>,
+}
+
+/// Inputs about the report.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportInputs {
+    /// Write a job summary.
+    pub summary: bool,
+    /// How the log looks.
+    pub log: LogStyle,
+}
+
+/// All inputs, checked.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// What the image is called.
+    pub image: ImageName,
+    /// Where it is shared; other sources are asked if there is none here.
+    pub repository: Option<Repository>,
+    /// More references to publish.
+    pub tags: Vec<ImageReference>,
+    /// What the run is for.
+    pub mode: Mode,
+    /// Pull exactly this.
+    pub digest: Option<Digest>,
+    /// Make it available locally.
+    pub load: Switch,
+    /// Publish what is built.
+    pub push: Switch,
+    /// What a missing image means to `mode: pull`.
+    pub on_missing: OnMissing,
+    /// How long to wait for it.
+    pub wait_timeout: Duration,
+    /// The build.
+    pub build: BuildInputs,
+    /// The key.
+    pub key: KeyInputs,
+    /// The layer cache.
+    pub cache: CacheInputs,
+    /// The builder.
+    pub builder: BuilderInputs,
+    /// What goes wrong.
+    pub reliability: ReliabilityInputs,
+    /// Access.
+    pub access: AccessInputs,
+    /// The report.
+    pub report: ReportInputs,
+}
+
+impl Inputs {
+    /// Checks everything; reads the environment for build-args without value, and the
+    /// `-file` twins.
+    ///
+    /// # Errors
+    /// One error that names every bad input.
+    pub fn read(raw: &RawInputs, env: &Env) -> Result<Self> {
+        let problems = &mut Problems::default();
+        let word = |value: &Option<String>, default: &str| value.as_deref().map_or(default, str::trim).to_owned();
+        let text = |value: &Option<String>| value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
+        let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
+        if text(&raw.image).is_none() {
+            problems.add("image", "is required: a name such as app-ci");
+        }
+        let image = problems.parse("image", text(&raw.image).as_deref());
+        let tags = with_file(problems, "tags", &raw.tags, &raw.tags_file);
+        let switch = [("auto", Switch::Auto), ("true", Switch::On), ("false", Switch::Off)];
+        let mode = problems.choice("mode", &word(&raw.mode, "build"), &[("build", Mode::Build), ("pull", Mode::Pull)]);
+        let digest = problems.parse("digest", text(&raw.digest).as_deref());
+        if digest.is_some() && mode == Mode::Build {
+            problems.add("digest", "only goes with mode pull");
+        }
+        let by_digest = digest.is_some() && mode == Mode::Pull;
+        let inputs = Self {
+            // The stand-in is never seen: a missing or bad name is a problem noted above.
+            image: image.or_else(|| "invalid".parse().ok()).ok_or_else(|| crate::Error::input("input `image`"))?,
+            repository: problems.parse("repository", text(&raw.repository).as_deref()),
+            tags: problems.parse_all("tags", tags.iter().flat_map(|line| comma_items(line)).collect()),
+            mode,
+            digest,
+            load: problems.choice("load", &word(&raw.load, "auto"), &switch),
+            push: problems.choice("push", &word(&raw.push, "auto"), &switch),
+            on_missing: problems.choice("on-missing", &word(&raw.on_missing, "build"), &[
+                ("build", OnMissing::Build),
+                ("wait", OnMissing::Wait),
+                ("fail", OnMissing::Fail),
+            ]),
+            wait_timeout: problems.duration("wait-timeout", &word(&raw.wait_timeout, "10m")),
+            // A pull by digest has no checkout: a context that is not there is no problem.
+            build: if by_digest { BuildInputs::read(raw, env, &mut Problems::default()) } else { BuildInputs::read(raw, env, problems) },
+            key: KeyInputs {
+                scope: problems.choice("key", &word(&raw.key, "context"), &[
+                    ("context", KeyScope::Context),
+                    ("copied", KeyScope::Copied),
+                    ("files", KeyScope::Files),
+                ]),
+                files: list(&raw.key_files),
+                extra: text(&raw.key_extra),
+                max_age: text(&raw.max_age).map(|age| problems.duration("max-age", &age)),
+            },
+            cache: CacheInputs {
+                kind: problems.choice("cache", &word(&raw.cache, "registry"), &[
+                    ("registry", CacheKind::Registry),
+                    ("none", CacheKind::None),
+                ]),
+                mode: problems
+                    .choice("cache-mode", &word(&raw.cache_mode, "max"), &[("max", CacheMode::Max), ("min", CacheMode::Min)]),
+                write: problems.choice("cache-write", &word(&raw.cache_write, "auto"), &[
+                    ("auto", CacheWrite::Auto),
+                    ("always", CacheWrite::Always),
+                    ("never", CacheWrite::Never),
+                ]),
+                from: list(&raw.cache_from),
+                to: list(&raw.cache_to),
+            },
+            builder: BuilderInputs {
+                name: text(&raw.builder),
+                driver_opts: list(&raw.driver_opts),
+                image: text(&raw.buildkit_image),
+                config: text(&raw.buildkitd_config).map(PathBuf::from),
+                keep: problems.boolean("keep-builder", &word(&raw.keep_builder, "false")),
+            },
+            reliability: ReliabilityInputs {
+                policy: problems.choice("registry-policy", &word(&raw.registry_policy, "auto"), &[
+                    ("auto", RegistryPolicy::Auto),
+                    ("required", RegistryPolicy::Required),
+                ]),
+                retries: problems.parse("retries", Some(&word(&raw.retries, "3"))).unwrap_or_default(),
+                timeout: text(&raw.timeout).map(|timeout| problems.duration("timeout", &timeout)),
+            },
+            access: AccessInputs {
+                logins: logins(problems, list(&raw.logins)),
+                aws_region: text(&raw.aws_region),
+                ssm_parameter: text(&raw.ssm_parameter),
+            },
+            report: ReportInputs {
+                summary: problems.boolean("summary", &word(&raw.summary, "true")),
+                log: problems
+                    .choice("log", &word(&raw.log, "grouped"), &[("grouped", LogStyle::Grouped), ("plain", LogStyle::Plain)]),
+            },
+        };
+        inputs.check_combinations(problems);
+        std::mem::take(problems).finish().map(|()| inputs)
+    }
+
+    fn check_combinations(&self, problems: &mut Problems) {
+        let files = self.key.scope == KeyScope::Files;
+        if files && self.key.files.is_empty() {
+            problems.add("key-files", "key files needs at least one pattern");
+        }
+        if !files && !self.key.files.is_empty() {
+            problems.add("key-files", "only goes with key files");
+        }
+        if self.load == Switch::On && self.build.platforms.len() > 1 {
+            problems.add("load", "an engine's store takes one platform; leave load out, or build one platform");
+        }
+        if self.key.max_age.is_some_and(|age| age.as_secs() < 60) {
+            problems.add("max-age", "must be at least 1m");
+        }
+    }
+}
+
+/// `HOST USER VARIABLE` a line.
+fn logins(problems: &mut Problems, lines: Vec<String>) -> Vec<Login> {
+    let mut logins = Vec::new();
+    for line in lines {
+        match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+            [host, user, password_env] => logins.push(Login {
+                host: (*host).to_owned(),
+                user: (*user).to_owned(),
+                password_env: (*password_env).to_owned(),
+            }),
+            words => problems.add(
+                "logins",
+                format!("a line has {} words instead of three: HOST USER VARIABLE", words.len()),
+            ),
+        }
+    }
+    logins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw() -> RawInputs {
+        RawInputs { image: Some("app-ci".into()), ..Default::default() }
+    }
+
+    #[test]
+    fn defaults() {
+        let inputs = Inputs::read(&raw(), &Env::default()).unwrap();
+        assert_eq!(inputs.mode, Mode::Build);
+        assert_eq!(inputs.wait_timeout, Duration::from_secs(600));
+        assert_eq!(inputs.build.provenance, "false");
+        assert_eq!(inputs.reliability.retries, 3);
+    }
+
+    #[test]
+    fn tags_as_metadata_action_writes_them() {
+        let inputs = RawInputs { tags: Some("ghcr.io/o/app:1.2\nghcr.io/o/app:latest,ghcr.io/o/app:x".into()), ..raw() };
+        let inputs = Inputs::read(&inputs, &Env::default()).unwrap();
+        assert_eq!(inputs.tags.len(), 3);
+    }
+
+    #[test]
+    fn every_bad_value_is_named() {
+        let bad = RawInputs {
+            mode: Some("pul".into()),
+            digest: Some("sha256:1".into()),
+            platforms: Some("linux".into()),
+            wait_timeout: Some("soon".into()),
+            retries: Some("many".into()),
+            logins: Some("ghcr.io".into()),
+            ..RawInputs::default()
+        };
+        let text = Inputs::read(&bad, &Env::default()).unwrap_err().to_string();
+        for input in ["image", "mode", "digest", "platforms", "wait-timeout", "retries", "logins"] {
+            assert!(text.contains(&format!("input `{input}`")), "{input} in {text}");
+        }
+    }
+
+    #[test]
+    fn combinations_that_make_no_sense() {
+        for bad in [
+            RawInputs { digest: Some(format!("sha256:{}", "0".repeat(64))), ..raw() },
+            RawInputs { key: Some("files".into()), ..raw() },
+            RawInputs { key_files: Some("a".into()), ..raw() },
+            RawInputs { load: Some("true".into()), platforms: Some("linux/amd64,linux/arm64".into()), ..raw() },
+        ] {
+            assert!(Inputs::read(&bad, &Env::default()).is_err());
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The key itself: an injective encoding of its entries, and their SHA-256.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::key::dockerfile::{Analysis, Digest};
+use crate::key::files::{KeyFiles, Tree, Warning};
+use crate::key::names::{escape, hex};
+use crate::key::secret::looks_secret;
+
+/// Version of everything a key is made from. A change gives every image a new key; it belongs in the CHANGELOG.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What an entry is about. The order is the order in which changes are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum EntryKind {
+    /// [`FORMAT_VERSION`].
+    Format,
+    /// Which files count: `context`, `copied` or `files`.
+    Scope,
+    Target,
+    Platform,
+    Frontend,
+    BaseImage,
+    Dockerfile,
+    BuildArg,
+    BuildContext,
+    AddSource,
+    /// One value of a file, from `key-files`.
+    FileValue,
+    Label,
+    /// The id of a secret or an SSH socket, never its value.
+    SecretId,
+    /// A setting of the build: `network`, `compression`, `provenance`, `sbom`, `add-hosts`, …
+    Setting,
+    ExtraArg,
+    KeyExtra,
+    /// The calendar period, with `max-age`.
+    Period,
+    /// All files below one root.
+    Files,
+}
+
+impl EntryKind {
+    const NAMES: [(Self, &'static str); 18] = [
+        (Self::Format, "format"),
+        (Self::Scope, "scope"),
+        (Self::Target, "target"),
+        (Self::Platform, "platform"),
+        (Self::Frontend, "frontend"),
+        (Self::BaseImage, "base-image"),
+        (Self::Dockerfile, "dockerfile"),
+        (Self::BuildArg, "build-arg"),
+        (Self::BuildContext, "build-context"),
+        (Self::AddSource, "add-source"),
+        (Self::FileValue, "file-value"),
+        (Self::Label, "label"),
+        (Self::SecretId, "secret-id"),
+        (Self::Setting, "setting"),
+        (Self::ExtraArg, "extra-arg"),
+        (Self::KeyExtra, "key-extra"),
+        (Self::Period, "period"),
+        (Self::Files, "files"),
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind)
+    }
+}
+
+impl fmt::Display for EntryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing that decides the key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyEntry {
+    pub kind: EntryKind,
+    pub name: String,
+    /// Fit to be shown: text, or a digest in hex where the text is private or long.
+    pub value: String,
+}
+
+/// Which files count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Context,
+    Copied,
+    Files,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Context => "context",
+            Self::Copied => "copied",
+            Self::Files => "files",
+        })
+    }
+}
+
+/// A build key and what it was made from.
+#[derive(Debug, Default)]
+pub struct BuildKey {
+    /// 64 lower-case hexadecimal digits.
+    pub hex: String,
+    /// Sorted.
+    pub entries: Vec<KeyEntry>,
+    /// The files behind the entries of kind [`EntryKind::Files`], by the entry's name.
+    pub trees: BTreeMap<String, Tree>,
+    pub warnings: Vec<Warning>,
+}
+
+impl BuildKey {
+    /// The first 32 hexadecimal digits: what goes into tags.
+    pub fn short(&self) -> &str {
+        self.hex.get(..32).unwrap_or(&self.hex)
+    }
+}
+
+/// Gathers entries. The order of calls does not matter, except among extra arguments.
+#[derive(Debug)]
+pub struct KeyBuilder {
+    key: BuildKey,
+    extra_args: usize,
+}
+
+/// Proxy arguments do not reach the image unless declared; BuildKit leaves them out of its cache too
+/// (`proxyEnvFromBuildArgs`).
+const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
+
+/// Labels that name the run rather than the content. An image that is reused keeps those of the run that built
+/// it; if they counted, no two commits would share an image.
+const RUN_LABELS: [&str; 3] =
+    ["org.opencontainers.image.created", "org.opencontainers.image.revision", "org.opencontainers.image.version"];
+
+impl KeyBuilder {
+    pub fn new(scope: Scope) -> Self {
+        let mut builder = Self { key: BuildKey::default(), extra_args: 0 };
+        builder.plain(EntryKind::Format, "", &FORMAT_VERSION.to_string());
+        builder.plain(EntryKind::Scope, "", &scope.to_string());
+        builder
+    }
+
+    /// An entry whose value may be shown.
+    pub fn plain(&mut self, kind: EntryKind, name: &str, value: &str) -> &mut Self {
+        self.key.entries.push(KeyEntry { kind, name: name.to_owned(), value: value.to_owned() });
+        self
+    }
+
+    /// An entry of which only the digest is kept. Kind and name go into the digest, so equal values of two
+    /// arguments cannot be told to be equal.
+    pub fn hashed(&mut self, kind: EntryKind, name: &str, value: &str) -> &mut Self {
+        let mut digest = Digest::new("build-once value");
+        [kind.as_str(), name, value].iter().for_each(|text| digest.text(text));
+        self.plain(kind, name, &hex(&digest.finish()))
+    }
+
+    /// The files below one root; `name` is `context` or a build context's name.
+    pub fn files(&mut self, name: &str, tree: Tree, warnings: Vec<Warning>) -> &mut Self {
+        self.plain(EntryKind::Files, name, &hex(&tree.digest()));
+        self.key.trees.insert(name.to_owned(), tree);
+        self.key.warnings.extend(warnings);
+        self
+    }
+
+    /// What `key-files` named.
+    pub fn key_files(&mut self, files: KeyFiles) -> &mut Self {
+        for value in &files.sub_keys {
+            let name = format!("{}#{}", escape(&value.path), value.key);
+            self.plain(EntryKind::FileValue, &name, &hex(&value.digest));
+        }
+        self.files("context", files.tree, files.warnings)
+    }
+
+    /// The Dockerfile's text, as far as the target reaches it.
+    pub fn dockerfile(&mut self, analysis: &Analysis) -> &mut Self {
+        self.plain(EntryKind::Dockerfile, "", &hex(&analysis.digest))
+    }
+
+    /// Every given argument counts, used or not, but proxies only if the Dockerfile declares them.
+    pub fn build_args(&mut self, given: &[(String, String)], analysis: Option<&Analysis>) -> &mut Self {
+        // Of an argument given twice, the last value is the one in force.
+        let given: BTreeMap<&str, &str> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        for (name, value) in given {
+            let proxy = PROXIES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy));
+            let declared = analysis.is_some_and(|analysis| analysis.declared_args.contains(name));
+            if !proxy || declared {
+                self.hashed(EntryKind::BuildArg, name, value);
+            }
+        }
+        self
+    }
+
+    /// Labels, but for those that name the run.
+    pub fn labels(&mut self, given: &[(String, String)]) -> &mut Self {
+        let given: BTreeMap<&str, &str> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        for (name, value) in given.into_iter().filter(|(name, _)| !RUN_LABELS.contains(name)) {
+            self.hashed(EntryKind::Label, name, value);
+        }
+        self
+    }
+
+    /// One raw argument of the build command; their order counts.
+    pub fn extra_arg(&mut self, argument: &str) -> &mut Self {
+        self.extra_args += 1;
+        let flag = argument.split('=').next().filter(|flag| flag.starts_with('-')).unwrap_or_default();
+        let name = format!("{} {flag}", self.extra_args);
+        self.hashed(EntryKind::ExtraArg, name.trim_end(), argument)
+    }
+
+    /// Closes the key.
+    pub fn finish(self) -> BuildKey {
+        let mut key = self.key;
+        key.entries.sort();
+        key.entries.dedup();
+        let mut digest = Digest::new("build-once key");
+        digest.count(key.entries.len());
+        for entry in &key.entries {
+            [entry.kind.as_str(), &entry.name, &entry.value].iter().for_each(|text| digest.text(text));
+        }
+        key.hex = hex(&digest.finish());
+        key.warnings.sort();
+        key.warnings.dedup();
+        key
+    }
+}
+
+/// Names of given build arguments that look like secrets, to be flagged once.
+pub fn secret_looking(given: &[(String, String)]) -> Vec<&str> {
+    let mut names: Vec<&str> = given.iter().map(|(name, _)| name.as_str()).filter(|name| looks_secret(name)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}

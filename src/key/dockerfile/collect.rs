@@ -1,0 +1,185 @@
+//! What the reached stages take from outside: files of the context, images, contexts, URLs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::instruction::{Body, Copy, Instruction, mount};
+use super::lines::Fault;
+use super::remote::{self, Place};
+use super::scope::Scope;
+use super::stages::{Base, Stages};
+use super::{Copied, ImageUse, Pin, RemoteSource, Request, Role};
+use crate::key::files::CopySource;
+
+/// Everything found, for one target platform.
+#[derive(Debug, Default)]
+pub struct Collected {
+    pub images: Vec<ImageUse>,
+    pub contexts: BTreeSet<String>,
+    pub sources: BTreeSet<CopySource>,
+    /// Why the sources are not all known.
+    pub unknown: Option<String>,
+    pub remote: Vec<RemoteSource>,
+    pub declared: BTreeSet<String>,
+}
+
+impl Collected {
+    pub fn copied(&self) -> Copied {
+        match &self.unknown {
+            Some(reason) => Copied::Unknown(reason.clone()),
+            None => Copied::Known(self.sources.iter().cloned().collect()),
+        }
+    }
+
+    pub fn merge(&mut self, other: Self) {
+        for image in other.images {
+            if !self.images.contains(&image) {
+                self.images.push(image);
+            }
+        }
+        for remote in other.remote {
+            if !self.remote.contains(&remote) {
+                self.remote.push(remote);
+            }
+        }
+        self.contexts.extend(other.contexts);
+        self.sources.extend(other.sources);
+        self.declared.extend(other.declared);
+        self.unknown = self.unknown.take().or(other.unknown);
+    }
+}
+
+/// Walks the reached stages in order with their variables.
+pub struct Collector<'a> {
+    pub request: &'a Request<'a>,
+    pub stages: &'a Stages<'a>,
+    pub globals: &'a Scope,
+    pub escape: char,
+}
+
+impl Collector<'_> {
+    pub fn run(&self, reached: &BTreeSet<usize>) -> Result<Collected, Fault> {
+        let mut out = Collected::default();
+        let mut scopes: BTreeMap<usize, Scope> = BTreeMap::new();
+        for &number in reached {
+            let Some(stage) = self.stages.stages.get(number) else { continue };
+            for (base, instruction) in self.stages.needs(number, self.request)? {
+                out.note(base, instruction, stage.platform.as_deref());
+            }
+            let mut scope = match &stage.base {
+                Base::Stage(base) => scopes.get(base).cloned().unwrap_or_default(),
+                Base::Scratch => Scope::of_base(false),
+                Base::Context(_) | Base::Image(_) => Scope::of_base(true),
+            };
+            for instruction in stage.commands() {
+                self.instruction(instruction, &mut scope, &mut out).map_err(|reason| (instruction.line, reason))?;
+            }
+            scopes.insert(number, scope);
+        }
+        Ok(out)
+    }
+
+    fn instruction(&self, instruction: &Instruction, scope: &mut Scope, out: &mut Collected) -> Result<(), String> {
+        match &instruction.body {
+            Body::Arg(arguments) => {
+                for (name, default) in arguments {
+                    out.declared.insert(name.clone());
+                    scope.arg(self.request, self.globals, name, default.as_deref(), self.escape)?;
+                }
+            }
+            Body::Env(pairs) => scope.env(pairs, self.escape)?,
+            Body::Copy(copy) if copy.from.is_none() => self.copy(copy, instruction.line, scope, out)?,
+            Body::Run(mounts) => {
+                for text in mounts {
+                    self.mount(text, instruction.line, scope, out)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn copy(&self, copy: &Copy, line: usize, scope: &Scope, out: &mut Collected) -> Result<(), String> {
+        let mut excludes = Vec::new();
+        for exclude in &copy.excludes {
+            let expanded = scope.expand(exclude, self.escape)?;
+            // An exclusion that is not known excludes nothing.
+            excludes.extend(expanded.unknown.is_empty().then_some(expanded.word));
+        }
+        for source in &copy.sources {
+            let expanded = scope.expand(source, self.escape)?;
+            let place = remote::place(&expanded.word);
+            if let Some(name) = expanded.unknown.first() {
+                out.unknown(format!("line {line}: `${name}` in `{source}` may come from the base image"));
+                if copy.add {
+                    // It may turn out to be a URL; a literal path cannot.
+                    let url = place != Place::Local || source.starts_with('$');
+                    out.remote.extend(url.then(|| RemoteSource { url: source.clone(), line, pin: Pin::Unknown { variable: name.clone() } }));
+                }
+                continue;
+            }
+            if place == Place::Local {
+                out.sources.insert(CopySource { path: expanded.word, excludes: excludes.clone(), line });
+                continue;
+            }
+            if !copy.add {
+                return Err(format!("COPY takes no URL (`{}`): use ADD", expanded.word));
+            }
+            let checksum = copy.checksum.as_deref().map(|text| scope.expand(text, self.escape)).transpose()?;
+            let checksum = checksum.filter(|c| c.unknown.is_empty()).map(|c| c.word).filter(|c| !c.is_empty());
+            let pin = match (place, checksum) {
+                (Place::Http, Some(checksum)) => Pin::Fixed(checksum),
+                (Place::Git, Some(commit)) if remote::is_commit(&commit) => Pin::Fixed(commit),
+                (Place::Git, _) => remote::commit(&expanded.word).map_or(Pin::Open { git: true }, |commit| Pin::Fixed(commit.to_owned())),
+                _ => Pin::Open { git: false },
+            };
+            out.remote.push(RemoteSource { url: expanded.word, line, pin });
+        }
+        Ok(())
+    }
+
+    fn mount(&self, text: &str, line: usize, scope: &Scope, out: &mut Collected) -> Result<(), String> {
+        let mut unknown = None;
+        let mount = mount(text, |value| {
+            let expanded = scope.expand(value, self.escape)?;
+            unknown = unknown.take().or(expanded.unknown.into_iter().next());
+            Ok(expanded.word)
+        })?;
+        if mount.kind != "bind" || mount.from.is_some() {
+            return Ok(());
+        }
+        match unknown {
+            Some(name) => out.unknown(format!("line {line}: `${name}` in a mount may come from the base image")),
+            None => {
+                out.sources.insert(CopySource { path: mount.source, excludes: Vec::new(), line });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Collected {
+    fn unknown(&mut self, reason: String) {
+        self.unknown.get_or_insert(reason);
+    }
+
+    fn note(&mut self, base: Base, instruction: &Instruction, platform: Option<&str>) {
+        match base {
+            Base::Image(reference) => {
+                let role = match instruction.body {
+                    Body::From { .. } => Role::From,
+                    Body::Run(_) => Role::Mount,
+                    _ => Role::Copy,
+                };
+                let platform = platform.filter(|_| role == Role::From).map(str::to_owned);
+                let image = ImageUse { reference, line: instruction.line, role, platform };
+                if !self.images.contains(&image) {
+                    self.images.push(image);
+                }
+            }
+            Base::Context(name) => {
+                self.contexts.insert(name);
+            }
+            Base::Scratch | Base::Stage(_) => {}
+        }
+    }
+}

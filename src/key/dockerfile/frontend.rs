@@ -1,0 +1,37 @@
+//! The image that interprets a Dockerfile.
+
+use super::{Request, lines};
+
+/// A frontend named by `# syntax=` or the build argument `BUILDKIT_SYNTAX`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frontend {
+    /// The image.
+    pub reference: String,
+    /// The whole value; what follows the image is handed to the frontend.
+    pub directive: String,
+    /// Line of the directive; 0 for the build argument.
+    pub line: usize,
+    /// It is one of Docker's own, whose language is known.
+    pub official: bool,
+}
+
+/// The frontend in force (BuildKit `frontend/dockerfile/builder`): the argument, else the directive.
+pub fn detect(text: &str, request: &Request<'_>) -> Option<Frontend> {
+    let (directive, line) = match request.build_arg("BUILDKIT_SYNTAX") {
+        Some(value) => (value.trim().to_owned(), 0),
+        None => lines::syntax(text)?,
+    };
+    let reference = directive.split(' ').next().unwrap_or_default().to_owned();
+    Some(Frontend { official: is_official(&reference), reference, directive, line })
+}
+
+/// Whether `reference` is Docker's Dockerfile frontend on Docker Hub, at whatever tag or digest.
+pub fn is_official(reference: &str) -> bool {
+    let name = reference.split('@').next().unwrap_or_default();
+    let name = match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => name,
+    };
+    let name = name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
+    matches!(name, "docker/dockerfile" | "docker/dockerfile-upstream")
+}

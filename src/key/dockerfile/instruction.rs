@@ -1,0 +1,174 @@
+//! The instructions that matter for a key, typed (BuildKit `frontend/dockerfile/instructions`).
+
+use super::lines::{Heredoc, Line, heredoc};
+use super::words::{self, Command};
+
+/// One instruction.
+#[derive(Debug, Clone)]
+pub struct Instruction {
+    pub line: usize,
+    pub command: Command,
+    pub heredocs: Vec<Heredoc>,
+    pub body: Body,
+}
+
+/// What an instruction says, as far as a key cares.
+#[derive(Debug, Clone)]
+pub enum Body {
+    From { image: String, name: Option<String>, platform: Option<String> },
+    /// Names, with the default each may have.
+    Arg(Vec<(String, Option<String>)>),
+    Env(Vec<(String, String)>),
+    Copy(Copy),
+    /// The raw values of `--mount`.
+    Run(Vec<String>),
+    Onbuild(Box<Instruction>),
+    /// Decides the image by its text alone.
+    Other,
+}
+
+/// A `COPY` or `ADD`.
+#[derive(Debug, Clone, Default)]
+pub struct Copy {
+    pub add: bool,
+    /// Here-documents left out.
+    pub sources: Vec<String>,
+    pub from: Option<String>,
+    pub excludes: Vec<String>,
+    pub checksum: Option<String>,
+}
+
+const OTHERS: [&str; 11] =
+    ["cmd", "entrypoint", "expose", "healthcheck", "label", "maintainer", "shell", "stopsignal", "user", "volume", "workdir"];
+
+/// Types a line; the error is a reason.
+pub fn parse(line: &Line, escape: char) -> Result<Instruction, String> {
+    let command = words::command(&line.text).ok_or("an empty instruction")?;
+    let body = body(&command, line, escape)?;
+    Ok(Instruction { line: line.first, command, heredocs: line.heredocs.clone(), body })
+}
+
+fn body(command: &Command, line: &Line, escape: char) -> Result<Body, String> {
+    Ok(match command.keyword.as_str() {
+        "from" => from(command)?,
+        "arg" => Body::Arg(arguments(&command.rest, escape)?),
+        "env" => Body::Env(words::pairs(&command.rest, escape)?),
+        "copy" => Body::Copy(copy(command, false)?),
+        "add" => Body::Copy(copy(command, true)?),
+        "run" => Body::Run(values(command, "mount")?),
+        "onbuild" => {
+            let inner = Line { text: command.rest.clone(), ..line.clone() };
+            let inner = parse(&inner, escape)?;
+            match inner.body {
+                Body::Onbuild(_) | Body::From { .. } => return Err(format!("{} is not allowed after ONBUILD", inner.command.keyword.to_uppercase())),
+                _ => Body::Onbuild(Box::new(inner)),
+            }
+        }
+        other if OTHERS.contains(&other) => Body::Other,
+        other => return Err(format!("unknown instruction: {}", other.to_uppercase())),
+    })
+}
+
+/// The values of a flag that may be repeated.
+fn values(command: &Command, name: &str) -> Result<Vec<String>, String> {
+    let flags = command.flags.iter().filter_map(|flag| flag.strip_prefix("--"));
+    let named = flags.filter(|flag| flag.split('=').next() == Some(name));
+    named.map(|flag| flag.split_once('=').map(|(_, value)| value.to_owned()).ok_or_else(|| format!("--{name} needs a value"))).collect()
+}
+
+/// The value of a flag that may stand once; an empty one counts as absent.
+fn value(command: &Command, name: &str) -> Result<Option<String>, String> {
+    let mut all = values(command, name)?;
+    if all.len() > 1 {
+        return Err(format!("--{name} is given more than once"));
+    }
+    Ok(all.pop().filter(|value| !value.is_empty()))
+}
+
+fn from(command: &Command) -> Result<Body, String> {
+    let platform = value(command, "platform")?;
+    let fields = words::fields(&command.rest);
+    let (image, name) = match fields.as_slice() {
+        [image] => (image, None),
+        [image, keyword, name] if keyword.eq_ignore_ascii_case("as") => (image, Some(name.to_lowercase())),
+        _ => return Err("FROM takes an image, or an image AS a name".to_owned()),
+    };
+    if let Some(name) = name.as_deref().filter(|name| !is_stage_name(name)) {
+        return Err(format!("`{name}` cannot name a stage: a letter first, then letters, digits and `-_.`"));
+    }
+    Ok(Body::From { image: image.clone(), name, platform })
+}
+
+fn is_stage_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c))
+}
+
+fn arguments(rest: &str, escape: char) -> Result<Vec<(String, Option<String>)>, String> {
+    let words = words::quoted(rest, escape);
+    if words.is_empty() {
+        return Err("ARG needs a name".to_owned());
+    }
+    words
+        .into_iter()
+        .map(|word| match word.split_once('=') {
+            Some(("", _)) => Err("ARG needs a name".to_owned()),
+            Some((name, value)) => Ok((name.to_owned(), Some(value.to_owned()))),
+            None => Ok((word, None)),
+        })
+        .collect()
+}
+
+fn copy(command: &Command, add: bool) -> Result<Copy, String> {
+    let keyword = command.keyword.to_uppercase();
+    let mut arguments = match words::json_array(&command.rest) {
+        Some(items) => items
+            .into_iter()
+            .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| format!("{keyword} takes an array of strings only")))
+            .collect::<Result<Vec<_>, _>>()?,
+        None => words::fields(&command.rest),
+    };
+    if arguments.len() < 2 {
+        return Err(format!("{keyword} needs a source and a destination"));
+    }
+    arguments.pop();
+    let mut sources = Vec::new();
+    for argument in arguments {
+        if heredoc(&argument).ok().flatten().is_none() {
+            sources.push(argument);
+        }
+    }
+    Ok(Copy {
+        add,
+        sources,
+        from: if add { None } else { value(command, "from")? },
+        excludes: values(command, "exclude")?,
+        checksum: if add { value(command, "checksum")? } else { None },
+    })
+}
+
+/// A parsed `--mount`. Values are as given to [`mount`], that is, already expanded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mount {
+    pub kind: String,
+    pub from: Option<String>,
+    pub source: String,
+}
+
+/// Reads one `--mount` value, passing every part through `expand`.
+pub fn mount(text: &str, mut expand: impl FnMut(&str) -> Result<String, String>) -> Result<Mount, String> {
+    let mut mount = Mount { kind: "bind".to_owned(), ..Mount::default() };
+    for field in words::csv(text)? {
+        let Some((name, value)) = field.split_once('=') else { continue };
+        match name.to_lowercase().as_str() {
+            "type" => mount.kind = expand(value)?.to_lowercase(),
+            "from" if value.contains('$') => {
+                return Err("`from` of a mount takes no variables: define a stage and name it instead".to_owned());
+            }
+            "from" => mount.from = Some(value.to_owned()).filter(|from| !from.is_empty()),
+            "source" | "src" => mount.source = expand(value)?,
+            _ => {}
+        }
+    }
+    Ok(mount)
+}

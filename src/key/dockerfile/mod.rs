@@ -1,0 +1,258 @@
+//! What a Dockerfile builds a requested target from, read the way BuildKit reads it.
+//!
+//! Sources: BuildKit's `frontend/dockerfile/{parser,instructions,shell,dockerfile2llb}` and
+//! `frontend/dockerui`. The file is parsed here rather than by a crate because a key needs BuildKit's own
+//! reading of continuations, several here-documents in a line, and duplicate stage names.
+
+mod collect;
+mod frontend;
+mod glob;
+mod instruction;
+mod lex;
+mod lines;
+mod platform;
+mod remote;
+mod render;
+mod scope;
+mod stages;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::collections::BTreeSet;
+
+use crate::key::error::KeyError;
+use crate::key::files::CopySource;
+use collect::{Collected, Collector};
+pub use frontend::{Frontend, is_official};
+use instruction::{Body, Instruction};
+use lines::Fault;
+pub use platform::Platform;
+pub use remote::{Place, commit, place};
+pub(crate) use render::Digest;
+use scope::Scope;
+use stages::Stages;
+
+/// What is asked of a Dockerfile.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The file's name, for messages.
+    pub file: &'a str,
+    /// The stage to build; the last one if none is named.
+    pub target: Option<&'a str>,
+    pub build_args: &'a [(String, String)],
+    /// What is built for; the build platform if empty.
+    pub platforms: &'a [Platform],
+    /// The machine that builds: `BUILDPLATFORM` and its kin.
+    pub build_platform: &'a Platform,
+    /// Names of the build contexts given.
+    pub build_contexts: &'a [String],
+}
+
+impl Request<'_> {
+    fn build_arg(&self, name: &str) -> Option<&str> {
+        self.build_args.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The given build context of that name. Names are image references: `alpine` also covers `alpine:latest`.
+    fn context(&self, name: &str) -> Option<String> {
+        if ["scratch", "context"].iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
+            return None;
+        }
+        self.build_contexts.iter().find(|own| familiar(own) == name).cloned()
+    }
+}
+
+/// Why an image is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    From,
+    /// `COPY --from=`.
+    Copy,
+    /// `RUN --mount=from=`.
+    Mount,
+}
+
+/// An image from outside that the target needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageUse {
+    /// As in the file, variables replaced; not normalised.
+    pub reference: String,
+    pub line: usize,
+    pub role: Role,
+    /// `FROM --platform=`, if it is not the target's.
+    pub platform: Option<String>,
+}
+
+/// Whether a remote source can move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pin {
+    /// A checksum or commit is given and BuildKit enforces it.
+    Fixed(String),
+    /// Its present content must be looked up: a commit of a git repository, else a checksum.
+    Open { git: bool },
+    /// It depends on a variable that only the base image defines.
+    Unknown { variable: String },
+}
+
+/// An `ADD` of something that is not in the context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteSource {
+    pub url: String,
+    pub line: usize,
+    pub pin: Pin,
+}
+
+/// The part of the context the target needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Copied {
+    Known(Vec<CopySource>),
+    /// Nobody can tell from the text; the reason is a clause for the user.
+    Unknown(String),
+}
+
+/// What a target is built from.
+#[derive(Debug)]
+pub struct Analysis {
+    /// SHA-256 of everything in the text that decides the target.
+    pub digest: [u8; 32],
+    /// Why the whole text counts and not only what the target reaches.
+    pub whole_text: Option<String>,
+    /// The image that interprets the file, if it names one.
+    pub frontend: Option<Frontend>,
+    /// Names of the reached stages, in order; `stage-<n>` for those without.
+    pub stages: Vec<String>,
+    pub images: Vec<ImageUse>,
+    /// Build contexts that are used, of those given.
+    pub contexts: BTreeSet<String>,
+    pub copied: Copied,
+    pub remote: Vec<RemoteSource>,
+    /// Arguments that the reached stages or the file's head declare.
+    pub declared_args: BTreeSet<String>,
+}
+
+impl Analysis {
+    /// Takes note that the base image `reference` has `ONBUILD` triggers, which may copy anything.
+    pub fn base_has_triggers(&mut self, reference: &str) {
+        if let Copied::Known(_) = self.copied {
+            self.copied = Copied::Unknown(format!("base `{reference}` has ONBUILD instructions"));
+        }
+    }
+}
+
+/// Reads `text` for one request.
+///
+/// # Errors
+/// What the build itself would refuse, with its line ([`KeyError::is_user_build_error`]); a target that is no stage.
+pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError> {
+    let bytes = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let lossy = String::from_utf8_lossy(bytes);
+    let frontend = frontend::detect(&lossy, request);
+    let foreign = frontend.as_ref().filter(|frontend| !frontend.official).map(|frontend| {
+        format!("frontend `{}` may read the file in its own way", frontend.reference)
+    });
+    let mut analysis = match read(&lossy, request, frontend.as_ref()) {
+        Ok(analysis) => analysis,
+        // Only its own frontend can say what such a file means.
+        Err(KeyError::Dockerfile { .. }) if foreign.is_some() => Analysis::opaque(),
+        Err(error) => return Err(error),
+    };
+    if let Some(reason) = &foreign {
+        analysis.copied = Copied::Unknown(reason.clone());
+    }
+    analysis.whole_text = foreign.or_else(|| std::str::from_utf8(bytes).is_err().then(|| "the file is not UTF-8".to_owned()));
+    if analysis.whole_text.is_some() {
+        analysis.digest = render::whole(bytes);
+    }
+    analysis.frontend = frontend;
+    Ok(analysis)
+}
+
+impl Analysis {
+    fn opaque() -> Self {
+        Self {
+            digest: [0; 32],
+            whole_text: None,
+            frontend: None,
+            stages: Vec::new(),
+            images: Vec::new(),
+            contexts: BTreeSet::new(),
+            copied: Copied::Unknown(String::new()),
+            remote: Vec::new(),
+            declared_args: BTreeSet::new(),
+        }
+    }
+}
+
+fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Result<Analysis, KeyError> {
+    let fault = |(line, reason): Fault| KeyError::Dockerfile { file: request.file.to_owned(), line, reason };
+    let (instructions, escape) = instructions(text).map_err(fault)?;
+    let first = instructions.iter().position(|i| matches!(i.body, Body::From { .. })).unwrap_or(instructions.len());
+    let (head, rest) = instructions.split_at(first);
+    if let Some(stray) = head.iter().find(|i| !matches!(i.body, Body::Arg(_))) {
+        return Err(fault((stray.line, format!("{} before the first FROM", stray.command.keyword.to_uppercase()))));
+    }
+    if rest.is_empty() {
+        return Err(fault((1, "there is no FROM in the file".to_owned())));
+    }
+    let own = [request.build_platform.clone()];
+    let platforms = if request.platforms.is_empty() { &own } else { request.platforms };
+    let mut collected = Collected::default();
+    let mut digest = Digest::new("dockerfile");
+    let mut names = Vec::new();
+    for platform in platforms {
+        let mut globals = Scope::predefined(request, platform, request.target.unwrap_or("default"));
+        for instruction in head {
+            let Body::Arg(arguments) = &instruction.body else { continue };
+            for (name, default) in arguments {
+                collected.declared.insert(name.clone());
+                globals.global_arg(request, name, default.as_deref(), escape).map_err(|reason| fault((instruction.line, reason)))?;
+            }
+        }
+        let stages = Stages::resolve(rest, &globals, request, escape).map_err(fault)?;
+        let target = target(&stages, request)?;
+        let reached = stages.reached(target, request).map_err(fault)?;
+        let collector = Collector { request, stages: &stages, globals: &globals, escape };
+        collected.merge(collector.run(&reached).map_err(fault)?);
+        let syntax = frontend.map_or("", |frontend| frontend.directive.as_str());
+        digest.bytes(&render::reached((syntax, escape), head, &stages, &reached, request).map_err(fault)?);
+        names = reached.iter().map(|number| stage_name(&stages, *number)).collect();
+    }
+    Ok(Analysis {
+        digest: digest.finish(),
+        stages: names,
+        copied: collected.copied(),
+        images: collected.images,
+        contexts: collected.contexts,
+        remote: collected.remote,
+        declared_args: collected.declared,
+        ..Analysis::opaque()
+    })
+}
+
+fn instructions(text: &str) -> Result<(Vec<Instruction>, char), Fault> {
+    let lines = lines::split(text)?;
+    let parse = |line| instruction::parse(line, lines.escape).map_err(|reason| (line.first, reason));
+    Ok((lines.lines.iter().map(parse).collect::<Result<_, _>>()?, lines.escape))
+}
+
+fn target(stages: &Stages<'_>, request: &Request<'_>) -> Result<usize, KeyError> {
+    let Some(name) = request.target.filter(|name| !name.is_empty()) else { return Ok(stages.stages.len().saturating_sub(1)) };
+    stages.find(name).ok_or_else(|| KeyError::Target {
+        file: request.file.to_owned(),
+        target: name.to_owned(),
+        stages: stages.stages.iter().filter_map(|stage| stage.name.clone()).collect(),
+    })
+}
+
+fn stage_name(stages: &Stages<'_>, number: usize) -> String {
+    stages.stages.get(number).and_then(|stage| stage.name.clone()).unwrap_or_else(|| format!("stage-{number}"))
+}
+
+/// An image reference by its short name: no Docker Hub host, no `library/`, no `:latest`
+/// (`reference.FamiliarString`, then what BuildKit's `NamedContext` trims).
+fn familiar(name: &str) -> String {
+    let name = name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
+    name.strip_suffix(":latest").unwrap_or(name).to_owned()
+}

@@ -1,0 +1,91 @@
+//! Variables in force: arguments before the first `FROM`, then `ARG` and `ENV` of each stage.
+
+use std::collections::BTreeMap;
+
+use super::lex::{Expanded, Lex, Lookup};
+use super::platform::Platform;
+use super::Request;
+
+/// Variables by name.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    known: BTreeMap<String, Lookup>,
+    /// Variables not listed may come from the base image.
+    open: bool,
+}
+
+impl Scope {
+    /// The arguments BuildKit defines by itself (`defaultArgs`), for one target platform. A build argument of
+    /// the same name wins.
+    pub fn predefined(request: &Request<'_>, platform: &Platform, stage: &str) -> Self {
+        let own = [("TARGETSTAGE".to_owned(), stage.to_owned())];
+        let named = request.build_platform.arguments("BUILD").into_iter().chain(platform.arguments("TARGET")).chain(own);
+        let mut scope = Self::default();
+        for (name, value) in named {
+            let value = request.build_arg(&name).map_or(value, str::to_owned);
+            scope.set(name, Lookup::Set(value));
+        }
+        scope
+    }
+
+    /// The environment a stage starts with: nothing from `scratch`, anything from an image.
+    pub fn of_base(open: bool) -> Self {
+        Self { known: BTreeMap::new(), open }
+    }
+
+    pub fn get(&self, name: &str) -> Lookup {
+        match self.known.get(name) {
+            Some(value) => value.clone(),
+            // BuildKit gives every stage a PATH.
+            None if self.open || name == "PATH" => Lookup::Unknown,
+            None => Lookup::Unset,
+        }
+    }
+
+    pub fn set(&mut self, name: String, value: Lookup) {
+        self.known.insert(name, value);
+    }
+
+    pub fn expand(&self, text: &str, escape: char) -> Result<Expanded, String> {
+        Lex::new(escape).process(text, &|name| self.get(name))
+    }
+
+    /// As [`Self::expand`], for the value of a variable: unknown if anything in it is.
+    fn value(&self, text: &str, escape: char) -> Result<Lookup, String> {
+        let expanded = self.expand(text, escape)?;
+        Ok(if expanded.unknown.is_empty() { Lookup::Set(expanded.word) } else { Lookup::Unknown })
+    }
+
+    /// An `ARG` before the first `FROM` (`buildMetaArgs`).
+    pub fn global_arg(&mut self, request: &Request<'_>, name: &str, default: Option<&str>, escape: char) -> Result<(), String> {
+        let value = match (request.build_arg(name), default) {
+            (Some(given), _) => Lookup::Set(given.to_owned()),
+            (None, Some(default)) => self.value(default, escape)?,
+            (None, None) => return Ok(()),
+        };
+        self.set(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// An `ARG` in a stage (`dispatchArg`): the build argument, else the default, else the global value.
+    pub fn arg(&mut self, request: &Request<'_>, globals: &Self, name: &str, default: Option<&str>, escape: char) -> Result<(), String> {
+        let value = match (request.build_arg(name), default, globals.known.get(name)) {
+            (Some(given), _, _) => Lookup::Set(given.to_owned()),
+            (None, Some(default), _) => self.value(default, escape)?,
+            (None, None, Some(global)) => global.clone(),
+            (None, None, None) => return Ok(()),
+        };
+        self.set(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// An `ENV`: every pair sees the values from before the instruction.
+    pub fn env(&mut self, pairs: &[(String, String)], escape: char) -> Result<(), String> {
+        let before = self.clone();
+        for (name, value) in pairs {
+            let name = before.expand(name, escape)?.word;
+            self.set(name, before.value(value, escape)?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! Stages: what each is built on and what it takes from elsewhere (BuildKit `dockerfile2llb/convert.go`).
+
+use std::collections::BTreeSet;
+
+use super::instruction::{Body, Instruction};
+use super::lines::Fault;
+use super::scope::Scope;
+use super::{Request, familiar};
+
+/// Where a stage or a `--from` gets its files.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Base {
+    Scratch,
+    /// An earlier stage, by number.
+    Stage(usize),
+    /// A build context, by name.
+    Context(String),
+    Image(String),
+}
+
+/// One stage.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    pub name: Option<String>,
+    pub from: &'a Instruction,
+    pub base: Base,
+    /// `--platform`, variables replaced.
+    pub platform: Option<String>,
+    pub instructions: &'a [Instruction],
+    /// `ONBUILD` instructions of the stage this one is built on; they run first.
+    pub triggers: Vec<&'a Instruction>,
+}
+
+/// Every stage of a file, in order.
+#[derive(Debug)]
+pub struct Stages<'a> {
+    pub stages: Vec<Stage<'a>>,
+}
+
+impl<'a> Stages<'a> {
+    /// Resolves each `FROM`. `rest` starts with the first `FROM`.
+    pub fn resolve(rest: &'a [Instruction], globals: &Scope, request: &Request<'_>, escape: char) -> Result<Self, Fault> {
+        let starts: Vec<usize> = rest.iter().enumerate().filter(|(_, i)| matches!(i.body, Body::From { .. })).map(|(at, _)| at).collect();
+        let mut out = Self { stages: Vec::new() };
+        for (number, &start) in starts.iter().enumerate() {
+            let end = starts.get(number + 1).copied().unwrap_or(rest.len());
+            let Some((from, instructions)) = rest.get(start..end).and_then(<[_]>::split_first) else { continue };
+            let Body::From { image, name, platform } = &from.body else { continue };
+            let expand = |text: &str| globals.expand(text, escape).map(|e| e.word).map_err(|reason| (from.line, reason));
+            let image = expand(image)?;
+            if image.is_empty() {
+                return Err((from.line, "the image of FROM is empty: its variable has no value".to_owned()));
+            }
+            let platform = platform.as_deref().map(expand).transpose()?;
+            if platform.as_deref() == Some("") {
+                return Err((from.line, "the platform of FROM is empty: its variable has no value".to_owned()));
+            }
+            let base = match name.as_deref().and_then(|name| request.context(name)) {
+                Some(context) => Base::Context(context),
+                None => out.find(&image).map_or_else(|| external(&image, request), Base::Stage),
+            };
+            let triggers = match base {
+                Base::Stage(number) => out.triggers_of(number),
+                _ => Vec::new(),
+            };
+            // A build context that takes a stage's name takes its place entirely.
+            let instructions = if name.is_some() && matches!(&base, Base::Context(c) if Some(c) == name.as_ref()) { &[] } else { instructions };
+            out.stages.push(Stage { name: name.clone(), from, base, platform, instructions, triggers });
+        }
+        Ok(out)
+    }
+
+    fn triggers_of(&self, number: usize) -> Vec<&'a Instruction> {
+        let instructions = self.stages.get(number).map_or(&[][..], |stage| stage.instructions);
+        instructions.iter().filter_map(|i| if let Body::Onbuild(inner) = &i.body { Some(&**inner) } else { None }).collect()
+    }
+
+    /// The last stage of that name, whatever its case.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.stages.iter().rposition(|stage| stage.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
+    }
+
+    /// What the `--from` of an instruction in stage `current` names.
+    pub fn from(&self, from: &str, current: usize, request: &Request<'_>) -> Result<Base, String> {
+        let number = match from.parse::<usize>() {
+            Ok(number) => Some(number),
+            Err(_) => self.find(from),
+        };
+        match number {
+            Some(number) if number < current => Ok(match self.stages.get(number).map(|stage| &stage.base) {
+                Some(Base::Context(context)) if self.stages.get(number).is_some_and(|s| s.name.as_ref() == Some(context)) => Base::Context(context.clone()),
+                _ => Base::Stage(number),
+            }),
+            Some(number) if number < self.stages.len() => Err(format!("stage `{from}` must be defined before it is used")),
+            Some(_) => Err(format!("there is no stage {from}")),
+            None => Ok(external(from, request)),
+        }
+    }
+
+    /// What stage `number` takes directly: its base, and every `--from`.
+    pub fn needs(&self, number: usize, request: &Request<'_>) -> Result<Vec<(Base, &'a Instruction)>, Fault> {
+        let Some(stage) = self.stages.get(number) else { return Ok(Vec::new()) };
+        let mut out = vec![(stage.base.clone(), stage.from)];
+        for instruction in stage.commands() {
+            for from in sources(instruction).map_err(|reason| (instruction.line, reason))? {
+                let base = self.from(&from, number, request).map_err(|reason| (instruction.line, reason))?;
+                out.push((base, instruction));
+            }
+        }
+        Ok(out)
+    }
+
+    /// The stages that `target` needs, itself included, in order.
+    pub fn reached(&self, target: usize, request: &Request<'_>) -> Result<BTreeSet<usize>, Fault> {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![target];
+        while let Some(number) = open.pop() {
+            if seen.insert(number) {
+                let needs = self.needs(number, request)?;
+                open.extend(needs.iter().filter_map(|(base, _)| if let Base::Stage(number) = base { Some(*number) } else { None }));
+            }
+        }
+        Ok(seen)
+    }
+}
+
+impl<'a> Stage<'a> {
+    /// What runs in the stage, triggers first.
+    pub fn commands(&self) -> impl Iterator<Item = &'a Instruction> + use<'_, 'a> {
+        self.triggers.iter().copied().chain(self.instructions)
+    }
+}
+
+/// The `--from` values of an instruction.
+pub fn sources(instruction: &Instruction) -> Result<Vec<String>, String> {
+    match &instruction.body {
+        Body::Copy(copy) => match &copy.from {
+            Some(from) if from.contains(['$', '\\', '"', '\'']) => {
+                Err("--from takes no variables: define a stage with FROM and name it instead".to_owned())
+            }
+            from => Ok(from.iter().cloned().collect()),
+        },
+        Body::Run(mounts) => {
+            let mut out = Vec::new();
+            for text in mounts {
+                // Only `type` and `from` matter here; neither decides by a variable's value.
+                let mount = super::instruction::mount(text, |value| Ok(value.to_owned()))?;
+                out.extend(mount.from.filter(|_| mount.kind != "tmpfs"));
+            }
+            Ok(out)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn external(name: &str, request: &Request<'_>) -> Base {
+    if name.eq_ignore_ascii_case("scratch") {
+        return Base::Scratch;
+    }
+    request.context(&familiar(name)).map_or_else(|| Base::Image(name.to_owned()), Base::Context)
+}

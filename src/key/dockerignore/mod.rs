@@ -1,0 +1,174 @@
+//! `.dockerignore`: which paths of a context the build engine never sees.
+//!
+//! Sources: github.com/moby/patternmatcher (`patternmatcher.go`, `ignorefile/ignorefile.go`),
+//! github.com/tonistiigi/fsutil (`filter.go`) and BuildKit's `frontend/dockerui/config.go`.
+//! Nothing is exempt: with BuildKit the Dockerfile travels on a channel of its own, so an ignored
+//! Dockerfile or `.dockerignore` is truly absent from `COPY . /`.
+
+mod class;
+mod clean;
+mod pattern;
+mod regex;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use crate::key::error::KeyError;
+pub(crate) use clean::{clean, rooted};
+pub(crate) use pattern::Pattern;
+
+/// The rules of one ignore file, in order. The default has none.
+#[derive(Debug, Clone, Default)]
+pub struct Ignore {
+    rules: Vec<Rule>,
+    source: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    pattern: Pattern,
+    exception: bool,
+}
+
+/// Which rules matched a folder; its entries inherit them. Empty above the context's first level.
+#[derive(Debug, Clone, Default)]
+pub struct Inherited(Box<[bool]>);
+
+impl Ignore {
+    /// The rules in force for a build: `<dockerfile>.dockerignore` if that file exists, else
+    /// `<context>/.dockerignore`, else none.
+    ///
+    /// # Errors
+    /// An unreadable file, or a pattern the build engine would refuse, with its line.
+    pub fn load(context: &Path, dockerfile: &Path) -> Result<Self, KeyError> {
+        let mut own = dockerfile.as_os_str().to_owned();
+        own.push(".dockerignore");
+        for path in [PathBuf::from(own), context.join(".dockerignore")] {
+            if let Some(text) = read(&path, context)? {
+                return Self::parse(&text, &path);
+            }
+        }
+        Ok(Self::default())
+    }
+
+    /// Reads rules from the text of the file `name` (used in messages only).
+    ///
+    /// # Errors
+    /// A pattern the build engine would refuse, with its line.
+    pub fn parse(text: &[u8], name: &Path) -> Result<Self, KeyError> {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let mut rules = Vec::new();
+        for (index, line) in text.split(|&b| b == b'\n').enumerate() {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.first() == Some(&b'#') {
+                continue;
+            }
+            let rule = parse_line(line).map_err(|reason| KeyError::Ignore {
+                file: name.to_owned(),
+                line: index + 1,
+                pattern: crate::key::names::escape(trim(line)),
+                reason,
+            })?;
+            rules.extend(rule);
+        }
+        Ok(Self { rules, source: Some(name.to_owned()) })
+    }
+
+    /// The file the rules came from.
+    pub fn source(&self) -> Option<&Path> {
+        self.source.as_deref()
+    }
+
+    /// Whether `path` is left out, given what its folder inherited.
+    pub fn excludes(&self, path: &[u8], parent: &Inherited) -> bool {
+        self.evaluate(path, parent, |_| {})
+    }
+
+    /// As [`Self::excludes`], for a folder: also what its entries inherit.
+    pub fn enter(&self, dir: &[u8], parent: &Inherited) -> (bool, Inherited) {
+        let mut matched = Vec::with_capacity(self.rules.len());
+        let excluded = self.evaluate(dir, parent, |hit| matched.push(hit));
+        (excluded, Inherited(matched.into()))
+    }
+
+    /// Whether an excluded folder needs no look inside: no exception can bring back anything below it.
+    /// fsutil skips by this rule, so it is part of the result, not only of the speed.
+    pub fn may_skip(&self, dir: &[u8]) -> bool {
+        let exceptions = || self.rules.iter().filter(|rule| rule.exception).map(|rule| &rule.pattern);
+        if !exceptions().all(Pattern::is_prefix_only) {
+            return false;
+        }
+        let below = [dir, b"/"].concat();
+        !exceptions().any(|pattern| [pattern.without_trailing_glob(), b"/"].concat().starts_with(&below))
+    }
+
+    /// moby's `MatchesUsingParentResults`: a rule that cannot change the verdict is not evaluated, and then
+    /// counts as not matching for what lies below.
+    fn evaluate(&self, path: &[u8], parent: &Inherited, mut record: impl FnMut(bool)) -> bool {
+        let mut excluded = false;
+        for (index, rule) in self.rules.iter().enumerate() {
+            let inherited = parent.0.get(index).copied().unwrap_or(false);
+            let hit = inherited || (rule.exception == excluded && rule.pattern.matches(path));
+            record(hit);
+            if hit {
+                excluded = !rule.exception;
+            }
+        }
+        excluded
+    }
+}
+
+/// `ReadAll` of `ignorefile.go`, then `New` of `patternmatcher.go`, for one line.
+fn parse_line(line: &[u8]) -> Result<Option<Rule>, String> {
+    let text = trim(line);
+    let (inverted, body) = match text.split_first() {
+        None => return Ok(None),
+        Some((b'!', rest)) => (true, trim(rest)),
+        Some(_) => (false, text),
+    };
+    let mut normal = if body.is_empty() { Vec::new() } else { clean(body) };
+    if normal.len() > 1 && normal.first() == Some(&b'/') {
+        normal.remove(0);
+    }
+    if inverted {
+        normal.insert(0, b'!');
+    }
+    let normal = clean(trim(&normal));
+    let (exception, pattern) = match normal.split_first() {
+        Some((b'!', [])) => return Err("`!` alone brings nothing back".to_owned()),
+        Some((b'!', rest)) => (true, rest),
+        _ => (false, normal.as_slice()),
+    };
+    Ok(Some(Rule { pattern: Pattern::new(pattern)?, exception }))
+}
+
+/// Go's `strings.TrimSpace` on bytes.
+fn trim(bytes: &[u8]) -> &[u8] {
+    let Ok(text) = std::str::from_utf8(bytes) else { return bytes.trim_ascii() };
+    text.trim().as_bytes()
+}
+
+/// The file's text; `None` if there is no regular file. BuildKit resolves a link inside the context only and
+/// quietly goes on without rules when that fails, so a link that leaves it is refused.
+fn read(path: &Path, context: &Path) -> Result<Option<Vec<u8>>, KeyError> {
+    let failed = |source| KeyError::Read { path: path.to_owned(), source };
+    let metadata = match fs_err::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    if metadata.is_symlink() {
+        let target = fs_err::read_link(path).map_err(failed)?;
+        let home = path.parent().filter(|dir| !dir.starts_with(context)).unwrap_or(context);
+        let inside = fs_err::canonicalize(home)
+            .and_then(|home| fs_err::canonicalize(path).map(|file| file.starts_with(home)))
+            .unwrap_or(false);
+        if target.is_absolute() || !inside {
+            return Err(KeyError::IgnoreLink { path: path.to_owned() });
+        }
+    } else if !metadata.is_file() {
+        return Ok(None);
+    }
+    fs_err::read(path).map(Some).map_err(failed)
+}

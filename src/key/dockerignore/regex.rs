@@ -1,0 +1,221 @@
+//! The corner of Go's `regexp` syntax that moby's pattern compiler can produce.
+//!
+//! moby turns a glob into a regular expression and compiles it with Go's RE2 dialect. Some of its output is
+//! surprising (`[a*]` becomes a class followed by a star), and Rust's `regex` reads several such texts
+//! differently. So the text is built as moby builds it and read here as Go reads it. Whatever this reader does
+//! not know is refused, never guessed.
+
+use super::class::{self, Set};
+
+/// One step of a compiled expression. Steps only lead forward, so one ascending pass closes over empty moves.
+#[derive(Debug, Clone)]
+pub enum Op {
+    /// One given character.
+    Literal(char),
+    /// One character of a set.
+    One(Set),
+    /// Any number of characters of a set.
+    Many(Set),
+    /// The next `n` steps may be skipped.
+    Optional(usize),
+    /// Start of the text (`^`, `\A`).
+    Start,
+    /// End of the text (`$`, `\z`).
+    End,
+    /// Word boundary (`\b`), or its absence (`\B`).
+    Boundary(bool),
+}
+
+/// A compiled expression, searched for anywhere in the text unless anchored.
+#[derive(Debug, Clone)]
+pub struct Program {
+    ops: Vec<Op>,
+    prefix: Vec<u8>,
+    suffix: Vec<u8>,
+}
+
+impl Program {
+    /// Reads `text` as Go's `regexp.Compile` would. The error says what is not understood.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let chars: Vec<char> = text.chars().collect();
+        let mut ops = Vec::new();
+        let mut at = 0;
+        while at < chars.len() {
+            at = parse_atom(&chars, at, &mut ops)?;
+        }
+        Ok(Self { prefix: literal_prefix(&ops), suffix: literal_suffix(&ops), ops })
+    }
+
+    /// Whether the expression is found in `path`. Bytes that are not UTF-8 count as U+FFFD, one each, as in Go.
+    pub fn is_match(&self, path: &[u8]) -> bool {
+        path.starts_with(&self.prefix) && path.ends_with(&self.suffix) && run(&self.ops, path)
+    }
+}
+
+fn parse_atom(chars: &[char], at: usize, ops: &mut Vec<Op>) -> Result<usize, String> {
+    let rest = chars.get(at..).unwrap_or_default();
+    match rest {
+        ['^', ..] => ops.push(Op::Start),
+        ['$', ..] => ops.push(Op::End),
+        ['.', '*', ..] => {
+            ops.push(Op::Many(Set::not_newline()));
+            return Ok(at + 2);
+        }
+        // The only group moby writes: any number of whole folders, or none.
+        ['(', '.', '*', '/', ')', '?', ..] => {
+            ops.extend([Op::Optional(2), Op::Many(Set::not_newline()), Op::Literal('/')]);
+            return Ok(at + 6);
+        }
+        ['[', ..] => {
+            let (set, next) = class::parse(chars, at)?;
+            if chars.get(next) == Some(&'*') {
+                ops.push(Op::Many(set));
+                return Ok(next + 1);
+            }
+            ops.push(Op::One(set));
+            return Ok(next);
+        }
+        ['\\', 'A', ..] => {
+            ops.push(Op::Start);
+            return Ok(at + 2);
+        }
+        ['\\', 'z', ..] => {
+            ops.push(Op::End);
+            return Ok(at + 2);
+        }
+        ['\\', c @ ('b' | 'B'), ..] => {
+            ops.push(Op::Boundary(*c == 'b'));
+            return Ok(at + 2);
+        }
+        ['\\', ..] => {
+            if let Some((set, next)) = class::perl(chars, at) {
+                ops.push(Op::One(set));
+                return Ok(next);
+            }
+            let (c, next) = class::escape(chars, at)?;
+            ops.push(Op::Literal(c));
+            return Ok(next);
+        }
+        // moby forgets to escape these two, so that they keep their meaning in the expression.
+        ['|', ..] => return Err("`|` means \"or\" here; write `\\|`".to_owned()),
+        ['{', ..] if is_repetition(rest) => return Err("`{…}` means a repetition here; write `\\{`".to_owned()),
+        [c, ..] => ops.push(Op::Literal(*c)),
+        [] => {}
+    }
+    Ok(at + 1)
+}
+
+/// `{2}`, `{2,}` or `{2,3}`; any other brace is a literal in Go.
+fn is_repetition(rest: &[char]) -> bool {
+    let Some(end) = rest.iter().position(|&c| c == '}') else { return false };
+    let inner: String = rest.get(1..end).unwrap_or_default().iter().collect();
+    let (low, high) = inner.split_once(',').unwrap_or((&inner, ""));
+    let digits = |s: &str| s.chars().all(|c| c.is_ascii_digit());
+    !low.is_empty() && digits(low) && digits(high)
+}
+
+fn literal_prefix(ops: &[Op]) -> Vec<u8> {
+    let Some((Op::Start, rest)) = ops.split_first() else { return Vec::new() };
+    literals(rest.iter())
+}
+
+fn literal_suffix(ops: &[Op]) -> Vec<u8> {
+    let Some((Op::End, rest)) = ops.split_last() else { return Vec::new() };
+    let run = rest.iter().rev().take_while(|op| plain(op).is_some()).count();
+    literals(rest.iter().skip(rest.len() - run))
+}
+
+fn literals<'a>(ops: impl Iterator<Item = &'a Op>) -> Vec<u8> {
+    ops.map_while(plain).collect::<String>().into_bytes()
+}
+
+/// The character of a step that matches exactly its own bytes. U+FFFD also stands for broken bytes.
+fn plain(op: &Op) -> Option<char> {
+    match op {
+        Op::Literal(c) if *c != char::REPLACEMENT_CHARACTER => Some(*c),
+        _ => None,
+    }
+}
+
+/// What surrounds a position: the characters before and after it.
+#[derive(Clone, Copy)]
+struct Here {
+    before: Option<char>,
+    after: Option<char>,
+}
+
+impl Here {
+    fn holds(self, op: &Op) -> bool {
+        let word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+        match op {
+            Op::Start => self.before.is_none(),
+            Op::End => self.after.is_none(),
+            Op::Boundary(wanted) => (word(self.before) != word(self.after)) == *wanted,
+            _ => false,
+        }
+    }
+}
+
+fn run(ops: &[Op], path: &[u8]) -> bool {
+    let mut now = vec![false; ops.len() + 1];
+    let mut next = now.clone();
+    let mut before = None;
+    let mut rest = path;
+    loop {
+        let after = decode(rest);
+        if let Some(start) = now.first_mut() {
+            *start = true;
+        }
+        close(ops, &mut now, Here { before, after: after.map(|(c, _)| c) });
+        if now.last() == Some(&true) {
+            return true;
+        }
+        let Some((c, width)) = after else { return false };
+        next.fill(false);
+        for (index, op) in ops.iter().enumerate().filter(|(index, _)| now[*index]) {
+            match op {
+                Op::Literal(want) if *want == c => next[index + 1] = true,
+                Op::One(set) if set.contains(c) => next[index + 1] = true,
+                Op::Many(set) if set.contains(c) => next[index] = true,
+                _ => {}
+            }
+        }
+        std::mem::swap(&mut now, &mut next);
+        before = Some(c);
+        rest = rest.get(width..).unwrap_or_default();
+    }
+}
+
+fn close(ops: &[Op], states: &mut [bool], here: Here) {
+    for (index, op) in ops.iter().enumerate() {
+        if !states[index] {
+            continue;
+        }
+        match op {
+            Op::Many(_) => states[index + 1] = true,
+            Op::Optional(skipped) => {
+                states[index + 1] = true;
+                states[index + 1 + skipped] = true;
+            }
+            _ if here.holds(op) => states[index + 1] = true,
+            _ => {}
+        }
+    }
+}
+
+/// The first character of `bytes` and its width; a byte that starts no valid character is U+FFFD, one wide.
+pub fn decode(bytes: &[u8]) -> Option<(char, usize)> {
+    let first = *bytes.first()?;
+    if first.is_ascii() {
+        return Some((char::from(first), 1));
+    }
+    let head = bytes.get(..bytes.len().min(4)).unwrap_or(bytes);
+    let valid = match std::str::from_utf8(head) {
+        Ok(text) => text.chars().next(),
+        Err(error) => head
+            .get(..error.valid_up_to())
+            .and_then(|good| std::str::from_utf8(good).ok())
+            .and_then(|text| text.chars().next()),
+    };
+    Some(valid.map_or((char::REPLACEMENT_CHARACTER, 1), |c| (c, c.len_utf8())))
+}

@@ -1,0 +1,260 @@
+//! Tables from moby's own tests (`patternmatcher_test.go`, `ignorefile_test.go`), and a direct port as oracle.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn rules(text: &str) -> Ignore {
+    Ignore::parse(text.as_bytes(), Path::new(".dockerignore")).unwrap()
+}
+
+/// The verdict a walk reaches: every parent is entered first.
+fn walked(ignore: &Ignore, path: &str) -> bool {
+    let mut inherited = Inherited::default();
+    for (at, _) in path.match_indices('/').filter(|(at, _)| *at > 0) {
+        inherited = ignore.enter(&path.as_bytes()[..at], &inherited).1;
+    }
+    ignore.excludes(path.as_bytes(), &inherited)
+}
+
+/// moby's `MatchesOrParentMatches`, ported line by line: the oracle where no exception is involved.
+fn matches_or_parent(patterns: &[(bool, Pattern)], path: &str) -> bool {
+    let mut matched = false;
+    for (exception, pattern) in patterns {
+        if *exception != matched {
+            continue;
+        }
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        if ends.into_iter().any(|end| pattern.matches(&path.as_bytes()[..end])) {
+            matched = !exception;
+        }
+    }
+    matched
+}
+
+/// Pattern, path, and whether it matches exactly (2), through a parent (1) or not (0): `TestMatches`.
+const MATCHES: &[(&str, &str, u8)] = &[
+    ("**", "file", 2),
+    ("**/", "file", 2),
+    ("**", "dir/file", 2),
+    ("**/**", "dir/file", 2),
+    ("dir/**", "dir/file", 2),
+    ("dir/**", "dir/dir2/file", 2),
+    ("**/dir", "dir", 2),
+    ("**/dir", "dir/file", 1),
+    ("**/dir2/*", "dir/dir2/file", 2),
+    ("**/dir2/**", "dir/dir2/dir3/file", 2),
+    ("**file", "file", 2),
+    ("**file", "dir/file", 2),
+    ("**/file", "dir/file", 2),
+    ("**file", "dir/dir/file", 2),
+    ("**/file", "dir/dir/file", 2),
+    ("**/file*", "dir/dir/file", 2),
+    ("**/file*", "dir/dir/file.txt", 2),
+    ("**/file*txt", "dir/dir/file.txt", 2),
+    ("**/file*.txt", "dir/dir/file.txt", 2),
+    ("**/file*.txt*", "dir/dir/file.txt", 2),
+    ("**/**/*.txt", "dir/dir/file.txt", 2),
+    ("**/**/*.txt2", "dir/dir/file.txt", 0),
+    ("**/*.txt", "file.txt", 2),
+    ("**/**/*.txt", "file.txt", 2),
+    ("a**/*.txt", "a/file.txt", 2),
+    ("a**/*.txt", "a/dir/file.txt", 2),
+    ("a**/*.txt", "a/dir/dir/file.txt", 2),
+    ("a/*.txt", "a/dir/file.txt", 0),
+    ("a/*.txt", "a/file.txt", 2),
+    ("a/*.txt**", "a/file.txt", 2),
+    ("a[b-d]e", "ae", 0),
+    ("a[b-d]e", "ace", 2),
+    ("a[b-d]e", "aae", 0),
+    ("a[^b-d]e", "aze", 2),
+    (".*", ".foo", 2),
+    (".*", "foo", 0),
+    ("abc.def", "abcdef", 0),
+    ("abc.def", "abc.def", 2),
+    ("abc.def", "abcZdef", 0),
+    ("abc?def", "abcZdef", 2),
+    ("abc?def", "abcdef", 0),
+    ("a\\\\", "a\\", 2),
+    ("a\\*b", "a*b", 2),
+    ("**/foo/bar", "foo/bar", 2),
+    ("**/foo/bar", "dir/foo/bar", 2),
+    ("**/foo/bar", "dir/dir2/foo/bar", 2),
+    ("abc/**", "abc", 0),
+    ("abc/**", "abc/def", 2),
+    ("abc/**", "abc/def/ghi", 2),
+    ("**/.foo", ".foo", 2),
+    ("**/.foo", "bar.foo", 0),
+    ("a(b)c/def", "a(b)c/def", 2),
+    ("a(b)c/def", "a(b)c/xyz", 0),
+    ("a.|)$(}+{bc", "a.|)$(}+{bc", 2),
+    ("dist/*.whl", "dist/proxy.py-2.4.0rc3.dev36+g08acad9-py3-none-any.whl", 2),
+    // Go's own filepath.Match table, as far as moby runs it.
+    ("*", "abc", 2),
+    ("*c", "abc", 2),
+    ("a*", "ab/c", 1),
+    ("a*/b", "a/c/b", 0),
+    ("a*b*c*d*e*/f", "axbxcxdxexxx/f", 2),
+    ("a*b*c*d*e*/f", "axbxcxdxe/xxx/f", 0),
+    ("a*b?c*x", "abxbbxdbxebxczzx", 2),
+    ("a*b?c*x", "abxbbxdbxebxczzy", 0),
+    ("ab[^e-g]", "abc", 2),
+    ("ab[^c]", "abc", 0),
+    ("a?b", "a☺b", 2),
+    ("a[^a]b", "a☺b", 2),
+    ("a???b", "a☺b", 0),
+    ("[a-ζ]*", "α", 2),
+    ("*[a-ζ]", "A", 0),
+    ("a?b", "a/b", 0),
+    ("[\\]a]", "]", 2),
+    ("[\\-x]", "-", 2),
+    ("[x\\-]", "z", 0),
+    ("*x", "xxx", 2),
+    // What moby's translation does by accident stays as it is.
+    ("[a*]", "a", 0),
+    ("[a*]", "aa[]", 2),
+    ("x\\d", "x7", 2),
+    ("x\\d", "xd", 0),
+    ("*.{js,ts}", "a.{js,ts}", 2),
+    ("*.{js,ts}", "a.js", 0),
+    ("a^b*", "a^b", 0),
+];
+
+#[test]
+fn moby_table() {
+    for &(pattern, path, want) in MATCHES {
+        let ignore = rules(pattern);
+        assert_eq!(ignore.rules[0].pattern.matches(path.as_bytes()), want == 2, "exact: {pattern} {path}");
+        assert_eq!(walked(&ignore, path), want > 0, "walked: {pattern} {path}");
+    }
+}
+
+#[test]
+fn several_rules() {
+    for (text, path, want) in [
+        ("!fileutils.go\n*.go", "fileutils.go", true),
+        ("*.go\n!fileutils.go", "fileutils.go", false),
+        ("docs\n!docs/README.md", "docs/README.md", false),
+        ("docs/\n!docs/README.md", "docs/README.md", false),
+        ("docs/*\n!docs/README.md", "docs/README.md", false),
+        ("docs\n  !docs/README.md  ", "docs/README.md", false),
+        ("**\n!util/docker/web", "util/docker/web/foo", false),
+        ("**\n!util/docker/web\nutil/docker/web/foo", "util/docker/web/foo", true),
+        ("**\n!dist/*.whl", "dist/a+b.whl", false),
+        ("*\n!/src", "src/a/b", false),
+        ("*\n!/src", "other", true),
+        // A rule that cannot change the verdict of a folder is not evaluated, so nothing is inherited from it.
+        ("a/b\n!a", "a/b", true),
+        ("a\n!a\na/b", "a/b/c", true),
+    ] {
+        assert_eq!(walked(&rules(text), path), want, "{text:?} {path}");
+    }
+}
+
+#[test]
+fn read_all_of_moby() {
+    let text = "\u{feff}test1\r\n/test2\n/a/file/here\n\nlastfile\n# this is a comment\n! /inverted/abs/path\n #not\n";
+    let got: Vec<_> =
+        rules(text).rules.iter().map(|r| (r.exception, String::from_utf8(r.pattern.text().to_vec()).unwrap())).collect();
+    let want = [(false, "test1"), (false, "test2"), (false, "a/file/here"), (false, "lastfile"), (true, "inverted/abs/path"), (false, "#not")];
+    assert_eq!(got, want.map(|(e, p)| (e, p.to_owned())));
+}
+
+#[test]
+fn invalid_patterns_name_their_line() {
+    for bad in ["!", "! ", "[", "a[", "[^", "[^bc", "[]a]", "[-]", "[x-]", "[-x]", "[a-b-c]", "\\", "[Local-Only]/", "a|b*", "x{2}*", "node\\modules*"] {
+        let text = format!("# first\nok\n{bad}\n");
+        let error = Ignore::parse(text.as_bytes(), Path::new("x/.dockerignore")).unwrap_err();
+        assert!(error.to_string().starts_with("x/.dockerignore:3: "), "{bad}: {error}");
+        assert!(error.is_user_build_error());
+    }
+}
+
+#[test]
+fn bytes_that_are_not_utf8() {
+    assert!(walked_bytes("*.txt", b"\xff.txt"));
+    assert!(walked_bytes("?.txt", b"\xff.txt"));
+    assert!(!walked_bytes("?.txt", b"\xff\xfe.txt"));
+    let exact = Ignore::parse(b"a\xff", Path::new("i")).unwrap();
+    assert!(exact.excludes(b"a\xff", &Inherited::default()));
+    assert!(!exact.excludes(b"a\xfe", &Inherited::default()));
+}
+
+fn walked_bytes(pattern: &str, path: &[u8]) -> bool {
+    rules(pattern).excludes(path, &Inherited::default())
+}
+
+#[test]
+fn folders_are_skipped_only_where_fsutil_skips() {
+    assert!(rules("node_modules").may_skip(b"node_modules"));
+    assert!(rules("a\n!b/c").may_skip(b"a"));
+    assert!(!rules("a\n!a/b/c").may_skip(b"a"));
+    assert!(!rules("a\n!**/keep").may_skip(b"a"));
+    assert!(!rules("a\n!a/*").may_skip(b"a"));
+}
+
+#[test]
+fn the_own_ignore_file_of_a_dockerfile_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ci.Dockerfile");
+    assert!(Ignore::load(dir.path(), &file).unwrap().source().is_none());
+    fs_err::write(dir.path().join(".dockerignore"), "a").unwrap();
+    assert!(walked(&Ignore::load(dir.path(), &file).unwrap(), "a"));
+    fs_err::write(dir.path().join("ci.Dockerfile.dockerignore"), "").unwrap();
+    assert!(!walked(&Ignore::load(dir.path(), &file).unwrap(), "a"));
+}
+
+#[test]
+fn an_ignore_file_linked_from_outside_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let context = dir.path().join("context");
+    fs_err::create_dir(&context).unwrap();
+    fs_err::write(dir.path().join("outside"), "a").unwrap();
+    fs_err::os::unix::fs::symlink("../outside", context.join(".dockerignore")).unwrap();
+    assert!(matches!(Ignore::load(&context, &context.join("Dockerfile")), Err(KeyError::IgnoreLink { .. })));
+}
+
+proptest! {
+    /// Without exceptions, the walk's shortcut and moby's parent-by-parent rule are the same function.
+    #[test]
+    fn walking_agrees_with_matching_every_parent(
+        patterns in proptest::collection::vec("(\\*\\*/)?[ab*?]{1,3}(/[ab*]{1,2})?(/\\*\\*)?", 1..5),
+        path in "[ab]{1,2}(/[ab]{1,2}){0,3}",
+    ) {
+        let ignore = rules(&patterns.join("\n"));
+        let flat: Vec<_> = ignore.rules.iter().map(|r| (r.exception, r.pattern.clone())).collect();
+        prop_assert_eq!(walked(&ignore, &path), matches_or_parent(&flat, &path));
+    }
+
+    /// Skipping a folder never changes a verdict below it.
+    #[test]
+    fn skipping_is_sound(
+        patterns in proptest::collection::vec("!?[ab*]{1,2}(/[ab*]{1,2}){0,2}(/\\*\\*)?", 1..5),
+        path in "[ab]{1,2}(/[ab]{1,2}){1,3}",
+    ) {
+        let ignore = rules(&patterns.join("\n"));
+        let mut inherited = Inherited::default();
+        for (at, _) in path.match_indices('/') {
+            let dir = &path.as_bytes()[..at];
+            let (excluded, next) = ignore.enter(dir, &inherited);
+            if excluded && ignore.may_skip(dir) {
+                prop_assert!(walked(&ignore, &path));
+            }
+            inherited = next;
+        }
+    }
+
+    /// The prefilter of a folder never hides a match below it.
+    #[test]
+    fn may_match_below_is_sound(pattern in "[ab*?]{1,3}(/[ab*]{1,2}){0,2}", path in "[ab]{1,2}(/[ab]{1,2}){1,3}") {
+        let pattern = Pattern::new(&clean(pattern.as_bytes())).unwrap();
+        for (at, _) in path.match_indices('/') {
+            if pattern.matches(path.as_bytes()) {
+                prop_assert!(pattern.may_match_below(&path.as_bytes()[..at]));
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What can go wrong while a key is computed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why no key can be given. Each message names the file, and the line where there is one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The context folder is missing or no folder.
+    #[error("context {} is not a folder", .path.display())]
+    Context { path: PathBuf },
+    /// A file or folder that counts cannot be read.
+    #[error("cannot read {}", shown(.path))]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// A file kept changing while it was read.
+    #[error("{} changed while it was being read", shown(.path))]
+    Changed { path: PathBuf },
+    /// An ignore pattern the build engine refuses.
+    #[error("{}:{line}: ignore pattern `{pattern}` is not valid: {reason}", shown(.file))]
+    Ignore { file: PathBuf, line: usize, pattern: String, reason: String },
+    /// An ignore file that is a link out of the context; the build engine would silently not find it.
+    #[error("{} is a symbolic link that leaves the context", shown(.path))]
+    IgnoreLink { path: PathBuf },
+    /// The Dockerfile cannot be built as it stands.
+    #[error("{file}:{line}: {reason}")]
+    Dockerfile { file: String, line: usize, reason: String },
+    /// The requested target is not a stage.
+    #[error("target `{target}` is not a stage of {file} (stages: {})", list(.stages))]
+    Target { file: String, target: String, stages: Vec<String> },
+    /// A platform that cannot be read.
+    #[error("platform `{platform}` is not of the form os/architecture[/variant]")]
+    Platform { platform: String },
+    /// A `key-files` pattern that cannot be read.
+    #[error("key-files pattern `{pattern}` is not valid: {reason}")]
+    Pattern { pattern: String, reason: String },
+    /// A `key-files` pattern that names no file.
+    #[error("key-files pattern `{pattern}` matches no file under {}", shown(.root))]
+    NoMatch { pattern: String, root: PathBuf },
+    /// A `key-files` sub-key whose file is neither JSON nor TOML, or cannot be parsed.
+    #[error("{}: cannot look up `{key}`: {reason}", shown(.file))]
+    SubKey { file: PathBuf, key: String, reason: String },
+    /// More of something than a key can hold.
+    #[error("{what}: too many for one key")]
+    TooMany { what: &'static str },
+    /// An explanation that cannot be read back.
+    #[error("not an explanation of a build key: {reason}")]
+    Explanation { reason: String },
+}
+
+impl KeyError {
+    /// Whether the build itself would fail on this (exit 10), as against input that is wrong for the key (exit 2).
+    pub fn is_user_build_error(&self) -> bool {
+        matches!(self, Self::Dockerfile { .. } | Self::Ignore { .. })
+    }
+
+    /// The one next thing to do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Context { .. } => "check out the repository first, and give `context` relative to the working folder",
+            Self::Read { .. } => "make it readable, or leave it out with .dockerignore",
+            Self::Changed { .. } => "finish the step that writes it before this one, or leave it out with .dockerignore",
+            Self::Ignore { .. } => "correct the pattern; its language is Go's filepath.Match plus `**`",
+            Self::IgnoreLink { .. } => "put the file itself into the context",
+            Self::Dockerfile { .. } => "correct the Dockerfile at that line",
+            Self::Target { .. } => "set `target` to one of the stages named after AS",
+            Self::Platform { .. } => "write for example linux/amd64",
+            Self::Pattern { .. } | Self::NoMatch { .. } => "patterns are relative to the working folder; `**/` stands for any depth",
+            Self::SubKey { .. } => "write `file.json#name.inner`, or name the whole file",
+            Self::TooMany { .. } => "narrow the context with .dockerignore",
+            Self::Explanation { .. } => "the image was made by another program or another version",
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    crate::key::names::escape(path.as_os_str().as_encoded_bytes())
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none has a name".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,222 @@
+//! What differs between two keys, in sentences.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Explained, Item, Node};
+use crate::key::digest::EntryKind;
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub kind: EntryKind,
+    /// The entry's name, or the path.
+    pub name: String,
+    /// A clause such as "`requirements.txt` changed".
+    pub text: String,
+}
+
+/// More changed files than this are told by folder.
+const FILES: usize = 5;
+
+/// What `new` has that `old` has not, most telling first. Empty if and only if the keys are equal.
+pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
+    if old.key == new.key {
+        return Vec::new();
+    }
+    let mut out = Vec::new();
+    if old.format != new.format {
+        out.push(change(EntryKind::Format, "", format!("key format moved from {} to {}", old.format, new.format)));
+    }
+    let kinds: BTreeSet<EntryKind> = old.entries.iter().chain(&new.entries).map(|item| item.kind).collect();
+    for kind in kinds {
+        compare(kind, &of(old, kind), &of(new, kind), &mut out);
+    }
+    let roots: BTreeSet<&String> = old.trees.keys().chain(new.trees.keys()).collect();
+    for root in roots {
+        let mut files = Vec::new();
+        nodes(String::new(), old.trees.get(root), new.trees.get(root), &mut files);
+        tell(if root == "context" { "" } else { root }, files, &mut out);
+    }
+    if out.is_empty() {
+        out.push(unnamed(new));
+    }
+    out
+}
+
+/// The first `most` changes in one line, and how many more there are.
+pub fn summarise(changes: &[Change], most: usize) -> String {
+    let mut parts: Vec<String> = changes.iter().take(most.max(1)).map(|change| change.text.clone()).collect();
+    let more = changes.len().saturating_sub(parts.len());
+    if more > 0 {
+        parts.push(format!("{more} more"));
+    }
+    parts.join(", ")
+}
+
+fn change(kind: EntryKind, name: &str, text: String) -> Change {
+    Change { kind, name: name.to_owned(), text }
+}
+
+fn of(explained: &Explained, kind: EntryKind) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut out: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for Item { name, value, .. } in explained.entries.iter().filter(|item| item.kind == kind) {
+        out.entry(name).or_default().insert(value);
+    }
+    out
+}
+
+type Values<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+fn compare(kind: EntryKind, old: &Values<'_>, new: &Values<'_>, out: &mut Vec<Change>) {
+    let together = |values: &Values<'_>| values.contains_key("") && !matches!(kind, EntryKind::Scope | EntryKind::Target | EntryKind::Dockerfile | EntryKind::KeyExtra | EntryKind::Period);
+    if together(old) != together(new) || (together(old) && old != new) {
+        out.push(change(kind, "", format!("{} changed", plural(kind))));
+        return;
+    }
+    let names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
+    for name in names {
+        let subject = subject(kind, name);
+        let text = match (old.get(name), new.get(name)) {
+            (Some(was), Some(is)) if was == is => continue,
+            (Some(was), Some(is)) => moved(kind, &subject, &join(was), &join(is)),
+            (None, Some(is)) if shows_value(kind) && name.is_empty() => format!("{subject} set to {}", join(is)),
+            (None, _) => format!("{subject} added"),
+            (_, None) => format!("{subject} removed"),
+        };
+        out.push(change(kind, name, text));
+    }
+}
+
+fn join(values: &BTreeSet<&str>) -> String {
+    values.iter().copied().collect::<Vec<_>>().join("+")
+}
+
+fn shows_value(kind: EntryKind) -> bool {
+    use EntryKind::{Period, Platform, Scope, Setting, Target};
+    matches!(kind, Scope | Target | Platform | Setting | Period)
+}
+
+fn moved(kind: EntryKind, subject: &str, was: &str, is: &str) -> String {
+    match kind {
+        EntryKind::BaseImage | EntryKind::Frontend | EntryKind::BuildContext | EntryKind::AddSource => {
+            format!("{subject} moved from {was}… to {is}…")
+        }
+        _ if shows_value(kind) => format!("{subject} changed from {was} to {is}"),
+        _ => format!("{subject} changed"),
+    }
+}
+
+fn subject(kind: EntryKind, name: &str) -> String {
+    match kind {
+        EntryKind::BaseImage => format!("base `{name}`"),
+        EntryKind::Dockerfile => "the Dockerfile".to_owned(),
+        EntryKind::AddSource | EntryKind::FileValue | EntryKind::Setting => format!("`{name}`"),
+        EntryKind::SecretId => format!("secret id `{name}`"),
+        EntryKind::ExtraArg => format!("extra argument {name}"),
+        _ if name.is_empty() => kind.to_string(),
+        _ => format!("{kind} `{name}`"),
+    }
+}
+
+fn plural(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::BaseImage => "base images",
+        EntryKind::BuildArg => "build arguments",
+        EntryKind::BuildContext => "build contexts",
+        EntryKind::AddSource => "remote sources",
+        EntryKind::FileValue => "values of key files",
+        EntryKind::Label => "labels",
+        EntryKind::SecretId => "secret ids",
+        EntryKind::Setting => "build settings",
+        EntryKind::ExtraArg => "extra arguments",
+        EntryKind::Platform => "platforms",
+        _ => "other inputs",
+    }
+}
+
+/// Something the explanation may not hold: the value of an argument that looks like a secret, or the part of a
+/// value that was cut off.
+fn unnamed(new: &Explained) -> Change {
+    let hidden: Vec<String> = new.entries.iter().filter(|item| item.value.is_empty() && item.kind == EntryKind::BuildArg).map(|item| format!("`{}`", item.name)).collect();
+    if hidden.is_empty() {
+        return change(EntryKind::KeyExtra, "", "something changed that the explanation does not hold".to_owned());
+    }
+    change(EntryKind::BuildArg, "", format!("build-arg {} changed", hidden.join(" or ")))
+}
+
+/// One changed path; folders end in a slash.
+struct Path {
+    path: String,
+    what: &'static str,
+    count: u64,
+}
+
+fn nodes(path: String, old: Option<&Node>, new: Option<&Node>, out: &mut Vec<Path>) {
+    match (old, new) {
+        (None, None) => {}
+        (Some(old), Some(new)) if old == new => {}
+        (Some(Node::Folder { digest: was, entries: old, .. }), Some(Node::Folder { digest: is, entries: new, count })) => {
+            if was == is {
+                return;
+            }
+            let (Some(old), Some(new)) = (old, new) else {
+                out.push(Path { path, what: "changed", count: *count });
+                return;
+            };
+            let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            for name in names {
+                let folder = [old.get(name), new.get(name)].iter().flatten().any(|node| matches!(node, Node::Folder { .. }));
+                nodes(format!("{path}{name}{}", if folder { "/" } else { "" }), old.get(name), new.get(name), out);
+            }
+        }
+        (Some(_), Some(_)) => out.push(Path { path, what: "changed", count: 1 }),
+        (None, Some(node)) => every(path, node, "added", out),
+        (Some(node), None) => every(path, node, "removed", out),
+    }
+}
+
+fn every(path: String, node: &Node, what: &'static str, out: &mut Vec<Path>) {
+    match node {
+        Node::Folder { entries: Some(entries), .. } if !entries.is_empty() => {
+            for (name, node) in entries {
+                let slash = if matches!(node, Node::Folder { .. }) { "/" } else { "" };
+                every(format!("{path}{name}{slash}"), node, what, out);
+            }
+        }
+        Node::Folder { count, .. } => out.push(Path { path, what, count: *count }),
+        Node::Leaf(_) => out.push(Path { path, what, count: 1 }),
+    }
+}
+
+/// Few files by name, many by their first folder.
+fn tell(root: &str, files: Vec<Path>, out: &mut Vec<Change>) {
+    let of = if root.is_empty() { String::new() } else { format!(" of build context `{root}`") };
+    let mut groups: BTreeMap<String, Vec<Path>> = BTreeMap::new();
+    let by_folder = files.len() > FILES;
+    for file in files {
+        let group = match file.path.find('/') {
+            Some(at) if by_folder => file.path.get(..=at).unwrap_or(&file.path).to_owned(),
+            _ => file.path.clone(),
+        };
+        groups.entry(group).or_default().push(file);
+    }
+    for (group, files) in groups {
+        let text = match files.as_slice() {
+            [one] if one.path.is_empty() => format!("files{of} changed"),
+            [one] if one.path.ends_with('/') && one.count == 0 => format!("empty folder `{}`{of} {}", one.path, one.what),
+            [one] if one.path.ends_with('/') && one.what == "changed" => format!("files under `{}`{of} changed", one.path),
+            [one] if one.path.ends_with('/') => format!("{} files under `{}`{of} {}", one.count, one.path, one.what),
+            [one] => format!("`{}`{of} {}", one.path, one.what),
+            many => format!("files under `{group}`{of} changed ({})", tally(many)),
+        };
+        out.push(change(EntryKind::Files, &group, text));
+    }
+}
+
+fn tally(files: &[Path]) -> String {
+    let parts = ["changed", "added", "removed"].into_iter().filter_map(|what| {
+        let count = files.iter().filter(|file| file.what == what).count();
+        (count > 0).then(|| format!("{count} {what}"))
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}

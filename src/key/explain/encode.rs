@@ -1,0 +1,93 @@
+//! The explanation as one line of JSON, and back.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{Explained, Item, MAX_BYTES, Node};
+use crate::key::digest::{BuildKey, EntryKind};
+use crate::key::error::KeyError;
+
+/// The explanation of `key` as JSON of at most [`MAX_BYTES`] bytes, ASCII only, on one line.
+pub fn encode(key: &BuildKey) -> String {
+    let mut room = MAX_BYTES;
+    loop {
+        let text = ascii(&to_json(&Explained::of(key, room)).to_string());
+        // Sizes are estimates; names outside ASCII grow on the way. Closing more always helps in the end.
+        if text.len() <= MAX_BYTES || room == 0 {
+            return text;
+        }
+        room = room.saturating_sub(MAX_BYTES / 8);
+    }
+}
+
+/// Reads what [`encode`] wrote.
+///
+/// # Errors
+/// Anything else, or a format of a later version.
+pub fn decode(text: &str) -> Result<Explained, KeyError> {
+    let bad = |reason: &str| KeyError::Explanation { reason: reason.to_owned() };
+    let value: Value = serde_json::from_str(text).map_err(|error| bad(&error.to_string()))?;
+    let format = value.get("v").and_then(Value::as_u64).and_then(|v| u32::try_from(v).ok()).ok_or_else(|| bad("no version"))?;
+    let key = value.get("key").and_then(Value::as_str).ok_or_else(|| bad("no key"))?.to_owned();
+    let list = value.get("e").and_then(Value::as_array).ok_or_else(|| bad("no entries"))?;
+    // A kind this version does not know cannot be compared; the key itself still can.
+    let entries = list.iter().filter_map(item).collect();
+    let trees = value.get("t").and_then(Value::as_object).ok_or_else(|| bad("no files"))?;
+    let trees = trees.iter().map(|(name, node)| Ok((name.clone(), from_json(node).ok_or_else(|| bad("broken files"))?)));
+    Ok(Explained { format, key, entries, trees: trees.collect::<Result<_, KeyError>>()? })
+}
+
+fn to_json(explained: &Explained) -> Value {
+    let entries: Vec<Value> = explained.entries.iter().map(|item| json!([item.kind.as_str(), item.name, item.value])).collect();
+    let trees: Map<String, Value> = explained.trees.iter().map(|(name, node)| (name.clone(), node_json(node))).collect();
+    json!({ "v": explained.format, "key": explained.key, "e": entries, "t": trees })
+}
+
+/// An open folder is an object whose entry without a name is the folder itself; a closed one is that alone.
+fn node_json(node: &Node) -> Value {
+    match node {
+        Node::Leaf(text) => Value::String(text.clone()),
+        Node::Folder { digest, count, entries: None } => Value::String(format!("d{digest}:{count}")),
+        Node::Folder { digest, count, entries: Some(entries) } => {
+            let own = [(String::new(), Value::String(format!("d{digest}:{count}")))];
+            Value::Object(own.into_iter().chain(entries.iter().map(|(name, node)| (name.clone(), node_json(node)))).collect())
+        }
+    }
+}
+
+fn item(value: &Value) -> Option<Item> {
+    let [kind, name, value] = value.as_array()?.as_slice() else { return None };
+    Some(Item { kind: EntryKind::parse(kind.as_str()?)?, name: name.as_str()?.to_owned(), value: value.as_str()?.to_owned() })
+}
+
+fn from_json(value: &Value) -> Option<Node> {
+    match value {
+        Value::String(text) if text.starts_with('d') => closed(text),
+        Value::String(text) => Some(Node::Leaf(text.clone())),
+        Value::Object(map) => {
+            let Node::Folder { digest, count, .. } = closed(map.get("")?.as_str()?)? else { return None };
+            let entries = map.iter().filter(|(name, _)| !name.is_empty()).map(|(name, node)| Some((name.clone(), from_json(node)?)));
+            Some(Node::Folder { digest, count, entries: Some(entries.collect::<Option<BTreeMap<_, _>>>()?) })
+        }
+        _ => None,
+    }
+}
+
+fn closed(text: &str) -> Option<Node> {
+    let (digest, count) = text.strip_prefix('d')?.split_once(':')?;
+    Some(Node::Folder { digest: digest.to_owned(), count: count.parse().ok()?, entries: None })
+}
+
+/// JSON with everything outside ASCII as `\uNNNN`: registries and shells pass it on unharmed.
+fn ascii(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    out
+}

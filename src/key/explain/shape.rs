@@ -1,0 +1,166 @@
+//! Cutting a key down to size.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Item, Node, SHORT};
+use crate::key::dockerfile::Digest;
+use crate::key::digest::{BuildKey, EntryKind};
+use crate::key::files::{Entry, Fact, Kind, Tree};
+use crate::key::names::{escape, hex};
+use crate::key::secret::looks_secret;
+
+/// The entries in at most about `room` bytes. Kinds with the most text are put together first.
+pub fn items(key: &BuildKey, room: usize) -> Vec<Item> {
+    let told = key.entries.iter().filter(|entry| !matches!(entry.kind, EntryKind::Files | EntryKind::Format));
+    let mut items: Vec<Item> = told
+        .map(|entry| {
+            let hidden = entry.kind == EntryKind::BuildArg && looks_secret(&entry.name);
+            Item { kind: entry.kind, name: entry.name.clone(), value: if hidden { String::new() } else { cut(&entry.value) } }
+        })
+        .collect();
+    while items.iter().map(item_size).sum::<usize>() > room {
+        let mut sizes: BTreeMap<EntryKind, usize> = BTreeMap::new();
+        items.iter().filter(|item| !item.name.is_empty()).for_each(|item| *sizes.entry(item.kind).or_default() += item_size(item));
+        let Some((&largest, _)) = sizes.iter().max_by_key(|(_, size)| **size) else { break };
+        let mut digest = Digest::new("build-once several");
+        for item in items.iter().filter(|item| item.kind == largest) {
+            digest.text(&item.name);
+            digest.text(&item.value);
+        }
+        items.retain(|item| item.kind != largest);
+        items.push(Item { kind: largest, name: String::new(), value: cut(&hex(&digest.finish())) });
+    }
+    items.sort();
+    items
+}
+
+/// Bytes of an item in JSON, about.
+pub fn item_size(item: &Item) -> usize {
+    item.kind.as_str().len() + item.name.len() + item.value.len() + 12
+}
+
+/// Digests are cut, with or without their algorithm; other text is kept up to 64 characters.
+fn cut(value: &str) -> String {
+    let (algorithm, digits) = value.split_once(':').unwrap_or(("", value));
+    if digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let short = digits.get(..SHORT).unwrap_or(digits);
+        return if algorithm.is_empty() { short.to_owned() } else { format!("{algorithm}:{short}") };
+    }
+    value.chars().take(64).collect()
+}
+
+/// One folder's cost and place, for choosing which to close.
+struct Cost {
+    depth: usize,
+    /// Bytes of its own files and links.
+    own: usize,
+    parent: usize,
+}
+
+/// Bytes of a closed folder beside its name.
+const CLOSED: usize = 30;
+
+/// The tree in at most about `room` bytes.
+pub fn tree(tree: &Tree, room: usize) -> Node {
+    let mut costs = vec![Cost { depth: 0, own: CLOSED, parent: usize::MAX }];
+    measure(tree, tree.top(), 0, &mut costs);
+    let closed = choose(&costs, room);
+    let root = Fact { digest: tree.digest(), size: tree.len(), flags: 0 };
+    let mut number = 0;
+    folder(tree, &root, tree.top(), &closed, &mut number)
+}
+
+fn measure<'a>(tree: &'a Tree, entries: impl Iterator<Item = Entry<'a>>, number: usize, costs: &mut Vec<Cost>) {
+    let mut own = 0;
+    let mut inner = Vec::new();
+    for entry in entries {
+        // Names are measured as JSON shows them; a control character takes at most five bytes.
+        own += 6 + escape(entry.name).len() + SHORT + 2;
+        if entry.kind == Kind::Folder {
+            own += CLOSED - SHORT;
+            inner.push(entry);
+        }
+    }
+    let depth = costs.get(number).map_or(0, |cost| cost.depth) + 1;
+    if let Some(cost) = costs.get_mut(number) {
+        cost.own += own;
+    }
+    for entry in inner {
+        let child = costs.len();
+        costs.push(Cost { depth, own: 0, parent: number });
+        measure(tree, tree.below(&entry), child, costs);
+    }
+}
+
+/// The folders to close so that the rest fits: first any that alone takes a quarter of the room, then the
+/// deepest, the largest of them first.
+fn choose(costs: &[Cost], room: usize) -> BTreeSet<usize> {
+    let mut total: usize = costs.iter().map(|cost| cost.own).sum();
+    let mut closed = BTreeSet::new();
+    if total <= room {
+        return closed;
+    }
+    let mut order: Vec<usize> = (0..costs.len()).collect();
+    let rank = |number: usize| costs.get(number).map_or((false, 0, 0), |cost| (cost.own > room / 4, cost.depth, cost.own));
+    order.sort_by_key(|&number| std::cmp::Reverse(rank(number)));
+    // Children have higher numbers than their parents, so one pass from the end sums up whole subtrees.
+    let mut weight: Vec<usize> = costs.iter().map(|cost| cost.own).collect();
+    for number in (1..costs.len()).rev() {
+        let own = weight.get(number).copied().unwrap_or(0);
+        if let Some(parent) = costs.get(number).and_then(|cost| weight.get_mut(cost.parent)) {
+            *parent += own;
+        }
+    }
+    for number in order {
+        if total <= room {
+            break;
+        }
+        let ancestors: Vec<usize> = std::iter::successors(costs.get(number).map(|c| c.parent), |&p| costs.get(p).map(|c| c.parent)).collect();
+        if ancestors.iter().any(|ancestor| closed.contains(ancestor)) {
+            continue;
+        }
+        let saved = weight.get(number).copied().unwrap_or(0);
+        total -= saved.min(total);
+        for ancestor in ancestors {
+            if let Some(weight) = weight.get_mut(ancestor) {
+                *weight -= saved.min(*weight);
+            }
+        }
+        closed.insert(number);
+    }
+    closed
+}
+
+fn folder<'a>(tree: &'a Tree, fact: &Fact, entries: impl Iterator<Item = Entry<'a>>, closed: &BTreeSet<usize>, number: &mut usize) -> Node {
+    let own = *number;
+    let mut inner = BTreeMap::new();
+    let mut folders = Vec::new();
+    for entry in entries {
+        if entry.kind == Kind::Folder {
+            folders.push(entry);
+        } else if !closed.contains(&own) {
+            inner.insert(escape(entry.name), Node::Leaf(format!("{}{}", letter(&entry), short(entry.fact))));
+        }
+    }
+    for entry in folders {
+        *number += 1;
+        let node = folder(tree, entry.fact, tree.below(&entry), closed, number);
+        if !closed.contains(&own) {
+            inner.insert(escape(entry.name), node);
+        }
+    }
+    Node::Folder { digest: short(fact), count: fact.size, entries: (!closed.contains(&own)).then_some(inner) }
+}
+
+fn short(fact: &Fact) -> String {
+    hex(&fact.digest).get(..SHORT).unwrap_or_default().to_owned()
+}
+
+fn letter(entry: &Entry<'_>) -> char {
+    match (entry.kind, entry.fact.flags) {
+        (Kind::Symlink, _) => 'l',
+        (_, 0) => 'f',
+        (_, Fact::EXECUTABLE) => 'x',
+        (_, flags) => char::from(b'0' + flags % 8),
+    }
+}

@@ -1,0 +1,152 @@
+//! One file's digest, taken only if the file held still.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{FileType, Stat};
+use sha2::{Digest as _, Sha256};
+
+use super::tree::Fact;
+
+/// Size of a thread's read buffer in bytes. Larger files are streamed through it.
+pub const BUFFER: usize = 128 * 1024;
+
+/// What must not change between the first and the last byte: size in bytes, and both clocks to the nanosecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    pub size: u64,
+    pub clocks: [i128; 4],
+    /// Permission bits, as in `st_mode & 0o7777`.
+    pub mode: u32,
+}
+
+/// An opened file, or a test's stand-in for one.
+pub trait Source {
+    fn stamp(&self) -> io::Result<Stamp>;
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+impl Source for OwnedFd {
+    fn stamp(&self) -> io::Result<Stamp> {
+        let stat = rustix::fs::fstat(self)?;
+        // The name may have been swapped for something else since the folder was listed.
+        if file_type(&stat) != FileType::RegularFile {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "no longer a regular file"));
+        }
+        Ok(Stamp {
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            clocks: [stat.st_mtime.into(), stat.st_mtime_nsec.into(), stat.st_ctime.into(), stat.st_ctime_nsec.into()],
+            mode: mode(&stat),
+        })
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&*self, &mut *buffer))?)
+    }
+}
+
+pub fn file_type(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+fn mode(stat: &Stat) -> u32 {
+    rustix::fs::Mode::from_raw_mode(stat.st_mode).bits().into()
+}
+
+/// Why a file has no digest.
+#[derive(Debug)]
+pub enum Failure {
+    Io(io::Error),
+    /// It changed during both attempts.
+    Changed,
+}
+
+/// Reads what `open` yields to its end. A file that changes meanwhile, or vanishes, is tried once more.
+pub fn digest<S: Source>(mut open: impl FnMut() -> io::Result<S>, buffer: &mut [u8]) -> Result<Fact, Failure> {
+    for _ in 0..2 {
+        match attempt(&mut open, buffer) {
+            Ok(Some(fact)) => return Ok(fact),
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Failure::Io(error)),
+        }
+    }
+    Err(Failure::Changed)
+}
+
+fn attempt<S: Source>(open: &mut impl FnMut() -> io::Result<S>, buffer: &mut [u8]) -> io::Result<Option<Fact>> {
+    let mut source = open()?;
+    let before = source.stamp()?;
+    let mut hash = Sha256::new();
+    let mut total: u64 = 0;
+    // Stopping at the announced size saves a read per file; growth shows in the second stamp.
+    while total == 0 || total < before.size {
+        let count = source.read(buffer)?;
+        if count == 0 {
+            break;
+        }
+        hash.update(buffer.get(..count).unwrap_or_default());
+        total += count as u64;
+    }
+    let still = total == before.size && source.stamp()? == before;
+    Ok(still.then(|| Fact::file(before.size, before.mode, hash.finalize().into())))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::cell::Cell;
+
+    /// A file that gains a byte after being opened while `growths` lasts.
+    struct Growing<'a> {
+        growths: &'a Cell<u32>,
+        stamps: Cell<u32>,
+        left: usize,
+    }
+
+    impl Source for Growing<'_> {
+        fn stamp(&self) -> io::Result<Stamp> {
+            let later = self.stamps.replace(1) == 1 && self.growths.get() > 0;
+            if later {
+                self.growths.set(self.growths.get() - 1);
+            }
+            Ok(Stamp { size: 4, clocks: [0, i128::from(later), 0, 0], mode: 0o644 })
+        }
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.left.min(buffer.len());
+            self.left -= count;
+            buffer.iter_mut().take(count).for_each(|b| *b = b'x');
+            Ok(count)
+        }
+    }
+
+    fn read(growths: u32, left: usize) -> Result<Fact, Failure> {
+        let growths = Cell::new(growths);
+        digest(|| Ok(Growing { growths: &growths, stamps: Cell::new(0), left }), &mut [0; 3])
+    }
+
+    #[test]
+    fn a_file_at_rest_is_read_once() {
+        assert_eq!(read(0, 4).unwrap().digest, <[u8; 32]>::from(Sha256::digest(b"xxxx")));
+    }
+
+    #[test]
+    fn one_change_is_forgiven_two_are_not() {
+        assert!(read(1, 4).is_ok());
+        assert!(matches!(read(2, 4), Err(Failure::Changed)));
+    }
+
+    #[test]
+    fn a_file_shorter_than_announced_has_changed() {
+        assert!(matches!(read(0, 3), Err(Failure::Changed)));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_error_of_its_own() {
+        let denied = || Err::<OwnedFd, _>(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert!(matches!(digest(denied, &mut [0; 8]), Err(Failure::Io(_))));
+        let gone = || Err::<OwnedFd, _>(io::Error::from(io::ErrorKind::NotFound));
+        assert!(matches!(digest(gone, &mut [0; 8]), Err(Failure::Changed)));
+    }
+}

@@ -1,0 +1,138 @@
+//! Which entries of a tree count.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::key::dockerignore::{Ignore, Inherited, Pattern};
+
+/// Chooses entries during a walk: an ignore file, then a scope.
+#[derive(Debug, Default)]
+pub struct Selector {
+    ignore: Ignore,
+    pick: Pick,
+}
+
+#[derive(Debug, Default)]
+enum Pick {
+    /// Everything the ignore file leaves.
+    #[default]
+    All,
+    /// What at least one rule names.
+    Named(Vec<Rule>),
+    /// What the last matching pattern of a list includes; files only.
+    Listed(Vec<Listed>),
+}
+
+/// One source of a `COPY`, `ADD` or bind mount.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) pattern: Pattern,
+    /// `--exclude` patterns, relative to the folder named first.
+    pub(crate) excludes: Option<(Vec<u8>, Vec<Pattern>)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) pattern: Pattern,
+    pub(super) negative: bool,
+    pub(super) used: AtomicBool,
+}
+
+/// What a folder passes on to its entries.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    ignored: Inherited,
+    matched: Box<[bool]>,
+}
+
+impl Selector {
+    /// Everything the build engine would send.
+    pub fn context(ignore: Ignore) -> Self {
+        Self { ignore, pick: Pick::All }
+    }
+
+    pub(crate) fn named(ignore: Ignore, rules: Vec<Rule>) -> Self {
+        Self { ignore, pick: Pick::Named(rules) }
+    }
+
+    pub(super) fn listed(patterns: Vec<Listed>) -> Self {
+        Self { ignore: Ignore::default(), pick: Pick::Listed(patterns) }
+    }
+
+    /// The positions of listed patterns that matched no file.
+    pub(super) fn unused(&self) -> impl Iterator<Item = usize> {
+        let list = if let Pick::Listed(list) = &self.pick { list.as_slice() } else { &[] };
+        list.iter().enumerate().filter(|(_, l)| !l.negative && !l.used.load(Ordering::Relaxed)).map(|(index, _)| index)
+    }
+
+    /// fsutil passes over an unreadable folder that it would not send by itself. A list names its files on
+    /// purpose, so there it is an error.
+    pub(super) fn tolerates_unreadable(&self, listed: bool) -> bool {
+        !listed && !matches!(self.pick, Pick::Listed(_))
+    }
+
+    /// Whether a file or link counts.
+    pub(super) fn entry(&self, path: &[u8], parent: &State) -> bool {
+        if self.ignore.excludes(path, &parent.ignored) {
+            return false;
+        }
+        match &self.pick {
+            Pick::All => true,
+            Pick::Named(rules) => rules.iter().enumerate().any(|(index, rule)| {
+                (inherited(parent, index) || rule.pattern.matches(path)) && !rule.excludes(path)
+            }),
+            Pick::Listed(list) => {
+                let mut picked = false;
+                for (index, listed) in list.iter().enumerate() {
+                    if inherited(parent, index) || listed.pattern.matches(path) {
+                        listed.used.store(true, Ordering::Relaxed);
+                        picked = !listed.negative;
+                    }
+                }
+                picked
+            }
+        }
+    }
+
+    /// Whether a folder counts by itself, and what its entries inherit; `None` if nothing in it can count.
+    pub(super) fn folder(&self, path: &[u8], parent: &State) -> Option<(bool, State)> {
+        let (ignored, inner) = self.ignore.enter(path, &parent.ignored);
+        if ignored && self.ignore.may_skip(path) {
+            return None;
+        }
+        let patterns: &mut dyn Iterator<Item = &Pattern> = match &self.pick {
+            Pick::All => return Some((!ignored, State { ignored: inner, matched: Box::default() })),
+            Pick::Named(rules) => &mut rules.iter().map(|rule| &rule.pattern),
+            Pick::Listed(_) if path.rsplit(|&b| b == b'/').next() == Some(b".git") => return None,
+            Pick::Listed(list) => &mut list.iter().map(|listed| &listed.pattern),
+        };
+        let mut possible = false;
+        let matched: Box<[bool]> = patterns
+            .enumerate()
+            .map(|(index, pattern)| {
+                let hit = inherited(parent, index) || pattern.matches(path);
+                possible |= hit || pattern.may_match_below(path);
+                hit
+            })
+            .collect();
+        let listed = match &self.pick {
+            Pick::Named(rules) => !ignored && rules.iter().zip(&matched).any(|(rule, hit)| *hit && !rule.excludes(path)),
+            _ => false,
+        };
+        possible.then_some((listed, State { ignored: inner, matched }))
+    }
+}
+
+impl Rule {
+    fn excludes(&self, path: &[u8]) -> bool {
+        let Some((base, patterns)) = &self.excludes else { return false };
+        let below = if base.is_empty() { Some(path) } else { path.strip_prefix(base.as_slice()).and_then(|rest| rest.strip_prefix(b"/")) };
+        let Some(below) = below else { return false };
+        let ends = below.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).chain([below.len()]);
+        let mut parents = ends.filter_map(|end| below.get(..end));
+        parents.any(|part| patterns.iter().any(|pattern| pattern.matches(part)))
+    }
+}
+
+fn inherited(state: &State, index: usize) -> bool {
+    state.matched.get(index).copied().unwrap_or(false)
+}

@@ -1,0 +1,68 @@
+//! File names as text. Unix names are bytes; messages, explanations and JSON need text, without loss.
+
+/// `name` as text: UTF-8 as it is, except that control characters, backslashes and bytes that are not UTF-8
+/// become `\xNN`. Reversed by [`unescape`].
+pub fn escape(name: &[u8]) -> String {
+    let mut out = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c == '\\' || c.is_control() {
+                let mut buffer = [0; 4];
+                c.encode_utf8(&mut buffer).bytes().for_each(|b| push_hex(&mut out, b));
+            } else {
+                out.push(c);
+            }
+        }
+        chunk.invalid().iter().for_each(|&b| push_hex(&mut out, b));
+    }
+    out
+}
+
+fn push_hex(out: &mut String, byte: u8) {
+    out.push_str("\\x");
+    out.push_str(&hex(&[byte]));
+}
+
+/// The bytes [`escape`] was given; `None` if `text` is not its output.
+pub fn unescape(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (plain, tail) = rest.split_at_checked(at)?;
+        out.extend_from_slice(plain.as_bytes());
+        let digits = tail.strip_prefix("\\x")?.get(..2)?;
+        out.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = tail.get(4..)?;
+    }
+    out.extend_from_slice(rest.as_bytes());
+    Some(out)
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|b| [b >> 4, b & 15])
+        .filter_map(|nibble| DIGITS.get(usize::from(nibble)).map(|&d| char::from(d)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn readable_names_stay_readable() {
+        assert_eq!(escape("src/é ü.py".as_bytes()), "src/é ü.py");
+        assert_eq!(escape(b"a\nb\xff\\"), "a\\x0ab\\xff\\x5c");
+    }
+
+    proptest! {
+        #[test]
+        fn escape_is_reversible(name in proptest::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert_eq!(unescape(&escape(&name)), Some(name));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `max-age`: the calendar period a moment lies in. Entering a new one gives a new key, so an image is never
+//! reused for longer than that, and every job of a run agrees as long as all are given the run's own start.
+
+const DAY: u64 = 86_400;
+const WEEK: u64 = 7 * DAY;
+
+/// Names the period of `max_age` seconds that holds `now` (seconds since 1970, UTC): its first moment and its
+/// length. Periods of whole weeks begin on Mondays, all others at multiples since 1970. `max_age` 0 counts as 1.
+pub fn period(max_age: u64, now: u64) -> String {
+    let length = max_age.max(1);
+    let offset = if length % WEEK == 0 { 4 * DAY } else { 0 };
+    let start = now.checked_sub(offset).map_or(0, |since| since / length * length + offset);
+    format!("{}/{}", moment(start), duration(length))
+}
+
+fn moment(seconds: u64) -> String {
+    let (year, month, day) = date(seconds / DAY);
+    let rest = seconds % DAY;
+    let text = format!("{year:04}-{month:02}-{day:02}");
+    if rest == 0 { text } else { format!("{text}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60) }
+}
+
+fn duration(seconds: u64) -> String {
+    [(WEEK, "w"), (DAY, "d"), (3600, "h"), (60, "m")]
+        .into_iter()
+        .find(|(unit, _)| seconds.is_multiple_of(*unit))
+        .map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
+}
+
+/// Year, month and day of a day since 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
+fn date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_have_calendar_names() {
+        let now = 1_795_219_200 + 3723; // Saturday 2026-11-21, 01:02:03
+        assert_eq!(moment(now), "2026-11-21T01:02:03Z");
+        assert_eq!(period(DAY, now), "2026-11-21/1d");
+        assert_eq!(period(WEEK, now), "2026-11-16/1w");
+        assert_eq!(period(3600, now), "2026-11-21T01:00:00Z/1h");
+        assert_eq!(period(0, now), "2026-11-21T01:02:03Z/1s");
+        assert_eq!(period(WEEK, 5), "1970-01-01/1w");
+        assert_eq!(moment(951_782_400), "2000-02-29");
+    }
+
+    #[test]
+    fn a_period_is_shared_by_all_its_moments() {
+        let start = 1_795_219_200 / WEEK * WEEK + 4 * DAY; // a Monday
+        let names: std::collections::BTreeSet<_> = (0..WEEK).step_by(3571).map(|s| period(WEEK, start + s)).collect();
+        assert_eq!(names.len(), 1);
+        assert_ne!(period(WEEK, start + WEEK), period(WEEK, start));
+    }
+}

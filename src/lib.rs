@@ -1,0 +1,130 @@
+//! # build-once
+//!
+//! Builds a CI image once per content and lets every other job pull it. This page is the map.
+//!
+//! ```text
+//! Env ─▶ RawInputs ─▶ Inputs ──────────┐                        inputs/   pure
+//! Env + event file ─▶ RunContext{zone} ┤                        run/      pure
+//! Inputs + files ─▶ BuildKey{entries} ─┤                        key/      reads files
+//! ports ─▶ Facts{repository, probes, local image, toolchain}    facts/    all reads, side by side
+//! (Inputs, RunContext, Facts) ─▶ plan() ─▶ Plan                 plan/     pure: no clock, no port
+//! Plan ─▶ execute(ports, cancel) ─▶ Journal                     execute/  the only writes
+//! (Plan, Journal) ─▶ Report ─▶ outputs, summary, annotations    report/   pure, then one writer
+//! ```
+//!
+//! - [`inputs`]: one clap definition is the source of flags, `action.yml` and the README's table.
+//! - [`run`]: which event and commit, and the *zone*: how far the run is trusted.
+//! - [`image`]: references, digests, manifests, and the scheme of tags.
+//! - [`key`]: the *build key*, SHA-256 over everything that decides the image's content.
+//! - [`facts`]: what is asked before anything is decided. A *probe* has three answers: present,
+//!   absent, unknown; unknown is never read as one of the others.
+//! - [`plan`]: the decision and every step it takes, fully known before the first write.
+//!   `plan::access` is the one place where a zone's rights are decided.
+//! - [`execute`]: the steps, one small file each, and the journal of what happened.
+//! - [`report`]: outputs, summary and annotations, drawn from the journal on every exit.
+//! - [`session`]: one run of the program from signals to exit code.
+//! - [`commands`]: what the program does besides `run`.
+//! - [`ports`]: the doors to the outside, one module each: processes ([`ports::exec`] is the
+//!   only spawner), docker, buildx, registries, AWS, the runner's files, the log, the clock.
+//! - [`env`](mod@env), [`error`]: every variable's name; the one error type with its exit codes.
+//!
+//! The fences are lints: `clippy.toml` names the calls that only one module may make.
+
+// The AWS clients' futures are deep.
+#![recursion_limit = "256"]
+
+pub mod commands;
+pub mod env;
+pub mod error;
+pub mod execute;
+pub mod facts;
+pub mod image;
+pub mod inputs;
+pub mod key;
+pub mod plan;
+pub mod ports;
+pub mod report;
+pub mod run;
+pub mod session;
+
+pub use error::{Error, Result};
+
+use env::Env;
+use facts::{Facts, LateFacts, gather, gather_late};
+use inputs::{Inputs, RawInputs};
+use plan::{Access, Given, Plan, access, assemble};
+use ports::exec::CancelSignal;
+use ports::{Ports, console::Console, random};
+use run::RunContext;
+
+/// Inputs checked, run classified, doors ready; nothing asked yet.
+pub struct Prepared {
+    /// The inputs.
+    pub inputs: Inputs,
+    /// The run.
+    pub run: RunContext,
+    /// Its rights.
+    pub access: Access,
+    /// The doors.
+    pub ports: Ports,
+}
+
+/// Everything known before the first write.
+pub struct Decided {
+    /// The facts.
+    pub facts: Facts,
+    /// Those that only this decision needs.
+    pub late: LateFacts,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// Checks the inputs and classifies the run.
+///
+/// # Errors
+/// One that names every bad input, or an event file that cannot be read.
+pub async fn prepare(raw: &RawInputs, env: &Env, console: &Console, cancel: CancelSignal) -> Result<Prepared> {
+    let inputs = Inputs::read(raw, env)?;
+    let event = match env.get(env::GITHUB_EVENT_PATH).filter(|_| env.in_github_actions()) {
+        Some(path) => Some(fs_err::read_to_string(path).map_err(|error| Error::input("failed to read the event file").because(&error))?),
+        None => None,
+    };
+    let mut run = RunContext::read(env, event.as_deref())?;
+    let console = console.clone().with_style(inputs.report.log);
+    for secret in &inputs.build.secrets {
+        if let inputs::SecretSource::Value(value) = &secret.source {
+            console.mask(value.expose());
+        }
+    }
+    let ports = Ports::new(&inputs, env, console, cancel)?;
+    if run.event.is_none() {
+        ports::git::complete(&mut run, &ports.exec, env).await;
+    }
+    let access = access(&inputs, &run);
+    Ok(Prepared { inputs, run, access, ports })
+}
+
+/// Reads everything and decides; writes nothing.
+///
+/// # Errors
+/// If a read that the decision rests on fails, or the decision is that it cannot be done.
+pub async fn decide(prepared: &Prepared) -> Result<Decided> {
+    let Prepared { inputs, run, access, ports } = prepared;
+    let facts = gather(ports, inputs, run, access).await?;
+    plan_for(prepared, facts).await
+}
+
+/// The plan for these facts.
+///
+/// # Errors
+/// If the tools it needs are not there, or the decision is that it cannot be done.
+pub async fn plan_for(prepared: &Prepared, facts: Facts) -> Result<Decided> {
+    let Prepared { inputs, run, access, ports } = prepared;
+    let verdict = plan::decide(inputs, run, access, &facts);
+    let late = gather_late(ports, inputs, run, &facts, &verdict).await?;
+    let unique = [run.unique.clone(), random::hex_128().unwrap_or_default().chars().take(8).collect()];
+    let unique = image::sanitise(unique.join("-").trim_start_matches('-'));
+    let given = Given { inputs, run, access, facts: &facts, late: &late, env: &ports.env, unique: &unique };
+    let plan = assemble(&given, verdict)?;
+    Ok(Decided { facts, late, plan })
+}

@@ -1,0 +1,44 @@
+//! Start and exit code; everything else is in the library.
+
+#![recursion_limit = "256"]
+
+use std::process::ExitCode;
+
+use build_once::env::Env;
+use build_once::inputs::{Command, CommandLine, LogStyle, arguments};
+use build_once::ports::console::Console;
+use build_once::session::{self, Cancel};
+use build_once::{Error, commands, error::FailureClass, prepare};
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let env = Env::capture();
+    let console = Console::new(env.in_github_actions(), LogStyle::Grouped);
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(start(&env, &console)).unwrap_or_else(|error| session::fail(error, &env, &console)),
+        Err(error) => session::fail(Error::new(FailureClass::Resource, "failed to start").because(&error), &env, &console),
+    }
+}
+
+async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
+    let command = match CommandLine::try_parse_from(arguments(std::env::args().collect(), env)?) {
+        Ok(line) => line.command,
+        // `--help` and `--version` are no errors.
+        Err(answer) => {
+            answer.print().ok();
+            return Ok(ExitCode::from(if answer.use_stderr() { 2 } else { 0 }));
+        }
+    };
+    let cancel = Cancel::on_signals()?;
+    let (flags, as_plan) = match command {
+        Command::Run(raw) => return Ok(session::run(&raw, env, console, &cancel).await),
+        Command::Plan(flags) => (flags, true),
+        Command::Key(flags) => (flags, false),
+    };
+    // Only printing: a failure goes to standard error, and no file of the runner's is touched.
+    let text = async {
+        let prepared = prepare(&flags.inputs, env, console, cancel.signal.clone()).await?;
+        if as_plan { commands::plan::run(&prepared, flags.json).await } else { commands::key::run(&prepared, flags.json).await }
+    };
+    Ok(commands::print(text.await))
+}

@@ -1,0 +1,333 @@
+//! From the verdict to every step it takes.
+
+use super::access::Access;
+use super::builder::{Choice, Needs, choose};
+use super::decide::{Decision, Outcome, Verdict};
+use super::extra_args;
+use super::steps::{Plan, Step};
+use crate::env::{self, Env};
+use crate::error::{Error, FailureClass, Result};
+use crate::facts::{Facts, LateFacts, Pin, Toolchain, Where};
+use crate::image::{ANNOTATION_KEY, ImageReference, TagScheme};
+use crate::inputs::{CacheKind, ContextSource, Inputs};
+use crate::ports::buildx::{BuildSpec, OutputTarget, SecretArg, registry_cache_from, registry_cache_to};
+use crate::run::RunContext;
+
+/// Everything the plan is made from.
+pub struct Given<'a> {
+    /// The inputs.
+    pub inputs: &'a Inputs,
+    /// The run.
+    pub run: &'a RunContext,
+    /// Its rights.
+    pub access: &'a Access,
+    /// What was found out.
+    pub facts: &'a Facts,
+    /// What was found out after the verdict.
+    pub late: &'a LateFacts,
+    /// The environment, for `extra-args`.
+    pub env: &'a Env,
+    /// Names the builder so that it is nobody else's.
+    pub unique: &'a str,
+}
+
+/// The plan for a verdict.
+///
+/// # Errors
+/// If the verdict is a failure, or what is asked cannot be done here.
+pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
+    match verdict {
+        Verdict::Fail(error) => Err(error),
+        Verdict::Reuse { found_by, reference, digest, aliases, pull, have_local, notices } => {
+            let source = reference.repository().at(digest.clone());
+            let tag = if found_by == Where::KeyTag { aliases.first().map(|(alias, _)| alias) } else { None };
+            let tag = tag.filter(|alias| alias.repository() == reference.repository()).unwrap_or(&reference).tag();
+            let tag = tag.map(str::to_owned);
+            let name = given.inputs.image.local_reference();
+            let mut steps: Vec<Step> = aliases
+                .into_iter()
+                .map(|(target, required)| Step::Alias { source: source.clone(), target, required })
+                .collect();
+            if pull {
+                steps.push(Step::Pull { reference: source.clone() });
+            }
+            if pull || have_local {
+                steps.push(Step::Tag { image: source.to_string(), name });
+            }
+            let (outcome, reason) = match found_by {
+                _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
+                Where::Digest => (Outcome::ReusedTag, "this digest was asked for"),
+                Where::CommitTag => (Outcome::ReusedTag, "this commit's image is there"),
+                Where::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
+            };
+            Ok(Plan {
+                decision: Decision { outcome, reason: format!("{reason}: {reference}") },
+                steps,
+                notices,
+                degraded: None,
+                digest: Some(digest),
+                tag,
+            })
+        }
+        Verdict::ReuseLocal { id, degraded } => Ok(Plan {
+            decision: Decision {
+                outcome: Outcome::ReusedLocal,
+                reason: "the engine has an image with this key".to_owned(),
+            },
+            steps: vec![Step::Tag { image: id, name: given.inputs.image.local_reference() }],
+            notices: no_repository_notice(given.facts),
+            degraded,
+            digest: None,
+            tag: None,
+        }),
+        Verdict::Build { reason, publish, shared, load, degraded, notices } => {
+            build(given, Build { reason, publish, shared, load, degraded, notices })
+        }
+    }
+}
+
+struct Build {
+    reason: String,
+    publish: bool,
+    shared: bool,
+    load: bool,
+    degraded: Option<String>,
+    notices: Vec<String>,
+}
+
+fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
+    let Given { inputs, facts, access, .. } = given;
+    let toolchain = given.late.toolchain.as_ref().ok_or_else(|| bug("a build without its tools"))?;
+    let key = facts.key.as_ref().ok_or_else(|| bug("a build without a key"))?;
+    let home = facts.repository.repository().filter(|_| verdict.shared);
+    let mut notices = no_repository_notice(facts);
+    notices.extend(verdict.notices);
+
+    let published = publish_names(given, verdict.publish);
+    let local_name = inputs.image.local_reference();
+    let writes_cache = verdict.publish && access.write_cache && home.is_some();
+    let needs = Needs {
+        cache_export: writes_cache,
+        index: inputs.build.makes_index(),
+        engine_images: facts.bases.iter().any(|base| matches!(base.pin, Pin::Engine(_))),
+    };
+    let choice = choose(&inputs.builder, toolchain, needs, given.unique)?;
+    let without_cache_export = matches!(choice, Choice::AtHand { without_cache_export: true, .. });
+    if without_cache_export {
+        notices.push(
+            "the layer cache is not written: this builder cannot export it; leave the input builder out, or use an engine with the containerd image store".to_owned(),
+        );
+    }
+    let mut steps = Vec::new();
+    let builder = match choice {
+        Choice::AtHand { name, .. } => name,
+        Choice::Fresh(new) => {
+            let name = new.name.clone();
+            steps.push(Step::CreateBuilder { builder: new, keep: inputs.builder.keep });
+            Some(name)
+        }
+    };
+    if !verdict.publish && !verdict.load {
+        notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
+    }
+    let output = match (verdict.publish, verdict.load) {
+        (true, true) => OutputTarget::PushAndLoad,
+        (true, false) => OutputTarget::Push,
+        (false, true) => OutputTarget::Load,
+        (false, false) => OutputTarget::Discard,
+    };
+    let mut cache_to = inputs.cache.to.clone();
+    if writes_cache && !without_cache_export {
+        let tag = TagScheme::new(&inputs.image).cache_tag(&given.run.zone, given.run.branch.as_deref());
+        if let (Some(tag), Some(home)) = (tag, home) {
+            cache_to.push(registry_cache_to(&home.tagged(tag), inputs.cache.mode));
+        }
+    }
+    cache_to.extend(owner_list(given.env, env::BUILD_ONCE_CACHE_TO));
+    let mut cache_from: Vec<String> = given.late.caches.iter().map(registry_cache_from).collect();
+    cache_from.extend(inputs.cache.from.iter().cloned());
+    cache_from.extend(owner_list(given.env, env::BUILD_ONCE_CACHE_FROM));
+    refuse_cache_over_image(&cache_to, &published)?;
+
+    let names = if verdict.publish { published.iter().map(ToString::to_string).collect() } else { vec![local_name.clone()] };
+    let spec = spec(given, toolchain, key, Parts { builder, output, cache_from, cache_to, names })?;
+    steps.push(Step::Build { spec: Box::new(spec) });
+    let first = published.first();
+    if let Some(reference) = first {
+        steps.push(Step::ReadBack { reference: reference.clone() });
+        if verdict.load {
+            steps.push(Step::Tag { image: reference.to_string(), name: local_name });
+        }
+    }
+    let outcome = if verdict.publish { Outcome::Built } else { Outcome::BuiltLocal };
+    Ok(Plan {
+        decision: Decision { outcome, reason: verdict.reason },
+        steps,
+        notices,
+        degraded: verdict.degraded,
+        digest: None,
+        tag: first.and_then(ImageReference::tag).map(str::to_owned),
+    })
+}
+
+struct Parts {
+    builder: Option<String>,
+    output: OutputTarget,
+    cache_from: Vec<String>,
+    cache_to: Vec<String>,
+    names: Vec<String>,
+}
+
+fn spec(given: &Given<'_>, toolchain: &Toolchain, key: &crate::key::BuildKey, parts: Parts) -> Result<BuildSpec> {
+    let inputs = &given.inputs.build;
+    let ContextSource::Folder(context) = &inputs.context;
+    // A base that was resolved for the key is the base that is built on, whatever its tag
+    // names by then.
+    let pins = given.facts.bases.iter().filter_map(|base| match &base.pin {
+        Pin::Registry(reference) => Some((base.name.clone(), format!("docker-image://{reference}"))),
+        Pin::Engine(_) | Pin::AsWritten => None,
+    });
+    let mut labels = inputs.labels.clone();
+    labels.push((ANNOTATION_KEY.to_owned(), key.hex.clone()));
+    Ok(BuildSpec {
+        builder: parts.builder,
+        context: context.clone(),
+        file: inputs.dockerfile(),
+        target: inputs.target.clone(),
+        platforms: inputs.platforms.clone(),
+        build_args: inputs.build_args.clone(),
+        build_contexts: inputs.build_contexts.iter().cloned().chain(pins).collect(),
+        labels,
+        annotations: annotations(given, toolchain, &key.hex, parts.output),
+        secrets: inputs.secrets.iter().cloned().map(SecretArg).collect(),
+        ssh: inputs.ssh.clone(),
+        allow: inputs.allow.clone(),
+        network: inputs.network.clone(),
+        add_hosts: inputs.add_hosts.clone(),
+        shm_size: inputs.shm_size.clone(),
+        ulimit: inputs.ulimit.clone(),
+        no_cache: inputs.no_cache,
+        no_cache_filters: inputs.no_cache_filters.clone(),
+        pull: inputs.pull,
+        provenance: inputs.provenance.clone(),
+        sbom: inputs.sbom.clone(),
+        compression: inputs.compression,
+        extra_args: extra(given, &key.hex)?,
+        cache_from: parts.cache_from,
+        cache_to: parts.cache_to,
+        names: parts.names,
+        output: parts.output,
+    })
+}
+
+/// The facts that travel with a published image. They are annotations, not labels: a label
+/// would give the same content another configuration in every commit. The engine's old image
+/// store cannot write them; there the key's label alone must do.
+fn annotations(given: &Given<'_>, toolchain: &Toolchain, key: &str, output: OutputTarget) -> Vec<(String, String)> {
+    let engine_builder = toolchain.builder.as_ref().is_some_and(crate::ports::buildx::Builder::is_engine);
+    let containerd = toolchain.engine.as_ref().is_some_and(|engine| engine.containerd_store);
+    if output == OutputTarget::Load || output == OutputTarget::Discard {
+        return Vec::new();
+    }
+    let inputs = &given.inputs.build;
+    if engine_builder && !containerd {
+        return inputs.annotations.clone();
+    }
+    let level = if inputs.makes_index() { "index" } else { "manifest" };
+    let commit = given.run.commit.as_ref();
+    let facts = [
+        (ANNOTATION_KEY, Some(key.to_owned())),
+        ("io.github.build-once.zone", Some(given.run.zone.name().to_owned())),
+        ("org.opencontainers.image.revision", commit.map(|commit| commit.head.clone())),
+        ("io.github.build-once.merge-revision", commit.and_then(|commit| commit.merge.clone())),
+    ];
+    let own = facts.into_iter().filter_map(|(name, value)| Some((format!("{level}:{name}"), value?)));
+    inputs.annotations.iter().cloned().chain(own).collect()
+}
+
+/// Every reference the build publishes: the commit's tag first, because the outputs name it.
+fn publish_names(given: &Given<'_>, publish: bool) -> Vec<ImageReference> {
+    let (Some(home), Some(key), true) = (given.facts.repository.repository(), &given.facts.key, publish) else {
+        return Vec::new();
+    };
+    let scheme = TagScheme::new(&given.inputs.image);
+    let commit = given.run.commit.as_ref().and_then(|commit| scheme.commit_tag(&given.run.zone, &commit.head));
+    let own = commit.into_iter().chain(scheme.key_tag(&given.run.zone, key.short())).map(|tag| home.tagged(tag));
+    let asked = if given.access.write_tags { given.inputs.tags.as_slice() } else { &[] };
+    own.chain(asked.iter().cloned()).collect()
+}
+
+fn extra(given: &Given<'_>, key: &str) -> Result<Vec<String>> {
+    let inputs = given.inputs;
+    let platforms = inputs.build.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let names = [
+        ("IMAGE", inputs.image.as_str().replace([':', '/'], "-")),
+        ("TARGET", inputs.build.target.clone().unwrap_or_default()),
+        ("KEY", key.to_owned()),
+        ("ZONE", given.run.zone.name().to_owned()),
+        ("BRANCH", given.run.branch.as_deref().map(crate::image::sanitise).unwrap_or_default()),
+        ("PLATFORM", platforms),
+    ];
+    let owner = shell_words::split(given.env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
+        .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
+    let mut expanded = Vec::new();
+    for (args, source) in [(&inputs.build.extra_args, "extra-args"), (&owner, env::BUILD_ONCE_EXTRA_ARGS)] {
+        extra_args::check(args, source)?;
+        expanded.extend(extra_args::expand(args, &names, given.env, source)?);
+    }
+    Ok(expanded)
+}
+
+fn owner_list(env: &Env, name: &str) -> Vec<String> {
+    env.get(name).map(crate::inputs::items).unwrap_or_default()
+}
+
+/// A cache written under an image's tag would replace the image.
+fn refuse_cache_over_image(cache_to: &[String], images: &[ImageReference]) -> Result<()> {
+    for cache in cache_to {
+        let reference = cache.split(',').find_map(|field| field.trim().strip_prefix("ref=")).or_else(|| {
+            // The short form is a reference alone.
+            (!cache.contains('=')).then_some(cache.as_str())
+        });
+        let reference = reference.and_then(|text| text.parse::<ImageReference>().ok());
+        if reference.is_some_and(|reference| images.contains(&reference)) {
+            return Err(Error::input(format!("cache-to: `{cache}` would overwrite the image"))
+                .hint("give the cache a tag of its own"));
+        }
+    }
+    Ok(())
+}
+
+fn no_repository_notice(facts: &Facts) -> Vec<String> {
+    match &facts.repository {
+        crate::facts::RepositoryFact::None(reason) => vec![reason.explain()],
+        crate::facts::RepositoryFact::Found { .. } => Vec::new(),
+    }
+}
+
+fn bug(what: &str) -> Error {
+    Error::new(FailureClass::Bug, format!("planned {what}"))
+}
+
+/// Cache tags this run may read, nearest first. One place with [`access`](super::access): no
+/// zone reads what a less trusted one could have written.
+#[must_use]
+pub fn cache_tags(inputs: &Inputs, run: &RunContext) -> Vec<String> {
+    use crate::run::Zone;
+    if inputs.cache.kind == CacheKind::None || (run.zone == Zone::Trusted && run.is_tag) {
+        return Vec::new();
+    }
+    let scheme = TagScheme::new(&inputs.image);
+    let own = match run.zone {
+        Zone::PullRequest(_) | Zone::Branch(_) => scheme.cache_tag(&run.zone, None),
+        Zone::Trusted | Zone::Queue | Zone::Fork => None,
+    };
+    let shared = run.cache_branches().into_iter().filter_map(|branch| scheme.cache_tag(&Zone::Trusted, Some(branch)));
+    let mut tags: Vec<String> = Vec::new();
+    for tag in own.into_iter().chain(shared) {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    tags
+}

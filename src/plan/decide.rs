@@ -1,0 +1,284 @@
+//! Reuse or build, and why.
+
+use super::access::Access;
+use crate::error::{Error, FailureClass};
+use crate::facts::{Facts, Lookup, Seen, Where};
+use crate::image::{Digest, ImageReference, TagScheme};
+use crate::inputs::{Inputs, Mode, OnMissing, RegistryPolicy, Switch};
+use crate::run::RunContext;
+
+/// Under which name the image was found.
+pub type FoundBy = Where;
+
+/// What is to be done about the image.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It is in the registry.
+    Reuse {
+        /// How it was found.
+        found_by: FoundBy,
+        /// Where.
+        reference: ImageReference,
+        /// Its content.
+        digest: Digest,
+        /// Tags it lacks; the flag says whether each is required.
+        aliases: Vec<(ImageReference, bool)>,
+        /// Fetch it.
+        pull: bool,
+        /// The engine has it already.
+        have_local: bool,
+        /// What else to say.
+        notices: Vec<String>,
+    },
+    /// The engine has it, and there is no registry to ask.
+    ReuseLocal {
+        /// The engine's id.
+        id: String,
+        /// Why less than asked, if so.
+        degraded: Option<String>,
+    },
+    /// Nobody has it.
+    Build {
+        /// Why.
+        reason: String,
+        /// Whether it is published.
+        publish: bool,
+        /// Whether the registry can be used at all: caches, pins.
+        shared: bool,
+        /// Whether it is wanted in the engine's store.
+        load: bool,
+        /// Why less than asked, if so.
+        degraded: Option<String>,
+        /// What else to say.
+        notices: Vec<String>,
+    },
+    /// It cannot be done.
+    Fail(Error),
+}
+
+/// The decision as it is reported.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Decision {
+    /// The outcome if all goes well.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: String,
+}
+
+/// Values of the `outcome` output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The engine had it.
+    ReusedLocal,
+    /// This commit's tag, or the digest asked for, named it.
+    ReusedTag,
+    /// An image of the same key was there.
+    ReusedKey,
+    /// Built and published.
+    Built,
+    /// Built for this machine alone.
+    BuiltLocal,
+    /// Neither.
+    Failed,
+}
+
+impl Outcome {
+    /// The value of the `outcome` output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ReusedLocal => "reused-local",
+            Self::ReusedTag => "reused-tag",
+            Self::ReusedKey => "reused-key",
+            Self::Built => "built",
+            Self::BuiltLocal => "built-local",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Decides from the facts alone.
+#[must_use]
+pub fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
+    if inputs.mode == Mode::Build && run.event.as_deref() == Some("pull_request_target") {
+        return Verdict::Fail(
+            Error::new(FailureClass::Unsupported, "refused to build in a pull_request_target run")
+                .cause("it would run a stranger's code with this repository's rights")
+                .hint("build in a pull_request run; mode pull works here"),
+        );
+    }
+    let load = crate::facts::wants_local(inputs, facts.repository.repository().is_some());
+    if let Some(hit) = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
+        Seen::Match { digest, .. } => Some((lookup, digest)),
+        _ => None,
+    }) {
+        return reuse(inputs, run, access, facts, hit, load);
+    }
+    if inputs.digest.is_some() {
+        return Verdict::Fail(digest_missing(inputs, facts));
+    }
+    match facts.lookups.iter().find_map(|lookup| match &lookup.seen {
+        Seen::Unknown(error) => Some(error),
+        _ => None,
+    }) {
+        Some(error) => unknown(inputs, facts, error),
+        None => missing(inputs, run, access, facts, load),
+    }
+}
+
+fn reuse(
+    inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
+    facts: &Facts,
+    (lookup, digest): (&Lookup, &Digest),
+    load: bool,
+) -> Verdict {
+    let by_digest = lookup.reference.repository().at(digest.clone());
+    let have_local = facts.local.as_ref().is_some_and(|local| local.is(&by_digest));
+    let (mut aliases, mut notices) = (Vec::new(), Vec::new());
+    // Pulling is reading: only the build job sets names.
+    if inputs.mode == Mode::Build {
+        let scheme = TagScheme::new(&inputs.image);
+        let commit = run.commit.as_ref().and_then(|commit| scheme.commit_tag(&run.zone, &commit.head));
+        if let (true, Where::KeyTag, Some(tag)) = (access.write_images, lookup.at, commit) {
+            aliases.push((lookup.reference.repository().tagged(tag), false));
+        }
+        if access.write_tags {
+            aliases.extend(inputs.tags.iter().map(|tag| (tag.clone(), true)));
+        } else if !inputs.tags.is_empty() {
+            notices.push(tags_left(run));
+        }
+    }
+    Verdict::Reuse {
+        found_by: lookup.at,
+        reference: lookup.reference.clone(),
+        digest: digest.clone(),
+        aliases,
+        pull: load && !have_local,
+        have_local: load && have_local,
+        notices,
+    }
+}
+
+/// The registry did not say: build for this machine, or fail; never guess.
+fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
+    let may_degrade = inputs.reliability.policy == RegistryPolicy::Auto
+        && matches!(error.class, FailureClass::Unavailable | FailureClass::Access)
+        && !(inputs.mode == Mode::Pull && inputs.on_missing != OnMissing::Build);
+    if !may_degrade {
+        return Verdict::Fail(error.clone());
+    }
+    let degraded = format!("the registry cannot be used ({}); the image stays on this machine", error.headline());
+    match &facts.local {
+        Some(local) => Verdict::ReuseLocal { id: local.id.clone(), degraded: Some(degraded) },
+        None => Verdict::Build {
+            reason: "the registry cannot be asked, and this machine has no image with this key".to_owned(),
+            publish: false,
+            shared: false,
+            load: true,
+            degraded: Some(degraded),
+            notices: Vec::new(),
+        },
+    }
+}
+
+fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, load: bool) -> Verdict {
+    let Some(home) = facts.repository.repository() else {
+        return without_repository(inputs, facts);
+    };
+    let no_repository = facts.lookups.iter().any(|lookup| lookup.seen == Seen::Absent { no_repository: true });
+    if no_repository && access.write_images {
+        return Verdict::Fail(
+            Error::new(FailureClass::Access, format!("the repository {home} does not exist"))
+                .hint(format!("create it (aws ecr create-repository --repository-name {}), or correct its name", home.path())),
+        );
+    }
+    let mut degraded = None;
+    if inputs.mode == Mode::Pull {
+        match inputs.on_missing {
+            OnMissing::Build => {
+                degraded = Some("nobody has published this image: this job builds it itself, as every job that finds none does".to_owned());
+            }
+            OnMissing::Wait => {
+                return Verdict::Fail(
+                    Error::new(FailureClass::Unavailable, format!("no image with this key appeared in {home}"))
+                        .cause(format!("waited {}s", inputs.wait_timeout.as_secs()))
+                        .hint("look at the job that builds it, or raise wait-timeout"),
+                );
+            }
+            OnMissing::Fail => {
+                return Verdict::Fail(
+                    Error::new(FailureClass::Access, format!("no image with this key is in {home}"))
+                        .hint("let the job that builds it run first (needs), with the same inputs"),
+                );
+            }
+        }
+    }
+    let publish = access.write_images;
+    let mut notices = Vec::new();
+    if inputs.push == Switch::On && !publish {
+        notices.push(format!("the image is not published: {}", run.zone_reason));
+    } else if publish && !access.write_tags && !inputs.tags.is_empty() {
+        notices.push(tags_left(run));
+    }
+    Verdict::Build {
+        reason: miss_reason(facts),
+        publish,
+        shared: true,
+        // What is not published is of use only here.
+        load: load || (!publish && inputs.load != Switch::Off),
+        degraded,
+        notices,
+    }
+}
+
+fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
+    if let Some(local) = &facts.local {
+        return Verdict::ReuseLocal { id: local.id.clone(), degraded: None };
+    }
+    if inputs.mode == Mode::Pull && inputs.on_missing != OnMissing::Build {
+        return Verdict::Fail(
+            Error::new(FailureClass::Access, "no image with this key is on this machine, and there is no repository")
+                .hint("name the repository that the build job publishes to"),
+        );
+    }
+    Verdict::Build {
+        reason: "this machine has no image with this key".to_owned(),
+        publish: false,
+        shared: false,
+        load: true,
+        degraded: None,
+        notices: Vec::new(),
+    }
+}
+
+fn miss_reason(facts: &Facts) -> String {
+    match facts.lookups.iter().find(|lookup| matches!(lookup.seen, Seen::OtherKey { .. })) {
+        Some(lookup) => format!("{} was made from other inputs", lookup.reference.tag().unwrap_or_default()),
+        None => "no image has this key".to_owned(),
+    }
+}
+
+fn digest_missing(inputs: &Inputs, facts: &Facts) -> Error {
+    let Some(home) = facts.repository.repository() else {
+        return Error::new(FailureClass::Access, "there is no repository to pull the digest from")
+            .hint("set the input repository as in the job that built the image");
+    };
+    let unknown = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
+        Seen::Unknown(error) => Some(error.clone()),
+        _ => None,
+    });
+    unknown.unwrap_or_else(|| {
+        let digest = inputs.digest.as_ref().map(ToString::to_string).unwrap_or_default();
+        Error::new(FailureClass::Access, format!("{home} has no image {digest}"))
+            .hint("check that both jobs name the same repository, and that no lifecycle rule removed the image")
+    })
+}
+
+/// Why `tags` are left alone.
+fn tags_left(run: &RunContext) -> String {
+    format!("the input tags is left alone: only trusted runs set them, and this is {}", run.zone_reason)
+}

@@ -1,0 +1,85 @@
+//! `extra-args` and the runner's own `BUILD_ONCE_EXTRA_ARGS`.
+
+use crate::env::Env;
+use crate::error::{Error, Result};
+
+/// Flags that would break what the program promises, with the input that serves instead.
+const REFUSED: [(&str, &str); 10] = [
+    ("--output", "push and load"),
+    ("-o", "push and load"),
+    ("--push", "push"),
+    ("--load", "load"),
+    ("--tag", "tags"),
+    ("-t", "tags"),
+    ("--metadata-file", "the output metadata"),
+    ("--iidfile", "the output digest"),
+    ("--progress", "log"),
+    ("--builder", "builder"),
+];
+
+/// Refuses those flags.
+///
+/// # Errors
+/// Bad input, with the name of what to use.
+pub(super) fn check(args: &[String], source: &str) -> Result<()> {
+    for arg in args {
+        let flag = arg.split('=').next().unwrap_or_default();
+        if let Some((_, instead)) = REFUSED.iter().find(|(refused, _)| *refused == flag) {
+            return Err(Error::input(format!("{source}: {flag} is not allowed")).hint(format!("use {instead} instead")));
+        }
+    }
+    Ok(())
+}
+
+/// Expands `${NAME}` from the run's own names, then from the environment; a name that is
+/// nowhere is an error, because an empty text in an argument is seldom what was meant.
+pub(super) fn expand(args: &[String], names: &[(&str, String)], env: &Env, source: &str) -> Result<Vec<String>> {
+    args.iter()
+        .map(|arg| {
+            let mut expanded = String::new();
+            let mut rest = arg.as_str();
+            while let Some((before, after)) = rest.split_once("${") {
+                let Some((name, after)) = after.split_once('}') else {
+                    return Err(Error::input(format!("{source}: a ${{ is not closed")));
+                };
+                let own = names.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+                let value = own.or_else(|| env.get(name)).ok_or_else(|| {
+                    Error::input(format!("{source}: ${{{name}}} is not known"))
+                        .hint("IMAGE, TARGET, KEY, ZONE, BRANCH, PLATFORM and variables of the environment are")
+                })?;
+                expanded.push_str(before);
+                expanded.push_str(value);
+                rest = after;
+            }
+            expanded.push_str(rest);
+            Ok(expanded)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(items: &[&str]) -> Vec<String> {
+        items.iter().map(|&item| item.to_owned()).collect()
+    }
+
+    #[test]
+    fn names_expand_and_stay_one_argument() {
+        let env = Env::from([("CACHE_DIR", "/c d")]);
+        let args = strings(&["--cache-to=type=local,dest=${CACHE_DIR}/${IMAGE}", "plain", "$NOT"]);
+        let expanded = expand(&args, &[("IMAGE", "app".into())], &env, "extra-args").unwrap();
+        assert_eq!(expanded, ["--cache-to=type=local,dest=/c d/app", "plain", "$NOT"]);
+        assert!(expand(&strings(&["${ABSENT}"]), &[], &env, "extra-args").is_err());
+        assert!(expand(&strings(&["${OPEN"]), &[], &env, "extra-args").is_err());
+    }
+
+    #[test]
+    fn what_would_break_the_contract_is_refused() {
+        for arg in ["--output=type=tar", "-o", "--push", "--metadata-file", "--iidfile=x", "--progress=plain", "-t"] {
+            assert!(check(&strings(&[arg]), "extra-args").is_err(), "{arg}");
+        }
+        assert!(check(&strings(&["--cgroup-parent=x", "--build-arg", "A=--push"]), "extra-args").is_ok());
+    }
+}

@@ -1,0 +1,15 @@
+//! The decision, and every step it takes: pure, without clock and without ports.
+
+mod access;
+mod assemble;
+mod builder;
+mod decide;
+mod extra_args;
+mod render;
+mod steps;
+
+pub use access::{Access, access};
+pub use assemble::{Given, assemble, cache_tags};
+pub use decide::{Decision, FoundBy, Outcome, Verdict, decide};
+pub use render::{Rendered, describe, json, text};
+pub use steps::{Plan, Step};

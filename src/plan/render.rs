@@ -1,0 +1,118 @@
+//! The plan for people and for programs.
+
+use std::fmt::Write as _;
+
+use super::{Access, Plan, Step};
+use crate::facts::{Facts, RepositoryFact, Seen};
+use crate::ports::buildx::OutputTarget;
+use crate::run::RunContext;
+
+/// What the plan rests on, beside the plan.
+pub struct Rendered<'a> {
+    /// The run.
+    pub run: &'a RunContext,
+    /// Its rights.
+    pub access: &'a Access,
+    /// The facts.
+    pub facts: &'a Facts,
+    /// The plan.
+    pub plan: &'a Plan,
+}
+
+/// As text.
+#[must_use]
+pub fn text(rendered: &Rendered<'_>) -> String {
+    let Rendered { run, access, facts, plan } = rendered;
+    let mut text = String::new();
+    let mut row = |name: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:<12} {value}");
+    };
+    row("outcome", plan.decision.outcome.name());
+    row("reason", &plan.decision.reason);
+    row("zone", &format!("{} ({})", run.zone.name(), run.zone_reason));
+    let may = [
+        (access.write_images, "own images"),
+        (access.write_tags, "tags"),
+        (access.write_cache, "own layer cache"),
+    ];
+    let may: Vec<_> = may.iter().filter(|(may, _)| *may).map(|(_, what)| *what).collect();
+    row("may write", &if may.is_empty() { "nothing".to_owned() } else { may.join(", ") });
+    match &facts.repository {
+        RepositoryFact::Found { repository, source } => row("repository", &format!("{repository} (from {source})")),
+        RepositoryFact::None(_) => row("repository", "none"),
+    }
+    if let Some(key) = &facts.key {
+        row("key", &key.hex);
+    }
+    for lookup in &facts.lookups {
+        row("asked", &format!("{}: {}", lookup.reference, seen(&lookup.seen)));
+    }
+    for notice in plan.notices.iter().chain(&plan.degraded) {
+        row("notice", notice);
+    }
+    for (at, step) in plan.steps.iter().enumerate() {
+        row(&format!("step {}", at + 1), &describe(step));
+    }
+    if plan.steps.is_empty() {
+        row("steps", "none");
+    }
+    text
+}
+
+fn seen(seen: &Seen) -> String {
+    match seen {
+        Seen::Match { digest, .. } => format!("there, {digest}"),
+        Seen::OtherKey { digest, key } => {
+            format!("there, {digest}, but {}", key.as_deref().map_or("without a key".to_owned(), |key| format!("with key {key}")))
+        }
+        Seen::Absent { no_repository: true } => "the repository does not exist".to_owned(),
+        Seen::Absent { .. } => "not there".to_owned(),
+        Seen::Unknown(error) => format!("unknown: {}", error.headline()),
+    }
+}
+
+/// One step in words.
+#[must_use]
+pub fn describe(step: &Step) -> String {
+    match step {
+        Step::CreateBuilder { builder, keep } => {
+            format!("make the builder {}{}", builder.name, if *keep { "" } else { ", removed at the end" })
+        }
+        Step::Build { spec } => {
+            let what = match spec.output {
+                OutputTarget::Push => format!("build and push {}", spec.names.join(", ")),
+                OutputTarget::Load => format!("build and load {}", spec.names.join(", ")),
+                OutputTarget::PushAndLoad => format!("build, push and load {}", spec.names.join(", ")),
+                OutputTarget::Discard => "build".to_owned(),
+            };
+            let caches = |verb: &str, list: &[String]| {
+                if list.is_empty() { String::new() } else { format!("; cache {verb} {}", list.join(" ")) }
+            };
+            format!("{what}{}{}", caches("from", &spec.cache_from), caches("to", &spec.cache_to))
+        }
+        Step::ReadBack { reference } => format!("read back the digest of {reference}"),
+        Step::Alias { source, target, .. } => format!("set {target} to {source}"),
+        Step::Pull { reference } => format!("pull {reference}"),
+        Step::Tag { image, name } => format!("name {image} {name}"),
+    }
+}
+
+/// As JSON.
+#[must_use]
+pub fn json(rendered: &Rendered<'_>) -> serde_json::Value {
+    let Rendered { run, access, facts, plan } = rendered;
+    serde_json::json!({
+        "outcome": plan.decision.outcome,
+        "reason": plan.decision.reason,
+        "run": run,
+        "access": access,
+        "repository": facts.repository,
+        "key": facts.key.as_ref().map(|key| &key.hex),
+        "bases": facts.bases,
+        "lookups": facts.lookups,
+        "notices": plan.notices,
+        "degraded": plan.degraded,
+        "steps": plan.steps,
+    })
+}

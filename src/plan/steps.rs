@@ -1,0 +1,68 @@
+//! Steps, as data.
+
+use super::decide::Decision;
+use crate::image::{Digest, ImageReference};
+use crate::ports::buildx::{BuildSpec, NewBuilder};
+
+/// One write, or the check that follows it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Step {
+    /// Make and boot a builder; it is removed at the end unless `keep`.
+    CreateBuilder {
+        /// The builder.
+        builder: NewBuilder,
+        /// Leave it behind.
+        keep: bool,
+    },
+    /// Build, and push or load in the same go.
+    Build {
+        /// Everything about it.
+        spec: Box<BuildSpec>,
+    },
+    /// Read back what was pushed: its digest is what the outputs report. If somebody else was
+    /// first under this tag with the same key, theirs is adopted; other content is an error.
+    ReadBack {
+        /// The tag that was pushed.
+        reference: ImageReference,
+    },
+    /// Set a tag on an image in its registry; its digest must stay the same.
+    Alias {
+        /// The image, by digest.
+        source: ImageReference,
+        /// The new tag.
+        target: ImageReference,
+        /// Whether a refusal fails the run. A commit's alias is a convenience: the digest
+        /// carries the hand-over.
+        required: bool,
+    },
+    /// Fetch an image by digest into the engine's store.
+    Pull {
+        /// The image.
+        reference: ImageReference,
+    },
+    /// Give an image of the engine's store its local name.
+    Tag {
+        /// A reference or an id.
+        image: String,
+        /// The local name.
+        name: String,
+    },
+}
+
+/// The decision and every step it takes.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Plan {
+    /// What was decided, and why.
+    pub decision: Decision,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// What the run does otherwise than asked, each said once.
+    pub notices: Vec<String>,
+    /// Why the run makes do with less, if it does: one warning, and `degraded`.
+    pub degraded: Option<String>,
+    /// The digest, where it is known before anything is done.
+    pub digest: Option<Digest>,
+    /// The tag that is reported.
+    pub tag: Option<String>,
+}

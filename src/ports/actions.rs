@@ -1,0 +1,247 @@
+//! The runner's protocol: workflow commands, the output file, the summary file.
+//! Sources: GitHub docs, "Workflow commands"; actions/runner `ActionCommand.cs`,
+//! `FileCommandManager.cs`.
+
+use std::fmt::{self, Write as _};
+use std::path::Path;
+
+use crate::env::{self, Env};
+use crate::error::{Error, FailureClass, Result};
+use crate::ports::random;
+
+/// A workflow command on a line of its own. The name and property names are ours.
+#[must_use]
+pub fn command(name: &str, properties: &[(&str, &str)], message: &str) -> String {
+    let mut text = format!("::{name}");
+    for (at, (property, value)) in properties.iter().enumerate() {
+        let separator = if at == 0 { ' ' } else { ',' };
+        let value = escape(value).replace(':', "%3A").replace(',', "%2C");
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{separator}{property}={value}");
+    }
+    let _ = writeln!(text, "::{}", escape(message));
+    text
+}
+
+fn escape(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// How serious an annotation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The step failed.
+    Error,
+    /// Worth looking at.
+    Warning,
+    /// Good to know.
+    Notice,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+        })
+    }
+}
+
+/// An annotation of the run, perhaps of a line in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation<'a> {
+    /// How serious.
+    pub level: Level,
+    /// Its title.
+    pub title: &'a str,
+    /// What it says.
+    pub message: String,
+    /// File and line.
+    pub at: Option<(&'a str, usize)>,
+}
+
+impl Annotation<'_> {
+    /// Longest text the runner keeps (actions/runner `ExecutionContext`).
+    const LIMIT: usize = 4096;
+
+    /// As the runner reads it.
+    #[must_use]
+    pub fn to_command(&self) -> String {
+        let line = self.at.map(|(_, line)| line.to_string());
+        let mut properties = vec![("title", self.title)];
+        if let (Some((file, _)), Some(line)) = (self.at, &line) {
+            properties.push(("file", file));
+            properties.push(("line", line));
+        }
+        let end = self.message.char_indices().nth(Self::LIMIT - 100).map_or(self.message.len(), |(at, _)| at);
+        let message = if end < self.message.len() { format!("{}…", &self.message[..end]) } else { self.message.clone() };
+        command(&self.level.to_string(), &properties, &message)
+    }
+}
+
+/// Foreign text made harmless, as one line: the runner ends lines at CR and LF, obeys `::` at
+/// the start of a line and `##[` anywhere in it, on both streams.
+#[must_use]
+pub fn inert(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut clean = String::with_capacity(text.len() + 8);
+    let mut chars = text.trim_end_matches(['\r', '\n']).chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            // CSI and OSC sequences: colours, cursor, titles, links.
+            '\u{1b}' => skip_escape(&mut chars),
+            '\r' | '\n' => clean.push_str(" ⏎ "),
+            '\t' => clean.push('\t'),
+            c if c.is_control() => {}
+            c => clean.push(c),
+        }
+    }
+    let mut clean = clean.replace("##[", "#\u{200b}#[");
+    if clean.trim_start().starts_with("::") {
+        let at = clean.len() - clean.trim_start().len() + 1;
+        clean.insert(at, '\u{200b}');
+    }
+    clean
+}
+
+fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    match chars.next_if(|c| matches!(c, '[' | ']')) {
+        Some('[') => while chars.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {},
+        Some(_) => {
+            while let Some(c) = chars.next() {
+                if c == '\u{7}' || (c == '\u{1b}' && chars.next_if_eq(&'\\').is_some()) {
+                    break;
+                }
+            }
+        }
+        None => {}
+    }
+}
+
+/// Appends step outputs to the file that `GITHUB_OUTPUT` names; nothing outside a workflow.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_outputs(env: &Env, outputs: &[(&str, String)]) -> Result<()> {
+    let Some(path) = env.get(env::GITHUB_OUTPUT) else {
+        if env.in_github_actions() {
+            return Err(Error::new(FailureClass::Unsupported, "failed to write the step's outputs: GITHUB_OUTPUT is not set"));
+        }
+        return Ok(());
+    };
+    append(Path::new(path), &encode_outputs(outputs)?)
+}
+
+/// The file's format: `name<<delimiter`, the value, the delimiter; the delimiter is random
+/// and stands in no value.
+///
+/// # Errors
+/// If the operating system has no randomness to give.
+pub fn encode_outputs(outputs: &[(&str, String)]) -> Result<String> {
+    let mut text = String::new();
+    for (name, value) in outputs {
+        let delimiter = loop {
+            let delimiter = random::hex_128()
+                .ok_or_else(|| Error::new(FailureClass::Unsupported, "failed to get random bytes"))?;
+            if !value.contains(&delimiter) {
+                break delimiter;
+            }
+        };
+        // The runner keeps a CR before the line break as part of the value.
+        let value = value.replace("\r\n", "\n");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name}<<{delimiter}\n{value}\n{delimiter}");
+    }
+    Ok(text)
+}
+
+/// Summaries over 1 MiB are dropped whole by the runner.
+pub const SUMMARY_LIMIT: usize = 900 * 1024;
+
+/// Appends to the job summary; nothing outside a workflow.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_summary(env: &Env, markdown: &str) -> Result<()> {
+    let Some(path) = env.get(env::GITHUB_STEP_SUMMARY) else { return Ok(()) };
+    if markdown.len() <= SUMMARY_LIMIT {
+        return append(Path::new(path), markdown);
+    }
+    let mut end = SUMMARY_LIMIT;
+    while !markdown.is_char_boundary(end) {
+        end -= 1;
+    }
+    append(Path::new(path), &format!("{}\n\n*Cut here: a summary may hold 1 MiB.*\n", &markdown[..end]))
+}
+
+fn append(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write as _;
+    fs_err::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Error::new(FailureClass::Resource, "failed to write a file of the runner's").because(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The runner's reading of the output file.
+    fn decode(text: &str) -> Vec<(String, String)> {
+        let mut lines = text.split('\n');
+        let mut found = Vec::new();
+        while let Some((name, delimiter)) = lines.next().and_then(|line| line.split_once("<<")) {
+            let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
+            found.push((name.to_owned(), value.join("\n")));
+        }
+        found
+    }
+
+    /// The runner's reading of a log line: `ActionCommand.TryParseV2` and the older `##[` form.
+    fn is_command(line: &str) -> bool {
+        line.trim_start().starts_with("::") || line.contains("##[")
+    }
+
+    #[test]
+    fn commands_are_escaped() {
+        assert_eq!(command("error", &[("title", "a:b,c"), ("line", "1")], "x%\r\ny"), "::error title=a%3Ab%2Cc,line=1::x%25%0D%0Ay\n");
+    }
+
+    #[test]
+    fn foreign_text_is_inert() {
+        for text in ["::set-output name=x::y", "  ::x::", "ok ##[error]x", "a\r::x::", "\u{1b}[2K::x::", "\u{1b}]0;t\u{7}::x", "\0::x"] {
+            let clean = inert(text.as_bytes());
+            assert!(!clean.split(['\r', '\n']).any(is_command), "{text:?} → {clean:?}");
+        }
+        assert_eq!(inert(b"plain \x1b[31mred\x1b[0m text\r"), "plain red text");
+        assert_eq!(inert(b"bad \xff utf"), "bad \u{fffd} utf");
+    }
+
+    proptest! {
+        #[test]
+        fn outputs_survive_any_value(a in "(?s).{0,200}", b in "(?s)[ -~\n]{0,200}") {
+            let a = a.replace("\r\n", "\n");
+            let outputs = [("one", a), ("two", b)];
+            let decoded = decode(&encode_outputs(&outputs).unwrap());
+            prop_assert_eq!(decoded, outputs.map(|(name, value)| (name.to_owned(), value)).to_vec());
+        }
+
+        #[test]
+        fn nothing_foreign_is_a_command(bytes in proptest::collection::vec(prop_oneof![Just(b':'), Just(b'#'), Just(b'['), Just(b'\r'), Just(b'\n'), Just(0x1b), Just(b' '), any::<u8>()], 0..60)) {
+            let clean = inert(&bytes);
+            prop_assert!(!clean.contains(['\r', '\n']));
+            prop_assert!(!is_command(&clean), "{:?}", clean);
+        }
+
+        #[test]
+        fn annotations_are_one_line(message in "(?s).{0,300}", title in "(?s).{0,40}") {
+            let text = Annotation { level: Level::Error, title: &title, message, at: None }.to_command();
+            prop_assert_eq!(text.matches('\n').count(), 1);
+            prop_assert!(!text.contains('\r'));
+        }
+    }
+}

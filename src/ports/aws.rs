@@ -1,0 +1,253 @@
+//! AWS: ECR's registry token, the SSM parameter.
+
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::error::{Error, FailureClass};
+use crate::inputs::SecretString;
+
+/// An ECR registry, read off its host name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EcrHost {
+    /// Where it is; `us-east-1` for the public one, which has its API there alone.
+    pub region: String,
+    /// Its FIPS endpoint.
+    pub fips: bool,
+    /// Its dual-stack endpoint.
+    pub dual_stack: bool,
+    /// `public.ecr.aws`.
+    pub public: bool,
+}
+
+/// Domains of private registries in every partition
+/// (amazon-ecr-credential-helper, `ecr-login/api/client.go`).
+const PRIVATE: [&str; 8] = [
+    "amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "c2s.ic.gov", "sc2s.sgov.gov", "cloud.adc-e.uk",
+    "csp.hci.ic.gov", "amazonaws-us-gov.com",
+];
+const DUAL_STACK: [&str; 2] = ["on.aws", "on.amazonwebservices.com.cn"];
+
+impl EcrHost {
+    /// `None` if the host is not ECR's.
+    #[must_use]
+    pub fn parse(host: &str) -> Option<Self> {
+        if host == "public.ecr.aws" || host == "ecr-public.aws.com" {
+            return Some(Self { region: "us-east-1".to_owned(), fips: false, dual_stack: false, public: true });
+        }
+        let (account, rest) = host.split_once('.')?;
+        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let (service, rest, dual_stack) = match rest.strip_prefix("dkr.") {
+            Some(rest) => {
+                let (service, rest) = rest.split_once('.')?;
+                (service.strip_prefix("ecr")?, rest, false)
+            }
+            None => {
+                let (service, rest) = rest.split_once('.')?;
+                (service.strip_prefix("dkr-ecr")?, rest, true)
+            }
+        };
+        let fips = match service {
+            "" => false,
+            "-fips" => true,
+            _ => return None,
+        };
+        let (region, domain) = rest.split_once('.')?;
+        let domains: &[&str] = if dual_stack { &DUAL_STACK } else { &PRIVATE };
+        let known = domains.contains(&domain) && !region.is_empty();
+        known.then(|| Self { region: region.to_owned(), fips, dual_stack, public: false })
+    }
+}
+
+/// Connects to AWS. Without credentials at hand, the search for them ends at instance
+/// metadata, which off AWS may not answer at all: hence the outer limits.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    region: Option<String>,
+}
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+impl Aws {
+    /// With the `aws-region` input, which wins over what host names say.
+    #[must_use]
+    pub const fn new(region: Option<String>) -> Self {
+        Self { region }
+    }
+
+    async fn config(&self, region: Option<&str>, fips: bool, dual_stack: bool) -> SdkConfig {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3))
+            .operation_attempt_timeout(Duration::from_secs(5))
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+        if let Some(region) = self.region.as_deref().or(region) {
+            loader = loader.region(Region::new(region.to_owned()));
+        }
+        if fips {
+            loader = loader.use_fips(true);
+        }
+        if dual_stack {
+            loader = loader.use_dual_stack(true);
+        }
+        loader.load().await
+    }
+
+    /// The password for `docker login`, user `AWS`. Valid for 12 hours.
+    ///
+    /// # Errors
+    /// Without credentials or the right to `ecr:GetAuthorizationToken`: access; else unavailable.
+    pub async fn registry_password(&self, host: &EcrHost) -> Result<SecretString, Error> {
+        let what = "failed to get a registry token from ECR";
+        let token = async {
+            let config = self.config(Some(&host.region), host.fips, host.dual_stack).await;
+            if host.public {
+                let answer = aws_sdk_ecrpublic::Client::new(&config)
+                    .get_authorization_token()
+                    .send()
+                    .await
+                    .map_err(|error| refused(what, "ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on *", &error))?;
+                Ok(answer.authorization_data().and_then(|data| data.authorization_token()).map(str::to_owned))
+            } else {
+                let answer = aws_sdk_ecr::Client::new(&config)
+                    .get_authorization_token()
+                    .send()
+                    .await
+                    .map_err(|error| refused(what, "ecr:GetAuthorizationToken on *", &error))?;
+                Ok(answer.authorization_data().first().and_then(|data| data.authorization_token()).map(str::to_owned))
+            }
+        };
+        let token = limited(what, token).await?;
+        token
+            .and_then(|token| STANDARD.decode(token).ok())
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .and_then(|pair| pair.split_once(':').map(|(_, password)| SecretString::from(password.to_owned())))
+            .ok_or_else(|| Error::new(FailureClass::Unavailable, what).cause("the answer holds no token"))
+    }
+
+    /// The value of an SSM parameter.
+    ///
+    /// # Errors
+    /// [`ParameterError`].
+    pub async fn parameter(&self, name: &str, region: Option<&str>) -> Result<String, ParameterError> {
+        let what = format!("failed to read the SSM parameter {name}");
+        let read = async {
+            let config = self.config(region, false, false).await;
+            let answer = aws_sdk_ssm::Client::new(&config).get_parameter().name(name).with_decryption(true).send().await;
+            answer.map(|answer| answer.parameter.and_then(|parameter| parameter.value)).map_err(|error| {
+                match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+                    Some("ParameterNotFound" | "ParameterVersionNotFound") => ParameterError::Absent,
+                    Some(code) if code.contains("AccessDenied") => ParameterError::Denied,
+                    _ => ParameterError::Failed(refused(&what, &format!("ssm:GetParameter on {name}"), &error)),
+                }
+            })
+        };
+        let value = tokio::time::timeout(LIMIT, read)
+            .await
+            .unwrap_or_else(|_| Err(ParameterError::Failed(too_slow(&what))))?;
+        value.filter(|value| !value.trim().is_empty()).ok_or(ParameterError::Absent)
+    }
+}
+
+/// Why a parameter has no value for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParameterError {
+    /// It does not exist, or is empty.
+    Absent,
+    /// The role may not read it.
+    Denied,
+    /// Asking failed.
+    Failed(Error),
+}
+
+async fn limited<T>(what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| Err(too_slow(what)))
+}
+
+fn too_slow(what: &str) -> Error {
+    Error::new(FailureClass::Unavailable, what).cause(format!("no answer within {}s", LIMIT.as_secs()))
+}
+
+fn refused<E, R>(what: &str, right: &str, error: &SdkError<E, R>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let access = |hint: String| Error::new(FailureClass::Access, what).hint(hint);
+    match error {
+        SdkError::ServiceError(context) => {
+            let code = context.err().code().unwrap_or("an error without code");
+            let message = context.err().message().unwrap_or_default();
+            let cause = format!("{code} {message}");
+            let cause = cause.trim();
+            if code.contains("AccessDenied") || code.contains("NotAuthorized") {
+                access(format!("allow {right} for this role")).cause(cause)
+            } else if code.contains("Expired") || code.contains("InvalidClientTokenId") || code.contains("UnrecognizedClient") {
+                access("renew the AWS credentials of this job".to_owned()).cause(cause)
+            } else if code.contains("InvalidSignature") || code.contains("SignatureDoesNotMatch") {
+                access("check the AWS secret key, and the clock of this machine".to_owned()).cause(cause)
+            } else {
+                Error::new(FailureClass::Unavailable, what).cause(cause)
+            }
+        }
+        // Credentials are resolved inside the call and fail as a dispatch or construction error.
+        _ if says_no_credentials(error) => {
+            access("give the job AWS credentials: aws-actions/configure-aws-credentials, or an instance role".to_owned())
+                .cause("no AWS credentials were found")
+        }
+        _ => Error::new(FailureClass::Unavailable, what).because(error),
+    }
+}
+
+fn says_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if text.contains("credentials") || text.contains("no providers in chain") {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_of_every_partition() {
+        let rows = [
+            ("123456789012.dkr.ecr.us-east-1.amazonaws.com", "us-east-1", false, false),
+            ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1", false, false),
+            ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1", true, false),
+            ("123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1", false, false),
+            ("123456789012.dkr-ecr.eu-west-1.on.aws", "eu-west-1", false, true),
+            ("123456789012.dkr-ecr-fips.us-east-2.on.aws", "us-east-2", true, true),
+            ("123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", "cn-north-1", false, true),
+            ("123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov", "us-iso-east-1", false, false),
+        ];
+        for (host, region, fips, dual_stack) in rows {
+            let expected = EcrHost { region: region.into(), fips, dual_stack, public: false };
+            assert_eq!(EcrHost::parse(host), Some(expected), "{host}");
+        }
+        assert!(EcrHost::parse("public.ecr.aws").unwrap().public);
+    }
+
+    #[test]
+    fn other_hosts_are_not_ecr() {
+        for host in [
+            "ghcr.io", "localhost:5000", "12345.dkr.ecr.us-east-1.amazonaws.com",
+            "123456789012.dkr.ecr.us-east-1.amazonaws.com.evil.example", "123456789012.dkr.ecr.us-east-1.example.com",
+            "123456789012.dkr.ecrx.us-east-1.amazonaws.com", "x123456789012.dkr.ecr.us-east-1.amazonaws.com",
+        ] {
+            assert_eq!(EcrHost::parse(host), None, "{host}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Arguments of `docker buildx build`, as a pure function of the specification and buildx's
+//! version.
+
+use std::path::{Path, PathBuf};
+
+use super::BuildxVersion;
+use crate::image::{ImageReference, Platform};
+use crate::inputs::{CacheMode, Compression, Secret, SecretSource, SecretString};
+
+/// Where the result goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputTarget {
+    /// To the registry, under every tag at once.
+    Push,
+    /// Into the local engine's store.
+    Load,
+    /// Both.
+    PushAndLoad,
+    /// Nowhere: only whether it builds.
+    Discard,
+}
+
+impl OutputTarget {
+    /// Whether anything goes to a registry.
+    #[must_use]
+    pub const fn pushes(self) -> bool {
+        matches!(self, Self::Push | Self::PushAndLoad)
+    }
+
+    /// Whether anything goes into the engine's store.
+    #[must_use]
+    pub const fn loads(self) -> bool {
+        matches!(self, Self::Load | Self::PushAndLoad)
+    }
+}
+
+/// A secret as it appears in a plan: its id alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretArg(pub Secret);
+
+impl serde::Serialize for SecretArg {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.id)
+    }
+}
+
+/// One build, every detail known.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct BuildSpec {
+    /// The builder's name; the current one without it.
+    pub builder: Option<String>,
+    /// The context folder.
+    pub context: PathBuf,
+    /// The Dockerfile.
+    pub file: PathBuf,
+    /// Stage.
+    pub target: Option<String>,
+    /// Platforms.
+    pub platforms: Vec<Platform>,
+    /// Build arguments; only names are shown.
+    #[serde(serialize_with = "names_only")]
+    pub build_args: Vec<(String, String)>,
+    /// Named contexts, pinned base images among them.
+    pub build_contexts: Vec<(String, String)>,
+    /// Labels.
+    pub labels: Vec<(String, String)>,
+    /// Annotations, with their type.
+    pub annotations: Vec<(String, String)>,
+    /// Secrets.
+    pub secrets: Vec<SecretArg>,
+    /// SSH agents.
+    pub ssh: Vec<String>,
+    /// Entitlements.
+    pub allow: Vec<String>,
+    /// Network mode.
+    pub network: Option<String>,
+    /// Extra hosts.
+    pub add_hosts: Vec<String>,
+    /// Size of `/dev/shm`.
+    pub shm_size: Option<String>,
+    /// Limits.
+    pub ulimit: Vec<String>,
+    /// No layer cache.
+    pub no_cache: bool,
+    /// No layer cache for these stages.
+    pub no_cache_filters: Vec<String>,
+    /// Fetch bases again.
+    pub pull: bool,
+    /// Provenance.
+    pub provenance: String,
+    /// SBOM.
+    pub sbom: String,
+    /// Compression of new layers.
+    pub compression: Compression,
+    /// Expanded extra arguments.
+    pub extra_args: Vec<String>,
+    /// Cache sources.
+    pub cache_from: Vec<String>,
+    /// Cache destinations.
+    pub cache_to: Vec<String>,
+    /// Every name the result gets.
+    pub names: Vec<String>,
+    /// Where the result goes.
+    pub output: OutputTarget,
+}
+
+fn names_only<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(pairs.iter().map(|(name, _)| name))
+}
+
+impl BuildSpec {
+    /// Arguments after `docker buildx`. No secret is among them.
+    #[must_use]
+    pub fn args(&self, version: &BuildxVersion, metadata: &Path) -> Vec<String> {
+        let mut args = vec!["build".to_owned()];
+        let mut add = |name: &str, value: &str| args.extend([format!("--{name}"), value.to_owned()]);
+        add("progress", if version.has_rawjson() { "rawjson" } else { "plain" });
+        if let Some(builder) = &self.builder {
+            add("builder", builder);
+        }
+        add("file", &self.file.display().to_string());
+        let pairs = |pairs: &[(String, String)]| -> Vec<String> { pairs.iter().map(|(n, v)| format!("{n}={v}")).collect() };
+        let platforms = self.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let annotations = if version.has_annotations() { pairs(&self.annotations) } else { Vec::new() };
+        for (name, value) in [("target", &self.target), ("network", &self.network), ("shm-size", &self.shm_size)] {
+            if let Some(value) = value {
+                add(name, value);
+            }
+        }
+        if !platforms.is_empty() {
+            add("platform", &platforms);
+        }
+        for (name, values) in [
+            ("build-arg", pairs(&self.build_args)),
+            ("build-context", pairs(&self.build_contexts)),
+            ("label", pairs(&self.labels)),
+            ("annotation", annotations),
+            ("secret", self.secrets.iter().enumerate().map(|(at, secret)| secret_arg(at, &secret.0)).collect()),
+            ("ssh", self.ssh.clone()),
+            ("allow", self.allow.clone()),
+            ("add-host", self.add_hosts.clone()),
+            ("ulimit", self.ulimit.clone()),
+            ("no-cache-filter", self.no_cache_filters.clone()),
+            ("cache-from", self.cache_from.clone()),
+            ("cache-to", self.cache_to.clone()),
+            ("tag", self.names.clone()),
+        ] {
+            for value in values {
+                add(name, &value);
+            }
+        }
+        add("metadata-file", &metadata.display().to_string());
+        let flags = [("no-cache", self.no_cache), ("pull", self.pull)];
+        args.extend(flags.iter().filter(|(_, on)| *on).map(|(name, _)| format!("--{name}")));
+        // Always said: without it buildx adds a provenance of its own, and the digest of the
+        // same content is another one every time.
+        args.push(format!("--provenance={}", self.provenance));
+        if self.sbom != "false" {
+            args.push(format!("--sbom={}", self.sbom));
+        }
+        args.extend(self.outputs());
+        args.extend(self.extra_args.iter().cloned());
+        args.push(self.context.display().to_string());
+        args
+    }
+
+    fn outputs(&self) -> Vec<String> {
+        let push = match self.compression {
+            Compression::Gzip => "--push".to_owned(),
+            // Only new layers: compressing bases anew would make every pull fetch them again.
+            Compression::Zstd => "--output=type=image,push=true,compression=zstd,oci-mediatypes=true".to_owned(),
+        };
+        match self.output {
+            OutputTarget::Push => vec![push],
+            OutputTarget::Load => vec!["--load".to_owned()],
+            OutputTarget::PushAndLoad => vec![push, "--load".to_owned()],
+            OutputTarget::Discard => vec!["--output=type=cacheonly".to_owned()],
+        }
+    }
+
+    /// Variables that carry the secrets' values to buildx.
+    pub fn secret_env(&self) -> impl Iterator<Item = (String, SecretString)> {
+        self.secrets.iter().enumerate().filter_map(|(at, SecretArg(secret))| match &secret.source {
+            SecretSource::Value(value) => Some((secret_variable(at), value.clone())),
+            SecretSource::File(_) => None,
+        })
+    }
+}
+
+fn secret_variable(at: usize) -> String {
+    format!("BUILD_ONCE_SECRET_{at}")
+}
+
+fn secret_arg(at: usize, secret: &Secret) -> String {
+    match &secret.source {
+        SecretSource::Value(_) => format!("id={},env={}", secret.id, secret_variable(at)),
+        SecretSource::File(path) => format!("id={},{}", secret.id, csv_field(&format!("src={}", path.display()))),
+    }
+}
+
+/// A field of buildx's comma-separated options.
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// A registry cache to read.
+#[must_use]
+pub fn registry_cache_from(reference: &ImageReference) -> String {
+    format!("type=registry,ref={reference}")
+}
+
+/// A registry cache to write: attributes that ECR accepts are said, not left to BuildKit's
+/// version (BuildKit README, "registry"), and a fault of the cache never fails the build.
+#[must_use]
+pub fn registry_cache_to(reference: &ImageReference, mode: CacheMode) -> String {
+    let mode = match mode {
+        CacheMode::Max => "max",
+        CacheMode::Min => "min",
+    };
+    format!("type=registry,ref={reference},mode={mode},image-manifest=true,oci-mediatypes=true,ignore-error=true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> BuildSpec {
+        BuildSpec {
+            builder: None,
+            context: ".".into(),
+            file: "Dockerfile".into(),
+            target: None,
+            platforms: vec![],
+            build_args: vec![],
+            build_contexts: vec![],
+            labels: vec![],
+            annotations: vec![],
+            secrets: vec![],
+            ssh: vec![],
+            allow: vec![],
+            network: None,
+            add_hosts: vec![],
+            shm_size: None,
+            ulimit: vec![],
+            no_cache: false,
+            no_cache_filters: vec![],
+            pull: false,
+            provenance: "false".into(),
+            sbom: "false".into(),
+            compression: Compression::Gzip,
+            extra_args: vec![],
+            cache_from: vec![],
+            cache_to: vec![],
+            names: vec!["h/r:t".into()],
+            output: OutputTarget::Push,
+        }
+    }
+
+    fn line(spec: &BuildSpec, version: &str) -> String {
+        shell_words::join(spec.args(&BuildxVersion::parse(version).unwrap(), Path::new("/m.json")))
+    }
+
+    #[test]
+    fn the_least() {
+        assert_eq!(
+            line(&spec(), "v0.29.1"),
+            "build --progress rawjson --file Dockerfile --tag h/r:t --metadata-file /m.json --provenance=false --push ."
+        );
+    }
+
+    #[test]
+    fn each_field_has_its_flag() {
+        let pair = |n: &str, v: &str| vec![(n.to_owned(), v.to_owned())];
+        let secret = |id: &str, source| SecretArg(Secret { id: id.into(), source });
+        let all = BuildSpec {
+            builder: Some("b".into()),
+            target: Some("t".into()),
+            platforms: vec!["linux/amd64".parse().unwrap(), "linux/arm64".parse().unwrap()],
+            build_args: pair("A", "1 2"),
+            build_contexts: pair("base", "docker-image://x@sha256:0"),
+            labels: pair("l", "v"),
+            annotations: pair("index:a", "v"),
+            secrets: vec![
+                secret("v", SecretSource::Value("hunter2".to_owned().into())),
+                secret("f", SecretSource::File("/a,b".into())),
+            ],
+            ssh: vec!["default".into()],
+            allow: vec!["network.host".into()],
+            network: Some("host".into()),
+            add_hosts: vec!["h:1.2.3.4".into()],
+            shm_size: Some("1g".into()),
+            ulimit: vec!["nofile=1".into()],
+            no_cache: true,
+            no_cache_filters: vec!["s".into()],
+            pull: true,
+            provenance: "mode=min".into(),
+            sbom: "true".into(),
+            compression: Compression::Zstd,
+            extra_args: vec!["--cgroup-parent=x".into()],
+            cache_from: vec!["type=registry,ref=h/r:c".into()],
+            cache_to: vec!["type=inline".into()],
+            output: OutputTarget::PushAndLoad,
+            ..spec()
+        };
+        insta::assert_snapshot!(line(&all, "v0.29.1").replace(" --", "\n--"), @r#"
+        build
+        --progress rawjson
+        --builder b
+        --file Dockerfile
+        --target t
+        --network host
+        --shm-size 1g
+        --platform 'linux/amd64,linux/arm64'
+        --build-arg 'A=1 2'
+        --build-context 'base=docker-image://x@sha256:0'
+        --label 'l=v'
+        --annotation 'index:a=v'
+        --secret 'id=v,env=BUILD_ONCE_SECRET_0'
+        --secret 'id=f,"src=/a,b"'
+        --ssh default
+        --allow network.host
+        --add-host h:1.2.3.4
+        --ulimit 'nofile=1'
+        --no-cache-filter s
+        --cache-from 'type=registry,ref=h/r:c'
+        --cache-to 'type=inline'
+        --tag h/r:t
+        --metadata-file /m.json
+        --no-cache
+        --pull
+        --provenance=mode=min
+        --sbom=true
+        --output=type=image,push=true,compression=zstd,oci-mediatypes=true
+        --load
+        --cgroup-parent=x .
+        "#);
+        assert_eq!(all.secret_env().map(|(name, _)| name).collect::<Vec<_>>(), ["BUILD_ONCE_SECRET_0"]);
+        assert!(!serde_json::to_string(&all).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn an_old_buildx_gets_no_flag_it_does_not_know() {
+        let spec = BuildSpec { annotations: vec![("manifest:a".into(), "v".into())], ..spec() };
+        assert!(!line(&spec, "v0.11.0").contains("annotation"));
+        assert!(line(&spec, "v0.11.0").contains("--progress plain"));
+    }
+}

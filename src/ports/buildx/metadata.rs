@@ -1,0 +1,31 @@
+//! The file that `docker buildx build --metadata-file` writes.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::{Error, FailureClass, Result};
+use crate::image::Digest;
+
+/// What a build made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildMetadata {
+    /// Digest of the manifest or index, as pushed; `None` where the exporter has none.
+    pub digest: Option<Digest>,
+    /// Digest of the configuration: what an engine without containerd's store calls the image id.
+    pub config: Option<Digest>,
+}
+
+impl BuildMetadata {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// If buildx ended well and left no readable file: then nothing is known of what it built.
+    pub fn read(path: &Path) -> Result<Self> {
+        let what = || Error::new(FailureClass::Unavailable, "failed to read what buildx built");
+        let bytes = fs_err::read(path).map_err(|error| what().because(&error))?;
+        let file: Value = serde_json::from_slice(&bytes).map_err(|error| what().because(&error))?;
+        let digest = |name: &str| file[name].as_str().and_then(|text| text.parse().ok());
+        Ok(Self { digest: digest("containerimage.digest"), config: digest("containerimage.config.digest") })
+    }
+}

@@ -1,0 +1,154 @@
+//! `docker buildx`: build, builders, aliases.
+
+mod args;
+mod builder;
+mod imagetools;
+mod metadata;
+mod progress;
+mod version;
+
+use std::time::Duration;
+
+pub use args::{BuildSpec, OutputTarget, SecretArg, registry_cache_from, registry_cache_to};
+pub use builder::{Builder, NewBuilder};
+pub use metadata::BuildMetadata;
+pub use progress::{FailedStep, Phase, Progress, ProgressSummary, StepTime};
+pub use version::BuildxVersion;
+
+use crate::error::{Error, FailureClass, Result};
+use crate::ports::docker::{Docker, from_exec, last_line};
+use crate::ports::exec::{Effect, Invocation, Stream};
+use crate::ports::failure::classify;
+
+/// The buildx plug-in of a docker CLI.
+#[derive(Clone, Debug)]
+pub struct Buildx {
+    docker: Docker,
+}
+
+/// Questions to buildx.
+const QUICK: Duration = Duration::from_secs(30);
+/// Booting a builder, its image's pull included.
+const BOOT: Duration = Duration::from_mins(5);
+
+impl Buildx {
+    /// The plug-in of this docker.
+    #[must_use]
+    pub const fn new(docker: Docker) -> Self {
+        Self { docker }
+    }
+
+    fn command(&self, effect: Effect) -> Invocation {
+        self.docker.command(effect).arg("buildx")
+    }
+
+    /// Its version.
+    ///
+    /// # Errors
+    /// If docker has no buildx.
+    pub async fn version(&self) -> Result<BuildxVersion> {
+        let done = self.docker.run(&self.command(Effect::Read).arg("version"), QUICK).await?;
+        if !done.status.success() {
+            return Err(Error::new(FailureClass::Unsupported, "failed to find docker buildx")
+                .cause(last_line(&done))
+                .hint("install the docker-buildx plug-in; on hosted runners it is there"));
+        }
+        let text = done.stdout_text();
+        BuildxVersion::parse(&text).ok_or_else(|| {
+            Error::new(FailureClass::Unsupported, "failed to read the version of docker buildx").cause(text.trim().to_owned())
+        })
+    }
+
+    /// The builder with this name, or the current one.
+    ///
+    /// # Errors
+    /// If there is none, or it does not answer.
+    pub async fn builder(&self, name: Option<&str>) -> Result<Builder> {
+        let done = self.docker.run(&self.command(Effect::Read).arg("inspect").args(name), QUICK).await?;
+        if !done.status.success() {
+            let what = name.map_or_else(|| "failed to look at the builder".to_owned(), |n| format!("failed to look at the builder {n}"));
+            return Err(Error::new(FailureClass::Unsupported, what)
+                .cause(last_line(&done))
+                .hint("docker buildx ls shows the builders there are"));
+        }
+        Builder::parse(&done.stdout_text())
+            .ok_or_else(|| Error::new(FailureClass::Unsupported, "failed to read docker buildx inspect"))
+    }
+
+    /// Makes a builder and boots it.
+    ///
+    /// # Errors
+    /// If it does not boot; what was made of it is removed.
+    pub async fn create_builder(&self, new: &NewBuilder) -> Result<()> {
+        let create = self.command(Effect::Write).args(new.args());
+        let done = self.docker.run(&create, BOOT).await;
+        match done {
+            Ok(done) if done.status.success() => Ok(()),
+            Ok(done) => {
+                // Boot may fail after the builder was written down.
+                self.remove_builder(&new.name).await.ok();
+                let classified = classify("failed to boot a builder", &last_line(&done));
+                let hint = "name a BuildKit image that this runner can pull in the input buildkit-image, or a builder in the input builder";
+                Err(Error { class: FailureClass::Unavailable, ..classified }.hint(hint))
+            }
+            Err(error) => {
+                self.remove_builder(&new.name).await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes a builder, also after a cancellation.
+    ///
+    /// # Errors
+    /// By what buildx says.
+    pub async fn remove_builder(&self, name: &str) -> Result<()> {
+        let docker = self.docker.with_exec(self.docker.exec().uncancellable());
+        let done = docker.run(&self.command(Effect::Write).args(["rm", "--force", name]), QUICK).await?;
+        if done.status.success() { Ok(()) } else { Err(classify("failed to remove the builder", &last_line(&done))) }
+    }
+
+    /// Builds. Lines for people go to `log` as they come.
+    ///
+    /// # Errors
+    /// The classified failure; what the progress stream told until then is returned beside it.
+    pub async fn build(
+        &self,
+        spec: &BuildSpec,
+        version: &BuildxVersion,
+        metadata: &std::path::Path,
+        mut log: impl FnMut(&[u8]),
+    ) -> (Result<BuildMetadata>, ProgressSummary) {
+        let mut progress = Progress::new(version.has_rawjson());
+        let mut build = self.command(Effect::Write).args(spec.args(version, metadata));
+        for (name, value) in spec.secret_env() {
+            build = build.env(name, value);
+        }
+        let streamed = self.docker.exec().stream(&build, |stream, line| match stream {
+            Stream::Stderr => progress.line(line, &mut log),
+            Stream::Stdout => log(line),
+        });
+        let status = streamed.await;
+        progress.finish(&mut log);
+        let failed = || progress.error().map_or_else(|| classify("the build failed", "docker buildx said nothing"), |text| classify("the build failed", &text));
+        let result = match status {
+            Ok(status) if status.success() => BuildMetadata::read(metadata),
+            Ok(_) => Err(match progress.failed_at() {
+                Some((file, line)) => failed().at(file, line),
+                None => failed(),
+            }),
+            Err(error) => Err(from_exec(error)),
+        };
+        (result, progress.into_summary())
+    }
+
+    /// Sets tags on an image in its registry, or copies it to another one.
+    ///
+    /// # Errors
+    /// The classified failure.
+    pub async fn alias(&self, source: &str, targets: &[String], version: &BuildxVersion) -> Result<()> {
+        let args = imagetools::create_args(source, targets, version);
+        let done = self.docker.run(&self.command(Effect::Write).args(args), Duration::from_mins(30)).await?;
+        if done.status.success() { Ok(()) } else { Err(classify(&format!("failed to set {}", targets.join(", ")), &last_line(&done))) }
+    }
+}

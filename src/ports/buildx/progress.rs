@@ -1,0 +1,449 @@
+//! BuildKit's progress stream (`--progress=rawjson`): JSON lines of vertices, statuses, logs
+//! and warnings (BuildKit `client/graph.go`), and plain lines at the end.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(default, borrow)]
+    vertexes: Vec<Vertex<'a>>,
+    #[serde(default, borrow)]
+    statuses: Vec<Status<'a>>,
+    #[serde(default, borrow)]
+    logs: Vec<Log<'a>>,
+    #[serde(default, borrow)]
+    warnings: Vec<Warning<'a>>,
+}
+
+type Text<'a> = std::borrow::Cow<'a, str>;
+
+#[derive(Deserialize)]
+struct Vertex<'a> {
+    #[serde(borrow)]
+    digest: Text<'a>,
+    #[serde(default)]
+    name: String,
+    started: Option<String>,
+    completed: Option<String>,
+    #[serde(default)]
+    cached: bool,
+    #[serde(default)]
+    error: String,
+}
+
+#[derive(Deserialize)]
+struct Status<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    started: Option<String>,
+    completed: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Log<'a> {
+    #[serde(borrow)]
+    vertex: Text<'a>,
+    #[serde(borrow)]
+    data: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct Warning<'a> {
+    #[serde(borrow)]
+    short: Text<'a>,
+}
+
+/// A step and how long it took.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct StepTime {
+    /// As BuildKit names it, `[2/5] RUN make`.
+    pub name: String,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+/// What a build's time went into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Sending the context to the builder.
+    Context,
+    /// Reading caches.
+    CacheImport,
+    /// Resolving and fetching bases.
+    Base,
+    /// Running the Dockerfile's steps.
+    Steps,
+    /// Packing layers.
+    Export,
+    /// Sending them to the registry.
+    Push,
+    /// Writing caches.
+    CacheExport,
+}
+
+/// The step at which the build failed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FailedStep {
+    /// As BuildKit names it.
+    pub name: String,
+    /// What BuildKit says of it.
+    pub error: String,
+    /// The last lines it wrote.
+    pub log: Vec<String>,
+}
+
+/// What the stream told.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct ProgressSummary {
+    /// Steps of the Dockerfile that can be cached; `FROM` cannot.
+    pub total_steps: usize,
+    /// Those that were.
+    pub cached_steps: usize,
+    /// Seconds by phase, overlaps counted once inside a phase.
+    pub phases: Vec<(Phase, f64)>,
+    /// The slowest steps, slowest first.
+    pub slowest: Vec<StepTime>,
+    /// Where it failed.
+    pub failed: Option<FailedStep>,
+    /// BuildKit's own warnings.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Default)]
+struct State {
+    number: usize,
+    name: String,
+    started: Option<OffsetDateTime>,
+    completed: Option<OffsetDateTime>,
+    cached: bool,
+    error: String,
+    announced: bool,
+    closed: bool,
+    /// The log line that has no end yet.
+    partial: Vec<u8>,
+    /// The last lines, for the report.
+    tail: std::collections::VecDeque<String>,
+}
+
+/// Reads the stream and writes it for people.
+pub struct Progress {
+    raw: bool,
+    vertices: HashMap<String, State>,
+    spans: Vec<(Phase, OffsetDateTime, OffsetDateTime)>,
+    warnings: Vec<String>,
+    /// Plain lines at the end; the last `ERROR:` and the Dockerfile's line are among them.
+    error: Option<String>,
+    failed_at: Option<(String, usize)>,
+}
+
+/// Lines of a step's log that the report quotes.
+const TAIL: usize = 20;
+/// A log line longer than this is broken.
+const LONGEST_LINE: usize = 64 * 1024;
+
+impl Progress {
+    /// `raw` is false for a buildx that only writes plain text: then the text passes through.
+    pub(super) fn new(raw: bool) -> Self {
+        Self { raw, vertices: HashMap::new(), spans: Vec::new(), warnings: Vec::new(), error: None, failed_at: None }
+    }
+
+    /// One line of buildx's standard error.
+    pub(super) fn line(&mut self, line: &[u8], log: &mut impl FnMut(&[u8])) {
+        if self.raw && line.first() == Some(&b'{') {
+            if let Ok(message) = serde_json::from_slice::<Message<'_>>(line) {
+                return self.message(message, log);
+            }
+        }
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim();
+        if let Some(error) = text.strip_prefix("ERROR: ") {
+            self.error = Some(error.to_owned());
+        } else if self.failed_at.is_none() && (self.raw || self.error.is_none()) {
+            self.failed_at = source_line(text);
+        }
+        if !text.is_empty() {
+            log(line);
+        }
+    }
+
+    /// The final error, if buildx named one.
+    pub(super) fn error(&self) -> Option<String> {
+        self.error.clone()
+    }
+
+    /// File and line of the failing instruction.
+    pub(super) fn failed_at(&self) -> Option<(String, usize)> {
+        if self.raw { self.failed_at.clone() } else { None }
+    }
+
+    /// Writes what is still without a line end.
+    pub(super) fn finish(&mut self, log: &mut impl FnMut(&[u8])) {
+        for state in self.vertices.values_mut() {
+            flush(state, log);
+        }
+    }
+
+    fn message(&mut self, message: Message<'_>, log: &mut impl FnMut(&[u8])) {
+        for vertex in message.vertexes {
+            self.vertex(vertex, log);
+        }
+        for status in message.statuses {
+            if let (Some(phase), Some(from), Some(to)) =
+                (status_phase(&status.id), moment(status.started.as_deref()), moment(status.completed.as_deref()))
+            {
+                self.spans.push((phase, from, to));
+            }
+        }
+        for entry in message.logs {
+            if let (Some(state), Ok(data)) = (self.vertices.get_mut(entry.vertex.as_ref()), STANDARD.decode(entry.data.as_bytes())) {
+                write_log(state, &data, log);
+            }
+        }
+        for warning in message.warnings {
+            let short = STANDARD.decode(warning.short.as_bytes()).unwrap_or_default();
+            let short = String::from_utf8_lossy(&short).into_owned();
+            if !short.is_empty() && !self.warnings.contains(&short) {
+                log(format!("WARNING: {short}").as_bytes());
+                self.warnings.push(short);
+            }
+        }
+    }
+
+    fn vertex(&mut self, vertex: Vertex<'_>, log: &mut impl FnMut(&[u8])) {
+        let next = self.vertices.len() + 1;
+        let state = self
+            .vertices
+            .entry(vertex.digest.into_owned())
+            .or_insert_with(|| State { number: next, ..State::default() });
+        state.name = vertex.name;
+        state.cached |= vertex.cached;
+        state.started = moment(vertex.started.as_deref()).or(state.started);
+        state.completed = moment(vertex.completed.as_deref()).or(state.completed);
+        if !vertex.error.is_empty() {
+            state.error = vertex.error;
+        }
+        let number = state.number;
+        if state.started.is_some() && !state.announced {
+            state.announced = true;
+            log(format!("#{number} {}", state.name).as_bytes());
+        }
+        if state.completed.is_some() && !state.closed {
+            state.closed = true;
+            flush(state, log);
+            let seconds = state.seconds().unwrap_or_default();
+            if !state.error.is_empty() {
+                log(format!("#{number} ERROR: {}", state.error).as_bytes());
+            } else if state.cached {
+                log(format!("#{number} CACHED").as_bytes());
+            } else {
+                log(format!("#{number} DONE {seconds:.1}s").as_bytes());
+            }
+        }
+    }
+
+    /// Totals.
+    pub(super) fn into_summary(self) -> ProgressSummary {
+        let mut spans = self.spans;
+        let (mut total, mut cached) = (0, 0);
+        let mut slowest = Vec::new();
+        let mut failed = None;
+        for state in self.vertices.into_values() {
+            if let (Some(phase), Some(from), Some(to)) = (vertex_phase(&state.name), state.started, state.completed) {
+                spans.push((phase, from, to));
+            }
+            if is_step(&state.name) && state.completed.is_some() && state.error.is_empty() {
+                total += 1;
+                cached += usize::from(state.cached);
+                if let Some(seconds) = state.seconds().filter(|_| !state.cached) {
+                    slowest.push(StepTime { name: state.name.clone(), seconds });
+                }
+            }
+            // Steps that were stopped because another failed say "context canceled".
+            if !state.error.is_empty() && !state.error.contains("context canceled") {
+                failed = Some(FailedStep { name: state.name, error: state.error, log: state.tail.into() });
+            }
+        }
+        slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        slowest.truncate(5);
+        ProgressSummary {
+            total_steps: total,
+            cached_steps: cached,
+            phases: covered(spans),
+            slowest,
+            failed,
+            warnings: self.warnings,
+        }
+    }
+}
+
+impl State {
+    fn seconds(&self) -> Option<f64> {
+        Some((self.completed? - self.started?).as_seconds_f64())
+    }
+}
+
+fn write_log(state: &mut State, data: &[u8], log: &mut impl FnMut(&[u8])) {
+    for piece in data.split_inclusive(|byte| *byte == b'\n') {
+        state.partial.extend_from_slice(piece);
+        if piece.ends_with(b"\n") || state.partial.len() > LONGEST_LINE {
+            flush(state, log);
+        }
+    }
+}
+
+fn flush(state: &mut State, log: &mut impl FnMut(&[u8])) {
+    if state.partial.is_empty() {
+        return;
+    }
+    let text = String::from_utf8_lossy(&state.partial).trim_end().to_owned();
+    log(format!("#{} {text}", state.number).as_bytes());
+    state.tail.push_back(text.chars().take(500).collect());
+    if state.tail.len() > TAIL {
+        state.tail.pop_front();
+    }
+    state.partial.clear();
+}
+
+/// Steps of the Dockerfile that can be cached: `[2/5] RUN …`, `[build 1/4] COPY …`; neither
+/// BuildKit's own nor `FROM`.
+fn is_step(name: &str) -> bool {
+    let Some((inside, instruction)) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { return false };
+    inside.contains('/') && !instruction.starts_with("FROM ")
+}
+
+fn vertex_phase(name: &str) -> Option<Phase> {
+    if is_step(name) {
+        Some(Phase::Steps)
+    } else if name.starts_with("[internal] load metadata") || name.contains("] FROM ") {
+        Some(Phase::Base)
+    } else if name.starts_with("[internal] load build context") {
+        Some(Phase::Context)
+    } else if name.starts_with("importing cache") {
+        Some(Phase::CacheImport)
+    } else if name.starts_with("exporting cache") {
+        Some(Phase::CacheExport)
+    } else {
+        None
+    }
+}
+
+fn status_phase(id: &str) -> Option<Phase> {
+    if id.starts_with("pushing ") {
+        Some(Phase::Push)
+    } else if id.starts_with("exporting ") || id.starts_with("sending tarball") || id.starts_with("unpacking to") {
+        Some(Phase::Export)
+    } else {
+        None
+    }
+}
+
+fn moment(text: Option<&str>) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text?, &Rfc3339).ok()
+}
+
+/// Seconds that each phase's spans cover, overlaps once.
+fn covered(mut spans: Vec<(Phase, OffsetDateTime, OffsetDateTime)>) -> Vec<(Phase, f64)> {
+    spans.sort();
+    let mut phases: Vec<(Phase, f64)> = Vec::new();
+    let mut end: Option<(Phase, OffsetDateTime)> = None;
+    for (phase, from, to) in spans {
+        let from = match end {
+            Some((last, until)) if last == phase => from.max(until),
+            _ => from,
+        };
+        let seconds = (to - from).as_seconds_f64().max(0.0);
+        match phases.last_mut() {
+            Some((last, sum)) if *last == phase => *sum += seconds,
+            _ => phases.push((phase, seconds)),
+        }
+        end = Some((phase, end.filter(|(last, _)| *last == phase).map_or(to, |(_, until)| until.max(to))));
+    }
+    phases
+}
+
+/// `Dockerfile:12`, on a line of its own above the excerpt.
+fn source_line(text: &str) -> Option<(String, usize)> {
+    let (file, line) = text.rsplit_once(':')?;
+    let line = line.parse().ok()?;
+    (!file.is_empty() && !file.contains(' ')).then(|| (file.to_owned(), line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(lines: &[&str]) -> (Progress, Vec<String>) {
+        let mut progress = Progress::new(true);
+        let mut seen = Vec::new();
+        for line in lines {
+            progress.line(line.as_bytes(), &mut |text: &[u8]| seen.push(String::from_utf8_lossy(text).into_owned()));
+        }
+        (progress, seen)
+    }
+
+    const T: &str = "2026-01-01T00:00:0";
+
+    fn vertex(digest: &str, name: &str, extra: &str) -> String {
+        format!(r#"{{"vertexes":[{{"digest":"{digest}","name":"{name}","started":"{T}0Z","completed":"{T}2.5Z"{extra}}}]}}"#)
+    }
+
+    #[test]
+    fn counts_steps_and_time() {
+        let lines = [
+            vertex("a", "[internal] load build definition from Dockerfile", ""),
+            vertex("b", "[1/3] FROM docker.io/library/x", r#","cached":true"#),
+            vertex("c", "[2/3] RUN make", r#","cached":true"#),
+            vertex("d", "[build 3/3] COPY . /", ""),
+            format!(r#"{{"statuses":[{{"id":"pushing layers","vertex":"e","started":"{T}0Z","completed":"{T}1Z"}}]}}"#),
+        ];
+        let (progress, seen) = run(&lines.each_ref().map(String::as_str));
+        assert!(seen.contains(&"#3 CACHED".to_owned()) && seen.contains(&"#4 DONE 2.5s".to_owned()), "{seen:?}");
+        let summary = progress.into_summary();
+        assert_eq!((summary.total_steps, summary.cached_steps), (2, 1));
+        assert_eq!(summary.slowest, [StepTime { name: "[build 3/3] COPY . /".into(), seconds: 2.5 }]);
+        assert_eq!(summary.phases, [(Phase::Base, 2.5), (Phase::Steps, 2.5), (Phase::Push, 1.0)]);
+    }
+
+    #[test]
+    fn a_failure_keeps_its_step_its_log_and_its_line() {
+        let data = STANDARD.encode("one\ntwo without end");
+        let lines = [
+            format!(r#"{{"vertexes":[{{"digest":"a","name":"[2/2] RUN false","started":"{T}0Z"}}]}}"#),
+            format!(r#"{{"logs":[{{"vertex":"a","stream":1,"data":"{data}","timestamp":"{T}0Z"}}]}}"#),
+            vertex("a", "[2/2] RUN false", r#","error":"process \"/bin/sh -c false\" did not complete successfully: exit code: 1""#),
+            "Dockerfile:7".to_owned(),
+            "ERROR: failed to solve: process did not complete successfully: exit code: 1".to_owned(),
+        ];
+        let (progress, seen) = run(&lines.each_ref().map(String::as_str));
+        assert!(seen.contains(&"#1 two without end".to_owned()), "{seen:?}");
+        assert_eq!(progress.failed_at(), Some(("Dockerfile".into(), 7)));
+        assert!(progress.error().unwrap().starts_with("failed to solve"));
+        let failed = progress.into_summary().failed.unwrap();
+        assert_eq!(failed.log, ["one", "two without end"]);
+    }
+
+    #[test]
+    fn a_step_cannot_forge_the_end() {
+        let data = STANDARD.encode("ERROR: 503 Service Unavailable\nOther:9\n");
+        let lines = [
+            format!(r#"{{"vertexes":[{{"digest":"a","name":"[2/2] RUN x","started":"{T}0Z"}}]}}"#),
+            format!(r#"{{"logs":[{{"vertex":"a","stream":1,"data":"{data}","timestamp":"{T}0Z"}}]}}"#),
+        ];
+        let (progress, _) = run(&lines.each_ref().map(String::as_str));
+        assert_eq!((progress.error(), progress.failed_at()), (None, None));
+    }
+
+    #[test]
+    fn overlapping_spans_count_once() {
+        let at = |second: u8| moment(Some(&format!("{T}{second}Z"))).unwrap();
+        let spans = vec![(Phase::Push, at(0), at(4)), (Phase::Push, at(1), at(2)), (Phase::Push, at(3), at(6)), (Phase::Steps, at(0), at(1))];
+        assert_eq!(covered(spans), [(Phase::Steps, 1.0), (Phase::Push, 6.0)]);
+    }
+}

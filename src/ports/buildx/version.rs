@@ -1,0 +1,76 @@
+//! Which buildx it is, and what that means.
+
+use std::fmt;
+
+use semver::Version;
+
+/// The version of the buildx plug-in.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(into = "String")]
+pub struct BuildxVersion(Version);
+
+impl BuildxVersion {
+    /// Reads `docker buildx version`: `github.com/docker/buildx v0.29.1 <commit>`; distributions
+    /// leave the `v` out or add to it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.split_whitespace().find_map(|word| {
+            let word = word.strip_prefix('v').unwrap_or(word);
+            let numbers = word.split(['+', '-', '~']).next().unwrap_or(word);
+            Version::parse(numbers).ok()
+        }).map(Self)
+    }
+
+    const fn at_least(&self, minor: u64) -> bool {
+        self.0.major > 0 || self.0.minor >= minor
+    }
+
+    /// `imagetools create --prefer-index` (buildx 0.15, PR 2482).
+    #[must_use]
+    pub const fn has_prefer_index(&self) -> bool {
+        self.at_least(15)
+    }
+
+    /// `--progress=rawjson` (buildx 0.13, PR 2179).
+    #[must_use]
+    pub const fn has_rawjson(&self) -> bool {
+        self.at_least(13)
+    }
+
+    /// `--annotation` (buildx 0.12).
+    #[must_use]
+    pub const fn has_annotations(&self) -> bool {
+        self.at_least(12)
+    }
+}
+
+impl fmt::Display for BuildxVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<BuildxVersion> for String {
+    fn from(version: BuildxVersion) -> Self {
+        version.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_is_in_the_wild() {
+        for (text, version, prefer_index) in [
+            ("github.com/docker/buildx v0.29.1 a32761a", "0.29.1", true),
+            ("github.com/docker/buildx 0.13.1+ds1-3+b1 ", "0.13.1", false),
+            ("github.com/docker/buildx v0.30.0-rc1 x", "0.30.0", true),
+            ("github.com/docker/buildx v0.15.0-desktop.1 x", "0.15.0", true),
+        ] {
+            let parsed = BuildxVersion::parse(text).unwrap();
+            assert_eq!((parsed.to_string().as_str(), parsed.has_prefer_index()), (version, prefer_index), "{text}");
+        }
+        assert!(BuildxVersion::parse("nothing").is_none());
+    }
+}

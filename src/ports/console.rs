@@ -1,0 +1,107 @@
+//! What people read while the program runs, in GitHub's log or a terminal.
+//!
+//! Everything goes to standard error in a terminal, so that standard output stays for data;
+//! in a workflow everything goes to standard output, because the runner reads commands from
+//! both and keeps no order between them.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use crate::inputs::LogStyle;
+use crate::ports::actions::{Annotation, command, inert};
+use crate::ports::random;
+
+/// The log.
+#[derive(Clone)]
+pub struct Console {
+    github: bool,
+    style: LogStyle,
+    sink: Arc<Mutex<Box<dyn Write + Send>>>,
+}
+
+impl Console {
+    /// For a workflow step if `github`, else for a terminal.
+    #[must_use]
+    pub fn new(github: bool, style: LogStyle) -> Self {
+        let sink: Box<dyn Write + Send> = if github { Box::new(io::stdout()) } else { Box::new(io::stderr()) };
+        Self { github, style, sink: Arc::new(Mutex::new(sink)) }
+    }
+
+    /// With another style.
+    #[must_use]
+    pub fn with_style(mut self, style: LogStyle) -> Self {
+        self.style = style;
+        self
+    }
+
+    fn write(&self, text: &str) {
+        // A log that nobody reads any more is no reason to fail the build.
+        if let Ok(mut sink) = self.sink.lock() {
+            let _ = sink.write_all(text.as_bytes());
+            let _ = sink.flush();
+        }
+    }
+
+    /// One line of our own. It may quote foreign text: no workflow command survives it.
+    pub fn line(&self, text: &str) {
+        self.write(&format!("{}\n", inert(text.as_bytes())));
+    }
+
+    /// Hides a value in everything that follows.
+    pub fn mask(&self, value: &str) {
+        if self.github {
+            for line in value.lines().filter(|line| !line.trim().is_empty()) {
+                self.write(&command("add-mask", &[], line));
+            }
+        }
+    }
+
+    /// An annotation; a plain line in a terminal.
+    pub fn annotate(&self, annotation: &Annotation<'_>) {
+        if self.github {
+            self.write(&annotation.to_command());
+        } else {
+            self.line(&format!("{}: {}", annotation.level, annotation.message));
+        }
+    }
+
+    /// Opens a fold for a child's output, and a bracket in which the runner obeys no command.
+    #[must_use]
+    pub fn foreign(&self, title: &str) -> Foreign {
+        if self.github && self.style == LogStyle::Grouped {
+            self.write(&command("group", &[], title));
+        } else {
+            self.line(title);
+        }
+        // Without randomness there is no bracket; the line filter still holds.
+        let token = if self.github { random::hex_128() } else { None };
+        if let Some(token) = &token {
+            self.write(&command("stop-commands", &[], token));
+        }
+        Foreign { console: self.clone(), token }
+    }
+}
+
+/// A child's output; closes its bracket and fold when dropped, on every path.
+pub struct Foreign {
+    console: Console,
+    token: Option<String>,
+}
+
+impl Foreign {
+    /// One line of the child's.
+    pub fn line(&self, text: &[u8]) {
+        self.console.write(&format!("{}\n", inert(text)));
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        if let Some(token) = &self.token {
+            self.console.write(&format!("::{token}::\n"));
+        }
+        if self.console.github && self.console.style == LogStyle::Grouped {
+            self.console.write("::endgroup::\n");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The local engine, through the docker CLI.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::env::{self, Env};
+use crate::error::{Error, FailureClass, Result};
+use crate::image::{ANNOTATION_KEY, Digest, ImageReference};
+use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation};
+
+/// An image in the engine's store.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LocalImage {
+    /// The engine's id of it: the digest of its configuration, or of its manifest.
+    pub id: String,
+    /// The references by digest under which it was pulled or pushed.
+    pub repo_digests: Vec<String>,
+    /// The build key its label carries.
+    pub key: Option<String>,
+}
+
+impl LocalImage {
+    /// Whether the store holds exactly this content of this repository.
+    #[must_use]
+    pub fn is(&self, reference: &ImageReference) -> bool {
+        // The engine prints Docker Hub's names short.
+        self.repo_digests.iter().filter_map(|text| text.parse::<ImageReference>().ok()).any(|known| {
+            known.digest() == reference.digest() && known.repository() == reference.repository()
+        })
+    }
+}
+
+/// Quick questions to the engine.
+const QUICK: Duration = Duration::from_secs(30);
+/// A pull of a large image on a slow line.
+const PULL: Duration = Duration::from_hours(2);
+
+/// The docker CLI.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    program: PathBuf,
+    exec: Exec,
+}
+
+impl Docker {
+    /// Finds docker on the `PATH`.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn find(env: &Env, exec: Exec) -> Result<Self> {
+        let program = which::which_in("docker", env.get(env::PATH), ".").map_err(|_| {
+            Error::new(FailureClass::Unsupported, "failed to find docker on the PATH")
+                .hint("install docker with the buildx plug-in on this runner")
+        })?;
+        Ok(Self { program, exec })
+    }
+
+    /// The same docker with another environment or configuration.
+    #[must_use]
+    pub fn with_exec(&self, exec: Exec) -> Self {
+        Self { program: self.program.clone(), exec }
+    }
+
+    /// The starter of its processes.
+    #[must_use]
+    pub const fn exec(&self) -> &Exec {
+        &self.exec
+    }
+
+    /// A docker command.
+    #[must_use]
+    pub fn command(&self, effect: Effect) -> Invocation {
+        Invocation::new(&self.program, effect)
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// If it cannot be started, is cancelled or takes too long.
+    pub async fn run(&self, invocation: &Invocation, limit: Duration) -> Result<Completed> {
+        self.exec.output(invocation, limit).await.map_err(from_exec)
+    }
+
+    /// The image with this key in its label, in the engine's store.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn image_with_key(&self, key: &str) -> Result<Option<LocalImage>> {
+        let filter = format!("label={ANNOTATION_KEY}={key}");
+        let list = self.command(Effect::Read).args(["image", "ls", "--no-trunc", "--quiet", "--filter", &filter]);
+        let done = self.run(&list, QUICK).await?;
+        if !done.status.success() {
+            return Err(engine_error("failed to list the engine's images", &done));
+        }
+        let Some(id) = done.stdout_text().lines().next().map(str::to_owned) else { return Ok(None) };
+        self.inspect(&id).await
+    }
+
+    /// An image of the engine's store by name or id.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn inspect(&self, name: &str) -> Result<Option<LocalImage>> {
+        let inspect = self.command(Effect::Read).args(["image", "inspect", name]);
+        let done = self.run(&inspect, QUICK).await?;
+        if !done.status.success() {
+            return if done.stderr_text().to_ascii_lowercase().contains("no such image") {
+                Ok(None)
+            } else {
+                Err(engine_error("failed to look at an image of the engine's", &done))
+            };
+        }
+        let found: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
+        let image = &found[0];
+        let Some(id) = image["Id"].as_str() else { return Ok(None) };
+        Ok(Some(LocalImage {
+            id: id.to_owned(),
+            repo_digests: image["RepoDigests"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|digest| digest.as_str().map(str::to_owned))
+                .collect(),
+            key: image["Config"]["Labels"][ANNOTATION_KEY].as_str().map(str::to_owned),
+        }))
+    }
+
+    /// Fetches an image by digest.
+    ///
+    /// # Errors
+    /// By what the engine says.
+    pub async fn pull(&self, reference: &ImageReference, mut line: impl FnMut(&[u8])) -> Result<()> {
+        let pull = self.command(Effect::Write).args(["pull", &reference.to_string()]);
+        let mut last = String::new();
+        let streamed = self.exec.stream(&pull, |_, text| {
+            last = String::from_utf8_lossy(text).trim().to_owned();
+            line(text);
+        });
+        let status = tokio::time::timeout(PULL, streamed)
+            .await
+            .map_err(|_| Error::new(FailureClass::Unavailable, format!("the pull of {reference} did not end")))?
+            .map_err(from_exec)?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(crate::ports::failure::classify(&format!("failed to pull {reference}"), &last))
+    }
+
+    /// Gives an image of the engine's store another name.
+    ///
+    /// # Errors
+    /// By what the engine says.
+    pub async fn tag(&self, image: &str, name: &str) -> Result<()> {
+        let done = self.run(&self.command(Effect::Write).args(["tag", image, name]), QUICK).await?;
+        if done.status.success() { Ok(()) } else { Err(engine_error(&format!("failed to tag the image as {name}"), &done)) }
+    }
+
+    /// Whether the engine keeps images in containerd's store, which makes the `docker` driver
+    /// able to export caches and indexes.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn engine(&self) -> Result<Engine> {
+        let info = self.command(Effect::Read).args(["info", "--format", "{{json .}}"]);
+        let done = self.run(&info, QUICK).await?;
+        let facts: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
+        let server = facts["ServerVersion"].as_str().filter(|version| !version.is_empty());
+        let Some(version) = server.filter(|_| done.status.success()) else {
+            let said = facts["ServerErrors"][0].as_str().map(str::to_owned);
+            let error = Error::new(FailureClass::Unsupported, "failed to reach the docker engine");
+            return Err(error
+                .cause(said.unwrap_or_else(|| last_line(&done)))
+                .hint("start the docker engine, or point DOCKER_HOST at one"));
+        };
+        Ok(Engine {
+            version: version.to_owned(),
+            containerd_store: facts["DriverStatus"].as_array().is_some_and(|rows| {
+                rows.iter().any(|row| row[0] == "driver-type" && row[1] == "io.containerd.snapshotter.v1")
+            }),
+        })
+    }
+}
+
+/// What the engine can do.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Engine {
+    /// Its version.
+    pub version: String,
+    /// Whether images live in containerd's store.
+    pub containerd_store: bool,
+}
+
+/// A process that did not run to its end, in our words.
+#[must_use]
+pub fn from_exec(error: ExecError) -> Error {
+    let class = match &error {
+        ExecError::Start { .. } => FailureClass::Unsupported,
+        ExecError::Io { .. } | ExecError::TimedOut { .. } => FailureClass::Unavailable,
+        ExecError::Cancelled { .. } => FailureClass::Interrupted,
+    };
+    let mut reported = Error::new(class, error.to_string());
+    if let Some(source) = std::error::Error::source(&error) {
+        reported = reported.because(source);
+    }
+    reported
+}
+
+/// The last line a process wrote to standard error.
+#[must_use]
+pub fn last_line(done: &Completed) -> String {
+    done.stderr_text().lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+}
+
+fn engine_error(what: &str, done: &Completed) -> Error {
+    let cause = last_line(done);
+    let unreachable = cause.contains("Cannot connect to the Docker daemon") || cause.contains("failed to connect to the docker API");
+    let class = if unreachable { FailureClass::Unsupported } else { FailureClass::Unavailable };
+    let error = Error::new(class, what).cause(cause);
+    if unreachable { error.hint("start the docker engine, or point DOCKER_HOST at one") } else { error }
+}
+
+/// The digest of a configuration or manifest that a local name stands for.
+#[must_use]
+pub fn local_digest(image: &LocalImage) -> Option<Digest> {
+    image.id.parse().ok()
+}

@@ -1,0 +1,266 @@
+//! Docker's client configuration: what the user's says, and the private one that children get.
+//!
+//! The user's own file is only read. Credentials that a run needs are written into a private
+//! folder (0700) under the runner's temporary folder, which is removed on every exit path;
+//! what a killed run left behind is swept at the next start.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::env::{self, Env};
+use crate::error::{Error, FailureClass, Result};
+use crate::inputs::SecretString;
+use crate::ports::exec::{Effect, Exec, Invocation};
+
+/// A user name and a password for one registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The user.
+    pub user: String,
+    /// The password, or an identity token if the user is `<token>`.
+    pub password: SecretString,
+}
+
+/// Docker Hub's name in docker's configuration.
+const HUB: &str = "https://index.docker.io/v1/";
+
+fn auth_key(registry: &str) -> &str {
+    if registry == "docker.io" { HUB } else { registry }
+}
+
+/// The user's configuration, as found.
+#[derive(Clone, Debug, Default)]
+pub struct UserDockerConfig {
+    folder: Option<PathBuf>,
+    file: Map<String, Value>,
+}
+
+impl UserDockerConfig {
+    /// Reads `config.json` of `DOCKER_CONFIG` or `~/.docker`. A file that cannot be read
+    /// counts as none: the user's docker would complain about it, a hit needs none of it.
+    #[must_use]
+    pub fn load(env: &Env) -> Self {
+        let folder = env
+            .get(env::DOCKER_CONFIG)
+            .map(PathBuf::from)
+            .or_else(|| env.get(env::HOME).map(|home| Path::new(home).join(".docker")));
+        let file = folder
+            .as_ref()
+            .and_then(|folder| fs_err::read(folder.join("config.json")).ok())
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        Self { folder, file }
+    }
+
+    /// The user's credential for a registry: its helper's if one is named, else the file's.
+    pub async fn credential(&self, registry: &str, exec: &Exec) -> Option<Credential> {
+        let key = auth_key(registry);
+        let helper = self.file.get("credHelpers").and_then(|helpers| helpers.get(registry).or_else(|| helpers.get(key)));
+        let store = self.file.get("credsStore");
+        for helper in [helper, store].into_iter().flatten().filter_map(Value::as_str).filter(|name| !name.is_empty()) {
+            if let Some(found) = from_helper(helper, key, exec).await {
+                return Some(found);
+            }
+        }
+        let auths = self.file.get("auths")?;
+        let entry = auths.get(key).or_else(|| auths.get(format!("https://{registry}"))).or_else(|| auths.get(registry))?;
+        from_entry(entry)
+    }
+}
+
+fn from_entry(entry: &Value) -> Option<Credential> {
+    let text = |name: &str| entry[name].as_str().filter(|text| !text.is_empty());
+    if let Some(token) = text("identitytoken") {
+        return Some(Credential { user: "<token>".to_owned(), password: token.to_owned().into() });
+    }
+    let (user, password) = match text("auth") {
+        Some(auth) => {
+            let pair = String::from_utf8(STANDARD.decode(auth).ok()?).ok()?;
+            let (user, password) = pair.split_once(':')?;
+            (user.to_owned(), password.trim_end_matches('\0').to_owned())
+        }
+        None => (text("username")?.to_owned(), text("password")?.to_owned()),
+    };
+    Some(Credential { user, password: password.into() })
+}
+
+/// Asks `docker-credential-<name>`; a helper that fails or is not there has nothing to give
+/// (<https://github.com/docker/docker-credential-helpers>).
+async fn from_helper(name: &str, key: &str, exec: &Exec) -> Option<Credential> {
+    let program = which::which(format!("docker-credential-{name}")).ok()?;
+    let ask = Invocation::new(program, Effect::Read).arg("get").stdin(SecretString::from(key.to_owned()));
+    let answer = exec.output(&ask, Duration::from_secs(10)).await.ok().filter(|answer| answer.status.success())?;
+    let answer: Value = serde_json::from_slice(&answer.stdout).ok()?;
+    let (user, password) = (answer["Username"].as_str()?, answer["Secret"].as_str()?);
+    Some(Credential { user: user.to_owned(), password: password.to_owned().into() })
+}
+
+/// Settings that carry over. Credentials and their stores do not: those this run needs are
+/// written in, and a helper that is missing or asks questions cannot get in the way.
+const CARRIED: [&str; 6] = ["proxies", "currentContext", "cliPluginsExtraDirs", "features", "experimental", "plugins"];
+
+const PREFIX: &str = "build-once-docker-";
+
+/// The private configuration folder; removed when dropped.
+#[derive(Debug)]
+pub struct PrivateDockerConfig {
+    folder: tempfile::TempDir,
+    buildx: Option<PathBuf>,
+}
+
+impl PrivateDockerConfig {
+    /// Writes the user's settings and these credentials into a new private folder.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or written.
+    pub fn create(env: &Env, user: &UserDockerConfig, credentials: &BTreeMap<String, Credential>) -> Result<Self> {
+        let failed = |error: &std::io::Error| {
+            Error::new(FailureClass::Resource, "failed to write the private docker configuration").because(error)
+        };
+        let parent = temporary_folder(env);
+        sweep(&parent);
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent).map_err(|error| failed(&error))?;
+        if let Some(original) = &user.folder {
+            // Contexts and plug-ins are found through the configuration folder.
+            for name in ["contexts", "cli-plugins"] {
+                let target = original.join(name);
+                if fs_err::metadata(&target).is_ok() {
+                    std::os::unix::fs::symlink(std::path::absolute(&target).unwrap_or(target), folder.path().join(name))
+                        .map_err(|error| failed(&error))?;
+                }
+            }
+        }
+        let auths: Map<String, Value> = credentials
+            .iter()
+            .map(|(registry, credential)| {
+                let entry = if credential.user == "<token>" {
+                    json!({"identitytoken": credential.password.expose()})
+                } else {
+                    json!({"auth": STANDARD.encode(format!("{}:{}", credential.user, credential.password.expose()))})
+                };
+                (auth_key(registry).to_owned(), entry)
+            })
+            .collect();
+        let mut file: Map<String, Value> =
+            CARRIED.iter().filter_map(|name| Some(((*name).to_owned(), user.file.get(*name)?.clone()))).collect();
+        file.insert("auths".to_owned(), Value::Object(auths));
+        let write = || {
+            use std::io::Write as _;
+            let path = folder.path().join("config.json");
+            let mut options = fs_err::OpenOptions::new();
+            options.write(true).create_new(true);
+            options.options_mut().mode(0o600);
+            options.open(path)?.write_all(Value::Object(file).to_string().as_bytes())
+        };
+        write().map_err(|error| failed(&error))?;
+        // The user's builders live under the original folder, whatever the private one is.
+        let buildx = match env.get(env::BUILDX_CONFIG) {
+            Some(_) => None,
+            None => user.folder.as_ref().map(|original| original.join("buildx")),
+        };
+        Ok(Self { folder, buildx })
+    }
+
+    /// The starter of processes that use this configuration.
+    #[must_use]
+    pub fn exec(&self, exec: &Exec) -> Exec {
+        let exec = exec.clone().with_env(env::DOCKER_CONFIG, &self.folder.path().to_string_lossy());
+        match &self.buildx {
+            Some(buildx) => exec.with_env(env::BUILDX_CONFIG, &buildx.to_string_lossy()),
+            None => exec,
+        }
+    }
+}
+
+/// Where temporary files go: the runner's folder, which the runner itself empties, else the
+/// machine's.
+#[must_use]
+pub fn temporary_folder(env: &Env) -> PathBuf {
+    let named = env.get(env::RUNNER_TEMP).or_else(|| env.get(env::TMPDIR));
+    let folder = named.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    // The runner's folder exists; a runner that only names it is not a reason to fail.
+    let _ = private_folder(&folder);
+    folder
+}
+
+/// Removes what a killed run left behind: ours by name, a day old.
+fn sweep(parent: &Path) {
+    const OLD: Duration = Duration::from_hours(24);
+    let Ok(entries) = fs_err::read_dir(parent) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
+        let age = entry.metadata().ok().filter(std::fs::Metadata::is_dir).and_then(|m| m.modified().ok()?.elapsed().ok());
+        if age.is_some_and(|age| age > OLD) {
+            // Another run may be sweeping too.
+            let _ = fs_err::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Makes a folder only its owner can enter.
+///
+/// # Errors
+/// What the operating system says.
+pub fn private_folder(path: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn exec() -> Exec {
+        let (_, cancel) = tokio::sync::watch::channel(None);
+        Exec::new(&Env::default(), cancel)
+    }
+
+    fn user(folder: &Path, text: &str) -> UserDockerConfig {
+        fs_err::write(folder.join("config.json"), text).unwrap();
+        UserDockerConfig::load(&Env::from([("DOCKER_CONFIG", folder.to_str().unwrap())]))
+    }
+
+    #[tokio::test]
+    async fn reads_every_form_of_credential() {
+        let folder = tempfile::tempdir().unwrap();
+        let auth = STANDARD.encode("bob:p:w");
+        let config = user(
+            folder.path(),
+            &format!(
+                r#"{{"credsStore":"absent-store","auths":{{"{HUB}":{{"auth":"{auth}"}},"ghcr.io":{{"username":"u","password":"p"}},"az.io":{{"identitytoken":"t"}},"empty.io":{{}}}}}}"#
+            ),
+        );
+        let get = async |host: &str| config.credential(host, &exec()).await.map(|c| (c.user, c.password.expose().to_owned()));
+        assert_eq!(get("docker.io").await, Some(("bob".into(), "p:w".into())));
+        assert_eq!(get("ghcr.io").await, Some(("u".into(), "p".into())));
+        assert_eq!(get("az.io").await, Some(("<token>".into(), "t".into())));
+        assert_eq!(get("empty.io").await, None);
+        assert_eq!(get("other.io").await, None);
+    }
+
+    #[test]
+    fn the_private_one_keeps_settings_and_drops_stores() {
+        let (folder, temp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs_err::create_dir(folder.path().join("cli-plugins")).unwrap();
+        let text = r#"{"credsStore":"x","credHelpers":{"a":"b"},"currentContext":"c","auths":{"old.io":{"auth":"AAAA"}}}"#;
+        let config = user(folder.path(), text);
+        let env = Env::from([("RUNNER_TEMP", temp.path().to_str().unwrap())]);
+        let credential = Credential { user: "AWS".into(), password: "pw".to_owned().into() };
+        let private =
+            PrivateDockerConfig::create(&env, &config, &BTreeMap::from([("new.io".to_owned(), credential)])).unwrap();
+        let path = private.folder.path().to_owned();
+        let written: Value = serde_json::from_slice(&fs_err::read(path.join("config.json")).unwrap()).unwrap();
+        assert_eq!(written, json!({"currentContext": "c", "auths": {"new.io": {"auth": STANDARD.encode("AWS:pw")}}}));
+        assert_eq!(fs_err::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs_err::metadata(path.join("config.json")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(path.join("cli-plugins").exists());
+        drop(private);
+        assert!(!path.exists());
+        assert_eq!(fs_err::read_to_string(folder.path().join("config.json")).unwrap(), text);
+    }
+}

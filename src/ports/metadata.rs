@@ -1,0 +1,80 @@
+//! The EC2 instance metadata service, version 2.
+
+use std::time::Duration;
+
+use aws_config::imds::client::Client;
+use aws_config::imds::client::error::ImdsError;
+
+/// What the machine says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// For example `i-0123456789abcdef0`.
+    pub id: String,
+    /// Where it runs.
+    pub region: Option<String>,
+}
+
+/// Why the machine says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoInstance {
+    /// Nothing answers: not an EC2 instance, or out of reach (a container with hop limit 1).
+    NotEc2,
+    /// It answers, and refuses.
+    Off(String),
+}
+
+/// One call's limit.
+const CALL: Duration = Duration::from_secs(1);
+/// The limit of all.
+const WHOLE: Duration = Duration::from_secs(2);
+
+/// Asks the machine who it is.
+///
+/// # Errors
+/// [`NoInstance`].
+pub async fn instance() -> Result<Instance, NoInstance> {
+    let ask = async {
+        let client =
+            Client::builder().max_attempts(1).connect_timeout(CALL).read_timeout(CALL).operation_timeout(CALL).build();
+        let id = client.get("/latest/meta-data/instance-id").await.map_err(|error| match error {
+            ImdsError::ErrorResponse(_) | ImdsError::FailedToLoadToken(_) if answered(&error) => {
+                NoInstance::Off(status(&error))
+            }
+            _ => NoInstance::NotEc2,
+        })?;
+        let region = client.get("/latest/meta-data/placement/region").await.ok();
+        let id = id.as_ref().trim().to_owned();
+        // It becomes part of a parameter's name.
+        if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return Err(NoInstance::Off("it answers with no instance id".to_owned()));
+        }
+        Ok(Instance { id, region: region.map(|region| region.as_ref().trim().to_owned()) })
+    };
+    tokio::time::timeout(WHOLE, ask).await.unwrap_or(Err(NoInstance::NotEc2))
+}
+
+fn chain(error: &ImdsError) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
+}
+
+/// Whether there was an HTTP answer at all, as against silence or a refused connection.
+fn answered(error: &ImdsError) -> bool {
+    match error {
+        ImdsError::ErrorResponse(_) => true,
+        _ => chain(error).contains("error response"),
+    }
+}
+
+fn status(error: &ImdsError) -> String {
+    match error {
+        ImdsError::ErrorResponse(context) => format!("it answers with status {}", context.response().status().as_u16()),
+        _ => "it refuses a session token".to_owned(),
+    }
+}

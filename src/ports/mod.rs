@@ -1,0 +1,66 @@
+//! The doors to the outside: each outside thing has one module here, and no other code
+//! reaches it.
+
+pub mod actions;
+pub mod aws;
+pub mod buildx;
+pub mod clock;
+pub mod console;
+pub mod docker;
+pub mod docker_config;
+pub mod exec;
+pub mod failure;
+pub mod git;
+pub mod metadata;
+pub mod random;
+pub mod registry;
+
+use crate::env::Env;
+use crate::error::Result;
+use crate::inputs::Inputs;
+
+/// All of them, set up for one run.
+pub struct Ports {
+    /// The environment, for the paths and variables that other doors need.
+    pub env: Env,
+    /// The log.
+    pub console: console::Console,
+    /// AWS.
+    pub aws: aws::Aws,
+    /// Registry reads.
+    pub registry: registry::Registry,
+    /// The user's docker configuration.
+    pub user_config: docker_config::UserDockerConfig,
+    /// Starts processes.
+    pub exec: exec::Exec,
+}
+
+impl Ports {
+    /// Sets them up; nothing is asked yet.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(inputs: &Inputs, env: &Env, console: console::Console, cancel: exec::CancelSignal) -> Result<Self> {
+        let exec = exec::Exec::new(env, cancel);
+        let aws = aws::Aws::new(inputs.access.aws_region.clone());
+        let user_config = docker_config::UserDockerConfig::load(env);
+        let credentials = registry::Credentials::new(
+            &inputs.access.logins,
+            env,
+            aws.clone(),
+            user_config.clone(),
+            exec.clone(),
+            console.clone(),
+        );
+        let registry = registry::Registry::new(credentials, inputs.reliability.retries)?;
+        Ok(Self { env: env.clone(), console, aws, registry, user_config, exec })
+    }
+
+    /// docker with the user's own configuration, for looking.
+    ///
+    /// # Errors
+    /// If it is not on the `PATH`.
+    pub fn docker(&self) -> Result<docker::Docker> {
+        docker::Docker::find(&self.env, self.exec.clone())
+    }
+}

@@ -1,0 +1,162 @@
+//! How a registry asks for credentials: `WWW-Authenticate`, and the token service behind it
+//! (<https://distribution.github.io/distribution/spec/auth/token/>).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Client, Url};
+use serde_json::Value;
+
+use super::{Attempt, unavailable};
+use crate::error::{Error, FailureClass};
+use crate::inputs::SecretString;
+use crate::ports::docker_config::Credential;
+
+/// What the registry wants.
+pub(super) enum Challenge {
+    Basic,
+    Bearer(TokenRequest),
+}
+
+/// Where to get a token.
+pub(super) struct TokenRequest {
+    realm: String,
+    service: Option<String>,
+}
+
+impl Challenge {
+    pub(super) fn parse(header: &str) -> Option<Self> {
+        let (scheme, parameters) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
+        if scheme.eq_ignore_ascii_case("basic") {
+            return Some(Self::Basic);
+        }
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let realm = parameter(parameters, "realm")?;
+        Some(Self::Bearer(TokenRequest { realm, service: parameter(parameters, "service") }))
+    }
+}
+
+/// One `name="value"` of the challenge.
+fn parameter(parameters: &str, name: &str) -> Option<String> {
+    let mut rest = parameters;
+    while let Some((found, after)) = rest.split_once('=') {
+        let found = found.trim_start_matches([',', ' ']);
+        let (value, after) = match after.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => after.split_once(',').unwrap_or((after, "")),
+        };
+        if found.eq_ignore_ascii_case(name) {
+            return Some(value.to_owned());
+        }
+        rest = after;
+    }
+    None
+}
+
+pub(super) fn basic(credential: &Credential) -> SecretString {
+    let pair = format!("{}:{}", credential.user, credential.password.expose());
+    format!("Basic {}", STANDARD.encode(pair)).into()
+}
+
+impl TokenRequest {
+    /// A token for one repository, in `scope`'s words (`repository:<path>:<actions>`); anonymous without a credential, and where the
+    /// credential is refused: a stale login must not hide a public image.
+    pub(super) async fn token(
+        &self,
+        http: &Client,
+        registry: &str,
+        scope: &str,
+        credential: Option<&Credential>,
+    ) -> Result<SecretString, Attempt> {
+        let refused = match self.ask(http, registry, scope, credential).await {
+            Err(Attempt::Final(refused)) if credential.is_some() => refused,
+            other => return other,
+        };
+        self.ask(http, registry, scope, None).await.map_err(|_| Attempt::Final(refused))
+    }
+
+    async fn ask(
+        &self,
+        http: &Client,
+        registry: &str,
+        scope: &str,
+        credential: Option<&Credential>,
+    ) -> Result<SecretString, Attempt> {
+        let mut url = self.url(registry)?;
+        url.query_pairs_mut().append_pair("scope", scope);
+        if let Some(service) = &self.service {
+            url.query_pairs_mut().append_pair("service", service);
+        }
+        let request = match credential {
+            // An identity token is an OAuth2 refresh token.
+            Some(credential) if credential.user == "<token>" => {
+                let body = reqwest::Url::parse_with_params("x:/", [
+                    ("grant_type", "refresh_token"),
+                    ("client_id", "build-once"),
+                    ("refresh_token", credential.password.expose()),
+                    ("scope", scope),
+                    ("service", self.service.as_deref().unwrap_or_default()),
+                ]);
+                let body = body.ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default();
+                http.post(self.url(registry)?).header("content-type", "application/x-www-form-urlencoded").body(body)
+            }
+            Some(credential) => http.get(url).header(AUTHORIZATION, basic(credential).expose()),
+            None => http.get(url),
+        };
+        let failed = || unavailable(registry).cause("its token service did not answer");
+        let again = |error: &reqwest::Error| Attempt::Again { error: failed().because(error), wait: None };
+        let response = request.send().await.map_err(|error| again(&error.without_url()))?;
+        let status = response.status();
+        if status.is_server_error() || status.as_u16() == 429 {
+            return Err(Attempt::Again { error: failed().cause(status.to_string()), wait: None });
+        }
+        if !status.is_success() {
+            return Err(Attempt::error(
+                Error::new(FailureClass::Access, format!("failed to log in to {registry}"))
+                    .cause(format!("its token service answered {status}"))
+                    .hint(format!("check the login for {registry}, and that it may use {scope}")),
+            ));
+        }
+        let body = response.bytes().await.map_err(|error| again(&error.without_url()))?;
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let token = body["token"].as_str().or_else(|| body["access_token"].as_str());
+        token
+            .map(|token| format!("Bearer {token}").into())
+            .ok_or_else(|| Attempt::error(unavailable(registry).cause("its token service gave no token")))
+    }
+
+    /// Credentials go to the token service only over TLS, or on this machine.
+    fn url(&self, registry: &str) -> Result<Url, Attempt> {
+        let url = Url::parse(&self.realm).ok().filter(|url| {
+            let local = url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."));
+            url.scheme() == "https" || (url.scheme() == "http" && local)
+        });
+        url.ok_or_else(|| Attempt::error(unavailable(registry).cause("its token service has no safe address")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_challenges() {
+        assert!(matches!(Challenge::parse(r#"Basic realm="x""#), Some(Challenge::Basic)));
+        let text = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a:pull""#;
+        let Some(Challenge::Bearer(request)) = Challenge::parse(text) else { panic!("{text}") };
+        assert_eq!(request.realm, "https://auth.docker.io/token");
+        assert_eq!(request.service.as_deref(), Some("registry.docker.io"));
+        assert!(Challenge::parse("Negotiate").is_none());
+        assert!(Challenge::parse("Bearer").is_none());
+    }
+
+    #[test]
+    fn a_token_service_must_be_safe() {
+        for realm in ["http://evil.example/token", "ftp://x", "nonsense"] {
+            let request = TokenRequest { realm: realm.into(), service: None };
+            assert!(request.url("r").is_err(), "{realm}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Which credential goes to which registry, found out once each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::env::Env;
+use crate::error::Error;
+use crate::inputs::{Login, SecretString};
+use crate::ports::aws::{Aws, EcrHost};
+use crate::ports::console::Console;
+use crate::ports::docker_config::{Credential, UserDockerConfig};
+use crate::ports::exec::Exec;
+
+type Cell = Arc<OnceCell<Result<Option<Credential>, Error>>>;
+
+/// The logins named in the inputs, ECR's own tokens, the user's docker configuration; in this
+/// order. Every password is masked before it is used.
+pub struct Credentials {
+    logins: BTreeMap<String, Credential>,
+    aws: Aws,
+    user: UserDockerConfig,
+    exec: Exec,
+    console: Console,
+    found: Mutex<BTreeMap<String, Cell>>,
+}
+
+impl Credentials {
+    /// Logins whose variable is not set are left out: a fork's run has no secrets.
+    #[must_use]
+    pub fn new(logins: &[Login], env: &Env, aws: Aws, user: UserDockerConfig, exec: Exec, console: Console) -> Self {
+        let mut known = BTreeMap::new();
+        for login in logins {
+            match env.get(&login.password_env) {
+                Some(password) => {
+                    console.mask(password);
+                    let password = SecretString::from(password.to_owned());
+                    known.insert(login.host.clone(), Credential { user: login.user.clone(), password });
+                }
+                None => console.line(&format!("login for {} skipped: {} is not set", login.host, login.password_env)),
+            }
+        }
+        Self { logins: known, aws, user, exec, console, found: Mutex::default() }
+    }
+
+    /// The credential for a registry; `None` is anonymous.
+    ///
+    /// # Errors
+    /// If ECR gives no token and the user's configuration has none either.
+    pub async fn for_registry(&self, registry: &str) -> Result<Option<Credential>, Error> {
+        let cell = Arc::clone(self.found.lock().await.entry(registry.to_owned()).or_default());
+        cell.get_or_init(|| self.find(registry)).await.clone()
+    }
+
+    /// As [`Self::for_registry`], for registries that always ask; `None` for the others, which
+    /// may serve everyone.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) async fn preemptive(&self, registry: &str) -> Result<Option<Credential>, Error> {
+        match EcrHost::parse(registry) {
+            Some(host) if !host.public => self.for_registry(registry).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// Everything found so far, for the children's configuration.
+    pub async fn collected(&self) -> BTreeMap<String, Credential> {
+        let found = self.found.lock().await;
+        let found = found.iter().filter_map(|(registry, cell)| match cell.get() {
+            Some(Ok(Some(credential))) => Some((registry.clone(), credential.clone())),
+            _ => None,
+        });
+        self.logins.clone().into_iter().chain(found).collect()
+    }
+
+    async fn find(&self, registry: &str) -> Result<Option<Credential>, Error> {
+        if let Some(login) = self.logins.get(registry) {
+            return Ok(Some(login.clone()));
+        }
+        let Some(host) = EcrHost::parse(registry) else {
+            let found = self.user.credential(registry, &self.exec).await;
+            return Ok(found.inspect(|credential| self.console.mask(credential.password.expose())));
+        };
+        match self.aws.registry_password(&host).await {
+            Ok(password) => {
+                self.console.mask(password.expose());
+                Ok(Some(Credential { user: "AWS".to_owned(), password }))
+            }
+            // A login from an earlier step serves where this job has no AWS credentials. Public
+            // ECR also serves everyone.
+            Err(error) => match self.user.credential(registry, &self.exec).await {
+                Some(credential) => Ok(Some(credential)),
+                None if host.public => Ok(None),
+                None => Err(error),
+            },
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The report: outputs, summary, annotations. Drawn from the plan and the journal on success,
+//! failure and cancellation alike.
+
+mod annotations;
+mod outputs;
+mod summary;
+
+pub use annotations::annotations;
+pub use outputs::{OUTPUTS, outputs};
+pub use summary::summary;
+
+use std::path::PathBuf;
+
+use crate::error::Error;
+use crate::execute::Journal;
+use crate::facts::RepositoryFact;
+use crate::image::{Digest, ImageReference};
+use crate::inputs::Inputs;
+use crate::plan::{Outcome, Plan};
+use crate::ports::buildx::ProgressSummary;
+use crate::run::RunContext;
+
+/// Everything that is reported. Every field is there on every exit; what is not known is empty.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What the user calls the image.
+    pub image: Option<String>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Why.
+    pub reason: String,
+    /// The image's digest in the registry.
+    pub digest: Option<Digest>,
+    /// The tag it has there.
+    pub tag: Option<String>,
+    /// The image by digest.
+    pub reference: Option<ImageReference>,
+    /// The name in the engine's store.
+    pub local_image: Option<String>,
+    /// The key, 64 hex digits.
+    pub key: Option<String>,
+    /// The run's zone, and why it has it.
+    pub zone: Option<(&'static str, String)>,
+    /// Where the repository's name came from, or why there is none.
+    pub repository: Option<String>,
+    /// Whether a build ended well.
+    pub built: bool,
+    /// Whether it was pushed.
+    pub pushed: bool,
+    /// Why the run made do with less.
+    pub degraded: Option<String>,
+    /// What else to say.
+    pub notices: Vec<String>,
+    /// Every tag the image got or had.
+    pub tags: Vec<String>,
+    /// Builds that were started.
+    pub attempts: u32,
+    /// What the build's progress told.
+    pub progress: Option<ProgressSummary>,
+    /// Steps with their seconds.
+    pub entries: Vec<crate::execute::Entry>,
+    /// Seconds until all was read.
+    pub read_seconds: f64,
+    /// Seconds in all.
+    pub seconds: f64,
+    /// buildx's metadata file, if a build wrote one.
+    pub metadata: Option<PathBuf>,
+    /// The plan as JSON.
+    pub plan: Option<PathBuf>,
+    /// Commits, where the run knows them.
+    pub commit: Option<crate::run::Commit>,
+    /// Why it failed.
+    pub error: Option<Error>,
+}
+
+impl Report {
+    /// Takes over what was known before anything was decided.
+    pub fn start(&mut self, inputs: &Inputs, run: &RunContext) {
+        self.image = Some(inputs.image.to_string());
+        self.zone = Some((run.zone.name(), run.zone_reason.clone()));
+        self.commit.clone_from(&run.commit);
+    }
+
+    /// Takes over where the image is shared.
+    pub fn repository(&mut self, fact: &RepositoryFact) {
+        self.repository = Some(match fact {
+            RepositoryFact::Found { repository, source } => format!("{repository} (from {source})"),
+            RepositoryFact::None(reason) => reason.explain(),
+        });
+    }
+
+    /// Takes over what was planned and what came of it.
+    pub fn finish(&mut self, plan: &Plan, journal: Journal, home: Option<&crate::image::Repository>) {
+        self.outcome = Some(if journal.error.is_some() { Outcome::Failed } else { plan.decision.outcome });
+        self.reason.clone_from(&plan.decision.reason);
+        self.tag.clone_from(&plan.tag);
+        self.degraded.clone_from(&plan.degraded);
+        self.notices.extend(plan.notices.iter().cloned());
+        self.notices.extend(journal.notices);
+        if journal.error.is_none() || journal.pushed {
+            self.digest = journal.digest;
+        }
+        self.reference = self.digest.as_ref().zip(home).map(|(digest, home)| home.at(digest.clone()));
+        if plan.tag.as_ref().is_some_and(|tag| journal.skipped_tags.iter().any(|skipped| skipped.ends_with(&format!(":{tag}")))) {
+            self.tag = None;
+        }
+        self.tags = journal.aliased;
+        if journal.pushed {
+            for step in &plan.steps {
+                if let crate::plan::Step::Build { spec } = step {
+                    self.tags.extend(spec.names.iter().cloned());
+                }
+            }
+        }
+        self.local_image = journal.local_image;
+        self.built = journal.built;
+        self.pushed = journal.pushed;
+        self.attempts = journal.attempts;
+        self.progress = journal.progress;
+        self.entries = journal.entries;
+        self.error = journal.error;
+    }
+
+    /// Takes over a failure before or between the steps.
+    pub fn fail(&mut self, error: Error) {
+        self.outcome = Some(Outcome::Failed);
+        if self.reason.is_empty() {
+            self.reason = error.headline();
+        }
+        self.error = Some(error);
+    }
+}

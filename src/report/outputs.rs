@@ -1,0 +1,77 @@
+//! Step outputs.
+
+use super::Report;
+
+/// Every output with its meaning; `action.yml` and the README are checked against it.
+pub const OUTPUTS: [(&str, &str); 18] = [
+    ("outcome", "reused-local, reused-tag, reused-key, built, built-local or failed"),
+    ("reason", "Why, in one sentence"),
+    ("digest", "Manifest digest, read back from the registry; pass it to the jobs that pull"),
+    ("tag", "Tag the image has in the repository"),
+    ("image", "Reference by digest; use digest across jobs, because a masked account id empties this one"),
+    ("local-image", "Name of the image in the local engine, if it is there"),
+    ("key", "Build key, 64 hex digits"),
+    ("zone", "Trust of the run: trusted, queue, pr or fork"),
+    ("built", "true if this run built the image"),
+    ("pushed", "true if this run published what it built"),
+    ("degraded", "true if the run made do with less than asked, and said so"),
+    ("cached-steps", "Build steps that came from the layer cache"),
+    ("total-steps", "Build steps that can come from the layer cache"),
+    ("attempts", "Builds that were started"),
+    ("failure-class", "Class of the failure: input, build, access, unavailable, integrity, resource, unsupported, bug or cancelled"),
+    ("seconds", "Seconds from start to finish"),
+    ("metadata", "Path of the metadata file that buildx wrote"),
+    ("plan", "Path of the plan as JSON"),
+];
+
+/// Every output with its value; all of them on every exit.
+#[must_use]
+pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
+    OUTPUTS.iter().map(|(name, _)| (*name, value(report, name))).collect()
+}
+
+fn value(report: &Report, name: &str) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let path = |value: &Option<std::path::PathBuf>| value.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let progress = report.progress.as_ref();
+    match name {
+        "outcome" => report.outcome.map(|outcome| outcome.name().to_owned()).unwrap_or_default(),
+        "reason" => report.reason.lines().collect::<Vec<_>>().join(" "),
+        "digest" => report.digest.as_ref().map(ToString::to_string).unwrap_or_default(),
+        "tag" => text(&report.tag),
+        "image" => report.reference.as_ref().map(ToString::to_string).unwrap_or_default(),
+        "local-image" => text(&report.local_image),
+        "key" => text(&report.key),
+        "zone" => report.zone.as_ref().map(|(zone, _)| (*zone).to_owned()).unwrap_or_default(),
+        "built" => report.built.to_string(),
+        "pushed" => report.pushed.to_string(),
+        "degraded" => report.degraded.is_some().to_string(),
+        "cached-steps" => progress.map(|progress| progress.cached_steps.to_string()).unwrap_or_default(),
+        "total-steps" => progress.map(|progress| progress.total_steps.to_string()).unwrap_or_default(),
+        "attempts" => report.attempts.to_string(),
+        "failure-class" => report.error.as_ref().map(|error| error.class.name().to_owned()).unwrap_or_default(),
+        "seconds" => format!("{:.3}", report.seconds),
+        "metadata" => path(&report.metadata),
+        "plan" => path(&report.plan),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, FailureClass};
+
+    #[test]
+    fn every_output_is_there_even_when_nothing_is_known() {
+        let mut report = Report::default();
+        report.fail(Error::new(FailureClass::Access, "no\nlogin"));
+        let outputs = outputs(&report);
+        assert_eq!(outputs.len(), OUTPUTS.len());
+        let get = |name: &str| outputs.iter().find(|(known, _)| *known == name).unwrap().1.clone();
+        assert_eq!(get("outcome"), "failed");
+        assert_eq!(get("failure-class"), "access");
+        assert_eq!(get("reason"), "no login");
+        assert_eq!(get("degraded"), "false");
+    }
+}

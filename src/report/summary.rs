@@ -1,0 +1,259 @@
+//! The job summary, in GitHub's Markdown.
+
+use std::fmt::Write as _;
+
+use super::Report;
+use crate::plan::Outcome;
+use crate::ports::buildx::{Phase, ProgressSummary};
+
+/// The whole summary.
+#[must_use]
+pub fn summary(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail; the results are dropped.
+    let _ = writeln!(text, "### {}\n", headline(report));
+    if let Some(error) = &report.error {
+        failure(&mut text, report, error);
+    }
+    if let Some(degraded) = &report.degraded {
+        let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(degraded));
+    }
+    let _ = writeln!(text, "| | |\n| --- | --- |");
+    for (name, value) in rows(report) {
+        let _ = writeln!(text, "| {name} | {value} |");
+    }
+    for notice in &report.notices {
+        let _ = writeln!(text, "| note | {} |", cell(notice));
+    }
+    let _ = writeln!(text);
+    if report.error.is_none() {
+        pull(&mut text, report);
+    }
+    times(&mut text, report);
+    text
+}
+
+fn headline(report: &Report) -> String {
+    let image = code(report.image.as_deref().unwrap_or("build-once"));
+    let (mark, what) = match report.outcome {
+        Some(Outcome::ReusedLocal) => ("✅", "reused, already on this machine"),
+        Some(Outcome::ReusedTag) => ("✅", "reused"),
+        Some(Outcome::ReusedKey) => ("✅", "reused: same content, other commit"),
+        Some(Outcome::Built) => ("🔨", "built and published"),
+        Some(Outcome::BuiltLocal) => ("🔨", "built for this machine alone"),
+        Some(Outcome::Failed) | None if report.error.as_ref().is_some_and(|e| e.class.name() == "cancelled") => ("⏹️", "cancelled"),
+        Some(Outcome::Failed) | None => ("❌", "failed"),
+    };
+    format!("{mark} {image}: {what} in {}", duration(report.seconds))
+}
+
+fn rows(report: &Report) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    let mut row = |name, value: Option<String>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            rows.push((name, value));
+        }
+    };
+    row("why", (report.error.is_none()).then(|| cell(&report.reason)));
+    row("image", report.reference.as_ref().map(|reference| code(&reference.to_string())));
+    row("digest", report.digest.as_ref().filter(|_| report.reference.is_none()).map(|digest| code(digest.as_str())));
+    let mut tags: Vec<&str> = report.tags.iter().map(|tag| tag.rsplit(':').next().unwrap_or(tag)).collect();
+    if let Some(tag) = report.tag.as_deref().filter(|tag| !tags.contains(tag)) {
+        tags.insert(0, tag);
+    }
+    row("tags", Some(tags.into_iter().map(code).collect::<Vec<_>>().join("<br>")));
+    row("local name", report.local_image.as_deref().map(code));
+    row("key", report.key.as_deref().map(code));
+    row("zone", report.zone.as_ref().map(|(zone, why)| format!("{zone} ({})", cell(why))));
+    row("repository", report.repository.as_deref().map(cell));
+    row("commit", report.commit.as_ref().map(|commit| {
+        let merge = commit.merge.as_ref().map(|merge| format!(", checked out as merge {}", code(merge))).unwrap_or_default();
+        format!("{}{merge}", code(&commit.head))
+    }));
+    row("layer cache", report.progress.as_ref().filter(|progress| progress.total_steps > 0).map(|progress| {
+        format!("{} of {} steps cached", progress.cached_steps, progress.total_steps)
+    }));
+    row("attempts", (report.attempts > 1).then(|| report.attempts.to_string()));
+    rows
+}
+
+fn failure(text: &mut String, report: &Report, error: &crate::error::Error) {
+    let _ = writeln!(text, "> [!CAUTION]\n> {}", cell(&error.headline()));
+    if let Some(at) = &error.at {
+        let _ = writeln!(text, ">\n> at {}", code(&format!("{}:{}", at.file, at.line)));
+    }
+    if let Some(hint) = &error.hint {
+        let _ = writeln!(text, ">\n> **hint:** {}", cell(hint));
+    }
+    let _ = writeln!(text, ">\n> class {}, exit code {}\n", error.class.name(), error.class.exit_code());
+    if let Some(failed) = report.progress.as_ref().and_then(|progress| progress.failed.as_ref()) {
+        let _ = writeln!(text, "Failed at {}\n", code(&failed.name));
+        if !failed.log.is_empty() {
+            fenced(text, &failed.log.join("\n"));
+        }
+    }
+}
+
+fn pull(text: &mut String, report: &Report) {
+    let Some(reference) = &report.reference else { return };
+    let _ = writeln!(text, "<details><summary>How to pull it</summary>\n");
+    fenced(text, &format!("docker pull {reference}"));
+    if let (Some(image), Some(digest)) = (&report.image, &report.digest) {
+        let _ = writeln!(text, "In a job of this workflow, without a checkout:\n");
+        fenced(text, &format!("- uses: build-once/build-once@v1\n  with:\n    image: {image}\n    mode: pull\n    digest: {digest}"));
+    }
+    let _ = writeln!(text, "</details>\n");
+}
+
+fn times(text: &mut String, report: &Report) {
+    let _ = writeln!(text, "<details><summary>Where the time went</summary>\n\n| step | time | |\n| --- | ---: | --- |");
+    let mut row = |name: &str, seconds: f64| {
+        let _ = writeln!(text, "| {name} | {} | {} |", duration(seconds), bar(seconds, report.seconds));
+    };
+    row("find the key, the repository and the image", report.read_seconds);
+    for entry in &report.entries {
+        row(&cell(&shorten(&entry.label)), entry.seconds);
+        if entry.label.starts_with("build") {
+            for (phase, seconds) in report.progress.iter().flat_map(|progress| &progress.phases) {
+                row(&format!("&emsp;{}", phase_name(*phase)), *seconds);
+            }
+        }
+    }
+    let _ = writeln!(text);
+    if let Some(progress) = &report.progress {
+        slowest(text, progress);
+    }
+    let _ = writeln!(text, "</details>");
+}
+
+fn slowest(text: &mut String, progress: &ProgressSummary) {
+    let slow: Vec<_> = progress.slowest.iter().filter(|step| step.seconds >= 0.05).collect();
+    if slow.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "| slowest steps | time |\n| --- | ---: |");
+    for step in slow {
+        let _ = writeln!(text, "| {} | {} |", code(&shorten(&step.name)), duration(step.seconds));
+    }
+    let _ = writeln!(text);
+}
+
+const fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Context => "send the context",
+        Phase::CacheImport => "read the layer cache",
+        Phase::Base => "fetch base images",
+        Phase::Steps => "run the steps",
+        Phase::Export => "pack the layers",
+        Phase::Push => "push",
+        Phase::CacheExport => "write the layer cache",
+    }
+}
+
+fn bar(seconds: f64, whole: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 20")]
+    let blocks = (seconds / whole.max(0.001) * 20.0).round().clamp(0.0, 20.0) as usize;
+    "▇".repeat(blocks)
+}
+
+fn duration(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), seconds % 60.0)
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(160).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Text in a table cell or a quote: one line, and nothing in it is Markdown or HTML.
+fn cell(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => clean.push(' '),
+            '&' => clean.push_str("&amp;"),
+            '<' => clean.push_str("&lt;"),
+            '>' => clean.push_str("&gt;"),
+            // Numeric forms: Markdown reads no syntax in them. `@` would notify people and
+            // `:` `/` would make links.
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '#' | '~' | '!' | '@' | '$' => {
+                let _ = write!(clean, "&#{};", c as u32);
+            }
+            c if c.is_control() => {}
+            c => clean.push(c),
+        }
+    }
+    clean.replace("://", "&#58;//").replace("www.", "www&#46;")
+}
+
+/// Text as code: `<code>` takes the same escapes, a backtick span would not.
+fn code(text: &str) -> String {
+    format!("<code>{}</code>", cell(text))
+}
+
+/// A block that its content cannot close.
+fn fenced(text: &mut String, content: &str) {
+    let longest = content.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    let _ = writeln!(text, "{fence}\n{content}\n{fence}\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, FailureClass};
+    use proptest::prelude::*;
+
+    fn report() -> Report {
+        Report {
+            image: Some("app-ci".into()),
+            outcome: Some(Outcome::ReusedKey),
+            reason: "an image of the same content is there: h.example/ci:key-app-ci-abc".into(),
+            digest: Some(crate::image::Digest::of(b"x")),
+            reference: Some("h.example/ci".parse::<crate::image::Repository>().unwrap().at(crate::image::Digest::of(b"x"))),
+            tag: Some("sha-app-ci-1".into()),
+            key: Some("k".repeat(64)),
+            zone: Some(("trusted", "push on the default branch".into())),
+            read_seconds: 0.08,
+            seconds: 0.4,
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn a_hit() {
+        insta::assert_snapshot!(summary(&report()));
+    }
+
+    #[test]
+    fn a_failure() {
+        let mut failed = report();
+        failed.fail(Error::new(FailureClass::Access, "failed to push").cause("denied <b>").hint("log in").at("Dockerfile", 3));
+        insta::assert_snapshot!(summary(&failed));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_forges_a_cell(text in "(?s)[|`<>\\[\\]\n\r:/@a&*_#-]{0,60}") {
+            let clean = cell(&text);
+            prop_assert!(!clean.contains(['|', '`', '<', '>', '\n', '\r', '[', ']', '@']));
+        }
+
+        #[test]
+        fn no_text_closes_its_block(content in "[`\na]{0,40}") {
+            let mut text = String::new();
+            fenced(&mut text, &content);
+            let fence = text.split('\n').next().unwrap().to_owned();
+            prop_assert!(!content.contains(&fence));
+        }
+    }
+}

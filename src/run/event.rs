@@ -1,0 +1,172 @@
+//! The run's facts from the GitHub environment and the event file.
+
+use serde_json::Value;
+
+use super::zone::{Signals, Zone, classify};
+use crate::env::{self, Env};
+use crate::error::{Error, Result};
+
+/// The commit the run is about.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Commit {
+    /// Names the commit tag: a pull request's head commit, else the commit itself.
+    pub head: String,
+    /// The merge commit GitHub checked out, where it is another one.
+    pub merge: Option<String>,
+}
+
+/// The pull request the run is about.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: u64,
+    /// The branch it is to go into.
+    pub base: Option<String>,
+}
+
+/// Facts about the run, from the environment and the event file alone.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RunContext {
+    /// The event's name; none outside GitHub.
+    pub event: Option<String>,
+    /// `owner/name`.
+    pub repository: Option<String>,
+    /// The branch the run is on; none for tags and pull requests.
+    pub branch: Option<String>,
+    /// The repository's default branch.
+    pub default_branch: Option<String>,
+    /// The commit; none where nothing says which.
+    pub commit: Option<Commit>,
+    /// The pull request, if it is one.
+    pub pull_request: Option<PullRequest>,
+    /// How far the run is trusted.
+    pub zone: Zone,
+    /// Why it has that zone.
+    pub zone_reason: String,
+    /// Whether the run is of a tag: it may write images, not caches.
+    pub is_tag: bool,
+    /// The run's page.
+    pub url: Option<String>,
+    /// Names things that must not collide between jobs: run, attempt and job.
+    pub unique: String,
+}
+
+impl RunContext {
+    /// Reads the environment and the event file's text.
+    ///
+    /// # Errors
+    /// If the event file is not JSON: a run whose event cannot be read is not classified by
+    /// guessing.
+    pub fn read(env: &Env, event_file: Option<&str>) -> Result<Self> {
+        let event: Value = match event_file {
+            Some(text) => serde_json::from_str(text)
+                .map_err(|error| Error::input("failed to read the event file").because(&error))?,
+            None => Value::Null,
+        };
+        let event_name = if env.in_github_actions() { env.get(env::GITHUB_EVENT_NAME).unwrap_or_default() } else { "" };
+        let git_ref = env.get(env::GITHUB_REF).unwrap_or_default();
+        let (zone, zone_reason) = classify(&Signals {
+            event_name,
+            git_ref,
+            ref_protected: env.flag(env::GITHUB_REF_PROTECTED),
+            event: &event,
+        });
+        let owned = |name| env.get(name).map(str::to_owned);
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let repository = owned(env::GITHUB_REPOSITORY);
+        let url = repository.as_ref().zip(env.get(env::GITHUB_RUN_ID)).map(|(repository, id)| {
+            format!("{}/{repository}/actions/runs/{id}", env.get(env::GITHUB_SERVER_URL).unwrap_or("https://github.com"))
+        });
+        Ok(Self {
+            event: (!event_name.is_empty()).then(|| event_name.to_owned()),
+            branch: git_ref.strip_prefix("refs/heads/").map(str::to_owned),
+            default_branch: text(&event["repository"]["default_branch"]),
+            commit: commit(env, &event),
+            pull_request: event["pull_request"]["number"].as_u64().map(|number| PullRequest {
+                number,
+                base: text(&event["pull_request"]["base"]["ref"]),
+            }),
+            zone,
+            zone_reason,
+            is_tag: git_ref.starts_with("refs/tags/"),
+            url,
+            unique: [env::GITHUB_RUN_ID, env::GITHUB_RUN_ATTEMPT, env::GITHUB_JOB]
+                .iter()
+                .filter_map(|name| env.get(name))
+                .collect::<Vec<_>>()
+                .join("-"),
+            repository,
+        })
+    }
+
+    /// The line of development whose cache this run may build on: its own branch, the pull
+    /// request's base, the default branch; each once.
+    #[must_use]
+    pub fn cache_branches(&self) -> Vec<&str> {
+        let base = self.pull_request.as_ref().and_then(|pull_request| pull_request.base.as_deref());
+        let mut branches: Vec<&str> = Vec::new();
+        for branch in [self.branch.as_deref(), base, self.default_branch.as_deref()].into_iter().flatten() {
+            if !branches.contains(&branch) {
+                branches.push(branch);
+            }
+        }
+        branches
+    }
+}
+
+/// A full Git object name, SHA-1 or SHA-256.
+fn object_name(text: &str) -> Option<String> {
+    let good = matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    good.then(|| text.to_owned())
+}
+
+fn commit(env: &Env, event: &Value) -> Option<Commit> {
+    let sha = env.get(env::GITHUB_SHA).and_then(object_name);
+    // GITHUB_SHA of a pull request is the merge commit, which no one else knows.
+    match event["pull_request"]["head"]["sha"].as_str().and_then(object_name) {
+        Some(head) => Some(Commit { merge: sha.filter(|sha| *sha != head), head }),
+        None => sha.map(|head| Commit { head, merge: None }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MERGE: &str = "1111111111111111111111111111111111111111";
+    const HEAD: &str = "2222222222222222222222222222222222222222";
+
+    #[test]
+    fn a_pull_request_is_named_by_its_head_commit() {
+        let env = Env::from([
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_EVENT_NAME", "pull_request"),
+            ("GITHUB_SHA", MERGE),
+            ("GITHUB_REF", "refs/pull/7/merge"),
+            ("GITHUB_REPOSITORY", "o/r"),
+            ("GITHUB_RUN_ID", "5"),
+        ]);
+        let event = format!(
+            r#"{{"repository":{{"default_branch":"main"}},"pull_request":{{"number":7,"user":{{"login":"a"}},
+            "head":{{"sha":"{HEAD}","repo":{{"id":1,"full_name":"o/r"}}}},"base":{{"ref":"dev","repo":{{"id":1,"full_name":"o/r"}}}}}}}}"#
+        );
+        let run = RunContext::read(&env, Some(&event)).unwrap();
+        assert_eq!(run.commit, Some(Commit { head: HEAD.into(), merge: Some(MERGE.into()) }));
+        assert_eq!(run.zone, Zone::PullRequest(7));
+        assert_eq!(run.cache_branches(), ["dev", "main"]);
+        assert_eq!(run.url.as_deref(), Some("https://github.com/o/r/actions/runs/5"));
+    }
+
+    #[test]
+    fn outside_github_nothing_is_trusted() {
+        let env = Env::from([("GITHUB_EVENT_NAME", "push"), ("GITHUB_REF", "refs/heads/main")]);
+        let run = RunContext::read(&env, Some(r#"{"repository":{"default_branch":"main"}}"#)).unwrap();
+        assert_eq!(run.zone, Zone::Fork);
+        assert_eq!(run.event, None);
+    }
+
+    #[test]
+    fn a_broken_event_is_an_error() {
+        assert!(RunContext::read(&Env::default(), Some("{")).is_err());
+    }
+}

@@ -1,0 +1,7 @@
+//! The GitHub run: which event, which commit, how far it is trusted.
+
+mod event;
+mod zone;
+
+pub use event::{Commit, PullRequest, RunContext};
+pub use zone::Zone;

@@ -1,0 +1,207 @@
+//! One run of the program: signals, the pipeline, the report, the exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::env::Env;
+use crate::error::{Error, FailureClass, Result};
+use crate::execute::{Workshop, execute};
+use crate::facts::{Facts, gather};
+use crate::inputs::{Inputs, RawInputs};
+use crate::plan::{self, Plan};
+use crate::ports::actions;
+use crate::ports::clock::Stopwatch;
+use crate::ports::console::Console;
+use crate::ports::docker_config::temporary_folder;
+use crate::ports::exec::{CancelSignal, Stop, cancelled};
+use crate::report::{Report, annotations, outputs, summary};
+use crate::{Decided, Prepared, plan_for, prepare};
+
+/// Turns SIGINT, SIGTERM and the `timeout` input into one signal for everyone.
+pub struct Cancel {
+    sender: watch::Sender<Option<Stop>>,
+    /// What the doors listen to.
+    pub signal: CancelSignal,
+}
+
+impl Cancel {
+    /// Starts listening.
+    ///
+    /// # Errors
+    /// If the operating system refuses.
+    pub fn on_signals() -> Result<Self> {
+        let refused = |error: std::io::Error| Error::new(FailureClass::Unsupported, "failed to listen for signals").because(&error);
+        let (sender, signal_out) = watch::channel(None);
+        for (kind, stop) in [(SignalKind::interrupt(), Stop::Interrupt), (SignalKind::terminate(), Stop::Terminate)] {
+            let mut stream = signal(kind).map_err(refused)?;
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                stream.recv().await;
+                // The first one names the reason; the runner sends the second to everybody.
+                sender.send_if_modified(|state| state.is_none() && state.replace(stop).is_none());
+            });
+        }
+        Ok(Self { sender, signal: signal_out })
+    }
+
+    fn after(&self, limit: Duration) {
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(limit).await;
+            sender.send_if_modified(|state| state.is_none() && state.replace(Stop::Timeout).is_none());
+        });
+    }
+}
+
+/// How long cleaning up may take once the run is to stop: the runner kills everything 10 s
+/// after its first signal.
+const GRACE: Duration = Duration::from_secs(7);
+
+/// The main job, from inputs to exit code. Outputs, summary and annotations are written on
+/// every path.
+pub async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &Cancel) -> ExitCode {
+    let watch = Stopwatch::start();
+    let mut report = Report::default();
+    let signal = cancel.signal.clone();
+    let ended = {
+        let work = pipeline(raw, env, console, cancel, &watch, &mut report);
+        tokio::pin!(work);
+        tokio::select! {
+            ended = &mut work => Some(ended),
+            _ = cancelled(&signal) => tokio::time::timeout(GRACE, work).await.ok(),
+        }
+    };
+    let dropped = ended.is_none();
+    if let Some(Err(error)) = ended {
+        report.fail(error);
+    }
+    let stop = *signal.borrow();
+    if let Some(stop) = stop.filter(|_| ended_early(&report, dropped)) {
+        let phase = report.entries.last().map_or("before the first step", |entry| entry.label.as_str()).to_owned();
+        report.fail(stopped(stop, &phase));
+    }
+    report.seconds = watch.seconds();
+    let wants_summary = Inputs::read(raw, env).map_or(true, |inputs| inputs.report.summary);
+    publish(&report, env, console, wants_summary)
+}
+
+/// A run that was over before the signal came is not cancelled.
+fn ended_early(report: &Report, dropped: bool) -> bool {
+    dropped || report.error.is_some()
+}
+
+fn stopped(stop: Stop, phase: &str) -> Error {
+    let error = |class, why: &str| Error::new(class, format!("{why} ({phase})"));
+    match stop {
+        Stop::Interrupt => error(FailureClass::Interrupted, "cancelled"),
+        Stop::Terminate => error(FailureClass::Terminated, "terminated"),
+        Stop::Timeout => error(FailureClass::Unavailable, "took longer than the input timeout allows").hint("raise timeout, or find out what hangs"),
+    }
+}
+
+/// A failure before the pipeline could start.
+pub fn fail(error: Error, env: &Env, console: &Console) -> ExitCode {
+    let mut report = Report::default();
+    report.fail(error);
+    publish(&report, env, console, true)
+}
+
+fn publish(report: &Report, env: &Env, console: &Console, wants_summary: bool) -> ExitCode {
+    for annotation in annotations(report) {
+        console.annotate(&annotation);
+    }
+    let mut code = report.error.as_ref().map_or(0, |error| error.class.exit_code());
+    let written = actions::write_outputs(env, &outputs(report))
+        .and_then(|()| if wants_summary { actions::write_summary(env, &summary(report)) } else { Ok(()) });
+    if let Err(error) = written {
+        console.line(&format!("error: {error}"));
+        if code == 0 {
+            code = error.class.exit_code();
+        }
+    }
+    if code == 0 {
+        console.line(&closing(report));
+    }
+    ExitCode::from(code)
+}
+
+/// The last line of a good run: what a person looks for first.
+fn closing(report: &Report) -> String {
+    let image = report.reference.as_ref().map(ToString::to_string).or_else(|| report.local_image.clone()).unwrap_or_default();
+    let outcome = report.outcome.map(plan::Outcome::name).unwrap_or_default();
+    format!("{outcome} {image} in {:.2}s", report.seconds)
+}
+
+/// Everything from the inputs to the journal.
+async fn pipeline(
+    raw: &RawInputs,
+    env: &Env,
+    console: &Console,
+    cancel: &Cancel,
+    watch: &Stopwatch,
+    report: &mut Report,
+) -> Result<()> {
+    let prepared = prepare(raw, env, console, cancel.signal.clone()).await?;
+    report.start(&prepared.inputs, &prepared.run);
+    if let Some(limit) = prepared.inputs.reliability.timeout {
+        cancel.after(limit);
+    }
+    let Prepared { inputs, run, access, ports } = &prepared;
+    // Reads leave nothing behind: they are simply dropped.
+    let facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
+    report.repository(&facts.repository);
+    report.key = facts.key.as_ref().map(|key| key.hex.clone());
+    let Decided { facts, late, plan } = until(&cancel.signal, plan_for(&prepared, facts)).await?;
+    report.read_seconds = watch.seconds();
+    ports.console.line(&format!("{}: {}", plan.decision.outcome.name(), plan.decision.reason));
+    let files = RunFiles::create(env, &prepared, &facts, &plan)?;
+    report.plan.clone_from(&files.plan);
+    let workshop = Workshop {
+        ports,
+        inputs,
+        toolchain: late.toolchain.as_ref(),
+        key: facts.key.as_ref().map(|key| key.hex.as_str()),
+        metadata: &files.metadata,
+    };
+    let journal = execute(&plan, &workshop).await;
+    if journal.built && files.plan.is_some() {
+        report.metadata = Some(files.metadata.clone());
+    }
+    report.finish(&plan, journal, facts.repository.repository());
+    Ok(())
+}
+
+async fn until<T>(signal: &CancelSignal, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        stop = cancelled(signal) => Err(stopped(stop, "while looking")),
+    }
+}
+
+/// The plan, and what buildx says it built. In a workflow they outlive the step, for later
+/// ones; elsewhere they go with the program.
+struct RunFiles {
+    plan: Option<PathBuf>,
+    metadata: PathBuf,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl RunFiles {
+    fn create(env: &Env, prepared: &Prepared, facts: &Facts, plan: &Plan) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::new(FailureClass::Resource, "failed to write the plan").because(&error);
+        let parent = temporary_folder(env);
+        let folder = tempfile::Builder::new().prefix("build-once-run-").tempdir_in(parent).map_err(failed)?;
+        let metadata = folder.path().join("metadata.json");
+        if !env.in_github_actions() {
+            return Ok(Self { plan: None, metadata, _folder: Some(folder) });
+        }
+        let path = folder.keep().join("plan.json");
+        let rendered = plan::Rendered { run: &prepared.run, access: &prepared.access, facts, plan };
+        fs_err::write(&path, format!("{:#}\n", plan::json(&rendered))).map_err(failed)?;
+        Ok(Self { plan: Some(path), metadata, _folder: None })
+    }
+}

@@ -1,0 +1,490 @@
+//! `dist/install.sh` with a fake `curl` and `uname`, and no other program than the ones it needs:
+//! nothing here can reach the network.
+#![allow(clippy::disallowed_methods, reason = "this is a test: it starts bash, and plants files")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const VERSION: &str = "1.2.3";
+const LINUX: &str = "x86_64-unknown-linux-musl";
+const PROGRAM: &[u8] = b"#!/bin/sh\necho this is the program\n";
+
+/// Writes its arguments to `calls`, then does as the files beside it say: `exit` (fail with this
+/// code), `serve/NAME` (what a URL's last part leads to). Stands in for wget too.
+const CURL: &str = r#"#!/bin/sh
+here=${0%/*}
+{ printf '%s\n' "${0##*/}" "$@"; printf '%s\n' --; } >>"$here/calls"
+while [ $# -gt 1 ]; do
+  case $1 in --output | -O) out=$2 ;; esac
+  shift
+done
+if [ -e "$here/partial" ]; then cat "$here/partial" >"$out"; fi
+if [ -e "$here/exit" ]; then
+  echo "curl: something went wrong" >&2
+  exit "$(cat "$here/exit")"
+fi
+[ -e "$here/partial" ] || cat "$here/serve/${1##*/}" >"$out"
+"#;
+
+const UNAME: &str = "#!/bin/sh\ncase $1 in -s) echo \"${FAKE_SYSTEM:-Linux}\" ;; -m) echo \"${FAKE_MACHINE:-x86_64}\" ;; esac\n";
+
+/// A copy of the script in a folder of its own. Its path has a space and a quote in it.
+struct Lab {
+    root: TempDir,
+}
+
+impl Lab {
+    /// Version 1.2.3 is released, the download works, nothing is cached.
+    fn new() -> Self {
+        let root = tempfile::Builder::new().prefix("in stall's ").tempdir().unwrap();
+        let lab = Self { root };
+        for folder in ["dist", "bin/serve", "home", "tool cache"] {
+            fs::create_dir_all(lab.path(folder)).unwrap();
+        }
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/install.sh");
+        fs::copy(source, lab.path("dist/install.sh")).unwrap();
+        fs::write(lab.path("dist/VERSION"), format!("{VERSION}\n")).unwrap();
+        fs::write(lab.asset(LINUX), PROGRAM).unwrap();
+        lab.sums(&format!("# comment\n{}  build-once-{LINUX}\n", sum(&lab.asset(LINUX))));
+        lab.executable("bin/curl", CURL);
+        lab.executable("bin/uname", UNAME);
+        let path = std::env::var_os("PATH").unwrap();
+        for tool in ["cat", "chmod", "dirname", "grep", "mkdir", "mktemp", "mv", "rm", "sha256sum", "shasum", "sh", "perl"] {
+            if let Some(found) = std::env::split_paths(&path).map(|folder| folder.join(tool)).find(|file| file.exists()) {
+                symlink(found, lab.path("bin").join(tool)).unwrap();
+            }
+        }
+        lab
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.root.path().join(below)
+    }
+
+    fn asset(&self, triple: &str) -> PathBuf {
+        self.path(&format!("bin/serve/build-once-{triple}"))
+    }
+
+    fn cached(&self) -> PathBuf {
+        self.path(&format!("tool cache/build-once/{VERSION}/{LINUX}/build-once"))
+    }
+
+    fn sums(&self, text: &str) {
+        fs::write(self.path("dist/SHA256SUMS"), text).unwrap();
+    }
+
+    /// Every download ends with this code of curl's.
+    fn curl_fails(&self, code: &str) {
+        fs::write(self.path("bin/exit"), code).unwrap();
+    }
+
+    fn executable(&self, below: &str, text: &str) -> PathBuf {
+        let file = self.path(below);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    }
+
+    fn plant(&self, text: &str) {
+        fs::create_dir_all(self.cached().parent().unwrap()).unwrap();
+        fs::write(self.cached(), text).unwrap();
+    }
+
+    fn command(&self) -> Command {
+        let path = std::env::var_os("PATH").unwrap();
+        let bash = std::env::split_paths(&path).map(|folder| folder.join("bash")).find(|file| file.exists()).unwrap();
+        let mut command = Command::new(bash);
+        command
+            .arg(self.path("dist/install.sh"))
+            .current_dir(self.root.path())
+            .env_clear()
+            .env("PATH", self.path("bin"))
+            .env("HOME", self.path("home"))
+            .env("RUNNER_TOOL_CACHE", self.path("tool cache"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, env: &[(&str, &str)]) -> Run {
+        Run::of(&self.command().envs(env.iter().copied()).output().unwrap())
+    }
+
+    /// The arguments of every call of the downloader, one a line, calls ended by `--`.
+    fn calls(&self) -> String {
+        fs::read_to_string(self.path("bin/calls")).unwrap_or_default()
+    }
+
+    /// The URLs that were asked for.
+    fn urls(&self) -> Vec<String> {
+        self.calls().split("\n--\n").filter_map(|call| call.lines().last().map(str::to_owned)).collect()
+    }
+
+    /// The program is where it belongs, and nothing lies beside it.
+    fn assert_installed(&self) {
+        let program = self.cached();
+        assert_eq!(fs::read(&program).unwrap(), PROGRAM);
+        let data = fs::symlink_metadata(&program).unwrap();
+        assert!(data.is_file() && data.permissions().mode() & 0o111 == 0o111, "{data:?}");
+        self.assert_only_program();
+    }
+
+    fn assert_only_program(&self) {
+        let Ok(entries) = fs::read_dir(self.cached().parent().unwrap()) else { return };
+        let rest: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).filter(|name| name != "build-once").collect();
+        assert!(rest.is_empty(), "left behind: {rest:?}");
+    }
+}
+
+/// How a run ended.
+struct Run {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// It printed this path and not a byte more.
+    fn assert_path(&self, path: &Path) {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(0), format!("{}\n", path.display()).as_str()), "{}", self.stderr);
+    }
+
+    /// It failed with this code, printed no path, and said all of this.
+    fn assert_failed(&self, code: i32, said: &[&str]) {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{}", self.stderr);
+        for text in said {
+            assert!(self.stderr.contains(text), "no `{text}` in {}", self.stderr);
+        }
+        assert!(self.stderr.contains("\nhint: "), "no hint in {}", self.stderr);
+    }
+}
+
+fn sum(file: &Path) -> String {
+    let run = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).stdin(fs::File::open(file).unwrap()).output().ok().filter(|o| o.status.success())
+    };
+    let output = run("sha256sum", &[]).or_else(|| run("shasum", &["-a", "256"])).unwrap();
+    String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+}
+
+#[test]
+fn downloads_checks_and_keeps() {
+    let lab = Lab::new();
+    let secrets = [("GITHUB_TOKEN", "t0ken"), ("INPUT_GITHUB_TOKEN", "t0ken"), ("INPUT_IMAGE", "$(>pwned)")];
+    lab.run(&secrets).assert_path(&lab.cached());
+    lab.assert_installed();
+    let url = format!("https://github.com/build-once/build-once/releases/download/v{VERSION}/build-once-{LINUX}");
+    assert_eq!(lab.urls(), [url]);
+    let calls = lab.calls();
+    for wanted in ["--proto\n=https\n", "--tlsv1.2\n", "--fail\n", "--location\n", "--retry\n", "--max-time\n", "--connect-timeout\n"] {
+        assert!(calls.contains(wanted), "{wanted} in {calls}");
+    }
+    assert!(!calls.contains("t0ken") && !lab.path("pwned").exists(), "{calls}");
+}
+
+#[test]
+fn a_cached_program_is_not_fetched_again() {
+    let lab = Lab::new();
+    lab.run(&[]).assert_path(&lab.cached());
+    lab.run(&[]).assert_path(&lab.cached());
+    assert_eq!(lab.urls().len(), 1);
+}
+
+#[test]
+fn a_cached_program_that_lost_its_mode_gets_it_back() {
+    let lab = Lab::new();
+    lab.plant(std::str::from_utf8(PROGRAM).unwrap());
+    lab.run(&[]).assert_path(&lab.cached());
+    lab.assert_installed();
+    assert!(lab.urls().is_empty());
+}
+
+#[test]
+fn without_a_tool_cache_it_is_the_users_cache() {
+    let lab = Lab::new();
+    let below = format!("build-once/{VERSION}/{LINUX}/build-once");
+    lab.run(&[("RUNNER_TOOL_CACHE", "")]).assert_path(&lab.path("home/.cache").join(&below));
+    let xdg = lab.path("xdg");
+    lab.run(&[("RUNNER_TOOL_CACHE", ""), ("XDG_CACHE_HOME", xdg.to_str().unwrap())]).assert_path(&xdg.join(below));
+}
+
+#[test]
+fn a_tool_cache_that_cannot_be_written_is_replaced_by_the_jobs_folder() {
+    let lab = Lab::new();
+    fs::write(lab.path("file"), "").unwrap();
+    let (bad, temp) = (lab.path("file/tools"), lab.path("job's temp"));
+    let bad = ("RUNNER_TOOL_CACHE", bad.to_str().unwrap());
+    lab.run(&[bad, ("RUNNER_TEMP", temp.to_str().unwrap())])
+        .assert_path(&temp.join(format!("build-once/{VERSION}/{LINUX}/build-once")));
+    lab.run(&[bad]).assert_failed(60, &["no folder", "RUNNER_TOOL_CACHE"]);
+}
+
+// F75
+#[test]
+fn a_tampered_copy_is_replaced() {
+    for planted in ["evil", ""] {
+        let lab = Lab::new();
+        lab.plant(planted);
+        let run = lab.run(&[]);
+        run.assert_path(&lab.cached());
+        assert!(run.stderr.contains("not the released program"), "{}", run.stderr);
+        lab.assert_installed();
+        assert_eq!(lab.urls().len(), 1);
+    }
+}
+
+#[test]
+fn a_tampered_copy_is_not_used_when_nothing_better_can_be_had() {
+    let lab = Lab::new();
+    lab.plant("evil");
+    lab.curl_fails("6");
+    lab.run(&[]).assert_failed(30, &["failed to download"]);
+}
+
+// F75
+#[test]
+fn a_planted_link_is_not_followed() {
+    for content in ["evil", std::str::from_utf8(PROGRAM).unwrap()] {
+        let lab = Lab::new();
+        fs::write(lab.path("outside"), content).unwrap();
+        fs::create_dir_all(lab.cached().parent().unwrap()).unwrap();
+        symlink(lab.path("outside"), lab.cached()).unwrap();
+        lab.run(&[]).assert_path(&lab.cached());
+        lab.assert_installed();
+        assert_eq!(fs::read_to_string(lab.path("outside")).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_planted_folder_or_link_to_one_does_not_catch_the_program() {
+    let lab = Lab::new();
+    fs::create_dir_all(lab.cached().join("inside")).unwrap();
+    lab.run(&[]).assert_path(&lab.cached());
+    lab.assert_installed();
+
+    for part in ["build-once", "build-once/1.2.3", "build-once/1.2.3/x86_64-unknown-linux-musl", "build-once/1.2.3/x86_64-unknown-linux-musl/build-once"] {
+        let lab = Lab::new();
+        fs::create_dir_all(lab.path("outside")).unwrap();
+        let link = lab.path("tool cache").join(part);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(lab.path("outside"), link).unwrap();
+        lab.run(&[]).assert_path(&lab.cached());
+        lab.assert_installed();
+        assert_eq!(fs::read_dir(lab.path("outside")).unwrap().count(), 0, "{part}");
+    }
+}
+
+#[test]
+fn the_tool_cache_itself_may_be_a_link() {
+    let lab = Lab::new();
+    symlink(lab.path("tool cache"), lab.path("link")).unwrap();
+    let link = lab.path("link");
+    let real = fs::canonicalize(lab.path("tool cache")).unwrap();
+    lab.run(&[("RUNNER_TOOL_CACHE", link.to_str().unwrap())])
+        .assert_path(&real.join(format!("build-once/{VERSION}/{LINUX}/build-once")));
+}
+
+// F73
+#[test]
+fn a_wrong_download_is_removed() {
+    let lab = Lab::new();
+    let expected = sum(&lab.asset(LINUX));
+    fs::write(lab.asset(LINUX), "something else").unwrap();
+    let got = sum(&lab.asset(LINUX));
+    lab.run(&[]).assert_failed(40, &[&expected, &got, "github.com", "not the released program"]);
+    assert!(!lab.cached().exists());
+    lab.assert_only_program();
+}
+
+// F73
+#[test]
+fn a_truncated_download_is_removed() {
+    let lab = Lab::new();
+    fs::write(lab.path("bin/partial"), &PROGRAM[..7]).unwrap();
+    lab.run(&[]).assert_failed(40, &["expected SHA-256"]);
+    lab.curl_fails("18"); // curl saw it itself
+    lab.run(&[]).assert_failed(30, &["exit code 18"]);
+    assert!(!lab.cached().exists());
+    lab.assert_only_program();
+}
+
+// F74
+#[test]
+fn what_cannot_be_downloaded_is_unavailable() {
+    for code in ["22", "6", "7", "28", "35"] {
+        let lab = Lab::new();
+        lab.curl_fails(code);
+        lab.run(&[]).assert_failed(30, &["failed to download", "github.com", "curl: something", "BUILD_ONCE_DOWNLOAD_URL", "BUILD_ONCE_BIN"]);
+        lab.assert_only_program();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_to_be_one() {
+    let lab = Lab::new();
+    lab.curl_fails("23");
+    lab.run(&[]).assert_failed(50, &["failed to write", "disk"]);
+}
+
+#[test]
+fn what_has_no_sum_is_not_downloaded() {
+    let lab = Lab::new();
+    let good = sum(&lab.asset(LINUX));
+    let rows = [
+        format!("{good}  build-once-aarch64-apple-darwin\n"),
+        format!("{good}  build-once-{LINUX}.sig\n"),
+        format!("{good}  x/build-once-{LINUX}\n"),
+        format!("{}  build-once-{LINUX}\n", &good[..63]),
+    ];
+    for row in rows {
+        lab.sums(&row);
+        lab.run(&[]).assert_failed(40, &["no line for build-once-x86_64-unknown-linux-musl", "BUILD_ONCE_BIN"]);
+    }
+    assert!(lab.urls().is_empty());
+    // As `sha256sum --binary` writes it, and without an end of line.
+    lab.sums(&format!("{good} *build-once-{LINUX}"));
+    lab.run(&[]).assert_path(&lab.cached());
+}
+
+#[test]
+fn before_the_first_release_it_says_so() {
+    let lab = Lab::new();
+    lab.sums("# Written by the release workflow.\n");
+    lab.run(&[]).assert_failed(40, &["not released", "BUILD_ONCE_BIN"]);
+    fs::remove_file(lab.path("dist/SHA256SUMS")).unwrap();
+    lab.run(&[]).assert_failed(40, &["not released"]);
+    assert!(lab.urls().is_empty());
+}
+
+#[test]
+fn a_version_that_is_none_is_refused() {
+    for version in ["", "../../evil", "1.2.3/../..", "latest"] {
+        let lab = Lab::new();
+        fs::write(lab.path("dist/VERSION"), version).unwrap();
+        lab.run(&[]).assert_failed(40, &["dist/VERSION"]);
+        assert!(lab.urls().is_empty());
+    }
+}
+
+// F76
+#[test]
+fn every_platform_gets_its_own_program_and_others_none() {
+    let rows = [
+        ("Linux", "x86_64", LINUX),
+        ("Linux", "aarch64", "aarch64-unknown-linux-musl"),
+        ("Darwin", "arm64", "aarch64-apple-darwin"),
+        ("Darwin", "x86_64", "x86_64-apple-darwin"),
+    ];
+    for (system, machine, triple) in rows {
+        let lab = Lab::new();
+        fs::write(lab.asset(triple), PROGRAM).unwrap();
+        lab.sums(&format!("{}  build-once-{triple}\n", sum(&lab.asset(triple))));
+        let path = lab.path(&format!("tool cache/build-once/{VERSION}/{triple}/build-once"));
+        lab.run(&[("FAKE_SYSTEM", system), ("FAKE_MACHINE", machine)]).assert_path(&path);
+    }
+    let lab = Lab::new();
+    for (system, machine) in [("Linux", "riscv64"), ("MINGW64_NT-10.0", "x86_64"), ("FreeBSD", "amd64")] {
+        lab.run(&[("FAKE_SYSTEM", system), ("FAKE_MACHINE", machine)])
+            .assert_failed(60, &[system, machine, "Linux and macOS", "x86_64 and arm64"]);
+    }
+    assert!(lab.urls().is_empty());
+}
+
+#[test]
+fn a_program_of_ones_own_is_taken_as_it_is() {
+    let lab = Lab::new();
+    let own = lab.executable("my program", "#!/bin/sh\n");
+    lab.run(&[("BUILD_ONCE_BIN", own.to_str().unwrap())]).assert_path(&own);
+    let root = fs::canonicalize(lab.root.path()).unwrap();
+    lab.run(&[("BUILD_ONCE_BIN", "my program")]).assert_path(&root.join("my program"));
+    // Even where there is nothing to download.
+    lab.sums("");
+    lab.run(&[("BUILD_ONCE_BIN", own.to_str().unwrap()), ("FAKE_SYSTEM", "Plan9")]).assert_path(&own);
+    assert!(lab.urls().is_empty());
+}
+
+#[test]
+fn a_program_of_ones_own_must_be_there() {
+    let lab = Lab::new();
+    fs::write(lab.path("plain"), "").unwrap();
+    for bad in ["absent", "plain", "dist"] {
+        lab.run(&[("BUILD_ONCE_BIN", bad)]).assert_failed(2, &["BUILD_ONCE_BIN", bad]);
+    }
+}
+
+#[test]
+fn a_mirror_stands_in_for_the_releases() {
+    let asset = format!("v{VERSION}/build-once-{LINUX}");
+    let rows = [("https://mirror.example/tools/", "=https"), ("http://10.0.0.1:8080/tools", "=http,https")];
+    for (base, protocols) in rows {
+        let lab = Lab::new();
+        lab.run(&[("BUILD_ONCE_DOWNLOAD_URL", base)]).assert_path(&lab.cached());
+        assert_eq!(lab.urls(), [format!("{}/{asset}", base.trim_end_matches('/'))]);
+        assert!(lab.calls().contains(&format!("--proto\n{protocols}\n")), "{}", lab.calls());
+    }
+}
+
+#[test]
+fn a_mirror_is_not_trusted_with_the_sum_nor_shown_with_its_password() {
+    let lab = Lab::new();
+    fs::write(lab.asset(LINUX), "the mirror's own").unwrap();
+    let run = lab.run(&[("BUILD_ONCE_DOWNLOAD_URL", "https://user:s3cret@mirror.example/x")]);
+    run.assert_failed(40, &["from mirror.example is not"]);
+    assert!(!run.stderr.contains("s3cret"), "{}", run.stderr);
+    for bad in ["file:///etc", "mirror.example", "-o/etc/passwd"] {
+        lab.run(&[("BUILD_ONCE_DOWNLOAD_URL", bad)]).assert_failed(2, &["BUILD_ONCE_DOWNLOAD_URL"]);
+    }
+}
+
+#[test]
+fn wget_will_do() {
+    let lab = Lab::new();
+    fs::remove_file(lab.path("bin/curl")).unwrap();
+    lab.run(&[]).assert_failed(60, &["neither curl nor wget"]);
+    lab.executable("bin/wget", CURL);
+    lab.run(&[]).assert_path(&lab.cached());
+    lab.assert_installed();
+    assert!(lab.calls().starts_with("wget\n"), "{}", lab.calls());
+}
+
+#[test]
+fn without_a_way_to_check_nothing_is_run() {
+    let lab = Lab::new();
+    lab.run(&[]).assert_path(&lab.cached());
+    for tool in ["sha256sum", "shasum"] {
+        fs::remove_file(lab.path("bin").join(tool)).ok();
+    }
+    lab.run(&[]).assert_failed(60, &["sha256sum"]);
+}
+
+#[test]
+fn in_a_workflow_the_failure_is_annotated() {
+    let lab = Lab::new();
+    lab.sums("");
+    let run = lab.run(&[("GITHUB_ACTIONS", "true")]);
+    run.assert_failed(40, &["\n::error title=build-once::build-once 1.2.3 is not released"]);
+    let run = lab.run(&[("GITHUB_ACTIONS", "true"), ("BUILD_ONCE_BIN", "a\n::add-mask::b%")]);
+    run.assert_failed(2, &["a ::add-mask::b%25"]);
+    assert!(!run.stderr.contains("\n::add-mask"), "{}", run.stderr);
+}
+
+#[test]
+fn jobs_that_start_at_once_share_one_program() {
+    let lab = Lab::new();
+    lab.plant("evil");
+    let running: Vec<_> = (0..8)
+        .map(|_| lab.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
+    for child in running {
+        Run::of(&child.wait_with_output().unwrap()).assert_path(&lab.cached());
+    }
+    lab.assert_installed();
+}

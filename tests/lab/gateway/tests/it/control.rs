@@ -1,0 +1,46 @@
+//! The control API as scripts use it.
+
+use lab_gateway::Gateway;
+use serde_json::{Value, json};
+
+use crate::support::{Client, Upstream, config};
+
+#[tokio::test]
+async fn rules_and_journal_over_http() {
+    let upstream = Upstream::start().await;
+    let mut config = config(&upstream);
+    config.control = Some("127.0.0.1:0".parse().unwrap());
+    let gateway = Gateway::start(config).await.unwrap();
+    let mut control = Client::connect(gateway.control_addr().unwrap()).await;
+    let mut client = Client::connect(gateway.addr()).await;
+
+    assert_eq!(control.ask("GET", "/healthz", "").await.text(), "ok\n");
+    let rules = json!([
+        {"method": "PUT", "path": "/manifests/", "times": 1, "fault": {"kind": "drop_after_commit"}},
+        {"path": "^/x", "fault": {"kind": "status", "code": 404, "body": "gone"}},
+    ]);
+    assert_eq!(control.ask("PUT", "/rules", &rules.to_string()).await.status, 204);
+    assert_eq!(client.ask("GET", "/x?y", "").await.text(), "gone");
+
+    let listed: Value = serde_json::from_slice(&control.ask("GET", "/rules", "").await.body).unwrap();
+    assert_eq!((&listed[1]["applied"], &listed[1]["matched"]), (&json!(1), &json!(1)));
+    assert_eq!(listed[0]["fault"], json!({"kind": "drop_after_commit"}));
+    assert_eq!((&listed[0]["times"], &listed[0]["applied"]), (&json!(1), &json!(0)));
+
+    let journal: Value = serde_json::from_slice(&control.ask("GET", "/journal", "").await.body).unwrap();
+    assert_eq!(journal.as_array().unwrap().len(), 1);
+    assert_eq!((&journal[0]["path"], &journal[0]["fault"]), (&json!("/x?y"), &json!("status")));
+    assert_eq!(control.ask("DELETE", "/journal", "").await.status, 204);
+    assert_eq!(control.ask("GET", "/journal", "").await.text(), "[]");
+
+    let refused = control.ask("PUT", "/rules", r#"[{"path": "(", "fault": {"kind": "reset"}}]"#).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().starts_with("rule 0: ("), "{}", refused.text());
+    assert_eq!(control.ask("DELETE", "/rules", "").await.status, 204);
+    assert_eq!(client.ask("GET", "/x", "").await.status, 201);
+    assert_eq!(control.ask("GET", "/nope", "").await.status, 404);
+
+    let addr = gateway.addr();
+    gateway.shutdown().await;
+    assert!(tokio::net::TcpStream::connect(addr).await.is_err());
+}

