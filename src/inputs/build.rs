@@ -107,7 +107,9 @@ impl BuildInputs {
     #[must_use]
     pub fn dockerfile(&self) -> PathBuf {
         let ContextSource::Folder(context) = &self.context;
-        self.file.clone().unwrap_or_else(|| context.join("Dockerfile"))
+        let path = self.file.clone().unwrap_or_else(|| context.join("Dockerfile"));
+        // Without `./`: annotations name files as the repository does.
+        path.components().filter(|part| *part != std::path::Component::CurDir).collect()
     }
 
     /// Whether the result is an index: several platforms, or an attestation beside the image.

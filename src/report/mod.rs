@@ -93,7 +93,8 @@ impl Report {
     pub fn finish(&mut self, plan: &Plan, journal: Journal, home: Option<&crate::image::Repository>) {
         self.outcome = Some(if journal.error.is_some() { Outcome::Failed } else { plan.decision.outcome });
         self.reason.clone_from(&plan.decision.reason);
-        self.tag.clone_from(&plan.tag);
+        // A tag that nothing was put under is none.
+        self.tag = plan.tag.clone().filter(|_| plan.digest.is_some() || journal.pushed);
         self.degraded.clone_from(&plan.degraded);
         self.notices.extend(plan.notices.iter().cloned());
         self.notices.extend(journal.notices);

@@ -315,7 +315,10 @@ fn flush(state: &mut State, log: &mut impl FnMut(&[u8])) {
 /// BuildKit's own nor `FROM`.
 fn is_step(name: &str) -> bool {
     let Some((inside, instruction)) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { return false };
-    inside.contains('/') && !instruction.starts_with("FROM ")
+    let numbered = inside.rsplit(' ').next().and_then(|last| last.split_once('/')).is_some_and(|(step, of)| {
+        [step, of].iter().all(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+    });
+    numbered && !instruction.starts_with("FROM ")
 }
 
 fn vertex_phase(name: &str) -> Option<Phase> {

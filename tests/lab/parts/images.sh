@@ -25,7 +25,7 @@ images_up() {
     find "$dir" -exec touch -hd @0 {} +
     printf 'FROM scratch\nCOPY . /\nENV PATH=/bin\nCMD ["/bin/sh"]\n' \
       | SOURCE_DATE_EPOCH=0 lab_docker buildx build -q --builder default --provenance=false -f - \
-        --output "type=image,name=$OPEN_REGISTRY/base:$tag,push=true,unpack=false,rewrite-timestamp=true" "$dir" >>"$RUN/log/images.log" 2>&1 \
+        --push -t "$OPEN_REGISTRY/base:$tag" "$dir" >>"$RUN/log/images.log" 2>&1 \
       || die "cannot build base:$tag: $RUN/log/images.log"
   done
   lab_docker buildx imagetools create --prefer-index=false -t "$OPEN_REGISTRY/base:latest" \
