@@ -1,179 +1,19 @@
 //! `dist/install.sh` with a fake `curl` and `uname`, and no other program than the ones it needs:
 //! nothing here can reach the network.
-#![allow(clippy::disallowed_methods, reason = "this is a test: it starts bash, and plants files")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "this is a test: it starts bash, and plants files"
+)]
+
+mod lab;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Stdio;
 
-use tempfile::TempDir;
-
-const VERSION: &str = "1.2.3";
-const LINUX: &str = "x86_64-unknown-linux-musl";
-const PROGRAM: &[u8] = b"#!/bin/sh\necho this is the program\n";
-
-/// Writes its arguments to `calls`, then does as the files beside it say: `exit` (fail with this
-/// code), `serve/NAME` (what a URL's last part leads to). Stands in for wget too.
-const CURL: &str = r#"#!/bin/sh
-here=${0%/*}
-{ printf '%s\n' "${0##*/}" "$@"; printf '%s\n' --; } >>"$here/calls"
-while [ $# -gt 1 ]; do
-  case $1 in --output | -O) out=$2 ;; esac
-  shift
-done
-if [ -e "$here/partial" ]; then cat "$here/partial" >"$out"; fi
-if [ -e "$here/exit" ]; then
-  echo "curl: something went wrong" >&2
-  exit "$(cat "$here/exit")"
-fi
-[ -e "$here/partial" ] || cat "$here/serve/${1##*/}" >"$out"
-"#;
-
-const UNAME: &str = "#!/bin/sh\ncase $1 in -s) echo \"${FAKE_SYSTEM:-Linux}\" ;; -m) echo \"${FAKE_MACHINE:-x86_64}\" ;; esac\n";
-
-/// A copy of the script in a folder of its own. Its path has a space and a quote in it.
-struct Lab {
-    root: TempDir,
-}
-
-impl Lab {
-    /// Version 1.2.3 is released, the download works, nothing is cached.
-    fn new() -> Self {
-        let root = tempfile::Builder::new().prefix("in stall's ").tempdir().unwrap();
-        let lab = Self { root };
-        for folder in ["dist", "bin/serve", "home", "tool cache"] {
-            fs::create_dir_all(lab.path(folder)).unwrap();
-        }
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/install.sh");
-        fs::copy(source, lab.path("dist/install.sh")).unwrap();
-        fs::write(lab.path("dist/VERSION"), format!("{VERSION}\n")).unwrap();
-        fs::write(lab.asset(LINUX), PROGRAM).unwrap();
-        lab.sums(&format!("# comment\n{}  build-once-{LINUX}\n", sum(&lab.asset(LINUX))));
-        lab.executable("bin/curl", CURL);
-        lab.executable("bin/uname", UNAME);
-        let path = std::env::var_os("PATH").unwrap();
-        for tool in ["cat", "chmod", "dirname", "grep", "mkdir", "mktemp", "mv", "rm", "sha256sum", "shasum", "sh", "perl"] {
-            if let Some(found) = std::env::split_paths(&path).map(|folder| folder.join(tool)).find(|file| file.exists()) {
-                symlink(found, lab.path("bin").join(tool)).unwrap();
-            }
-        }
-        lab
-    }
-
-    fn path(&self, below: &str) -> PathBuf {
-        self.root.path().join(below)
-    }
-
-    fn asset(&self, triple: &str) -> PathBuf {
-        self.path(&format!("bin/serve/build-once-{triple}"))
-    }
-
-    fn cached(&self) -> PathBuf {
-        self.path(&format!("tool cache/build-once/{VERSION}/{LINUX}/build-once"))
-    }
-
-    fn sums(&self, text: &str) {
-        fs::write(self.path("dist/SHA256SUMS"), text).unwrap();
-    }
-
-    /// Every download ends with this code of curl's.
-    fn curl_fails(&self, code: &str) {
-        fs::write(self.path("bin/exit"), code).unwrap();
-    }
-
-    fn executable(&self, below: &str, text: &str) -> PathBuf {
-        let file = self.path(below);
-        fs::write(&file, text).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        file
-    }
-
-    fn plant(&self, text: &str) {
-        fs::create_dir_all(self.cached().parent().unwrap()).unwrap();
-        fs::write(self.cached(), text).unwrap();
-    }
-
-    fn command(&self) -> Command {
-        let path = std::env::var_os("PATH").unwrap();
-        let bash = std::env::split_paths(&path).map(|folder| folder.join("bash")).find(|file| file.exists()).unwrap();
-        let mut command = Command::new(bash);
-        command
-            .arg(self.path("dist/install.sh"))
-            .current_dir(self.root.path())
-            .env_clear()
-            .env("PATH", self.path("bin"))
-            .env("HOME", self.path("home"))
-            .env("RUNNER_TOOL_CACHE", self.path("tool cache"))
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, env: &[(&str, &str)]) -> Run {
-        Run::of(&self.command().envs(env.iter().copied()).output().unwrap())
-    }
-
-    /// The arguments of every call of the downloader, one a line, calls ended by `--`.
-    fn calls(&self) -> String {
-        fs::read_to_string(self.path("bin/calls")).unwrap_or_default()
-    }
-
-    /// The URLs that were asked for.
-    fn urls(&self) -> Vec<String> {
-        self.calls().split("\n--\n").filter_map(|call| call.lines().last().map(str::to_owned)).collect()
-    }
-
-    /// The program is where it belongs, and nothing lies beside it.
-    fn assert_installed(&self) {
-        let program = self.cached();
-        assert_eq!(fs::read(&program).unwrap(), PROGRAM);
-        let data = fs::symlink_metadata(&program).unwrap();
-        assert!(data.is_file() && data.permissions().mode() & 0o111 == 0o111, "{data:?}");
-        self.assert_only_program();
-    }
-
-    fn assert_only_program(&self) {
-        let Ok(entries) = fs::read_dir(self.cached().parent().unwrap()) else { return };
-        let rest: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).filter(|name| name != "build-once").collect();
-        assert!(rest.is_empty(), "left behind: {rest:?}");
-    }
-}
-
-/// How a run ended.
-struct Run {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Run {
-    fn of(output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
-    }
-
-    /// It printed this path and not a byte more.
-    fn assert_path(&self, path: &Path) {
-        assert_eq!((self.code, self.stdout.as_str()), (Some(0), format!("{}\n", path.display()).as_str()), "{}", self.stderr);
-    }
-
-    /// It failed with this code, printed no path, and said all of this.
-    fn assert_failed(&self, code: i32, said: &[&str]) {
-        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{}", self.stderr);
-        for text in said {
-            assert!(self.stderr.contains(text), "no `{text}` in {}", self.stderr);
-        }
-        assert!(self.stderr.contains("\nhint: "), "no hint in {}", self.stderr);
-    }
-}
-
-fn sum(file: &Path) -> String {
-    let run = |program: &str, arguments: &[&str]| {
-        Command::new(program).args(arguments).stdin(fs::File::open(file).unwrap()).output().ok().filter(|o| o.status.success())
-    };
-    let output = run("sha256sum", &[]).or_else(|| run("shasum", &["-a", "256"])).unwrap();
-    String::from_utf8(output.stdout).unwrap()[..64].to_owned()
-}
+use lab::{CURL, LINUX, Lab, PROGRAM, Run, VERSION, sum};
 
 #[test]
 fn downloads_checks_and_keeps() {
@@ -181,10 +21,19 @@ fn downloads_checks_and_keeps() {
     let secrets = [("GITHUB_TOKEN", "t0ken"), ("INPUT_GITHUB_TOKEN", "t0ken"), ("INPUT_IMAGE", "$(>pwned)")];
     lab.run(&secrets).assert_path(&lab.cached());
     lab.assert_installed();
-    let url = format!("https://github.com/build-once/build-once/releases/download/v{VERSION}/build-once-{LINUX}");
+    let url =
+        format!("https://github.com/build-once/build-once/releases/download/v{VERSION}/build-once-{LINUX}");
     assert_eq!(lab.urls(), [url]);
     let calls = lab.calls();
-    for wanted in ["--proto\n=https\n", "--tlsv1.2\n", "--fail\n", "--location\n", "--retry\n", "--max-time\n", "--connect-timeout\n"] {
+    for wanted in [
+        "--proto\n=https\n",
+        "--tlsv1.2\n",
+        "--fail\n",
+        "--location\n",
+        "--retry\n",
+        "--max-time\n",
+        "--connect-timeout\n",
+    ] {
         assert!(calls.contains(wanted), "{wanted} in {calls}");
     }
     assert!(!calls.contains("t0ken") && !lab.path("pwned").exists(), "{calls}");
@@ -213,7 +62,8 @@ fn without_a_tool_cache_it_is_the_users_cache() {
     let below = format!("build-once/{VERSION}/{LINUX}/build-once");
     lab.run(&[("RUNNER_TOOL_CACHE", "")]).assert_path(&lab.path("home/.cache").join(&below));
     let xdg = lab.path("xdg");
-    lab.run(&[("RUNNER_TOOL_CACHE", ""), ("XDG_CACHE_HOME", xdg.to_str().unwrap())]).assert_path(&xdg.join(below));
+    lab.run(&[("RUNNER_TOOL_CACHE", ""), ("XDG_CACHE_HOME", xdg.to_str().unwrap())])
+        .assert_path(&xdg.join(below));
 }
 
 #[test]
@@ -270,7 +120,8 @@ fn a_planted_folder_or_link_to_one_does_not_catch_the_program() {
     lab.run(&[]).assert_path(&lab.cached());
     lab.assert_installed();
 
-    for part in ["build-once", "build-once/1.2.3", "build-once/1.2.3/x86_64-unknown-linux-musl", "build-once/1.2.3/x86_64-unknown-linux-musl/build-once"] {
+    let program = Path::new("build-once").join(VERSION).join(LINUX).join("build-once");
+    for part in program.ancestors().filter(|part| part.parent().is_some()) {
         let lab = Lab::new();
         fs::create_dir_all(lab.path("outside")).unwrap();
         let link = lab.path("tool cache").join(part);
@@ -278,7 +129,7 @@ fn a_planted_folder_or_link_to_one_does_not_catch_the_program() {
         symlink(lab.path("outside"), link).unwrap();
         lab.run(&[]).assert_path(&lab.cached());
         lab.assert_installed();
-        assert_eq!(fs::read_dir(lab.path("outside")).unwrap().count(), 0, "{part}");
+        assert_eq!(fs::read_dir(lab.path("outside")).unwrap().count(), 0, "{}", part.display());
     }
 }
 
@@ -322,7 +173,16 @@ fn what_cannot_be_downloaded_is_unavailable() {
     for code in ["22", "6", "7", "28", "35"] {
         let lab = Lab::new();
         lab.curl_fails(code);
-        lab.run(&[]).assert_failed(30, &["failed to download", "github.com", "curl: something", "BUILD_ONCE_DOWNLOAD_URL", "BUILD_ONCE_BIN"]);
+        lab.run(&[]).assert_failed(
+            30,
+            &[
+                "failed to download",
+                "github.com",
+                "curl: something",
+                "BUILD_ONCE_DOWNLOAD_URL",
+                "BUILD_ONCE_BIN",
+            ],
+        );
         lab.assert_only_program();
     }
 }
@@ -346,7 +206,8 @@ fn what_has_no_sum_is_not_downloaded() {
     ];
     for row in rows {
         lab.sums(&row);
-        lab.run(&[]).assert_failed(40, &["no line for build-once-x86_64-unknown-linux-musl", "BUILD_ONCE_BIN"]);
+        lab.run(&[])
+            .assert_failed(40, &["no line for build-once-x86_64-unknown-linux-musl", "BUILD_ONCE_BIN"]);
     }
     assert!(lab.urls().is_empty());
     // As `sha256sum --binary` writes it, and without an end of line.

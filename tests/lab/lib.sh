@@ -67,7 +67,7 @@ wait_for() {
 # A pid alone may belong to somebody else by now; with its start time it cannot.
 started_at() {
   local stat
-  stat=$(<"/proc/$1/stat") 2>/dev/null || return 1
+  stat=$( (cat "/proc/$1/stat") 2>/dev/null) || return 1
   stat=${stat##*) }
   # shellcheck disable=SC2086 # fields on purpose
   set -- $stat

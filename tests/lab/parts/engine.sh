@@ -129,7 +129,7 @@ stop_strays() {
   local dir pid args
   for dir in /proc/[0-9]*; do
     pid=${dir#/proc/}
-    args=$(tr '\0' ' ' <"$dir/cmdline" 2>/dev/null) || continue
+    args=$( (tr '\0' ' ' <"$dir/cmdline") 2>/dev/null) || continue
     case $args in
       *"containerd-shim"*"$RUN/"* | *"containerd --config $RUN/"*) kill -KILL "$pid" 2>/dev/null || true ;;
     esac
