@@ -57,6 +57,9 @@ use ports::exec::CancelSignal;
 use ports::{Ports, console::Console, random};
 use run::RunContext;
 
+/// The action's repository on GitHub; `dist/install.sh` has the shell's copy.
+pub const SLUG: &str = "build-once/build-once";
+
 /// Inputs checked, run classified, doors ready; nothing asked yet.
 pub struct Prepared {
     /// The inputs.

@@ -40,5 +40,5 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
         let prepared = prepare(&flags.inputs, env, console, cancel.signal.clone()).await?;
         if as_plan { commands::plan::run(&prepared, flags.json).await } else { commands::key::run(&prepared, flags.json).await }
     };
-    Ok(commands::print(text.await))
+    Ok(commands::print(&text.await))
 }

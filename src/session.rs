@@ -75,6 +75,9 @@ pub async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &Cancel)
             _ = cancelled(&signal) => tokio::time::timeout(GRACE, work).await.ok(),
         }
     };
+    if report.entries.is_empty() && report.read_seconds == 0.0 {
+        report.read_seconds = watch.seconds();
+    }
     let dropped = ended.is_none();
     if let Some(Err(error)) = ended {
         report.fail(error);
@@ -104,6 +107,7 @@ fn stopped(stop: Stop, phase: &str) -> Error {
 }
 
 /// A failure before the pipeline could start.
+#[must_use] 
 pub fn fail(error: Error, env: &Env, console: &Console) -> ExitCode {
     let mut report = Report::default();
     report.fail(error);

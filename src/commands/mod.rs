@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use crate::error::Result;
 
 /// Prints a command's result to standard output, or its error to standard error.
-pub fn print(result: Result<String>) -> ExitCode {
-    let (written, code) = match &result {
+#[must_use] 
+pub fn print(result: &Result<String>) -> ExitCode {
+    let (written, code) = match result {
         Ok(text) => (std::io::stdout().write_all(text.as_bytes()), 0),
         Err(error) => (writeln!(std::io::stderr(), "error: {error}"), error.class.exit_code()),
     };

@@ -1,13 +1,30 @@
 //! Aliases: a new tag on an image that is there; the digest stays the same.
 
-use super::Workshop;
+use super::{Workshop, retry};
 use crate::error::{Error, FailureClass, Result};
 use crate::image::ImageReference;
 use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
 use crate::ports::registry::Probe;
 
+/// Sets the tag, again where that may help: buildx does not try its last request twice.
 pub(super) async fn run(
+    source: &ImageReference,
+    target: &ImageReference,
+    workshop: &Workshop<'_>,
+    docker: &Docker,
+) -> Result<()> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match once(source, target, workshop, docker).await {
+            Ok(()) => return Ok(()),
+            Err(error) => retry::wait_after(error, tried, workshop).await?,
+        }
+    }
+}
+
+async fn once(
     source: &ImageReference,
     target: &ImageReference,
     workshop: &Workshop<'_>,
@@ -16,11 +33,10 @@ pub(super) async fn run(
     let registry = &workshop.ports.registry;
     let toolchain = workshop.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "set a tag without tools"))?;
     // Set already: nothing to write, and an immutable tag is no obstacle.
-    if let Probe::Present(found) = registry.probe(target).await {
-        if Some(&found.digest) == source.digest() {
+    if let Probe::Present(found) = registry.probe(target).await
+        && Some(&found.digest) == source.digest() {
             return Ok(());
         }
-    }
     let keeps_digest = toolchain.buildx.has_prefer_index() || source.repository() != target.repository();
     if keeps_digest {
         Buildx::new(docker.clone()).alias(&source.to_string(), &[target.to_string()], &toolchain.buildx).await?;

@@ -4,6 +4,7 @@ mod alias;
 mod build;
 mod journal;
 mod read_back;
+mod retry;
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use crate::error::Result;
 use crate::facts::Toolchain;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
-use crate::plan::{Plan, Step, describe};
+use crate::plan::{Plan, Step, brief, describe};
 use crate::ports::Ports;
 use crate::ports::actions::inert;
 use crate::ports::clock::Stopwatch;
@@ -61,7 +62,7 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
         if let (Step::CreateBuilder { builder, keep: false }, Ok(())) = (step, &done) {
             cleanup.push(builder.name.clone());
         }
-        journal.entries.push(Entry { label: describe(step), seconds: watch.seconds(), failed: done.is_err() });
+        journal.entries.push(Entry { label: brief(step), seconds: watch.seconds(), failed: done.is_err() });
         if done.is_err() {
             result = done;
             break;
@@ -160,10 +161,9 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
     }
     for registry in registries {
         match ports.registry.credentials().for_registry(&registry).await {
-            Ok(_) => {}
             Err(error) if publishes => return Err(error),
             // Reading may work without; the step says so if it does not.
-            Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
     }
     let credentials = ports.registry.credentials().collected().await;

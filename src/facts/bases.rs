@@ -63,13 +63,11 @@ pub async fn resolve(ports: &Ports, name: &str, file: &Path, line: usize) -> Res
         Err(failed) => failed,
     };
     // An image that was built or loaded on this machine has no registry.
-    if let Ok(docker) = ports.docker() {
-        if let Ok(Some(local)) = docker.inspect(name).await {
-            if local.id.parse::<Digest>().is_ok() {
+    if let Ok(docker) = ports.docker()
+        && let Ok(Some(local)) = docker.inspect(name).await
+            && local.id.parse::<Digest>().is_ok() {
                 return Ok(base(Pin::Engine(local.id)));
             }
-        }
-    }
     let what = format!("failed to resolve the base image {name}");
     Err(at(match failed {
         Resolve::Absent => Error::new(FailureClass::Build, what)

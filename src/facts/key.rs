@@ -179,8 +179,7 @@ async fn spawn_walk(
             }
         };
         for (name, folder) in folders {
-            // A named context has only an ignore file of its own.
-            let ignore = Ignore::load(&folder, &folder.join("Dockerfile"))?;
+            let ignore = Ignore::of_context(&folder)?;
             let (tree, warnings) = files::walk(&folder, &files::Selector::context(ignore))?;
             key.files(&name, tree, warnings);
         }

@@ -122,9 +122,9 @@ impl BuildInputs {
         let text = |value: &Option<String>| value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
         let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
         let commas = |value: &Option<String>| value.as_deref().map(comma_items).unwrap_or_default();
-        let build_args_list = with_file(problems, "build-args", &raw.build_args, &raw.build_args_file);
-        let labels_list = with_file(problems, "labels", &raw.labels, &raw.labels_file);
-        let annotations_list = with_file(problems, "annotations", &raw.annotations, &raw.annotations_file);
+        let build_args_list = with_file(problems, "build-args", raw.build_args.as_deref(), raw.build_args_file.as_deref());
+        let labels_list = with_file(problems, "labels", raw.labels.as_deref(), raw.labels_file.as_deref());
+        let annotations_list = with_file(problems, "annotations", raw.annotations.as_deref(), raw.annotations_file.as_deref());
         Self {
             context: context(problems, raw.context.as_deref().unwrap_or(".")),
             file: text(&raw.file).map(PathBuf::from),
@@ -160,10 +160,10 @@ impl BuildInputs {
 pub(super) fn with_file(
     problems: &mut Problems,
     input: &str,
-    value: &Option<String>,
-    file: &Option<String>,
+    value: Option<&str>,
+    file: Option<&str>,
 ) -> Vec<String> {
-    let mut list = value.as_deref().map(items).unwrap_or_default();
+    let mut list = value.map(items).unwrap_or_default();
     if let Some(path) = file {
         match fs_err::read_to_string(path.trim()) {
             Ok(text) => list.extend(items(&text)),

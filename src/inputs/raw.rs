@@ -44,6 +44,7 @@ macro_rules! raw_inputs {
         /// The inputs as they were given: unset and empty are the same. No `Debug`: secrets
         /// are among them.
         #[derive(Clone, Default, Args)]
+        #[allow(clippy::doc_markdown, reason = "the comments are help texts, read as they stand")]
         pub struct RawInputs {
             $($(
                 $(#[doc = $doc])+

@@ -240,7 +240,7 @@ impl Inputs {
             problems.add("image", "is required: a name such as app-ci");
         }
         let image = problems.parse("image", text(&raw.image).as_deref());
-        let tags = with_file(problems, "tags", &raw.tags, &raw.tags_file);
+        let tags = with_file(problems, "tags", raw.tags.as_deref(), raw.tags_file.as_deref());
         let switch = [("auto", Switch::Auto), ("true", Switch::On), ("false", Switch::Off)];
         let mode = problems.choice("mode", &word(&raw.mode, "build"), &[("build", Mode::Build), ("pull", Mode::Pull)]);
         let digest = problems.parse("digest", text(&raw.digest).as_deref());

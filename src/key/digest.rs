@@ -19,22 +19,33 @@ pub enum EntryKind {
     Format,
     /// Which files count: `context`, `copied` or `files`.
     Scope,
+    /// The stage that is built.
     Target,
+    /// A platform that is built for.
     Platform,
+    /// The image that interprets the Dockerfile.
     Frontend,
+    /// An image that a stage, a `COPY --from` or a mount takes from.
     BaseImage,
+    /// The Dockerfile's text, as far as the target reaches it.
     Dockerfile,
+    /// A build argument.
     BuildArg,
+    /// A build context that is an image or a repository; folders are [`Self::Files`].
     BuildContext,
+    /// What an `ADD` fetches.
     AddSource,
     /// One value of a file, from `key-files`.
     FileValue,
+    /// A label.
     Label,
     /// The id of a secret or an SSH socket, never its value.
     SecretId,
     /// A setting of the build: `network`, `compression`, `provenance`, `sbom`, `add-hosts`, …
     Setting,
+    /// One raw argument of the build command.
     ExtraArg,
+    /// The input `key-extra`.
     KeyExtra,
     /// The calendar period, with `max-age`.
     Period,
@@ -64,6 +75,8 @@ impl EntryKind {
         (Self::Files, "files"),
     ];
 
+    /// As it stands in keys and explanations.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         Self::NAMES.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
@@ -82,7 +95,9 @@ impl fmt::Display for EntryKind {
 /// One thing that decides the key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyEntry {
+    /// What it is about.
     pub kind: EntryKind,
+    /// Of several of one kind, which; a root's name for files.
     pub name: String,
     /// Fit to be shown: text, or a digest in hex where the text is private or long.
     pub value: String,
@@ -91,8 +106,11 @@ pub struct KeyEntry {
 /// Which files count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
+    /// All of the context.
     Context,
+    /// What the Dockerfile takes from it.
     Copied,
+    /// What `key-files` names.
     Files,
 }
 
@@ -115,11 +133,13 @@ pub struct BuildKey {
     pub entries: Vec<KeyEntry>,
     /// The files behind the entries of kind [`EntryKind::Files`], by the entry's name.
     pub trees: BTreeMap<String, Tree>,
+    /// What the user should know of.
     pub warnings: Vec<Warning>,
 }
 
 impl BuildKey {
     /// The first 32 hexadecimal digits: what goes into tags.
+    #[must_use]
     pub fn short(&self) -> &str {
         self.hex.get(..32).unwrap_or(&self.hex)
     }
@@ -138,10 +158,15 @@ const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy"
 
 /// Labels that name the run rather than the content. An image that is reused keeps those of the run that built
 /// it; if they counted, no two commits would share an image.
-const RUN_LABELS: [&str; 3] =
-    ["org.opencontainers.image.created", "org.opencontainers.image.revision", "org.opencontainers.image.version"];
+const RUN_LABELS: [&str; 3] = [
+    "org.opencontainers.image.created",
+    "org.opencontainers.image.revision",
+    "org.opencontainers.image.version",
+];
 
 impl KeyBuilder {
+    /// A key of this scope and of the present format.
+    #[must_use]
     pub fn new(scope: Scope) -> Self {
         let mut builder = Self { key: BuildKey::default(), extra_args: 0 };
         builder.plain(EntryKind::Format, "", &FORMAT_VERSION.to_string());
@@ -159,7 +184,7 @@ impl KeyBuilder {
     /// arguments cannot be told to be equal.
     pub fn hashed(&mut self, kind: EntryKind, name: &str, value: &str) -> &mut Self {
         let mut digest = Digest::new("build-once value");
-        [kind.as_str(), name, value].iter().for_each(|text| digest.text(text));
+        digest.texts(&[kind.as_str(), name, value]);
         self.plain(kind, name, &hex(&digest.finish()))
     }
 
@@ -188,7 +213,8 @@ impl KeyBuilder {
     /// Every given argument counts, used or not, but proxies only if the Dockerfile declares them.
     pub fn build_args(&mut self, given: &[(String, String)], analysis: Option<&Analysis>) -> &mut Self {
         // Of an argument given twice, the last value is the one in force.
-        let given: BTreeMap<&str, &str> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let given: BTreeMap<&str, &str> =
+            given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         for (name, value) in given {
             let proxy = PROXIES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy));
             let declared = analysis.is_some_and(|analysis| analysis.declared_args.contains(name));
@@ -201,7 +227,8 @@ impl KeyBuilder {
 
     /// Labels, but for those that name the run.
     pub fn labels(&mut self, given: &[(String, String)]) -> &mut Self {
-        let given: BTreeMap<&str, &str> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let given: BTreeMap<&str, &str> =
+            given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         for (name, value) in given.into_iter().filter(|(name, _)| !RUN_LABELS.contains(name)) {
             self.hashed(EntryKind::Label, name, value);
         }
@@ -217,6 +244,7 @@ impl KeyBuilder {
     }
 
     /// Closes the key.
+    #[must_use]
     pub fn finish(self) -> BuildKey {
         let mut key = self.key;
         key.entries.sort();
@@ -224,7 +252,7 @@ impl KeyBuilder {
         let mut digest = Digest::new("build-once key");
         digest.count(key.entries.len());
         for entry in &key.entries {
-            [entry.kind.as_str(), &entry.name, &entry.value].iter().for_each(|text| digest.text(text));
+            digest.texts(&[entry.kind.as_str(), &entry.name, &entry.value]);
         }
         key.hex = hex(&digest.finish());
         key.warnings.sort();
@@ -234,8 +262,10 @@ impl KeyBuilder {
 }
 
 /// Names of given build arguments that look like secrets, to be flagged once.
+#[must_use]
 pub fn secret_looking(given: &[(String, String)]) -> Vec<&str> {
-    let mut names: Vec<&str> = given.iter().map(|(name, _)| name.as_str()).filter(|name| looks_secret(name)).collect();
+    let mut names: Vec<&str> =
+        given.iter().map(|(name, _)| name.as_str()).filter(|name| looks_secret(name)).collect();
     names.sort_unstable();
     names.dedup();
     names

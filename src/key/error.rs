@@ -9,67 +9,135 @@ use std::path::{Path, PathBuf};
 pub enum KeyError {
     /// The context folder is missing or no folder.
     #[error("context {} is not a folder", .path.display())]
-    Context { path: PathBuf },
+    Context {
+        /// The folder as given.
+        path: PathBuf,
+    },
     /// A file or folder that counts cannot be read.
     #[error("cannot read {}", shown(.path))]
     Read {
+        /// The file or folder.
         path: PathBuf,
+        /// What the system said.
         #[source]
         source: io::Error,
     },
     /// A file kept changing while it was read.
     #[error("{} changed while it was being read", shown(.path))]
-    Changed { path: PathBuf },
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// An ignore pattern the build engine refuses.
     #[error("{}:{line}: ignore pattern `{pattern}` is not valid: {reason}", shown(.file))]
-    Ignore { file: PathBuf, line: usize, pattern: String, reason: String },
+    Ignore {
+        /// The ignore file.
+        file: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// The pattern as written.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An ignore file that is a link out of the context; the build engine would silently not find it.
     #[error("{} is a symbolic link that leaves the context", shown(.path))]
-    IgnoreLink { path: PathBuf },
+    IgnoreLink {
+        /// The ignore file.
+        path: PathBuf,
+    },
     /// The Dockerfile cannot be built as it stands.
     #[error("{file}:{line}: {reason}")]
-    Dockerfile { file: String, line: usize, reason: String },
+    Dockerfile {
+        /// The Dockerfile.
+        file: String,
+        /// Its line, from 1.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
+    },
     /// The requested target is not a stage.
     #[error("target `{target}` is not a stage of {file} (stages: {})", list(.stages))]
-    Target { file: String, target: String, stages: Vec<String> },
+    Target {
+        /// The Dockerfile.
+        file: String,
+        /// What was asked for.
+        target: String,
+        /// The stages that have names.
+        stages: Vec<String>,
+    },
     /// A platform that cannot be read.
     #[error("platform `{platform}` is not of the form os/architecture[/variant]")]
-    Platform { platform: String },
+    Platform {
+        /// As given.
+        platform: String,
+    },
     /// A `key-files` pattern that cannot be read.
     #[error("key-files pattern `{pattern}` is not valid: {reason}")]
-    Pattern { pattern: String, reason: String },
+    Pattern {
+        /// As given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A `key-files` pattern that names no file.
     #[error("key-files pattern `{pattern}` matches no file under {}", shown(.root))]
-    NoMatch { pattern: String, root: PathBuf },
+    NoMatch {
+        /// As given.
+        pattern: String,
+        /// Where files were looked for.
+        root: PathBuf,
+    },
     /// A `key-files` sub-key whose file is neither JSON nor TOML, or cannot be parsed.
     #[error("{}: cannot look up `{key}`: {reason}", shown(.file))]
-    SubKey { file: PathBuf, key: String, reason: String },
+    SubKey {
+        /// The file.
+        file: PathBuf,
+        /// The path inside it.
+        key: String,
+        /// Why it has no value.
+        reason: String,
+    },
     /// More of something than a key can hold.
     #[error("{what}: too many for one key")]
-    TooMany { what: &'static str },
+    TooMany {
+        /// Of what there is too much.
+        what: &'static str,
+    },
     /// An explanation that cannot be read back.
     #[error("not an explanation of a build key: {reason}")]
-    Explanation { reason: String },
+    Explanation {
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl KeyError {
     /// Whether the build itself would fail on this (exit 10), as against input that is wrong for the key (exit 2).
+    #[must_use]
     pub fn is_user_build_error(&self) -> bool {
         matches!(self, Self::Dockerfile { .. } | Self::Ignore { .. })
     }
 
     /// The one next thing to do.
+    #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Context { .. } => "check out the repository first, and give `context` relative to the working folder",
+            Self::Context { .. } => {
+                "check out the repository first, and give `context` relative to the working folder"
+            }
             Self::Read { .. } => "make it readable, or leave it out with .dockerignore",
-            Self::Changed { .. } => "finish the step that writes it before this one, or leave it out with .dockerignore",
+            Self::Changed { .. } => {
+                "finish the step that writes it before this one, or leave it out with .dockerignore"
+            }
             Self::Ignore { .. } => "correct the pattern; its language is Go's filepath.Match plus `**`",
             Self::IgnoreLink { .. } => "put the file itself into the context",
             Self::Dockerfile { .. } => "correct the Dockerfile at that line",
             Self::Target { .. } => "set `target` to one of the stages named after AS",
             Self::Platform { .. } => "write for example linux/amd64",
-            Self::Pattern { .. } | Self::NoMatch { .. } => "patterns are relative to the working folder; `**/` stands for any depth",
+            Self::Pattern { .. } | Self::NoMatch { .. } => {
+                "patterns are relative to the working folder; `**/` stands for any depth"
+            }
             Self::SubKey { .. } => "write `file.json#name.inner`, or name the whole file",
             Self::TooMany { .. } => "narrow the context with .dockerignore",
             Self::Explanation { .. } => "the image was made by another program or another version",

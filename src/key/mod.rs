@@ -26,3 +26,6 @@ pub use digest::{BuildKey, EntryKind, FORMAT_VERSION, KeyBuilder, KeyEntry, Scop
 pub use error::KeyError;
 pub use period::period;
 pub use secret::looks_secret;
+
+#[cfg(test)]
+mod tests;

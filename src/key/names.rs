@@ -2,6 +2,7 @@
 
 /// `name` as text: UTF-8 as it is, except that control characters, backslashes and bytes that are not UTF-8
 /// become `\xNN`. Reversed by [`unescape`].
+#[must_use]
 pub fn escape(name: &[u8]) -> String {
     let mut out = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
@@ -24,6 +25,7 @@ fn push_hex(out: &mut String, byte: u8) {
 }
 
 /// The bytes [`escape`] was given; `None` if `text` is not its output.
+#[must_use]
 pub fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -39,6 +41,7 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Lower-case hexadecimal.
+#[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes

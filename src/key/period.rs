@@ -6,9 +6,10 @@ const WEEK: u64 = 7 * DAY;
 
 /// Names the period of `max_age` seconds that holds `now` (seconds since 1970, UTC): its first moment and its
 /// length. Periods of whole weeks begin on Mondays, all others at multiples since 1970. `max_age` 0 counts as 1.
+#[must_use]
 pub fn period(max_age: u64, now: u64) -> String {
     let length = max_age.max(1);
-    let offset = if length % WEEK == 0 { 4 * DAY } else { 0 };
+    let offset = if length.is_multiple_of(WEEK) { 4 * DAY } else { 0 };
     let start = now.checked_sub(offset).map_or(0, |since| since / length * length + offset);
     format!("{}/{}", moment(start), duration(length))
 }
@@ -17,7 +18,11 @@ fn moment(seconds: u64) -> String {
     let (year, month, day) = date(seconds / DAY);
     let rest = seconds % DAY;
     let text = format!("{year:04}-{month:02}-{day:02}");
-    if rest == 0 { text } else { format!("{text}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60) }
+    if rest == 0 {
+        text
+    } else {
+        format!("{text}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+    }
 }
 
 fn duration(seconds: u64) -> String {
@@ -59,7 +64,8 @@ mod tests {
     #[test]
     fn a_period_is_shared_by_all_its_moments() {
         let start = 1_795_219_200 / WEEK * WEEK + 4 * DAY; // a Monday
-        let names: std::collections::BTreeSet<_> = (0..WEEK).step_by(3571).map(|s| period(WEEK, start + s)).collect();
+        let names: std::collections::BTreeSet<_> =
+            (0..WEEK).step_by(3571).map(|s| period(WEEK, start + s)).collect();
         assert_eq!(names.len(), 1);
         assert_ne!(period(WEEK, start + WEEK), period(WEEK, start));
     }

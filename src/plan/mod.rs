@@ -11,5 +11,5 @@ mod steps;
 pub use access::{Access, access};
 pub use assemble::{Given, assemble, cache_tags};
 pub use decide::{Decision, FoundBy, Outcome, Verdict, decide};
-pub use render::{Rendered, describe, json, text};
+pub use render::{Rendered, brief, describe, json, text};
 pub use steps::{Plan, Step};

@@ -98,6 +98,25 @@ pub fn describe(step: &Step) -> String {
     }
 }
 
+/// One step in a few words, for tables.
+#[must_use]
+pub fn brief(step: &Step) -> String {
+    let tag = |reference: &crate::image::ImageReference| reference.tag().unwrap_or_else(|| reference.identifier()).to_owned();
+    match step {
+        Step::CreateBuilder { .. } => "boot a builder".to_owned(),
+        Step::Build { spec } => match spec.output {
+            OutputTarget::Push => "build and push".to_owned(),
+            OutputTarget::Load => "build and load".to_owned(),
+            OutputTarget::PushAndLoad => "build, push and load".to_owned(),
+            OutputTarget::Discard => "build".to_owned(),
+        },
+        Step::ReadBack { .. } => "read back the digest".to_owned(),
+        Step::Alias { target, .. } => format!("set the tag {}", tag(target)),
+        Step::Pull { .. } => "pull".to_owned(),
+        Step::Tag { name, .. } => format!("name it {name}"),
+    }
+}
+
 /// As JSON.
 #[must_use]
 pub fn json(rendered: &Rendered<'_>) -> serde_json::Value {

@@ -43,15 +43,12 @@ impl EcrHost {
         if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        let (service, rest, dual_stack) = match rest.strip_prefix("dkr.") {
-            Some(rest) => {
-                let (service, rest) = rest.split_once('.')?;
-                (service.strip_prefix("ecr")?, rest, false)
-            }
-            None => {
-                let (service, rest) = rest.split_once('.')?;
-                (service.strip_prefix("dkr-ecr")?, rest, true)
-            }
+        let (service, rest, dual_stack) = if let Some(rest) = rest.strip_prefix("dkr.") {
+            let (service, rest) = rest.split_once('.')?;
+            (service.strip_prefix("ecr")?, rest, false)
+        } else {
+            let (service, rest) = rest.split_once('.')?;
+            (service.strip_prefix("dkr-ecr")?, rest, true)
         };
         let fips = match service {
             "" => false,

@@ -135,7 +135,7 @@ impl Docker {
         let pull = self.command(Effect::Write).args(["pull", &reference.to_string()]);
         let mut last = String::new();
         let streamed = self.exec.stream(&pull, |_, text| {
-            last = String::from_utf8_lossy(text).trim().to_owned();
+            String::from_utf8_lossy(text).trim().clone_into(&mut last);
             line(text);
         });
         let status = tokio::time::timeout(PULL, streamed)

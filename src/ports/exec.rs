@@ -283,6 +283,17 @@ impl Exec {
         Err(ExecError::Cancelled { command: invocation.display() })
     }
 
+    /// Waits, unless the run is cancelled meanwhile.
+    ///
+    /// # Errors
+    /// If it is.
+    pub async fn sleep(&self, wait: Duration) -> Result<(), ExecError> {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            _ = cancelled(&self.cancel) => Err(ExecError::Cancelled { command: "wait".to_owned() }),
+        }
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the only door for processes")]
     fn spawn(&self, invocation: &Invocation) -> Result<Child, ExecError> {
         let start = |source| ExecError::Start { command: invocation.display(), source };

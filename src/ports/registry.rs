@@ -132,7 +132,7 @@ impl Registry {
     /// If the configuration cannot be read or is not what its digest says.
     pub async fn labels(&self, reference: &ImageReference, manifest: &Manifest) -> Result<HashMap<String, String>, Error> {
         let Some(config) = manifest.config() else { return Ok(HashMap::new()) };
-        let config = self.config(reference, &config.digest().to_string()).await?;
+        let config = self.config(reference, config.digest().as_ref()).await?;
         let labels = config["config"]["Labels"].as_object();
         Ok(labels.into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
     }
@@ -155,7 +155,7 @@ impl Registry {
             images.push(ask(&reference.repository().at(digest)).await?);
         }
         for image in images.iter().filter_map(|image| image.config()) {
-            let config = self.config(reference, &image.digest().to_string()).await?;
+            let config = self.config(reference, image.digest().as_ref()).await?;
             if config["config"]["OnBuild"].as_array().is_some_and(|triggers| !triggers.is_empty()) {
                 return Ok(true);
             }

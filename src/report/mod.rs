@@ -92,7 +92,7 @@ impl Report {
     /// Takes over what was planned and what came of it.
     pub fn finish(&mut self, plan: &Plan, journal: Journal, home: Option<&crate::image::Repository>) {
         self.outcome = Some(if journal.error.is_some() { Outcome::Failed } else { plan.decision.outcome });
-        self.reason.clone_from(&plan.decision.reason);
+        self.reason = journal.error.as_ref().map_or_else(|| plan.decision.reason.clone(), Error::headline);
         // A tag that nothing was put under is none.
         self.tag = plan.tag.clone().filter(|_| plan.digest.is_some() || journal.pushed);
         self.degraded.clone_from(&plan.degraded);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
+use crate::SLUG;
 use crate::plan::Outcome;
 use crate::ports::buildx::{Phase, ProgressSummary};
 
@@ -18,7 +19,8 @@ pub fn summary(report: &Report) -> String {
     if let Some(degraded) = &report.degraded {
         let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(degraded));
     }
-    let _ = writeln!(text, "| | |\n| --- | --- |");
+    let outcome = report.outcome.map_or("failed", Outcome::name);
+    let _ = writeln!(text, "| outcome | {} |\n| --- | --- |", code(outcome));
     for (name, value) in rows(report) {
         let _ = writeln!(text, "| {name} | {value} |");
     }
@@ -36,9 +38,8 @@ pub fn summary(report: &Report) -> String {
 fn headline(report: &Report) -> String {
     let image = code(report.image.as_deref().unwrap_or("build-once"));
     let (mark, what) = match report.outcome {
-        Some(Outcome::ReusedLocal) => ("✅", "reused, already on this machine"),
-        Some(Outcome::ReusedTag) => ("✅", "reused"),
-        Some(Outcome::ReusedKey) => ("✅", "reused: same content, other commit"),
+        Some(Outcome::ReusedLocal) => ("✅", "already on this machine, ready"),
+        Some(Outcome::ReusedTag | Outcome::ReusedKey) => ("✅", "already built, ready"),
         Some(Outcome::Built) => ("🔨", "built and published"),
         Some(Outcome::BuiltLocal) => ("🔨", "built for this machine alone"),
         Some(Outcome::Failed) | None if report.error.as_ref().is_some_and(|e| e.class.name() == "cancelled") => ("⏹️", "cancelled"),
@@ -100,7 +101,7 @@ fn pull(text: &mut String, report: &Report) {
     fenced(text, &format!("docker pull {reference}"));
     if let (Some(image), Some(digest)) = (&report.image, &report.digest) {
         let _ = writeln!(text, "In a job of this workflow, without a checkout:\n");
-        fenced(text, &format!("- uses: build-once/build-once@v1\n  with:\n    image: {image}\n    mode: pull\n    digest: {digest}"));
+        fenced(text, &format!("- uses: {SLUG}@v1\n  with:\n    image: {image}\n    mode: pull\n    digest: {digest}"));
     }
     let _ = writeln!(text, "</details>\n");
 }
@@ -123,7 +124,8 @@ fn times(text: &mut String, report: &Report) {
     if let Some(progress) = &report.progress {
         slowest(text, progress);
     }
-    let _ = writeln!(text, "</details>");
+    // The blank line keeps a later summary's Markdown out of this block.
+    let _ = writeln!(text, "</details>\n");
 }
 
 fn slowest(text: &mut String, progress: &ProgressSummary) {

@@ -39,6 +39,8 @@ pub struct RunContext {
     pub commit: Option<Commit>,
     /// The pull request, if it is one.
     pub pull_request: Option<PullRequest>,
+    /// The branch that a merge queue's run is to go into.
+    pub queue_base: Option<String>,
     /// How far the run is trusted.
     pub zone: Zone,
     /// Why it has that zone.
@@ -86,6 +88,9 @@ impl RunContext {
                 number,
                 base: text(&event["pull_request"]["base"]["ref"]),
             }),
+            // In a merge queue the base stands in the event alone, as a full ref.
+            queue_base: text(&event["merge_group"]["base_ref"])
+                .map(|base| base.strip_prefix("refs/heads/").unwrap_or(&base).to_owned()),
             zone,
             zone_reason,
             is_tag: git_ref.starts_with("refs/tags/"),
@@ -104,8 +109,11 @@ impl RunContext {
     #[must_use]
     pub fn cache_branches(&self) -> Vec<&str> {
         let base = self.pull_request.as_ref().and_then(|pull_request| pull_request.base.as_deref());
+        let base = base.or(self.queue_base.as_deref());
+        // The queue's own branch is a throw-away.
+        let own = self.branch.as_deref().filter(|_| self.zone != Zone::Queue);
         let mut branches: Vec<&str> = Vec::new();
-        for branch in [self.branch.as_deref(), base, self.default_branch.as_deref()].into_iter().flatten() {
+        for branch in [own, base, self.default_branch.as_deref()].into_iter().flatten() {
             if !branches.contains(&branch) {
                 branches.push(branch);
             }
@@ -155,6 +163,17 @@ mod tests {
         assert_eq!(run.zone, Zone::PullRequest(7));
         assert_eq!(run.cache_branches(), ["dev", "main"]);
         assert_eq!(run.url.as_deref(), Some("https://github.com/o/r/actions/runs/5"));
+    }
+
+    #[test]
+    fn the_queue_builds_on_its_base() {
+        let env = Env::from([
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_EVENT_NAME", "merge_group"),
+            ("GITHUB_REF", "refs/heads/gh-readonly-queue/dev/pr-1-abc"),
+        ]);
+        let event = r#"{"repository":{"default_branch":"main"},"merge_group":{"base_ref":"refs/heads/dev"}}"#;
+        assert_eq!(RunContext::read(&env, Some(event)).unwrap().cache_branches(), ["dev", "main"]);
     }
 
     #[test]

@@ -71,14 +71,20 @@ impl Collector<'_> {
                 Base::Context(_) | Base::Image(_) => Scope::of_base(true),
             };
             for instruction in stage.commands() {
-                self.instruction(instruction, &mut scope, &mut out).map_err(|reason| (instruction.line, reason))?;
+                self.instruction(instruction, &mut scope, &mut out)
+                    .map_err(|reason| (instruction.line, reason))?;
             }
             scopes.insert(number, scope);
         }
         Ok(out)
     }
 
-    fn instruction(&self, instruction: &Instruction, scope: &mut Scope, out: &mut Collected) -> Result<(), String> {
+    fn instruction(
+        &self,
+        instruction: &Instruction,
+        scope: &mut Scope,
+        out: &mut Collected,
+    ) -> Result<(), String> {
         match &instruction.body {
             Body::Arg(arguments) => {
                 for (name, default) in arguments {
@@ -113,7 +119,11 @@ impl Collector<'_> {
                 if copy.add {
                     // It may turn out to be a URL; a literal path cannot.
                     let url = place != Place::Local || source.starts_with('$');
-                    out.remote.extend(url.then(|| RemoteSource { url: source.clone(), line, pin: Pin::Unknown { variable: name.clone() } }));
+                    out.remote.extend(url.then(|| RemoteSource {
+                        url: source.clone(),
+                        line,
+                        pin: Pin::Unknown { variable: name.clone() },
+                    }));
                 }
                 continue;
             }
@@ -124,12 +134,15 @@ impl Collector<'_> {
             if !copy.add {
                 return Err(format!("COPY takes no URL (`{}`): use ADD", expanded.word));
             }
-            let checksum = copy.checksum.as_deref().map(|text| scope.expand(text, self.escape)).transpose()?;
-            let checksum = checksum.filter(|c| c.unknown.is_empty()).map(|c| c.word).filter(|c| !c.is_empty());
+            let checksum =
+                copy.checksum.as_deref().map(|text| scope.expand(text, self.escape)).transpose()?;
+            let checksum =
+                checksum.filter(|c| c.unknown.is_empty()).map(|c| c.word).filter(|c| !c.is_empty());
             let pin = match (place, checksum) {
                 (Place::Http, Some(checksum)) => Pin::Fixed(checksum),
                 (Place::Git, Some(commit)) if remote::is_commit(&commit) => Pin::Fixed(commit),
-                (Place::Git, _) => remote::commit(&expanded.word).map_or(Pin::Open { git: true }, |commit| Pin::Fixed(commit.to_owned())),
+                (Place::Git, _) => remote::commit(&expanded.word)
+                    .map_or(Pin::Open { git: true }, |commit| Pin::Fixed(commit.to_owned())),
                 _ => Pin::Open { git: false },
             };
             out.remote.push(RemoteSource { url: expanded.word, line, pin });
@@ -148,7 +161,9 @@ impl Collector<'_> {
             return Ok(());
         }
         match unknown {
-            Some(name) => out.unknown(format!("line {line}: `${name}` in a mount may come from the base image")),
+            Some(name) => {
+                out.unknown(format!("line {line}: `${name}` in a mount may come from the base image"));
+            }
             None => {
                 out.sources.insert(CopySource { path: mount.source, excludes: Vec::new(), line });
             }

@@ -26,12 +26,14 @@ pub fn detect(text: &str, request: &Request<'_>) -> Option<Frontend> {
 }
 
 /// Whether `reference` is Docker's Dockerfile frontend on Docker Hub, at whatever tag or digest.
+#[must_use]
 pub fn is_official(reference: &str) -> bool {
     let name = reference.split('@').next().unwrap_or_default();
     let name = match name.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,
         _ => name,
     };
-    let name = name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
+    let name =
+        name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
     matches!(name, "docker/dockerfile" | "docker/dockerfile-upstream")
 }

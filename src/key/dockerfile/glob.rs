@@ -54,7 +54,8 @@ pub fn trim(value: &str, pattern: &str, start: bool, greedy: bool) -> Result<Str
     if greedy {
         lengths.reverse();
     }
-    let split = |length: usize| if start { chars.split_at(length) } else { chars.split_at(chars.len() - length) };
+    let split =
+        |length: usize| if start { chars.split_at(length) } else { chars.split_at(chars.len() - length) };
     let kept = lengths.into_iter().find_map(|length| {
         let (head, tail) = split(length);
         let (gone, kept) = if start { (head, tail) } else { (tail, head) };
@@ -74,17 +75,16 @@ pub fn replace(value: &str, pattern: &str, replacement: &str, all: bool) -> Resu
     let mut at = 0;
     let mut done = false;
     while at < chars.len() {
-        let longest = (at + 1..=chars.len()).rev().find(|&end| chars.get(at..end).is_some_and(|text| matches(&tokens, text)));
-        match longest.filter(|_| !done) {
-            Some(end) => {
-                out.push_str(replacement);
-                at = end;
-                done = !all;
-            }
-            None => {
-                out.extend(chars.get(at));
-                at += 1;
-            }
+        let longest = (at + 1..=chars.len())
+            .rev()
+            .find(|&end| chars.get(at..end).is_some_and(|text| matches(&tokens, text)));
+        if let Some(end) = longest.filter(|_| !done) {
+            out.push_str(replacement);
+            at = end;
+            done = !all;
+        } else {
+            out.extend(chars.get(at));
+            at += 1;
         }
     }
     Ok(out)

@@ -15,7 +15,11 @@ pub struct Instruction {
 /// What an instruction says, as far as a key cares.
 #[derive(Debug, Clone)]
 pub enum Body {
-    From { image: String, name: Option<String>, platform: Option<String> },
+    From {
+        image: String,
+        name: Option<String>,
+        platform: Option<String>,
+    },
     /// Names, with the default each may have.
     Arg(Vec<(String, Option<String>)>),
     Env(Vec<(String, String)>),
@@ -38,8 +42,19 @@ pub struct Copy {
     pub checksum: Option<String>,
 }
 
-const OTHERS: [&str; 11] =
-    ["cmd", "entrypoint", "expose", "healthcheck", "label", "maintainer", "shell", "stopsignal", "user", "volume", "workdir"];
+const OTHERS: [&str; 11] = [
+    "cmd",
+    "entrypoint",
+    "expose",
+    "healthcheck",
+    "label",
+    "maintainer",
+    "shell",
+    "stopsignal",
+    "user",
+    "volume",
+    "workdir",
+];
 
 /// Types a line; the error is a reason.
 pub fn parse(line: &Line, escape: char) -> Result<Instruction, String> {
@@ -60,7 +75,12 @@ fn body(command: &Command, line: &Line, escape: char) -> Result<Body, String> {
             let inner = Line { text: command.rest.clone(), ..line.clone() };
             let inner = parse(&inner, escape)?;
             match inner.body {
-                Body::Onbuild(_) | Body::From { .. } => return Err(format!("{} is not allowed after ONBUILD", inner.command.keyword.to_uppercase())),
+                Body::Onbuild(_) | Body::From { .. } => {
+                    return Err(format!(
+                        "{} is not allowed after ONBUILD",
+                        inner.command.keyword.to_uppercase()
+                    ));
+                }
                 _ => Body::Onbuild(Box::new(inner)),
             }
         }
@@ -73,7 +93,13 @@ fn body(command: &Command, line: &Line, escape: char) -> Result<Body, String> {
 fn values(command: &Command, name: &str) -> Result<Vec<String>, String> {
     let flags = command.flags.iter().filter_map(|flag| flag.strip_prefix("--"));
     let named = flags.filter(|flag| flag.split('=').next() == Some(name));
-    named.map(|flag| flag.split_once('=').map(|(_, value)| value.to_owned()).ok_or_else(|| format!("--{name} needs a value"))).collect()
+    named
+        .map(|flag| {
+            flag.split_once('=')
+                .map(|(_, value)| value.to_owned())
+                .ok_or_else(|| format!("--{name} needs a value"))
+        })
+        .collect()
 }
 
 /// The value of a flag that may stand once; an empty one counts as absent.
@@ -124,7 +150,11 @@ fn copy(command: &Command, add: bool) -> Result<Copy, String> {
     let mut arguments = match words::json_array(&command.rest) {
         Some(items) => items
             .into_iter()
-            .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| format!("{keyword} takes an array of strings only")))
+            .map(|item| {
+                item.as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| format!("{keyword} takes an array of strings only"))
+            })
             .collect::<Result<Vec<_>, _>>()?,
         None => words::fields(&command.rest),
     };
@@ -163,7 +193,9 @@ pub fn mount(text: &str, mut expand: impl FnMut(&str) -> Result<String, String>)
         match name.to_lowercase().as_str() {
             "type" => mount.kind = expand(value)?.to_lowercase(),
             "from" if value.contains('$') => {
-                return Err("`from` of a mount takes no variables: define a stage and name it instead".to_owned());
+                return Err(
+                    "`from` of a mount takes no variables: define a stage and name it instead".to_owned()
+                );
             }
             "from" => mount.from = Some(value.to_owned()).filter(|from| !from.is_empty()),
             "source" | "src" => mount.source = expand(value)?,

@@ -39,9 +39,16 @@ impl Lex {
 
     /// Processes `text`; the error is a reason.
     pub fn process(self, text: &str, env: &dyn Fn(&str) -> Lookup) -> Result<Expanded, String> {
-        let mut run = Run { lex: self, raw_escapes: self.raw_escapes, chars: text.chars().collect(), at: 0, env, unknown: Vec::new() };
+        let mut run = Run {
+            lex: self,
+            raw_escapes: self.raw_escapes,
+            chars: text.chars().collect(),
+            at: 0,
+            env,
+            unknown: Vec::new(),
+        };
         let words = run.stop_on(None, self.raw_escapes).map_err(|reason| format!("{reason} in `{text}`"))?;
-        Ok(Expanded { word: words.whole, words: words.words, unknown: run.unknown })
+        Ok(Expanded { word: words.whole, words: words.split, unknown: run.unknown })
     }
 }
 
@@ -58,7 +65,7 @@ struct Run<'a> {
 #[derive(Default)]
 struct Words {
     whole: String,
-    words: Vec<String>,
+    split: Vec<String>,
     current: String,
     inside: bool,
 }
@@ -73,7 +80,7 @@ impl Words {
             self.current.push(c);
             self.inside = true;
         } else if self.inside && !self.current.is_empty() {
-            self.words.push(std::mem::take(&mut self.current));
+            self.split.push(std::mem::take(&mut self.current));
             self.inside = false;
         }
     }
@@ -291,17 +298,25 @@ impl Run<'_> {
 
 fn finish(mut words: Words) -> Words {
     if !words.current.is_empty() {
-        words.words.push(std::mem::take(&mut words.current));
+        words.split.push(std::mem::take(&mut words.current));
     }
     words
 }
 
-fn apply(modifier: char, colon: bool, name: &str, word: &str, value: Option<String>) -> Result<String, String> {
+fn apply(
+    modifier: char,
+    colon: bool,
+    name: &str,
+    word: &str,
+    value: Option<String>,
+) -> Result<String, String> {
     let absent = value.as_ref().is_none_or(|value| colon && value.is_empty());
     match modifier {
         '-' if absent => Ok(word.to_owned()),
         '+' => Ok(if absent { String::new() } else { word.to_owned() }),
-        '?' if absent => Err(if word.is_empty() { format!("`{name}` must be set") } else { format!("`{name}`: {word}") }),
+        '?' if absent => {
+            Err(if word.is_empty() { format!("`{name}` must be set") } else { format!("`{name}`: {word}") })
+        }
         '#' | '%' => {
             let (greedy, pattern) = word.strip_prefix(modifier).map_or((false, word), |rest| (true, rest));
             glob::trim(&value.unwrap_or_default(), pattern, modifier == '#', greedy)

@@ -126,7 +126,8 @@ impl Directives {
 fn directive(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=')?;
     let (name, value) = (name.trim().to_lowercase(), value.trim());
-    (matches!(name.as_str(), "syntax" | "escape" | "check") && !value.is_empty()).then(|| (name, value.to_owned()))
+    (matches!(name.as_str(), "syntax" | "escape" | "check") && !value.is_empty())
+        .then(|| (name, value.to_owned()))
 }
 
 /// The frontend a file asks for (BuildKit `DetectSyntax`): the whole value and its line. Besides `# syntax=`
@@ -153,8 +154,11 @@ pub fn syntax(text: &str) -> Option<(String, usize)> {
 
 /// The here-documents a line announces, contents still empty.
 fn heredocs(line: &str) -> Result<Vec<Heredoc>, String> {
-    let command = words::command(line).and_then(|c| if c.keyword == "onbuild" { words::command(&c.rest) } else { Some(c) });
-    let Some(command) = command.filter(|c| matches!(c.keyword.as_str(), "run" | "copy" | "add")) else { return Ok(Vec::new()) };
+    let command = words::command(line)
+        .and_then(|c| if c.keyword == "onbuild" { words::command(&c.rest) } else { Some(c) });
+    let Some(command) = command.filter(|c| matches!(c.keyword.as_str(), "run" | "copy" | "add")) else {
+        return Ok(Vec::new());
+    };
     if !line.contains("<<") || words::json_array(&command.rest).is_some() {
         return Ok(Vec::new());
     }
@@ -180,6 +184,6 @@ pub fn heredoc(word: &str) -> Result<Option<Heredoc>, String> {
     let bare = lex.process(rest, &|_| Lookup::Unset)?.words;
     let quoted = Lex { raw_quotes: true, ..lex }.process(rest, &|_| Lookup::Unset)?.words;
     let ([name], [raw]) = (bare.as_slice(), quoted.as_slice()) else { return Ok(None) };
-    let quotes = |text: &str| text.matches(['\'', '"']).count();
-    Ok(Some(Heredoc { name: name.clone(), expand: quotes(name) == quotes(raw), chomp, content: String::new() }))
+    let marks = |text: &str| text.matches(['\'', '"']).count();
+    Ok(Some(Heredoc { name: name.clone(), expand: marks(name) == marks(raw), chomp, content: String::new() }))
 }

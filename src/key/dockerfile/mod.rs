@@ -9,6 +9,8 @@ mod frontend;
 mod glob;
 mod instruction;
 mod lex;
+#[cfg(test)]
+mod lex_tests;
 mod lines;
 mod platform;
 mod remote;
@@ -40,6 +42,7 @@ pub struct Request<'a> {
     pub file: &'a str,
     /// The stage to build; the last one if none is named.
     pub target: Option<&'a str>,
+    /// Build arguments; of one name the last counts.
     pub build_args: &'a [(String, String)],
     /// What is built for; the build platform if empty.
     pub platforms: &'a [Platform],
@@ -66,6 +69,7 @@ impl Request<'_> {
 /// Why an image is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
+    /// `FROM`.
     From,
     /// `COPY --from=`.
     Copy,
@@ -78,7 +82,9 @@ pub enum Role {
 pub struct ImageUse {
     /// As in the file, variables replaced; not normalised.
     pub reference: String,
+    /// Line of the instruction, from 1.
     pub line: usize,
+    /// Which kind of instruction names it.
     pub role: Role,
     /// `FROM --platform=`, if it is not the target's.
     pub platform: Option<String>,
@@ -90,22 +96,32 @@ pub enum Pin {
     /// A checksum or commit is given and BuildKit enforces it.
     Fixed(String),
     /// Its present content must be looked up: a commit of a git repository, else a checksum.
-    Open { git: bool },
+    Open {
+        /// It is a git repository.
+        git: bool,
+    },
     /// It depends on a variable that only the base image defines.
-    Unknown { variable: String },
+    Unknown {
+        /// The variable.
+        variable: String,
+    },
 }
 
 /// An `ADD` of something that is not in the context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteSource {
+    /// As in the file, variables replaced.
     pub url: String,
+    /// Line of the instruction, from 1.
     pub line: usize,
+    /// Whether it can move.
     pub pin: Pin,
 }
 
 /// The part of the context the target needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copied {
+    /// These sources.
     Known(Vec<CopySource>),
     /// Nobody can tell from the text; the reason is a clause for the user.
     Unknown(String),
@@ -122,10 +138,13 @@ pub struct Analysis {
     pub frontend: Option<Frontend>,
     /// Names of the reached stages, in order; `stage-<n>` for those without.
     pub stages: Vec<String>,
+    /// Images from outside, each use once.
     pub images: Vec<ImageUse>,
     /// Build contexts that are used, of those given.
     pub contexts: BTreeSet<String>,
+    /// What is taken from the context.
     pub copied: Copied,
+    /// `ADD` of URLs and git repositories.
     pub remote: Vec<RemoteSource>,
     /// Arguments that the reached stages or the file's head declare.
     pub declared_args: BTreeSet<String>,
@@ -148,20 +167,20 @@ pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError>
     let bytes = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let lossy = String::from_utf8_lossy(bytes);
     let frontend = frontend::detect(&lossy, request);
-    let foreign = frontend.as_ref().filter(|frontend| !frontend.official).map(|frontend| {
-        format!("frontend `{}` may read the file in its own way", frontend.reference)
-    });
+    let foreign = frontend
+        .as_ref()
+        .filter(|frontend| !frontend.official)
+        .map(|frontend| format!("frontend `{}` may read the file in its own way", frontend.reference));
     let mut analysis = match read(&lossy, request, frontend.as_ref()) {
         Ok(analysis) => analysis,
         // Only its own frontend can say what such a file means.
         Err(KeyError::Dockerfile { .. }) if foreign.is_some() => Analysis::opaque(),
         Err(error) => return Err(error),
     };
-    if let Some(reason) = &foreign {
+    analysis.whole_text = foreign
+        .or_else(|| std::str::from_utf8(bytes).is_err().then(|| "the Dockerfile is not UTF-8".to_owned()));
+    if let Some(reason) = &analysis.whole_text {
         analysis.copied = Copied::Unknown(reason.clone());
-    }
-    analysis.whole_text = foreign.or_else(|| std::str::from_utf8(bytes).is_err().then(|| "the file is not UTF-8".to_owned()));
-    if analysis.whole_text.is_some() {
         analysis.digest = render::whole(bytes);
     }
     analysis.frontend = frontend;
@@ -187,26 +206,38 @@ impl Analysis {
 fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Result<Analysis, KeyError> {
     let fault = |(line, reason): Fault| KeyError::Dockerfile { file: request.file.to_owned(), line, reason };
     let (instructions, escape) = instructions(text).map_err(fault)?;
-    let first = instructions.iter().position(|i| matches!(i.body, Body::From { .. })).unwrap_or(instructions.len());
+    let first =
+        instructions.iter().position(|i| matches!(i.body, Body::From { .. })).unwrap_or(instructions.len());
     let (head, rest) = instructions.split_at(first);
     if let Some(stray) = head.iter().find(|i| !matches!(i.body, Body::Arg(_))) {
-        return Err(fault((stray.line, format!("{} before the first FROM", stray.command.keyword.to_uppercase()))));
+        return Err(fault((
+            stray.line,
+            format!("{} before the first FROM", stray.command.keyword.to_uppercase()),
+        )));
     }
     if rest.is_empty() {
         return Err(fault((1, "there is no FROM in the file".to_owned())));
     }
     let own = [request.build_platform.clone()];
-    let platforms = if request.platforms.is_empty() { &own } else { request.platforms };
+    let platforms: BTreeSet<&Platform> =
+        if request.platforms.is_empty() { own.iter().collect() } else { request.platforms.iter().collect() };
+    let last = rest
+        .iter()
+        .rev()
+        .find_map(|i| if let Body::From { name, .. } = &i.body { Some(name.as_deref()) } else { None });
+    let asked = request.target.filter(|name| !name.is_empty()).or(last.flatten()).unwrap_or("default");
     let mut collected = Collected::default();
     let mut digest = Digest::new("dockerfile");
     let mut names = Vec::new();
     for platform in platforms {
-        let mut globals = Scope::predefined(request, platform, request.target.unwrap_or("default"));
+        let mut globals = Scope::predefined(request, platform, asked);
         for instruction in head {
             let Body::Arg(arguments) = &instruction.body else { continue };
             for (name, default) in arguments {
                 collected.declared.insert(name.clone());
-                globals.global_arg(request, name, default.as_deref(), escape).map_err(|reason| fault((instruction.line, reason)))?;
+                globals
+                    .global_arg(request, name, default.as_deref(), escape)
+                    .map_err(|reason| fault((instruction.line, reason)))?;
             }
         }
         let stages = Stages::resolve(rest, &globals, request, escape).map_err(fault)?;
@@ -237,7 +268,9 @@ fn instructions(text: &str) -> Result<(Vec<Instruction>, char), Fault> {
 }
 
 fn target(stages: &Stages<'_>, request: &Request<'_>) -> Result<usize, KeyError> {
-    let Some(name) = request.target.filter(|name| !name.is_empty()) else { return Ok(stages.stages.len().saturating_sub(1)) };
+    let Some(name) = request.target.filter(|name| !name.is_empty()) else {
+        return Ok(stages.stages.len().saturating_sub(1));
+    };
     stages.find(name).ok_or_else(|| KeyError::Target {
         file: request.file.to_owned(),
         target: name.to_owned(),
@@ -246,13 +279,18 @@ fn target(stages: &Stages<'_>, request: &Request<'_>) -> Result<usize, KeyError>
 }
 
 fn stage_name(stages: &Stages<'_>, number: usize) -> String {
-    stages.stages.get(number).and_then(|stage| stage.name.clone()).unwrap_or_else(|| format!("stage-{number}"))
+    stages
+        .stages
+        .get(number)
+        .and_then(|stage| stage.name.clone())
+        .unwrap_or_else(|| format!("stage-{number}"))
 }
 
 /// An image reference by its short name: no Docker Hub host, no `library/`, no `:latest`
 /// (`reference.FamiliarString`, then what BuildKit's `NamedContext` trims).
 fn familiar(name: &str) -> String {
-    let name = name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
+    let name =
+        name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
     let name = name.strip_prefix("library/").unwrap_or(name);
     name.strip_suffix(":latest").unwrap_or(name).to_owned()
 }

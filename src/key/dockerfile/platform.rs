@@ -7,7 +7,9 @@ use crate::key::error::KeyError;
 /// `os/architecture[/variant]`, normalised as containerd's `platforms.Normalize` does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Platform {
+    /// Such as `linux`.
     pub os: String,
+    /// Such as `amd64`.
     pub architecture: String,
     /// Empty if there is none.
     pub variant: String,

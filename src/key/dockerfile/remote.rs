@@ -13,6 +13,7 @@ pub enum Place {
 }
 
 /// What `source` is, read as an `ADD` source. As a build context, `github.com/…` means git as well.
+#[must_use]
 pub fn place(source: &str) -> Place {
     if source.starts_with("./") || source.starts_with("../") {
         return Place::Local;
@@ -21,7 +22,7 @@ pub fn place(source: &str) -> Place {
         let path = rest.split(['#', '?']).next().unwrap_or_default();
         return match scheme.to_ascii_lowercase().as_str() {
             "git" | "ssh" => Place::Git,
-            "http" | "https" if path.ends_with(".git") => Place::Git,
+            "http" | "https" if path.strip_suffix(".git").is_some() => Place::Git,
             "http" | "https" => Place::Http,
             _ => Place::Local,
         };
@@ -31,7 +32,9 @@ pub fn place(source: &str) -> Place {
 
 /// `user@host:path`.
 fn is_scp(source: &str) -> bool {
-    let word = |text: &str, extra: &[char]| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(&c));
+    let word = |text: &str, extra: &[char]| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(&c))
+    };
     source
         .split_once('@')
         .and_then(|(user, rest)| Some((user, rest.split_once(':')?.0)))
@@ -39,10 +42,14 @@ fn is_scp(source: &str) -> bool {
 }
 
 /// The full commit that a git source names (`#<commit>`, `?commit=`, `?checksum=`); such a source cannot move.
+#[must_use]
 pub fn commit(source: &str) -> Option<&str> {
     let (rest, fragment) = source.split_once('#').unwrap_or((source, ""));
     let query = rest.split_once('?').map_or("", |(_, query)| query);
-    let named = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(name, _)| matches!(*name, "commit" | "checksum"));
+    let named = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(name, _)| matches!(*name, "commit" | "checksum"));
     let reference = fragment.split(':').next().unwrap_or_default();
     [named.map_or("", |(_, value)| value), reference].into_iter().find(|text| is_commit(text))
 }

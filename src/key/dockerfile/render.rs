@@ -22,6 +22,11 @@ impl Digest {
     pub fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
+    pub fn texts(&mut self, texts: &[&str]) {
+        for text in texts {
+            self.text(text);
+        }
+    }
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
@@ -53,14 +58,18 @@ pub fn reached(
     digest.text(head.0);
     digest.text(head.1.encode_utf8(&mut [0; 4]));
     digest.count(globals.len());
-    globals.iter().for_each(|instruction| feed(&mut digest, instruction));
+    for instruction in globals {
+        feed(&mut digest, instruction);
+    }
     let place = |number: &usize| reached.iter().position(|r| r == number).unwrap_or(usize::MAX);
     digest.count(reached.len());
     for number in reached {
         let Some(stage) = stages.stages.get(*number) else { continue };
         feed(&mut digest, stage.from);
         digest.count(stage.instructions.len());
-        stage.instructions.iter().for_each(|instruction| feed(&mut digest, instruction));
+        for instruction in stage.instructions {
+            feed(&mut digest, instruction);
+        }
         // A stage number in the text means another stage once unreached ones come or go: say which is meant.
         let needs = stages.needs(*number, request)?;
         digest.count(needs.len());
@@ -68,8 +77,7 @@ pub fn reached(
             match base {
                 Base::Scratch => digest.text("scratch"),
                 Base::Stage(number) => digest.count(place(&number)),
-                Base::Context(name) => digest.text(&name),
-                Base::Image(name) => digest.text(&name),
+                Base::Context(name) | Base::Image(name) => digest.text(&name),
             }
         }
     }
@@ -79,7 +87,9 @@ pub fn reached(
 fn feed(digest: &mut Digest, instruction: &Instruction) {
     digest.text(&instruction.command.keyword);
     digest.count(instruction.command.flags.len());
-    instruction.command.flags.iter().for_each(|flag| digest.text(flag));
+    for flag in &instruction.command.flags {
+        digest.text(flag);
+    }
     // The stage's name is lower-cased by BuildKit; everything else is taken as written.
     match &instruction.body {
         Body::From { image, name, .. } => {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Request;
 use super::lex::{Expanded, Lex, Lookup};
 use super::platform::Platform;
-use super::Request;
 
 /// Variables by name.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +19,12 @@ impl Scope {
     /// the same name wins.
     pub fn predefined(request: &Request<'_>, platform: &Platform, stage: &str) -> Self {
         let own = [("TARGETSTAGE".to_owned(), stage.to_owned())];
-        let named = request.build_platform.arguments("BUILD").into_iter().chain(platform.arguments("TARGET")).chain(own);
+        let named = request
+            .build_platform
+            .arguments("BUILD")
+            .into_iter()
+            .chain(platform.arguments("TARGET"))
+            .chain(own);
         let mut scope = Self::default();
         for (name, value) in named {
             let value = request.build_arg(&name).map_or(value, str::to_owned);
@@ -57,7 +62,13 @@ impl Scope {
     }
 
     /// An `ARG` before the first `FROM` (`buildMetaArgs`).
-    pub fn global_arg(&mut self, request: &Request<'_>, name: &str, default: Option<&str>, escape: char) -> Result<(), String> {
+    pub fn global_arg(
+        &mut self,
+        request: &Request<'_>,
+        name: &str,
+        default: Option<&str>,
+        escape: char,
+    ) -> Result<(), String> {
         let value = match (request.build_arg(name), default) {
             (Some(given), _) => Lookup::Set(given.to_owned()),
             (None, Some(default)) => self.value(default, escape)?,
@@ -68,7 +79,14 @@ impl Scope {
     }
 
     /// An `ARG` in a stage (`dispatchArg`): the build argument, else the default, else the global value.
-    pub fn arg(&mut self, request: &Request<'_>, globals: &Self, name: &str, default: Option<&str>, escape: char) -> Result<(), String> {
+    pub fn arg(
+        &mut self,
+        request: &Request<'_>,
+        globals: &Self,
+        name: &str,
+        default: Option<&str>,
+        escape: char,
+    ) -> Result<(), String> {
         let value = match (request.build_arg(name), default, globals.known.get(name)) {
             (Some(given), _, _) => Lookup::Set(given.to_owned()),
             (None, Some(default), _) => self.value(default, escape)?,

@@ -39,32 +39,48 @@ pub struct Stages<'a> {
 
 impl<'a> Stages<'a> {
     /// Resolves each `FROM`. `rest` starts with the first `FROM`.
-    pub fn resolve(rest: &'a [Instruction], globals: &Scope, request: &Request<'_>, escape: char) -> Result<Self, Fault> {
-        let starts: Vec<usize> = rest.iter().enumerate().filter(|(_, i)| matches!(i.body, Body::From { .. })).map(|(at, _)| at).collect();
+    pub fn resolve(
+        rest: &'a [Instruction],
+        globals: &Scope,
+        request: &Request<'_>,
+        escape: char,
+    ) -> Result<Self, Fault> {
+        let starts: Vec<usize> = rest
+            .iter()
+            .enumerate()
+            .filter(|(_, i)| matches!(i.body, Body::From { .. }))
+            .map(|(at, _)| at)
+            .collect();
         let mut out = Self { stages: Vec::new() };
         for (number, &start) in starts.iter().enumerate() {
             let end = starts.get(number + 1).copied().unwrap_or(rest.len());
-            let Some((from, instructions)) = rest.get(start..end).and_then(<[_]>::split_first) else { continue };
+            let Some((from, instructions)) = rest.get(start..end).and_then(<[_]>::split_first) else {
+                continue;
+            };
             let Body::From { image, name, platform } = &from.body else { continue };
-            let expand = |text: &str| globals.expand(text, escape).map(|e| e.word).map_err(|reason| (from.line, reason));
+            let expand = |text: &str| {
+                globals.expand(text, escape).map(|e| e.word).map_err(|reason| (from.line, reason))
+            };
             let image = expand(image)?;
             if image.is_empty() {
                 return Err((from.line, "the image of FROM is empty: its variable has no value".to_owned()));
             }
             let platform = platform.as_deref().map(expand).transpose()?;
             if platform.as_deref() == Some("") {
-                return Err((from.line, "the platform of FROM is empty: its variable has no value".to_owned()));
+                return Err((
+                    from.line,
+                    "the platform of FROM is empty: its variable has no value".to_owned(),
+                ));
             }
-            let base = match name.as_deref().and_then(|name| request.context(name)) {
-                Some(context) => Base::Context(context),
-                None => out.find(&image).map_or_else(|| external(&image, request), Base::Stage),
-            };
+            // A build context that has a stage's name takes the stage's place entirely.
+            let replaced = name.as_deref().and_then(|name| request.context(name)).map(Base::Context);
+            let instructions = if replaced.is_some() { &[] } else { instructions };
+            let base = replaced
+                .unwrap_or_else(|| out.find(&image).map_or_else(|| external(&image, request), Base::Stage));
             let triggers = match base {
                 Base::Stage(number) => out.triggers_of(number),
                 _ => Vec::new(),
             };
-            // A build context that takes a stage's name takes its place entirely.
-            let instructions = if name.is_some() && matches!(&base, Base::Context(c) if Some(c) == name.as_ref()) { &[] } else { instructions };
             out.stages.push(Stage { name: name.clone(), from, base, platform, instructions, triggers });
         }
         Ok(out)
@@ -72,12 +88,17 @@ impl<'a> Stages<'a> {
 
     fn triggers_of(&self, number: usize) -> Vec<&'a Instruction> {
         let instructions = self.stages.get(number).map_or(&[][..], |stage| stage.instructions);
-        instructions.iter().filter_map(|i| if let Body::Onbuild(inner) = &i.body { Some(&**inner) } else { None }).collect()
+        instructions
+            .iter()
+            .filter_map(|i| if let Body::Onbuild(inner) = &i.body { Some(&**inner) } else { None })
+            .collect()
     }
 
     /// The last stage of that name, whatever its case.
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.stages.iter().rposition(|stage| stage.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
+        self.stages
+            .iter()
+            .rposition(|stage| stage.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
     }
 
     /// What the `--from` of an instruction in stage `current` names.
@@ -87,11 +108,10 @@ impl<'a> Stages<'a> {
             Err(_) => self.find(from),
         };
         match number {
-            Some(number) if number < current => Ok(match self.stages.get(number).map(|stage| &stage.base) {
-                Some(Base::Context(context)) if self.stages.get(number).is_some_and(|s| s.name.as_ref() == Some(context)) => Base::Context(context.clone()),
-                _ => Base::Stage(number),
-            }),
-            Some(number) if number < self.stages.len() => Err(format!("stage `{from}` must be defined before it is used")),
+            Some(number) if number < current => Ok(Base::Stage(number)),
+            Some(number) if number < self.stages.len() => {
+                Err(format!("stage `{from}` must be defined before it is used"))
+            }
             Some(_) => Err(format!("there is no stage {from}")),
             None => Ok(external(from, request)),
         }
@@ -117,7 +137,9 @@ impl<'a> Stages<'a> {
         while let Some(number) = open.pop() {
             if seen.insert(number) {
                 let needs = self.needs(number, request)?;
-                open.extend(needs.iter().filter_map(|(base, _)| if let Base::Stage(number) = base { Some(*number) } else { None }));
+                open.extend(needs.iter().filter_map(|(base, _)| {
+                    if let Base::Stage(number) = base { Some(*number) } else { None }
+                }));
             }
         }
         Ok(seen)
@@ -154,7 +176,7 @@ pub fn sources(instruction: &Instruction) -> Result<Vec<String>, String> {
 }
 
 fn external(name: &str, request: &Request<'_>) -> Base {
-    if name.eq_ignore_ascii_case("scratch") {
+    if name == "scratch" {
         return Base::Scratch;
     }
     request.context(&familiar(name)).map_or_else(|| Base::Image(name.to_owned()), Base::Context)

@@ -110,7 +110,8 @@ pub fn pairs(rest: &str, escape: char) -> Result<Vec<(String, String)>, String> 
         return Ok(vec![(name.to_owned(), value.trim_start_matches(BLANKS).to_owned())]);
     }
     let pair = |word: &String| {
-        let (name, value) = word.split_once('=').ok_or_else(|| format!("`{word}` must be of the form name=value"))?;
+        let (name, value) =
+            word.split_once('=').ok_or_else(|| format!("`{word}` must be of the form name=value"))?;
         Ok((name.to_owned(), value.to_owned()))
     };
     words.iter().map(pair).collect()

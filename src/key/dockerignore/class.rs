@@ -27,8 +27,7 @@ const SPACE: &[(char, char)] = &[('\t', '\n'), ('\x0c', '\r'), (' ', ' ')];
 const WORD: &[(char, char)] = &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
 const NOT_DIGIT: &[(char, char)] = &[('\0', '/'), (':', char::MAX)];
 const NOT_SPACE: &[(char, char)] = &[('\0', '\x08'), ('\x0b', '\x0b'), ('\x0e', '\x1f'), ('!', char::MAX)];
-const NOT_WORD: &[(char, char)] =
-    &[('\0', '/'), (':', '@'), ('[', '^'), ('`', '`'), ('{', char::MAX)];
+const NOT_WORD: &[(char, char)] = &[('\0', '/'), (':', '@'), ('[', '^'), ('`', '`'), ('{', char::MAX)];
 
 /// A class such as `\d` at `at`: its set and where it ends.
 pub fn perl(chars: &[char], at: usize) -> Option<(Set, usize)> {
@@ -49,7 +48,8 @@ fn perl_ranges(chars: &[char], at: usize) -> Option<&'static [(char, char)]> {
 
 /// The character an escape at `at` stands for, and where it ends (Go `regexp/syntax` `escape`).
 pub fn escape(chars: &[char], at: usize) -> Result<(char, usize), String> {
-    let digit = |index: usize| chars.get(index).filter(|c| ('0'..='7').contains(*c)).and_then(|c| c.to_digit(8));
+    let digit =
+        |index: usize| chars.get(index).filter(|c| ('0'..='7').contains(*c)).and_then(|c| c.to_digit(8));
     match chars.get(at + 1) {
         None => Err("ends in a lone `\\`".to_owned()),
         Some(c) if c.is_ascii() && !c.is_ascii_alphanumeric() => Ok((*c, at + 2)),

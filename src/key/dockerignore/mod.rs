@@ -44,12 +44,20 @@ impl Ignore {
     pub fn load(context: &Path, dockerfile: &Path) -> Result<Self, KeyError> {
         let mut own = dockerfile.as_os_str().to_owned();
         own.push(".dockerignore");
-        for path in [PathBuf::from(own), context.join(".dockerignore")] {
-            if let Some(text) = read(&path, context)? {
-                return Self::parse(&text, &path);
-            }
+        let own = PathBuf::from(own);
+        match read(&own, context)? {
+            Some(text) => Self::parse(&text, &own),
+            None => Self::of_context(context),
         }
-        Ok(Self::default())
+    }
+
+    /// The rules of a folder's own `.dockerignore`: all that BuildKit asks for in a named build context.
+    ///
+    /// # Errors
+    /// As for [`Self::load`].
+    pub fn of_context(context: &Path) -> Result<Self, KeyError> {
+        let path = context.join(".dockerignore");
+        read(&path, context)?.map_or_else(|| Ok(Self::default()), |text| Self::parse(&text, &path))
     }
 
     /// Reads rules from the text of the file `name` (used in messages only).
@@ -76,16 +84,19 @@ impl Ignore {
     }
 
     /// The file the rules came from.
+    #[must_use]
     pub fn source(&self) -> Option<&Path> {
         self.source.as_deref()
     }
 
     /// Whether `path` is left out, given what its folder inherited.
+    #[must_use]
     pub fn excludes(&self, path: &[u8], parent: &Inherited) -> bool {
         self.evaluate(path, parent, |_| {})
     }
 
     /// As [`Self::excludes`], for a folder: also what its entries inherit.
+    #[must_use]
     pub fn enter(&self, dir: &[u8], parent: &Inherited) -> (bool, Inherited) {
         let mut matched = Vec::with_capacity(self.rules.len());
         let excluded = self.evaluate(dir, parent, |hit| matched.push(hit));
@@ -155,7 +166,11 @@ fn read(path: &Path, context: &Path) -> Result<Option<Vec<u8>>, KeyError> {
     let failed = |source| KeyError::Read { path: path.to_owned(), source };
     let metadata = match fs_err::symlink_metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error)
+            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(None);
+        }
         Err(error) => return Err(failed(error)),
     };
     if metadata.is_symlink() {

@@ -44,7 +44,8 @@ impl Pattern {
             Matcher::Exact => path == self.text,
             Matcher::Prefix(prefix) => path.starts_with(prefix),
             Matcher::Suffix(suffix) => {
-                path.ends_with(suffix) || suffix.split_first().is_some_and(|(&b, rest)| b == b'/' && rest == path)
+                path.ends_with(suffix)
+                    || suffix.split_first().is_some_and(|(&b, rest)| b == b'/' && rest == path)
             }
             Matcher::Expression(program) => program.is_match(path),
         }
@@ -67,7 +68,11 @@ impl Pattern {
         let wild = self.text.iter().position(|b| b"*?[\\^".contains(b));
         let lead = wild.map_or(self.text.as_slice(), |end| self.text.get(..end).unwrap_or_default());
         let folder = [dir, b"/"].concat();
-        let inside = if wild.is_some() { folder.starts_with(lead) } else { folder.starts_with(&[lead, b"/"].concat()) };
+        let inside = if wild.is_some() {
+            folder.starts_with(lead)
+        } else {
+            folder.starts_with(&[lead, b"/"].concat())
+        };
         inside || lead.starts_with(&folder)
     }
 }
@@ -134,7 +139,9 @@ fn compile(text: &[u8]) -> Result<Matcher, String> {
     }
     Ok(match kind {
         Kind::Exact => Matcher::Exact,
-        Kind::Prefix => Matcher::Prefix(text.get(..text.len().saturating_sub(2)).unwrap_or_default().to_vec()),
+        Kind::Prefix => {
+            Matcher::Prefix(text.get(..text.len().saturating_sub(2)).unwrap_or_default().to_vec())
+        }
         Kind::Suffix => Matcher::Suffix(text.get(2..).unwrap_or_default().to_vec()),
         Kind::Expression => {
             out.push('$');

@@ -98,7 +98,9 @@ fn parse_atom(chars: &[char], at: usize, ops: &mut Vec<Op>) -> Result<usize, Str
         }
         // moby forgets to escape these two, so that they keep their meaning in the expression.
         ['|', ..] => return Err("`|` means \"or\" here; write `\\|`".to_owned()),
-        ['{', ..] if is_repetition(rest) => return Err("`{…}` means a repetition here; write `\\{`".to_owned()),
+        ['{', ..] if is_repetition(rest) => {
+            return Err("`{…}` means a repetition here; write `\\{`".to_owned());
+        }
         [c, ..] => ops.push(Op::Literal(*c)),
         [] => {}
     }
@@ -172,11 +174,11 @@ fn run(ops: &[Op], path: &[u8]) -> bool {
         }
         let Some((c, width)) = after else { return false };
         next.fill(false);
-        for (index, op) in ops.iter().enumerate().filter(|(index, _)| now[*index]) {
+        for (index, (op, _)) in ops.iter().zip(&now).enumerate().filter(|(_, (_, active))| **active) {
             match op {
-                Op::Literal(want) if *want == c => next[index + 1] = true,
-                Op::One(set) if set.contains(c) => next[index + 1] = true,
-                Op::Many(set) if set.contains(c) => next[index] = true,
+                Op::Literal(want) if *want == c => mark(&mut next, index + 1),
+                Op::One(set) if set.contains(c) => mark(&mut next, index + 1),
+                Op::Many(set) if set.contains(c) => mark(&mut next, index),
                 _ => {}
             }
         }
@@ -188,18 +190,24 @@ fn run(ops: &[Op], path: &[u8]) -> bool {
 
 fn close(ops: &[Op], states: &mut [bool], here: Here) {
     for (index, op) in ops.iter().enumerate() {
-        if !states[index] {
+        if states.get(index) != Some(&true) {
             continue;
         }
         match op {
-            Op::Many(_) => states[index + 1] = true,
+            Op::Many(_) => mark(states, index + 1),
             Op::Optional(skipped) => {
-                states[index + 1] = true;
-                states[index + 1 + skipped] = true;
+                mark(states, index + 1);
+                mark(states, index + 1 + skipped);
             }
-            _ if here.holds(op) => states[index + 1] = true,
+            _ if here.holds(op) => mark(states, index + 1),
             _ => {}
         }
+    }
+}
+
+fn mark(states: &mut [bool], index: usize) {
+    if let Some(state) = states.get_mut(index) {
+        *state = true;
     }
 }
 

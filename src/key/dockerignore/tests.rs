@@ -157,15 +157,42 @@ fn several_rules() {
 #[test]
 fn read_all_of_moby() {
     let text = "\u{feff}test1\r\n/test2\n/a/file/here\n\nlastfile\n# this is a comment\n! /inverted/abs/path\n #not\n";
-    let got: Vec<_> =
-        rules(text).rules.iter().map(|r| (r.exception, String::from_utf8(r.pattern.text().to_vec()).unwrap())).collect();
-    let want = [(false, "test1"), (false, "test2"), (false, "a/file/here"), (false, "lastfile"), (true, "inverted/abs/path"), (false, "#not")];
+    let got: Vec<_> = rules(text)
+        .rules
+        .iter()
+        .map(|r| (r.exception, String::from_utf8(r.pattern.text().to_vec()).unwrap()))
+        .collect();
+    let want = [
+        (false, "test1"),
+        (false, "test2"),
+        (false, "a/file/here"),
+        (false, "lastfile"),
+        (true, "inverted/abs/path"),
+        (false, "#not"),
+    ];
     assert_eq!(got, want.map(|(e, p)| (e, p.to_owned())));
 }
 
 #[test]
 fn invalid_patterns_name_their_line() {
-    for bad in ["!", "! ", "[", "a[", "[^", "[^bc", "[]a]", "[-]", "[x-]", "[-x]", "[a-b-c]", "\\", "[Local-Only]/", "a|b*", "x{2}*", "node\\modules*"] {
+    for bad in [
+        "!",
+        "! ",
+        "[",
+        "a[",
+        "[^",
+        "[^bc",
+        "[]a]",
+        "[-]",
+        "[x-]",
+        "[-x]",
+        "[a-b-c]",
+        "\\",
+        "[Local-Only]/",
+        "a|b*",
+        "x{2}*",
+        "node\\modules*",
+    ] {
         let text = format!("# first\nok\n{bad}\n");
         let error = Ignore::parse(text.as_bytes(), Path::new("x/.dockerignore")).unwrap_err();
         assert!(error.to_string().starts_with("x/.dockerignore:3: "), "{bad}: {error}");
@@ -194,6 +221,7 @@ fn folders_are_skipped_only_where_fsutil_skips() {
     assert!(!rules("a\n!a/b/c").may_skip(b"a"));
     assert!(!rules("a\n!**/keep").may_skip(b"a"));
     assert!(!rules("a\n!a/*").may_skip(b"a"));
+    assert!(rules("*\n!a/*/**").may_skip(b"a/b"), "an oddity of fsutil that decides what is sent");
 }
 
 #[test]
@@ -229,10 +257,11 @@ proptest! {
         prop_assert_eq!(walked(&ignore, &path), matches_or_parent(&flat, &path));
     }
 
-    /// Skipping a folder never changes a verdict below it.
+    /// Skipping a folder never changes a verdict below it, but for `!a/*/**`, which fsutil cuts to `!a`: there the
+    /// skip decides what is sent.
     #[test]
     fn skipping_is_sound(
-        patterns in proptest::collection::vec("!?[ab*]{1,2}(/[ab*]{1,2}){0,2}(/\\*\\*)?", 1..5),
+        patterns in proptest::collection::vec("!?([ab*]{1,2}/){0,2}([ab*]{1,2}|[ab*]?[ab]/\\*\\*)", 1..5),
         path in "[ab]{1,2}(/[ab]{1,2}){1,3}",
     ) {
         let ignore = rules(&patterns.join("\n"));

@@ -8,6 +8,7 @@ use crate::key::digest::EntryKind;
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
+    /// What it is about.
     pub kind: EntryKind,
     /// The entry's name, or the path.
     pub name: String,
@@ -19,13 +20,18 @@ pub struct Change {
 const FILES: usize = 5;
 
 /// What `new` has that `old` has not, most telling first. Empty if and only if the keys are equal.
+#[must_use]
 pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
     if old.key == new.key {
         return Vec::new();
     }
     let mut out = Vec::new();
     if old.format != new.format {
-        out.push(change(EntryKind::Format, "", format!("key format moved from {} to {}", old.format, new.format)));
+        out.push(change(
+            EntryKind::Format,
+            "",
+            format!("key format moved from {} to {}", old.format, new.format),
+        ));
     }
     let kinds: BTreeSet<EntryKind> = old.entries.iter().chain(&new.entries).map(|item| item.kind).collect();
     for kind in kinds {
@@ -44,6 +50,7 @@ pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
 }
 
 /// The first `most` changes in one line, and how many more there are.
+#[must_use]
 pub fn summarise(changes: &[Change], most: usize) -> String {
     let mut parts: Vec<String> = changes.iter().take(most.max(1)).map(|change| change.text.clone()).collect();
     let more = changes.len().saturating_sub(parts.len());
@@ -68,7 +75,17 @@ fn of(explained: &Explained, kind: EntryKind) -> BTreeMap<&str, BTreeSet<&str>> 
 type Values<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 fn compare(kind: EntryKind, old: &Values<'_>, new: &Values<'_>, out: &mut Vec<Change>) {
-    let together = |values: &Values<'_>| values.contains_key("") && !matches!(kind, EntryKind::Scope | EntryKind::Target | EntryKind::Dockerfile | EntryKind::KeyExtra | EntryKind::Period);
+    let together = |values: &Values<'_>| {
+        values.contains_key("")
+            && !matches!(
+                kind,
+                EntryKind::Scope
+                    | EntryKind::Target
+                    | EntryKind::Dockerfile
+                    | EntryKind::KeyExtra
+                    | EntryKind::Period
+            )
+    };
     if together(old) != together(new) || (together(old) && old != new) {
         out.push(change(kind, "", format!("{} changed", plural(kind))));
         return;
@@ -79,7 +96,9 @@ fn compare(kind: EntryKind, old: &Values<'_>, new: &Values<'_>, out: &mut Vec<Ch
         let text = match (old.get(name), new.get(name)) {
             (Some(was), Some(is)) if was == is => continue,
             (Some(was), Some(is)) => moved(kind, &subject, &join(was), &join(is)),
-            (None, Some(is)) if shows_value(kind) && name.is_empty() => format!("{subject} set to {}", join(is)),
+            (None, Some(is)) if shows_value(kind) && name.is_empty() => {
+                format!("{subject} set to {}", join(is))
+            }
             (None, _) => format!("{subject} added"),
             (_, None) => format!("{subject} removed"),
         };
@@ -137,45 +156,65 @@ fn plural(kind: EntryKind) -> &'static str {
 /// Something the explanation may not hold: the value of an argument that looks like a secret, or the part of a
 /// value that was cut off.
 fn unnamed(new: &Explained) -> Change {
-    let hidden: Vec<String> = new.entries.iter().filter(|item| item.value.is_empty() && item.kind == EntryKind::BuildArg).map(|item| format!("`{}`", item.name)).collect();
+    let hidden: Vec<String> = new
+        .entries
+        .iter()
+        .filter(|item| item.value.is_empty() && item.kind == EntryKind::BuildArg)
+        .map(|item| format!("`{}`", item.name))
+        .collect();
     if hidden.is_empty() {
-        return change(EntryKind::KeyExtra, "", "something changed that the explanation does not hold".to_owned());
+        return change(
+            EntryKind::KeyExtra,
+            "",
+            "something changed that the explanation does not hold".to_owned(),
+        );
     }
     change(EntryKind::BuildArg, "", format!("build-arg {} changed", hidden.join(" or ")))
 }
 
 /// One changed path; folders end in a slash.
-struct Path {
+struct Touched {
     path: String,
     what: &'static str,
     count: u64,
 }
 
-fn nodes(path: String, old: Option<&Node>, new: Option<&Node>, out: &mut Vec<Path>) {
+fn nodes(path: String, old: Option<&Node>, new: Option<&Node>, out: &mut Vec<Touched>) {
     match (old, new) {
         (None, None) => {}
         (Some(old), Some(new)) if old == new => {}
-        (Some(Node::Folder { digest: was, entries: old, .. }), Some(Node::Folder { digest: is, entries: new, count })) => {
+        (
+            Some(Node::Folder { digest: was, entries: old, .. }),
+            Some(Node::Folder { digest: is, entries: new, count }),
+        ) => {
             if was == is {
                 return;
             }
             let (Some(old), Some(new)) = (old, new) else {
-                out.push(Path { path, what: "changed", count: *count });
+                out.push(Touched { path, what: "changed", count: *count });
                 return;
             };
             let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             for name in names {
-                let folder = [old.get(name), new.get(name)].iter().flatten().any(|node| matches!(node, Node::Folder { .. }));
-                nodes(format!("{path}{name}{}", if folder { "/" } else { "" }), old.get(name), new.get(name), out);
+                let folder = [old.get(name), new.get(name)]
+                    .iter()
+                    .flatten()
+                    .any(|node| matches!(node, Node::Folder { .. }));
+                nodes(
+                    format!("{path}{name}{}", if folder { "/" } else { "" }),
+                    old.get(name),
+                    new.get(name),
+                    out,
+                );
             }
         }
-        (Some(_), Some(_)) => out.push(Path { path, what: "changed", count: 1 }),
+        (Some(_), Some(_)) => out.push(Touched { path, what: "changed", count: 1 }),
         (None, Some(node)) => every(path, node, "added", out),
         (Some(node), None) => every(path, node, "removed", out),
     }
 }
 
-fn every(path: String, node: &Node, what: &'static str, out: &mut Vec<Path>) {
+fn every(path: String, node: &Node, what: &'static str, out: &mut Vec<Touched>) {
     match node {
         Node::Folder { entries: Some(entries), .. } if !entries.is_empty() => {
             for (name, node) in entries {
@@ -183,15 +222,15 @@ fn every(path: String, node: &Node, what: &'static str, out: &mut Vec<Path>) {
                 every(format!("{path}{name}{slash}"), node, what, out);
             }
         }
-        Node::Folder { count, .. } => out.push(Path { path, what, count: *count }),
-        Node::Leaf(_) => out.push(Path { path, what, count: 1 }),
+        Node::Folder { count, .. } => out.push(Touched { path, what, count: *count }),
+        Node::Leaf(_) => out.push(Touched { path, what, count: 1 }),
     }
 }
 
 /// Few files by name, many by their first folder.
-fn tell(root: &str, files: Vec<Path>, out: &mut Vec<Change>) {
+fn tell(root: &str, files: Vec<Touched>, out: &mut Vec<Change>) {
     let of = if root.is_empty() { String::new() } else { format!(" of build context `{root}`") };
-    let mut groups: BTreeMap<String, Vec<Path>> = BTreeMap::new();
+    let mut groups: BTreeMap<String, Vec<Touched>> = BTreeMap::new();
     let by_folder = files.len() > FILES;
     for file in files {
         let group = match file.path.find('/') {
@@ -203,9 +242,15 @@ fn tell(root: &str, files: Vec<Path>, out: &mut Vec<Change>) {
     for (group, files) in groups {
         let text = match files.as_slice() {
             [one] if one.path.is_empty() => format!("files{of} changed"),
-            [one] if one.path.ends_with('/') && one.count == 0 => format!("empty folder `{}`{of} {}", one.path, one.what),
-            [one] if one.path.ends_with('/') && one.what == "changed" => format!("files under `{}`{of} changed", one.path),
-            [one] if one.path.ends_with('/') => format!("{} files under `{}`{of} {}", one.count, one.path, one.what),
+            [one] if one.path.ends_with('/') && one.count == 0 => {
+                format!("empty folder `{}`{of} {}", one.path, one.what)
+            }
+            [one] if one.path.ends_with('/') && one.what == "changed" => {
+                format!("files under `{}`{of} changed", one.path)
+            }
+            [one] if one.path.ends_with('/') => {
+                format!("{} files under `{}`{of} {}", one.count, one.path, one.what)
+            }
             [one] => format!("`{}`{of} {}", one.path, one.what),
             many => format!("files under `{group}`{of} changed ({})", tally(many)),
         };
@@ -213,7 +258,7 @@ fn tell(root: &str, files: Vec<Path>, out: &mut Vec<Change>) {
     }
 }
 
-fn tally(files: &[Path]) -> String {
+fn tally(files: &[Touched]) -> String {
     let parts = ["changed", "added", "removed"].into_iter().filter_map(|what| {
         let count = files.iter().filter(|file| file.what == what).count();
         (count > 0).then(|| format!("{count} {what}"))

@@ -7,8 +7,10 @@ use serde_json::{Map, Value, json};
 use super::{Explained, Item, MAX_BYTES, Node};
 use crate::key::digest::{BuildKey, EntryKind};
 use crate::key::error::KeyError;
+use crate::key::names::hex;
 
 /// The explanation of `key` as JSON of at most [`MAX_BYTES`] bytes, ASCII only, on one line.
+#[must_use]
 pub fn encode(key: &BuildKey) -> String {
     let mut room = MAX_BYTES;
     loop {
@@ -28,19 +30,27 @@ pub fn encode(key: &BuildKey) -> String {
 pub fn decode(text: &str) -> Result<Explained, KeyError> {
     let bad = |reason: &str| KeyError::Explanation { reason: reason.to_owned() };
     let value: Value = serde_json::from_str(text).map_err(|error| bad(&error.to_string()))?;
-    let format = value.get("v").and_then(Value::as_u64).and_then(|v| u32::try_from(v).ok()).ok_or_else(|| bad("no version"))?;
+    let format = value
+        .get("v")
+        .and_then(Value::as_u64)
+        .and_then(|v| u32::try_from(v).ok())
+        .ok_or_else(|| bad("no version"))?;
     let key = value.get("key").and_then(Value::as_str).ok_or_else(|| bad("no key"))?.to_owned();
     let list = value.get("e").and_then(Value::as_array).ok_or_else(|| bad("no entries"))?;
     // A kind this version does not know cannot be compared; the key itself still can.
     let entries = list.iter().filter_map(item).collect();
     let trees = value.get("t").and_then(Value::as_object).ok_or_else(|| bad("no files"))?;
-    let trees = trees.iter().map(|(name, node)| Ok((name.clone(), from_json(node).ok_or_else(|| bad("broken files"))?)));
+    let trees = trees
+        .iter()
+        .map(|(name, node)| Ok((name.clone(), from_json(node).ok_or_else(|| bad("broken files"))?)));
     Ok(Explained { format, key, entries, trees: trees.collect::<Result<_, KeyError>>()? })
 }
 
 fn to_json(explained: &Explained) -> Value {
-    let entries: Vec<Value> = explained.entries.iter().map(|item| json!([item.kind.as_str(), item.name, item.value])).collect();
-    let trees: Map<String, Value> = explained.trees.iter().map(|(name, node)| (name.clone(), node_json(node))).collect();
+    let entries: Vec<Value> =
+        explained.entries.iter().map(|item| json!([item.kind.as_str(), item.name, item.value])).collect();
+    let trees: Map<String, Value> =
+        explained.trees.iter().map(|(name, node)| (name.clone(), node_json(node))).collect();
     json!({ "v": explained.format, "key": explained.key, "e": entries, "t": trees })
 }
 
@@ -51,14 +61,22 @@ fn node_json(node: &Node) -> Value {
         Node::Folder { digest, count, entries: None } => Value::String(format!("d{digest}:{count}")),
         Node::Folder { digest, count, entries: Some(entries) } => {
             let own = [(String::new(), Value::String(format!("d{digest}:{count}")))];
-            Value::Object(own.into_iter().chain(entries.iter().map(|(name, node)| (name.clone(), node_json(node)))).collect())
+            Value::Object(
+                own.into_iter()
+                    .chain(entries.iter().map(|(name, node)| (name.clone(), node_json(node))))
+                    .collect(),
+            )
         }
     }
 }
 
 fn item(value: &Value) -> Option<Item> {
     let [kind, name, value] = value.as_array()?.as_slice() else { return None };
-    Some(Item { kind: EntryKind::parse(kind.as_str()?)?, name: name.as_str()?.to_owned(), value: value.as_str()?.to_owned() })
+    Some(Item {
+        kind: EntryKind::parse(kind.as_str()?)?,
+        name: name.as_str()?.to_owned(),
+        value: value.as_str()?.to_owned(),
+    })
 }
 
 fn from_json(value: &Value) -> Option<Node> {
@@ -67,7 +85,10 @@ fn from_json(value: &Value) -> Option<Node> {
         Value::String(text) => Some(Node::Leaf(text.clone())),
         Value::Object(map) => {
             let Node::Folder { digest, count, .. } = closed(map.get("")?.as_str()?)? else { return None };
-            let entries = map.iter().filter(|(name, _)| !name.is_empty()).map(|(name, node)| Some((name.clone(), from_json(node)?)));
+            let entries = map
+                .iter()
+                .filter(|(name, _)| !name.is_empty())
+                .map(|(name, node)| Some((name.clone(), from_json(node)?)));
             Some(Node::Folder { digest, count, entries: Some(entries.collect::<Option<BTreeMap<_, _>>>()?) })
         }
         _ => None,
@@ -86,7 +107,10 @@ fn ascii(json: &str) -> String {
         if c.is_ascii() {
             out.push(c);
         } else {
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str("\\u");
+                out.push_str(&hex(&unit.to_be_bytes()));
+            }
         }
     }
     out

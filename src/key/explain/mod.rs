@@ -21,9 +21,11 @@ const SHORT: usize = 12;
 /// A key's entries, shortened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Explained {
+    /// [`FORMAT_VERSION`](crate::key::FORMAT_VERSION) of the key.
     pub format: u32,
     /// The whole key, 64 hexadecimal digits.
     pub key: String,
+    /// Everything but files.
     pub entries: Vec<Item>,
     /// Files by root.
     pub trees: BTreeMap<String, Node>,
@@ -32,6 +34,7 @@ pub struct Explained {
 /// One entry; digests are cut to 12 digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Item {
+    /// What it is about.
     pub kind: EntryKind,
     /// Empty if several entries of the kind had to be put together.
     pub name: String,
@@ -44,12 +47,14 @@ pub struct Item {
 pub enum Node {
     /// What it is (`f` file, `x` executable, `l` link, a digit for set-id bits) and its digest, cut.
     Leaf(String),
+    /// A folder.
     Folder {
+        /// Of all that is below, cut.
         digest: String,
         /// Files and links below.
         count: u64,
         /// By escaped name; `None` if they had to be left out.
-        entries: Option<BTreeMap<String, Node>>,
+        entries: Option<BTreeMap<String, Self>>,
     },
 }
 

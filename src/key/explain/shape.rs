@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Item, Node, SHORT};
-use crate::key::dockerfile::Digest;
 use crate::key::digest::{BuildKey, EntryKind};
+use crate::key::dockerfile::Digest;
 use crate::key::files::{Entry, Fact, Kind, Tree};
 use crate::key::names::{escape, hex};
 use crate::key::secret::looks_secret;
@@ -15,12 +15,19 @@ pub fn items(key: &BuildKey, room: usize) -> Vec<Item> {
     let mut items: Vec<Item> = told
         .map(|entry| {
             let hidden = entry.kind == EntryKind::BuildArg && looks_secret(&entry.name);
-            Item { kind: entry.kind, name: entry.name.clone(), value: if hidden { String::new() } else { cut(&entry.value) } }
+            Item {
+                kind: entry.kind,
+                name: entry.name.clone(),
+                value: if hidden { String::new() } else { cut(&entry.value) },
+            }
         })
         .collect();
     while items.iter().map(item_size).sum::<usize>() > room {
         let mut sizes: BTreeMap<EntryKind, usize> = BTreeMap::new();
-        items.iter().filter(|item| !item.name.is_empty()).for_each(|item| *sizes.entry(item.kind).or_default() += item_size(item));
+        items
+            .iter()
+            .filter(|item| !item.name.is_empty())
+            .for_each(|item| *sizes.entry(item.kind).or_default() += item_size(item));
         let Some((&largest, _)) = sizes.iter().max_by_key(|(_, size)| **size) else { break };
         let mut digest = Digest::new("build-once several");
         for item in items.iter().filter(|item| item.kind == largest) {
@@ -65,12 +72,17 @@ pub fn tree(tree: &Tree, room: usize) -> Node {
     let mut costs = vec![Cost { depth: 0, own: CLOSED, parent: usize::MAX }];
     measure(tree, tree.top(), 0, &mut costs);
     let closed = choose(&costs, room);
-    let root = Fact { digest: tree.digest(), size: tree.len(), flags: 0 };
+    let whole = Fact { digest: tree.digest(), size: tree.len(), flags: 0 };
     let mut number = 0;
-    folder(tree, &root, tree.top(), &closed, &mut number)
+    folder(tree, &whole, tree.top(), &closed, &mut number)
 }
 
-fn measure<'a>(tree: &'a Tree, entries: impl Iterator<Item = Entry<'a>>, number: usize, costs: &mut Vec<Cost>) {
+fn measure<'a>(
+    tree: &'a Tree,
+    entries: impl Iterator<Item = Entry<'a>>,
+    number: usize,
+    costs: &mut Vec<Cost>,
+) {
     let mut own = 0;
     let mut inner = Vec::new();
     for entry in entries {
@@ -101,7 +113,9 @@ fn choose(costs: &[Cost], room: usize) -> BTreeSet<usize> {
         return closed;
     }
     let mut order: Vec<usize> = (0..costs.len()).collect();
-    let rank = |number: usize| costs.get(number).map_or((false, 0, 0), |cost| (cost.own > room / 4, cost.depth, cost.own));
+    let rank = |number: usize| {
+        costs.get(number).map_or((false, 0, 0), |cost| (cost.own > room / 4, cost.depth, cost.own))
+    };
     order.sort_by_key(|&number| std::cmp::Reverse(rank(number)));
     // Children have higher numbers than their parents, so one pass from the end sums up whole subtrees.
     let mut weight: Vec<usize> = costs.iter().map(|cost| cost.own).collect();
@@ -115,7 +129,9 @@ fn choose(costs: &[Cost], room: usize) -> BTreeSet<usize> {
         if total <= room {
             break;
         }
-        let ancestors: Vec<usize> = std::iter::successors(costs.get(number).map(|c| c.parent), |&p| costs.get(p).map(|c| c.parent)).collect();
+        let ancestors: Vec<usize> =
+            std::iter::successors(costs.get(number).map(|c| c.parent), |&p| costs.get(p).map(|c| c.parent))
+                .collect();
         if ancestors.iter().any(|ancestor| closed.contains(ancestor)) {
             continue;
         }
@@ -131,7 +147,13 @@ fn choose(costs: &[Cost], room: usize) -> BTreeSet<usize> {
     closed
 }
 
-fn folder<'a>(tree: &'a Tree, fact: &Fact, entries: impl Iterator<Item = Entry<'a>>, closed: &BTreeSet<usize>, number: &mut usize) -> Node {
+fn folder<'a>(
+    tree: &'a Tree,
+    fact: &Fact,
+    entries: impl Iterator<Item = Entry<'a>>,
+    closed: &BTreeSet<usize>,
+    number: &mut usize,
+) -> Node {
     let own = *number;
     let mut inner = BTreeMap::new();
     let mut folders = Vec::new();

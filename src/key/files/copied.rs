@@ -60,7 +60,13 @@ fn excludes(base: &[u8], source: &CopySource) -> Option<(Vec<u8>, Vec<Pattern>)>
     let patterns: Option<Vec<Pattern>> = source
         .excludes
         .iter()
-        .map(|text| if text.trim().starts_with('!') { None } else { Pattern::new(&crate::key::dockerignore::clean(text.trim().as_bytes())).ok() })
+        .map(|text| {
+            if text.trim().starts_with('!') {
+                None
+            } else {
+                Pattern::new(&crate::key::dockerignore::clean(text.trim().as_bytes())).ok()
+            }
+        })
         .collect();
     patterns.filter(|patterns| !patterns.is_empty()).map(|patterns| (base.to_vec(), patterns))
 }

@@ -20,6 +20,7 @@ pub struct KeyFiles {
     pub tree: Tree,
     /// The values named inside files, in the order of the list.
     pub sub_keys: Vec<SubKey>,
+    /// What the user should know of.
     pub warnings: Vec<Warning>,
 }
 
@@ -43,7 +44,9 @@ pub fn key_files(root: &Path, patterns: &[String]) -> Result<KeyFiles, KeyError>
     let mut out = KeyFiles::default();
     for text in patterns.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
         match text.rsplit_once('#') {
-            Some((file, key)) if !file.is_empty() && !key.is_empty() => out.sub_keys.extend(sub_keys(root, file, key)?),
+            Some((file, key)) if !file.is_empty() && !key.is_empty() => {
+                out.sub_keys.extend(sub_keys(root, file, key)?);
+            }
             _ => whole.push(text),
         }
     }
@@ -67,7 +70,8 @@ fn pick(root: &Path, texts: &[&str]) -> Result<(Tree, Vec<Warning>), KeyError> {
     // A list in braces matches if any of its alternatives does.
     let unused: Vec<usize> = selector.unused().collect();
     let barren = (0..texts.len()).find(|text| {
-        let mut own = origin.iter().enumerate().filter(|(_, o)| *o == text).map(|(index, _)| index).peekable();
+        let mut own =
+            origin.iter().enumerate().filter(|(_, o)| *o == text).map(|(index, _)| index).peekable();
         own.peek().is_some() && own.all(|index| unused.contains(&index))
     });
     match barren.and_then(|index| texts.get(index)) {
@@ -115,7 +119,9 @@ fn alternatives(text: &str) -> Vec<String> {
                 return bounds
                     .windows(2)
                     .filter_map(|pair| if let [from, to] = pair { Some(piece(from + 1..*to)) } else { None })
-                    .flat_map(|middle| alternatives(&[piece(0..open), middle, piece(at + 1..text.len())].concat()))
+                    .flat_map(|middle| {
+                        alternatives(&[piece(0..open), middle, piece(at + 1..text.len())].concat())
+                    })
                     .collect();
             }
             _ => {}
@@ -134,7 +140,9 @@ fn sub_keys(root: &Path, file: &str, key: &str) -> Result<Vec<SubKey>, KeyError>
     });
     paths
         .into_iter()
-        .map(|path| Ok(SubKey { digest: subkey::digest(&super::full(root, &path), key)?, path, key: key.to_owned() }))
+        .map(|path| {
+            Ok(SubKey { digest: subkey::digest(&super::full(root, &path), key)?, path, key: key.to_owned() })
+        })
         .collect()
 }
 

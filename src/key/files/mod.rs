@@ -33,22 +33,35 @@ pub use tree::{Entry, Fact, Kind, Tree};
 #[non_exhaustive]
 pub enum Warning {
     /// A `.git` folder counts: it changes with every fetch, so no two keys will agree.
-    Git { path: Vec<u8> },
+    Git {
+        /// The folder.
+        path: Vec<u8>,
+    },
     /// Neither file, folder nor link; no key can hold its content.
-    Skipped { path: Vec<u8>, what: &'static str },
+    Skipped {
+        /// Where it is.
+        path: Vec<u8>,
+        /// What it is, such as `socket`.
+        what: &'static str,
+    },
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Git { path } => write!(f, "`{}` is part of the context and makes every key unique", escape(path)),
-            Self::Skipped { path, what } => write!(f, "`{}` is a {what} and does not count in the key", escape(path)),
+            Self::Git { path } => {
+                write!(f, "`{}` is part of the context and makes every key unique", escape(path))
+            }
+            Self::Skipped { path, what } => {
+                write!(f, "`{}` is a {what} and does not count in the key", escape(path))
+            }
         }
     }
 }
 
 impl Warning {
     /// The one next thing to do.
+    #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Git { .. } => "add `.git` to .dockerignore",

@@ -35,7 +35,12 @@ impl Source for OwnedFd {
         }
         Ok(Stamp {
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            clocks: [stat.st_mtime.into(), stat.st_mtime_nsec.into(), stat.st_ctime.into(), stat.st_ctime_nsec.into()],
+            clocks: [
+                stat.st_mtime.into(),
+                stat.st_mtime_nsec.into(),
+                stat.st_ctime.into(),
+                stat.st_ctime_nsec.into(),
+            ],
             mode: mode(&stat),
         })
     }
@@ -49,6 +54,7 @@ pub fn file_type(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
+#[allow(clippy::useless_conversion, reason = "the raw type is narrower on macOS")]
 fn mode(stat: &Stat) -> u32 {
     rustix::fs::Mode::from_raw_mode(stat.st_mode).bits().into()
 }
@@ -62,7 +68,10 @@ pub enum Failure {
 }
 
 /// Reads what `open` yields to its end. A file that changes meanwhile, or vanishes, is tried once more.
-pub fn digest<S: Source>(mut open: impl FnMut() -> io::Result<S>, buffer: &mut [u8]) -> Result<Fact, Failure> {
+pub fn digest<S: Source>(
+    mut open: impl FnMut() -> io::Result<S>,
+    buffer: &mut [u8],
+) -> Result<Fact, Failure> {
     for _ in 0..2 {
         match attempt(&mut open, buffer) {
             Ok(Some(fact)) => return Ok(fact),
@@ -74,7 +83,10 @@ pub fn digest<S: Source>(mut open: impl FnMut() -> io::Result<S>, buffer: &mut [
     Err(Failure::Changed)
 }
 
-fn attempt<S: Source>(open: &mut impl FnMut() -> io::Result<S>, buffer: &mut [u8]) -> io::Result<Option<Fact>> {
+fn attempt<S: Source>(
+    open: &mut impl FnMut() -> io::Result<S>,
+    buffer: &mut [u8],
+) -> io::Result<Option<Fact>> {
     let mut source = open()?;
     let before = source.stamp()?;
     let mut hash = Sha256::new();

@@ -46,6 +46,7 @@ pub(super) struct State {
 
 impl Selector {
     /// Everything the build engine would send.
+    #[must_use]
     pub fn context(ignore: Ignore) -> Self {
         Self { ignore, pick: Pick::All }
     }
@@ -61,7 +62,10 @@ impl Selector {
     /// The positions of listed patterns that matched no file.
     pub(super) fn unused(&self) -> impl Iterator<Item = usize> {
         let list = if let Pick::Listed(list) = &self.pick { list.as_slice() } else { &[] };
-        list.iter().enumerate().filter(|(_, l)| !l.negative && !l.used.load(Ordering::Relaxed)).map(|(index, _)| index)
+        list.iter()
+            .enumerate()
+            .filter(|(_, l)| !l.negative && !l.used.load(Ordering::Relaxed))
+            .map(|(index, _)| index)
     }
 
     /// fsutil passes over an unreadable folder that it would not send by itself. A list names its files on
@@ -115,7 +119,9 @@ impl Selector {
             })
             .collect();
         let listed = match &self.pick {
-            Pick::Named(rules) => !ignored && rules.iter().zip(&matched).any(|(rule, hit)| *hit && !rule.excludes(path)),
+            Pick::Named(rules) => {
+                !ignored && rules.iter().zip(&matched).any(|(rule, hit)| *hit && !rule.excludes(path))
+            }
             _ => false,
         };
         possible.then_some((listed, State { ignored: inner, matched }))
@@ -125,9 +131,14 @@ impl Selector {
 impl Rule {
     fn excludes(&self, path: &[u8]) -> bool {
         let Some((base, patterns)) = &self.excludes else { return false };
-        let below = if base.is_empty() { Some(path) } else { path.strip_prefix(base.as_slice()).and_then(|rest| rest.strip_prefix(b"/")) };
+        let below = if base.is_empty() {
+            Some(path)
+        } else {
+            path.strip_prefix(base.as_slice()).and_then(|rest| rest.strip_prefix(b"/"))
+        };
         let Some(below) = below else { return false };
-        let ends = below.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).chain([below.len()]);
+        let ends =
+            below.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).chain([below.len()]);
         let mut parents = ends.filter_map(|end| below.get(..end));
         parents.any(|part| patterns.iter().any(|pattern| pattern.matches(part)))
     }

@@ -11,7 +11,8 @@ use crate::key::error::KeyError;
 /// neither layout nor order counts.
 pub fn digest(file: &Path, key: &str) -> Result<[u8; 32], KeyError> {
     let bad = |reason: String| KeyError::SubKey { file: file.to_owned(), key: key.to_owned(), reason };
-    let text = fs_err::read_to_string(file).map_err(|source| KeyError::Read { path: file.to_owned(), source })?;
+    let text =
+        fs_err::read_to_string(file).map_err(|source| KeyError::Read { path: file.to_owned(), source })?;
     let document = parse(file, &text).map_err(bad)?;
     let value = find(&document, key).ok_or_else(|| bad("there is no such value".to_owned()))?;
     let mut hash = Sha256::new();
@@ -73,7 +74,9 @@ fn feed(hash: &mut Sha256, value: &Value) {
         Value::String(string) => text(b's', string),
         Value::Array(items) => {
             text(b'a', &items.len().to_string());
-            items.iter().for_each(|item| feed(hash, item));
+            for item in items {
+                feed(hash, item);
+            }
         }
         Value::Object(table) => {
             text(b'o', &table.len().to_string());

@@ -43,7 +43,10 @@ impl Place {
         self.walk("").0.digest()
     }
     fn copied(&self, ignore: &str, sources: &[&str]) -> Vec<String> {
-        let sources: Vec<_> = sources.iter().map(|path| CopySource { path: (*path).to_owned(), excludes: vec![], line: 1 }).collect();
+        let sources: Vec<_> = sources
+            .iter()
+            .map(|path| CopySource { path: (*path).to_owned(), excludes: vec![], line: 1 })
+            .collect();
         let selector = Selector::copied(self.0.path(), rules(ignore), &sources).unwrap();
         names(&walk(self.0.path(), &selector).unwrap().0)
     }
@@ -67,7 +70,10 @@ fn names(tree: &Tree) -> Vec<String> {
 fn the_ignore_file_decides_and_kept_files_keep_their_folders() {
     let place = Place::new(&["a/keep", "a/drop", "b/drop", "c", "deep/x/y/keep"]);
     fs_err::create_dir(place.path(b"empty")).unwrap();
-    assert_eq!(names(&place.walk("*\n!**/keep\n!empty").0), ["a/", "a/keep", "deep/", "deep/x/", "deep/x/y/", "deep/x/y/keep", "empty/"]);
+    assert_eq!(
+        names(&place.walk("*\n!**/keep\n!empty").0),
+        ["a/", "a/keep", "deep/", "deep/x/", "deep/x/y/", "deep/x/y/keep", "empty/"]
+    );
     assert_eq!(names(&place.walk("a\nb\ndeep").0), ["c", "empty/"]);
     assert_eq!(names(&place.walk("**").0), [""; 0]);
 }
@@ -83,7 +89,17 @@ fn an_empty_folder_counts() {
 #[test]
 fn odd_names_count_as_they_are() {
     let long = vec![b'n'; 255];
-    let odd: [&[u8]; 9] = [b"a b", b"new\nline", b"\xff\xfe", b" lead", b"trail ", b"-x", b"\"q\"", "é".as_bytes(), "e\u{301}".as_bytes()];
+    let odd: [&[u8]; 9] = [
+        b"a b",
+        b"new\nline",
+        b"\xff\xfe",
+        b" lead",
+        b"trail ",
+        b"-x",
+        b"\"q\"",
+        "é".as_bytes(),
+        "e\u{301}".as_bytes(),
+    ];
     let place = Place::new(&[]);
     odd.iter().chain([&long.as_slice()]).for_each(|name| place.write(name, "x"));
     let (tree, warnings) = place.walk("");
@@ -152,7 +168,13 @@ fn sockets_and_pipes_are_named_and_skipped() {
     let (tree, warnings) = place.walk("");
     assert_eq!(tree.digest(), before);
     let texts: Vec<_> = warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(texts, ["`pipe` is a pipe and does not count in the key", "`sock` is a socket and does not count in the key"]);
+    assert_eq!(
+        texts,
+        [
+            "`pipe` is a pipe and does not count in the key",
+            "`sock` is a socket and does not count in the key"
+        ]
+    );
     assert!(place.walk("sock\npipe").1.is_empty());
 }
 
@@ -193,14 +215,17 @@ fn the_root_may_be_a_link_but_must_be_a_folder() {
 fn a_folder_of_many_files_is_shared_out_without_loss() {
     let place = Place::new(&[]);
     fs_err::create_dir(place.path(b"many")).unwrap();
-    (0..500).for_each(|n| fs_err::write(place.path(format!("many/{n:03}").as_bytes()), n.to_string()).unwrap());
+    (0..500)
+        .for_each(|n| fs_err::write(place.path(format!("many/{n:03}").as_bytes()), n.to_string()).unwrap());
     let tree = place.walk("").0;
     assert_eq!(tree.len(), 500);
     let mut wrong = 0;
     tree.visit(|path, entry| {
         let text = String::from_utf8_lossy(path);
         if let Some(Ok(n)) = text.strip_prefix("many/").map(str::parse::<u32>) {
-            let want: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), n.to_string())).into();
+            let want: [u8; 32] =
+                sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), n.to_string()))
+                    .into();
             wrong += u32::from(entry.fact.digest != want);
         }
     });
@@ -262,7 +287,9 @@ fn listed_files() {
     assert_eq!(listed(&["**/*.lock", "!sub/deep", ""]), ["a.lock", "sub/", "sub/b.lock"]);
     assert_eq!(listed(&["{a,z}.lock"]), ["a.lock"]);
     assert_eq!(listed(&["./sub/c.txt"]), ["sub/", "sub/c.txt"]);
-    assert!(matches!(place.files(&["a.lock", "missing/*"]), Err(KeyError::NoMatch { pattern, .. }) if pattern == "missing/*"));
+    assert!(
+        matches!(place.files(&["a.lock", "missing/*"]), Err(KeyError::NoMatch { pattern, .. }) if pattern == "missing/*")
+    );
     assert!(matches!(place.files(&["../x"]), Err(KeyError::Pattern { .. })));
     assert!(matches!(place.files(&["[x"]), Err(KeyError::Pattern { .. })));
 }
@@ -270,9 +297,17 @@ fn listed_files() {
 #[test]
 fn listed_values() {
     let place = Place::new(&[]);
-    place.write(b"package.json", r#"{"name":"x","dependencies":{"a":"1","b":"2"},"d.e":{"f":[1,{"g":true}]}}"#);
-    place.write(b"Cargo.toml", "[dependencies]\nserde = \"1\"\n[package]\nversion = \"1\"\nwhen = 2020-01-01\n");
-    let value = |text: &str| place.files(&[text]).map(|files| files.sub_keys.into_iter().map(|s| s.digest).collect::<Vec<_>>());
+    place.write(
+        b"package.json",
+        r#"{"name":"x","dependencies":{"a":"1","b":"2"},"d.e":{"f":[1,{"g":true}]}}"#,
+    );
+    place.write(
+        b"Cargo.toml",
+        "[dependencies]\nserde = \"1\"\n[package]\nversion = \"1\"\nwhen = 2020-01-01\n",
+    );
+    let value = |text: &str| {
+        place.files(&[text]).map(|files| files.sub_keys.into_iter().map(|s| s.digest).collect::<Vec<_>>())
+    };
     let before = value("package.json#dependencies").unwrap();
     assert_eq!(value("*.json#dependencies").unwrap(), before);
     value("package.json#d.e.f.1.g").unwrap();

@@ -7,8 +7,11 @@ use sha2::{Digest as _, Sha256};
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    /// A regular file.
     File,
+    /// A folder.
     Folder,
+    /// A symbolic link.
     Symlink,
 }
 
@@ -57,7 +60,11 @@ impl Listing {
     /// From unsorted names; `None` if they do not fit 4 GiB.
     pub(super) fn new(mut entries: Vec<(Vec<u8>, Kind)>) -> Option<Self> {
         entries.sort_unstable();
-        let mut listing = Self { names: Vec::new(), ends: Vec::with_capacity(entries.len()), kinds: Vec::with_capacity(entries.len()) };
+        let mut listing = Self {
+            names: Vec::new(),
+            ends: Vec::with_capacity(entries.len()),
+            kinds: Vec::with_capacity(entries.len()),
+        };
         for (name, kind) in entries {
             listing.names.extend_from_slice(&name);
             listing.ends.push(u32::try_from(listing.names.len()).ok()?);
@@ -111,8 +118,11 @@ impl Folder {
 /// One entry as seen by a caller.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
+    /// Its name in its folder.
     pub name: &'a [u8],
+    /// What it is.
     pub kind: Kind,
+    /// Its digest, size and flags.
     pub fact: &'a Fact,
     folder: Option<u32>,
 }
@@ -137,7 +147,8 @@ impl Tree {
         for number in (0..folders.len()).rev() {
             let Some(folder) = folders.get(number) else { continue };
             let mut fact = summarise(folder);
-            if fact.size == 0 && !folder.listed && !folder.facts.iter().any(|f| f.flags & Fact::DROPPED == 0) {
+            if fact.size == 0 && !folder.listed && !folder.facts.iter().any(|f| f.flags & Fact::DROPPED == 0)
+            {
                 fact.flags = Fact::DROPPED;
             }
             match folder.place {
@@ -154,15 +165,19 @@ impl Tree {
     }
 
     /// SHA-256 over every entry: name, kind, permission flags, size and content, each length-prefixed.
+    #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         self.root.digest
     }
 
     /// Number of files and links.
+    #[must_use]
     pub fn len(&self) -> u64 {
         self.root.size
     }
 
+    /// Whether there is neither a file nor a link.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.root.size == 0
     }

@@ -13,10 +13,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::Warning;
 use super::read::{self, Failure};
 use super::select::{Selector, State};
 use super::tree::{Fact, Folder, Kind, Listing, Tree};
-use super::Warning;
 use crate::key::error::KeyError;
 
 /// Files a thread takes at once: enough to make the queue's lock cheap, few enough to share a folder.
@@ -26,7 +26,8 @@ const THREADS: usize = 16;
 
 /// Reads what `selector` picks below `root`.
 pub(super) fn run(root: &Path, selector: &Selector) -> Result<(Tree, Vec<Warning>), KeyError> {
-    let handle = rustix::fs::open(root, FOLDER, Mode::empty()).map_err(|_| KeyError::Context { path: root.to_owned() })?;
+    let handle = rustix::fs::open(root, FOLDER, Mode::empty())
+        .map_err(|_| KeyError::Context { path: root.to_owned() })?;
     let walk = Walk { root, handle, selector, shared: Mutex::default(), wake: Condvar::new() };
     {
         let mut shared = walk.lock();
@@ -51,7 +52,11 @@ pub(super) fn run(root: &Path, selector: &Selector) -> Result<(Tree, Vec<Warning
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// `NONBLOCK`: a name that has become a pipe since it was listed must not hang the walk.
-const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
 
 struct Walk<'a> {
     root: &'a Path,
@@ -144,7 +149,9 @@ impl Walk<'_> {
         let handle = match opened {
             Ok(handle) => handle,
             Err(Errno::ACCESS | Errno::PERM) if self.selector.tolerates_unreadable(listed) => return Ok(()),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Err(KeyError::Changed { path: self.full(&path) }),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+                return Err(KeyError::Changed { path: self.full(&path) });
+            }
             Err(error) => return Err(self.failed(&path, error)),
         };
         let mut found = Found::default();
@@ -153,7 +160,8 @@ impl Walk<'_> {
             let entry = entry.map_err(|error| self.failed(&path, error))?;
             self.entry(&handle, &path, entry.file_name().to_bytes(), entry.file_type(), state, &mut found)?;
         }
-        let listing = Arc::new(Listing::new(found.entries).ok_or(KeyError::TooMany { what: "names in one folder" })?);
+        let listing =
+            Arc::new(Listing::new(found.entries).ok_or(KeyError::TooMany { what: "names in one folder" })?);
         let opened = Arc::new(Opened { handle, path, listing });
         self.install(number, &opened, found.inner, &found.links, found.warnings)
     }
@@ -193,7 +201,8 @@ impl Walk<'_> {
                 found.entries.push((name.to_vec(), Kind::File));
             }
             FileType::Symlink => {
-                let target = rustix::fs::readlinkat(handle, name, Vec::new()).map_err(|error| self.failed(&path, error))?;
+                let target = rustix::fs::readlinkat(handle, name, Vec::new())
+                    .map_err(|error| self.failed(&path, error))?;
                 found.links.push((name.to_vec(), Fact::symlink(target.as_bytes())));
                 found.entries.push((name.to_vec(), Kind::Symlink));
             }
@@ -243,12 +252,15 @@ impl Walk<'_> {
             }
         }
         batches.extend(start.map(|first| first..listing.len()));
-        shared.jobs.extend(batches.into_iter().map(|slots| Job::Files(Batch { number, folder: Arc::clone(opened), slots })));
+        shared.jobs.extend(
+            batches.into_iter().map(|slots| Job::Files(Batch { number, folder: Arc::clone(opened), slots })),
+        );
         shared.warnings.extend(warnings);
         if let Some(folder) = shared.folders.get_mut(number as usize) {
             folder.fill(Arc::clone(listing));
             folder.folders = numbers;
-            let links: std::collections::HashMap<&[u8], &Fact> = links.iter().map(|(name, fact)| (name.as_slice(), fact)).collect();
+            let links: std::collections::HashMap<&[u8], &Fact> =
+                links.iter().map(|(name, fact)| (name.as_slice(), fact)).collect();
             for slot in (0..listing.len()).filter(|&slot| listing.kind(slot) == Some(Kind::Symlink)) {
                 if let Some(fact) = links.get(listing.name(slot)) {
                     folder.set(slot, **fact);
@@ -273,7 +285,9 @@ impl Walk<'_> {
         }
         let mut shared = self.lock();
         if let Some(folder) = shared.folders.get_mut(batch.number as usize) {
-            facts.into_iter().for_each(|(slot, fact)| folder.set(slot, fact));
+            for (slot, fact) in facts {
+                folder.set(slot, fact);
+            }
         }
         Ok(())
     }

@@ -156,11 +156,10 @@ impl Progress {
 
     /// One line of buildx's standard error.
     pub(super) fn line(&mut self, line: &[u8], log: &mut impl FnMut(&[u8])) {
-        if self.raw && line.first() == Some(&b'{') {
-            if let Ok(message) = serde_json::from_slice::<Message<'_>>(line) {
+        if self.raw && line.first() == Some(&b'{')
+            && let Ok(message) = serde_json::from_slice::<Message<'_>>(line) {
                 return self.message(message, log);
             }
-        }
         let text = String::from_utf8_lossy(line);
         let text = text.trim();
         if let Some(error) = text.strip_prefix("ERROR: ") {

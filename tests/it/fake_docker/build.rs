@@ -1,0 +1,60 @@
+//! `docker buildx build`: replays a progress stream, publishes what the arguments say.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use serde_json::{Map, Value, json};
+
+use crate::{Docker, fail, wire};
+
+fn pairs(values: &[String]) -> Value {
+    let pair = |text: &String| {
+        let (name, value) = text.split_once('=').unwrap();
+        (name.to_owned(), json!(value))
+    };
+    Value::Object(values.iter().map(pair).collect::<Map<_, _>>())
+}
+
+impl Docker {
+    pub(crate) fn build(&self) -> ExitCode {
+        std::io::stderr().write_all(self.text("progress").as_bytes()).unwrap();
+        let pushes = self.has("--push") || self.args.iter().any(|arg| arg.contains("push=true"));
+        let (names, labels) = (self.values("--tag"), pairs(&self.values("--label")));
+        let annotations = pairs(&self.values("--annotation"));
+        // Stays the same for the same labels: the test's content is in them, as the key.
+        let mut image = json!({"config": format!("sha256:{:064x}", fold(&labels.to_string()))});
+        let mut digests = Vec::new();
+        if pushes {
+            for name in &names {
+                let Some(host) = wire::stub(name) else { return fail("ERROR: failed to push: no such host") };
+                let request = json!({"name": name, "labels": labels, "annotations": annotations});
+                match wire::post(host, "/_publish", &request) {
+                    Ok(published) => image = published,
+                    Err(text) => return fail(&format!("ERROR: failed to build: failed to solve: failed to push {name}: {text}")),
+                }
+                let repository = name.rsplit_once(':').unwrap().0;
+                digests.push(format!("{repository}@{}", image["digest"].as_str().unwrap()));
+            }
+            for cache in self.values("--cache-to") {
+                let reference = cache.split(',').find_map(|field| field.strip_prefix("ref="));
+                if let Some((host, reference)) = reference.and_then(|reference| Some((wire::stub(reference)?, reference))) {
+                    wire::post(host, "/_publish", &json!({"name": reference, "labels": {}, "annotations": {}})).unwrap();
+                }
+            }
+        }
+        if self.has("--load") {
+            let containerd = self.scenario["containerd"] == true && pushes;
+            let id = if containerd { &image["digest"] } else { &image["config"] };
+            self.load(id.as_str().unwrap(), &names, &digests, &labels);
+        }
+        let metadata = json!({"containerimage.digest": image["digest"], "containerimage.config.digest": image["config"]});
+        fs::write(self.value("--metadata-file"), metadata.to_string()).unwrap();
+        ExitCode::SUCCESS
+    }
+}
+
+/// A number for a text: FNV-1a.
+fn fold(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

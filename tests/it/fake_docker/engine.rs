@@ -1,0 +1,98 @@
+//! The engine's image store, and what goes between it and registries.
+
+use std::fs;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::{Docker, fail, wire};
+
+impl Docker {
+    pub(crate) fn store(&self) -> Vec<Value> {
+        let text = fs::read(self.folder.join("store.json")).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    pub(crate) fn keep(&self, images: &[Value]) {
+        fs::write(self.folder.join("store.json"), serde_json::to_vec(images).unwrap()).unwrap();
+    }
+
+    /// Puts an image in, or adds its names to the one that is there.
+    pub(crate) fn load(&self, id: &str, names: &[String], digests: &[String], labels: &Value) {
+        let mut images = self.store();
+        for image in &mut images {
+            image["names"].as_array_mut().unwrap().retain(|name| !names.iter().any(|new| name == new));
+        }
+        match images.iter_mut().find(|image| image["id"] == id) {
+            Some(image) => {
+                image["names"].as_array_mut().unwrap().extend(names.iter().map(|name| json!(name)));
+                image["digests"].as_array_mut().unwrap().extend(digests.iter().map(|digest| json!(digest)));
+            }
+            None => images.push(json!({"id": id, "names": names, "digests": digests, "labels": labels})),
+        }
+        self.keep(&images);
+    }
+
+    fn find(&self, name: &str) -> Option<Value> {
+        let is = |list: &Value| list.as_array().unwrap().iter().any(|known| known == name);
+        self.store().into_iter().find(|image| image["id"] == name || is(&image["names"]) || is(&image["digests"]))
+    }
+
+    pub(crate) fn list(&self, filter: &str) -> ExitCode {
+        let (label, value) = filter.strip_prefix("label=").and_then(|rest| rest.split_once('=')).unwrap();
+        for image in self.store().iter().filter(|image| image["labels"][label] == value) {
+            println!("{}", image["id"].as_str().unwrap());
+        }
+        ExitCode::SUCCESS
+    }
+
+    pub(crate) fn inspect_image(&self, name: &str) -> ExitCode {
+        match self.find(name) {
+            Some(image) => {
+                println!("{}", json!([{"Id": image["id"], "RepoTags": image["names"], "RepoDigests": image["digests"], "Config": {"Labels": image["labels"]}}]));
+                ExitCode::SUCCESS
+            }
+            None => {
+                println!("[]");
+                fail(&format!("Error response from daemon: No such image: {name}"))
+            }
+        }
+    }
+
+    pub(crate) fn pull(&self, reference: &str) -> ExitCode {
+        let Some(host) = wire::stub(reference) else {
+            return fail(&format!("Error response from daemon: Get \"https://{reference}\": dial tcp: no such host"));
+        };
+        match wire::post(host, "/_pull", &json!({"reference": reference})) {
+            Ok(image) => {
+                println!("{}: Pulling from {reference}\nStatus: Downloaded newer image for {reference}", image["digest"]);
+                let repository = reference.split('@').next().unwrap();
+                let by_digest = format!("{repository}@{}", image["digest"].as_str().unwrap());
+                let id = if self.scenario["containerd"] == true { &image["digest"] } else { &image["config"] };
+                self.load(id.as_str().unwrap(), &[], &[by_digest], &image["labels"]);
+                ExitCode::SUCCESS
+            }
+            Err(text) => fail(&format!("Error response from daemon: {text}")),
+        }
+    }
+
+    pub(crate) fn tag(&self, image: &str, name: &str) -> ExitCode {
+        let Some(found) = self.find(image) else {
+            return fail(&format!("Error response from daemon: No such image: {image}"));
+        };
+        self.load(found["id"].as_str().unwrap(), &[name.to_owned()], &[], &Value::Null);
+        ExitCode::SUCCESS
+    }
+
+    /// `imagetools create`; without `--prefer-index=false` a single image is wrapped, as since
+    /// buildx 0.5.
+    pub(crate) fn alias(&self) -> ExitCode {
+        let (source, targets) = (self.args.last().unwrap(), self.values("--tag"));
+        let wraps = !self.has("--prefer-index=false");
+        let host = wire::stub(source).unwrap();
+        match wire::post(host, "/_alias", &json!({"source": source, "targets": targets, "wrap": wraps})) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(text) => fail(&format!("ERROR: {text}")),
+        }
+    }
+}

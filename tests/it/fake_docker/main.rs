@@ -1,0 +1,138 @@
+//! A docker without an engine. It keeps its images in `store.json` beside the program's own
+//! link, talks to the stub registry, writes every call to `calls.jsonl`, and misbehaves as
+//! `scenario.json` says.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "this is a test's stand-in: what breaks here must break loudly"
+)]
+
+mod build;
+mod engine;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+/// What every command works with.
+struct Docker {
+    folder: PathBuf,
+    args: Vec<String>,
+    scenario: Value,
+}
+
+fn main() -> ExitCode {
+    let mut args: Vec<String> = std::env::args().collect();
+    let folder = Path::new(&args.remove(0)).parent().unwrap().to_owned();
+    let scenario = serde_json::from_slice(&fs::read(folder.join("scenario.json")).unwrap()).unwrap();
+    let docker = Docker { folder, args, scenario };
+    docker.note_call();
+    if let Some(code) = docker.misbehave() {
+        return code;
+    }
+    let words: Vec<&str> = docker.args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["buildx", "version"] => {
+            println!("github.com/docker/buildx {} a32761a", docker.text("buildx"));
+            ExitCode::SUCCESS
+        }
+        ["buildx", "inspect", name @ ..] => docker.inspect_builder(name.first().unwrap_or(&"default")),
+        ["buildx", "create", ..] => {
+            println!("{}", docker.value("--name"));
+            ExitCode::SUCCESS
+        }
+        ["buildx", "rm", "--force", name] => {
+            eprintln!("{name} removed");
+            ExitCode::SUCCESS
+        }
+        ["buildx", "build", ..] => docker.build(),
+        ["buildx", "imagetools", "create", ..] => docker.alias(),
+        ["info", ..] => {
+            let store = if docker.scenario["containerd"] == true { "io.containerd.snapshotter.v1" } else { "overlay2" };
+            println!("{}", json!({"ServerVersion": "28.5.1", "DriverStatus": [["driver-type", store]]}));
+            ExitCode::SUCCESS
+        }
+        ["image", "ls", .., filter] => docker.list(filter),
+        ["image", "inspect", name] => docker.inspect_image(name),
+        ["pull", reference] => docker.pull(reference),
+        ["tag", image, name] => docker.tag(image, name),
+        other => fail(&format!("docker: the fake does not know {other:?}")),
+    }
+}
+
+fn fail(text: &str) -> ExitCode {
+    eprintln!("{text}");
+    ExitCode::FAILURE
+}
+
+impl Docker {
+    fn text(&self, name: &str) -> &str {
+        self.scenario[name].as_str().unwrap()
+    }
+
+    /// Every value of a flag, `--flag value`.
+    fn values(&self, flag: &str) -> Vec<String> {
+        let pairs = self.args.iter().zip(self.args.iter().skip(1));
+        pairs.filter(|(name, _)| *name == flag).map(|(_, value)| value.clone()).collect()
+    }
+
+    fn value(&self, flag: &str) -> String {
+        self.values(flag).pop().unwrap_or_default()
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.args.iter().any(|arg| arg == flag)
+    }
+
+    fn note_call(&self) {
+        let mut stdin = String::new();
+        std::io::stdin().read_to_string(&mut stdin).unwrap();
+        let env: BTreeMap<String, String> = std::env::vars().collect();
+        let config = env.get("DOCKER_CONFIG").map(|folder| Path::new(folder).join("config.json"));
+        let config: Value = config.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).unwrap_or_default();
+        let call = json!({"args": self.args, "stdin": stdin, "env": env, "config": config, "pid": std::process::id()});
+        let mut journal = fs::OpenOptions::new().append(true).create(true).open(self.folder.join("calls.jsonl")).unwrap();
+        journal.write_all(format!("{call}\n").as_bytes()).unwrap();
+    }
+
+    /// The first rule for this command that is not used up: its text, and its end if it has one.
+    fn misbehave(&self) -> Option<ExitCode> {
+        let rules = self.scenario["rules"].as_array().unwrap();
+        let fits = |rule: &Value| {
+            rule["args"].as_array().unwrap().iter().zip(&self.args).all(|(wanted, arg)| wanted == arg)
+                && rule["args"].as_array().unwrap().len() <= self.args.len()
+        };
+        let mut fitting = rules.iter().enumerate().filter(|(_, rule)| fits(rule));
+        let rule = fitting.find_map(|(at, rule)| self.take(at, rule["times"].as_u64()).then_some(rule))?;
+        std::io::stderr().write_all(rule["stderr"].as_str().unwrap_or_default().as_bytes()).unwrap();
+        std::io::stdout().write_all(rule["stdout"].as_str().unwrap_or_default().as_bytes()).unwrap();
+        std::io::stdout().flush().unwrap();
+        if rule["hang"] == true {
+            // Longer than any test; the parent is to end it.
+            std::thread::sleep(std::time::Duration::from_mins(1));
+        }
+        rule["exit"].as_u64().map(|code| ExitCode::from(u8::try_from(code).unwrap()))
+    }
+
+    /// Uses the rule up once, also where two commands run side by side.
+    fn take(&self, rule: usize, times: Option<u64>) -> bool {
+        let Some(times) = times else { return true };
+        (0..times).any(|use_| fs::File::create_new(self.folder.join(format!("used-{rule}-{use_}"))).is_ok())
+    }
+
+    fn inspect_builder(&self, name: &str) -> ExitCode {
+        let driver = self.text("driver");
+        println!("Name:          {name}\nDriver:        {driver}\nLast Activity: 2026-01-01 00:00:00 +0000 UTC\n");
+        println!("Nodes:\nName:             {name}0\nEndpoint:         default\nStatus:           running");
+        println!("BuildKit version: v0.25.2\nPlatforms:        linux/amd64, linux/amd64/v2");
+        ExitCode::SUCCESS
+    }
+}

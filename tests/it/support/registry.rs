@@ -1,0 +1,265 @@
+//! A registry with faults: manifests, configurations, three kinds of login.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use build_once::image::{ANNOTATION_KEY, Digest, MEDIA_TYPES};
+use serde_json::{Value, json};
+
+use super::http::{Request, Response, Server};
+
+/// Who may read.
+#[derive(Clone, Default)]
+pub(crate) enum Login {
+    #[default]
+    Nobody,
+    Basic(&'static str, &'static str),
+    /// Through a token service of its own at `/token`.
+    Bearer(&'static str, &'static str),
+}
+
+#[derive(Default)]
+struct State {
+    address: String,
+    /// Bytes and media type by `repository/reference`.
+    manifests: BTreeMap<String, (Vec<u8>, String)>,
+    blobs: BTreeMap<String, Vec<u8>>,
+    gone: BTreeSet<String>,
+    login: Login,
+    /// Part of the target, how often, what instead.
+    faults: Vec<(String, usize, Response)>,
+    /// Why control calls of the fake docker fail, by path.
+    refusals: BTreeMap<String, String>,
+}
+
+pub(crate) struct Registry {
+    server: Server,
+    state: Arc<Mutex<State>>,
+}
+
+impl Registry {
+    pub(crate) fn start() -> Self {
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = Arc::clone(&state);
+        let server = Server::start(move |request| shared.lock().unwrap().answer(request));
+        state.lock().unwrap().address.clone_from(&server.address);
+        Self { server, state }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.server.address
+    }
+
+    /// The repository most tests use.
+    pub(crate) fn repository(&self) -> String {
+        format!("{}/ci", self.address())
+    }
+
+    /// Puts an image with this key there, as a build of ours would; the key may be absent.
+    pub(crate) fn put(&self, tag: &str, key: Option<&str>) -> String {
+        let annotations = key.map_or_else(|| json!({}), |key| json!({ANNOTATION_KEY: key}));
+        self.publish(&format!("ci/{tag}"), &json!({}), &annotations)
+    }
+
+    /// As an engine without containerd's store pushes it: the key is in the label alone.
+    pub(crate) fn put_labelled(&self, tag: &str, key: &str) -> String {
+        self.publish(&format!("ci/{tag}"), &json!({ANNOTATION_KEY: key}), &json!({}))
+    }
+
+    pub(crate) fn publish(&self, name: &str, labels: &Value, annotations: &Value) -> String {
+        self.state.lock().unwrap().publish(name, labels, annotations)["digest"].as_str().unwrap().to_owned()
+    }
+
+    /// The manifest's bytes by `repository/reference`.
+    pub(crate) fn manifest(&self, name: &str) -> Option<Value> {
+        let state = self.state.lock().unwrap();
+        state.manifests.get(name).map(|(bytes, _)| serde_json::from_slice(bytes).unwrap())
+    }
+
+    pub(crate) fn digest(&self, name: &str) -> Option<String> {
+        self.state.lock().unwrap().manifests.get(name).map(|(bytes, _)| Digest::of(bytes).to_string())
+    }
+
+    /// Tags of `ci`, in order.
+    pub(crate) fn tags(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let names = state.manifests.keys().filter_map(|name| name.strip_prefix("ci/"));
+        names.filter(|reference| !reference.starts_with("sha256:")).map(str::to_owned).collect()
+    }
+
+    /// Answers otherwise, `times` times, where the target holds this text.
+    pub(crate) fn fault(&self, target: &str, times: usize, instead: Response) {
+        self.state.lock().unwrap().faults.push((target.to_owned(), times, instead));
+    }
+
+    pub(crate) fn require(&self, login: Login) {
+        self.state.lock().unwrap().login = login;
+    }
+
+    /// `ci` does not exist.
+    pub(crate) fn without_repository(&self) {
+        self.state.lock().unwrap().gone.insert("ci".to_owned());
+    }
+
+    /// Pushes (`/_publish`) or aliases (`/_alias`) fail with this text.
+    pub(crate) fn refuse(&self, path: &str, text: &str) {
+        self.state.lock().unwrap().refusals.insert(path.to_owned(), text.to_owned());
+    }
+
+    /// What the program asked, `GET ci/manifests/x`; the fake docker's calls are left out.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let ours = self.program_requests();
+        ours.iter().map(|r| format!("{} {}", r.method, r.target.trim_start_matches("/v2/"))).collect()
+    }
+
+    pub(crate) fn program_requests(&self) -> Vec<Request> {
+        let mut requests = self.server.requests();
+        requests.retain(|request| !request.target.starts_with("/_"));
+        requests
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.program_requests().iter().map(|request| request.connection).collect::<BTreeSet<_>>().len()
+    }
+
+    pub(crate) fn forget_requests(&self) {
+        self.server.forget();
+    }
+}
+
+impl State {
+    fn answer(&mut self, request: &Request) -> Response {
+        if request.target.starts_with("/_") {
+            return self.control(request);
+        }
+        if let Some(fault) = self.faults.iter_mut().find(|(part, times, _)| *times > 0 && request.target.contains(part.as_str())) {
+            fault.1 -= 1;
+            return fault.2.clone();
+        }
+        if request.target.starts_with("/token") {
+            return self.token(request);
+        }
+        if let Some(refusal) = self.guard(request) {
+            return refusal;
+        }
+        let parts: Vec<&str> = request.target.trim_start_matches("/v2/").rsplitn(3, '/').collect();
+        let [reference, kind, repository] = parts.as_slice() else { return Response::new(404, "") };
+        if self.gone.contains(*repository) {
+            return Response::error(404, "NAME_UNKNOWN", "repository name not known to registry");
+        }
+        let name = format!("{repository}/{reference}");
+        match (request.method.as_str(), *kind) {
+            ("PUT", "manifests") => {
+                self.manifests.insert(name, (request.body.clone(), request.header("content-type").to_owned()));
+                Response::new(201, "")
+            }
+            (_, "manifests") => match self.manifests.get(&name) {
+                Some((bytes, media_type)) => Response::new(200, bytes.clone())
+                    .header("content-type", media_type)
+                    .header("docker-content-digest", Digest::of(bytes).as_str()),
+                None => Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
+            },
+            (_, "blobs") => match self.blobs.get(*reference) {
+                Some(bytes) => Response::new(200, bytes.clone()),
+                None => Response::error(404, "BLOB_UNKNOWN", "blob unknown"),
+            },
+            _ => Response::new(405, ""),
+        }
+    }
+
+    fn guard(&self, request: &Request) -> Option<Response> {
+        let given = request.header("authorization");
+        let (expected, challenge) = match self.login {
+            Login::Nobody => return None,
+            Login::Basic(user, password) => (format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))), "Basic realm=\"stub\"".to_owned()),
+            Login::Bearer(..) => {
+                let challenge = format!("Bearer realm=\"http://{}/token\",service=\"stub\"", self.address);
+                ("Bearer the-token".to_owned(), challenge)
+            }
+        };
+        (given != expected).then(|| {
+            Response::error(401, "UNAUTHORIZED", "authentication required").header("www-authenticate", challenge)
+        })
+    }
+
+    fn token(&self, request: &Request) -> Response {
+        let Login::Bearer(user, password) = self.login else { return Response::new(404, "") };
+        let expected = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        if request.header("authorization") == expected {
+            Response::new(200, json!({"token": "the-token"}).to_string())
+        } else {
+            Response::new(401, "{}")
+        }
+    }
+
+    /// What the fake docker asks for: `{name}` is `host/repository:tag`.
+    fn control(&mut self, request: &Request) -> Response {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        if let Some(text) = self.refusals.get(&request.target) {
+            return Response::new(500, text.as_str());
+        }
+        match request.target.as_str() {
+            "/_publish" => {
+                let name = local_name(body["name"].as_str().unwrap());
+                Response::new(200, self.publish(&name, &body["labels"], &body["annotations"]).to_string())
+            }
+            "/_alias" => self.alias(&body),
+            "/_pull" => {
+                let name = local_name(body["reference"].as_str().unwrap());
+                let Some((bytes, _)) = self.manifests.get(&name) else { return Response::new(404, "manifest unknown") };
+                let manifest: Value = serde_json::from_slice(bytes).unwrap();
+                let config = manifest["config"]["digest"].as_str().unwrap();
+                let file: Value = serde_json::from_slice(&self.blobs[config]).unwrap();
+                let answer = json!({"digest": Digest::of(bytes).as_str(), "config": config, "labels": file["config"]["Labels"]});
+                Response::new(200, answer.to_string())
+            }
+            other => Response::new(404, other),
+        }
+    }
+
+    fn alias(&mut self, body: &Value) -> Response {
+        let Some(mut found) = self.manifests.get(&local_name(body["source"].as_str().unwrap())).cloned() else {
+            return Response::new(404, "manifest unknown");
+        };
+        if body["wrap"] == true {
+            let child = json!({"mediaType": found.1, "size": found.0.len(), "digest": Digest::of(&found.0).as_str()});
+            let index = json!({"schemaVersion": 2, "mediaType": MEDIA_TYPES[0], "manifests": [child]});
+            found = (index.to_string().into_bytes(), MEDIA_TYPES[0].to_owned());
+        }
+        for target in body["targets"].as_array().unwrap() {
+            self.manifests.insert(local_name(target.as_str().unwrap()), found.clone());
+        }
+        Response::new(200, "{}")
+    }
+
+    fn publish(&mut self, name: &str, labels: &Value, annotations: &Value) -> Value {
+        let config = json!({"architecture": "amd64", "os": "linux", "config": {"Labels": labels}, "rootfs": {"type": "layers", "diff_ids": []}});
+        let config = config.to_string().into_bytes();
+        let config_digest = Digest::of(&config).to_string();
+        let plain: serde_json::Map<_, _> =
+            annotations.as_object().unwrap().iter().map(|(name, value)| (name.trim_start_matches("manifest:").to_owned(), value.clone())).collect();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MEDIA_TYPES[2],
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "size": config.len(), "digest": config_digest},
+            "layers": [],
+            "annotations": plain,
+        });
+        let manifest = manifest.to_string().into_bytes();
+        let digest = Digest::of(&manifest).to_string();
+        self.blobs.insert(config_digest.clone(), config);
+        let repository = name.rsplit_once('/').unwrap().0;
+        self.manifests.insert(format!("{repository}/{digest}"), (manifest.clone(), MEDIA_TYPES[2].to_owned()));
+        self.manifests.insert(name.to_owned(), (manifest, MEDIA_TYPES[2].to_owned()));
+        json!({"digest": digest, "config": config_digest})
+    }
+}
+
+/// `host/ci:tag` or `host/ci@digest` as `ci/tag` or `ci/digest`.
+fn local_name(reference: &str) -> String {
+    let path = reference.split_once('/').unwrap().1;
+    let (repository, last) = path.split_once('@').or_else(|| path.rsplit_once(':')).unwrap();
+    format!("{repository}/{last}")
+}

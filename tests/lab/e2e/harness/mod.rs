@@ -1,0 +1,31 @@
+//! What the tests stand on.
+
+mod gateway;
+mod http;
+mod lab;
+mod program;
+mod registry;
+mod run;
+mod workspace;
+
+pub use gateway::{Entry, Rules, journal, rule, status};
+pub use http::request;
+pub use lab::{engine, engine_at, lab, unique};
+pub use program::{Program, Running};
+pub use registry::{Image, Repository};
+pub use run::Finished;
+pub use workspace::Workspace;
+
+use std::time::{Duration, Instant};
+
+/// The annotation and the label that carry the key.
+pub const KEY: &str = "io.github.build-once.key";
+
+/// Waits until it is so.
+pub fn eventually(what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < limit, "after {limit:?} still not so: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

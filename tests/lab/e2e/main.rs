@@ -1,0 +1,25 @@
+//! End to end: the program against a real engine, real registries and the AWS emulator of the
+//! lab. `tests/lab/up` first, then `cargo test --test lab`.
+//!
+//! Every test has an image name, a git repository and, where it shares anything, a registry
+//! repository of its own, so that all can run side by side. What the program says is checked
+//! against what the registry and the engine hold.
+
+#![allow(clippy::disallowed_methods, reason = "the fences are the program's")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
+
+mod bases;
+mod cancel;
+mod credentials;
+mod engines;
+mod failures;
+mod faults;
+mod harness;
+mod local;
+mod old_buildx;
+mod outcomes;
+mod platforms;
+mod pull;
+mod repositories;
+mod secrets;
+mod zones;
