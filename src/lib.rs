@@ -86,10 +86,18 @@ pub struct Decided {
 ///
 /// # Errors
 /// One that names every bad input, or an event file that cannot be read.
-pub async fn prepare(raw: &RawInputs, env: &Env, console: &Console, cancel: CancelSignal) -> Result<Prepared> {
+pub async fn prepare(
+    raw: &RawInputs,
+    env: &Env,
+    console: &Console,
+    cancel: CancelSignal,
+) -> Result<Prepared> {
     let inputs = Inputs::read(raw, env)?;
     let event = match env.get(env::GITHUB_EVENT_PATH).filter(|_| env.in_github_actions()) {
-        Some(path) => Some(fs_err::read_to_string(path).map_err(|error| Error::input("failed to read the event file").because(&error))?),
+        Some(path) => Some(
+            fs_err::read_to_string(path)
+                .map_err(|error| Error::input("failed to read the event file").because(&error))?,
+        ),
         None => None,
     };
     let mut run = RunContext::read(env, event.as_deref())?;

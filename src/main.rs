@@ -15,8 +15,14 @@ fn main() -> ExitCode {
     let env = Env::capture();
     let console = Console::new(env.in_github_actions(), LogStyle::Grouped);
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(start(&env, &console)).unwrap_or_else(|error| session::fail(error, &env, &console)),
-        Err(error) => session::fail(Error::new(FailureClass::Resource, "failed to start").because(&error), &env, &console),
+        Ok(runtime) => runtime
+            .block_on(start(&env, &console))
+            .unwrap_or_else(|error| session::fail(error, &env, &console)),
+        Err(error) => session::fail(
+            Error::new(FailureClass::Resource, "failed to start").because(&error),
+            &env,
+            &console,
+        ),
     }
 }
 
@@ -38,7 +44,11 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
     // Only printing: a failure goes to standard error, and no file of the runner's is touched.
     let text = async {
         let prepared = prepare(&flags.inputs, env, console, cancel.signal.clone()).await?;
-        if as_plan { commands::plan::run(&prepared, flags.json).await } else { commands::key::run(&prepared, flags.json).await }
+        if as_plan {
+            commands::plan::run(&prepared, flags.json).await
+        } else {
+            commands::key::run(&prepared, flags.json).await
+        }
     };
     Ok(commands::print(&text.await))
 }

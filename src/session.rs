@@ -34,9 +34,13 @@ impl Cancel {
     /// # Errors
     /// If the operating system refuses.
     pub fn on_signals() -> Result<Self> {
-        let refused = |error: std::io::Error| Error::new(FailureClass::Unsupported, "failed to listen for signals").because(&error);
+        let refused = |error: std::io::Error| {
+            Error::new(FailureClass::Unsupported, "failed to listen for signals").because(&error)
+        };
         let (sender, signal_out) = watch::channel(None);
-        for (kind, stop) in [(SignalKind::interrupt(), Stop::Interrupt), (SignalKind::terminate(), Stop::Terminate)] {
+        for (kind, stop) in
+            [(SignalKind::interrupt(), Stop::Interrupt), (SignalKind::terminate(), Stop::Terminate)]
+        {
             let mut stream = signal(kind).map_err(refused)?;
             let sender = sender.clone();
             tokio::spawn(async move {
@@ -84,7 +88,8 @@ pub async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &Cancel)
     }
     let stop = *signal.borrow();
     if let Some(stop) = stop.filter(|_| ended_early(&report, dropped)) {
-        let phase = report.entries.last().map_or("before the first step", |entry| entry.label.as_str()).to_owned();
+        let phase =
+            report.entries.last().map_or("before the first step", |entry| entry.label.as_str()).to_owned();
         report.fail(stopped(stop, &phase));
     }
     report.seconds = watch.seconds();
@@ -102,12 +107,13 @@ fn stopped(stop: Stop, phase: &str) -> Error {
     match stop {
         Stop::Interrupt => error(FailureClass::Interrupted, "cancelled"),
         Stop::Terminate => error(FailureClass::Terminated, "terminated"),
-        Stop::Timeout => error(FailureClass::Unavailable, "took longer than the input timeout allows").hint("raise timeout, or find out what hangs"),
+        Stop::Timeout => error(FailureClass::Unavailable, "took longer than the input timeout allows")
+            .hint("raise timeout, or find out what hangs"),
     }
 }
 
 /// A failure before the pipeline could start.
-#[must_use] 
+#[must_use]
 pub fn fail(error: Error, env: &Env, console: &Console) -> ExitCode {
     let mut report = Report::default();
     report.fail(error);
@@ -135,7 +141,12 @@ fn publish(report: &Report, env: &Env, console: &Console, wants_summary: bool) -
 
 /// The last line of a good run: what a person looks for first.
 fn closing(report: &Report) -> String {
-    let image = report.reference.as_ref().map(ToString::to_string).or_else(|| report.local_image.clone()).unwrap_or_default();
+    let image = report
+        .reference
+        .as_ref()
+        .map(ToString::to_string)
+        .or_else(|| report.local_image.clone())
+        .unwrap_or_default();
     let outcome = report.outcome.map(plan::Outcome::name).unwrap_or_default();
     format!("{outcome} {image} in {:.2}s", report.seconds)
 }
@@ -196,7 +207,9 @@ struct RunFiles {
 
 impl RunFiles {
     fn create(env: &Env, prepared: &Prepared, facts: &Facts, plan: &Plan) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::new(FailureClass::Resource, "failed to write the plan").because(&error);
+        let failed = |error: std::io::Error| {
+            Error::new(FailureClass::Resource, "failed to write the plan").because(&error)
+        };
         let parent = temporary_folder(env);
         let folder = tempfile::Builder::new().prefix("build-once-run-").tempdir_in(parent).map_err(failed)?;
         let metadata = folder.path().join("metadata.json");

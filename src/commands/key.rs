@@ -26,7 +26,10 @@ pub async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
     if as_json {
         let entries: Vec<_> = key.entries.iter().map(|entry| serde_json::json!({"kind": entry.kind.as_str(), "name": entry.name, "value": entry.value})).collect();
         let files: Vec<_> = files().into_iter().map(|(context, path, digest)| serde_json::json!({"context": context, "path": path, "sha256": digest})).collect();
-        return Ok(format!("{:#}\n", serde_json::json!({"key": key.hex, "entries": entries, "files": files})));
+        return Ok(format!(
+            "{:#}\n",
+            serde_json::json!({"key": key.hex, "entries": entries, "files": files})
+        ));
     }
     let mut text = format!("{}\n", key.hex);
     for entry in &key.entries {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use crate::error::Result;
 
 /// Prints a command's result to standard output, or its error to standard error.
-#[must_use] 
+#[must_use]
 pub fn print(result: &Result<String>) -> ExitCode {
     let (written, code) = match result {
         Ok(text) => (std::io::stdout().write_all(text.as_bytes()), 0),

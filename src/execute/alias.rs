@@ -31,15 +31,19 @@ async fn once(
     docker: &Docker,
 ) -> Result<()> {
     let registry = &workshop.ports.registry;
-    let toolchain = workshop.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "set a tag without tools"))?;
+    let toolchain =
+        workshop.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "set a tag without tools"))?;
     // Set already: nothing to write, and an immutable tag is no obstacle.
     if let Probe::Present(found) = registry.probe(target).await
-        && Some(&found.digest) == source.digest() {
-            return Ok(());
-        }
+        && Some(&found.digest) == source.digest()
+    {
+        return Ok(());
+    }
     let keeps_digest = toolchain.buildx.has_prefer_index() || source.repository() != target.repository();
     if keeps_digest {
-        Buildx::new(docker.clone()).alias(&source.to_string(), &[target.to_string()], &toolchain.buildx).await?;
+        Buildx::new(docker.clone())
+            .alias(&source.to_string(), &[target.to_string()], &toolchain.buildx)
+            .await?;
     } else {
         workshop.ports.console.line(&format!(
             "buildx {} would wrap the image in an index (0.15 or newer would not): the tag is set through the registry itself",
@@ -49,11 +53,14 @@ async fn once(
     }
     match registry.probe(target).await {
         Probe::Present(found) if Some(&found.digest) == source.digest() => Ok(()),
-        Probe::Present(found) => Err(Error::new(FailureClass::Integrity, format!("{target} has another digest than its source"))
-            .cause(format!("expected {}, got {}", source.identifier(), found.digest))
-            .hint("update docker buildx to 0.15 or newer")),
+        Probe::Present(found) => {
+            Err(Error::new(FailureClass::Integrity, format!("{target} has another digest than its source"))
+                .cause(format!("expected {}, got {}", source.identifier(), found.digest))
+                .hint("update docker buildx to 0.15 or newer"))
+        }
         Probe::Absent { .. } => {
-            Err(Error::new(FailureClass::Unavailable, format!("{target} was set and is not there")).hint("try again"))
+            Err(Error::new(FailureClass::Unavailable, format!("{target} was set and is not there"))
+                .hint("try again"))
         }
         Probe::Unknown(error) => Err(error),
     }
@@ -63,5 +70,7 @@ async fn once(
 pub(super) fn may_go_without(error: &Error) -> bool {
     // ECR allows 1,000 tags on one image ("Amazon ECR service quotas").
     let text = error.headline().to_lowercase();
-    error.class == FailureClass::Access || text.contains("maximum allowed number of tags") || text.contains("too many tags")
+    error.class == FailureClass::Access
+        || text.contains("maximum allowed number of tags")
+        || text.contains("too many tags")
 }

@@ -154,7 +154,10 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
                     spec.names.iter().for_each(|name| add(name));
                 }
                 let caches = spec.cache_from.iter().chain(&spec.cache_to);
-                caches.flat_map(|cache| cache.split(',')).filter_map(|field| field.trim().strip_prefix("ref=")).for_each(&mut add);
+                caches
+                    .flat_map(|cache| cache.split(','))
+                    .filter_map(|field| field.trim().strip_prefix("ref="))
+                    .for_each(&mut add);
             }
             Step::CreateBuilder { .. } | Step::Tag { .. } => {}
         }

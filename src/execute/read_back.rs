@@ -11,9 +11,14 @@ use crate::ports::buildx::BuildMetadata;
 /// Registries may show a manifest a little after they took it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) async fn run(reference: &ImageReference, workshop: &Workshop<'_>, journal: &mut Journal) -> Result<()> {
+pub(super) async fn run(
+    reference: &ImageReference,
+    workshop: &Workshop<'_>,
+    journal: &mut Journal,
+) -> Result<()> {
     let references = std::slice::from_ref(reference);
-    let lookups = wait_for(&workshop.ports.registry, PATIENCE, Where::CommitTag, references, workshop.key).await;
+    let lookups =
+        wait_for(&workshop.ports.registry, PATIENCE, Where::CommitTag, references, workshop.key).await;
     let seen = lookups.into_iter().next_back().map(|lookup| lookup.seen);
     match seen {
         Some(Seen::Match { digest, .. }) => {
@@ -26,11 +31,12 @@ pub(super) async fn run(reference: &ImageReference, workshop: &Workshop<'_>, jou
             journal.digest = Some(digest);
             Ok(())
         }
-        Some(Seen::OtherKey { digest, .. }) => {
-            Err(Error::new(FailureClass::Integrity, format!("{reference} names other content than was pushed"))
-                .cause(format!("it is {digest}"))
-                .hint("two jobs with different inputs use one image name; give each its own"))
-        }
+        Some(Seen::OtherKey { digest, .. }) => Err(Error::new(
+            FailureClass::Integrity,
+            format!("{reference} names other content than was pushed"),
+        )
+        .cause(format!("it is {digest}"))
+        .hint("two jobs with different inputs use one image name; give each its own")),
         Some(Seen::Unknown(error)) => Err(error),
         Some(Seen::Absent { .. }) | None => {
             Err(Error::new(FailureClass::Unavailable, format!("{reference} was pushed and is not there"))

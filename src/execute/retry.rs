@@ -24,5 +24,10 @@ pub(super) async fn wait_after(error: Error, tried: u32, workshop: &Workshop<'_>
         error.headline(),
         wait.as_secs_f64()
     ));
-    workshop.ports.exec.sleep(wait).await.map_err(|stopped| crate::ports::docker::from_exec(stopped).because(&error))
+    workshop
+        .ports
+        .exec
+        .sleep(wait)
+        .await
+        .map_err(|stopped| crate::ports::docker::from_exec(stopped).because(&error))
 }

@@ -65,9 +65,10 @@ pub async fn resolve(ports: &Ports, name: &str, file: &Path, line: usize) -> Res
     // An image that was built or loaded on this machine has no registry.
     if let Ok(docker) = ports.docker()
         && let Ok(Some(local)) = docker.inspect(name).await
-            && local.id.parse::<Digest>().is_ok() {
-                return Ok(base(Pin::Engine(local.id)));
-            }
+        && local.id.parse::<Digest>().is_ok()
+    {
+        return Ok(base(Pin::Engine(local.id)));
+    }
     let what = format!("failed to resolve the base image {name}");
     Err(at(match failed {
         Resolve::Absent => Error::new(FailureClass::Build, what)
@@ -97,7 +98,9 @@ pub async fn existing_caches(
         match ports.registry.resolve(&reference).await {
             Ok(_) => caches.push(reference),
             Err(Resolve::Absent) => {}
-            Err(Resolve::Failed(error)) => ports.console.line(&format!("cache not used: {}", error.headline())),
+            Err(Resolve::Failed(error)) => {
+                ports.console.line(&format!("cache not used: {}", error.headline()))
+            }
         }
     }
     caches

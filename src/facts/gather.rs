@@ -80,7 +80,8 @@ async fn by_key(
     let references: Vec<ImageReference> =
         access.read.iter().filter_map(|zone| Some(home.tagged(tags.key_tag(zone, key.short())?))).collect();
     if inputs.mode == Mode::Pull && inputs.on_missing == OnMissing::Wait {
-        return wait_for(&ports.registry, inputs.wait_timeout, Where::KeyTag, &references, Some(&key.hex)).await;
+        return wait_for(&ports.registry, inputs.wait_timeout, Where::KeyTag, &references, Some(&key.hex))
+            .await;
     }
     let mut lookups = Vec::new();
     for reference in references {
@@ -145,9 +146,10 @@ pub async fn gather_late(
 ) -> Result<LateFacts> {
     match verdict {
         Verdict::Reuse { aliases, .. } if aliases.is_empty() => Ok(LateFacts::default()),
-        Verdict::Reuse { .. } => {
-            Ok(LateFacts { toolchain: Some(toolchain::for_alias(&ports.docker()?).await?), caches: Vec::new() })
-        }
+        Verdict::Reuse { .. } => Ok(LateFacts {
+            toolchain: Some(toolchain::for_alias(&ports.docker()?).await?),
+            caches: Vec::new(),
+        }),
         Verdict::ReuseLocal { .. } | Verdict::Fail(_) => Ok(LateFacts::default()),
         Verdict::Build { shared, .. } => {
             let docker = ports.docker()?;

@@ -71,10 +71,11 @@ pub async fn compute(ports: &Ports, inputs: &Inputs) -> Result<Computed> {
     let (walked, images) = tokio::join!(walk, images);
     let (mut key, images) = (walked?, images?);
 
-    key.dockerfile(&analysis)
-        .build_args(&build.build_args, Some(&analysis))
-        .labels(&build.labels)
-        .plain(EntryKind::Target, "", build.target.as_deref().unwrap_or_default());
+    key.dockerfile(&analysis).build_args(&build.build_args, Some(&analysis)).labels(&build.labels).plain(
+        EntryKind::Target,
+        "",
+        build.target.as_deref().unwrap_or_default(),
+    );
     for (kind, base) in &images {
         key.plain(*kind, &base.name, &base.content());
     }
@@ -210,7 +211,9 @@ async fn images(
     for image in &analysis.images {
         want(EntryKind::BaseImage, &image.reference, image.line);
     }
-    let each = wanted.into_iter().map(async |(kind, name, line)| Ok::<_, Error>((kind, resolve(ports, &name, file, line).await?)));
+    let each = wanted
+        .into_iter()
+        .map(async |(kind, name, line)| Ok::<_, Error>((kind, resolve(ports, &name, file, line).await?)));
     let mut images: Vec<(EntryKind, Base)> = try_join_all(each).await?;
     for (name, reference) in &contexts.images {
         let resolved = resolve(ports, reference, file, 0).await?;
@@ -222,7 +225,11 @@ async fn images(
 
 fn named_pin(base: Base) -> Result<Pin> {
     match base.pin {
-        Pin::AsWritten => base.name.parse().map(Pin::Registry).map_err(|error| Error::input("build-contexts").because(&error)),
+        Pin::AsWritten => base
+            .name
+            .parse()
+            .map(Pin::Registry)
+            .map_err(|error| Error::input("build-contexts").because(&error)),
         pin => Ok(pin),
     }
 }
@@ -252,7 +259,8 @@ fn named_contexts(build: &BuildInputs, analysis: &Analysis) -> Result<NamedConte
 }
 
 fn unpinned_context(name: &str, needs: &str) -> Error {
-    Error::input(format!("build-contexts: what `{name}` holds can change without notice")).hint(format!("name it with {needs}"))
+    Error::input(format!("build-contexts: what `{name}` holds can change without notice"))
+        .hint(format!("name it with {needs}"))
 }
 
 /// `ADD` of a URL: fixed by a checksum or a commit, else it cannot be keyed.
@@ -263,16 +271,24 @@ fn remote_sources(analysis: &Analysis, file: &str) -> Result<Vec<(String, String
         .map(|source| match &source.pin {
             dockerfile::Pin::Fixed(content) => Ok((source.url.clone(), content.clone())),
             dockerfile::Pin::Open { git } => {
-                let hint = if *git { "name a commit: URL#<40 hex digits>" } else { "add --checksum=sha256:… to the ADD instruction" };
-                Err(Error::input(format!("{file}:{}: what {} holds can change without notice", source.line, source.url))
-                    .hint(hint)
-                    .at(file, source.line))
+                let hint = if *git {
+                    "name a commit: URL#<40 hex digits>"
+                } else {
+                    "add --checksum=sha256:… to the ADD instruction"
+                };
+                Err(Error::input(format!(
+                    "{file}:{}: what {} holds can change without notice",
+                    source.line, source.url
+                ))
+                .hint(hint)
+                .at(file, source.line))
             }
-            dockerfile::Pin::Unknown { variable } => {
-                Err(Error::input(format!("{file}:{}: the source of ADD depends on {variable}, which only the base image knows", source.line))
-                    .hint("give the variable in build-args, or write the source out")
-                    .at(file, source.line))
-            }
+            dockerfile::Pin::Unknown { variable } => Err(Error::input(format!(
+                "{file}:{}: the source of ADD depends on {variable}, which only the base image knows",
+                source.line
+            ))
+            .hint("give the variable in build-args, or write the source out")
+            .at(file, source.line)),
         })
         .collect()
 }

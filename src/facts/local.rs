@@ -8,7 +8,11 @@ use crate::ports::docker::{Docker, LocalImage};
 ///
 /// # Errors
 /// If the engine does not answer.
-pub async fn find(docker: &Docker, key: Option<&str>, reference: Option<&ImageReference>) -> Result<Option<LocalImage>> {
+pub async fn find(
+    docker: &Docker,
+    key: Option<&str>,
+    reference: Option<&ImageReference>,
+) -> Result<Option<LocalImage>> {
     match (key, reference) {
         (Some(key), _) => docker.image_with_key(key).await,
         (None, Some(reference)) => docker.inspect(&reference.to_string()).await,

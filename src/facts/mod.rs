@@ -42,4 +42,3 @@ pub struct LateFacts {
     /// Layer caches that exist, in the order they are to be read.
     pub caches: Vec<ImageReference>,
 }
-

@@ -71,14 +71,19 @@ impl NoRepository {
 /// If a source names something that is no repository: a junk value is not read as none.
 pub async fn resolve(inputs: &Inputs, env: &Env, aws: &Aws) -> Result<RepositoryFact> {
     if let Some(repository) = &inputs.repository {
-        return Ok(RepositoryFact::Found { repository: repository.clone(), source: "input repository".to_owned() });
+        return Ok(RepositoryFact::Found {
+            repository: repository.clone(),
+            source: "input repository".to_owned(),
+        });
     }
     for name in [env::BUILD_ONCE_REPOSITORY, env::ECR_CACHE_URL] {
         if let Some(text) = env.get(name) {
             return found(text, name.to_owned());
         }
     }
-    let Some(template) = &inputs.access.ssm_parameter else { return Ok(RepositoryFact::None(NoRepository::NotOnEc2)) };
+    let Some(template) = &inputs.access.ssm_parameter else {
+        return Ok(RepositoryFact::None(NoRepository::NotOnEc2));
+    };
     from_parameter(template, inputs.access.aws_region.as_deref(), aws).await
 }
 

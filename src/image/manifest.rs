@@ -55,9 +55,10 @@ impl Manifest {
             manifests: Option<serde::de::IgnoredAny>,
         }
         let probe: Probe = serde_json::from_slice(bytes)?;
-        let media_type = probe.media_type.or_else(|| content_type.map(str::to_owned)).unwrap_or_else(|| {
-            MEDIA_TYPES[if probe.manifests.is_some() { 0 } else { 2 }].to_owned()
-        });
+        let media_type = probe
+            .media_type
+            .or_else(|| content_type.map(str::to_owned))
+            .unwrap_or_else(|| MEDIA_TYPES[if probe.manifests.is_some() { 0 } else { 2 }].to_owned());
         let body = match MEDIA_TYPES.iter().position(|known| *known == media_type) {
             Some(0 | 1) => Body::Index(Box::new(serde_json::from_slice(bytes)?)),
             Some(_) => Body::Image(Box::new(serde_json::from_slice(bytes)?)),
@@ -158,7 +159,8 @@ mod tests {
     #[test]
     fn refuses_what_is_no_manifest() {
         assert!(Manifest::parse(b"<html>", None).is_err());
-        let schema1 = br#"{"schemaVersion":1,"mediaType":"application/vnd.docker.distribution.manifest.v1+json"}"#;
+        let schema1 =
+            br#"{"schemaVersion":1,"mediaType":"application/vnd.docker.distribution.manifest.v1+json"}"#;
         assert!(matches!(Manifest::parse(schema1, None), Err(ManifestError::MediaType(_))));
     }
 }

@@ -129,7 +129,8 @@ impl FromStr for ImageReference {
     /// A name alone gets the tag `latest`, as docker reads it.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parsed: Reference = text.parse().map_err(|error| invalid(text, format!("{error}")))?;
-        let digest = parsed.digest().map(str::parse).transpose().map_err(|error| invalid(text, format!("{error}")))?;
+        let digest =
+            parsed.digest().map(str::parse).transpose().map_err(|error| invalid(text, format!("{error}")))?;
         Ok(Self {
             repository: Repository {
                 registry: parsed.registry().to_owned(),
@@ -172,7 +173,11 @@ mod tests {
             ("ghcr.io/o/app", "ghcr.io", "o/app"),
             ("localhost:5000/ci", "localhost:5000", "ci"),
             ("127.0.0.1:5000/a/b", "127.0.0.1:5000", "a/b"),
-            ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/ci", "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "ci"),
+            (
+                "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/ci",
+                "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn",
+                "ci",
+            ),
             ("public.ecr.aws/x/ci", "public.ecr.aws", "x/ci"),
         ] {
             let repository: Repository = text.parse().unwrap();
@@ -182,14 +187,18 @@ mod tests {
 
     #[test]
     fn a_repository_is_no_image() {
-        for text in ["host/ci:tag", "https://host/ci", "", "Upper/case", "host/ci@sha256:00", "a b", "host/"] {
+        for text in ["host/ci:tag", "https://host/ci", "", "Upper/case", "host/ci@sha256:00", "a b", "host/"]
+        {
             assert!(text.parse::<Repository>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_name_alone_means_latest() {
-        assert_eq!("alpine".parse::<ImageReference>().unwrap().to_string(), "docker.io/library/alpine:latest");
+        assert_eq!(
+            "alpine".parse::<ImageReference>().unwrap().to_string(),
+            "docker.io/library/alpine:latest"
+        );
     }
 
     proptest! {

@@ -37,7 +37,8 @@ impl FromStr for ImageName {
         let invalid = || InvalidImageName(text.to_owned());
         let reference: ImageReference = text.parse().map_err(|_| invalid())?;
         // A host would make `docker tag` and the tag scheme mean different images.
-        let names_host = text.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost");
+        let names_host =
+            text.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost");
         if names_host || reference.digest().is_some() { Err(invalid()) } else { Ok(Self(text.to_owned())) }
     }
 }
@@ -156,7 +157,12 @@ mod tests {
             (Zone::Trusted, "key-app-ci-", "sha-app-ci-", Some("cache-app-ci-main")),
             (Zone::Queue, "queue-key-app-ci-", "queue-sha-app-ci-", None),
             (Zone::PullRequest(12), "pr-12-key-app-ci-", "pr-12-sha-app-ci-", Some("pr-12-cache-app-ci")),
-            (Zone::Branch("fix/it".into()), "br-fix-it-key-app-ci-", "br-fix-it-sha-app-ci-", Some("br-fix-it-cache-app-ci")),
+            (
+                Zone::Branch("fix/it".into()),
+                "br-fix-it-key-app-ci-",
+                "br-fix-it-sha-app-ci-",
+                Some("br-fix-it-cache-app-ci"),
+            ),
         ];
         for (zone, key, sha, cache) in rows {
             assert_eq!(tags.key_tag(&zone, KEY).unwrap(), format!("{key}{KEY}"));

@@ -119,12 +119,16 @@ impl BuildInputs {
     }
 
     pub(super) fn read(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Self {
-        let text = |value: &Option<String>| value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
+        let text = |value: &Option<String>| {
+            value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned)
+        };
         let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
         let commas = |value: &Option<String>| value.as_deref().map(comma_items).unwrap_or_default();
-        let build_args_list = with_file(problems, "build-args", raw.build_args.as_deref(), raw.build_args_file.as_deref());
+        let build_args_list =
+            with_file(problems, "build-args", raw.build_args.as_deref(), raw.build_args_file.as_deref());
         let labels_list = with_file(problems, "labels", raw.labels.as_deref(), raw.labels_file.as_deref());
-        let annotations_list = with_file(problems, "annotations", raw.annotations.as_deref(), raw.annotations_file.as_deref());
+        let annotations_list =
+            with_file(problems, "annotations", raw.annotations.as_deref(), raw.annotations_file.as_deref());
         Self {
             context: context(problems, raw.context.as_deref().unwrap_or(".")),
             file: text(&raw.file).map(PathBuf::from),
@@ -151,7 +155,8 @@ impl BuildInputs {
                 raw.compression.as_deref().unwrap_or("gzip"),
                 &[("gzip", Compression::Gzip), ("zstd", Compression::Zstd)],
             ),
-            extra_args: problems.ok("extra-args", shell_words::split(raw.extra_args.as_deref().unwrap_or_default())),
+            extra_args: problems
+                .ok("extra-args", shell_words::split(raw.extra_args.as_deref().unwrap_or_default())),
         }
     }
 }
@@ -239,10 +244,15 @@ fn secrets(problems: &mut Problems, raw: &RawInputs, env: &Env) -> Vec<Secret> {
         let source = match input {
             "secret-envs" => match env.get(&value) {
                 Some(secret) => SecretSource::Value(SecretString::from(secret.to_owned())),
-                None => return problems.add(input, format!("secret `{id}`: the environment variable {value} is not set")),
+                None => {
+                    return problems
+                        .add(input, format!("secret `{id}`: the environment variable {value} is not set"));
+                }
             },
             "secret-files" => match fs_err::metadata(&value) {
-                Ok(metadata) if metadata.is_file() && metadata.len() > 0 => SecretSource::File(PathBuf::from(value)),
+                Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {
+                    SecretSource::File(PathBuf::from(value))
+                }
                 Ok(_) => return problems.add(input, format!("secret `{id}`: `{value}` is empty or no file")),
                 Err(error) => return problems.add(input, format!("secret `{id}`: {error}")),
             },

@@ -85,15 +85,17 @@ mod tests {
 
     #[test]
     fn commas_where_allowed() {
-        assert_eq!(comma_items("linux/amd64, linux/arm64\nlinux/arm/v7"), ["linux/amd64", "linux/arm64", "linux/arm/v7"]);
+        assert_eq!(
+            comma_items("linux/amd64, linux/arm64\nlinux/arm/v7"),
+            ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+        );
     }
 
     #[test]
     fn a_value_may_hold_equals_signs() {
-        assert_eq!(pairs(vec!["A=b=c".into(), "=x".into(), "y".into()]), [
-            Ok(("A".into(), "b=c".into())),
-            Err("=x".into()),
-            Err("y".into())
-        ]);
+        assert_eq!(
+            pairs(vec!["A=b=c".into(), "=x".into(), "y".into()]),
+            [Ok(("A".into(), "b=c".into())), Err("=x".into()), Err("y".into())]
+        );
     }
 }

@@ -9,9 +9,9 @@ mod validated;
 
 pub use build::{BuildInputs, Compression, ContextSource, Secret, SecretSource};
 pub use lists::{items, pairs};
-pub use raw::{CommandLine, Command, PlanFlags, RawInputs, arguments};
+pub use raw::{Command, CommandLine, PlanFlags, RawInputs, arguments};
 pub use secret::SecretString;
 pub use validated::{
-    AccessInputs, BuilderInputs, CacheInputs, CacheKind, CacheMode, CacheWrite, Inputs, KeyInputs, KeyScope, LogStyle,
-    Login, Mode, OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
+    AccessInputs, BuilderInputs, CacheInputs, CacheKind, CacheMode, CacheWrite, Inputs, KeyInputs, KeyScope,
+    LogStyle, Login, Mode, OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
 };

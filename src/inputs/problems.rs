@@ -63,7 +63,10 @@ impl Problems {
         };
         let number = text[..digits].parse::<u64>().ok();
         let Some(seconds) = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit)) else {
-            self.add(input, format!("`{text}` is not a duration: expected a number with s, m, h or d, such as 10m"));
+            self.add(
+                input,
+                format!("`{text}` is not a duration: expected a number with s, m, h or d, such as 10m"),
+            );
             return Duration::ZERO;
         };
         Duration::from_secs(seconds)
@@ -74,7 +77,9 @@ impl Problems {
         match self.0.as_slice() {
             [] => Ok(()),
             [one] => Err(Error::input(one.clone())),
-            many => Err(Error::input(format!("{} inputs are not valid\n  {}", many.len(), many.join("\n  ")))),
+            many => {
+                Err(Error::input(format!("{} inputs are not valid\n  {}", many.len(), many.join("\n  "))))
+            }
         }
     }
 }

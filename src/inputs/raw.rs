@@ -264,7 +264,8 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_environment_and_empty_is_unset() {
-        let env = Env::from([("INPUT_IMAGE", "from-env"), ("INPUT_MODE", ""), ("INPUT_BUILD_ARGS", "A=-1\nB=--x")]);
+        let env =
+            Env::from([("INPUT_IMAGE", "from-env"), ("INPUT_MODE", ""), ("INPUT_BUILD_ARGS", "A=-1\nB=--x")]);
         let inputs = parse(&["build-once", "run", "--image=flag"], &env);
         assert_eq!(inputs.image.as_deref(), Some("flag"));
         assert_eq!(inputs.mode.as_deref(), Some("build"));

@@ -233,8 +233,11 @@ impl Inputs {
     /// One error that names every bad input.
     pub fn read(raw: &RawInputs, env: &Env) -> Result<Self> {
         let problems = &mut Problems::default();
-        let word = |value: &Option<String>, default: &str| value.as_deref().map_or(default, str::trim).to_owned();
-        let text = |value: &Option<String>| value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
+        let word =
+            |value: &Option<String>, default: &str| value.as_deref().map_or(default, str::trim).to_owned();
+        let text = |value: &Option<String>| {
+            value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned)
+        };
         let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
         if text(&raw.image).is_none() {
             problems.add("image", "is required: a name such as app-ci");
@@ -242,7 +245,11 @@ impl Inputs {
         let image = problems.parse("image", text(&raw.image).as_deref());
         let tags = with_file(problems, "tags", raw.tags.as_deref(), raw.tags_file.as_deref());
         let switch = [("auto", Switch::Auto), ("true", Switch::On), ("false", Switch::Off)];
-        let mode = problems.choice("mode", &word(&raw.mode, "build"), &[("build", Mode::Build), ("pull", Mode::Pull)]);
+        let mode = problems.choice(
+            "mode",
+            &word(&raw.mode, "build"),
+            &[("build", Mode::Build), ("pull", Mode::Pull)],
+        );
         let digest = problems.parse("digest", text(&raw.digest).as_deref());
         if digest.is_some() && mode == Mode::Build {
             problems.add("digest", "only goes with mode pull");
@@ -250,43 +257,61 @@ impl Inputs {
         let by_digest = digest.is_some() && mode == Mode::Pull;
         let inputs = Self {
             // The stand-in is never seen: a missing or bad name is a problem noted above.
-            image: image.or_else(|| "invalid".parse().ok()).ok_or_else(|| crate::Error::input("input `image`"))?,
+            image: image
+                .or_else(|| "invalid".parse().ok())
+                .ok_or_else(|| crate::Error::input("input `image`"))?,
             repository: problems.parse("repository", text(&raw.repository).as_deref()),
             tags: problems.parse_all("tags", tags.iter().flat_map(|line| comma_items(line)).collect()),
             mode,
             digest,
             load: problems.choice("load", &word(&raw.load, "auto"), &switch),
             push: problems.choice("push", &word(&raw.push, "auto"), &switch),
-            on_missing: problems.choice("on-missing", &word(&raw.on_missing, "build"), &[
-                ("build", OnMissing::Build),
-                ("wait", OnMissing::Wait),
-                ("fail", OnMissing::Fail),
-            ]),
+            on_missing: problems.choice(
+                "on-missing",
+                &word(&raw.on_missing, "build"),
+                &[("build", OnMissing::Build), ("wait", OnMissing::Wait), ("fail", OnMissing::Fail)],
+            ),
             wait_timeout: problems.duration("wait-timeout", &word(&raw.wait_timeout, "10m")),
             // A pull by digest has no checkout: a context that is not there is no problem.
-            build: if by_digest { BuildInputs::read(raw, env, &mut Problems::default()) } else { BuildInputs::read(raw, env, problems) },
+            build: if by_digest {
+                BuildInputs::read(raw, env, &mut Problems::default())
+            } else {
+                BuildInputs::read(raw, env, problems)
+            },
             key: KeyInputs {
-                scope: problems.choice("key", &word(&raw.key, "context"), &[
-                    ("context", KeyScope::Context),
-                    ("copied", KeyScope::Copied),
-                    ("files", KeyScope::Files),
-                ]),
+                scope: problems.choice(
+                    "key",
+                    &word(&raw.key, "context"),
+                    &[
+                        ("context", KeyScope::Context),
+                        ("copied", KeyScope::Copied),
+                        ("files", KeyScope::Files),
+                    ],
+                ),
                 files: list(&raw.key_files),
                 extra: text(&raw.key_extra),
                 max_age: text(&raw.max_age).map(|age| problems.duration("max-age", &age)),
             },
             cache: CacheInputs {
-                kind: problems.choice("cache", &word(&raw.cache, "registry"), &[
-                    ("registry", CacheKind::Registry),
-                    ("none", CacheKind::None),
-                ]),
-                mode: problems
-                    .choice("cache-mode", &word(&raw.cache_mode, "max"), &[("max", CacheMode::Max), ("min", CacheMode::Min)]),
-                write: problems.choice("cache-write", &word(&raw.cache_write, "auto"), &[
-                    ("auto", CacheWrite::Auto),
-                    ("always", CacheWrite::Always),
-                    ("never", CacheWrite::Never),
-                ]),
+                kind: problems.choice(
+                    "cache",
+                    &word(&raw.cache, "registry"),
+                    &[("registry", CacheKind::Registry), ("none", CacheKind::None)],
+                ),
+                mode: problems.choice(
+                    "cache-mode",
+                    &word(&raw.cache_mode, "max"),
+                    &[("max", CacheMode::Max), ("min", CacheMode::Min)],
+                ),
+                write: problems.choice(
+                    "cache-write",
+                    &word(&raw.cache_write, "auto"),
+                    &[
+                        ("auto", CacheWrite::Auto),
+                        ("always", CacheWrite::Always),
+                        ("never", CacheWrite::Never),
+                    ],
+                ),
                 from: list(&raw.cache_from),
                 to: list(&raw.cache_to),
             },
@@ -298,10 +323,11 @@ impl Inputs {
                 keep: problems.boolean("keep-builder", &word(&raw.keep_builder, "false")),
             },
             reliability: ReliabilityInputs {
-                policy: problems.choice("registry-policy", &word(&raw.registry_policy, "auto"), &[
-                    ("auto", RegistryPolicy::Auto),
-                    ("required", RegistryPolicy::Required),
-                ]),
+                policy: problems.choice(
+                    "registry-policy",
+                    &word(&raw.registry_policy, "auto"),
+                    &[("auto", RegistryPolicy::Auto), ("required", RegistryPolicy::Required)],
+                ),
                 retries: problems.parse("retries", Some(&word(&raw.retries, "3"))).unwrap_or_default(),
                 timeout: text(&raw.timeout).map(|timeout| problems.duration("timeout", &timeout)),
             },
@@ -312,8 +338,11 @@ impl Inputs {
             },
             report: ReportInputs {
                 summary: problems.boolean("summary", &word(&raw.summary, "true")),
-                log: problems
-                    .choice("log", &word(&raw.log, "grouped"), &[("grouped", LogStyle::Grouped), ("plain", LogStyle::Plain)]),
+                log: problems.choice(
+                    "log",
+                    &word(&raw.log, "grouped"),
+                    &[("grouped", LogStyle::Grouped), ("plain", LogStyle::Plain)],
+                ),
             },
         };
         inputs.check_combinations(problems);
@@ -329,7 +358,8 @@ impl Inputs {
             problems.add("key-files", "only goes with key files");
         }
         if self.load == Switch::On && self.build.platforms.len() > 1 {
-            problems.add("load", "an engine's store takes one platform; leave load out, or build one platform");
+            problems
+                .add("load", "an engine's store takes one platform; leave load out, or build one platform");
         }
         if self.key.max_age.is_some_and(|age| age.as_secs() < 60) {
             problems.add("max-age", "must be at least 1m");
@@ -375,7 +405,10 @@ mod tests {
 
     #[test]
     fn tags_as_metadata_action_writes_them() {
-        let inputs = RawInputs { tags: Some("ghcr.io/o/app:1.2\nghcr.io/o/app:latest,ghcr.io/o/app:x".into()), ..raw() };
+        let inputs = RawInputs {
+            tags: Some("ghcr.io/o/app:1.2\nghcr.io/o/app:latest,ghcr.io/o/app:x".into()),
+            ..raw()
+        };
         let inputs = Inputs::read(&inputs, &Env::default()).unwrap();
         assert_eq!(inputs.tags.len(), 3);
     }
@@ -403,7 +436,11 @@ mod tests {
             RawInputs { digest: Some(format!("sha256:{}", "0".repeat(64))), ..raw() },
             RawInputs { key: Some("files".into()), ..raw() },
             RawInputs { key_files: Some("a".into()), ..raw() },
-            RawInputs { load: Some("true".into()), platforms: Some("linux/amd64,linux/arm64".into()), ..raw() },
+            RawInputs {
+                load: Some("true".into()),
+                platforms: Some("linux/amd64,linux/arm64".into()),
+                ..raw()
+            },
         ] {
             assert!(Inputs::read(&bad, &Env::default()).is_err());
         }

@@ -76,7 +76,11 @@ mod tests {
         ];
         for (zone, tag, cache_write, read, write_images, write_tags, write_cache) in rows {
             let access = access(&inputs(cache_write, "true"), &run(zone.clone(), tag));
-            assert_eq!(access, Access { read, write_images, write_tags, write_cache }, "{zone:?} {cache_write}");
+            assert_eq!(
+                access,
+                Access { read, write_images, write_tags, write_cache },
+                "{zone:?} {cache_write}"
+            );
         }
     }
 

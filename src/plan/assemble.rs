@@ -41,7 +41,8 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
         Verdict::Reuse { found_by, reference, digest, aliases, pull, have_local, notices } => {
             let source = reference.repository().at(digest.clone());
             let tag = if found_by == Where::KeyTag { aliases.first().map(|(alias, _)| alias) } else { None };
-            let tag = tag.filter(|alias| alias.repository() == reference.repository()).unwrap_or(&reference).tag();
+            let tag =
+                tag.filter(|alias| alias.repository() == reference.repository()).unwrap_or(&reference).tag();
             let tag = tag.map(str::to_owned);
             let name = given.inputs.image.local_reference();
             let mut steps: Vec<Step> = aliases
@@ -149,7 +150,11 @@ fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
     cache_from.extend(owner_list(given.env, env::BUILD_ONCE_CACHE_FROM));
     refuse_cache_over_image(&cache_to, &published)?;
 
-    let names = if verdict.publish { published.iter().map(ToString::to_string).collect() } else { vec![local_name.clone()] };
+    let names = if verdict.publish {
+        published.iter().map(ToString::to_string).collect()
+    } else {
+        vec![local_name.clone()]
+    };
     let spec = spec(given, toolchain, key, Parts { builder, output, cache_from, cache_to, names })?;
     steps.push(Step::Build { spec: Box::new(spec) });
     let first = published.first();
@@ -178,7 +183,12 @@ struct Parts {
     names: Vec<String>,
 }
 
-fn spec(given: &Given<'_>, toolchain: &Toolchain, key: &crate::key::BuildKey, parts: Parts) -> Result<BuildSpec> {
+fn spec(
+    given: &Given<'_>,
+    toolchain: &Toolchain,
+    key: &crate::key::BuildKey,
+    parts: Parts,
+) -> Result<BuildSpec> {
     let inputs = &given.inputs.build;
     let ContextSource::Folder(context) = &inputs.context;
     // A base that was resolved for the key is the base that is built on, whatever its tag
@@ -223,7 +233,12 @@ fn spec(given: &Given<'_>, toolchain: &Toolchain, key: &crate::key::BuildKey, pa
 /// The facts that travel with a published image. They are annotations, not labels: a label
 /// would give the same content another configuration in every commit. The engine's old image
 /// store cannot write them; there the key's label alone must do.
-fn annotations(given: &Given<'_>, toolchain: &Toolchain, key: &str, output: OutputTarget) -> Vec<(String, String)> {
+fn annotations(
+    given: &Given<'_>,
+    toolchain: &Toolchain,
+    key: &str,
+    output: OutputTarget,
+) -> Vec<(String, String)> {
     let engine_builder = toolchain.builder.as_ref().is_some_and(crate::ports::buildx::Builder::is_engine);
     let containerd = toolchain.engine.as_ref().is_some_and(|engine| engine.containerd_store);
     if output == OutputTarget::Load || output == OutputTarget::Discard {
@@ -247,12 +262,15 @@ fn annotations(given: &Given<'_>, toolchain: &Toolchain, key: &str, output: Outp
 
 /// Every reference the build publishes: the commit's tag first, because the outputs name it.
 fn publish_names(given: &Given<'_>, publish: bool) -> Vec<ImageReference> {
-    let (Some(home), Some(key), true) = (given.facts.repository.repository(), &given.facts.key, publish) else {
+    let (Some(home), Some(key), true) = (given.facts.repository.repository(), &given.facts.key, publish)
+    else {
         return Vec::new();
     };
     let scheme = TagScheme::new(&given.inputs.image);
-    let commit = given.run.commit.as_ref().and_then(|commit| scheme.commit_tag(&given.run.zone, &commit.head));
-    let own = commit.into_iter().chain(scheme.key_tag(&given.run.zone, key.short())).map(|tag| home.tagged(tag));
+    let commit =
+        given.run.commit.as_ref().and_then(|commit| scheme.commit_tag(&given.run.zone, &commit.head));
+    let own =
+        commit.into_iter().chain(scheme.key_tag(&given.run.zone, key.short())).map(|tag| home.tagged(tag));
     let asked = if given.access.write_tags { given.inputs.tags.as_slice() } else { &[] };
     own.chain(asked.iter().cloned()).collect()
 }
@@ -322,7 +340,8 @@ pub fn cache_tags(inputs: &Inputs, run: &RunContext) -> Vec<String> {
         Zone::PullRequest(_) | Zone::Branch(_) => scheme.cache_tag(&run.zone, None),
         Zone::Trusted | Zone::Queue | Zone::Fork => None,
     };
-    let shared = run.cache_branches().into_iter().filter_map(|branch| scheme.cache_tag(&Zone::Trusted, Some(branch)));
+    let shared =
+        run.cache_branches().into_iter().filter_map(|branch| scheme.cache_tag(&Zone::Trusted, Some(branch)));
     let mut tags: Vec<String> = Vec::new();
     for tag in own.into_iter().chain(shared) {
         if !tags.contains(&tag) {

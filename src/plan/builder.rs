@@ -34,10 +34,19 @@ pub(super) enum Choice {
 fn can(toolchain: &Toolchain, needs: Needs) -> bool {
     let Some(builder) = &toolchain.builder else { return false };
     let containerd = toolchain.engine.as_ref().is_some_and(|engine| engine.containerd_store);
-    if builder.is_engine() { containerd || !(needs.cache_export || needs.index) } else { !needs.engine_images }
+    if builder.is_engine() {
+        containerd || !(needs.cache_export || needs.index)
+    } else {
+        !needs.engine_images
+    }
 }
 
-pub(super) fn choose(inputs: &BuilderInputs, toolchain: &Toolchain, needs: Needs, unique: &str) -> Result<Choice> {
+pub(super) fn choose(
+    inputs: &BuilderInputs,
+    toolchain: &Toolchain,
+    needs: Needs,
+    unique: &str,
+) -> Result<Choice> {
     if can(toolchain, needs) {
         return Ok(Choice::AtHand { name: inputs.name.clone(), without_cache_export: false });
     }
@@ -46,17 +55,23 @@ pub(super) fn choose(inputs: &BuilderInputs, toolchain: &Toolchain, needs: Needs
         if can(toolchain, without_cache) {
             return Ok(Choice::AtHand { name: Some(name.clone()), without_cache_export: true });
         }
-        return Err(Error::new(FailureClass::Unsupported, format!("the builder {name} cannot do what this build asks"))
-            .cause(if needs.engine_images {
-                "a base image is only in the engine's store, which this builder does not see"
-            } else {
-                "several platforms or attestations need an engine with the containerd image store"
-            })
-            .hint("leave the input builder out, and a builder that can is made"));
+        return Err(Error::new(
+            FailureClass::Unsupported,
+            format!("the builder {name} cannot do what this build asks"),
+        )
+        .cause(if needs.engine_images {
+            "a base image is only in the engine's store, which this builder does not see"
+        } else {
+            "several platforms or attestations need an engine with the containerd image store"
+        })
+        .hint("leave the input builder out, and a builder that can is made"));
     }
     if needs.engine_images {
         // Only the engine's own BuildKit sees its images; the cache is the lesser loss.
-        return Ok(Choice::AtHand { name: Some("default".to_owned()), without_cache_export: needs.cache_export });
+        return Ok(Choice::AtHand {
+            name: Some("default".to_owned()),
+            without_cache_export: needs.cache_export,
+        });
     }
     let image = inputs.image.iter().map(|image| format!("image={image}"));
     Ok(Choice::Fresh(NewBuilder {
@@ -75,13 +90,24 @@ mod tests {
     fn toolchain(driver: &str, containerd_store: bool) -> Toolchain {
         Toolchain {
             buildx: BuildxVersion::parse("v0.29.1").unwrap(),
-            builder: Some(Builder { name: "b".into(), driver: driver.into(), buildkit: None, platforms: vec![] }),
+            builder: Some(Builder {
+                name: "b".into(),
+                driver: driver.into(),
+                buildkit: None,
+                platforms: vec![],
+            }),
             engine: Some(Engine { version: "28".into(), containerd_store }),
         }
     }
 
     fn inputs(name: Option<&str>) -> BuilderInputs {
-        BuilderInputs { name: name.map(str::to_owned), driver_opts: vec![], image: Some("i".into()), config: None, keep: false }
+        BuilderInputs {
+            name: name.map(str::to_owned),
+            driver_opts: vec![],
+            image: Some("i".into()),
+            config: None,
+            keep: false,
+        }
     }
 
     const CACHE: Needs = Needs { cache_export: true, index: false, engine_images: false };
@@ -91,8 +117,9 @@ mod tests {
 
     #[test]
     fn the_least_that_suffices() {
-        let at_hand = |name: Option<&str>, without_cache_export| {
-            Choice::AtHand { name: name.map(str::to_owned), without_cache_export }
+        let at_hand = |name: Option<&str>, without_cache_export| Choice::AtHand {
+            name: name.map(str::to_owned),
+            without_cache_export,
         };
         let rows = [
             ("docker", true, None, CACHE, Some(at_hand(None, false))),
@@ -107,7 +134,9 @@ mod tests {
             let choice = choose(&inputs(name), &toolchain(driver, containerd), needs, "u").unwrap();
             match expected {
                 Some(expected) => assert_eq!(choice, expected, "{driver} {needs:?}"),
-                None => assert!(matches!(choice, Choice::Fresh(ref new) if new.name == "build-once-u" && new.options == ["image=i"])),
+                None => assert!(
+                    matches!(choice, Choice::Fresh(ref new) if new.name == "build-once-u" && new.options == ["image=i"])
+                ),
             }
         }
         assert!(choose(&inputs(Some("b")), &toolchain("docker", false), INDEX, "u").is_err());

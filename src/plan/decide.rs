@@ -171,7 +171,8 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
     if !may_degrade {
         return Verdict::Fail(error.clone());
     }
-    let degraded = format!("the registry cannot be used ({}); the image stays on this machine", error.headline());
+    let degraded =
+        format!("the registry cannot be used ({}); the image stays on this machine", error.headline());
     match &facts.local {
         Some(local) => Verdict::ReuseLocal { id: local.id.clone(), degraded: Some(degraded) },
         None => Verdict::Build {
@@ -189,11 +190,14 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
     let Some(home) = facts.repository.repository() else {
         return without_repository(inputs, facts);
     };
-    let no_repository = facts.lookups.iter().any(|lookup| lookup.seen == Seen::Absent { no_repository: true });
+    let no_repository =
+        facts.lookups.iter().any(|lookup| lookup.seen == Seen::Absent { no_repository: true });
     if no_repository && access.write_images {
         return Verdict::Fail(
-            Error::new(FailureClass::Access, format!("the repository {home} does not exist"))
-                .hint(format!("create it (aws ecr create-repository --repository-name {}), or correct its name", home.path())),
+            Error::new(FailureClass::Access, format!("the repository {home} does not exist")).hint(format!(
+                "create it (aws ecr create-repository --repository-name {}), or correct its name",
+                home.path()
+            )),
         );
     }
     let mut degraded = None;
@@ -204,9 +208,12 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
             }
             OnMissing::Wait => {
                 return Verdict::Fail(
-                    Error::new(FailureClass::Unavailable, format!("no image with this key appeared in {home}"))
-                        .cause(format!("waited {}s", inputs.wait_timeout.as_secs()))
-                        .hint("look at the job that builds it, or raise wait-timeout"),
+                    Error::new(
+                        FailureClass::Unavailable,
+                        format!("no image with this key appeared in {home}"),
+                    )
+                    .cause(format!("waited {}s", inputs.wait_timeout.as_secs()))
+                    .hint("look at the job that builds it, or raise wait-timeout"),
                 );
             }
             OnMissing::Fail => {
@@ -241,8 +248,11 @@ fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
     }
     if inputs.mode == Mode::Pull && inputs.on_missing != OnMissing::Build {
         return Verdict::Fail(
-            Error::new(FailureClass::Access, "no image with this key is on this machine, and there is no repository")
-                .hint("name the repository that the build job publishes to"),
+            Error::new(
+                FailureClass::Access,
+                "no image with this key is on this machine, and there is no repository",
+            )
+            .hint("name the repository that the build job publishes to"),
         );
     }
     Verdict::Build {
@@ -273,8 +283,9 @@ fn digest_missing(inputs: &Inputs, facts: &Facts) -> Error {
     });
     unknown.unwrap_or_else(|| {
         let digest = inputs.digest.as_ref().map(ToString::to_string).unwrap_or_default();
-        Error::new(FailureClass::Access, format!("{home} has no image {digest}"))
-            .hint("check that both jobs name the same repository, and that no lifecycle rule removed the image")
+        Error::new(FailureClass::Access, format!("{home} has no image {digest}")).hint(
+            "check that both jobs name the same repository, and that no lifecycle rule removed the image",
+        )
     })
 }
 

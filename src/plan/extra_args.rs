@@ -25,7 +25,8 @@ pub(super) fn check(args: &[String], source: &str) -> Result<()> {
     for arg in args {
         let flag = arg.split('=').next().unwrap_or_default();
         if let Some((_, instead)) = REFUSED.iter().find(|(refused, _)| *refused == flag) {
-            return Err(Error::input(format!("{source}: {flag} is not allowed")).hint(format!("use {instead} instead")));
+            return Err(Error::input(format!("{source}: {flag} is not allowed"))
+                .hint(format!("use {instead} instead")));
         }
     }
     Ok(())
@@ -33,7 +34,12 @@ pub(super) fn check(args: &[String], source: &str) -> Result<()> {
 
 /// Expands `${NAME}` from the run's own names, then from the environment; a name that is
 /// nowhere is an error, because an empty text in an argument is seldom what was meant.
-pub(super) fn expand(args: &[String], names: &[(&str, String)], env: &Env, source: &str) -> Result<Vec<String>> {
+pub(super) fn expand(
+    args: &[String],
+    names: &[(&str, String)],
+    env: &Env,
+    source: &str,
+) -> Result<Vec<String>> {
     args.iter()
         .map(|arg| {
             let mut expanded = String::new();
@@ -44,8 +50,9 @@ pub(super) fn expand(args: &[String], names: &[(&str, String)], env: &Env, sourc
                 };
                 let own = names.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
                 let value = own.or_else(|| env.get(name)).ok_or_else(|| {
-                    Error::input(format!("{source}: ${{{name}}} is not known"))
-                        .hint("IMAGE, TARGET, KEY, ZONE, BRANCH, PLATFORM and variables of the environment are")
+                    Error::input(format!("{source}: ${{{name}}} is not known")).hint(
+                        "IMAGE, TARGET, KEY, ZONE, BRANCH, PLATFORM and variables of the environment are",
+                    )
                 })?;
                 expanded.push_str(before);
                 expanded.push_str(value);
@@ -77,7 +84,9 @@ mod tests {
 
     #[test]
     fn what_would_break_the_contract_is_refused() {
-        for arg in ["--output=type=tar", "-o", "--push", "--metadata-file", "--iidfile=x", "--progress=plain", "-t"] {
+        for arg in
+            ["--output=type=tar", "-o", "--push", "--metadata-file", "--iidfile=x", "--progress=plain", "-t"]
+        {
             assert!(check(&strings(&[arg]), "extra-args").is_err(), "{arg}");
         }
         assert!(check(&strings(&["--cgroup-parent=x", "--build-arg", "A=--push"]), "extra-args").is_ok());

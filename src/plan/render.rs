@@ -39,7 +39,9 @@ pub fn text(rendered: &Rendered<'_>) -> String {
     let may: Vec<_> = may.iter().filter(|(may, _)| *may).map(|(_, what)| *what).collect();
     row("may write", &if may.is_empty() { "nothing".to_owned() } else { may.join(", ") });
     match &facts.repository {
-        RepositoryFact::Found { repository, source } => row("repository", &format!("{repository} (from {source})")),
+        RepositoryFact::Found { repository, source } => {
+            row("repository", &format!("{repository} (from {source})"))
+        }
         RepositoryFact::None(_) => row("repository", "none"),
     }
     if let Some(key) = &facts.key {
@@ -64,7 +66,10 @@ fn seen(seen: &Seen) -> String {
     match seen {
         Seen::Match { digest, .. } => format!("there, {digest}"),
         Seen::OtherKey { digest, key } => {
-            format!("there, {digest}, but {}", key.as_deref().map_or("without a key".to_owned(), |key| format!("with key {key}")))
+            format!(
+                "there, {digest}, but {}",
+                key.as_deref().map_or("without a key".to_owned(), |key| format!("with key {key}"))
+            )
         }
         Seen::Absent { no_repository: true } => "the repository does not exist".to_owned(),
         Seen::Absent { .. } => "not there".to_owned(),
@@ -101,7 +106,9 @@ pub fn describe(step: &Step) -> String {
 /// One step in a few words, for tables.
 #[must_use]
 pub fn brief(step: &Step) -> String {
-    let tag = |reference: &crate::image::ImageReference| reference.tag().unwrap_or_else(|| reference.identifier()).to_owned();
+    let tag = |reference: &crate::image::ImageReference| {
+        reference.tag().unwrap_or_else(|| reference.identifier()).to_owned()
+    };
     match step {
         Step::CreateBuilder { .. } => "boot a builder".to_owned(),
         Step::Build { spec } => match spec.output {

@@ -75,7 +75,11 @@ impl Annotation<'_> {
             properties.push(("line", line));
         }
         let end = self.message.char_indices().nth(Self::LIMIT - 100).map_or(self.message.len(), |(at, _)| at);
-        let message = if end < self.message.len() { format!("{}…", &self.message[..end]) } else { self.message.clone() };
+        let message = if end < self.message.len() {
+            format!("{}…", &self.message[..end])
+        } else {
+            self.message.clone()
+        };
         command(&self.level.to_string(), &properties, &message)
     }
 }
@@ -126,7 +130,10 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 pub fn write_outputs(env: &Env, outputs: &[(&str, String)]) -> Result<()> {
     let Some(path) = env.get(env::GITHUB_OUTPUT) else {
         if env.in_github_actions() {
-            return Err(Error::new(FailureClass::Unsupported, "failed to write the step's outputs: GITHUB_OUTPUT is not set"));
+            return Err(Error::new(
+                FailureClass::Unsupported,
+                "failed to write the step's outputs: GITHUB_OUTPUT is not set",
+            ));
         }
         return Ok(());
     };
@@ -182,7 +189,9 @@ fn append(path: &Path, text: &str) -> Result<()> {
         .create(true)
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| Error::new(FailureClass::Resource, "failed to write a file of the runner's").because(&error))
+        .map_err(|error| {
+            Error::new(FailureClass::Resource, "failed to write a file of the runner's").because(&error)
+        })
 }
 
 #[cfg(test)]
@@ -208,12 +217,23 @@ mod tests {
 
     #[test]
     fn commands_are_escaped() {
-        assert_eq!(command("error", &[("title", "a:b,c"), ("line", "1")], "x%\r\ny"), "::error title=a%3Ab%2Cc,line=1::x%25%0D%0Ay\n");
+        assert_eq!(
+            command("error", &[("title", "a:b,c"), ("line", "1")], "x%\r\ny"),
+            "::error title=a%3Ab%2Cc,line=1::x%25%0D%0Ay\n"
+        );
     }
 
     #[test]
     fn foreign_text_is_inert() {
-        for text in ["::set-output name=x::y", "  ::x::", "ok ##[error]x", "a\r::x::", "\u{1b}[2K::x::", "\u{1b}]0;t\u{7}::x", "\0::x"] {
+        for text in [
+            "::set-output name=x::y",
+            "  ::x::",
+            "ok ##[error]x",
+            "a\r::x::",
+            "\u{1b}[2K::x::",
+            "\u{1b}]0;t\u{7}::x",
+            "\0::x",
+        ] {
             let clean = inert(text.as_bytes());
             assert!(!clean.split(['\r', '\n']).any(is_command), "{text:?} → {clean:?}");
         }

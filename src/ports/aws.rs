@@ -27,8 +27,14 @@ pub struct EcrHost {
 /// Domains of private registries in every partition
 /// (amazon-ecr-credential-helper, `ecr-login/api/client.go`).
 const PRIVATE: [&str; 8] = [
-    "amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "c2s.ic.gov", "sc2s.sgov.gov", "cloud.adc-e.uk",
-    "csp.hci.ic.gov", "amazonaws-us-gov.com",
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "c2s.ic.gov",
+    "sc2s.sgov.gov",
+    "cloud.adc-e.uk",
+    "csp.hci.ic.gov",
+    "amazonaws-us-gov.com",
 ];
 const DUAL_STACK: [&str; 2] = ["on.aws", "on.amazonwebservices.com.cn"];
 
@@ -37,7 +43,12 @@ impl EcrHost {
     #[must_use]
     pub fn parse(host: &str) -> Option<Self> {
         if host == "public.ecr.aws" || host == "ecr-public.aws.com" {
-            return Some(Self { region: "us-east-1".to_owned(), fips: false, dual_stack: false, public: true });
+            return Some(Self {
+                region: "us-east-1".to_owned(),
+                fips: false,
+                dual_stack: false,
+                public: true,
+            });
         }
         let (account, rest) = host.split_once('.')?;
         if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
@@ -105,11 +116,16 @@ impl Aws {
         let token = async {
             let config = self.config(Some(&host.region), host.fips, host.dual_stack).await;
             if host.public {
-                let answer = aws_sdk_ecrpublic::Client::new(&config)
-                    .get_authorization_token()
-                    .send()
-                    .await
-                    .map_err(|error| refused(what, "ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on *", &error))?;
+                let answer =
+                    aws_sdk_ecrpublic::Client::new(&config).get_authorization_token().send().await.map_err(
+                        |error| {
+                            refused(
+                                what,
+                                "ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on *",
+                                &error,
+                            )
+                        },
+                    )?;
                 Ok(answer.authorization_data().and_then(|data| data.authorization_token()).map(str::to_owned))
             } else {
                 let answer = aws_sdk_ecr::Client::new(&config)
@@ -117,14 +133,20 @@ impl Aws {
                     .send()
                     .await
                     .map_err(|error| refused(what, "ecr:GetAuthorizationToken on *", &error))?;
-                Ok(answer.authorization_data().first().and_then(|data| data.authorization_token()).map(str::to_owned))
+                Ok(answer
+                    .authorization_data()
+                    .first()
+                    .and_then(|data| data.authorization_token())
+                    .map(str::to_owned))
             }
         };
         let token = limited(what, token).await?;
         token
             .and_then(|token| STANDARD.decode(token).ok())
             .and_then(|bytes| String::from_utf8(bytes).ok())
-            .and_then(|pair| pair.split_once(':').map(|(_, password)| SecretString::from(password.to_owned())))
+            .and_then(|pair| {
+                pair.split_once(':').map(|(_, password)| SecretString::from(password.to_owned()))
+            })
             .ok_or_else(|| Error::new(FailureClass::Unavailable, what).cause("the answer holds no token"))
     }
 
@@ -136,12 +158,19 @@ impl Aws {
         let what = format!("failed to read the SSM parameter {name}");
         let read = async {
             let config = self.config(region, false, false).await;
-            let answer = aws_sdk_ssm::Client::new(&config).get_parameter().name(name).with_decryption(true).send().await;
+            let answer = aws_sdk_ssm::Client::new(&config)
+                .get_parameter()
+                .name(name)
+                .with_decryption(true)
+                .send()
+                .await;
             answer.map(|answer| answer.parameter.and_then(|parameter| parameter.value)).map_err(|error| {
                 match error.as_service_error().and_then(ProvideErrorMetadata::code) {
                     Some("ParameterNotFound" | "ParameterVersionNotFound") => ParameterError::Absent,
                     Some(code) if code.contains("AccessDenied") => ParameterError::Denied,
-                    _ => ParameterError::Failed(refused(&what, &format!("ssm:GetParameter on {name}"), &error)),
+                    _ => {
+                        ParameterError::Failed(refused(&what, &format!("ssm:GetParameter on {name}"), &error))
+                    }
                 }
             })
         };
@@ -185,7 +214,10 @@ where
             let cause = cause.trim();
             if code.contains("AccessDenied") || code.contains("NotAuthorized") {
                 access(format!("allow {right} for this role")).cause(cause)
-            } else if code.contains("Expired") || code.contains("InvalidClientTokenId") || code.contains("UnrecognizedClient") {
+            } else if code.contains("Expired")
+                || code.contains("InvalidClientTokenId")
+                || code.contains("UnrecognizedClient")
+            {
                 access("renew the AWS credentials of this job".to_owned()).cause(cause)
             } else if code.contains("InvalidSignature") || code.contains("SignatureDoesNotMatch") {
                 access("check the AWS secret key, and the clock of this machine".to_owned()).cause(cause)
@@ -194,10 +226,11 @@ where
             }
         }
         // Credentials are resolved inside the call and fail as a dispatch or construction error.
-        _ if says_no_credentials(error) => {
-            access("give the job AWS credentials: aws-actions/configure-aws-credentials, or an instance role".to_owned())
-                .cause("no AWS credentials were found")
-        }
+        _ if says_no_credentials(error) => access(
+            "give the job AWS credentials: aws-actions/configure-aws-credentials, or an instance role"
+                .to_owned(),
+        )
+        .cause("no AWS credentials were found"),
         _ => Error::new(FailureClass::Unavailable, what).because(error),
     }
 }
@@ -240,9 +273,13 @@ mod tests {
     #[test]
     fn other_hosts_are_not_ecr() {
         for host in [
-            "ghcr.io", "localhost:5000", "12345.dkr.ecr.us-east-1.amazonaws.com",
-            "123456789012.dkr.ecr.us-east-1.amazonaws.com.evil.example", "123456789012.dkr.ecr.us-east-1.example.com",
-            "123456789012.dkr.ecrx.us-east-1.amazonaws.com", "x123456789012.dkr.ecr.us-east-1.amazonaws.com",
+            "ghcr.io",
+            "localhost:5000",
+            "12345.dkr.ecr.us-east-1.amazonaws.com",
+            "123456789012.dkr.ecr.us-east-1.amazonaws.com.evil.example",
+            "123456789012.dkr.ecr.us-east-1.example.com",
+            "123456789012.dkr.ecrx.us-east-1.amazonaws.com",
+            "x123456789012.dkr.ecr.us-east-1.amazonaws.com",
         ] {
             assert_eq!(EcrHost::parse(host), None, "{host}");
         }

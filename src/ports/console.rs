@@ -23,7 +23,8 @@ impl Console {
     /// For a workflow step if `github`, else for a terminal.
     #[must_use]
     pub fn new(github: bool, style: LogStyle) -> Self {
-        let sink: Box<dyn Write + Send> = if github { Box::new(io::stdout()) } else { Box::new(io::stderr()) };
+        let sink: Box<dyn Write + Send> =
+            if github { Box::new(io::stdout()) } else { Box::new(io::stderr()) };
         Self { github, style, sink: Arc::new(Mutex::new(sink)) }
     }
 

@@ -26,9 +26,10 @@ impl LocalImage {
     #[must_use]
     pub fn is(&self, reference: &ImageReference) -> bool {
         // The engine prints Docker Hub's names short.
-        self.repo_digests.iter().filter_map(|text| text.parse::<ImageReference>().ok()).any(|known| {
-            known.digest() == reference.digest() && known.repository() == reference.repository()
-        })
+        self.repo_digests
+            .iter()
+            .filter_map(|text| text.parse::<ImageReference>().ok())
+            .any(|known| known.digest() == reference.digest() && known.repository() == reference.repository())
     }
 }
 
@@ -89,7 +90,8 @@ impl Docker {
     /// If the engine does not answer.
     pub async fn image_with_key(&self, key: &str) -> Result<Option<LocalImage>> {
         let filter = format!("label={ANNOTATION_KEY}={key}");
-        let list = self.command(Effect::Read).args(["image", "ls", "--no-trunc", "--quiet", "--filter", &filter]);
+        let list =
+            self.command(Effect::Read).args(["image", "ls", "--no-trunc", "--quiet", "--filter", &filter]);
         let done = self.run(&list, QUICK).await?;
         if !done.status.success() {
             return Err(engine_error("failed to list the engine's images", &done));
@@ -140,7 +142,9 @@ impl Docker {
         });
         let status = tokio::time::timeout(PULL, streamed)
             .await
-            .map_err(|_| Error::new(FailureClass::Unavailable, format!("the pull of {reference} did not end")))?
+            .map_err(|_| {
+                Error::new(FailureClass::Unavailable, format!("the pull of {reference} did not end"))
+            })?
             .map_err(from_exec)?;
         if status.success() {
             return Ok(());
@@ -154,7 +158,11 @@ impl Docker {
     /// By what the engine says.
     pub async fn tag(&self, image: &str, name: &str) -> Result<()> {
         let done = self.run(&self.command(Effect::Write).args(["tag", image, name]), QUICK).await?;
-        if done.status.success() { Ok(()) } else { Err(engine_error(&format!("failed to tag the image as {name}"), &done)) }
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(engine_error(&format!("failed to tag the image as {name}"), &done))
+        }
     }
 
     /// Whether the engine keeps images in containerd's store, which makes the `docker` driver
@@ -210,12 +218,19 @@ pub fn from_exec(error: ExecError) -> Error {
 /// The last line a process wrote to standard error.
 #[must_use]
 pub fn last_line(done: &Completed) -> String {
-    done.stderr_text().lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+    done.stderr_text()
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 fn engine_error(what: &str, done: &Completed) -> Error {
     let cause = last_line(done);
-    let unreachable = cause.contains("Cannot connect to the Docker daemon") || cause.contains("failed to connect to the docker API");
+    let unreachable = cause.contains("Cannot connect to the Docker daemon")
+        || cause.contains("failed to connect to the docker API");
     let class = if unreachable { FailureClass::Unsupported } else { FailureClass::Unavailable };
     let error = Error::new(class, what).cause(cause);
     if unreachable { error.hint("start the docker engine, or point DOCKER_HOST at one") } else { error }

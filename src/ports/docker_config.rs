@@ -61,15 +61,23 @@ impl UserDockerConfig {
     /// The user's credential for a registry: its helper's if one is named, else the file's.
     pub async fn credential(&self, registry: &str, exec: &Exec) -> Option<Credential> {
         let key = auth_key(registry);
-        let helper = self.file.get("credHelpers").and_then(|helpers| helpers.get(registry).or_else(|| helpers.get(key)));
+        let helper = self
+            .file
+            .get("credHelpers")
+            .and_then(|helpers| helpers.get(registry).or_else(|| helpers.get(key)));
         let store = self.file.get("credsStore");
-        for helper in [helper, store].into_iter().flatten().filter_map(Value::as_str).filter(|name| !name.is_empty()) {
+        for helper in
+            [helper, store].into_iter().flatten().filter_map(Value::as_str).filter(|name| !name.is_empty())
+        {
             if let Some(found) = from_helper(helper, key, exec).await {
                 return Some(found);
             }
         }
         let auths = self.file.get("auths")?;
-        let entry = auths.get(key).or_else(|| auths.get(format!("https://{registry}"))).or_else(|| auths.get(registry))?;
+        let entry = auths
+            .get(key)
+            .or_else(|| auths.get(format!("https://{registry}")))
+            .or_else(|| auths.get(registry))?;
         from_entry(entry)
     }
 }
@@ -95,7 +103,8 @@ fn from_entry(entry: &Value) -> Option<Credential> {
 async fn from_helper(name: &str, key: &str, exec: &Exec) -> Option<Credential> {
     let program = which::which(format!("docker-credential-{name}")).ok()?;
     let ask = Invocation::new(program, Effect::Read).arg("get").stdin(SecretString::from(key.to_owned()));
-    let answer = exec.output(&ask, Duration::from_secs(10)).await.ok().filter(|answer| answer.status.success())?;
+    let answer =
+        exec.output(&ask, Duration::from_secs(10)).await.ok().filter(|answer| answer.status.success())?;
     let answer: Value = serde_json::from_slice(&answer.stdout).ok()?;
     let (user, password) = (answer["Username"].as_str()?, answer["Secret"].as_str()?);
     Some(Credential { user: user.to_owned(), password: password.to_owned().into() })
@@ -103,7 +112,8 @@ async fn from_helper(name: &str, key: &str, exec: &Exec) -> Option<Credential> {
 
 /// Settings that carry over. Credentials and their stores do not: those this run needs are
 /// written in, and a helper that is missing or asks questions cannot get in the way.
-const CARRIED: [&str; 6] = ["proxies", "currentContext", "cliPluginsExtraDirs", "features", "experimental", "plugins"];
+const CARRIED: [&str; 6] =
+    ["proxies", "currentContext", "cliPluginsExtraDirs", "features", "experimental", "plugins"];
 
 const PREFIX: &str = "build-once-docker-";
 
@@ -119,20 +129,29 @@ impl PrivateDockerConfig {
     ///
     /// # Errors
     /// If the folder cannot be made or written.
-    pub fn create(env: &Env, user: &UserDockerConfig, credentials: &BTreeMap<String, Credential>) -> Result<Self> {
+    pub fn create(
+        env: &Env,
+        user: &UserDockerConfig,
+        credentials: &BTreeMap<String, Credential>,
+    ) -> Result<Self> {
         let failed = |error: &std::io::Error| {
-            Error::new(FailureClass::Resource, "failed to write the private docker configuration").because(error)
+            Error::new(FailureClass::Resource, "failed to write the private docker configuration")
+                .because(error)
         };
         let parent = temporary_folder(env);
         sweep(&parent);
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent).map_err(|error| failed(&error))?;
+        let folder =
+            tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent).map_err(|error| failed(&error))?;
         if let Some(original) = &user.folder {
             // Contexts and plug-ins are found through the configuration folder.
             for name in ["contexts", "cli-plugins"] {
                 let target = original.join(name);
                 if fs_err::metadata(&target).is_ok() {
-                    std::os::unix::fs::symlink(std::path::absolute(&target).unwrap_or(target), folder.path().join(name))
-                        .map_err(|error| failed(&error))?;
+                    std::os::unix::fs::symlink(
+                        std::path::absolute(&target).unwrap_or(target),
+                        folder.path().join(name),
+                    )
+                    .map_err(|error| failed(&error))?;
                 }
             }
         }
@@ -147,8 +166,10 @@ impl PrivateDockerConfig {
                 (auth_key(registry).to_owned(), entry)
             })
             .collect();
-        let mut file: Map<String, Value> =
-            CARRIED.iter().filter_map(|name| Some(((*name).to_owned(), user.file.get(*name)?.clone()))).collect();
+        let mut file: Map<String, Value> = CARRIED
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), user.file.get(*name)?.clone())))
+            .collect();
         file.insert("auths".to_owned(), Value::Object(auths));
         let write = || {
             use std::io::Write as _;
@@ -194,7 +215,11 @@ fn sweep(parent: &Path) {
     const OLD: Duration = Duration::from_hours(24);
     let Ok(entries) = fs_err::read_dir(parent) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
-        let age = entry.metadata().ok().filter(std::fs::Metadata::is_dir).and_then(|m| m.modified().ok()?.elapsed().ok());
+        let age = entry
+            .metadata()
+            .ok()
+            .filter(std::fs::Metadata::is_dir)
+            .and_then(|m| m.modified().ok()?.elapsed().ok());
         if age.is_some_and(|age| age > OLD) {
             // Another run may be sweeping too.
             let _ = fs_err::remove_dir_all(entry.path());
@@ -235,7 +260,9 @@ mod tests {
                 r#"{{"credsStore":"absent-store","auths":{{"{HUB}":{{"auth":"{auth}"}},"ghcr.io":{{"username":"u","password":"p"}},"az.io":{{"identitytoken":"t"}},"empty.io":{{}}}}}}"#
             ),
         );
-        let get = async |host: &str| config.credential(host, &exec()).await.map(|c| (c.user, c.password.expose().to_owned()));
+        let get = async |host: &str| {
+            config.credential(host, &exec()).await.map(|c| (c.user, c.password.expose().to_owned()))
+        };
         assert_eq!(get("docker.io").await, Some(("bob".into(), "p:w".into())));
         assert_eq!(get("ghcr.io").await, Some(("u".into(), "p".into())));
         assert_eq!(get("az.io").await, Some(("<token>".into(), "t".into())));
@@ -252,10 +279,15 @@ mod tests {
         let env = Env::from([("RUNNER_TEMP", temp.path().to_str().unwrap())]);
         let credential = Credential { user: "AWS".into(), password: "pw".to_owned().into() };
         let private =
-            PrivateDockerConfig::create(&env, &config, &BTreeMap::from([("new.io".to_owned(), credential)])).unwrap();
+            PrivateDockerConfig::create(&env, &config, &BTreeMap::from([("new.io".to_owned(), credential)]))
+                .unwrap();
         let path = private.folder.path().to_owned();
-        let written: Value = serde_json::from_slice(&fs_err::read(path.join("config.json")).unwrap()).unwrap();
-        assert_eq!(written, json!({"currentContext": "c", "auths": {"new.io": {"auth": STANDARD.encode("AWS:pw")}}}));
+        let written: Value =
+            serde_json::from_slice(&fs_err::read(path.join("config.json")).unwrap()).unwrap();
+        assert_eq!(
+            written,
+            json!({"currentContext": "c", "auths": {"new.io": {"auth": STANDARD.encode("AWS:pw")}}})
+        );
         assert_eq!(fs_err::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs_err::metadata(path.join("config.json")).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(path.join("cli-plugins").exists());

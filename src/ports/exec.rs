@@ -76,9 +76,7 @@ impl Invocation {
     #[must_use]
     pub fn display(&self) -> String {
         let program = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy();
-        shell_words::join(
-            std::iter::once(program).chain(self.args.iter().map(|arg| arg.to_string_lossy())),
-        )
+        shell_words::join(std::iter::once(program).chain(self.args.iter().map(|arg| arg.to_string_lossy())))
     }
 }
 
@@ -175,10 +173,36 @@ pub async fn cancelled(signal: &CancelSignal) -> Stop {
 /// Variables that children get. Everything else stays here: tokens and cloud credentials of
 /// the step are none of docker's business.
 const ALLOWED: [&str; 30] = [
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM", "SHELL", "XDG_RUNTIME_DIR",
-    "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY",
-    "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy", "SSH_AUTH_SOCK", "KUBECONFIG",
-    "SOURCE_DATE_EPOCH", "SYSTEMROOT", "USERPROFILE", "PROGRAMDATA",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "TERM",
+    "SHELL",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "SSH_AUTH_SOCK",
+    "KUBECONFIG",
+    "SOURCE_DATE_EPOCH",
+    "SYSTEMROOT",
+    "USERPROFILE",
+    "PROGRAMDATA",
 ];
 const ALLOWED_PREFIXES: [&str; 3] = ["DOCKER_", "BUILDX_", "BUILDKIT_"];
 
@@ -202,8 +226,10 @@ impl Exec {
     /// A starter of processes that all stop when `cancel` says so.
     #[must_use]
     pub fn new(env: &Env, cancel: CancelSignal) -> Self {
-        let allowed = |name: &str| ALLOWED.contains(&name) || ALLOWED_PREFIXES.iter().any(|p| name.starts_with(p));
-        let env = env.iter().filter(|(name, _)| allowed(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+        let allowed =
+            |name: &str| ALLOWED.contains(&name) || ALLOWED_PREFIXES.iter().any(|p| name.starts_with(p));
+        let env =
+            env.iter().filter(|(name, _)| allowed(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
         Self { env, cancel }
     }
 

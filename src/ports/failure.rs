@@ -86,14 +86,34 @@ mod tests {
     #[test]
     fn real_texts() {
         let rows = [
-            (r#"ERROR: failed to build: failed to solve: process "/bin/sh -c false" did not complete successfully: exit code: 1"#, Build, false),
-            (r#"failed to solve: failed to compute cache key: failed to calculate checksum of ref abc::def: "/absent": not found"#, Build, false),
+            (
+                r#"ERROR: failed to build: failed to solve: process "/bin/sh -c false" did not complete successfully: exit code: 1"#,
+                Build,
+                false,
+            ),
+            (
+                r#"failed to solve: failed to compute cache key: failed to calculate checksum of ref abc::def: "/absent": not found"#,
+                Build,
+                false,
+            ),
             ("failed to solve: target stage \"x\" could not be found", Build, false),
-            ("failed to push h/ci:t: name unknown: The repository with name 'ci' does not exist in the registry with id '1'", Access, false),
+            (
+                "failed to push h/ci:t: name unknown: The repository with name 'ci' does not exist in the registry with id '1'",
+                Access,
+                false,
+            ),
             ("denied: User: arn:x is not authorized to perform: ecr:PutImage on resource: y", Access, false),
             ("failed to authorize: no basic auth credentials", Access, false),
-            ("unexpected status from PUT request to https://h/v2/: 500 Internal Server Error", Unavailable, true),
-            ("failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF", Unavailable, true),
+            (
+                "unexpected status from PUT request to https://h/v2/: 500 Internal Server Error",
+                Unavailable,
+                true,
+            ),
+            (
+                "failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF",
+                Unavailable,
+                true,
+            ),
             ("write /x: no space left on device", Resource, false),
             ("Cache export is not supported for the docker driver.", Unsupported, false),
             ("something nobody has seen", Unavailable, false),

@@ -34,8 +34,12 @@ const WHOLE: Duration = Duration::from_secs(2);
 /// [`NoInstance`].
 pub async fn instance() -> Result<Instance, NoInstance> {
     let ask = async {
-        let client =
-            Client::builder().max_attempts(1).connect_timeout(CALL).read_timeout(CALL).operation_timeout(CALL).build();
+        let client = Client::builder()
+            .max_attempts(1)
+            .connect_timeout(CALL)
+            .read_timeout(CALL)
+            .operation_timeout(CALL)
+            .build();
         let id = client.get("/latest/meta-data/instance-id").await.map_err(|error| match error {
             ImdsError::ErrorResponse(_) | ImdsError::FailedToLoadToken(_) if answered(&error) => {
                 NoInstance::Off(status(&error))
@@ -74,7 +78,9 @@ fn answered(error: &ImdsError) -> bool {
 
 fn status(error: &ImdsError) -> String {
     match error {
-        ImdsError::ErrorResponse(context) => format!("it answers with status {}", context.response().status().as_u16()),
+        ImdsError::ErrorResponse(context) => {
+            format!("it answers with status {}", context.response().status().as_u16())
+        }
         _ => "it refuses a session token".to_owned(),
     }
 }

@@ -40,7 +40,12 @@ impl Ports {
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(inputs: &Inputs, env: &Env, console: console::Console, cancel: exec::CancelSignal) -> Result<Self> {
+    pub fn new(
+        inputs: &Inputs,
+        env: &Env,
+        console: console::Console,
+        cancel: exec::CancelSignal,
+    ) -> Result<Self> {
         let exec = exec::Exec::new(env, cancel);
         let aws = aws::Aws::new(inputs.access.aws_region.clone());
         let user_config = docker_config::UserDockerConfig::load(env);

@@ -18,5 +18,6 @@ pub fn hex_128() -> Option<String> {
 #[must_use]
 pub fn fraction() -> f64 {
     let mut bytes = [0_u8; 4];
-    getrandom::fill(&mut bytes).map_or(0.5, |()| f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0))
+    getrandom::fill(&mut bytes)
+        .map_or(0.5, |()| f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0))
 }

@@ -93,13 +93,25 @@ impl Registry {
         let content_type = header(&response, CONTENT_TYPE.as_str());
         let bytes = self.body(reference, response).await?;
         let manifest = Manifest::parse(&bytes, content_type.as_deref()).map_err(|error| {
-            fail(Error::new(FailureClass::Unavailable, format!("failed to read the manifest of {reference}")).because(&error))
+            fail(
+                Error::new(FailureClass::Unavailable, format!("failed to read the manifest of {reference}"))
+                    .because(&error),
+            )
         })?;
         let expected = reference.digest().map(Digest::as_str).or(announced.as_deref());
-        if expected.is_some_and(|expected| expected.starts_with("sha256:") && expected != manifest.digest.as_str()) {
+        if expected
+            .is_some_and(|expected| expected.starts_with("sha256:") && expected != manifest.digest.as_str())
+        {
             return Err(fail(
-                Error::new(FailureClass::Integrity, format!("the registry sent wrong content for {reference}"))
-                    .cause(format!("expected {}, got {}", expected.unwrap_or_default(), manifest.digest)),
+                Error::new(
+                    FailureClass::Integrity,
+                    format!("the registry sent wrong content for {reference}"),
+                )
+                .cause(format!(
+                    "expected {}, got {}",
+                    expected.unwrap_or_default(),
+                    manifest.digest
+                )),
             ));
         }
         Ok(Some(Arc::new(manifest)))
@@ -117,7 +129,9 @@ impl Registry {
         match head.map_err(Failure::resolve)? {
             Answer::NotFound => return Err(Resolve::Absent),
             Answer::Found(response) => {
-                if let Some(digest) = header(&response, "docker-content-digest").and_then(|text| text.parse().ok()) {
+                if let Some(digest) =
+                    header(&response, "docker-content-digest").and_then(|text| text.parse().ok())
+                {
                     return Ok(digest);
                 }
             }
@@ -130,11 +144,19 @@ impl Registry {
     ///
     /// # Errors
     /// If the configuration cannot be read or is not what its digest says.
-    pub async fn labels(&self, reference: &ImageReference, manifest: &Manifest) -> Result<HashMap<String, String>, Error> {
+    pub async fn labels(
+        &self,
+        reference: &ImageReference,
+        manifest: &Manifest,
+    ) -> Result<HashMap<String, String>, Error> {
         let Some(config) = manifest.config() else { return Ok(HashMap::new()) };
         let config = self.config(reference, config.digest().as_ref()).await?;
         let labels = config["config"]["Labels"].as_object();
-        Ok(labels.into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
+        Ok(labels
+            .into_iter()
+            .flatten()
+            .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
+            .collect())
     }
 
     /// Whether an image, or any image of an index, has `ONBUILD` triggers.
@@ -164,10 +186,14 @@ impl Registry {
     }
 
     async fn config(&self, reference: &ImageReference, digest: &str) -> Result<Value, Error> {
-        let what = || Error::new(FailureClass::Unavailable, format!("failed to read the configuration of {reference}"));
+        let what = || {
+            Error::new(FailureClass::Unavailable, format!("failed to read the configuration of {reference}"))
+        };
         let response = match self.get(reference, Method::GET, "blobs", digest).await {
             Ok(Answer::Found(response)) => response,
-            Ok(Answer::NotFound) | Err(Failure::NoRepository) => return Err(what().cause("it is not in the registry")),
+            Ok(Answer::NotFound) | Err(Failure::NoRepository) => {
+                return Err(what().cause("it is not in the registry"));
+            }
             Err(Failure::Error(error)) => return Err(*error),
         };
         let bytes = match self.body(reference, response).await {
@@ -177,8 +203,11 @@ impl Registry {
         };
         let got = Digest::of(&bytes);
         if got.as_str() != digest {
-            return Err(Error::new(FailureClass::Integrity, format!("the registry sent wrong content for {reference}"))
-                .cause(format!("expected {digest}, got {got}")));
+            return Err(Error::new(
+                FailureClass::Integrity,
+                format!("the registry sent wrong content for {reference}"),
+            )
+            .cause(format!("expected {digest}, got {got}")));
         }
         serde_json::from_slice(&bytes).map_err(|error| what().because(&error))
     }
@@ -191,19 +220,38 @@ impl Registry {
     pub async fn put_tag(&self, source: &ImageReference, target: &ImageReference) -> Result<(), Error> {
         let failed = |failure: Failure| match failure {
             Failure::Error(error) => *error,
-            Failure::NoRepository => Error::new(FailureClass::Access, format!("{} does not exist", target.repository())),
+            Failure::NoRepository => {
+                Error::new(FailureClass::Access, format!("{} does not exist", target.repository()))
+            }
         };
         let url = |reference: &ImageReference| {
-            format!("{}/v2/{}/manifests/{}", base_url(reference.registry()), reference.repository().path(), reference.identifier())
+            format!(
+                "{}/v2/{}/manifests/{}",
+                base_url(reference.registry()),
+                reference.repository().path(),
+                reference.identifier()
+            )
         };
-        let response = match self.get(source, Method::GET, "manifests", source.identifier()).await.map_err(failed)? {
+        let response = match self
+            .get(source, Method::GET, "manifests", source.identifier())
+            .await
+            .map_err(failed)?
+        {
             Answer::Found(response) => response,
-            Answer::NotFound => return Err(Error::new(FailureClass::Unavailable, format!("{source} is not there any more"))),
+            Answer::NotFound => {
+                return Err(Error::new(FailureClass::Unavailable, format!("{source} is not there any more")));
+            }
         };
         let bytes = self.body(source, response).await.map_err(failed)?;
-        let manifest = Manifest::parse(&bytes, None)
-            .map_err(|error| Error::new(FailureClass::Unavailable, format!("failed to read {source}")).because(&error))?;
-        let call = Call { method: Method::PUT, url: url(target), actions: "pull,push", body: Some((manifest.media_type, bytes)) };
+        let manifest = Manifest::parse(&bytes, None).map_err(|error| {
+            Error::new(FailureClass::Unavailable, format!("failed to read {source}")).because(&error)
+        })?;
+        let call = Call {
+            method: Method::PUT,
+            url: url(target),
+            actions: "pull,push",
+            body: Some((manifest.media_type, bytes)),
+        };
         match self.call(target, &call).await {
             Ok(Answer::Found(_)) => Ok(()),
             Ok(Answer::NotFound) => Err(failed(Failure::NoRepository)),
@@ -219,7 +267,9 @@ impl Registry {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if bytes.len() + chunk.len() > MANIFEST_LIMIT {
-                return Err(fail(unavailable(reference.registry()).cause("the answer is larger than a manifest may be")));
+                return Err(fail(
+                    unavailable(reference.registry()).cause("the answer is larger than a manifest may be"),
+                ));
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -227,7 +277,13 @@ impl Registry {
     }
 
     /// One read, with login and retries.
-    async fn get(&self, reference: &ImageReference, method: Method, kind: &str, id: &str) -> Result<Answer, Failure> {
+    async fn get(
+        &self,
+        reference: &ImageReference,
+        method: Method,
+        kind: &str,
+        id: &str,
+    ) -> Result<Answer, Failure> {
         let registry = reference.registry();
         let path = reference.repository().path();
         let url = format!("{}/v2/{path}/{kind}/{id}", base_url(registry));
@@ -238,7 +294,9 @@ impl Registry {
                 Ok(answer) => return Ok(answer),
                 Err(Attempt::Final(failure)) => return Err(failure),
                 Err(Attempt::Again { error, .. }) if tried >= self.retries => {
-                    return Err(fail(error.hint(format!("{} tries were made; is {registry} up?", tried + 1))));
+                    return Err(fail(
+                        error.hint(format!("{} tries were made; is {registry} up?", tried + 1)),
+                    ));
                 }
                 Err(Attempt::Again { wait, .. }) => wait,
             };
@@ -257,7 +315,12 @@ impl Registry {
         let authorization = match known {
             Some(authorization) => authorization,
             // ECR answers every request without its token by 401: skip that round trip.
-            None => self.credentials.preemptive(registry).await.map_err(Attempt::error)?.map(|c| challenge::basic(&c)),
+            None => self
+                .credentials
+                .preemptive(registry)
+                .await
+                .map_err(Attempt::error)?
+                .map(|c| challenge::basic(&c)),
         };
         let response = self.send(registry, call, authorization.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED || authorization.is_some() {
@@ -268,9 +331,11 @@ impl Registry {
         let challenge = offered.iter().filter_map(|value| value.to_str().ok()).find_map(Challenge::parse);
         let credential = self.credentials.for_registry(registry).await.map_err(Attempt::error)?;
         let authorization = match challenge {
-            Some(Challenge::Bearer(request)) => {
-                Some(request.token(&self.http, registry, &format!("repository:{}", scope.1), credential.as_ref()).await?)
-            }
+            Some(Challenge::Bearer(request)) => Some(
+                request
+                    .token(&self.http, registry, &format!("repository:{}", scope.1), credential.as_ref())
+                    .await?,
+            ),
             Some(Challenge::Basic) => credential.as_ref().map(challenge::basic),
             None => None,
         };
@@ -288,7 +353,8 @@ impl Registry {
         call: &Call,
         authorization: Option<&SecretString>,
     ) -> Result<Response, Attempt> {
-        let mut request = self.http.request(call.method.clone(), &call.url).header(ACCEPT, MEDIA_TYPES.join(", "));
+        let mut request =
+            self.http.request(call.method.clone(), &call.url).header(ACCEPT, MEDIA_TYPES.join(", "));
         if let Some((media_type, bytes)) = &call.body {
             request = request.header(CONTENT_TYPE, media_type).body(bytes.clone());
         }
@@ -296,10 +362,16 @@ impl Registry {
             request = request.header(AUTHORIZATION, authorization.expose());
         }
         request.send().await.map_err(|error| {
-            let class = if says(&error, "certificate") { FailureClass::Unsupported } else { FailureClass::Unavailable };
+            let class = if says(&error, "certificate") {
+                FailureClass::Unsupported
+            } else {
+                FailureClass::Unavailable
+            };
             let failed = Error { class, ..unavailable(registry) }.because(&error.without_url());
             if class == FailureClass::Unsupported {
-                Attempt::error(failed.hint("trust the registry's certificate authority on this machine (SSL_CERT_FILE)"))
+                Attempt::error(
+                    failed.hint("trust the registry's certificate authority on this machine (SSL_CERT_FILE)"),
+                )
             } else {
                 Attempt::Again { error: failed, wait: None }
             }
@@ -311,7 +383,9 @@ impl Registry {
         if status.is_success() {
             return Ok(Answer::Found(response));
         }
-        let wait = header(&response, RETRY_AFTER.as_str()).and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        let wait = header(&response, RETRY_AFTER.as_str())
+            .and_then(|text| text.parse().ok())
+            .map(Duration::from_secs);
         // HEAD answers have no body; then the status alone decides.
         let body = self.body(reference, response).await.unwrap_or_default();
         let (code, message) = registry_error(&body);
@@ -331,7 +405,10 @@ impl Registry {
                 };
                 Err(Attempt::error(failed(FailureClass::Access).hint(hint)))
             }
-            StatusCode::TOO_MANY_REQUESTS => Err(Attempt::Again { error: failed(FailureClass::Unavailable), wait: wait.or(Some(Duration::from_secs(2))) }),
+            StatusCode::TOO_MANY_REQUESTS => Err(Attempt::Again {
+                error: failed(FailureClass::Unavailable),
+                wait: wait.or(Some(Duration::from_secs(2))),
+            }),
             status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 Err(Attempt::Again { error: failed(FailureClass::Unavailable), wait })
             }

@@ -102,7 +102,9 @@ impl Report {
             self.digest = journal.digest;
         }
         self.reference = self.digest.as_ref().zip(home).map(|(digest, home)| home.at(digest.clone()));
-        if plan.tag.as_ref().is_some_and(|tag| journal.skipped_tags.iter().any(|skipped| skipped.ends_with(&format!(":{tag}")))) {
+        if plan.tag.as_ref().is_some_and(|tag| {
+            journal.skipped_tags.iter().any(|skipped| skipped.ends_with(&format!(":{tag}")))
+        }) {
             self.tag = None;
         }
         self.tags = journal.aliased;

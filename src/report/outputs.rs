@@ -18,7 +18,10 @@ pub const OUTPUTS: [(&str, &str); 18] = [
     ("cached-steps", "Build steps that came from the layer cache"),
     ("total-steps", "Build steps that can come from the layer cache"),
     ("attempts", "Builds that were started"),
-    ("failure-class", "Class of the failure: input, build, access, unavailable, integrity, resource, unsupported, bug or cancelled"),
+    (
+        "failure-class",
+        "Class of the failure: input, build, access, unavailable, integrity, resource, unsupported, bug or cancelled",
+    ),
     ("seconds", "Seconds from start to finish"),
     ("metadata", "Path of the metadata file that buildx wrote"),
     ("plan", "Path of the plan as JSON"),
@@ -32,7 +35,9 @@ pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
 
 fn value(report: &Report, name: &str) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let path = |value: &Option<std::path::PathBuf>| value.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let path = |value: &Option<std::path::PathBuf>| {
+        value.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+    };
     let progress = report.progress.as_ref();
     match name {
         "outcome" => report.outcome.map(|outcome| outcome.name().to_owned()).unwrap_or_default(),
@@ -49,7 +54,9 @@ fn value(report: &Report, name: &str) -> String {
         "cached-steps" => progress.map(|progress| progress.cached_steps.to_string()).unwrap_or_default(),
         "total-steps" => progress.map(|progress| progress.total_steps.to_string()).unwrap_or_default(),
         "attempts" => report.attempts.to_string(),
-        "failure-class" => report.error.as_ref().map(|error| error.class.name().to_owned()).unwrap_or_default(),
+        "failure-class" => {
+            report.error.as_ref().map(|error| error.class.name().to_owned()).unwrap_or_default()
+        }
         "seconds" => format!("{:.3}", report.seconds),
         "metadata" => path(&report.metadata),
         "plan" => path(&report.plan),

@@ -42,7 +42,11 @@ fn headline(report: &Report) -> String {
         Some(Outcome::ReusedTag | Outcome::ReusedKey) => ("✅", "already built, ready"),
         Some(Outcome::Built) => ("🔨", "built and published"),
         Some(Outcome::BuiltLocal) => ("🔨", "built for this machine alone"),
-        Some(Outcome::Failed) | None if report.error.as_ref().is_some_and(|e| e.class.name() == "cancelled") => ("⏹️", "cancelled"),
+        Some(Outcome::Failed) | None
+            if report.error.as_ref().is_some_and(|e| e.class.name() == "cancelled") =>
+        {
+            ("⏹️", "cancelled")
+        }
         Some(Outcome::Failed) | None => ("❌", "failed"),
     };
     format!("{mark} {image}: {what} in {}", duration(report.seconds))
@@ -57,7 +61,10 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
     };
     row("why", (report.error.is_none()).then(|| cell(&report.reason)));
     row("image", report.reference.as_ref().map(|reference| code(&reference.to_string())));
-    row("digest", report.digest.as_ref().filter(|_| report.reference.is_none()).map(|digest| code(digest.as_str())));
+    row(
+        "digest",
+        report.digest.as_ref().filter(|_| report.reference.is_none()).map(|digest| code(digest.as_str())),
+    );
     let mut tags: Vec<&str> = report.tags.iter().map(|tag| tag.rsplit(':').next().unwrap_or(tag)).collect();
     if let Some(tag) = report.tag.as_deref().filter(|tag| !tags.contains(tag)) {
         tags.insert(0, tag);
@@ -67,13 +74,25 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
     row("key", report.key.as_deref().map(code));
     row("zone", report.zone.as_ref().map(|(zone, why)| format!("{zone} ({})", cell(why))));
     row("repository", report.repository.as_deref().map(cell));
-    row("commit", report.commit.as_ref().map(|commit| {
-        let merge = commit.merge.as_ref().map(|merge| format!(", checked out as merge {}", code(merge))).unwrap_or_default();
-        format!("{}{merge}", code(&commit.head))
-    }));
-    row("layer cache", report.progress.as_ref().filter(|progress| progress.total_steps > 0).map(|progress| {
-        format!("{} of {} steps cached", progress.cached_steps, progress.total_steps)
-    }));
+    row(
+        "commit",
+        report.commit.as_ref().map(|commit| {
+            let merge = commit
+                .merge
+                .as_ref()
+                .map(|merge| format!(", checked out as merge {}", code(merge)))
+                .unwrap_or_default();
+            format!("{}{merge}", code(&commit.head))
+        }),
+    );
+    row(
+        "layer cache",
+        report
+            .progress
+            .as_ref()
+            .filter(|progress| progress.total_steps > 0)
+            .map(|progress| format!("{} of {} steps cached", progress.cached_steps, progress.total_steps)),
+    );
     row("attempts", (report.attempts > 1).then(|| report.attempts.to_string()));
     rows
 }
@@ -101,13 +120,19 @@ fn pull(text: &mut String, report: &Report) {
     fenced(text, &format!("docker pull {reference}"));
     if let (Some(image), Some(digest)) = (&report.image, &report.digest) {
         let _ = writeln!(text, "In a job of this workflow, without a checkout:\n");
-        fenced(text, &format!("- uses: {SLUG}@v1\n  with:\n    image: {image}\n    mode: pull\n    digest: {digest}"));
+        fenced(
+            text,
+            &format!("- uses: {SLUG}@v1\n  with:\n    image: {image}\n    mode: pull\n    digest: {digest}"),
+        );
     }
     let _ = writeln!(text, "</details>\n");
 }
 
 fn times(text: &mut String, report: &Report) {
-    let _ = writeln!(text, "<details><summary>Where the time went</summary>\n\n| step | time | |\n| --- | ---: | --- |");
+    let _ = writeln!(
+        text,
+        "<details><summary>Where the time went</summary>\n\n| step | time | |\n| --- | ---: | --- |"
+    );
     let mut row = |name: &str, seconds: f64| {
         let _ = writeln!(text, "| {name} | {} | {} |", duration(seconds), bar(seconds, report.seconds));
     };
@@ -221,7 +246,12 @@ mod tests {
             outcome: Some(Outcome::ReusedKey),
             reason: "an image of the same content is there: h.example/ci:key-app-ci-abc".into(),
             digest: Some(crate::image::Digest::of(b"x")),
-            reference: Some("h.example/ci".parse::<crate::image::Repository>().unwrap().at(crate::image::Digest::of(b"x"))),
+            reference: Some(
+                "h.example/ci"
+                    .parse::<crate::image::Repository>()
+                    .unwrap()
+                    .at(crate::image::Digest::of(b"x")),
+            ),
             tag: Some("sha-app-ci-1".into()),
             key: Some("k".repeat(64)),
             zone: Some(("trusted", "push on the default branch".into())),
@@ -239,7 +269,12 @@ mod tests {
     #[test]
     fn a_failure() {
         let mut failed = report();
-        failed.fail(Error::new(FailureClass::Access, "failed to push").cause("denied <b>").hint("log in").at("Dockerfile", 3));
+        failed.fail(
+            Error::new(FailureClass::Access, "failed to push")
+                .cause("denied <b>")
+                .hint("log in")
+                .at("Dockerfile", 3),
+        );
         insta::assert_snapshot!(summary(&failed));
     }
 

@@ -65,7 +65,8 @@ impl RunContext {
                 .map_err(|error| Error::input("failed to read the event file").because(&error))?,
             None => Value::Null,
         };
-        let event_name = if env.in_github_actions() { env.get(env::GITHUB_EVENT_NAME).unwrap_or_default() } else { "" };
+        let event_name =
+            if env.in_github_actions() { env.get(env::GITHUB_EVENT_NAME).unwrap_or_default() } else { "" };
         let git_ref = env.get(env::GITHUB_REF).unwrap_or_default();
         let (zone, zone_reason) = classify(&Signals {
             event_name,
@@ -77,17 +78,19 @@ impl RunContext {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let repository = owned(env::GITHUB_REPOSITORY);
         let url = repository.as_ref().zip(env.get(env::GITHUB_RUN_ID)).map(|(repository, id)| {
-            format!("{}/{repository}/actions/runs/{id}", env.get(env::GITHUB_SERVER_URL).unwrap_or("https://github.com"))
+            format!(
+                "{}/{repository}/actions/runs/{id}",
+                env.get(env::GITHUB_SERVER_URL).unwrap_or("https://github.com")
+            )
         });
         Ok(Self {
             event: (!event_name.is_empty()).then(|| event_name.to_owned()),
             branch: git_ref.strip_prefix("refs/heads/").map(str::to_owned),
             default_branch: text(&event["repository"]["default_branch"]),
             commit: commit(env, &event),
-            pull_request: event["pull_request"]["number"].as_u64().map(|number| PullRequest {
-                number,
-                base: text(&event["pull_request"]["base"]["ref"]),
-            }),
+            pull_request: event["pull_request"]["number"]
+                .as_u64()
+                .map(|number| PullRequest { number, base: text(&event["pull_request"]["base"]["ref"]) }),
             // In a merge queue the base stands in the event alone, as a full ref.
             queue_base: text(&event["merge_group"]["base_ref"])
                 .map(|base| base.strip_prefix("refs/heads/").unwrap_or(&base).to_owned()),

@@ -155,9 +155,7 @@ mod tests {
     #[test]
     fn pull_requests() {
         let repo = |id: u64, name: &str| json!({"id": id, "full_name": name});
-        let event = |head: Value, login: &str| {
-            json!({"pull_request": {"number": 12, "head": {"repo": head}, "base": {"repo": repo(1, "o/r")}, "user": {"login": login}}})
-        };
+        let event = |head: Value, login: &str| json!({"pull_request": {"number": 12, "head": {"repo": head}, "base": {"repo": repo(1, "o/r")}, "user": {"login": login}}});
         let merge = "refs/pull/12/merge";
         let rows = [
             (event(repo(1, "o/r"), "ann"), Zone::PullRequest(12)),

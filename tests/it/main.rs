@@ -1,1 +1,13 @@
+//! The program from outside: a fake docker, a registry and AWS on this machine, an environment
+//! made from nothing. No engine and no network are needed.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    reason = "these are tests: what breaks here must break loudly"
+)]
 
+mod hit;
+mod install_sh;
+mod support;

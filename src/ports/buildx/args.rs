@@ -120,10 +120,14 @@ impl BuildSpec {
             add("builder", builder);
         }
         add("file", &self.file.display().to_string());
-        let pairs = |pairs: &[(String, String)]| -> Vec<String> { pairs.iter().map(|(n, v)| format!("{n}={v}")).collect() };
+        let pairs = |pairs: &[(String, String)]| -> Vec<String> {
+            pairs.iter().map(|(n, v)| format!("{n}={v}")).collect()
+        };
         let platforms = self.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let annotations = if version.has_annotations() { pairs(&self.annotations) } else { Vec::new() };
-        for (name, value) in [("target", &self.target), ("network", &self.network), ("shm-size", &self.shm_size)] {
+        for (name, value) in
+            [("target", &self.target), ("network", &self.network), ("shm-size", &self.shm_size)]
+        {
             if let Some(value) = value {
                 add(name, value);
             }
@@ -136,7 +140,10 @@ impl BuildSpec {
             ("build-context", pairs(&self.build_contexts)),
             ("label", pairs(&self.labels)),
             ("annotation", annotations),
-            ("secret", self.secrets.iter().enumerate().map(|(at, secret)| secret_arg(at, &secret.0)).collect()),
+            (
+                "secret",
+                self.secrets.iter().enumerate().map(|(at, secret)| secret_arg(at, &secret.0)).collect(),
+            ),
             ("ssh", self.ssh.clone()),
             ("allow", self.allow.clone()),
             ("add-host", self.add_hosts.clone()),
@@ -169,7 +176,9 @@ impl BuildSpec {
         let push = match self.compression {
             Compression::Gzip => "--push".to_owned(),
             // Only new layers: compressing bases anew would make every pull fetch them again.
-            Compression::Zstd => "--output=type=image,push=true,compression=zstd,oci-mediatypes=true".to_owned(),
+            Compression::Zstd => {
+                "--output=type=image,push=true,compression=zstd,oci-mediatypes=true".to_owned()
+            }
         };
         match self.output {
             OutputTarget::Push => vec![push],
@@ -195,13 +204,19 @@ fn secret_variable(at: usize) -> String {
 fn secret_arg(at: usize, secret: &Secret) -> String {
     match &secret.source {
         SecretSource::Value(_) => format!("id={},env={}", secret.id, secret_variable(at)),
-        SecretSource::File(path) => format!("id={},{}", secret.id, csv_field(&format!("src={}", path.display()))),
+        SecretSource::File(path) => {
+            format!("id={},{}", secret.id, csv_field(&format!("src={}", path.display())))
+        }
     }
 }
 
 /// A field of buildx's comma-separated options.
 fn csv_field(text: &str) -> String {
-    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.contains([',', '"', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 /// A registry cache to read.
@@ -218,7 +233,9 @@ pub fn registry_cache_to(reference: &ImageReference, mode: CacheMode) -> String 
         CacheMode::Max => "max",
         CacheMode::Min => "min",
     };
-    format!("type=registry,ref={reference},mode={mode},image-manifest=true,oci-mediatypes=true,ignore-error=true")
+    format!(
+        "type=registry,ref={reference},mode={mode},image-manifest=true,oci-mediatypes=true,ignore-error=true"
+    )
 }
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ impl Builder {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let field = |name: &str| {
-            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(|value| value.trim().to_owned()))
+            text.lines().find_map(|line| {
+                line.strip_prefix(name)?.strip_prefix(':').map(|value| value.trim().to_owned())
+            })
         };
         let platforms = text.lines().filter_map(|line| line.strip_prefix("Platforms:"));
         Some(Self {
@@ -59,7 +61,9 @@ impl NewBuilder {
     #[must_use]
     pub fn args(&self) -> Vec<String> {
         let mut args: Vec<String> =
-            ["create", "--name", &self.name, "--driver", "docker-container", "--bootstrap"].map(str::to_owned).to_vec();
+            ["create", "--name", &self.name, "--driver", "docker-container", "--bootstrap"]
+                .map(str::to_owned)
+                .to_vec();
         for option in &self.options {
             args.extend(["--driver-opt".to_owned(), option.clone()]);
         }

@@ -22,8 +22,12 @@ mod tests {
 
     #[test]
     fn the_flag_goes_where_it_is_known() {
-        let args = |version| create_args("h/r@sha256:0", &["h/r:a".into()], &BuildxVersion::parse(version).unwrap());
-        assert_eq!(args("v0.29.1"), ["imagetools", "create", "--prefer-index=false", "--tag", "h/r:a", "h/r@sha256:0"]);
+        let args =
+            |version| create_args("h/r@sha256:0", &["h/r:a".into()], &BuildxVersion::parse(version).unwrap());
+        assert_eq!(
+            args("v0.29.1"),
+            ["imagetools", "create", "--prefer-index=false", "--tag", "h/r:a", "h/r@sha256:0"]
+        );
         assert_eq!(args("v0.13.1"), ["imagetools", "create", "--tag", "h/r:a", "h/r@sha256:0"]);
     }
 }

@@ -55,7 +55,8 @@ impl Buildx {
         }
         let text = done.stdout_text();
         BuildxVersion::parse(&text).ok_or_else(|| {
-            Error::new(FailureClass::Unsupported, "failed to read the version of docker buildx").cause(text.trim().to_owned())
+            Error::new(FailureClass::Unsupported, "failed to read the version of docker buildx")
+                .cause(text.trim().to_owned())
         })
     }
 
@@ -66,7 +67,10 @@ impl Buildx {
     pub async fn builder(&self, name: Option<&str>) -> Result<Builder> {
         let done = self.docker.run(&self.command(Effect::Read).arg("inspect").args(name), QUICK).await?;
         if !done.status.success() {
-            let what = name.map_or_else(|| "failed to look at the builder".to_owned(), |n| format!("failed to look at the builder {n}"));
+            let what = name.map_or_else(
+                || "failed to look at the builder".to_owned(),
+                |n| format!("failed to look at the builder {n}"),
+            );
             return Err(Error::new(FailureClass::Unsupported, what)
                 .cause(last_line(&done))
                 .hint("docker buildx ls shows the builders there are"));
@@ -105,7 +109,11 @@ impl Buildx {
     pub async fn remove_builder(&self, name: &str) -> Result<()> {
         let docker = self.docker.with_exec(self.docker.exec().uncancellable());
         let done = docker.run(&self.command(Effect::Write).args(["rm", "--force", name]), QUICK).await?;
-        if done.status.success() { Ok(()) } else { Err(classify("failed to remove the builder", &last_line(&done))) }
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(classify("failed to remove the builder", &last_line(&done)))
+        }
     }
 
     /// Builds. Lines for people go to `log` as they come.
@@ -130,7 +138,12 @@ impl Buildx {
         });
         let status = streamed.await;
         progress.finish(&mut log);
-        let failed = || progress.error().map_or_else(|| classify("the build failed", "docker buildx said nothing"), |text| classify("the build failed", &text));
+        let failed = || {
+            progress.error().map_or_else(
+                || classify("the build failed", "docker buildx said nothing"),
+                |text| classify("the build failed", &text),
+            )
+        };
         let result = match status {
             Ok(status) if status.success() => BuildMetadata::read(metadata),
             Ok(_) => Err(match progress.failed_at() {
@@ -149,6 +162,10 @@ impl Buildx {
     pub async fn alias(&self, source: &str, targets: &[String], version: &BuildxVersion) -> Result<()> {
         let args = imagetools::create_args(source, targets, version);
         let done = self.docker.run(&self.command(Effect::Write).args(args), Duration::from_mins(30)).await?;
-        if done.status.success() { Ok(()) } else { Err(classify(&format!("failed to set {}", targets.join(", ")), &last_line(&done))) }
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(classify(&format!("failed to set {}", targets.join(", ")), &last_line(&done)))
+        }
     }
 }

@@ -151,15 +151,24 @@ const LONGEST_LINE: usize = 64 * 1024;
 impl Progress {
     /// `raw` is false for a buildx that only writes plain text: then the text passes through.
     pub(super) fn new(raw: bool) -> Self {
-        Self { raw, vertices: HashMap::new(), spans: Vec::new(), warnings: Vec::new(), error: None, failed_at: None }
+        Self {
+            raw,
+            vertices: HashMap::new(),
+            spans: Vec::new(),
+            warnings: Vec::new(),
+            error: None,
+            failed_at: None,
+        }
     }
 
     /// One line of buildx's standard error.
     pub(super) fn line(&mut self, line: &[u8], log: &mut impl FnMut(&[u8])) {
-        if self.raw && line.first() == Some(&b'{')
-            && let Ok(message) = serde_json::from_slice::<Message<'_>>(line) {
-                return self.message(message, log);
-            }
+        if self.raw
+            && line.first() == Some(&b'{')
+            && let Ok(message) = serde_json::from_slice::<Message<'_>>(line)
+        {
+            return self.message(message, log);
+        }
         let text = String::from_utf8_lossy(line);
         let text = text.trim();
         if let Some(error) = text.strip_prefix("ERROR: ") {
@@ -194,14 +203,18 @@ impl Progress {
             self.vertex(vertex, log);
         }
         for status in message.statuses {
-            if let (Some(phase), Some(from), Some(to)) =
-                (status_phase(&status.id), moment(status.started.as_deref()), moment(status.completed.as_deref()))
-            {
+            if let (Some(phase), Some(from), Some(to)) = (
+                status_phase(&status.id),
+                moment(status.started.as_deref()),
+                moment(status.completed.as_deref()),
+            ) {
                 self.spans.push((phase, from, to));
             }
         }
         for entry in message.logs {
-            if let (Some(state), Ok(data)) = (self.vertices.get_mut(entry.vertex.as_ref()), STANDARD.decode(entry.data.as_bytes())) {
+            if let (Some(state), Ok(data)) =
+                (self.vertices.get_mut(entry.vertex.as_ref()), STANDARD.decode(entry.data.as_bytes()))
+            {
                 write_log(state, &data, log);
             }
         }
@@ -254,7 +267,9 @@ impl Progress {
         let mut slowest = Vec::new();
         let mut failed = None;
         for state in self.vertices.into_values() {
-            if let (Some(phase), Some(from), Some(to)) = (vertex_phase(&state.name), state.started, state.completed) {
+            if let (Some(phase), Some(from), Some(to)) =
+                (vertex_phase(&state.name), state.started, state.completed)
+            {
                 spans.push((phase, from, to));
             }
             if is_step(&state.name) && state.completed.is_some() && state.error.is_empty() {
@@ -313,10 +328,13 @@ fn flush(state: &mut State, log: &mut impl FnMut(&[u8])) {
 /// Steps of the Dockerfile that can be cached: `[2/5] RUN …`, `[build 1/4] COPY …`; neither
 /// BuildKit's own nor `FROM`.
 fn is_step(name: &str) -> bool {
-    let Some((inside, instruction)) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { return false };
-    let numbered = inside.rsplit(' ').next().and_then(|last| last.split_once('/')).is_some_and(|(step, of)| {
-        [step, of].iter().all(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
-    });
+    let Some((inside, instruction)) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
+        return false;
+    };
+    let numbered =
+        inside.rsplit(' ').next().and_then(|last| last.split_once('/')).is_some_and(|(step, of)| {
+            [step, of].iter().all(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+        });
     numbered && !instruction.starts_with("FROM ")
 }
 
@@ -339,7 +357,10 @@ fn vertex_phase(name: &str) -> Option<Phase> {
 fn status_phase(id: &str) -> Option<Phase> {
     if id.starts_with("pushing ") {
         Some(Phase::Push)
-    } else if id.starts_with("exporting ") || id.starts_with("sending tarball") || id.starts_with("unpacking to") {
+    } else if id.starts_with("exporting ")
+        || id.starts_with("sending tarball")
+        || id.starts_with("unpacking to")
+    {
         Some(Phase::Export)
     } else {
         None
@@ -385,7 +406,9 @@ mod tests {
         let mut progress = Progress::new(true);
         let mut seen = Vec::new();
         for line in lines {
-            progress.line(line.as_bytes(), &mut |text: &[u8]| seen.push(String::from_utf8_lossy(text).into_owned()));
+            progress.line(line.as_bytes(), &mut |text: &[u8]| {
+                seen.push(String::from_utf8_lossy(text).into_owned())
+            });
         }
         (progress, seen)
     }
@@ -393,7 +416,9 @@ mod tests {
     const T: &str = "2026-01-01T00:00:0";
 
     fn vertex(digest: &str, name: &str, extra: &str) -> String {
-        format!(r#"{{"vertexes":[{{"digest":"{digest}","name":"{name}","started":"{T}0Z","completed":"{T}2.5Z"{extra}}}]}}"#)
+        format!(
+            r#"{{"vertexes":[{{"digest":"{digest}","name":"{name}","started":"{T}0Z","completed":"{T}2.5Z"{extra}}}]}}"#
+        )
     }
 
     #[test]
@@ -403,10 +428,15 @@ mod tests {
             vertex("b", "[1/3] FROM docker.io/library/x", r#","cached":true"#),
             vertex("c", "[2/3] RUN make", r#","cached":true"#),
             vertex("d", "[build 3/3] COPY . /", ""),
-            format!(r#"{{"statuses":[{{"id":"pushing layers","vertex":"e","started":"{T}0Z","completed":"{T}1Z"}}]}}"#),
+            format!(
+                r#"{{"statuses":[{{"id":"pushing layers","vertex":"e","started":"{T}0Z","completed":"{T}1Z"}}]}}"#
+            ),
         ];
         let (progress, seen) = run(&lines.each_ref().map(String::as_str));
-        assert!(seen.contains(&"#3 CACHED".to_owned()) && seen.contains(&"#4 DONE 2.5s".to_owned()), "{seen:?}");
+        assert!(
+            seen.contains(&"#3 CACHED".to_owned()) && seen.contains(&"#4 DONE 2.5s".to_owned()),
+            "{seen:?}"
+        );
         let summary = progress.into_summary();
         assert_eq!((summary.total_steps, summary.cached_steps), (2, 1));
         assert_eq!(summary.slowest, [StepTime { name: "[build 3/3] COPY . /".into(), seconds: 2.5 }]);
@@ -419,7 +449,11 @@ mod tests {
         let lines = [
             format!(r#"{{"vertexes":[{{"digest":"a","name":"[2/2] RUN false","started":"{T}0Z"}}]}}"#),
             format!(r#"{{"logs":[{{"vertex":"a","stream":1,"data":"{data}","timestamp":"{T}0Z"}}]}}"#),
-            vertex("a", "[2/2] RUN false", r#","error":"process \"/bin/sh -c false\" did not complete successfully: exit code: 1""#),
+            vertex(
+                "a",
+                "[2/2] RUN false",
+                r#","error":"process \"/bin/sh -c false\" did not complete successfully: exit code: 1""#,
+            ),
             "Dockerfile:7".to_owned(),
             "ERROR: failed to solve: process did not complete successfully: exit code: 1".to_owned(),
         ];
@@ -445,7 +479,12 @@ mod tests {
     #[test]
     fn overlapping_spans_count_once() {
         let at = |second: u8| moment(Some(&format!("{T}{second}Z"))).unwrap();
-        let spans = vec![(Phase::Push, at(0), at(4)), (Phase::Push, at(1), at(2)), (Phase::Push, at(3), at(6)), (Phase::Steps, at(0), at(1))];
+        let spans = vec![
+            (Phase::Push, at(0), at(4)),
+            (Phase::Push, at(1), at(2)),
+            (Phase::Push, at(3), at(6)),
+            (Phase::Steps, at(0), at(1)),
+        ];
         assert_eq!(covered(spans), [(Phase::Steps, 1.0), (Phase::Push, 6.0)]);
     }
 }

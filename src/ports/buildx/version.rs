@@ -14,11 +14,13 @@ impl BuildxVersion {
     /// leave the `v` out or add to it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        text.split_whitespace().find_map(|word| {
-            let word = word.strip_prefix('v').unwrap_or(word);
-            let numbers = word.split(['+', '-', '~']).next().unwrap_or(word);
-            Version::parse(numbers).ok()
-        }).map(Self)
+        text.split_whitespace()
+            .find_map(|word| {
+                let word = word.strip_prefix('v').unwrap_or(word);
+                let numbers = word.split(['+', '-', '~']).next().unwrap_or(word);
+                Version::parse(numbers).ok()
+            })
+            .map(Self)
     }
 
     const fn at_least(&self, minor: u64) -> bool {
@@ -69,7 +71,11 @@ mod tests {
             ("github.com/docker/buildx v0.15.0-desktop.1 x", "0.15.0", true),
         ] {
             let parsed = BuildxVersion::parse(text).unwrap();
-            assert_eq!((parsed.to_string().as_str(), parsed.has_prefer_index()), (version, prefer_index), "{text}");
+            assert_eq!(
+                (parsed.to_string().as_str(), parsed.has_prefer_index()),
+                (version, prefer_index),
+                "{text}"
+            );
         }
         assert!(BuildxVersion::parse("nothing").is_none());
     }

@@ -92,15 +92,20 @@ impl TokenRequest {
         let request = match credential {
             // An identity token is an OAuth2 refresh token.
             Some(credential) if credential.user == "<token>" => {
-                let body = reqwest::Url::parse_with_params("x:/", [
-                    ("grant_type", "refresh_token"),
-                    ("client_id", "build-once"),
-                    ("refresh_token", credential.password.expose()),
-                    ("scope", scope),
-                    ("service", self.service.as_deref().unwrap_or_default()),
-                ]);
+                let body = reqwest::Url::parse_with_params(
+                    "x:/",
+                    [
+                        ("grant_type", "refresh_token"),
+                        ("client_id", "build-once"),
+                        ("refresh_token", credential.password.expose()),
+                        ("scope", scope),
+                        ("service", self.service.as_deref().unwrap_or_default()),
+                    ],
+                );
                 let body = body.ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default();
-                http.post(self.url(registry)?).header("content-type", "application/x-www-form-urlencoded").body(body)
+                http.post(self.url(registry)?)
+                    .header("content-type", "application/x-www-form-urlencoded")
+                    .body(body)
             }
             Some(credential) => http.get(url).header(AUTHORIZATION, basic(credential).expose()),
             None => http.get(url),
@@ -133,7 +138,9 @@ impl TokenRequest {
             let local = url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."));
             url.scheme() == "https" || (url.scheme() == "http" && local)
         });
-        url.ok_or_else(|| Attempt::error(unavailable(registry).cause("its token service has no safe address")))
+        url.ok_or_else(|| {
+            Attempt::error(unavailable(registry).cause("its token service has no safe address"))
+        })
     }
 }
 

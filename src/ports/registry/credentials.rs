@@ -29,7 +29,14 @@ pub struct Credentials {
 impl Credentials {
     /// Logins whose variable is not set are left out: a fork's run has no secrets.
     #[must_use]
-    pub fn new(logins: &[Login], env: &Env, aws: Aws, user: UserDockerConfig, exec: Exec, console: Console) -> Self {
+    pub fn new(
+        logins: &[Login],
+        env: &Env,
+        aws: Aws,
+        user: UserDockerConfig,
+        exec: Exec,
+        console: Console,
+    ) -> Self {
         let mut known = BTreeMap::new();
         for login in logins {
             match env.get(&login.password_env) {
@@ -38,7 +45,8 @@ impl Credentials {
                     let password = SecretString::from(password.to_owned());
                     known.insert(login.host.clone(), Credential { user: login.user.clone(), password });
                 }
-                None => console.line(&format!("login for {} skipped: {} is not set", login.host, login.password_env)),
+                None => console
+                    .line(&format!("login for {} skipped: {} is not set", login.host, login.password_env)),
             }
         }
         Self { logins: known, aws, user, exec, console, found: Mutex::default() }

@@ -1,0 +1,19 @@
+//! A machine for a test, the program on it, and what came of it.
+
+mod aws;
+mod http;
+mod lab;
+mod registry;
+mod result;
+mod run;
+mod scanner;
+mod scrub;
+
+pub(crate) use aws::Aws;
+pub(crate) use http::{Response, Server};
+pub(crate) use lab::{Call, Lab};
+pub(crate) use registry::{Login, Registry};
+pub(crate) use result::Run;
+pub(crate) use run::{BuildOnce, CANARY, HEAD, MERGE};
+pub(crate) use scanner::bare_commands;
+pub(crate) use scrub::scrub;

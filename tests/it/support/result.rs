@@ -1,0 +1,180 @@
+//! What a run left behind, and what holds after every run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Output;
+
+use build_once::report::OUTPUTS;
+
+use super::lab::{Call, Lab};
+use super::run::CANARY;
+use super::scanner::{Command, Scanned, scan};
+
+pub(crate) struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    /// Read as the runner reads them; empty for commands that only print.
+    pub outputs: BTreeMap<String, String>,
+    pub summary: String,
+    /// The log as the runner sees it.
+    pub log: Scanned,
+    pub calls: Vec<Call>,
+    reports: bool,
+}
+
+/// What the program may tell the runner.
+const ALLOWED: [&str; 8] = ["add-mask", "group", "endgroup", "stop-commands", "error", "warning", "notice", "debug"];
+
+impl Run {
+    pub(super) fn read(lab: &Lab, output: &Output, reports: bool) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        let file = |name: &str| fs::read_to_string(lab.path(name)).unwrap_or_default();
+        Self {
+            code: {
+                use std::os::unix::process::ExitStatusExt as _;
+                output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or_default())
+            },
+            outputs: decode(&file("temp/outputs")),
+            summary: file("temp/summary"),
+            log: scan(&stdout),
+            calls: lab.calls(),
+            stdout,
+            stderr,
+            reports,
+        }
+    }
+
+    /// Holds after every run, whatever became of it.
+    pub(super) fn check(&self, lab: &Lab) {
+        if self.reports {
+            let names: Vec<&str> = self.outputs.keys().map(String::as_str).collect();
+            let mut declared: Vec<&str> = OUTPUTS.iter().map(|(name, _)| *name).collect();
+            declared.sort_unstable();
+            assert_eq!(names, declared, "outputs\n{}", self.all());
+            assert_eq!(self.stderr, "", "in a workflow everything goes to standard output");
+        } else {
+            assert!(self.outputs.is_empty() && self.summary.is_empty(), "only printing writes no files of the runner's");
+        }
+        for entry in fs::read_dir(lab.path("temp")).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            assert!(!name.starts_with("build-once-docker-"), "credentials were left behind in {name}");
+        }
+        let obeyed: Vec<&str> = self.log.commands.iter().map(|command| command.name.as_str()).collect();
+        assert!(obeyed.iter().all(|name| ALLOWED.contains(name)), "commands: {obeyed:?}");
+        assert!(!self.log.stopped, "commands stay stopped: every later step's are dropped");
+        assert_eq!(count(&obeyed, "group"), count(&obeyed, "endgroup"), "folds are closed");
+        self.check_secrets(lab);
+    }
+
+    fn check_secrets(&self, lab: &Lab) {
+        let printed = self.stdout.lines().chain(self.stderr.lines());
+        for line in printed.filter(|line| !line.starts_with("::add-mask::")) {
+            assert!(!line.contains(CANARY), "a secret in the log: {line}");
+        }
+        let told = self.outputs.values().chain([&self.summary]);
+        assert!(!told.into_iter().any(|text| text.contains(CANARY)), "a secret in outputs or summary");
+        for call in &self.calls {
+            assert!(!call.line().contains(CANARY), "a secret on a command line: {}", call.line());
+        }
+        for name in ["plan", "metadata"] {
+            let text = self.outputs.get(name).and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+            assert!(!text.contains(CANARY), "a secret in the {name} file");
+        }
+        let _ = lab;
+    }
+
+    pub(crate) fn output(&self, name: &str) -> &str {
+        self.outputs.get(name).map_or_else(|| panic!("no output {name}\n{}", self.all()), String::as_str)
+    }
+
+    /// Everything it printed, for messages.
+    pub(crate) fn all(&self) -> String {
+        format!("exit {}\n{}{}", self.code, self.stdout, self.stderr)
+    }
+
+    /// It ended well, with this outcome.
+    #[track_caller]
+    pub(crate) fn succeeds(self, outcome: &str) -> Self {
+        assert_eq!((self.code, self.output("outcome")), (0, outcome), "{}", self.all());
+        assert_eq!(self.output("failure-class"), "");
+        assert!(self.commands("error").is_empty(), "{}", self.all());
+        self
+    }
+
+    /// It failed with this code and class, with one annotation and nothing claimed.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32, class: &str) -> Self {
+        assert_eq!((self.code, self.output("failure-class")), (code, class), "{}", self.all());
+        assert_eq!(self.output("outcome"), "failed");
+        assert_eq!(self.commands("error").len(), 1, "{}", self.all());
+        self
+    }
+
+    /// It made do with less, and said so once.
+    #[track_caller]
+    pub(crate) fn degraded(self) -> Self {
+        assert_eq!((self.output("degraded"), self.commands("warning").len()), ("true", 1), "{}", self.all());
+        assert_eq!(self.summary.matches("[!WARNING]").count(), 1, "{}", self.summary);
+        self
+    }
+
+    /// The annotation that names the failure.
+    pub(crate) fn error(&self) -> &str {
+        &self.commands("error")[0].message
+    }
+
+    pub(crate) fn commands(&self, name: &str) -> Vec<&Command> {
+        self.log.commands.iter().filter(|command| command.name == name).collect()
+    }
+
+    pub(crate) fn notices(&self) -> String {
+        self.commands("notice").iter().map(|notice| format!("{}\n", notice.message)).collect()
+    }
+
+    /// Calls of docker that begin so.
+    pub(crate) fn called(&self, command: &str) -> Vec<&Call> {
+        self.calls.iter().filter(|call| call.line().starts_with(command)).collect()
+    }
+
+    /// The one build.
+    #[track_caller]
+    pub(crate) fn build(&self) -> &Call {
+        let builds = self.called("buildx build");
+        assert_eq!(builds.len(), 1, "{}", self.all());
+        builds[0]
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.calls.iter().map(Call::line).collect()
+    }
+}
+
+fn count(names: &[&str], name: &str) -> usize {
+    names.iter().filter(|known| **known == name).count()
+}
+
+/// The runner's reading of the outputs file (`FileCommandManager`): `name<<delimiter` or
+/// `name=value`; anything else is an error that fails the step.
+fn decode(text: &str) -> BTreeMap<String, String> {
+    let mut outputs = BTreeMap::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.is_empty() {
+            continue;
+        }
+        let (name, delimiter) = line.split_once("<<").unwrap_or_else(|| panic!("not an output: {line}"));
+        assert!(!name.is_empty() && !name.contains('=') && !delimiter.is_empty(), "not an output: {line}");
+        let mut value = Vec::new();
+        loop {
+            let line = lines.next().unwrap_or_else(|| panic!("{name} has no end"));
+            if line == delimiter {
+                break;
+            }
+            value.push(line);
+        }
+        assert!(outputs.insert(name.to_owned(), value.join("\n")).is_none(), "{name} is written twice");
+    }
+    outputs
+}

@@ -1,0 +1,193 @@
+//! Starts the program with an environment made from nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::lab::Lab;
+use super::result::Run;
+
+/// In every secret of every test; nothing but a mask may show it.
+pub(crate) const CANARY: &str = "canary-5ec2e7";
+/// The commit of a push, and the head commit of a pull request.
+pub(crate) const HEAD: &str = "1111111111111111111111111111111111111111";
+/// What GitHub checks out for a pull request.
+pub(crate) const MERGE: &str = "2222222222222222222222222222222222222222";
+
+/// A run to be.
+#[must_use = "nothing happens before `run`"]
+pub(crate) struct BuildOnce<'a> {
+    lab: &'a Lab,
+    args: Vec<String>,
+    env: BTreeMap<String, String>,
+}
+
+impl<'a> BuildOnce<'a> {
+    pub(super) fn new(lab: &'a Lab) -> Self {
+        let path = |name: &str| lab.path(name).display().to_string();
+        let env = [
+            ("PATH", path("bin")),
+            ("HOME", path("home")),
+            ("TMPDIR", path("temp")),
+            ("GITHUB_ACTIONS", "true".to_owned()),
+            ("GITHUB_EVENT_PATH", path("event.json")),
+            ("GITHUB_OUTPUT", path("temp/outputs")),
+            ("GITHUB_STEP_SUMMARY", path("temp/summary")),
+            ("GITHUB_REPOSITORY", "o/r".to_owned()),
+            ("GITHUB_RUN_ID", "77".to_owned()),
+            ("GITHUB_RUN_ATTEMPT", "1".to_owned()),
+            ("GITHUB_JOB", "image".to_owned()),
+            ("RUNNER_TEMP", path("temp")),
+            // Nothing answers there: not an EC2 instance, whatever the test runs on.
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9".to_owned()),
+        ];
+        let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { lab, args: Vec::new(), env }.push_to("main").input("image", "app").input("retries", "0")
+    }
+
+    pub(crate) fn args(mut self, args: &[&str]) -> Self {
+        self.args = args.iter().map(|&arg| arg.to_owned()).collect();
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn unset(mut self, name: &str) -> Self {
+        self.env.remove(name);
+        self
+    }
+
+    /// As action.yml hands it over.
+    pub(crate) fn input(self, name: &str, value: &str) -> Self {
+        self.env(&format!("INPUT_{}", name.replace('-', "_").to_uppercase()), value)
+    }
+
+    pub(crate) fn event(self, name: &str, git_ref: &str, commit: &str, event: &Value) -> Self {
+        self.lab.write("event.json", event.to_string());
+        self.env("GITHUB_EVENT_NAME", name).env("GITHUB_REF", git_ref).env("GITHUB_SHA", commit)
+    }
+
+    pub(crate) fn push_to(self, branch: &str) -> Self {
+        let event = json!({"repository": {"default_branch": "main"}});
+        self.event("push", &format!("refs/heads/{branch}"), HEAD, &event)
+    }
+
+    /// A commit of the default branch.
+    pub(crate) fn commit(self, commit: &str) -> Self {
+        self.env("GITHUB_SHA", commit)
+    }
+
+    /// From a branch of the same repository, into `main`.
+    pub(crate) fn pull_request(self, number: u64) -> Self {
+        self.pull_request_from("pull_request", number, 1)
+    }
+
+    pub(crate) fn fork(self) -> Self {
+        self.pull_request_from("pull_request", 12, 2)
+    }
+
+    pub(crate) fn pull_request_from(self, event: &str, number: u64, repository: u64) -> Self {
+        let repo = |id: u64| json!({"id": id, "full_name": format!("o{id}/r")});
+        let payload = json!({
+            "repository": {"default_branch": "main"},
+            "pull_request": {
+                "number": number,
+                "user": {"login": "ann"},
+                "head": {"sha": HEAD, "ref": "fix", "repo": repo(repository)},
+                "base": {"ref": "main", "repo": repo(1)},
+            },
+        });
+        self.event(event, &format!("refs/pull/{number}/merge"), MERGE, &payload)
+    }
+
+    /// On a developer's machine.
+    pub(crate) fn outside_github(mut self) -> Self {
+        self.env.retain(|name, _| !name.starts_with("GITHUB_") && !name.starts_with("RUNNER_"));
+        self
+    }
+
+    /// Runs to the end.
+    pub(crate) fn run(self) -> Run {
+        self.start().finish()
+    }
+
+    /// Starts; the test has something to do meanwhile.
+    pub(crate) fn start(self) -> Running<'a> {
+        for file in ["temp/outputs", "temp/summary"] {
+            self.lab.write(file, "");
+        }
+        let home = home(self.lab);
+        let child = Command::new(env!("CARGO_BIN_EXE_build-once"))
+            .args(&self.args)
+            .env_clear()
+            .envs(&self.env)
+            .current_dir(self.lab.path("work"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let in_workflow = self.env.contains_key("GITHUB_ACTIONS");
+        let reports = self.args.first().is_none_or(|command| command == "run" || command.starts_with("--"));
+        Running { lab: self.lab, child, home, reports: reports && in_workflow }
+    }
+}
+
+/// The program while it runs.
+#[must_use]
+pub(crate) struct Running<'a> {
+    lab: &'a Lab,
+    child: Child,
+    home: Vec<(String, Vec<u8>)>,
+    reports: bool,
+}
+
+impl Running<'_> {
+    /// Waits for a call of docker that begins so.
+    pub(crate) fn wait_for_call(&mut self, command: &str) -> super::lab::Call {
+        for _ in 0..1000 {
+            if let Some(call) = self.lab.calls().into_iter().find(|call| call.line().starts_with(command)) {
+                return call;
+            }
+            assert!(self.child.try_wait().unwrap().is_none(), "ended without `docker {command}`");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("no call `docker {command}`");
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    pub(crate) fn finish(self) -> Run {
+        let output = self.child.wait_with_output().unwrap();
+        assert_eq!(home(self.lab), self.home, "the user's own files were changed");
+        let run = Run::read(self.lab, &output, self.reports);
+        run.check(self.lab);
+        run
+    }
+}
+
+/// Every file of the user's home.
+fn home(lab: &Lab) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut folders = vec![lab.path("home")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push((path.display().to_string(), fs::read(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# GitHub's workflow runner on this machine: runs a workflow, then answers what came of it.
+# Sourced, never run. Needs the lab's environment and jq.
+set -euo pipefail
+
+# act_prepare FOLDER: what act wants of a machine. The action is a folder with what a runner would
+# download of it; the whole clone holds gigabytes below target/.
+act_prepare() {
+  ACT_FOLDER=$1
+  mkdir -p "$ACT_FOLDER/action" "$ACT_FOLDER/home/.config/act"
+  cp -r "$REPO_DIR/action.yml" "$REPO_DIR/dist" "$ACT_FOLDER/action/"
+}
+
+# act_push REPOSITORY OUTPUT [ARGUMENT...]: a push of HEAD to the default branch. What act and the
+# jobs say goes to OUTPUT as JSON lines. Returns act's exit code.
+act_push() {
+  local repository=$1 output=$2 slug=build-once/build-once
+  shift 2
+  jq -n --arg after "$(git -C "$repository" rev-parse HEAD)" '{ref: "refs/heads/main", after: $after,
+    repository: {full_name: "example/quickstart", default_branch: "main"}, sender: {login: "demo"}}' \
+    >"$ACT_FOLDER/event.json"
+  # A home of its own, so that nobody's .actrc joins in; one job at a time, so that the times are
+  # those of the job alone. Where images are shared comes from the lab, not from the caller.
+  env -u BUILD_ONCE_REPOSITORY -u ECR_CACHE_URL -u BUILD_ONCE_EXTRA_ARGS HOME="$ACT_FOLDER/home" \
+    act push --directory "$repository" --eventpath "$ACT_FOLDER/event.json" --json \
+    --platform ubuntu-latest=-self-hosted --local-repository "$slug@v1=$ACT_FOLDER/action" \
+    --action-cache-path "$ACT_FOLDER/cache" --no-cache-server --concurrent-jobs 1 \
+    "$@" >"$output" 2>&1 </dev/null
+}
+
+# The lines that are JSON: act itself can print others.
+act_lines() { jq -R 'fromjson? // empty' "$1"; }
+
+# act_output OUTPUT JOB NAME: an output of the job's build-once step.
+act_output() {
+  act_lines "$1" | jq -rs --arg job "$2" --arg name "$3" \
+    'map(select(.command == "set-output" and .jobID == $job and .name == $name and (.stepID | length) == 1)) | last | .arg // ""'
+}
+
+# act_result OUTPUT JOB: success, failure, or skipped.
+act_result() {
+  act_lines "$1" | jq -rs --arg job "$2" 'map(select(.jobID == $job and .jobResult)) | last | .jobResult // "skipped"'
+}
+
+# act_exit_code OUTPUT JOB: that of the job's build-once step, if it failed.
+act_exit_code() {
+  act_lines "$1" | jq -rs --arg job "$2" \
+    'map(select(.jobID == $job) | (.msg // "") | capture("exit ?code .?(?<code>[0-9]+)") | .code) | first // "0"'
+}
+
+# act_summary OUTPUT JOB: the job's summary, as GitHub would show it.
+act_summary() {
+  act_lines "$1" | jq -rs --arg job "$2" 'map(select(.jobID == $job and .command == "summary")) | last | .content // ""'
+}
+
+# act_log OUTPUT: what a person would have seen.
+act_log() {
+  jq -Rr '. as $line | (fromjson? // {msg: $line}) | select(.command != "set-output")
+    | "\(if .jobID then .jobID + " | " else "" end)\((.msg // "") | rtrimstr("\n"))"' "$1"
+}

@@ -1,0 +1,136 @@
+//! A checkout: a git repository with a Dockerfile, as a workflow's job finds it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::lab::{engine_at, lab, unique};
+use super::program::Program;
+
+/// Two steps over the lab's base image; `content.txt` is in no other test's image.
+const DOCKERFILE: &str = "ARG BASE\nFROM ${BASE}\nCOPY content.txt /content.txt\nRUN cat /content.txt >/made.txt\n";
+
+/// A git repository, a home and a runner's temporary folder. All goes when it is dropped, the
+/// image under its local name too.
+pub struct Workspace {
+    root: TempDir,
+    /// The image's name, and the test's.
+    pub image: String,
+}
+
+impl Workspace {
+    /// With one commit of the usual Dockerfile.
+    pub fn new(test: &str) -> Self {
+        let this = Self { root: tempfile::Builder::new().prefix("build-once-e2e-").tempdir().unwrap(), image: unique(test) };
+        let docker = this.home().join(".docker");
+        fs::create_dir_all(docker.join("cli-plugins")).unwrap();
+        fs::create_dir_all(this.folder()).unwrap();
+        fs::create_dir_all(this.root.path().join("temp")).unwrap();
+        this.docker_config(&serde_json::json!({}));
+        this.buildx(lab().get("BUILD_ONCE_LAB_BUILDX"));
+        this.git(&["init", "--quiet", "--initial-branch=main"]);
+        this.write("Dockerfile", DOCKERFILE);
+        this.write("content.txt", &format!("{}\n", this.image));
+        this.commit("first");
+        this
+    }
+
+    /// The checkout.
+    pub fn folder(&self) -> PathBuf {
+        self.root.path().join("work")
+    }
+
+    /// Where nothing is of anybody.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The user's home.
+    pub fn home(&self) -> PathBuf {
+        self.root.path().join("home")
+    }
+
+    /// Sets the user's docker configuration.
+    pub fn docker_config(&self, config: &Value) {
+        fs::write(self.home().join(".docker/config.json"), config.to_string()).unwrap();
+    }
+
+    /// Sets the buildx plug-in.
+    pub fn buildx(&self, plugin: &str) {
+        let link = self.home().join(".docker/cli-plugins/docker-buildx");
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(plugin, link).unwrap();
+    }
+
+    /// Writes a file of the checkout.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.folder().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Commits everything there is, changed or not.
+    pub fn commit(&self, message: &str) -> String {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+        self.head()
+    }
+
+    /// The commit that is checked out.
+    pub fn head(&self) -> String {
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .args(["-c", "user.name=lab", "-c", "user.email=lab@example.test", "-c", "commit.gpgsign=false"])
+            .args(arguments)
+            .current_dir(self.folder())
+            .env("HOME", self.home())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// The program as a step of a workflow, on a push to the default branch.
+    pub fn program(&self) -> Program<'_> {
+        Program::new(self)
+    }
+
+    /// Commit tag of this checkout in the trusted zone.
+    pub fn commit_tag(&self) -> String {
+        format!("sha-{}-{}", self.image, self.head())
+    }
+
+    /// docker with this home's configuration, builders included.
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        self.docker_on(lab().get("DOCKER_HOST"), arguments)
+    }
+
+    /// The same against another engine.
+    pub fn docker_on(&self, host: &str, arguments: &[&str]) -> String {
+        let output = Command::new(lab().get("BUILD_ONCE_LAB_DOCKER"))
+            .args(arguments)
+            .env("DOCKER_HOST", host)
+            .env("DOCKER_CONFIG", self.home().join(".docker"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        for host in [lab().get("DOCKER_HOST"), lab().get("BUILD_ONCE_LAB_CLASSIC_HOST")] {
+            if !host.is_empty() {
+                engine_at(host, &["image", "rm", "--force", &self.image]);
+            }
+        }
+    }
+}
