@@ -5,13 +5,15 @@ mod lists;
 mod problems;
 mod raw;
 mod secret;
+mod types;
 mod validated;
 
 pub use build::{BuildInputs, Compression, ContextSource, Secret, SecretSource};
 pub use lists::{items, pairs};
 pub use raw::{Command, CommandLine, PlanFlags, RawInputs, arguments};
 pub use secret::SecretString;
-pub use validated::{
-    AccessInputs, BuilderInputs, CacheInputs, CacheKind, CacheMode, CacheWrite, Inputs, KeyInputs, KeyScope,
+pub use types::{
+    AccessInputs, BuilderInputs, CacheInputs, CacheKind, CacheMode, CacheWrite, KeyInputs, KeyScope,
     LogStyle, Login, Mode, OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
 };
+pub use validated::Inputs;

@@ -7,7 +7,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Url};
 use serde_json::Value;
 
-use super::{Attempt, unavailable};
+use super::transport::{Attempt, unavailable};
 use crate::error::{Error, FailureClass};
 use crate::inputs::SecretString;
 use crate::ports::docker_config::Credential;

@@ -5,59 +5,14 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(default, borrow)]
-    vertexes: Vec<Vertex<'a>>,
-    #[serde(default, borrow)]
-    statuses: Vec<Status<'a>>,
-    #[serde(default, borrow)]
-    logs: Vec<Log<'a>>,
-    #[serde(default, borrow)]
-    warnings: Vec<Warning<'a>>,
-}
+mod phases;
+mod wire;
 
-type Text<'a> = std::borrow::Cow<'a, str>;
-
-#[derive(Deserialize)]
-struct Vertex<'a> {
-    #[serde(borrow)]
-    digest: Text<'a>,
-    #[serde(default)]
-    name: String,
-    started: Option<String>,
-    completed: Option<String>,
-    #[serde(default)]
-    cached: bool,
-    #[serde(default)]
-    error: String,
-}
-
-#[derive(Deserialize)]
-struct Status<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-    started: Option<String>,
-    completed: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Log<'a> {
-    #[serde(borrow)]
-    vertex: Text<'a>,
-    #[serde(borrow)]
-    data: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct Warning<'a> {
-    #[serde(borrow)]
-    short: Text<'a>,
-}
+pub use phases::Phase;
+use phases::{covered, is_step, moment, status_phase, vertex_phase};
+use wire::{Message, Vertex};
 
 /// A step and how long it took.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -66,26 +21,6 @@ pub struct StepTime {
     pub name: String,
     /// Seconds.
     pub seconds: f64,
-}
-
-/// What a build's time went into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Sending the context to the builder.
-    Context,
-    /// Reading caches.
-    CacheImport,
-    /// Resolving and fetching bases.
-    Base,
-    /// Running the Dockerfile's steps.
-    Steps,
-    /// Packing layers.
-    Export,
-    /// Sending them to the registry.
-    Push,
-    /// Writing caches.
-    CacheExport,
 }
 
 /// The step at which the build failed.
@@ -325,72 +260,6 @@ fn flush(state: &mut State, log: &mut impl FnMut(&[u8])) {
     state.partial.clear();
 }
 
-/// Steps of the Dockerfile that can be cached: `[2/5] RUN …`, `[build 1/4] COPY …`; neither
-/// BuildKit's own nor `FROM`.
-fn is_step(name: &str) -> bool {
-    let Some((inside, instruction)) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
-        return false;
-    };
-    let numbered =
-        inside.rsplit(' ').next().and_then(|last| last.split_once('/')).is_some_and(|(step, of)| {
-            [step, of].iter().all(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
-        });
-    numbered && !instruction.starts_with("FROM ")
-}
-
-fn vertex_phase(name: &str) -> Option<Phase> {
-    if is_step(name) {
-        Some(Phase::Steps)
-    } else if name.starts_with("[internal] load metadata") || name.contains("] FROM ") {
-        Some(Phase::Base)
-    } else if name.starts_with("[internal] load build context") {
-        Some(Phase::Context)
-    } else if name.starts_with("importing cache") {
-        Some(Phase::CacheImport)
-    } else if name.starts_with("exporting cache") {
-        Some(Phase::CacheExport)
-    } else {
-        None
-    }
-}
-
-fn status_phase(id: &str) -> Option<Phase> {
-    if id.starts_with("pushing ") {
-        Some(Phase::Push)
-    } else if id.starts_with("exporting ")
-        || id.starts_with("sending tarball")
-        || id.starts_with("unpacking to")
-    {
-        Some(Phase::Export)
-    } else {
-        None
-    }
-}
-
-fn moment(text: Option<&str>) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text?, &Rfc3339).ok()
-}
-
-/// Seconds that each phase's spans cover, overlaps once.
-fn covered(mut spans: Vec<(Phase, OffsetDateTime, OffsetDateTime)>) -> Vec<(Phase, f64)> {
-    spans.sort();
-    let mut phases: Vec<(Phase, f64)> = Vec::new();
-    let mut end: Option<(Phase, OffsetDateTime)> = None;
-    for (phase, from, to) in spans {
-        let from = match end {
-            Some((last, until)) if last == phase => from.max(until),
-            _ => from,
-        };
-        let seconds = (to - from).as_seconds_f64().max(0.0);
-        match phases.last_mut() {
-            Some((last, sum)) if *last == phase => *sum += seconds,
-            _ => phases.push((phase, seconds)),
-        }
-        end = Some((phase, end.filter(|(last, _)| *last == phase).map_or(to, |(_, until)| until.max(to))));
-    }
-    phases
-}
-
 /// `Dockerfile:12`, on a line of its own above the excerpt.
 fn source_line(text: &str) -> Option<(String, usize)> {
     let (file, line) = text.rsplit_once(':')?;
@@ -474,17 +343,5 @@ mod tests {
         ];
         let (progress, _) = run(&lines.each_ref().map(String::as_str));
         assert_eq!((progress.error(), progress.failed_at()), (None, None));
-    }
-
-    #[test]
-    fn overlapping_spans_count_once() {
-        let at = |second: u8| moment(Some(&format!("{T}{second}Z"))).unwrap();
-        let spans = vec![
-            (Phase::Push, at(0), at(4)),
-            (Phase::Push, at(1), at(2)),
-            (Phase::Push, at(3), at(6)),
-            (Phase::Steps, at(0), at(1)),
-        ];
-        assert_eq!(covered(spans), [(Phase::Steps, 1.0), (Phase::Push, 6.0)]);
     }
 }

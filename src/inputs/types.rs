@@ -1,0 +1,181 @@
+//! The words that inputs are made of, and the groups they stand in.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Find the image, else build it.
+    Build,
+    /// Make the image available locally.
+    Pull,
+}
+
+/// A switch the plan may decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// The plan decides.
+    Auto,
+    /// Asked for.
+    On,
+    /// Ruled out.
+    Off,
+}
+
+/// What `mode: pull` does about an image that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnMissing {
+    /// Build it, and say so.
+    Build,
+    /// Ask again until `wait-timeout`.
+    Wait,
+    /// Fail.
+    Fail,
+}
+
+/// What the key covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyScope {
+    /// The whole context after `.dockerignore`.
+    Context,
+    /// What the reached instructions copy.
+    Copied,
+    /// The files that `key-files` names.
+    Files,
+}
+
+/// Kinds of layer cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheKind {
+    /// A tag of its own in the repository.
+    Registry,
+    /// None.
+    None,
+}
+
+/// Which layers the cache keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CacheMode {
+    /// All, those of intermediate stages too.
+    Max,
+    /// Those of the result.
+    Min,
+}
+
+/// When the cache is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheWrite {
+    /// By the run's trust; a pull request does not write.
+    Auto,
+    /// A pull request writes its own too.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What an unreachable registry means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryPolicy {
+    /// Build locally and say so.
+    Auto,
+    /// Fail.
+    Required,
+}
+
+/// How the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStyle {
+    /// Folded groups.
+    Grouped,
+    /// One flat log.
+    Plain,
+}
+
+/// A login: the password stays in the environment until it is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The registry's host.
+    pub host: String,
+    /// The user's name there.
+    pub user: String,
+    /// The environment variable with the password.
+    pub password_env: String,
+}
+
+/// Inputs of the key.
+#[derive(Clone, Debug)]
+pub struct KeyInputs {
+    /// What it covers.
+    pub scope: KeyScope,
+    /// Globs, for [`KeyScope::Files`].
+    pub files: Vec<String>,
+    /// More text that counts.
+    pub extra: Option<String>,
+    /// Longest an image may be used.
+    pub max_age: Option<Duration>,
+}
+
+/// Inputs of the layer cache.
+#[derive(Clone, Debug)]
+pub struct CacheInputs {
+    /// Which kind.
+    pub kind: CacheKind,
+    /// Which layers.
+    pub mode: CacheMode,
+    /// When it is written.
+    pub write: CacheWrite,
+    /// Raw sources.
+    pub from: Vec<String>,
+    /// Raw destinations.
+    pub to: Vec<String>,
+}
+
+/// Inputs of the builder.
+#[derive(Clone, Debug)]
+pub struct BuilderInputs {
+    /// An existing one, by name.
+    pub name: Option<String>,
+    /// Options for a new one.
+    pub driver_opts: Vec<String>,
+    /// BuildKit's image for a new one.
+    pub image: Option<String>,
+    /// BuildKit's configuration for a new one.
+    pub config: Option<PathBuf>,
+    /// Leave a new one behind.
+    pub keep: bool,
+}
+
+/// Inputs about what goes wrong.
+#[derive(Clone, Debug)]
+pub struct ReliabilityInputs {
+    /// What an unreachable registry means.
+    pub policy: RegistryPolicy,
+    /// Further tries of a step that may work the next time.
+    pub retries: u32,
+    /// Longest the whole may take.
+    pub timeout: Option<Duration>,
+}
+
+/// Inputs about access.
+#[derive(Clone, Debug)]
+pub struct AccessInputs {
+    /// Registry logins.
+    pub logins: Vec<Login>,
+    /// AWS region.
+    pub aws_region: Option<String>,
+    /// Name of the SSM parameter, with `{instance-id}`.
+    pub ssm_parameter: Option<String>,
+}
+
+/// Inputs about the report.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportInputs {
+    /// Write a job summary.
+    pub summary: bool,
+    /// How the log looks.
+    pub log: LogStyle,
+}

@@ -1,0 +1,109 @@
+//! What BuildKit's names of vertices and statuses say about where the time goes.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// What a build's time went into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Sending the context to the builder.
+    Context,
+    /// Reading caches.
+    CacheImport,
+    /// Resolving and fetching bases.
+    Base,
+    /// Running the Dockerfile's steps.
+    Steps,
+    /// Packing layers.
+    Export,
+    /// Sending them to the registry.
+    Push,
+    /// Writing caches.
+    CacheExport,
+}
+
+/// Steps of the Dockerfile that can be cached: `[2/5] RUN …`, `[build 1/4] COPY …`; neither
+/// BuildKit's own nor `FROM`.
+pub(super) fn is_step(name: &str) -> bool {
+    let Some((inside, instruction)) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
+        return false;
+    };
+    let numbered =
+        inside.rsplit(' ').next().and_then(|last| last.split_once('/')).is_some_and(|(step, of)| {
+            [step, of].iter().all(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+        });
+    numbered && !instruction.starts_with("FROM ")
+}
+
+pub(super) fn vertex_phase(name: &str) -> Option<Phase> {
+    if is_step(name) {
+        Some(Phase::Steps)
+    } else if name.starts_with("[internal] load metadata") || name.contains("] FROM ") {
+        Some(Phase::Base)
+    } else if name.starts_with("[internal] load build context") {
+        Some(Phase::Context)
+    } else if name.starts_with("importing cache") {
+        Some(Phase::CacheImport)
+    } else if name.starts_with("exporting cache") {
+        Some(Phase::CacheExport)
+    } else {
+        None
+    }
+}
+
+pub(super) fn status_phase(id: &str) -> Option<Phase> {
+    if id.starts_with("pushing ") {
+        Some(Phase::Push)
+    } else if id.starts_with("exporting ")
+        || id.starts_with("sending tarball")
+        || id.starts_with("unpacking to")
+    {
+        Some(Phase::Export)
+    } else {
+        None
+    }
+}
+
+pub(super) fn moment(text: Option<&str>) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text?, &Rfc3339).ok()
+}
+
+/// Seconds that each phase's spans cover, overlaps once.
+pub(super) fn covered(mut spans: Vec<(Phase, OffsetDateTime, OffsetDateTime)>) -> Vec<(Phase, f64)> {
+    spans.sort();
+    let mut phases: Vec<(Phase, f64)> = Vec::new();
+    let mut end: Option<(Phase, OffsetDateTime)> = None;
+    for (phase, from, to) in spans {
+        let from = match end {
+            Some((last, until)) if last == phase => from.max(until),
+            _ => from,
+        };
+        let seconds = (to - from).as_seconds_f64().max(0.0);
+        match phases.last_mut() {
+            Some((last, sum)) if *last == phase => *sum += seconds,
+            _ => phases.push((phase, seconds)),
+        }
+        end = Some((phase, end.filter(|(last, _)| *last == phase).map_or(to, |(_, until)| until.max(to))));
+    }
+    phases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: &str = "2026-01-01T00:00:0";
+
+    #[test]
+    fn overlapping_spans_count_once() {
+        let at = |second: u8| moment(Some(&format!("{T}{second}Z"))).unwrap();
+        let spans = vec![
+            (Phase::Push, at(0), at(4)),
+            (Phase::Push, at(1), at(2)),
+            (Phase::Push, at(3), at(6)),
+            (Phase::Steps, at(0), at(1)),
+        ];
+        assert_eq!(covered(spans), [(Phase::Steps, 1.0), (Phase::Push, 6.0)]);
+    }
+}

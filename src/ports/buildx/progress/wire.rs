@@ -1,0 +1,53 @@
+//! The stream's JSON (BuildKit `client/graph.go`).
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub(super) struct Message<'a> {
+    #[serde(default, borrow)]
+    pub(super) vertexes: Vec<Vertex<'a>>,
+    #[serde(default, borrow)]
+    pub(super) statuses: Vec<Status<'a>>,
+    #[serde(default, borrow)]
+    pub(super) logs: Vec<Log<'a>>,
+    #[serde(default, borrow)]
+    pub(super) warnings: Vec<Warning<'a>>,
+}
+
+pub(super) type Text<'a> = std::borrow::Cow<'a, str>;
+
+#[derive(Deserialize)]
+pub(super) struct Vertex<'a> {
+    #[serde(borrow)]
+    pub(super) digest: Text<'a>,
+    #[serde(default)]
+    pub(super) name: String,
+    pub(super) started: Option<String>,
+    pub(super) completed: Option<String>,
+    #[serde(default)]
+    pub(super) cached: bool,
+    #[serde(default)]
+    pub(super) error: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Status<'a> {
+    #[serde(borrow)]
+    pub(super) id: Text<'a>,
+    pub(super) started: Option<String>,
+    pub(super) completed: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Log<'a> {
+    #[serde(borrow)]
+    pub(super) vertex: Text<'a>,
+    #[serde(borrow)]
+    pub(super) data: Text<'a>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Warning<'a> {
+    #[serde(borrow)]
+    pub(super) short: Text<'a>,
+}

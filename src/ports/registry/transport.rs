@@ -1,0 +1,226 @@
+//! One request to a registry: address, login, status.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::{Method, Response, StatusCode};
+use serde_json::Value;
+
+use super::Registry;
+use super::challenge::{self, Challenge};
+use crate::error::{Error, FailureClass};
+use crate::image::{ImageReference, MEDIA_TYPES};
+use crate::inputs::SecretString;
+
+/// One request.
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) url: String,
+    /// What the token must allow, in the token service's words.
+    pub(super) actions: &'static str,
+    /// Media type and bytes, for writes.
+    pub(super) body: Option<(String, Vec<u8>)>,
+}
+
+pub(super) enum Answer {
+    Found(Response),
+    NotFound,
+}
+
+pub(super) enum Failure {
+    NoRepository,
+    Error(Box<Error>),
+}
+
+pub(super) enum Attempt {
+    Final(Failure),
+    Again { error: Error, wait: Option<Duration> },
+}
+
+impl Attempt {
+    pub(super) fn error(error: Error) -> Self {
+        Self::Final(fail(error))
+    }
+}
+
+impl Registry {
+    /// One request, with login.
+    pub(super) async fn call(&self, reference: &ImageReference, call: &Call) -> Result<Answer, Attempt> {
+        let registry = reference.registry();
+        let scope = (registry.to_owned(), format!("{}:{}", reference.repository().path(), call.actions));
+        let known = self.authorizations.lock().await.get(&scope).cloned();
+        let authorization = match known {
+            Some(authorization) => authorization,
+            // ECR answers every request without its token by 401: skip that round trip.
+            None => self
+                .credentials
+                .preemptive(registry)
+                .await
+                .map_err(Attempt::error)?
+                .map(|c| challenge::basic(&c)),
+        };
+        let response = self.send(registry, call, authorization.as_ref()).await?;
+        if response.status() != StatusCode::UNAUTHORIZED || authorization.is_some() {
+            self.authorizations.lock().await.insert(scope, authorization.clone());
+            return self.read_status(reference, response).await;
+        }
+        let offered = response.headers().get_all(WWW_AUTHENTICATE);
+        let challenge = offered.iter().filter_map(|value| value.to_str().ok()).find_map(Challenge::parse);
+        let credential = self.credentials.for_registry(registry).await.map_err(Attempt::error)?;
+        let authorization = match challenge {
+            Some(Challenge::Bearer(request)) => Some(
+                request
+                    .token(&self.http, registry, &format!("repository:{}", scope.1), credential.as_ref())
+                    .await?,
+            ),
+            Some(Challenge::Basic) => credential.as_ref().map(challenge::basic),
+            None => None,
+        };
+        if authorization.is_none() {
+            return Err(Attempt::error(no_login(reference)));
+        }
+        let response = self.send(registry, call, authorization.as_ref()).await?;
+        self.authorizations.lock().await.insert(scope, authorization);
+        self.read_status(reference, response).await
+    }
+
+    async fn send(
+        &self,
+        registry: &str,
+        call: &Call,
+        authorization: Option<&SecretString>,
+    ) -> Result<Response, Attempt> {
+        let mut request =
+            self.http.request(call.method.clone(), &call.url).header(ACCEPT, MEDIA_TYPES.join(", "));
+        if let Some((media_type, bytes)) = &call.body {
+            request = request.header(CONTENT_TYPE, media_type).body(bytes.clone());
+        }
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization.expose());
+        }
+        request.send().await.map_err(|error| {
+            let class = if says(&error, "certificate") {
+                FailureClass::Unsupported
+            } else {
+                FailureClass::Unavailable
+            };
+            let failed = Error { class, ..unavailable(registry) }.because(&error.without_url());
+            if class == FailureClass::Unsupported {
+                Attempt::error(
+                    failed.hint("trust the registry's certificate authority on this machine (SSL_CERT_FILE)"),
+                )
+            } else {
+                Attempt::Again { error: failed, wait: None }
+            }
+        })
+    }
+
+    async fn read_status(&self, reference: &ImageReference, response: Response) -> Result<Answer, Attempt> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Answer::Found(response));
+        }
+        let wait = header(&response, RETRY_AFTER.as_str())
+            .and_then(|text| text.parse().ok())
+            .map(Duration::from_secs);
+        // HEAD answers have no body; then the status alone decides.
+        let body = self.body(reference, response).await.unwrap_or_default();
+        let (code, message) = registry_error(&body);
+        let registry = reference.registry();
+        let cause = format!("{registry} answered {status} {message}").trim().to_owned();
+        let failed = |class| Error::new(class, format!("failed to look up {reference}")).cause(cause.clone());
+        match status {
+            StatusCode::NOT_FOUND if code == "NAME_UNKNOWN" => Err(Attempt::Final(Failure::NoRepository)),
+            StatusCode::NOT_FOUND => Ok(Answer::NotFound),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let hint = if message.contains("expired") {
+                    format!("log in to {registry} again")
+                } else if crate::ports::aws::EcrHost::parse(registry).is_some() {
+                    format!("allow ecr:BatchGetImage on {} for this role", reference.repository())
+                } else {
+                    format!("check that the login for {registry} may read {}", reference.repository())
+                };
+                Err(Attempt::error(failed(FailureClass::Access).hint(hint)))
+            }
+            StatusCode::TOO_MANY_REQUESTS => Err(Attempt::Again {
+                error: failed(FailureClass::Unavailable),
+                wait: wait.or(Some(Duration::from_secs(2))),
+            }),
+            status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                Err(Attempt::Again { error: failed(FailureClass::Unavailable), wait })
+            }
+            _ => Err(Attempt::error(failed(FailureClass::Unavailable))),
+        }
+    }
+}
+
+pub(super) fn fail(error: Error) -> Failure {
+    Failure::Error(Box::new(error))
+}
+
+pub(super) fn unavailable(registry: &str) -> Error {
+    Error::new(FailureClass::Unavailable, format!("failed to ask {registry}"))
+}
+
+pub(super) fn no_login(reference: &ImageReference) -> Error {
+    let registry = reference.registry();
+    Error::new(FailureClass::Access, format!("failed to look up {reference}"))
+        .cause(format!("{registry} asks for a login and there is none"))
+        .hint(format!("log in to {registry} with docker/login-action, or name the login in the input logins"))
+}
+
+/// Docker Hub's API lives on another host than its name; registries on this machine speak
+/// plain HTTP, as docker and BuildKit assume (containerd `docker.MatchLocalhost`).
+pub(super) fn base_url(registry: &str) -> String {
+    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
+    if registry == "docker.io" {
+        "https://registry-1.docker.io".to_owned()
+    } else if host == "localhost" || host.starts_with("127.") || host == "[::1]" {
+        format!("http://{registry}")
+    } else {
+        format!("https://{registry}")
+    }
+}
+
+pub(super) fn header(response: &Response, name: &str) -> Option<String> {
+    response.headers().get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// The first error of the body: its code and its message (distribution specification, "Error codes").
+pub(super) fn registry_error(body: &[u8]) -> (String, String) {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |name: &str| body["errors"][0][name].as_str().unwrap_or_default().to_owned();
+    (text("code"), text("message").chars().take(300).collect())
+}
+
+pub(super) fn says(error: &(dyn std::error::Error + 'static), word: &str) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.to_string().contains(word) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_registries_answer() {
+        assert_eq!(base_url("docker.io"), "https://registry-1.docker.io");
+        assert_eq!(base_url("ghcr.io"), "https://ghcr.io");
+        assert_eq!(base_url("localhost:5000"), "http://localhost:5000");
+        assert_eq!(base_url("127.0.0.1:5000"), "http://127.0.0.1:5000");
+        assert_eq!(base_url("registry.example:5000"), "https://registry.example:5000");
+    }
+
+    #[test]
+    fn errors_are_read_where_there_are_some() {
+        let body = br#"{"errors":[{"code":"NAME_UNKNOWN","message":"no such repository"}]}"#;
+        assert_eq!(registry_error(body), ("NAME_UNKNOWN".into(), "no such repository".into()));
+        assert_eq!(registry_error(b"<html>"), (String::new(), String::new()));
+    }
+}
