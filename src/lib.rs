@@ -132,7 +132,7 @@ pub async fn decide(prepared: &Prepared) -> Result<Decided> {
 pub async fn plan_for(prepared: &Prepared, facts: Facts) -> Result<Decided> {
     let Prepared { inputs, run, access, ports } = prepared;
     let verdict = plan::decide(inputs, run, access, &facts);
-    let late = gather_late(ports, inputs, run, &facts, &verdict).await?;
+    let late = gather_late(ports, inputs, run, access, &facts, &verdict).await?;
     let unique = [run.unique.clone(), random::hex_128().unwrap_or_default().chars().take(8).collect()];
     let unique = image::sanitise(unique.join("-").trim_start_matches('-'));
     let given = Given { inputs, run, access, facts: &facts, late: &late, env: &ports.env, unique: &unique };

@@ -36,10 +36,14 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
         }
     };
     let cancel = Cancel::on_signals()?;
+    let mut explain = None;
     let (flags, as_plan) = match command {
         Command::Run(raw) => return Ok(session::run(&raw, env, console, &cancel).await),
         Command::Plan(flags) => (flags, true),
-        Command::Key(flags) => (flags, false),
+        Command::Key(flags) => {
+            explain = flags.explain;
+            (flags.plan, false)
+        }
     };
     // Only printing: a failure goes to standard error, and no file of the runner's is touched.
     let text = async {
@@ -47,7 +51,10 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
         if as_plan {
             commands::plan::run(&prepared, flags.json).await
         } else {
-            commands::key::run(&prepared, flags.json).await
+            match &explain {
+                Some(with) => commands::key::explain(&prepared, with, flags.json).await,
+                None => commands::key::run(&prepared, flags.json).await,
+            }
         }
     };
     Ok(commands::print(&text.await))

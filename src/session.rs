@@ -173,6 +173,9 @@ async fn pipeline(
     let Decided { facts, late, plan } = until(&cancel.signal, plan_for(&prepared, facts)).await?;
     report.read_seconds = watch.seconds();
     ports.console.line(&format!("{}: {}", plan.decision.outcome.name(), plan.decision.reason));
+    for change in crate::facts::explain::rest(&plan.decision.changes) {
+        ports.console.line(&format!("  {change}"));
+    }
     let files = RunFiles::create(env, &prepared, &facts, &plan)?;
     report.plan.clone_from(&files.plan);
     let workshop = Workshop {

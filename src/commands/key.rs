@@ -1,43 +1,113 @@
-//! `build-once key`: the build key and what it is made of.
+//! `build-once key`: the build key, what it is made of, and what differs from another one.
 
 use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
 
 use crate::Prepared;
-use crate::error::Result;
-use crate::facts::compute_key;
-use crate::key::names;
+use crate::error::{Error, FailureClass, Result};
+use crate::facts::explain::{self, Earlier};
+use crate::facts::{compute_key, gather};
+use crate::image::ImageReference;
+use crate::key::BuildKey;
+use crate::key::explain::{from_listing, listing};
 
 /// The key as text or JSON. Values of build arguments are shown as digests only.
 ///
 /// # Errors
 /// If a file cannot be read, or an image has no digest.
 pub async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
-    let computed = compute_key(&prepared.ports, &prepared.inputs).await?;
-    let key = computed.key;
-    let files = || {
-        let mut files = Vec::new();
-        for (context, tree) in &key.trees {
-            tree.visit(|path, entry| {
-                files.push((context.clone(), names::escape(path), names::hex(&entry.fact.digest)));
-            });
-        }
-        files
-    };
+    let key = compute_key(&prepared.ports, &prepared.inputs).await?.key;
+    let listing = listing(&key);
     if as_json {
-        let entries: Vec<_> = key.entries.iter().map(|entry| serde_json::json!({"kind": entry.kind.as_str(), "name": entry.name, "value": entry.value})).collect();
-        let files: Vec<_> = files().into_iter().map(|(context, path, digest)| serde_json::json!({"context": context, "path": path, "sha256": digest})).collect();
-        return Ok(format!(
-            "{:#}\n",
-            serde_json::json!({"key": key.hex, "entries": entries, "files": files})
-        ));
+        return Ok(format!("{listing:#}\n"));
     }
     let mut text = format!("{}\n", key.hex);
-    for entry in &key.entries {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{:<14} {:<30} {}", entry.kind.as_str(), entry.name, entry.value);
-    }
-    for (context, path, digest) in files() {
-        let _ = writeln!(text, "{context:<14} {path:<30} {digest}");
+    let rows = |list: &str| listing[list].as_array().cloned().unwrap_or_default();
+    for (list, columns) in [("entries", ["kind", "name", "value"]), ("files", ["context", "path", "sha256"])] {
+        for row in rows(list) {
+            let [first, second, third] = columns.map(|column| row[column].as_str().unwrap_or_default().to_owned());
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{first:<14} {second:<30} {third}");
+        }
     }
     Ok(text)
+}
+
+/// What differs between the present key and an image, a file that `key --json` wrote, or, if `with` is
+/// empty, the nearest earlier image.
+///
+/// # Errors
+/// If the key cannot be computed, or what it is to be compared with does not say what it was made from.
+pub async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> Result<String> {
+    let (key, earlier) = match with {
+        "" => nearest(prepared).await?,
+        with => {
+            let (key, earlier) = tokio::join!(compute_key(&prepared.ports, &prepared.inputs), named(prepared, with));
+            (key?.key, earlier?)
+        }
+    };
+    let changes = explain::changes(&earlier.explained, &key);
+    let Earlier { name, explained } = earlier;
+    if as_json {
+        let with = json!({"name": name, "key": explained.key});
+        return Ok(format!("{:#}\n", json!({"key": key.hex, "with": with, "changes": changes})));
+    }
+    let mut text = String::new();
+    if changes.is_empty() {
+        let _ = writeln!(text, "nothing differs from {name}: the key is {}", key.hex);
+    } else {
+        let _ = writeln!(text, "{name} has key {}, here it is {}:", explained.key, key.hex);
+    }
+    for change in changes {
+        let _ = writeln!(text, "  {change}");
+    }
+    Ok(text)
+}
+
+async fn nearest(prepared: &Prepared) -> Result<(BuildKey, Earlier)> {
+    let Prepared { inputs, run, access, ports } = prepared;
+    let facts = gather(ports, inputs, run, access).await?;
+    let earlier = explain::nearest(ports, inputs, run, access, &facts).await;
+    let key = facts.key.ok_or_else(|| Error::input("a digest is asked for: there is no key to explain"))?;
+    let missing = || {
+        let hint = "name one: --explain REFERENCE, or --explain FILE with what key --json printed elsewhere";
+        Error::new(FailureClass::Input, format!("there is no earlier image of {} to compare with", inputs.image)).hint(hint)
+    };
+    Ok((key, earlier.ok_or_else(missing)?))
+}
+
+/// A file of `key --json`, an image of the engine's, or one of a registry; a tag alone is of the repository's.
+async fn named(prepared: &Prepared, with: &str) -> Result<Earlier> {
+    if Path::new(with).is_file() {
+        return from_file(with);
+    }
+    let Prepared { inputs, ports, .. } = prepared;
+    if let Some(local) = explain::local(ports, with).await {
+        return Ok(local);
+    }
+    let repository = crate::facts::resolve_repository(inputs, &ports.env, &ports.aws).await?;
+    let tag = repository.repository().filter(|_| !with.contains(['/', ':', '@'])).map(|home| home.tagged(with.to_owned()));
+    let reference = match tag {
+        Some(reference) => reference,
+        None => with
+            .parse::<ImageReference>()
+            .map_err(|error| Error::input(format!("--explain {with}")).because(&error))?,
+    };
+    let explained = explain::published(ports, &reference).await?;
+    let Some(explained) = explained else {
+        return Err(Error::input(format!("{reference} does not say what it was made from"))
+            .hint("only images that this version of build-once has built do"));
+    };
+    Ok(Earlier { name: reference.to_string(), explained })
+}
+
+fn from_file(path: &str) -> Result<Earlier> {
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Error::input(format!("failed to read {path}")).because(error).hint("it holds what build-once key --json printed")
+    };
+    let text = fs_err::read(path).map_err(|error| failed(&error))?;
+    let value: Value = serde_json::from_slice(&text).map_err(|error| failed(&error))?;
+    Ok(Earlier { name: path.to_owned(), explained: from_listing(&value).map_err(|error| failed(&error))? })
 }

@@ -38,6 +38,8 @@ pub struct Journal {
     pub skipped_tags: Vec<String>,
     /// What else to say.
     pub notices: Vec<String>,
+    /// Why a step made do with less.
+    pub degraded: Option<String>,
     /// Why it ended early.
     pub error: Option<Error>,
 }

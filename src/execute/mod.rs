@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 pub use journal::{Entry, Journal};
 
-use crate::error::Result;
+use crate::error::{FailureClass, Result};
 use crate::facts::Toolchain;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
@@ -59,7 +59,7 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
         ports.console.line(&format!("→ {}", describe(step)));
         let watch = Stopwatch::start();
         let done = one(step, plan, workshop, &docker, journal).await;
-        if let (Step::CreateBuilder { builder, keep: false }, Ok(())) = (step, &done) {
+        if let (Step::CreateBuilder { builder, keep: false, .. }, Ok(()), None) = (step, &done, &journal.degraded) {
             cleanup.push(builder.name.clone());
         }
         journal.entries.push(Entry { label: brief(step), seconds: watch.seconds(), failed: done.is_err() });
@@ -84,8 +84,19 @@ async fn one(
     journal: &mut Journal,
 ) -> Result<()> {
     match step {
-        Step::CreateBuilder { builder, .. } => {
-            crate::ports::buildx::Buildx::new(docker.clone()).create_builder(builder).await
+        Step::CreateBuilder { builder, optional, .. } => {
+            match crate::ports::buildx::Buildx::new(docker.clone()).create_builder(builder).await {
+                // No fault of the cache fails a build that would pass without it.
+                Err(error) if *optional && error.class != FailureClass::Interrupted => {
+                    let hint = error.hint.as_deref().unwrap_or_default();
+                    journal.degraded = Some(format!("the layer cache is not written: {}; {hint}", error.headline()));
+                    Ok(())
+                }
+                other => other,
+            }
+        }
+        Step::Build { spec } if journal.degraded.is_some() => {
+            build::run(&spec.without_own_builder(), workshop, docker, journal).await
         }
         Step::Build { spec } => build::run(spec, workshop, docker, journal).await,
         Step::ReadBack { reference } => read_back::run(reference, workshop, journal).await,

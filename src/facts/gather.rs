@@ -1,7 +1,7 @@
 //! All reads, in as few round trips as their order allows.
 
 use super::lookups::{Lookup, Seen, Where, judge, look_up, wait_for};
-use super::{Facts, LateFacts, bases, key, local, repository, toolchain};
+use super::{Facts, LateFacts, bases, explain, key, local, repository, toolchain};
 use crate::error::Result;
 use crate::image::{ImageReference, Repository, TagScheme};
 use crate::inputs::{Inputs, Mode, OnMissing, Switch};
@@ -141,6 +141,7 @@ pub async fn gather_late(
     ports: &Ports,
     inputs: &Inputs,
     run: &RunContext,
+    access: &Access,
     facts: &Facts,
     verdict: &Verdict,
 ) -> Result<LateFacts> {
@@ -148,16 +149,17 @@ pub async fn gather_late(
         Verdict::Reuse { aliases, .. } if aliases.is_empty() => Ok(LateFacts::default()),
         Verdict::Reuse { .. } => Ok(LateFacts {
             toolchain: Some(toolchain::for_alias(&ports.docker()?).await?),
-            caches: Vec::new(),
+            ..LateFacts::default()
         }),
         Verdict::ReuseLocal { .. } | Verdict::Fail(_) => Ok(LateFacts::default()),
         Verdict::Build { shared, .. } => {
             let docker = ports.docker()?;
-            let (toolchain, caches) = tokio::join!(
+            let (toolchain, caches, miss) = tokio::join!(
                 toolchain::for_build(&docker, inputs),
-                bases::existing_caches(ports, inputs, run, facts, *shared)
+                bases::existing_caches(ports, inputs, run, facts, *shared),
+                explain::miss(ports, inputs, run, access, facts)
             );
-            Ok(LateFacts { toolchain: Some(toolchain?), caches })
+            Ok(LateFacts { toolchain: Some(toolchain?), caches, miss })
         }
     }
 }

@@ -87,7 +87,8 @@ pub async fn judge(
 }
 
 /// The key an image carries: in its manifest's annotation, else in its configuration's label
-/// (an engine without containerd's store writes no annotations).
+/// (an engine without containerd's store writes no annotations). An index without annotation
+/// is known by its first image, whose siblings were built in the same go.
 async fn carried_key(
     registry: &Registry,
     reference: &ImageReference,
@@ -100,7 +101,16 @@ async fn carried_key(
     if !wanted {
         return Ok(None);
     }
-    Ok(registry.labels(reference, manifest).await?.remove(ANNOTATION_KEY))
+    let child = manifest.children().next().and_then(|child| child.digest().to_string().parse().ok());
+    let Some(digest) = child else {
+        return Ok(registry.labels(reference, manifest).await?.remove(ANNOTATION_KEY));
+    };
+    let child = reference.repository().at(digest);
+    match registry.probe(&child).await {
+        Probe::Present(image) => Ok(registry.labels(&child, &image).await?.remove(ANNOTATION_KEY)),
+        Probe::Absent { .. } => Ok(None),
+        Probe::Unknown(error) => Err(error),
+    }
 }
 
 /// Asks again until the answer is other than absent, or the time is over.
@@ -117,7 +127,7 @@ pub async fn wait_for(
         let mut lookups = Vec::new();
         for reference in references {
             let lookup = look_up(registry, at, reference.clone(), key).await;
-            let ended = !matches!(lookup.seen, Seen::Absent { .. } | Seen::OtherKey { .. });
+            let ended = !matches!(lookup.seen, Seen::Absent { .. });
             lookups.push(lookup);
             if ended {
                 return lookups;

@@ -1,6 +1,7 @@
 //! Facts: everything the plan is decided from. Reads only, side by side where they can be.
 
 mod bases;
+pub mod explain;
 mod gather;
 mod key;
 mod local;
@@ -12,7 +13,7 @@ pub use bases::{Base, Pin};
 pub use gather::{gather, gather_late, wants_local};
 pub use key::{Computed, compute as compute_key};
 pub use lookups::{Lookup, Seen, Where, wait_for};
-pub use repository::{NoRepository, RepositoryFact};
+pub use repository::{NoRepository, RepositoryFact, resolve as resolve_repository};
 pub use toolchain::Toolchain;
 
 use crate::image::ImageReference;
@@ -41,4 +42,6 @@ pub struct LateFacts {
     pub toolchain: Option<Toolchain>,
     /// Layer caches that exist, in the order they are to be read.
     pub caches: Vec<ImageReference>,
+    /// Why no image has the key.
+    pub miss: Option<explain::Miss>,
 }

@@ -7,6 +7,9 @@ use super::Digest;
 /// The annotation (manifest, index) and label (config) that carries the build key.
 pub const ANNOTATION_KEY: &str = "io.github.build-once.key";
 
+/// The annotation or label that carries what the key was made from ([`crate::key::explain`]).
+pub const ANNOTATION_ENTRIES: &str = "io.github.build-once.entries";
+
 /// What is asked for in `Accept`, single images and indexes in both dialects.
 pub const MEDIA_TYPES: [&str; 4] = [
     "application/vnd.oci.image.index.v1+json",

@@ -7,7 +7,7 @@ mod reference;
 mod tags;
 
 pub use digest::{Digest, InvalidDigest};
-pub use manifest::{ANNOTATION_KEY, MEDIA_TYPES, Manifest, ManifestError};
+pub use manifest::{ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, ManifestError};
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference, Repository};
 pub use tags::{ImageName, InvalidImageName, TagScheme, sanitise};

@@ -23,7 +23,7 @@ pub enum Command {
     /// Print what `run` would do, and write nothing.
     Plan(PlanFlags),
     /// Print the build key and what it is made of.
-    Key(PlanFlags),
+    Key(KeyFlags),
 }
 
 /// Flags of the commands that only print.
@@ -35,6 +35,17 @@ pub struct PlanFlags {
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would become the command's help")]
     pub inputs: RawInputs,
+}
+
+/// Flags of `key`.
+#[derive(Args)]
+pub struct KeyFlags {
+    /// Say what differs from an image, by reference; from another checkout, by a file with what its key --json printed; without either from the nearest earlier image.
+    #[arg(long, value_name = "REFERENCE|FILE", num_args = 0..=1, default_missing_value = "")]
+    pub explain: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become the command's help")]
+    pub plan: PlanFlags,
 }
 
 /// Declares the inputs as optional strings with a name, a heading, and where there is one a
@@ -258,7 +269,7 @@ mod tests {
         let argv = argv.iter().map(|&text| text.to_owned()).collect();
         match CommandLine::try_parse_from(arguments(argv, env).unwrap()).unwrap().command {
             Command::Run(inputs) => inputs,
-            Command::Plan(flags) | Command::Key(flags) => flags.inputs,
+            Command::Plan(flags) | Command::Key(KeyFlags { plan: flags, .. }) => flags.inputs,
         }
     }
 

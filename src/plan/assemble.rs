@@ -8,9 +8,10 @@ use super::steps::{Plan, Step};
 use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{Facts, LateFacts, Pin, Toolchain, Where};
-use crate::image::{ANNOTATION_KEY, ImageReference, TagScheme};
+use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, TagScheme};
+use crate::key::explain;
 use crate::inputs::{CacheKind, ContextSource, Inputs};
-use crate::ports::buildx::{BuildSpec, OutputTarget, SecretArg, registry_cache_from, registry_cache_to};
+use crate::ports::buildx::{BuildSpec, Builder, OutputTarget, SecretArg, registry_cache_from, registry_cache_to};
 use crate::run::RunContext;
 
 /// Everything the plan is made from.
@@ -62,7 +63,7 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
                 Where::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
             };
             Ok(Plan {
-                decision: Decision { outcome, reason: format!("{reason}: {reference}") },
+                decision: Decision { outcome, reason: format!("{reason}: {reference}"), changes: Vec::new() },
                 steps,
                 notices,
                 degraded: None,
@@ -74,6 +75,7 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             decision: Decision {
                 outcome: Outcome::ReusedLocal,
                 reason: "the engine has an image with this key".to_owned(),
+                changes: Vec::new(),
             },
             steps: vec![Step::Tag { image: id, name: given.inputs.image.local_reference() }],
             notices: no_repository_notice(given.facts),
@@ -119,12 +121,18 @@ fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
             "the layer cache is not written: this builder cannot export it; leave the input builder out, or use an engine with the containerd image store".to_owned(),
         );
     }
+    let on_engine = match &choice {
+        Choice::AtHand { name, .. } => {
+            name.as_deref() == Some("default") || toolchain.builder.as_ref().is_some_and(Builder::is_engine)
+        }
+        Choice::Fresh { .. } => false,
+    };
     let mut steps = Vec::new();
     let builder = match choice {
         Choice::AtHand { name, .. } => name,
-        Choice::Fresh(new) => {
+        Choice::Fresh { builder: new, optional } => {
             let name = new.name.clone();
-            steps.push(Step::CreateBuilder { builder: new, keep: inputs.builder.keep });
+            steps.push(Step::CreateBuilder { builder: new, keep: inputs.builder.keep, optional });
             Some(name)
         }
     };
@@ -132,6 +140,9 @@ fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
         notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
     }
     let output = match (verdict.publish, verdict.load) {
+        // The engine's own BuildKit keeps what it pushes; asked to load it as well, its two exports
+        // race for the name, and one fails with "already exists".
+        (true, true) if on_engine => OutputTarget::Push,
         (true, true) => OutputTarget::PushAndLoad,
         (true, false) => OutputTarget::Push,
         (false, true) => OutputTarget::Load,
@@ -165,8 +176,12 @@ fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
         }
     }
     let outcome = if verdict.publish { Outcome::Built } else { Outcome::BuiltLocal };
+    let (reason, changes) = match &given.late.miss {
+        Some(miss) => (miss.reason(&verdict.reason, inputs.image.as_str()), miss.changes.clone()),
+        None => (verdict.reason, Vec::new()),
+    };
     Ok(Plan {
-        decision: Decision { outcome, reason: verdict.reason },
+        decision: Decision { outcome, reason, changes },
         steps,
         notices,
         degraded: verdict.degraded,
@@ -199,6 +214,12 @@ fn spec(
     });
     let mut labels = inputs.labels.clone();
     labels.push((ANNOTATION_KEY.to_owned(), key.hex.clone()));
+    let annotations = annotations(given, toolchain, key, parts.output);
+    // A function of the key alone, as the key's own label is: equal keys keep equal configurations.
+    let travels = annotations.iter().any(|(name, _)| name.ends_with(ANNOTATION_ENTRIES));
+    if !travels || !toolchain.buildx.has_annotations() {
+        labels.push((ANNOTATION_ENTRIES.to_owned(), explain::encode(key)));
+    }
     Ok(BuildSpec {
         builder: parts.builder,
         context: context.clone(),
@@ -208,7 +229,7 @@ fn spec(
         build_args: inputs.build_args.clone(),
         build_contexts: inputs.build_contexts.iter().cloned().chain(pins).collect(),
         labels,
-        annotations: annotations(given, toolchain, &key.hex, parts.output),
+        annotations,
         secrets: inputs.secrets.iter().cloned().map(SecretArg).collect(),
         ssh: inputs.ssh.clone(),
         allow: inputs.allow.clone(),
@@ -236,7 +257,7 @@ fn spec(
 fn annotations(
     given: &Given<'_>,
     toolchain: &Toolchain,
-    key: &str,
+    key: &crate::key::BuildKey,
     output: OutputTarget,
 ) -> Vec<(String, String)> {
     let engine_builder = toolchain.builder.as_ref().is_some_and(crate::ports::buildx::Builder::is_engine);
@@ -251,7 +272,8 @@ fn annotations(
     let level = if inputs.makes_index() { "index" } else { "manifest" };
     let commit = given.run.commit.as_ref();
     let facts = [
-        (ANNOTATION_KEY, Some(key.to_owned())),
+        (ANNOTATION_KEY, Some(key.hex.clone())),
+        (ANNOTATION_ENTRIES, Some(explain::encode(key))),
         ("io.github.build-once.zone", Some(given.run.zone.name().to_owned())),
         ("org.opencontainers.image.revision", commit.map(|commit| commit.head.clone())),
         ("io.github.build-once.merge-revision", commit.and_then(|commit| commit.merge.clone())),

@@ -26,7 +26,11 @@ pub(super) enum Choice {
         without_cache_export: bool,
     },
     /// A new one.
-    Fresh(NewBuilder),
+    Fresh {
+        builder: NewBuilder,
+        /// Only the cache needs it.
+        optional: bool,
+    },
 }
 
 /// BuildKit inside the engine exports caches and indexes only with containerd's image store
@@ -74,11 +78,12 @@ pub(super) fn choose(
         });
     }
     let image = inputs.image.iter().map(|image| format!("image={image}"));
-    Ok(Choice::Fresh(NewBuilder {
+    let builder = NewBuilder {
         name: format!("build-once-{unique}"),
         options: inputs.driver_opts.iter().cloned().chain(image).collect(),
         config: inputs.config.clone(),
-    }))
+    };
+    Ok(Choice::Fresh { builder, optional: can(toolchain, Needs { cache_export: false, ..needs }) })
 }
 
 #[cfg(test)]
@@ -135,7 +140,7 @@ mod tests {
             match expected {
                 Some(expected) => assert_eq!(choice, expected, "{driver} {needs:?}"),
                 None => assert!(
-                    matches!(choice, Choice::Fresh(ref new) if new.name == "build-once-u" && new.options == ["image=i"])
+                    matches!(choice, Choice::Fresh { ref builder, optional } if builder.name == "build-once-u" && builder.options == ["image=i"] && optional == needs.cache_export)
                 ),
             }
         }

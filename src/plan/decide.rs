@@ -64,6 +64,9 @@ pub struct Decision {
     pub outcome: Outcome,
     /// Why.
     pub reason: String,
+    /// On a miss, all that differs from the nearest earlier image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
 }
 
 /// Values of the `outcome` output.
@@ -102,13 +105,20 @@ impl Outcome {
 /// Decides from the facts alone.
 #[must_use]
 pub fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
-    if inputs.mode == Mode::Build && run.event.as_deref() == Some("pull_request_target") {
+    let verdict = decide_for(inputs, run, access, facts);
+    // By way of `on-missing: build` too.
+    let builds = inputs.mode == Mode::Build || matches!(verdict, Verdict::Build { .. });
+    if builds && run.event.as_deref() == Some("pull_request_target") {
         return Verdict::Fail(
             Error::new(FailureClass::Unsupported, "refused to build in a pull_request_target run")
                 .cause("it would run a stranger's code with this repository's rights")
-                .hint("build in a pull_request run; mode pull works here"),
+                .hint("build in a pull_request run; mode pull works here for an image that is there"),
         );
     }
+    verdict
+}
+
+fn decide_for(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
     let load = crate::facts::wants_local(inputs, facts.repository.repository().is_some());
     if let Some(hit) = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
         Seen::Match { digest, .. } => Some((lookup, digest)),

@@ -30,6 +30,9 @@ pub fn text(rendered: &Rendered<'_>) -> String {
     };
     row("outcome", plan.decision.outcome.name());
     row("reason", &plan.decision.reason);
+    for change in crate::facts::explain::rest(&plan.decision.changes) {
+        row("changed", &change);
+    }
     row("zone", &format!("{} ({})", run.zone.name(), run.zone_reason));
     let may = [
         (access.write_images, "own images"),
@@ -81,7 +84,7 @@ fn seen(seen: &Seen) -> String {
 #[must_use]
 pub fn describe(step: &Step) -> String {
     match step {
-        Step::CreateBuilder { builder, keep } => {
+        Step::CreateBuilder { builder, keep, .. } => {
             format!("make the builder {}{}", builder.name, if *keep { "" } else { ", removed at the end" })
         }
         Step::Build { spec } => {
@@ -131,6 +134,7 @@ pub fn json(rendered: &Rendered<'_>) -> serde_json::Value {
     serde_json::json!({
         "outcome": plan.decision.outcome,
         "reason": plan.decision.reason,
+        "changes": plan.decision.changes,
         "run": run,
         "access": access,
         "repository": facts.repository,

@@ -14,6 +14,9 @@ pub enum Step {
         builder: NewBuilder,
         /// Leave it behind.
         keep: bool,
+        /// Whether only the layer cache needs it: then the build goes on with the builder at
+        /// hand if this one does not boot.
+        optional: bool,
     },
     /// Build, and push or load in the same go.
     Build {

@@ -129,6 +129,17 @@ impl Docker {
         }))
     }
 
+    /// A label of an image of the engine's store.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn label(&self, name: &str, label: &str) -> Result<Option<String>> {
+        let format = ["image", "inspect", "--format", "{{json .Config.Labels}}", name];
+        let done = self.run(&self.command(Effect::Read).args(format), QUICK).await?;
+        let labels: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
+        Ok(labels[label].as_str().filter(|_| done.status.success()).map(str::to_owned))
+    }
+
     /// Fetches an image by digest.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ const SIGNATURES: &[Signature] = signatures! {
     Unavailable true "the registry limits the rate of requests; it recovers by itself" ["429 too many requests"] ["toomanyrequests"] ["rate exceeded"];
     Unavailable true "the registry has a problem of its own; try again" ["500 internal server error"] ["502 bad gateway"] ["503 service unavailable"] ["504 gateway timeout"];
     Unavailable true "the builder or the engine went away: memory, restarts, parallel jobs" ["error reading from server: eof"] ["failed to receive status"];
-    Unavailable true "the network broke; try again" ["connection reset by peer"] ["broken pipe"] ["unexpected eof"] ["tls handshake timeout"] ["i/o timeout"] ["connection timed out"];
+    Unavailable true "the network broke; try again" ["connection reset by peer"] ["broken pipe"] ["unexpected eof"] [": eof"] ["tls handshake timeout"] ["i/o timeout"] ["connection timed out"];
     Unavailable true "is the registry up, and its name right?" ["connection refused"] ["no such host"] ["server misbehaving"] ["network is unreachable"];
     Integrity false "content changed on its way; try once more, and look for a proxy" ["unexpected commit digest"] ["failed size validation"] ["digest_invalid"];
 };

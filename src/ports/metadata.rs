@@ -68,11 +68,12 @@ fn chain(error: &ImdsError) -> String {
     text
 }
 
-/// Whether there was an HTTP answer at all, as against silence or a refused connection.
+/// Whether it answered with a refusal, as against silence, a refused connection, or another
+/// cloud's metadata service, which knows no session tokens.
 fn answered(error: &ImdsError) -> bool {
     match error {
         ImdsError::ErrorResponse(_) => true,
-        _ => chain(error).contains("error response"),
+        _ => chain(error).to_lowercase().contains("forbidden"),
     }
 }
 

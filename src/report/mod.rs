@@ -29,6 +29,8 @@ pub struct Report {
     pub outcome: Option<Outcome>,
     /// Why.
     pub reason: String,
+    /// On a miss, all that differs from the nearest earlier image.
+    pub changes: Vec<String>,
     /// The image's digest in the registry.
     pub digest: Option<Digest>,
     /// The tag it has there.
@@ -93,9 +95,10 @@ impl Report {
     pub fn finish(&mut self, plan: &Plan, journal: Journal, home: Option<&crate::image::Repository>) {
         self.outcome = Some(if journal.error.is_some() { Outcome::Failed } else { plan.decision.outcome });
         self.reason = journal.error.as_ref().map_or_else(|| plan.decision.reason.clone(), Error::headline);
+        self.changes.clone_from(&plan.decision.changes);
         // A tag that nothing was put under is none.
         self.tag = plan.tag.clone().filter(|_| plan.digest.is_some() || journal.pushed);
-        self.degraded.clone_from(&plan.degraded);
+        self.degraded = plan.degraded.clone().or(journal.degraded);
         self.notices.extend(plan.notices.iter().cloned());
         self.notices.extend(journal.notices);
         if journal.error.is_none() || journal.pushed {

@@ -60,6 +60,8 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
         }
     };
     row("why", (report.error.is_none()).then(|| cell(&report.reason)));
+    let changes: Vec<String> = crate::facts::explain::rest(&report.changes).iter().map(|c| cell(c)).collect();
+    row("changed", Some(changes.join("<br>")));
     row("image", report.reference.as_ref().map(|reference| code(&reference.to_string())));
     row(
         "digest",

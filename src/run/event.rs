@@ -37,6 +37,8 @@ pub struct RunContext {
     pub default_branch: Option<String>,
     /// The commit; none where nothing says which.
     pub commit: Option<Commit>,
+    /// Commits whose images this one's can be compared with, nearest first.
+    pub earlier: Vec<String>,
     /// The pull request, if it is one.
     pub pull_request: Option<PullRequest>,
     /// The branch that a merge queue's run is to go into.
@@ -88,6 +90,7 @@ impl RunContext {
             branch: git_ref.strip_prefix("refs/heads/").map(str::to_owned),
             default_branch: text(&event["repository"]["default_branch"]),
             commit: commit(env, &event),
+            earlier: earlier(&event),
             pull_request: event["pull_request"]["number"]
                 .as_u64()
                 .map(|number| PullRequest { number, base: text(&event["pull_request"]["base"]["ref"]) }),
@@ -140,6 +143,16 @@ fn commit(env: &Env, event: &Value) -> Option<Commit> {
     }
 }
 
+/// The branch's commit before this event, then the commit it is to go on top of.
+fn earlier(event: &Value) -> Vec<String> {
+    let named = [&event["before"], &event["pull_request"]["base"]["sha"], &event["merge_group"]["base_sha"]];
+    let mut commits: Vec<String> = named.iter().filter_map(|sha| object_name(sha.as_str()?)).collect();
+    // A new branch was nowhere before.
+    commits.retain(|sha| sha.bytes().any(|b| b != b'0'));
+    commits.dedup();
+    commits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +179,20 @@ mod tests {
         assert_eq!(run.zone, Zone::PullRequest(7));
         assert_eq!(run.cache_branches(), ["dev", "main"]);
         assert_eq!(run.url.as_deref(), Some("https://github.com/o/r/actions/runs/5"));
+    }
+
+    #[test]
+    fn earlier_commits_come_from_the_event() {
+        let zero = "0".repeat(40);
+        let earlier = |event: &str| {
+            let env = Env::from([("GITHUB_ACTIONS", "true"), ("GITHUB_EVENT_NAME", "push")]);
+            RunContext::read(&env, Some(event)).unwrap().earlier
+        };
+        assert_eq!(earlier(&format!(r#"{{"before":"{HEAD}"}}"#)), [HEAD]);
+        assert_eq!(earlier(&format!(r#"{{"before":"{zero}"}}"#)), [""; 0]);
+        let synchronize = format!(r#"{{"before":"{HEAD}","pull_request":{{"base":{{"sha":"{MERGE}"}}}}}}"#);
+        assert_eq!(earlier(&synchronize), [HEAD, MERGE]);
+        assert_eq!(earlier(&format!(r#"{{"merge_group":{{"base_sha":"{MERGE}"}}}}"#)), [MERGE]);
     }
 
     #[test]

@@ -1,21 +1,192 @@
-//! An image that is there is used as it is.
+//! An image that is there is used as it is; one that is not the same never is.
 
-use crate::support::{HEAD, Lab};
+use serde_json::json;
+
+use crate::support::{HEAD, Lab, Response};
+
+const OTHER: &str = "3333333333333333333333333333333333333333";
 
 #[test]
-fn built_then_found_by_commit() {
+fn by_commit_without_docker_on_one_connection() {
     let lab = Lab::new();
     let built = lab.shared().run().succeeds("built");
-    assert_eq!(built.output("pushed"), "true");
-    let tags = lab.registry.tags();
-    assert!(tags.contains(&format!("sha-app-{HEAD}")), "{tags:?}");
     lab.forget_calls();
     lab.registry.forget_requests();
-
     let hit = lab.shared().run().succeeds("reused-tag");
-    assert_eq!(hit.output("digest"), built.output("digest"));
-    assert_eq!(hit.output("built"), "false");
     assert!(hit.calls.is_empty(), "{:?}", hit.lines());
-    assert_eq!(lab.registry.connections(), 1);
     assert_eq!(lab.registry.asked(), [format!("GET ci/manifests/sha-app-{HEAD}")]);
+    assert_eq!(lab.registry.connections(), 1);
+    let digest = built.output("digest");
+    for (name, value) in [
+        ("digest", digest),
+        ("tag", &format!("sha-app-{HEAD}")),
+        ("image", &format!("{}@{digest}", lab.registry.repository())),
+        ("local-image", ""),
+        ("key", built.output("key")),
+        ("zone", "trusted"),
+        ("built", "false"),
+        ("pushed", "false"),
+        ("degraded", "false"),
+        ("attempts", "0"),
+        ("cached-steps", ""),
+        ("total-steps", ""),
+        ("metadata", ""),
+    ] {
+        assert_eq!(hit.output(name), value, "{name}");
+    }
+    assert!(hit.output("reason").contains("this commit's image is there"), "{}", hit.output("reason"));
+}
+
+#[test]
+fn a_hit_needs_no_docker_at_all() {
+    let lab = Lab::new();
+    let _ = lab.shared().run().succeeds("built");
+    lab.without_docker();
+    let _ = lab.shared().run().succeeds("reused-tag");
+}
+
+#[test]
+fn by_key_with_an_alias_of_the_same_digest() {
+    let lab = Lab::new();
+    let built = lab.shared().run().succeeds("built");
+    lab.forget_calls();
+    let hit = lab.shared().commit(OTHER).run().succeeds("reused-key");
+    assert_eq!(hit.output("digest"), built.output("digest"));
+    assert_eq!(hit.output("tag"), format!("sha-app-{OTHER}"));
+    assert_eq!(lab.registry.digest(&format!("ci/sha-app-{OTHER}")).as_deref(), Some(built.output("digest")));
+    let alias = hit.called("buildx imagetools create");
+    assert_eq!(alias.len(), 1);
+    assert!(alias[0].has("--prefer-index=false"), "{}", alias[0].line());
+    assert!(hit.called("buildx build").is_empty() && hit.called("buildx inspect").is_empty(), "{:?}", hit.lines());
+    // The next run of that commit needs none of it.
+    lab.forget_calls();
+    assert!(lab.shared().commit(OTHER).run().succeeds("reused-tag").calls.is_empty());
+}
+
+#[test]
+fn an_old_buildx_cannot_change_the_digest() {
+    let lab = Lab::new();
+    let built = lab.shared().run().succeeds("built");
+    lab.set("buildx", "v0.13.1");
+    let hit = lab.shared().commit(OTHER).run().succeeds("reused-key");
+    assert_eq!(lab.registry.digest(&format!("ci/sha-app-{OTHER}")).as_deref(), Some(built.output("digest")));
+    assert!(hit.called("buildx imagetools").is_empty(), "it would wrap the image in an index");
+    assert!(lab.registry.asked().contains(&format!("PUT ci/manifests/sha-app-{OTHER}")));
+}
+
+#[test]
+fn an_alias_with_another_digest_is_no_alias() {
+    let lab = Lab::new();
+    let _ = lab.shared().run().succeeds("built");
+    // A buildx that knows the flag and wraps all the same.
+    let repository = lab.registry.repository();
+    lab.registry.put("other", None);
+    lab.rule("buildx imagetools create", json!({"exit": 0}));
+    lab.registry.publish(&format!("ci/sha-app-{OTHER}"), &json!({"x": "y"}), &json!({}));
+    let run = lab.shared().commit(OTHER).run().fails(40, "integrity");
+    assert!(run.error().contains(&format!("{repository}:sha-app-{OTHER} has another digest")), "{}", run.error());
+}
+
+#[test]
+fn a_full_tag_list_costs_the_alias_not_the_run() {
+    let lab = Lab::new();
+    let built = lab.shared().run().succeeds("built");
+    lab.registry.refuse("/_alias", "unexpected status: 400 Bad Request: The repository exceeds the maximum allowed number of tags");
+    let hit = lab.shared().commit(OTHER).run().succeeds("reused-key");
+    assert_eq!((hit.output("digest"), hit.output("tag")), (built.output("digest"), ""));
+    assert!(hit.notices().contains("the digest carries the hand-over"), "{}", hit.notices());
+    assert_eq!(hit.output("degraded"), "false");
+}
+
+#[test]
+fn the_label_counts_where_there_is_no_annotation() {
+    let lab = Lab::new();
+    let key = lab.build_once().args(&["key", "--json"]).run();
+    let key: serde_json::Value = serde_json::from_str(&key.stdout).unwrap();
+    let digest = lab.registry.put_labelled(&format!("sha-app-{HEAD}"), key["key"].as_str().unwrap());
+    let hit = lab.shared().run().succeeds("reused-tag");
+    assert_eq!(hit.output("digest"), digest);
+}
+
+#[test]
+fn a_tag_with_another_key_is_never_used() {
+    let other_key = "f".repeat(64);
+    for (key, labelled) in [(Some(other_key.as_str()), false), (Some(&other_key), true), (None, false)] {
+        let lab = Lab::new();
+        let tag = format!("sha-app-{HEAD}");
+        let wrong = match key {
+            Some(key) if labelled => lab.registry.put_labelled(&tag, key),
+            key => lab.registry.put(&tag, key),
+        };
+        let run = lab.shared().run().succeeds("built");
+        assert_ne!(run.output("digest"), wrong);
+        assert_eq!(run.output("reason"), format!("{tag} was made from other inputs"));
+    }
+}
+
+#[test]
+fn a_key_tag_with_another_key_is_never_used() {
+    let lab = Lab::new();
+    let first = lab.shared().run().succeeds("built");
+    let key_tag = format!("key-app-{}", &first.output("key")[..32]);
+    let wrong = lab.registry.put(&key_tag, Some(&"f".repeat(64)));
+    let run = lab.shared().commit(OTHER).run().succeeds("built");
+    assert_ne!(run.output("digest"), wrong);
+}
+
+#[test]
+fn other_content_is_another_image() {
+    let lab = Lab::new();
+    let first = lab.shared().run().succeeds("built");
+    lab.write("work/hello", "changed\n");
+    let second = lab.shared().commit(OTHER).run().succeeds("built");
+    assert_ne!(first.output("key"), second.output("key"));
+    assert_ne!(first.output("digest"), second.output("digest"));
+    assert_eq!(second.output("reason"), "no image has this key");
+}
+
+#[test]
+fn asked_for_tags_are_set_on_a_hit_too() {
+    let lab = Lab::new();
+    let built = lab.shared().run().succeeds("built");
+    let repository = lab.registry.repository();
+    let tags = format!("{repository}:latest\n{}/released:1.2", lab.registry.address());
+    let hit = lab.shared().input("tags", &tags).run().succeeds("reused-tag");
+    assert_eq!(hit.called("buildx imagetools create").len(), 2);
+    for name in ["ci/latest", "released/1.2"] {
+        assert_eq!(lab.registry.digest(name).as_deref(), Some(built.output("digest")), "{name}");
+    }
+    // They are what was asked for: if they cannot be set, the run fails.
+    lab.registry.refuse("/_alias", "403 Forbidden: denied: no");
+    let run = lab.shared().input("tags", &format!("{repository}:other")).run().fails(20, "access");
+    assert!(run.error().contains(&format!("failed to set {repository}:other")), "{}", run.error());
+}
+
+#[test]
+fn a_hit_is_loaded_where_it_is_wanted() {
+    let lab = Lab::new();
+    let built = lab.shared().run().succeeds("built");
+    let reference = format!("{}@{}", lab.registry.repository(), built.output("digest"));
+    lab.forget_calls();
+    let hit = lab.shared().input("load", "true").run().succeeds("reused-tag");
+    assert_eq!(hit.output("local-image"), "app:latest");
+    assert_eq!(hit.called("pull")[0].line(), format!("pull {reference}"));
+    assert_eq!(hit.called("tag")[0].line(), format!("tag {reference} app:latest"));
+    // The second time the engine has it: nothing is fetched.
+    lab.forget_calls();
+    let again = lab.shared().input("load", "true").run().succeeds("reused-local");
+    assert!(again.called("pull").is_empty(), "{:?}", again.lines());
+    assert_eq!((again.output("local-image"), again.output("digest")), ("app:latest", built.output("digest")));
+}
+
+#[test]
+fn a_slow_answer_is_waited_for() {
+    let lab = Lab::new();
+    let _ = lab.shared().run().succeeds("built");
+    lab.registry.fault("/manifests/sha-", 1, Response::new(503, ""));
+    lab.registry.fault("/manifests/sha-", 1, Response::cut());
+    lab.registry.fault("/manifests/sha-", 1, Response::new(429, "").header("retry-after", "1"));
+    lab.registry.forget_requests();
+    let _ = lab.shared().input("retries", "3").run().succeeds("reused-tag");
+    assert_eq!(lab.registry.asked().len(), 4, "{:?}", lab.registry.asked());
 }

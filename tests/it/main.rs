@@ -8,6 +8,12 @@
     reason = "these are tests: what breaks here must break loudly"
 )]
 
+mod failures;
 mod hit;
 mod install_sh;
+mod local;
+mod login;
+mod pull;
 mod support;
+mod trust;
+mod unknown;

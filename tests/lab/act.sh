@@ -42,10 +42,10 @@ act_result() {
   act_lines "$1" | jq -rs --arg job "$2" 'map(select(.jobID == $job and .jobResult)) | last | .jobResult // "skipped"'
 }
 
-# act_exit_code OUTPUT JOB: that of the job's build-once step, if it failed.
+# act_exit_code OUTPUT JOB: that of the step that failed; 0 if none did. What programs print is no source.
 act_exit_code() {
   act_lines "$1" | jq -rs --arg job "$2" \
-    'map(select(.jobID == $job) | (.msg // "") | capture("exit ?code .?(?<code>[0-9]+)") | .code) | first // "0"'
+    'map(select(.jobID == $job and (.raw_output | not)) | (.msg // "") | capture("^exit status (?<code>[0-9]+)") | .code) | first // "0"'
 }
 
 # act_summary OUTPUT JOB: the job's summary, as GitHub would show it.
@@ -55,6 +55,7 @@ act_summary() {
 
 # act_log OUTPUT: what a person would have seen.
 act_log() {
-  jq -Rr '. as $line | (fromjson? // {msg: $line}) | select(.command != "set-output")
+  jq -Rr '. as $line | (fromjson? // {msg: $line}) | select(.command | IN("set-output", "summary", "stop-commands") | not)
+    | select((.msg // "") | startswith("LocalRepositoryCache") | not)
     | "\(if .jobID then .jobID + " | " else "" end)\((.msg // "") | rtrimstr("\n"))"' "$1"
 }

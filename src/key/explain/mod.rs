@@ -2,6 +2,7 @@
 
 mod diff;
 mod encode;
+mod listing;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use crate::key::digest::{BuildKey, EntryKind};
 pub use diff::{Change, diff, summarise};
 pub use encode::{decode, encode};
+pub use listing::{from_listing, listing};
 
 /// Most bytes of an encoded explanation: it must fit a label and an annotation.
 pub const MAX_BYTES: usize = 16 * 1024;

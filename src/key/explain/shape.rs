@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Item, Node, SHORT};
-use crate::key::digest::{BuildKey, EntryKind};
+use crate::key::digest::{BuildKey, EntryKind, KeyEntry};
 use crate::key::dockerfile::Digest;
 use crate::key::files::{Entry, Fact, Kind, Tree};
 use crate::key::names::{escape, hex};
@@ -12,16 +12,7 @@ use crate::key::secret::looks_secret;
 /// The entries in at most about `room` bytes. Kinds with the most text are put together first.
 pub fn items(key: &BuildKey, room: usize) -> Vec<Item> {
     let told = key.entries.iter().filter(|entry| !matches!(entry.kind, EntryKind::Files | EntryKind::Format));
-    let mut items: Vec<Item> = told
-        .map(|entry| {
-            let hidden = entry.kind == EntryKind::BuildArg && looks_secret(&entry.name);
-            Item {
-                kind: entry.kind,
-                name: entry.name.clone(),
-                value: if hidden { String::new() } else { cut(&entry.value) },
-            }
-        })
-        .collect();
+    let mut items: Vec<Item> = told.map(item).collect();
     while items.iter().map(item_size).sum::<usize>() > room {
         let mut sizes: BTreeMap<EntryKind, usize> = BTreeMap::new();
         items
@@ -41,13 +32,20 @@ pub fn items(key: &BuildKey, room: usize) -> Vec<Item> {
     items
 }
 
+/// An entry, cut; the value of a build argument that looks like a secret is left out.
+pub fn item(entry: &KeyEntry) -> Item {
+    let hidden = entry.kind == EntryKind::BuildArg && looks_secret(&entry.name);
+    let value = if hidden { String::new() } else { cut(&entry.value) };
+    Item { kind: entry.kind, name: entry.name.clone(), value }
+}
+
 /// Bytes of an item in JSON, about.
 pub fn item_size(item: &Item) -> usize {
     item.kind.as_str().len() + item.name.len() + item.value.len() + 12
 }
 
 /// Digests are cut, with or without their algorithm; other text is kept up to 64 characters.
-fn cut(value: &str) -> String {
+pub fn cut(value: &str) -> String {
     let (algorithm, digits) = value.split_once(':').unwrap_or(("", value));
     if digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         let short = digits.get(..SHORT).unwrap_or(digits);
@@ -63,6 +61,9 @@ struct Cost {
     own: usize,
     parent: usize,
 }
+
+/// Folders below this depth are told by their digest alone.
+const DEEPEST: usize = 64;
 
 /// Bytes of a closed folder beside its name.
 const CLOSED: usize = 30;
@@ -108,7 +109,9 @@ fn measure<'a>(
 /// deepest, the largest of them first.
 fn choose(costs: &[Cost], room: usize) -> BTreeSet<usize> {
     let mut total: usize = costs.iter().map(|cost| cost.own).sum();
-    let mut closed = BTreeSet::new();
+    let mut closed: BTreeSet<usize> = BTreeSet::new();
+    // Readers of JSON stop at 128 levels.
+    closed.extend((0..costs.len()).filter(|&number| costs.get(number).is_some_and(|c| c.depth == DEEPEST)));
     if total <= room {
         return closed;
     }
@@ -179,10 +182,14 @@ fn short(fact: &Fact) -> String {
 }
 
 fn letter(entry: &Entry<'_>) -> char {
-    match (entry.kind, entry.fact.flags) {
-        (Kind::Symlink, _) => 'l',
-        (_, 0) => 'f',
-        (_, Fact::EXECUTABLE) => 'x',
-        (_, flags) => char::from(b'0' + flags % 8),
+    if entry.kind == Kind::Symlink { 'l' } else { flags_letter(entry.fact.flags) }
+}
+
+/// The letter of a file with these flags.
+pub fn flags_letter(flags: u8) -> char {
+    match flags {
+        0 => 'f',
+        Fact::EXECUTABLE => 'x',
+        flags => char::from(b'0' + flags % 8),
     }
 }

@@ -172,13 +172,19 @@ impl BuildSpec {
         args
     }
 
+    /// Whether the result is an index: several platforms, or an attestation beside the image.
+    fn makes_index(&self) -> bool {
+        self.platforms.len() > 1 || self.provenance != "false" || self.sbom != "false"
+    }
+
     fn outputs(&self) -> Vec<String> {
+        // OCI types are said where annotations need them: an index in Docker's own type has
+        // none, and BuildKit drops them without a word.
         let push = match self.compression {
-            Compression::Gzip => "--push".to_owned(),
             // Only new layers: compressing bases anew would make every pull fetch them again.
-            Compression::Zstd => {
-                "--output=type=image,push=true,compression=zstd,oci-mediatypes=true".to_owned()
-            }
+            Compression::Zstd => "--output=type=image,push=true,compression=zstd,oci-mediatypes=true".to_owned(),
+            Compression::Gzip if self.makes_index() => "--output=type=image,push=true,oci-mediatypes=true".to_owned(),
+            Compression::Gzip => "--push".to_owned(),
         };
         match self.output {
             OutputTarget::Push => vec![push],
@@ -186,6 +192,13 @@ impl BuildSpec {
             OutputTarget::PushAndLoad => vec![push, "--load".to_owned()],
             OutputTarget::Discard => vec!["--output=type=cacheonly".to_owned()],
         }
+    }
+
+    /// The same on the builder at hand, without what only a builder of its own can write.
+    #[must_use]
+    pub fn without_own_builder(&self) -> Self {
+        let cache_to = self.cache_to.iter().filter(|cache| !cache.starts_with("type=registry")).cloned().collect();
+        Self { builder: None, cache_to, ..self.clone() }
     }
 
     /// Variables that carry the secrets' values to buildx.
@@ -354,6 +367,13 @@ mod tests {
         "#);
         assert_eq!(all.secret_env().map(|(name, _)| name).collect::<Vec<_>>(), ["BUILD_ONCE_SECRET_0"]);
         assert!(!serde_json::to_string(&all).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn an_index_is_an_oci_index() {
+        let both = vec!["linux/amd64".parse().unwrap(), "linux/arm64".parse().unwrap()];
+        assert!(line(&BuildSpec { platforms: both, ..spec() }, "v0.29.1").contains("oci-mediatypes=true"));
+        assert!(!line(&spec(), "v0.29.1").contains("oci-mediatypes"));
     }
 
     #[test]

@@ -146,6 +146,11 @@ impl Run {
         builds[0]
     }
 
+    /// Whether the one build publishes, in any spelling.
+    pub(crate) fn line_has_push(&self) -> bool {
+        self.build().line().contains("push")
+    }
+
     pub(crate) fn lines(&self) -> Vec<String> {
         self.calls.iter().map(Call::line).collect()
     }

@@ -10,16 +10,16 @@
 
 //mod bases;
 //mod cancel;
-//mod credentials;
+mod credentials;
 //mod engines;
 //mod failures;
-//mod faults;
+mod faults;
 mod harness;
 //mod local;
 //mod old_buildx;
 mod outcomes;
 //mod platforms;
 //mod pull;
-//mod repositories;
+mod repositories;
 //mod secrets;
-//mod zones;
+mod zones;

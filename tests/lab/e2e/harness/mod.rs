@@ -12,7 +12,7 @@ pub use gateway::{Entry, Rules, journal, rule, status};
 pub use http::request;
 pub use lab::{engine, engine_at, lab, unique};
 pub use program::{Program, Running};
-pub use registry::{Image, Repository};
+pub use registry::{Image, Repository, aws};
 pub use run::Finished;
 pub use workspace::Workspace;
 

@@ -33,6 +33,8 @@ impl Workspace {
         this.buildx(lab().get("BUILD_ONCE_LAB_BUILDX"));
         this.git(&["init", "--quiet", "--initial-branch=main"]);
         this.write("Dockerfile", DOCKERFILE);
+        // Else it is part of the context, and every commit has a key of its own.
+        this.write(".dockerignore", ".git\n");
         this.write("content.txt", &format!("{}\n", this.image));
         this.commit("first");
         this

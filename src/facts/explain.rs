@@ -1,0 +1,204 @@
+//! Why no image has the key: a comparison with the nearest earlier image of the same name.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::{Facts, Lookup, Seen};
+use crate::error::{Error, Result};
+use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, Repository, TagScheme};
+use crate::inputs::Inputs;
+use crate::key::BuildKey;
+use crate::key::explain::{Explained, decode, diff};
+use crate::plan::Access;
+use crate::ports::Ports;
+use crate::ports::registry::Probe;
+use crate::run::RunContext;
+
+/// What there is to say of a miss.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Miss {
+    /// The image compared with; none if no earlier image was found.
+    pub with: Option<String>,
+    /// What differs, most telling first.
+    pub changes: Vec<String>,
+}
+
+/// An earlier image, and what it was made from.
+#[derive(Clone, Debug)]
+pub struct Earlier {
+    /// In words.
+    pub name: String,
+    /// Its entries.
+    pub explained: Explained,
+}
+
+/// Most images that are asked for.
+const PROBES: usize = 4;
+/// A sentence is not worth more waiting.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Entries of this many bytes are told in full detail.
+const WIDE: usize = 4 << 20;
+/// Longest a change may be: texts of another image are not ours.
+const CHANGE: usize = 200;
+
+impl Miss {
+    /// As the run's reason.
+    #[must_use]
+    pub fn reason(&self, otherwise: &str, image: &str) -> String {
+        match &self.with {
+            None => format!("{otherwise}; there is no earlier image of {image} to compare with"),
+            Some(with) if self.changes.is_empty() => {
+                format!("miss: {with} has this key, but its key tag is gone")
+            }
+            Some(with) => {
+                let more = self.changes.len().saturating_sub(SHOWN);
+                let more = if more > 0 { format!(", {more} more") } else { String::new() };
+                let shown = self.changes.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+                format!("miss: {shown}{more}; compared with {with}")
+            }
+        }
+    }
+}
+
+/// Changes that fit a sentence.
+const SHOWN: usize = 3;
+/// Changes that fit a log.
+const LISTED: usize = 50;
+
+/// All changes as a list, where the sentence could not hold them.
+#[must_use]
+pub fn rest(changes: &[String]) -> Vec<String> {
+    if changes.len() <= SHOWN {
+        return Vec::new();
+    }
+    let mut list: Vec<String> = changes.iter().take(LISTED).cloned().collect();
+    if changes.len() > LISTED {
+        list.push(format!("{} more", changes.len() - LISTED));
+    }
+    list
+}
+
+/// What differs between an earlier image and a key.
+#[must_use]
+pub fn changes(earlier: &Explained, key: &BuildKey) -> Vec<String> {
+    compare(earlier, &wide(key))
+}
+
+/// A key's entries in more detail than travels with an image.
+#[must_use]
+pub fn wide(key: &BuildKey) -> Explained {
+    Explained::of(key, WIDE)
+}
+
+/// What differs between two, each on one line, without what could steer a terminal.
+#[must_use]
+pub fn compare(old: &Explained, new: &Explained) -> Vec<String> {
+    diff(old, new)
+        .iter()
+        .map(|change| {
+            let text: String = change.text.chars().filter(|c| !c.is_control()).take(CHANGE + 1).collect();
+            match text.char_indices().nth(CHANGE) {
+                Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+                None => text,
+            }
+        })
+        .collect()
+}
+
+/// The comparison for a build that nobody has done yet. Never an error.
+pub async fn miss(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Option<Miss> {
+    let key = facts.key.as_ref()?;
+    let earlier = nearest(ports, inputs, run, access, facts).await;
+    Some(earlier.map_or_else(Miss::default, |earlier| Miss {
+        changes: changes(&earlier.explained, key),
+        with: Some(earlier.name),
+    }))
+}
+
+/// The nearest earlier image: in the repository by commit, own zone first, else on this machine.
+pub async fn nearest(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
+    facts: &Facts,
+) -> Option<Earlier> {
+    let name = inputs.image.local_reference();
+    let shared = async {
+        // A registry that did not answer is not asked more.
+        let silent = facts.lookups.iter().any(|lookup| {
+            matches!(lookup.seen, Seen::Unknown(_) | Seen::Absent { no_repository: true })
+        });
+        let home = facts.repository.repository().filter(|_| !silent)?;
+        let parents = crate::ports::git::first_parents(&ports.exec, &ports.env, PROBES).await;
+        let asked = candidates(home, inputs, run, access, facts, &parents);
+        let found = join_all(asked.iter().map(async |(reference, name)| {
+            let explained = published(ports, reference).await.ok().flatten()?;
+            Some(Earlier { name: name.clone(), explained })
+        }));
+        tokio::time::timeout(LIMIT, found).await.ok()?.into_iter().flatten().next()
+    };
+    let (shared, local) = tokio::join!(shared, local(ports, &name));
+    shared.or(local)
+}
+
+/// Images that may be nearest, in order, each with its name in words: this commit's own,
+/// then those of the commits before it, each in every zone this run may read.
+fn candidates(
+    home: &Repository,
+    inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
+    facts: &Facts,
+    parents: &[String],
+) -> Vec<(ImageReference, String)> {
+    let mut found: Vec<(ImageReference, String)> = Vec::new();
+    let there = |lookup: &&Lookup| matches!(lookup.seen, Seen::OtherKey { .. } | Seen::Match { .. });
+    for lookup in facts.lookups.iter().filter(there) {
+        let name = format!("this commit's image {}", lookup.reference.identifier());
+        found.push((lookup.reference.clone(), name));
+    }
+    let scheme = TagScheme::new(&inputs.image);
+    for commit in run.earlier.iter().chain(parents) {
+        for zone in &access.read {
+            let Some(tag) = scheme.commit_tag(zone, commit) else { continue };
+            let reference = home.tagged(tag);
+            if !found.iter().any(|(known, _)| *known == reference) {
+                let short = commit.get(..12).unwrap_or(commit);
+                found.push((reference, format!("the image of commit {short}")));
+            }
+        }
+    }
+    found.truncate(PROBES);
+    found
+}
+
+/// What a published image says it was made from; nothing if it says nothing that can be read.
+///
+/// # Errors
+/// If it is not there, or the registry does not say.
+pub async fn published(ports: &Ports, reference: &ImageReference) -> Result<Option<Explained>> {
+    let manifest = match ports.registry.probe(reference).await {
+        Probe::Present(manifest) => manifest,
+        Probe::Absent { .. } => {
+            return Err(Error::input(format!("{reference} is not there")).hint("check its name and tag"));
+        }
+        Probe::Unknown(error) => return Err(error),
+    };
+    if let Some(text) = manifest.annotation(ANNOTATION_ENTRIES) {
+        return Ok(decode(text).ok());
+    }
+    if manifest.annotation(ANNOTATION_KEY).is_some() {
+        return Ok(None);
+    }
+    // An engine without containerd's store writes no annotations.
+    let labels = ports.registry.labels(reference, &manifest).await?;
+    Ok(labels.get(ANNOTATION_ENTRIES).and_then(|text| decode(text).ok()))
+}
+
+/// What an image of the engine's says it was made from.
+pub async fn local(ports: &Ports, name: &str) -> Option<Earlier> {
+    let text = ports.docker().ok()?.label(name, ANNOTATION_ENTRIES).await.ok()??;
+    Some(Earlier { name: format!("{name} on this machine"), explained: decode(&text).ok()? })
+}
