@@ -47,7 +47,8 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
     };
     // Only printing: a failure goes to standard error, and no file of the runner's is touched.
     let text = async {
-        let prepared = prepare(&flags.inputs, env, console, cancel.signal.clone()).await?;
+        let console = console.clone().beside_data();
+        let prepared = prepare(&flags.inputs, env, &console, cancel.signal.clone()).await?;
         if as_plan {
             commands::plan::run(&prepared, flags.json).await
         } else {

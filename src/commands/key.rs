@@ -25,9 +25,11 @@ pub async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
     }
     let mut text = format!("{}\n", key.hex);
     let rows = |list: &str| listing[list].as_array().cloned().unwrap_or_default();
-    for (list, columns) in [("entries", ["kind", "name", "value"]), ("files", ["context", "path", "sha256"])] {
+    for (list, columns) in [("entries", ["kind", "name", "value"]), ("files", ["context", "path", "sha256"])]
+    {
         for row in rows(list) {
-            let [first, second, third] = columns.map(|column| row[column].as_str().unwrap_or_default().to_owned());
+            let [first, second, third] =
+                columns.map(|column| row[column].as_str().unwrap_or_default().to_owned());
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{first:<14} {second:<30} {third}");
         }
@@ -44,7 +46,8 @@ pub async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> Result<S
     let (key, earlier) = match with {
         "" => nearest(prepared).await?,
         with => {
-            let (key, earlier) = tokio::join!(compute_key(&prepared.ports, &prepared.inputs), named(prepared, with));
+            let (key, earlier) =
+                tokio::join!(compute_key(&prepared.ports, &prepared.inputs), named(prepared, with));
             (key?.key, earlier?)
         }
     };
@@ -73,7 +76,11 @@ async fn nearest(prepared: &Prepared) -> Result<(BuildKey, Earlier)> {
     let key = facts.key.ok_or_else(|| Error::input("a digest is asked for: there is no key to explain"))?;
     let missing = || {
         let hint = "name one: --explain REFERENCE, or --explain FILE with what key --json printed elsewhere";
-        Error::new(FailureClass::Input, format!("there is no earlier image of {} to compare with", inputs.image)).hint(hint)
+        Error::new(
+            FailureClass::Input,
+            format!("there is no earlier image of {} to compare with", inputs.image),
+        )
+        .hint(hint)
     };
     Ok((key, earlier.ok_or_else(missing)?))
 }
@@ -88,7 +95,10 @@ async fn named(prepared: &Prepared, with: &str) -> Result<Earlier> {
         return Ok(local);
     }
     let repository = crate::facts::resolve_repository(inputs, &ports.env, &ports.aws).await?;
-    let tag = repository.repository().filter(|_| !with.contains(['/', ':', '@'])).map(|home| home.tagged(with.to_owned()));
+    let tag = repository
+        .repository()
+        .filter(|_| !with.contains(['/', ':', '@']))
+        .map(|home| home.tagged(with.to_owned()));
     let reference = match tag {
         Some(reference) => reference,
         None => with
@@ -105,7 +115,9 @@ async fn named(prepared: &Prepared, with: &str) -> Result<Earlier> {
 
 fn from_file(path: &str) -> Result<Earlier> {
     let failed = |error: &(dyn std::error::Error + 'static)| {
-        Error::input(format!("failed to read {path}")).because(error).hint("it holds what build-once key --json printed")
+        Error::input(format!("failed to read {path}"))
+            .because(error)
+            .hint("it holds what build-once key --json printed")
     };
     let text = fs_err::read(path).map_err(|error| failed(&error))?;
     let value: Value = serde_json::from_slice(&text).map_err(|error| failed(&error))?;

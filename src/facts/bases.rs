@@ -99,7 +99,7 @@ pub async fn existing_caches(
             Ok(_) => caches.push(reference),
             Err(Resolve::Absent) => {}
             Err(Resolve::Failed(error)) => {
-                ports.console.line(&format!("cache not used: {}", error.headline()))
+                ports.console.line(&format!("cache not used: {}", error.headline()));
             }
         }
     }

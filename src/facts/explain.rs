@@ -107,7 +107,13 @@ pub fn compare(old: &Explained, new: &Explained) -> Vec<String> {
 }
 
 /// The comparison for a build that nobody has done yet. Never an error.
-pub async fn miss(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Option<Miss> {
+pub async fn miss(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
+    facts: &Facts,
+) -> Option<Miss> {
     let key = facts.key.as_ref()?;
     let earlier = nearest(ports, inputs, run, access, facts).await;
     Some(earlier.map_or_else(Miss::default, |earlier| Miss {
@@ -127,9 +133,10 @@ pub async fn nearest(
     let name = inputs.image.local_reference();
     let shared = async {
         // A registry that did not answer is not asked more.
-        let silent = facts.lookups.iter().any(|lookup| {
-            matches!(lookup.seen, Seen::Unknown(_) | Seen::Absent { no_repository: true })
-        });
+        let silent = facts
+            .lookups
+            .iter()
+            .any(|lookup| matches!(lookup.seen, Seen::Unknown(_) | Seen::Absent { no_repository: true }));
         let home = facts.repository.repository().filter(|_| !silent)?;
         let parents = crate::ports::git::first_parents(&ports.exec, &ports.env, PROBES).await;
         let asked = candidates(home, inputs, run, access, facts, &parents);

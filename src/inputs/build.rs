@@ -53,8 +53,15 @@ pub enum SecretSource {
     File(PathBuf),
 }
 
+/// A plan shows a secret's id alone.
+impl serde::Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.id)
+    }
+}
+
 /// Everything handed to `docker buildx build` that is not about results.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct BuildInputs {
     /// The build context.
     pub context: ContextSource,
@@ -64,7 +71,9 @@ pub struct BuildInputs {
     pub target: Option<String>,
     /// Platforms; none is the builder's own.
     pub platforms: Vec<Platform>,
-    /// Build arguments with their values, in order; the last of one name counts.
+    /// Build arguments with their values, in order; the last of one name counts. A plan shows
+    /// their names.
+    #[serde(serialize_with = "names_only")]
     pub build_args: Vec<(String, String)>,
     /// Named contexts.
     pub build_contexts: Vec<(String, String)>,
@@ -100,6 +109,10 @@ pub struct BuildInputs {
     pub compression: Compression,
     /// More arguments, before expansion.
     pub extra_args: Vec<String>,
+}
+
+fn names_only<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(pairs.iter().map(|(name, _)| name))
 }
 
 impl BuildInputs {

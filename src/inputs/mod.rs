@@ -10,7 +10,7 @@ mod validated;
 
 pub use build::{BuildInputs, Compression, ContextSource, Secret, SecretSource};
 pub use lists::{items, pairs};
-pub use raw::{Command, CommandLine, PlanFlags, RawInputs, arguments};
+pub use raw::{Command, CommandLine, KeyFlags, PlanFlags, RawInputs, arguments};
 pub use secret::SecretString;
 pub use types::{
     AccessInputs, BuilderInputs, CacheInputs, CacheKind, CacheMode, CacheWrite, KeyInputs, KeyScope,

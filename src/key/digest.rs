@@ -152,6 +152,9 @@ pub struct KeyBuilder {
     extra_args: usize,
 }
 
+/// Name of the entry for the images that the Dockerfile's stages come to, in order.
+pub(super) const USES: &str = "uses";
+
 /// Proxy arguments do not reach the image unless declared; BuildKit leaves them out of its cache too
 /// (`proxyEnvFromBuildArgs`).
 const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
@@ -207,7 +210,11 @@ impl KeyBuilder {
 
     /// The Dockerfile's text, as far as the target reaches it.
     pub fn dockerfile(&mut self, analysis: &Analysis) -> &mut Self {
-        self.plain(EntryKind::Dockerfile, "", &hex(&analysis.digest))
+        self.plain(EntryKind::Dockerfile, "", &hex(&analysis.digest)).plain(
+            EntryKind::Dockerfile,
+            USES,
+            &hex(&analysis.uses),
+        )
     }
 
     /// Every given argument counts, used or not, but proxies only if the Dockerfile declares them.

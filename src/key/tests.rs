@@ -25,9 +25,9 @@ fn analysis(text: &str) -> Analysis {
 
 fn of(entries: &[(EntryKind, String, String)]) -> BuildKey {
     let mut builder = KeyBuilder::new(Scope::Context);
-    entries.iter().for_each(|(kind, name, value)| {
+    for (kind, name, value) in entries {
         builder.plain(*kind, name, value);
-    });
+    }
     builder.finish()
 }
 
@@ -90,9 +90,9 @@ fn labels_of_the_run_do_not_count() {
 fn extra_arguments_count_in_order() {
     let key = |arguments: &[&str]| {
         let mut builder = KeyBuilder::new(Scope::Context);
-        arguments.iter().for_each(|argument| {
+        for argument in arguments {
             builder.extra_arg(argument);
-        });
+        }
         builder.finish().hex
     };
     assert_ne!(key(&["--a=1", "--b=2"]), key(&["--b=2", "--a=1"]));
@@ -189,9 +189,9 @@ fn golden_keys() {
     assert_eq!(
         keys.each_ref().map(String::as_str),
         [
-            "d8d5c251279adcd4983434c5e9091b4d71366e627b9a0473310c7c70f735ee2d",
-            "b6f41549bd188a4a7bf1db9eb5c04e9123abf627bf972b8ac626a30311b24e3f",
-            "85a8178b3be53180251f35e16329b2d41fc2345667521e2695b299495e2169d0",
+            "45148731dd142b2b4b9aafdafc8edaf675a9ee236b27d854bc70abc064609ced",
+            "c1e2c1f3d69b563692b17f7b059da62e669e7c9d86d0e5739336b79bf2db0a58",
+            "d1920cc118105ffa0fec80907ca36c22cf057cfe174d2e8c5ec1b215d4bf5678",
         ]
     );
 }

@@ -3,15 +3,14 @@
 use super::access::Access;
 use super::builder::{Choice, Needs, choose};
 use super::decide::{Decision, Outcome, Verdict};
-use super::extra_args;
+use super::spec::build_inputs;
 use super::steps::{Plan, Step};
 use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
-use crate::facts::{Facts, LateFacts, Pin, Toolchain, Where};
-use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, TagScheme};
-use crate::key::explain;
-use crate::inputs::{CacheKind, ContextSource, Inputs};
-use crate::ports::buildx::{BuildSpec, Builder, OutputTarget, SecretArg, registry_cache_from, registry_cache_to};
+use crate::facts::{Facts, LateFacts, Pin, Where};
+use crate::image::{ImageReference, TagScheme};
+use crate::inputs::{CacheKind, Inputs};
+use crate::ports::buildx::{BuildSpec, Builder, OutputTarget, registry_cache_from, registry_cache_to};
 use crate::run::RunContext;
 
 /// Everything the plan is made from.
@@ -166,7 +165,8 @@ fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
     } else {
         vec![local_name.clone()]
     };
-    let spec = spec(given, toolchain, key, Parts { builder, output, cache_from, cache_to, names })?;
+    let build = build_inputs(given, toolchain, key, output)?;
+    let spec = BuildSpec { builder, build, cache_from, cache_to, names, output };
     steps.push(Step::Build { spec: Box::new(spec) });
     let first = published.first();
     if let Some(reference) = first {
@@ -190,98 +190,6 @@ fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
     })
 }
 
-struct Parts {
-    builder: Option<String>,
-    output: OutputTarget,
-    cache_from: Vec<String>,
-    cache_to: Vec<String>,
-    names: Vec<String>,
-}
-
-fn spec(
-    given: &Given<'_>,
-    toolchain: &Toolchain,
-    key: &crate::key::BuildKey,
-    parts: Parts,
-) -> Result<BuildSpec> {
-    let inputs = &given.inputs.build;
-    let ContextSource::Folder(context) = &inputs.context;
-    // A base that was resolved for the key is the base that is built on, whatever its tag
-    // names by then.
-    let pins = given.facts.bases.iter().filter_map(|base| match &base.pin {
-        Pin::Registry(reference) => Some((base.name.clone(), format!("docker-image://{reference}"))),
-        Pin::Engine(_) | Pin::AsWritten => None,
-    });
-    let mut labels = inputs.labels.clone();
-    labels.push((ANNOTATION_KEY.to_owned(), key.hex.clone()));
-    let annotations = annotations(given, toolchain, key, parts.output);
-    // A function of the key alone, as the key's own label is: equal keys keep equal configurations.
-    let travels = annotations.iter().any(|(name, _)| name.ends_with(ANNOTATION_ENTRIES));
-    if !travels || !toolchain.buildx.has_annotations() {
-        labels.push((ANNOTATION_ENTRIES.to_owned(), explain::encode(key)));
-    }
-    Ok(BuildSpec {
-        builder: parts.builder,
-        context: context.clone(),
-        file: inputs.dockerfile(),
-        target: inputs.target.clone(),
-        platforms: inputs.platforms.clone(),
-        build_args: inputs.build_args.clone(),
-        build_contexts: inputs.build_contexts.iter().cloned().chain(pins).collect(),
-        labels,
-        annotations,
-        secrets: inputs.secrets.iter().cloned().map(SecretArg).collect(),
-        ssh: inputs.ssh.clone(),
-        allow: inputs.allow.clone(),
-        network: inputs.network.clone(),
-        add_hosts: inputs.add_hosts.clone(),
-        shm_size: inputs.shm_size.clone(),
-        ulimit: inputs.ulimit.clone(),
-        no_cache: inputs.no_cache,
-        no_cache_filters: inputs.no_cache_filters.clone(),
-        pull: inputs.pull,
-        provenance: inputs.provenance.clone(),
-        sbom: inputs.sbom.clone(),
-        compression: inputs.compression,
-        extra_args: extra(given, &key.hex)?,
-        cache_from: parts.cache_from,
-        cache_to: parts.cache_to,
-        names: parts.names,
-        output: parts.output,
-    })
-}
-
-/// The facts that travel with a published image. They are annotations, not labels: a label
-/// would give the same content another configuration in every commit. The engine's old image
-/// store cannot write them; there the key's label alone must do.
-fn annotations(
-    given: &Given<'_>,
-    toolchain: &Toolchain,
-    key: &crate::key::BuildKey,
-    output: OutputTarget,
-) -> Vec<(String, String)> {
-    let engine_builder = toolchain.builder.as_ref().is_some_and(crate::ports::buildx::Builder::is_engine);
-    let containerd = toolchain.engine.as_ref().is_some_and(|engine| engine.containerd_store);
-    if output == OutputTarget::Load || output == OutputTarget::Discard {
-        return Vec::new();
-    }
-    let inputs = &given.inputs.build;
-    if engine_builder && !containerd {
-        return inputs.annotations.clone();
-    }
-    let level = if inputs.makes_index() { "index" } else { "manifest" };
-    let commit = given.run.commit.as_ref();
-    let facts = [
-        (ANNOTATION_KEY, Some(key.hex.clone())),
-        (ANNOTATION_ENTRIES, Some(explain::encode(key))),
-        ("io.github.build-once.zone", Some(given.run.zone.name().to_owned())),
-        ("org.opencontainers.image.revision", commit.map(|commit| commit.head.clone())),
-        ("io.github.build-once.merge-revision", commit.and_then(|commit| commit.merge.clone())),
-    ];
-    let own = facts.into_iter().filter_map(|(name, value)| Some((format!("{level}:{name}"), value?)));
-    inputs.annotations.iter().cloned().chain(own).collect()
-}
-
 /// Every reference the build publishes: the commit's tag first, because the outputs name it.
 fn publish_names(given: &Given<'_>, publish: bool) -> Vec<ImageReference> {
     let (Some(home), Some(key), true) = (given.facts.repository.repository(), &given.facts.key, publish)
@@ -295,27 +203,6 @@ fn publish_names(given: &Given<'_>, publish: bool) -> Vec<ImageReference> {
         commit.into_iter().chain(scheme.key_tag(&given.run.zone, key.short())).map(|tag| home.tagged(tag));
     let asked = if given.access.write_tags { given.inputs.tags.as_slice() } else { &[] };
     own.chain(asked.iter().cloned()).collect()
-}
-
-fn extra(given: &Given<'_>, key: &str) -> Result<Vec<String>> {
-    let inputs = given.inputs;
-    let platforms = inputs.build.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let names = [
-        ("IMAGE", inputs.image.as_str().replace([':', '/'], "-")),
-        ("TARGET", inputs.build.target.clone().unwrap_or_default()),
-        ("KEY", key.to_owned()),
-        ("ZONE", given.run.zone.name().to_owned()),
-        ("BRANCH", given.run.branch.as_deref().map(crate::image::sanitise).unwrap_or_default()),
-        ("PLATFORM", platforms),
-    ];
-    let owner = shell_words::split(given.env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
-        .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
-    let mut expanded = Vec::new();
-    for (args, source) in [(&inputs.build.extra_args, "extra-args"), (&owner, env::BUILD_ONCE_EXTRA_ARGS)] {
-        extra_args::check(args, source)?;
-        expanded.extend(extra_args::expand(args, &names, given.env, source)?);
-    }
-    Ok(expanded)
 }
 
 fn owner_list(env: &Env, name: &str) -> Vec<String> {

@@ -6,6 +6,7 @@ mod builder;
 mod decide;
 mod extra_args;
 mod render;
+mod spec;
 mod steps;
 
 pub use access::{Access, access};

@@ -2,7 +2,7 @@
 //!
 //! Everything goes to standard error in a terminal, so that standard output stays for data;
 //! in a workflow everything goes to standard output, because the runner reads commands from
-//! both and keeps no order between them.
+//! both and keeps no order between them. Commands that only print data are the exception.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -32,6 +32,14 @@ impl Console {
     #[must_use]
     pub fn with_style(mut self, style: LogStyle) -> Self {
         self.style = style;
+        self
+    }
+
+    /// For commands whose result goes to standard output: the log, masks too, goes to standard
+    /// error, where the runner reads commands as well.
+    #[must_use]
+    pub fn beside_data(mut self) -> Self {
+        self.sink = Arc::new(Mutex::new(Box::new(io::stderr())));
         self
     }
 

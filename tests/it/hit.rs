@@ -120,7 +120,8 @@ fn a_tag_with_another_key_is_never_used() {
         };
         let run = lab.shared().run().succeeds("built");
         assert_ne!(run.output("digest"), wrong);
-        assert_eq!(run.output("reason"), format!("{tag} was made from other inputs"));
+        let reason = run.output("reason");
+        assert!(reason.starts_with(&format!("{tag} was made from other inputs")), "{reason}");
     }
 }
 
@@ -142,7 +143,7 @@ fn other_content_is_another_image() {
     let second = lab.shared().commit(OTHER).run().succeeds("built");
     assert_ne!(first.output("key"), second.output("key"));
     assert_ne!(first.output("digest"), second.output("digest"));
-    assert_eq!(second.output("reason"), "no image has this key");
+    assert!(second.output("reason").starts_with("no image has this key"), "{}", second.output("reason"));
 }
 
 #[test]

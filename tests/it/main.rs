@@ -8,12 +8,20 @@
     reason = "these are tests: what breaks here must break loudly"
 )]
 
+mod build;
+mod builder;
+mod cancel;
+mod contract;
 mod failures;
 mod hit;
+mod inputs;
 mod install_sh;
 mod local;
+mod log;
 mod login;
+mod plan;
 mod pull;
+mod summary;
 mod support;
 mod trust;
 mod unknown;

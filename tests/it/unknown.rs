@@ -1,7 +1,5 @@
 //! A registry that does not say: never read as absent, never as present.
 
-use serde_json::json;
-
 use crate::support::{Aws, CANARY, HEAD, Lab, Login, Response, Run};
 
 /// Built for this machine, published nowhere, one warning that says why.
@@ -162,18 +160,4 @@ fn ecrs_token_is_masked_before_it_is_used() {
     assert_eq!(run.commands("add-mask")[0].message, format!("{CANARY}-ecr"));
     assert_eq!(proxy.requests()[0].target, "123456789012.dkr.ecr.eu-west-1.amazonaws.com:443");
     assert!(aws.asked().iter().any(|asked| asked.starts_with("GetAuthorizationToken")), "{:?}", aws.asked());
-}
-
-#[test]
-fn what_was_pushed_must_be_there() {
-    let lab = Lab::new();
-    // Somebody else's content under our tag, between the push and the look.
-    let tag = format!("sha-app-{HEAD}");
-    lab.rule("buildx build", json!({"exit": 0}));
-    let program = lab.shared().input("tags", &format!("{}:extra", lab.registry.repository()));
-    lab.registry.fault(&format!("/manifests/{tag}"), 1, Response::error(404, "MANIFEST_UNKNOWN", ""));
-    lab.registry.put(&tag, Some(&"e".repeat(64)));
-    let run = program.run();
-    assert_ne!(run.code, 0, "{}", run.all());
-    assert_eq!((run.output("outcome"), run.output("digest")), ("failed", ""));
 }

@@ -31,21 +31,17 @@ act_push() {
 # The lines that are JSON: act itself can print others.
 act_lines() { jq -R 'fromjson? // empty' "$1"; }
 
-# act_output OUTPUT JOB NAME: an output of the job's build-once step.
-act_output() {
-  act_lines "$1" | jq -rs --arg job "$2" --arg name "$3" \
-    'map(select(.command == "set-output" and .jobID == $job and .name == $name and (.stepID | length) == 1)) | last | .arg // ""'
-}
-
-# act_result OUTPUT JOB: success, failure, or skipped.
-act_result() {
-  act_lines "$1" | jq -rs --arg job "$2" 'map(select(.jobID == $job and .jobResult)) | last | .jobResult // "skipped"'
-}
-
-# act_exit_code OUTPUT JOB: that of the step that failed; 0 if none did. What programs print is no source.
-act_exit_code() {
-  act_lines "$1" | jq -rs --arg job "$2" \
-    'map(select(.jobID == $job and (.raw_output | not)) | (.msg // "") | capture("^exit status (?<code>[0-9]+)") | .code) | first // "0"'
+# act_facts OUTPUT: what came of each job, as lines JOB<tab>NAME<tab>VALUE. The names are `result`,
+# `exit-code` of the step that failed, and the outputs of the build-once step. A job without lines
+# was skipped.
+act_facts() {
+  act_lines "$1" | jq -r 'select(.jobID) | [.jobID] + (
+      if .command == "set-output" and (.stepID | length) == 1 then [.name, .arg]
+      elif .jobResult then ["result", .jobResult]
+      # What programs print is no source.
+      elif .raw_output then empty
+      else (.msg // "" | capture("^exit status (?<code>[0-9]+)") | ["exit-code", .code])
+      end) | @tsv'
 }
 
 # act_summary OUTPUT JOB: the job's summary, as GitHub would show it.

@@ -132,6 +132,8 @@ pub enum Copied {
 pub struct Analysis {
     /// SHA-256 of everything in the text that decides the target.
     pub digest: [u8; 32],
+    /// SHA-256 of the images and build contexts that its stages come to, in order, variables replaced.
+    pub uses: [u8; 32],
     /// Why the whole text counts and not only what the target reaches.
     pub whole_text: Option<String>,
     /// The image that interprets the file, if it names one.
@@ -191,6 +193,7 @@ impl Analysis {
     fn opaque() -> Self {
         Self {
             digest: [0; 32],
+            uses: [0; 32],
             whole_text: None,
             frontend: None,
             stages: Vec::new(),
@@ -227,7 +230,7 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         .find_map(|i| if let Body::From { name, .. } = &i.body { Some(name.as_deref()) } else { None });
     let asked = request.target.filter(|name| !name.is_empty()).or(last.flatten()).unwrap_or("default");
     let mut collected = Collected::default();
-    let mut digest = Digest::new("dockerfile");
+    let (mut digest, mut uses) = (Digest::new("dockerfile"), Digest::new("dockerfile, uses"));
     let mut names = Vec::new();
     for platform in platforms {
         let mut globals = Scope::predefined(request, platform, asked);
@@ -246,11 +249,15 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         let collector = Collector { request, stages: &stages, globals: &globals, escape };
         collected.merge(collector.run(&reached).map_err(fault)?);
         let syntax = frontend.map_or("", |frontend| frontend.directive.as_str());
-        digest.bytes(&render::reached((syntax, escape), head, &stages, &reached, request).map_err(fault)?);
+        let [text, outside] =
+            render::reached((syntax, escape), head, &stages, &reached, request).map_err(fault)?;
+        digest.bytes(&text);
+        uses.bytes(&outside);
         names = reached.iter().map(|number| stage_name(&stages, *number)).collect();
     }
     Ok(Analysis {
         digest: digest.finish(),
+        uses: uses.finish(),
         stages: names,
         copied: collected.copied(),
         images: collected.images,

@@ -46,14 +46,16 @@ pub fn whole(text: &[u8]) -> [u8; 32] {
     digest.finish()
 }
 
-/// The digest of the global arguments and the reached stages.
+/// The digest of the global arguments and the reached stages as written, and that of the images and contexts they
+/// come to, in order. Apart, because a build argument may change the second alone.
 pub fn reached(
     head: (&str, char),
     globals: &[Instruction],
     stages: &Stages<'_>,
     reached: &BTreeSet<usize>,
     request: &Request<'_>,
-) -> Result<[u8; 32], Fault> {
+) -> Result<[[u8; 32]; 2], Fault> {
+    let mut uses = Digest::new("dockerfile, uses");
     let mut digest = Digest::new("dockerfile, reached");
     digest.text(head.0);
     digest.text(head.1.encode_utf8(&mut [0; 4]));
@@ -77,11 +79,14 @@ pub fn reached(
             match base {
                 Base::Scratch => digest.text("scratch"),
                 Base::Stage(number) => digest.count(place(&number)),
-                Base::Context(name) | Base::Image(name) => digest.text(&name),
+                Base::Context(name) | Base::Image(name) => {
+                    digest.text("outside");
+                    uses.text(&name);
+                }
             }
         }
     }
-    Ok(digest.finish())
+    Ok([digest.finish(), uses.finish()])
 }
 
 fn feed(digest: &mut Digest, instruction: &Instruction) {

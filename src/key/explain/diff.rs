@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Explained, Item, Node};
-use crate::key::digest::EntryKind;
+use crate::key::digest::{EntryKind, USES};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,10 @@ pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
         let mut files = Vec::new();
         nodes(String::new(), old.trees.get(root), new.trees.get(root), &mut files);
         tell(if root == "context" { "" } else { root }, files, &mut out);
+    }
+    // What it uses is told by its images; alone, it is their order.
+    if out.len() > 1 {
+        out.retain(|change| !(change.kind == EntryKind::Dockerfile && change.name == USES));
     }
     if out.is_empty() {
         out.push(unnamed(new));
@@ -90,7 +94,13 @@ fn compare(kind: EntryKind, old: &Values<'_>, new: &Values<'_>, out: &mut Vec<Ch
         out.push(change(kind, "", format!("{} changed", plural(kind))));
         return;
     }
-    let names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
+    let mut names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
+    let gone: Vec<&str> = old.keys().filter(|name| !new.contains_key(*name)).copied().collect();
+    let come: Vec<&str> = new.keys().filter(|name| !old.contains_key(*name)).copied().collect();
+    if let (EntryKind::BaseImage | EntryKind::Frontend, [gone], [come]) = (kind, &*gone, &*come) {
+        out.push(change(kind, come, format!("{} replaced by `{come}`", subject(kind, gone))));
+        names.retain(|name| name != gone && name != come);
+    }
     for name in names {
         let subject = subject(kind, name);
         let text = match (old.get(name), new.get(name)) {
@@ -128,6 +138,7 @@ fn moved(kind: EntryKind, subject: &str, was: &str, is: &str) -> String {
 fn subject(kind: EntryKind, name: &str) -> String {
     match kind {
         EntryKind::BaseImage => format!("base `{name}`"),
+        EntryKind::Dockerfile if name == USES => "what the Dockerfile's stages build on".to_owned(),
         EntryKind::Dockerfile => "the Dockerfile".to_owned(),
         EntryKind::AddSource | EntryKind::FileValue | EntryKind::Setting => format!("`{name}`"),
         EntryKind::SecretId => format!("secret id `{name}`"),

@@ -12,7 +12,9 @@ use crate::key::files::{Selector, walk};
 
 fn tree(files: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    files.iter().for_each(|(name, text)| write(dir.path(), name, text));
+    for (name, text) in files {
+        write(dir.path(), name, text);
+    }
     dir
 }
 
@@ -24,9 +26,9 @@ fn write(root: &Path, name: &str, text: &str) {
 
 fn key(root: &Path, entries: &[(EntryKind, &str, &str)]) -> BuildKey {
     let mut builder = KeyBuilder::new(Scope::Context);
-    entries.iter().for_each(|(kind, name, value)| {
+    for (kind, name, value) in entries {
         builder.plain(*kind, name, value);
-    });
+    }
     let (tree, warnings) = walk(root, &Selector::default()).unwrap();
     builder.files("context", tree, warnings);
     builder.finish()
@@ -230,4 +232,65 @@ proptest! {
         prop_assert_eq!(&back.key, &key.hex);
         prop_assert!(diff(&back, &Explained::of(&key, 1 << 20)).is_empty());
     }
+}
+
+#[test]
+fn a_base_that_is_another_one_is_told_once() {
+    let dir = tree(&[]);
+    let with = |base, uses| {
+        key(
+            dir.path(),
+            &[
+                (EntryKind::BaseImage, base, OLD),
+                (EntryKind::Dockerfile, "", OLD),
+                (EntryKind::Dockerfile, "uses", uses),
+            ],
+        )
+    };
+    assert_eq!(
+        sentences(&with("python:3.12", OLD), &with("python:3.13", NEW)),
+        ["base `python:3.12` replaced by `python:3.13`"]
+    );
+    assert_eq!(
+        sentences(&with("a", OLD), &with("a", NEW)),
+        ["what the Dockerfile's stages build on changed"]
+    );
+}
+
+#[test]
+fn deep_folders_can_be_read_back() {
+    let deep = "d/".repeat(400) + "file";
+    let dir = tree(&[(&deep, "1")]);
+    let old = key(dir.path(), &[]);
+    write(dir.path(), &deep, "2");
+    let told = sentences(&old, &key(dir.path(), &[]));
+    assert!(told.len() == 1 && told[0].starts_with("files under `d/d/"), "{told:?}");
+}
+
+#[test]
+fn a_listing_says_all_and_is_read_back() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tree(&[("a", "1"), ("src/b", "1"), ("src/deep/c", "1"), ("odd\n\u{e9}", "1")]);
+    fs_err::create_dir(dir.path().join("empty")).unwrap();
+    fs_err::os::unix::fs::symlink("a", dir.path().join("link")).unwrap();
+    fs_err::set_permissions(dir.path().join("a"), std::fs::Permissions::from_mode(0o4755)).unwrap();
+    let entries = [(EntryKind::BaseImage, "python:3.12", OLD), (EntryKind::BuildArg, "NPM_TOKEN", OLD)];
+    let old = key(dir.path(), &entries);
+    let text = listing(&old);
+    assert_eq!(text["files"].as_array().unwrap().len(), 8);
+    let value = |kind: &str| {
+        let entries = text["entries"].as_array().unwrap();
+        entries.iter().find(|entry| entry["kind"] == kind).unwrap()["value"].clone()
+    };
+    assert_eq!((value("base-image"), value("build-arg")), (OLD.into(), "".into()), "no digest of a secret");
+    let read = from_listing(&text).unwrap();
+    assert!(diff(&read, &Explained::of(&old, 1 << 20)).is_empty());
+    write(dir.path(), "src/deep/c", "2");
+    fs_err::remove_file(dir.path().join("link")).unwrap();
+    let told: Vec<_> = diff(&read, &Explained::of(&key(dir.path(), &entries), 1 << 20))
+        .into_iter()
+        .map(|c| c.text)
+        .collect();
+    assert_eq!(told, ["`link` removed", "`src/deep/c` changed"]);
+    assert!(from_listing(&serde_json::json!({"key": "x"})).is_err());
 }

@@ -336,7 +336,9 @@ proptest! {
         // A name cannot be both a file and a folder.
         let files: Vec<_> = files.iter().filter(|(a, _)| !files.keys().any(|b| b.starts_with(&format!("{a}/")))).collect();
         let (one, two) = (Place::new(&[]), Place::new(&[]));
-        files.iter().for_each(|(name, text)| one.write(name.as_bytes(), text));
+        for (name, text) in &files {
+            one.write(name.as_bytes(), text);
+        }
         let mut shuffled = files.clone();
         shuffled.sort_by_key(|(name, _)| seed.wrapping_mul(name.len() as u64 + 7).rotate_left(u32::from(name.as_bytes()[0])));
         for (name, text) in shuffled.iter().rev() {

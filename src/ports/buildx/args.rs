@@ -1,11 +1,11 @@
 //! Arguments of `docker buildx build`, as a pure function of the specification and buildx's
 //! version.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::BuildxVersion;
-use crate::image::{ImageReference, Platform};
-use crate::inputs::{CacheMode, Compression, Secret, SecretSource, SecretString};
+use crate::image::ImageReference;
+use crate::inputs::{BuildInputs, CacheMode, Compression, Secret, SecretSource, SecretString};
 
 /// Where the result goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -35,66 +35,14 @@ impl OutputTarget {
     }
 }
 
-/// A secret as it appears in a plan: its id alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretArg(pub Secret);
-
-impl serde::Serialize for SecretArg {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.id)
-    }
-}
-
 /// One build, every detail known.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct BuildSpec {
     /// The builder's name; the current one without it.
     pub builder: Option<String>,
-    /// The context folder.
-    pub context: PathBuf,
-    /// The Dockerfile.
-    pub file: PathBuf,
-    /// Stage.
-    pub target: Option<String>,
-    /// Platforms.
-    pub platforms: Vec<Platform>,
-    /// Build arguments; only names are shown.
-    #[serde(serialize_with = "names_only")]
-    pub build_args: Vec<(String, String)>,
-    /// Named contexts, pinned base images among them.
-    pub build_contexts: Vec<(String, String)>,
-    /// Labels.
-    pub labels: Vec<(String, String)>,
-    /// Annotations, with their type.
-    pub annotations: Vec<(String, String)>,
-    /// Secrets.
-    pub secrets: Vec<SecretArg>,
-    /// SSH agents.
-    pub ssh: Vec<String>,
-    /// Entitlements.
-    pub allow: Vec<String>,
-    /// Network mode.
-    pub network: Option<String>,
-    /// Extra hosts.
-    pub add_hosts: Vec<String>,
-    /// Size of `/dev/shm`.
-    pub shm_size: Option<String>,
-    /// Limits.
-    pub ulimit: Vec<String>,
-    /// No layer cache.
-    pub no_cache: bool,
-    /// No layer cache for these stages.
-    pub no_cache_filters: Vec<String>,
-    /// Fetch bases again.
-    pub pull: bool,
-    /// Provenance.
-    pub provenance: String,
-    /// SBOM.
-    pub sbom: String,
-    /// Compression of new layers.
-    pub compression: Compression,
-    /// Expanded extra arguments.
-    pub extra_args: Vec<String>,
+    /// What is built: the inputs, with pinned bases among the contexts, the key among labels
+    /// and annotations, and extra arguments expanded.
+    pub build: BuildInputs,
     /// Cache sources.
     pub cache_from: Vec<String>,
     /// Cache destinations.
@@ -103,10 +51,6 @@ pub struct BuildSpec {
     pub names: Vec<String>,
     /// Where the result goes.
     pub output: OutputTarget,
-}
-
-fn names_only<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(pairs.iter().map(|(name, _)| name))
 }
 
 impl BuildSpec {
@@ -119,14 +63,14 @@ impl BuildSpec {
         if let Some(builder) = &self.builder {
             add("builder", builder);
         }
-        add("file", &self.file.display().to_string());
+        add("file", &self.build.dockerfile().display().to_string());
         let pairs = |pairs: &[(String, String)]| -> Vec<String> {
             pairs.iter().map(|(n, v)| format!("{n}={v}")).collect()
         };
-        let platforms = self.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let annotations = if version.has_annotations() { pairs(&self.annotations) } else { Vec::new() };
+        let platforms = self.build.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let annotations = if version.has_annotations() { pairs(&self.build.annotations) } else { Vec::new() };
         for (name, value) in
-            [("target", &self.target), ("network", &self.network), ("shm-size", &self.shm_size)]
+            [("target", &self.build.target), ("network", &self.build.network), ("shm-size", &self.build.shm_size)]
         {
             if let Some(value) = value {
                 add(name, value);
@@ -136,19 +80,19 @@ impl BuildSpec {
             add("platform", &platforms);
         }
         for (name, values) in [
-            ("build-arg", pairs(&self.build_args)),
-            ("build-context", pairs(&self.build_contexts)),
-            ("label", pairs(&self.labels)),
+            ("build-arg", pairs(&self.build.build_args)),
+            ("build-context", pairs(&self.build.build_contexts)),
+            ("label", pairs(&self.build.labels)),
             ("annotation", annotations),
             (
                 "secret",
-                self.secrets.iter().enumerate().map(|(at, secret)| secret_arg(at, &secret.0)).collect(),
+                self.build.secrets.iter().enumerate().map(|(at, secret)| secret_arg(at, secret)).collect(),
             ),
-            ("ssh", self.ssh.clone()),
-            ("allow", self.allow.clone()),
-            ("add-host", self.add_hosts.clone()),
-            ("ulimit", self.ulimit.clone()),
-            ("no-cache-filter", self.no_cache_filters.clone()),
+            ("ssh", self.build.ssh.clone()),
+            ("allow", self.build.allow.clone()),
+            ("add-host", self.build.add_hosts.clone()),
+            ("ulimit", self.build.ulimit.clone()),
+            ("no-cache-filter", self.build.no_cache_filters.clone()),
             ("cache-from", self.cache_from.clone()),
             ("cache-to", self.cache_to.clone()),
             ("tag", self.names.clone()),
@@ -158,32 +102,27 @@ impl BuildSpec {
             }
         }
         add("metadata-file", &metadata.display().to_string());
-        let flags = [("no-cache", self.no_cache), ("pull", self.pull)];
+        let flags = [("no-cache", self.build.no_cache), ("pull", self.build.pull)];
         args.extend(flags.iter().filter(|(_, on)| *on).map(|(name, _)| format!("--{name}")));
         // Always said: without it buildx adds a provenance of its own, and the digest of the
         // same content is another one every time.
-        args.push(format!("--provenance={}", self.provenance));
-        if self.sbom != "false" {
-            args.push(format!("--sbom={}", self.sbom));
+        args.push(format!("--provenance={}", self.build.provenance));
+        if self.build.sbom != "false" {
+            args.push(format!("--sbom={}", self.build.sbom));
         }
         args.extend(self.outputs());
-        args.extend(self.extra_args.iter().cloned());
-        args.push(self.context.display().to_string());
+        args.extend(self.build.extra_args.iter().cloned());
+        args.push(self.build.context.clone().into());
         args
-    }
-
-    /// Whether the result is an index: several platforms, or an attestation beside the image.
-    fn makes_index(&self) -> bool {
-        self.platforms.len() > 1 || self.provenance != "false" || self.sbom != "false"
     }
 
     fn outputs(&self) -> Vec<String> {
         // OCI types are said where annotations need them: an index in Docker's own type has
         // none, and BuildKit drops them without a word.
-        let push = match self.compression {
+        let push = match self.build.compression {
             // Only new layers: compressing bases anew would make every pull fetch them again.
             Compression::Zstd => "--output=type=image,push=true,compression=zstd,oci-mediatypes=true".to_owned(),
-            Compression::Gzip if self.makes_index() => "--output=type=image,push=true,oci-mediatypes=true".to_owned(),
+            Compression::Gzip if self.build.makes_index() => "--output=type=image,push=true,oci-mediatypes=true".to_owned(),
             Compression::Gzip => "--push".to_owned(),
         };
         match self.output {
@@ -203,7 +142,7 @@ impl BuildSpec {
 
     /// Variables that carry the secrets' values to buildx.
     pub fn secret_env(&self) -> impl Iterator<Item = (String, SecretString)> {
-        self.secrets.iter().enumerate().filter_map(|(at, SecretArg(secret))| match &secret.source {
+        self.build.secrets.iter().enumerate().filter_map(|(at, secret)| match &secret.source {
             SecretSource::Value(value) => Some((secret_variable(at), value.clone())),
             SecretSource::File(_) => None,
         })
@@ -254,37 +193,26 @@ pub fn registry_cache_to(reference: &ImageReference, mode: CacheMode) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::Env;
+    use crate::inputs::{Inputs, RawInputs};
 
     fn spec() -> BuildSpec {
+        let raw = RawInputs { image: Some("app".into()), ..RawInputs::default() };
         BuildSpec {
             builder: None,
-            context: ".".into(),
-            file: "Dockerfile".into(),
-            target: None,
-            platforms: vec![],
-            build_args: vec![],
-            build_contexts: vec![],
-            labels: vec![],
-            annotations: vec![],
-            secrets: vec![],
-            ssh: vec![],
-            allow: vec![],
-            network: None,
-            add_hosts: vec![],
-            shm_size: None,
-            ulimit: vec![],
-            no_cache: false,
-            no_cache_filters: vec![],
-            pull: false,
-            provenance: "false".into(),
-            sbom: "false".into(),
-            compression: Compression::Gzip,
-            extra_args: vec![],
+            build: Inputs::read(&raw, &Env::default()).unwrap().build,
             cache_from: vec![],
             cache_to: vec![],
             names: vec!["h/r:t".into()],
             output: OutputTarget::Push,
         }
+    }
+
+    /// With another build.
+    fn built(change: impl FnOnce(&mut BuildInputs)) -> BuildSpec {
+        let mut spec = spec();
+        change(&mut spec.build);
+        spec
     }
 
     fn line(spec: &BuildSpec, version: &str) -> String {
@@ -302,9 +230,8 @@ mod tests {
     #[test]
     fn each_field_has_its_flag() {
         let pair = |n: &str, v: &str| vec![(n.to_owned(), v.to_owned())];
-        let secret = |id: &str, source| SecretArg(Secret { id: id.into(), source });
-        let all = BuildSpec {
-            builder: Some("b".into()),
+        let secret = |id: &str, source| Secret { id: id.into(), source };
+        let build = BuildInputs {
             target: Some("t".into()),
             platforms: vec!["linux/amd64".parse().unwrap(), "linux/arm64".parse().unwrap()],
             build_args: pair("A", "1 2"),
@@ -328,6 +255,11 @@ mod tests {
             sbom: "true".into(),
             compression: Compression::Zstd,
             extra_args: vec!["--cgroup-parent=x".into()],
+            ..spec().build
+        };
+        let all = BuildSpec {
+            builder: Some("b".into()),
+            build,
             cache_from: vec!["type=registry,ref=h/r:c".into()],
             cache_to: vec!["type=inline".into()],
             output: OutputTarget::PushAndLoad,
@@ -372,13 +304,13 @@ mod tests {
     #[test]
     fn an_index_is_an_oci_index() {
         let both = vec!["linux/amd64".parse().unwrap(), "linux/arm64".parse().unwrap()];
-        assert!(line(&BuildSpec { platforms: both, ..spec() }, "v0.29.1").contains("oci-mediatypes=true"));
+        assert!(line(&built(|build| build.platforms = both), "v0.29.1").contains("oci-mediatypes=true"));
         assert!(!line(&spec(), "v0.29.1").contains("oci-mediatypes"));
     }
 
     #[test]
     fn an_old_buildx_gets_no_flag_it_does_not_know() {
-        let spec = BuildSpec { annotations: vec![("manifest:a".into(), "v".into())], ..spec() };
+        let spec = built(|build| build.annotations = vec![("manifest:a".into(), "v".into())]);
         assert!(!line(&spec, "v0.11.0").contains("annotation"));
         assert!(line(&spec, "v0.11.0").contains("--progress plain"));
     }

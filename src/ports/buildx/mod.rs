@@ -9,7 +9,7 @@ mod version;
 
 use std::time::Duration;
 
-pub use args::{BuildSpec, OutputTarget, SecretArg, registry_cache_from, registry_cache_to};
+pub use args::{BuildSpec, OutputTarget, registry_cache_from, registry_cache_to};
 pub use builder::{Builder, NewBuilder};
 pub use metadata::BuildMetadata;
 pub use progress::{FailedStep, Phase, Progress, ProgressSummary, StepTime};

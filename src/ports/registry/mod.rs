@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -22,7 +22,7 @@ mod credentials;
 mod transport;
 
 pub use credentials::Credentials;
-use transport::{Answer, Attempt, Call, Failure, base_url, fail, header, unavailable};
+use transport::{Answer, Attempt, Call, Failure, base_url, fail};
 
 /// What a registry says of an image. Unknown is never read as absent or present.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,8 +47,6 @@ pub struct Registry {
     retries: u32,
 }
 
-/// Bodies of manifests: the specification asks registries to take 4 MiB at least.
-const MANIFEST_LIMIT: usize = 8 * 1024 * 1024;
 const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(20);
 /// The longest wait between two tries, `Retry-After` included.
@@ -86,14 +84,13 @@ impl Registry {
     }
 
     async fn manifest(&self, reference: &ImageReference) -> Result<Option<Arc<Manifest>>, Failure> {
-        let response = match self.get(reference, Method::GET, "manifests", reference.identifier()).await? {
-            Answer::Found(response) => response,
+        let reply = match self.get(reference, Method::GET, "manifests", reference.identifier()).await? {
+            Answer::Found(reply) => reply,
             Answer::NotFound => return Ok(None),
         };
-        let announced = header(&response, "docker-content-digest");
-        let content_type = header(&response, CONTENT_TYPE.as_str());
-        let bytes = self.body(reference, response).await?;
-        let manifest = Manifest::parse(&bytes, content_type.as_deref()).map_err(|error| {
+        let announced = reply.header("docker-content-digest");
+        let content_type = reply.header(CONTENT_TYPE.as_str());
+        let manifest = Manifest::parse(&reply.bytes, content_type.as_deref()).map_err(|error| {
             fail(
                 Error::new(FailureClass::Unavailable, format!("failed to read the manifest of {reference}"))
                     .because(&error),
@@ -129,9 +126,9 @@ impl Registry {
         let head = self.get(reference, Method::HEAD, "manifests", reference.identifier()).await;
         match head.map_err(Failure::resolve)? {
             Answer::NotFound => return Err(Resolve::Absent),
-            Answer::Found(response) => {
+            Answer::Found(reply) => {
                 if let Some(digest) =
-                    header(&response, "docker-content-digest").and_then(|text| text.parse().ok())
+                    reply.header("docker-content-digest").and_then(|text| text.parse().ok())
                 {
                     return Ok(digest);
                 }
@@ -190,17 +187,12 @@ impl Registry {
         let what = || {
             Error::new(FailureClass::Unavailable, format!("failed to read the configuration of {reference}"))
         };
-        let response = match self.get(reference, Method::GET, "blobs", digest).await {
-            Ok(Answer::Found(response)) => response,
+        let bytes = match self.get(reference, Method::GET, "blobs", digest).await {
+            Ok(Answer::Found(reply)) => reply.bytes,
             Ok(Answer::NotFound) | Err(Failure::NoRepository) => {
                 return Err(what().cause("it is not in the registry"));
             }
             Err(Failure::Error(error)) => return Err(*error),
-        };
-        let bytes = match self.body(reference, response).await {
-            Ok(bytes) => bytes,
-            Err(Failure::Error(error)) => return Err(*error),
-            Err(Failure::NoRepository) => return Err(what()),
         };
         let got = Digest::of(&bytes);
         if got.as_str() != digest {
@@ -233,17 +225,16 @@ impl Registry {
                 reference.identifier()
             )
         };
-        let response = match self
+        let bytes = match self
             .get(source, Method::GET, "manifests", source.identifier())
             .await
             .map_err(failed)?
         {
-            Answer::Found(response) => response,
+            Answer::Found(reply) => reply.bytes,
             Answer::NotFound => {
                 return Err(Error::new(FailureClass::Unavailable, format!("{source} is not there any more")));
             }
         };
-        let bytes = self.body(source, response).await.map_err(failed)?;
         let manifest = Manifest::parse(&bytes, None).map_err(|error| {
             Error::new(FailureClass::Unavailable, format!("failed to read {source}")).because(&error)
         })?;
@@ -259,22 +250,6 @@ impl Registry {
             Err(Attempt::Final(failure)) => Err(failed(failure)),
             Err(Attempt::Again { error, .. }) => Err(error),
         }
-    }
-
-    async fn body(&self, reference: &ImageReference, mut response: Response) -> Result<Vec<u8>, Failure> {
-        let failed = |error: reqwest::Error| {
-            fail(unavailable(reference.registry()).because(&error.without_url()).hint("try again"))
-        };
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if bytes.len() + chunk.len() > MANIFEST_LIMIT {
-                return Err(fail(
-                    unavailable(reference.registry()).cause("the answer is larger than a manifest may be"),
-                ));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
     }
 
     /// One read, with login and retries.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
@@ -11,6 +11,9 @@ use super::challenge::{self, Challenge};
 use crate::error::{Error, FailureClass};
 use crate::image::{ImageReference, MEDIA_TYPES};
 use crate::inputs::SecretString;
+
+/// Bodies of manifests: the specification asks registries to take 4 MiB at least.
+const MANIFEST_LIMIT: usize = 8 * 1024 * 1024;
 
 /// One request.
 pub(super) struct Call {
@@ -23,8 +26,20 @@ pub(super) struct Call {
 }
 
 pub(super) enum Answer {
-    Found(Response),
+    Found(Reply),
     NotFound,
+}
+
+/// A good answer, read to its end: one that breaks off is asked for again.
+pub(super) struct Reply {
+    headers: HeaderMap,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Reply {
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        header(&self.headers, name)
+    }
 }
 
 pub(super) enum Failure {
@@ -118,13 +133,15 @@ impl Registry {
     async fn read_status(&self, reference: &ImageReference, response: Response) -> Result<Answer, Attempt> {
         let status = response.status();
         if status.is_success() {
-            return Ok(Answer::Found(response));
+            let headers = response.headers().clone();
+            let bytes = body(reference, response).await?;
+            return Ok(Answer::Found(Reply { headers, bytes }));
         }
-        let wait = header(&response, RETRY_AFTER.as_str())
+        let wait = header(response.headers(), RETRY_AFTER.as_str())
             .and_then(|text| text.parse().ok())
             .map(Duration::from_secs);
         // HEAD answers have no body; then the status alone decides.
-        let body = self.body(reference, response).await.unwrap_or_default();
+        let body = body(reference, response).await.unwrap_or_default();
         let (code, message) = registry_error(&body);
         let registry = reference.registry();
         let cause = format!("{registry} answered {status} {message}").trim().to_owned();
@@ -182,8 +199,25 @@ pub(super) fn base_url(registry: &str) -> String {
     }
 }
 
-pub(super) fn header(response: &Response, name: &str) -> Option<String> {
-    response.headers().get(name)?.to_str().ok().map(str::to_owned)
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+async fn body(reference: &ImageReference, mut response: Response) -> Result<Vec<u8>, Attempt> {
+    let again = |error: reqwest::Error| {
+        let error = unavailable(reference.registry()).because(&error.without_url());
+        Attempt::Again { error, wait: None }
+    };
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(again)? {
+        if bytes.len() + chunk.len() > MANIFEST_LIMIT {
+            return Err(Attempt::error(
+                unavailable(reference.registry()).cause("the answer is larger than a manifest may be"),
+            ));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
 }
 
 /// The first error of the body: its code and its message (distribution specification, "Error codes").

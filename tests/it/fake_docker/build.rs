@@ -43,7 +43,9 @@ impl Docker {
                 }
             }
         }
-        if self.has("--load") {
+        // The engine's own BuildKit keeps what it pushes.
+        let on_engine = self.text("driver") == "docker" && matches!(self.value("--builder").as_str(), "" | "default");
+        if self.has("--load") || (pushes && on_engine) {
             let containerd = self.scenario["containerd"] == true && pushes;
             let id = if containerd { &image["digest"] } else { &image["config"] };
             self.load(id.as_str().unwrap(), &names, &digests, &labels);

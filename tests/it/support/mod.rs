@@ -15,5 +15,5 @@ pub(crate) use lab::{Call, Lab};
 pub(crate) use registry::{Login, Registry};
 pub(crate) use result::Run;
 pub(crate) use run::{BuildOnce, CANARY, HEAD, MERGE};
-pub(crate) use scanner::bare_commands;
+pub(crate) use scanner::{Command, bare_commands};
 pub(crate) use scrub::scrub;

@@ -38,7 +38,7 @@ impl Run {
             },
             outputs: decode(&file("temp/outputs")),
             summary: file("temp/summary"),
-            log: scan(&stdout),
+            log: scan(if reports { &stdout } else { &stderr }),
             calls: lab.calls(),
             stdout,
             stderr,

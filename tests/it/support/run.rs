@@ -132,7 +132,7 @@ impl<'a> BuildOnce<'a> {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let in_workflow = self.env.contains_key("GITHUB_ACTIONS");
+        let in_workflow = self.env.contains_key("GITHUB_OUTPUT");
         let reports = self.args.first().is_none_or(|command| command == "run" || command.starts_with("--"));
         Running { lab: self.lab, child, home, reports: reports && in_workflow }
     }

@@ -2,6 +2,7 @@
 # Shared by the benchmarks: a workspace of their own in the lab, timing, statistics, figures.
 # Sourced, never run.
 # shellcheck disable=SC2034 # the variables are for the scripts that source this file
+set -euo pipefail
 BENCHES=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 # shellcheck source=tests/lab/lib.sh
 source "$BENCHES/../lib.sh"
@@ -51,8 +52,8 @@ new_repository() {
   aws_call ecr AmazonEC2ContainerRegistry_V20150921.CreateRepository "{\"repositoryName\":\"$path\"}" >/dev/null
   REPOSITORIES+=("$path")
   REPOSITORY=$ECR_HOST/$path
-  # The program fills in the instance's id, the shell flow does it itself.
-  PARAMETER=/$path/{instance-id}/ecr-cache-url
+  # The instance's id is for the program, or the shell flow, to fill in.
+  PARAMETER="/$path/{instance-id}/ecr-cache-url"
   local name=${PARAMETER/'{instance-id}'/$BUILD_ONCE_LAB_INSTANCE_ID}
   aws_call ssm AmazonSSM.PutParameter "{\"Name\":\"$name\",\"Value\":\"$REPOSITORY\",\"Type\":\"String\"}" >/dev/null
   PARAMETERS+=("$name")

@@ -42,13 +42,13 @@ spent() {
 
 # measure PATH OUTCOME ARGUMENT...: one run of the program, watched.
 measure() {
-  local path=$1 outcome=$2 wall cpu peak children
+  local path=$1 outcome=$2 wall cpu peak
   shift 2
   : >"$GITHUB_OUTPUT"
   "$BENCHES/watch.py" "$WORK/cost" "$PROGRAM" run --image "$IMAGE" "$@" >"$LOG" 2>&1 \
     || die "$NAME: $path failed: $(tail -n 5 "$LOG")"
   [[ $(output outcome) == "$outcome" ]] || die "$NAME: $path was $(output outcome), not $outcome: $(tail -n 5 "$LOG")"
-  read -r wall cpu peak children <"$WORK/cost"
+  read -r wall cpu peak <"$WORK/cost"
   sample "$path.wall" "$wall" && sample "$path.cpu" "$cpu" && sample "$path.peak" "$peak"
 }
 shared() { measure "$1" "$2" --ssm-parameter "$PARAMETER" --builder "$BUILDER" "${@:3}"; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a command and says what that one process cost, not its children (docker, BuildKit).
 
-Usage: watch.py OUT COMMAND...   OUT gets `WALL_MS CPU_MS PEAK_KIB CHILD_CPU_MS`; the command's
+Usage: watch.py OUT COMMAND...   OUT gets `WALL_MS CPU_MS PEAK_KIB`; the command's
 exit code is passed on.
 """
 
@@ -41,7 +41,7 @@ def main():
     _, status, usage = os.wait4(child.pid, 0)
     cpu = (usage.ru_utime + usage.ru_stime) * 1000 - children
     with open(out, "w", encoding="ascii") as result:
-        print(f"{wall:.3f} {max(cpu, 0):.3f} {peak} {children:.0f}", file=result)
+        print(f"{wall:.3f} {max(cpu, 0):.3f} {peak}", file=result)
     sys.exit(os.waitstatus_to_exitcode(status))
 
 

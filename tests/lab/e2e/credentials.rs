@@ -25,6 +25,7 @@ fn whole_life(work: &Workspace, repository: &Repository, ready: impl Fn(Program<
     work.commit("same content");
     ready(program(work, repository)).run().is("reused-key").has(built.output("digest"));
     assert_eq!(repository.digest(&work.commit_tag()), built.output("digest"));
+    work.forget();
     let pulled = ready(program(work, repository)).input("mode", "pull").run().is("reused-tag");
     assert_eq!(work.docker(&["run", "--rm", pulled.output("local-image"), "cat", "/made.txt"]), work.image);
     assert!(repository.tags().iter().any(|tag| tag.starts_with("cache-")), "{:?}", repository.tags());

@@ -8,18 +8,18 @@
 #![allow(clippy::disallowed_methods, reason = "the fences are the program's")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
-//mod bases;
-//mod cancel;
+mod bases;
+mod cancel;
 mod credentials;
-//mod engines;
-//mod failures;
+mod engines;
+mod failures;
 mod faults;
 mod harness;
-//mod local;
-//mod old_buildx;
+mod local;
+mod old_buildx;
 mod outcomes;
-//mod platforms;
-//mod pull;
+mod platforms;
+mod pull;
 mod repositories;
-//mod secrets;
+mod secrets;
 mod zones;

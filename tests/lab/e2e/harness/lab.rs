@@ -58,7 +58,7 @@ fn read() -> Result<Lab, String> {
     Ok(lab)
 }
 
-/// A name that no test of this or another run has: `<name>-<run>-<count>`.
+/// A name that no test of this or another run has, and that is no part of another one.
 pub fn unique(name: &str) -> String {
     static RUN: OnceLock<String> = OnceLock::new();
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -66,7 +66,7 @@ pub fn unique(name: &str) -> String {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
         format!("{:x}", now % 0x1_0000_0000)
     });
-    format!("{name}-{run}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+    format!("{name}-{}-{run}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Runs the lab's docker against its main engine; what it wrote, or a panic.

@@ -1,0 +1,121 @@
+//! Cancellation: the child ends first, then the report is written, then the program ends.
+
+use std::path::Path;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{Call, Lab, Run};
+
+#[track_caller]
+fn dead(call: &Call) {
+    assert!(!Path::new(&format!("/proc/{}", call.pid)).exists(), "docker {} is still running", call.line());
+    let private = call.env["DOCKER_CONFIG"].as_str().unwrap();
+    assert!(!Path::new(private).exists(), "{private} is still there");
+}
+
+#[track_caller]
+fn cancelled(run: Run, code: i32, word: &str) -> Run {
+    let run = run.fails(code, "cancelled");
+    assert!(run.error().starts_with(word), "{}", run.error());
+    assert!(run.summary.contains("cancelled in"), "{}", run.summary);
+    assert_eq!((run.output("built"), run.output("pushed"), run.output("digest")), ("false", "false", ""));
+    run
+}
+
+#[test]
+fn during_the_build() {
+    for (signal, code, word) in [(Signal::INT, 130, "cancelled"), (Signal::TERM, 143, "terminated")] {
+        let lab = Lab::new();
+        lab.rule("buildx build", json!({"hang": true, "stderr": "{\"vertexes\":[]}\n"}));
+        let mut running = lab.shared().start();
+        let call = running.wait_for_call("buildx build");
+        running.signal(signal);
+        let run = cancelled(running.finish(), code, word);
+        dead(&call);
+        assert!(run.error().contains("(build and push"), "{}", run.error());
+        assert_eq!(run.output("attempts"), "1");
+        assert!(!run.output("key").is_empty() && !run.output("plan").is_empty(), "what is known is told");
+        assert_eq!(run.called("buildx build").len(), 1);
+    }
+}
+
+#[test]
+fn a_fresh_builder_is_removed() {
+    let lab = Lab::new();
+    lab.set("containerd", false);
+    lab.rule("buildx build", json!({"hang": true}));
+    let mut running = lab.shared().start();
+    let call = running.wait_for_call("buildx build");
+    running.signal(Signal::INT);
+    let run = cancelled(running.finish(), 130, "cancelled");
+    dead(&call);
+    let name = run.called("buildx create")[0].values("--name")[0].to_owned();
+    assert_eq!(run.called(&format!("buildx rm --force {name}")).len(), 1, "{:?}", run.lines());
+}
+
+#[test]
+fn while_a_builder_boots() {
+    let lab = Lab::new();
+    lab.set("containerd", false);
+    lab.rule("buildx create", json!({"hang": true}));
+    let mut running = lab.shared().start();
+    let call = running.wait_for_call("buildx create");
+    running.signal(Signal::INT);
+    let run = cancelled(running.finish(), 130, "cancelled");
+    dead(&call);
+    assert_eq!(run.called(&format!("buildx rm --force {}", call.values("--name")[0])).len(), 1, "{:?}", run.lines());
+    assert!(run.called("buildx build").is_empty(), "a cancelled boot is no reason to build without");
+}
+
+#[test]
+fn while_looking() {
+    let lab = Lab::new();
+    lab.rule("image ls", json!({"hang": true}));
+    let mut running = lab.build_once().start();
+    let call = running.wait_for_call("image ls");
+    running.signal(Signal::INT);
+    let run = cancelled(running.finish(), 130, "cancelled (while looking)");
+    assert!(!Path::new(&format!("/proc/{}", call.pid)).exists());
+    assert_eq!(run.called("buildx").len(), 0);
+}
+
+#[test]
+fn while_waiting_for_another_try() {
+    let lab = Lab::new();
+    lab.rule("buildx build", json!({"stderr": "ERROR: 503 Service Unavailable\n", "exit": 1}));
+    let mut running = lab.shared().input("retries", "9").start();
+    let _ = running.wait_for_call("buildx build");
+    // The first wait is a second at least.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    running.signal(Signal::INT);
+    let run = cancelled(running.finish(), 130, "cancelled");
+    assert_eq!(run.called("buildx build").len(), 1, "{:?}", run.lines());
+}
+
+#[test]
+fn during_a_pull() {
+    let lab = Lab::new();
+    let _ = lab.shared().run().succeeds("built");
+    lab.forget_images();
+    lab.rule("pull", json!({"hang": true}));
+    let mut running = lab.shared().input("mode", "pull").start();
+    let call = running.wait_for_call("pull");
+    running.signal(Signal::INT);
+    let run = running.finish().fails(130, "cancelled");
+    dead(&call);
+    assert_eq!(run.output("local-image"), "");
+}
+
+#[test]
+fn secrets_of_a_cancelled_build_are_gone() {
+    let lab = Lab::new();
+    let secret = crate::support::CANARY;
+    lab.rule("buildx build", json!({"hang": true}));
+    let mut running = lab.shared().input("secrets", &format!("a={secret}")).input("logins", "h.example u P").env("P", secret).start();
+    let call = running.wait_for_call("buildx build");
+    assert_eq!(call.config["auths"].as_object().unwrap().len(), 1);
+    running.signal(Signal::INT);
+    cancelled(running.finish(), 130, "cancelled");
+    dead(&call);
+}

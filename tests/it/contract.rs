@@ -1,0 +1,236 @@
+//! action.yml and the README say what the program does: names, defaults and texts of inputs
+//! from clap, those of outputs from the report. `BUILD_ONCE_UPDATE=1` writes them anew.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use build_once::inputs::{CommandLine, RawInputs};
+use build_once::report::OUTPUTS;
+use clap::CommandFactory as _;
+use serde_yaml_ng::Value;
+
+/// An input as clap knows it.
+struct Input {
+    heading: &'static str,
+    name: String,
+    default: Option<&'static str>,
+    help: String,
+}
+
+fn inputs() -> Vec<Input> {
+    let command = CommandLine::command();
+    let run = command.find_subcommand("run").unwrap();
+    RawInputs::schema()
+        .map(|(heading, name, default)| {
+            let argument = run.get_arguments().find(|argument| argument.get_long() == Some(&name)).unwrap();
+            let known: Vec<_> = argument.get_default_values().iter().map(|value| value.to_str().unwrap()).collect();
+            assert_eq!(known, default.into_iter().collect::<Vec<_>>(), "{name}");
+            assert_eq!(argument.get_help_heading(), Some(heading), "{name}");
+            // clap drops the full stop of a doc comment.
+            let help = format!("{}.", argument.get_help().unwrap().to_string().trim_end_matches('.'));
+            Input { heading, name, default, help }
+        })
+        .collect()
+}
+
+fn variable(name: &str) -> String {
+    format!("INPUT_{}", name.replace('-', "_").to_uppercase())
+}
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn action() -> (String, Value) {
+    let text = fs::read_to_string(path("action.yml")).unwrap();
+    let action = serde_yaml_ng::from_str(&text).unwrap();
+    (text, action)
+}
+
+/// A scalar, quoted where YAML would read something else.
+fn yaml(text: &str) -> String {
+    let plain = serde_yaml_ng::from_str::<Value>(&format!("a: {text}"));
+    if plain.is_ok_and(|read| read["a"].as_str() == Some(text)) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
+}
+
+fn inputs_yaml() -> String {
+    let mut text = String::new();
+    let mut heading = "";
+    for input in inputs() {
+        if heading != input.heading {
+            heading = input.heading;
+            writeln!(text, "  # {heading}").unwrap();
+        }
+        writeln!(text, "  {}:\n    description: {}", input.name, yaml(&input.help)).unwrap();
+        if input.name == "image" {
+            writeln!(text, "    required: true").unwrap();
+        }
+        if let Some(default) = input.default {
+            writeln!(text, "    default: {}", yaml(default)).unwrap();
+        }
+    }
+    text
+}
+
+fn env_yaml() -> String {
+    let line = |input: Input| format!("        {}: ${{{{ inputs.{} }}}}\n", variable(&input.name), input.name);
+    inputs().into_iter().map(line).collect()
+}
+
+fn outputs_yaml() -> String {
+    let output = |(name, meaning): (&str, &str)| {
+        format!("  {name}:\n    description: {}\n    value: ${{{{ steps.run.outputs.{name} }}}}\n", yaml(meaning))
+    };
+    OUTPUTS.into_iter().map(output).collect()
+}
+
+/// Text in a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn inputs_markdown() -> String {
+    let mut text = String::new();
+    let mut heading = "";
+    for input in inputs() {
+        if heading != input.heading {
+            heading = input.heading;
+            writeln!(text, "\n### {heading}\n\n| input | default | meaning |\n| --- | --- | --- |").unwrap();
+        }
+        let default = input.default.map(|default| format!("`{default}`")).unwrap_or_default();
+        writeln!(text, "| `{}` | {default} | {} |", input.name, cell(&input.help)).unwrap();
+    }
+    text + "\n"
+}
+
+fn outputs_markdown() -> String {
+    let rows = OUTPUTS.into_iter().map(|(name, meaning)| format!("| `{name}` | {} |\n", cell(meaning)));
+    format!("\n| output | meaning |\n| --- | --- |\n{}\n", rows.collect::<String>())
+}
+
+/// What stands between two markers, each on a line of its own.
+struct Section {
+    file: &'static str,
+    begin: &'static str,
+    end: &'static str,
+    generated: String,
+}
+
+fn sections() -> [Section; 5] {
+    let section = |file, begin, end, generated| Section { file, begin, end, generated };
+    [
+        section("action.yml", "  # inputs: generated\n", "  # end of inputs\n", inputs_yaml()),
+        section("action.yml", "  # outputs: generated\n", "  # end of outputs\n", outputs_yaml()),
+        section("action.yml", "        # env: generated\n", "        # end of env\n", env_yaml()),
+        section("README.md", "<!-- inputs -->\n", "<!-- /inputs -->\n", inputs_markdown()),
+        section("README.md", "<!-- outputs -->\n", "<!-- /outputs -->\n", outputs_markdown()),
+    ]
+}
+
+#[test]
+fn generated_sections_are_as_the_program_says() {
+    let update = std::env::var_os("BUILD_ONCE_UPDATE").is_some();
+    for section in sections() {
+        let text = fs::read_to_string(path(section.file)).unwrap();
+        let missing = || panic!("{} has no `{}` … `{}`", section.file, section.begin.trim(), section.end.trim());
+        let (before, rest) = text.split_once(section.begin).unwrap_or_else(missing);
+        let (found, after) = rest.split_once(section.end).unwrap_or_else(missing);
+        if update {
+            let new = [before, section.begin, &section.generated, section.end, after].concat();
+            fs::write(path(section.file), new).unwrap();
+        } else {
+            assert_eq!(
+                found, section.generated,
+                "\n{} is behind the program: run BUILD_ONCE_UPDATE=1 cargo test --test it contract",
+                section.file
+            );
+        }
+    }
+}
+
+#[test]
+fn the_action_means_what_the_program_reads() {
+    let (_, action) = action();
+    let declared = action["inputs"].as_mapping().unwrap();
+    let run = &action["runs"]["steps"][0];
+    let env = run["env"].as_mapping().unwrap();
+    let known = inputs();
+    assert_eq!((declared.len(), env.len()), (known.len(), known.len()));
+    for input in known {
+        let found = &declared[input.name.as_str()];
+        assert_eq!(found["description"].as_str(), Some(input.help.as_str()), "{}", input.name);
+        assert_eq!(found["default"].as_str(), input.default, "{}", input.name);
+        let required = found["required"].as_bool().unwrap_or_default();
+        assert_eq!(required, input.name == "image", "{}", input.name);
+        let expression = format!("${{{{ inputs.{} }}}}", input.name);
+        assert_eq!(env[variable(&input.name).as_str()].as_str(), Some(expression.as_str()));
+    }
+    let outputs = action["outputs"].as_mapping().unwrap();
+    assert_eq!(outputs.len(), OUTPUTS.len());
+    for (name, meaning) in OUTPUTS {
+        assert_eq!(outputs[name]["description"].as_str(), Some(meaning), "{name}");
+        assert_eq!(outputs[name]["value"].as_str(), Some(format!("${{{{ steps.run.outputs.{name} }}}}").as_str()));
+    }
+}
+
+#[test]
+fn the_action_is_one_step_that_becomes_the_program() {
+    let (_, action) = action();
+    assert_eq!(action["runs"]["using"].as_str(), Some("composite"));
+    let steps = action["runs"]["steps"].as_sequence().unwrap();
+    assert_eq!(steps.len(), 1);
+    assert_eq!((steps[0]["id"].as_str(), steps[0]["shell"].as_str()), (Some("run"), Some("bash")));
+    let script = steps[0]["run"].as_str().unwrap();
+    // Whoever names a branch would write shell.
+    assert!(!script.contains("${{"), "{script}");
+    // Signals reach the process that the runner started, and no other.
+    assert!(script.lines().last().unwrap().starts_with("exec "), "{script}");
+    assert!(script.contains("$GITHUB_ACTION_PATH/dist/install.sh"), "{script}");
+    for gone in ["github.action_path", "github.action_ref"] {
+        assert!(!script.contains(gone), "{gone} is wrong in containers and composites");
+    }
+}
+
+#[test]
+fn no_text_holds_an_expression() {
+    let (_, action) = action();
+    let mut texts = vec![("description", action["description"].as_str().unwrap())];
+    for kind in ["inputs", "outputs"] {
+        for (name, item) in action[kind].as_mapping().unwrap() {
+            texts.push((name.as_str().unwrap(), item["description"].as_str().unwrap()));
+            assert!(item["default"].is_null() || item["default"].is_string(), "{name:?}: GitHub reads defaults as text");
+        }
+    }
+    for (name, text) in texts {
+        assert!(!text.contains("${{") && !text.is_empty(), "{name}: GitHub would evaluate it, and fail to load the action");
+    }
+}
+
+/// The README's own examples use inputs and outputs that exist.
+#[test]
+fn examples_use_names_that_exist() {
+    let readme = fs::read_to_string(path("README.md")).unwrap();
+    let known = inputs();
+    let mut uses = 0;
+    for block in readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+        let Ok(workflow) = serde_yaml_ng::from_str::<Value>(block) else { panic!("not YAML:\n{block}") };
+        uses += walk(&workflow, &mut |name| {
+            assert!(known.iter().any(|input| input.name == name), "README.md uses the input {name}:\n{block}");
+        });
+    }
+    assert!(uses > 0, "the README shows no use of the action");
+}
+
+fn walk(value: &Value, check: &mut impl FnMut(&str)) -> usize {
+    match value {
+        Value::Sequence(items) => items.iter().map(|item| walk(item, check)).sum(),
+        Value::Mapping(map) => {
+            let ours = map.get("uses").and_then(Value::as_str).is_some_and(|uses| uses.starts_with("build-once/build-once@"));
+            let with = map.get("with").and_then(Value::as_mapping).filter(|_| ours);
+            with.into_iter().flatten().for_each(|(name, _)| check(name.as_str().unwrap()));
+            usize::from(ours) + map.values().map(|value| walk(value, check)).sum::<usize>()
+        }
+        _ => 0,
+    }
+}

@@ -1,0 +1,139 @@
+//! Inputs: all bad ones named at once, before anything runs.
+
+use crate::support::{CANARY, Lab};
+
+#[test]
+fn every_bad_input_is_named_before_any_call() {
+    let lab = Lab::new();
+    let bad = [
+        ("image", "Not/Lower:case"),
+        ("repository", "https://x/y"),
+        ("mode", "pul"),
+        ("load", "yes"),
+        ("push", "1"),
+        ("on-missing", "guess"),
+        ("wait-timeout", "soon"),
+        ("context", "absent"),
+        ("platforms", "linux"),
+        ("build-args", "=x"),
+        ("labels", "nothing"),
+        ("secrets", CANARY),
+        ("secret-envs", "a=UNSET_HERE"),
+        ("secret-files", "b=absent"),
+        ("no-cache", "maybe"),
+        ("compression", "lzma"),
+        ("extra-args", "'open"),
+        ("key", "guess"),
+        ("max-age", "1s"),
+        ("cache", "floppy"),
+        ("cache-mode", "mid"),
+        ("cache-write", "sometimes"),
+        ("registry-policy", "lax"),
+        ("retries", "many"),
+        ("timeout", "never"),
+        ("logins", "host user"),
+        ("summary", "perhaps"),
+        ("log", "loud"),
+        ("tags", "not a tag"),
+        ("tags-file", "absent"),
+        ("build-args-file", "absent"),
+        ("labels-file", "absent"),
+        ("annotations-file", "absent"),
+    ];
+    let program = bad.iter().fold(lab.build_once(), |program, (name, value)| program.input(name, value));
+    let run = program.run().fails(2, "input");
+    for (name, _) in bad {
+        assert!(run.error().contains(&format!("input `{name}`: ")), "{name}: {}", run.error());
+    }
+    assert!(run.calls.is_empty() && run.output("key").is_empty());
+    // Accepted words are told with the bad one.
+    assert!(run.error().contains("input `mode`: `pul` is not one of build, pull"), "{}", run.error());
+}
+
+#[test]
+fn one_bad_input() {
+    let lab = Lab::new();
+    let run = lab.build_once().input("image", "").run().fails(2, "input");
+    assert_eq!(run.error(), "input `image`: is required: a name such as app-ci");
+    let run = lab.build_once().input("digest", &format!("sha256:{}", "a".repeat(64))).run().fails(2, "input");
+    assert_eq!(run.error(), "input `digest`: only goes with mode pull");
+    let run = lab.shared().input("load", "true").input("platforms", "linux/amd64,linux/arm64").run().fails(2, "input");
+    assert!(run.error().starts_with("input `load`: "), "{}", run.error());
+}
+
+#[test]
+fn flags_and_variables_are_one_thing() {
+    let lab = Lab::new();
+    let repository = lab.registry.repository();
+    let args = ["run", "--repository", &repository, "--build-args=A=1", "--image", "flag"];
+    let run = lab.build_once().args(&args).run().succeeds("built");
+    assert_eq!(run.build().values("--build-arg"), ["A=1"]);
+    assert!(run.output("tag").starts_with("sha-flag-"), "a flag wins: {}", run.output("tag"));
+    let key = run.output("key").to_owned();
+    lab.forget_calls();
+    let same = lab.build_once().args(&[]).input("image", "flag").input("repository", &repository).input("build-args", "A=1");
+    assert_eq!(same.run().succeeds("reused-tag").output("key"), key);
+}
+
+#[test]
+fn names_with_hyphens_in_the_environment_are_not_read() {
+    // Some runners set INPUT_BUILD-ARGS for the steps of a composite action; the real one does not.
+    let lab = Lab::new();
+    let run = lab.build_once().env("INPUT_BUILD-ARGS", "A=1").env("INPUT_TARGET", " ").run().succeeds("built-local");
+    assert!(run.build().values("--build-arg").is_empty() && run.build().values("--target").is_empty());
+}
+
+#[test]
+fn an_unknown_flag_is_answered_by_name() {
+    let lab = Lab::new();
+    let run = lab.build_once().outside_github().args(&["run", "--imgae", "x"]).run();
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("unexpected argument '--imgae'") && run.stderr.contains("--image"), "{}", run.stderr);
+    let run = lab.build_once().outside_github().args(&["--help"]).run();
+    assert!(run.code == 0 && run.stdout.contains("Print what `run` would do, and write nothing"), "{}", run.all());
+    let run = lab.build_once().outside_github().args(&["--version"]).run();
+    assert_eq!((run.code, run.stdout.trim()), (0, concat!("build-once ", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn in_a_workflow_a_bad_command_line_is_reported_too() {
+    let lab = Lab::new();
+    let run = lab.build_once().args(&["run", "--secrets=a=b"]).run().fails(2, "input");
+    assert!(run.error().contains("--secrets would show the secret in the process list"), "{}", run.error());
+    assert!(!run.all().contains("a=b") && run.calls.is_empty());
+}
+
+#[test]
+fn twin_files_add_to_their_lists() {
+    let lab = Lab::new();
+    let repository = lab.registry.repository();
+    lab.write("work/.ci/args", "B=2\n# a comment\n\nC=3\n");
+    lab.write("work/.ci/labels", "l=2\n");
+    lab.write("work/.ci/annotations", "manifest:a=2\r\n");
+    lab.write("work/.ci/tags", format!("{repository}:v2\n{repository}:v3\n"));
+    let run = lab.shared().input("build-args", "A=1").input("build-args-file", ".ci/args").input("labels", "k=1");
+    let run = run.input("labels-file", ".ci/labels").input("annotations-file", ".ci/annotations");
+    let run = run.input("tags", &format!("{repository}:v1")).input("tags-file", ".ci/tags").run().succeeds("built");
+    let build = run.build();
+    assert_eq!(build.values("--build-arg"), ["A=1", "B=2", "C=3"]);
+    assert_eq!(build.values("--label")[..2], ["k=1", "l=2"]);
+    assert!(build.values("--annotation").contains(&"manifest:a=2"));
+    for tag in ["v1", "v2", "v3"] {
+        assert_eq!(lab.registry.digest(&format!("ci/{tag}")).as_deref(), Some(run.output("digest")), "{tag}");
+    }
+}
+
+#[test]
+fn outputs_that_go_nowhere_are_an_error() {
+    let lab = Lab::new();
+    let run = lab.build_once().unset("GITHUB_OUTPUT").unset("GITHUB_STEP_SUMMARY").run();
+    assert_eq!(run.code, 60, "{}", run.all());
+    assert!(run.stdout.contains("GITHUB_OUTPUT is not set"), "{}", run.stdout);
+}
+
+#[test]
+fn the_summary_may_be_left_out() {
+    let lab = Lab::new();
+    assert_eq!(lab.shared().input("summary", "false").run().succeeds("built").summary, "");
+    assert!(!lab.shared().run().succeeds("reused-tag").summary.is_empty());
+}

@@ -1,0 +1,128 @@
+//! `plan` and `key`: everything known, nothing written.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{HEAD, Lab, scrub};
+
+/// Every file of the machine but the journal of calls.
+fn files(lab: &Lab) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![lab.root().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_name() != "calls.jsonl" {
+                files.insert(entry.path().display().to_string(), fs::read(entry.path()).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_plan_writes_nothing() {
+    let lab = Lab::new();
+    lab.set("containerd", false);
+    let program = || lab.shared().args(&["plan"]);
+    let _ = program().run();
+    let before = files(&lab);
+    lab.forget_calls();
+    let run = program().run();
+    assert_eq!((run.code, files(&lab) == before), (0, true), "{}", run.all());
+    let writes = ["buildx build", "buildx create", "buildx rm", "buildx imagetools", "pull", "tag"];
+    assert!(writes.iter().all(|command| run.called(command).is_empty()), "{:?}", run.lines());
+    assert_eq!(lab.registry.tags(), [""; 0]);
+    assert!(lab.registry.asked().iter().all(|asked| asked.starts_with("GET ") || asked.starts_with("HEAD ")));
+    insta::assert_snapshot!(scrub(&lab, &run.stdout));
+}
+
+#[test]
+fn a_plan_as_json() {
+    let lab = Lab::new();
+    let run = lab.shared().pull_request(12).input("build-args", "A=hidden").args(&["plan", "--json"]).run();
+    assert_eq!(run.code, 0, "{}", run.all());
+    let plan: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert!(!run.stdout.contains("hidden"), "{}", run.stdout);
+    insta::assert_snapshot!(scrub(&lab, &format!("{plan:#}")));
+}
+
+#[test]
+fn a_plan_of_a_hit() {
+    let lab = Lab::new();
+    let _ = lab.shared().run().succeeds("built");
+    let run = lab.shared().commit(&"4".repeat(40)).args(&["plan"]).run();
+    assert_eq!(run.code, 0, "{}", run.all());
+    assert!(lab.registry.digest(&format!("ci/sha-app-{}", "4".repeat(40))).is_none());
+    insta::assert_snapshot!(scrub(&lab, &run.stdout));
+}
+
+#[test]
+fn a_plan_fails_as_the_run_would() {
+    let lab = Lab::new();
+    lab.registry.without_repository();
+    let run = lab.shared().args(&["plan"]).run();
+    assert_eq!((run.code, run.stdout.as_str()), (20, ""));
+    assert!(run.stderr.contains("error: the repository") && run.stderr.contains("hint: create it"), "{}", run.stderr);
+}
+
+#[test]
+fn a_run_does_what_the_plan_says() {
+    let lab = Lab::new();
+    let plan = lab.shared().args(&["plan", "--json"]).run().stdout;
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    lab.forget_calls();
+    let run = lab.shared().run().succeeds("built");
+    let did: Value = serde_json::from_slice(&fs::read(run.output("plan")).unwrap()).unwrap();
+    assert_eq!(plan["steps"], did["steps"]);
+    assert_eq!(plan["key"], run.output("key"));
+    assert_eq!(did["run"]["commit"]["head"], HEAD);
+}
+
+#[test]
+fn the_key_is_stable_and_told() {
+    let lab = Lab::new();
+    let key = |lab: &Lab| lab.build_once().args(&["key"]).run();
+    let first = key(&lab);
+    assert_eq!(first.code, 0, "{}", first.all());
+    assert!(first.calls.is_empty());
+    insta::assert_snapshot!(first.stdout);
+    // Another machine, another time, another commit, another owner: the same key.
+    let other = Lab::new();
+    std::fs::File::open(other.path("work/hello")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    let again = other.build_once().pull_request(3).args(&["key"]).run();
+    assert_eq!(first.stdout, again.stdout);
+    let built = lab.shared().run().succeeds("built");
+    assert!(first.stdout.contains(built.output("key")), "{}", first.stdout);
+}
+
+#[test]
+fn whatever_decides_the_image_changes_the_key() {
+    let lab = Lab::new();
+    lab.write("work/Dockerfile", "FROM scratch AS a\nARG A\nCOPY hello /\nFROM a AS b\nLABEL x=$A\n");
+    let key = |inputs: &[(&str, &str)]| {
+        let program = inputs.iter().fold(lab.build_once(), |program, (name, value)| program.input(name, value));
+        let run = program.args(&["key", "--json"]).run();
+        let key: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{}", run.all()));
+        key["key"].as_str().unwrap().to_owned()
+    };
+    let mut keys = vec![key(&[])];
+    for input in [
+        ("target", "a"), ("build-args", "A=1"), ("build-args", "A=2"), ("platforms", "linux/s390x"), ("labels", "a=1"), ("key-extra", "1"),
+        ("network", "host"), ("compression", "zstd"), ("provenance", "true"), ("secret-envs", "s=HOME"), ("extra-args", "--cgroup-parent=x"),
+    ] {
+        keys.push(key(&[input]));
+    }
+    lab.write("work/hello", "other");
+    keys.push(key(&[]));
+    let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+    assert_eq!(distinct.len(), keys.len(), "{keys:#?}");
+    // What does not reach the image does not.
+    let last = key(&[]);
+    for input in [("image", "other"), ("retries", "1"), ("cache", "none"), ("load", "true"), ("summary", "false"), ("builder", "b")] {
+        assert_eq!(key(&[input]), last, "{input:?}");
+    }
+}

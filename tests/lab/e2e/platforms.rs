@@ -1,0 +1,64 @@
+//! Several platforms, attestations: the image is an index.
+
+use crate::harness::{Finished, Repository, Workspace, lab};
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+fn life_of_an_index(work: &Workspace, repository: &Repository, input: (&str, &str)) -> Finished {
+    let program = || work.program().repository(repository).input(input.0, input.1);
+    let built = program().run().is("built");
+    built.is_published(repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
+    assert_eq!(repository.image(built.output("digest")).unwrap().media_type, INDEX);
+    program().run().is("reused-tag").has(built.output("digest"));
+    work.commit("same content");
+    program().run().is("reused-key").has(built.output("digest"));
+    let alias = repository.image(&work.commit_tag()).unwrap();
+    assert_eq!((alias.digest.as_str(), alias.media_type.as_str()), (built.output("digest"), INDEX));
+    built
+}
+
+#[test]
+fn two_platforms() {
+    let (work, repository) = (Workspace::new("platforms"), Repository::ecr("platforms"));
+    let built = life_of_an_index(&work, &repository, ("platforms", "linux/amd64,linux/arm64"));
+    let mut platforms = repository.image(built.output("digest")).unwrap().platforms();
+    platforms.sort();
+    assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
+    // The other order is the same request; another platform is not.
+    let program = || work.program().repository(&repository);
+    program().input("platforms", "linux/arm64\nlinux/amd64").run().is("reused-tag").has(built.output("digest"));
+    let one = program().input("platforms", "linux/amd64").run().is("built");
+    assert_ne!(one.output("key"), built.output("key"));
+}
+
+#[test]
+fn a_test_job_runs_its_own_platform_of_an_index() {
+    let (work, repository) = (Workspace::new("platform-pull"), Repository::open("platform-pull"));
+    let built = work.program().repository(&repository).input("platforms", "linux/amd64,linux/arm64").run().is("built");
+    work.forget();
+    let pulled = work.program().repository(&repository).input("mode", "pull").input("digest", built.output("digest"));
+    pulled.folder(work.root()).run().is("reused-tag").has(built.output("digest"));
+    assert_eq!(work.docker(&["run", "--rm", &work.image, "cat", "/made.txt"]), work.image);
+}
+
+#[test]
+fn attestations() {
+    let (work, repository) = (Workspace::new("provenance"), Repository::ecr("provenance"));
+    let built = life_of_an_index(&work, &repository, ("provenance", "mode=min"));
+    assert_eq!(repository.image(built.output("digest")).unwrap().platforms(), ["linux/amd64"]);
+}
+
+#[test]
+fn the_classic_store_gets_a_builder_for_an_index() {
+    let classic = lab().get("BUILD_ONCE_LAB_CLASSIC_HOST");
+    if classic.is_empty() {
+        return;
+    }
+    let (work, repository) = (Workspace::new("classic-index"), Repository::open("classic-index"));
+    let program = work.program().repository(&repository).engine(classic).input("cache", "none");
+    let program = program.input("platforms", "linux/amd64,linux/arm64").input("driver-opts", "network=host");
+    let built = program.input("buildkit-image", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE")).run().is("built");
+    assert_eq!(built.steps(), ["create-builder", "build", "read-back"]);
+    built.is_published(&repository, &[&work.commit_tag()]);
+    crate::engines::nothing_left(&work, classic);
+}
