@@ -16,7 +16,7 @@ use crate::plan::{self, Plan};
 use crate::ports::actions;
 use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
-use crate::ports::docker_config::temporary_folder;
+use crate::ports::docker_config::{private_temporary, temporary_folder};
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::report::{Report, annotations, outputs, summary};
 use crate::{Decided, Prepared, plan_for, prepare};
@@ -214,7 +214,7 @@ impl RunFiles {
             Error::new(FailureClass::Resource, "failed to write the plan").because(&error)
         };
         let parent = temporary_folder(env);
-        let folder = tempfile::Builder::new().prefix("build-once-run-").tempdir_in(parent).map_err(failed)?;
+        let folder = private_temporary("build-once-run-", &parent).map_err(failed)?;
         let metadata = folder.path().join("metadata.json");
         if !env.in_github_actions() {
             return Ok(Self { plan: None, metadata, _folder: Some(folder) });

@@ -1,6 +1,7 @@
 //! What an image is called: references, digests, platforms, manifests and the tag scheme.
 
 mod digest;
+mod grammar;
 mod manifest;
 mod platform;
 mod reference;

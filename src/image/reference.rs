@@ -1,12 +1,10 @@
-//! Image references in the distribution grammar
-//! (<https://github.com/distribution/reference>, as `oci-spec` reads it).
+//! Image references.
 
 use std::fmt;
 use std::str::FromStr;
 
-use oci_spec::distribution::Reference;
-
 use super::Digest;
+use super::grammar;
 
 /// A repository in a registry: `host[:port]/path`, without tag or digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -70,12 +68,11 @@ impl FromStr for Repository {
         if text.contains("://") {
             return Err(invalid(text, "write it without https://"));
         }
-        let parsed: Reference = text.parse().map_err(|error| invalid(text, format!("{error}")))?;
-        let last = text.rsplit('/').next().unwrap_or(text);
-        if last.contains(':') || last.contains('@') {
+        let parts = grammar::parse(text).map_err(|reason| invalid(text, reason))?;
+        if parts.tag.is_some() || parts.digest.is_some() {
             return Err(invalid(text, "a repository has no tag and no digest"));
         }
-        Ok(Self { registry: parsed.registry().to_owned(), path: parsed.repository().to_owned() })
+        Ok(Self { registry: parts.registry.to_owned(), path: parts.path })
     }
 }
 
@@ -128,15 +125,12 @@ impl FromStr for ImageReference {
 
     /// A name alone gets the tag `latest`, as docker reads it.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed: Reference = text.parse().map_err(|error| invalid(text, format!("{error}")))?;
-        let digest =
-            parsed.digest().map(str::parse).transpose().map_err(|error| invalid(text, format!("{error}")))?;
+        let parts = grammar::parse(text).map_err(|reason| invalid(text, reason))?;
+        let digest = parts.digest.map(str::parse).transpose().map_err(|error| invalid(text, format!("{error}")))?;
+        let tag = parts.tag.or(if digest.is_none() { Some("latest") } else { None });
         Ok(Self {
-            repository: Repository {
-                registry: parsed.registry().to_owned(),
-                path: parsed.repository().to_owned(),
-            },
-            tag: parsed.tag().map(str::to_owned),
+            repository: Repository { registry: parts.registry.to_owned(), path: parts.path },
+            tag: tag.map(str::to_owned),
             digest,
         })
     }
@@ -187,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_repository_is_no_image() {
-        for text in ["host/ci:tag", "https://host/ci", "", "Upper/case", "host/ci@sha256:00", "a b", "host/"]
+        for text in ["host/ci:tag", "https://host/ci", "", "host/Upper", "host/ci@sha256:00", "a b", "host/"]
         {
             assert!(text.parse::<Repository>().is_err(), "{text}");
         }

@@ -140,8 +140,7 @@ impl PrivateDockerConfig {
         };
         let parent = temporary_folder(env);
         sweep(&parent);
-        let folder =
-            tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent).map_err(|error| failed(&error))?;
+        let folder = private_temporary(PREFIX, &parent).map_err(|error| failed(&error))?;
         if let Some(original) = &user.folder {
             // Contexts and plug-ins are found through the configuration folder.
             for name in ["contexts", "cli-plugins"] {
@@ -208,6 +207,15 @@ pub fn temporary_folder(env: &Env) -> PathBuf {
     // The runner's folder exists; a runner that only names it is not a reason to fail.
     let _ = private_folder(&folder);
     folder
+}
+
+/// A new folder with an unguessable name that only its owner can enter.
+///
+/// # Errors
+/// What the operating system says.
+pub fn private_temporary(prefix: &str, parent: &Path) -> std::io::Result<tempfile::TempDir> {
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    tempfile::Builder::new().prefix(prefix).permissions(private).tempdir_in(parent)
 }
 
 /// Removes what a killed run left behind: ours by name, a day old.

@@ -30,3 +30,82 @@ async fn ask(exec: &Exec, env: &Env, arguments: &[&str]) -> Option<String> {
     let text = answer.status.success().then(|| answer.stdout_text().trim().to_owned())?;
     (!text.is_empty()).then_some(text)
 }
+
+/// Longest a remote repository may take to answer.
+const REMOTE: Duration = Duration::from_secs(60);
+
+/// A command that talks to a remote repository and never asks for a password.
+async fn remote(exec: &Exec, env: &Env, folder: Option<&Path>, arguments: &[&str]) -> Result<Vec<u8>> {
+    let git = which::which_in("git", env.get(env::PATH), ".").map_err(|_| {
+        Error::new(FailureClass::Unsupported, "failed to find git on the PATH").hint("install git on this runner")
+    })?;
+    let mut ask = Invocation::new(&git, Effect::Read).env("GIT_TERMINAL_PROMPT", "0".to_owned().into());
+    if let Some(folder) = folder {
+        ask = ask.arg("-C").arg(folder);
+    }
+    let done = exec.output(&ask.args(arguments), REMOTE).await.map_err(from_exec)?;
+    if done.status.success() {
+        return Ok(done.stdout);
+    }
+    let what = format!("git {} failed", arguments.first().copied().unwrap_or_default());
+    Err(Error::new(FailureClass::Unavailable, what).cause(last_line(&done)))
+}
+
+/// The commit that a branch, tag or other name stands for in a remote repository; its default branch's
+/// without one. Branches win over tags of the same name, as in BuildKit (`source/git/source.go`).
+///
+/// # Errors
+/// If the repository does not answer, or has no such name.
+pub async fn resolve(exec: &Exec, env: &Env, url: &str, name: &str) -> Result<String> {
+    let name = if name.is_empty() { "HEAD" } else { name };
+    let peeled = format!("{name}^{{}}");
+    let listed = remote(exec, env, None, &["ls-remote", "--", url, name, &peeled]).await?;
+    let text = String::from_utf8_lossy(&listed);
+    pick(&text, name).ok_or_else(|| Error::input(format!("{url} has no branch or tag {name}")))
+}
+
+fn pick(listed: &str, name: &str) -> Option<String> {
+    let short = name.strip_prefix("refs/").unwrap_or(name);
+    let wanted = [
+        format!("refs/heads/{name}"),
+        format!("refs/tags/{name}^{{}}"),
+        format!("refs/tags/{name}"),
+        format!("refs/{short}^{{}}"),
+        format!("refs/{short}"),
+        name.to_owned(),
+    ];
+    let lines: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once('\t')).collect();
+    wanted.iter().find_map(|wanted| lines.iter().find(|(_, known)| known == wanted)).map(|(sha, _)| (*sha).to_owned())
+}
+
+/// One file of a commit of a remote repository, without the rest of it.
+///
+/// # Errors
+/// If the repository does not answer, or the commit has no such file.
+pub async fn file(exec: &Exec, env: &Env, url: &str, commit: &str, path: &str) -> Result<Vec<u8>> {
+    let failed = |error: std::io::Error| {
+        Error::new(FailureClass::Resource, "failed to make a temporary folder").because(&error)
+    };
+    let folder = tempfile::Builder::new().prefix("build-once-git-").tempdir().map_err(failed)?;
+    let at = Some(folder.path());
+    remote(exec, env, at, &["init", "--quiet", "--bare"]).await?;
+    remote(exec, env, at, &["fetch", "--quiet", "--depth=1", "--no-tags", "--", url, commit]).await?;
+    remote(exec, env, at, &["cat-file", "blob", &format!("{commit}:{path}")]).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pick;
+
+    #[test]
+    fn a_branch_wins_over_a_tag_and_a_tag_is_its_commit() {
+        let listed = "aa\tHEAD\nbb\trefs/heads/x\ncc\trefs/tags/x\ndd\trefs/tags/v1\nee\trefs/tags/v1^{}\nff\trefs/pull/1/head\n";
+        let pick = |name| pick(listed, name);
+        assert_eq!(pick("x").as_deref(), Some("bb"));
+        assert_eq!(pick("v1").as_deref(), Some("ee"));
+        assert_eq!(pick("refs/tags/x").as_deref(), Some("cc"));
+        assert_eq!(pick("pull/1/head").as_deref(), Some("ff"));
+        assert_eq!(pick("HEAD").as_deref(), Some("aa"));
+        assert_eq!(pick("nope"), None);
+    }
+}

@@ -75,7 +75,7 @@ fn while_looking() {
     let mut running = lab.build_once().start();
     let call = running.wait_for_call("image ls");
     running.signal(Signal::INT);
-    let run = cancelled(running.finish(), 130, "cancelled (while looking)");
+    let run = cancelled(running.finish(), 130, "cancelled");
     assert!(!Path::new(&format!("/proc/{}", call.pid)).exists());
     assert_eq!(run.called("buildx").len(), 0);
 }
@@ -97,7 +97,7 @@ fn while_waiting_for_another_try() {
 fn during_a_pull() {
     let lab = Lab::new();
     let _ = lab.shared().run().succeeds("built");
-    lab.forget_images();
+    lab.another_machine();
     lab.rule("pull", json!({"hang": true}));
     let mut running = lab.shared().input("mode", "pull").start();
     let call = running.wait_for_call("pull");

@@ -168,7 +168,7 @@ fn a_hit_is_loaded_where_it_is_wanted() {
     let lab = Lab::new();
     let built = lab.shared().run().succeeds("built");
     let reference = format!("{}@{}", lab.registry.repository(), built.output("digest"));
-    lab.forget_calls();
+    lab.another_machine();
     let hit = lab.shared().input("load", "true").run().succeeds("reused-tag");
     assert_eq!(hit.output("local-image"), "app:latest");
     assert_eq!(hit.called("pull")[0].line(), format!("pull {reference}"));

@@ -34,7 +34,7 @@ fn a_pull_finds_it_here() {
     let lab = Lab::new();
     let _ = lab.build_once().run().succeeds("built-local");
     let _ = lab.build_once().input("mode", "pull").input("on-missing", "fail").run().succeeds("reused-local");
-    lab.forget_images();
+    lab.another_machine();
     let run = lab.build_once().input("mode", "pull").input("on-missing", "fail").run().fails(20, "access");
     assert!(run.error().contains("there is no repository"), "{}", run.error());
 }

@@ -80,8 +80,7 @@ fn a_wrong_login_is_not_absence() {
     let logins = format!("{} ann PASSWORD", lab.registry.address());
     for login in [Login::Basic("ann", "right"), Login::Bearer("ann", "right")] {
         lab.registry.require(login);
-        lab.forget_images();
-        lab.forget_calls();
+        lab.another_machine();
         let run = lab.shared().input("logins", &logins).env("PASSWORD", &password).run();
         built_here(&lab, run, "answered 401");
     }

@@ -223,7 +223,7 @@ mod tests {
     fn the_least() {
         assert_eq!(
             line(&spec(), "v0.29.1"),
-            "build --progress rawjson --file Dockerfile --tag h/r:t --metadata-file /m.json --provenance=false --push ."
+            "build --progress rawjson --file Dockerfile --tag h/r:t --metadata-file /m.json '--provenance=false' --push ."
         );
     }
 
@@ -273,7 +273,7 @@ mod tests {
         --target t
         --network host
         --shm-size 1g
-        --platform 'linux/amd64,linux/arm64'
+        --platform linux/amd64,linux/arm64
         --build-arg 'A=1 2'
         --build-context 'base=docker-image://x@sha256:0'
         --label 'l=v'
@@ -290,12 +290,8 @@ mod tests {
         --tag h/r:t
         --metadata-file /m.json
         --no-cache
-        --pull
-        --provenance=mode=min
-        --sbom=true
-        --output=type=image,push=true,compression=zstd,oci-mediatypes=true
-        --load
-        --cgroup-parent=x .
+        --pull '--provenance=mode=min' '--sbom=true' '--output=type=image,push=true,compression=zstd,oci-mediatypes=true'
+        --load '--cgroup-parent=x' .
         "#);
         assert_eq!(all.secret_env().map(|(name, _)| name).collect::<Vec<_>>(), ["BUILD_ONCE_SECRET_0"]);
         assert!(!serde_json::to_string(&all).unwrap().contains("hunter2"));

@@ -10,7 +10,7 @@ use crate::{Docker, fail, wire};
 
 fn pairs(values: &[String]) -> Value {
     let pair = |text: &String| {
-        let (name, value) = text.split_once('=').unwrap();
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
         (name.to_owned(), json!(value))
     };
     Value::Object(values.iter().map(pair).collect::<Map<_, _>>())

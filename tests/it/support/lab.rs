@@ -136,9 +136,10 @@ impl Lab {
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// The machine has never seen an image.
-    pub(crate) fn forget_images(&self) {
+    /// The next run is on a machine that has seen no image.
+    pub(crate) fn another_machine(&self) {
         fs::remove_file(self.path("bin/store.json")).unwrap_or_default();
+        self.forget_calls();
     }
 
     /// The user's own docker configuration.

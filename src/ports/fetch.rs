@@ -1,0 +1,45 @@
+//! Files behind URLs, for their checksums alone.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, FailureClass, Result};
+use crate::image::Digest;
+
+const CONNECT: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(30);
+/// Longest the whole may take.
+const WHOLE: Duration = Duration::from_mins(5);
+/// Larger files are for a registry; reading one for every key would be no gain.
+const MOST: u64 = 1 << 30;
+
+/// SHA-256 of what a URL holds, redirects followed, streamed.
+///
+/// # Errors
+/// If it cannot be fetched, or is too large.
+pub async fn checksum(url: &str) -> Result<Digest> {
+    let what = || Error::new(FailureClass::Unavailable, format!("failed to fetch {url}"));
+    let client = reqwest::Client::builder()
+        .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .timeout(WHOLE)
+        .build()
+        .map_err(|error| Error::new(FailureClass::Unsupported, "failed to set up TLS").because(&error))?;
+    let failed = |error: reqwest::Error| what().because(&error.without_url());
+    let mut response = client.get(url).send().await.map_err(failed)?;
+    if !response.status().is_success() {
+        return Err(what().cause(format!("it answers {}", response.status())));
+    }
+    let (mut hash, mut size) = (Sha256::new(), 0);
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        size += chunk.len() as u64;
+        if size > MOST {
+            return Err(what().cause("it is larger than 1 GiB"));
+        }
+        hash.update(&chunk);
+    }
+    let hex = crate::key::names::hex(&hash.finalize());
+    format!("sha256:{hex}").parse().map_err(|error| what().because(&error))
+}
