@@ -18,7 +18,7 @@ use crate::key::explain::{from_listing, listing};
 /// # Errors
 /// If a file cannot be read, or an image has no digest.
 pub async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
-    let key = compute_key(&prepared.ports, &prepared.inputs).await?.key;
+    let key = compute_key(&prepared.ports, &prepared.inputs, &prepared.run).await?.key;
     let listing = listing(&key);
     if as_json {
         return Ok(format!("{listing:#}\n"));
@@ -47,7 +47,7 @@ pub async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> Result<S
         "" => nearest(prepared).await?,
         with => {
             let (key, earlier) =
-                tokio::join!(compute_key(&prepared.ports, &prepared.inputs), named(prepared, with));
+                tokio::join!(compute_key(&prepared.ports, &prepared.inputs, &prepared.run), named(prepared, with));
             (key?.key, earlier?)
         }
     };

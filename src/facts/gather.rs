@@ -1,7 +1,7 @@
 //! All reads, in as few round trips as their order allows.
 
 use super::lookups::{Lookup, Seen, Where, judge, look_up, wait_for};
-use super::{Facts, LateFacts, bases, explain, key, local, repository, toolchain};
+use super::{Facts, LateFacts, Pins, bases, explain, key, local, repository, toolchain};
 use crate::error::Result;
 use crate::image::{ImageReference, Repository, TagScheme};
 use crate::inputs::{Inputs, Mode, OnMissing, Switch};
@@ -33,13 +33,13 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
     }
     let commit = home.as_ref().and_then(|home| commit_reference(home, inputs, run, access));
     // The commit's tag is asked for while the key is still being computed.
-    let (key, commit_probe) = tokio::join!(key::compute(ports, inputs), async {
+    let (key, commit_probe) = tokio::join!(key::compute(ports, inputs, run), async {
         match &commit {
             Some(reference) => Some(ports.registry.probe(reference).await),
             None => None,
         }
     });
-    let key::Computed { key, bases } = key?;
+    let key::Computed { key, bases, pins } = key?;
     let mut lookups = Vec::new();
     if let (Some(reference), Some(probe)) = (commit, commit_probe) {
         lookups.push(judge(&ports.registry, Where::CommitTag, reference, probe, Some(&key.hex)).await);
@@ -56,7 +56,7 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
             local = local::find(&docker, Some(&key.hex), None).await.unwrap_or_default();
         }
     }
-    Ok(Facts { repository, key: Some(key), bases, lookups, local })
+    Ok(Facts { repository, key: Some(key), bases, pins, lookups, local })
 }
 
 /// Whether a lookup settles where the image is, or that the registry cannot say.
@@ -115,7 +115,14 @@ async fn by_digest(
     digest: &crate::image::Digest,
 ) -> Result<Facts> {
     let Some(home) = repository.repository().cloned() else {
-        return Ok(Facts { repository, key: None, bases: Vec::new(), lookups: Vec::new(), local: None });
+        return Ok(Facts {
+            repository,
+            key: None,
+            bases: Vec::new(),
+            pins: Pins::default(),
+            lookups: Vec::new(),
+            local: None,
+        });
     };
     let reference = home.at(digest.clone());
     let wants_local = wants_local(inputs, true);
@@ -130,7 +137,7 @@ async fn by_digest(
     let (lookups, local) = tokio::join!(ask, async {
         if wants_local { local::find(&ports.docker()?, None, Some(&reference)).await } else { Ok(None) }
     });
-    Ok(Facts { repository, key: None, bases: Vec::new(), lookups, local: local? })
+    Ok(Facts { repository, key: None, bases: Vec::new(), pins: Pins::default(), lookups, local: local? })
 }
 
 /// Finds out what only some decisions need.

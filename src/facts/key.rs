@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 use futures_util::future::try_join_all;
 
 use super::bases::{Base, Pin, resolve};
+use super::sources;
 use crate::error::{Error, FailureClass, Result};
 use crate::image::ImageReference;
 use crate::inputs::{BuildInputs, ContextSource, Inputs, KeyScope, SecretSource};
 use crate::key::dockerfile::{self, Analysis, Copied, Place, Request};
 use crate::key::dockerignore::Ignore;
 use crate::key::{BuildKey, EntryKind, KeyBuilder, KeyError, Scope, files, period};
+use crate::plan::extra_args_for_key;
 use crate::ports::Ports;
+use crate::ports::buildx::SourcePin;
 use crate::ports::clock::unix_seconds;
+use crate::run::RunContext;
 
 /// The key, and what it pinned.
 #[derive(Debug)]
@@ -21,6 +25,21 @@ pub struct Computed {
     pub key: BuildKey,
     /// Images, each held to the content that the key was computed from.
     pub bases: Vec<Base>,
+    /// What else is held still.
+    pub pins: Pins,
+}
+
+/// What besides base images the build must take as the key saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Pins {
+    /// `BUILDKIT_SYNTAX` with the frontend's digest.
+    pub frontend: Option<String>,
+    /// The context's repository at its commit.
+    pub context: Option<String>,
+    /// Build contexts: images by digest, repositories by commit.
+    pub contexts: Vec<(String, String)>,
+    /// `ADD` of URLs and repositories that could move.
+    pub sources: Vec<SourcePin>,
 }
 
 /// Named build contexts, sorted by what they are.
@@ -28,21 +47,30 @@ pub struct Computed {
 struct NamedContexts {
     folders: Vec<(String, PathBuf)>,
     images: Vec<(String, String)>,
+    repositories: Vec<(String, String)>,
     fixed: Vec<(String, String)>,
+}
+
+/// Everything that other machines say, asked for side by side.
+struct Remote {
+    images: Vec<(EntryKind, Base)>,
+    sources: Vec<(SourcePin, bool)>,
+    /// Name, URL, commit.
+    repositories: Vec<(String, String, String)>,
 }
 
 /// Reads and resolves everything, files and images side by side.
 ///
 /// # Errors
 /// If a file cannot be read, the Dockerfile is not valid, or an image has no digest.
-pub async fn compute(ports: &Ports, inputs: &Inputs) -> Result<Computed> {
+pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result<Computed> {
     let build = &inputs.build;
     let file = build.dockerfile();
-    let text = fs_err::read(&file).map_err(|error| {
-        Error::new(FailureClass::Build, "failed to read the Dockerfile")
-            .because(&error)
-            .hint("name it in the input file, relative to the working folder")
-    })?;
+    let context_commit = match &build.context {
+        ContextSource::Folder(_) => None,
+        ContextSource::Remote(url) => Some((url, sources::commit(ports, url).await?)),
+    };
+    let text = dockerfile_text(ports, &file, context_commit.as_ref()).await?;
     let builds_on = build_platform().map_err(key_error)?;
     let platforms: Vec<dockerfile::Platform> = build
         .platforms
@@ -62,43 +90,105 @@ pub async fn compute(ports: &Ports, inputs: &Inputs) -> Result<Computed> {
     };
     let mut analysis = dockerfile::analyse(&text, &request).map_err(key_error)?;
     let contexts = named_contexts(build, &analysis)?;
-    let sources = remote_sources(&analysis, &file_name)?;
     if inputs.key.scope == KeyScope::Copied {
         note_triggers(ports, &mut analysis).await;
     }
     let walk = spawn_walk(inputs, &analysis, &file, &contexts);
-    let images = images(ports, &analysis, &contexts, &file);
-    let (walked, images) = tokio::join!(walk, images);
-    let (mut key, images) = (walked?, images?);
+    let (walked, remote) = tokio::join!(walk, remote(ports, &analysis, &contexts, &file));
+    let (mut key, remote) = (walked?, remote?);
 
     key.dockerfile(&analysis).build_args(&build.build_args, Some(&analysis)).labels(&build.labels).plain(
         EntryKind::Target,
         "",
         build.target.as_deref().unwrap_or_default(),
     );
-    for (kind, base) in &images {
+    for (kind, base) in &remote.images {
         key.plain(*kind, &base.name, &base.content());
     }
-    for (url, content) in sources {
-        key.plain(EntryKind::AddSource, &url, &content);
+    for (source, _) in &remote.sources {
+        key.plain(EntryKind::AddSource, &source.url, &source.content);
     }
     for (name, content) in &contexts.fixed {
         key.plain(EntryKind::BuildContext, name, content);
+    }
+    for (name, url, commit) in &remote.repositories {
+        key.plain(EntryKind::BuildContext, name, &sources::content(url, commit));
+    }
+    if let Some((url, commit)) = context_commit.as_ref().filter(|_| inputs.key.scope != KeyScope::Files) {
+        key.plain(EntryKind::BuildContext, "context", &sources::content(url, commit));
     }
     for platform in if platforms.is_empty() { std::slice::from_ref(&builds_on) } else { &platforms } {
         key.plain(EntryKind::Platform, &platform.to_string(), "");
     }
     settings(&mut key, inputs);
+    for argument in extra_args_for_key(inputs, run, &ports.env)? {
+        key.extra_arg(&argument);
+    }
     let key = key.finish();
+    say(ports, build, &key, &remote);
+    let context = context_commit.map(|(url, commit)| sources::at_commit(url, &commit));
+    let pins = pins(&analysis, &remote, context);
+    let bases = remote.images.into_iter().filter(|(kind, base)| {
+        // The engine's own images need its BuildKit, whoever names them.
+        *kind == EntryKind::BaseImage && base.pin != Pin::AsWritten || matches!(base.pin, Pin::Engine(_))
+    });
+    Ok(Computed { key, bases: bases.map(|(_, base)| base).collect(), pins })
+}
+
+/// The Dockerfile, from the working folder or from the repository that is the context.
+async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&(&String, String)>) -> Result<Vec<u8>> {
+    let Some((url, commit)) = context else {
+        return fs_err::read(file).map_err(|error| {
+            Error::new(FailureClass::Build, "failed to read the Dockerfile")
+                .because(&error)
+                .hint("name it in the input file, relative to the working folder")
+        });
+    };
+    sources::dockerfile(ports, url, commit, &file.display().to_string()).await.map_err(|error| {
+        Error::new(error.class, format!("failed to read the Dockerfile of {url}"))
+            .cause(error.headline())
+            .hint("name it in the input file, relative to the repository's folder")
+    })
+}
+
+/// What the user should know of the key.
+fn say(ports: &Ports, build: &BuildInputs, key: &BuildKey, remote: &Remote) {
     for warning in &key.warnings {
         ports.console.line(&format!("note: {warning}; {}", warning.hint()));
     }
     for name in crate::key::digest::secret_looking(&build.build_args) {
         ports.console.line(&format!("note: the build argument {name} looks like a secret: its value stays in the image and the layer cache; use the input secrets"));
     }
-    let mut bases: Vec<Base> = images.into_iter().map(|(_, base)| base).collect();
-    bases.retain(|base| base.pin != Pin::AsWritten);
-    Ok(Computed { key, bases })
+    for (source, _) in remote.sources.iter().filter(|(_, moves)| *moves) {
+        ports.console.line(&format!(
+            "note: ADD {} is looked up for every key and held to {}; fixed in the Dockerfile, it would not be",
+            source.url, source.content
+        ));
+    }
+}
+
+fn pins(analysis: &Analysis, remote: &Remote, context: Option<String>) -> Pins {
+    let frontend =
+        remote.images.iter().find_map(|(kind, base)| match (kind, &base.pin, &analysis.frontend) {
+            (EntryKind::Frontend, Pin::Registry(reference), Some(frontend)) => {
+                // What follows the image is the frontend's own.
+                let rest = frontend.directive.strip_prefix(&frontend.reference).unwrap_or_default();
+                Some(format!("{reference}{rest}"))
+            }
+            _ => None,
+        });
+    let mut contexts = Vec::new();
+    for (kind, base) in &remote.images {
+        if let (EntryKind::BuildContext, Pin::Registry(reference)) = (kind, &base.pin) {
+            contexts.push((base.name.clone(), format!("docker-image://{reference}")));
+        }
+    }
+    for (name, url, commit) in &remote.repositories {
+        contexts.push((name.clone(), sources::at_commit(url, commit)));
+    }
+    let sources =
+        remote.sources.iter().filter(|(_, moves)| *moves).map(|(source, _)| source.clone()).collect();
+    Pins { frontend, context, contexts, sources }
 }
 
 /// What decides the image besides files and images (`docs/keys.md` says why each is in or out).
@@ -126,9 +216,6 @@ fn settings(key: &mut KeyBuilder, inputs: &Inputs) {
     ] {
         key.plain(EntryKind::Setting, name, value);
     }
-    for argument in &build.extra_args {
-        key.extra_arg(argument);
-    }
     if let Some(extra) = &inputs.key.extra {
         key.hashed(EntryKind::KeyExtra, "", extra);
     }
@@ -155,17 +242,22 @@ async fn spawn_walk(
     file: &Path,
     contexts: &NamedContexts,
 ) -> Result<KeyBuilder> {
-    let ContextSource::Folder(context) = inputs.build.context.clone();
+    let context = match &inputs.build.context {
+        ContextSource::Folder(context) => Some(context.clone()),
+        ContextSource::Remote(_) => None,
+    };
     let (scope, patterns) = (inputs.key.scope, inputs.key.files.clone());
     let (file, copied, folders) = (file.to_owned(), analysis.copied.clone(), contexts.folders.clone());
     let walk = move || -> Result<KeyBuilder, KeyError> {
-        let mut key = match scope {
-            KeyScope::Files => {
+        let mut key = match (scope, context) {
+            (KeyScope::Files, _) => {
                 let mut key = KeyBuilder::new(Scope::Files);
                 key.key_files(files::key_files(Path::new("."), &patterns)?);
                 key
             }
-            KeyScope::Context | KeyScope::Copied => {
+            // Its commit says all.
+            (KeyScope::Context | KeyScope::Copied, None) => KeyBuilder::new(Scope::Context),
+            (scope, Some(context)) => {
                 let ignore = Ignore::load(&context, &file)?;
                 let (scope, selector) = match (scope, &copied) {
                     (KeyScope::Copied, Copied::Known(sources)) => {
@@ -192,35 +284,40 @@ async fn spawn_walk(
         .map_err(key_error)
 }
 
-/// Resolves the frontend, every base and every image context, side by side.
-async fn images(
-    ports: &Ports,
-    analysis: &Analysis,
-    contexts: &NamedContexts,
-    file: &Path,
-) -> Result<Vec<(EntryKind, Base)>> {
-    let mut wanted: Vec<(EntryKind, String, usize)> = Vec::new();
-    let mut want = |kind, name: &str, line| {
-        if !wanted.iter().any(|(_, known, _)| known == name) {
-            wanted.push((kind, name.to_owned(), line));
-        }
-    };
+/// Resolves the frontend, every base, every context that is an image or a repository, and every `ADD` from
+/// outside.
+async fn remote(ports: &Ports, analysis: &Analysis, contexts: &NamedContexts, file: &Path) -> Result<Remote> {
+    let mut wanted: Vec<(EntryKind, &str, &str, usize)> = Vec::new();
     if let Some(frontend) = &analysis.frontend {
-        want(EntryKind::Frontend, &frontend.reference, frontend.line);
+        wanted.push((EntryKind::Frontend, &frontend.reference, &frontend.reference, frontend.line));
     }
     for image in &analysis.images {
-        want(EntryKind::BaseImage, &image.reference, image.line);
+        if !wanted.iter().any(|(kind, name, ..)| *kind == EntryKind::BaseImage && *name == image.reference) {
+            wanted.push((EntryKind::BaseImage, &image.reference, &image.reference, image.line));
+        }
     }
-    let each = wanted
-        .into_iter()
-        .map(async |(kind, name, line)| Ok::<_, Error>((kind, resolve(ports, &name, file, line).await?)));
-    let mut images: Vec<(EntryKind, Base)> = try_join_all(each).await?;
     for (name, reference) in &contexts.images {
-        let resolved = resolve(ports, reference, file, 0).await?;
-        // The build gets the context by its own name, pinned.
-        images.push((EntryKind::BuildContext, Base { name: name.clone(), pin: named_pin(resolved)? }));
+        wanted.push((EntryKind::BuildContext, name, reference, 0));
     }
-    Ok(images)
+    let images = try_join_all(wanted.into_iter().map(async |(kind, name, reference, line)| {
+        let base = resolve(ports, reference, file, line).await?;
+        // The build gets a context by its own name, pinned.
+        let is_context = kind == EntryKind::BuildContext;
+        let base = if is_context { Base { name: name.to_owned(), pin: named_pin(base)? } } else { base };
+        Ok::<_, Error>((kind, base))
+    }));
+    let repositories = try_join_all(contexts.repositories.iter().map(async |(name, url)| {
+        let commit = sources::commit(ports, url).await.map_err(|error| {
+            Error::new(error.class, format!("build-contexts: what `{name}` holds is not known"))
+                .cause(error.headline())
+                .hint("name it with a commit: URL#<40 hex digits>")
+        })?;
+        Ok::<_, Error>((name.clone(), url.clone(), commit))
+    }));
+    let file_name = file.display().to_string();
+    let (images, repositories, sources) =
+        tokio::join!(images, repositories, sources::added(ports, analysis, &file_name));
+    Ok(Remote { images: images?, sources: sources?, repositories: repositories? })
 }
 
 fn named_pin(base: Base) -> Result<Pin> {
@@ -246,13 +343,12 @@ fn named_contexts(build: &BuildInputs, analysis: &Analysis) -> Result<NamedConte
                 }
                 _ => return Err(unpinned_context(name, "a digest: oci-layout://PATH@sha256:…")),
             }
+        } else if sources::is_repository(value) {
+            contexts.repositories.push((name.clone(), value.clone()));
         } else if dockerfile::place(value) == Place::Local {
             contexts.folders.push((name.clone(), PathBuf::from(value)));
         } else {
-            match dockerfile::commit(value) {
-                Some(commit) => contexts.fixed.push((name.clone(), commit.to_owned())),
-                None => return Err(unpinned_context(name, "a commit: URL#<40 hex digits>")),
-            }
+            return Err(unpinned_context(name, "a folder, an image or a git repository"));
         }
     }
     Ok(contexts)
@@ -261,36 +357,6 @@ fn named_contexts(build: &BuildInputs, analysis: &Analysis) -> Result<NamedConte
 fn unpinned_context(name: &str, needs: &str) -> Error {
     Error::input(format!("build-contexts: what `{name}` holds can change without notice"))
         .hint(format!("name it with {needs}"))
-}
-
-/// `ADD` of a URL: fixed by a checksum or a commit, else it cannot be keyed.
-fn remote_sources(analysis: &Analysis, file: &str) -> Result<Vec<(String, String)>> {
-    analysis
-        .remote
-        .iter()
-        .map(|source| match &source.pin {
-            dockerfile::Pin::Fixed(content) => Ok((source.url.clone(), content.clone())),
-            dockerfile::Pin::Open { git } => {
-                let hint = if *git {
-                    "name a commit: URL#<40 hex digits>"
-                } else {
-                    "add --checksum=sha256:… to the ADD instruction"
-                };
-                Err(Error::input(format!(
-                    "{file}:{}: what {} holds can change without notice",
-                    source.line, source.url
-                ))
-                .hint(hint)
-                .at(file, source.line))
-            }
-            dockerfile::Pin::Unknown { variable } => Err(Error::input(format!(
-                "{file}:{}: the source of ADD depends on {variable}, which only the base image knows",
-                source.line
-            ))
-            .hint("give the variable in build-args, or write the source out")
-            .at(file, source.line)),
-        })
-        .collect()
 }
 
 /// A base with `ONBUILD` copies what its text says, not what this Dockerfile's does.

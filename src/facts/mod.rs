@@ -7,11 +7,12 @@ mod key;
 mod local;
 mod lookups;
 mod repository;
+mod sources;
 mod toolchain;
 
 pub use bases::{Base, Pin};
 pub use gather::{gather, gather_late, wants_local};
-pub use key::{Computed, compute as compute_key};
+pub use key::{Computed, Pins, compute as compute_key};
 pub use lookups::{Lookup, Seen, Where, wait_for};
 pub use repository::{NoRepository, RepositoryFact, resolve as resolve_repository};
 pub use toolchain::Toolchain;
@@ -29,6 +30,8 @@ pub struct Facts {
     pub key: Option<BuildKey>,
     /// Base images with their digests.
     pub bases: Vec<Base>,
+    /// What else the key held still.
+    pub pins: Pins,
     /// What the registry said, in the order it was asked.
     pub lookups: Vec<Lookup>,
     /// The engine's own copy.

@@ -33,7 +33,9 @@ async fn one(ports: &Ports, source: &RemoteSource, file: &str) -> Result<(Source
         },
         dockerfile::Pin::Unknown { variable } => Err(Error::new(
             FailureClass::Input,
-            format!("{file}:{line}: the source of ADD depends on {variable}, which only the base image knows"),
+            format!(
+                "{file}:{line}: the source of ADD depends on {variable}, which only the base image knows"
+            ),
         )
         .hint("give the variable in build-args, or write the source out")
         .at(file, *line)),
@@ -60,21 +62,35 @@ pub(super) fn is_repository(value: &str) -> bool {
 
 /// A repository's URL with its reference replaced by a commit.
 pub(super) fn at_commit(url: &str, commit: &str) -> String {
+    if dockerfile::commit(url).is_some() {
+        return url.to_owned();
+    }
     let (repository, fragment) = url.split_once('#').unwrap_or((url, ""));
     let folder = fragment.split_once(':').map(|(_, folder)| format!(":{folder}")).unwrap_or_default();
     format!("{repository}#{commit}{folder}")
 }
 
+/// What a context that is a repository holds: its commit, and the folder in it.
+pub(super) fn content(url: &str, commit: &str) -> String {
+    let folder = url.split_once('#').and_then(|(_, fragment)| fragment.split_once(':'));
+    folder.map_or_else(|| commit.to_owned(), |(_, folder)| format!("{commit}:{folder}"))
+}
+
 /// The Dockerfile of a context that is a repository.
 pub(super) async fn dockerfile(ports: &Ports, url: &str, commit: &str, file: &str) -> Result<Vec<u8>> {
     let (repository, fragment) = url.split_once('#').unwrap_or((url, ""));
-    let folder = fragment.split_once(':').map(|(_, folder)| folder.trim_matches('/')).filter(|f| !f.is_empty());
+    let folder =
+        fragment.split_once(':').map(|(_, folder)| folder.trim_matches('/')).filter(|f| !f.is_empty());
     let path = folder.map_or_else(|| file.to_owned(), |folder| format!("{folder}/{file}"));
     git::file(&ports.exec, &ports.env, &with_protocol(repository), commit, &path).await
 }
 
 fn with_protocol(repository: &str) -> String {
-    if repository.starts_with("github.com/") { format!("https://{repository}") } else { repository.to_owned() }
+    if repository.starts_with("github.com/") {
+        format!("https://{repository}")
+    } else {
+        repository.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -85,6 +101,7 @@ mod tests {
     fn a_reference_gives_way_to_its_commit() {
         assert_eq!(at_commit("https://h/r.git", "c0"), "https://h/r.git#c0");
         assert_eq!(at_commit("https://h/r.git#main:sub/x", "c0"), "https://h/r.git#c0:sub/x");
+        assert_eq!(content("https://h/r.git#main:sub", "c0"), "c0:sub");
         assert!(is_repository("github.com/o/r") && is_repository("git@h:o/r.git"));
         assert!(!is_repository("./x") && !is_repository("https://h/x.tar.gz"));
     }

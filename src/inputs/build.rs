@@ -8,6 +8,7 @@ use super::raw::RawInputs;
 use super::secret::SecretString;
 use crate::env::Env;
 use crate::image::Platform;
+use crate::key::dockerfile::{Place, place};
 
 /// Where the build context comes from.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -15,12 +16,15 @@ use crate::image::Platform;
 pub enum ContextSource {
     /// A folder of this machine.
     Folder(PathBuf),
+    /// A git repository; in a plan, with its commit.
+    Remote(String),
 }
 
 impl From<ContextSource> for String {
     fn from(source: ContextSource) -> Self {
         match source {
             ContextSource::Folder(path) => path.display().to_string(),
+            ContextSource::Remote(url) => url,
         }
     }
 }
@@ -119,8 +123,12 @@ impl BuildInputs {
     /// The Dockerfile's path as the build gets it.
     #[must_use]
     pub fn dockerfile(&self) -> PathBuf {
-        let ContextSource::Folder(context) = &self.context;
-        let path = self.file.clone().unwrap_or_else(|| context.join("Dockerfile"));
+        let path = match (&self.file, &self.context) {
+            (Some(file), _) => file.clone(),
+            (None, ContextSource::Folder(context)) => context.join("Dockerfile"),
+            // A repository's own folder.
+            (None, ContextSource::Remote(_)) => PathBuf::from("Dockerfile"),
+        };
         // Without `./`: annotations name files as the repository does.
         path.components().filter(|part| *part != std::path::Component::CurDir).collect()
     }
@@ -192,9 +200,12 @@ pub(super) fn with_file(
 }
 
 fn context(problems: &mut Problems, text: &str) -> ContextSource {
-    let remote = ["http://", "https://", "git://", "git@", "ssh://", "github.com/"];
-    if remote.iter().any(|start| text.starts_with(start)) || text == "-" {
-        problems.add("context", format!("`{text}` is not a folder: check the source out and name its path"));
+    if text.starts_with("github.com/") || place(text) == Place::Git {
+        return ContextSource::Remote(text.to_owned());
+    }
+    if place(text) == Place::Http || text == "-" {
+        let hint = "check the source out and name its path, or name a git repository";
+        problems.add("context", format!("`{text}` is neither a folder nor a git repository: {hint}"));
     } else {
         let path = PathBuf::from(text);
         match fs_err::metadata(&path) {
@@ -328,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_context_is_a_folder_that_exists() {
-        for text in ["https://github.com/o/r.git", "/absent-folder", "/etc/hostname", "-"] {
+        for text in ["https://example.com/r.tar.gz", "/absent-folder", "/etc/hostname", "-"] {
             let raw = RawInputs { context: Some(text.into()), ..Default::default() };
             assert!(read(raw, &Env::default()).is_err(), "{text}");
         }

@@ -165,8 +165,9 @@ fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
     } else {
         vec![local_name.clone()]
     };
-    let build = build_inputs(given, toolchain, key, output)?;
-    let spec = BuildSpec { builder, build, cache_from, cache_to, names, output };
+    let build = build_inputs(given, toolchain, key, on_engine, output)?;
+    let sources = facts.pins.sources.clone();
+    let spec = BuildSpec { builder, build, sources, cache_from, cache_to, names, output };
     steps.push(Step::Build { spec: Box::new(spec) });
     let first = published.first();
     if let Some(reference) = first {

@@ -2,6 +2,8 @@
 
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::inputs::Inputs;
+use crate::run::RunContext;
 
 /// Flags that would break what the program promises, with the input that serves instead.
 const REFUSED: [(&str, &str); 10] = [
@@ -30,6 +32,40 @@ pub(super) fn check(args: &[String], source: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The run's own names, for `${NAME}`.
+pub(super) fn names(inputs: &Inputs, run: &RunContext, key: &str) -> [(&'static str, String); 6] {
+    let platforms = inputs.build.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    [
+        ("IMAGE", inputs.image.as_str().replace([':', '/'], "-")),
+        ("TARGET", inputs.build.target.clone().unwrap_or_default()),
+        ("KEY", key.to_owned()),
+        ("ZONE", run.zone.name().to_owned()),
+        ("BRANCH", run.branch.as_deref().map(crate::image::sanitise).unwrap_or_default()),
+        ("PLATFORM", platforms),
+    ]
+}
+
+/// The input as it counts in the key: expanded, because what a name stands for reaches the image. Only the key
+/// cannot count in itself, and where a cache lies decides nothing.
+///
+/// # Errors
+/// As for the build.
+pub fn for_key(inputs: &Inputs, run: &RunContext, env: &Env) -> Result<Vec<String>> {
+    let args = &inputs.build.extra_args;
+    let names = names(inputs, run, "${KEY}");
+    let expanded = expand(args, &names, env, "extra-args")?;
+    let is_cache =
+        |arg: &str| ["--cache-to", "--cache-from"].contains(&arg.split('=').next().unwrap_or_default());
+    let before = std::iter::once("").chain(args.iter().map(String::as_str));
+    let all = args.iter().zip(expanded).zip(before);
+    Ok(all
+        .map(|((raw, expanded), before)| {
+            let cache = is_cache(raw) || (is_cache(before) && !before.contains('='));
+            if cache { raw.clone() } else { expanded }
+        })
+        .collect())
 }
 
 /// Expands `${NAME}` from the run's own names, then from the environment; a name that is
@@ -80,6 +116,25 @@ mod tests {
         assert_eq!(expanded, ["--cache-to=type=local,dest=/c d/app", "plain", "$NOT"]);
         assert!(expand(&strings(&["${ABSENT}"]), &[], &env, "extra-args").is_err());
         assert!(expand(&strings(&["${OPEN"]), &[], &env, "extra-args").is_err());
+    }
+
+    #[test]
+    fn the_key_counts_what_names_stand_for() {
+        let raw = |text: &str| crate::inputs::RawInputs {
+            image: Some("app".into()),
+            extra_args: Some(text.into()),
+            ..Default::default()
+        };
+        let run = RunContext::read(&Env::default(), None).unwrap();
+        let env = Env::from([("V", "1"), ("DIR", "/c")]);
+        let inputs = Inputs::read(
+            &raw("--build-arg A=${V} --label k=${KEY} --cache-to=dest=${DIR} --cache-from ${DIR}"),
+            &env,
+        );
+        assert_eq!(
+            for_key(&inputs.unwrap(), &run, &env).unwrap(),
+            ["--build-arg", "A=1", "--label", "k=${KEY}", "--cache-to=dest=${DIR}", "--cache-from", "${DIR}"]
+        );
     }
 
     #[test]

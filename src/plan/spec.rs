@@ -6,11 +6,15 @@ use crate::env;
 use crate::error::{Error, Result};
 use crate::facts::{Pin, Toolchain};
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY};
-use crate::inputs::BuildInputs;
+use crate::inputs::{BuildInputs, ContextSource};
 use crate::key::{BuildKey, explain};
 use crate::ports::buildx::OutputTarget;
 
+/// The build argument that says which frontend reads the Dockerfile.
+const SYNTAX: &str = "BUILDKIT_SYNTAX";
+
 /// The build's own inputs, with pinned bases, the key, and extra arguments expanded.
+/// `on_engine`: the engine's own BuildKit builds.
 ///
 /// # Errors
 /// If an extra argument is refused or names what is not known.
@@ -18,6 +22,7 @@ pub(super) fn build_inputs(
     given: &Given<'_>,
     toolchain: &Toolchain,
     key: &BuildKey,
+    on_engine: bool,
     output: OutputTarget,
 ) -> Result<BuildInputs> {
     let inputs = &given.inputs.build;
@@ -27,7 +32,12 @@ pub(super) fn build_inputs(
         Pin::Registry(reference) => Some((base.name.clone(), format!("docker-image://{reference}"))),
         Pin::Engine(_) | Pin::AsWritten => None,
     });
-    let annotations = annotations(given, toolchain, key, output);
+    let pins = pins.chain(given.facts.pins.contexts.iter().cloned());
+    // No build context can stand for the frontend.
+    let frontend = given.facts.pins.frontend.clone().map(|value| (SYNTAX.to_owned(), value));
+    let pinned = frontend.is_some();
+    let args = inputs.build_args.iter().filter(|(name, _)| !pinned || name != SYNTAX).cloned();
+    let annotations = annotations(given, toolchain, key, on_engine, output);
     let mut labels = inputs.labels.clone();
     labels.push((ANNOTATION_KEY.to_owned(), key.hex.clone()));
     // A function of the key alone, as the key's own label is: equal keys keep equal configurations.
@@ -36,7 +46,14 @@ pub(super) fn build_inputs(
         labels.push((ANNOTATION_ENTRIES.to_owned(), explain::encode(key)));
     }
     Ok(BuildInputs {
+        context: given
+            .facts
+            .pins
+            .context
+            .clone()
+            .map_or_else(|| inputs.context.clone(), ContextSource::Remote),
         file: Some(inputs.dockerfile()),
+        build_args: args.chain(frontend).collect(),
         build_contexts: inputs.build_contexts.iter().cloned().chain(pins).collect(),
         labels,
         annotations,
@@ -52,15 +69,15 @@ fn annotations(
     given: &Given<'_>,
     toolchain: &Toolchain,
     key: &crate::key::BuildKey,
+    on_engine: bool,
     output: OutputTarget,
 ) -> Vec<(String, String)> {
-    let engine_builder = toolchain.builder.as_ref().is_some_and(crate::ports::buildx::Builder::is_engine);
     let containerd = toolchain.engine.as_ref().is_some_and(|engine| engine.containerd_store);
     if output == OutputTarget::Load || output == OutputTarget::Discard {
         return Vec::new();
     }
     let inputs = &given.inputs.build;
-    if engine_builder && !containerd {
+    if on_engine && !containerd {
         return inputs.annotations.clone();
     }
     let level = if inputs.makes_index() { "index" } else { "manifest" };
@@ -78,15 +95,7 @@ fn annotations(
 
 fn extra(given: &Given<'_>, key: &str) -> Result<Vec<String>> {
     let inputs = given.inputs;
-    let platforms = inputs.build.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let names = [
-        ("IMAGE", inputs.image.as_str().replace([':', '/'], "-")),
-        ("TARGET", inputs.build.target.clone().unwrap_or_default()),
-        ("KEY", key.to_owned()),
-        ("ZONE", given.run.zone.name().to_owned()),
-        ("BRANCH", given.run.branch.as_deref().map(crate::image::sanitise).unwrap_or_default()),
-        ("PLATFORM", platforms),
-    ];
+    let names = extra_args::names(inputs, given.run, key);
     let owner = shell_words::split(given.env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
         .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
     let mut expanded = Vec::new();

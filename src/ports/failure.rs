@@ -47,6 +47,7 @@ const SIGNATURES: &[Signature] = signatures! {
     Unsupported false "update docker buildx" ["unknown flag"];
     Unavailable true "the registry limits the rate of requests; it recovers by itself" ["429 too many requests"] ["toomanyrequests"] ["rate exceeded"];
     Unavailable true "the registry has a problem of its own; try again" ["500 internal server error"] ["502 bad gateway"] ["503 service unavailable"] ["504 gateway timeout"];
+    Unavailable true "another job on this engine ended the same build at the same moment" ["image \"", "\": already exists"];
     Unavailable true "the builder or the engine went away: memory, restarts, parallel jobs" ["error reading from server: eof"] ["failed to receive status"];
     Unavailable true "the network broke; try again" ["connection reset by peer"] ["broken pipe"] ["unexpected eof"] [": eof"] ["tls handshake timeout"] ["i/o timeout"] ["connection timed out"];
     Unavailable true "is the registry up, and its name right?" ["connection refused"] ["no such host"] ["server misbehaving"] ["network is unreachable"];
@@ -114,6 +115,8 @@ mod tests {
                 Unavailable,
                 true,
             ),
+            (r#"failed to solve: image "h/r:t": already exists"#, Unavailable, true),
+            ("failed to do request: Put \"https://h/v2/\": EOF", Unavailable, true),
             ("write /x: no space left on device", Resource, false),
             ("Cache export is not supported for the docker driver.", Unsupported, false),
             ("something nobody has seen", Unavailable, false),

@@ -1,8 +1,11 @@
 //! Commits, from the git CLI.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::env::{self, Env};
+use crate::error::{Error, FailureClass, Result};
+use crate::ports::docker::{from_exec, last_line};
 use crate::ports::exec::{Effect, Exec, Invocation};
 use crate::run::{Commit, RunContext};
 
@@ -32,12 +35,13 @@ async fn ask(exec: &Exec, env: &Env, arguments: &[&str]) -> Option<String> {
 }
 
 /// Longest a remote repository may take to answer.
-const REMOTE: Duration = Duration::from_secs(60);
+const REMOTE: Duration = Duration::from_mins(1);
 
 /// A command that talks to a remote repository and never asks for a password.
 async fn remote(exec: &Exec, env: &Env, folder: Option<&Path>, arguments: &[&str]) -> Result<Vec<u8>> {
     let git = which::which_in("git", env.get(env::PATH), ".").map_err(|_| {
-        Error::new(FailureClass::Unsupported, "failed to find git on the PATH").hint("install git on this runner")
+        Error::new(FailureClass::Unsupported, "failed to find git on the PATH")
+            .hint("install git on this runner")
     })?;
     let mut ask = Invocation::new(&git, Effect::Read).env("GIT_TERMINAL_PROMPT", "0".to_owned().into());
     if let Some(folder) = folder {
@@ -75,7 +79,10 @@ fn pick(listed: &str, name: &str) -> Option<String> {
         name.to_owned(),
     ];
     let lines: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once('\t')).collect();
-    wanted.iter().find_map(|wanted| lines.iter().find(|(_, known)| known == wanted)).map(|(sha, _)| (*sha).to_owned())
+    wanted
+        .iter()
+        .find_map(|wanted| lines.iter().find(|(_, known)| known == wanted))
+        .map(|(sha, _)| (*sha).to_owned())
 }
 
 /// One file of a commit of a remote repository, without the rest of it.
@@ -89,7 +96,11 @@ pub async fn file(exec: &Exec, env: &Env, url: &str, commit: &str, path: &str) -
     let folder = tempfile::Builder::new().prefix("build-once-git-").tempdir().map_err(failed)?;
     let at = Some(folder.path());
     remote(exec, env, at, &["init", "--quiet", "--bare"]).await?;
-    remote(exec, env, at, &["fetch", "--quiet", "--depth=1", "--no-tags", "--", url, commit]).await?;
+    let shallow = ["fetch", "--quiet", "--depth=1", "--no-tags", "--", url, commit];
+    if remote(exec, env, at, &shallow).await.is_err() {
+        // A plain web server gives no part of a history, and may give no commit by its name.
+        remote(exec, env, at, &["fetch", "--quiet", "--", url, "+refs/*:refs/*"]).await?;
+    }
     remote(exec, env, at, &["cat-file", "blob", &format!("{commit}:{path}")]).await
 }
 

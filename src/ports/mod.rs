@@ -10,6 +10,7 @@ pub mod docker;
 pub mod docker_config;
 pub mod exec;
 pub mod failure;
+pub mod fetch;
 pub mod git;
 pub mod metadata;
 pub mod random;

@@ -34,7 +34,8 @@ fn all_names_in_one_push_and_the_digest_read_back() {
     }
     assert!(run.output("reason").starts_with("no image has this key"), "{}", run.output("reason"));
     assert!(run.output("seconds").parse::<f64>().unwrap() > 0.0);
-    let file = |name: &str| -> Value { serde_json::from_slice(&std::fs::read(run.output(name)).unwrap()).unwrap() };
+    let file =
+        |name: &str| -> Value { serde_json::from_slice(&std::fs::read(run.output(name)).unwrap()).unwrap() };
     assert_eq!(file("metadata")["containerimage.digest"], digest.as_str());
     assert_eq!(file("plan")["outcome"], "built");
     // The last word on the digest is the registry's, after the push.
@@ -51,7 +52,9 @@ fn the_key_and_its_commit_travel_with_the_image() {
     assert_eq!(annotations["org.opencontainers.image.revision"], HEAD);
     // A label with the commit would give the same content another digest in every commit.
     let labels = run.build().values("--label").join("\n");
-    assert!(labels.contains(&format!("io.github.build-once.key={}", run.output("key"))) && !labels.contains(HEAD));
+    assert!(
+        labels.contains(&format!("io.github.build-once.key={}", run.output("key"))) && !labels.contains(HEAD)
+    );
 }
 
 #[test]
@@ -101,7 +104,11 @@ fn a_base_of_this_machine_needs_its_engine() {
     let run = lab.shared().env("HTTPS_PROXY", "http://127.0.0.1:9").run().succeeds("built");
     assert_eq!(run.build().values("--builder"), ["default"], "{}", run.build().line());
     assert!(run.build().values("--build-context").is_empty());
-    assert!(run.notices().is_empty() || run.notices().contains("layer cache is not written"), "{}", run.notices());
+    assert!(
+        run.notices().is_empty() || run.notices().contains("layer cache is not written"),
+        "{}",
+        run.notices()
+    );
 }
 
 #[test]
@@ -126,12 +133,22 @@ fn secrets_go_through_the_childs_environment_alone() {
     lab.write("work/.secret", format!("{CANARY}-file"));
     lab.write("work/.dockerignore", ".secret\n");
     let by_value = format!("a={CANARY}-a\n\"b={CANARY}-b1\n{CANARY}-b2\"");
-    let run = lab.shared().input("secrets", &by_value).input("secret-envs", "c=TOKEN").input("secret-files", "d=.secret");
+    let run = lab
+        .shared()
+        .input("secrets", &by_value)
+        .input("secret-envs", "c=TOKEN")
+        .input("secret-files", "d=.secret");
     let run = run.env("TOKEN", &format!("{CANARY}-c")).run().succeeds("built");
     let build = run.build();
-    assert_eq!(build.values("--secret"), [
-        "id=a,env=BUILD_ONCE_SECRET_0", "id=b,env=BUILD_ONCE_SECRET_1", "id=c,env=BUILD_ONCE_SECRET_2", "id=d,src=.secret",
-    ]);
+    assert_eq!(
+        build.values("--secret"),
+        [
+            "id=a,env=BUILD_ONCE_SECRET_0",
+            "id=b,env=BUILD_ONCE_SECRET_1",
+            "id=c,env=BUILD_ONCE_SECRET_2",
+            "id=d,src=.secret",
+        ]
+    );
     assert_eq!(build.env["BUILD_ONCE_SECRET_0"], format!("{CANARY}-a"));
     assert_eq!(build.env["BUILD_ONCE_SECRET_1"], format!("{CANARY}-b1\n{CANARY}-b2"));
     assert_eq!(build.env["BUILD_ONCE_SECRET_2"], format!("{CANARY}-c"));
@@ -148,7 +165,8 @@ fn secrets_go_through_the_childs_environment_alone() {
 #[test]
 fn a_secrets_value_is_no_part_of_the_key_its_id_is() {
     let lab = Lab::new();
-    let key = |secrets: &str| lab.build_once().input("secrets", secrets).args(&["key", "--json"]).run().stdout;
+    let key =
+        |secrets: &str| lab.build_once().input("secrets", secrets).args(&["key", "--json"]).run().stdout;
     assert_eq!(key(&format!("a={CANARY}-1")), key(&format!("a={CANARY}-2")));
     assert_ne!(key(&format!("a={CANARY}-1")), key(&format!("b={CANARY}-1")));
 }
@@ -159,26 +177,64 @@ fn every_input_reaches_buildx() {
     lab.write("work/sub/Other.Dockerfile", "FROM scratch AS stage\nARG A\nCOPY hello /\n");
     lab.write("work/sub/hello", "");
     let inputs = [
-        ("context", "sub"), ("file", "sub/Other.Dockerfile"), ("target", "stage"), ("build-args", "A=1 2\nFROM_ENV\nUNSET"),
-        ("platforms", "linux/amd64,linux/arm64"), ("annotations", "index:a=v"), ("ssh", "default=/sock"), ("allow", "network.host"),
-        ("network", "none"), ("add-hosts", "h:1.2.3.4"), ("shm-size", "1g"), ("ulimit", "nofile=1:1"), ("no-cache", "true"),
-        ("no-cache-filters", "stage"), ("pull", "true"), ("provenance", "mode=max"), ("sbom", "true"), ("compression", "zstd"),
-        ("cache-from", "type=local,src=/c"), ("cache-to", "type=local,dest=/c"), ("builder", "warm"), ("cache-mode", "min"),
+        ("context", "sub"),
+        ("file", "sub/Other.Dockerfile"),
+        ("target", "stage"),
+        ("build-args", "A=1 2\nFROM_ENV\nUNSET"),
+        ("platforms", "linux/amd64,linux/arm64"),
+        ("annotations", "index:a=v"),
+        ("ssh", "default=/sock"),
+        ("allow", "network.host"),
+        ("network", "none"),
+        ("add-hosts", "h:1.2.3.4"),
+        ("shm-size", "1g"),
+        ("ulimit", "nofile=1:1"),
+        ("no-cache", "true"),
+        ("no-cache-filters", "stage"),
+        ("pull", "true"),
+        ("provenance", "mode=max"),
+        ("sbom", "true"),
+        ("compression", "zstd"),
+        ("cache-from", "type=local,src=/c"),
+        ("cache-to", "type=local,dest=/c"),
+        ("builder", "warm"),
+        ("cache-mode", "min"),
     ];
     let program = inputs.iter().fold(lab.shared(), |program, (name, value)| program.input(name, value));
     let run = program.env("FROM_ENV", "x y").run().succeeds("built");
     let line = run.build().args.join("\n");
     for wanted in [
-        "--progress\nrawjson", "--builder\nwarm", "--file\nsub/Other.Dockerfile", "--target\nstage", "--network\nnone",
-        "--shm-size\n1g", "--platform\nlinux/amd64,linux/arm64", "--build-arg\nA=1 2\n--build-arg\nFROM_ENV=x y\n--label",
-        "--annotation\nindex:a=v", "--ssh\ndefault=/sock", "--allow\nnetwork.host", "--add-host\nh:1.2.3.4",
-        "--ulimit\nnofile=1:1", "--no-cache\n", "--no-cache-filter\nstage", "--pull\n", "--provenance=mode=max", "--sbom=true",
-        "compression=zstd", "--cache-from\ntype=local,src=/c", "--cache-to\ntype=local,dest=/c", "mode=min", "\nsub",
+        "--progress\nrawjson",
+        "--builder\nwarm",
+        "--file\nsub/Other.Dockerfile",
+        "--target\nstage",
+        "--network\nnone",
+        "--shm-size\n1g",
+        "--platform\nlinux/amd64,linux/arm64",
+        "--build-arg\nA=1 2\n--build-arg\nFROM_ENV=x y\n--label",
+        "--annotation\nindex:a=v",
+        "--ssh\ndefault=/sock",
+        "--allow\nnetwork.host",
+        "--add-host\nh:1.2.3.4",
+        "--ulimit\nnofile=1:1",
+        "--no-cache\n",
+        "--no-cache-filter\nstage",
+        "--pull\n",
+        "--provenance=mode=max",
+        "--sbom=true",
+        "compression=zstd",
+        "--cache-from\ntype=local,src=/c",
+        "--cache-to\ntype=local,dest=/c",
+        "mode=min",
+        "\nsub",
     ] {
         assert!(line.contains(wanted), "{wanted} is not in\n{line}");
     }
     assert!(line.ends_with("\nsub"), "the context comes last");
-    assert!(line.contains("--annotation\nindex:io.github.build-once.key="), "an index carries the key itself");
+    assert!(
+        line.contains("--annotation\nindex:io.github.build-once.key="),
+        "an index carries the key itself"
+    );
 }
 
 #[test]
@@ -188,13 +244,20 @@ fn extra_args_expand_and_stay_one_argument() {
     let extra = "--attest 'type=x,dir=${DIR}' --label=i=${IMAGE},t=${TARGET},z=${ZONE},b=${BRANCH},p=${PLATFORM} --set=${KEY} plain$x";
     let program = lab.shared().input("image", "org/app:ci").input("extra-args", extra).input("target", "t");
     let program = program.env("DIR", "/c d").env("BUILD_ONCE_EXTRA_ARGS", "--cgroup-parent=${IMAGE}");
-    let program = program.env("BUILD_ONCE_CACHE_FROM", "type=local,src=/o").env("BUILD_ONCE_CACHE_TO", "type=local,dest=/o");
+    let program = program
+        .env("BUILD_ONCE_CACHE_FROM", "type=local,src=/o")
+        .env("BUILD_ONCE_CACHE_TO", "type=local,dest=/o");
     let run = program.input("platforms", "linux/amd64").run().succeeds("built");
     let args = &run.build().args;
     let tail = &args[args.iter().position(|arg| arg == "--attest").unwrap()..];
     let expected = [
-        "--attest", "type=x,dir=/c d", "--label=i=org-app-ci,t=t,z=trusted,b=main,p=linux/amd64",
-        &format!("--set={}", run.output("key")), "plain$x", "--cgroup-parent=org-app-ci", ".",
+        "--attest",
+        "type=x,dir=/c d",
+        "--label=i=org-app-ci,t=t,z=trusted,b=main,p=linux/amd64",
+        &format!("--set={}", run.output("key")),
+        "plain$x",
+        "--cgroup-parent=org-app-ci",
+        ".",
     ];
     assert_eq!(tail, expected);
     assert!(run.build().values("--cache-from").contains(&"type=local,src=/o"));
@@ -212,7 +275,11 @@ fn extra_args_that_break_the_contract_are_refused() {
     ] {
         for owner in [false, true] {
             let lab = Lab::new();
-            let program = if owner { lab.shared().env("BUILD_ONCE_EXTRA_ARGS", extra) } else { lab.shared().input("extra-args", extra) };
+            let program = if owner {
+                lab.shared().env("BUILD_ONCE_EXTRA_ARGS", extra)
+            } else {
+                lab.shared().input("extra-args", extra)
+            };
             let run = program.run().fails(2, "input");
             assert!(run.error().contains(told), "{extra}: {}", run.error());
             let name = if owner { "BUILD_ONCE_EXTRA_ARGS" } else { "extra-args" };
@@ -235,7 +302,8 @@ fn without_a_cache() {
     let lab = Lab::new();
     for (name, value) in [("cache", "none"), ("cache-write", "never")] {
         lab.forget_calls();
-        let run = lab.shared().input("image", &format!("app-{value}")).input(name, value).run().succeeds("built");
+        let run =
+            lab.shared().input("image", &format!("app-{value}")).input(name, value).run().succeeds("built");
         assert!(run.build().values("--cache-to").is_empty(), "{}", run.build().line());
     }
 }
@@ -247,9 +315,18 @@ fn built_and_kept_here_too() {
         lab.set("driver", driver);
         let run = lab.shared().input("load", "true").run().succeeds("built");
         // The engine's own builder keeps what it pushes; two exports would race for the name.
-        assert_eq!((run.build().has("--push"), run.build().has("--load")), (true, loads), "{}", run.build().line());
+        assert_eq!(
+            (run.build().has("--push"), run.build().has("--load")),
+            (true, loads),
+            "{}",
+            run.build().line()
+        );
         assert_eq!(run.output("local-image"), "app:latest");
-        assert!(lab.images()[0]["names"].as_array().unwrap().contains(&json!("app:latest")), "{}", lab.images());
+        assert!(
+            lab.images()[0]["names"].as_array().unwrap().contains(&json!("app:latest")),
+            "{}",
+            lab.images()
+        );
     }
 }
 

@@ -23,7 +23,9 @@ fn fresh(run: &Run) -> String {
 
 #[test]
 fn the_one_at_hand_if_it_can() {
-    for (driver, containerd) in [("docker", true), ("docker-container", false), ("kubernetes", false), ("remote", true)] {
+    for (driver, containerd) in
+        [("docker", true), ("docker-container", false), ("kubernetes", false), ("remote", true)]
+    {
         let lab = Lab::new();
         lab.set("driver", driver);
         lab.set("containerd", containerd);
@@ -37,7 +39,10 @@ fn the_one_at_hand_if_it_can() {
 fn a_fresh_one_where_the_engine_cannot_export_a_cache() {
     let lab = Lab::new();
     lab.set("containerd", false);
-    let program = lab.shared().input("driver-opts", "network=host\nmemory=4g").input("buildkit-image", "moby/buildkit:v0.25.2");
+    let program = lab
+        .shared()
+        .input("driver-opts", "network=host\nmemory=4g")
+        .input("buildkit-image", "moby/buildkit:v0.25.2");
     let run = program.input("buildkitd-config", "buildkitd.toml").run().succeeds("built");
     fresh(&run);
     let create = run.called("buildx create")[0];
@@ -49,7 +54,8 @@ fn a_fresh_one_where_the_engine_cannot_export_a_cache() {
 
 #[test]
 fn a_fresh_one_for_an_index() {
-    for (name, value) in [("platforms", "linux/amd64,linux/arm64"), ("provenance", "true"), ("sbom", "true")] {
+    for (name, value) in [("platforms", "linux/amd64,linux/arm64"), ("provenance", "true"), ("sbom", "true")]
+    {
         let lab = Lab::new();
         lab.set("containerd", false);
         let run = lab.shared().input(name, value).input("cache", "none").run().succeeds("built");
@@ -72,7 +78,10 @@ fn the_engines_own_without_a_cache() {
 fn removed_after_a_failure_too() {
     let lab = Lab::new();
     lab.set("containerd", false);
-    lab.rule("buildx build", json!({"stderr": "ERROR: process \"x\" did not complete successfully: exit code: 1\n", "exit": 1}));
+    lab.rule(
+        "buildx build",
+        json!({"stderr": "ERROR: process \"x\" did not complete successfully: exit code: 1\n", "exit": 1}),
+    );
     let run = lab.shared().run().fails(10, "build");
     fresh(&run);
 }
@@ -113,7 +122,11 @@ fn a_named_one_is_used_for_what_it_can() {
     assert_eq!(run.build().values("--builder"), ["warm"]);
     assert!(run.build().values("--cache-to").is_empty());
     assert!(run.notices().contains("layer cache is not written"), "{}", run.notices());
-    let program = lab.shared().input("builder", "warm").input("platforms", "linux/amd64,linux/arm64").input("image", "b");
+    let program = lab
+        .shared()
+        .input("builder", "warm")
+        .input("platforms", "linux/amd64,linux/arm64")
+        .input("image", "b");
     let run = program.run().fails(60, "unsupported");
     assert!(run.error().contains("the builder warm cannot do what this build asks"), "{}", run.error());
 }

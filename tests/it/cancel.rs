@@ -7,9 +7,22 @@ use serde_json::json;
 
 use crate::support::{Call, Lab, Run};
 
+/// It has ended; whoever inherits it may take a moment to notice.
+#[track_caller]
+fn ended(call: &Call) {
+    for _ in 0..100 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", call.pid)).unwrap_or_default();
+        if stat.is_empty() || stat.contains(") Z ") {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("docker {} is still running", call.line());
+}
+
 #[track_caller]
 fn dead(call: &Call) {
-    assert!(!Path::new(&format!("/proc/{}", call.pid)).exists(), "docker {} is still running", call.line());
+    ended(call);
     let private = call.env["DOCKER_CONFIG"].as_str().unwrap();
     assert!(!Path::new(private).exists(), "{private} is still there");
 }
@@ -64,7 +77,12 @@ fn while_a_builder_boots() {
     running.signal(Signal::INT);
     let run = cancelled(running.finish(), 130, "cancelled");
     dead(&call);
-    assert_eq!(run.called(&format!("buildx rm --force {}", call.values("--name")[0])).len(), 1, "{:?}", run.lines());
+    assert_eq!(
+        run.called(&format!("buildx rm --force {}", call.values("--name")[0])).len(),
+        1,
+        "{:?}",
+        run.lines()
+    );
     assert!(run.called("buildx build").is_empty(), "a cancelled boot is no reason to build without");
 }
 
@@ -76,7 +94,7 @@ fn while_looking() {
     let call = running.wait_for_call("image ls");
     running.signal(Signal::INT);
     let run = cancelled(running.finish(), 130, "cancelled");
-    assert!(!Path::new(&format!("/proc/{}", call.pid)).exists());
+    ended(&call);
     assert_eq!(run.called("buildx").len(), 0);
 }
 
@@ -112,7 +130,12 @@ fn secrets_of_a_cancelled_build_are_gone() {
     let lab = Lab::new();
     let secret = crate::support::CANARY;
     lab.rule("buildx build", json!({"hang": true}));
-    let mut running = lab.shared().input("secrets", &format!("a={secret}")).input("logins", "h.example u P").env("P", secret).start();
+    let mut running = lab
+        .shared()
+        .input("secrets", &format!("a={secret}"))
+        .input("logins", "h.example u P")
+        .env("P", secret)
+        .start();
     let call = running.wait_for_call("buildx build");
     assert_eq!(call.config["auths"].as_object().unwrap().len(), 1);
     running.signal(Signal::INT);

@@ -24,7 +24,8 @@ fn inputs() -> Vec<Input> {
     RawInputs::schema()
         .map(|(heading, name, default)| {
             let argument = run.get_arguments().find(|argument| argument.get_long() == Some(&name)).unwrap();
-            let known: Vec<_> = argument.get_default_values().iter().map(|value| value.to_str().unwrap()).collect();
+            let known: Vec<_> =
+                argument.get_default_values().iter().map(|value| value.to_str().unwrap()).collect();
             assert_eq!(known, default.into_iter().collect::<Vec<_>>(), "{name}");
             assert_eq!(argument.get_help_heading(), Some(heading), "{name}");
             // clap drops the full stop of a doc comment.
@@ -51,7 +52,11 @@ fn action() -> (String, Value) {
 /// A scalar, quoted where YAML would read something else.
 fn yaml(text: &str) -> String {
     let plain = serde_yaml_ng::from_str::<Value>(&format!("a: {text}"));
-    if plain.is_ok_and(|read| read["a"].as_str() == Some(text)) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
+    if plain.is_ok_and(|read| read["a"].as_str() == Some(text)) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "''"))
+    }
 }
 
 fn inputs_yaml() -> String {
@@ -74,13 +79,17 @@ fn inputs_yaml() -> String {
 }
 
 fn env_yaml() -> String {
-    let line = |input: Input| format!("        {}: ${{{{ inputs.{} }}}}\n", variable(&input.name), input.name);
+    let line =
+        |input: Input| format!("        {}: ${{{{ inputs.{} }}}}\n", variable(&input.name), input.name);
     inputs().into_iter().map(line).collect()
 }
 
 fn outputs_yaml() -> String {
     let output = |(name, meaning): (&str, &str)| {
-        format!("  {name}:\n    description: {}\n    value: ${{{{ steps.run.outputs.{name} }}}}\n", yaml(meaning))
+        format!(
+            "  {name}:\n    description: {}\n    value: ${{{{ steps.run.outputs.{name} }}}}\n",
+            yaml(meaning)
+        )
     };
     OUTPUTS.into_iter().map(output).collect()
 }
@@ -133,7 +142,8 @@ fn generated_sections_are_as_the_program_says() {
     let update = std::env::var_os("BUILD_ONCE_UPDATE").is_some();
     for section in sections() {
         let text = fs::read_to_string(path(section.file)).unwrap();
-        let missing = || panic!("{} has no `{}` … `{}`", section.file, section.begin.trim(), section.end.trim());
+        let missing =
+            || panic!("{} has no `{}` … `{}`", section.file, section.begin.trim(), section.end.trim());
         let (before, rest) = text.split_once(section.begin).unwrap_or_else(missing);
         let (found, after) = rest.split_once(section.end).unwrap_or_else(missing);
         if update {
@@ -170,7 +180,10 @@ fn the_action_means_what_the_program_reads() {
     assert_eq!(outputs.len(), OUTPUTS.len());
     for (name, meaning) in OUTPUTS {
         assert_eq!(outputs[name]["description"].as_str(), Some(meaning), "{name}");
-        assert_eq!(outputs[name]["value"].as_str(), Some(format!("${{{{ steps.run.outputs.{name} }}}}").as_str()));
+        assert_eq!(
+            outputs[name]["value"].as_str(),
+            Some(format!("${{{{ steps.run.outputs.{name} }}}}").as_str())
+        );
     }
 }
 
@@ -199,11 +212,17 @@ fn no_text_holds_an_expression() {
     for kind in ["inputs", "outputs"] {
         for (name, item) in action[kind].as_mapping().unwrap() {
             texts.push((name.as_str().unwrap(), item["description"].as_str().unwrap()));
-            assert!(item["default"].is_null() || item["default"].is_string(), "{name:?}: GitHub reads defaults as text");
+            assert!(
+                item["default"].is_null() || item["default"].is_string(),
+                "{name:?}: GitHub reads defaults as text"
+            );
         }
     }
     for (name, text) in texts {
-        assert!(!text.contains("${{") && !text.is_empty(), "{name}: GitHub would evaluate it, and fail to load the action");
+        assert!(
+            !text.contains("${{") && !text.is_empty(),
+            "{name}: GitHub would evaluate it, and fail to load the action"
+        );
     }
 }
 
@@ -216,7 +235,10 @@ fn examples_use_names_that_exist() {
     for block in readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
         let Ok(workflow) = serde_yaml_ng::from_str::<Value>(block) else { panic!("not YAML:\n{block}") };
         uses += walk(&workflow, &mut |name| {
-            assert!(known.iter().any(|input| input.name == name), "README.md uses the input {name}:\n{block}");
+            assert!(
+                known.iter().any(|input| input.name == name),
+                "README.md uses the input {name}:\n{block}"
+            );
         });
     }
     assert!(uses > 0, "the README shows no use of the action");
@@ -226,7 +248,10 @@ fn walk(value: &Value, check: &mut impl FnMut(&str)) -> usize {
     match value {
         Value::Sequence(items) => items.iter().map(|item| walk(item, check)).sum(),
         Value::Mapping(map) => {
-            let ours = map.get("uses").and_then(Value::as_str).is_some_and(|uses| uses.starts_with("build-once/build-once@"));
+            let ours = map
+                .get("uses")
+                .and_then(Value::as_str)
+                .is_some_and(|uses| uses.starts_with("build-once/build-once@"));
             let with = map.get("with").and_then(Value::as_mapping).filter(|_| ours);
             with.into_iter().flatten().for_each(|(name, _)| check(name.as_str().unwrap()));
             usize::from(ours) + map.values().map(|value| walk(value, check)).sum::<usize>()

@@ -10,7 +10,11 @@ fn no_docker() {
     lab.without_docker();
     for program in [lab.build_once(), lab.shared(), lab.shared().input("mode", "pull")] {
         let run = program.run().fails(60, "unsupported");
-        assert!(run.error().contains("failed to find docker on the PATH\nhint: install docker"), "{}", run.error());
+        assert!(
+            run.error().contains("failed to find docker on the PATH\nhint: install docker"),
+            "{}",
+            run.error()
+        );
     }
     assert_eq!(lab.registry.tags(), [""; 0]);
 }
@@ -26,7 +30,8 @@ fn no_buildx() {
 
 #[test]
 fn the_engine_is_down() {
-    let text = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n";
+    let text =
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n";
     let lab = Lab::new();
     lab.rule("image", json!({"stderr": text, "exit": 1}));
     lab.rule("info", json!({"stdout": "{\"ServerErrors\":[\"Cannot connect\"]}\n", "exit": 0}));
@@ -58,8 +63,13 @@ fn the_users_build_fails_once_at_its_line() {
     assert_eq!(run.called("buildx build").len(), 1, "the same again fails the same");
     assert_eq!((run.output("attempts"), run.output("built"), run.output("pushed")), ("1", "false", "false"));
     assert_eq!((run.output("digest"), run.output("tag")), ("", ""));
-    assert_eq!(run.commands("error")[0].properties, "title=build-once failed,file=docker/Dockerfile.ci,line=2");
-    assert!(run.error().contains("exit code: 2") && run.error().contains("hint: the failing step is shown above"));
+    assert_eq!(
+        run.commands("error")[0].properties,
+        "title=build-once failed,file=docker/Dockerfile.ci,line=2"
+    );
+    assert!(
+        run.error().contains("exit code: 2") && run.error().contains("hint: the failing step is shown above")
+    );
     assert!(run.summary.contains("make: *** no rule to make `x`"), "{}", run.summary);
     assert!(run.stdout.contains("make: *** no rule to make `x`"), "{}", run.stdout);
 }
@@ -69,7 +79,11 @@ fn a_dockerfile_that_is_none() {
     let lab = Lab::new();
     lab.write("work/Dockerfile", "FROM scratch\nNONSENSE x\n");
     let run = lab.shared().run().fails(10, "build");
-    assert!(run.commands("error")[0].properties.contains("file=Dockerfile,line=2"), "{:?}", run.commands("error"));
+    assert!(
+        run.commands("error")[0].properties.contains("file=Dockerfile,line=2"),
+        "{:?}",
+        run.commands("error")
+    );
     assert!(run.calls.is_empty());
     std::fs::remove_file(lab.path("work/Dockerfile")).unwrap();
     let run = lab.shared().run().fails(10, "build");
@@ -85,7 +99,8 @@ fn a_push_that_broke_is_tried_again_on_the_same_builder() {
     lab.rule("buildx build", json!({"stderr": text, "exit": 1, "times": 1}));
     let run = lab.shared().input("retries", "1").run().succeeds("built");
     assert_eq!(run.output("attempts"), "2");
-    let builders: Vec<_> = run.called("buildx build").iter().map(|call| call.values("--builder")[0].to_owned()).collect();
+    let builders: Vec<_> =
+        run.called("buildx build").iter().map(|call| call.values("--builder")[0].to_owned()).collect();
     assert_eq!((builders.len(), &builders[0]), (2, &builders[1]));
     assert_eq!(run.called("buildx create").len(), 1);
     assert!(run.stdout.contains("attempt 1 failed: "), "{}", run.stdout);
@@ -95,7 +110,10 @@ fn a_push_that_broke_is_tried_again_on_the_same_builder() {
 #[test]
 fn tries_end() {
     let lab = Lab::new();
-    lab.rule("buildx build", json!({"stderr": "ERROR: failed to solve: 503 Service Unavailable\n", "exit": 1}));
+    lab.rule(
+        "buildx build",
+        json!({"stderr": "ERROR: failed to solve: 503 Service Unavailable\n", "exit": 1}),
+    );
     let run = lab.shared().input("retries", "0").run().fails(30, "unavailable");
     assert_eq!(run.called("buildx build").len(), 1);
 }
@@ -103,12 +121,32 @@ fn tries_end() {
 #[test]
 fn each_cause_has_its_class() {
     for (text, code, class, hint) in [
-        ("denied: User: arn:aws:sts::1:x is not authorized to perform: ecr:PutImage on resource: y", 20, "access", "allow the role"),
-        ("failed to push x: tag invalid: The image tag 'x' already exists and cannot be overwritten because the tag is immutable.", 20, "access", "mutability"),
+        (
+            "denied: User: arn:aws:sts::1:x is not authorized to perform: ecr:PutImage on resource: y",
+            20,
+            "access",
+            "allow the role",
+        ),
+        (
+            "failed to push x: tag invalid: The image tag 'x' already exists and cannot be overwritten because the tag is immutable.",
+            20,
+            "access",
+            "mutability",
+        ),
         ("failed to copy: write /var/lib/x: no space left on device", 50, "resource", "free disk space"),
         ("failed to solve: nobody has seen this before", 30, "unavailable", ""),
-        ("failed to do request: tls: failed to verify certificate: x509: certificate signed by unknown authority", 60, "unsupported", "certificate authority"),
-        ("failed commit on ref: unexpected commit digest sha256:a, expected sha256:b: failed precondition", 40, "integrity", "content changed"),
+        (
+            "failed to do request: tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            60,
+            "unsupported",
+            "certificate authority",
+        ),
+        (
+            "failed commit on ref: unexpected commit digest sha256:a, expected sha256:b: failed precondition",
+            40,
+            "integrity",
+            "content changed",
+        ),
     ] {
         let lab = Lab::new();
         lab.rule("buildx build", json!({"stderr": format!("ERROR: failed to build: {text}\n"), "exit": 1}));
@@ -138,12 +176,24 @@ fn a_builder_that_does_not_boot() {
     lab.set("containerd", false);
     lab.rule("buildx create", json!({"stderr": text, "exit": 1}));
     let run = lab.shared().run().succeeds("built").degraded();
-    assert!(run.commands("warning")[0].message.contains("the layer cache is not written: failed to boot a builder"));
+    assert!(
+        run.commands("warning")[0]
+            .message
+            .contains("the layer cache is not written: failed to boot a builder")
+    );
     assert_eq!(run.called("buildx rm --force build-once-77-1-image-").len(), 1, "{:?}", run.lines());
-    assert!(run.build().values("--cache-to").is_empty() && run.build().values("--builder").is_empty(), "{}", run.build().line());
+    assert!(
+        run.build().values("--cache-to").is_empty() && run.build().values("--builder").is_empty(),
+        "{}",
+        run.build().line()
+    );
     // The image needs it.
     let run = lab.shared().input("image", "b").input("provenance", "true").run().fails(30, "unavailable");
-    assert!(run.error().contains("failed to boot a builder") && run.error().contains("buildkit-image"), "{}", run.error());
+    assert!(
+        run.error().contains("failed to boot a builder") && run.error().contains("buildkit-image"),
+        "{}",
+        run.error()
+    );
     assert_eq!(run.called("buildx build").len(), 1, "{:?}", run.lines());
 }
 

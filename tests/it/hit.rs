@@ -57,7 +57,11 @@ fn by_key_with_an_alias_of_the_same_digest() {
     let alias = hit.called("buildx imagetools create");
     assert_eq!(alias.len(), 1);
     assert!(alias[0].has("--prefer-index=false"), "{}", alias[0].line());
-    assert!(hit.called("buildx build").is_empty() && hit.called("buildx inspect").is_empty(), "{:?}", hit.lines());
+    assert!(
+        hit.called("buildx build").is_empty() && hit.called("buildx inspect").is_empty(),
+        "{:?}",
+        hit.lines()
+    );
     // The next run of that commit needs none of it.
     lab.forget_calls();
     assert!(lab.shared().commit(OTHER).run().succeeds("reused-tag").calls.is_empty());
@@ -84,14 +88,21 @@ fn an_alias_with_another_digest_is_no_alias() {
     lab.rule("buildx imagetools create", json!({"exit": 0}));
     lab.registry.publish(&format!("ci/sha-app-{OTHER}"), &json!({"x": "y"}), &json!({}));
     let run = lab.shared().commit(OTHER).run().fails(40, "integrity");
-    assert!(run.error().contains(&format!("{repository}:sha-app-{OTHER} has another digest")), "{}", run.error());
+    assert!(
+        run.error().contains(&format!("{repository}:sha-app-{OTHER} has another digest")),
+        "{}",
+        run.error()
+    );
 }
 
 #[test]
 fn a_full_tag_list_costs_the_alias_not_the_run() {
     let lab = Lab::new();
     let built = lab.shared().run().succeeds("built");
-    lab.registry.refuse("/_alias", "unexpected status: 400 Bad Request: The repository exceeds the maximum allowed number of tags");
+    lab.registry.refuse(
+        "/_alias",
+        "unexpected status: 400 Bad Request: The repository exceeds the maximum allowed number of tags",
+    );
     let hit = lab.shared().commit(OTHER).run().succeeds("reused-key");
     assert_eq!((hit.output("digest"), hit.output("tag")), (built.output("digest"), ""));
     assert!(hit.notices().contains("the digest carries the hand-over"), "{}", hit.notices());

@@ -57,7 +57,12 @@ fn one_bad_input() {
     assert_eq!(run.error(), "input `image`: is required: a name such as app-ci");
     let run = lab.build_once().input("digest", &format!("sha256:{}", "a".repeat(64))).run().fails(2, "input");
     assert_eq!(run.error(), "input `digest`: only goes with mode pull");
-    let run = lab.shared().input("load", "true").input("platforms", "linux/amd64,linux/arm64").run().fails(2, "input");
+    let run = lab
+        .shared()
+        .input("load", "true")
+        .input("platforms", "linux/amd64,linux/arm64")
+        .run()
+        .fails(2, "input");
     assert!(run.error().starts_with("input `load`: "), "{}", run.error());
 }
 
@@ -71,7 +76,12 @@ fn flags_and_variables_are_one_thing() {
     assert!(run.output("tag").starts_with("sha-flag-"), "a flag wins: {}", run.output("tag"));
     let key = run.output("key").to_owned();
     lab.forget_calls();
-    let same = lab.build_once().args(&[]).input("image", "flag").input("repository", &repository).input("build-args", "A=1");
+    let same = lab
+        .build_once()
+        .args(&[])
+        .input("image", "flag")
+        .input("repository", &repository)
+        .input("build-args", "A=1");
     assert_eq!(same.run().succeeds("reused-tag").output("key"), key);
 }
 
@@ -79,7 +89,12 @@ fn flags_and_variables_are_one_thing() {
 fn names_with_hyphens_in_the_environment_are_not_read() {
     // Some runners set INPUT_BUILD-ARGS for the steps of a composite action; the real one does not.
     let lab = Lab::new();
-    let run = lab.build_once().env("INPUT_BUILD-ARGS", "A=1").env("INPUT_TARGET", " ").run().succeeds("built-local");
+    let run = lab
+        .build_once()
+        .env("INPUT_BUILD-ARGS", "A=1")
+        .env("INPUT_TARGET", " ")
+        .run()
+        .succeeds("built-local");
     assert!(run.build().values("--build-arg").is_empty() && run.build().values("--target").is_empty());
 }
 
@@ -88,9 +103,17 @@ fn an_unknown_flag_is_answered_by_name() {
     let lab = Lab::new();
     let run = lab.build_once().outside_github().args(&["run", "--imgae", "x"]).run();
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("unexpected argument '--imgae'") && run.stderr.contains("--image"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("unexpected argument '--imgae'") && run.stderr.contains("--image"),
+        "{}",
+        run.stderr
+    );
     let run = lab.build_once().outside_github().args(&["--help"]).run();
-    assert!(run.code == 0 && run.stdout.contains("Print what `run` would do, and write nothing"), "{}", run.all());
+    assert!(
+        run.code == 0 && run.stdout.contains("Print what `run` would do, and write nothing"),
+        "{}",
+        run.all()
+    );
     let run = lab.build_once().outside_github().args(&["--version"]).run();
     assert_eq!((run.code, run.stdout.trim()), (0, concat!("build-once ", env!("CARGO_PKG_VERSION"))));
 }
@@ -111,9 +134,11 @@ fn twin_files_add_to_their_lists() {
     lab.write("work/.ci/labels", "l=2\n");
     lab.write("work/.ci/annotations", "manifest:a=2\r\n");
     lab.write("work/.ci/tags", format!("{repository}:v2\n{repository}:v3\n"));
-    let run = lab.shared().input("build-args", "A=1").input("build-args-file", ".ci/args").input("labels", "k=1");
+    let run =
+        lab.shared().input("build-args", "A=1").input("build-args-file", ".ci/args").input("labels", "k=1");
     let run = run.input("labels-file", ".ci/labels").input("annotations-file", ".ci/annotations");
-    let run = run.input("tags", &format!("{repository}:v1")).input("tags-file", ".ci/tags").run().succeeds("built");
+    let run =
+        run.input("tags", &format!("{repository}:v1")).input("tags-file", ".ci/tags").run().succeeds("built");
     let build = run.build();
     assert_eq!(build.values("--build-arg"), ["A=1", "B=2", "C=3"]);
     assert_eq!(build.values("--label")[..2], ["k=1", "l=2"]);

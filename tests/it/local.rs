@@ -9,8 +9,16 @@ fn built_here_then_found_here() {
     let lab = Lab::new();
     let run = lab.build_once().run().succeeds("built-local");
     for (name, value) in [
-        ("digest", ""), ("tag", ""), ("image", ""), ("local-image", "app:latest"), ("built", "true"), ("pushed", "false"),
-        ("degraded", "false"), ("attempts", "1"), ("cached-steps", "1"), ("total-steps", "3"),
+        ("digest", ""),
+        ("tag", ""),
+        ("image", ""),
+        ("local-image", "app:latest"),
+        ("built", "true"),
+        ("pushed", "false"),
+        ("degraded", "false"),
+        ("attempts", "1"),
+        ("cached-steps", "1"),
+        ("total-steps", "3"),
     ] {
         assert_eq!(run.output(name), value, "{name}");
     }
@@ -18,7 +26,10 @@ fn built_here_then_found_here() {
     assert!(build.has("--load") && !build.has("--push"), "{}", build.line());
     assert_eq!(build.values("--tag"), ["app:latest"]);
     assert!(run.notices().contains("this is not an EC2 instance"), "{}", run.notices());
-    assert_eq!(run.summary.matches("not an EC2 instance").count(), run.summary.matches("no repository: ").count());
+    assert_eq!(
+        run.summary.matches("not an EC2 instance").count(),
+        run.summary.matches("no repository: ").count()
+    );
 
     lab.forget_calls();
     let again = lab.build_once().run().succeeds("reused-local");
@@ -47,7 +58,13 @@ fn outside_github_nothing_shared_is_written() {
     assert!(run.build().has("--load") && !run.build().has("--push"));
     assert_eq!(lab.registry.tags(), [""; 0]);
     assert!(run.stdout.is_empty() && run.stderr.contains("built-local"), "{}", run.all());
-    assert!(!lab.path("temp").read_dir().unwrap().flatten().any(|e| e.file_name().to_string_lossy().starts_with("build-once-run-")));
+    assert!(
+        !lab.path("temp")
+            .read_dir()
+            .unwrap()
+            .flatten()
+            .any(|e| e.file_name().to_string_lossy().starts_with("build-once-run-"))
+    );
 }
 
 #[test]
@@ -56,33 +73,50 @@ fn the_parameter_names_the_repository() {
     let aws = Aws::start(&lab.registry.repository());
     let run = aws.serves(lab.build_once()).run().succeeds("built");
     assert_eq!(run.output("pushed"), "true");
-    assert!(aws.asked().iter().any(|asked| asked.contains("GetParameter") && asked.contains("/github-runner/i-0123456789abcdef0/ecr-cache-url")), "{:?}", aws.asked());
-    assert!(run.summary.contains("SSM parameter /github-runner/i-0123456789abcdef0/ecr-cache-url"), "{}", run.summary);
+    assert!(
+        aws.asked().iter().any(|asked| asked.contains("GetParameter")
+            && asked.contains("/github-runner/i-0123456789abcdef0/ecr-cache-url")),
+        "{:?}",
+        aws.asked()
+    );
+    assert!(
+        run.summary.contains("SSM parameter /github-runner/i-0123456789abcdef0/ecr-cache-url"),
+        "{}",
+        run.summary
+    );
 }
 
 #[test]
 fn each_source_in_its_order() {
     let lab = Lab::new();
     let aws = Aws::start("127.0.0.1:1/parameter");
-    let program = || aws.serves(lab.build_once()).env("ECR_CACHE_URL", "127.0.0.1:1/older").env("BUILD_ONCE_REPOSITORY", "127.0.0.1:1/owner");
+    let program = || {
+        aws.serves(lab.build_once())
+            .env("ECR_CACHE_URL", "127.0.0.1:1/older")
+            .env("BUILD_ONCE_REPOSITORY", "127.0.0.1:1/owner")
+    };
     let plan = |program: crate::support::BuildOnce<'_>| program.args(&["plan", "--json"]).run().stdout;
     assert!(plan(program().input("repository", "127.0.0.1:1/input")).contains("127.0.0.1:1/input"));
     assert!(plan(program()).contains("127.0.0.1:1/owner"));
     assert!(plan(program().unset("BUILD_ONCE_REPOSITORY")).contains("127.0.0.1:1/older"));
     assert!(aws.asked().is_empty(), "a source that answers is enough");
-    assert!(plan(program().unset("BUILD_ONCE_REPOSITORY").unset("ECR_CACHE_URL")).contains("127.0.0.1:1/parameter"));
+    assert!(
+        plan(program().unset("BUILD_ONCE_REPOSITORY").unset("ECR_CACHE_URL"))
+            .contains("127.0.0.1:1/parameter")
+    );
 }
 
 #[test]
 fn every_reason_for_none() {
-    let cases: [(&str, &dyn Fn(&Aws)); 5] = [
-        ("does not exist", &|aws| aws.deny_parameter("ParameterNotFound")),
-        ("allow ssm:GetParameter", &|aws| aws.deny_parameter("AccessDeniedException")),
-        ("instance metadata does not help", &|aws| aws.metadata_off()),
-        ("does not exist", &|aws| {
+    type Fault = fn(&Aws);
+    let cases: [(&str, Fault); 5] = [
+        ("does not exist", |aws| aws.deny_parameter("ParameterNotFound")),
+        ("allow ssm:GetParameter", |aws| aws.deny_parameter("AccessDeniedException")),
+        ("instance metadata does not help", |aws| aws.metadata_off()),
+        ("does not exist", |aws| {
             aws.parameter(Response::new(200, json!({"Parameter": {"Value": ""}}).to_string()));
         }),
-        ("failed to read the SSM parameter", &|aws| aws.deny_parameter("ValidationException")),
+        ("failed to read the SSM parameter", |aws| aws.deny_parameter("ValidationException")),
     ];
     for (told, break_it) in cases {
         let lab = Lab::new();

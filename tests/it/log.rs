@@ -46,7 +46,11 @@ fn of_a_builds_step() {
     let bracket = &run.log.commands[1].message;
     let told = bare_commands(&run.stdout);
     assert_eq!(names(&told), ["group", "stop-commands", bracket, "endgroup"], "{}", run.stdout);
-    assert_eq!(run.stdout.matches("evil").count(), TRICKS.iter().filter(|trick| trick.contains("evil")).count(), "it is shown");
+    assert_eq!(
+        run.stdout.matches("evil").count(),
+        TRICKS.iter().filter(|trick| trick.contains("evil")).count(),
+        "it is shown"
+    );
     assert!(bracket.len() >= 32, "nobody guesses the bracket: {bracket}");
 }
 
@@ -57,7 +61,12 @@ fn of_buildx_itself() {
         lab.rule("buildx build", json!({stream: TRICKS.join("\n")}));
         let run = lab.shared().run().succeeds("built");
         let told = bare_commands(&run.stdout);
-        assert_eq!(names(&told), ["group", "stop-commands", &run.log.commands[1].message, "endgroup"], "{}", run.stdout);
+        assert_eq!(
+            names(&told),
+            ["group", "stop-commands", &run.log.commands[1].message, "endgroup"],
+            "{}",
+            run.stdout
+        );
     }
 }
 
@@ -68,7 +77,8 @@ fn of_names_steps_and_warnings() {
     for (at, trick) in TRICKS.iter().enumerate() {
         let vertex = json!({"vertexes": [{"digest": format!("sha256:{at}"), "name": trick, "started": "2026-01-01T00:00:00Z",
             "completed": "2026-01-01T00:00:01Z", "error": trick}], "warnings": [{"vertex": "x", "short": STANDARD.encode(trick)}]});
-        progress.push_str(&format!("{vertex}\n"));
+        progress += &vertex.to_string();
+        progress += "\n";
     }
     lab.set("progress", progress);
     let run = lab.shared().run().succeeds("built");
@@ -79,14 +89,21 @@ fn of_names_steps_and_warnings() {
 fn of_a_failure() {
     for trick in TRICKS {
         let lab = Lab::new();
-        lab.rule("buildx build", json!({"stderr": format!("{}ERROR: {trick}\n", from_a_step(trick)), "exit": 1}));
+        lab.rule(
+            "buildx build",
+            json!({"stderr": format!("{}ERROR: {trick}\n", from_a_step(trick)), "exit": 1}),
+        );
         let run = lab.shared().run();
         assert_ne!(run.code, 0);
         let told = names(&run.log.commands);
         assert_eq!(told, ["group", "stop-commands", "endgroup", "error"], "{trick:?}: {}", run.stdout);
         // The annotation is one command on one line.
         assert_eq!(bare_commands(&run.stdout).len(), 5, "{trick:?}: {}", run.stdout);
-        assert!(!run.summary.contains("<script") && run.summary.lines().all(|line| !line.starts_with("::")), "{}", run.summary);
+        assert!(
+            !run.summary.contains("<script") && run.summary.lines().all(|line| !line.starts_with("::")),
+            "{}",
+            run.summary
+        );
     }
 }
 
@@ -97,7 +114,12 @@ fn of_the_registry() {
         lab.registry.fault("/manifests/", 9, crate::support::Response::error(403, "DENIED", trick));
         let run = lab.shared().run().succeeds("built-local").degraded();
         let told = names(&run.log.commands);
-        assert_eq!(told, ["group", "stop-commands", "endgroup", "warning", "notice"][..told.len()], "{}", run.stdout);
+        assert_eq!(
+            told,
+            ["group", "stop-commands", "endgroup", "warning", "notice"][..told.len()],
+            "{}",
+            run.stdout
+        );
         assert!(!run.output("reason").contains('\n'));
     }
 }
@@ -106,7 +128,12 @@ fn of_the_registry() {
 fn of_inputs_and_refs() {
     let lab = Lab::new();
     let branch = "x\u{20}##[error]evil";
-    let run = lab.shared().push_to(branch).env("BUILD_ONCE_EXTRA_ARGS", "--label '##[error]evil'").run().succeeds("built");
+    let run = lab
+        .shared()
+        .push_to(branch)
+        .env("BUILD_ONCE_EXTRA_ARGS", "--label '##[error]evil'")
+        .run()
+        .succeeds("built");
     assert!(!names(&run.log.commands).contains(&"error"), "{}", run.stdout);
     let run = lab.build_once().input("mode", "##[error]evil\r::error::evil").run().fails(2, "input");
     assert_eq!(run.commands("error").len(), 1);

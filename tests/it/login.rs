@@ -19,7 +19,8 @@ fn a_named_login_serves_program_and_docker() {
         lab.registry.require(login);
         let host = lab.registry.address().to_owned();
         lab.docker_config(&json!({"auths": {"other.example": {"auth": "b3RoZXI6b3RoZXI="}}, "credsStore": "absent", "proxies": {"default": {}}}));
-        let program = || lab.shared().input("logins", &format!("{host} ann PASSWORD")).env("PASSWORD", PASSWORD);
+        let program =
+            || lab.shared().input("logins", &format!("{host} ann PASSWORD")).env("PASSWORD", PASSWORD);
         let run = program().run().succeeds("built");
         let build = run.build();
         assert_eq!(build.config["auths"], json!({&host: {"auth": encoded()}}), "only what this run needs");
@@ -62,8 +63,19 @@ fn a_login_without_its_variable_is_skipped() {
 #[test]
 fn docker_gets_no_more_of_the_environment_than_it_needs() {
     let lab = Lab::new();
-    let secrets = ["GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "MY_SECRET", "INPUT_SECRETS"];
-    let mut program = lab.shared().env("DOCKER_HOST", "unix:///x").env("BUILDX_BUILDER", "b").env("BUILDKIT_PROGRESS", "tty");
+    let secrets = [
+        "GITHUB_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "ACTIONS_RUNTIME_TOKEN",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "MY_SECRET",
+        "INPUT_SECRETS",
+    ];
+    let mut program = lab
+        .shared()
+        .env("DOCKER_HOST", "unix:///x")
+        .env("BUILDX_BUILDER", "b")
+        .env("BUILDKIT_PROGRESS", "tty");
     for name in secrets {
         program = program.env(name, &format!("{}={CANARY}-{name}", "id"));
     }
@@ -73,7 +85,11 @@ fn docker_gets_no_more_of_the_environment_than_it_needs() {
             assert!(call.env.get(name).is_none(), "{name} reached `docker {}`", call.line());
         }
         let only_builds = call.line().starts_with("buildx build ");
-        assert!(only_builds || !call.env.to_string().contains(CANARY), "a secret reached `docker {}`", call.line());
+        assert!(
+            only_builds || !call.env.to_string().contains(CANARY),
+            "a secret reached `docker {}`",
+            call.line()
+        );
         assert_eq!(call.env["DOCKER_HOST"], "unix:///x");
     }
 }
@@ -89,4 +105,22 @@ fn builders_are_found_under_the_users_configuration() {
     assert!(!std::path::Path::new(private).exists());
     let run = lab.shared().commit(&"4".repeat(40)).env("BUILDX_CONFIG", "/b").run().succeeds("reused-key");
     assert_eq!(run.called("buildx imagetools")[0].env["BUILDX_CONFIG"], "/b");
+}
+
+#[test]
+fn a_credential_helper_is_asked() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let lab = Lab::new();
+    lab.registry.require(Login::Basic("ann", PASSWORD));
+    let host = lab.registry.address();
+    let helper = format!(
+        "#!/bin/sh\nread -r host\n[ \"$1 $host\" = 'get {host}' ] && echo '{{\"Username\":\"ann\",\"Secret\":\"{PASSWORD}\"}}'\n"
+    );
+    lab.write("bin/docker-credential-stub", helper);
+    let program = lab.path("bin/docker-credential-stub");
+    std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    lab.docker_config(&json!({"credHelpers": {host: "stub"}}));
+    let run = lab.shared().run().succeeds("built");
+    assert!(run.commands("add-mask").iter().any(|mask| mask.message == PASSWORD));
+    assert_eq!(run.build().config["auths"], json!({host: {"auth": encoded()}}));
 }

@@ -43,7 +43,8 @@ fn a_plan_writes_nothing() {
 #[test]
 fn a_plan_as_json() {
     let lab = Lab::new();
-    let program = lab.shared().pull_request(12).input("build-args", "A=hidden").input("platforms", "linux/amd64");
+    let program =
+        lab.shared().pull_request(12).input("build-args", "A=hidden").input("platforms", "linux/amd64");
     let run = program.args(&["plan", "--json"]).run();
     assert_eq!(run.code, 0, "{}", run.all());
     let mut plan: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -72,7 +73,11 @@ fn a_plan_fails_as_the_run_would() {
     lab.registry.without_repository();
     let run = lab.shared().args(&["plan"]).run();
     assert_eq!((run.code, run.stdout.as_str()), (20, ""));
-    assert!(run.stderr.contains("error: the repository") && run.stderr.contains("hint: create it"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("error: the repository") && run.stderr.contains("hint: create it"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -110,15 +115,25 @@ fn whatever_decides_the_image_changes_the_key() {
     let lab = Lab::new();
     lab.write("work/Dockerfile", "FROM scratch AS a\nARG A\nCOPY hello /\nFROM a AS b\nLABEL x=$A\n");
     let key = |inputs: &[(&str, &str)]| {
-        let program = inputs.iter().fold(lab.build_once(), |program, (name, value)| program.input(name, value));
+        let program =
+            inputs.iter().fold(lab.build_once(), |program, (name, value)| program.input(name, value));
         let run = program.args(&["key", "--json"]).run();
         let key: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{}", run.all()));
         key["key"].as_str().unwrap().to_owned()
     };
     let mut keys = vec![key(&[])];
     for input in [
-        ("target", "a"), ("build-args", "A=1"), ("build-args", "A=2"), ("platforms", "linux/s390x"), ("labels", "a=1"), ("key-extra", "1"),
-        ("network", "host"), ("compression", "zstd"), ("provenance", "true"), ("secret-envs", "s=HOME"), ("extra-args", "--cgroup-parent=x"),
+        ("target", "a"),
+        ("build-args", "A=1"),
+        ("build-args", "A=2"),
+        ("platforms", "linux/s390x"),
+        ("labels", "a=1"),
+        ("key-extra", "1"),
+        ("network", "host"),
+        ("compression", "zstd"),
+        ("provenance", "true"),
+        ("secret-envs", "s=HOME"),
+        ("extra-args", "--cgroup-parent=x"),
     ] {
         keys.push(key(&[input]));
     }
@@ -128,7 +143,41 @@ fn whatever_decides_the_image_changes_the_key() {
     assert_eq!(distinct.len(), keys.len(), "{keys:#?}");
     // What does not reach the image does not.
     let last = key(&[]);
-    for input in [("image", "other"), ("retries", "1"), ("cache", "none"), ("load", "true"), ("summary", "false"), ("builder", "b")] {
+    for input in [
+        ("image", "other"),
+        ("retries", "1"),
+        ("cache", "none"),
+        ("load", "true"),
+        ("summary", "false"),
+        ("builder", "b"),
+    ] {
         assert_eq!(key(&[input]), last, "{input:?}");
     }
+}
+
+#[test]
+fn the_key_covers_what_is_asked() {
+    let lab = Lab::new();
+    lab.write("work/notes", "1");
+    let keys = || {
+        ["context", "copied", "files"].map(|scope| {
+            let program = lab.build_once().input("key", scope);
+            let program = if scope == "files" { program.input("key-files", "hel*") } else { program };
+            let run = program.args(&["key", "--json"]).run();
+            let key: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{}", run.all()));
+            key["key"].as_str().unwrap().to_owned()
+        })
+    };
+    let first = keys();
+    lab.write("work/notes", "2");
+    let second = keys();
+    assert_ne!(first[0], second[0], "the whole context");
+    assert_eq!(first[1..], second[1..], "the Dockerfile copies no notes");
+    lab.write("work/hello", "other");
+    let third = keys();
+    assert!((0..3).all(|at| third[at] != second[at]), "{third:?}");
+    lab.write("work/.dockerignore", "notes\n");
+    let ignored = keys();
+    lab.write("work/notes", "3");
+    assert_eq!(ignored, keys());
 }

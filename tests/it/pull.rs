@@ -15,11 +15,14 @@ fn by_digest_without_a_checkout() {
     let run = lab.shared().input("mode", "pull").input("digest", &digest).input("context", "absent").run();
     let run = run.succeeds("reused-tag");
     let reference = format!("{}@{digest}", lab.registry.repository());
-    assert_eq!(run.lines(), [
-        format!("image inspect {reference}"),
-        format!("pull {reference}"),
-        format!("tag {reference} app:latest"),
-    ]);
+    assert_eq!(
+        run.lines(),
+        [
+            format!("image inspect {reference}"),
+            format!("pull {reference}"),
+            format!("tag {reference} app:latest"),
+        ]
+    );
     assert_eq!(lab.registry.asked(), [format!("GET ci/manifests/{digest}")]);
     let local = ("app:latest", digest.as_str(), "", reference.as_str());
     let told = (run.output("local-image"), run.output("digest"), run.output("key"), run.output("image"));
@@ -54,7 +57,14 @@ fn by_digest_other_content_is_refused() {
     let lab = Lab::new();
     let digest = format!("sha256:{}", "a".repeat(64));
     let _ = lab.shared().run().succeeds("built");
-    lab.registry.fault("/manifests/sha256:", 1, Response::new(200, lab.registry.manifest("ci/sha-app-1111111111111111111111111111111111111111").unwrap().to_string()));
+    lab.registry.fault(
+        "/manifests/sha256:",
+        1,
+        Response::new(
+            200,
+            lab.registry.manifest("ci/sha-app-1111111111111111111111111111111111111111").unwrap().to_string(),
+        ),
+    );
     lab.forget_calls();
     let run = lab.shared().input("mode", "pull").input("digest", &digest).run().fails(40, "integrity");
     assert!(run.error().contains(&format!("expected {digest}, got sha256:")), "{}", run.error());
@@ -103,7 +113,8 @@ fn missing_may_be_waited_for() {
     let key = lab.build_once().args(&["key", "--json"]).run();
     let key: serde_json::Value = serde_json::from_str(&key.stdout).unwrap();
     let key = key["key"].as_str().unwrap();
-    let waiting = lab.shared().input("mode", "pull").input("on-missing", "wait").input("wait-timeout", "20s").start();
+    let waiting =
+        lab.shared().input("mode", "pull").input("on-missing", "wait").input("wait-timeout", "20s").start();
     while !lab.registry.asked().iter().any(|asked| asked.contains("/key-app-")) {
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -117,7 +128,11 @@ fn waiting_ends() {
     let lab = Lab::new();
     let program = lab.shared().input("mode", "pull").input("on-missing", "wait").input("wait-timeout", "1s");
     let run = program.run().fails(30, "unavailable");
-    assert!(run.error().contains("no image with this key appeared") && run.error().contains("waited 1s"), "{}", run.error());
+    assert!(
+        run.error().contains("no image with this key appeared") && run.error().contains("waited 1s"),
+        "{}",
+        run.error()
+    );
     assert!(run.called("buildx build").is_empty());
 }
 
@@ -126,7 +141,8 @@ fn a_registry_that_does_not_say_is_not_missing() {
     for on_missing in ["fail", "wait"] {
         let lab = Lab::new();
         lab.registry.fault("/manifests/", 99, Response::new(500, ""));
-        let run = lab.shared().input("mode", "pull").input("on-missing", on_missing).run().fails(30, "unavailable");
+        let run =
+            lab.shared().input("mode", "pull").input("on-missing", on_missing).run().fails(30, "unavailable");
         assert!(run.error().contains("answered 500"), "{}", run.error());
         assert!(run.called("buildx build").is_empty());
     }
@@ -137,7 +153,10 @@ fn a_pull_that_fails_is_classified() {
     let lab = Lab::new();
     let digest = lab.shared().run().succeeds("built").output("digest").to_owned();
     lab.another_machine();
-    lab.rule("pull", serde_json::json!({"stderr": "write /var/lib/docker/tmp/x: no space left on device\n", "exit": 1}));
+    lab.rule(
+        "pull",
+        serde_json::json!({"stderr": "write /var/lib/docker/tmp/x: no space left on device\n", "exit": 1}),
+    );
     let run = lab.shared().input("mode", "pull").input("digest", &digest).run().fails(50, "resource");
     assert!(run.error().contains("hint: free disk space"), "{}", run.error());
     assert_eq!(run.output("local-image"), "");

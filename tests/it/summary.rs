@@ -23,9 +23,12 @@ fn hit_with_an_alias() {
 fn failed() {
     let lab = Lab::new();
     let stderr = concat!(
-        r#"{"vertexes":[{"digest":"a","name":"[2/2] RUN make <all>","started":"2026-01-01T00:00:00Z"}]}"#, "\n",
-        r#"{"logs":[{"vertex":"a","data":"b25lCmBgYAo8c2NyaXB0Pgo=","timestamp":"2026-01-01T00:00:00Z"}]}"#, "\n",
-        r#"{"vertexes":[{"digest":"a","name":"[2/2] RUN make <all>","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:01Z","error":"process did not complete successfully: exit code: 2"}]}"#, "\n",
+        r#"{"vertexes":[{"digest":"a","name":"[2/2] RUN make <all>","started":"2026-01-01T00:00:00Z"}]}"#,
+        "\n",
+        r#"{"logs":[{"vertex":"a","data":"b25lCmBgYAo8c2NyaXB0Pgo=","timestamp":"2026-01-01T00:00:00Z"}]}"#,
+        "\n",
+        r#"{"vertexes":[{"digest":"a","name":"[2/2] RUN make <all>","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:01Z","error":"process did not complete successfully: exit code: 2"}]}"#,
+        "\n",
         "Dockerfile:2\n",
         "ERROR: failed to solve: process \"make <all>\" did not complete successfully: exit code: 2\n",
     );

@@ -27,7 +27,10 @@ fn a_pull_request_uses_what_is_trusted_under_its_own_name() {
     let lab = Lab::new();
     let built = lab.shared().commit(MERGE).run().succeeds("built");
     let run = lab.shared().pull_request(12).run().succeeds("reused-key");
-    assert_eq!((run.output("digest"), run.output("tag")), (built.output("digest"), format!("pr-12-sha-app-{HEAD}").as_str()));
+    assert_eq!(
+        (run.output("digest"), run.output("tag")),
+        (built.output("digest"), format!("pr-12-sha-app-{HEAD}").as_str())
+    );
 }
 
 #[test]
@@ -56,7 +59,10 @@ fn a_pull_requests_cache_is_its_own_and_asked_for() {
     lab.forget_calls();
     let run = lab.shared().pull_request(12).input("cache-write", "always").run().succeeds("built");
     assert_eq!(run.build().values("--cache-from"), [main.as_str()]);
-    assert!(run.build().values("--cache-to")[0].starts_with(&format!("type=registry,ref={repository}:pr-12-cache-app,")));
+    assert!(
+        run.build().values("--cache-to")[0]
+            .starts_with(&format!("type=registry,ref={repository}:pr-12-cache-app,"))
+    );
 }
 
 #[test]
@@ -73,9 +79,13 @@ fn the_trusted_never_read_a_pull_requests_cache() {
 fn a_fork_writes_nothing() {
     let lab = Lab::new();
     let tags = format!("{}:latest", lab.registry.repository());
-    let program = || lab.shared().fork().input("cache-write", "always").input("push", "true").input("tags", &tags);
+    let program =
+        || lab.shared().fork().input("cache-write", "always").input("push", "true").input("tags", &tags);
     let run = program().run().succeeds("built-local");
-    assert_eq!((run.output("zone"), run.output("pushed"), run.output("local-image")), ("fork", "false", "app:latest"));
+    assert_eq!(
+        (run.output("zone"), run.output("pushed"), run.output("local-image")),
+        ("fork", "false", "app:latest")
+    );
     assert!(run.build().has("--load") && !run.line_has_push(), "{}", run.build().line());
     assert!(run.build().values("--cache-to").is_empty());
     assert!(run.notices().contains("not published: a pull request from a fork"), "{}", run.notices());

@@ -105,7 +105,11 @@ fn other_bytes_than_the_digest_says() {
 fn a_configuration_that_is_not_its_digest() {
     let lab = Lab::new();
     lab.registry.put(&format!("sha-app-{HEAD}"), None);
-    lab.registry.fault("/blobs/", 1, Response::new(200, r#"{"config":{"Labels":{"io.github.build-once.key":"x"}}}"#));
+    lab.registry.fault(
+        "/blobs/",
+        1,
+        Response::new(200, r#"{"config":{"Labels":{"io.github.build-once.key":"x"}}}"#),
+    );
     let run = lab.shared().run().fails(40, "integrity");
     assert!(run.error().contains("the registry sent wrong content"), "{}", run.error());
 }
@@ -116,7 +120,11 @@ fn the_repository_is_missing() {
     lab.registry.without_repository();
     let run = lab.shared().run().fails(20, "access");
     assert!(run.error().contains(&format!("the repository {} does not exist", lab.registry.repository())));
-    assert!(run.error().contains("\nhint: create it (aws ecr create-repository --repository-name ci)"), "{}", run.error());
+    assert!(
+        run.error().contains("\nhint: create it (aws ecr create-repository --repository-name ci)"),
+        "{}",
+        run.error()
+    );
     assert!(run.called("buildx build").is_empty());
     // A fork's run would not have written to it anyway.
     let _ = lab.shared().fork().run().succeeds("built-local");

@@ -123,7 +123,13 @@ fn literal_prefix(ops: &[Op]) -> Vec<u8> {
 
 fn literal_suffix(ops: &[Op]) -> Vec<u8> {
     let Some((Op::End, rest)) = ops.split_last() else { return Vec::new() };
+    // What may be skipped is no part of every match.
+    let optional = rest.iter().enumerate().filter_map(|(at, op)| match op {
+        Op::Optional(count) => Some(at + 1 + count),
+        _ => None,
+    });
     let run = rest.iter().rev().take_while(|op| plain(op).is_some()).count();
+    let run = run.min(rest.len() - optional.max().unwrap_or(0).min(rest.len()));
     literals(rest.iter().skip(rest.len() - run))
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::BuildxVersion;
+use super::{BuildxVersion, SourcePin};
 use crate::image::ImageReference;
 use crate::inputs::{BuildInputs, CacheMode, Compression, Secret, SecretSource, SecretString};
 
@@ -43,6 +43,9 @@ pub struct BuildSpec {
     /// What is built: the inputs, with pinned bases among the contexts, the key among labels
     /// and annotations, and extra arguments expanded.
     pub build: BuildInputs,
+    /// What the Dockerfile's `ADD` fetches, held to what the key saw.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourcePin>,
     /// Cache sources.
     pub cache_from: Vec<String>,
     /// Cache destinations.
@@ -201,6 +204,7 @@ mod tests {
         BuildSpec {
             builder: None,
             build: Inputs::read(&raw, &Env::default()).unwrap().build,
+            sources: vec![],
             cache_from: vec![],
             cache_to: vec![],
             names: vec!["h/r:t".into()],

@@ -4,6 +4,7 @@ mod args;
 mod builder;
 mod imagetools;
 mod metadata;
+mod policy;
 mod progress;
 mod version;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 pub use args::{BuildSpec, OutputTarget, registry_cache_from, registry_cache_to};
 pub use builder::{Builder, NewBuilder};
 pub use metadata::BuildMetadata;
+pub use policy::SourcePin;
 pub use progress::{FailedStep, Phase, Progress, ProgressSummary, StepTime};
 pub use version::BuildxVersion;
 
@@ -132,6 +134,14 @@ impl Buildx {
         for (name, value) in spec.secret_env() {
             build = build.env(name, value);
         }
+        if !spec.sources.is_empty() {
+            let path = metadata.with_file_name("source-policy.json");
+            if let Err(error) = fs_err::write(&path, policy::policy(&spec.sources).to_string()) {
+                let failed = Error::new(FailureClass::Resource, "failed to write the source policy");
+                return (Err(failed.because(&error)), progress.into_summary());
+            }
+            build = build.env(policy::VARIABLE, path.display().to_string().into());
+        }
         let streamed = self.docker.exec().stream(&build, |stream, line| match stream {
             Stream::Stderr => progress.line(line, &mut log),
             Stream::Stdout => log(line),
@@ -147,7 +157,7 @@ impl Buildx {
         let result = match status {
             Ok(status) if status.success() => BuildMetadata::read(metadata),
             Ok(_) => Err(match progress.failed_at() {
-                Some((file, line)) => failed().at(file, line),
+                Some((file, line)) => failed().at(as_given(&file, spec), line),
                 None => failed(),
             }),
             Err(error) => Err(from_exec(error)),
@@ -168,4 +178,10 @@ impl Buildx {
             Err(classify(&format!("failed to set {}", targets.join(", ")), &last_line(&done)))
         }
     }
+}
+
+/// `BuildKit` knows the Dockerfile by its last name alone.
+fn as_given(file: &str, spec: &BuildSpec) -> String {
+    let given = spec.build.dockerfile();
+    if given.file_name().is_some_and(|name| name == file) { given.display().to_string() } else { file.to_owned() }
 }

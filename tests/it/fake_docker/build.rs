@@ -31,20 +31,32 @@ impl Docker {
                 let request = json!({"name": name, "labels": labels, "annotations": annotations});
                 match wire::post(host, "/_publish", &request) {
                     Ok(published) => image = published,
-                    Err(text) => return fail(&format!("ERROR: failed to build: failed to solve: failed to push {name}: {text}")),
+                    Err(text) => {
+                        return fail(&format!(
+                            "ERROR: failed to build: failed to solve: failed to push {name}: {text}"
+                        ));
+                    }
                 }
                 let repository = name.rsplit_once(':').unwrap().0;
                 digests.push(format!("{repository}@{}", image["digest"].as_str().unwrap()));
             }
             for cache in self.values("--cache-to") {
                 let reference = cache.split(',').find_map(|field| field.strip_prefix("ref="));
-                if let Some((host, reference)) = reference.and_then(|reference| Some((wire::stub(reference)?, reference))) {
-                    wire::post(host, "/_publish", &json!({"name": reference, "labels": {}, "annotations": {}})).unwrap();
+                if let Some((host, reference)) =
+                    reference.and_then(|reference| Some((wire::stub(reference)?, reference)))
+                {
+                    wire::post(
+                        host,
+                        "/_publish",
+                        &json!({"name": reference, "labels": {}, "annotations": {}}),
+                    )
+                    .unwrap();
                 }
             }
         }
         // The engine's own BuildKit keeps what it pushes.
-        let on_engine = self.text("driver") == "docker" && matches!(self.value("--builder").as_str(), "" | "default");
+        let on_engine =
+            self.text("driver") == "docker" && matches!(self.value("--builder").as_str(), "" | "default");
         if self.has("--load") || (pushes && on_engine) {
             let containerd = self.scenario["containerd"] == true && pushes;
             let id = if containerd { &image["digest"] } else { &image["config"] };
@@ -58,5 +70,6 @@ impl Docker {
 
 /// A number for a text: FNV-1a.
 fn fold(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -35,7 +35,9 @@ impl Docker {
 
     fn find(&self, name: &str) -> Option<Value> {
         let is = |list: &Value| list.as_array().unwrap().iter().any(|known| known == name);
-        self.store().into_iter().find(|image| image["id"] == name || is(&image["names"]) || is(&image["digests"]))
+        self.store()
+            .into_iter()
+            .find(|image| image["id"] == name || is(&image["names"]) || is(&image["digests"]))
     }
 
     pub(crate) fn list(&self, filter: &str) -> ExitCode {
@@ -47,28 +49,34 @@ impl Docker {
     }
 
     pub(crate) fn inspect_image(&self, name: &str) -> ExitCode {
-        match self.find(name) {
-            Some(image) => {
-                println!("{}", json!([{"Id": image["id"], "RepoTags": image["names"], "RepoDigests": image["digests"], "Config": {"Labels": image["labels"]}}]));
-                ExitCode::SUCCESS
-            }
-            None => {
-                println!("[]");
-                fail(&format!("Error response from daemon: No such image: {name}"))
-            }
-        }
+        let Some(image) = self.find(name) else {
+            println!("[]");
+            return fail(&format!("Error response from daemon: No such image: {name}"));
+        };
+        let config = json!({"Labels": image["labels"]});
+        println!(
+            "{}",
+            json!([{"Id": image["id"], "RepoTags": image["names"], "RepoDigests": image["digests"], "Config": config}])
+        );
+        ExitCode::SUCCESS
     }
 
     pub(crate) fn pull(&self, reference: &str) -> ExitCode {
         let Some(host) = wire::stub(reference) else {
-            return fail(&format!("Error response from daemon: Get \"https://{reference}\": dial tcp: no such host"));
+            return fail(&format!(
+                "Error response from daemon: Get \"https://{reference}\": dial tcp: no such host"
+            ));
         };
         match wire::post(host, "/_pull", &json!({"reference": reference})) {
             Ok(image) => {
-                println!("{}: Pulling from {reference}\nStatus: Downloaded newer image for {reference}", image["digest"]);
+                println!(
+                    "{}: Pulling from {reference}\nStatus: Downloaded newer image for {reference}",
+                    image["digest"]
+                );
                 let repository = reference.split('@').next().unwrap();
                 let by_digest = format!("{repository}@{}", image["digest"].as_str().unwrap());
-                let id = if self.scenario["containerd"] == true { &image["digest"] } else { &image["config"] };
+                let id =
+                    if self.scenario["containerd"] == true { &image["digest"] } else { &image["config"] };
                 self.load(id.as_str().unwrap(), &[], &[by_digest], &image["labels"]);
                 ExitCode::SUCCESS
             }

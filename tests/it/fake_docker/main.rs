@@ -56,7 +56,11 @@ fn main() -> ExitCode {
         ["buildx", "build", ..] => docker.build(),
         ["buildx", "imagetools", "create", ..] => docker.alias(),
         ["info", ..] => {
-            let store = if docker.scenario["containerd"] == true { "io.containerd.snapshotter.v1" } else { "overlay2" };
+            let store = if docker.scenario["containerd"] == true {
+                "io.containerd.snapshotter.v1"
+            } else {
+                "overlay2"
+            };
             println!("{}", json!({"ServerVersion": "28.5.1", "DriverStatus": [["driver-type", store]]}));
             ExitCode::SUCCESS
         }
@@ -97,9 +101,11 @@ impl Docker {
         std::io::stdin().read_to_string(&mut stdin).unwrap();
         let env: BTreeMap<String, String> = std::env::vars().collect();
         let config = env.get("DOCKER_CONFIG").map(|folder| Path::new(folder).join("config.json"));
-        let config: Value = config.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).unwrap_or_default();
+        let config: Value =
+            config.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).unwrap_or_default();
         let call = json!({"args": self.args, "stdin": stdin, "env": env, "config": config, "pid": std::process::id()});
-        let mut journal = fs::OpenOptions::new().append(true).create(true).open(self.folder.join("calls.jsonl")).unwrap();
+        let mut journal =
+            fs::OpenOptions::new().append(true).create(true).open(self.folder.join("calls.jsonl")).unwrap();
         journal.write_all(format!("{call}\n").as_bytes()).unwrap();
     }
 
@@ -130,7 +136,9 @@ impl Docker {
 
     fn inspect_builder(&self, name: &str) -> ExitCode {
         let driver = self.text("driver");
-        println!("Name:          {name}\nDriver:        {driver}\nLast Activity: 2026-01-01 00:00:00 +0000 UTC\n");
+        println!(
+            "Name:          {name}\nDriver:        {driver}\nLast Activity: 2026-01-01 00:00:00 +0000 UTC\n"
+        );
         println!("Nodes:\nName:             {name}0\nEndpoint:         default\nStatus:           running");
         println!("BuildKit version: v0.25.2\nPlatforms:        linux/amd64, linux/amd64/v2");
         ExitCode::SUCCESS

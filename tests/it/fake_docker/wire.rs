@@ -14,10 +14,20 @@ pub(crate) fn stub(reference: &str) -> Option<&str> {
 pub(crate) fn post(host: &str, path: &str, body: &Value) -> Result<Value, String> {
     let body = body.to_string();
     let mut stream = TcpStream::connect(host).map_err(|error| format!("dial tcp {host}: {error}"))?;
-    let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).map_err(|e| e.to_string())?;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body.as_bytes()))
+        .map_err(|e| e.to_string())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(|error| error.to_string())?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or("unexpected EOF")?;
-    if head.starts_with("HTTP/1.1 200") { Ok(serde_json::from_str(body).unwrap_or_default()) } else { Err(body.to_owned()) }
+    if head.starts_with("HTTP/1.1 200") {
+        Ok(serde_json::from_str(body).unwrap_or_default())
+    } else {
+        Err(body.to_owned())
+    }
 }

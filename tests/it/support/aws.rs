@@ -32,7 +32,9 @@ impl Aws {
     /// An instance whose parameter names this repository.
     pub(crate) fn start(repository: &str) -> Self {
         let password = STANDARD.encode(format!("AWS:{CANARY}-ecr"));
-        let json = |body: serde_json::Value| Response::new(200, body.to_string()).header("content-type", "application/x-amz-json-1.1");
+        let json = |body: serde_json::Value| {
+            Response::new(200, body.to_string()).header("content-type", "application/x-amz-json-1.1")
+        };
         let answers = Arc::new(Mutex::new(Answers {
             token: json(json!({"authorizationData": [{"authorizationToken": password}]})),
             parameter: json(json!({"Parameter": {"Name": "p", "Value": repository}})),
@@ -76,7 +78,11 @@ impl Aws {
     pub(crate) fn asked(&self) -> Vec<String> {
         let name = |request: &Request| {
             let action = request.header("x-amz-target").rsplit('.').next().unwrap_or_default().to_owned();
-            if action.is_empty() { request.target.clone() } else { format!("{action} {}", String::from_utf8_lossy(&request.body)) }
+            if action.is_empty() {
+                request.target.clone()
+            } else {
+                format!("{action} {}", String::from_utf8_lossy(&request.body))
+            }
         };
         self.server.requests().iter().map(name).collect()
     }

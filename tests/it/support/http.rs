@@ -1,6 +1,7 @@
 //! A small HTTP/1.1 server on this machine: keeps connections alive and counts them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -84,7 +85,12 @@ impl Server {
     }
 }
 
-fn serve(connection: usize, stream: &TcpStream, answer: &(dyn Fn(&Request) -> Response), seen: &Mutex<Vec<Request>>) {
+fn serve(
+    connection: usize,
+    stream: &TcpStream,
+    answer: &dyn Fn(&Request) -> Response,
+    seen: &Mutex<Vec<Request>>,
+) {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader, connection) {
         seen.lock().unwrap().push(request.clone());
@@ -103,7 +109,8 @@ fn read(reader: &mut BufReader<&TcpStream>, connection: usize) -> Option<Request
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
     let mut words = line.split_whitespace().map(str::to_owned);
-    let mut request = Request { connection, method: words.next()?, target: words.next()?, ..Request::default() };
+    let mut request =
+        Request { connection, method: words.next()?, target: words.next()?, ..Request::default() };
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
@@ -116,9 +123,10 @@ fn read(reader: &mut BufReader<&TcpStream>, connection: usize) -> Option<Request
 }
 
 fn write(mut stream: &TcpStream, request: &Request, response: &Response) -> std::io::Result<()> {
-    let mut head = format!("HTTP/1.1 {} Stub\r\ncontent-length: {}\r\n", response.status, response.body.len());
+    let mut head =
+        format!("HTTP/1.1 {} Stub\r\ncontent-length: {}\r\n", response.status, response.body.len());
     for (name, value) in &response.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     head.push_str("\r\n");
     let mut bytes = head.into_bytes();

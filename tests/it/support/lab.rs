@@ -116,7 +116,12 @@ impl Lab {
         let read = |line: &str| {
             let call: Value = serde_json::from_str(line).unwrap();
             Call {
-                args: call["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap().to_owned()).collect(),
+                args: call["args"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|arg| arg.as_str().unwrap().to_owned())
+                    .collect(),
                 stdin: call["stdin"].as_str().unwrap().to_owned(),
                 env: call["env"].clone(),
                 config: call["config"].clone(),

@@ -12,7 +12,7 @@ mod scrub;
 pub(crate) use aws::Aws;
 pub(crate) use http::{Response, Server};
 pub(crate) use lab::{Call, Lab};
-pub(crate) use registry::{Login, Registry};
+pub(crate) use registry::Login;
 pub(crate) use result::Run;
 pub(crate) use run::{BuildOnce, CANARY, HEAD, MERGE};
 pub(crate) use scanner::{Command, bare_commands};

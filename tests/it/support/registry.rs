@@ -134,7 +134,11 @@ impl State {
         if request.target.starts_with("/_") {
             return self.control(request);
         }
-        if let Some(fault) = self.faults.iter_mut().find(|(part, times, _)| *times > 0 && request.target.contains(part.as_str())) {
+        if let Some(fault) = self
+            .faults
+            .iter_mut()
+            .find(|(part, times, _)| *times > 0 && request.target.contains(part.as_str()))
+        {
             fault.1 -= 1;
             return fault.2.clone();
         }
@@ -152,7 +156,8 @@ impl State {
         let name = format!("{repository}/{reference}");
         match (request.method.as_str(), *kind) {
             ("PUT", "manifests") => {
-                self.manifests.insert(name, (request.body.clone(), request.header("content-type").to_owned()));
+                self.manifests
+                    .insert(name, (request.body.clone(), request.header("content-type").to_owned()));
                 Response::new(201, "")
             }
             (_, "manifests") => match self.manifests.get(&name) {
@@ -173,14 +178,18 @@ impl State {
         let given = request.header("authorization");
         let (expected, challenge) = match self.login {
             Login::Nobody => return None,
-            Login::Basic(user, password) => (format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))), "Basic realm=\"stub\"".to_owned()),
+            Login::Basic(user, password) => (
+                format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))),
+                "Basic realm=\"stub\"".to_owned(),
+            ),
             Login::Bearer(..) => {
                 let challenge = format!("Bearer realm=\"http://{}/token\",service=\"stub\"", self.address);
                 ("Bearer the-token".to_owned(), challenge)
             }
         };
         (given != expected).then(|| {
-            Response::error(401, "UNAUTHORIZED", "authentication required").header("www-authenticate", challenge)
+            Response::error(401, "UNAUTHORIZED", "authentication required")
+                .header("www-authenticate", challenge)
         })
     }
 
@@ -208,7 +217,9 @@ impl State {
             "/_alias" => self.alias(&body),
             "/_pull" => {
                 let name = local_name(body["reference"].as_str().unwrap());
-                let Some((bytes, _)) = self.manifests.get(&name) else { return Response::new(404, "manifest unknown") };
+                let Some((bytes, _)) = self.manifests.get(&name) else {
+                    return Response::new(404, "manifest unknown");
+                };
                 let manifest: Value = serde_json::from_slice(bytes).unwrap();
                 let config = manifest["config"]["digest"].as_str().unwrap();
                 let file: Value = serde_json::from_slice(&self.blobs[config]).unwrap();
@@ -220,11 +231,13 @@ impl State {
     }
 
     fn alias(&mut self, body: &Value) -> Response {
-        let Some(mut found) = self.manifests.get(&local_name(body["source"].as_str().unwrap())).cloned() else {
+        let Some(mut found) = self.manifests.get(&local_name(body["source"].as_str().unwrap())).cloned()
+        else {
             return Response::new(404, "manifest unknown");
         };
         if body["wrap"] == true {
-            let child = json!({"mediaType": found.1, "size": found.0.len(), "digest": Digest::of(&found.0).as_str()});
+            let child =
+                json!({"mediaType": found.1, "size": found.0.len(), "digest": Digest::of(&found.0).as_str()});
             let index = json!({"schemaVersion": 2, "mediaType": MEDIA_TYPES[0], "manifests": [child]});
             found = (index.to_string().into_bytes(), MEDIA_TYPES[0].to_owned());
         }
@@ -238,8 +251,12 @@ impl State {
         let config = json!({"architecture": "amd64", "os": "linux", "config": {"Labels": labels}, "rootfs": {"type": "layers", "diff_ids": []}});
         let config = config.to_string().into_bytes();
         let config_digest = Digest::of(&config).to_string();
-        let plain: serde_json::Map<_, _> =
-            annotations.as_object().unwrap().iter().map(|(name, value)| (name.trim_start_matches("manifest:").to_owned(), value.clone())).collect();
+        let plain: serde_json::Map<_, _> = annotations
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (name.trim_start_matches("manifest:").to_owned(), value.clone()))
+            .collect();
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": MEDIA_TYPES[2],
@@ -251,7 +268,8 @@ impl State {
         let digest = Digest::of(&manifest).to_string();
         self.blobs.insert(config_digest.clone(), config);
         let repository = name.rsplit_once('/').unwrap().0;
-        self.manifests.insert(format!("{repository}/{digest}"), (manifest.clone(), MEDIA_TYPES[2].to_owned()));
+        self.manifests
+            .insert(format!("{repository}/{digest}"), (manifest.clone(), MEDIA_TYPES[2].to_owned()));
         self.manifests.insert(name.to_owned(), (manifest, MEDIA_TYPES[2].to_owned()));
         json!({"digest": digest, "config": config_digest})
     }

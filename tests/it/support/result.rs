@@ -24,7 +24,8 @@ pub(crate) struct Run {
 }
 
 /// What the program may tell the runner.
-const ALLOWED: [&str; 8] = ["add-mask", "group", "endgroup", "stop-commands", "error", "warning", "notice", "debug"];
+const ALLOWED: [&str; 8] =
+    ["add-mask", "group", "endgroup", "stop-commands", "error", "warning", "notice", "debug"];
 
 impl Run {
     pub(super) fn read(lab: &Lab, output: &Output, reports: bool) -> Self {
@@ -55,7 +56,10 @@ impl Run {
             assert_eq!(names, declared, "outputs\n{}", self.all());
             assert_eq!(self.stderr, "", "in a workflow everything goes to standard output");
         } else {
-            assert!(self.outputs.is_empty() && self.summary.is_empty(), "only printing writes no files of the runner's");
+            assert!(
+                self.outputs.is_empty() && self.summary.is_empty(),
+                "only printing writes no files of the runner's"
+            );
         }
         for entry in fs::read_dir(lab.path("temp")).unwrap().flatten() {
             let name = entry.file_name().into_string().unwrap();
@@ -65,10 +69,10 @@ impl Run {
         assert!(obeyed.iter().all(|name| ALLOWED.contains(name)), "commands: {obeyed:?}");
         assert!(!self.log.stopped, "commands stay stopped: every later step's are dropped");
         assert_eq!(count(&obeyed, "group"), count(&obeyed, "endgroup"), "folds are closed");
-        self.check_secrets(lab);
+        self.check_secrets();
     }
 
-    fn check_secrets(&self, lab: &Lab) {
+    fn check_secrets(&self) {
         let printed = self.stdout.lines().chain(self.stderr.lines());
         for line in printed.filter(|line| !line.starts_with("::add-mask::")) {
             assert!(!line.contains(CANARY), "a secret in the log: {line}");
@@ -76,13 +80,14 @@ impl Run {
         let told = self.outputs.values().chain([&self.summary]);
         assert!(!told.into_iter().any(|text| text.contains(CANARY)), "a secret in outputs or summary");
         for call in &self.calls {
+            assert_eq!(call.stdin, "", "docker asks nobody anything: {}", call.line());
             assert!(!call.line().contains(CANARY), "a secret on a command line: {}", call.line());
         }
         for name in ["plan", "metadata"] {
-            let text = self.outputs.get(name).and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+            let text =
+                self.outputs.get(name).and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
             assert!(!text.contains(CANARY), "a secret in the {name} file");
         }
-        let _ = lab;
     }
 
     pub(crate) fn output(&self, name: &str) -> &str {
@@ -130,7 +135,7 @@ impl Run {
     }
 
     pub(crate) fn notices(&self) -> String {
-        self.commands("notice").iter().map(|notice| format!("{}\n", notice.message)).collect()
+        self.commands("notice").iter().map(|notice| notice.message.as_str()).collect::<Vec<_>>().join("\n")
     }
 
     /// Calls of docker that begin so.

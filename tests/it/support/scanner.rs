@@ -43,9 +43,16 @@ pub(crate) fn scan(log: &str) -> Scanned {
 
 fn parse(line: &str) -> Option<Command> {
     let modern = line.trim_start().strip_prefix("::").and_then(|rest| rest.split_once("::"));
-    let (info, message) = modern.or_else(|| line.split_once("##[").and_then(|(_, rest)| rest.split_once(']')))?;
+    let (info, message) =
+        modern.or_else(|| line.split_once("##[").and_then(|(_, rest)| rest.split_once(']')))?;
     let (name, properties) = info.split_once(' ').unwrap_or((info, ""));
-    let decode = |text: &str| text.replace("%0D", "\r").replace("%0A", "\n").replace("%3A", ":").replace("%2C", ",").replace("%25", "%");
+    let decode = |text: &str| {
+        text.replace("%0D", "\r")
+            .replace("%0A", "\n")
+            .replace("%3A", ":")
+            .replace("%2C", ",")
+            .replace("%25", "%")
+    };
     Some(Command { name: name.to_owned(), properties: decode(properties), message: decode(message) })
 }
 

@@ -6,17 +6,25 @@ use super::lab::Lab;
 pub(crate) fn scrub(lab: &Lab, text: &str) -> String {
     let root = lab.root().display().to_string();
     let text = text.replace(&root, "[LAB]").replace(lab.registry.address(), "[REGISTRY]").replace('▇', "");
-    let text = replace_runs(&text, |c| matches!(c, '0'..='9' | 'a'..='f'), |run| match run.len() {
-        64 => Some("[64 HEX]"),
-        32 => Some("[32 HEX]"),
-        _ => None,
-    });
+    let text = replace_runs(
+        &text,
+        |c| matches!(c, '0'..='9' | 'a'..='f'),
+        |run| match run.len() {
+            64 => Some("[64 HEX]"),
+            32 => Some("[32 HEX]"),
+            _ => None,
+        },
+    );
     let text = durations(&text);
     random_names(&text)
 }
 
 /// Replaces whole runs of such characters.
-fn replace_runs(text: &str, is: impl Fn(char) -> bool, with: impl Fn(&str) -> Option<&'static str>) -> String {
+fn replace_runs(
+    text: &str,
+    is: impl Fn(char) -> bool,
+    with: impl Fn(&str) -> Option<&'static str>,
+) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find(&is) {
@@ -33,21 +41,22 @@ fn durations(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
-        let end = rest[start..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(rest.len(), |length| start + length);
+        let end = rest[start..]
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .map_or(rest.len(), |length| start + length);
         let word_before = rest[..start].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '-');
         let unit = [" ms", " s", "s"].iter().find(|unit| {
-            rest[end..].strip_prefix(**unit).is_some_and(|after| !after.starts_with(|c: char| c.is_alphanumeric()))
+            rest[end..]
+                .strip_prefix(**unit)
+                .is_some_and(|after| !after.starts_with(|c: char| c.is_alphanumeric()))
         });
         out.push_str(&rest[..start]);
-        match unit.filter(|_| !word_before) {
-            Some(unit) => {
-                out.push_str("[TIME]");
-                rest = &rest[end + unit.len()..];
-            }
-            None => {
-                out.push_str(&rest[start..end]);
-                rest = &rest[end..];
-            }
+        if let Some(unit) = unit.filter(|_| !word_before) {
+            out.push_str("[TIME]");
+            rest = &rest[end + unit.len()..];
+        } else {
+            out.push_str(&rest[start..end]);
+            rest = &rest[end..];
         }
     }
     out + rest

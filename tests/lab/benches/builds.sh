@@ -16,7 +16,7 @@ new_build() {
     printf '%s\n' 'COPY src ./src' 'RUN cat src/* | sha256sum >built'
   } >Dockerfile
   commit 'a longer build'
-  BASE_DIGEST=$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$BUILD_ONCE_LAB_BASE_IMAGE")
+  BASE_DIGEST=$(docker buildx imagetools inspect --format '{{json .Manifest}}' "$BUILD_ONCE_LAB_BASE_IMAGE" | jq -r .digest)
   docker login --username AWS --password-stdin "$ECR_HOST" <<<"$ECR_PASSWORD" >/dev/null 2>&1
 }
 

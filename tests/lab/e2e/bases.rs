@@ -42,7 +42,8 @@ fn a_base_that_moves_during_the_run_is_the_one_of_the_key() {
     let ((work, base, name), repository) = (moving("moving"), Repository::ecr("moving"));
     // The key is computed while the commit's tag is asked for; the answer is kept back.
     let path = format!("manifests/{}", work.commit_tag());
-    let rules = Rules::set(&[rule("GET", &repository.path, &path, Some(1), &json!({"kind": "delay", "ms": 4000}))]);
+    let rules =
+        Rules::set(&[rule("GET", &repository.path, &path, Some(1), &json!({"kind": "delay", "ms": 4000}))]);
     let running = on(&work, &name).repository(&repository).start();
     eventually("it asks", Duration::from_secs(20), || rules.applied() == [1]);
     std::thread::sleep(Duration::from_millis(1500));

@@ -9,9 +9,13 @@ use crate::harness::{Program, Repository, Workspace, engine_at, eventually, lab}
 /// A step that sleeps for a time that is nobody else's.
 fn sleeper(test: &str) -> (Workspace, String) {
     let work = Workspace::new(test);
-    let mark = work.image.bytes().fold(1_000_003_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let mark =
+        work.image.bytes().fold(1_000_003_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     let command = format!("sleep {}", 100_000_000 + mark % 800_000_000);
-    work.write("Dockerfile", &format!("ARG BASE\nFROM ${{BASE}}\nCOPY content.txt /content.txt\nRUN {command}\n"));
+    work.write(
+        "Dockerfile",
+        &format!("ARG BASE\nFROM ${{BASE}}\nCOPY content.txt /content.txt\nRUN {command}\n"),
+    );
     work.commit("sleeps");
     (work, command)
 }
@@ -34,7 +38,10 @@ fn cancelled(program: Program<'_>, command: &str, signal: Signal, code: i32) {
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     let ended = ended.failed(code, "cancelled");
     assert!(ended.summary.contains("cancelled") || ended.summary.contains("terminated"), "{}", ended.summary);
-    assert_eq!(["built", "pushed", "digest", "tag"].map(|name| ended.output(name)), ["false", "false", "", ""]);
+    assert_eq!(
+        ["built", "pushed", "digest", "tag"].map(|name| ended.output(name)),
+        ["false", "false", "", ""]
+    );
     eventually("the step is stopped", Duration::from_secs(15), || !is_sleeping(command));
 }
 
@@ -46,7 +53,8 @@ fn by_interrupt_with_a_builder_of_its_own() {
     }
     let ((work, command), repository) = (sleeper("interrupt"), Repository::ecr("interrupt"));
     let program = || {
-        let program = work.program().repository(&repository).engine(classic).input("driver-opts", "network=host");
+        let program =
+            work.program().repository(&repository).engine(classic).input("driver-opts", "network=host");
         program.input("buildkit-image", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"))
     };
     cancelled(program(), &command, Signal::INT, 130);
@@ -69,7 +77,8 @@ fn by_terminate_on_the_engines_own_builder() {
 #[test]
 fn while_it_waits_for_an_image() {
     let (work, repository) = (Workspace::new("waiting"), Repository::ecr("waiting"));
-    let waiting = work.program().repository(&repository).input("mode", "pull").input("on-missing", "wait").start();
+    let waiting =
+        work.program().repository(&repository).input("mode", "pull").input("on-missing", "wait").start();
     eventually("it asks", Duration::from_secs(30), || repository.journal().len() >= 2);
     let start = Instant::now();
     waiting.signal(Signal::INT);

@@ -35,7 +35,9 @@ fn whole_life(work: &Workspace, repository: &Repository, ready: impl Fn(Program<
 fn a_login_from_the_inputs() {
     let (work, repository) = (Workspace::new("logins"), Repository::plain("logins"));
     let login = format!("{} {} REGISTRY_PASSWORD", repository.host, user());
-    whole_life(&work, &repository, |program| program.input("logins", &login).env("REGISTRY_PASSWORD", password()));
+    whole_life(&work, &repository, |program| {
+        program.input("logins", &login).env("REGISTRY_PASSWORD", password())
+    });
 }
 
 #[test]
@@ -53,7 +55,10 @@ fn a_login_from_a_credential_helper() {
     std::fs::create_dir_all(&bin).unwrap();
     let helper = bin.join("docker-credential-test");
     let answer = json!({"ServerURL": repository.host, "Username": user(), "Secret": password()});
-    let script = format!("#!/bin/sh\nread -r host\n[ \"$1 $host\" = 'get {}' ] || exit 1\necho '{answer}'\n", repository.host);
+    let script = format!(
+        "#!/bin/sh\nread -r host\n[ \"$1 $host\" = 'get {}' ] || exit 1\necho '{answer}'\n",
+        repository.host
+    );
     std::fs::write(&helper, script).unwrap();
     std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     work.docker_config(&json!({"credHelpers": {repository.host.clone(): "test"}}));
@@ -70,7 +75,11 @@ fn a_wrong_password() {
         program.env("REGISTRY_PASSWORD", "not-the-password")
     };
     let required = program().input("registry-policy", "required").run().failed(20, "access");
-    assert!(required.log.contains(&format!("check that the login for {}", repository.host)), "{}", required.log);
+    assert!(
+        required.log.contains(&format!("check that the login for {}", repository.host)),
+        "{}",
+        required.log
+    );
     program().run().is("built-local").degraded();
     assert!(repository.tags().is_empty());
 }

@@ -17,7 +17,9 @@ fn no_classic() -> bool {
 
 /// The settings with which a builder can be made here.
 fn fresh(program: Program<'_>) -> Program<'_> {
-    program.input("buildkit-image", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE")).input("driver-opts", "network=host")
+    program
+        .input("buildkit-image", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"))
+        .input("driver-opts", "network=host")
 }
 
 /// No builder, container or volume is left of this test's.
@@ -75,8 +77,10 @@ fn the_classic_store_without_a_cache_pushes_by_itself() {
 
     work.forget();
     let pulled = program().input("mode", "pull").run().is("reused-tag").has(&image.digest);
-    assert_eq!(work.docker_on(classic(), &["image", "inspect", "--format", "{{.Id}}", pulled.output("local-image")]),
-        image.manifest["config"]["digest"].as_str().unwrap());
+    assert_eq!(
+        work.docker_on(classic(), &["image", "inspect", "--format", "{{.Id}}", pulled.output("local-image")]),
+        image.manifest["config"]["digest"].as_str().unwrap()
+    );
     program().input("mode", "pull").run().is("reused-local").has(&image.digest);
 }
 
@@ -92,7 +96,8 @@ fn the_classic_store_pushes_and_loads() {
         let program = work.program().repository(&repository).engine(classic()).input("cache", cache);
         let built = fresh(program.input("load", "true")).run().is("built");
         assert_eq!(repository.digest(&work.commit_tag()), built.output("digest"));
-        let made = work.docker_on(classic(), &["run", "--rm", "--network", "none", &work.image, "cat", "/made.txt"]);
+        let made =
+            work.docker_on(classic(), &["run", "--rm", "--network", "none", &work.image, "cat", "/made.txt"]);
         assert_eq!(made, format!("{} {content}", work.image), "{cache}");
     }
     nothing_left(&work, classic());
@@ -116,7 +121,8 @@ fn a_builder_by_name() {
     let (work, repository) = (Workspace::new("remote"), Repository::open("remote"));
     let name = format!("remote-{}", work.image);
     work.docker(&["buildx", "create", "--name", &name, "--driver", "remote", remote]);
-    let program = || work.program().repository(&repository).input("builder", &name).engine("unix:///nowhere.sock");
+    let program =
+        || work.program().repository(&repository).input("builder", &name).engine("unix:///nowhere.sock");
     let built = program().run().is("built");
     assert_eq!(built.steps(), ["build", "read-back"]);
     built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
@@ -135,7 +141,19 @@ fn the_current_builder_is_used() {
     let image = format!("image={}", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"));
     let name = format!("current-{}", work.image);
     // As docker/setup-buildx-action leaves it.
-    work.docker(&["buildx", "create", "--use", "--name", &name, "--driver", "docker-container", "--driver-opt", "network=host", "--driver-opt", &image]);
+    work.docker(&[
+        "buildx",
+        "create",
+        "--use",
+        "--name",
+        &name,
+        "--driver",
+        "docker-container",
+        "--driver-opt",
+        "network=host",
+        "--driver-opt",
+        &image,
+    ]);
     let built = work.program().repository(&repository).input("load", "true").run();
     let running = work.docker(&["ps", "--format", "{{.Names}}"]).contains(&name);
     work.docker(&["buildx", "rm", "--force", &name]);
@@ -151,9 +169,11 @@ fn a_builder_that_is_kept() {
         return;
     }
     let (work, repository) = (Workspace::new("kept"), Repository::open("kept"));
-    let built = fresh(work.program().repository(&repository).engine(classic())).input("keep-builder", "true").run();
+    let built =
+        fresh(work.program().repository(&repository).engine(classic())).input("keep-builder", "true").run();
     let list = work.docker_on(classic(), &["buildx", "ls", "--format", "{{.Name}}"]);
-    let kept: Vec<&str> = list.lines().filter(|name| name.starts_with("build-once-") && !name.ends_with('0')).collect();
+    let kept: Vec<&str> =
+        list.lines().filter(|name| name.starts_with("build-once-") && !name.ends_with('0')).collect();
     for name in list.lines().filter(|name| name.starts_with("build-once-")) {
         let _ = engine_at(classic(), &["rm", "--force", "--volumes", &format!("buildx_buildkit_{name}0")]);
     }
@@ -167,8 +187,13 @@ fn a_builder_that_does_not_boot() {
         return;
     }
     let (work, repository) = (Workspace::new("no-boot"), Repository::open("no-boot"));
-    let program = work.program().repository(&repository).engine(classic()).input("platforms", "linux/amd64,linux/arm64");
-    let failed = program.input("buildkit-image", "127.0.0.1:5011/no/such:image").run().failed(30, "unavailable");
+    let program = work
+        .program()
+        .repository(&repository)
+        .engine(classic())
+        .input("platforms", "linux/amd64,linux/arm64");
+    let failed =
+        program.input("buildkit-image", "127.0.0.1:5011/no/such:image").run().failed(30, "unavailable");
     assert!(failed.log.contains("buildkit-image"), "{}", failed.log);
     nothing_left(&work, classic());
 }
@@ -176,8 +201,10 @@ fn a_builder_that_does_not_boot() {
 #[test]
 fn no_engine_and_no_docker() {
     let (work, repository) = (Workspace::new("no-engine"), Repository::open("no-engine"));
-    let engine = work.program().repository(&repository).engine("unix:///nowhere.sock").run().failed(60, "unsupported");
+    let engine =
+        work.program().repository(&repository).engine("unix:///nowhere.sock").run().failed(60, "unsupported");
     assert!(engine.log.contains("DOCKER_HOST"), "{}", engine.log);
-    let docker = work.program().repository(&repository).env("PATH", "/nowhere").run().failed(60, "unsupported");
+    let docker =
+        work.program().repository(&repository).env("PATH", "/nowhere").run().failed(60, "unsupported");
     assert!(docker.log.contains("docker on the PATH"), "{}", docker.log);
 }

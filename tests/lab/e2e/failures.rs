@@ -7,13 +7,24 @@ use crate::harness::{Repository, Workspace};
 #[test]
 fn a_failing_step_is_pointed_at() {
     let (work, repository) = (Workspace::new("failing"), Repository::ecr("failing"));
-    work.write("docker/Dockerfile.ci", "ARG BASE\nFROM ${BASE}\n\nRUN echo fine\nRUN echo 'the reason is here' >&2; \\\n    exit 3\n");
+    work.write(
+        "docker/Dockerfile.ci",
+        "ARG BASE\nFROM ${BASE}\n\nRUN echo fine\nRUN echo 'the reason is here' >&2; \\\n    exit 3\n",
+    );
     work.commit("broken");
-    let failed = work.program().repository(&repository).input("file", "docker/Dockerfile.ci").run().failed(10, "build");
+    let failed = work
+        .program()
+        .repository(&repository)
+        .input("file", "docker/Dockerfile.ci")
+        .run()
+        .failed(10, "build");
     let error = failed.annotations("error")[0];
     assert!(error.contains("file=docker/Dockerfile.ci,line=5") && error.contains("exit code: 3"), "{error}");
     assert!(failed.summary.contains("the reason is here"), "{}", failed.summary);
-    assert_eq!(["attempts", "built", "pushed", "digest", "tag"].map(|name| failed.output(name)), ["1", "false", "false", "", ""]);
+    assert_eq!(
+        ["attempts", "built", "pushed", "digest", "tag"].map(|name| failed.output(name)),
+        ["1", "false", "false", "", ""]
+    );
     assert!(repository.tags().iter().all(|tag| !tag.starts_with("sha-") && !tag.starts_with("key-")));
 }
 
@@ -23,7 +34,7 @@ fn what_is_wrong_with_a_dockerfile() {
     let rows = [
         ("FROM ${BASE}\nCOPY absent.txt /\n", "absent.txt"),
         ("FROM ${BASE}\nRUNN true\n", "RUNN"),
-        ("FROM ${BASE} AS one\nCOPY --from=two /x /y\n", "two"),
+        ("FROM ${BASE}\nCOPY --from=127.0.0.1:5011/no/such:1 /x /y\n", "no/such:1"),
     ];
     for (text, word) in rows {
         work.write("Dockerfile", &format!("ARG BASE\n{text}"));
@@ -58,7 +69,11 @@ fn what_a_step_prints_is_not_obeyed() {
     work.commit("hostile");
     let failed = work.program().run().failed(10, "build");
     assert!(failed.annotations("warning").is_empty());
-    let obeyed: Vec<_> = failed.stdout.lines().filter(|line| line.contains("forged") && line.trim_start().starts_with("::")).collect();
+    let obeyed: Vec<_> = failed
+        .stdout
+        .lines()
+        .filter(|line| line.contains("forged") && line.trim_start().starts_with("::"))
+        .collect();
     assert!(obeyed.is_empty() && !failed.stdout.contains("##["), "{obeyed:?}");
 }
 
@@ -66,7 +81,9 @@ fn what_a_step_prints_is_not_obeyed() {
 fn what_is_ignored_decides_nothing() {
     let (work, repository) = (Workspace::new("ignored"), Repository::ecr("ignored"));
     work.write(".dockerignore", ".git\ndocs\n**/*.md\n!docs/kept.txt\n");
-    for (path, text) in [("docs/a.txt", "1"), ("docs/kept.txt", "1"), ("deep/er/b.md", "1"), ("src/c.txt", "1")] {
+    for (path, text) in
+        [("docs/a.txt", "1"), ("docs/kept.txt", "1"), ("deep/er/b.md", "1"), ("src/c.txt", "1")]
+    {
         work.write(path, text);
     }
     work.commit("files");
@@ -89,7 +106,9 @@ fn two_sets_of_inputs_under_one_name_are_not_confused() {
     let (work, repository) = (Workspace::new("confused"), Repository::ecr("confused"));
     work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nARG FLAVOUR\nRUN echo $FLAVOUR >/flavour.txt\n");
     work.commit("flavours");
-    let args = |flavour: &str| format!("BASE={}\nFLAVOUR={flavour}", crate::harness::lab().get("BUILD_ONCE_LAB_BASE_IMAGE"));
+    let args = |flavour: &str| {
+        format!("BASE={}\nFLAVOUR={flavour}", crate::harness::lab().get("BUILD_ONCE_LAB_BASE_IMAGE"))
+    };
     let program = |flavour: &str| work.program().repository(&repository).input("build-args", &args(flavour));
     let one = program("one").run().is("built");
     let two = program("two").run().is("built");
@@ -101,7 +120,10 @@ fn two_sets_of_inputs_under_one_name_are_not_confused() {
 #[test]
 fn two_jobs_that_build_the_same_at_once() {
     let (work, repository) = (Workspace::new("race"), Repository::ecr("race"));
-    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY content.txt /\nRUN sleep 1; cat /proc/uptime >/random.txt\n");
+    work.write(
+        "Dockerfile",
+        "ARG BASE\nFROM ${BASE}\nCOPY content.txt /\nRUN sleep 1; cat /proc/uptime >/random.txt\n",
+    );
     work.commit("not reproducible");
     let program = || work.program().repository(&repository).input("no-cache", "true");
     let (one, two) = (program().start(), program().start());
@@ -111,6 +133,23 @@ fn two_jobs_that_build_the_same_at_once() {
     }
     let digest = repository.digest(&work.commit_tag());
     program().run().is("reused-tag").has(&digest);
+}
+
+#[test]
+fn tags_that_cannot_be_set_twice() {
+    let (work, repository) = (Workspace::new("immutable"), Repository::ecr_immutable("immutable"));
+    let program = || work.program().repository(&repository);
+    let built = program().run().is("built");
+    program().run().is("reused-tag").has(built.output("digest"));
+    work.commit("same content");
+    program().run().is("reused-key").has(built.output("digest"));
+    // The cache's tag is taken: that is no reason to fail.
+    work.write("content.txt", "other");
+    work.commit("other content");
+    program().run().is("built").is_published(&repository, &[&work.commit_tag()]);
+    // The commit's tag is taken by other content.
+    let taken = program().input("key-extra", "other").run().failed(20, "access");
+    assert!(taken.annotations("error")[0].contains("mutab"), "{}", taken.log);
 }
 
 #[test]

@@ -38,7 +38,8 @@ fn reads(repository: &Repository, times: Option<u64>, fault: &Value) -> Value {
 #[test]
 fn an_unknown_certificate_authority_is_said_in_one_sentence() {
     let (work, repository) = (Workspace::new("no-ca"), Repository::ecr("no-ca"));
-    let refused = work.program().repository(&repository).without("SSL_CERT_FILE").run().failed(60, "unsupported");
+    let refused =
+        work.program().repository(&repository).without("SSL_CERT_FILE").run().failed(60, "unsupported");
     let error = refused.annotations("error")[0];
     assert!(error.contains("certificate") && error.contains("SSL_CERT_FILE"), "{error}");
     assert!(repository.journal().is_empty(), "nothing was asked");
@@ -104,9 +105,19 @@ fn unknown_is_not_absent() {
     work.commit("the key tag is there, this commit's is not");
     let commit_tag = format!("manifests/{}", work.commit_tag());
     let rules = Rules::set(&[rule("GET|HEAD", &repository.path, &commit_tag, None, &status(500, "UNKNOWN"))]);
-    work.program().repository(repository).input("registry-policy", "required").run().failed(30, "unavailable");
+    work.program()
+        .repository(repository)
+        .input("registry-policy", "required")
+        .run()
+        .failed(30, "unavailable");
     assert!(repository.image(&work.commit_tag()).is_none());
-    rules.replace(&[rule("GET|HEAD", &repository.path, &commit_tag, Some(1), &status(404, "MANIFEST_UNKNOWN"))]);
+    rules.replace(&[rule(
+        "GET|HEAD",
+        &repository.path,
+        &commit_tag,
+        Some(1),
+        &status(404, "MANIFEST_UNKNOWN"),
+    )]);
     work.program().repository(repository).run().is("reused-key").has(scene.digest());
 }
 
@@ -115,13 +126,15 @@ fn a_refused_read_names_what_is_missing() {
     let scene = Scene::published("refused");
     let Scene { work, repository, .. } = &scene;
     let rules = Rules::set(&[reads(repository, None, &status(403, "DENIED"))]);
-    let required = work.program().repository(repository).input("registry-policy", "required").run().failed(20, "access");
+    let required =
+        work.program().repository(repository).input("registry-policy", "required").run().failed(20, "access");
     let hint = format!("ecr:BatchGetImage on {}", repository.name());
     assert!(required.annotations("error")[0].contains(&hint), "{}", required.log);
     assert_eq!(scene.own_requests().len(), 1, "a refusal is not asked again");
 
     rules.replace(&[reads(repository, None, &json!({"kind": "expire_auth", "after_ms": 0}))]);
-    let expired = work.program().repository(repository).input("registry-policy", "required").run().failed(20, "access");
+    let expired =
+        work.program().repository(repository).input("registry-policy", "required").run().failed(20, "access");
     assert!(expired.log.contains("log in to") && expired.log.contains("again"), "{}", expired.log);
     // The engine that built it has it still.
     work.program().repository(repository).run().is("reused-local").degraded();
@@ -138,7 +151,11 @@ fn a_refused_token_names_the_right() {
     let rules = Rules::set(&[json!({"method": "POST", "path": "^/$", "header": header, "fault": fault})]);
     let program = || work.program().repository(&repository).env("AWS_ENDPOINT_URL_ECR", &endpoint);
     let required = program().input("registry-policy", "required").run().failed(20, "access");
-    assert!(required.annotations("error")[0].contains("allow ecr:GetAuthorizationToken on *"), "{}", required.log);
+    assert!(
+        required.annotations("error")[0].contains("allow ecr:GetAuthorizationToken on *"),
+        "{}",
+        required.log
+    );
     program().run().is("built-local").degraded();
     assert!(rules.applied()[0] >= 2);
     assert!(repository.journal().is_empty(), "without a token nothing is asked");
@@ -162,7 +179,10 @@ fn a_refused_push_fails_with_access() {
     let (work, repository) = (Workspace::new("no-push"), Repository::ecr("no-push"));
     let rules = Rules::set(&[rule("PUT", &repository.path, "manifests/", None, &status(403, "DENIED"))]);
     let refused = work.program().repository(&repository).run().failed(20, "access");
-    assert_eq!([refused.output("pushed"), refused.output("digest"), refused.output("tag")], ["false", "", ""]);
+    assert_eq!(
+        [refused.output("pushed"), refused.output("digest"), refused.output("tag")],
+        ["false", "", ""]
+    );
     assert_eq!(refused.output("attempts"), "1", "a refusal is not tried again");
     drop(rules);
     work.program().repository(&repository).run().is("built");
@@ -216,7 +236,8 @@ fn a_registry_that_shows_the_image_late_is_waited_for() {
     let (work, repository) = (Workspace::new("late"), Repository::ecr("late"));
     let tag = format!("manifests/{}", work.commit_tag());
     // The first look is before the build; it starts the clock.
-    let rules = Rules::set(&[rule("GET", &repository.path, &tag, None, &json!({"kind": "hide", "ms": 6000}))]);
+    let rules =
+        Rules::set(&[rule("GET", &repository.path, &tag, None, &json!({"kind": "hide", "ms": 6000}))]);
     let built = work.program().repository(&repository).run().is("built");
     assert!(rules.applied()[0] >= 2, "it was hidden after the push too");
     built.is_published(&repository, &[&work.commit_tag()]);
@@ -231,14 +252,16 @@ fn content_that_is_not_what_the_digest_says_is_refused() {
     let _rules = Rules::set(&[reads(&scene.repository, None, &swap)]);
     scene.work.program().repository(&scene.repository).run().failed(40, "integrity");
     let (folder, digest) = (scene.work.root(), scene.digest());
-    let pull = scene.work.program().repository(&scene.repository).input("mode", "pull").input("digest", digest);
+    let pull =
+        scene.work.program().repository(&scene.repository).input("mode", "pull").input("digest", digest);
     pull.folder(folder).run().failed(40, "integrity");
 }
 
 #[test]
 fn a_cache_that_cannot_be_written_fails_no_build() {
     let (work, repository) = (Workspace::new("no-cache"), Repository::ecr("no-cache"));
-    let rules = Rules::set(&[rule("PUT", &repository.path, "manifests/cache-", None, &status(500, "UNKNOWN"))]);
+    let rules =
+        Rules::set(&[rule("PUT", &repository.path, "manifests/cache-", None, &status(500, "UNKNOWN"))]);
     let built = work.program().repository(&repository).run().is("built");
     assert!(rules.applied()[0] > 0);
     built.is_published(&repository, &[&work.commit_tag()]);

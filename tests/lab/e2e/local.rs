@@ -7,7 +7,10 @@ fn built_once_then_found_again() {
     let work = Workspace::new("local");
     let built = work.program().run().is("built-local");
     assert_eq!(built.output("local-image"), format!("{}:latest", work.image));
-    assert_eq!(["digest", "tag", "image", "pushed", "degraded"].map(|name| built.output(name)), ["", "", "", "false", "false"]);
+    assert_eq!(
+        ["digest", "tag", "image", "pushed", "degraded"].map(|name| built.output(name)),
+        ["", "", "", "false", "false"]
+    );
     assert_eq!(work.docker(&["run", "--rm", &work.image, "cat", "/made.txt"]), work.image);
     let label = format!("{{{{index .Config.Labels \"{KEY}\"}}}}");
     assert_eq!(work.docker(&["image", "inspect", "--format", &label, &work.image]), built.output("key"));

@@ -24,7 +24,8 @@ fn build_hit_and_alias() {
 
     work.commit("same content");
     let alias = program().run().is("reused-key").has(built.output("digest"));
-    let (new, old) = (repository.image(&work.commit_tag()).unwrap(), repository.image(built.output("digest")).unwrap());
+    let (new, old) =
+        (repository.image(&work.commit_tag()).unwrap(), repository.image(built.output("digest")).unwrap());
     assert_eq!((new.digest, new.media_type), (old.digest, old.media_type), "no index around it");
     assert!(alias.log.contains("0.13"), "it says what it does instead: {}", alias.log);
 }
@@ -32,7 +33,12 @@ fn build_hit_and_alias() {
 #[test]
 fn an_index_and_its_alias() {
     let ((work, path), repository) = (old("old-index"), Repository::ecr("old-index"));
-    let program = || work.program().repository(&repository).env("PATH", &path).input("platforms", "linux/amd64,linux/arm64");
+    let program = || {
+        work.program()
+            .repository(&repository)
+            .env("PATH", &path)
+            .input("platforms", "linux/amd64,linux/arm64")
+    };
     let built = program().run().is("built");
     work.commit("same content");
     program().run().is("reused-key").has(built.output("digest"));
@@ -45,5 +51,9 @@ fn a_failing_step() {
     work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN echo about to fail && false\n");
     work.commit("broken");
     let failed = work.program().repository(&repository).env("PATH", &path).run().failed(10, "build");
-    assert!(failed.annotations("error")[0].contains("file=Dockerfile,line=3"), "{:?}", failed.annotations("error"));
+    assert!(
+        failed.annotations("error")[0].contains("file=Dockerfile,line=3"),
+        "{:?}",
+        failed.annotations("error")
+    );
 }

@@ -9,7 +9,10 @@ fn built_then_reused_by_tag_then_by_key() {
     let (digest, first_tag) = (first.output("digest").to_owned(), work.commit_tag());
     let key_tag = first.key_tag("", &work.image);
     first.is_published(&repository, &[&first_tag, &key_tag]);
-    assert_eq!([first.output("built"), first.output("pushed"), first.output("attempts")], ["true", "true", "1"]);
+    assert_eq!(
+        [first.output("built"), first.output("pushed"), first.output("attempts")],
+        ["true", "true", "1"]
+    );
     assert_eq!(first.output("zone"), "trusted");
     assert_eq!(first.output("local-image"), "");
     let image = repository.image(&digest).unwrap();
@@ -22,10 +25,14 @@ fn built_then_reused_by_tag_then_by_key() {
     assert_eq!(repository.tags(), tags, "no tag but these, no latest");
 
     let again = work.program().repository(&repository).run().is("reused-tag").has(&digest);
-    assert_eq!((again.output("tag"), again.output("built"), again.output("key")), (&*first_tag, "false", first.output("key")));
+    assert_eq!(
+        (again.output("tag"), again.output("built"), again.output("key")),
+        (&*first_tag, "false", first.output("key"))
+    );
     assert_eq!(again.steps(), [""; 0]);
 
     work.commit("nothing that is in the image");
+    let before = repository.journal().last().unwrap().seq;
     let alias = work.program().repository(&repository).run().is("reused-key").has(&digest);
     assert_ne!(work.commit_tag(), first_tag);
     alias.is_published(&repository, &[&work.commit_tag(), &key_tag]);
@@ -33,6 +40,12 @@ fn built_then_reused_by_tag_then_by_key() {
     tags.push(work.commit_tag());
     tags.sort();
     assert_eq!(repository.tags(), tags);
+    let own: Vec<_> =
+        repository.journal().into_iter().filter(|entry| entry.seq > before && entry.is_own()).collect();
+    assert!(
+        own.len() >= 3 && own.iter().all(|entry| entry.connection == own[0].connection),
+        "one connection: {own:?}"
+    );
 
     work.program().repository(&repository).run().is("reused-tag").has(&digest);
 }
@@ -76,7 +89,18 @@ fn the_layer_cache_serves_another_machine() {
     let (work, repository) = (Workspace::new("warm"), Repository::ecr("warm"));
     let builder = |name: &str| {
         let image = format!("image={}", crate::harness::lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"));
-        work.docker(&["buildx", "create", "--name", name, "--driver", "docker-container", "--driver-opt", "network=host", "--driver-opt", &image]);
+        work.docker(&[
+            "buildx",
+            "create",
+            "--name",
+            name,
+            "--driver",
+            "docker-container",
+            "--driver-opt",
+            "network=host",
+            "--driver-opt",
+            &image,
+        ]);
     };
     let [cold, warm] = ["cold", "warm"].map(|name| format!("{}-{name}", work.image));
     builder(&cold);
@@ -87,7 +111,13 @@ fn the_layer_cache_serves_another_machine() {
     let cache = repository.image(&format!("cache-{}-main", work.image)).expect("a cache was written");
     assert_eq!(cache.media_type, "application/vnd.oci.image.manifest.v1+json", "what ECR takes");
 
-    work.write("Dockerfile", &format!("{}RUN echo more >/more.txt\n", std::fs::read_to_string(work.folder().join("Dockerfile")).unwrap()));
+    work.write(
+        "Dockerfile",
+        &format!(
+            "{}RUN echo more >/more.txt\n",
+            std::fs::read_to_string(work.folder().join("Dockerfile")).unwrap()
+        ),
+    );
     work.commit("one more step");
     builder(&warm);
     let second = work.program().repository(&repository).input("builder", &warm).run();
@@ -130,6 +160,12 @@ fn the_registry_demands_a_login() {
     let (work, repository) = (Workspace::new("login"), Repository::ecr("login"));
     work.program().repository(&repository).run().is("built");
     let journal = repository.journal();
-    assert!(journal.iter().filter(|entry| !entry.had_auth).all(|entry| entry.status == Some(401)), "{journal:?}");
-    assert!(journal.iter().filter(|entry| entry.is_own()).all(|entry| entry.had_auth), "no round trip to be asked");
+    assert!(
+        journal.iter().filter(|entry| !entry.had_auth).all(|entry| entry.status == Some(401)),
+        "{journal:?}"
+    );
+    assert!(
+        journal.iter().filter(|entry| entry.is_own()).all(|entry| entry.had_auth),
+        "no round trip to be asked"
+    );
 }

@@ -26,7 +26,11 @@ fn two_platforms() {
     assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
     // The other order is the same request; another platform is not.
     let program = || work.program().repository(&repository);
-    program().input("platforms", "linux/arm64\nlinux/amd64").run().is("reused-tag").has(built.output("digest"));
+    program()
+        .input("platforms", "linux/arm64\nlinux/amd64")
+        .run()
+        .is("reused-tag")
+        .has(built.output("digest"));
     let one = program().input("platforms", "linux/amd64").run().is("built");
     assert_ne!(one.output("key"), built.output("key"));
 }
@@ -34,9 +38,15 @@ fn two_platforms() {
 #[test]
 fn a_test_job_runs_its_own_platform_of_an_index() {
     let (work, repository) = (Workspace::new("platform-pull"), Repository::open("platform-pull"));
-    let built = work.program().repository(&repository).input("platforms", "linux/amd64,linux/arm64").run().is("built");
+    let built = work
+        .program()
+        .repository(&repository)
+        .input("platforms", "linux/amd64,linux/arm64")
+        .run()
+        .is("built");
     work.forget();
-    let pulled = work.program().repository(&repository).input("mode", "pull").input("digest", built.output("digest"));
+    let pulled =
+        work.program().repository(&repository).input("mode", "pull").input("digest", built.output("digest"));
     pulled.folder(work.root()).run().is("reused-tag").has(built.output("digest"));
     assert_eq!(work.docker(&["run", "--rm", &work.image, "cat", "/made.txt"]), work.image);
 }

@@ -62,7 +62,11 @@ fn missing_then_built_here_and_said_loudly() {
 fn missing_then_failed() {
     let (work, repository) = (Workspace::new("missing-fail"), Repository::ecr("missing-fail"));
     let failed = pull(&work, &repository).input("on-missing", "fail").run().failed(20, "access");
-    assert!(failed.log.contains("hint: let the job that builds it run first") || failed.log.contains("run first"), "{}", failed.log);
+    assert!(
+        failed.log.contains("hint: let the job that builds it run first") || failed.log.contains("run first"),
+        "{}",
+        failed.log
+    );
     assert_eq!(failed.output("attempts"), "0");
     let timeout = pull(&work, &repository).input("on-missing", "wait").input("wait-timeout", "2s").run();
     let timeout = timeout.failed(30, "unavailable");
@@ -73,7 +77,8 @@ fn missing_then_failed() {
 #[test]
 fn missing_then_waited_for() {
     let (work, repository) = (Workspace::new("missing-wait"), Repository::ecr("missing-wait"));
-    let mut waiting = pull(&work, &repository).input("on-missing", "wait").input("wait-timeout", "2m").start();
+    let mut waiting =
+        pull(&work, &repository).input("on-missing", "wait").input("wait-timeout", "2m").start();
     let asked = || repository.journal().iter().filter(|entry| entry.is_own()).count();
     eventually("it asks again and again", Duration::from_secs(30), || asked() >= 4);
     assert!(waiting.is_running());

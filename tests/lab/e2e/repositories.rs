@@ -33,7 +33,11 @@ fn from_the_parameter_that_instance_metadata_names() {
     let (work, repository) = (Workspace::new("parameter"), Repository::ecr("parameter"));
     let instance = lab().get("BUILD_ONCE_LAB_INSTANCE_ID");
     let name = format!("/e2e/{}/{instance}/url", work.image);
-    aws("ssm", "AmazonSSM.PutParameter", &json!({"Name": name, "Value": repository.name(), "Type": "String"}));
+    aws(
+        "ssm",
+        "AmazonSSM.PutParameter",
+        &json!({"Name": name, "Value": repository.name(), "Type": "String"}),
+    );
     let template = format!("/e2e/{}/{{instance-id}}/url", work.image);
     let built = work.program().input("ssm-parameter", &template).run().is("built");
     assert_eq!(source(&built), format!("SSM parameter {name}"));
@@ -45,7 +49,8 @@ fn the_parameter_has_the_name_that_self_hosted_runners_use() {
     let work = Workspace::new("default-parameter");
     let plan = work.program().command("plan").without("INPUT_SSM_PARAMETER").run();
     assert_eq!(plan.code, Some(0), "{}", plan.log);
-    let name = format!("SSM parameter /github-runner/{}/ecr-cache-url", lab().get("BUILD_ONCE_LAB_INSTANCE_ID"));
+    let name =
+        format!("SSM parameter /github-runner/{}/ecr-cache-url", lab().get("BUILD_ONCE_LAB_INSTANCE_ID"));
     assert!(plan.stdout.contains(&name), "{}", plan.stdout);
     assert!(plan.stdout.contains(lab().get("BUILD_ONCE_LAB_ECR_REPOSITORY")), "{}", plan.stdout);
 }
@@ -68,7 +73,8 @@ fn none_is_said_once_with_its_reason() {
 #[test]
 fn a_junk_value_is_not_read_as_none() {
     let work = Workspace::new("junk");
-    let junk = work.program().env("BUILD_ONCE_REPOSITORY", "https://junk.example/x y").run().failed(2, "input");
+    let junk =
+        work.program().env("BUILD_ONCE_REPOSITORY", "https://junk.example/x y").run().failed(2, "input");
     assert!(junk.log.contains("BUILD_ONCE_REPOSITORY"), "{}", junk.log);
 }
 

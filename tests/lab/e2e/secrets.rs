@@ -2,7 +2,8 @@
 
 use crate::harness::{Finished, Repository, Workspace, lab};
 
-const VALUES: [&str; 3] = ["v4lue-of-the-first", "v4lue-of-the-second", "v4lue of the third, \"quoted\" = yes"];
+const VALUES: [&str; 3] =
+    ["v4lue-of-the-first", "v4lue-of-the-second", "v4lue of the third, \"quoted\" = yes"];
 
 fn program(work: &Workspace, repository: &Repository, values: [&str; 3]) -> Finished {
     let file = work.root().join("a,b.secret");

@@ -18,13 +18,20 @@ fn a_pull_request_writes_its_own_names_by_its_head_commit() {
     let annotations = &repository.image(&commit).unwrap().manifest["annotations"];
     assert_eq!(annotations["org.opencontainers.image.revision"], HEAD);
     assert_eq!(annotations["io.github.build-once.merge-revision"], work.head());
-    work.program().repository(&repository).pull_request(12, HEAD, false).run().is("reused-tag").has(built.output("digest"));
+    work.program()
+        .repository(&repository)
+        .pull_request(12, HEAD, false)
+        .run()
+        .is("reused-tag")
+        .has(built.output("digest"));
 }
 
 #[test]
 fn a_trusted_run_uses_nothing_that_a_pull_request_wrote() {
     let (work, repository) = (Workspace::new("poison"), Repository::ecr("poison"));
-    let pull_request = || work.program().repository(&repository).input("cache-write", "always").pull_request(13, HEAD, false);
+    let pull_request = || {
+        work.program().repository(&repository).input("cache-write", "always").pull_request(13, HEAD, false)
+    };
     let theirs = pull_request().run().is("built");
     assert!(repository.image(&format!("pr-13-cache-{}", work.image)).is_some(), "{:?}", repository.tags());
     let before = repository.journal().last().unwrap().seq;
@@ -45,7 +52,10 @@ fn a_pull_request_reads_what_is_trusted_and_sets_its_own_name() {
     let hit = work.program().repository(&repository).pull_request(15, HEAD, false).run();
     let hit = hit.is("reused-key").has(trusted.output("digest"));
     let commit = format!("pr-15-sha-{}-{HEAD}", work.image);
-    assert_eq!((hit.output("tag"), repository.digest(&commit)), (&*commit, trusted.output("digest").to_owned()));
+    assert_eq!(
+        (hit.output("tag"), repository.digest(&commit)),
+        (&*commit, trusted.output("digest").to_owned())
+    );
     // What it asks to be called is not its to set.
     let asked = work.program().repository(&repository).pull_request(15, HEAD, false);
     let asked = asked.input("tags", &format!("{}:v1", repository.name())).run().is("reused-tag");
@@ -92,7 +102,8 @@ fn an_unprotected_branch_is_no_pull_request() {
     assert_eq!(built.output("zone"), "pr");
     let commit = format!("br-pr-12-{}", work.commit_tag());
     built.is_published(&repository, &[&commit, &built.key_tag("br-pr-12-", &work.image)]);
-    let protected = work.program().repository(&repository).push("release").env("GITHUB_REF_PROTECTED", "true").run();
+    let protected =
+        work.program().repository(&repository).push("release").env("GITHUB_REF_PROTECTED", "true").run();
     protected.is("built").is_published(&repository, &[&work.commit_tag()]);
 }
 

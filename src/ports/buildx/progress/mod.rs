@@ -76,6 +76,8 @@ pub struct Progress {
     /// Plain lines at the end; the last `ERROR:` and the Dockerfile's line are among them.
     error: Option<String>,
     failed_at: Option<(String, usize)>,
+    /// A message that has not ended: buildx 0.13 spreads each over many lines.
+    spread: Vec<u8>,
 }
 
 /// Lines of a step's log that the report quotes.
@@ -93,11 +95,20 @@ impl Progress {
             warnings: Vec::new(),
             error: None,
             failed_at: None,
+            spread: Vec::new(),
         }
     }
 
     /// One line of buildx's standard error.
     pub(super) fn line(&mut self, line: &[u8], log: &mut impl FnMut(&[u8])) {
+        if self.raw && (line == b"{" || !self.spread.is_empty()) {
+            self.spread.extend_from_slice(line);
+            if line == b"}" {
+                let whole = std::mem::take(&mut self.spread);
+                self.line(&whole, log);
+            }
+            return;
+        }
         if self.raw
             && line.first() == Some(&b'{')
             && let Ok(message) = serde_json::from_slice::<Message<'_>>(line)
@@ -130,6 +141,9 @@ impl Progress {
     pub(super) fn finish(&mut self, log: &mut impl FnMut(&[u8])) {
         for state in self.vertices.values_mut() {
             flush(state, log);
+        }
+        if !self.spread.is_empty() {
+            log(&std::mem::take(&mut self.spread));
         }
     }
 
@@ -332,6 +346,18 @@ mod tests {
         assert!(progress.error().unwrap().starts_with("failed to solve"));
         let failed = progress.into_summary().failed.unwrap();
         assert_eq!(failed.log, ["one", "two without end"]);
+    }
+
+    #[test]
+    fn messages_spread_over_lines() {
+        let message = format!(
+            "{{\n  \"vertexes\": [\n    {{\n      \"digest\": \"a\",\n      \"name\": \"[2/2] RUN x\",\n      \"started\": \"{T}0Z\",\n      \"completed\": \"{T}1Z\",\n      \"cached\": true\n    }}\n  ]\n}}"
+        );
+        let lines: Vec<&str> = message.split('\n').chain(["ERROR: broken"]).collect();
+        let (progress, seen) = run(&lines);
+        assert_eq!(progress.error().as_deref(), Some("broken"));
+        assert!(!seen.iter().any(|line| line.contains('{')), "{seen:?}");
+        assert_eq!(progress.into_summary().cached_steps, 1);
     }
 
     #[test]

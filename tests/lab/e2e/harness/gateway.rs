@@ -18,7 +18,6 @@ pub struct Entry {
     pub user_agent: Option<String>,
     pub had_auth: bool,
     pub status: Option<u16>,
-    pub fault: Option<String>,
 }
 
 impl Entry {
@@ -43,7 +42,10 @@ pub fn journal(path: &str) -> Vec<Entry> {
 
 /// Rules in force until this is dropped. Setting rules puts them in place of all others, so
 /// one test has them at a time; each is to name its own repository's path.
-pub struct Rules(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
+pub struct Rules {
+    count: std::cell::Cell<usize>,
+    _alone: MutexGuard<'static, ()>,
+}
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -54,26 +56,33 @@ fn url() -> String {
 impl Rules {
     /// Puts these rules in force.
     pub fn set(rules: &[Value]) -> Self {
-        let guard = Self(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
-        guard.replace(rules);
-        guard
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let this = Self { count: rules.len().into(), _alone: alone };
+        this.replace(rules);
+        this
     }
 
     /// Puts others in their place; counts begin anew.
     pub fn replace(&self, rules: &[Value]) {
         let answer = request("PUT", &url(), &[], Some(json!(rules).to_string().into_bytes()));
         assert_eq!(answer.status, 204, "{}", String::from_utf8_lossy(&answer.body));
+        self.count.set(rules.len());
     }
 
     /// How many requests each rule was applied to.
     pub fn applied(&self) -> Vec<u64> {
         let rules = request("GET", &url(), &[], None).json();
+        let all = rules.as_array().unwrap().len();
+        assert_eq!(all, self.count.get(), "someone else changed the gateway's rules: does a demo run?");
         rules.as_array().unwrap().iter().map(|rule| rule["applied"].as_u64().unwrap()).collect()
     }
 }
 
 impl Drop for Rules {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.applied();
+        }
         request("DELETE", &url(), &[], None);
     }
 }

@@ -52,7 +52,9 @@ fn read() -> Result<Lab, String> {
         }
     }
     let gateway = lab.variables.get("BUILD_ONCE_LAB_GATEWAY").ok_or("tests/lab/env says nothing")?;
-    if http::try_request("GET", &format!("{gateway}/healthz"), &[], None).map(|answer| answer.status) != Ok(200) {
+    if http::try_request("GET", &format!("{gateway}/healthz"), &[], None).map(|answer| answer.status)
+        != Ok(200)
+    {
         return Err("its gateway does not answer".to_owned());
     }
     Ok(lab)

@@ -8,11 +8,11 @@ mod registry;
 mod run;
 mod workspace;
 
-pub use gateway::{Entry, Rules, journal, rule, status};
+pub use gateway::{Entry, Rules, rule, status};
 pub use http::request;
-pub use lab::{engine, engine_at, lab, unique};
-pub use program::{Program, Running};
-pub use registry::{Image, Repository, aws};
+pub use lab::{engine, engine_at, lab};
+pub use program::Program;
+pub use registry::{Repository, aws};
 pub use run::Finished;
 pub use workspace::Workspace;
 

@@ -125,7 +125,12 @@ impl<'a> Program<'a> {
     /// A push to a branch; `main` is the default one.
     pub fn push(self, branch: &str) -> Self {
         let sha = self.workspace.head();
-        self.event("push", &format!("refs/heads/{branch}"), &sha, json!({"repository": {"default_branch": "main"}}))
+        self.event(
+            "push",
+            &format!("refs/heads/{branch}"),
+            &sha,
+            json!({"repository": {"default_branch": "main"}}),
+        )
     }
 
     /// A pull request of the same repository, or of a fork; the checkout is its merge commit.
@@ -143,7 +148,8 @@ impl<'a> Program<'a> {
                 "base": {"ref": "main", "repo": own},
             },
         });
-        self.event("pull_request", &format!("refs/pull/{number}/merge"), &sha, event).env("GITHUB_BASE_REF", "main")
+        self.event("pull_request", &format!("refs/pull/{number}/merge"), &sha, event)
+            .env("GITHUB_BASE_REF", "main")
     }
 
     /// The merge queue.

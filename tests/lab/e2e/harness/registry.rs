@@ -36,22 +36,48 @@ impl Repository {
     /// One in the ECR emulator, behind the gateway.
     pub fn ecr(test: &str) -> Self {
         let repository = Self::ecr_absent(test);
-        aws("ecr", "AmazonEC2ContainerRegistry_V20150921.CreateRepository", &json!({"repositoryName": repository.path}));
+        aws(
+            "ecr",
+            "AmazonEC2ContainerRegistry_V20150921.CreateRepository",
+            &json!({"repositoryName": repository.path}),
+        );
+        repository
+    }
+
+    /// One there whose tags cannot be set twice.
+    pub fn ecr_immutable(test: &str) -> Self {
+        let repository = Self::ecr_absent(test);
+        let body = json!({"repositoryName": repository.path, "imageTagMutability": "IMMUTABLE"});
+        aws("ecr", "AmazonEC2ContainerRegistry_V20150921.CreateRepository", &body);
         repository
     }
 
     /// One there that was never created.
     pub fn ecr_absent(test: &str) -> Self {
         let (base, host) = (lab().get("AWS_ENDPOINT_URL"), lab().get("BUILD_ONCE_LAB_ECR_HOST"));
-        Self { base: base.to_owned(), authorization: None, host: host.to_owned(), path: format!("e2e/{}", unique(test)) }
+        Self {
+            base: base.to_owned(),
+            authorization: None,
+            host: host.to_owned(),
+            path: format!("e2e/{}", unique(test)),
+        }
     }
 
     /// One in the registry that asks for a password.
     pub fn plain(test: &str) -> Self {
         let host = lab().get("BUILD_ONCE_LAB_REGISTRY");
-        let login = format!("{}:{}", lab().get("BUILD_ONCE_LAB_REGISTRY_USER"), lab().get("BUILD_ONCE_LAB_REGISTRY_PASSWORD"));
+        let login = format!(
+            "{}:{}",
+            lab().get("BUILD_ONCE_LAB_REGISTRY_USER"),
+            lab().get("BUILD_ONCE_LAB_REGISTRY_PASSWORD")
+        );
         let authorization = Some(format!("Basic {}", STANDARD.encode(login)));
-        Self { base: format!("http://{host}"), authorization, host: host.to_owned(), path: format!("e2e/{}", unique(test)) }
+        Self {
+            base: format!("http://{host}"),
+            authorization,
+            host: host.to_owned(),
+            path: format!("e2e/{}", unique(test)),
+        }
     }
 
     /// One in the registry that is open to all.
@@ -61,7 +87,12 @@ impl Repository {
 
     fn open_at(path: &str) -> Self {
         let host = lab().get("BUILD_ONCE_LAB_OPEN_REGISTRY");
-        Self { base: format!("http://{host}"), authorization: None, host: host.to_owned(), path: path.to_owned() }
+        Self {
+            base: format!("http://{host}"),
+            authorization: None,
+            host: host.to_owned(),
+            path: path.to_owned(),
+        }
     }
 
     /// Makes this tag name what the tag of the lab's base image names.
@@ -75,7 +106,12 @@ impl Repository {
             assert_eq!(request("POST", &mount, &[], None).status, 201);
         }
         let bytes = source.get(&format!("manifests/{base_tag}")).body;
-        let answer = self.call("PUT", &format!("manifests/{tag}"), &[("content-type", &image.media_type)], Some(bytes));
+        let answer = self.call(
+            "PUT",
+            &format!("manifests/{tag}"),
+            &[("content-type", &image.media_type)],
+            Some(bytes),
+        );
         assert_eq!(answer.status, 201);
         image.digest
     }
@@ -121,7 +157,9 @@ impl Repository {
 
     /// The digest a tag names; a panic if there is none.
     pub fn digest(&self, tag: &str) -> String {
-        self.image(tag).unwrap_or_else(|| panic!("no {tag} in {}, only {:?}", self.name(), self.tags())).digest
+        self.image(tag)
+            .unwrap_or_else(|| panic!("no {tag} in {}, only {:?}", self.name(), self.tags()))
+            .digest
     }
 
     /// The labels of a single image.
@@ -137,17 +175,6 @@ impl Repository {
     /// What the gateway saw of this repository.
     pub fn journal(&self) -> Vec<Entry> {
         journal(&self.path)
-    }
-
-    /// Removes a tag.
-    pub fn untag(&self, tag: &str) {
-        let answer = aws(
-            "ecr",
-            "AmazonEC2ContainerRegistry_V20150921.BatchDeleteImage",
-            &json!({"repositoryName": self.path, "imageIds": [{"imageTag": tag}]}),
-        );
-        assert_eq!(answer["failures"], json!([]), "{answer}");
-        assert!(self.image(tag).is_none());
     }
 }
 
@@ -174,8 +201,14 @@ pub fn aws(service: &str, target: &str, body: &Value) -> Value {
         "AWS4-HMAC-SHA256 Credential=test/20260101/{}/{service}/aws4_request, SignedHeaders=host, Signature=0",
         lab().get("AWS_REGION")
     );
-    let headers = [("x-amz-target", target), ("content-type", "application/x-amz-json-1.1"), ("authorization", &scope)];
-    let answer = request("POST", &format!("{}/", lab().get("AWS_ENDPOINT_URL")), &headers, Some(body.to_string().into_bytes()));
+    let headers =
+        [("x-amz-target", target), ("content-type", "application/x-amz-json-1.1"), ("authorization", &scope)];
+    let answer = request(
+        "POST",
+        &format!("{}/", lab().get("AWS_ENDPOINT_URL")),
+        &headers,
+        Some(body.to_string().into_bytes()),
+    );
     assert_eq!(answer.status, 200, "{target}: {}", String::from_utf8_lossy(&answer.body));
     answer.json()
 }

@@ -34,7 +34,8 @@ impl Finished {
     pub(super) fn read(temp: &Path, code: Option<i32>, took: Duration) -> Self {
         let read = |name: &str| fs::read_to_string(temp.join(name)).unwrap_or_default();
         let outputs = parse_outputs(&read("output"));
-        let plan = outputs.get("plan").filter(|path| !path.is_empty()).map(|path| fs::read_to_string(path).unwrap());
+        let plan =
+            outputs.get("plan").filter(|path| !path.is_empty()).map(|path| fs::read_to_string(path).unwrap());
         let stdout = read("stdout");
         let log = format!("{stdout}{}", read("stderr"));
         Self { code, log, stdout, outputs, summary: read("summary.md"), plan, took, temp: temp.to_owned() }
@@ -45,7 +46,10 @@ impl Finished {
         if github {
             let declared: Vec<&str> = OUTPUTS.iter().map(|(name, _)| *name).collect();
             let missing: Vec<_> = declared.iter().filter(|name| !self.outputs.contains_key(**name)).collect();
-            assert!(missing.is_empty() && self.outputs.len() == declared.len(), "outputs without {missing:?}: {self:#?}");
+            assert!(
+                missing.is_empty() && self.outputs.len() == declared.len(),
+                "outputs without {missing:?}: {self:#?}"
+            );
             let outcome = self.output("outcome");
             assert_eq!(outcome == "failed", self.code != Some(0), "{self:#?}");
             assert_eq!(self.output("failure-class").is_empty(), self.code == Some(0), "{self:#?}");
@@ -67,7 +71,8 @@ impl Finished {
     pub fn visible(&self) -> String {
         let log = self.log.lines().filter(|line| !line.starts_with("::add-mask::"));
         let files = [&self.summary, self.plan.as_deref().unwrap_or_default()].map(str::to_owned);
-        let metadata = fs::read_to_string(self.outputs.get("metadata").map_or("", String::as_str)).unwrap_or_default();
+        let metadata =
+            fs::read_to_string(self.outputs.get("metadata").map_or("", String::as_str)).unwrap_or_default();
         let outputs = self.outputs.values().cloned();
         log.map(str::to_owned).chain(outputs).chain(files).chain([metadata]).collect::<Vec<_>>().join("\n")
     }
@@ -154,7 +159,8 @@ impl Finished {
     #[track_caller]
     pub fn is_published(&self, repository: &Repository, tags: &[&str]) {
         let digest = self.output("digest");
-        let image = repository.image(digest).unwrap_or_else(|| panic!("{digest} is not in {}", repository.name()));
+        let image =
+            repository.image(digest).unwrap_or_else(|| panic!("{digest} is not in {}", repository.name()));
         assert_eq!(image.digest, digest);
         assert_eq!(image.annotated_key(), Some(self.output("key")), "{}", image.manifest);
         assert_eq!(self.output("image"), format!("{}@{digest}", repository.name()));
@@ -169,7 +175,8 @@ fn parse_outputs(text: &str) -> BTreeMap<String, String> {
     let mut lines = text.lines();
     let mut outputs = BTreeMap::new();
     while let Some(line) = lines.next() {
-        let (name, delimiter) = line.split_once("<<").unwrap_or_else(|| panic!("not the runner's format: {text}"));
+        let (name, delimiter) =
+            line.split_once("<<").unwrap_or_else(|| panic!("not the runner's format: {text}"));
         let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
         assert!(outputs.insert(name.to_owned(), value.join("\n")).is_none(), "{name} twice");
     }

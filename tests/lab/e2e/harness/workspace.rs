@@ -11,7 +11,8 @@ use super::lab::{engine_at, lab, unique};
 use super::program::Program;
 
 /// Two steps over the lab's base image; `content.txt` is in no other test's image.
-const DOCKERFILE: &str = "ARG BASE\nFROM ${BASE}\nCOPY content.txt /content.txt\nRUN cat /content.txt >/made.txt\n";
+const DOCKERFILE: &str =
+    "ARG BASE\nFROM ${BASE}\nCOPY content.txt /content.txt\nRUN cat /content.txt >/made.txt\n";
 
 /// A git repository, a home and a runner's temporary folder. All goes when it is dropped, the
 /// image under its local name too.
@@ -24,7 +25,10 @@ pub struct Workspace {
 impl Workspace {
     /// With one commit of the usual Dockerfile.
     pub fn new(test: &str) -> Self {
-        let this = Self { root: tempfile::Builder::new().prefix("build-once-e2e-").tempdir().unwrap(), image: unique(test) };
+        let this = Self {
+            root: tempfile::Builder::new().prefix("build-once-e2e-").tempdir().unwrap(),
+            image: unique(test),
+        };
         let docker = this.home().join(".docker");
         fs::create_dir_all(docker.join("cli-plugins")).unwrap();
         fs::create_dir_all(this.folder()).unwrap();
@@ -135,7 +139,8 @@ impl Workspace {
                 continue;
             }
             // Everything of this test's has its name somewhere in a reference.
-            let (_, list) = engine_at(host, &["image", "ls", "--all", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]);
+            let (_, list) =
+                engine_at(host, &["image", "ls", "--all", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]);
             let own = list.lines().filter(|line| line.contains(&self.image));
             let mut ids: Vec<&str> = own.filter_map(|line| line.split(' ').next_back()).collect();
             ids.dedup();
