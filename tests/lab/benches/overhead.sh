@@ -22,7 +22,7 @@ new_builder overhead
 # request. The registry is behind the lab's gateway already.
 aws_through_gateway() {
   local binary=${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/lab-gateway name address
-  [[ -x $binary ]] || (cd "$REPO_DIR" && cargo build -q -p lab-gateway)
+  [[ -x $binary ]] || (cd "$REPO_DIR" && cargo build -q --workspace --bin lab-gateway)
   "$binary" --listen 127.0.0.1:0 --upstream "$AWS_URL" --control 127.0.0.1:0 >"$WORK/gateway" 2>&1 &
   GATEWAY_PID=$!
   wait_for 5 "the gateway before AWS" grep -q control "$WORK/gateway"

@@ -73,7 +73,7 @@ gateway_up() {
   binary=$(gateway_binary)
   if gateway_stale; then
     say "building lab-gateway"
-    (cd "$REPO_DIR" && cargo build -q -p lab-gateway 9>&-) || die "cargo build -p lab-gateway failed"
+    (cd "$REPO_DIR" && cargo build -q --workspace --bin lab-gateway 9>&-) || die "cargo build of lab-gateway failed"
     touch "$binary" # cargo leaves it alone when only a comment or a timestamp changed
   fi
   stop gateway
