@@ -109,7 +109,7 @@ pub async fn prepare(
     }
     let ports = Ports::new(&inputs, env, console, cancel)?;
     if run.event.is_none() {
-        ports::git::complete(&mut run, &ports.exec, env).await;
+        ports::git::complete(&mut run, &ports.exec).await;
     }
     let access = access(&inputs, &run);
     Ok(Prepared { inputs, run, access, ports })

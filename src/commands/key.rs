@@ -46,8 +46,10 @@ pub async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> Result<S
     let (key, earlier) = match with {
         "" => nearest(prepared).await?,
         with => {
-            let (key, earlier) =
-                tokio::join!(compute_key(&prepared.ports, &prepared.inputs, &prepared.run), named(prepared, with));
+            let (key, earlier) = tokio::join!(
+                compute_key(&prepared.ports, &prepared.inputs, &prepared.run),
+                named(prepared, with)
+            );
             (key?.key, earlier?)
         }
     };

@@ -59,7 +59,9 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
         ports.console.line(&format!("→ {}", describe(step)));
         let watch = Stopwatch::start();
         let done = one(step, plan, workshop, &docker, journal).await;
-        if let (Step::CreateBuilder { builder, keep: false, .. }, Ok(()), None) = (step, &done, &journal.degraded) {
+        if let (Step::CreateBuilder { builder, keep: false, .. }, Ok(()), None) =
+            (step, &done, &journal.degraded)
+        {
             cleanup.push(builder.name.clone());
         }
         journal.entries.push(Entry { label: brief(step), seconds: watch.seconds(), failed: done.is_err() });
@@ -89,7 +91,8 @@ async fn one(
                 // No fault of the cache fails a build that would pass without it.
                 Err(error) if *optional && error.class != FailureClass::Interrupted => {
                     let hint = error.hint.as_deref().unwrap_or_default();
-                    journal.degraded = Some(format!("the layer cache is not written: {}; {hint}", error.headline()));
+                    journal.degraded =
+                        Some(format!("the layer cache is not written: {}; {hint}", error.headline()));
                     Ok(())
                 }
                 other => other,

@@ -138,7 +138,7 @@ pub async fn nearest(
             .iter()
             .any(|lookup| matches!(lookup.seen, Seen::Unknown(_) | Seen::Absent { no_repository: true }));
         let home = facts.repository.repository().filter(|_| !silent)?;
-        let parents = crate::ports::git::first_parents(&ports.exec, &ports.env, PROBES).await;
+        let parents = crate::ports::git::first_parents(&ports.exec, PROBES).await;
         let asked = candidates(home, inputs, run, access, facts, &parents);
         let found = join_all(asked.iter().map(async |(reference, name)| {
             let explained = published(ports, reference).await.ok().flatten()?;

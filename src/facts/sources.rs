@@ -52,7 +52,7 @@ pub(super) async fn commit(ports: &Ports, url: &str) -> Result<String> {
         return Err(Error::input(format!("{repository}: its query is not understood")));
     }
     let name = fragment.split(':').next().unwrap_or_default();
-    git::resolve(&ports.exec, &ports.env, &with_protocol(repository), name).await
+    git::resolve(&ports.exec, &with_protocol(repository), name).await
 }
 
 /// Whether a build context is a repository: `github.com/…` without protocol is one too.
@@ -82,7 +82,7 @@ pub(super) async fn dockerfile(ports: &Ports, url: &str, commit: &str, file: &st
     let folder =
         fragment.split_once(':').map(|(_, folder)| folder.trim_matches('/')).filter(|f| !f.is_empty());
     let path = folder.map_or_else(|| file.to_owned(), |folder| format!("{folder}/{file}"));
-    git::file(&ports.exec, &ports.env, &with_protocol(repository), commit, &path).await
+    git::file(&ports.exec, &with_protocol(repository), commit, &path).await
 }
 
 fn with_protocol(repository: &str) -> String {

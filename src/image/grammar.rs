@@ -52,7 +52,8 @@ pub(super) fn parse(text: &str) -> Result<Parts<'_>, &'static str> {
     if tag.is_some_and(|tag| !is_tag(tag)) {
         return Err("the tag is not valid");
     }
-    let path = if registry == HUB && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
+    let path =
+        if registry == HUB && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
     if path.len() > NAME_LIMIT {
         return Err("the name is longer than 255 characters");
     }
@@ -73,10 +74,13 @@ fn is_host(text: &str) -> bool {
 /// Lower-case letters and digits; between them one dot, one or two underscores, or dashes.
 fn is_component(text: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let separators = text.split(|c: char| c.is_ascii() && is_word(c as u8)).filter(|separator| !separator.is_empty());
-    let legal = |separator: &str| matches!(separator, "." | "_" | "__") || separator.bytes().all(|b| b == b'-');
+    let separators =
+        text.split(|c: char| c.is_ascii() && is_word(c as u8)).filter(|separator| !separator.is_empty());
+    let legal =
+        |separator: &str| matches!(separator, "." | "_" | "__") || separator.bytes().all(|b| b == b'-');
     let ends = (text.bytes().next(), text.bytes().next_back());
-    matches!(ends, (Some(first), Some(last)) if is_word(first) && is_word(last)) && separators.into_iter().all(legal)
+    matches!(ends, (Some(first), Some(last)) if is_word(first) && is_word(last))
+        && separators.into_iter().all(legal)
 }
 
 fn is_tag(text: &str) -> bool {
@@ -100,7 +104,10 @@ mod tests {
             ("index.docker.io/o/app", ("docker.io", "o/app", None, None)),
             ("localhost/app", ("localhost", "app", None, None)),
             ("localhost:5000", ("docker.io", "library/localhost", Some("5000"), None)),
-            ("Host.example:5000/a/b__c.d--e:V_1.x@sha256:0", ("Host.example:5000", "a/b__c.d--e", Some("V_1.x"), Some("sha256:0"))),
+            (
+                "Host.example:5000/a/b__c.d--e:V_1.x@sha256:0",
+                ("Host.example:5000", "a/b__c.d--e", Some("V_1.x"), Some("sha256:0")),
+            ),
             ("h.io/a@sha256:0", ("h.io", "a", None, Some("sha256:0"))),
         ];
         for (text, (registry, path, tag, digest)) in rows {
@@ -113,9 +120,38 @@ mod tests {
         let long = format!("h.io/{}", "a".repeat(256));
         let tag = format!("a:{}", "t".repeat(129));
         for text in [
-            "", "/", "h.io/", "/a", "a//b", "a/", "Upper", "o/Upper", "-a", "a-", "a..b", "a___b", "a._b", "a_-b", "é",
-            "a:", "a:-t", "a:.t", "a:é", "a:b:c", "h.io:/a", "h.io:x/a", "-h.io/a", "h-.io/a", "h..io/a", ".io/a", "a b",
-            "https://h.io/a", "[::1]:5000/a", "a\n", &long, &tag,
+            "",
+            "/",
+            "h.io/",
+            "/a",
+            "a//b",
+            "a/",
+            "Upper",
+            "o/Upper",
+            "-a",
+            "a-",
+            "a..b",
+            "a___b",
+            "a._b",
+            "a_-b",
+            "é",
+            "a:",
+            "a:-t",
+            "a:.t",
+            "a:é",
+            "a:b:c",
+            "h.io:/a",
+            "h.io:x/a",
+            "-h.io/a",
+            "h-.io/a",
+            "h..io/a",
+            ".io/a",
+            "a b",
+            "https://h.io/a",
+            "[::1]:5000/a",
+            "a\n",
+            &long,
+            &tag,
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

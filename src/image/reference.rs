@@ -126,7 +126,8 @@ impl FromStr for ImageReference {
     /// A name alone gets the tag `latest`, as docker reads it.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts = grammar::parse(text).map_err(|reason| invalid(text, reason))?;
-        let digest = parts.digest.map(str::parse).transpose().map_err(|error| invalid(text, format!("{error}")))?;
+        let digest =
+            parts.digest.map(str::parse).transpose().map_err(|error| invalid(text, format!("{error}")))?;
         let tag = parts.tag.or(if digest.is_none() { Some("latest") } else { None });
         Ok(Self {
             repository: Repository { registry: parts.registry.to_owned(), path: parts.path },

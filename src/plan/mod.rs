@@ -11,7 +11,7 @@ mod steps;
 
 pub use access::{Access, access};
 pub use assemble::{Given, assemble, cache_tags};
-pub use extra_args::for_key as extra_args_for_key;
 pub use decide::{Decision, FoundBy, Outcome, Verdict, decide};
+pub use extra_args::for_key as extra_args_for_key;
 pub use render::{Rendered, brief, describe, json, text};
 pub use steps::{Plan, Step};

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
 use crate::image::{ANNOTATION_KEY, Digest, ImageReference};
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation};
@@ -50,8 +49,8 @@ impl Docker {
     ///
     /// # Errors
     /// If it is not there.
-    pub fn find(env: &Env, exec: Exec) -> Result<Self> {
-        let program = which::which_in("docker", env.get(env::PATH), ".").map_err(|_| {
+    pub fn find(exec: Exec) -> Result<Self> {
+        let program = exec.find("docker").ok_or_else(|| {
             Error::new(FailureClass::Unsupported, "failed to find docker on the PATH")
                 .hint("install docker with the buildx plug-in on this runner")
         })?;

@@ -101,7 +101,7 @@ fn from_entry(entry: &Value) -> Option<Credential> {
 /// Asks `docker-credential-<name>`; a helper that fails or is not there has nothing to give
 /// (<https://github.com/docker/docker-credential-helpers>).
 async fn from_helper(name: &str, key: &str, exec: &Exec) -> Option<Credential> {
-    let program = which::which(format!("docker-credential-{name}")).ok()?;
+    let program = exec.find(&format!("docker-credential-{name}"))?;
     let ask = Invocation::new(program, Effect::Read).arg("get").stdin(SecretString::from(key.to_owned()));
     let answer =
         exec.output(&ask, Duration::from_secs(10)).await.ok().filter(|answer| answer.status.success())?;

@@ -233,6 +233,13 @@ impl Exec {
         Self { env, cancel }
     }
 
+    /// Where a program is, on the `PATH` that children get.
+    #[must_use]
+    pub fn find(&self, program: &str) -> Option<PathBuf> {
+        let path = self.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+        which::which_in(program, path, ".").ok()
+    }
+
     /// The same with a variable set for every child.
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> Self {

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
 use crate::ports::docker::{from_exec, last_line};
 use crate::ports::exec::{Effect, Exec, Invocation};
@@ -13,22 +12,22 @@ const QUICK: Duration = Duration::from_secs(5);
 
 /// Adds commit and branch to a run that no event describes. Without git, or outside a
 /// repository, the run goes on without.
-pub async fn complete(run: &mut RunContext, exec: &Exec, env: &Env) {
-    let head = ask(exec, env, &["rev-parse", "--verify", "HEAD"]).await;
+pub async fn complete(run: &mut RunContext, exec: &Exec) {
+    let head = ask(exec, &["rev-parse", "--verify", "HEAD"]).await;
     run.commit = head.map(|head| Commit { head, merge: None });
-    run.branch = ask(exec, env, &["symbolic-ref", "--short", "HEAD"]).await;
+    run.branch = ask(exec, &["symbolic-ref", "--short", "HEAD"]).await;
 }
 
 /// The commits before the one that is checked out, nearest first, as far as the clone goes back.
-pub async fn first_parents(exec: &Exec, env: &Env, most: usize) -> Vec<String> {
+pub async fn first_parents(exec: &Exec, most: usize) -> Vec<String> {
     let count = format!("--max-count={most}");
-    let list = ask(exec, env, &["rev-list", "--first-parent", "--skip=1", &count, "HEAD"]).await;
+    let list = ask(exec, &["rev-list", "--first-parent", "--skip=1", &count, "HEAD"]).await;
     list.unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
 /// What git says, if it says anything.
-async fn ask(exec: &Exec, env: &Env, arguments: &[&str]) -> Option<String> {
-    let git = which::which_in("git", env.get(env::PATH), ".").ok()?;
+async fn ask(exec: &Exec, arguments: &[&str]) -> Option<String> {
+    let git = exec.find("git")?;
     let answer = exec.output(&Invocation::new(&git, Effect::Read).args(arguments), QUICK).await.ok()?;
     let text = answer.status.success().then(|| answer.stdout_text().trim().to_owned())?;
     (!text.is_empty()).then_some(text)
@@ -38,8 +37,8 @@ async fn ask(exec: &Exec, env: &Env, arguments: &[&str]) -> Option<String> {
 const REMOTE: Duration = Duration::from_mins(1);
 
 /// A command that talks to a remote repository and never asks for a password.
-async fn remote(exec: &Exec, env: &Env, folder: Option<&Path>, arguments: &[&str]) -> Result<Vec<u8>> {
-    let git = which::which_in("git", env.get(env::PATH), ".").map_err(|_| {
+async fn remote(exec: &Exec, folder: Option<&Path>, arguments: &[&str]) -> Result<Vec<u8>> {
+    let git = exec.find("git").ok_or_else(|| {
         Error::new(FailureClass::Unsupported, "failed to find git on the PATH")
             .hint("install git on this runner")
     })?;
@@ -60,10 +59,10 @@ async fn remote(exec: &Exec, env: &Env, folder: Option<&Path>, arguments: &[&str
 ///
 /// # Errors
 /// If the repository does not answer, or has no such name.
-pub async fn resolve(exec: &Exec, env: &Env, url: &str, name: &str) -> Result<String> {
+pub async fn resolve(exec: &Exec, url: &str, name: &str) -> Result<String> {
     let name = if name.is_empty() { "HEAD" } else { name };
     let peeled = format!("{name}^{{}}");
-    let listed = remote(exec, env, None, &["ls-remote", "--", url, name, &peeled]).await?;
+    let listed = remote(exec, None, &["ls-remote", "--", url, name, &peeled]).await?;
     let text = String::from_utf8_lossy(&listed);
     pick(&text, name).ok_or_else(|| Error::input(format!("{url} has no branch or tag {name}")))
 }
@@ -89,19 +88,19 @@ fn pick(listed: &str, name: &str) -> Option<String> {
 ///
 /// # Errors
 /// If the repository does not answer, or the commit has no such file.
-pub async fn file(exec: &Exec, env: &Env, url: &str, commit: &str, path: &str) -> Result<Vec<u8>> {
+pub async fn file(exec: &Exec, url: &str, commit: &str, path: &str) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| {
         Error::new(FailureClass::Resource, "failed to make a temporary folder").because(&error)
     };
     let folder = tempfile::Builder::new().prefix("build-once-git-").tempdir().map_err(failed)?;
     let at = Some(folder.path());
-    remote(exec, env, at, &["init", "--quiet", "--bare"]).await?;
+    remote(exec, at, &["init", "--quiet", "--bare"]).await?;
     let shallow = ["fetch", "--quiet", "--depth=1", "--no-tags", "--", url, commit];
-    if remote(exec, env, at, &shallow).await.is_err() {
+    if remote(exec, at, &shallow).await.is_err() {
         // A plain web server gives no part of a history, and may give no commit by its name.
-        remote(exec, env, at, &["fetch", "--quiet", "--", url, "+refs/*:refs/*"]).await?;
+        remote(exec, at, &["fetch", "--quiet", "--", url, "+refs/*:refs/*"]).await?;
     }
-    remote(exec, env, at, &["cat-file", "blob", &format!("{commit}:{path}")]).await
+    remote(exec, at, &["cat-file", "blob", &format!("{commit}:{path}")]).await
 }
 
 #[cfg(test)]

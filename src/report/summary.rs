@@ -100,7 +100,8 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
 }
 
 fn failure(text: &mut String, report: &Report, error: &crate::error::Error) {
-    let _ = writeln!(text, "> [!CAUTION]\n> {}", cell(&error.headline()));
+    let lines: Vec<String> = error.headline().lines().map(|line| cell(line.trim())).collect();
+    let _ = writeln!(text, "> [!CAUTION]\n> {}", lines.join("<br>"));
     if let Some(at) = &error.at {
         let _ = writeln!(text, ">\n> at {}", code(&format!("{}:{}", at.file, at.line)));
     }

@@ -72,9 +72,11 @@ impl BuildSpec {
         };
         let platforms = self.build.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let annotations = if version.has_annotations() { pairs(&self.build.annotations) } else { Vec::new() };
-        for (name, value) in
-            [("target", &self.build.target), ("network", &self.build.network), ("shm-size", &self.build.shm_size)]
-        {
+        for (name, value) in [
+            ("target", &self.build.target),
+            ("network", &self.build.network),
+            ("shm-size", &self.build.shm_size),
+        ] {
             if let Some(value) = value {
                 add(name, value);
             }
@@ -124,8 +126,12 @@ impl BuildSpec {
         // none, and BuildKit drops them without a word.
         let push = match self.build.compression {
             // Only new layers: compressing bases anew would make every pull fetch them again.
-            Compression::Zstd => "--output=type=image,push=true,compression=zstd,oci-mediatypes=true".to_owned(),
-            Compression::Gzip if self.build.makes_index() => "--output=type=image,push=true,oci-mediatypes=true".to_owned(),
+            Compression::Zstd => {
+                "--output=type=image,push=true,compression=zstd,oci-mediatypes=true".to_owned()
+            }
+            Compression::Gzip if self.build.makes_index() => {
+                "--output=type=image,push=true,oci-mediatypes=true".to_owned()
+            }
             Compression::Gzip => "--push".to_owned(),
         };
         match self.output {
@@ -139,7 +145,8 @@ impl BuildSpec {
     /// The same on the builder at hand, without what only a builder of its own can write.
     #[must_use]
     pub fn without_own_builder(&self) -> Self {
-        let cache_to = self.cache_to.iter().filter(|cache| !cache.starts_with("type=registry")).cloned().collect();
+        let cache_to =
+            self.cache_to.iter().filter(|cache| !cache.starts_with("type=registry")).cloned().collect();
         Self { builder: None, cache_to, ..self.clone() }
     }
 

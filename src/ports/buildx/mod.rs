@@ -183,5 +183,9 @@ impl Buildx {
 /// `BuildKit` knows the Dockerfile by its last name alone.
 fn as_given(file: &str, spec: &BuildSpec) -> String {
     let given = spec.build.dockerfile();
-    if given.file_name().is_some_and(|name| name == file) { given.display().to_string() } else { file.to_owned() }
+    if given.file_name().is_some_and(|name| name == file) {
+        given.display().to_string()
+    } else {
+        file.to_owned()
+    }
 }

@@ -127,8 +127,7 @@ impl Registry {
         match head.map_err(Failure::resolve)? {
             Answer::NotFound => return Err(Resolve::Absent),
             Answer::Found(reply) => {
-                if let Some(digest) =
-                    reply.header("docker-content-digest").and_then(|text| text.parse().ok())
+                if let Some(digest) = reply.header("docker-content-digest").and_then(|text| text.parse().ok())
                 {
                     return Ok(digest);
                 }

@@ -40,6 +40,8 @@ finish() {
   for name in "${BUILDERS[@]}"; do docker buildx rm --force "$name" >/dev/null 2>&1; done
   for name in "${PARAMETERS[@]}"; do aws_call ssm AmazonSSM.DeleteParameter "{\"Name\":\"$name\"}" >/dev/null; done
   for name in "${REPOSITORIES[@]}"; do forget_repository "$name"; done
+  # The engine's own builder keeps what it pushed.
+  docker images -q --filter "reference=$ECR_HOST/build-once-bench-$$-*" | sort -u | xargs -r docker rmi -f >/dev/null 2>&1
   declare -F cleanup >/dev/null && cleanup
   rm -rf "$WORK"
   exit "$code"

@@ -42,9 +42,40 @@ impl Dice {
 }
 
 const NAMES: [&str; 34] = [
-    "a", "b", "c", "foo", "bar", "src", "docs", "node_modules", ".hidden", ".git", "a.txt", "b.md", "Foo", "x y", " lead",
-    "trail ", "tab\there", "new\nline", "caf\u{e9}", "cafe\u{301}", "\u{65e5}\u{672c}", "st*r", "q?", "[br]", "back\\slash",
-    "!bang", "#hash", "-dash", "c++", "a.b.c", "...", "%41", "\u{1f980}", "\u{7f}",
+    "a",
+    "b",
+    "c",
+    "foo",
+    "bar",
+    "src",
+    "docs",
+    "node_modules",
+    ".hidden",
+    ".git",
+    "a.txt",
+    "b.md",
+    "Foo",
+    "x y",
+    " lead",
+    "trail ",
+    "tab\there",
+    "new\nline",
+    "caf\u{e9}",
+    "cafe\u{301}",
+    "\u{65e5}\u{672c}",
+    "st*r",
+    "q?",
+    "[br]",
+    "back\\slash",
+    "!bang",
+    "#hash",
+    "-dash",
+    "c++",
+    "a.b.c",
+    "...",
+    "%41",
+    "\u{1f980}",
+    "\u{7f}",
 ];
 
 /// A random tree; the paths made, folders with a slash.
@@ -157,7 +188,8 @@ fn texts(arguments: &[&str]) -> Vec<String> {
 fn seen(folder: &Path, arguments: &[String]) -> BTreeMap<String, Set> {
     let mut all = texts(&["key", "--json", "--image", "keys", "--ssm-parameter", "/e2e/none"]);
     all.extend_from_slice(arguments);
-    let listing: Value = serde_json::from_slice(&run(env!("CARGO_BIN_EXE_build-once"), folder, &all)).unwrap();
+    let listing: Value =
+        serde_json::from_slice(&run(env!("CARGO_BIN_EXE_build-once"), folder, &all)).unwrap();
     let mut sets: BTreeMap<String, Set> = BTreeMap::new();
     for file in listing["files"].as_array().unwrap() {
         let text = |name: &str| file[name].as_str().unwrap().to_owned();
@@ -193,14 +225,25 @@ fn found(root: &Path) -> Set {
     set
 }
 
+const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 fn difference(key: &Set, image: &Set) -> Vec<String> {
     let all: std::collections::BTreeSet<_> = key.keys().chain(image.keys()).collect();
-    let differs = all.into_iter().filter(|path| key.get(*path) != image.get(*path));
-    differs.map(|path| format!("{}: key {:?}, image {:?}", escape(path), key.get(path), image.get(path))).collect()
+    let differs = all.into_iter().filter(|path| match (key.get(*path), image.get(*path)) {
+        // BuildKit lists files by one reading of the rules and opens them by another; where only the second
+        // leaves a file out, it sends it empty (fsutil `send.go`). The key counts what it holds all the same.
+        (Some(key), Some(image)) => {
+            (&key.0, key.1) != (&image.0, image.1) || (key.2 != image.2 && image.2 != EMPTY)
+        }
+        _ => true,
+    });
+    differs
+        .map(|path| format!("{}: key {:?}, image {:?}", escape(path), key.get(path), image.get(path)))
+        .collect()
 }
 
 /// Trees of one build. A layer each, and overlay file systems stack no more than some hundred.
-const BATCH: usize = 60;
+const BATCH: usize = 50;
 const BATCHES: u64 = 4;
 
 #[test]
@@ -248,7 +291,16 @@ fn one_batch(seed: u64) -> Vec<String> {
 
     let list = arguments.join("\n");
     let sets = seen(root, &texts(&["--context", "main", "--file", "Dockerfile", "--build-contexts", &list]));
-    let mut build = texts(&["buildx", "build", "--quiet", "--no-cache", "--file", "Dockerfile", "--output", "type=local,dest=out"]);
+    let mut build = texts(&[
+        "buildx",
+        "build",
+        "--quiet",
+        "--no-cache",
+        "--file",
+        "Dockerfile",
+        "--output",
+        "type=local,dest=out",
+    ]);
     build.extend(arguments.iter().flat_map(|context| ["--build-context".to_owned(), context.clone()]));
     build.push("main".to_owned());
     run(lab().get("BUILD_ONCE_LAB_DOCKER"), root, &build);
