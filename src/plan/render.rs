@@ -43,7 +43,7 @@ pub fn text(rendered: &Rendered<'_>) -> String {
     row("may write", &if may.is_empty() { "nothing".to_owned() } else { may.join(", ") });
     match &facts.repository {
         RepositoryFact::Found { repository, source } => {
-            row("repository", &format!("{repository} (from {source})"))
+            row("repository", &format!("{repository} (from {source})"));
         }
         RepositoryFact::None(_) => row("repository", "none"),
     }

@@ -290,7 +290,7 @@ mod tests {
         let mut seen = Vec::new();
         for line in lines {
             progress.line(line.as_bytes(), &mut |text: &[u8]| {
-                seen.push(String::from_utf8_lossy(text).into_owned())
+                seen.push(String::from_utf8_lossy(text).into_owned());
             });
         }
         (progress, seen)
