@@ -184,10 +184,10 @@ compare() {
   table "$NAME|median|p90|runs" "${rows[@]}"
   if [[ -n ${5:-} ]]; then
     ratio=$(calc %.1f "$theirs / $ours")
-    keep "$NAME" "| $3 | $(human "$ours") ($(human "$(p90 "$1")")) | $(human "$theirs") ($(human "$(p90 "$2")")) | ${ratio}× faster | $4 | \`tests/lab/bench $NAME\` |"
+    keep "$NAME" "| $3 | $(human "$ours") ($(human "$(p90 "$1")")) | $(human "$theirs") ($(human "$(p90 "$2")")) | ${ratio}× faster | $4 | \`tests/lab/bench $NAME --runs $RUNS\` |"
   else
     ratio=$(calc %.3f "$ours / $theirs")
-    keep "$NAME" "| $3 | $(human "$ours") ($(human "$(p90 "$1")")) | $(human "$theirs") ($(human "$(p90 "$2")")) | ${ratio}× the time | $4 | \`tests/lab/bench $NAME\` |"
+    keep "$NAME" "| $3 | $(human "$ours") ($(human "$(p90 "$1")")) | $(human "$theirs") ($(human "$(p90 "$2")")) | ${ratio}× the time | $4 | \`tests/lab/bench $NAME --runs $RUNS\` |"
   fi
   printf '%s: ratio=%s\n' "$NAME" "$ratio"
 }
@@ -200,13 +200,14 @@ keep() {
 }
 
 machine() {
-  local cpu docker buildx
+  local cpu docker buildx program=
   cpu=$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)
   docker=$(lab_docker version --format '{{.Server.Version}}')
   buildx=$(lab_docker buildx version | awk '{ print $2 }')
-  printf 'Measured on %s: %s cores (%s), Docker %s, buildx %s, AWS CLI %s; commit %s, %s runs of each. Medians, 90th percentile in brackets.\n' \
-    "$(date -u +%F)" "$(nproc)" "$cpu" "$docker" "$buildx" "$("$BIN/aws" --version 2>&1 | sed 's|aws-cli/\([^ ]*\).*|\1|')" \
-    "$(git -C "$REPO_DIR" describe --always --dirty)" "${BENCH_RUNS:-10}"
+  [[ -z ${BENCH_GIVEN:-} ]] || program=' (a program given by BUILD_ONCE_BENCH_BIN)'
+  printf 'Measured on %s at commit %s%s: %s cores (%s), load %s; Docker %s, buildx %s, AWS CLI %s.\nMedians, 90th percentile in brackets.\n' \
+    "$(date -u +%F)" "$(git -C "$REPO_DIR" describe --always --dirty)" "$program" "$(nproc)" "$cpu" \
+    "$(cut -d' ' -f1 /proc/loadavg)" "$docker" "$buildx" "$("$BIN/aws" --version 2>&1 | sed 's|aws-cli/\([^ ]*\).*|\1|')"
 }
 
 # write_figures: what was kept, between the document's two markers.
@@ -219,7 +220,9 @@ write_figures() {
     for name in hit alias cold warm; do
       [[ ! -r $FIGURES/$name.md ]] || cat "$FIGURES/$name.md"
     done
-    [[ ! -r $FIGURES/overhead.md ]] || { echo && cat "$FIGURES/overhead.md"; }
+    for name in overhead key; do
+      [[ ! -r $FIGURES/$name.md ]] || { echo && cat "$FIGURES/$name.md"; }
+    done
   } >"$figures"
   awk -v figures="$figures" '
     /<!-- figures: end -->/ { inside = 0 }

@@ -93,6 +93,6 @@ own=$(median hit.own)
 table 'path|start to finish|processor time|peak memory' "${rows[@]}"
 printf 'hit: %s of %s are its own, the rest is the network'"'"'s (p90 %s)\n' "$(human "$own")" "$(human "$(median hit.wall)")" "$(human "$(p90 hit.own)")"
 keep overhead \
-  "Of a hit's $(human "$(median hit.wall)"), $(human "$own") are the program's own (target: under $LIMIT_MS ms); the largest peak memory is $(calc %.1f "$worst / 1024") MiB (target: under $((LIMIT_KIB / 1024)) MiB). Command: \`tests/lab/bench overhead\`; docker and BuildKit are not counted." \
+  "Of a hit's $(human "$(median hit.wall)"), $(human "$own") are the program's own (target: under $LIMIT_MS ms); the largest peak memory is $(calc %.1f "$worst / 1024") MiB (target: under $((LIMIT_KIB / 1024)) MiB). Command: \`tests/lab/bench overhead --runs $RUNS\`; docker and BuildKit are not counted." \
   '' "${figures[@]}"
 printf 'overhead: ratio=%s own_ms=%s peak_mib=%s\n' "$(calc %.2f "$own / $LIMIT_MS")" "$own" "$(calc %.1f "$worst / 1024")"
