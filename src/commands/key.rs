@@ -11,7 +11,9 @@ use crate::facts::explain::{self, Earlier};
 use crate::facts::{compute_key, gather};
 use crate::image::ImageReference;
 use crate::key::BuildKey;
-use crate::key::explain::{from_listing, listing};
+use crate::key::explain::{from_listing, listing, shown};
+use crate::key::files::Kind;
+use crate::key::names::{escape, hex};
 
 /// The key as text or JSON. Values of build arguments are shown as digests only.
 ///
@@ -19,23 +21,35 @@ use crate::key::explain::{from_listing, listing};
 /// If a file cannot be read, or an image has no digest.
 pub async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
     let key = compute_key(&prepared.ports, &prepared.inputs, &prepared.run).await?.key;
-    let listing = listing(&key);
     if as_json {
-        return Ok(format!("{listing:#}\n"));
+        return Ok(listing(&key));
     }
     let mut text = format!("{}\n", key.hex);
-    let rows = |list: &str| listing[list].as_array().cloned().unwrap_or_default();
-    for (list, columns) in [("entries", ["kind", "name", "value"]), ("files", ["context", "path", "sha256"])]
-    {
-        for row in rows(list) {
-            let [first, second, third] =
-                columns.map(|column| row[column].as_str().unwrap_or_default().to_owned());
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{first:<14} {second:<30} {third}");
+    // Writing to a String cannot fail; the results are dropped.
+    for entry in &key.entries {
+        let _ = writeln!(text, "{:<14} {:<30} {}", entry.kind.as_str(), entry.name, shown(entry));
+    }
+    for (context, tree) in &key.trees {
+        if tree.len() <= LISTED {
+            tree.visit(|path, entry| {
+                let _ = writeln!(text, "{context:<14} {:<30} {}", escape(path), hex(&entry.fact.digest));
+            });
+            continue;
+        }
+        for entry in tree.top() {
+            let (name, digest) = (escape(entry.name), hex(&entry.fact.digest));
+            let name = match entry.kind {
+                Kind::Folder => format!("{name}/ ({} files)", entry.fact.size),
+                Kind::File | Kind::Symlink => name,
+            };
+            let _ = writeln!(text, "{context:<14} {name:<30} {digest}");
         }
     }
     Ok(text)
 }
+
+/// More files are told by folder; JSON has them all.
+const LISTED: u64 = 1000;
 
 /// What differs between the present key and an image, a file that `key --json` wrote, or, if `with` is
 /// empty, the nearest earlier image.

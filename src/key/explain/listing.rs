@@ -6,37 +6,59 @@ use serde_json::{Value, json};
 
 use super::shape::{cut, flags_letter, item};
 use super::{Explained, Node};
-use crate::key::digest::{BuildKey, EntryKind};
+use crate::key::digest::{BuildKey, EntryKind, KeyEntry};
 use crate::key::error::KeyError;
 use crate::key::files::{Fact, Kind};
 use crate::key::names::{escape, hex};
 
-/// Everything a key is made from, every file by its path and digest. What [`encode`](super::encode) hides is
-/// hidden here too.
+/// Everything a key is made from, every file by its path and digest, as JSON. What [`encode`](super::encode)
+/// hides is hidden here too. Written as it goes: a million files fit no tree of JSON values.
 #[must_use]
-pub fn listing(key: &BuildKey) -> Value {
-    let entries: Vec<Value> = key
-        .entries
-        .iter()
-        .map(|entry| {
-            let value = if item(entry).value.is_empty() { "" } else { &entry.value };
-            json!({"kind": entry.kind.as_str(), "name": entry.name, "value": value})
-        })
-        .collect();
-    let mut files = Vec::new();
+pub fn listing(key: &BuildKey) -> String {
+    let entries = key.entries.iter().map(|entry| {
+        json!({"kind": entry.kind.as_str(), "name": entry.name, "value": shown(entry)}).to_string()
+    });
+    let mut text = format!("{{\n  \"key\": \"{}\",\n  \"entries\": [", key.hex);
+    let mut line = Separated::new();
+    entries.for_each(|entry| line.add(&mut text, &entry));
+    text.push_str("\n  ],\n  \"files\": [");
+    let mut line = Separated::new();
     for (context, tree) in &key.trees {
         tree.visit(|path, entry| {
-            files.push(json!({
+            let file = json!({
                 "context": context,
                 "path": escape(path),
                 "kind": kind_name(entry.kind),
                 "flags": flags(entry.fact.flags),
                 "size": entry.fact.size,
                 "sha256": hex(&entry.fact.digest),
-            }));
+            });
+            line.add(&mut text, &file.to_string());
         });
     }
-    json!({"key": key.hex, "entries": entries, "files": files})
+    text.push_str("\n  ]\n}\n");
+    text
+}
+
+/// An entry's value as it may be printed; empty if it must not be.
+#[must_use]
+pub fn shown(entry: &KeyEntry) -> &str {
+    if item(entry).value.is_empty() { "" } else { &entry.value }
+}
+
+/// Lines of an array.
+struct Separated(&'static str);
+
+impl Separated {
+    const fn new() -> Self {
+        Self("\n    ")
+    }
+
+    fn add(&mut self, text: &mut String, line: &str) {
+        text.push_str(self.0);
+        text.push_str(line);
+        self.0 = ",\n    ";
+    }
 }
 
 const fn kind_name(kind: Kind) -> &'static str {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::key::digest::{BuildKey, EntryKind};
 pub use diff::{Change, diff, summarise};
 pub use encode::{decode, encode};
-pub use listing::{from_listing, listing};
+pub use listing::{from_listing, listing, shown};
 
 /// Most bytes of an encoded explanation: it must fit a label and an annotation.
 pub const MAX_BYTES: usize = 16 * 1024;

@@ -15,6 +15,7 @@ mod engines;
 mod failures;
 mod faults;
 mod harness;
+mod keys;
 mod keys_files;
 mod local;
 mod old_buildx;

@@ -17,6 +17,7 @@ use super::workspace::Workspace;
 pub struct Program<'a> {
     workspace: &'a Workspace,
     command: &'static str,
+    flags: Vec<String>,
     folder: PathBuf,
     env: BTreeMap<String, String>,
     event: Value,
@@ -36,6 +37,7 @@ impl<'a> Program<'a> {
         let mut this = Self {
             workspace,
             command: "run",
+            flags: Vec::new(),
             folder: workspace.folder(),
             env: BTreeMap::new(),
             event: Value::Null,
@@ -72,6 +74,18 @@ impl<'a> Program<'a> {
     /// Another command than `run`.
     pub fn command(mut self, command: &'static str) -> Self {
         self.command = command;
+        self
+    }
+
+    /// A flag of the command's.
+    pub fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// The branch's commit before this push, as the event names it.
+    pub fn before(mut self, commit: &str) -> Self {
+        self.event["before"] = json!(commit);
         self
     }
 
@@ -174,6 +188,7 @@ impl<'a> Program<'a> {
         let log = |name: &str| fs::File::create(self.temp.join(name)).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_build-once"))
             .arg(self.command)
+            .args(&self.flags)
             .current_dir(&self.folder)
             .env_clear()
             .envs(&self.env)
