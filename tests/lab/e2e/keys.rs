@@ -314,11 +314,14 @@ fn a_context_that_is_a_repository() {
     assert!(named.log.contains(&fixed), "{}", named.log);
 }
 
-/// Each a table's row of what can be wrong, and what is said of it.
+/// Dockerfile, inputs, exit code, what is said.
+type Row = (&'static str, &'static [(&'static str, &'static str)], i32, &'static str);
+
+/// What can be wrong, and what is said of it.
 #[test]
 fn bad_inputs_are_named() {
     let work = Workspace::new("bad");
-    let rows: [(&str, &[(&str, &str)], i32, &str); 6] = [
+    let rows: [Row; 6] = [
         ("FROM\n", &[], 10, "Dockerfile:1: "),
         ("ARG BASE\nFROM ${BASE}\nCOPPY . /\n", &[], 10, "Dockerfile:3: "),
         ("FROM scratch\n", &[("target", "absent")], 10, "target `absent` is not a stage"),
@@ -375,11 +378,11 @@ fn a_file_that_keeps_changing() {
     let path = work.folder().join("growing");
     fs::write(&path, vec![0; 300 << 20]).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
-    let (writes, stopped) = (path.clone(), stop.clone());
+    let (grown, stopped) = (path.clone(), stop.clone());
     let writer = std::thread::spawn(move || {
-        let mut file = fs::OpenOptions::new().append(true).open(writes).unwrap();
+        let mut growing = fs::OpenOptions::new().append(true).open(grown).unwrap();
         while !stopped.load(Ordering::Relaxed) {
-            file.write_all(b"x").unwrap();
+            growing.write_all(b"x").unwrap();
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     });
