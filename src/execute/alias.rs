@@ -31,24 +31,24 @@ async fn once(
     docker: &Docker,
 ) -> Result<()> {
     let registry = &workshop.ports.registry;
-    let toolchain =
-        workshop.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "set a tag without tools"))?;
     // Set already: nothing to write, and an immutable tag is no obstacle.
     if let Probe::Present(found) = registry.probe(target).await
         && Some(&found.digest) == source.digest()
     {
         return Ok(());
     }
-    let keeps_digest = toolchain.buildx.has_prefer_index() || source.repository() != target.repository();
-    if keeps_digest {
-        Buildx::new(docker.clone())
-            .alias(&source.to_string(), &[target.to_string()], &toolchain.buildx)
-            .await?;
-    } else {
-        workshop.ports.console.line(&format!(
-            "buildx {} would wrap the image in an index (0.15 or newer would not): the tag is set through the registry itself",
-            toolchain.buildx
-        ));
+    if !Buildx::new(docker.clone()).alias(&source.to_string(), &[target.to_string()]).await? {
+        if source.repository() != target.repository() {
+            return Err(Error::new(
+                FailureClass::Unsupported,
+                format!("failed to copy the image to {}", target.repository()),
+            )
+            .cause("this buildx would wrap it in an index, with another digest")
+            .hint("update docker buildx to 0.15 or newer"));
+        }
+        workshop.ports.console.line(
+            "this buildx would wrap the image in an index (0.15 or newer would not): the tag is set through the registry itself",
+        );
         registry.put_tag(source, target).await?;
     }
     match registry.probe(target).await {
@@ -56,7 +56,7 @@ async fn once(
         Probe::Present(found) => {
             Err(Error::new(FailureClass::Integrity, format!("{target} has another digest than its source"))
                 .cause(format!("expected {}, got {}", source.identifier(), found.digest))
-                .hint("update docker buildx to 0.15 or newer"))
+                .hint("two runs set this tag at once, or it is protected; run again"))
         }
         Probe::Absent { .. } => {
             Err(Error::new(FailureClass::Unavailable, format!("{target} was set and is not there"))
@@ -73,4 +73,6 @@ pub(super) fn may_go_without(error: &Error) -> bool {
     error.class == FailureClass::Access
         || text.contains("maximum allowed number of tags")
         || text.contains("too many tags")
+        // Somebody's tag that may not move.
+        || text.contains("immutable")
 }

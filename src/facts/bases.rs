@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use futures_util::future::join_all;
+
 use crate::error::{Error, FailureClass, Result};
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
@@ -92,10 +94,14 @@ pub async fn existing_caches(
     shared: bool,
 ) -> Vec<ImageReference> {
     let Some(home) = facts.repository.repository().filter(|_| shared) else { return Vec::new() };
-    let mut caches = Vec::new();
-    for tag in cache_tags(inputs, run) {
+    let asked = cache_tags(inputs, run).into_iter().map(async |tag| {
         let reference = home.tagged(tag);
-        match ports.registry.resolve(&reference).await {
+        let seen = ports.registry.resolve(&reference).await;
+        (reference, seen)
+    });
+    let mut caches = Vec::new();
+    for (reference, seen) in join_all(asked).await {
+        match seen {
             Ok(_) => caches.push(reference),
             Err(Resolve::Absent) => {}
             Err(Resolve::Failed(error)) => {

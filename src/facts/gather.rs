@@ -46,15 +46,21 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
     }
     let wants_local = wants_local(inputs, home.is_some());
     let (rest, local) = tokio::join!(by_key(ports, inputs, home.as_ref(), access, &key, &lookups), async {
-        if wants_local { local::find(&ports.docker()?, Some(&key.hex), None).await } else { Ok(None) }
+        match (wants_local, &home) {
+            (false, _) => Ok(None),
+            // Whether it is the registry's image, its digest will tell.
+            (true, Some(_)) => ports.docker()?.inspect(&inputs.image.local_reference()).await,
+            (true, None) => local::with_key(&ports.docker()?, &inputs.image, &key.hex).await,
+        }
     });
     lookups.extend(rest);
     let mut local = local?;
-    if !wants_local && lookups.iter().any(|lookup| matches!(lookup.seen, Seen::Unknown(_))) {
+    if lookups.iter().any(|lookup| matches!(lookup.seen, Seen::Unknown(_))) {
         // The engine's own copy is the way out; without an engine there is none.
-        if let Ok(docker) = ports.docker() {
-            local = local::find(&docker, Some(&key.hex), None).await.unwrap_or_default();
-        }
+        local = match ports.docker() {
+            Ok(docker) => local::with_key(&docker, &inputs.image, &key.hex).await.unwrap_or_default(),
+            Err(_) => None,
+        };
     }
     Ok(Facts { repository, key: Some(key), bases, pins, lookups, local })
 }
@@ -135,7 +141,7 @@ async fn by_digest(
         }
     };
     let (lookups, local) = tokio::join!(ask, async {
-        if wants_local { local::find(&ports.docker()?, None, Some(&reference)).await } else { Ok(None) }
+        if wants_local { ports.docker()?.inspect(&reference.to_string()).await } else { Ok(None) }
     });
     Ok(Facts { repository, key: None, bases: Vec::new(), pins: Pins::default(), lookups, local: local? })
 }
@@ -153,16 +159,12 @@ pub async fn gather_late(
     verdict: &Verdict,
 ) -> Result<LateFacts> {
     match verdict {
-        Verdict::Reuse { aliases, .. } if aliases.is_empty() => Ok(LateFacts::default()),
-        Verdict::Reuse { .. } => Ok(LateFacts {
-            toolchain: Some(toolchain::for_alias(&ports.docker()?).await?),
-            ..LateFacts::default()
-        }),
-        Verdict::ReuseLocal { .. } | Verdict::Fail(_) => Ok(LateFacts::default()),
+        Verdict::Reuse { .. } | Verdict::ReuseLocal { .. } | Verdict::Fail(_) => Ok(LateFacts::default()),
         Verdict::Build { shared, .. } => {
             let docker = ports.docker()?;
+            let on_engine = facts.bases.iter().any(|base| matches!(base.pin, bases::Pin::Engine(_)));
             let (toolchain, caches, miss) = tokio::join!(
-                toolchain::for_build(&docker, inputs),
+                toolchain::gather(&docker, inputs, on_engine),
                 bases::existing_caches(ports, inputs, run, facts, *shared),
                 explain::miss(ports, inputs, run, access, facts)
             );

@@ -1,4 +1,4 @@
-//! docker, buildx and the builder: read only when something is to be written.
+//! docker, buildx and the builder: read only when something is to be built.
 
 use crate::error::Result;
 use crate::inputs::Inputs;
@@ -10,33 +10,38 @@ use crate::ports::docker::{Docker, Engine};
 pub struct Toolchain {
     /// buildx's version.
     pub buildx: BuildxVersion,
-    /// The builder that is named, or the current one; none where only aliases are set.
+    /// The builder that is named, or the current one.
     pub builder: Option<Builder>,
-    /// The engine, where the builder is its own.
+    /// The engine, where its own BuildKit may build.
     pub engine: Option<Engine>,
 }
 
-/// For aliases: the version alone.
-///
-/// # Errors
-/// If there is no buildx.
-pub async fn for_alias(docker: &Docker) -> Result<Toolchain> {
-    Ok(Toolchain { buildx: Buildx::new(docker.clone()).version().await?, builder: None, engine: None })
-}
-
-/// For a build: all of it, side by side.
+/// All of it, in as few processes as it takes: each costs what a small build step does.
+/// `on_engine`: a base image is only in the engine's store, so that its BuildKit builds.
 ///
 /// # Errors
 /// If there is no buildx, or the builder or the engine does not answer.
-pub async fn for_build(docker: &Docker, inputs: &Inputs) -> Result<Toolchain> {
+pub async fn gather(docker: &Docker, inputs: &Inputs, on_engine: bool) -> Result<Toolchain> {
     let buildx = Buildx::new(docker.clone());
-    let (version, builder, engine) =
-        tokio::join!(buildx.version(), buildx.builder(inputs.builder.name.as_deref()), docker.engine());
-    let (version, builder) = (version?, builder?);
+    let name = inputs.builder.name.as_deref();
+    if name.is_some_and(|name| name != "default") && !on_engine {
+        // Seldom the engine's own, and then the engine need not even be there.
+        let (version, builder) = tokio::join!(buildx.version(), buildx.builder(name));
+        let (version, builder) = (version?, builder?);
+        let engine = if builder.is_engine() { Some(docker.engine().await?) } else { None };
+        return Ok(Toolchain { buildx: version, builder: Some(builder), engine });
+    }
+    let (engine, builder) = tokio::join!(docker.engine(), buildx.builder(name));
+    let known = engine.as_ref().ok().and_then(|engine| engine.buildx.clone());
+    let version = match known {
+        Some(version) => version,
+        None => buildx.version().await?,
+    };
+    let builder = builder?;
     let engine = match engine {
         Ok(engine) => Some(engine),
         // A remote builder needs no engine here.
-        Err(_) if !builder.is_engine() => None,
+        Err(_) if !builder.is_engine() && !on_engine => None,
         Err(error) => return Err(error),
     };
     Ok(Toolchain { buildx: version, builder: Some(builder), engine })

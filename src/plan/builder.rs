@@ -101,7 +101,7 @@ mod tests {
                 buildkit: None,
                 platforms: vec![],
             }),
-            engine: Some(Engine { version: "28".into(), containerd_store }),
+            engine: Some(Engine { version: "28".into(), containerd_store, buildx: None }),
         }
     }
 

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::error::{Error, FailureClass, Result};
 use crate::image::{ANNOTATION_KEY, Digest, ImageReference};
+use crate::ports::buildx::BuildxVersion;
+use crate::ports::docker_config::UserDockerConfig;
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation};
 
 /// An image in the engine's store.
@@ -41,26 +43,27 @@ const PULL: Duration = Duration::from_hours(2);
 #[derive(Clone, Debug)]
 pub struct Docker {
     program: PathBuf,
+    buildx: Option<PathBuf>,
     exec: Exec,
 }
 
 impl Docker {
-    /// Finds docker on the `PATH`.
+    /// Finds docker on the `PATH`, and the buildx plug-in where it would look for it.
     ///
     /// # Errors
-    /// If it is not there.
-    pub fn find(exec: Exec) -> Result<Self> {
+    /// If docker is not there.
+    pub fn find(exec: Exec, config: &UserDockerConfig) -> Result<Self> {
         let program = exec.find("docker").ok_or_else(|| {
             Error::new(FailureClass::Unsupported, "failed to find docker on the PATH")
                 .hint("install docker with the buildx plug-in on this runner")
         })?;
-        Ok(Self { program, exec })
+        Ok(Self { program, buildx: config.plugin("buildx"), exec })
     }
 
     /// The same docker with another environment or configuration.
     #[must_use]
     pub fn with_exec(&self, exec: Exec) -> Self {
-        Self { program: self.program.clone(), exec }
+        Self { exec, ..self.clone() }
     }
 
     /// The starter of its processes.
@@ -73,6 +76,16 @@ impl Docker {
     #[must_use]
     pub fn command(&self, effect: Effect) -> Invocation {
         Invocation::new(&self.program, effect)
+    }
+
+    /// A buildx command. The plug-in itself is started where it is known: docker would start
+    /// it twice, for its metadata and for the command, and look at every other plug-in first.
+    #[must_use]
+    pub fn buildx(&self, effect: Effect) -> Invocation {
+        match &self.buildx {
+            Some(plugin) => Invocation::new(plugin, effect),
+            None => self.command(effect).arg("buildx"),
+        }
     }
 
     /// Runs a command to its end.
@@ -175,8 +188,7 @@ impl Docker {
         }
     }
 
-    /// Whether the engine keeps images in containerd's store, which makes the `docker` driver
-    /// able to export caches and indexes.
+    /// What `docker info` says of the engine and of the CLI's buildx.
     ///
     /// # Errors
     /// If the engine does not answer.
@@ -192,8 +204,11 @@ impl Docker {
                 .cause(said.unwrap_or_else(|| last_line(&done)))
                 .hint("start the docker engine, or point DOCKER_HOST at one"));
         };
+        let plugins = facts["ClientInfo"]["Plugins"].as_array().into_iter().flatten();
+        let buildx = plugins.filter(|plugin| plugin["Name"] == "buildx").find_map(|p| p["Version"].as_str());
         Ok(Engine {
             version: version.to_owned(),
+            buildx: buildx.and_then(BuildxVersion::parse),
             containerd_store: facts["DriverStatus"].as_array().is_some_and(|rows| {
                 rows.iter().any(|row| row[0] == "driver-type" && row[1] == "io.containerd.snapshotter.v1")
             }),
@@ -206,8 +221,12 @@ impl Docker {
 pub struct Engine {
     /// Its version.
     pub version: String,
-    /// Whether images live in containerd's store.
+    /// Whether images live in containerd's store, which makes the `docker` driver able to
+    /// export caches and indexes.
     pub containerd_store: bool,
+    /// The version of the CLI's buildx plug-in, where docker says it.
+    #[serde(skip)]
+    pub buildx: Option<BuildxVersion>,
 }
 
 /// A process that did not run to its end, in our words.

@@ -34,6 +34,14 @@ fn auth_key(registry: &str) -> &str {
     if registry == "docker.io" { HUB } else { registry }
 }
 
+/// Folders of plug-ins that every docker CLI on Unix looks into, in this order.
+const SYSTEM_PLUGINS: [&str; 4] = [
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+];
+
 /// The user's configuration, as found.
 #[derive(Clone, Debug, Default)]
 pub struct UserDockerConfig {
@@ -56,6 +64,22 @@ impl UserDockerConfig {
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
         Self { folder, file }
+    }
+
+    /// Where docker would find a plug-in (docker/cli, `cli-plugins/manager`): in the
+    /// configuration's own folder, else in the system's. `None` if folders of the user's own
+    /// are configured, whose order has changed over docker's versions.
+    #[must_use]
+    pub fn plugin(&self, name: &str) -> Option<PathBuf> {
+        if self.file.contains_key("cliPluginsExtraDirs") {
+            return None;
+        }
+        let own = self.folder.as_ref().map(|folder| folder.join("cli-plugins"));
+        let folders = own.into_iter().chain(SYSTEM_PLUGINS.iter().map(PathBuf::from));
+        let mut candidates = folders.map(|folder| folder.join(format!("docker-{name}")));
+        let found = candidates.find(|path| fs_err::symlink_metadata(path).is_ok())?;
+        // Children may start in another folder.
+        std::path::absolute(found).ok()
     }
 
     /// The user's credential for a registry: its helper's if one is named, else the file's.

@@ -29,7 +29,7 @@ const SIGNATURES: &[Signature] = signatures! {
     Build false "the file is not in the build context; check its path and .dockerignore"
         ["failed to calculate checksum of ref"] ["failed to compute cache key", "not found", "\"/"];
     Build false "correct the input file, or add the Dockerfile" ["failed to read dockerfile"];
-    Access false "add the tag to the repository's mutability exclusions, or use another tag" ["tag invalid", "immutable"] ["tag '", "is immutable"];
+    Integrity false "add the tag to the repository's mutability exclusions, or use another tag" ["tag invalid", "immutable"] ["tag '", "is immutable"];
     Access false "create the repository, or correct its name" ["name unknown: the repository"] ["repository", "does not exist", "name unknown"];
     Access false "log in to the registry again; ECR's token lasts 12 hours" ["authorization token has expired"];
     Access false "allow the role the named action on the repository" ["not authorized to perform: ecr"];

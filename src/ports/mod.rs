@@ -67,6 +67,6 @@ impl Ports {
     /// # Errors
     /// If it is not on the `PATH`.
     pub fn docker(&self) -> Result<docker::Docker> {
-        docker::Docker::find(self.exec.clone())
+        docker::Docker::find(self.exec.clone(), &self.user_config)
     }
 }

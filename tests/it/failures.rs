@@ -129,8 +129,8 @@ fn each_cause_has_its_class() {
         ),
         (
             "failed to push x: tag invalid: The image tag 'x' already exists and cannot be overwritten because the tag is immutable.",
-            20,
-            "access",
+            40,
+            "integrity",
             "mutability",
         ),
         ("failed to copy: write /var/lib/x: no space left on device", 50, "resource", "free disk space"),

@@ -74,7 +74,8 @@ fn an_old_buildx_cannot_change_the_digest() {
     lab.set("buildx", "v0.13.1");
     let hit = lab.shared().commit(OTHER).run().succeeds("reused-key");
     assert_eq!(lab.registry.digest(&format!("ci/sha-app-{OTHER}")).as_deref(), Some(built.output("digest")));
-    assert!(hit.called("buildx imagetools").is_empty(), "it would wrap the image in an index");
+    let tried = hit.called("buildx imagetools");
+    assert!(tried.iter().all(|call| call.has("--prefer-index=false")), "it would wrap the image in an index");
     assert!(lab.registry.asked().contains(&format!("PUT ci/manifests/sha-app-{OTHER}")));
 }
 

@@ -1,14 +1,12 @@
 //! Aliases: `docker buildx imagetools create`.
 
-use super::BuildxVersion;
+/// buildx 0.15 has it (PR 2482). Without it a single-platform source would be wrapped in an
+/// index, and the alias would have another digest.
+const KEEPS_DIGEST: &str = "--prefer-index=false";
 
-/// Arguments after `docker buildx`. Without `--prefer-index=false` a single-platform source
-/// would be wrapped in an index, and the alias would have another digest (buildx PR 2482).
-pub(super) fn create_args(source: &str, targets: &[String], version: &BuildxVersion) -> Vec<String> {
-    let mut args = vec!["imagetools".to_owned(), "create".to_owned()];
-    if version.has_prefer_index() {
-        args.push("--prefer-index=false".to_owned());
-    }
+/// Arguments after `docker buildx`.
+pub(super) fn create_args(source: &str, targets: &[String]) -> Vec<String> {
+    let mut args = ["imagetools", "create", KEEPS_DIGEST].map(str::to_owned).to_vec();
     for target in targets {
         args.extend(["--tag".to_owned(), target.clone()]);
     }
@@ -16,18 +14,20 @@ pub(super) fn create_args(source: &str, targets: &[String], version: &BuildxVers
     args
 }
 
+/// Whether buildx refused the flag. Asking its version first would cost a process on every alias.
+pub(super) fn is_too_old(stderr: &str) -> bool {
+    stderr.contains("unknown flag: --prefer-index")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_flag_goes_where_it_is_known() {
-        let args =
-            |version| create_args("h/r@sha256:0", &["h/r:a".into()], &BuildxVersion::parse(version).unwrap());
+    fn the_digest_is_kept() {
         assert_eq!(
-            args("v0.29.1"),
+            create_args("h/r@sha256:0", &["h/r:a".into()]),
             ["imagetools", "create", "--prefer-index=false", "--tag", "h/r:a", "h/r@sha256:0"]
         );
-        assert_eq!(args("v0.13.1"), ["imagetools", "create", "--tag", "h/r:a", "h/r@sha256:0"]);
     }
 }

@@ -30,6 +30,8 @@ pub struct Buildx {
 
 /// Questions to buildx.
 const QUICK: Duration = Duration::from_secs(30);
+/// A tag, or a copy of all layers to another registry.
+const COPY: Duration = Duration::from_mins(30);
 /// Booting a builder, its image's pull included.
 const BOOT: Duration = Duration::from_mins(5);
 
@@ -41,7 +43,7 @@ impl Buildx {
     }
 
     fn command(&self, effect: Effect) -> Invocation {
-        self.docker.command(effect).arg("buildx")
+        self.docker.buildx(effect)
     }
 
     /// Its version.
@@ -165,18 +167,21 @@ impl Buildx {
         (result, progress.into_summary())
     }
 
-    /// Sets tags on an image in its registry, or copies it to another one.
+    /// Sets tags on an image in its registry, or copies it to another one. `false`, and
+    /// nothing done, if this buildx could do it only with another digest.
     ///
     /// # Errors
     /// The classified failure.
-    pub async fn alias(&self, source: &str, targets: &[String], version: &BuildxVersion) -> Result<()> {
-        let args = imagetools::create_args(source, targets, version);
-        let done = self.docker.run(&self.command(Effect::Write).args(args), Duration::from_mins(30)).await?;
+    pub async fn alias(&self, source: &str, targets: &[String]) -> Result<bool> {
+        let args = imagetools::create_args(source, targets);
+        let done = self.docker.run(&self.command(Effect::Write).args(args), COPY).await?;
         if done.status.success() {
-            Ok(())
-        } else {
-            Err(classify(&format!("failed to set {}", targets.join(", ")), &last_line(&done)))
+            return Ok(true);
         }
+        if imagetools::is_too_old(&done.stderr_text()) {
+            return Ok(false);
+        }
+        Err(classify(&format!("failed to set {}", targets.join(", ")), &last_line(&done)))
     }
 }
 

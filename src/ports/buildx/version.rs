@@ -10,8 +10,8 @@ use semver::Version;
 pub struct BuildxVersion(Version);
 
 impl BuildxVersion {
-    /// Reads `docker buildx version`: `github.com/docker/buildx v0.29.1 <commit>`; distributions
-    /// leave the `v` out or add to it.
+    /// Reads `docker buildx version`, `github.com/docker/buildx v0.29.1 <commit>`, or the version
+    /// alone; distributions leave the `v` out or add to it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         text.split_whitespace()
@@ -25,12 +25,6 @@ impl BuildxVersion {
 
     const fn at_least(&self, minor: u64) -> bool {
         self.0.major > 0 || self.0.minor >= minor
-    }
-
-    /// `imagetools create --prefer-index` (buildx 0.15, PR 2482).
-    #[must_use]
-    pub const fn has_prefer_index(&self) -> bool {
-        self.at_least(15)
     }
 
     /// `--progress=rawjson` (buildx 0.13, PR 2179).
@@ -64,18 +58,15 @@ mod tests {
 
     #[test]
     fn reads_what_is_in_the_wild() {
-        for (text, version, prefer_index) in [
+        for (text, version, rawjson) in [
             ("github.com/docker/buildx v0.29.1 a32761a", "0.29.1", true),
-            ("github.com/docker/buildx 0.13.1+ds1-3+b1 ", "0.13.1", false),
-            ("github.com/docker/buildx v0.30.0-rc1 x", "0.30.0", true),
+            ("github.com/docker/buildx 0.13.1+ds1-3+b1 ", "0.13.1", true),
+            ("github.com/docker/buildx v0.12.0-rc1 x", "0.12.0", false),
             ("github.com/docker/buildx v0.15.0-desktop.1 x", "0.15.0", true),
+            ("v0.29.1", "0.29.1", true),
         ] {
             let parsed = BuildxVersion::parse(text).unwrap();
-            assert_eq!(
-                (parsed.to_string().as_str(), parsed.has_prefer_index()),
-                (version, prefer_index),
-                "{text}"
-            );
+            assert_eq!((parsed.to_string().as_str(), parsed.has_rawjson()), (version, rawjson), "{text}");
         }
         assert!(BuildxVersion::parse("nothing").is_none());
     }

@@ -11,6 +11,7 @@ use super::challenge::{self, Challenge};
 use crate::error::{Error, FailureClass};
 use crate::image::{ImageReference, MEDIA_TYPES};
 use crate::inputs::SecretString;
+use crate::ports::failure::classify;
 
 /// Bodies of manifests: the specification asks registries to take 4 MiB at least.
 const MANIFEST_LIMIT: usize = 8 * 1024 * 1024;
@@ -77,7 +78,7 @@ impl Registry {
         let response = self.send(registry, call, authorization.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED || authorization.is_some() {
             self.authorizations.lock().await.insert(scope, authorization.clone());
-            return self.read_status(reference, response).await;
+            return read_status(reference, call, response).await;
         }
         let offered = response.headers().get_all(WWW_AUTHENTICATE);
         let challenge = offered.iter().filter_map(|value| value.to_str().ok()).find_map(Challenge::parse);
@@ -96,7 +97,7 @@ impl Registry {
         }
         let response = self.send(registry, call, authorization.as_ref()).await?;
         self.authorizations.lock().await.insert(scope, authorization);
-        self.read_status(reference, response).await
+        read_status(reference, call, response).await
     }
 
     async fn send(
@@ -129,45 +130,50 @@ impl Registry {
             }
         })
     }
+}
 
-    async fn read_status(&self, reference: &ImageReference, response: Response) -> Result<Answer, Attempt> {
-        let status = response.status();
-        if status.is_success() {
-            let headers = response.headers().clone();
-            let bytes = body(reference, response).await?;
-            return Ok(Answer::Found(Reply { headers, bytes }));
+async fn read_status(reference: &ImageReference, call: &Call, response: Response) -> Result<Answer, Attempt> {
+    let status = response.status();
+    if status.is_success() {
+        let headers = response.headers().clone();
+        let bytes = body(reference, response).await?;
+        return Ok(Answer::Found(Reply { headers, bytes }));
+    }
+    let wait = header(response.headers(), RETRY_AFTER.as_str())
+        .and_then(|text| text.parse().ok())
+        .map(Duration::from_secs);
+    // HEAD answers have no body; then the status alone decides.
+    let body = body(reference, response).await.unwrap_or_default();
+    let (code, message) = registry_error(&body);
+    let registry = reference.registry();
+    let cause = format!("{registry} answered {status} {message}").trim().to_owned();
+    let writes = call.method == Method::PUT;
+    let (what, may, action) =
+        if writes { ("set", "write", "ecr:PutImage") } else { ("look up", "read", "ecr:BatchGetImage") };
+    let failed = |class| Error::new(class, format!("failed to {what} {reference}")).cause(cause.clone());
+    match status {
+        StatusCode::NOT_FOUND if code == "NAME_UNKNOWN" => Err(Attempt::Final(Failure::NoRepository)),
+        StatusCode::NOT_FOUND => Ok(Answer::NotFound),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            let hint = if message.contains("expired") {
+                format!("log in to {registry} again")
+            } else if crate::ports::aws::EcrHost::parse(registry).is_some() {
+                format!("allow {action} on {} for this role", reference.repository())
+            } else {
+                format!("check that the login for {registry} may {may} {}", reference.repository())
+            };
+            Err(Attempt::error(failed(FailureClass::Access).hint(hint)))
         }
-        let wait = header(response.headers(), RETRY_AFTER.as_str())
-            .and_then(|text| text.parse().ok())
-            .map(Duration::from_secs);
-        // HEAD answers have no body; then the status alone decides.
-        let body = body(reference, response).await.unwrap_or_default();
-        let (code, message) = registry_error(&body);
-        let registry = reference.registry();
-        let cause = format!("{registry} answered {status} {message}").trim().to_owned();
-        let failed = |class| Error::new(class, format!("failed to look up {reference}")).cause(cause.clone());
-        match status {
-            StatusCode::NOT_FOUND if code == "NAME_UNKNOWN" => Err(Attempt::Final(Failure::NoRepository)),
-            StatusCode::NOT_FOUND => Ok(Answer::NotFound),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let hint = if message.contains("expired") {
-                    format!("log in to {registry} again")
-                } else if crate::ports::aws::EcrHost::parse(registry).is_some() {
-                    format!("allow ecr:BatchGetImage on {} for this role", reference.repository())
-                } else {
-                    format!("check that the login for {registry} may read {}", reference.repository())
-                };
-                Err(Attempt::error(failed(FailureClass::Access).hint(hint)))
-            }
-            StatusCode::TOO_MANY_REQUESTS => Err(Attempt::Again {
-                error: failed(FailureClass::Unavailable),
-                wait: wait.or(Some(Duration::from_secs(2))),
-            }),
-            status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                Err(Attempt::Again { error: failed(FailureClass::Unavailable), wait })
-            }
-            _ => Err(Attempt::error(failed(FailureClass::Unavailable))),
+        StatusCode::TOO_MANY_REQUESTS => Err(Attempt::Again {
+            error: failed(FailureClass::Unavailable),
+            wait: wait.or(Some(Duration::from_secs(2))),
+        }),
+        status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+            Err(Attempt::Again { error: failed(FailureClass::Unavailable), wait })
         }
+        // What a push is refused for is told in the same words as to BuildKit.
+        _ if writes => Err(Attempt::error(classify(&format!("failed to set {reference}"), &cause))),
+        _ => Err(Attempt::error(failed(FailureClass::Unavailable))),
     }
 }
 

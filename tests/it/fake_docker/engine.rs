@@ -96,6 +96,9 @@ impl Docker {
     /// buildx 0.5.
     pub(crate) fn alias(&self) -> ExitCode {
         let (source, targets) = (self.args.last().unwrap(), self.values("--tag"));
+        if self.has("--prefer-index=false") && self.text("buildx") < "v0.15" {
+            return fail("unknown flag: --prefer-index");
+        }
         let wraps = !self.has("--prefer-index=false");
         let host = wire::stub(source).unwrap();
         match wire::post(host, "/_alias", &json!({"source": source, "targets": targets, "wrap": wraps})) {

@@ -31,7 +31,13 @@ struct Docker {
 
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().collect();
-    let folder = Path::new(&args.remove(0)).parent().unwrap().to_owned();
+    let mut program = PathBuf::from(args.remove(0));
+    if program.ends_with("docker-buildx") {
+        // As the plug-in, a link to the docker it belongs to.
+        program = fs::read_link(&program).unwrap();
+        args.insert(0, "buildx".to_owned());
+    }
+    let folder = program.parent().unwrap().to_owned();
     let scenario = serde_json::from_slice(&fs::read(folder.join("scenario.json")).unwrap()).unwrap();
     let docker = Docker { folder, args, scenario };
     docker.note_call();

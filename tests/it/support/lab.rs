@@ -58,6 +58,8 @@ impl Lab {
             fs::create_dir(lab.path(folder)).unwrap();
         }
         symlink(env!("CARGO_BIN_EXE_fake-docker"), lab.path("bin/docker")).unwrap();
+        fs::create_dir_all(lab.path("home/.docker/cli-plugins")).unwrap();
+        symlink(lab.path("bin/docker"), lab.path("home/.docker/cli-plugins/docker-buildx")).unwrap();
         lab.write("work/Dockerfile", "FROM scratch\nCOPY hello /\n");
         lab.write("work/hello", "hello\n");
         lab.change(|_| {});
@@ -107,6 +109,7 @@ impl Lab {
     /// There is no docker on this machine.
     pub(crate) fn without_docker(&self) {
         fs::remove_file(self.path("bin/docker")).unwrap();
+        fs::remove_file(self.path("home/.docker/cli-plugins/docker-buildx")).unwrap();
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {

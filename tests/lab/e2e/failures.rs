@@ -148,7 +148,7 @@ fn tags_that_cannot_be_set_twice() {
     work.commit("other content");
     program().run().is("built").is_published(&repository, &[&work.commit_tag()]);
     // The commit's tag is taken by other content.
-    let taken = program().input("key-extra", "other").run().failed(20, "access");
+    let taken = program().input("key-extra", "other").run().failed(40, "integrity");
     assert!(taken.annotations("error")[0].contains("mutab"), "{}", taken.log);
 }
 

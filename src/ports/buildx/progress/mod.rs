@@ -215,16 +215,18 @@ impl Progress {
         let (mut total, mut cached) = (0, 0);
         let mut slowest = Vec::new();
         let mut failed = None;
+        // A step that was not reached counts where something broke; in a good build it was not needed.
+        let broke = self.vertices.values().any(|state| !state.error.is_empty());
         for state in self.vertices.into_values() {
             if let (Some(phase), Some(from), Some(to)) =
                 (vertex_phase(&state.name), state.started, state.completed)
             {
                 spans.push((phase, from, to));
             }
-            if is_step(&state.name) && state.completed.is_some() && state.error.is_empty() {
+            if is_step(&state.name) && (broke || state.completed.is_some()) {
                 total += 1;
-                cached += usize::from(state.cached);
-                if let Some(seconds) = state.seconds().filter(|_| !state.cached) {
+                cached += usize::from(state.cached && state.error.is_empty());
+                if let Some(seconds) = state.seconds().filter(|_| !state.cached && state.error.is_empty()) {
                     slowest.push(StepTime { name: state.name.clone(), seconds });
                 }
             }
@@ -344,8 +346,9 @@ mod tests {
         assert!(seen.contains(&"#1 two without end".to_owned()), "{seen:?}");
         assert_eq!(progress.failed_at(), Some(("Dockerfile".into(), 7)));
         assert!(progress.error().unwrap().starts_with("failed to solve"));
-        let failed = progress.into_summary().failed.unwrap();
-        assert_eq!(failed.log, ["one", "two without end"]);
+        let summary = progress.into_summary();
+        assert_eq!((summary.total_steps, summary.cached_steps), (1, 0));
+        assert_eq!(summary.failed.unwrap().log, ["one", "two without end"]);
     }
 
     #[test]
