@@ -37,18 +37,20 @@ async fn once(
     {
         return Ok(());
     }
-    if !Buildx::new(docker.clone()).alias(&source.to_string(), &[target.to_string()]).await? {
+    let buildx = Buildx::new(docker.clone());
+    if !buildx.alias(&source.to_string(), &[target.to_string()]).await? {
+        let found = buildx.version().await?;
         if source.repository() != target.repository() {
             return Err(Error::new(
                 FailureClass::Unsupported,
                 format!("failed to copy the image to {}", target.repository()),
             )
-            .cause("this buildx would wrap it in an index, with another digest")
+            .cause(format!("buildx {found} would wrap it in an index, with another digest"))
             .hint("update docker buildx to 0.15 or newer"));
         }
-        workshop.ports.console.line(
-            "this buildx would wrap the image in an index (0.15 or newer would not): the tag is set through the registry itself",
-        );
+        workshop.ports.console.line(&format!(
+            "buildx {found} would wrap the image in an index (0.15 or newer would not): the tag is set through the registry itself"
+        ));
         registry.put_tag(source, target).await?;
     }
     match registry.probe(target).await {

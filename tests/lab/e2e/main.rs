@@ -16,7 +16,6 @@ mod failures;
 mod faults;
 mod harness;
 mod keys;
-mod keys_files;
 mod local;
 mod old_buildx;
 mod outcomes;

@@ -1,0 +1,46 @@
+//! What children see of this program's environment.
+
+use crate::env::Env;
+
+/// Variables that children get. Everything else stays here: tokens and cloud credentials of
+/// the step are none of docker's business.
+const ALLOWED: [&str; 30] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "TERM",
+    "SHELL",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "SSH_AUTH_SOCK",
+    "KUBECONFIG",
+    "SOURCE_DATE_EPOCH",
+    "SYSTEMROOT",
+    "USERPROFILE",
+    "PROGRAMDATA",
+];
+const ALLOWED_PREFIXES: [&str; 3] = ["DOCKER_", "BUILDX_", "BUILDKIT_"];
+
+/// The variables of this environment that children get.
+pub(super) fn allowed(env: &Env) -> Vec<(String, String)> {
+    let allowed =
+        |name: &str| ALLOWED.contains(&name) || ALLOWED_PREFIXES.iter().any(|p| name.starts_with(p));
+    env.iter().filter(|(name, _)| allowed(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+}

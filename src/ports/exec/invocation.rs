@@ -1,0 +1,138 @@
+//! A process as data: what is to be started, how it ended, why it did not.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use crate::inputs::SecretString;
+
+/// Whether a process changes anything outside this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It only looks.
+    Read,
+    /// It writes.
+    Write,
+}
+
+/// A process to start, as data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<OsString>,
+    pub(super) env: Vec<(String, SecretString)>,
+    pub(super) stdin: Option<SecretString>,
+    effect: Effect,
+}
+
+impl Invocation {
+    /// A process without arguments yet.
+    #[must_use]
+    pub fn new(program: impl Into<PathBuf>, effect: Effect) -> Self {
+        Self { program: program.into(), args: Vec::new(), env: Vec::new(), stdin: None, effect }
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable for the child alone.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: SecretString) -> Self {
+        self.env.push((name.into(), value));
+        self
+    }
+
+    /// Hands the child this text.
+    #[must_use]
+    pub fn stdin(mut self, text: SecretString) -> Self {
+        self.stdin = Some(text);
+        self
+    }
+
+    /// Whether it writes.
+    #[must_use]
+    pub const fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// As a shell would read it; variables and standard input left out.
+    #[must_use]
+    pub fn display(&self) -> String {
+        let program = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy();
+        shell_words::join(std::iter::once(program).chain(self.args.iter().map(|arg| arg.to_string_lossy())))
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Debug)]
+pub struct Completed {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error; bounded to the last 64 KiB.
+    pub stderr: Vec<u8>,
+}
+
+impl Completed {
+    /// Standard output as text.
+    #[must_use]
+    pub fn stdout_text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard error as text.
+    #[must_use]
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// The process did not run to its own end.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// It could not be started.
+    #[error("failed to start `{command}`")]
+    Start {
+        /// The command.
+        command: String,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Talking to it failed.
+    #[error("lost `{command}`")]
+    Io {
+        /// The command.
+        command: String,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It was stopped because the run was cancelled.
+    #[error("cancelled `{command}`")]
+    Cancelled {
+        /// The command.
+        command: String,
+    },
+    /// It took longer than it may.
+    #[error("`{command}` did not end within {}s", limit.as_secs())]
+    TimedOut {
+        /// The command.
+        command: String,
+        /// The limit.
+        limit: Duration,
+    },
+}

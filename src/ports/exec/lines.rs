@@ -1,0 +1,48 @@
+//! A child's output: whole, or line by line.
+
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+
+pub(super) async fn read_all(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        stream.read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
+pub(super) fn tail(mut bytes: Vec<u8>) -> Vec<u8> {
+    const LIMIT: usize = 64 * 1024;
+    if bytes.len() > LIMIT {
+        bytes.drain(..bytes.len() - LIMIT);
+    }
+    bytes
+}
+
+/// Lines of a stream in one buffer that is used again.
+pub(super) struct Lines<R> {
+    reader: Option<BufReader<R>>,
+    buffer: Vec<u8>,
+    pub(super) ended: bool,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub(super) fn new(stream: Option<R>) -> Self {
+        let reader = stream.map(|stream| BufReader::with_capacity(64 * 1024, stream));
+        Self { ended: reader.is_none(), reader, buffer: Vec::new() }
+    }
+
+    /// The next line; `None` at the end. Safe to drop and call again: what was read so far
+    /// stays in the buffer.
+    pub(super) async fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        if self.buffer.last() == Some(&b'\n') {
+            self.buffer.clear();
+        }
+        reader.read_until(b'\n', &mut self.buffer).await?;
+        if self.buffer.last() == Some(&b'\n') {
+            return Ok(Some(&self.buffer[..self.buffer.len() - 1]));
+        }
+        self.ended = true;
+        Ok(if self.buffer.is_empty() { None } else { Some(&self.buffer) })
+    }
+}

@@ -1,0 +1,165 @@
+//! Child processes: the only place that starts one.
+
+mod environment;
+mod invocation;
+mod lines;
+mod stop;
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+pub use invocation::{Completed, Effect, ExecError, Invocation};
+use lines::{Lines, read_all, tail};
+pub use stop::{CancelSignal, Stop, cancelled};
+use stop::{kill, stop};
+
+use crate::env::Env;
+
+/// Starts processes with the allowed environment.
+#[derive(Clone, Debug)]
+pub struct Exec {
+    env: Vec<(String, String)>,
+    cancel: CancelSignal,
+}
+
+/// Which of a child's streams a line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Exec {
+    /// A starter of processes that all stop when `cancel` says so.
+    #[must_use]
+    pub fn new(env: &Env, cancel: CancelSignal) -> Self {
+        Self { env: environment::allowed(env), cancel }
+    }
+
+    /// Where a program is, on the `PATH` that children get.
+    #[must_use]
+    pub fn find(&self, program: &str) -> Option<PathBuf> {
+        let path = self.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+        which::which_in(program, path, ".").ok()
+    }
+
+    /// The same with a variable set for every child.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same, for cleaning up: it runs even after a cancellation.
+    #[must_use]
+    pub fn uncancellable(&self) -> Self {
+        let (_, cancel) = watch::channel(None);
+        Self { env: self.env.clone(), cancel }
+    }
+
+    /// Runs to the end and keeps what it wrote. A status other than 0 is not an error here.
+    ///
+    /// # Errors
+    /// If it cannot be started, is cancelled, or takes longer than `limit`.
+    pub async fn output(&self, invocation: &Invocation, limit: Duration) -> Result<Completed, ExecError> {
+        let command = || invocation.display();
+        let io = |source| ExecError::Io { command: command(), source };
+        let mut child = self.spawn(invocation)?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let run = async {
+            let (stdout, stderr) = tokio::try_join!(read_all(stdout), read_all(stderr)).map_err(io)?;
+            let status = child.wait().await.map_err(io)?;
+            Ok(Completed { status, stdout, stderr: tail(stderr) })
+        };
+        tokio::select! {
+            completed = run => return completed,
+            _ = cancelled(&self.cancel) => {}
+            () = tokio::time::sleep(limit) => {
+                kill(&mut child).await;
+                return Err(ExecError::TimedOut { command: command(), limit });
+            }
+        }
+        stop(&mut child).await;
+        Err(ExecError::Cancelled { command: command() })
+    }
+
+    /// Runs to the end and hands over each line as it comes, without its line break.
+    ///
+    /// # Errors
+    /// If it cannot be started or is cancelled.
+    pub async fn stream(
+        &self,
+        invocation: &Invocation,
+        mut line: impl FnMut(Stream, &[u8]),
+    ) -> Result<ExitStatus, ExecError> {
+        let io = |source| ExecError::Io { command: invocation.display(), source };
+        let mut child = self.spawn(invocation)?;
+        let mut stdout = Lines::new(child.stdout.take());
+        let mut stderr = Lines::new(child.stderr.take());
+        let mut is_cancelled = false;
+        while !(stdout.ended && stderr.ended) {
+            tokio::select! {
+                biased;
+                _ = cancelled(&self.cancel), if !is_cancelled => {
+                    is_cancelled = true;
+                    break;
+                }
+                text = stderr.next(), if !stderr.ended => if let Some(text) = text.map_err(io)? { line(Stream::Stderr, text) },
+                text = stdout.next(), if !stdout.ended => if let Some(text) = text.map_err(io)? { line(Stream::Stdout, text) },
+            }
+        }
+        if !is_cancelled {
+            tokio::select! {
+                status = child.wait() => return status.map_err(io),
+                _ = cancelled(&self.cancel) => {}
+            }
+        }
+        stop(&mut child).await;
+        Err(ExecError::Cancelled { command: invocation.display() })
+    }
+
+    /// Waits, unless the run is cancelled meanwhile.
+    ///
+    /// # Errors
+    /// If it is.
+    pub async fn sleep(&self, wait: Duration) -> Result<(), ExecError> {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            _ = cancelled(&self.cancel) => Err(ExecError::Cancelled { command: "wait".to_owned() }),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the only door for processes")]
+    fn spawn(&self, invocation: &Invocation) -> Result<Child, ExecError> {
+        let start = |source| ExecError::Start { command: invocation.display(), source };
+        let mut command = Command::new(&invocation.program);
+        command
+            .args(&invocation.args)
+            .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .envs(invocation.env.iter().map(|(name, value)| (name, value.expose())))
+            .stdin(if invocation.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A group of its own: signals reach docker and its plugin through us, in our order.
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(start)?;
+        if let (Some(text), Some(mut stdin)) = (&invocation.stdin, child.stdin.take()) {
+            let text = text.clone();
+            tokio::spawn(async move {
+                // A child that ends without reading is told apart by its status.
+                let _ = stdin.write_all(text.expose().as_bytes()).await;
+            });
+        }
+        Ok(child)
+    }
+}
