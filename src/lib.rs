@@ -107,7 +107,7 @@ pub async fn prepare(
             console.mask(value.expose());
         }
     }
-    let ports = Ports::new(&inputs, env, console, cancel)?;
+    let ports = Ports::new(&inputs, env, console, cancel);
     if run.event.is_none() {
         ports::git::complete(&mut run, &ports.exec).await;
     }

@@ -146,8 +146,10 @@ pub async fn nearest(
         }));
         tokio::time::timeout(LIMIT, found).await.ok()?.into_iter().flatten().next()
     };
-    let (shared, local) = tokio::join!(shared, local(ports, &name));
-    shared.or(local)
+    match shared.await {
+        Some(earlier) => Some(earlier),
+        None => local(ports, &name).await,
+    }
 }
 
 /// Images that may be nearest, in order, each with its name in words: this commit's own,

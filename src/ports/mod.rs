@@ -39,14 +39,15 @@ pub struct Ports {
 impl Ports {
     /// Sets them up; nothing is asked yet.
     ///
-    /// # Errors
-    /// If TLS cannot be set up.
+    /// # Panics
+    /// Outside tokio's runtime.
+    #[must_use]
     pub fn new(
         inputs: &Inputs,
         env: &Env,
         console: console::Console,
         cancel: exec::CancelSignal,
-    ) -> Result<Self> {
+    ) -> Self {
         let exec = exec::Exec::new(env, cancel);
         let aws = aws::Aws::new(inputs.access.aws_region.clone());
         let user_config = docker_config::UserDockerConfig::load(env);
@@ -58,8 +59,8 @@ impl Ports {
             exec.clone(),
             console.clone(),
         );
-        let registry = registry::Registry::new(credentials, inputs.reliability.retries)?;
-        Ok(Self { env: env.clone(), console, aws, registry, user_config, exec })
+        let registry = registry::Registry::new(credentials, inputs.reliability.retries);
+        Self { env: env.clone(), console, aws, registry, user_config, exec }
     }
 
     /// docker with the user's own configuration, for looking.

@@ -150,6 +150,14 @@ impl BuildSpec {
         Self { builder: None, cache_to, ..self.clone() }
     }
 
+    /// Whether buildx need not look at the git repository: what it finds there is for the
+    /// provenance, and takes seven processes (<https://docs.docker.com/build/building/variables/>,
+    /// `BUILDX_GIT_INFO`).
+    #[must_use]
+    pub fn needs_no_git(&self) -> bool {
+        self.build.provenance == "false"
+    }
+
     /// Variables that carry the secrets' values to buildx.
     pub fn secret_env(&self) -> impl Iterator<Item = (String, SecretString)> {
         self.build.secrets.iter().enumerate().filter_map(|(at, secret)| match &secret.source {

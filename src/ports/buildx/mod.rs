@@ -136,6 +136,9 @@ impl Buildx {
         for (name, value) in spec.secret_env() {
             build = build.env(name, value);
         }
+        if spec.needs_no_git() && !self.docker.exec().has_env("BUILDX_GIT_") {
+            build = build.env("BUILDX_GIT_INFO", "false".to_owned().into());
+        }
         if !spec.sources.is_empty() {
             let path = metadata.with_file_name("source-policy.json");
             if let Err(error) = fs_err::write(&path, policy::policy(&spec.sources).to_string()) {

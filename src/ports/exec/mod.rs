@@ -50,6 +50,12 @@ impl Exec {
         which::which_in(program, path, ".").ok()
     }
 
+    /// Whether children get a variable whose name begins so.
+    #[must_use]
+    pub fn has_env(&self, prefix: &str) -> bool {
+        self.env.iter().any(|(name, _)| name.starts_with(prefix))
+    }
+
     /// The same with a variable set for every child.
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> Self {

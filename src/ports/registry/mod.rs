@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method};
 use serde_json::Value;
@@ -40,7 +42,8 @@ pub enum Probe {
 
 /// Reads from registries.
 pub struct Registry {
-    http: Client,
+    /// Being made on another thread: the system's certificates take 10 ms to read.
+    http: Shared<BoxFuture<'static, Result<Client, Error>>>,
     credentials: Credentials,
     /// `Authorization` by registry and repository, once it is known.
     authorizations: Mutex<HashMap<(String, String), Option<SecretString>>>,
@@ -55,16 +58,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 impl Registry {
     /// `retries` further tries for answers that may be better the next time.
     ///
-    /// # Errors
-    /// If TLS cannot be set up.
-    pub fn new(credentials: Credentials, retries: u32) -> Result<Self, Error> {
-        let http = Client::builder()
-            .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .build()
-            .map_err(|error| Error::new(FailureClass::Unsupported, "failed to set up TLS").because(&error))?;
-        Ok(Self { http, credentials, authorizations: Mutex::default(), retries })
+    /// # Panics
+    /// Outside tokio's runtime.
+    #[must_use]
+    pub fn new(credentials: Credentials, retries: u32) -> Self {
+        let made = tokio::task::spawn_blocking(client);
+        let http = made.map(|made| made.unwrap_or_else(|error| Err(no_tls(&error)))).boxed().shared();
+        Self { http, credentials, authorizations: Mutex::default(), retries }
     }
 
     /// The credentials in use, for the children's configuration.
@@ -281,6 +281,19 @@ impl Registry {
             tried += 1;
         }
     }
+}
+
+fn client() -> Result<Client, Error> {
+    Client::builder()
+        .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .build()
+        .map_err(|error| no_tls(&error))
+}
+
+fn no_tls(error: &(dyn std::error::Error + 'static)) -> Error {
+    Error::new(FailureClass::Unsupported, "failed to set up TLS").because(error)
 }
 
 /// Why a reference has no digest for us.

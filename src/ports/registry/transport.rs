@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::Value;
 
 use super::Registry;
@@ -75,7 +75,8 @@ impl Registry {
                 .map_err(Attempt::error)?
                 .map(|c| challenge::basic(&c)),
         };
-        let response = self.send(registry, call, authorization.as_ref()).await?;
+        let http = self.http.clone().await.map_err(Attempt::error)?;
+        let response = send(&http, registry, call, authorization.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED || authorization.is_some() {
             self.authorizations.lock().await.insert(scope, authorization.clone());
             return read_status(reference, call, response).await;
@@ -86,7 +87,7 @@ impl Registry {
         let authorization = match challenge {
             Some(Challenge::Bearer(request)) => Some(
                 request
-                    .token(&self.http, registry, &format!("repository:{}", scope.1), credential.as_ref())
+                    .token(&http, registry, &format!("repository:{}", scope.1), credential.as_ref())
                     .await?,
             ),
             Some(Challenge::Basic) => credential.as_ref().map(challenge::basic),
@@ -95,41 +96,37 @@ impl Registry {
         if authorization.is_none() {
             return Err(Attempt::error(no_login(reference)));
         }
-        let response = self.send(registry, call, authorization.as_ref()).await?;
+        let response = send(&http, registry, call, authorization.as_ref()).await?;
         self.authorizations.lock().await.insert(scope, authorization);
         read_status(reference, call, response).await
     }
+}
 
-    async fn send(
-        &self,
-        registry: &str,
-        call: &Call,
-        authorization: Option<&SecretString>,
-    ) -> Result<Response, Attempt> {
-        let mut request =
-            self.http.request(call.method.clone(), &call.url).header(ACCEPT, MEDIA_TYPES.join(", "));
-        if let Some((media_type, bytes)) = &call.body {
-            request = request.header(CONTENT_TYPE, media_type).body(bytes.clone());
-        }
-        if let Some(authorization) = authorization {
-            request = request.header(AUTHORIZATION, authorization.expose());
-        }
-        request.send().await.map_err(|error| {
-            let class = if says(&error, "certificate") {
-                FailureClass::Unsupported
-            } else {
-                FailureClass::Unavailable
-            };
-            let failed = Error { class, ..unavailable(registry) }.because(&error.without_url());
-            if class == FailureClass::Unsupported {
-                Attempt::error(
-                    failed.hint("trust the registry's certificate authority on this machine (SSL_CERT_FILE)"),
-                )
-            } else {
-                Attempt::Again { error: failed, wait: None }
-            }
-        })
+async fn send(
+    http: &Client,
+    registry: &str,
+    call: &Call,
+    authorization: Option<&SecretString>,
+) -> Result<Response, Attempt> {
+    let mut request = http.request(call.method.clone(), &call.url).header(ACCEPT, MEDIA_TYPES.join(", "));
+    if let Some((media_type, bytes)) = &call.body {
+        request = request.header(CONTENT_TYPE, media_type).body(bytes.clone());
     }
+    if let Some(authorization) = authorization {
+        request = request.header(AUTHORIZATION, authorization.expose());
+    }
+    request.send().await.map_err(|error| {
+        let class =
+            if says(&error, "certificate") { FailureClass::Unsupported } else { FailureClass::Unavailable };
+        let failed = Error { class, ..unavailable(registry) }.because(&error.without_url());
+        if class == FailureClass::Unsupported {
+            Attempt::error(
+                failed.hint("trust the registry's certificate authority on this machine (SSL_CERT_FILE)"),
+            )
+        } else {
+            Attempt::Again { error: failed, wait: None }
+        }
+    })
 }
 
 async fn read_status(reference: &ImageReference, call: &Call, response: Response) -> Result<Answer, Attempt> {
