@@ -166,6 +166,7 @@ async fn pipeline(
         cancel.after(limit);
     }
     let Prepared { inputs, run, access, ports } = &prepared;
+    ports.registry.warm_up();
     // Reads leave nothing behind: they are simply dropped.
     let facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
     report.repository(&facts.repository);

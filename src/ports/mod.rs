@@ -38,16 +38,8 @@ pub struct Ports {
 
 impl Ports {
     /// Sets them up; nothing is asked yet.
-    ///
-    /// # Panics
-    /// Outside tokio's runtime.
     #[must_use]
-    pub fn new(
-        inputs: &Inputs,
-        env: &Env,
-        console: console::Console,
-        cancel: exec::CancelSignal,
-    ) -> Self {
+    pub fn new(inputs: &Inputs, env: &Env, console: console::Console, cancel: exec::CancelSignal) -> Self {
         let exec = exec::Exec::new(env, cancel);
         let aws = aws::Aws::new(inputs.access.aws_region.clone());
         let user_config = docker_config::UserDockerConfig::load(env);

@@ -4,7 +4,7 @@
 //! cannot set it without changing the digest.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -42,8 +42,7 @@ pub enum Probe {
 
 /// Reads from registries.
 pub struct Registry {
-    /// Being made on another thread: the system's certificates take 10 ms to read.
-    http: Shared<BoxFuture<'static, Result<Client, Error>>>,
+    http: OnceLock<Shared<BoxFuture<'static, Result<Client, Error>>>>,
     credentials: Credentials,
     /// `Authorization` by registry and repository, once it is known.
     authorizations: Mutex<HashMap<(String, String), Option<SecretString>>>,
@@ -57,14 +56,23 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 impl Registry {
     /// `retries` further tries for answers that may be better the next time.
-    ///
-    /// # Panics
-    /// Outside tokio's runtime.
     #[must_use]
     pub fn new(credentials: Credentials, retries: u32) -> Self {
-        let made = tokio::task::spawn_blocking(client);
-        let http = made.map(|made| made.unwrap_or_else(|error| Err(no_tls(&error)))).boxed().shared();
-        Self { http, credentials, authorizations: Mutex::default(), retries }
+        Self { http: OnceLock::new(), credentials, authorizations: Mutex::default(), retries }
+    }
+
+    /// Gets ready on another thread, while something else is asked first: the system's
+    /// certificates take 10 ms to read.
+    pub fn warm_up(&self) {
+        drop(self.http());
+    }
+
+    fn http(&self) -> Shared<BoxFuture<'static, Result<Client, Error>>> {
+        let make = || {
+            let made = tokio::task::spawn_blocking(client);
+            made.map(|made| made.unwrap_or_else(|error| Err(no_tls(&error)))).boxed().shared()
+        };
+        self.http.get_or_init(make).clone()
     }
 
     /// The credentials in use, for the children's configuration.

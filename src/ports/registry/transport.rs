@@ -75,7 +75,7 @@ impl Registry {
                 .map_err(Attempt::error)?
                 .map(|c| challenge::basic(&c)),
         };
-        let http = self.http.clone().await.map_err(Attempt::error)?;
+        let http = self.http().await.map_err(Attempt::error)?;
         let response = send(&http, registry, call, authorization.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED || authorization.is_some() {
             self.authorizations.lock().await.insert(scope, authorization.clone());
