@@ -50,9 +50,9 @@ pub mod session;
 pub use error::{Error, Result};
 
 use env::Env;
-use facts::{Facts, LateFacts, gather, gather_late};
+use facts::{BuilderFacts, Facts, LateFacts, Toolchain, gather, gather_late};
 use inputs::{Inputs, RawInputs};
-use plan::{Access, Given, Plan, access, assemble};
+use plan::{Access, Choice, Given, Names, Needs, Plan, access, assemble};
 use ports::exec::CancelSignal;
 use ports::{Ports, console::Console, random};
 use run::RunContext;
@@ -122,20 +122,33 @@ pub async fn prepare(
 pub async fn decide(prepared: &Prepared) -> Result<Decided> {
     let Prepared { inputs, run, access, ports } = prepared;
     let facts = gather(ports, inputs, run, access).await?;
-    plan_for(prepared, facts).await
+    plan_for(prepared, facts, |_| {}).await
 }
 
-/// The plan for these facts.
+/// The plan for these facts. `chosen` is told the builder as soon as it is certain, before the
+/// rest of the plan: booting one takes longer than every question there is.
 ///
 /// # Errors
 /// If the tools it needs are not there, or the decision is that it cannot be done.
-pub async fn plan_for(prepared: &Prepared, facts: Facts) -> Result<Decided> {
+pub async fn plan_for(prepared: &Prepared, facts: Facts, chosen: impl FnOnce(&Choice)) -> Result<Decided> {
     let Prepared { inputs, run, access, ports } = prepared;
     let verdict = plan::decide(inputs, run, access, &facts);
-    let late = gather_late(ports, inputs, run, access, &facts, &verdict).await?;
     let unique = [run.unique.clone(), random::hex_128().unwrap_or_default().chars().take(8).collect()];
     let unique = image::sanitise(unique.join("-").trim_start_matches('-'));
-    let given = Given { inputs, run, access, facts: &facts, late: &late, env: &ports.env, unique: &unique };
+    let owner = ports::host::this_process();
+    let owner = owner.as_ref();
+    let needs = Needs::of(inputs, access, &facts, &verdict);
+    let tools_known = |toolchain: &Toolchain, builders: &BuilderFacts| {
+        // If there is none, the plan says why.
+        if let Ok(choice) =
+            plan::choose(inputs, toolchain, needs, Names::new(&unique, owner, builders, access))
+        {
+            chosen(&choice);
+        }
+    };
+    let late = gather_late(ports, inputs, run, access, &facts, &verdict, tools_known).await?;
+    let given =
+        Given { inputs, run, access, facts: &facts, late: &late, env: &ports.env, unique: &unique, owner };
     let plan = assemble(&given, verdict)?;
     Ok(Decided { facts, late, plan })
 }

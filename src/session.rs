@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::env::Env;
 use crate::error::{Error, FailureClass, Result};
-use crate::execute::{Workshop, execute};
+use crate::execute::{Boot, Workshop, execute};
 use crate::facts::{Facts, gather};
 use crate::inputs::{Inputs, RawInputs};
 use crate::plan::{self, Plan};
@@ -171,13 +171,31 @@ async fn pipeline(
     let facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
     report.repository(&facts.repository);
     report.key = facts.key.as_ref().map(|key| key.hex.clone());
-    let Decided { facts, late, plan } = until(&cancel.signal, plan_for(&prepared, facts)).await?;
+    let boot = Boot::default();
+    let done = finish(env, cancel, &prepared, facts, watch, report, &boot).await;
+    boot.discard().await;
+    done
+}
+
+/// From the facts to the journal.
+async fn finish(
+    env: &Env,
+    cancel: &Cancel,
+    prepared: &Prepared,
+    facts: Facts,
+    watch: &Stopwatch,
+    report: &mut Report,
+    boot: &Boot,
+) -> Result<()> {
+    let Prepared { inputs, ports, .. } = prepared;
+    let chosen = |choice: &plan::Choice| boot.start(choice, ports, inputs);
+    let Decided { facts, late, plan } = until(&cancel.signal, plan_for(prepared, facts, chosen)).await?;
     report.read_seconds = watch.seconds();
     ports.console.line(&format!("{}: {}", plan.decision.outcome.name(), plan.decision.reason));
     for change in crate::facts::explain::rest(&plan.decision.changes) {
         ports.console.line(&format!("  {change}"));
     }
-    let files = RunFiles::create(env, &prepared, &facts, &plan)?;
+    let files = RunFiles::create(env, prepared, &facts, &plan)?;
     report.plan.clone_from(&files.plan);
     let workshop = Workshop {
         ports,
@@ -185,6 +203,7 @@ async fn pipeline(
         toolchain: late.toolchain.as_ref(),
         key: facts.key.as_ref().map(|key| key.hex.as_str()),
         metadata: &files.metadata,
+        boot,
     };
     let journal = execute(&plan, &workshop).await;
     if journal.built && files.plan.is_some() {

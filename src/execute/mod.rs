@@ -2,12 +2,14 @@
 
 mod alias;
 mod build;
+mod builder;
 mod journal;
 mod read_back;
 mod retry;
 
 use std::collections::BTreeSet;
 
+pub use builder::Boot;
 pub use journal::{Entry, Journal};
 
 use crate::error::{FailureClass, Result};
@@ -17,6 +19,7 @@ use crate::inputs::Inputs;
 use crate::plan::{Plan, Step, brief, describe};
 use crate::ports::Ports;
 use crate::ports::actions::inert;
+use crate::ports::buildx::Buildx;
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
 use crate::ports::docker_config::PrivateDockerConfig;
@@ -33,6 +36,8 @@ pub struct Workshop<'a> {
     pub key: Option<&'a str>,
     /// Where buildx writes what it built.
     pub metadata: &'a std::path::Path,
+    /// A builder that boots already.
+    pub boot: &'a Boot,
 }
 
 /// Runs every step until one fails. Never an error: a failure is in the journal.
@@ -49,10 +54,10 @@ pub async fn execute(plan: &Plan, workshop: &Workshop<'_>) -> Journal {
 
 async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> Result<()> {
     let ports = workshop.ports;
-    let docker = ports.docker()?;
+    let own_docker = ports.docker()?;
     // Removed when it goes out of scope, on every path.
     let config = private_config(plan, ports).await?;
-    let docker = docker.with_exec(config.exec(docker.exec()));
+    let docker = own_docker.with_exec(config.exec(own_docker.exec()));
     let mut cleanup = Vec::new();
     let mut result = Ok(());
     for step in &plan.steps {
@@ -62,7 +67,7 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
         if let (Step::CreateBuilder { builder, keep: false, .. }, Ok(()), None) =
             (step, &done, &journal.degraded)
         {
-            cleanup.push(builder.name.clone());
+            cleanup.push(builder::Temporary::new(builder.name.clone(), own_docker.clone()));
         }
         journal.entries.push(Entry { label: brief(step), seconds: watch.seconds(), failed: done.is_err() });
         if done.is_err() {
@@ -70,8 +75,8 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
             break;
         }
     }
-    for name in cleanup {
-        if let Err(error) = crate::ports::buildx::Buildx::new(docker.clone()).remove_builder(&name).await {
+    for builder in cleanup {
+        if let Err(error) = builder.remove().await {
             journal.notices.push(error.headline());
         }
     }
@@ -86,8 +91,16 @@ async fn one(
     journal: &mut Journal,
 ) -> Result<()> {
     match step {
-        Step::CreateBuilder { builder, optional, .. } => {
-            match crate::ports::buildx::Buildx::new(docker.clone()).create_builder(builder).await {
+        Step::Sweep { builders } => {
+            builder::sweep(builders, docker, journal).await;
+            Ok(())
+        }
+        Step::CreateBuilder { builder, keep, optional } => {
+            let booted = match workshop.boot.finish(builder).await {
+                Some(booted) => booted,
+                None => Buildx::new(docker.clone()).create_builder(builder, *keep).await,
+            };
+            match booted {
                 // No fault of the cache fails a build that would pass without it.
                 Err(error) if *optional && error.class != FailureClass::Interrupted => {
                     let hint = error.hint.as_deref().unwrap_or_default();
@@ -173,7 +186,11 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
                     .filter_map(|field| field.trim().strip_prefix("ref="))
                     .for_each(&mut add);
             }
-            Step::CreateBuilder { .. } | Step::Tag { .. } => {}
+            // Its BuildKit's image may be where only this run is logged in.
+            Step::CreateBuilder { builder, .. } => {
+                builder.options.iter().filter_map(|option| option.strip_prefix("image=")).for_each(&mut add);
+            }
+            Step::Sweep { .. } | Step::Tag { .. } => {}
         }
     }
     for registry in registries {

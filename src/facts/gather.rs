@@ -1,8 +1,11 @@
 //! All reads, in as few round trips as their order allows.
 
 use super::lookups::{Lookup, Seen, Where, judge, look_up, wait_for};
-use super::{Facts, LateFacts, Pins, bases, explain, key, local, repository, toolchain};
-use crate::error::Result;
+use super::{
+    BuilderFacts, Facts, LateFacts, Pins, Toolchain, bases, builders, explain, key, local, repository,
+    toolchain,
+};
+use crate::error::{Error, Result};
 use crate::image::{ImageReference, Repository, TagScheme};
 use crate::inputs::{Inputs, Mode, OnMissing, Switch};
 use crate::key::BuildKey;
@@ -146,7 +149,8 @@ async fn by_digest(
     Ok(Facts { repository, key: None, bases: Vec::new(), pins: Pins::default(), lookups, local: local? })
 }
 
-/// Finds out what only some decisions need.
+/// Finds out what only some decisions need. `tools_known` is told as soon as a builder can be
+/// chosen, while other questions are still under way.
 ///
 /// # Errors
 /// If there is no docker, no buildx, or no builder that answers.
@@ -157,18 +161,26 @@ pub async fn gather_late(
     access: &Access,
     facts: &Facts,
     verdict: &Verdict,
+    tools_known: impl FnOnce(&Toolchain, &BuilderFacts),
 ) -> Result<LateFacts> {
     match verdict {
         Verdict::Reuse { .. } | Verdict::ReuseLocal { .. } | Verdict::Fail(_) => Ok(LateFacts::default()),
         Verdict::Build { shared, .. } => {
             let docker = ports.docker()?;
             let on_engine = facts.bases.iter().any(|base| matches!(base.pin, bases::Pin::Engine(_)));
-            let (toolchain, caches, miss) = tokio::join!(
-                toolchain::gather(&docker, inputs, on_engine),
+            let tools = async {
+                let toolchain = toolchain::gather(&docker, inputs, on_engine).await?;
+                let builders = builders::gather(ports, &docker, inputs, &toolchain).await?;
+                tools_known(&toolchain, &builders);
+                Ok::<_, Error>((toolchain, builders))
+            };
+            let (tools, caches, miss) = tokio::join!(
+                tools,
                 bases::existing_caches(ports, inputs, run, facts, *shared),
                 explain::miss(ports, inputs, run, access, facts)
             );
-            Ok(LateFacts { toolchain: Some(toolchain?), caches, miss })
+            let (toolchain, builders) = tools?;
+            Ok(LateFacts { toolchain: Some(toolchain), builders, caches, miss })
         }
     }
 }

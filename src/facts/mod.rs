@@ -1,6 +1,7 @@
 //! Facts: everything the plan is decided from. Reads only, side by side where they can be.
 
 mod bases;
+mod builders;
 pub mod explain;
 mod gather;
 mod key;
@@ -11,6 +12,7 @@ mod sources;
 mod toolchain;
 
 pub use bases::{Base, Pin};
+pub use builders::{BuilderFacts, Leftover, kept_name};
 pub use gather::{gather, gather_late, wants_local};
 pub use key::{Computed, Pins, compute as compute_key};
 pub use lookups::{Lookup, Seen, Where, wait_for};
@@ -43,6 +45,8 @@ pub struct Facts {
 pub struct LateFacts {
     /// docker, buildx, the builder.
     pub toolchain: Option<Toolchain>,
+    /// Builders of this program's that are there.
+    pub builders: BuilderFacts,
     /// Layer caches that exist, in the order they are to be read.
     pub caches: Vec<ImageReference>,
     /// Why no image has the key.

@@ -1,7 +1,7 @@
 //! docker, buildx and the builder: read only when something is to be built.
 
 use crate::error::Result;
-use crate::inputs::Inputs;
+use crate::inputs::{Driver, Inputs};
 use crate::ports::buildx::{Builder, Buildx, BuildxVersion};
 use crate::ports::docker::{Docker, Engine};
 
@@ -23,6 +23,10 @@ pub struct Toolchain {
 /// If there is no buildx, or the builder or the engine does not answer.
 pub async fn gather(docker: &Docker, inputs: &Inputs, on_engine: bool) -> Result<Toolchain> {
     let buildx = Buildx::new(docker.clone());
+    if matches!(inputs.builder.driver, Some(Driver::Remote | Driver::Kubernetes)) {
+        // One is made, and nothing of this machine is in it.
+        return Ok(Toolchain { buildx: buildx.version().await?, builder: None, engine: None });
+    }
     let name = inputs.builder.name.as_deref();
     if name.is_some_and(|name| name != "default") && !on_engine {
         // Seldom the engine's own, and then the engine need not even be there.

@@ -43,6 +43,17 @@ impl FromStr for Platform {
     }
 }
 
+impl Platform {
+    /// Whether who builds this platform builds the other one too: a variant that is not said
+    /// is any.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.os == other.os
+            && self.architecture == other.architecture
+            && (self.variant.is_none() || other.variant.is_none() || self.variant == other.variant)
+    }
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;

@@ -1,6 +1,7 @@
 //! Inputs: raw strings from `INPUT_*` or flags, turned once into values nobody re-checks.
 
 mod build;
+mod builder;
 mod lists;
 mod problems;
 mod raw;
@@ -13,7 +14,7 @@ pub use lists::{items, pairs};
 pub use raw::{Command, CommandLine, KeyFlags, PlanFlags, RawInputs, arguments};
 pub use secret::SecretString;
 pub use types::{
-    AccessInputs, BuilderInputs, CacheInputs, CacheKind, CacheMode, CacheWrite, KeyInputs, KeyScope,
-    LogStyle, Login, Mode, OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
+    AccessInputs, BuilderInputs, CacheInputs, CacheKind, CacheMode, CacheWrite, Driver, Endpoint, KeyInputs,
+    KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
 };
 pub use validated::Inputs;

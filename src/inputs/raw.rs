@@ -182,13 +182,17 @@ raw_inputs! {
     "Builder" {
         /// Name of an existing buildx builder to use.
         builder;
-        /// Options for the builder that is made when none suffices, KEY=value, one a line.
+        /// Make a builder of this driver: docker-container, remote (endpoints) or kubernetes. Without it the builder at hand is used if it can do what is asked, else a docker-container one is made.
+        driver;
+        /// Options for the builder that is made, KEY=value, one a line.
         driver_opts;
+        /// Nodes of a remote builder, one a line: ADDRESS [platforms=linux/arm64,…] [cacert=PATH] [cert=PATH] [key=PATH] [servername=NAME], such as tcp://arm.example:1234 platforms=linux/arm64.
+        endpoints;
         /// BuildKit image for that builder.
         buildkit_image;
         /// BuildKit configuration file for that builder.
         buildkitd_config;
-        /// Leave that builder behind for the next run on this machine.
+        /// Leave a docker-container or kubernetes builder behind for the next trusted run with the same settings.
         keep_builder = "false";
     }
     "Reliability" {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::image::Platform;
+
 /// What the run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -134,13 +136,56 @@ pub struct CacheInputs {
     pub to: Vec<String>,
 }
 
+/// Drivers of a builder that is made. BuildKit inside the engine (`docker`) is never made, only
+/// found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Driver {
+    /// BuildKit in a container of this machine's engine.
+    DockerContainer,
+    /// BuildKit that runs elsewhere already.
+    Remote,
+    /// BuildKit in pods that are made for it.
+    Kubernetes,
+}
+
+impl Driver {
+    /// buildx's name of it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DockerContainer => "docker-container",
+            Self::Remote => "remote",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+}
+
+/// A node of a remote builder: where its BuildKit listens, and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Endpoint {
+    /// `tcp://HOST:PORT`, `unix://PATH`, `ssh://USER@HOST` and what else buildx dials.
+    pub address: String,
+    /// Platforms that it builds; without any, those it says itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<Platform>,
+    /// Driver options of this node alone: `cacert`, `cert`, `key` (absolute paths),
+    /// `servername`, `default-load`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<(String, String)>,
+}
+
 /// Inputs of the builder.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BuilderInputs {
     /// An existing one, by name.
     pub name: Option<String>,
+    /// Make one of this driver, whatever is at hand.
+    pub driver: Option<Driver>,
     /// Options for a new one.
     pub driver_opts: Vec<String>,
+    /// Nodes of a remote one.
+    pub endpoints: Vec<Endpoint>,
     /// BuildKit's image for a new one.
     pub image: Option<String>,
     /// BuildKit's configuration for a new one.

@@ -1,9 +1,9 @@
 //! Validated inputs.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::build::{BuildInputs, with_file};
+use super::builder;
 use super::lists::{comma_items, items};
 use super::problems::Problems;
 use super::raw::RawInputs;
@@ -143,13 +143,7 @@ impl Inputs {
                 from: list(&raw.cache_from),
                 to: list(&raw.cache_to),
             },
-            builder: BuilderInputs {
-                name: text(&raw.builder),
-                driver_opts: list(&raw.driver_opts),
-                image: text(&raw.buildkit_image),
-                config: text(&raw.buildkitd_config).map(PathBuf::from),
-                keep: problems.boolean("keep-builder", &word(&raw.keep_builder, "false")),
-            },
+            builder: builder::read(raw, problems),
             reliability: ReliabilityInputs {
                 policy: problems.choice(
                     "registry-policy",
@@ -189,6 +183,7 @@ impl Inputs {
             problems
                 .add("load", "an engine's store takes one platform; leave load out, or build one platform");
         }
+        builder::check_platforms(&self.builder, &self.build.platforms, problems);
         if self.key.max_age.is_some_and(|age| age.as_secs() < 60) {
             problems.add("max-age", "must be at least 1m");
         }

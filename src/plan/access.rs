@@ -14,6 +14,9 @@ pub struct Access {
     pub write_tags: bool,
     /// Whether it may write its own zone's layer cache.
     pub write_cache: bool,
+    /// Whether a builder it made may outlive it: cache mounts and imported layers in it are
+    /// what the next run builds with.
+    pub keep_builder: bool,
 }
 
 /// The zone table of the design, applied to this run.
@@ -35,6 +38,7 @@ pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
         read,
         write_images: may_write,
         write_tags: may_write && own == Zone::Trusted,
+        keep_builder: own == Zone::Trusted,
         write_cache: may_write
             && cache_allowed
             && inputs.cache.write != CacheWrite::Never
@@ -75,10 +79,11 @@ mod tests {
             (Zone::Fork, false, "always", vec![Zone::Trusted], false, false, false),
         ];
         for (zone, tag, cache_write, read, write_images, write_tags, write_cache) in rows {
+            let keep_builder = zone == Zone::Trusted;
             let access = access(&inputs(cache_write, "true"), &run(zone.clone(), tag));
             assert_eq!(
                 access,
-                Access { read, write_images, write_tags, write_cache },
+                Access { read, write_images, write_tags, write_cache, keep_builder },
                 "{zone:?} {cache_write}"
             );
         }

@@ -1,13 +1,14 @@
 //! From the verdict to every step it takes.
 
 use super::access::Access;
-use super::builder::{Choice, Needs, choose};
+use super::builder::{Choice, Names, Needs, choose};
 use super::decide::{Decision, Outcome, Verdict};
+use super::owner::Owner;
 use super::spec::build_inputs;
 use super::steps::{Plan, Step};
 use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
-use crate::facts::{Facts, LateFacts, Pin, Where};
+use crate::facts::{Facts, LateFacts, Where};
 use crate::image::{ImageReference, TagScheme};
 use crate::inputs::{CacheKind, Inputs};
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget, registry_cache_from, registry_cache_to};
@@ -29,6 +30,8 @@ pub struct Given<'a> {
     pub env: &'a Env,
     /// Names the builder so that it is nobody else's.
     pub unique: &'a str,
+    /// Says in the builder's name whose it is.
+    pub owner: Option<&'a Owner>,
 }
 
 /// The plan for a verdict.
@@ -82,8 +85,12 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             digest: None,
             tag: None,
         }),
-        Verdict::Build { reason, publish, shared, load, degraded, notices } => {
-            build(given, Build { reason, publish, shared, load, degraded, notices })
+        verdict @ Verdict::Build { .. } => {
+            let needs = Needs::of(given.inputs, given.access, given.facts, &verdict);
+            let Verdict::Build { reason, publish, shared, load, degraded, notices } = verdict else {
+                return Err(bug("a build that is none"));
+            };
+            build(given, Build { reason, publish, shared, load, degraded, notices }, needs)
         }
     }
 }
@@ -97,7 +104,7 @@ struct Build {
     notices: Vec<String>,
 }
 
-fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
+fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let Given { inputs, facts, access, .. } = given;
     let toolchain = given.late.toolchain.as_ref().ok_or_else(|| bug("a build without its tools"))?;
     let key = facts.key.as_ref().ok_or_else(|| bug("a build without a key"))?;
@@ -107,13 +114,13 @@ fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
 
     let published = publish_names(given, verdict.publish);
     let local_name = inputs.image.local_reference();
-    let writes_cache = verdict.publish && access.write_cache && home.is_some();
-    let needs = Needs {
-        cache_export: writes_cache,
-        index: inputs.build.makes_index(),
-        engine_images: facts.bases.iter().any(|base| matches!(base.pin, Pin::Engine(_))),
-    };
-    let choice = choose(&inputs.builder, toolchain, needs, given.unique)?;
+    let names = Names::new(given.unique, given.owner, &given.late.builders, access);
+    let choice = choose(inputs, toolchain, needs, names)?;
+    if given.late.builders.kept.is_some() && names.kept.is_none() && matches!(choice, Choice::Fresh { .. }) {
+        notices.push(
+            "the builder is not kept: what this run leaves in one (cache mounts, imported layers) must not reach trusted runs".to_owned(),
+        );
+    }
     let without_cache_export = matches!(choice, Choice::AtHand { without_cache_export: true, .. });
     if without_cache_export {
         notices.push(
@@ -124,14 +131,25 @@ fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
         Choice::AtHand { name, .. } => {
             name.as_deref() == Some("default") || toolchain.builder.as_ref().is_some_and(Builder::is_engine)
         }
-        Choice::Fresh { .. } => false,
+        Choice::Kept { .. } | Choice::Fresh { .. } => false,
     };
     let mut steps = Vec::new();
+    if !given.late.builders.leftovers.is_empty() {
+        steps.push(Step::Sweep { builders: given.late.builders.leftovers.clone() });
+    }
+    if let (Choice::AtHand { .. }, Some(platform)) =
+        (&choice, toolchain.builder.as_ref().and_then(|builder| builder.lacks(&inputs.build.platforms)))
+    {
+        notices.push(format!(
+            "the builder runs no {platform}: RUN steps for it fail where the Dockerfile does not cross-compile (docker/setup-qemu-action, or an endpoint that does)"
+        ));
+    }
     let builder = match choice {
         Choice::AtHand { name, .. } => name,
-        Choice::Fresh { builder: new, optional } => {
+        Choice::Kept { name } => Some(name),
+        Choice::Fresh { builder: new, keep, optional } => {
             let name = new.name.clone();
-            steps.push(Step::CreateBuilder { builder: new, keep: inputs.builder.keep, optional });
+            steps.push(Step::CreateBuilder { builder: new, keep, optional });
             Some(name)
         }
     };
@@ -148,7 +166,7 @@ fn build(given: &Given<'_>, verdict: Build) -> Result<Plan> {
         (false, false) => OutputTarget::Discard,
     };
     let mut cache_to = inputs.cache.to.clone();
-    if writes_cache && !without_cache_export {
+    if needs.cache_export && !without_cache_export {
         let tag = TagScheme::new(&inputs.image).cache_tag(&given.run.zone, given.run.branch.as_deref());
         if let (Some(tag), Some(home)) = (tag, home) {
             cache_to.push(registry_cache_to(&home.tagged(tag), inputs.cache.mode));

@@ -1,13 +1,16 @@
-//! Which builder builds: the one at hand if it can do what is asked, else a fresh one.
+//! Which builder builds: the one at hand if it can do what is asked, else one that is made.
 
+use super::owner::{Owner, PREFIX};
 use crate::error::{Error, FailureClass, Result};
-use crate::facts::Toolchain;
-use crate::inputs::BuilderInputs;
+use crate::facts::{BuilderFacts, Facts, Pin, Toolchain};
+use crate::image::sanitise;
+use crate::inputs::{Driver, Inputs};
+use crate::plan::{Access, Verdict};
 use crate::ports::buildx::NewBuilder;
 
 /// What the build asks of a builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Needs {
+pub struct Needs {
     /// Writing a registry cache.
     pub cache_export: bool,
     /// A result that is an index: several platforms or attestations.
@@ -16,21 +19,71 @@ pub(super) struct Needs {
     pub engine_images: bool,
 }
 
+impl Needs {
+    /// What this verdict asks.
+    #[must_use]
+    pub fn of(inputs: &Inputs, access: &Access, facts: &Facts, verdict: &Verdict) -> Self {
+        let (publish, shared) = match verdict {
+            Verdict::Build { publish, shared, .. } => (*publish, *shared),
+            _ => (false, false),
+        };
+        let home = shared && facts.repository.repository().is_some();
+        Self {
+            cache_export: publish && access.write_cache && home,
+            index: inputs.build.makes_index(),
+            engine_images: facts.bases.iter().any(|base| matches!(base.pin, Pin::Engine(_))),
+        }
+    }
+}
+
 /// The choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
+pub enum Choice {
     /// The one at hand. A named one is passed on by name.
     AtHand {
+        /// Its name, unless it is the current one.
         name: Option<String>,
         /// What it cannot do and goes without.
         without_cache_export: bool,
     },
+    /// One that an earlier run made with the same settings, and left.
+    Kept {
+        /// Its name.
+        name: String,
+    },
     /// A new one.
     Fresh {
+        /// What is made.
         builder: NewBuilder,
+        /// Whether it stays.
+        keep: bool,
         /// Only the cache needs it.
         optional: bool,
     },
+}
+
+/// Names for a builder that is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// Of this run alone.
+    pub unique: &'a str,
+    /// Whose it is, where the machine tells.
+    pub owner: Option<&'a Owner>,
+    /// Of one that is kept, and whether it is there.
+    pub kept: Option<&'a (String, bool)>,
+}
+
+impl<'a> Names<'a> {
+    /// With those facts that this run's rights let it use.
+    #[must_use]
+    pub fn new(
+        unique: &'a str,
+        owner: Option<&'a Owner>,
+        builders: &'a BuilderFacts,
+        access: &Access,
+    ) -> Self {
+        Self { unique, owner, kept: builders.kept.as_ref().filter(|_| access.keep_builder) }
+    }
 }
 
 /// BuildKit inside the engine exports caches and indexes only with containerd's image store
@@ -45,17 +98,29 @@ fn can(toolchain: &Toolchain, needs: Needs) -> bool {
     }
 }
 
-pub(super) fn choose(
-    inputs: &BuilderInputs,
-    toolchain: &Toolchain,
-    needs: Needs,
-    unique: &str,
-) -> Result<Choice> {
-    if can(toolchain, needs) {
-        return Ok(Choice::AtHand { name: inputs.name.clone(), without_cache_export: false });
+/// The choice.
+///
+/// # Errors
+/// If no builder that may be used or made can do what is asked.
+pub fn choose(inputs: &Inputs, toolchain: &Toolchain, needs: Needs, names: Names<'_>) -> Result<Choice> {
+    const ENGINE_ONLY: &str = "a base image is only in the engine's store, which this builder does not see";
+    let asked = &inputs.builder;
+    if let Some(driver) = asked.driver {
+        if needs.engine_images {
+            return Err(Error::new(
+                FailureClass::Unsupported,
+                format!("a {} builder cannot do what this build asks", driver.name()),
+            )
+            .cause(ENGINE_ONLY)
+            .hint("push the base image to a registry, or leave the input driver out"));
+        }
+        return Ok(made(inputs, driver, names, false));
     }
-    if let Some(name) = &inputs.name {
-        let without_cache = Needs { cache_export: false, ..needs };
+    if can(toolchain, needs) {
+        return Ok(Choice::AtHand { name: asked.name.clone(), without_cache_export: false });
+    }
+    let without_cache = Needs { cache_export: false, ..needs };
+    if let Some(name) = &asked.name {
         if can(toolchain, without_cache) {
             return Ok(Choice::AtHand { name: Some(name.clone()), without_cache_export: true });
         }
@@ -64,7 +129,7 @@ pub(super) fn choose(
             format!("the builder {name} cannot do what this build asks"),
         )
         .cause(if needs.engine_images {
-            "a base image is only in the engine's store, which this builder does not see"
+            ENGINE_ONLY
         } else {
             "several platforms or attestations need an engine with the containerd image store"
         })
@@ -77,18 +142,53 @@ pub(super) fn choose(
             without_cache_export: needs.cache_export,
         });
     }
-    let image = inputs.image.iter().map(|image| format!("image={image}"));
-    let builder = NewBuilder {
-        name: format!("build-once-{unique}"),
-        options: inputs.driver_opts.iter().cloned().chain(image).collect(),
-        config: inputs.config.clone(),
+    Ok(made(inputs, Driver::DockerContainer, names, can(toolchain, without_cache)))
+}
+
+fn made(inputs: &Inputs, driver: Driver, names: Names<'_>, optional: bool) -> Choice {
+    let asked = &inputs.builder;
+    let name = match names.kept {
+        Some((name, true)) => return Choice::Kept { name: name.clone() },
+        Some((name, false)) => name.clone(),
+        None => fresh_name(driver, names),
     };
-    Ok(Choice::Fresh { builder, optional: can(toolchain, Needs { cache_export: false, ..needs }) })
+    let image = asked.image.iter().map(|image| format!("image={image}"));
+    // Remote BuildKit decides for itself what it grants.
+    let entitlements = if driver == Driver::Remote { Vec::new() } else { inputs.build.allow.clone() };
+    let builder = NewBuilder {
+        name,
+        driver,
+        options: asked.driver_opts.iter().cloned().chain(image).collect(),
+        config: asked.config.clone(),
+        entitlements,
+        nodes: asked.endpoints.clone(),
+    };
+    Choice::Fresh { builder, keep: names.kept.is_some(), optional }
+}
+
+/// Nobody else's, and it says whose.
+fn fresh_name(driver: Driver, names: Names<'_>) -> String {
+    let unique = match driver {
+        // It names a deployment and is in its label: 63 characters (Kubernetes docs, "Object
+        // Names and IDs"), of which the owner takes 40 and buildx one. The end of `unique` is
+        // what no other run has.
+        Driver::Kubernetes => {
+            let skip = names.unique.len().saturating_sub(8);
+            names.unique.get(skip..).unwrap_or(names.unique).to_lowercase()
+        }
+        Driver::DockerContainer | Driver::Remote => sanitise(names.unique),
+    };
+    match names.owner {
+        Some(owner) => format!("{PREFIX}{unique}-{owner}"),
+        None => format!("{PREFIX}{unique}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::Env;
+    use crate::inputs::RawInputs;
     use crate::ports::buildx::{Builder, BuildxVersion};
     use crate::ports::docker::Engine;
 
@@ -105,15 +205,20 @@ mod tests {
         }
     }
 
-    fn inputs(name: Option<&str>) -> BuilderInputs {
-        BuilderInputs {
-            name: name.map(str::to_owned),
-            driver_opts: vec![],
-            image: Some("i".into()),
-            config: None,
-            keep: false,
-        }
+    fn inputs(change: impl FnOnce(&mut RawInputs)) -> Inputs {
+        let mut raw = RawInputs { image: Some("app".into()), ..RawInputs::default() };
+        change(&mut raw);
+        Inputs::read(&raw, &Env::default()).unwrap()
     }
+
+    fn named(name: Option<&str>) -> Inputs {
+        inputs(|raw| match name {
+            Some(name) => raw.builder = Some(name.into()),
+            None => raw.buildkit_image = Some("i".into()),
+        })
+    }
+
+    const NAMES: Names<'_> = Names { unique: "u", owner: None, kept: None };
 
     const CACHE: Needs = Needs { cache_export: true, index: false, engine_images: false };
     const INDEX: Needs = Needs { cache_export: false, index: true, engine_images: false };
@@ -136,14 +241,75 @@ mod tests {
             ("docker", false, Some("b"), CACHE, Some(at_hand(Some("b"), true))),
         ];
         for (driver, containerd, name, needs, expected) in rows {
-            let choice = choose(&inputs(name), &toolchain(driver, containerd), needs, "u").unwrap();
+            let choice = choose(&named(name), &toolchain(driver, containerd), needs, NAMES).unwrap();
             match expected {
                 Some(expected) => assert_eq!(choice, expected, "{driver} {needs:?}"),
                 None => assert!(
-                    matches!(choice, Choice::Fresh { ref builder, optional } if builder.name == "build-once-u" && builder.options == ["image=i"] && optional == needs.cache_export)
+                    matches!(choice, Choice::Fresh { ref builder, keep: false, optional } if builder.name == "build-once-u" && builder.options == ["image=i"] && optional == needs.cache_export)
                 ),
             }
         }
-        assert!(choose(&inputs(Some("b")), &toolchain("docker", false), INDEX, "u").is_err());
+        assert!(choose(&named(Some("b")), &toolchain("docker", false), INDEX, NAMES).is_err());
+    }
+
+    #[test]
+    fn a_driver_that_is_asked_for_is_made_whatever_is_at_hand() {
+        let remote = inputs(|raw| {
+            raw.driver = Some("remote".into());
+            raw.endpoints = Some("tcp://a:1\ntcp://b:1 platforms=linux/arm64".into());
+            raw.allow = Some("network.host".into());
+        });
+        let none = Toolchain { builder: None, engine: None, ..toolchain("docker", true) };
+        let Choice::Fresh { builder, keep: false, optional: false } =
+            choose(&remote, &none, CACHE, NAMES).unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!((builder.driver, builder.nodes.len()), (Driver::Remote, 2));
+        assert!(builder.entitlements.is_empty());
+        let error = choose(&remote, &none, LOCAL, NAMES).unwrap_err();
+        assert_eq!(error.class, FailureClass::Unsupported, "{error}");
+
+        let container = inputs(|raw| {
+            raw.driver = Some("docker-container".into());
+            raw.allow = Some("security.insecure".into());
+        });
+        let Choice::Fresh { builder, .. } =
+            choose(&container, &toolchain("docker", true), PLAIN, NAMES).unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!(builder.entitlements, ["security.insecure"]);
+    }
+
+    #[test]
+    fn a_kept_one_is_made_once() {
+        let kept = |there| {
+            let kept = ("build-once-kept-0".to_owned(), there);
+            let names = Names { kept: Some(&kept), ..NAMES };
+            choose(&named(None), &toolchain("docker", false), CACHE, names).unwrap()
+        };
+        let Choice::Fresh { builder, keep: true, .. } = kept(false) else { panic!() };
+        assert_eq!(builder.name, "build-once-kept-0");
+        assert_eq!(kept(true), Choice::Kept { name: builder.name });
+    }
+
+    #[test]
+    fn names_say_whose_a_builder_is_and_fit() {
+        let owner = Owner {
+            machine: "0123abcd".into(),
+            boot: "aaaaaa".into(),
+            namespace: "bbbb".into(),
+            pid: u32::MAX >> 10,
+            started: 0xfff_ffff,
+        };
+        let unique = format!("123456789012-3-{}-0a1b2c3d", "job".repeat(60));
+        let names = Names { unique: &unique, owner: Some(&owner), kept: None };
+        let container = fresh_name(Driver::DockerContainer, names);
+        assert_eq!(Owner::of_builder(&container).as_ref(), Some(&owner));
+        assert!(container.len() < 200, "{container}");
+        let pods = fresh_name(Driver::Kubernetes, names);
+        assert!(pods.starts_with("build-once-0a1b2c3d-") && pods.len() < 63, "{pods}");
+        assert_eq!(Owner::of_builder(&pods), Some(owner));
     }
 }

@@ -5,13 +5,16 @@ mod assemble;
 mod builder;
 mod decide;
 mod extra_args;
+mod owner;
 mod render;
 mod spec;
 mod steps;
 
 pub use access::{Access, access};
 pub use assemble::{Given, assemble, cache_tags};
+pub use builder::{Choice, Names, Needs, choose};
 pub use decide::{Decision, FoundBy, Outcome, Verdict, decide};
 pub use extra_args::for_key as extra_args_for_key;
+pub use owner::{Owner, PREFIX as BUILDER_PREFIX};
 pub use render::{Rendered, brief, describe, json, text};
 pub use steps::{Plan, Step};

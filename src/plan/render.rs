@@ -84,8 +84,13 @@ fn seen(seen: &Seen) -> String {
 #[must_use]
 pub fn describe(step: &Step) -> String {
     match step {
+        Step::Sweep { builders } => {
+            let names: Vec<&str> = builders.iter().map(|builder| builder.name.as_str()).collect();
+            format!("remove what killed runs left: {}", names.join(", "))
+        }
         Step::CreateBuilder { builder, keep, .. } => {
-            format!("make the builder {}{}", builder.name, if *keep { "" } else { ", removed at the end" })
+            let (name, driver) = (&builder.name, builder.driver.name());
+            format!("make the {driver} builder {name}{}", if *keep { "" } else { ", removed at the end" })
         }
         Step::Build { spec } => {
             let what = match spec.output {
@@ -113,6 +118,7 @@ pub fn brief(step: &Step) -> String {
         reference.tag().unwrap_or_else(|| reference.identifier()).to_owned()
     };
     match step {
+        Step::Sweep { .. } => "remove builders of killed runs".to_owned(),
         Step::CreateBuilder { .. } => "boot a builder".to_owned(),
         Step::Build { spec } => match spec.output {
             OutputTarget::Push => "build and push".to_owned(),

@@ -1,6 +1,7 @@
 //! Steps, as data.
 
 use super::decide::Decision;
+use crate::facts::Leftover;
 use crate::image::{Digest, ImageReference};
 use crate::ports::buildx::{BuildSpec, NewBuilder};
 
@@ -8,6 +9,11 @@ use crate::ports::buildx::{BuildSpec, NewBuilder};
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
+    /// Remove builders that killed runs left behind. What cannot be removed is told.
+    Sweep {
+        /// The builders.
+        builders: Vec<Leftover>,
+    },
     /// Make and boot a builder; it is removed at the end unless `keep`.
     CreateBuilder {
         /// The builder.

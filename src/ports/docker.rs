@@ -188,6 +188,40 @@ impl Docker {
         }
     }
 
+    /// Names of all containers, running or not, whose name begins so.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn containers(&self, prefix: &str) -> Result<Vec<String>> {
+        let filter = format!("name=^/{prefix}");
+        let list = ["container", "ls", "--all", "--format", "{{.Names}}", "--filter", &filter];
+        let done = self.run(&self.command(Effect::Read).args(list), QUICK).await?;
+        if !done.status.success() {
+            return Err(engine_error("failed to list the engine's containers", &done));
+        }
+        Ok(done.stdout_text().lines().map(str::to_owned).collect())
+    }
+
+    /// Removes a container and the volume of a builder that was in it.
+    ///
+    /// # Errors
+    /// By what the engine says.
+    pub async fn remove_builder_container(&self, name: &str) -> Result<()> {
+        let remove = ["container", "rm", "--force", "--volumes", name];
+        let done = self.run(&self.command(Effect::Write).args(remove), QUICK).await?;
+        if !done.status.success() {
+            return Err(engine_error(&format!("failed to remove the container {name}"), &done));
+        }
+        let volume = format!("{name}_state");
+        let remove = ["volume", "rm", "--force", &volume];
+        let done = self.run(&self.command(Effect::Write).args(remove), QUICK).await?;
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(engine_error(&format!("failed to remove the volume {volume}"), &done))
+        }
+    }
+
     /// What `docker info` says of the engine and of the CLI's buildx.
     ///
     /// # Errors

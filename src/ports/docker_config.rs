@@ -66,6 +66,13 @@ impl UserDockerConfig {
         Self { folder, file }
     }
 
+    /// Where buildx keeps its builders: the user's own, whatever configuration a child gets.
+    #[must_use]
+    pub fn buildx_folder(&self, env: &Env) -> Option<PathBuf> {
+        let named = env.get(env::BUILDX_CONFIG).map(PathBuf::from);
+        named.or_else(|| self.folder.as_ref().map(|folder| folder.join("buildx")))
+    }
+
     /// Where docker would find a plug-in (docker/cli, `cli-plugins/manager`): in the
     /// configuration's own folder, else in the system's. `None` if folders of the user's own
     /// are configured, whose order has changed over docker's versions.

@@ -12,6 +12,7 @@ pub mod exec;
 pub mod failure;
 pub mod fetch;
 pub mod git;
+pub mod host;
 pub mod metadata;
 pub mod random;
 pub mod registry;

@@ -2,15 +2,23 @@
 
 use serde_json::json;
 
-use crate::support::{Lab, Run};
+use crate::support::{Call, Lab, Run};
 
 /// The fresh builder's name, made, used and removed, in this order.
 #[track_caller]
 fn fresh(run: &Run) -> String {
+    fresh_named(run, "build-once-77-1-image-")
+}
+
+#[track_caller]
+fn fresh_named(run: &Run, prefix: &str) -> String {
     let create = run.called("buildx create");
     assert_eq!(create.len(), 1, "{:?}", run.lines());
     let name = create[0].values("--name")[0].to_owned();
-    assert!(name.starts_with("build-once-77-1-image-"), "{name}");
+    assert!(name.starts_with(prefix), "{name}");
+    let here = build_once::ports::host::this_process().unwrap();
+    let owner = build_once::plan::Owner::of_builder(&name).unwrap();
+    assert_eq!((owner.machine, owner.boot), (here.machine, here.boot), "it says whose it is");
     let order: Vec<usize> = ["buildx create", "buildx build", "buildx rm"]
         .iter()
         .map(|command| run.lines().iter().position(|line| line.starts_with(command)).unwrap())
@@ -95,12 +103,155 @@ fn a_builder_that_cannot_be_removed_is_told_not_fatal() {
     assert!(run.notices().contains("failed to remove the builder"), "{}", run.notices());
 }
 
+/// A folder of buildx's own, where it notes its builders.
+fn buildx_folder(lab: &Lab) -> String {
+    std::fs::create_dir_all(lab.path("buildx/instances")).unwrap();
+    lab.path("buildx").display().to_string()
+}
+
 #[test]
-fn kept_if_asked() {
+fn kept_if_asked_and_used_again_with_the_same_settings() {
     let lab = Lab::new();
     lab.set("containerd", false);
+    let folder = buildx_folder(&lab);
+    let program = |image: &str| {
+        lab.forget_calls();
+        lab.shared().input("image", image).input("keep-builder", "true").env("BUILDX_CONFIG", &folder)
+    };
+    let first = program("one").run().succeeds("built");
+    let name = first.called("buildx create")[0].values("--name")[0].to_owned();
+    assert!(name.starts_with("build-once-kept-"), "{name}");
+    assert!(first.called("buildx rm").is_empty());
+
+    let second = program("two").run().succeeds("built");
+    assert!(second.called("buildx create").is_empty(), "{:?}", second.lines());
+    assert_eq!(second.build().values("--builder"), [&name]);
+    assert!(!second.build().values("--cache-to").is_empty(), "it can export a cache");
+    assert!(second.called("buildx rm").is_empty());
+
+    let other = program("three").input("driver-opts", "memory=4g").run().succeeds("built");
+    assert_ne!(other.called("buildx create")[0].values("--name"), [&name]);
+    // A builder of somebody with other rights is never this run's.
+    let pull_request =
+        program("four").pull_request(12).input("cache-write", "always").run().succeeds("built");
+    fresh_named(&pull_request, "build-once-77-1-image-");
+    assert!(pull_request.notices().contains("the builder is not kept"), "{}", pull_request.notices());
+}
+
+#[test]
+fn two_runs_that_make_one_kept_builder() {
+    let lab = Lab::new();
+    lab.set("containerd", false);
+    let lost = "ERROR: existing instance for \"build-once-kept-0\" but no append mode\n";
+    lab.rule("buildx create", json!({"stderr": lost, "exit": 1}));
     let run = lab.shared().input("keep-builder", "true").run().succeeds("built");
-    assert_eq!((run.called("buildx create").len(), run.called("buildx rm").len()), (1, 0));
+    let name = run.called("buildx create")[0].values("--name")[0].to_owned();
+    assert_eq!(run.called(&format!("buildx inspect --bootstrap {name}")).len(), 1, "{:?}", run.lines());
+    assert_eq!((run.build().values("--builder"), run.called("buildx rm").len()), (vec![name.as_str()], 0));
+}
+
+#[test]
+fn a_remote_one_of_two_nodes() {
+    let lab = Lab::new();
+    // Nothing of this machine's engine is in it.
+    lab.rule("info", json!({"stderr": "Cannot connect to the Docker daemon\n", "exit": 1}));
+    let program = lab.shared().input("driver", "remote").input("platforms", "linux/amd64,linux/arm64").input(
+        "endpoints",
+        "tcp://one.example:1234 platforms=linux/amd64\n\
+         tcp://two.example:1234 platforms=linux/arm64 cacert=/tls/ca.pem cert=/tls/cert.pem key=/tls/key.pem",
+    );
+    let run = program.run().succeeds("built");
+    let creates = run.called("buildx create");
+    let name = creates[0].values("--name")[0];
+    let line = |call: &Call| call.line().replace(name, "NAME");
+    assert_eq!(
+        creates.iter().map(|call| line(call)).collect::<Vec<_>>(),
+        [
+            "buildx create --name NAME --driver remote --platform linux/amd64 tcp://one.example:1234",
+            "buildx create --name NAME --driver remote --driver-opt cacert=/tls/ca.pem --driver-opt cert=/tls/cert.pem --driver-opt key=/tls/key.pem --platform linux/arm64 --append --bootstrap tcp://two.example:1234",
+        ]
+    );
+    assert_eq!(run.build().values("--builder"), [name]);
+    assert!(
+        run.called("buildx inspect").is_empty() && run.called("container").is_empty(),
+        "{:?}",
+        run.lines()
+    );
+    assert_eq!(run.called(&format!("buildx rm --force {name}")).len(), 1);
+}
+
+#[test]
+fn pods_of_a_cluster() {
+    let lab = Lab::new();
+    let program = lab.shared().input("driver", "kubernetes").input("driver-opts", "namespace=ci\nreplicas=2");
+    let run = program.input("buildkit-image", "moby/buildkit:v0.25.2").run().succeeds("built");
+    let name = fresh_named(&run, "build-once-");
+    assert!(name.len() < 63, "it names a deployment: {name}");
+    let create = run.called("buildx create")[0];
+    assert_eq!(create.values("--driver"), ["kubernetes"]);
+    assert_eq!(create.values("--driver-opt"), ["namespace=ci", "replicas=2", "image=moby/buildkit:v0.25.2"]);
+}
+
+#[test]
+fn a_remote_one_that_does_not_answer() {
+    let lab = Lab::new();
+    lab.rule("buildx create", json!({"stderr": "ERROR: dial tcp: connection refused\n", "exit": 1}));
+    let program = lab.shared().input("driver", "remote").input("endpoints", "tcp://one.example:1234");
+    let run = program.run().fails(30, "unavailable");
+    assert!(run.error().contains("connection refused"), "{}", run.error());
+    assert!(run.stdout.contains("endpoints"), "{}", run.stdout);
+    assert_eq!(run.called("buildx rm").len(), 1, "what was noted of it goes: {:?}", run.lines());
+}
+
+#[test]
+fn what_killed_runs_left_is_removed_first_and_nothing_else() {
+    let lab = Lab::new();
+    lab.set("containerd", false);
+    let folder = buildx_folder(&lab);
+    let here = build_once::ports::host::this_process().unwrap();
+    let owned = |job: &str, change: fn(&mut build_once::plan::Owner)| {
+        let mut owner = here.clone();
+        change(&mut owner);
+        format!("build-once-{job}-{owner}")
+    };
+    let dead = owned("dead", |owner| owner.started += 1);
+    let gone = owned("gone", |owner| owner.boot = "000000".into());
+    let alive = owned("alive", |_| {});
+    let elsewhere = owned("elsewhere", |owner| owner.machine = "00000000".into());
+    let container = owned("container", |owner| owner.started += 1);
+    for name in [&dead, &gone, &alive, &elsewhere, &"build-once-kept-0".to_owned(), &"mine".to_owned()] {
+        lab.write(&format!("buildx/instances/{name}"), "{}");
+    }
+    let containers = [&dead, &alive, &container].map(|name| format!("buildx_buildkit_{name}0"));
+    lab.set("containers", format!("{}\nbuildx_buildkit_mine0", containers.join("\n")));
+
+    let run = lab.shared().env("BUILDX_CONFIG", &folder).run().succeeds("built");
+    let own = run.called("buildx create")[0].values("--name")[0].to_owned();
+    let mut removed: Vec<String> = run.called("buildx rm").iter().map(|call| call.line()).collect();
+    removed.sort();
+    let mut expected = [dead, gone, own].map(|name| format!("buildx rm --force {name}"));
+    expected.sort();
+    assert_eq!(removed, expected);
+    let line = |command: &str| run.called(command).iter().map(|call| call.line()).collect::<Vec<_>>();
+    assert_eq!(
+        line("container rm"),
+        [format!("container rm --force --volumes buildx_buildkit_{container}0")]
+    );
+    assert_eq!(line("volume rm"), [format!("volume rm --force buildx_buildkit_{container}0_state")]);
+    let position = |start: &str| run.lines().iter().position(|line| line.starts_with(start)).unwrap();
+    assert!(position("container rm") < position("buildx build"));
+}
+
+#[test]
+fn a_leftover_that_cannot_be_removed_is_told_not_fatal() {
+    let lab = Lab::new();
+    let folder = buildx_folder(&lab);
+    let mut owner = build_once::ports::host::this_process().unwrap();
+    owner.started += 1;
+    lab.write(&format!("buildx/instances/build-once-x-{owner}"), "{}");
+    lab.rule("buildx rm", json!({"stderr": "ERROR: no rights\n", "exit": 1}));
+    let run = lab.shared().env("BUILDX_CONFIG", &folder).run().succeeds("built");
+    assert!(run.notices().contains("a killed run's builder is still there"), "{}", run.notices());
 }
 
 #[test]

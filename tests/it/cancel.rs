@@ -76,7 +76,7 @@ fn while_a_builder_boots() {
     let call = running.wait_for_call("buildx create");
     running.signal(Signal::INT);
     let run = cancelled(running.finish(), 130, "cancelled");
-    dead(&call);
+    ended(&call);
     assert_eq!(
         run.called(&format!("buildx rm --force {}", call.values("--name")[0])).len(),
         1,

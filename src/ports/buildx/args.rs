@@ -181,7 +181,7 @@ fn secret_arg(at: usize, secret: &Secret) -> String {
 }
 
 /// A field of buildx's comma-separated options.
-fn csv_field(text: &str) -> String {
+pub(super) fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\n']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

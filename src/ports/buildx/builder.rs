@@ -1,6 +1,9 @@
-//! Builders.
+//! Builders: what buildx says of one, and how one is made.
 
 use std::path::PathBuf;
+
+use crate::image::Platform;
+use crate::inputs::{Driver, Endpoint};
 
 /// What `docker buildx inspect` says of a builder.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -9,9 +12,10 @@ pub struct Builder {
     pub name: String,
     /// `docker`, `docker-container`, `kubernetes`, `remote` or `cloud`.
     pub driver: String,
-    /// BuildKit's version, once it has booted.
+    /// BuildKit's version, once it has booted; the first node's. An engine built by a
+    /// distribution may say only `v0.0.0+unknown`.
     pub buildkit: Option<String>,
-    /// Platforms of all its nodes.
+    /// Platforms of all its nodes; none before it has booted.
     pub platforms: Vec<String>,
 }
 
@@ -43,36 +47,93 @@ impl Builder {
     pub fn is_engine(&self) -> bool {
         self.driver == "docker"
     }
+
+    /// The first of these platforms that none of its nodes runs; `None` too where it has not
+    /// said what they run.
+    #[must_use]
+    pub fn lacks<'a>(&self, asked: &'a [Platform]) -> Option<&'a Platform> {
+        let own: Vec<Platform> = self.platforms.iter().filter_map(|text| text.parse().ok()).collect();
+        asked.iter().find(|asked| !own.is_empty() && !own.iter().any(|own| own.covers(asked)))
+    }
 }
 
-/// A `docker-container` builder to make.
+/// A builder to make.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct NewBuilder {
-    /// A name nobody else has.
+    /// A name nobody else has, or one that stands for these settings.
     pub name: String,
-    /// Driver options.
+    /// Where its BuildKit runs.
+    pub driver: Driver,
+    /// Driver options of every node.
     pub options: Vec<String>,
     /// BuildKit's configuration file.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<PathBuf>,
+    /// Entitlements that its BuildKit grants to builds that ask for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entitlements: Vec<String>,
+    /// Nodes of a remote one; other drivers make one of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<Endpoint>,
 }
 
 impl NewBuilder {
-    /// Arguments after `docker buildx`.
+    /// Arguments after `docker buildx`, one command a node; the last one boots them all.
     #[must_use]
-    pub fn args(&self) -> Vec<String> {
-        let mut args: Vec<String> =
-            ["create", "--name", &self.name, "--driver", "docker-container", "--bootstrap"]
-                .map(str::to_owned)
-                .to_vec();
+    pub fn commands(&self) -> Vec<Vec<String>> {
+        let count = self.nodes.len().max(1);
+        (0..count).map(|at| self.command(at, self.nodes.get(at), at + 1 == count)).collect()
+    }
+
+    fn command(&self, at: usize, node: Option<&Endpoint>, boots: bool) -> Vec<String> {
+        let mut args =
+            ["create", "--name", &self.name, "--driver", self.driver.name()].map(str::to_owned).to_vec();
+        let mut add = |name: &str, value: &str| args.extend([format!("--{name}"), value.to_owned()]);
         for option in &self.options {
-            args.extend(["--driver-opt".to_owned(), option.clone()]);
+            add("driver-opt", option);
         }
         if let Some(config) = &self.config {
             // `--buildkitd-config` since 0.14; the older name still works.
-            args.extend(["--config".to_owned(), config.display().to_string()]);
+            add("config", &config.display().to_string());
         }
+        if !self.entitlements.is_empty() {
+            let flags = self.entitlements.iter().map(|name| format!("--allow-insecure-entitlement={name}"));
+            add("buildkitd-flags", &flags.collect::<Vec<_>>().join(" "));
+        }
+        if let Some(node) = node {
+            for (name, value) in &node.options {
+                add("driver-opt", &super::args::csv_field(&format!("{name}={value}")));
+            }
+            let platforms: Vec<String> = node.platforms.iter().map(ToString::to_string).collect();
+            if !platforms.is_empty() {
+                add("platform", &platforms.join(","));
+            }
+        }
+        if at > 0 {
+            args.push("--append".to_owned());
+        }
+        if boots {
+            args.push("--bootstrap".to_owned());
+        }
+        args.extend(node.map(|node| node.address.clone()));
         args
     }
+}
+
+/// What buildx calls the container of a `docker-container` builder (`driver.BuilderName`, and the
+/// number of its node).
+const CONTAINER: &str = "buildx_buildkit_";
+
+/// The container of the builder with this name.
+#[must_use]
+pub fn container_of(name: &str) -> String {
+    format!("{CONTAINER}{name}0")
+}
+
+/// The builder that this container is of.
+#[must_use]
+pub fn builder_of(container: &str) -> Option<&str> {
+    container.strip_prefix(CONTAINER)?.strip_suffix('0')
 }
 
 #[cfg(test)]
@@ -87,5 +148,87 @@ mod tests {
         assert_eq!(builder.buildkit.as_deref(), Some("v0.25.2"));
         assert_eq!(builder.platforms, ["linux/amd64", "linux/arm64"]);
         assert!(Builder::parse("nonsense").is_none());
+    }
+
+    #[test]
+    fn a_platform_that_no_node_runs() {
+        let platforms =
+            |list: &[&str]| -> Vec<Platform> { list.iter().map(|p| p.parse().unwrap()).collect() };
+        let builder = |list: &[&str]| Builder {
+            name: "b".into(),
+            driver: "remote".into(),
+            buildkit: None,
+            platforms: list.iter().map(|&text| text.to_owned()).collect(),
+        };
+        let two = builder(&["linux/amd64", "linux/amd64/v2", "linux/arm64"]);
+        assert_eq!(two.lacks(&platforms(&["linux/arm64/v8", "linux/amd64"])), None);
+        let asked = platforms(&["linux/amd64", "linux/s390x"]);
+        assert_eq!(two.lacks(&asked).unwrap().to_string(), "linux/s390x");
+        assert_eq!(builder(&[]).lacks(&asked), None, "not booted: unknown, not absent");
+    }
+
+    fn new(driver: Driver) -> NewBuilder {
+        NewBuilder {
+            name: "b".into(),
+            driver,
+            options: vec![],
+            config: None,
+            entitlements: vec![],
+            nodes: vec![],
+        }
+    }
+
+    fn lines(new: &NewBuilder) -> Vec<String> {
+        new.commands().iter().map(shell_words::join).collect()
+    }
+
+    #[test]
+    fn one_of_each_driver() {
+        let container = NewBuilder {
+            options: vec!["network=host".into(), "image=moby/buildkit:v0.25.2".into()],
+            config: Some("/etc/b.toml".into()),
+            entitlements: vec!["network.host".into(), "security.insecure".into()],
+            ..new(Driver::DockerContainer)
+        };
+        assert_eq!(
+            lines(&container),
+            [
+                "create --name b --driver docker-container --driver-opt 'network=host' --driver-opt 'image=moby/buildkit:v0.25.2' --config /etc/b.toml --buildkitd-flags '--allow-insecure-entitlement=network.host --allow-insecure-entitlement=security.insecure' --bootstrap"
+            ]
+        );
+        let pods = NewBuilder { options: vec!["replicas=2".into()], ..new(Driver::Kubernetes) };
+        assert_eq!(
+            lines(&pods),
+            ["create --name b --driver kubernetes --driver-opt 'replicas=2' --bootstrap"]
+        );
+    }
+
+    #[test]
+    fn each_node_is_appended_and_the_last_boots() {
+        let node = |address: &str, platform: &str, options: &[(&str, &str)]| Endpoint {
+            address: address.into(),
+            platforms: vec![platform.parse().unwrap()],
+            options: options.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        };
+        let remote = NewBuilder {
+            nodes: vec![
+                node("tcp://a:1", "linux/amd64", &[("cacert", "/tls/a,b.pem")]),
+                node("tcp://b:1", "linux/arm64", &[]),
+            ],
+            ..new(Driver::Remote)
+        };
+        assert_eq!(
+            lines(&remote),
+            [
+                r#"create --name b --driver remote --driver-opt '"cacert=/tls/a,b.pem"' --platform linux/amd64 tcp://a:1"#,
+                "create --name b --driver remote --platform linux/arm64 --append --bootstrap tcp://b:1",
+            ]
+        );
+    }
+
+    #[test]
+    fn containers_have_their_builders_name() {
+        assert_eq!(builder_of(&container_of("build-once-x")), Some("build-once-x"));
+        assert_eq!(builder_of("postgres"), None);
     }
 }

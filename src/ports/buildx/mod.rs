@@ -11,13 +11,14 @@ mod version;
 use std::time::Duration;
 
 pub use args::{BuildSpec, OutputTarget, registry_cache_from, registry_cache_to};
-pub use builder::{Builder, NewBuilder};
+pub use builder::{Builder, NewBuilder, builder_of, container_of};
 pub use metadata::BuildMetadata;
 pub use policy::SourcePin;
 pub use progress::{FailedStep, Phase, Progress, ProgressSummary, StepTime};
 pub use version::BuildxVersion;
 
 use crate::error::{Error, FailureClass, Result};
+use crate::inputs::Driver;
 use crate::ports::docker::{Docker, from_exec, last_line};
 use crate::ports::exec::{Effect, Invocation, Stream};
 use crate::ports::failure::classify;
@@ -83,27 +84,45 @@ impl Buildx {
             .ok_or_else(|| Error::new(FailureClass::Unsupported, "failed to read docker buildx inspect"))
     }
 
-    /// Makes a builder and boots it.
+    /// Makes a builder and boots it. `shared`: its name stands for its settings, and another run
+    /// may make it at the same moment.
     ///
     /// # Errors
     /// If it does not boot; what was made of it is removed.
-    pub async fn create_builder(&self, new: &NewBuilder) -> Result<()> {
-        let create = self.command(Effect::Write).args(new.args());
-        let done = self.docker.run(&create, BOOT).await;
-        match done {
-            Ok(done) if done.status.success() => Ok(()),
-            Ok(done) => {
-                // Boot may fail after the builder was written down.
-                self.remove_builder(&new.name).await.ok();
-                let classified = classify("failed to boot a builder", &last_line(&done));
-                let hint = "name a BuildKit image that this runner can pull in the input buildkit-image, or a builder in the input builder";
-                Err(Error { class: FailureClass::Unavailable, ..classified }.hint(hint))
-            }
-            Err(error) => {
-                self.remove_builder(&new.name).await.ok();
-                Err(error)
+    pub async fn create_builder(&self, new: &NewBuilder, shared: bool) -> Result<()> {
+        let mut result = Ok(());
+        for command in new.commands() {
+            result = self.step_of_creation(self.command(Effect::Write).args(command)).await;
+            if result.is_err() {
+                break;
             }
         }
+        if shared && result.as_ref().is_err_and(|error| error.class != FailureClass::Interrupted) {
+            // Somebody else was first; it boots, or is booted already.
+            let boot = self.command(Effect::Write).args(["inspect", "--bootstrap", &new.name]);
+            if self.step_of_creation(boot).await.is_ok() {
+                return Ok(());
+            }
+        }
+        if result.is_err() {
+            // Boot may fail after the builder was written down.
+            self.remove_builder(&new.name).await.ok();
+        }
+        result.map_err(|error| match (error.class, new.driver) {
+            (FailureClass::Interrupted, _) => error,
+            (_, Driver::Remote) => error.hint("is BuildKit up at every address in the input endpoints, and the certificate right?"),
+            (_, Driver::Kubernetes) => error.hint("check the cluster's context (KUBECONFIG), its rights, and the input driver-opts"),
+            (_, Driver::DockerContainer) => error.hint("name a BuildKit image that this runner can pull in the input buildkit-image, or a builder in the input builder"),
+        })
+    }
+
+    async fn step_of_creation(&self, command: Invocation) -> Result<()> {
+        let done = self.docker.run(&command, BOOT).await?;
+        if done.status.success() {
+            return Ok(());
+        }
+        let classified = classify("failed to boot a builder", &last_line(&done));
+        Err(Error { class: FailureClass::Unavailable, ..classified })
     }
 
     /// Removes a builder, also after a cancellation.
@@ -118,6 +137,13 @@ impl Buildx {
         } else {
             Err(classify("failed to remove the builder", &last_line(&done)))
         }
+    }
+
+    /// Has a builder removed by a process that outlives this one: the last resort where nobody
+    /// can wait any more.
+    pub fn abandon_builder(&self, name: &str) {
+        // If even that fails, the next run sweeps it.
+        self.docker.exec().detach(&self.command(Effect::Write).args(["rm", "--force", name])).ok();
     }
 
     /// Builds. Lines for people go to `log` as they come.

@@ -143,20 +143,37 @@ impl Exec {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the only door for processes")]
-    fn spawn(&self, invocation: &Invocation) -> Result<Child, ExecError> {
+    /// Starts a process that nobody waits for and that goes on after this program's end.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn detach(&self, invocation: &Invocation) -> Result<(), ExecError> {
+        let mut command = self.prepare(invocation);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let start = |source| ExecError::Start { command: invocation.display(), source };
+        command.spawn().map(drop).map_err(start)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the only door for processes")]
+    fn prepare(&self, invocation: &Invocation) -> Command {
         let mut command = Command::new(&invocation.program);
         command
             .args(&invocation.args)
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .envs(invocation.env.iter().map(|(name, value)| (name, value.expose())))
+            // A group of its own: signals reach docker and its plugin through us, in our order.
+            .process_group(0);
+        command
+    }
+
+    fn spawn(&self, invocation: &Invocation) -> Result<Child, ExecError> {
+        let start = |source| ExecError::Start { command: invocation.display(), source };
+        let mut command = self.prepare(invocation);
+        command
             .stdin(if invocation.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A group of its own: signals reach docker and its plugin through us, in our order.
-            .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn().map_err(start)?;
         if let (Some(text), Some(mut stdin)) = (&invocation.stdin, child.stdin.take()) {

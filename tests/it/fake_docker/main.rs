@@ -50,13 +50,19 @@ fn main() -> ExitCode {
             println!("github.com/docker/buildx {} a32761a", docker.text("buildx"));
             ExitCode::SUCCESS
         }
-        ["buildx", "inspect", name @ ..] => docker.inspect_builder(name.first().unwrap_or(&"default")),
-        ["buildx", "create", ..] => {
-            println!("{}", docker.value("--name"));
+        ["buildx", "inspect", name @ ..] => docker.inspect_builder(name.last().unwrap_or(&"default")),
+        ["buildx", "create", ..] => docker.create_builder(),
+        ["buildx", "rm", "--force", name] => {
+            docker.builder_file(name).map(fs::remove_file);
+            eprintln!("{name} removed");
             ExitCode::SUCCESS
         }
-        ["buildx", "rm", "--force", name] => {
-            eprintln!("{name} removed");
+        ["container", "ls", ..] => {
+            println!("{}", docker.scenario["containers"].as_str().unwrap_or_default());
+            ExitCode::SUCCESS
+        }
+        ["container", "rm", .., name] | ["volume", "rm", .., name] => {
+            println!("{name}");
             ExitCode::SUCCESS
         }
         ["buildx", "build", ..] => docker.build(),
@@ -138,6 +144,26 @@ impl Docker {
     fn take(&self, rule: usize, times: Option<u64>) -> bool {
         let Some(times) = times else { return true };
         (0..times).any(|use_| fs::File::create_new(self.folder.join(format!("used-{rule}-{use_}"))).is_ok())
+    }
+
+    /// buildx's own note of a builder, in a folder that the test has made.
+    fn builder_file(&self, name: &str) -> Option<PathBuf> {
+        let folder = PathBuf::from(std::env::var_os("BUILDX_CONFIG")?).join("instances");
+        folder.is_dir().then(|| folder.join(name))
+    }
+
+    fn create_builder(&self) -> ExitCode {
+        let name = self.value("--name");
+        if let Some(file) = self.builder_file(&name) {
+            if file.exists() && !self.has("--append") {
+                return fail(&format!(
+                    "ERROR: existing instance for \"{name}\" but no append mode, specify the node name to make changes for existing instances"
+                ));
+            }
+            fs::write(file, "{}").unwrap();
+        }
+        println!("{name}");
+        ExitCode::SUCCESS
     }
 
     fn inspect_builder(&self, name: &str) -> ExitCode {

@@ -65,15 +65,16 @@ fn durations(text: &str) -> String {
 /// Folders with a random end, and builders.
 fn random_names(text: &str) -> String {
     let mut out = text.to_owned();
-    for (prefix, keep) in [("build-once-run-", ""), ("build-once-77-1-image-", "")] {
+    for (prefix, inside) in [("build-once-run-", ""), ("build-once-77-1-image-", "-")] {
         let mut done = String::new();
         let mut rest = out.as_str();
         while let Some(at) = rest.find(prefix) {
             let after = &rest[at + prefix.len()..];
-            let end = after.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(after.len());
+            let end = after
+                .find(|c: char| !c.is_ascii_alphanumeric() && !inside.contains(c))
+                .unwrap_or(after.len());
             done.push_str(&rest[..at + prefix.len()]);
             done.push_str("[RANDOM]");
-            done.push_str(keep);
             rest = &after[end..];
         }
         out = done + rest;

@@ -1,0 +1,116 @@
+//! Builders of this run's own, from their boot to their end, and those that killed runs left.
+
+use std::cell::RefCell;
+
+use tokio::task::JoinHandle;
+
+use super::Journal;
+use crate::error::{Error, FailureClass, Result};
+use crate::facts::Leftover;
+use crate::image::ImageReference;
+use crate::inputs::Inputs;
+use crate::plan::Choice;
+use crate::ports::Ports;
+use crate::ports::buildx::{Buildx, NewBuilder, container_of};
+use crate::ports::docker::Docker;
+
+/// A boot that began before the plan was complete.
+#[derive(Default)]
+pub struct Boot(RefCell<Option<UnderWay>>);
+
+struct UnderWay {
+    builder: NewBuilder,
+    keep: bool,
+    docker: Docker,
+    boot: JoinHandle<Result<()>>,
+}
+
+impl Boot {
+    /// Starts it, if a builder is to be made and the user's own configuration suffices to pull
+    /// its image; else the plan's step does it with this run's credentials.
+    pub fn start(&self, choice: &Choice, ports: &Ports, inputs: &Inputs) {
+        let Choice::Fresh { builder, keep, .. } = choice else { return };
+        let Ok(docker) = ports.docker() else { return };
+        if needs_credentials(inputs) {
+            return;
+        }
+        let (builder, keep) = (builder.clone(), *keep);
+        let boot = tokio::spawn({
+            let (docker, builder) = (docker.clone(), builder.clone());
+            async move { Buildx::new(docker).create_builder(&builder, keep).await }
+        });
+        self.0.replace(Some(UnderWay { builder, keep, docker, boot }));
+    }
+
+    /// Waits for this builder if it is under way; `None` if nobody has begun it.
+    pub(super) async fn finish(&self, builder: &NewBuilder) -> Option<Result<()>> {
+        let under_way = self.0.take().filter(|under_way| under_way.builder == *builder)?;
+        Some(joined(under_way.boot).await)
+    }
+
+    /// Removes what no plan came to use. Nothing to do after a step has taken it.
+    pub async fn discard(&self) {
+        let Some(UnderWay { builder, keep, docker, boot }) = self.0.take() else { return };
+        if joined(boot).await.is_ok() && !keep {
+            // The next run sweeps what is still there.
+            Buildx::new(docker).remove_builder(&builder.name).await.ok();
+        }
+    }
+}
+
+async fn joined(boot: JoinHandle<Result<()>>) -> Result<()> {
+    boot.await.unwrap_or_else(|error| {
+        Err(Error::new(FailureClass::Bug, "failed to wait for the builder").because(&error))
+    })
+}
+
+/// Whether the builder's image comes from a registry that only this run is logged in to.
+fn needs_credentials(inputs: &Inputs) -> bool {
+    let image = inputs.builder.image.as_ref().and_then(|image| image.parse::<ImageReference>().ok());
+    image.is_some_and(|image| {
+        let registry = image.registry();
+        registry.contains(".dkr.ecr.") || inputs.access.logins.iter().any(|login| login.host == registry)
+    })
+}
+
+/// A builder that goes with the run: also when the run is dropped halfway, as after the grace
+/// that a cancelled run has.
+pub(super) struct Temporary {
+    name: String,
+    docker: Docker,
+    removed: bool,
+}
+
+impl Temporary {
+    /// `docker`: one that needs no folder of this run's.
+    pub(super) const fn new(name: String, docker: Docker) -> Self {
+        Self { name, docker, removed: false }
+    }
+
+    pub(super) async fn remove(mut self) -> Result<()> {
+        self.removed = true;
+        Buildx::new(self.docker.clone()).remove_builder(&self.name).await
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.removed {
+            Buildx::new(self.docker.clone()).abandon_builder(&self.name);
+        }
+    }
+}
+
+/// Removes them. Another run may be at it too, and nothing here depends on it: what fails is told.
+pub(super) async fn sweep(builders: &[Leftover], docker: &Docker, journal: &mut Journal) {
+    for builder in builders {
+        let removed = if builder.known {
+            Buildx::new(docker.clone()).remove_builder(&builder.name).await
+        } else {
+            docker.remove_builder_container(&container_of(&builder.name)).await
+        };
+        if let Err(error) = removed {
+            journal.notices.push(format!("a killed run's builder is still there: {}", error.headline()));
+        }
+    }
+}

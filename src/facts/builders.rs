@@ -1,0 +1,146 @@
+//! Builders that this program made earlier: one that was kept for this run, and those that
+//! killed runs left behind.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::Toolchain;
+use crate::error::{Error, Result};
+use crate::image::Digest;
+use crate::inputs::{Driver, Inputs};
+use crate::plan::{BUILDER_PREFIX, Owner};
+use crate::ports::buildx::{builder_of, container_of};
+use crate::ports::docker::Docker;
+use crate::ports::{Ports, host};
+
+/// What is known of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuilderFacts {
+    /// The name of the one to keep, where one is to be kept, and whether it is there.
+    pub kept: Option<(String, bool)>,
+    /// Those whose owner is dead.
+    pub leftovers: Vec<Leftover>,
+}
+
+/// A builder whose owner is dead.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Leftover {
+    /// Its name.
+    pub name: String,
+    /// Whether buildx knows it here; else only its container is left.
+    pub known: bool,
+}
+
+/// Looks for them. Files come first; the engine is asked only where containers of ours can be:
+/// the question costs as much as a small build step.
+///
+/// # Errors
+/// If the configuration file of a builder that is to be kept cannot be read.
+pub(super) async fn gather(
+    ports: &Ports,
+    docker: &Docker,
+    inputs: &Inputs,
+    toolchain: &Toolchain,
+) -> Result<BuilderFacts> {
+    let known = instances(ports);
+    let kept = match inputs.builder.keep {
+        false => None,
+        true => kept_name(inputs)?.map(|name| (name.clone(), known.contains(&name))),
+    };
+    let mut names: BTreeMap<String, bool> = known.into_iter().map(|name| (name, true)).collect();
+    let may_make_one = inputs.builder.driver == Some(Driver::DockerContainer)
+        || toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
+    if may_make_one {
+        // A runner's home goes, and the engine stays. One that does not answer has its say later.
+        let prefix = container_of(BUILDER_PREFIX);
+        let containers = docker.containers(prefix.trim_end_matches('0')).await;
+        for container in containers.unwrap_or_default() {
+            if let Some(name) = builder_of(&container) {
+                names.entry(name.to_owned()).or_insert(false);
+            }
+        }
+    }
+    let here = host::this_process();
+    let dead = |name: &str| {
+        let (Some(owner), Some(here)) = (Owner::of_builder(name), &here) else { return false };
+        owner.is_dead(here, host::started)
+    };
+    let leftovers = names.into_iter().filter(|(name, _)| dead(name));
+    Ok(BuilderFacts { kept, leftovers: leftovers.map(|(name, known)| Leftover { name, known }).collect() })
+}
+
+/// Names of the builders that buildx knows here: one file each (buildx, `store`).
+fn instances(ports: &Ports) -> Vec<String> {
+    let folder = ports.user_config.buildx_folder(&ports.env).map(|folder| folder.join("instances"));
+    let entries = folder.and_then(|folder| fs_err::read_dir(folder).ok());
+    let names = entries.into_iter().flatten().flatten();
+    names.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+/// The name that stands for a kept builder's settings: other settings, another builder. `None`
+/// for a remote one, which keeps its state where it runs.
+///
+/// # Errors
+/// If its configuration file cannot be read.
+pub fn kept_name(inputs: &Inputs) -> Result<Option<String>> {
+    let builder = &inputs.builder;
+    let driver = builder.driver.unwrap_or(Driver::DockerContainer);
+    if driver == Driver::Remote {
+        return Ok(None);
+    }
+    let config = match &builder.config {
+        None => None,
+        Some(path) => Some(read(path)?),
+    };
+    let settings = serde_json::json!([
+        driver.name(),
+        builder.driver_opts,
+        builder.image,
+        config.map(|bytes| Digest::of(&bytes)),
+        inputs.build.allow,
+    ]);
+    let digest = Digest::of(settings.to_string().as_bytes());
+    Ok(Some(format!("{BUILDER_PREFIX}kept-{}", digest.short())))
+}
+
+fn read(path: &PathBuf) -> Result<Vec<u8>> {
+    fs_err::read(path).map_err(|error| Error::input("buildkitd-config").because(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::inputs::RawInputs;
+
+    fn name(change: impl FnOnce(&mut RawInputs)) -> Option<String> {
+        let mut raw = RawInputs { image: Some("app".into()), ..RawInputs::default() };
+        change(&mut raw);
+        kept_name(&Inputs::read(&raw, &Env::default()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_setting_of_a_kept_builder_is_in_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("buildkitd.toml");
+        let path = config.display().to_string();
+        fs_err::write(&config, "debug = true\n").unwrap();
+        let first = name(|raw| raw.buildkitd_config = Some(path.clone()));
+        fs_err::write(&config, "debug = false\n").unwrap();
+        let names = [
+            first,
+            name(|raw| raw.buildkitd_config = Some(path)),
+            name(|_| {}),
+            name(|raw| raw.driver = Some("kubernetes".into())),
+            name(|raw| raw.driver_opts = Some("network=host".into())),
+            name(|raw| raw.buildkit_image = Some("moby/buildkit:v0.25.2".into())),
+            name(|raw| raw.allow = Some("security.insecure".into())),
+        ];
+        for (at, name) in names.iter().enumerate() {
+            let name = name.as_ref().unwrap();
+            assert!(name.starts_with("build-once-kept-") && Owner::of_builder(name).is_none(), "{name}");
+            assert!(!names[..at].contains(&Some(name.clone())), "{name} twice");
+        }
+        assert_eq!(name(|_| {}), name(|raw| raw.driver = Some("docker-container".into())));
+    }
+}

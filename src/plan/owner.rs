@@ -1,0 +1,118 @@
+//! Whose a builder is, as its name says: the run that made it, by machine, boot, process
+//! namespace, process and that process's start. A killed run cannot clean up; whoever comes later
+//! can tell from the name alone that its owner is dead.
+
+use std::fmt;
+
+/// What the names of all builders begin with that this program makes.
+pub const PREFIX: &str = "build-once-";
+
+/// The process that made a builder.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Owner {
+    /// The machine: 8 hex digits of a digest over its id and host name.
+    pub machine: String,
+    /// Its boot: 6 hex digits of a digest over the kernel's boot id.
+    pub boot: String,
+    /// The namespace its process numbers are from: 4 hex digits.
+    pub namespace: String,
+    /// The process.
+    pub pid: u32,
+    /// When it started, in clock ticks since the boot (proc(5), `starttime`): numbers are used
+    /// again.
+    pub started: u64,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machine, boot, namespace, pid, started } = self;
+        write!(f, "{machine}{boot}{namespace}-{pid:x}-{started:x}")
+    }
+}
+
+impl Owner {
+    /// The owner in a builder's name; `None` for names that others gave.
+    #[must_use]
+    pub fn of_builder(name: &str) -> Option<Self> {
+        let mut parts = name.strip_prefix(PREFIX)?.rsplitn(4, '-');
+        let (started, pid, place) = (parts.next()?, parts.next()?, parts.next()?);
+        let hex = place.len() == 18 && place.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // Something stands before it, else it is not a name of ours.
+        parts.next().filter(|_| hex)?;
+        Some(Self {
+            machine: place[..8].to_owned(),
+            boot: place[8..14].to_owned(),
+            namespace: place[14..].to_owned(),
+            pid: u32::from_str_radix(pid, 16).ok()?,
+            started: u64::from_str_radix(started, 16).ok()?,
+        })
+    }
+
+    /// Whether this owner is dead for certain, seen from a run on this machine. `started` asks
+    /// when a process with this number started, if there is one. What cannot be known from here,
+    /// another machine or another process namespace, is alive.
+    pub fn is_dead(&self, here: &Self, started: impl FnOnce(u32) -> Option<u64>) -> bool {
+        if self.machine != here.machine {
+            return false;
+        }
+        if self.boot != here.boot {
+            // A machine has one boot at a time.
+            return true;
+        }
+        self.namespace == here.namespace && started(self.pid) != Some(self.started)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner {
+            machine: "0123abcd".into(),
+            boot: "aaaaaa".into(),
+            namespace: "bbbb".into(),
+            pid: 4242,
+            started: 987_654,
+        }
+    }
+
+    #[test]
+    fn a_name_says_whose_it_is() {
+        let name = format!("{PREFIX}77-1-image-0f0f0f0f-{}", owner());
+        assert_eq!(name, "build-once-77-1-image-0f0f0f0f-0123abcdaaaaaabbbb-1092-f1206");
+        assert_eq!(Owner::of_builder(&name), Some(owner()));
+        for other in [
+            "build-once-kept-0123456789abcdef",
+            "build-once-",
+            "warm",
+            "build-once-0123abcdaaaaaabbbb-1092-f1206",
+            "build-once-a-b-c-d",
+            "build-once-x-0123abcdaaaaaabbbb-1092-no",
+            "my-build-once-x-0123abcdaaaaaabbbb-1092-f1206",
+        ] {
+            assert_eq!(Owner::of_builder(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_who_is_dead_for_certain_is_dead() {
+        let here = Owner { pid: 1, started: 1, ..owner() };
+        let change = |edit: fn(&mut Owner)| {
+            let mut owner = owner();
+            edit(&mut owner);
+            owner
+        };
+        let rows: [(&str, Owner, Option<u64>, bool); 6] = [
+            ("it runs", owner(), Some(987_654), false),
+            ("it is gone", owner(), None, true),
+            ("its number is somebody else's now", owner(), Some(1_000_000), true),
+            ("another machine", change(|owner| owner.machine = "ffffffff".into()), None, false),
+            ("before the last boot", change(|owner| owner.boot = "cccccc".into()), Some(987_654), true),
+            ("another process namespace", change(|owner| owner.namespace = "dddd".into()), None, false),
+        ];
+        for (what, owner, started, dead) in rows {
+            assert_eq!(owner.is_dead(&here, |_| started), dead, "{what}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! This machine and its processes, from `/proc`: whose builder is whose.
+
+use crate::image::Digest;
+use crate::plan::Owner;
+
+/// This very process as an owner; `None` where the system does not tell who is who (another
+/// kernel, or one that hides other users' processes).
+#[must_use]
+pub fn this_process() -> Option<Owner> {
+    let text = |path: &str| fs_err::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    // Absent in most containers; the host name alone must do there, and it is a container's own.
+    let machine = text("/etc/machine-id").unwrap_or_default();
+    let host = text("/proc/sys/kernel/hostname")?;
+    let boot = text("/proc/sys/kernel/random/boot_id").filter(|boot| !boot.is_empty())?;
+    let namespace = fs_err::read_link("/proc/self/ns/pid").ok()?;
+    // With proc(5)'s `hidepid`, everybody else seems dead.
+    started(1)?;
+    let pid = std::process::id();
+    Some(Owner {
+        machine: short(&format!("{machine} {host}"), 8),
+        boot: short(&boot, 6),
+        namespace: short(&namespace.to_string_lossy(), 4),
+        pid,
+        started: started(pid)?,
+    })
+}
+
+/// When the process with this number started, in clock ticks since the boot; `None` if there is
+/// none.
+#[must_use]
+pub fn started(pid: u32) -> Option<u64> {
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold anything, parentheses too; the 22nd field counts from before it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    // Killed, and its parent has not noticed.
+    fields.next().filter(|state| *state != "Z")?;
+    fields.nth(18)?.parse().ok()
+}
+
+fn short(text: &str, digits: usize) -> String {
+    Digest::of(text.as_bytes()).as_str()["sha256:".len()..][..digits].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_is_alive_and_its_number_alone_is_not_enough() {
+        let here = this_process().unwrap();
+        assert!(!here.is_dead(&here, started));
+        assert!(Owner { started: here.started + 1, ..here.clone() }.is_dead(&here, started));
+        assert_eq!(Owner::of_builder(&format!("build-once-x-{here}")), Some(here));
+    }
+}
