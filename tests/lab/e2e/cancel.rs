@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::harness::{Program, Repository, Workspace, engine_at, eventually, lab};
 
 /// A step that sleeps for a time that is nobody else's.
-fn sleeper(test: &str) -> (Workspace, String) {
+pub fn sleeper(test: &str) -> (Workspace, String) {
     let work = Workspace::new(test);
     let mark =
         work.image.bytes().fold(1_000_003_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
@@ -20,7 +20,7 @@ fn sleeper(test: &str) -> (Workspace, String) {
     (work, command)
 }
 
-fn is_sleeping(command: &str) -> bool {
+pub fn is_sleeping(command: &str) -> bool {
     let arguments = command.replace(' ', "\0");
     std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
         let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();

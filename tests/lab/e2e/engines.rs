@@ -2,12 +2,12 @@
 
 use crate::harness::{KEY, Program, Repository, Workspace, engine_at, lab};
 
-fn classic() -> &'static str {
+pub fn classic() -> &'static str {
     lab().get("BUILD_ONCE_LAB_CLASSIC_HOST")
 }
 
 /// A machine whose own engine is in use has no second one.
-fn no_classic() -> bool {
+pub fn no_classic() -> bool {
     let none = classic().is_empty();
     if none {
         eprintln!("skipped: this lab has no engine with the classic store");
@@ -16,7 +16,7 @@ fn no_classic() -> bool {
 }
 
 /// The settings with which a builder can be made here.
-fn fresh(program: Program<'_>) -> Program<'_> {
+pub fn fresh(program: Program<'_>) -> Program<'_> {
     program
         .input("buildkit-image", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"))
         .input("driver-opts", "network=host")
@@ -161,24 +161,6 @@ fn the_current_builder_is_used() {
     assert!(running, "it was booted for the build");
     built.is_published(&repository, &[&work.commit_tag()]);
     assert_eq!(work.docker(&["run", "--rm", &work.image, "cat", "/made.txt"]), work.image);
-}
-
-#[test]
-fn a_builder_that_is_kept() {
-    if no_classic() {
-        return;
-    }
-    let (work, repository) = (Workspace::new("kept"), Repository::open("kept"));
-    let built =
-        fresh(work.program().repository(&repository).engine(classic())).input("keep-builder", "true").run();
-    let list = work.docker_on(classic(), &["buildx", "ls", "--format", "{{.Name}}"]);
-    let kept: Vec<&str> =
-        list.lines().filter(|name| name.starts_with("build-once-") && !name.ends_with('0')).collect();
-    for name in list.lines().filter(|name| name.starts_with("build-once-")) {
-        let _ = engine_at(classic(), &["rm", "--force", "--volumes", &format!("buildx_buildkit_{name}0")]);
-    }
-    built.is("built");
-    assert_eq!(kept.len(), 1, "{list}");
 }
 
 #[test]

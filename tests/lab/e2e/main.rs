@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
 mod bases;
+mod builders;
 mod cancel;
 mod credentials;
 mod engines;
