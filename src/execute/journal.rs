@@ -32,6 +32,10 @@ pub struct Journal {
     pub attempts: u32,
     /// What the build's progress told.
     pub progress: Option<ProgressSummary>,
+    /// Names it has beside those it was pushed under.
+    pub named: Vec<String>,
+    /// Whether the image is another run's with the same key.
+    pub adopted: bool,
     /// Tags set on an image that was there.
     pub aliased: Vec<String>,
     /// Tags that could not be set and are not needed.

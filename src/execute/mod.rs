@@ -3,6 +3,7 @@
 mod alias;
 mod build;
 mod builder;
+mod claim;
 mod journal;
 mod read_back;
 mod retry;
@@ -116,6 +117,7 @@ async fn one(
         }
         Step::Build { spec } => build::run(spec, workshop, docker, journal).await,
         Step::ReadBack { reference } => read_back::run(reference, workshop, journal).await,
+        Step::Claim { key_tag, others } => claim::run(key_tag, others, workshop, docker, journal).await,
         Step::Alias { source, target, required } => {
             match alias::run(source, target, workshop, docker).await {
                 Err(error) if !required && alias::may_go_without(&error) => {
@@ -174,7 +176,11 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
                 add(&source.to_string());
                 add(&target.to_string());
             }
-            Step::Pull { reference } | Step::ReadBack { reference } => add(&reference.to_string()),
+            Step::Pull { reference }
+            | Step::ReadBack { reference }
+            | Step::Claim { key_tag: reference, .. } => {
+                add(&reference.to_string());
+            }
             Step::Build { spec } => {
                 if spec.output.pushes() {
                     publishes = true;

@@ -27,6 +27,7 @@ pub(super) async fn run(
             let built = BuildMetadata::read(workshop.metadata).ok().and_then(|metadata| metadata.digest);
             if built.is_some_and(|built| built != digest) {
                 journal.notices.push(format!("{reference} is {digest}: the registry's copy counts"));
+                journal.adopted = true;
             }
             journal.digest = Some(digest);
             Ok(())

@@ -15,7 +15,7 @@ pub use bases::{Base, Pin};
 pub use builders::{BuilderFacts, Leftover, kept_name};
 pub use gather::{gather, gather_late, wants_local};
 pub use key::{Computed, Pins, compute as compute_key};
-pub use lookups::{Lookup, Seen, Where, wait_for};
+pub use lookups::{Lookup, Seen, Where, look_up, wait_for};
 pub use repository::{NoRepository, RepositoryFact, resolve as resolve_repository};
 pub use toolchain::Toolchain;
 

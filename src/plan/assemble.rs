@@ -112,7 +112,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let mut notices = no_repository_notice(facts);
     notices.extend(verdict.notices);
 
-    let published = publish_names(given, verdict.publish);
+    let Published { names: published, key_tag } = publish_names(given, verdict.publish);
     let local_name = inputs.image.local_reference();
     let names = Names::new(given.unique, given.owner, &given.late.builders, access);
     let choice = choose(inputs, toolchain, needs, names)?;
@@ -176,7 +176,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let mut cache_from: Vec<String> = given.late.caches.iter().map(registry_cache_from).collect();
     cache_from.extend(inputs.cache.from.iter().cloned());
     cache_from.extend(owner_list(given.env, env::BUILD_ONCE_CACHE_FROM));
-    refuse_cache_over_image(&cache_to, &published)?;
+    refuse_cache_over_image(&cache_to, published.iter().chain(&key_tag))?;
 
     let names = if verdict.publish {
         published.iter().map(ToString::to_string).collect()
@@ -190,6 +190,10 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let first = published.first();
     if let Some(reference) = first {
         steps.push(Step::ReadBack { reference: reference.clone() });
+        if let Some(key_tag) = key_tag {
+            let others = published.iter().filter(|name| **name != key_tag).cloned().collect();
+            steps.push(Step::Claim { key_tag, others });
+        }
         if verdict.load {
             steps.push(Step::Tag { image: reference.to_string(), name: local_name });
         }
@@ -209,19 +213,28 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     })
 }
 
-/// Every reference the build publishes: the commit's tag first, because the outputs name it.
-fn publish_names(given: &Given<'_>, publish: bool) -> Vec<ImageReference> {
+/// What the build publishes.
+#[derive(Default)]
+struct Published {
+    /// The names it is pushed under: the commit's tag first, because the outputs name it.
+    names: Vec<ImageReference>,
+    /// The key's tag, which is set afterwards: others may have set it meanwhile.
+    key_tag: Option<ImageReference>,
+}
+
+fn publish_names(given: &Given<'_>, publish: bool) -> Published {
     let (Some(home), Some(key), true) = (given.facts.repository.repository(), &given.facts.key, publish)
     else {
-        return Vec::new();
+        return Published::default();
     };
     let scheme = TagScheme::new(&given.inputs.image);
     let commit =
         given.run.commit.as_ref().and_then(|commit| scheme.commit_tag(&given.run.zone, &commit.head));
-    let own =
-        commit.into_iter().chain(scheme.key_tag(&given.run.zone, key.short())).map(|tag| home.tagged(tag));
+    let key_tag = scheme.key_tag(&given.run.zone, key.short()).map(|tag| home.tagged(tag));
+    // Without a commit there is no other name to push it under.
+    let own = commit.map(|tag| home.tagged(tag)).or_else(|| key_tag.clone());
     let asked = if given.access.write_tags { given.inputs.tags.as_slice() } else { &[] };
-    own.chain(asked.iter().cloned()).collect()
+    Published { names: own.into_iter().chain(asked.iter().cloned()).collect(), key_tag }
 }
 
 fn owner_list(env: &Env, name: &str) -> Vec<String> {
@@ -229,14 +242,17 @@ fn owner_list(env: &Env, name: &str) -> Vec<String> {
 }
 
 /// A cache written under an image's tag would replace the image.
-fn refuse_cache_over_image(cache_to: &[String], images: &[ImageReference]) -> Result<()> {
+fn refuse_cache_over_image<'a>(
+    cache_to: &[String],
+    images: impl Iterator<Item = &'a ImageReference> + Clone,
+) -> Result<()> {
     for cache in cache_to {
         let reference = cache.split(',').find_map(|field| field.trim().strip_prefix("ref=")).or_else(|| {
             // The short form is a reference alone.
             (!cache.contains('=')).then_some(cache.as_str())
         });
         let reference = reference.and_then(|text| text.parse::<ImageReference>().ok());
-        if reference.is_some_and(|reference| images.contains(&reference)) {
+        if reference.is_some_and(|reference| images.clone().any(|image| *image == reference)) {
             return Err(Error::input(format!("cache-to: `{cache}` would overwrite the image"))
                 .hint("give the cache a tag of its own"));
         }

@@ -105,6 +105,7 @@ pub fn describe(step: &Step) -> String {
             format!("{what}{}{}", caches("from", &spec.cache_from), caches("to", &spec.cache_to))
         }
         Step::ReadBack { reference } => format!("read back the digest of {reference}"),
+        Step::Claim { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
         Step::Alias { source, target, .. } => format!("set {target} to {source}"),
         Step::Pull { reference } => format!("pull {reference}"),
         Step::Tag { image, name } => format!("name {image} {name}"),
@@ -127,6 +128,7 @@ pub fn brief(step: &Step) -> String {
             OutputTarget::Discard => "build".to_owned(),
         },
         Step::ReadBack { .. } => "read back the digest".to_owned(),
+        Step::Claim { .. } => "set the key's tag".to_owned(),
         Step::Alias { target, .. } => format!("set the tag {}", tag(target)),
         Step::Pull { .. } => "pull".to_owned(),
         Step::Tag { name, .. } => format!("name it {name}"),

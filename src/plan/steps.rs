@@ -35,6 +35,14 @@ pub enum Step {
         /// The tag that was pushed.
         reference: ImageReference,
     },
+    /// Set the key's tag to what was read back, unless an image with this key stands there by
+    /// now: then that one counts, and the other names follow it.
+    Claim {
+        /// The key's tag.
+        key_tag: ImageReference,
+        /// The other names.
+        others: Vec<ImageReference>,
+    },
     /// Set a tag on an image in its registry; its digest must stay the same.
     Alias {
         /// The image, by digest.

@@ -97,7 +97,7 @@ impl Report {
         self.reason = journal.error.as_ref().map_or_else(|| plan.decision.reason.clone(), Error::headline);
         self.changes.clone_from(&plan.decision.changes);
         // A tag that nothing was put under is none.
-        self.tag = plan.tag.clone().filter(|_| plan.digest.is_some() || journal.pushed);
+        self.tag = plan.tag.clone().filter(|_| plan.digest.is_some() || journal.pushed || journal.adopted);
         self.degraded = plan.degraded.clone().or(journal.degraded);
         self.notices.extend(plan.notices.iter().cloned());
         self.notices.extend(journal.notices);
@@ -111,6 +111,7 @@ impl Report {
             self.tag = None;
         }
         self.tags = journal.aliased;
+        self.tags.extend(journal.named);
         if journal.pushed {
             for step in &plan.steps {
                 if let crate::plan::Step::Build { spec } = step {

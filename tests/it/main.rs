@@ -21,6 +21,7 @@ mod log;
 mod login;
 mod plan;
 mod pull;
+mod race;
 mod summary;
 mod support;
 mod trust;

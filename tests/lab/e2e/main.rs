@@ -22,6 +22,7 @@ mod old_buildx;
 mod outcomes;
 mod platforms;
 mod pull;
+mod race;
 mod repositories;
 mod secrets;
 mod zones;

@@ -11,7 +11,7 @@ mod workspace;
 pub use gateway::{Entry, Rules, rule, status};
 pub use http::request;
 pub use lab::{engine, engine_at, lab};
-pub use program::Program;
+pub use program::{Program, Running};
 pub use registry::{Repository, aws};
 pub use run::Finished;
 pub use workspace::Workspace;
