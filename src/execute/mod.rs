@@ -129,14 +129,25 @@ async fn one(
             }
         }
         Step::Pull { reference } => {
-            let log = ports_log(workshop, &format!("docker pull {reference}"));
-            docker.pull(reference, |line| log.line(line)).await
+            // What was pushed is known by its digest only now.
+            let by_digest = match (&plan.digest, &journal.digest) {
+                (None, Some(digest)) => &reference.repository().at(digest.clone()),
+                _ => reference,
+            };
+            pull(by_digest, workshop, docker).await
         }
         Step::Tag { image, name } => {
             // What was pushed and loaded is known by its digest only now.
             let image = match (&plan.digest, &journal.digest, image.parse::<ImageReference>()) {
                 (None, Some(digest), Ok(reference)) if reference.digest().is_none() => {
-                    local_name_of(docker, &reference, digest).await?
+                    if journal.adopted {
+                        // What this engine has is the loser's.
+                        let winner = reference.repository().at(digest.clone());
+                        pull(&winner, workshop, docker).await?;
+                        winner.to_string()
+                    } else {
+                        local_name_of(docker, &reference, digest).await?
+                    }
                 }
                 _ => image.clone(),
             };
@@ -145,6 +156,11 @@ async fn one(
             Ok(())
         }
     }
+}
+
+async fn pull(reference: &ImageReference, workshop: &Workshop<'_>, docker: &Docker) -> Result<()> {
+    let log = ports_log(workshop, &format!("docker pull {reference}"));
+    docker.pull(reference, |line| log.line(line)).await
 }
 
 /// The engine knows a loaded image by the tags it was built with, or only by digest.

@@ -6,6 +6,7 @@ use super::decide::{Decision, Outcome, Verdict};
 use super::owner::Owner;
 use super::spec::build_inputs;
 use super::steps::{Plan, Step};
+use super::versions;
 use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{Facts, LateFacts, Where};
@@ -144,6 +145,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
             "the builder runs no {platform}: RUN steps for it fail where the Dockerfile does not cross-compile (docker/setup-qemu-action, or an endpoint that does)"
         ));
     }
+    let at_hand = matches!(choice, Choice::AtHand { .. });
     let builder = match choice {
         Choice::AtHand { name, .. } => name,
         Choice::Kept { name } => Some(name),
@@ -185,7 +187,12 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     };
     let build = build_inputs(given, toolchain, key, on_engine, output)?;
     let sources = facts.pins.sources.clone();
-    let spec = BuildSpec { builder, build, sources, cache_from, cache_to, names, output };
+    let mut spec = BuildSpec { builder, build, sources, cache_from, cache_to, names, output };
+    let without = versions::check(&spec, toolchain, at_hand, !inputs.build.annotations.is_empty())?;
+    notices.extend(without.notices);
+    if without.pull_afterwards {
+        spec.output = OutputTarget::Push;
+    }
     steps.push(Step::Build { spec: Box::new(spec) });
     let first = published.first();
     if let Some(reference) = first {
@@ -193,6 +200,9 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         if let Some(key_tag) = key_tag {
             let others = published.iter().filter(|name| **name != key_tag).cloned().collect();
             steps.push(Step::Claim { key_tag, others });
+        }
+        if without.pull_afterwards {
+            steps.push(Step::Pull { reference: reference.clone() });
         }
         if verdict.load {
             steps.push(Step::Tag { image: reference.to_string(), name: local_name });

@@ -9,6 +9,7 @@ mod owner;
 mod render;
 mod spec;
 mod steps;
+mod versions;
 
 pub use access::{Access, access};
 pub use assemble::{Given, assemble, cache_tags};

@@ -283,7 +283,7 @@ fn a_named_one_is_used_for_what_it_can() {
 }
 
 #[test]
-fn an_old_buildx_gets_only_flags_it_knows() {
+fn an_old_buildx_gets_only_flags_it_knows_and_what_it_lacks_is_told() {
     let lab = Lab::new();
     lab.set("buildx", "v0.11.2");
     lab.set("progress", "#1 [internal] load build definition\n#1 DONE 0.0s\n");
@@ -291,4 +291,39 @@ fn an_old_buildx_gets_only_flags_it_knows() {
     assert_eq!(run.build().values("--progress"), ["plain"]);
     assert!(run.build().values("--annotation").is_empty());
     assert!(run.stdout.contains("#1 DONE 0.0s"), "{}", run.stdout);
+    for lack in [
+        "annotations: found buildx 0.11.2, needs buildx 0.12 or newer; the key is in a label",
+        "the progress stream: found buildx 0.11.2, needs buildx 0.13 or newer; the log is buildx's own",
+    ] {
+        assert!(run.notices().contains(lack), "{lack}: {}", run.notices());
+    }
+    let _ = lab.shared().run().succeeds("reused-tag");
+}
+
+#[test]
+fn what_an_old_buildx_would_leave_out_is_refused() {
+    for (version, input, found) in [
+        ("v0.9.1", ("log", "plain"), "build-once: found buildx 0.9.1, needs buildx 0.10 or newer"),
+        ("v0.11.2", ("annotations", "a=b"), "the input annotations: found buildx 0.11.2"),
+    ] {
+        let lab = Lab::new();
+        lab.set("buildx", version);
+        let run = lab.shared().input(input.0, input.1).run().fails(60, "unsupported");
+        assert!(run.error().contains(found), "{}", run.error());
+        assert!(run.called("buildx build").is_empty());
+    }
+}
+
+#[test]
+fn an_old_buildx_pushes_then_the_image_is_pulled() {
+    let lab = Lab::new();
+    lab.set("buildx", "v0.12.1");
+    lab.set("driver", "docker-container");
+    lab.set("progress", "#1 DONE 0.0s\n");
+    let run = lab.shared().input("load", "true").run().succeeds("built");
+    assert!(run.build().has("--push") && !run.build().has("--load"), "{}", run.build().line());
+    let by_digest = format!("{}@{}", lab.registry.repository(), run.output("digest"));
+    assert_eq!(run.called(&format!("pull {by_digest}")).len(), 1, "{:?}", run.lines());
+    assert_eq!(run.output("local-image"), "app:latest");
+    assert!(run.notices().contains("the image is pushed, then pulled"), "{}", run.notices());
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod builder;
+mod features;
 mod imagetools;
 mod metadata;
 mod policy;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use args::{BuildSpec, OutputTarget, registry_cache_from, registry_cache_to};
 pub use builder::{Builder, NewBuilder, builder_of, container_of};
+pub use features::{Feature, Lack, Versions};
 pub use metadata::BuildMetadata;
 pub use policy::SourcePin;
 pub use progress::{FailedStep, Phase, Progress, ProgressSummary, StepTime};

@@ -4,10 +4,12 @@ use std::fmt;
 
 use semver::Version;
 
+use super::features::{Feature, Versions};
+
 /// The version of the buildx plug-in.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(into = "String")]
-pub struct BuildxVersion(Version);
+pub struct BuildxVersion(pub(super) Version);
 
 impl BuildxVersion {
     /// Reads `docker buildx version`, `github.com/docker/buildx v0.29.1 <commit>`, or the version
@@ -23,20 +25,20 @@ impl BuildxVersion {
             .map(Self)
     }
 
-    const fn at_least(&self, minor: u64) -> bool {
-        self.0.major > 0 || self.0.minor >= minor
+    /// The progress stream.
+    #[must_use]
+    pub fn has_rawjson(&self) -> bool {
+        self.has(Feature::RawJson)
     }
 
-    /// `--progress=rawjson` (buildx 0.13, PR 2179).
+    /// `--annotation`.
     #[must_use]
-    pub const fn has_rawjson(&self) -> bool {
-        self.at_least(13)
+    pub fn has_annotations(&self) -> bool {
+        self.has(Feature::Annotations)
     }
 
-    /// `--annotation` (buildx 0.12).
-    #[must_use]
-    pub const fn has_annotations(&self) -> bool {
-        self.at_least(12)
+    fn has(&self, feature: Feature) -> bool {
+        Versions { buildx: self, buildkit: None }.lacks(feature).is_none()
     }
 }
 

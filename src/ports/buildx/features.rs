@@ -1,0 +1,196 @@
+//! Which version brought what, in one table: what is done instead follows from it, and is told.
+
+use std::fmt;
+
+use semver::Version;
+
+use super::BuildxVersion;
+
+/// Something that not every version can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// Everything else that is asked of buildx.
+    Floor,
+    /// The progress stream.
+    RawJson,
+    /// The key and the commit on the manifest.
+    Annotations,
+    /// Annotations that the user asks for.
+    OwnAnnotations,
+    /// To the registry and into the engine's store in one go.
+    PushAndLoad,
+    /// Provenance and SBOM.
+    Attestations,
+    /// What the Dockerfile fetches, held to what the key saw.
+    SourcePolicy,
+}
+
+struct Row {
+    feature: Feature,
+    name: &'static str,
+    /// The first minor version 0.x of buildx and of BuildKit that has it; 0 is any.
+    buildx: u64,
+    buildkit: u64,
+    /// What is done instead; `None` if the result would be another one.
+    instead: Option<&'static str>,
+}
+
+/// Sources: the release notes of docker/buildx and moby/buildkit.
+const TABLE: [Row; 7] = [
+    // `--provenance`, `--sbom`, which must be said, and EXPERIMENTAL_BUILDKIT_SOURCE_POLICY.
+    row(Feature::Floor, "build-once", 10, 0, None),
+    // buildx PR 2179.
+    row(
+        Feature::RawJson,
+        "the progress stream",
+        13,
+        0,
+        Some("the log is buildx's own, without figures on steps and caches"),
+    ),
+    // buildx PR 2020; exporter attributes in BuildKit PR 2879.
+    row(
+        Feature::Annotations,
+        "annotations",
+        12,
+        11,
+        Some("the key is in a label of the image's configuration alone"),
+    ),
+    row(Feature::OwnAnnotations, "the input annotations", 12, 11, None),
+    // Several exporters: BuildKit PR 3047, buildx PR 1630.
+    row(Feature::PushAndLoad, "push and load in one go", 13, 13, Some("the image is pushed, then pulled")),
+    row(Feature::Attestations, "provenance and sbom", 10, 11, None),
+    row(Feature::SourcePolicy, "sources held to what the key saw", 10, 11, None),
+];
+
+const fn row(
+    feature: Feature,
+    name: &'static str,
+    buildx: u64,
+    buildkit: u64,
+    instead: Option<&'static str>,
+) -> Row {
+    Row { feature, name, buildx, buildkit, instead }
+}
+
+impl Feature {
+    fn row(self) -> &'static Row {
+        // Each has its row: a test looks.
+        TABLE.iter().find(|row| row.feature == self).unwrap_or(&TABLE[0])
+    }
+}
+
+/// A feature that is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    feature: &'static str,
+    found: String,
+    needed: String,
+    /// What is done instead; `None` if it cannot be done without.
+    pub instead: Option<&'static str>,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: found {}, needs {}", self.feature, self.found, self.needed)?;
+        self.instead.map_or(Ok(()), |instead| write!(f, "; {instead}"))
+    }
+}
+
+/// The versions that a build has to do with.
+#[derive(Clone, Copy, Debug)]
+pub struct Versions<'a> {
+    /// buildx's.
+    pub buildx: &'a BuildxVersion,
+    /// BuildKit's as the builder says it, where one that is there builds. Builds of distributions
+    /// say `v0.0.0+unknown`: that is no version.
+    pub buildkit: Option<&'a str>,
+}
+
+impl Versions<'_> {
+    /// What is missing for a feature. An unknown version is taken to have it: what does not work
+    /// fails, and says so.
+    #[must_use]
+    pub fn lacks(&self, feature: Feature) -> Option<Lack> {
+        let row = feature.row();
+        let buildkit = self.buildkit.and_then(BuildxVersion::parse).map(|version| version.0);
+        let buildkit = buildkit.filter(|version| *version != Version::new(0, 0, 0));
+        let old = |version: &Version, minor: u64| version.major == 0 && version.minor < minor;
+        let (tool, found, needed) = if old(&self.buildx.0, row.buildx) {
+            ("buildx", self.buildx.to_string(), row.buildx)
+        } else {
+            let found = buildkit.filter(|version| old(version, row.buildkit))?;
+            ("BuildKit", found.to_string(), row.buildkit)
+        };
+        Some(Lack {
+            feature: row.name,
+            found: format!("{tool} {found}"),
+            needed: format!("{tool} 0.{needed} or newer"),
+            instead: row.instead,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Feature; 7] = [
+        Feature::Floor,
+        Feature::RawJson,
+        Feature::Annotations,
+        Feature::OwnAnnotations,
+        Feature::PushAndLoad,
+        Feature::Attestations,
+        Feature::SourcePolicy,
+    ];
+
+    #[test]
+    fn each_has_its_row() {
+        for feature in ALL {
+            assert_eq!(feature.row().feature, feature);
+        }
+    }
+
+    #[test]
+    fn what_each_version_lacks() {
+        use Feature::*;
+        let rows: [(&str, Option<&str>, &[Feature]); 9] = [
+            ("v0.35.0", Some("v0.25.2"), &[]),
+            ("v1.0.0", Some("v1.0.0"), &[]),
+            ("v0.29.1", None, &[]),
+            ("v0.29.1", Some("v0.0.0+unknown"), &[]),
+            ("v0.29.1", Some("v0.12.5"), &[PushAndLoad]),
+            (
+                "v0.29.1",
+                Some("v0.10.6-moby"),
+                &[Annotations, OwnAnnotations, PushAndLoad, Attestations, SourcePolicy],
+            ),
+            ("v0.12.1", Some("v0.25.2"), &[RawJson, PushAndLoad]),
+            ("v0.11.2", None, &[RawJson, Annotations, OwnAnnotations, PushAndLoad]),
+            ("v0.9.1", None, &ALL),
+        ];
+        for (buildx, buildkit, lacking) in rows {
+            let buildx = BuildxVersion::parse(buildx).unwrap();
+            let versions = Versions { buildx: &buildx, buildkit };
+            let found: Vec<Feature> =
+                ALL.into_iter().filter(|feature| versions.lacks(*feature).is_some()).collect();
+            assert_eq!(found, lacking, "{buildx} {buildkit:?}");
+        }
+    }
+
+    #[test]
+    fn it_says_what_was_found_what_is_needed_and_what_is_done() {
+        let buildx = BuildxVersion::parse("v0.12.1").unwrap();
+        let versions = Versions { buildx: &buildx, buildkit: Some("v0.12.5") };
+        assert_eq!(
+            versions.lacks(Feature::RawJson).unwrap().to_string(),
+            "the progress stream: found buildx 0.12.1, needs buildx 0.13 or newer; the log is buildx's own, without figures on steps and caches"
+        );
+        let newer = BuildxVersion::parse("v0.29.1").unwrap();
+        let versions = Versions { buildx: &newer, ..versions };
+        assert_eq!(
+            versions.lacks(Feature::PushAndLoad).unwrap().to_string(),
+            "push and load in one go: found BuildKit 0.12.5, needs BuildKit 0.13 or newer; the image is pushed, then pulled"
+        );
+    }
+}
