@@ -21,7 +21,7 @@ use crate::ports::docker::Docker;
 /// Times the slowest of this run's own requests: rivals talk to the same registry at the same
 /// moment.
 const MARGIN: u32 = 4;
-const SHORTEST: Duration = Duration::from_millis(50);
+const SHORTEST: Duration = Duration::from_millis(30);
 const LONGEST: Duration = Duration::from_secs(2);
 /// Answers older than this are asked for again before anything is set.
 const FRESH: Duration = Duration::from_millis(20);
