@@ -33,8 +33,9 @@ fn all_at_once(work: &Workspace, repository: &Repository) -> Vec<Finished> {
 fn one_image(work: &Workspace, repository: &Repository, runs: &[Finished]) {
     let built = runs.iter().filter(|run| run.output("outcome") == "built").count();
     assert!(built > RUNS / 2, "a race of {built} is none");
-    let adopted = runs.iter().filter(|run| run.log.contains(" counts")).count();
-    assert!(adopted > 0, "nobody met a rival");
+    let met =
+        |run: &&Finished| [" counts", " although the push failed"].iter().any(|said| run.log.contains(said));
+    assert!(runs.iter().any(|run| met(&run)), "nobody met a rival");
     let digests: BTreeSet<&str> = runs.iter().map(|run| run.output("digest")).collect();
     assert_eq!(digests.len(), 1, "all report the same: {digests:?}");
     let digest = digests.into_iter().next().unwrap();
