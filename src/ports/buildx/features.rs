@@ -35,7 +35,7 @@ struct Row {
     instead: Option<&'static str>,
 }
 
-/// Sources: the release notes of docker/buildx and moby/buildkit.
+/// Sources: the release notes of docker/buildx and moby/buildkit, and the pull requests named.
 const TABLE: [Row; 7] = [
     // `--provenance`, `--sbom`, which must be said, and EXPERIMENTAL_BUILDKIT_SOURCE_POLICY.
     row(Feature::Floor, "build-once", 10, 0, None),
@@ -56,7 +56,7 @@ const TABLE: [Row; 7] = [
         Some("the key is in a label of the image's configuration alone"),
     ),
     row(Feature::OwnAnnotations, "the input annotations", 12, 11, None),
-    // Several exporters: BuildKit PR 3047, buildx PR 1630.
+    // Several exporters: BuildKit PR 4134, buildx PR 2290.
     row(Feature::PushAndLoad, "push and load in one go", 13, 13, Some("the image is pushed, then pulled")),
     row(Feature::Attestations, "provenance and sbom", 10, 11, None),
     row(Feature::SourcePolicy, "sources held to what the key saw", 10, 11, None),

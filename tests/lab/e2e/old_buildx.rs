@@ -57,3 +57,13 @@ fn a_failing_step() {
         failed.annotations("error")
     );
 }
+
+#[test]
+fn pushed_and_loaded_in_one_go() {
+    let ((work, path), repository) = (old("old-both"), Repository::open("old-both"));
+    let program = work.program().repository(&repository).env("PATH", &path).input("load", "true");
+    let built = crate::engines::fresh(program.input("driver", "docker-container")).run().is("built");
+    built.is_published(&repository, &[&work.commit_tag()]);
+    assert_eq!(work.docker(&["run", "--rm", &work.image, "cat", "/made.txt"]), work.image);
+    crate::engines::nothing_left(&work, lab().get("DOCKER_HOST"));
+}
