@@ -13,16 +13,31 @@ act_prepare() {
 
 # act_push REPOSITORY OUTPUT [ARGUMENT...]: a push of HEAD to the default branch. What act and the
 # jobs say goes to OUTPUT as JSON lines. Returns act's exit code.
-act_push() {
-  local repository=$1 output=$2 slug=build-once/build-once
-  shift 2
-  jq -n --arg after "$(git -C "$repository" rev-parse HEAD)" '{ref: "refs/heads/main", after: $after,
-    repository: {full_name: "example/quickstart", default_branch: "main"}, sender: {login: "demo"}}' \
-    >"$ACT_FOLDER/event.json"
+act_push() { act_event "$1" push "${@:2}"; }
+
+# act_event REPOSITORY EVENT OUTPUT [ARGUMENT...]: the same for any event: push, `pull_request NUMBER`
+# of a branch of the repository, or `fork NUMBER`.
+act_event() {
+  local repository=$1 kind=${2%% *} number=${2##* } output=$3 slug=build-once/build-once
+  shift 3
+  local head owner=example
+  head=$(git -C "$repository" rev-parse HEAD)
+  if [[ $kind == push ]]; then
+    jq -n --arg after "$head" '{ref: "refs/heads/main", after: $after,
+      repository: {full_name: "example/quickstart", default_branch: "main"}, sender: {login: "demo"}}'
+  else
+    [[ $kind != fork ]] || owner=stranger
+    jq -n --arg head "$head" --argjson number "$number" --arg owner "$owner" '{number: $number,
+      repository: {full_name: "example/it", default_branch: "main"}, sender: {login: "demo"},
+      pull_request: {number: $number, user: {login: "demo"},
+        head: {ref: "topic", sha: $head, repo: {id: ($owner | length), full_name: "\($owner)/it"}},
+        base: {ref: "main", repo: {id: ("example" | length), full_name: "example/it"}}}}'
+    kind=pull_request
+  fi >"$ACT_FOLDER/event.json"
   # A home of its own, so that nobody's .actrc joins in; one job at a time, so that the times are
   # those of the job alone. Where images are shared comes from the lab, not from the caller.
   env -u BUILD_ONCE_REPOSITORY -u ECR_CACHE_URL -u BUILD_ONCE_EXTRA_ARGS HOME="$ACT_FOLDER/home" \
-    act push --directory "$repository" --eventpath "$ACT_FOLDER/event.json" --json \
+    act "$kind" --directory "$repository" --eventpath "$ACT_FOLDER/event.json" --json \
     --platform ubuntu-latest=-self-hosted --local-repository "$slug@v1=$ACT_FOLDER/action" \
     --action-cache-path "$ACT_FOLDER/cache" --no-cache-server --concurrent-jobs 1 \
     "$@" >"$output" 2>&1 </dev/null

@@ -5,9 +5,9 @@ set -euo pipefail
 
 # shellcheck disable=SC2034 # for tests/lab/test
 {
-  STAGES=(fmt build clippy deny shellcheck actionlint zizmor unit lab demo)
+  STAGES=(fmt build clippy deny shellcheck actionlint zizmor unit lab demo examples)
   NEED_LINTERS=(deny shellcheck actionlint zizmor)
-  NEED_LAB=(lab demo)
+  NEED_LAB=(lab demo examples)
   TEST_RUNNERS=(unit lab) # they count their own tests; each other stage counts as one
 }
 
@@ -53,3 +53,5 @@ stage_lab() { cargo test --workspace --no-fail-fast --test lab; }
 
 # The program that was built for the tests, so that nothing is compiled once more.
 stage_demo() { BUILD_ONCE_BIN=${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/build-once "$LAB_DIR/demo"; }
+
+stage_examples() { BUILD_ONCE_BIN=${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/build-once "$LAB_DIR/examples"; }
