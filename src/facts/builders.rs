@@ -43,10 +43,8 @@ pub(super) async fn gather(
     toolchain: &Toolchain,
 ) -> Result<BuilderFacts> {
     let known = instances(ports);
-    let kept = match inputs.builder.keep {
-        false => None,
-        true => kept_name(inputs)?.map(|name| (name.clone(), known.contains(&name))),
-    };
+    let kept = if inputs.builder.keep { kept_name(inputs)? } else { None };
+    let kept = kept.map(|name| (name.clone(), known.contains(&name)));
     let mut names: BTreeMap<String, bool> = known.into_iter().map(|name| (name, true)).collect();
     let may_make_one = inputs.builder.driver == Some(Driver::DockerContainer)
         || toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);

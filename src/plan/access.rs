@@ -5,6 +5,7 @@ use crate::run::{RunContext, Zone};
 
 /// What this run may do with shared images and caches.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "one a right")]
 pub struct Access {
     /// Zones whose images it may use, its own first. Never one that is trusted less.
     pub read: Vec<Zone>,

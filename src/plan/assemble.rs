@@ -134,27 +134,15 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         }
         Choice::Kept { .. } | Choice::Fresh { .. } => false,
     };
-    let mut steps = Vec::new();
-    if !given.late.builders.leftovers.is_empty() {
-        steps.push(Step::Sweep { builders: given.late.builders.leftovers.clone() });
-    }
-    if let (Choice::AtHand { .. }, Some(platform)) =
-        (&choice, toolchain.builder.as_ref().and_then(|builder| builder.lacks(&inputs.build.platforms)))
+    let at_hand = matches!(choice, Choice::AtHand { .. });
+    if let (true, Some(platform)) =
+        (at_hand, toolchain.builder.as_ref().and_then(|builder| builder.lacks(&inputs.build.platforms)))
     {
         notices.push(format!(
             "the builder runs no {platform}: RUN steps for it fail where the Dockerfile does not cross-compile (docker/setup-qemu-action, or an endpoint that does)"
         ));
     }
-    let at_hand = matches!(choice, Choice::AtHand { .. });
-    let builder = match choice {
-        Choice::AtHand { name, .. } => name,
-        Choice::Kept { name } => Some(name),
-        Choice::Fresh { builder: new, keep, optional } => {
-            let name = new.name.clone();
-            steps.push(Step::CreateBuilder { builder: new, keep, optional });
-            Some(name)
-        }
-    };
+    let (mut steps, builder) = builder_steps(given, choice);
     if !verdict.publish && !verdict.load {
         notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
     }
@@ -221,6 +209,25 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         digest: None,
         tag: first.and_then(ImageReference::tag).map(str::to_owned),
     })
+}
+
+/// What comes before the build, and the builder's name where it is not the current one.
+fn builder_steps(given: &Given<'_>, choice: Choice) -> (Vec<Step>, Option<String>) {
+    let mut steps = Vec::new();
+    let leftovers = &given.late.builders.leftovers;
+    if !leftovers.is_empty() {
+        steps.push(Step::Sweep { builders: leftovers.clone() });
+    }
+    let name = match choice {
+        Choice::AtHand { name, .. } => name,
+        Choice::Kept { name } => Some(name),
+        Choice::Fresh { builder, keep, optional } => {
+            let name = builder.name.clone();
+            steps.push(Step::CreateBuilder { builder, keep, optional });
+            Some(name)
+        }
+    };
+    (steps, name)
 }
 
 /// What the build publishes.

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         ["buildx", "inspect", name @ ..] => docker.inspect_builder(name.last().unwrap_or(&"default")),
         ["buildx", "create", ..] => docker.create_builder(),
         ["buildx", "rm", "--force", name] => {
-            docker.builder_file(name).map(fs::remove_file);
+            Docker::builder_file(name).map(fs::remove_file);
             eprintln!("{name} removed");
             ExitCode::SUCCESS
         }
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
             println!("{}", docker.scenario["containers"].as_str().unwrap_or_default());
             ExitCode::SUCCESS
         }
-        ["container", "rm", .., name] | ["volume", "rm", .., name] => {
+        ["container" | "volume", "rm", .., name] => {
             println!("{name}");
             ExitCode::SUCCESS
         }
@@ -147,14 +147,14 @@ impl Docker {
     }
 
     /// buildx's own note of a builder, in a folder that the test has made.
-    fn builder_file(&self, name: &str) -> Option<PathBuf> {
+    fn builder_file(name: &str) -> Option<PathBuf> {
         let folder = PathBuf::from(std::env::var_os("BUILDX_CONFIG")?).join("instances");
         folder.is_dir().then(|| folder.join(name))
     }
 
     fn create_builder(&self) -> ExitCode {
         let name = self.value("--name");
-        if let Some(file) = self.builder_file(&name) {
+        if let Some(file) = Self::builder_file(&name) {
             if file.exists() && !self.has("--append") {
                 return fail(&format!(
                     "ERROR: existing instance for \"{name}\" but no append mode, specify the node name to make changes for existing instances"
