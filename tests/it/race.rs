@@ -149,3 +149,11 @@ fn a_push_that_fails_for_other_reasons_still_fails() {
     let run = race.lab.shared().run().fails(40, "integrity");
     assert!(run.error().contains("made from other inputs"), "{}", run.error());
 }
+
+#[test]
+fn a_slow_registry_is_no_rival() {
+    let race = race(2);
+    race.lab.registry.slow(std::time::Duration::from_millis(60));
+    let run = race.lab.shared().run().succeeds("built");
+    assert_eq!((run.output("digest"), race.sets()), (race.digest(&race.key_tag()).as_str(), 1));
+}

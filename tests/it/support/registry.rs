@@ -32,6 +32,8 @@ struct State {
     faults: Vec<(String, usize, Response)>,
     /// Why control calls of the fake docker fail, by path.
     refusals: BTreeMap<String, String>,
+    /// How long each answer takes.
+    pace: std::time::Duration,
 }
 
 pub(crate) struct Registry {
@@ -94,6 +96,11 @@ impl Registry {
         self.state.lock().unwrap().faults.push((target.to_owned(), times, instead));
     }
 
+    /// Every answer to the program takes this long.
+    pub(crate) fn slow(&self, pace: std::time::Duration) {
+        self.state.lock().unwrap().pace = pace;
+    }
+
     pub(crate) fn require(&self, login: Login) {
         self.state.lock().unwrap().login = login;
     }
@@ -134,6 +141,7 @@ impl State {
         if request.target.starts_with("/_") {
             return self.control(request);
         }
+        std::thread::sleep(self.pace);
         if let Some(fault) = self
             .faults
             .iter_mut()
