@@ -71,6 +71,8 @@ names! {
     GITHUB_EVENT_PATH;
     /// `owner/name` of the repository the workflow runs in.
     GITHUB_REPOSITORY;
+    /// Its number, which a new name does not change.
+    GITHUB_REPOSITORY_ID;
     /// The fully formed ref that started the run.
     GITHUB_REF;
     /// The short name of that ref.

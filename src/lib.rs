@@ -20,6 +20,7 @@
 //!   absent, unknown; unknown is never read as one of the others.
 //! - [`plan`]: the decision and every step it takes, fully known before the first write.
 //!   `plan::access` is the one place where a zone's rights are decided.
+//! - [`guards`]: what keeps the zones apart, by name, for the tests that go without one.
 //! - [`execute`]: the steps, one small file each, and the journal of what happened.
 //! - [`report`]: outputs, summary and annotations, drawn from the journal on every exit.
 //! - [`session`]: one run of the program from signals to exit code.
@@ -38,6 +39,7 @@ pub mod env;
 pub mod error;
 pub mod execute;
 pub mod facts;
+pub mod guards;
 pub mod image;
 pub mod inputs;
 pub mod key;
@@ -92,6 +94,11 @@ pub async fn prepare(
     console: &Console,
     cancel: CancelSignal,
 ) -> Result<Prepared> {
+    // For tests/it/attacks; a release has neither the variable nor the function.
+    #[cfg(debug_assertions)]
+    if let Some(names) = env.get("BUILD_ONCE_WITHOUT_GUARDS") {
+        guards::switch_off(names).map_err(Error::input)?;
+    }
     let inputs = Inputs::read(raw, env)?;
     let event = match env.get(env::GITHUB_EVENT_PATH).filter(|_| env.in_github_actions()) {
         Some(path) => Some(
@@ -134,7 +141,7 @@ pub async fn plan_for(prepared: &Prepared, facts: Facts, chosen: impl FnOnce(&Ch
     let Prepared { inputs, run, access, ports } = prepared;
     let verdict = plan::decide(inputs, run, access, &facts);
     let unique = [run.unique.clone(), random::hex_128().unwrap_or_default().chars().take(8).collect()];
-    let unique = image::sanitise(unique.join("-").trim_start_matches('-'));
+    let unique = image::usable(unique.join("-").trim_start_matches('-'), 100);
     let owner = ports::host::this_process();
     let owner = owner.as_ref();
     let needs = Needs::of(inputs, access, &facts, &verdict);

@@ -209,7 +209,7 @@ async fn finish(
     if journal.built && files.plan.is_some() {
         report.metadata = Some(files.metadata.clone());
     }
-    report.finish(&plan, journal, facts.repository.repository());
+    report.finish(&plan, journal);
     Ok(())
 }
 
@@ -240,7 +240,13 @@ impl RunFiles {
             return Ok(Self { plan: None, metadata, _folder: Some(folder) });
         }
         let path = folder.keep().join("plan.json");
-        let rendered = plan::Rendered { run: &prepared.run, access: &prepared.access, facts, plan };
+        let rendered = plan::Rendered {
+            inputs: &prepared.inputs,
+            run: &prepared.run,
+            access: &prepared.access,
+            facts,
+            plan,
+        };
         fs_err::write(&path, format!("{:#}\n", plan::json(&rendered))).map_err(failed)?;
         Ok(Self { plan: Some(path), metadata, _folder: None })
     }

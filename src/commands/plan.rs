@@ -10,6 +10,12 @@ use crate::{Decided, decide};
 /// What `run` would fail with before its first write.
 pub async fn run(prepared: &crate::Prepared, as_json: bool) -> Result<String> {
     let Decided { facts, plan, .. } = decide(prepared).await?;
-    let rendered = Rendered { run: &prepared.run, access: &prepared.access, facts: &facts, plan: &plan };
+    let rendered = Rendered {
+        inputs: &prepared.inputs,
+        run: &prepared.run,
+        access: &prepared.access,
+        facts: &facts,
+        plan: &plan,
+    };
     Ok(if as_json { format!("{:#}\n", json(&rendered)) } else { text(&rendered) })
 }

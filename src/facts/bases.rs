@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use crate::error::{Error, FailureClass, Result};
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
-use crate::plan::cache_tags;
+use crate::plan::{Access, ZoneNames};
 use crate::ports::Ports;
 use crate::ports::registry::Resolve;
 use crate::run::RunContext;
@@ -90,12 +90,13 @@ pub async fn existing_caches(
     ports: &Ports,
     inputs: &Inputs,
     run: &RunContext,
+    access: &Access,
     facts: &Facts,
     shared: bool,
 ) -> Vec<ImageReference> {
     let Some(home) = facts.repository.repository().filter(|_| shared) else { return Vec::new() };
-    let asked = cache_tags(inputs, run).into_iter().map(async |tag| {
-        let reference = home.tagged(tag);
+    let caches = ZoneNames::new(inputs, run, access, home).caches();
+    let asked = caches.into_iter().map(async |reference| {
         let seen = ports.registry.resolve(&reference).await;
         (reference, seen)
     });

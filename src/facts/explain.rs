@@ -6,11 +6,11 @@ use futures_util::future::join_all;
 
 use super::{Facts, Lookup, Seen};
 use crate::error::{Error, Result};
-use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, Repository, TagScheme};
+use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, Repository};
 use crate::inputs::Inputs;
 use crate::key::BuildKey;
 use crate::key::explain::{Explained, decode, diff};
-use crate::plan::Access;
+use crate::plan::{Access, ZoneNames};
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
 use crate::run::RunContext;
@@ -168,11 +168,9 @@ fn candidates(
         let name = format!("this commit's image {}", lookup.reference.identifier());
         found.push((lookup.reference.clone(), name));
     }
-    let scheme = TagScheme::new(&inputs.image);
+    let names = ZoneNames::new(inputs, run, access, home);
     for commit in run.earlier.iter().chain(parents) {
-        for zone in &access.read {
-            let Some(tag) = scheme.commit_tag(zone, commit) else { continue };
-            let reference = home.tagged(tag);
+        for reference in names.of_commit(commit) {
             if !found.iter().any(|(known, _)| *known == reference) {
                 let short = commit.get(..12).unwrap_or(commit);
                 found.push((reference, format!("the image of commit {short}")));

@@ -6,12 +6,12 @@ use super::{
     toolchain,
 };
 use crate::error::{Error, Result};
-use crate::image::{ImageReference, Repository, TagScheme};
+use crate::image::ImageReference;
 use crate::inputs::{Inputs, Mode, OnMissing, Switch};
 use crate::key::BuildKey;
-use crate::plan::{Access, Verdict};
+use crate::plan::{Access, Verdict, ZoneNames};
 use crate::ports::Ports;
-use crate::run::{RunContext, Zone};
+use crate::run::RunContext;
 
 /// Whether the image is wanted in the engine's store.
 #[must_use]
@@ -32,9 +32,10 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
     let repository = repository::resolve(inputs, &ports.env, &ports.aws).await?;
     let home = repository.repository().cloned();
     if let Some(digest) = &inputs.digest {
-        return by_digest(ports, inputs, repository, digest).await;
+        return by_digest(ports, inputs, run, access, repository, digest).await;
     }
-    let commit = home.as_ref().and_then(|home| commit_reference(home, inputs, run, access));
+    let names = home.as_ref().map(|home| ZoneNames::new(inputs, run, access, home));
+    let commit = names.and_then(|names| names.commit());
     // The commit's tag is asked for while the key is still being computed.
     let (key, commit_probe) = tokio::join!(key::compute(ports, inputs, run), async {
         match &commit {
@@ -48,12 +49,15 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
         lookups.push(judge(&ports.registry, Where::CommitTag, reference, probe, Some(&key.hex)).await);
     }
     let wants_local = wants_local(inputs, home.is_some());
-    let (rest, local) = tokio::join!(by_key(ports, inputs, home.as_ref(), access, &key, &lookups), async {
+    let (rest, local) = tokio::join!(by_key(ports, inputs, names, &key, &lookups), async {
         match (wants_local, &home) {
-            (false, _) => Ok(None),
+            (false, _) => Ok(Vec::new()),
             // Whether it is the registry's image, its digest will tell.
-            (true, Some(_)) => ports.docker()?.inspect(&inputs.image.local_reference()).await,
-            (true, None) => local::with_key(&ports.docker()?, &inputs.image, &key.hex).await,
+            (true, Some(_)) => {
+                let image = ports.docker()?.inspect(&inputs.image.local_reference()).await?;
+                Ok(image.into_iter().collect())
+            }
+            (true, None) => local::with_key(&ports.docker()?, &inputs.image, &key.hex, access).await,
         }
     });
     lookups.extend(rest);
@@ -61,8 +65,8 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
     if lookups.iter().any(|lookup| matches!(lookup.seen, Seen::Unknown(_))) {
         // The engine's own copy is the way out; without an engine there is none.
         local = match ports.docker() {
-            Ok(docker) => local::with_key(&docker, &inputs.image, &key.hex).await.unwrap_or_default(),
-            Err(_) => None,
+            Ok(docker) => local::with_key(&docker, &inputs.image, &key.hex, access).await.unwrap_or_default(),
+            Err(_) => Vec::new(),
         };
     }
     Ok(Facts { repository, key: Some(key), bases, pins, lookups, local })
@@ -70,30 +74,37 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
 
 /// Whether a lookup settles where the image is, or that the registry cannot say.
 fn settles(lookup: &Lookup) -> bool {
-    matches!(lookup.seen, Seen::Match { .. } | Seen::Unknown(_) | Seen::Absent { no_repository: true })
+    matches!(lookup.seen, Seen::Match { .. } | Seen::Unknown(_))
+}
+
+/// Whether the repository of this reference is known not to exist.
+fn is_nowhere(lookups: &[Lookup], reference: &ImageReference) -> bool {
+    let gone = |lookup: &&Lookup| lookup.seen == Seen::Absent { no_repository: true };
+    lookups.iter().filter(gone).any(|lookup| lookup.reference.repository() == reference.repository())
 }
 
 async fn by_key(
     ports: &Ports,
     inputs: &Inputs,
-    home: Option<&Repository>,
-    access: &Access,
+    names: Option<ZoneNames<'_>>,
     key: &BuildKey,
     earlier: &[Lookup],
 ) -> Vec<Lookup> {
-    let Some(home) = home else { return Vec::new() };
+    let Some(names) = names else { return Vec::new() };
     if earlier.iter().any(settles) {
         return Vec::new();
     }
-    let tags = TagScheme::new(&inputs.image);
-    let references: Vec<ImageReference> =
-        access.read.iter().filter_map(|zone| Some(home.tagged(tags.key_tag(zone, key.short())?))).collect();
+    let mut references = names.of_key(key.short());
+    references.retain(|reference| !is_nowhere(earlier, reference));
     if inputs.mode == Mode::Pull && inputs.on_missing == OnMissing::Wait {
         return wait_for(&ports.registry, inputs.wait_timeout, Where::KeyTag, &references, Some(&key.hex))
             .await;
     }
     let mut lookups = Vec::new();
     for reference in references {
+        if is_nowhere(&lookups, &reference) {
+            continue;
+        }
         // One after the other: on one connection, and most often the first answers.
         let lookup = look_up(&ports.registry, Where::KeyTag, reference, Some(&key.hex)).await;
         let ended = settles(&lookup);
@@ -105,48 +116,56 @@ async fn by_key(
     lookups
 }
 
-/// The commit's tag in the first zone this run reads that names one: its own, else `trusted`.
-fn commit_reference(
-    home: &Repository,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-) -> Option<ImageReference> {
-    let commit = run.commit.as_ref()?;
-    let zone: &Zone = access.read.first()?;
-    Some(home.tagged(TagScheme::new(&inputs.image).commit_tag(zone, &commit.head)?))
-}
-
+/// A digest may be in either repository: where the image was found, or where it was built.
 async fn by_digest(
     ports: &Ports,
     inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
     repository: super::RepositoryFact,
     digest: &crate::image::Digest,
 ) -> Result<Facts> {
-    let Some(home) = repository.repository().cloned() else {
-        return Ok(Facts {
-            repository,
-            key: None,
-            bases: Vec::new(),
-            pins: Pins::default(),
-            lookups: Vec::new(),
-            local: None,
-        });
+    let known = |repository, lookups, local| Facts {
+        repository,
+        key: None,
+        bases: Vec::new(),
+        pins: Pins::default(),
+        lookups,
+        local,
     };
-    let reference = home.at(digest.clone());
-    let wants_local = wants_local(inputs, true);
+    let Some(home) = repository.repository().cloned() else {
+        return Ok(known(repository, Vec::new(), Vec::new()));
+    };
+    let names = ZoneNames::new(inputs, run, access, &home);
+    let references: Vec<ImageReference> =
+        names.homes().into_iter().map(|home| home.at(digest.clone())).collect();
     let ask = async {
         if inputs.on_missing == OnMissing::Wait {
-            let references = std::slice::from_ref(&reference);
-            wait_for(&ports.registry, inputs.wait_timeout, Where::Digest, references, None).await
-        } else {
-            vec![look_up(&ports.registry, Where::Digest, reference.clone(), None).await]
+            return wait_for(&ports.registry, inputs.wait_timeout, Where::Digest, &references, None).await;
         }
+        let mut lookups = Vec::new();
+        for reference in &references {
+            let lookup = look_up(&ports.registry, Where::Digest, reference.clone(), None).await;
+            let ended = settles(&lookup);
+            lookups.push(lookup);
+            if ended {
+                break;
+            }
+        }
+        lookups
     };
     let (lookups, local) = tokio::join!(ask, async {
-        if wants_local { ports.docker()?.inspect(&reference.to_string()).await } else { Ok(None) }
+        if !wants_local(inputs, true) {
+            return Ok(Vec::new());
+        }
+        let docker = ports.docker()?;
+        let mut found = Vec::new();
+        for reference in &references {
+            found.extend(docker.inspect(&reference.to_string()).await?);
+        }
+        Ok(found)
     });
-    Ok(Facts { repository, key: None, bases: Vec::new(), pins: Pins::default(), lookups, local: local? })
+    Ok(known(repository, lookups, local?))
 }
 
 /// Finds out what only some decisions need. `tools_known` is told as soon as a builder can be
@@ -174,13 +193,21 @@ pub async fn gather_late(
                 tools_known(&toolchain, &builders);
                 Ok::<_, Error>((toolchain, builders))
             };
-            let (tools, caches, miss) = tokio::join!(
+            let watched = facts.repository.repository().filter(|_| *shared && access.reads_shared_only);
+            let (tools, caches, miss, may_push) = tokio::join!(
                 tools,
-                bases::existing_caches(ports, inputs, run, facts, *shared),
-                explain::miss(ports, inputs, run, access, facts)
+                bases::existing_caches(ports, inputs, run, access, facts, *shared),
+                explain::miss(ports, inputs, run, access, facts),
+                // Beside the others, and never on a hit: nobody waits for it.
+                async {
+                    match watched {
+                        Some(home) => ports.registry.may_push(home).await.unwrap_or_default(),
+                        None => false,
+                    }
+                }
             );
             let (toolchain, builders) = tools?;
-            Ok(LateFacts { toolchain: Some(toolchain), builders, caches, miss })
+            Ok(LateFacts { toolchain: Some(toolchain), builders, caches, miss, may_push })
         }
     }
 }

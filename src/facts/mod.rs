@@ -36,8 +36,8 @@ pub struct Facts {
     pub pins: Pins,
     /// What the registry said, in the order it was asked.
     pub lookups: Vec<Lookup>,
-    /// The engine's own copy.
-    pub local: Option<LocalImage>,
+    /// The engine's own images with this key, or of this digest.
+    pub local: Vec<LocalImage>,
 }
 
 /// What is read only once the decision asks for it: a hit needs none of it.
@@ -49,6 +49,8 @@ pub struct LateFacts {
     pub builders: BuilderFacts,
     /// Layer caches that exist, in the order they are to be read.
     pub caches: Vec<ImageReference>,
+    /// Whether the credentials may write where this run has no business to.
+    pub may_push: bool,
     /// Why no image has the key.
     pub miss: Option<explain::Miss>,
 }

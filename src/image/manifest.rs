@@ -3,12 +3,22 @@
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
 
 use super::Digest;
+use crate::guards::Guard;
 
 /// The annotation (manifest, index) and label (config) that carries the build key.
 pub const ANNOTATION_KEY: &str = "io.github.build-once.key";
 
 /// The annotation or label that carries what the key was made from ([`crate::key::explain`]).
 pub const ANNOTATION_ENTRIES: &str = "io.github.build-once.entries";
+
+/// The label with what marks an image as one zone's, for engines' stores: there no name says it.
+pub const LABEL_ORIGIN: &str = "io.github.build-once.origin";
+
+/// Whether a label or annotation, with or without its type (`manifest:`), is one of ours.
+#[must_use]
+pub fn is_own_label(name: &str) -> bool {
+    Guard::OwnLabels.holds() && name.contains("io.github.build-once.")
+}
 
 /// What is asked for in `Accept`, single images and indexes in both dialects.
 pub const MEDIA_TYPES: [&str; 4] = [

@@ -8,7 +8,9 @@ mod reference;
 mod tags;
 
 pub use digest::{Digest, InvalidDigest};
-pub use manifest::{ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, ManifestError};
+pub use manifest::{
+    ANNOTATION_ENTRIES, ANNOTATION_KEY, LABEL_ORIGIN, MEDIA_TYPES, Manifest, ManifestError, is_own_label,
+};
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference, Repository};
-pub use tags::{ImageName, InvalidImageName, TagScheme, sanitise};
+pub use tags::{ImageName, InvalidImageName, TagScheme, branch_prefix, is_less_trusted, sanitise, usable};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Digest, ImageReference};
+use crate::guards::Guard;
 use crate::run::Zone;
 
 /// What the user calls the image: the local name, `name[:tag]`, without registry or digest.
@@ -55,31 +56,96 @@ impl From<ImageName> for String {
     }
 }
 
-/// Longest a part of a tag may be before it is cut. A tag holds 128 characters
-/// (OCI distribution specification, "Pulling manifests").
-const PART_LIMIT: usize = 100;
+/// A tag holds 128 characters (OCI distribution specification, "Pulling manifests").
 const TAG_LIMIT: usize = 128;
+/// Longest a name may be on its own before it is cut.
+const NAME_LIMIT: usize = 100;
+/// The same for what must leave room for more: a branch beside an image, a branch in a prefix.
+const BRANCH_LIMIT: usize = 50;
+const PREFIX_LIMIT: usize = 39;
+/// What a tag can be; the word after a zone's prefix.
+const KINDS: [&str; 3] = ["key", "sha", "cache"];
 
-/// Makes `text` usable in a tag: `[A-Za-z0-9._-]`, everything else `-`; over 100 characters
-/// it is cut and ends in eight hex digits of the whole text's digest.
+/// Makes `text` usable in a tag: `[A-Za-z0-9._-]`, everything else `-`. Where that or the
+/// length changed it, eight hex digits of the whole text's digest follow, so that different
+/// texts stay different.
 #[must_use]
 pub fn sanitise(text: &str) -> String {
-    let clean = text
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
-        .collect();
-    cut(clean, text, PART_LIMIT)
+    name(text, NAME_LIMIT)
 }
 
-fn cut(clean: String, original: &str, limit: usize) -> String {
-    if clean.len() <= limit {
-        return clean;
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+fn is_hash(word: &str) -> bool {
+    word.len() == 8 && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The text with every other character as `-`, cut: different texts may become the same.
+#[must_use]
+pub fn usable(text: &str, limit: usize) -> String {
+    text.chars().map(|c| if is_plain(c) { c } else { '-' }).take(limit).collect()
+}
+
+fn hash(text: &str) -> String {
+    Digest::of(text.as_bytes()).short()[..8].to_owned()
+}
+
+/// As it is, if it can be; else marked by its hash at the end. What ends in a hash of its own
+/// accord is marked too: no two texts get the same name unless their hashes agree.
+fn name(text: &str, limit: usize) -> String {
+    let ends_in_hash = text.rsplit('-').next().is_some_and(is_hash);
+    marked_unless(text, limit, !ends_in_hash)
+}
+
+/// The same for the second of two names: it is one word, or ends in its hash, so that the two
+/// can be told apart from the end.
+fn last_name(text: &str, limit: usize) -> String {
+    marked_unless(text, limit, !text.contains('-') && !is_hash(text))
+}
+
+fn marked_unless(text: &str, limit: usize, clear: bool) -> String {
+    if !Guard::NamesApart.holds() {
+        return usable(text, limit);
     }
-    let digest = Digest::of(original.as_bytes());
-    format!("{}-{}", &clean[..limit - 9], &digest.short()[..8])
+    if clear && text.len() <= limit && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("{}-{}", usable(text, limit.saturating_sub(9)), hash(text))
 }
 
-/// The tags of one image.
+/// What the tags of a branch without protection begin with: `br-<branch>-`, or with its hash
+/// first, `br-<8 hex>-<branch>-`, where the branch's own name would not say where it ends.
+#[must_use]
+pub fn branch_prefix(branch: &str) -> String {
+    let mut words = branch.split('-');
+    let clear = !words.clone().any(|word| KINDS.contains(&word))
+        && !words.next().is_some_and(is_hash)
+        && branch.len() <= PREFIX_LIMIT
+        && branch.chars().all(is_plain);
+    if clear || !Guard::NamesApart.holds() {
+        format!("br-{}-", usable(branch, PREFIX_LIMIT))
+    } else {
+        format!("br-{}-{}-", hash(branch), usable(branch, PREFIX_LIMIT - 9))
+    }
+}
+
+/// Whose name a tag is. A tag that is none of the scheme's belongs to no zone: only trusted runs
+/// set such.
+#[must_use]
+pub fn is_less_trusted(tag: &str) -> bool {
+    let mut words = tag.split('-');
+    match (words.next(), words.next()) {
+        (Some("queue"), Some(kind)) => KINDS.contains(&kind),
+        (Some("pr"), Some(number)) => !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()),
+        (Some("br"), Some(_)) => true,
+        _ => false,
+    }
+}
+
+/// The tags of one image. Tags of different zones, kinds or images differ, unless the hashes of
+/// two names agree; `docs/trust.md` says why that harms nobody.
 #[derive(Clone, Copy, Debug)]
 pub struct TagScheme<'a> {
     image: &'a ImageName,
@@ -95,13 +161,13 @@ impl<'a> TagScheme<'a> {
     /// `key-<image>-<32 hex>`, with the zone's prefix; nothing for a zone that has no names.
     #[must_use]
     pub fn key_tag(self, zone: &Zone, key_short: &str) -> Option<String> {
-        self.tag(zone, "key", key_short)
+        self.tag(zone, "key", &format!("-{key_short}"))
     }
 
     /// `sha-<image>-<40 hex>`, with the zone's prefix.
     #[must_use]
     pub fn commit_tag(self, zone: &Zone, commit: &str) -> Option<String> {
-        self.tag(zone, "sha", commit)
+        self.tag(zone, "sha", &format!("-{commit}"))
     }
 
     /// The layer cache of a line of development: one per branch where the zone is trusted,
@@ -109,32 +175,18 @@ impl<'a> TagScheme<'a> {
     #[must_use]
     pub fn cache_tag(self, zone: &Zone, branch: Option<&str>) -> Option<String> {
         match zone {
-            Zone::Trusted => self.tag(zone, "cache", &sanitise(branch?)),
-            Zone::PullRequest(_) | Zone::Branch(_) => {
-                let prefix = zone.tag_prefix()?;
-                Some(bounded(&format!("{prefix}cache-"), &sanitise(self.image.as_str()), ""))
-            }
+            Zone::Trusted => self.tag(zone, "cache", &format!("-{}", last_name(branch?, BRANCH_LIMIT))),
+            Zone::PullRequest(_) | Zone::Branch(_) => self.tag(zone, "cache", ""),
             Zone::Queue | Zone::Fork => None,
         }
     }
 
-    fn tag(self, zone: &Zone, what: &str, last: &str) -> Option<String> {
-        let prefix = zone.tag_prefix()?;
-        Some(bounded(&format!("{prefix}{what}-"), &sanitise(self.image.as_str()), &format!("-{last}")))
+    /// What tells zones and contents apart stays whole: the image's name takes the room that is left.
+    fn tag(self, zone: &Zone, kind: &str, end: &str) -> Option<String> {
+        let start = format!("{}{kind}-", zone.tag_prefix()?);
+        let room = TAG_LIMIT.saturating_sub(start.len() + end.len()).min(NAME_LIMIT);
+        Some(format!("{start}{}{end}", name(self.image.as_str(), room)))
     }
-}
-
-/// Joins the parts; if they are too long together, the middle is cut, so that what tells
-/// zones and contents apart stays whole.
-fn bounded(head: &str, middle: &str, tail: &str) -> String {
-    let (head, tail) = if head.len() + tail.len() + 10 > TAG_LIMIT {
-        // Two long names (branch and branch): keep the kind, cut each.
-        (cut(head.to_owned(), head, TAG_LIMIT / 2 - 6), cut(tail.to_owned(), tail, TAG_LIMIT / 2 - 6))
-    } else {
-        (head.to_owned(), tail.to_owned())
-    };
-    let room = TAG_LIMIT - head.len() - tail.len();
-    format!("{head}{}{tail}", cut(middle.to_owned(), middle, room))
 }
 
 #[cfg(test)]
@@ -158,10 +210,16 @@ mod tests {
             (Zone::Queue, "queue-key-app-ci-", "queue-sha-app-ci-", None),
             (Zone::PullRequest(12), "pr-12-key-app-ci-", "pr-12-sha-app-ci-", Some("pr-12-cache-app-ci")),
             (
-                Zone::Branch("fix/it".into()),
+                Zone::Branch("fix-it".into()),
                 "br-fix-it-key-app-ci-",
                 "br-fix-it-sha-app-ci-",
                 Some("br-fix-it-cache-app-ci"),
+            ),
+            (
+                Zone::Branch("fix/it".into()),
+                "br-bbe4d8cc-fix-it-key-app-ci-",
+                "br-bbe4d8cc-fix-it-sha-app-ci-",
+                Some("br-bbe4d8cc-fix-it-cache-app-ci"),
             ),
         ];
         for (zone, key, sha, cache) in rows {
@@ -199,9 +257,95 @@ mod tests {
         }
 
         #[test]
-        fn long_names_stay_apart(a in "[a-z]{101,140}", b in "[a-z]{101,140}") {
+        fn different_names_stay_different(a in NAMES, b in NAMES) {
             prop_assume!(a != b);
             prop_assert_ne!(sanitise(&a), sanitise(&b));
+            prop_assert_ne!(branch_prefix(&a), branch_prefix(&b));
+        }
+
+        #[test]
+        fn different_things_have_different_tags(a in thing(), b in thing()) {
+            prop_assume!(a != b);
+            prop_assert_ne!(a.tag(), b.tag(), "{:?} {:?}", a, b);
+        }
+
+        #[test]
+        fn whose_a_tag_is_can_be_told(a in thing()) {
+            prop_assert_eq!(is_less_trusted(&a.tag()), a.zone != Zone::Trusted);
+        }
+    }
+
+    /// Names of every shape that was ever mistaken for another, and long ones.
+    const NAMES: &str = "(pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef|\\.|_|é|x{90}|x{40})([-/.:+](pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef|y{60})){0,4}";
+    const IMAGES: &str = "(pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef|x{90})([-/](pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef)){0,4}(:[a-c])?";
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Thing {
+        zone: Zone,
+        image: String,
+        /// `key`, `sha`, or `cache`, and what it is of.
+        of: (&'static str, String),
+    }
+
+    impl Thing {
+        fn tag(&self) -> String {
+            let image = name(&self.image);
+            let (tags, (kind, of)) = (TagScheme::new(&image), &self.of);
+            let tag = match *kind {
+                "key" => tags.key_tag(&self.zone, of),
+                "sha" => tags.commit_tag(&self.zone, of),
+                _ => tags.cache_tag(&self.zone, Some(of)),
+            };
+            tag.unwrap()
+        }
+    }
+
+    fn zone() -> impl Strategy<Value = Zone> {
+        prop_oneof![
+            2 => Just(Zone::Trusted),
+            1 => Just(Zone::Queue),
+            1 => prop_oneof![Just(1), Just(12), Just(121), any::<u64>()].prop_map(Zone::PullRequest),
+            4 => NAMES.prop_map(Zone::Branch),
+        ]
+    }
+
+    fn thing() -> impl Strategy<Value = Thing> {
+        let of = prop_oneof![
+            ("[ab]{32}").prop_map(|key| ("key", key)),
+            prop_oneof!["[ab]{40}", "[ab]{64}"].prop_map(|commit| ("sha", commit)),
+            NAMES.prop_map(|branch| ("cache", branch)),
+        ];
+        (zone(), IMAGES, of).prop_map(|(zone, image, of)| {
+            // The queue has no cache, and other zones' have no branch.
+            let of = match (&zone, of) {
+                (Zone::Queue, ("cache", _)) => ("key", "a".repeat(32)),
+                (Zone::PullRequest(_) | Zone::Branch(_), ("cache", _)) => ("cache", String::new()),
+                (_, of) => of,
+            };
+            Thing { zone, image, of }
+        })
+    }
+
+    #[test]
+    fn names_that_were_once_the_same() {
+        let image = |text: &str| name(text);
+        let branch = |text: &str| Zone::Branch(text.into());
+        let key = |zone: &Zone, text: &str| TagScheme::new(&image(text)).key_tag(zone, KEY).unwrap();
+        let cache = |text: &str, branch: &str| {
+            TagScheme::new(&image(text)).cache_tag(&Zone::Trusted, Some(branch)).unwrap()
+        };
+        for (a, b) in [
+            (key(&branch("a/b"), "app"), key(&branch("a-b"), "app")),
+            (key(&branch("x"), "key-y"), key(&branch("x-key"), "y")),
+            (key(&branch("pr-12"), "app"), key(&Zone::PullRequest(12), "app")),
+            (key(&branch("queue"), "app"), key(&Zone::Queue, "app")),
+            (key(&Zone::PullRequest(1), "2-key-app"), key(&Zone::PullRequest(12), "app")),
+            (key(&Zone::Trusted, "pr-12-key-app"), key(&Zone::PullRequest(12), "app")),
+            (key(&Zone::Trusted, "o/app"), key(&Zone::Trusted, "o-app")),
+            (cache("a-b", "c"), cache("a", "b-c")),
+            (cache("app", "release/1"), cache("app", "release-1")),
+        ] {
+            assert_ne!(a, b);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::problems::Problems;
 use super::raw::RawInputs;
 use super::secret::SecretString;
 use crate::env::Env;
-use crate::image::Platform;
+use crate::image::{Platform, is_own_label};
 use crate::key::dockerfile::{Place, place};
 
 /// Where the build context comes from.
@@ -157,8 +157,8 @@ impl BuildInputs {
             platforms: problems.parse_all("platforms", commas(&raw.platforms)),
             build_args: build_args(problems, build_args_list, env),
             build_contexts: named(problems, "build-contexts", list(&raw.build_contexts)),
-            labels: named(problems, "labels", labels_list),
-            annotations: named(problems, "annotations", annotations_list),
+            labels: marks(problems, "labels", labels_list),
+            annotations: marks(problems, "annotations", annotations_list),
             secrets: secrets(problems, raw, env),
             ssh: commas(&raw.ssh),
             allow: commas(&raw.allow),
@@ -226,6 +226,15 @@ fn named(problems: &mut Problems, input: &str, list: Vec<String>) -> Vec<(String
         }
     }
     good
+}
+
+/// What later runs read is nobody else's to set: two values would leave it to the tools which counts.
+fn marks(problems: &mut Problems, input: &str, list: Vec<String>) -> Vec<(String, String)> {
+    let list = named(problems, input, list);
+    for (name, _) in list.iter().filter(|(name, _)| is_own_label(name)) {
+        problems.add(input, format!("`{name}` is build-once's own"));
+    }
+    list
 }
 
 /// `NAME` alone takes the environment's value and is left out where there is none, as docker does.

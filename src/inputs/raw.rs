@@ -84,6 +84,8 @@ raw_inputs! {
         image;
         /// Repository that shares the image, such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/ci. Without it BUILD_ONCE_REPOSITORY, ECR_CACHE_URL and the SSM parameter are asked; without any, all stays local.
         repository;
+        /// Second repository, for pull requests and branches without protection: they write there, and read repository too. Lets the registry's rights keep them from what trusted runs use.
+        pr_repository;
         /// More references to publish, one a line, as docker/metadata-action writes them. Set only from trusted runs.
         tags;
         /// File with more lines for tags.

@@ -22,6 +22,8 @@ pub struct Inputs {
     pub image: ImageName,
     /// Where it is shared; other sources are asked if there is none here.
     pub repository: Option<Repository>,
+    /// Where pull requests and branches without protection write instead.
+    pub pr_repository: Option<Repository>,
     /// More references to publish.
     pub tags: Vec<ImageReference>,
     /// What the run is for.
@@ -89,6 +91,7 @@ impl Inputs {
                 .or_else(|| "invalid".parse().ok())
                 .ok_or_else(|| crate::Error::input("input `image`"))?,
             repository: problems.parse("repository", text(&raw.repository).as_deref()),
+            pr_repository: problems.parse("pr-repository", text(&raw.pr_repository).as_deref()),
             tags: problems.parse_all("tags", tags.iter().flat_map(|line| comma_items(line)).collect()),
             mode,
             digest,
@@ -184,6 +187,9 @@ impl Inputs {
                 .add("load", "an engine's store takes one platform; leave load out, or build one platform");
         }
         builder::check_platforms(&self.builder, &self.build.platforms, problems);
+        if self.pr_repository.is_some() && self.pr_repository == self.repository {
+            problems.add("pr-repository", "is the same as repository: name another one, or leave it out");
+        }
         if self.key.max_age.is_some_and(|age| age.as_secs() < 60) {
             problems.add("max-age", "must be at least 1m");
         }

@@ -1,6 +1,9 @@
 //! Who may read and write what: the one place where the zone decides (`docs/trust.md`).
 
+use crate::guards::Guard;
+use crate::image::Repository;
 use crate::inputs::{CacheKind, CacheWrite, Inputs, Switch};
+use crate::ports::docker::LocalImage;
 use crate::run::{RunContext, Zone};
 
 /// What this run may do with shared images and caches.
@@ -9,6 +12,8 @@ use crate::run::{RunContext, Zone};
 pub struct Access {
     /// Zones whose images it may use, its own first. Never one that is trusted less.
     pub read: Vec<Zone>,
+    /// Zones whose layer caches it may read, its own first.
+    pub read_caches: Vec<Zone>,
     /// Whether it may set its own zone's tags.
     pub write_images: bool,
     /// Whether it may set the references in `tags`, which belong to no zone.
@@ -18,32 +23,81 @@ pub struct Access {
     /// Whether a builder it made may outlive it: cache mounts and imported layers in it are
     /// what the next run builds with.
     pub keep_builder: bool,
+    /// Where its own zone's images are, if not in the repository that all read.
+    pub own_repository: Option<Repository>,
+    /// Whether it has no business to write in the repository that all read, and is to be told if
+    /// its credentials let it.
+    pub reads_shared_only: bool,
+    /// What marks the images that this run leaves in an engine's store.
+    pub origin: String,
+    /// The marks of images there that it may use.
+    pub origins: Vec<String>,
+    /// Whether such a mark suffices where there is a registry, and it does not answer.
+    pub marks_suffice: bool,
+}
+
+impl Access {
+    /// Whether an image of the engine's store may be used for what its labels say. Whoever may
+    /// use the engine can write them: they keep honest runs apart.
+    #[must_use]
+    pub fn takes(&self, image: &LocalImage) -> bool {
+        !Guard::LocalOrigin.holds()
+            || image.origin.as_ref().is_some_and(|origin| self.origins.contains(origin))
+    }
 }
 
 /// The zone table of the design, applied to this run.
 #[must_use]
 pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
     let own = run.zone.clone();
+    let is_pr = matches!(own, Zone::PullRequest(_) | Zone::Branch(_));
     let read = match own {
         Zone::Trusted | Zone::Fork => vec![Zone::Trusted],
         Zone::Queue | Zone::PullRequest(_) | Zone::Branch(_) => vec![own.clone(), Zone::Trusted],
     };
-    let may_write = own != Zone::Fork && inputs.push != Switch::Off;
-    let cache_allowed = match own {
+    let read_caches = match own {
+        _ if inputs.cache.kind == CacheKind::None => Vec::new(),
         // A tag can be put on any commit: it reads no cache and writes none.
+        Zone::Trusted if run.is_tag => Vec::new(),
+        Zone::Trusted | Zone::Queue | Zone::Fork => vec![Zone::Trusted],
+        Zone::PullRequest(_) | Zone::Branch(_) => vec![own.clone(), Zone::Trusted],
+    };
+    let may_write = (own != Zone::Fork || !Guard::ForkWrites.holds()) && inputs.push != Switch::Off;
+    let cache_allowed = match own {
         Zone::Trusted => !run.is_tag,
         Zone::PullRequest(_) | Zone::Branch(_) => inputs.cache.write == CacheWrite::Always,
         Zone::Queue | Zone::Fork => false,
     };
+    let origin = origin(run);
+    let trusted = Zone::Trusted.name().to_owned();
     Access {
         read,
+        read_caches,
         write_images: may_write,
-        write_tags: may_write && own == Zone::Trusted,
         keep_builder: own == Zone::Trusted,
+        write_tags: may_write && (own == Zone::Trusted || !Guard::AskedTags.holds()),
         write_cache: may_write
             && cache_allowed
             && inputs.cache.write != CacheWrite::Never
             && inputs.cache.kind == CacheKind::Registry,
+        reads_shared_only: run.event.is_some()
+            && (own == Zone::Fork
+                || (is_pr && (inputs.pr_repository.is_some() || inputs.push == Switch::Off))),
+        own_repository: inputs.pr_repository.clone().filter(|_| is_pr),
+        origins: if origin == trusted { vec![trusted] } else { vec![origin.clone(), trusted] },
+        origin,
+        marks_suffice: !matches!(own, Zone::Trusted | Zone::Queue) || !Guard::LocalOrigin.holds(),
+    }
+}
+
+/// The zone by its own name: two pull requests are no more each other's than two zones are.
+fn origin(run: &RunContext) -> String {
+    let number = run.pull_request.as_ref().map(|request| request.number);
+    match (&run.zone, number) {
+        (Zone::Trusted | Zone::Queue, _) | (Zone::Fork, None) => run.zone.name().to_owned(),
+        (Zone::Fork, Some(number)) => format!("fork-{number}"),
+        (Zone::PullRequest(number), _) => format!("pr-{number}"),
+        (Zone::Branch(branch), _) => crate::image::branch_prefix(branch).trim_end_matches('-').to_owned(),
     }
 }
 
@@ -56,6 +110,7 @@ mod tests {
     fn inputs(cache_write: &str, push: &str) -> Inputs {
         let raw = RawInputs {
             image: Some("app".into()),
+            pr_repository: Some("h.example/ci/pr".into()),
             cache_write: Some(cache_write.into()),
             push: Some(push.into()),
             ..RawInputs::default()
@@ -69,24 +124,29 @@ mod tests {
 
     #[test]
     fn the_table() {
-        let pr = Zone::PullRequest(1);
+        let (pr, fix, trusted) = (Zone::PullRequest(1), Zone::Branch("fix".into()), Zone::Trusted);
+        let own = |zone: &Zone| vec![zone.clone(), Zone::Trusted];
+        let only = || vec![Zone::Trusted];
+        // Zone, tag, cache-write; reads images, reads caches; writes images, tags, cache.
         let rows = [
-            (Zone::Trusted, false, "auto", vec![Zone::Trusted], true, true, true),
-            (Zone::Trusted, true, "auto", vec![Zone::Trusted], true, true, false),
-            (Zone::Trusted, false, "never", vec![Zone::Trusted], true, true, false),
-            (Zone::Queue, false, "always", vec![Zone::Queue, Zone::Trusted], true, false, false),
-            (pr.clone(), false, "auto", vec![pr.clone(), Zone::Trusted], true, false, false),
-            (pr.clone(), false, "always", vec![pr.clone(), Zone::Trusted], true, false, true),
-            (Zone::Fork, false, "always", vec![Zone::Trusted], false, false, false),
+            (trusted.clone(), false, "auto", only(), only(), [true, true, true]),
+            (trusted.clone(), true, "auto", only(), vec![], [true, true, false]),
+            (trusted, false, "never", only(), only(), [true, true, false]),
+            (Zone::Queue, false, "always", own(&Zone::Queue), only(), [true, false, false]),
+            (pr.clone(), false, "auto", own(&pr), own(&pr), [true, false, false]),
+            (pr.clone(), false, "always", own(&pr), own(&pr), [true, false, true]),
+            (fix.clone(), false, "always", own(&fix), own(&fix), [true, false, true]),
+            (Zone::Fork, false, "always", only(), only(), [false, false, false]),
         ];
-        for (zone, tag, cache_write, read, write_images, write_tags, write_cache) in rows {
-            let keep_builder = zone == Zone::Trusted;
-            let access = access(&inputs(cache_write, "true"), &run(zone.clone(), tag));
-            assert_eq!(
-                access,
-                Access { read, write_images, write_tags, write_cache, keep_builder },
-                "{zone:?} {cache_write}"
-            );
+        for (zone, tag, cache_write, images, caches, writes) in rows {
+            let got = access(&inputs(cache_write, "true"), &run(zone.clone(), tag));
+            let what = format!("{zone:?} {cache_write}");
+            assert_eq!((got.read, got.read_caches), (images, caches), "{what}");
+            assert_eq!([got.write_images, got.write_tags, got.write_cache], writes, "{what}");
+            let is_pr = matches!(zone, Zone::PullRequest(_) | Zone::Branch(_));
+            assert_eq!(got.keep_builder, zone == Zone::Trusted, "{what}");
+            assert_eq!(got.own_repository.is_some(), is_pr, "{what}");
+            assert_eq!(got.marks_suffice, is_pr || zone == Zone::Fork, "{what}");
         }
     }
 
@@ -94,5 +154,24 @@ mod tests {
     fn push_false_writes_nothing() {
         let access = access(&inputs("always", "false"), &run(Zone::Trusted, false));
         assert!(!(access.write_images || access.write_cache || access.write_tags));
+    }
+
+    #[test]
+    fn an_image_of_the_engines_is_its_makers_and_of_those_that_trust_him() {
+        let zones = [Zone::Trusted, Zone::Queue, Zone::PullRequest(1), Zone::PullRequest(12), Zone::Fork];
+        let rights: Vec<_> =
+            zones.iter().map(|zone| access(&inputs("auto", "true"), &run(zone.clone(), false))).collect();
+        for (maker, of) in rights.iter().enumerate() {
+            let image = |origin: Option<&str>| LocalImage {
+                id: "sha256:0".into(),
+                repo_digests: vec![],
+                key: None,
+                origin: origin.map(str::to_owned),
+            };
+            for (user, access) in rights.iter().enumerate() {
+                assert_eq!(access.takes(&image(Some(&of.origin))), maker == user || maker == 0);
+                assert!(!access.takes(&image(None)));
+            }
+        }
     }
 }

@@ -3,15 +3,18 @@
 use super::access::Access;
 use super::builder::{Choice, Names, Needs, choose};
 use super::decide::{Decision, Outcome, Verdict};
+use super::extra_args;
+use super::names::{Published, ZoneNames};
 use super::owner::Owner;
 use super::spec::build_inputs;
 use super::steps::{Plan, Step};
 use super::versions;
+use super::written::{self, Written};
 use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{Facts, LateFacts, Where};
-use crate::image::{ImageReference, TagScheme};
-use crate::inputs::{CacheKind, Inputs};
+use crate::image::{ImageReference, Repository};
+use crate::inputs::Inputs;
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget, registry_cache_from, registry_cache_to};
 use crate::run::RunContext;
 
@@ -65,12 +68,14 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
                 Where::CommitTag => (Outcome::ReusedTag, "this commit's image is there"),
                 Where::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
             };
+            let repository = Some(reference.repository().clone());
             Ok(Plan {
                 decision: Decision { outcome, reason: format!("{reason}: {reference}"), changes: Vec::new() },
                 steps,
                 notices,
                 degraded: None,
                 digest: Some(digest),
+                repository,
                 tag,
             })
         }
@@ -84,6 +89,7 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             notices: no_repository_notice(given.facts),
             degraded,
             digest: None,
+            repository: None,
             tag: None,
         }),
         verdict @ Verdict::Build { .. } => {
@@ -109,11 +115,18 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let Given { inputs, facts, access, .. } = given;
     let toolchain = given.late.toolchain.as_ref().ok_or_else(|| bug("a build without its tools"))?;
     let key = facts.key.as_ref().ok_or_else(|| bug("a build without a key"))?;
-    let home = facts.repository.repository().filter(|_| verdict.shared);
+    let shared = facts.repository.repository();
+    let written = Written::new(given.run, access, shared, inputs.pr_repository.as_ref());
+    refuse_foreign_bases(given, &written)?;
     let mut notices = no_repository_notice(facts);
     notices.extend(verdict.notices);
+    notices.extend(shared.filter(|_| given.late.may_push).map(|home| too_many_rights(given, home)));
 
-    let Published { names: published, key_tag } = publish_names(given, verdict.publish);
+    let home = shared.filter(|_| verdict.shared && verdict.publish);
+    let zone_names = home.map(|home| ZoneNames::new(inputs, given.run, access, home));
+    let Published { names: published, key_tag } =
+        zone_names.map(|names| names.written(key.short())).unwrap_or_default();
+    let own_cache = zone_names.and_then(|names| names.written_cache()).filter(|_| needs.cache_export);
     let local_name = inputs.image.local_reference();
     let names = Names::new(given.unique, given.owner, &given.late.builders, access);
     let choice = choose(inputs, toolchain, needs, names)?;
@@ -128,12 +141,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
             "the layer cache is not written: this builder cannot export it; leave the input builder out, or use an engine with the containerd image store".to_owned(),
         );
     }
-    let on_engine = match &choice {
-        Choice::AtHand { name, .. } => {
-            name.as_deref() == Some("default") || toolchain.builder.as_ref().is_some_and(Builder::is_engine)
-        }
-        Choice::Kept { .. } | Choice::Fresh { .. } => false,
-    };
+    let on_engine = is_engine(&choice, toolchain.builder.as_ref());
     let at_hand = matches!(choice, Choice::AtHand { .. });
     if let (true, Some(platform)) =
         (at_hand, toolchain.builder.as_ref().and_then(|builder| builder.lacks(&inputs.build.platforms)))
@@ -146,26 +154,9 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     if !verdict.publish && !verdict.load {
         notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
     }
-    let output = match (verdict.publish, verdict.load) {
-        // The engine's own BuildKit keeps what it pushes; asked to load it as well, its two exports
-        // race for the name, and one fails with "already exists".
-        (true, true) if on_engine => OutputTarget::Push,
-        (true, true) => OutputTarget::PushAndLoad,
-        (true, false) => OutputTarget::Push,
-        (false, true) => OutputTarget::Load,
-        (false, false) => OutputTarget::Discard,
-    };
-    let mut cache_to = inputs.cache.to.clone();
-    if needs.cache_export && !without_cache_export {
-        let tag = TagScheme::new(&inputs.image).cache_tag(&given.run.zone, given.run.branch.as_deref());
-        if let (Some(tag), Some(home)) = (tag, home) {
-            cache_to.push(registry_cache_to(&home.tagged(tag), inputs.cache.mode));
-        }
-    }
-    cache_to.extend(owner_list(given.env, env::BUILD_ONCE_CACHE_TO));
-    let mut cache_from: Vec<String> = given.late.caches.iter().map(registry_cache_from).collect();
-    cache_from.extend(inputs.cache.from.iter().cloned());
-    cache_from.extend(owner_list(given.env, env::BUILD_ONCE_CACHE_FROM));
+    let output = output_target(verdict.publish, verdict.load, on_engine);
+    let own_cache = own_cache.filter(|_| !without_cache_export);
+    let (cache_from, cache_to) = caches(given, &written, own_cache.as_ref(), &mut notices);
     refuse_cache_over_image(&cache_to, published.iter().chain(&key_tag))?;
 
     let names = if verdict.publish {
@@ -174,6 +165,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         vec![local_name.clone()]
     };
     let build = build_inputs(given, toolchain, key, on_engine, output)?;
+    extra_args::refuse_foreign(&build.extra_args, &written)?;
     let sources = facts.pins.sources.clone();
     let mut spec = BuildSpec { builder, build, sources, cache_from, cache_to, names, output };
     let without = versions::check(&spec, toolchain, at_hand, !inputs.build.annotations.is_empty())?;
@@ -207,6 +199,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         notices,
         degraded: verdict.degraded,
         digest: None,
+        repository: first.map(|reference| reference.repository().clone()),
         tag: first.and_then(ImageReference::tag).map(str::to_owned),
     })
 }
@@ -230,28 +223,75 @@ fn builder_steps(given: &Given<'_>, choice: Choice) -> (Vec<Step>, Option<String
     (steps, name)
 }
 
-/// What the build publishes.
-#[derive(Default)]
-struct Published {
-    /// The names it is pushed under: the commit's tag first, because the outputs name it.
-    names: Vec<ImageReference>,
-    /// The key's tag, which is set afterwards: others may have set it meanwhile.
-    key_tag: Option<ImageReference>,
+/// Whether the engine's own BuildKit builds.
+fn is_engine(choice: &Choice, builder: Option<&Builder>) -> bool {
+    match choice {
+        Choice::AtHand { name, .. } => {
+            name.as_deref() == Some("default") || builder.is_some_and(Builder::is_engine)
+        }
+        Choice::Kept { .. } | Choice::Fresh { .. } => false,
+    }
 }
 
-fn publish_names(given: &Given<'_>, publish: bool) -> Published {
-    let (Some(home), Some(key), true) = (given.facts.repository.repository(), &given.facts.key, publish)
-    else {
-        return Published::default();
+const fn output_target(publish: bool, load: bool, on_engine: bool) -> OutputTarget {
+    match (publish, load) {
+        // The engine's own BuildKit keeps what it pushes; asked to load it as well, its two exports
+        // race for the name, and one fails with "already exists".
+        (true, true) if on_engine => OutputTarget::Push,
+        (true, true) => OutputTarget::PushAndLoad,
+        (true, false) => OutputTarget::Push,
+        (false, true) => OutputTarget::Load,
+        (false, false) => OutputTarget::Discard,
+    }
+}
+
+/// Sources and destinations: the computed ones, and those that are written out and may be used.
+fn caches(
+    given: &Given<'_>,
+    written: &Written<'_>,
+    own_cache: Option<&ImageReference>,
+    notices: &mut Vec<String>,
+) -> (Vec<String>, Vec<String>) {
+    let cache = &given.inputs.cache;
+    let owners = |name| owner_list(given.env, name);
+    let (owners_to, owners_from) = (env::BUILD_ONCE_CACHE_TO, env::BUILD_ONCE_CACHE_FROM);
+    let mut to = written.keep("cache-to", cache.to.clone(), Written::write_option, notices);
+    to.extend(own_cache.map(|own| registry_cache_to(own, cache.mode)));
+    to.extend(written.keep(owners_to, owners(owners_to), Written::write_option, notices));
+    let mut from: Vec<String> = given.late.caches.iter().map(registry_cache_from).collect();
+    from.extend(written.keep("cache-from", cache.from.clone(), Written::read_option, notices));
+    from.extend(written.keep(owners_from, owners(owners_from), Written::read_option, notices));
+    (from, to)
+}
+
+/// The names of zones are kept by this program alone; what else runs in the job need not.
+fn too_many_rights(given: &Given<'_>, home: &Repository) -> String {
+    let instead = if given.access.write_images {
+        "give its job a role that only reads there and writes in pr-repository"
+    } else {
+        "give its job a role that only reads"
     };
-    let scheme = TagScheme::new(&given.inputs.image);
-    let commit =
-        given.run.commit.as_ref().and_then(|commit| scheme.commit_tag(&given.run.zone, &commit.head));
-    let key_tag = scheme.key_tag(&given.run.zone, key.short()).map(|tag| home.tagged(tag));
-    // Without a commit there is no other name to push it under.
-    let own = commit.map(|tag| home.tagged(tag)).or_else(|| key_tag.clone());
-    let asked = if given.access.write_tags { given.inputs.tags.as_slice() } else { &[] };
-    Published { names: own.into_iter().chain(asked.iter().cloned()).collect(), key_tag }
+    format!(
+        "this run may push to {home}, so its code can replace the images that trusted runs use: {instead}"
+    )
+}
+
+/// Bases and build contexts are read like any other image.
+fn refuse_foreign_bases(given: &Given<'_>, written: &Written<'_>) -> Result<()> {
+    let refused = |what: String, why: String| {
+        Error::input(format!("{what}: {why}"))
+            .cause(format!("this is {}", given.run.zone_reason))
+            .hint("build on an image that this run may trust, or pin it by digest if it is known to be good")
+    };
+    for base in &given.facts.bases {
+        if let Ok(reference) = base.name.parse() {
+            written.read(&reference).map_err(|why| refused(format!("base image {}", base.name), why))?;
+        }
+    }
+    for (name, value) in &given.inputs.build.build_contexts {
+        written.read_option(value).map_err(|why| refused(format!("build-contexts: {name}"), why))?;
+    }
+    Ok(())
 }
 
 fn owner_list(env: &Env, name: &str) -> Vec<String> {
@@ -264,12 +304,8 @@ fn refuse_cache_over_image<'a>(
     images: impl Iterator<Item = &'a ImageReference> + Clone,
 ) -> Result<()> {
     for cache in cache_to {
-        let reference = cache.split(',').find_map(|field| field.trim().strip_prefix("ref=")).or_else(|| {
-            // The short form is a reference alone.
-            (!cache.contains('=')).then_some(cache.as_str())
-        });
-        let reference = reference.and_then(|text| text.parse::<ImageReference>().ok());
-        if reference.is_some_and(|reference| images.clone().any(|image| *image == reference)) {
+        if written::reference(cache).is_some_and(|reference| images.clone().any(|image| *image == reference))
+        {
             return Err(Error::input(format!("cache-to: `{cache}` would overwrite the image"))
                 .hint("give the cache a tag of its own"));
         }
@@ -286,28 +322,4 @@ fn no_repository_notice(facts: &Facts) -> Vec<String> {
 
 fn bug(what: &str) -> Error {
     Error::new(FailureClass::Bug, format!("planned {what}"))
-}
-
-/// Cache tags this run may read, nearest first. One place with [`access`](super::access): no
-/// zone reads what a less trusted one could have written.
-#[must_use]
-pub fn cache_tags(inputs: &Inputs, run: &RunContext) -> Vec<String> {
-    use crate::run::Zone;
-    if inputs.cache.kind == CacheKind::None || (run.zone == Zone::Trusted && run.is_tag) {
-        return Vec::new();
-    }
-    let scheme = TagScheme::new(&inputs.image);
-    let own = match run.zone {
-        Zone::PullRequest(_) | Zone::Branch(_) => scheme.cache_tag(&run.zone, None),
-        Zone::Trusted | Zone::Queue | Zone::Fork => None,
-    };
-    let shared =
-        run.cache_branches().into_iter().filter_map(|branch| scheme.cache_tag(&Zone::Trusted, Some(branch)));
-    let mut tags: Vec<String> = Vec::new();
-    for tag in own.into_iter().chain(shared) {
-        if !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
-    tags
 }

@@ -1,9 +1,11 @@
 //! Reuse or build, and why.
 
 use super::access::Access;
+use super::names::ZoneNames;
 use crate::error::{Error, FailureClass};
 use crate::facts::{Facts, Lookup, Seen, Where};
-use crate::image::{Digest, ImageReference, TagScheme};
+use crate::guards::Guard;
+use crate::image::{Digest, ImageReference};
 use crate::inputs::{Inputs, Mode, OnMissing, RegistryPolicy, Switch};
 use crate::run::RunContext;
 
@@ -108,7 +110,7 @@ pub fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts)
     let verdict = decide_for(inputs, run, access, facts);
     // By way of `on-missing: build` too.
     let builds = inputs.mode == Mode::Build || matches!(verdict, Verdict::Build { .. });
-    if builds && run.event.as_deref() == Some("pull_request_target") {
+    if builds && run.event.as_deref() == Some("pull_request_target") && Guard::TargetEvent.holds() {
         return Verdict::Fail(
             Error::new(FailureClass::Unsupported, "refused to build in a pull_request_target run")
                 .cause("it would run a stranger's code with this repository's rights")
@@ -133,7 +135,7 @@ fn decide_for(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts)
         Seen::Unknown(error) => Some(error),
         _ => None,
     }) {
-        Some(error) => unknown(inputs, facts, error),
+        Some(error) => unknown(inputs, access, facts, error),
         None => missing(inputs, run, access, facts, load),
     }
 }
@@ -147,14 +149,18 @@ fn reuse(
     load: bool,
 ) -> Verdict {
     let by_digest = lookup.reference.repository().at(digest.clone());
-    let have_local = facts.local.as_ref().is_some_and(|local| local.is(&by_digest));
+    let have_local = facts.local.iter().any(|local| local.is(&by_digest));
     let (mut aliases, mut notices) = (Vec::new(), Vec::new());
     // Pulling is reading: only the build job sets names.
     if inputs.mode == Mode::Build {
-        let scheme = TagScheme::new(&inputs.image);
-        let commit = run.commit.as_ref().and_then(|commit| scheme.commit_tag(&run.zone, &commit.head));
-        if let (true, Where::KeyTag, Some(tag)) = (access.write_images, lookup.at, commit) {
-            aliases.push((lookup.reference.repository().tagged(tag), false));
+        let names = facts.repository.repository().map(|home| ZoneNames::new(inputs, run, access, home));
+        let commit = names.and_then(|names| names.written_commit());
+        if let (Where::KeyTag, Some(commit)) = (lookup.at, commit) {
+            // In another repository it would be a copy of the whole image; its digest is known,
+            // and the next run finds it by its key.
+            if commit.repository() == lookup.reference.repository() {
+                aliases.push((commit, false));
+            }
         }
         if access.write_tags {
             aliases.extend(inputs.tags.iter().map(|tag| (tag.clone(), true)));
@@ -174,7 +180,7 @@ fn reuse(
 }
 
 /// The registry did not say: build for this machine, or fail; never guess.
-fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
+fn unknown(inputs: &Inputs, access: &Access, facts: &Facts, error: &Error) -> Verdict {
     let may_degrade = inputs.reliability.policy == RegistryPolicy::Auto
         && matches!(error.class, FailureClass::Unavailable | FailureClass::Access)
         && !(inputs.mode == Mode::Pull && inputs.on_missing != OnMissing::Build);
@@ -183,10 +189,11 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
     }
     let degraded =
         format!("the registry cannot be used ({}); the image stays on this machine", error.headline());
-    match &facts.local {
+    // A label alone does not say who built it: trusted runs build anew.
+    match facts.local.iter().find(|local| access.marks_suffice && access.takes(local)) {
         Some(local) => Verdict::ReuseLocal { id: local.id.clone(), degraded: Some(degraded) },
         None => Verdict::Build {
-            reason: "the registry cannot be asked, and this machine has no image with this key".to_owned(),
+            reason: format!("the registry cannot be asked, and {}", none_here(facts)),
             publish: false,
             shared: false,
             load: true,
@@ -198,11 +205,13 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
 
 fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, load: bool) -> Verdict {
     let Some(home) = facts.repository.repository() else {
-        return without_repository(inputs, facts);
+        return without_repository(inputs, access, facts);
     };
-    let no_repository =
-        facts.lookups.iter().any(|lookup| lookup.seen == Seen::Absent { no_repository: true });
-    if no_repository && access.write_images {
+    let home = ZoneNames::new(inputs, run, access, home).own_home();
+    let is_missing = facts.lookups.iter().any(|lookup| {
+        lookup.seen == Seen::Absent { no_repository: true } && lookup.reference.repository() == home
+    });
+    if is_missing && access.write_images {
         return Verdict::Fail(
             Error::new(FailureClass::Access, format!("the repository {home} does not exist")).hint(format!(
                 "create it (aws ecr create-repository --repository-name {}), or correct its name",
@@ -252,8 +261,8 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
     }
 }
 
-fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
-    if let Some(local) = &facts.local {
+fn without_repository(inputs: &Inputs, access: &Access, facts: &Facts) -> Verdict {
+    if let Some(local) = facts.local.iter().find(|local| access.takes(local)) {
         return Verdict::ReuseLocal { id: local.id.clone(), degraded: None };
     }
     if inputs.mode == Mode::Pull && inputs.on_missing != OnMissing::Build {
@@ -266,12 +275,20 @@ fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
         );
     }
     Verdict::Build {
-        reason: "this machine has no image with this key".to_owned(),
+        reason: none_here(facts).to_owned(),
         publish: false,
         shared: false,
         load: true,
         degraded: None,
         notices: Vec::new(),
+    }
+}
+
+fn none_here(facts: &Facts) -> &'static str {
+    if facts.local.is_empty() {
+        "this machine has no image with this key"
+    } else {
+        "the engine's image with this key is not known to be of a run that this one may trust"
     }
 }
 

@@ -2,13 +2,17 @@
 
 use std::fmt::Write as _;
 
-use super::{Access, Plan, Step};
+use super::{Access, AllNames, Plan, Step, ZoneNames};
 use crate::facts::{Facts, RepositoryFact, Seen};
+use crate::image::ImageReference;
+use crate::inputs::Inputs;
 use crate::ports::buildx::OutputTarget;
 use crate::run::RunContext;
 
 /// What the plan rests on, beside the plan.
 pub struct Rendered<'a> {
+    /// The inputs.
+    pub inputs: &'a Inputs,
     /// The run.
     pub run: &'a RunContext,
     /// Its rights.
@@ -19,10 +23,19 @@ pub struct Rendered<'a> {
     pub plan: &'a Plan,
 }
 
+impl Rendered<'_> {
+    /// What the run may read and write by name; nothing without a repository.
+    fn names(&self) -> Option<AllNames> {
+        let home = self.facts.repository.repository()?;
+        let key = self.facts.key.as_ref().map(crate::key::BuildKey::short);
+        Some(ZoneNames::new(self.inputs, self.run, self.access, home).all(key))
+    }
+}
+
 /// As text.
 #[must_use]
 pub fn text(rendered: &Rendered<'_>) -> String {
-    let Rendered { run, access, facts, plan } = rendered;
+    let Rendered { run, access, facts, plan, .. } = rendered;
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {
         // Writing to a String cannot fail.
@@ -49,6 +62,17 @@ pub fn text(rendered: &Rendered<'_>) -> String {
     }
     if let Some(key) = &facts.key {
         row("key", &key.hex);
+    }
+    if let Some(names) = rendered.names() {
+        let mut each = |name: &str, list: &[ImageReference]| {
+            for reference in list {
+                row(name, &reference.to_string());
+            }
+        };
+        each("reads", &names.reads_images);
+        each("reads cache", &names.reads_caches);
+        each("writes", &names.writes_images);
+        each("writes cache", names.writes_cache.as_slice());
     }
     for lookup in &facts.lookups {
         row("asked", &format!("{}: {}", lookup.reference, seen(&lookup.seen)));
@@ -138,13 +162,14 @@ pub fn brief(step: &Step) -> String {
 /// As JSON.
 #[must_use]
 pub fn json(rendered: &Rendered<'_>) -> serde_json::Value {
-    let Rendered { run, access, facts, plan } = rendered;
+    let Rendered { run, access, facts, plan, .. } = rendered;
     serde_json::json!({
         "outcome": plan.decision.outcome,
         "reason": plan.decision.reason,
         "changes": plan.decision.changes,
         "run": run,
         "access": access,
+        "names": rendered.names(),
         "repository": facts.repository,
         "key": facts.key.as_ref().map(|key| &key.hex),
         "bases": facts.bases,

@@ -5,7 +5,8 @@ use super::extra_args;
 use crate::env;
 use crate::error::{Error, Result};
 use crate::facts::{Pin, Toolchain};
-use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY};
+use crate::guards::Guard;
+use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, LABEL_ORIGIN};
 use crate::inputs::{BuildInputs, ContextSource};
 use crate::key::{BuildKey, explain};
 use crate::ports::buildx::OutputTarget;
@@ -40,6 +41,7 @@ pub(super) fn build_inputs(
     let annotations = annotations(given, toolchain, key, on_engine, output);
     let mut labels = inputs.labels.clone();
     labels.push((ANNOTATION_KEY.to_owned(), key.hex.clone()));
+    labels.push((LABEL_ORIGIN.to_owned(), given.access.origin.clone()));
     // A function of the key alone, as the key's own label is: equal keys keep equal configurations.
     let travels = annotations.iter().any(|(name, _)| name.ends_with(ANNOTATION_ENTRIES));
     if !travels || !toolchain.buildx.has_annotations() {
@@ -90,7 +92,12 @@ fn annotations(
         ("io.github.build-once.merge-revision", commit.and_then(|commit| commit.merge.clone())),
     ];
     let own = facts.into_iter().filter_map(|(name, value)| Some((format!("{level}:{name}"), value?)));
-    inputs.annotations.iter().cloned().chain(own).collect()
+    // Ours last: of two values the last one counts.
+    let (mut first, mut last): (Vec<_>, Vec<_>) = (inputs.annotations.clone(), own.collect());
+    if !Guard::OwnLabels.holds() {
+        std::mem::swap(&mut first, &mut last);
+    }
+    first.into_iter().chain(last).collect()
 }
 
 fn extra(given: &Given<'_>, key: &str) -> Result<Vec<String>> {

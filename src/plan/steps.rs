@@ -2,7 +2,7 @@
 
 use super::decide::Decision;
 use crate::facts::Leftover;
-use crate::image::{Digest, ImageReference};
+use crate::image::{Digest, ImageReference, Repository};
 use crate::ports::buildx::{BuildSpec, NewBuilder};
 
 /// One write, or the check that follows it.
@@ -80,6 +80,9 @@ pub struct Plan {
     pub degraded: Option<String>,
     /// The digest, where it is known before anything is done.
     pub digest: Option<Digest>,
+    /// Where that digest is, or will be.
+    #[serde(skip)]
+    pub repository: Option<Repository>,
     /// The tag that is reported.
     pub tag: Option<String>,
 }

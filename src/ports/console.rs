@@ -7,6 +7,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
+use crate::guards::Guard;
 use crate::inputs::LogStyle;
 use crate::ports::actions::{Annotation, command, inert};
 use crate::ports::random;
@@ -83,7 +84,7 @@ impl Console {
             self.line(title);
         }
         // Without randomness there is no bracket; the line filter still holds.
-        let token = if self.github { random::hex_128() } else { None };
+        let token = if self.github && Guard::InertLog.holds() { random::hex_128() } else { None };
         if let Some(token) = &token {
             self.write(&command("stop-commands", &[], token));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::{Error, FailureClass, Result};
-use crate::image::{ANNOTATION_KEY, Digest, ImageReference};
+use crate::image::{ANNOTATION_KEY, Digest, ImageReference, LABEL_ORIGIN};
 use crate::ports::buildx::BuildxVersion;
 use crate::ports::docker_config::UserDockerConfig;
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation};
@@ -20,6 +20,8 @@ pub struct LocalImage {
     pub repo_digests: Vec<String>,
     /// The build key its label carries.
     pub key: Option<String>,
+    /// Which zone its label says it is of.
+    pub origin: Option<String>,
 }
 
 impl LocalImage {
@@ -34,6 +36,8 @@ impl LocalImage {
     }
 }
 
+/// Most images of one key that are looked at: one for each zone that left its own.
+const SAME_KEY: usize = 8;
 /// Quick questions to the engine.
 const QUICK: Duration = Duration::from_secs(30);
 /// A pull of a large image on a slow line.
@@ -96,11 +100,11 @@ impl Docker {
         self.exec.output(invocation, limit).await.map_err(from_exec)
     }
 
-    /// The image with this key in its label, in the engine's store.
+    /// The images with this key in their label, in the engine's store, newest first.
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn image_with_key(&self, key: &str) -> Result<Option<LocalImage>> {
+    pub async fn images_with_key(&self, key: &str) -> Result<Vec<LocalImage>> {
         let filter = format!("label={ANNOTATION_KEY}={key}");
         let list =
             self.command(Effect::Read).args(["image", "ls", "--no-trunc", "--quiet", "--filter", &filter]);
@@ -108,8 +112,13 @@ impl Docker {
         if !done.status.success() {
             return Err(engine_error("failed to list the engine's images", &done));
         }
-        let Some(id) = done.stdout_text().lines().next().map(str::to_owned) else { return Ok(None) };
-        self.inspect(&id).await
+        let mut ids: Vec<String> = done.stdout_text().lines().map(str::to_owned).collect();
+        ids.dedup();
+        let mut images = Vec::new();
+        for id in ids.iter().take(SAME_KEY) {
+            images.extend(self.inspect(id).await?);
+        }
+        Ok(images)
     }
 
     /// An image of the engine's store by name or id.
@@ -138,6 +147,7 @@ impl Docker {
                 .filter_map(|digest| digest.as_str().map(str::to_owned))
                 .collect(),
             key: image["Config"]["Labels"][ANNOTATION_KEY].as_str().map(str::to_owned),
+            origin: image["Config"]["Labels"][LABEL_ORIGIN].as_str().map(str::to_owned),
         }))
     }
 

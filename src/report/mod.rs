@@ -92,7 +92,7 @@ impl Report {
     }
 
     /// Takes over what was planned and what came of it.
-    pub fn finish(&mut self, plan: &Plan, journal: Journal, home: Option<&crate::image::Repository>) {
+    pub fn finish(&mut self, plan: &Plan, journal: Journal) {
         self.outcome = Some(if journal.error.is_some() { Outcome::Failed } else { plan.decision.outcome });
         self.reason = journal.error.as_ref().map_or_else(|| plan.decision.reason.clone(), Error::headline);
         self.changes.clone_from(&plan.decision.changes);
@@ -104,7 +104,8 @@ impl Report {
         if journal.error.is_none() || journal.pushed {
             self.digest = journal.digest;
         }
-        self.reference = self.digest.as_ref().zip(home).map(|(digest, home)| home.at(digest.clone()));
+        self.reference =
+            self.digest.as_ref().zip(plan.repository.as_ref()).map(|(digest, home)| home.at(digest.clone()));
         if plan.tag.as_ref().is_some_and(|tag| {
             journal.skipped_tags.iter().any(|skipped| skipped.ends_with(&format!(":{tag}")))
         }) {

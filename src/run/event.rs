@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::zone::{Signals, Zone, classify};
+use super::classify::{Signals, classify};
+use super::zone::Zone;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 
@@ -74,6 +75,8 @@ impl RunContext {
             event_name,
             git_ref,
             ref_protected: env.flag(env::GITHUB_REF_PROTECTED),
+            repository: env.get(env::GITHUB_REPOSITORY),
+            repository_id: env.get(env::GITHUB_REPOSITORY_ID),
             event: &event,
         });
         let owned = |name| env.get(name).map(str::to_owned);

@@ -1,5 +1,6 @@
 //! The GitHub run: which event, which commit, how far it is trusted.
 
+mod classify;
 mod event;
 mod zone;
 

@@ -147,7 +147,7 @@ fn a_tag_publishes_and_touches_no_cache() {
 fn an_unprotected_branch_is_no_trusted_one() {
     let lab = Lab::new();
     let run = lab.shared().push_to("feature/x").run().succeeds("built");
-    assert_eq!(run.output("tag"), format!("br-feature-x-sha-app-{HEAD}"));
+    assert_eq!(run.output("tag"), format!("br-217d2bf5-feature-x-sha-app-{HEAD}"));
     lab.forget_calls();
     let run = lab.shared().push_to("release/1").env("GITHUB_REF_PROTECTED", "true").run().succeeds("built");
     assert_eq!(run.output("tag"), format!("sha-app-{HEAD}"));
@@ -167,9 +167,9 @@ fn tags_belong_to_trusted_runs() {
 #[test]
 fn an_event_that_cannot_be_read_is_not_guessed() {
     let lab = Lab::new();
-    let program = lab.shared();
-    lab.write("event.json", "{");
-    let run = program.run().fails(2, "input");
+    lab.write("broken.json", "{");
+    let broken = lab.path("broken.json").display().to_string();
+    let run = lab.shared().env("GITHUB_EVENT_PATH", &broken).run().fails(2, "input");
     assert!(run.error().contains("failed to read the event file"), "{}", run.error());
     let run = lab.shared().env("GITHUB_EVENT_PATH", "/absent").run().fails(2, "input");
     assert!(run.calls.is_empty());

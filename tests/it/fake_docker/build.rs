@@ -20,7 +20,9 @@ impl Docker {
     pub(crate) fn build(&self) -> ExitCode {
         std::io::stderr().write_all(self.text("progress").as_bytes()).unwrap();
         let pushes = self.has("--push") || self.args.iter().any(|arg| arg.contains("push=true"));
-        let (names, labels) = (self.values("--tag"), pairs(&self.values("--label")));
+        let mut names = self.values("--tag");
+        names.extend(self.args.iter().filter_map(|arg| arg.strip_prefix("-t").map(str::to_owned)));
+        let labels = pairs(&self.values("--label"));
         let annotations = pairs(&self.values("--annotation"));
         // Stays the same for the same labels: the test's content is in them, as the key.
         let mut image = json!({"config": format!("sha256:{:064x}", fold(&labels.to_string()))});
@@ -40,18 +42,14 @@ impl Docker {
                 let repository = name.rsplit_once(':').unwrap().0;
                 digests.push(format!("{repository}@{}", image["digest"].as_str().unwrap()));
             }
-            for cache in self.values("--cache-to") {
-                let reference = cache.split(',').find_map(|field| field.strip_prefix("ref="));
-                if let Some((host, reference)) =
-                    reference.and_then(|reference| Some((wire::stub(reference)?, reference)))
-                {
-                    wire::post(
-                        host,
-                        "/_publish",
-                        &json!({"name": reference, "labels": {}, "annotations": {}}),
-                    )
+        }
+        for cache in self.values("--cache-to") {
+            let reference = cache.split(',').find_map(|field| field.strip_prefix("ref="));
+            if let Some((host, reference)) =
+                reference.and_then(|reference| Some((wire::stub(reference)?, reference)))
+            {
+                wire::post(host, "/_publish", &json!({"name": reference, "labels": {}, "annotations": {}}))
                     .unwrap();
-                }
             }
         }
         // The engine's own BuildKit keeps what it pushes.

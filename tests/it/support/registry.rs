@@ -28,6 +28,8 @@ struct State {
     blobs: BTreeMap<String, Vec<u8>>,
     gone: BTreeSet<String>,
     login: Login,
+    /// Uploads are opened.
+    may_push: bool,
     /// Part of the target, how often, what instead.
     faults: Vec<(String, usize, Response)>,
     /// Why control calls of the fake docker fail, by path.
@@ -70,6 +72,22 @@ impl Registry {
         self.publish(&format!("ci/{tag}"), &json!({ANNOTATION_KEY: key}), &json!({}))
     }
 
+    /// An index of images of `ci`, by digest, for one platform each.
+    pub(crate) fn put_index(&self, tag: &str, children: &[&str]) -> String {
+        let mut state = self.state.lock().unwrap();
+        let manifests: Vec<Value> = children.iter().zip(["amd64", "arm64"]).map(|(digest, architecture)| {
+            let size = state.manifests[&format!("ci/{digest}")].0.len();
+            json!({"mediaType": MEDIA_TYPES[2], "digest": digest, "size": size, "platform": {"os": "linux", "architecture": architecture}})
+        }).collect();
+        let index = json!({"schemaVersion": 2, "mediaType": MEDIA_TYPES[0], "manifests": manifests});
+        let index = index.to_string().into_bytes();
+        let digest = Digest::of(&index).to_string();
+        for name in [tag, &digest] {
+            state.manifests.insert(format!("ci/{name}"), (index.clone(), MEDIA_TYPES[0].to_owned()));
+        }
+        digest
+    }
+
     pub(crate) fn publish(&self, name: &str, labels: &Value, annotations: &Value) -> String {
         self.state.lock().unwrap().publish(name, labels, annotations)["digest"].as_str().unwrap().to_owned()
     }
@@ -105,9 +123,19 @@ impl Registry {
         self.state.lock().unwrap().login = login;
     }
 
+    /// Whoever may read may push.
+    pub(crate) fn let_push(&self) {
+        self.state.lock().unwrap().may_push = true;
+    }
+
     /// `ci` does not exist.
     pub(crate) fn without_repository(&self) {
-        self.state.lock().unwrap().gone.insert("ci".to_owned());
+        self.without("ci");
+    }
+
+    /// This repository does not exist.
+    pub(crate) fn without(&self, repository: &str) {
+        self.state.lock().unwrap().gone.insert(repository.to_owned());
     }
 
     /// Pushes (`/_publish`) or aliases (`/_alias`) fail with this text.
@@ -162,6 +190,15 @@ impl State {
             return Response::error(404, "NAME_UNKNOWN", "repository name not known to registry");
         }
         let name = format!("{repository}/{reference}");
+        if request.target.contains("/blobs/uploads/") {
+            return match (request.method.as_str(), self.may_push) {
+                ("POST", true) => {
+                    Response::new(202, "").header("location", format!("{}u1?_state=x", request.target))
+                }
+                ("DELETE", true) => Response::new(204, ""),
+                _ => Response::error(403, "DENIED", "requested access to the resource is denied"),
+            };
+        }
         match (request.method.as_str(), *kind) {
             ("PUT", "manifests") => {
                 self.manifests

@@ -22,6 +22,7 @@ pub(crate) struct BuildOnce<'a> {
     lab: &'a Lab,
     args: Vec<String>,
     env: BTreeMap<String, String>,
+    event: String,
 }
 
 impl<'a> BuildOnce<'a> {
@@ -44,7 +45,10 @@ impl<'a> BuildOnce<'a> {
             ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9".to_owned()),
         ];
         let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { lab, args: Vec::new(), env }.push_to("main").input("image", "app").input("retries", "0")
+        Self { lab, args: Vec::new(), env, event: String::new() }
+            .push_to("main")
+            .input("image", "app")
+            .input("retries", "0")
     }
 
     pub(crate) fn args(mut self, args: &[&str]) -> Self {
@@ -67,9 +71,29 @@ impl<'a> BuildOnce<'a> {
         self.env(&format!("INPUT_{}", name.replace('-', "_").to_uppercase()), value)
     }
 
-    pub(crate) fn event(self, name: &str, git_ref: &str, commit: &str, event: &Value) -> Self {
-        self.lab.write("event.json", event.to_string());
+    pub(crate) fn event(mut self, name: &str, git_ref: &str, commit: &str, event: &Value) -> Self {
+        self.event = event.to_string();
         self.env("GITHUB_EVENT_NAME", name).env("GITHUB_REF", git_ref).env("GITHUB_SHA", commit)
+    }
+
+    /// An event of `tests/fixtures/events`, changed.
+    pub(crate) fn fixture(
+        self,
+        name: &str,
+        git_ref: &str,
+        file: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Self {
+        let path = format!("{}/tests/fixtures/events/{file}.json", env!("CARGO_MANIFEST_DIR"));
+        let mut event = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        change(&mut event);
+        let commit = if name.starts_with("pull_request") { MERGE } else { HEAD };
+        self.event(name, git_ref, commit, &event).env("GITHUB_REPOSITORY_ID", "1")
+    }
+
+    /// Without these guards, by name.
+    pub(crate) fn without(self, guards: &str) -> Self {
+        self.env("BUILD_ONCE_WITHOUT_GUARDS", guards)
     }
 
     pub(crate) fn push_to(self, branch: &str) -> Self {
@@ -92,14 +116,15 @@ impl<'a> BuildOnce<'a> {
     }
 
     pub(crate) fn pull_request_from(self, event: &str, number: u64, repository: u64) -> Self {
-        let repo = |id: u64| json!({"id": id, "full_name": format!("o{id}/r")});
+        let name = if repository == 1 { "o/r" } else { "stranger/r" };
+        let repo = |id: u64, name: &str| json!({"id": id, "full_name": name});
         let payload = json!({
             "repository": {"default_branch": "main"},
             "pull_request": {
                 "number": number,
                 "user": {"login": "ann"},
-                "head": {"sha": HEAD, "ref": "fix", "repo": repo(repository)},
-                "base": {"ref": "main", "repo": repo(1)},
+                "head": {"sha": HEAD, "ref": "fix", "repo": repo(repository, name)},
+                "base": {"ref": "main", "repo": repo(1, "o/r")},
             },
         });
         self.event(event, &format!("refs/pull/{number}/merge"), MERGE, &payload)
@@ -121,6 +146,7 @@ impl<'a> BuildOnce<'a> {
         for file in ["temp/outputs", "temp/summary"] {
             self.lab.write(file, "");
         }
+        self.lab.write("event.json", &self.event);
         let home = home(self.lab);
         let child = Command::new(env!("CARGO_BIN_EXE_build-once"))
             .args(&self.args)
@@ -163,6 +189,12 @@ impl Running<'_> {
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let id = i32::try_from(self.child.id()).unwrap();
         rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// As [`Self::finish`], for a run that is to break what holds after every run.
+    pub(crate) fn finish_unchecked(self) -> Run {
+        let output = self.child.wait_with_output().unwrap();
+        Run::read(self.lab, &output, self.reports)
     }
 
     pub(crate) fn finish(self) -> Run {

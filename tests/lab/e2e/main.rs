@@ -21,6 +21,7 @@ mod local;
 mod old_buildx;
 mod outcomes;
 mod platforms;
+mod pr_repository;
 mod pull;
 mod race;
 mod repositories;

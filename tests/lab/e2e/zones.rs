@@ -1,6 +1,6 @@
 //! Who writes what, and who reads it: by the event, at a real registry.
 
-use crate::harness::{Repository, Workspace};
+use crate::harness::{Entry, Repository, Workspace};
 
 const HEAD: &str = "1234567890123456789012345678901234567890";
 
@@ -70,7 +70,10 @@ fn a_fork_writes_nothing() {
     let miss = miss.pull_request(16, HEAD, true).run().is("built-local");
     assert_eq!((miss.output("zone"), miss.output("pushed"), miss.output("digest")), ("fork", "false", ""));
     assert_eq!(miss.output("local-image"), format!("{}:latest", work.image), "it is of use to this job");
-    assert!(repository.journal().iter().all(|entry| !entry.is_write()), "{:?}", repository.journal());
+    // Whether it could have written is asked by an upload that is given up at once.
+    let wrote =
+        |entry: &Entry| entry.is_write() && !(entry.is_own() && entry.path.contains("/blobs/uploads/"));
+    assert!(!repository.journal().iter().any(wrote), "{:?}", repository.journal());
     assert!(repository.tags().is_empty());
 
     let trusted = work.program().repository(&repository).run().is("built");

@@ -66,7 +66,8 @@ pub fn unique(name: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let run = RUN.get_or_init(|| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
-        format!("{:x}", now % 0x1_0000_0000)
+        // Not eight hex digits alone: a name that ends so is marked by its hash.
+        format!("t{:x}", now % 0x1_0000_0000)
     });
     format!("{name}-{}-{run}", COUNT.fetch_add(1, Ordering::Relaxed))
 }

@@ -1,0 +1,158 @@
+//! Every shared name that a run looks up or writes. They follow from [`Access`] and the tag
+//! scheme; no other code makes one.
+
+use super::access::Access;
+use crate::image::{ImageReference, Repository, TagScheme};
+use crate::inputs::Inputs;
+use crate::run::{RunContext, Zone};
+
+/// The names of one run.
+#[derive(Clone, Copy)]
+pub struct ZoneNames<'a> {
+    inputs: &'a Inputs,
+    run: &'a RunContext,
+    access: &'a Access,
+    shared: &'a Repository,
+}
+
+impl<'a> ZoneNames<'a> {
+    /// `shared` is the repository that every zone reads.
+    #[must_use]
+    pub const fn new(
+        inputs: &'a Inputs,
+        run: &'a RunContext,
+        access: &'a Access,
+        shared: &'a Repository,
+    ) -> Self {
+        Self { inputs, run, access, shared }
+    }
+
+    /// Where this run writes.
+    #[must_use]
+    pub fn own_home(&self) -> &'a Repository {
+        self.access.own_repository.as_ref().unwrap_or(self.shared)
+    }
+
+    /// Where a zone's images are, of those that this run reads.
+    fn home(&self, zone: &Zone) -> &'a Repository {
+        if *zone == self.run.zone { self.own_home() } else { self.shared }
+    }
+
+    /// Every repository it reads, its own first.
+    #[must_use]
+    pub fn homes(&self) -> Vec<&'a Repository> {
+        let mut homes = vec![self.own_home(), self.shared];
+        homes.dedup();
+        homes
+    }
+
+    fn scheme(&self) -> TagScheme<'a> {
+        TagScheme::new(&self.inputs.image)
+    }
+
+    /// The image of this commit: in its own zone, else in the first it reads.
+    #[must_use]
+    pub fn commit(&self) -> Option<ImageReference> {
+        self.of_commit(&self.run.commit.as_ref()?.head).into_iter().next()
+    }
+
+    /// The images of a commit, own zone first.
+    #[must_use]
+    pub fn of_commit(&self, commit: &str) -> Vec<ImageReference> {
+        let tag = |zone| Some(self.home(zone).tagged(self.scheme().commit_tag(zone, commit)?));
+        self.access.read.iter().filter_map(tag).collect()
+    }
+
+    /// The images of a key, own zone first.
+    #[must_use]
+    pub fn of_key(&self, key_short: &str) -> Vec<ImageReference> {
+        let tag = |zone| Some(self.home(zone).tagged(self.scheme().key_tag(zone, key_short)?));
+        self.access.read.iter().filter_map(tag).collect()
+    }
+
+    /// Layer caches it may read, nearest first: its own, then its line of development's.
+    #[must_use]
+    pub fn caches(&self) -> Vec<ImageReference> {
+        let scheme = self.scheme();
+        let mut found: Vec<ImageReference> = Vec::new();
+        for zone in &self.access.read_caches {
+            let branches = self.run.cache_branches();
+            let branches = if *zone == Zone::Trusted { branches } else { vec![""] };
+            for branch in branches {
+                let Some(tag) = scheme.cache_tag(zone, Some(branch)) else { continue };
+                let reference = self.home(zone).tagged(tag);
+                if !found.contains(&reference) {
+                    found.push(reference);
+                }
+            }
+        }
+        found
+    }
+
+    /// What it may name this commit's image; nothing if it writes none.
+    #[must_use]
+    pub fn written_commit(&self) -> Option<ImageReference> {
+        let commit = self.run.commit.as_ref().filter(|_| self.access.write_images)?;
+        Some(self.own_home().tagged(self.scheme().commit_tag(&self.run.zone, &commit.head)?))
+    }
+
+    /// Every name of a new image.
+    #[must_use]
+    pub fn written(&self, key_short: &str) -> Published {
+        let tag = self.scheme().key_tag(&self.run.zone, key_short).filter(|_| self.access.write_images);
+        let key_tag = tag.map(|tag| self.own_home().tagged(tag));
+        // Without a commit there is no other name to push it under.
+        let own = self.written_commit().or_else(|| key_tag.clone());
+        let asked = if self.access.write_tags { self.inputs.tags.as_slice() } else { &[] };
+        Published { names: own.into_iter().chain(asked.iter().cloned()).collect(), key_tag }
+    }
+
+    /// The layer cache it may write.
+    #[must_use]
+    pub fn written_cache(&self) -> Option<ImageReference> {
+        let tag = self.scheme().cache_tag(&self.run.zone, self.run.branch.as_deref());
+        tag.filter(|_| self.access.write_cache).map(|tag| self.own_home().tagged(tag))
+    }
+
+    /// All of them, for the plan that is printed.
+    #[must_use]
+    pub fn all(&self, key_short: Option<&str>) -> AllNames {
+        let of_key = |key| self.commit().into_iter().chain(self.of_key(key)).collect();
+        AllNames {
+            reads_images: key_short.map_or_else(Vec::new, of_key),
+            reads_caches: self.caches(),
+            writes_images: key_short.map_or_else(Vec::new, |key| self.written(key).all()),
+            writes_cache: self.written_cache(),
+        }
+    }
+}
+
+/// What a build publishes.
+#[derive(Clone, Debug, Default)]
+pub struct Published {
+    /// The names it is pushed under: the commit's tag first, because the outputs name it.
+    pub names: Vec<ImageReference>,
+    /// The key's tag, which is set afterwards: others may have set it meanwhile.
+    pub key_tag: Option<ImageReference>,
+}
+
+impl Published {
+    fn all(self) -> Vec<ImageReference> {
+        let mut all = self.names;
+        all.extend(self.key_tag.filter(|tag| !all.contains(tag)));
+        all
+    }
+}
+
+/// What a run reads and writes, by name.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct AllNames {
+    /// Images it looks for, in this order.
+    pub reads_images: Vec<ImageReference>,
+    /// Layer caches it reads, where they exist.
+    pub reads_caches: Vec<ImageReference>,
+    /// Names it gives a new image.
+    pub writes_images: Vec<ImageReference>,
+    /// The layer cache it writes.
+    pub writes_cache: Option<ImageReference>,
+}

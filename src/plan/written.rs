@@ -1,0 +1,220 @@
+//! References that the user writes out, in inputs, arguments and Dockerfiles: held to the same
+//! rights as the names the program makes. Honest workflows only: code that runs in the job can
+//! call the registry by itself.
+
+use super::access::Access;
+use crate::guards::Guard;
+use crate::image::{ImageReference, Repository, is_less_trusted};
+use crate::run::{RunContext, Zone};
+
+/// Judges references by the repositories of one run.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'a> {
+    run: &'a RunContext,
+    access: &'a Access,
+    shared: Option<&'a Repository>,
+    /// The repository of the pull requests, whichever zone this run has.
+    pr: Option<&'a Repository>,
+}
+
+/// Why a reference is not to be used, as a clause.
+type Refusal = String;
+
+impl<'a> Written<'a> {
+    pub(super) const fn new(
+        run: &'a RunContext,
+        access: &'a Access,
+        shared: Option<&'a Repository>,
+        pr: Option<&'a Repository>,
+    ) -> Self {
+        Self { run, access, shared, pr }
+    }
+
+    fn is_own(&self, tag: &str) -> bool {
+        let prefix = self.run.zone.tag_prefix().unwrap_or_default();
+        !prefix.is_empty() && tag.starts_with(&prefix)
+    }
+
+    /// Whether the image or cache may be read: not what a run of less trust could have written.
+    pub(super) fn read(&self, reference: &ImageReference) -> Result<(), Refusal> {
+        if !Guard::WrittenReferences.holds() {
+            return Ok(());
+        }
+        let tag = reference.tag().unwrap_or_default();
+        let writes_there = self.access.own_repository.is_some();
+        if is(reference, self.pr) && self.pr != self.shared && !writes_there {
+            return Err(format!("{reference} is in the repository of the pull requests"));
+        }
+        let ours = is(reference, self.shared) || is(reference, self.pr);
+        if ours && reference.digest().is_none() && is_less_trusted(tag) && !self.is_own(tag) {
+            return Err(format!("{reference} is another zone's"));
+        }
+        Ok(())
+    }
+
+    /// Whether a cache may be written there.
+    pub(super) fn write(&self, reference: &ImageReference) -> Result<(), Refusal> {
+        if !Guard::WrittenReferences.holds() {
+            return Ok(());
+        }
+        let (shared, pr) = (is(reference, self.shared), is(reference, self.pr));
+        if !(shared || pr) {
+            return Ok(());
+        }
+        if !self.access.write_images || (self.run.zone == Zone::Trusted && self.run.is_tag) {
+            return Err(format!("this run writes no cache in {}", reference.repository()));
+        }
+        let tag = reference.tag().unwrap_or_default();
+        let may = match self.run.zone {
+            Zone::Trusted => shared && !is_less_trusted(tag),
+            Zone::PullRequest(_) | Zone::Branch(_) => {
+                self.is_own(tag) && (pr || self.access.own_repository.is_none())
+            }
+            Zone::Queue | Zone::Fork => false,
+        };
+        if may { Ok(()) } else { Err(format!("{reference} is not this zone's")) }
+    }
+
+    /// As [`Self::read`], for a cache or a build context as buildx takes it.
+    pub(super) fn read_option(&self, option: &str) -> Result<(), Refusal> {
+        judged(option, |reference| self.read(reference))
+    }
+
+    /// As [`Self::write`], for a cache as buildx takes it.
+    pub(super) fn write_option(&self, option: &str) -> Result<(), Refusal> {
+        judged(option, |reference| self.write(reference))
+    }
+
+    /// The options that may stay, and a notice for each that may not.
+    pub(super) fn keep(
+        &self,
+        input: &str,
+        options: Vec<String>,
+        judge: impl Fn(&Self, &str) -> Result<(), Refusal>,
+        notices: &mut Vec<String>,
+    ) -> Vec<String> {
+        let mut keeps = |option: &String| match judge(self, option) {
+            Ok(()) => true,
+            Err(why) => {
+                let zone = &self.run.zone_reason;
+                notices.push(format!("{input}: {why}; it is left out, because this is {zone}"));
+                false
+            }
+        };
+        options.into_iter().filter(|option| keeps(option)).collect()
+    }
+}
+
+/// Whether a reference is in this repository, by whatever spelling of its host.
+fn is(reference: &ImageReference, repository: Option<&Repository>) -> bool {
+    let host = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        text.strip_suffix(":443").unwrap_or(&text).to_owned()
+    };
+    let theirs = reference.repository();
+    repository
+        .is_some_and(|ours| theirs.path() == ours.path() && host(theirs.registry()) == host(ours.registry()))
+}
+
+/// The image reference in what buildx takes for a cache (`type=registry,ref=…` or the reference
+/// alone; fields as CSV, names in any case) or a build context (`docker-image://…`).
+pub(super) fn reference(option: &str) -> Option<ImageReference> {
+    reference_text(option)?.parse().ok()
+}
+
+fn judged(option: &str, judge: impl Fn(&ImageReference) -> Result<(), Refusal>) -> Result<(), Refusal> {
+    match (reference_text(option), reference(option)) {
+        (_, Some(reference)) => judge(&reference),
+        // What is not understood is not judged to be harmless.
+        (Some(text), None) if Guard::WrittenReferences.holds() => {
+            Err(format!("`{text}` is not an image reference"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn reference_text(option: &str) -> Option<&str> {
+    if let Some(image) = option.strip_prefix("docker-image://") {
+        return Some(image);
+    }
+    let named = option.split(',').find_map(|field| {
+        let (name, value) = field.trim().trim_matches('"').split_once('=')?;
+        name.trim().eq_ignore_ascii_case("ref").then(|| value.trim())
+    });
+    named.or_else(|| (!option.contains('=')).then_some(option.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::inputs::{Inputs, RawInputs};
+    use crate::plan::access;
+
+    /// What a zone may read and write, of names in `h/ci` and `h/ci/pr`.
+    fn rights(zone: &Zone, pr: Option<&str>, written: &str) -> (bool, bool) {
+        let raw = RawInputs {
+            image: Some("app".into()),
+            repository: Some("h.example/ci".into()),
+            pr_repository: pr.map(str::to_owned),
+            ..RawInputs::default()
+        };
+        let inputs = Inputs::read(&raw, &Env::default()).unwrap();
+        let run = RunContext { zone: zone.clone(), ..RunContext::read(&Env::default(), None).unwrap() };
+        let access = access(&inputs, &run);
+        let judge = Written::new(&run, &access, inputs.repository.as_ref(), inputs.pr_repository.as_ref());
+        (judge.read_option(written).is_ok(), judge.write_option(written).is_ok())
+    }
+
+    #[test]
+    fn one_repository() {
+        let (main, pr, fork) = (Zone::Trusted, Zone::PullRequest(12), Zone::Fork);
+        for (zone, tag, expected) in [
+            (&main, "cache-app-main", (true, true)),
+            (&main, "mine", (true, true)),
+            (&main, "pr-12-cache-app", (false, false)),
+            (&main, "br-x-cache-app", (false, false)),
+            (&main, "queue-key-app", (false, false)),
+            (&pr, "cache-app-main", (true, false)),
+            (&pr, "pr-12-cache-app", (true, true)),
+            (&pr, "pr-1-cache-app", (false, false)),
+            (&pr, "pr-121-cache-app", (false, false)),
+            (&pr, "mine", (true, false)),
+            (&Zone::Queue, "queue-cache-app", (true, false)),
+            (&Zone::Queue, "pr-12-cache-app", (false, false)),
+            (&fork, "cache-app-main", (true, false)),
+            (&fork, "pr-12-cache-app", (false, false)),
+        ] {
+            for spelled in
+                ["type=registry,ref=h.example/ci:", "type=registry,\"REF=H.example:443/ci:", "H.EXAMPLE/ci:"]
+            {
+                let end = if spelled.contains('"') { "\"" } else { "" };
+                let written = format!("{spelled}{tag}{end}");
+                assert_eq!(rights(zone, None, &written), expected, "{zone:?} {written}");
+            }
+        }
+        for elsewhere in ["type=registry,ref=other.example/ci:pr-1-x", "type=local,dest=/x", "type=gha"] {
+            assert_eq!(rights(&main, None, elsewhere), (true, true));
+        }
+        assert_eq!(
+            rights(&main, None, "type=registry,ref=h.example./ci:pr-1"),
+            (false, false),
+            "no reference"
+        );
+        assert_eq!(rights(&main, None, "docker-image://h.example/ci:pr-12-sha-app"), (false, false));
+    }
+
+    #[test]
+    fn a_repository_of_their_own() {
+        let pr = Some("h.example/ci/pr");
+        for (zone, written, expected) in [
+            (Zone::Trusted, "h.example/ci/pr:latest", (false, false)),
+            (Zone::PullRequest(12), "h.example/ci/pr:pr-12-cache-app", (true, true)),
+            (Zone::PullRequest(12), "h.example/ci/pr:pr-1-cache-app", (false, false)),
+            (Zone::PullRequest(12), "h.example/ci:pr-12-cache-app", (true, false)),
+            (Zone::Fork, "h.example/ci/pr:pr-12-cache-app", (false, false)),
+        ] {
+            assert_eq!(rights(&zone, pr, written), expected, "{zone:?} {written}");
+        }
+    }
+}

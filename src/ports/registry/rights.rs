@@ -1,0 +1,46 @@
+//! What the credentials may do, asked without doing it.
+
+use std::time::Duration;
+
+use reqwest::{Method, Url};
+
+use super::Registry;
+use super::transport::{Answer, Attempt, Call, Failure, base_url};
+use crate::error::FailureClass;
+use crate::image::Repository;
+
+/// The answer is not worth more waiting: it only makes a notice.
+const LIMIT: Duration = Duration::from_secs(5);
+
+impl Registry {
+    /// Whether the credentials may push there; nothing if the registry does not say.
+    ///
+    /// Opens an upload of a layer and gives it up at once, so that nothing is stored (distribution
+    /// specification, "Pushing a blob in chunks", "Cancelling a blob upload"). There is no other
+    /// question: ECR's tokens have no scope, and its rights to look at layers belong to pull-only
+    /// policies too.
+    pub async fn may_push(&self, repository: &Repository) -> Option<bool> {
+        tokio::time::timeout(LIMIT, self.opens_upload(repository)).await.ok().flatten()
+    }
+
+    async fn opens_upload(&self, repository: &Repository) -> Option<bool> {
+        let base = base_url(repository.registry());
+        let url = format!("{base}/v2/{}/blobs/uploads/", repository.path());
+        // Calls are about an image; which one is the same here.
+        let reference = repository.tagged("latest");
+        let call = |method, url| Call { method, url, actions: "pull,push", body: None };
+        match self.call(&reference, &call(Method::POST, url.clone())).await {
+            Ok(Answer::Found(reply)) => {
+                let session =
+                    reply.header("location").and_then(|location| Url::parse(&url).ok()?.join(&location).ok());
+                // Its address is the registry's word: credentials go nowhere else.
+                if let Some(session) = session.filter(|session| session.as_str().starts_with(&base)) {
+                    let _ = self.call(&reference, &call(Method::DELETE, session.into())).await;
+                }
+                Some(true)
+            }
+            Err(Attempt::Final(Failure::Error(error))) if error.class == FailureClass::Access => Some(false),
+            Ok(Answer::NotFound) | Err(_) => None,
+        }
+    }
+}
