@@ -26,3 +26,4 @@ mod summary;
 mod support;
 mod trust;
 mod unknown;
+mod zones;
