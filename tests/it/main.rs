@@ -20,6 +20,7 @@ mod local;
 mod log;
 mod login;
 mod plan;
+mod pr_repository;
 mod pull;
 mod race;
 mod summary;
