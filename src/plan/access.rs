@@ -32,8 +32,6 @@ pub struct Access {
     pub origin: String,
     /// The marks of images there that it may use.
     pub origins: Vec<String>,
-    /// Whether such a mark suffices where there is a registry, and it does not answer.
-    pub marks_suffice: bool,
 }
 
 impl Access {
@@ -86,7 +84,6 @@ pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
         own_repository: inputs.pr_repository.clone().filter(|_| is_pr),
         origins: if origin == trusted { vec![trusted] } else { vec![origin.clone(), trusted] },
         origin,
-        marks_suffice: !matches!(own, Zone::Trusted | Zone::Queue) || !Guard::LocalOrigin.holds(),
     }
 }
 
@@ -146,7 +143,6 @@ mod tests {
             let is_pr = matches!(zone, Zone::PullRequest(_) | Zone::Branch(_));
             assert_eq!(got.keep_builder, zone == Zone::Trusted, "{what}");
             assert_eq!(got.own_repository.is_some(), is_pr, "{what}");
-            assert_eq!(got.marks_suffice, is_pr || zone == Zone::Fork, "{what}");
         }
     }
 

@@ -190,7 +190,7 @@ fn unknown(inputs: &Inputs, access: &Access, facts: &Facts, error: &Error) -> Ve
     let degraded =
         format!("the registry cannot be used ({}); the image stays on this machine", error.headline());
     // A label alone does not say who built it: trusted runs build anew.
-    match facts.local.iter().find(|local| access.marks_suffice && access.takes(local)) {
+    match facts.local.iter().find(|local| access.takes(local)) {
         Some(local) => Verdict::ReuseLocal { id: local.id.clone(), degraded: Some(degraded) },
         None => Verdict::Build {
             reason: format!("the registry cannot be asked, and {}", none_here(facts)),

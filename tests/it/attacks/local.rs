@@ -55,13 +55,11 @@ fn an_image_that_one_fork_left_for_another() {
 }
 
 #[test]
-fn a_forged_image_while_the_registry_is_down() {
-    // Every label is forged: with a registry, trusted runs take none for its labels.
-    fails("local-origin", "the registry cannot be asked", |world| {
-        let labels =
-            json!({"io.github.build-once.key": world.key(), "io.github.build-once.origin": "trusted"});
-        plant(world, &labels);
+fn an_image_that_a_pull_request_left_behind_while_the_registry_is_down() {
+    fails("local-origin", ORIGIN, |world| {
         world.lab.registry.fault("/manifests/", 99, Response::new(503, ""));
-        takes_planted(world, world.lab.shared())
+        let attack = world.run(world.lab.shared().pull_request(12));
+        let victim = world.run(world.lab.shared());
+        Played { worked: victim.output("outcome") == "reused-local", told: told(&victim) }.after(&attack)
     });
 }
