@@ -107,6 +107,9 @@ pub async fn prepare(
             console.mask(value.expose());
         }
     }
+    if let Some(token) = env.get(env::ACTIONS_RUNTIME_TOKEN) {
+        console.mask(token);
+    }
     let ports = Ports::new(&inputs, env, console, cancel);
     if run.event.is_none() {
         ports::git::complete(&mut run, &ports.exec).await;

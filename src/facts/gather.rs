@@ -2,8 +2,8 @@
 
 use super::lookups::{Lookup, Seen, Where, judge, look_up, wait_for};
 use super::{
-    BuilderFacts, Facts, LateFacts, Pins, Toolchain, bases, builders, explain, key, local, repository,
-    toolchain,
+    BuilderFacts, Facts, LateFacts, Pins, Toolchain, bases, builders, caches, explain, key, local,
+    repository, toolchain,
 };
 use crate::error::{Error, Result};
 use crate::image::{ImageReference, Repository, TagScheme};
@@ -176,7 +176,7 @@ pub async fn gather_late(
             };
             let (tools, caches, miss) = tokio::join!(
                 tools,
-                bases::existing_caches(ports, inputs, run, facts, *shared),
+                caches::caches(ports, inputs, run, access, facts, *shared),
                 explain::miss(ports, inputs, run, access, facts)
             );
             let (toolchain, builders) = tools?;

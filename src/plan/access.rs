@@ -1,6 +1,6 @@
 //! Who may read and write what: the one place where the zone decides (`docs/trust.md`).
 
-use crate::inputs::{CacheKind, CacheWrite, Inputs, Switch};
+use crate::inputs::{CacheWrite, Inputs, Switch};
 use crate::run::{RunContext, Zone};
 
 /// What this run may do with shared images and caches.
@@ -18,6 +18,8 @@ pub struct Access {
     /// Whether a builder it made may outlive it: cache mounts and imported layers in it are
     /// what the next run builds with.
     pub keep_builder: bool,
+    /// Whether it may write caches that somebody named by hand.
+    pub write_raw_caches: bool,
 }
 
 /// The zone table of the design, applied to this run.
@@ -43,7 +45,14 @@ pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
         write_cache: may_write
             && cache_allowed
             && inputs.cache.write != CacheWrite::Never
-            && inputs.cache.kind == CacheKind::Registry,
+            && !inputs.cache.kinds.is_empty(),
+        // To name one is to ask for it; where it lies decides the rest (`plan::raw_caches`).
+        write_raw_caches: inputs.cache.write != CacheWrite::Never
+            && match own {
+                Zone::Trusted => !run.is_tag,
+                Zone::PullRequest(_) | Zone::Branch(_) => true,
+                Zone::Queue | Zone::Fork => false,
+            },
     }
 }
 
@@ -82,9 +91,11 @@ mod tests {
         for (zone, tag, cache_write, read, write_images, write_tags, write_cache) in rows {
             let keep_builder = zone == Zone::Trusted;
             let access = access(&inputs(cache_write, "true"), &run(zone.clone(), tag));
+            let write_raw_caches =
+                write_cache || (matches!(zone, Zone::PullRequest(_)) && cache_write == "auto");
             assert_eq!(
                 access,
-                Access { read, write_images, write_tags, write_cache, keep_builder },
+                Access { read, write_images, write_tags, write_cache, keep_builder, write_raw_caches },
                 "{zone:?} {cache_write}"
             );
         }

@@ -2,17 +2,18 @@
 
 use super::access::Access;
 use super::builder::{Choice, Names, Needs, choose};
+use super::caches::caches;
 use super::decide::{Decision, Outcome, Verdict};
 use super::owner::Owner;
-use super::spec::build_inputs;
+use super::spec::{Extra, build_inputs, extra};
 use super::steps::{Plan, Step};
 use super::versions;
-use crate::env::{self, Env};
+use crate::env::Env;
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{Facts, LateFacts, Where};
 use crate::image::{ImageReference, TagScheme};
-use crate::inputs::{CacheKind, Inputs};
-use crate::ports::buildx::{BuildSpec, Builder, OutputTarget, registry_cache_from, registry_cache_to};
+use crate::inputs::Inputs;
+use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
 use crate::run::RunContext;
 
 /// Everything the plan is made from.
@@ -115,6 +116,9 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
 
     let Published { names: published, key_tag } = publish_names(given, verdict.publish);
     let local_name = inputs.image.local_reference();
+    let Extra { args: extra_args, caches: by_hand } = extra(given, &key.hex)?;
+    let images: Vec<ImageReference> = published.iter().chain(&key_tag).cloned().collect();
+    let mut caches = caches(given, home, verdict.publish, &images, by_hand)?;
     let names = Names::new(given.unique, given.owner, &given.late.builders, access);
     let choice = choose(inputs, toolchain, needs, names)?;
     if given.late.builders.kept.is_some() && names.kept.is_none() && matches!(choice, Choice::Fresh { .. }) {
@@ -124,6 +128,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     }
     let without_cache_export = matches!(choice, Choice::AtHand { without_cache_export: true, .. });
     if without_cache_export {
+        caches.drop_export();
         notices.push(
             "the layer cache is not written: this builder cannot export it; leave the input builder out, or use an engine with the containerd image store".to_owned(),
         );
@@ -155,33 +160,36 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         (false, true) => OutputTarget::Load,
         (false, false) => OutputTarget::Discard,
     };
-    let mut cache_to = inputs.cache.to.clone();
-    if needs.cache_export && !without_cache_export {
-        let tag = TagScheme::new(&inputs.image).cache_tag(&given.run.zone, given.run.branch.as_deref());
-        if let (Some(tag), Some(home)) = (tag, home) {
-            cache_to.push(registry_cache_to(&home.tagged(tag), inputs.cache.mode));
-        }
-    }
-    cache_to.extend(owner_list(given.env, env::BUILD_ONCE_CACHE_TO));
-    let mut cache_from: Vec<String> = given.late.caches.iter().map(registry_cache_from).collect();
-    cache_from.extend(inputs.cache.from.iter().cloned());
-    cache_from.extend(owner_list(given.env, env::BUILD_ONCE_CACHE_FROM));
-    refuse_cache_over_image(&cache_to, published.iter().chain(&key_tag))?;
+    notices.append(&mut caches.notices);
 
+    let noted = caches.noted.as_ref().map(|cache| format!("type=registry,ref={cache},"));
+    let noted_is_written = noted.is_some_and(|noted| caches.to.iter().any(|cache| cache.starts_with(&noted)));
     let names = if verdict.publish {
         published.iter().map(ToString::to_string).collect()
     } else {
         vec![local_name.clone()]
     };
-    let build = build_inputs(given, toolchain, key, on_engine, output)?;
-    let sources = facts.pins.sources.clone();
-    let mut spec = BuildSpec { builder, build, sources, cache_from, cache_to, names, output };
+    let build = build_inputs(given, toolchain, key, on_engine, output, extra_args);
+    let mut spec = BuildSpec {
+        builder,
+        build,
+        sources: facts.pins.sources.clone(),
+        cache_from: caches.from,
+        cache_to: caches.to,
+        local_caches: caches.local,
+        names,
+        output,
+    };
     let without = versions::check(&spec, toolchain, at_hand, !inputs.build.annotations.is_empty())?;
     notices.extend(without.notices);
     if without.pull_afterwards {
         spec.output = OutputTarget::Push;
     }
     steps.push(Step::Build { spec: Box::new(spec) });
+    if let Some(cache) = caches.noted {
+        let so_far = given.late.caches.economy.clone().unwrap_or_default();
+        steps.push(Step::NoteCache { cache, so_far, wrote: noted_is_written });
+    }
     let first = published.first();
     if let Some(reference) = first {
         steps.push(Step::ReadBack { reference: reference.clone() });
@@ -205,7 +213,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         decision: Decision { outcome, reason, changes },
         steps,
         notices,
-        degraded: verdict.degraded,
+        degraded: verdict.degraded.or_else(|| (!caches.off.is_empty()).then(|| caches.off.join("; "))),
         digest: None,
         tag: first.and_then(ImageReference::tag).map(str::to_owned),
     })
@@ -254,29 +262,6 @@ fn publish_names(given: &Given<'_>, publish: bool) -> Published {
     Published { names: own.into_iter().chain(asked.iter().cloned()).collect(), key_tag }
 }
 
-fn owner_list(env: &Env, name: &str) -> Vec<String> {
-    env.get(name).map(crate::inputs::items).unwrap_or_default()
-}
-
-/// A cache written under an image's tag would replace the image.
-fn refuse_cache_over_image<'a>(
-    cache_to: &[String],
-    images: impl Iterator<Item = &'a ImageReference> + Clone,
-) -> Result<()> {
-    for cache in cache_to {
-        let reference = cache.split(',').find_map(|field| field.trim().strip_prefix("ref=")).or_else(|| {
-            // The short form is a reference alone.
-            (!cache.contains('=')).then_some(cache.as_str())
-        });
-        let reference = reference.and_then(|text| text.parse::<ImageReference>().ok());
-        if reference.is_some_and(|reference| images.clone().any(|image| *image == reference)) {
-            return Err(Error::input(format!("cache-to: `{cache}` would overwrite the image"))
-                .hint("give the cache a tag of its own"));
-        }
-    }
-    Ok(())
-}
-
 fn no_repository_notice(facts: &Facts) -> Vec<String> {
     match &facts.repository {
         crate::facts::RepositoryFact::None(reason) => vec![reason.explain()],
@@ -286,28 +271,4 @@ fn no_repository_notice(facts: &Facts) -> Vec<String> {
 
 fn bug(what: &str) -> Error {
     Error::new(FailureClass::Bug, format!("planned {what}"))
-}
-
-/// Cache tags this run may read, nearest first. One place with [`access`](super::access): no
-/// zone reads what a less trusted one could have written.
-#[must_use]
-pub fn cache_tags(inputs: &Inputs, run: &RunContext) -> Vec<String> {
-    use crate::run::Zone;
-    if inputs.cache.kind == CacheKind::None || (run.zone == Zone::Trusted && run.is_tag) {
-        return Vec::new();
-    }
-    let scheme = TagScheme::new(&inputs.image);
-    let own = match run.zone {
-        Zone::PullRequest(_) | Zone::Branch(_) => scheme.cache_tag(&run.zone, None),
-        Zone::Trusted | Zone::Queue | Zone::Fork => None,
-    };
-    let shared =
-        run.cache_branches().into_iter().filter_map(|branch| scheme.cache_tag(&Zone::Trusted, Some(branch)));
-    let mut tags: Vec<String> = Vec::new();
-    for tag in own.into_iter().chain(shared) {
-        if !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
-    tags
 }

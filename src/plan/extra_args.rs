@@ -5,35 +5,6 @@ use crate::error::{Error, Result};
 use crate::inputs::Inputs;
 use crate::run::RunContext;
 
-/// Flags that would break what the program promises, with the input that serves instead.
-const REFUSED: [(&str, &str); 10] = [
-    ("--output", "push and load"),
-    ("-o", "push and load"),
-    ("--push", "push"),
-    ("--load", "load"),
-    ("--tag", "tags"),
-    ("-t", "tags"),
-    ("--metadata-file", "the output metadata"),
-    ("--iidfile", "the output digest"),
-    ("--progress", "log"),
-    ("--builder", "builder"),
-];
-
-/// Refuses those flags.
-///
-/// # Errors
-/// Bad input, with the name of what to use.
-pub(super) fn check(args: &[String], source: &str) -> Result<()> {
-    for arg in args {
-        let flag = arg.split('=').next().unwrap_or_default();
-        if let Some((_, instead)) = REFUSED.iter().find(|(refused, _)| *refused == flag) {
-            return Err(Error::input(format!("{source}: {flag} is not allowed"))
-                .hint(format!("use {instead} instead")));
-        }
-    }
-    Ok(())
-}
-
 /// The run's own names, for `${NAME}`.
 pub(super) fn names(inputs: &Inputs, run: &RunContext, key: &str) -> [(&'static str, String); 6] {
     let platforms = inputs.build.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
@@ -135,15 +106,5 @@ mod tests {
             for_key(&inputs.unwrap(), &run, &env).unwrap(),
             ["--build-arg", "A=1", "--label", "k=${KEY}", "--cache-to=dest=${DIR}", "--cache-from", "${DIR}"]
         );
-    }
-
-    #[test]
-    fn what_would_break_the_contract_is_refused() {
-        for arg in
-            ["--output=type=tar", "-o", "--push", "--metadata-file", "--iidfile=x", "--progress=plain", "-t"]
-        {
-            assert!(check(&strings(&[arg]), "extra-args").is_err(), "{arg}");
-        }
-        assert!(check(&strings(&["--cgroup-parent=x", "--build-arg", "A=--push"]), "extra-args").is_ok());
     }
 }

@@ -10,6 +10,7 @@
 
 mod build;
 mod builder;
+mod caches;
 mod cancel;
 mod contract;
 mod failures;
