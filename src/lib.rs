@@ -19,7 +19,8 @@
 //! - [`facts`]: what is asked before anything is decided. A *probe* has three answers: present,
 //!   absent, unknown; unknown is never read as one of the others.
 //! - [`plan`]: the decision and every step it takes, fully known before the first write.
-//!   `plan::access` is the one place where a zone's rights are decided.
+//!   `plan::access` is the one place where a zone's rights are decided, `plan::caches` where
+//!   layer caches are named.
 //! - [`execute`]: the steps, one small file each, and the journal of what happened.
 //! - [`report`]: outputs, summary and annotations, drawn from the journal on every exit.
 //! - [`session`]: one run of the program from signals to exit code.

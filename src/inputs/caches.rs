@@ -178,7 +178,7 @@ impl CacheInputs {
 fn default_dir(env: &Env) -> Option<PathBuf> {
     let cache = env.get(env::XDG_CACHE_HOME).map(PathBuf::from);
     let cache = cache.or_else(|| env.get(env::HOME).map(|home| PathBuf::from(home).join(".cache")));
-    cache.map(|folder| folder.join("build-once").join("layers"))
+    cache.filter(|folder| folder.is_absolute()).map(|folder| folder.join("build-once").join("layers"))
 }
 
 /// `registry`, `registry,gha`, or a kind with its attributes: `s3,bucket=b,region=r`.

@@ -204,6 +204,14 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
             steps.push(Step::Tag { image: reference.to_string(), name: local_name });
         }
     }
+    // One warning is enough; what else is missing is told beside it.
+    let degraded = match verdict.degraded {
+        Some(degraded) => {
+            notices.append(&mut caches.off);
+            Some(degraded)
+        }
+        None => (!caches.off.is_empty()).then(|| caches.off.join("; ")),
+    };
     let outcome = if verdict.publish { Outcome::Built } else { Outcome::BuiltLocal };
     let (reason, changes) = match &given.late.miss {
         Some(miss) => (miss.reason(&verdict.reason, inputs.image.as_str()), miss.changes.clone()),
@@ -213,7 +221,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         decision: Decision { outcome, reason, changes },
         steps,
         notices,
-        degraded: verdict.degraded.or_else(|| (!caches.off.is_empty()).then(|| caches.off.join("; "))),
+        degraded,
         digest: None,
         tag: first.and_then(ImageReference::tag).map(str::to_owned),
     })

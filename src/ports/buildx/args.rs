@@ -155,10 +155,14 @@ impl BuildSpec {
         Self { builder: None, cache_to, local_caches, ..self.clone() }
     }
 
-    /// The same without any layer cache.
+    /// The same without its layer caches. One in a folder is still written, and then from
+    /// nothing, if it was read: what is wrong with it would stay for ever.
     #[must_use]
     pub fn without_caches(&self) -> Self {
-        Self { cache_from: Vec::new(), cache_to: Vec::new(), local_caches: None, ..self.clone() }
+        let read = |caches: &LocalCaches| !caches.read.is_empty() && caches.write.is_some();
+        let local_caches = self.local_caches.clone().filter(read);
+        let local_caches = local_caches.map(|caches| LocalCaches { read: Vec::new(), ..caches });
+        Self { cache_from: Vec::new(), cache_to: Vec::new(), local_caches, ..self.clone() }
     }
 
     /// Whether any layer cache is read or written.

@@ -9,7 +9,8 @@
 //!
 //! BuildKit rewrites a cache folder in place and never removes what nothing refers to
 //! (BuildKit `client/ociindex`), so each export gets a folder of its own. A kill at any point
-//! leaves the old generation or the new one. Locks are `flock`s on the folders themselves: they
+//! leaves the old generation or the new one. Layers that both have are one file with two names.
+//! Locks are `flock`s on the folders themselves: they
 //! end with the process.
 
 mod folder;
@@ -74,6 +75,11 @@ impl LocalCacheUse {
         if let Some(cache) = &caches.write {
             match fresh(&caches.root, cache) {
                 Ok(held) => {
+                    // Not from a generation that could not be read, or that the caller mistrusts.
+                    let own = this.read.iter().find(|read| read.path.parent() == held.path.parent());
+                    if let Some(own) = own {
+                        seed(&own.path, &held.path);
+                    }
                     let cache = cache.clone();
                     this.fresh = Some(Fresh { cache, held, mode: caches.mode, committed: false });
                 }
@@ -184,6 +190,33 @@ fn fresh(root: &Path, cache: &Path) -> Result<Held, String> {
     Err("its folder disappears as soon as it is made".to_owned())
 }
 
+/// Puts the blobs of one generation into another, so that only new ones are written: they are
+/// named by their content and never changed. What cannot be linked is written anew.
+fn seed(from: &Path, to: &Path) {
+    let blobs = Path::new("blobs").join("sha256");
+    let made = folder::make(&to.join("blobs")).and_then(|()| folder::make(&to.join(&blobs)));
+    let Ok(entries) = made.and_then(|()| fs_err::read_dir(from.join(&blobs)).map_err(|e| e.to_string()))
+    else {
+        return;
+    };
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())) {
+        let _ = fs_err::hard_link(entry.path(), to.join(&blobs).join(entry.file_name()));
+    }
+}
+
+/// Removes what the export refers to no more.
+fn prune(generation: &Path, files: &[PathBuf]) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("failed to tidy up: {error}");
+    for entry in fs_err::read_dir(generation.join("blobs").join("sha256")).map_err(failed)?.flatten() {
+        if !files.contains(&entry.path()) {
+            fs_err::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    // Uploads that BuildKit did not end.
+    let _ = fs_err::remove_dir_all(generation.join("ingest"));
+    Ok(())
+}
+
 /// The lock under which `current` moves.
 fn lock(cache: &Path) -> Result<File, String> {
     let failed = |error: rustix::io::Errno| format!("failed to lock {}: {error}", cache.display());
@@ -206,6 +239,8 @@ fn lock(cache: &Path) -> Result<File, String> {
 fn switch(cache: &Path, generation: &Path, at: &mut dyn FnMut(&'static str)) -> Result<(), String> {
     at("before verifying");
     let files = verify::generation(generation)?;
+    at("before tidying up");
+    prune(generation, &files)?;
     at("before writing out");
     for path in files.iter().chain([&generation.to_path_buf()]) {
         sync(path)?;

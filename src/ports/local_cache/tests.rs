@@ -23,7 +23,11 @@ fn export(folder: &Path, text: &str) {
     fs_err::create_dir_all(&blobs).unwrap();
     let put = |bytes: &[u8], kind: &str| {
         let digest = Digest::of(bytes);
-        fs_err::write(blobs.join(digest.as_str().trim_start_matches("sha256:")), bytes).unwrap();
+        let path = blobs.join(digest.as_str().trim_start_matches("sha256:"));
+        // As BuildKit does: what is there is not written again, and never in place.
+        if !path.exists() {
+            fs_err::write(path, bytes).unwrap();
+        }
         serde_json::json!({"digest": digest.as_str(), "size": bytes.len(), "mediaType": kind})
     };
     let layer = put(text.as_bytes(), "application/vnd.oci.image.layer.v1.tar+gzip");
@@ -74,6 +78,32 @@ fn the_newest_is_read_and_alone() {
 }
 
 #[test]
+fn layers_are_linked_and_old_ones_go() {
+    use std::os::unix::fs::MetadataExt as _;
+    let root = root();
+    let inode = |text: &str| {
+        let cache = LocalCacheUse::open(&LocalCaches { write: None, ..caches(root.path()) });
+        let hex = Digest::of(text.as_bytes()).as_str().trim_start_matches("sha256:").to_owned();
+        let blobs = cache.read[0].path.join("blobs/sha256");
+        (fs_err::metadata(blobs.join(hex)).ok().map(|m| m.ino()), fs_err::read_dir(blobs).unwrap().count())
+    };
+    write(root.path(), "layer 1");
+    let (first, _) = inode("layer 1");
+    // As BuildKit does: what is there is not written again.
+    let cache = LocalCacheUse::open(&caches(root.path()));
+    let old = cache.read[0].path.join("index.json");
+    fs_err::copy(old, destination(&cache).join("index.json")).unwrap();
+    assert_eq!(cache.commit(), None);
+    assert_eq!(inode("layer 1"), (first, 3));
+    write(root.path(), "layer 2");
+    assert_eq!(inode("layer 1"), (None, 3));
+    // After a fault nothing of the old one is taken over.
+    let mistrust = LocalCaches { read: vec![], ..caches(root.path()) };
+    let cache = LocalCacheUse::open(&mistrust);
+    assert_eq!(fs_err::read_dir(destination(&cache)).unwrap().count(), 0);
+}
+
+#[test]
 fn what_is_read_stays_until_it_is_no_longer() {
     let root = root();
     write(root.path(), "layer 1");
@@ -107,6 +137,7 @@ fn half_an_export_is_not_taken_over() {
         &|folder| fs_err::write(folder.join("index.json"), "{}").unwrap(),
         &|folder| {
             for blob in fs_err::read_dir(folder.join("blobs/sha256")).unwrap().flatten() {
+                fs_err::remove_file(blob.path()).unwrap();
                 fs_err::write(blob.path(), "short").unwrap();
             }
         },
@@ -168,8 +199,9 @@ fn a_folder_that_cannot_hold_a_cache_is_known_before() {
     assert!(why_unusable(root.path()).unwrap().contains("can be written by other users"));
 }
 
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     "before verifying",
+    "before tidying up",
     "before writing out",
     "before locking",
     "before linking",

@@ -18,7 +18,8 @@ const DOCUMENT: u64 = 16 << 20;
 pub(super) fn generation(path: &Path) -> Result<Vec<PathBuf>, String> {
     let index = path.join("index.json");
     let mut files = BTreeMap::from([(index.clone(), ())]);
-    let text = fs_err::read(&index).map_err(|_| "nothing was exported".to_owned())?;
+    let plain = fs_err::symlink_metadata(&index).is_ok_and(|metadata| metadata.is_file());
+    let text = fs_err::read(&index).ok().filter(|_| plain).ok_or("nothing was exported")?;
     let mut documents = vec![parse(&text)?];
     while let Some(document) = documents.pop() {
         for descriptor in descriptors(&document) {

@@ -83,7 +83,11 @@ fn export(folder: &str) {
     fs::create_dir_all(&blobs).unwrap();
     let put = |bytes: &[u8], kind: &str| {
         let digest = Digest::of(bytes);
-        fs::write(blobs.join(digest.as_str().trim_start_matches("sha256:")), bytes).unwrap();
+        let path = blobs.join(digest.as_str().trim_start_matches("sha256:"));
+        // What is there is not written again.
+        if !path.exists() {
+            fs::write(path, bytes).unwrap();
+        }
         json!({"digest": digest.as_str(), "size": bytes.len(), "mediaType": kind})
     };
     let layer = put(b"layer", "application/vnd.oci.image.layer.v1.tar+gzip");
