@@ -119,6 +119,19 @@ names! {
     BUILDX_CONFIG;
     /// The engine's address.
     DOCKER_HOST;
+    /// The folder for a user's caches.
+    XDG_CACHE_HOME;
+    /// The token of GitHub's cache service; JavaScript actions alone are given it.
+    ACTIONS_RUNTIME_TOKEN;
+    /// The cache service's address, version 2.
+    ACTIONS_RESULTS_URL;
+    /// The cache service's address, version 1.
+    ACTIONS_CACHE_URL;
+    /// Whether version 2 is to be used.
+    ACTIONS_CACHE_SERVICE_V2;
+    /// What the run may do with the cache service: none, read, write or write-only
+    /// (actions/runner#4538).
+    ACTIONS_CACHE_MODE;
     /// The user's home.
     HOME;
     /// Where programs are looked for.

@@ -19,7 +19,8 @@
 //! - [`facts`]: what is asked before anything is decided. A *probe* has three answers: present,
 //!   absent, unknown; unknown is never read as one of the others.
 //! - [`plan`]: the decision and every step it takes, fully known before the first write.
-//!   `plan::access` is the one place where a zone's rights are decided.
+//!   `plan::access` is the one place where a zone's rights are decided, `plan::caches` where
+//!   layer caches are named.
 //! - [`guards`]: what keeps the zones apart, by name, for the tests that go without one.
 //! - [`execute`]: the steps, one small file each, and the journal of what happened.
 //! - [`report`]: outputs, summary and annotations, drawn from the journal on every exit.
@@ -113,6 +114,9 @@ pub async fn prepare(
         if let inputs::SecretSource::Value(value) = &secret.source {
             console.mask(value.expose());
         }
+    }
+    if let Some(token) = env.get(env::ACTIONS_RUNTIME_TOKEN) {
+        console.mask(token);
     }
     let ports = Ports::new(&inputs, env, console, cancel);
     if run.event.is_none() {

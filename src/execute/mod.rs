@@ -4,6 +4,7 @@ mod alias;
 mod build;
 mod builder;
 mod claim;
+mod economy;
 mod journal;
 mod read_back;
 mod retry;
@@ -116,6 +117,10 @@ async fn one(
             build::run(&spec.without_own_builder(), workshop, docker, journal).await
         }
         Step::Build { spec } => build::run(spec, workshop, docker, journal).await,
+        Step::NoteCache { cache, so_far, wrote } => {
+            economy::remember(cache, so_far, *wrote, workshop, journal).await;
+            Ok(())
+        }
         Step::ReadBack { reference } => read_back::run(reference, workshop, journal).await,
         Step::Claim { key_tag, others } => claim::run(key_tag, others, workshop, docker, journal).await,
         Step::Alias { source, target, required } => {
@@ -212,7 +217,7 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
             Step::CreateBuilder { builder, .. } => {
                 builder.options.iter().filter_map(|option| option.strip_prefix("image=")).for_each(&mut add);
             }
-            Step::Sweep { .. } | Step::Tag { .. } => {}
+            Step::Sweep { .. } | Step::Tag { .. } | Step::NoteCache { .. } => {}
         }
     }
     for registry in registries {

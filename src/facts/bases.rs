@@ -1,18 +1,11 @@
-//! Digests of the images a build rests on, and which layer caches exist.
+//! Digests of the images a build rests on.
 
 use std::path::Path;
 
-use futures_util::future::join_all;
-
 use crate::error::{Error, FailureClass, Result};
 use crate::image::{Digest, ImageReference};
-use crate::inputs::Inputs;
-use crate::plan::{Access, ZoneNames};
 use crate::ports::Ports;
 use crate::ports::registry::Resolve;
-use crate::run::RunContext;
-
-use super::Facts;
 
 /// An image that the Dockerfile or a build context names.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -82,33 +75,4 @@ pub async fn resolve(ports: &Ports, name: &str, file: &Path, line: usize) -> Res
             Error::new(class, what).cause(error.headline()).hint(hint)
         }
     }))
-}
-
-/// The caches that exist, of those this run may read. One that is missing on a first run is
-/// no error, and asking first keeps BuildKit from reporting it as one.
-pub async fn existing_caches(
-    ports: &Ports,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-    facts: &Facts,
-    shared: bool,
-) -> Vec<ImageReference> {
-    let Some(home) = facts.repository.repository().filter(|_| shared) else { return Vec::new() };
-    let caches = ZoneNames::new(inputs, run, access, home).caches();
-    let asked = caches.into_iter().map(async |reference| {
-        let seen = ports.registry.resolve(&reference).await;
-        (reference, seen)
-    });
-    let mut caches = Vec::new();
-    for (reference, seen) in join_all(asked).await {
-        match seen {
-            Ok(_) => caches.push(reference),
-            Err(Resolve::Absent) => {}
-            Err(Resolve::Failed(error)) => {
-                ports.console.line(&format!("cache not used: {}", error.headline()));
-            }
-        }
-    }
-    caches
 }

@@ -2,8 +2,8 @@
 
 use super::lookups::{Lookup, Seen, Where, judge, look_up, wait_for};
 use super::{
-    BuilderFacts, Facts, LateFacts, Pins, Toolchain, bases, builders, explain, key, local, repository,
-    toolchain,
+    BuilderFacts, Facts, LateFacts, Pins, Toolchain, bases, builders, caches, explain, key, local,
+    repository, toolchain,
 };
 use crate::error::{Error, Result};
 use crate::image::ImageReference;
@@ -196,7 +196,7 @@ pub async fn gather_late(
             let watched = facts.repository.repository().filter(|_| *shared && access.reads_shared_only);
             let (tools, caches, miss, may_push) = tokio::join!(
                 tools,
-                bases::existing_caches(ports, inputs, run, access, facts, *shared),
+                caches::caches(ports, inputs, run, access, facts, *shared),
                 explain::miss(ports, inputs, run, access, facts),
                 // Beside the others, and never on a hit: nobody waits for it.
                 async {

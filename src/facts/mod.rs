@@ -2,6 +2,8 @@
 
 mod bases;
 mod builders;
+mod caches;
+mod economy;
 pub mod explain;
 mod gather;
 mod key;
@@ -13,13 +15,14 @@ mod toolchain;
 
 pub use bases::{Base, Pin};
 pub use builders::{BuilderFacts, Leftover, kept_name};
+pub use caches::CacheFacts;
+pub use economy::{ECONOMY, Economy, Times};
 pub use gather::{gather, gather_late, wants_local};
 pub use key::{Computed, Pins, compute as compute_key};
 pub use lookups::{Lookup, Seen, Where, look_up, wait_for};
 pub use repository::{NoRepository, RepositoryFact, resolve as resolve_repository};
 pub use toolchain::Toolchain;
 
-use crate::image::ImageReference;
 use crate::key::BuildKey;
 use crate::ports::docker::LocalImage;
 
@@ -47,10 +50,10 @@ pub struct LateFacts {
     pub toolchain: Option<Toolchain>,
     /// Builders of this program's that are there.
     pub builders: BuilderFacts,
-    /// Layer caches that exist, in the order they are to be read.
-    pub caches: Vec<ImageReference>,
     /// Whether the credentials may write where this run has no business to.
     pub may_push: bool,
+    /// Layer caches.
+    pub caches: CacheFacts,
     /// Why no image has the key.
     pub miss: Option<explain::Miss>,
 }

@@ -2,6 +2,7 @@
 
 mod build;
 mod builder;
+mod caches;
 mod lists;
 mod problems;
 mod raw;
@@ -10,11 +11,12 @@ mod types;
 mod validated;
 
 pub use build::{BuildInputs, Compression, ContextSource, Secret, SecretSource};
+pub use caches::{CacheInputs, CacheKind, CacheMode, CacheSpec, inline_secret};
 pub use lists::{items, pairs};
 pub use raw::{Command, CommandLine, KeyFlags, PlanFlags, RawInputs, arguments};
 pub use secret::SecretString;
 pub use types::{
-    AccessInputs, BuilderInputs, CacheInputs, CacheKind, CacheMode, CacheWrite, Driver, Endpoint, KeyInputs,
-    KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
+    AccessInputs, BuilderInputs, CacheWrite, Driver, Endpoint, KeyInputs, KeyScope, LogStyle, Login, Mode,
+    OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
 };
 pub use validated::Inputs;

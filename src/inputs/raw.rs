@@ -170,12 +170,14 @@ raw_inputs! {
         max_age;
     }
     "Cache" {
-        /// Layer cache: registry or none.
+        /// Layer caches, in the order they are read: registry, gha, local, inline, s3 (s3,bucket=…,region=…), azblob (azblob,account_url=…), or none.
         cache = "registry";
-        /// Which layers are kept: max (all) or min (those of the result).
+        /// Which layers are kept: max (all), min (those of the result), or auto (all, unless writing them costs more time than they save).
         cache_mode = "max";
         /// When the cache is written: auto (as the run's trust allows), always (a pull request's own too), or never.
         cache_write = "auto";
+        /// Folder of this machine for cache local; without it build-once/layers in the user's cache folder.
+        cache_dir;
         /// More cache sources, as docker buildx build takes them, one a line.
         cache_from;
         /// More cache destinations, as docker buildx build takes them, one a line.

@@ -49,25 +49,6 @@ pub enum KeyScope {
     Files,
 }
 
-/// Kinds of layer cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CacheKind {
-    /// A tag of its own in the repository.
-    Registry,
-    /// None.
-    None,
-}
-
-/// Which layers the cache keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CacheMode {
-    /// All, those of intermediate stages too.
-    Max,
-    /// Those of the result.
-    Min,
-}
-
 /// When the cache is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheWrite {
@@ -119,21 +100,6 @@ pub struct KeyInputs {
     pub extra: Option<String>,
     /// Longest an image may be used.
     pub max_age: Option<Duration>,
-}
-
-/// Inputs of the layer cache.
-#[derive(Clone, Debug)]
-pub struct CacheInputs {
-    /// Which kind.
-    pub kind: CacheKind,
-    /// Which layers.
-    pub mode: CacheMode,
-    /// When it is written.
-    pub write: CacheWrite,
-    /// Raw sources.
-    pub from: Vec<String>,
-    /// Raw destinations.
-    pub to: Vec<String>,
 }
 
 /// Drivers of a builder that is made. BuildKit inside the engine (`docker`) is never made, only

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::build::{BuildInputs, with_file};
 use super::builder;
+use super::caches::CacheInputs;
 use super::lists::{comma_items, items};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::types::{
-    AccessInputs, BuilderInputs, CacheInputs, CacheKind, CacheMode, CacheWrite, KeyInputs, KeyScope,
-    LogStyle, Login, Mode, OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
+    AccessInputs, BuilderInputs, KeyInputs, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy,
+    ReliabilityInputs, ReportInputs, Switch,
 };
 use crate::env::Env;
 use crate::error::Result;
@@ -123,29 +124,7 @@ impl Inputs {
                 extra: text(&raw.key_extra),
                 max_age: text(&raw.max_age).map(|age| problems.duration("max-age", &age)),
             },
-            cache: CacheInputs {
-                kind: problems.choice(
-                    "cache",
-                    &word(&raw.cache, "registry"),
-                    &[("registry", CacheKind::Registry), ("none", CacheKind::None)],
-                ),
-                mode: problems.choice(
-                    "cache-mode",
-                    &word(&raw.cache_mode, "max"),
-                    &[("max", CacheMode::Max), ("min", CacheMode::Min)],
-                ),
-                write: problems.choice(
-                    "cache-write",
-                    &word(&raw.cache_write, "auto"),
-                    &[
-                        ("auto", CacheWrite::Auto),
-                        ("always", CacheWrite::Always),
-                        ("never", CacheWrite::Never),
-                    ],
-                ),
-                from: list(&raw.cache_from),
-                to: list(&raw.cache_to),
-            },
+            cache: CacheInputs::read(raw, env, problems),
             builder: builder::read(raw, problems),
             reliability: ReliabilityInputs {
                 policy: problems.choice(

@@ -2,7 +2,7 @@
 
 use crate::guards::Guard;
 use crate::image::Repository;
-use crate::inputs::{CacheKind, CacheWrite, Inputs, Switch};
+use crate::inputs::{CacheWrite, Inputs, Switch};
 use crate::ports::docker::LocalImage;
 use crate::run::{RunContext, Zone};
 
@@ -23,6 +23,8 @@ pub struct Access {
     /// Whether a builder it made may outlive it: cache mounts and imported layers in it are
     /// what the next run builds with.
     pub keep_builder: bool,
+    /// Whether it may write caches that somebody named by hand.
+    pub write_raw_caches: bool,
     /// Where its own zone's images are, if not in the repository that all read.
     pub own_repository: Option<Repository>,
     /// Whether it has no business to write in the repository that all read, and is to be told if
@@ -54,7 +56,7 @@ pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
         Zone::Queue | Zone::PullRequest(_) | Zone::Branch(_) => vec![own.clone(), Zone::Trusted],
     };
     let read_caches = match own {
-        _ if inputs.cache.kind == CacheKind::None => Vec::new(),
+        _ if inputs.cache.kinds.is_empty() => Vec::new(),
         // A tag can be put on any commit: it reads no cache and writes none.
         Zone::Trusted if run.is_tag => Vec::new(),
         Zone::Trusted | Zone::Queue | Zone::Fork => vec![Zone::Trusted],
@@ -77,7 +79,14 @@ pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
         write_cache: may_write
             && cache_allowed
             && inputs.cache.write != CacheWrite::Never
-            && inputs.cache.kind == CacheKind::Registry,
+            && !inputs.cache.kinds.is_empty(),
+        // To name one is to ask for it; where it lies decides the rest (`plan::raw_caches`).
+        write_raw_caches: inputs.cache.write != CacheWrite::Never
+            && match own {
+                Zone::Trusted => !run.is_tag,
+                Zone::PullRequest(_) | Zone::Branch(_) => true,
+                Zone::Queue | Zone::Fork => !Guard::WrittenReferences.holds(),
+            },
         reads_shared_only: run.event.is_some()
             && (own == Zone::Fork
                 || (is_pr && (inputs.pr_repository.is_some() || inputs.push == Switch::Off))),
@@ -142,6 +151,7 @@ mod tests {
             assert_eq!([got.write_images, got.write_tags, got.write_cache], writes, "{what}");
             let is_pr = matches!(zone, Zone::PullRequest(_) | Zone::Branch(_));
             assert_eq!(got.keep_builder, zone == Zone::Trusted, "{what}");
+            assert_eq!(got.write_raw_caches, writes[2] || (is_pr && cache_write == "auto"), "{what}");
             assert_eq!(got.own_repository.is_some(), is_pr, "{what}");
         }
     }

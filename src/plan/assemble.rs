@@ -2,20 +2,20 @@
 
 use super::access::Access;
 use super::builder::{Choice, Names, Needs, choose};
+use super::caches::caches;
 use super::decide::{Decision, Outcome, Verdict};
-use super::extra_args;
 use super::names::{Published, ZoneNames};
 use super::owner::Owner;
-use super::spec::build_inputs;
+use super::spec::{Extra, build_inputs, extra};
 use super::steps::{Plan, Step};
 use super::versions;
-use super::written::{self, Written};
-use crate::env::{self, Env};
+use super::written::Written;
+use crate::env::Env;
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{Facts, LateFacts, Where};
 use crate::image::{ImageReference, Repository};
 use crate::inputs::Inputs;
-use crate::ports::buildx::{BuildSpec, Builder, OutputTarget, registry_cache_from, registry_cache_to};
+use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
 use crate::run::RunContext;
 
 /// Everything the plan is made from.
@@ -126,8 +126,11 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let zone_names = home.map(|home| ZoneNames::new(inputs, given.run, access, home));
     let Published { names: published, key_tag } =
         zone_names.map(|names| names.written(key.short())).unwrap_or_default();
-    let own_cache = zone_names.and_then(|names| names.written_cache()).filter(|_| needs.cache_export);
     let local_name = inputs.image.local_reference();
+    let Extra { args: extra_args, caches: by_hand } = extra(given, &key.hex)?;
+    let images: Vec<ImageReference> = published.iter().chain(&key_tag).cloned().collect();
+    let own_home = zone_names.map(|names| names.own_home());
+    let mut caches = caches(given, own_home, &written, &images, by_hand)?;
     let names = Names::new(given.unique, given.owner, &given.late.builders, access);
     let choice = choose(inputs, toolchain, needs, names)?;
     if given.late.builders.kept.is_some() && names.kept.is_none() && matches!(choice, Choice::Fresh { .. }) {
@@ -137,6 +140,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     }
     let without_cache_export = matches!(choice, Choice::AtHand { without_cache_export: true, .. });
     if without_cache_export {
+        caches.drop_export();
         notices.push(
             "the layer cache is not written: this builder cannot export it; leave the input builder out, or use an engine with the containerd image store".to_owned(),
         );
@@ -155,25 +159,36 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
     }
     let output = output_target(verdict.publish, verdict.load, on_engine);
-    let own_cache = own_cache.filter(|_| !without_cache_export);
-    let (cache_from, cache_to) = caches(given, &written, own_cache.as_ref(), &mut notices);
-    refuse_cache_over_image(&cache_to, published.iter().chain(&key_tag))?;
+    notices.append(&mut caches.notices);
 
+    let noted = caches.noted.as_ref().map(|cache| format!("type=registry,ref={cache},"));
+    let noted_is_written = noted.is_some_and(|noted| caches.to.iter().any(|cache| cache.starts_with(&noted)));
     let names = if verdict.publish {
         published.iter().map(ToString::to_string).collect()
     } else {
         vec![local_name.clone()]
     };
-    let build = build_inputs(given, toolchain, key, on_engine, output)?;
-    extra_args::refuse_foreign(&build.extra_args, &written)?;
-    let sources = facts.pins.sources.clone();
-    let mut spec = BuildSpec { builder, build, sources, cache_from, cache_to, names, output };
+    let build = build_inputs(given, toolchain, key, on_engine, output, extra_args);
+    let mut spec = BuildSpec {
+        builder,
+        build,
+        sources: facts.pins.sources.clone(),
+        cache_from: caches.from,
+        cache_to: caches.to,
+        local_caches: caches.local,
+        names,
+        output,
+    };
     let without = versions::check(&spec, toolchain, at_hand, !inputs.build.annotations.is_empty())?;
     notices.extend(without.notices);
     if without.pull_afterwards {
         spec.output = OutputTarget::Push;
     }
     steps.push(Step::Build { spec: Box::new(spec) });
+    if let Some(cache) = caches.noted {
+        let so_far = given.late.caches.economy.clone().unwrap_or_default();
+        steps.push(Step::NoteCache { cache, so_far, wrote: noted_is_written });
+    }
     let first = published.first();
     if let Some(reference) = first {
         steps.push(Step::ReadBack { reference: reference.clone() });
@@ -188,6 +203,14 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
             steps.push(Step::Tag { image: reference.to_string(), name: local_name });
         }
     }
+    // One warning is enough; what else is missing is told beside it.
+    let degraded = match verdict.degraded {
+        Some(degraded) => {
+            notices.append(&mut caches.off);
+            Some(degraded)
+        }
+        None => (!caches.off.is_empty()).then(|| caches.off.join("; ")),
+    };
     let outcome = if verdict.publish { Outcome::Built } else { Outcome::BuiltLocal };
     let (reason, changes) = match &given.late.miss {
         Some(miss) => (miss.reason(&verdict.reason, inputs.image.as_str()), miss.changes.clone()),
@@ -197,7 +220,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         decision: Decision { outcome, reason, changes },
         steps,
         notices,
-        degraded: verdict.degraded,
+        degraded,
         digest: None,
         repository: first.map(|reference| reference.repository().clone()),
         tag: first.and_then(ImageReference::tag).map(str::to_owned),
@@ -245,25 +268,6 @@ const fn output_target(publish: bool, load: bool, on_engine: bool) -> OutputTarg
     }
 }
 
-/// Sources and destinations: the computed ones, and those that are written out and may be used.
-fn caches(
-    given: &Given<'_>,
-    written: &Written<'_>,
-    own_cache: Option<&ImageReference>,
-    notices: &mut Vec<String>,
-) -> (Vec<String>, Vec<String>) {
-    let cache = &given.inputs.cache;
-    let owners = |name| owner_list(given.env, name);
-    let (owners_to, owners_from) = (env::BUILD_ONCE_CACHE_TO, env::BUILD_ONCE_CACHE_FROM);
-    let mut to = written.keep("cache-to", cache.to.clone(), Written::write_option, notices);
-    to.extend(own_cache.map(|own| registry_cache_to(own, cache.mode)));
-    to.extend(written.keep(owners_to, owners(owners_to), Written::write_option, notices));
-    let mut from: Vec<String> = given.late.caches.iter().map(registry_cache_from).collect();
-    from.extend(written.keep("cache-from", cache.from.clone(), Written::read_option, notices));
-    from.extend(written.keep(owners_from, owners(owners_from), Written::read_option, notices));
-    (from, to)
-}
-
 /// The names of zones are kept by this program alone; what else runs in the job need not.
 fn too_many_rights(given: &Given<'_>, home: &Repository) -> String {
     let instead = if given.access.write_images {
@@ -290,25 +294,6 @@ fn refuse_foreign_bases(given: &Given<'_>, written: &Written<'_>) -> Result<()> 
     }
     for (name, value) in &given.inputs.build.build_contexts {
         written.read_option(value).map_err(|why| refused(format!("build-contexts: {name}"), why))?;
-    }
-    Ok(())
-}
-
-fn owner_list(env: &Env, name: &str) -> Vec<String> {
-    env.get(name).map(crate::inputs::items).unwrap_or_default()
-}
-
-/// A cache written under an image's tag would replace the image.
-fn refuse_cache_over_image<'a>(
-    cache_to: &[String],
-    images: impl Iterator<Item = &'a ImageReference> + Clone,
-) -> Result<()> {
-    for cache in cache_to {
-        if written::reference(cache).is_some_and(|reference| images.clone().any(|image| *image == reference))
-        {
-            return Err(Error::input(format!("cache-to: `{cache}` would overwrite the image"))
-                .hint("give the cache a tag of its own"));
-        }
     }
     Ok(())
 }

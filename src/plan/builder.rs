@@ -4,7 +4,7 @@ use super::owner::{Owner, PREFIX};
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{BuilderFacts, Facts, Pin, Toolchain};
 use crate::image::sanitise;
-use crate::inputs::{Driver, Inputs};
+use crate::inputs::{CacheKind, Driver, Inputs};
 use crate::plan::{Access, Verdict};
 use crate::ports::buildx::NewBuilder;
 
@@ -29,7 +29,14 @@ impl Needs {
         };
         let home = shared && facts.repository.repository().is_some();
         Self {
-            cache_export: publish && access.write_cache && home,
+            // One that is named by hand is tried; what cannot be written is left out then.
+            cache_export: access.write_cache
+                && inputs.cache.kinds.iter().any(|cache| match cache.kind {
+                    CacheKind::Registry => publish && home,
+                    // Any builder puts it into the image.
+                    CacheKind::Inline => false,
+                    CacheKind::Gha | CacheKind::Local | CacheKind::S3 | CacheKind::Azblob => true,
+                }),
             index: inputs.build.makes_index(),
             engine_images: facts.bases.iter().any(|base| matches!(base.pin, Pin::Engine(_))),
         }

@@ -1,84 +1,9 @@
 //! `extra-args` and the runner's own `BUILD_ONCE_EXTRA_ARGS`.
 
-use super::written::Written;
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::guards::Guard;
-use crate::image::is_own_label;
 use crate::inputs::Inputs;
 use crate::run::RunContext;
-
-/// Flags that would break what the program promises, with the input that serves instead.
-const REFUSED: [(&str, &str); 10] = [
-    ("--output", "push and load"),
-    ("-o", "push and load"),
-    ("--push", "push"),
-    ("--load", "load"),
-    ("--tag", "tags"),
-    ("-t", "tags"),
-    ("--metadata-file", "the output metadata"),
-    ("--iidfile", "the output digest"),
-    ("--progress", "log"),
-    ("--builder", "builder"),
-];
-
-/// Whether an argument is one of those flags, also among short ones written together (`-qt NAME`,
-/// `-tNAME`), as pflag reads them.
-fn refused(arg: &str) -> Option<(&'static str, &'static str)> {
-    let flag = arg.split('=').next().unwrap_or_default();
-    if let Some(found) = REFUSED.iter().find(|(refused, _)| *refused == flag) {
-        return Some(*found);
-    }
-    let letters = arg.strip_prefix('-').filter(|rest| !rest.starts_with('-'))?;
-    // -q and -D take no value; after any other the rest is one.
-    let letter = letters.chars().find(|c| !matches!(c, 'q' | 'D'))?;
-    REFUSED.iter().find(|(refused, _)| refused.len() == 2 && refused.ends_with(letter)).copied()
-}
-
-/// Refuses caches and build contexts that aim at another zone, and labels of our own.
-///
-/// # Errors
-/// Bad input, with what the argument aims at.
-pub(super) fn refuse_foreign(args: &[String], written: &Written<'_>) -> Result<()> {
-    let after = args.iter().skip(1).map(Some).chain([None]);
-    for (arg, next) in args.iter().zip(after) {
-        let (flag, value) = match arg.split_once('=') {
-            Some((flag, value)) => (flag, value),
-            None => (arg.as_str(), next.map_or("", String::as_str)),
-        };
-        let refusal = match flag {
-            "--cache-to" => written.write_option(value).err(),
-            "--cache-from" => written.read_option(value).err(),
-            "--build-context" => {
-                let source = value.split_once('=').map_or("", |(_, source)| source);
-                source.starts_with("docker-image:").then(|| written.read_option(source).err()).flatten()
-            }
-            "--label" | "--annotation" => {
-                let name = value.split('=').next().unwrap_or_default();
-                is_own_label(name).then(|| format!("{name} is build-once's own"))
-            }
-            _ => None,
-        };
-        if let Some(why) = refusal {
-            return Err(Error::input(format!("extra-args: {flag}: {why}")).hint("leave it out"));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses those flags.
-///
-/// # Errors
-/// Bad input, with the name of what to use.
-pub(super) fn check(args: &[String], source: &str) -> Result<()> {
-    for arg in args {
-        if let Some((flag, instead)) = refused(arg).filter(|_| Guard::ExtraFlags.holds()) {
-            return Err(Error::input(format!("{source}: {flag} is not allowed"))
-                .hint(format!("use {instead} instead")));
-        }
-    }
-    Ok(())
-}
 
 /// The run's own names, for `${NAME}`.
 pub(super) fn names(inputs: &Inputs, run: &RunContext, key: &str) -> [(&'static str, String); 6] {
@@ -180,28 +105,6 @@ mod tests {
         assert_eq!(
             for_key(&inputs.unwrap(), &run, &env).unwrap(),
             ["--build-arg", "A=1", "--label", "k=${KEY}", "--cache-to=dest=${DIR}", "--cache-from", "${DIR}"]
-        );
-    }
-
-    #[test]
-    fn what_would_break_the_contract_is_refused() {
-        for arg in [
-            "--output=type=tar",
-            "-o",
-            "--push",
-            "--metadata-file",
-            "--iidfile=x",
-            "--progress=plain",
-            "-t",
-            "-th/r:x",
-            "-qt",
-            "-Dqoout",
-        ] {
-            assert!(check(&strings(&[arg]), "extra-args").is_err(), "{arg}");
-        }
-        assert!(
-            check(&strings(&["--cgroup-parent=x", "--build-arg", "A=--push", "-q", "-ft"]), "extra-args")
-                .is_ok()
         );
     }
 }

@@ -2,11 +2,14 @@
 
 mod access;
 mod assemble;
+mod build_flags;
 mod builder;
+mod caches;
 mod decide;
 mod extra_args;
 mod names;
 mod owner;
+mod raw_caches;
 mod render;
 mod spec;
 mod steps;
@@ -16,6 +19,7 @@ mod written;
 pub use access::{Access, access};
 pub use assemble::{Given, assemble};
 pub use builder::{Choice, Names, Needs, choose};
+pub use caches::{CacheName, cache_home, own_cache, readable_caches};
 pub use decide::{Decision, FoundBy, Outcome, Verdict, decide};
 pub use extra_args::for_key as extra_args_for_key;
 pub use names::{AllNames, Published, ZoneNames};

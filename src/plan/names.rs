@@ -2,8 +2,9 @@
 //! scheme; no other code makes one.
 
 use super::access::Access;
+use super::caches::{own_cache, readable_caches};
 use crate::image::{ImageReference, Repository, TagScheme};
-use crate::inputs::Inputs;
+use crate::inputs::{CacheKind, Inputs};
 use crate::run::{RunContext, Zone};
 
 /// The names of one run.
@@ -70,23 +71,14 @@ impl<'a> ZoneNames<'a> {
         self.access.read.iter().filter_map(tag).collect()
     }
 
-    /// Layer caches it may read, nearest first: its own, then its line of development's.
+    /// Layer caches in a repository that it may read, nearest first.
     #[must_use]
     pub fn caches(&self) -> Vec<ImageReference> {
-        let scheme = self.scheme();
-        let mut found: Vec<ImageReference> = Vec::new();
-        for zone in &self.access.read_caches {
-            let branches = self.run.cache_branches();
-            let branches = if *zone == Zone::Trusted { branches } else { vec![""] };
-            for branch in branches {
-                let Some(tag) = scheme.cache_tag(zone, Some(branch)) else { continue };
-                let reference = self.home(zone).tagged(tag);
-                if !found.contains(&reference) {
-                    found.push(reference);
-                }
-            }
+        if !self.inputs.cache.has(CacheKind::Registry) {
+            return Vec::new();
         }
-        found
+        let names = readable_caches(self.inputs, self.run, self.access);
+        names.into_iter().map(|name| self.home(&name.of).tagged(name.tag)).collect()
     }
 
     /// What it may name this commit's image; nothing if it writes none.
@@ -110,8 +102,9 @@ impl<'a> ZoneNames<'a> {
     /// The layer cache it may write.
     #[must_use]
     pub fn written_cache(&self) -> Option<ImageReference> {
-        let tag = self.scheme().cache_tag(&self.run.zone, self.run.branch.as_deref());
-        tag.filter(|_| self.access.write_cache).map(|tag| self.own_home().tagged(tag))
+        let writes = self.access.write_cache && self.inputs.cache.has(CacheKind::Registry);
+        let name = own_cache(self.inputs, self.run).filter(|_| writes)?;
+        Some(self.own_home().tagged(name.tag))
     }
 
     /// All of them, for the plan that is printed.

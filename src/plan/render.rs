@@ -126,8 +126,15 @@ pub fn describe(step: &Step) -> String {
             let caches = |verb: &str, list: &[String]| {
                 if list.is_empty() { String::new() } else { format!("; cache {verb} {}", list.join(" ")) }
             };
-            format!("{what}{}{}", caches("from", &spec.cache_from), caches("to", &spec.cache_to))
+            let (mut from, mut to) = (spec.cache_from.clone(), spec.cache_to.clone());
+            if let Some(local) = &spec.local_caches {
+                let entry = |folder: &std::path::PathBuf| format!("type=local {}", folder.display());
+                from.extend(local.read.iter().map(entry));
+                to.extend(local.write.iter().map(entry));
+            }
+            format!("{what}{}{}", caches("from", &from), caches("to", &to))
         }
+        Step::NoteCache { cache, .. } => format!("note what {cache} cost and saved"),
         Step::ReadBack { reference } => format!("read back the digest of {reference}"),
         Step::Claim { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
         Step::Alias { source, target, .. } => format!("set {target} to {source}"),
@@ -151,6 +158,7 @@ pub fn brief(step: &Step) -> String {
             OutputTarget::PushAndLoad => "build, push and load".to_owned(),
             OutputTarget::Discard => "build".to_owned(),
         },
+        Step::NoteCache { .. } => "note what the cache cost".to_owned(),
         Step::ReadBack { .. } => "read back the digest".to_owned(),
         Step::Claim { .. } => "set the key's tag".to_owned(),
         Step::Alias { target, .. } => format!("set the tag {}", tag(target)),

@@ -1,7 +1,8 @@
 //! What exactly is built: the inputs, and what the key and the plan add to them.
 
 use super::assemble::Given;
-use super::extra_args;
+use super::raw_caches::ByHand;
+use super::{build_flags, extra_args};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::facts::{Pin, Toolchain};
@@ -16,16 +17,14 @@ const SYNTAX: &str = "BUILDKIT_SYNTAX";
 
 /// The build's own inputs, with pinned bases, the key, and extra arguments expanded.
 /// `on_engine`: the engine's own BuildKit builds.
-///
-/// # Errors
-/// If an extra argument is refused or names what is not known.
 pub(super) fn build_inputs(
     given: &Given<'_>,
     toolchain: &Toolchain,
     key: &BuildKey,
     on_engine: bool,
     output: OutputTarget,
-) -> Result<BuildInputs> {
+    extra_args: Vec<String>,
+) -> BuildInputs {
     let inputs = &given.inputs.build;
     // A base that was resolved for the key is the base that is built on, whatever its tag
     // names by then.
@@ -47,7 +46,7 @@ pub(super) fn build_inputs(
     if !travels || !toolchain.buildx.has_annotations() {
         labels.push((ANNOTATION_ENTRIES.to_owned(), explain::encode(key)));
     }
-    Ok(BuildInputs {
+    BuildInputs {
         context: given
             .facts
             .pins
@@ -59,9 +58,9 @@ pub(super) fn build_inputs(
         build_contexts: inputs.build_contexts.iter().cloned().chain(pins).collect(),
         labels,
         annotations,
-        extra_args: extra(given, &key.hex)?,
+        extra_args,
         ..inputs.clone()
-    })
+    }
 }
 
 /// The facts that travel with a published image. They are annotations, not labels: a label
@@ -100,15 +99,29 @@ fn annotations(
     first.into_iter().chain(last).collect()
 }
 
-fn extra(given: &Given<'_>, key: &str) -> Result<Vec<String>> {
+/// The extra arguments, expanded, and the caches among them.
+pub(super) struct Extra {
+    pub args: Vec<String>,
+    pub caches: ByHand,
+}
+
+/// The extra arguments of the input and of the runner's owner.
+///
+/// # Errors
+/// If one is refused or names what is not known.
+pub(super) fn extra(given: &Given<'_>, key: &str) -> Result<Extra> {
     let inputs = given.inputs;
     let names = extra_args::names(inputs, given.run, key);
     let owner = shell_words::split(given.env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
         .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
-    let mut expanded = Vec::new();
+    let mut extra = Extra { args: Vec::new(), caches: ByHand::default() };
     for (args, source) in [(&inputs.build.extra_args, "extra-args"), (&owner, env::BUILD_ONCE_EXTRA_ARGS)] {
-        extra_args::check(args, source)?;
-        expanded.extend(extra_args::expand(args, &names, given.env, source)?);
+        // As it is expanded: a name may stand for an argument.
+        let expanded = extra_args::expand(args, &names, given.env, source)?;
+        let kept = build_flags::check(&expanded, source)?;
+        extra.args.extend(kept.args);
+        extra.caches.from.extend(kept.caches.from);
+        extra.caches.to.extend(kept.caches.to);
     }
-    Ok(expanded)
+    Ok(extra)
 }

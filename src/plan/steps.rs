@@ -1,12 +1,12 @@
 //! Steps, as data.
 
 use super::decide::Decision;
-use crate::facts::Leftover;
+use crate::facts::{Economy, Leftover};
 use crate::image::{Digest, ImageReference, Repository};
 use crate::ports::buildx::{BuildSpec, NewBuilder};
 
 /// One write, or the check that follows it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
     /// Remove builders that killed runs left behind. What cannot be removed is told.
@@ -28,6 +28,15 @@ pub enum Step {
     Build {
         /// Everything about it.
         spec: Box<BuildSpec>,
+    },
+    /// Note with the layer cache what it cost and saved this time.
+    NoteCache {
+        /// The cache's tag.
+        cache: ImageReference,
+        /// What was noted before.
+        so_far: Economy,
+        /// Whether the build wrote it.
+        wrote: bool,
     },
     /// Read back what was pushed: its digest is what the outputs report. If somebody else was
     /// first under this tag with the same key, theirs is adopted; other content is an error.

@@ -35,6 +35,11 @@ impl<'a> Written<'a> {
         !prefix.is_empty() && tag.starts_with(&prefix)
     }
 
+    /// Whether it is in a repository of this run's.
+    pub(super) fn is_ours(&self, reference: &ImageReference) -> bool {
+        is(reference, self.shared) || is(reference, self.pr)
+    }
+
     /// Whether the image or cache may be read: not what a run of less trust could have written.
     pub(super) fn read(&self, reference: &ImageReference) -> Result<(), Refusal> {
         if !Guard::WrittenReferences.holds() {
@@ -45,8 +50,11 @@ impl<'a> Written<'a> {
         if is(reference, self.pr) && self.pr != self.shared && !writes_there {
             return Err(format!("{reference} is in the repository of the pull requests"));
         }
-        let ours = is(reference, self.shared) || is(reference, self.pr);
-        if ours && reference.digest().is_none() && is_less_trusted(tag) && !self.is_own(tag) {
+        if self.is_ours(reference)
+            && reference.digest().is_none()
+            && is_less_trusted(tag)
+            && !self.is_own(tag)
+        {
             return Err(format!("{reference} is another zone's"));
         }
         Ok(())
@@ -79,30 +87,6 @@ impl<'a> Written<'a> {
     pub(super) fn read_option(&self, option: &str) -> Result<(), Refusal> {
         judged(option, |reference| self.read(reference))
     }
-
-    /// As [`Self::write`], for a cache as buildx takes it.
-    pub(super) fn write_option(&self, option: &str) -> Result<(), Refusal> {
-        judged(option, |reference| self.write(reference))
-    }
-
-    /// The options that may stay, and a notice for each that may not.
-    pub(super) fn keep(
-        &self,
-        input: &str,
-        options: Vec<String>,
-        judge: impl Fn(&Self, &str) -> Result<(), Refusal>,
-        notices: &mut Vec<String>,
-    ) -> Vec<String> {
-        let mut keeps = |option: &String| match judge(self, option) {
-            Ok(()) => true,
-            Err(why) => {
-                let zone = &self.run.zone_reason;
-                notices.push(format!("{input}: {why}; it is left out, because this is {zone}"));
-                false
-            }
-        };
-        options.into_iter().filter(|option| keeps(option)).collect()
-    }
 }
 
 /// Whether a reference is in this repository, by whatever spelling of its host.
@@ -118,7 +102,7 @@ fn is(reference: &ImageReference, repository: Option<&Repository>) -> bool {
 
 /// The image reference in what buildx takes for a cache (`type=registry,ref=…` or the reference
 /// alone; fields as CSV, names in any case) or a build context (`docker-image://…`).
-pub(super) fn reference(option: &str) -> Option<ImageReference> {
+fn reference(option: &str) -> Option<ImageReference> {
     reference_text(option)?.parse().ok()
 }
 
@@ -163,7 +147,8 @@ mod tests {
         let run = RunContext { zone: zone.clone(), ..RunContext::read(&Env::default(), None).unwrap() };
         let access = access(&inputs, &run);
         let judge = Written::new(&run, &access, inputs.repository.as_ref(), inputs.pr_repository.as_ref());
-        (judge.read_option(written).is_ok(), judge.write_option(written).is_ok())
+        let write = judged(written, |reference| judge.write(reference));
+        (judge.read_option(written).is_ok(), write.is_ok())
     }
 
     #[test]

@@ -79,6 +79,35 @@ pub fn is_transient(error: &Error) -> bool {
     error.causes.iter().any(|cause| find(cause).is_some_and(|found| found.again))
 }
 
+/// Texts of failures that a layer cache is to blame for (BuildKit `cache/remotecache`,
+/// `solver/llbsolver`; moby/buildkit#2836): a blob that has vanished, an export that broke.
+const CACHE_FAULTS: &[&[&str]] = &[
+    &["failed to compute cache key", "blob", "not found"],
+    &["failed to compute cache key", "httpreadseeker"],
+    &["failed to load cache key"],
+    &["failed to get reader from content provider"],
+    &["error writing layer blob"],
+    &["error writing manifest blob"],
+    &["failed to configure", "cache"],
+    &["failed to get credentials", "cache"],
+    &["could not resolve cache"],
+    &["unknown cache"],
+    &["cache export is not supported"],
+    &["github actions cache"],
+    &["actions cache"],
+];
+
+/// Whether the same build may pass without its layer caches. A failing step's own text never
+/// counts.
+#[must_use]
+pub fn is_cache_fault(error: &Error) -> bool {
+    error.causes.iter().any(|cause| {
+        let text = cause.to_lowercase();
+        !text.contains("did not complete successfully")
+            && CACHE_FAULTS.iter().any(|needles| needles.iter().all(|needle| text.contains(needle)))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +153,30 @@ mod tests {
         for (text, class, again) in rows {
             let error = classify("failed", text);
             assert_eq!((error.class, is_transient(&error)), (class, again), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_cache_is_known_from_others() {
+        for (text, expected) in [
+            (
+                "failed to solve: failed to compute cache key: failed to copy: httpReadSeeker: failed open: unexpected status code https://h/v2/x: 503",
+                true,
+            ),
+            ("failed to solve: failed to compute cache key: blob sha256:1: not found", true),
+            ("failed to solve: error writing layer blob: failed to copy: denied", true),
+            ("failed to solve: failed to configure s3 cache exporter: bucket is not set", true),
+            (
+                r#"failed to solve: failed to compute cache key: failed to calculate checksum of ref a::b: "/x": not found"#,
+                false,
+            ),
+            (
+                r#"process "/bin/sh -c echo error writing layer blob" did not complete successfully: exit code: 1"#,
+                false,
+            ),
+            ("failed to push h/r:t: 403 Forbidden", false),
+        ] {
+            assert_eq!(is_cache_fault(&classify("the build failed", text)), expected, "{text}");
         }
     }
 }

@@ -244,7 +244,7 @@ fn every_input_reaches_buildx() {
 fn extra_args_expand_and_stay_one_argument() {
     let lab = Lab::new();
     lab.write("work/Dockerfile", "FROM scratch AS t\nCOPY hello /\n");
-    let extra = "--attest 'type=x,dir=${DIR}' --label=i=${IMAGE},t=${TARGET},z=${ZONE},b=${BRANCH},p=${PLATFORM} --set=${KEY} plain$x";
+    let extra = "--build-arg 'x,dir=${DIR}' --label=i=${IMAGE},t=${TARGET},z=${ZONE},b=${BRANCH},p=${PLATFORM} --set=${KEY} --other plain$x";
     let program = lab.shared().input("image", "org/app:ci").input("extra-args", extra).input("target", "t");
     let program = program.env("DIR", "/c d").env("BUILD_ONCE_EXTRA_ARGS", "--cgroup-parent=${IMAGE}");
     let program = program
@@ -252,12 +252,13 @@ fn extra_args_expand_and_stay_one_argument() {
         .env("BUILD_ONCE_CACHE_TO", "type=local,dest=/o");
     let run = program.input("platforms", "linux/amd64").run().succeeds("built");
     let args = &run.build().args;
-    let tail = &args[args.iter().position(|arg| arg == "--attest").unwrap()..];
+    let tail = &args[args.iter().position(|arg| arg == "--build-arg").unwrap()..];
     let expected = [
-        "--attest",
-        "type=x,dir=/c d",
+        "--build-arg",
+        "x,dir=/c d",
         "--label=i=org-app-ci,t=t,z=trusted,b=main,p=linux/amd64",
         &format!("--set={}", run.output("key")),
+        "--other",
         "plain$x",
         "--cgroup-parent=org-app-ci",
         ".",
@@ -297,7 +298,7 @@ fn a_cache_cannot_replace_the_image() {
     let lab = Lab::new();
     let cache = format!("type=registry,ref={}:sha-app-{HEAD}", lab.registry.repository());
     let run = lab.shared().input("cache-to", &cache).run().fails(2, "input");
-    assert!(run.error().contains("would overwrite the image"), "{}", run.error());
+    assert!(run.error().contains("would overwrite an image"), "{}", run.error());
 }
 
 #[test]

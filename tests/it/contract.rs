@@ -163,10 +163,10 @@ fn generated_sections_are_as_the_program_says() {
 fn the_action_means_what_the_program_reads() {
     let (_, action) = action();
     let declared = action["inputs"].as_mapping().unwrap();
-    let run = &action["runs"]["steps"][0];
-    let env = run["env"].as_mapping().unwrap();
+    let env = run_step(&action)["env"].as_mapping().unwrap();
     let known = inputs();
-    assert_eq!((declared.len(), env.len()), (known.len(), known.len()));
+    let given = env.keys().filter(|name| name.as_str().unwrap().starts_with("INPUT_")).count();
+    assert_eq!((declared.len(), given), (known.len(), known.len()));
     for input in known {
         let found = &declared[input.name.as_str()];
         assert_eq!(found["description"].as_str(), Some(input.help.as_str()), "{}", input.name);
@@ -187,14 +187,46 @@ fn the_action_means_what_the_program_reads() {
     }
 }
 
+/// The step that becomes the program: the last one.
+fn run_step(action: &Value) -> &Value {
+    action["runs"]["steps"].as_sequence().unwrap().last().unwrap()
+}
+
+/// The cache service's variables reach the program's step through outputs of a step inside the
+/// action, and only when `gha` is asked for.
 #[test]
-fn the_action_is_one_step_that_becomes_the_program() {
+fn the_runtimes_variables_go_to_one_step() {
+    let (text, action) = action();
+    let steps = action["runs"]["steps"].as_sequence().unwrap();
+    let [place, runtime, run] = steps.as_slice() else { panic!("{} steps", steps.len()) };
+    for step in [place, runtime] {
+        assert!(step["if"].as_str().unwrap().contains("'gha'"), "{step:?}");
+    }
+    assert_eq!(runtime["uses"].as_str(), Some("./.build-once-runtime"));
+    let declared: Value =
+        serde_yaml_ng::from_str(&fs::read_to_string(path("dist/runtime/action.yml")).unwrap()).unwrap();
+    let script = fs::read_to_string(path("dist/runtime/main.js")).unwrap();
+    let outputs = declared["outputs"].as_mapping().unwrap();
+    let env = run["env"].as_mapping().unwrap();
+    let own: Vec<_> = env.iter().filter(|(name, _)| !name.as_str().unwrap().starts_with("INPUT_")).collect();
+    assert_eq!(own.len(), outputs.len());
+    for (name, value) in own {
+        let (name, value) = (name.as_str().unwrap(), value.as_str().unwrap());
+        let (_, output) = value.split_once("steps.runtime.outputs.").unwrap();
+        let output = output.split(' ').next().unwrap();
+        assert!(outputs[output]["description"].as_str().unwrap().starts_with(name), "{name}");
+        assert!(script.contains(&format!("'{name}'")), "{name}");
+    }
+    assert!(!text.contains("GITHUB_ENV") && !script.contains("GITHUB_ENV"), "never the job's environment");
+}
+
+#[test]
+fn the_action_is_a_step_that_becomes_the_program() {
     let (_, action) = action();
     assert_eq!(action["runs"]["using"].as_str(), Some("composite"));
-    let steps = action["runs"]["steps"].as_sequence().unwrap();
-    assert_eq!(steps.len(), 1);
-    assert_eq!((steps[0]["id"].as_str(), steps[0]["shell"].as_str()), (Some("run"), Some("bash")));
-    let script = steps[0]["run"].as_str().unwrap();
+    let run = run_step(&action);
+    assert_eq!((run["id"].as_str(), run["shell"].as_str()), (Some("run"), Some("bash")));
+    let script = run["run"].as_str().unwrap();
     // Whoever names a branch would write shell.
     assert!(!script.contains("${{"), "{script}");
     // Signals reach the process that the runner started, and no other.

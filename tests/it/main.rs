@@ -11,6 +11,7 @@
 mod attacks;
 mod build;
 mod builder;
+mod caches;
 mod cancel;
 mod contract;
 mod failures;

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::{BuildxVersion, SourcePin};
-use crate::image::ImageReference;
-use crate::inputs::{BuildInputs, CacheMode, Compression, Secret, SecretSource, SecretString};
+use super::cache::{csv_field, variables};
+use super::{BuildxVersion, LocalCaches, SourcePin};
+use crate::inputs::{BuildInputs, Compression, Secret, SecretSource, SecretString};
 
 /// Where the result goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -50,6 +50,10 @@ pub struct BuildSpec {
     pub cache_from: Vec<String>,
     /// Cache destinations.
     pub cache_to: Vec<String>,
+    /// Caches in folders of this machine, which become sources and a destination once their
+    /// locks are held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_caches: Option<LocalCaches>,
     /// Every name the result gets.
     pub names: Vec<String>,
     /// Where the result goes.
@@ -145,9 +149,32 @@ impl BuildSpec {
     /// The same on the builder at hand, without what only a builder of its own can write.
     #[must_use]
     pub fn without_own_builder(&self) -> Self {
-        let cache_to =
-            self.cache_to.iter().filter(|cache| !cache.starts_with("type=registry")).cloned().collect();
-        Self { builder: None, cache_to, ..self.clone() }
+        let inline = |cache: &&String| cache.starts_with("type=inline");
+        let cache_to = self.cache_to.iter().filter(inline).cloned().collect();
+        let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
+        Self { builder: None, cache_to, local_caches, ..self.clone() }
+    }
+
+    /// The same without its layer caches. One in a folder is still written, and then from
+    /// nothing, if it was read: what is wrong with it would stay for ever.
+    #[must_use]
+    pub fn without_caches(&self) -> Self {
+        let read = |caches: &LocalCaches| !caches.read.is_empty() && caches.write.is_some();
+        let local_caches = self.local_caches.clone().filter(read);
+        let local_caches = local_caches.map(|caches| LocalCaches { read: Vec::new(), ..caches });
+        Self { cache_from: Vec::new(), cache_to: Vec::new(), local_caches, ..self.clone() }
+    }
+
+    /// Whether any layer cache is read or written.
+    #[must_use]
+    pub const fn has_caches(&self) -> bool {
+        !(self.cache_from.is_empty() && self.cache_to.is_empty())
+    }
+
+    /// Variables that the caches need, by name.
+    #[must_use]
+    pub fn cache_variables(&self) -> Vec<&'static str> {
+        variables(self.cache_from.iter().chain(&self.cache_to))
     }
 
     /// Whether buildx need not look at the git repository: what it finds there is for the
@@ -180,34 +207,6 @@ fn secret_arg(at: usize, secret: &Secret) -> String {
     }
 }
 
-/// A field of buildx's comma-separated options.
-pub(super) fn csv_field(text: &str) -> String {
-    if text.contains([',', '"', '\n']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
-}
-
-/// A registry cache to read.
-#[must_use]
-pub fn registry_cache_from(reference: &ImageReference) -> String {
-    format!("type=registry,ref={reference}")
-}
-
-/// A registry cache to write: attributes that ECR accepts are said, not left to BuildKit's
-/// version (BuildKit README, "registry"), and a fault of the cache never fails the build.
-#[must_use]
-pub fn registry_cache_to(reference: &ImageReference, mode: CacheMode) -> String {
-    let mode = match mode {
-        CacheMode::Max => "max",
-        CacheMode::Min => "min",
-    };
-    format!(
-        "type=registry,ref={reference},mode={mode},image-manifest=true,oci-mediatypes=true,ignore-error=true"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +221,7 @@ mod tests {
             sources: vec![],
             cache_from: vec![],
             cache_to: vec![],
+            local_caches: None,
             names: vec!["h/r:t".into()],
             output: OutputTarget::Push,
         }

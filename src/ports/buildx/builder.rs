@@ -102,7 +102,7 @@ impl NewBuilder {
         }
         if let Some(node) = node {
             for (name, value) in &node.options {
-                add("driver-opt", &super::args::csv_field(&format!("{name}={value}")));
+                add("driver-opt", &super::cache::csv_field(&format!("{name}={value}")));
             }
             let platforms: Vec<String> = node.platforms.iter().map(ToString::to_string).collect();
             if !platforms.is_empty() {

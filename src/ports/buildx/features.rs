@@ -23,6 +23,8 @@ pub enum Feature {
     Attestations,
     /// What the Dockerfile fetches, held to what the key saw.
     SourcePolicy,
+    /// GitHub's cache service in its second version, the only one left.
+    GithubCache,
 }
 
 struct Row {
@@ -36,7 +38,7 @@ struct Row {
 }
 
 /// Sources: the release notes of docker/buildx and moby/buildkit, and the pull requests named.
-const TABLE: [Row; 7] = [
+const TABLE: [Row; 8] = [
     // `--provenance`, `--sbom`, which must be said, and EXPERIMENTAL_BUILDKIT_SOURCE_POLICY.
     row(Feature::Floor, "build-once", 10, 0, None),
     // buildx PR 2179.
@@ -59,6 +61,8 @@ const TABLE: [Row; 7] = [
     // Several exporters: BuildKit PR 4134, buildx PR 2290.
     row(Feature::PushAndLoad, "push and load in one go", 13, 13, Some("the image is pushed, then pulled")),
     row(Feature::Attestations, "provenance and sbom", 10, 11, None),
+    // buildx PR 2971, BuildKit PR 5756.
+    row(Feature::GithubCache, "GitHub's cache service", 21, 0, Some("it is not used")),
     row(Feature::SourcePolicy, "sources held to what the key saw", 10, 11, None),
 ];
 

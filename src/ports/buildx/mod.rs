@@ -2,6 +2,7 @@
 
 mod args;
 mod builder;
+mod cache;
 mod features;
 mod imagetools;
 mod metadata;
@@ -11,8 +12,9 @@ mod version;
 
 use std::time::Duration;
 
-pub use args::{BuildSpec, OutputTarget, registry_cache_from, registry_cache_to};
+pub use args::{BuildSpec, OutputTarget};
 pub use builder::{Builder, NewBuilder, builder_of, container_of};
+pub use cache::{CacheEntry, LocalCaches, registry_cache_from};
 pub use features::{Feature, Lack, Versions};
 pub use metadata::BuildMetadata;
 pub use policy::SourcePin;
@@ -20,7 +22,7 @@ pub use progress::{FailedStep, Phase, Progress, ProgressSummary, StepTime};
 pub use version::BuildxVersion;
 
 use crate::error::{Error, FailureClass, Result};
-use crate::inputs::Driver;
+use crate::inputs::{Driver, SecretString};
 use crate::ports::docker::{Docker, from_exec, last_line};
 use crate::ports::exec::{Effect, Invocation, Stream};
 use crate::ports::failure::classify;
@@ -148,7 +150,7 @@ impl Buildx {
         self.docker.exec().detach(&self.command(Effect::Write).args(["rm", "--force", name])).ok();
     }
 
-    /// Builds. Lines for people go to `log` as they come.
+    /// Builds. Lines for people go to `log` as they come. `variables` are for this child alone.
     ///
     /// # Errors
     /// The classified failure; what the progress stream told until then is returned beside it.
@@ -157,6 +159,7 @@ impl Buildx {
         spec: &BuildSpec,
         version: &BuildxVersion,
         metadata: &std::path::Path,
+        variables: Vec<(&'static str, SecretString)>,
         mut log: impl FnMut(&[u8]),
     ) -> (Result<BuildMetadata>, ProgressSummary) {
         let mut progress = Progress::new(version.has_rawjson());
@@ -166,6 +169,9 @@ impl Buildx {
         }
         if spec.needs_no_git() && !self.docker.exec().has_env("BUILDX_GIT_") {
             build = build.env("BUILDX_GIT_INFO", "false".to_owned().into());
+        }
+        for (name, value) in variables {
+            build = build.env(name, value);
         }
         if !spec.sources.is_empty() {
             let path = metadata.with_file_name("source-policy.json");

@@ -37,6 +37,12 @@ impl BuildxVersion {
         self.has(Feature::Annotations)
     }
 
+    /// GitHub's cache service.
+    #[must_use]
+    pub fn has_github_cache(&self) -> bool {
+        self.has(Feature::GithubCache)
+    }
+
     fn has(&self, feature: Feature) -> bool {
         Versions { buildx: self, buildkit: None }.lacks(feature).is_none()
     }

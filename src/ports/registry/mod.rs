@@ -1,7 +1,7 @@
 //! Registry reads over the OCI distribution API
 //! (<https://github.com/opencontainers/distribution-spec>): no docker process, one
-//! connection kept alive. The one write is a tag on an image that is there, for a buildx that
-//! cannot set it without changing the digest.
+//! connection kept alive. The writes are a tag on an image that is there, for a buildx that
+//! cannot set it without changing the digest, and a note on a layer cache.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -221,25 +221,28 @@ impl Registry {
     /// # Errors
     /// If the image cannot be read, or the registry refuses the tag.
     pub async fn put_tag(&self, source: &ImageReference, target: &ImageReference) -> Result<(), Error> {
-        let failed = |failure: Failure| match failure {
-            Failure::Error(error) => *error,
-            Failure::NoRepository => {
-                Error::new(FailureClass::Access, format!("{} does not exist", target.repository()))
-            }
-        };
-        let url = |reference: &ImageReference| {
-            format!(
-                "{}/v2/{}/manifests/{}",
-                base_url(reference.registry()),
-                reference.repository().path(),
-                reference.identifier()
-            )
-        };
-        let bytes = match self
-            .get(source, Method::GET, "manifests", source.identifier())
-            .await
-            .map_err(failed)?
-        {
+        let (media_type, bytes) = self.bytes(source).await?;
+        self.put(target, media_type, bytes).await
+    }
+
+    /// Sets an annotation in the manifest that a tag names; the tag then names the changed one.
+    ///
+    /// # Errors
+    /// If it is no single manifest, cannot be read, or the registry refuses it.
+    pub async fn annotate(&self, tag: &ImageReference, name: &str, value: &str) -> Result<(), Error> {
+        let (media_type, bytes) = self.bytes(tag).await?;
+        let unfit = || Error::new(FailureClass::Unavailable, format!("{tag} takes no annotation"));
+        let mut manifest: Value = serde_json::from_slice(&bytes).map_err(|error| unfit().because(&error))?;
+        if manifest["layers"].is_null() {
+            return Err(unfit());
+        }
+        manifest["annotations"][name] = value.into();
+        self.put(tag, media_type, manifest.to_string().into_bytes()).await
+    }
+
+    async fn bytes(&self, source: &ImageReference) -> Result<(String, Vec<u8>), Error> {
+        let answer = self.get(source, Method::GET, "manifests", source.identifier()).await;
+        let bytes = match answer.map_err(|failure| written(failure, source))? {
             Answer::Found(reply) => reply.bytes,
             Answer::NotFound => {
                 return Err(Error::new(FailureClass::Unavailable, format!("{source} is not there any more")));
@@ -248,16 +251,21 @@ impl Registry {
         let manifest = Manifest::parse(&bytes, None).map_err(|error| {
             Error::new(FailureClass::Unavailable, format!("failed to read {source}")).because(&error)
         })?;
-        let call = Call {
-            method: Method::PUT,
-            url: url(target),
-            actions: "pull,push",
-            body: Some((manifest.media_type, bytes)),
-        };
+        Ok((manifest.media_type, bytes))
+    }
+
+    async fn put(&self, target: &ImageReference, media_type: String, bytes: Vec<u8>) -> Result<(), Error> {
+        let url = format!(
+            "{}/v2/{}/manifests/{}",
+            base_url(target.registry()),
+            target.repository().path(),
+            target.identifier()
+        );
+        let call = Call { method: Method::PUT, url, actions: "pull,push", body: Some((media_type, bytes)) };
         match self.call(target, &call).await {
             Ok(Answer::Found(_)) => Ok(()),
-            Ok(Answer::NotFound) => Err(failed(Failure::NoRepository)),
-            Err(Attempt::Final(failure)) => Err(failed(failure)),
+            Ok(Answer::NotFound) => Err(written(Failure::NoRepository, target)),
+            Err(Attempt::Final(failure)) => Err(written(failure, target)),
             Err(Attempt::Again { error, .. }) => Err(error),
         }
     }
@@ -305,6 +313,16 @@ fn client() -> Result<Client, Error> {
 
 fn no_tls(error: &(dyn std::error::Error + 'static)) -> Error {
     Error::new(FailureClass::Unsupported, "failed to set up TLS").because(error)
+}
+
+/// What a failure means to a write.
+fn written(failure: Failure, target: &ImageReference) -> Error {
+    match failure {
+        Failure::Error(error) => *error,
+        Failure::NoRepository => {
+            Error::new(FailureClass::Access, format!("{} does not exist", target.repository()))
+        }
+    }
 }
 
 /// Why a reference has no digest for us.

@@ -90,7 +90,7 @@ fn a_cache_under_mains_name_by_an_argument() {
 
 #[test]
 fn a_forks_cache_under_mains_name() {
-    fails("written-references", "this run writes no cache in", |world| {
+    fails("written-references", "this run writes no cache", |world| {
         let to = format!("type=registry,ref={}:cache-app-main", world.repository());
         let push = world.lab.shared().fork().input("cache-to", &to);
         cache_poisons(world, push)

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
+use build_once::image::Digest;
 use serde_json::{Map, Value, json};
 
 use crate::{Docker, fail, wire};
@@ -52,6 +54,13 @@ impl Docker {
                     .unwrap();
             }
         }
+        if self.scenario["exports_cache"] != false {
+            for cache in self.values("--cache-to") {
+                if let Some(folder) = cache.strip_prefix("type=local,dest=") {
+                    export(folder.split(',').next().unwrap());
+                }
+            }
+        }
         // The engine's own BuildKit keeps what it pushes.
         let on_engine =
             self.text("driver") == "docker" && matches!(self.value("--builder").as_str(), "" | "default");
@@ -64,6 +73,26 @@ impl Docker {
         fs::write(self.value("--metadata-file"), metadata.to_string()).unwrap();
         ExitCode::SUCCESS
     }
+}
+
+/// A local cache as BuildKit writes it: an OCI layout with one manifest of one layer.
+fn export(folder: &str) {
+    let blobs = Path::new(folder).join("blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    let put = |bytes: &[u8], kind: &str| {
+        let digest = Digest::of(bytes);
+        let path = blobs.join(digest.as_str().trim_start_matches("sha256:"));
+        // What is there is not written again.
+        if !path.exists() {
+            fs::write(path, bytes).unwrap();
+        }
+        json!({"digest": digest.as_str(), "size": bytes.len(), "mediaType": kind})
+    };
+    let layer = put(b"layer", "application/vnd.oci.image.layer.v1.tar+gzip");
+    let config = put(b"{}", "application/vnd.buildkit.cacheconfig.v0");
+    let manifest = json!({"config": config, "layers": [layer]}).to_string();
+    let manifest = put(manifest.as_bytes(), "application/vnd.oci.image.manifest.v1+json");
+    fs::write(Path::new(folder).join("index.json"), json!({"manifests": [manifest]}).to_string()).unwrap();
 }
 
 /// A number for a text: FNV-1a.

@@ -197,6 +197,15 @@ impl Running<'_> {
         Run::read(self.lab, &output, self.reports)
     }
 
+    /// Nothing of it runs on, and it cannot clean up.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        // As the runner does between jobs.
+        fs::remove_dir_all(self.lab.path("temp")).unwrap();
+        fs::create_dir(self.lab.path("temp")).unwrap();
+    }
+
     pub(crate) fn finish(self) -> Run {
         let output = self.child.wait_with_output().unwrap();
         assert_eq!(home(self.lab), self.home, "the user's own files were changed");

@@ -220,7 +220,7 @@ write_figures() {
     for name in hit alias cold warm; do
       [[ ! -r $FIGURES/$name.md ]] || cat "$FIGURES/$name.md"
     done
-    for name in overhead key; do
+    for name in cache overhead key; do
       [[ ! -r $FIGURES/$name.md ]] || { echo && cat "$FIGURES/$name.md"; }
     done
   } >"$figures"

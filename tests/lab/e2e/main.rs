@@ -10,6 +10,7 @@
 
 mod bases;
 mod builders;
+mod caches;
 mod cancel;
 mod credentials;
 mod engines;

@@ -45,7 +45,7 @@ pub(super) fn vertex_phase(name: &str) -> Option<Phase> {
         Some(Phase::Context)
     } else if name.starts_with("importing cache") {
         Some(Phase::CacheImport)
-    } else if name.starts_with("exporting cache") {
+    } else if name.starts_with("exporting cache") || name == "exporting to GitHub Actions Cache" {
         Some(Phase::CacheExport)
     } else {
         None

@@ -10,10 +10,10 @@ mod workspace;
 
 pub use gateway::{Entry, Rules, rule, status};
 pub use http::request;
-pub use lab::{engine, engine_at, lab};
+pub use lab::{engine, engine_at, lab, unique};
 pub use program::{Program, Running};
 pub use registry::{Repository, aws};
-pub use run::Finished;
+pub use run::{Finished, parse_outputs};
 pub use workspace::Workspace;
 
 use std::time::{Duration, Instant};

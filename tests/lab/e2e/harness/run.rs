@@ -171,7 +171,8 @@ impl Finished {
     }
 }
 
-fn parse_outputs(text: &str) -> BTreeMap<String, String> {
+/// The file of outputs, as the runner reads it.
+pub fn parse_outputs(text: &str) -> BTreeMap<String, String> {
     let mut lines = text.lines();
     let mut outputs = BTreeMap::new();
     while let Some(line) = lines.next() {

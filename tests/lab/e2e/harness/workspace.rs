@@ -90,7 +90,8 @@ impl Workspace {
         self.git(&["rev-parse", "HEAD"])
     }
 
-    fn git(&self, arguments: &[&str]) -> String {
+    /// git in the checkout.
+    pub fn git(&self, arguments: &[&str]) -> String {
         let output = Command::new("git")
             .args(["-c", "user.name=lab", "-c", "user.email=lab@example.test", "-c", "commit.gpgsign=false"])
             .args(arguments)

@@ -1,0 +1,120 @@
+//! Which layer caches there are, of those this run may read.
+
+use futures_util::future::join_all;
+
+use super::Facts;
+use super::economy::{ECONOMY, Economy};
+use crate::image::ImageReference;
+use crate::inputs::{CacheKind, CacheMode, Inputs};
+use crate::plan::{Access, ZoneNames};
+use crate::ports::registry::{Probe, Resolve};
+use crate::ports::{Ports, git, local_cache};
+use crate::run::RunContext;
+
+/// What was found out about caches.
+#[derive(Clone, Debug, Default)]
+pub struct CacheFacts {
+    /// Caches in the repository that exist, in the order they are to be read.
+    pub registry: Vec<ImageReference>,
+    /// Images of the commits before that exist, for the cache inside them.
+    pub images: Vec<ImageReference>,
+    /// Why no folder of this machine can hold a cache.
+    pub local_off: Option<String>,
+    /// What this run's own cache has cost and saved so far.
+    pub economy: Option<Economy>,
+}
+
+/// Images that are asked for the cache inside them.
+const IMAGES: usize = 4;
+
+/// Asks for them side by side. One that is missing on a first run is no error, and asking
+/// first keeps BuildKit from reporting it as one. `shared`: the registry can be used.
+pub async fn caches(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
+    facts: &Facts,
+    shared: bool,
+) -> CacheFacts {
+    let has = |kind| inputs.cache.has(kind);
+    let registry = shared && has(CacheKind::Registry);
+    let (tags, images, economy) = tokio::join!(
+        async { if registry { existing(ports, tags(inputs, run, access, facts)).await } else { Vec::new() } },
+        async {
+            if shared && has(CacheKind::Inline) {
+                existing(ports, images(ports, inputs, run, access, facts).await).await
+            } else {
+                Vec::new()
+            }
+        },
+        async {
+            let auto = registry && access.write_cache && inputs.cache.mode == CacheMode::Auto;
+            if auto { economy(ports, inputs, run, access, facts).await } else { None }
+        }
+    );
+    let dir = inputs.cache.dir.as_ref().filter(|_| has(CacheKind::Local));
+    let local_off = dir.and_then(|dir| local_cache::why_unusable(dir));
+    CacheFacts { registry: tags, images, local_off, economy }
+}
+
+fn tags(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Vec<ImageReference> {
+    let names = facts.repository.repository().map(|home| ZoneNames::new(inputs, run, access, home));
+    names.map(|names| names.caches()).unwrap_or_default()
+}
+
+async fn images(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
+    facts: &Facts,
+) -> Vec<ImageReference> {
+    let Some(home) = facts.repository.repository() else { return Vec::new() };
+    if access.read_caches.is_empty() {
+        return Vec::new();
+    }
+    let parents = git::first_parents(&ports.exec, IMAGES).await;
+    let names = ZoneNames::new(inputs, run, access, home);
+    let mut images: Vec<ImageReference> = Vec::new();
+    for reference in run.earlier.iter().chain(&parents).flat_map(|commit| names.of_commit(commit)) {
+        if !images.contains(&reference) {
+            images.push(reference);
+        }
+    }
+    images.truncate(IMAGES);
+    images
+}
+
+async fn existing(ports: &Ports, references: Vec<ImageReference>) -> Vec<ImageReference> {
+    let asked = references.into_iter().map(async |reference| {
+        let seen = ports.registry.resolve(&reference).await;
+        (reference, seen)
+    });
+    let mut found = Vec::new();
+    for (reference, seen) in join_all(asked).await {
+        match seen {
+            Ok(_) => found.push(reference),
+            Err(Resolve::Absent) => {}
+            Err(Resolve::Failed(error)) => {
+                ports.console.line(&format!("cache not used: {}", error.headline()));
+            }
+        }
+    }
+    found
+}
+
+/// What the cache's manifest remembers. Only what this zone wrote is read.
+async fn economy(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
+    facts: &Facts,
+) -> Option<Economy> {
+    let reference = ZoneNames::new(inputs, run, access, facts.repository.repository()?).written_cache()?;
+    match ports.registry.probe(&reference).await {
+        Probe::Present(manifest) => manifest.annotation(ECONOMY).and_then(Economy::parse),
+        Probe::Absent { .. } | Probe::Unknown(_) => None,
+    }
+}

@@ -1,0 +1,297 @@
+//! The `cache` list: which kinds of layer cache, each with the attributes only its owner knows.
+
+use std::path::PathBuf;
+
+use super::lists::items;
+use super::problems::Problems;
+use super::raw::RawInputs;
+use super::types::CacheWrite;
+use crate::env::{self, Env};
+
+/// Kinds of layer cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CacheKind {
+    /// A tag of its own in the repository.
+    Registry,
+    /// GitHub's cache service.
+    Gha,
+    /// A folder of this machine.
+    Local,
+    /// In the image itself.
+    Inline,
+    /// A bucket.
+    S3,
+    /// An Azure container.
+    Azblob,
+}
+
+/// The kinds by their names; `none` stands for an empty list.
+const KINDS: [(&str, CacheKind); 6] = [
+    ("registry", CacheKind::Registry),
+    ("gha", CacheKind::Gha),
+    ("local", CacheKind::Local),
+    ("inline", CacheKind::Inline),
+    ("s3", CacheKind::S3),
+    ("azblob", CacheKind::Azblob),
+];
+
+impl CacheKind {
+    /// As BuildKit names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+
+    /// Attributes that say where this cache lies; those that decide who reads and writes it
+    /// are not the user's to set. BuildKit README, "S3 cache" and "Azure Blob Storage cache".
+    fn attributes(self) -> &'static [&'static str] {
+        match self {
+            Self::S3 => &[
+                "bucket",
+                "region",
+                "prefix",
+                "endpoint_url",
+                "use_path_style",
+                "touch_refresh",
+                "upload_parallelism",
+            ],
+            Self::Azblob => &["account_url", "account_name", "container", "prefix"],
+            Self::Registry | Self::Gha | Self::Local | Self::Inline => &[],
+        }
+    }
+
+    fn required(self) -> &'static [&'static str] {
+        match self {
+            Self::S3 => &["bucket", "region"],
+            Self::Azblob => &["account_url"],
+            _ => &[],
+        }
+    }
+}
+
+/// One cache of the list.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct CacheSpec {
+    /// Its kind.
+    pub kind: CacheKind,
+    /// Where it lies, as BuildKit's attributes.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl CacheSpec {
+    /// An attribute's value.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Which layers a cache keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CacheMode {
+    /// All, those of intermediate stages too.
+    Max,
+    /// Those of the result.
+    Min,
+    /// All, unless writing them costs more than they save.
+    Auto,
+}
+
+impl CacheMode {
+    /// As BuildKit names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Max | Self::Auto => "max",
+            Self::Min => "min",
+        }
+    }
+}
+
+/// Inputs of the layer cache.
+#[derive(Clone, Debug)]
+pub struct CacheInputs {
+    /// The caches, in the order they are read.
+    pub kinds: Vec<CacheSpec>,
+    /// Which layers.
+    pub mode: CacheMode,
+    /// When it is written.
+    pub write: CacheWrite,
+    /// The folder of local caches; none if nothing says where it could be.
+    pub dir: Option<PathBuf>,
+    /// Raw sources.
+    pub from: Vec<String>,
+    /// Raw destinations.
+    pub to: Vec<String>,
+}
+
+impl CacheInputs {
+    /// Whether a kind is asked for.
+    #[must_use]
+    pub fn has(&self, kind: CacheKind) -> bool {
+        self.kinds.iter().any(|cache| cache.kind == kind)
+    }
+
+    pub(super) fn read(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Self {
+        let word =
+            |value: &Option<String>, default: &str| value.as_deref().map_or(default, str::trim).to_owned();
+        let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
+        let (from, to) = (list(&raw.cache_from), list(&raw.cache_to));
+        for (input, list) in [("cache-from", &from), ("cache-to", &to)] {
+            for item in list {
+                if let Some(why) = inline_secret(item) {
+                    problems.add(input, why);
+                }
+            }
+        }
+        let kinds = kinds(&word(&raw.cache, "registry"), problems);
+        let dir = raw.cache_dir.as_deref().map(str::trim).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let dir = dir.or_else(|| default_dir(env));
+        if dir.as_ref().is_some_and(|dir| !dir.is_absolute()) {
+            problems.add("cache-dir", "is not an absolute path");
+        }
+        if dir.is_none() && kinds.iter().any(|cache| cache.kind == CacheKind::Local) {
+            problems.add("cache-dir", "cache local needs a folder that outlives the job");
+        }
+        Self {
+            kinds,
+            mode: problems.choice(
+                "cache-mode",
+                &word(&raw.cache_mode, "max"),
+                &[("max", CacheMode::Max), ("min", CacheMode::Min), ("auto", CacheMode::Auto)],
+            ),
+            write: problems.choice(
+                "cache-write",
+                &word(&raw.cache_write, "auto"),
+                &[("auto", CacheWrite::Auto), ("always", CacheWrite::Always), ("never", CacheWrite::Never)],
+            ),
+            dir,
+            from,
+            to,
+        }
+    }
+}
+
+/// Where a user's caches go (XDG base directory specification).
+fn default_dir(env: &Env) -> Option<PathBuf> {
+    let cache = env.get(env::XDG_CACHE_HOME).map(PathBuf::from);
+    let cache = cache.or_else(|| env.get(env::HOME).map(|home| PathBuf::from(home).join(".cache")));
+    cache.filter(|folder| folder.is_absolute()).map(|folder| folder.join("build-once").join("layers"))
+}
+
+/// `registry`, `registry,gha`, or a kind with its attributes: `s3,bucket=b,region=r`.
+fn kinds(text: &str, problems: &mut Problems) -> Vec<CacheSpec> {
+    let mut list: Vec<CacheSpec> = Vec::new();
+    let mut none = false;
+    for item in items(text) {
+        if let Some(why) = inline_secret(&item) {
+            problems.add("cache", why);
+            continue;
+        }
+        for field in item.split(',').map(str::trim).filter(|field| !field.is_empty()) {
+            if let Some((name, value)) = field.split_once('=') {
+                match list.last_mut() {
+                    Some(cache) if cache.kind.attributes().contains(&name) => {
+                        cache.attributes.push((name.to_owned(), value.to_owned()));
+                    }
+                    Some(cache) => problems.add(
+                        "cache",
+                        format!("{} takes no {name}: zone, mode and name are set for it", cache.kind.name()),
+                    ),
+                    None => problems.add("cache", format!("`{name}` stands before any kind of cache")),
+                }
+            } else if field == "none" {
+                none = true;
+            } else {
+                let names = KINDS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+                match KINDS.iter().find(|(name, _)| *name == field) {
+                    None => problems.add("cache", format!("`{field}` is not one of {names}, none")),
+                    Some((_, kind)) if list.iter().any(|cache| cache.kind == *kind) => {
+                        problems.add("cache", format!("{field} is named twice"));
+                    }
+                    Some((_, kind)) => list.push(CacheSpec { kind: *kind, attributes: Vec::new() }),
+                }
+            }
+        }
+    }
+    if none && !list.is_empty() {
+        problems.add("cache", "none goes with no other kind");
+    }
+    for cache in &list {
+        for name in cache.kind.required() {
+            if cache.get(name).is_none() {
+                problems.add("cache", format!("{0} needs {name}: {0},{name}=…", cache.kind.name()));
+            }
+        }
+    }
+    list
+}
+
+/// Attributes with secret values, and where the value belongs instead. Arguments are public on
+/// the machine, and buildx has traced them (CVE-2025-0495).
+const SECRETS: [(&str, &str); 5] = [
+    ("access_key_id", "AWS_ACCESS_KEY_ID"),
+    ("secret_access_key", "AWS_SECRET_ACCESS_KEY; for azblob give the builder an identity of its own"),
+    ("session_token", "AWS_SESSION_TOKEN"),
+    ("token", "ACTIONS_RUNTIME_TOKEN"),
+    ("ghtoken", "nothing: it is not used"),
+];
+
+/// Why a cache's text is refused, if it holds a credential. The text itself is not shown.
+#[must_use]
+pub fn inline_secret(item: &str) -> Option<String> {
+    item.split(',').find_map(|field| {
+        let name = field.trim().trim_matches('"').split_once('=')?.0.trim().to_ascii_lowercase();
+        let (_, instead) = SECRETS.iter().find(|(secret, _)| *secret == name)?;
+        Some(format!("{name} would show a credential in the process list; use the variable {instead}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(cache: &str) -> Result<Vec<CacheSpec>, String> {
+        let mut problems = Problems::default();
+        let list = kinds(cache, &mut problems);
+        problems.finish().map(|()| list).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_a_line_or_by_commas() {
+        let names = |text: &str| -> Vec<_> { read(text).unwrap().iter().map(|c| c.kind.name()).collect() };
+        assert_eq!(names("registry\ngha"), ["registry", "gha"]);
+        assert_eq!(names("local, inline"), ["local", "inline"]);
+        assert_eq!(names("none"), [""; 0]);
+        let list = read("s3,bucket=b,region=r,prefix=ci/\nregistry").unwrap();
+        assert_eq!((list[0].get("bucket"), list[0].get("prefix")), (Some("b"), Some("ci/")));
+        assert_eq!(list[1].kind, CacheKind::Registry);
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (text, expected) in [
+            ("disk", "`disk` is not one of registry, gha, local, inline, s3, azblob, none"),
+            ("none,gha", "none goes with no other"),
+            ("gha\ngha", "named twice"),
+            ("s3,bucket=b", "s3 needs region"),
+            ("azblob", "azblob needs account_url"),
+            ("registry,ref=x", "registry takes no ref"),
+            ("s3,bucket=b,region=r,name=x", "s3 takes no name"),
+            ("bucket=b", "before any kind"),
+        ] {
+            let text = read(text).unwrap_err();
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_refused_and_not_shown() {
+        for field in ["access_key_id", "secret_access_key", "SESSION_TOKEN", "token", "\"token"] {
+            let text = read(&format!("s3,bucket=b,region=r,{field}=hunter2")).unwrap_err();
+            assert!(text.contains("process list") && !text.contains("hunter2"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Layer caches: what is read and written, by kind and zone. The rights come from
+//! [`access`](super::access); no other code names a cache.
+
+use super::access::Access;
+use super::assemble::Given;
+use super::raw_caches;
+use super::written::Written;
+use crate::env;
+use crate::error::Result;
+use crate::facts::{CacheFacts, Economy};
+use crate::image::{ImageReference, Repository, TagScheme, sanitise};
+use crate::inputs::{CacheKind, CacheMode, CacheSpec, Inputs};
+use crate::ports::buildx::{CacheEntry, LocalCaches, registry_cache_from};
+use crate::run::{RunContext, Zone};
+
+/// A cache by its name: one per image, zone and, where the zone is trusted, branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheName {
+    /// Whose it is.
+    pub of: Zone,
+    /// The zone, as a folder: `trusted`, `pr-12`, `br-fix`.
+    pub zone: String,
+    /// As a tag.
+    pub tag: String,
+}
+
+impl CacheName {
+    fn new(inputs: &Inputs, zone: &Zone, branch: Option<&str>) -> Option<Self> {
+        let prefix = zone.tag_prefix()?;
+        let folder = if prefix.is_empty() { zone.name() } else { prefix.trim_end_matches('-') };
+        let tag = TagScheme::new(&inputs.image).cache_tag(zone, branch)?;
+        Some(Self { of: zone.clone(), zone: folder.to_owned(), tag })
+    }
+}
+
+/// The cache of this run's own zone; none for a zone that has none.
+#[must_use]
+pub fn own_cache(inputs: &Inputs, run: &RunContext) -> Option<CacheName> {
+    CacheName::new(inputs, &run.zone, run.branch.as_deref())
+}
+
+/// The caches this run may read, nearest first: its own, then the base's, then the default
+/// branch's.
+#[must_use]
+pub fn readable_caches(inputs: &Inputs, run: &RunContext, access: &Access) -> Vec<CacheName> {
+    let mut names: Vec<CacheName> = Vec::new();
+    for zone in &access.read_caches {
+        let branches = if *zone == Zone::Trusted { run.cache_branches() } else { vec![""] };
+        for name in branches.into_iter().filter_map(|branch| CacheName::new(inputs, zone, Some(branch))) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// The folder that one GitHub repository's caches are in, where a machine or a bucket serves
+/// several.
+#[must_use]
+pub fn cache_home(run: &RunContext) -> String {
+    let part = |text: &str| {
+        let clean = sanitise(text);
+        if clean.trim_matches('.').is_empty() { "_".to_owned() } else { clean }
+    };
+    run.repository.as_deref().unwrap_or("_").split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// What the build reads and writes.
+#[derive(Debug, Default)]
+pub(super) struct Caches {
+    pub from: Vec<String>,
+    pub to: Vec<String>,
+    pub local: Option<LocalCaches>,
+    pub notices: Vec<String>,
+    /// Kinds that were asked for and cannot be used, with the reason.
+    pub off: Vec<String>,
+    /// The cache that remembers what it costs.
+    pub noted: Option<ImageReference>,
+}
+
+impl Caches {
+    /// Leaves out what this builder cannot write.
+    pub fn drop_export(&mut self) {
+        self.to.retain(|cache| cache.starts_with("type=inline"));
+        if let Some(local) = &mut self.local {
+            local.write = None;
+        }
+    }
+}
+
+/// Every cache of a build. `home`: where its image goes, if it is published. `by_hand` are sources
+/// and destinations taken out of the extra arguments.
+///
+/// # Errors
+/// If a cache would overwrite an image, or is not written as buildx takes it.
+pub(super) fn caches(
+    given: &Given<'_>,
+    home: Option<&Repository>,
+    written: &Written<'_>,
+    published: &[ImageReference],
+    by_hand: raw_caches::ByHand,
+) -> Result<Caches> {
+    let Given { inputs, run, access, late, .. } = given;
+    let mut caches = Caches::default();
+    let scene = Scene {
+        names: readable_caches(inputs, run, access),
+        own: own_cache(inputs, run).filter(|_| access.write_cache),
+        home,
+        cache_home: cache_home(run),
+        facts: &late.caches,
+    };
+    for cache in &inputs.cache.kinds {
+        match cache.kind {
+            CacheKind::Registry => registry(&mut caches, given, &scene),
+            CacheKind::Gha => gha(&mut caches, given, &scene),
+            CacheKind::Local => local(&mut caches, given, &scene),
+            CacheKind::Inline => inline(&mut caches, &scene, home.is_some() && access.write_cache),
+            CacheKind::S3 | CacheKind::Azblob => bucket(&mut caches, given, &scene, cache),
+        }
+    }
+    raw_caches::add(&mut caches, given, written, published, by_hand)?;
+    Ok(caches)
+}
+
+struct Scene<'a> {
+    names: Vec<CacheName>,
+    /// The cache that may be written.
+    own: Option<CacheName>,
+    home: Option<&'a Repository>,
+    cache_home: String,
+    facts: &'a CacheFacts,
+}
+
+fn registry(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
+    caches.from.extend(scene.facts.registry.iter().map(registry_cache_from));
+    if let (Some(own), Some(home)) = (&scene.own, scene.home) {
+        let reference = home.tagged(own.tag.clone()).to_string();
+        let entry = CacheEntry::new("registry").with("ref", reference);
+        let economy = scene.facts.economy.as_ref().filter(|_| given.inputs.cache.mode == CacheMode::Auto);
+        match economy.and_then(Economy::verdict) {
+            Some(why) => caches.notices.push(format!("the layer cache is not written this time: {why}")),
+            None => caches.to.push(entry.to_write(given.inputs.cache.mode).to_string()),
+        }
+        if given.inputs.cache.mode == CacheMode::Auto {
+            caches.noted = Some(home.tagged(own.tag.clone()));
+        }
+    }
+}
+
+fn gha(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
+    let set = |name: &str| given.env.get(name).is_some();
+    let second = given.env.get(env::ACTIONS_CACHE_SERVICE_V2).is_some_and(|v| v != "false" && v != "0");
+    let address = if second { env::ACTIONS_RESULTS_URL } else { env::ACTIONS_CACHE_URL };
+    let off = if !(set(env::ACTIONS_RUNTIME_TOKEN) && set(address)) {
+        Some("cache gha is off: the runner gave no access to GitHub's cache service".to_owned())
+    } else if second && !given.late.toolchain.as_ref().is_some_and(|tools| tools.buildx.has_github_cache()) {
+        Some("cache gha is off: GitHub's cache service needs buildx 0.21 or newer".to_owned())
+    } else {
+        None
+    };
+    if let Some(off) = off {
+        caches.off.push(off);
+        return;
+    }
+    // Modes: actions/runner#4538. One that is not known says nothing.
+    let mode = given.env.get(env::ACTIONS_CACHE_MODE).unwrap_or_default();
+    let entry = |name: &CacheName| CacheEntry::new("gha").with("scope", name.tag.clone());
+    if !matches!(mode, "none" | "write-only") {
+        caches.from.extend(scene.names.iter().map(|name| entry(name).to_string()));
+    }
+    if let Some(own) = &scene.own {
+        if matches!(mode, "none" | "read") {
+            caches.notices.push(format!(
+                "GitHub's cache is not written: this run's access to it is {mode} ({})",
+                env::ACTIONS_CACHE_MODE
+            ));
+        } else {
+            caches.to.push(entry(own).to_write(given.inputs.cache.mode).to_string());
+        }
+    }
+}
+
+fn local(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
+    if let Some(why) = &scene.facts.local_off {
+        caches.off.push(format!("cache local is off: {why}"));
+        return;
+    }
+    let Some(root) = &given.inputs.cache.dir else { return };
+    let folder = |name: &CacheName| root.join(&scene.cache_home).join(&name.zone).join(&name.tag);
+    caches.local = Some(LocalCaches {
+        root: root.clone(),
+        read: scene.names.iter().map(folder).collect(),
+        write: scene.own.as_ref().map(folder),
+        mode: given.inputs.cache.mode,
+    });
+}
+
+/// Written into the image, read from the images of the commits before.
+fn inline(caches: &mut Caches, scene: &Scene<'_>, write: bool) {
+    caches.from.extend(scene.facts.images.iter().map(registry_cache_from));
+    if write {
+        caches.to.push(CacheEntry::new("inline").to_string());
+    }
+}
+
+fn bucket(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>, cache: &CacheSpec) {
+    let place = |name: &CacheName| {
+        let mut entry = CacheEntry::new(cache.kind.name());
+        for (attribute, value) in &cache.attributes {
+            entry = entry.with(attribute, value.clone());
+        }
+        let prefix =
+            format!("{}{}/{}/", cache.get("prefix").unwrap_or_default(), scene.cache_home, name.zone);
+        entry.with("prefix", prefix).with("name", name.tag.clone())
+    };
+    caches.from.extend(scene.names.iter().map(|name| place(name).to_string()));
+    if let Some(own) = &scene.own {
+        caches.to.push(place(own).to_write(given.inputs.cache.mode).to_string());
+    }
+}

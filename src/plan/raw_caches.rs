@@ -1,0 +1,252 @@
+//! Caches named by hand: `cache-from`, `cache-to`, the runner's own, and those among the extra
+//! arguments. They are added to the computed ones and held to the same rights.
+
+use super::assemble::Given;
+use super::caches::{Caches, cache_home, own_cache};
+use super::written::Written;
+use crate::env::{self, Env};
+use crate::error::{Error, Result};
+use crate::guards::Guard;
+use crate::image::{ImageReference, is_less_trusted};
+use crate::inputs::{CacheKind, inline_secret, items};
+use crate::ports::buildx::CacheEntry;
+use crate::run::Zone;
+
+/// Caches that the extra arguments named, each with the input it came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ByHand {
+    pub from: Vec<(String, String)>,
+    pub to: Vec<(String, String)>,
+}
+
+/// Adds what may be used; says why the rest is not.
+///
+/// # Errors
+/// If a text is no cache, holds a credential, or is the name of an image.
+pub(super) fn add(
+    caches: &mut Caches,
+    given: &Given<'_>,
+    written: &Written<'_>,
+    published: &[ImageReference],
+    by_hand: ByHand,
+) -> Result<()> {
+    let rules = Rules { given, written, published };
+    let left_out = |input: &str, why: String| {
+        format!("{input}: {why}; it is left out, because this is {}", given.run.zone_reason)
+    };
+    let list = |input: &str, inputs: &[String], owner: &str, env: &Env, more: Vec<(String, String)>| {
+        let own = inputs.iter().map(|item| (input.to_owned(), item.clone()));
+        let owners = env.get(owner).map(items).unwrap_or_default();
+        let owners = owners.into_iter().map(|item| (owner.to_owned(), item));
+        own.chain(owners).chain(more).collect::<Vec<_>>()
+    };
+    let cache = &given.inputs.cache;
+    for (input, text) in list("cache-from", &cache.from, env::BUILD_ONCE_CACHE_FROM, given.env, by_hand.from)
+    {
+        let entry = parse(&input, &text)?;
+        match rules.read(&entry) {
+            Ok(()) => caches.from.push(entry.to_string()),
+            Err(why) => caches.notices.push(left_out(&input, why)),
+        }
+    }
+    for (input, text) in list("cache-to", &cache.to, env::BUILD_ONCE_CACHE_TO, given.env, by_hand.to) {
+        let entry = parse(&input, &text)?;
+        rules.over_image(&input, &entry)?;
+        match rules.write(&entry) {
+            Ok(()) => caches.to.push(entry.to_string()),
+            Err(why) => caches.notices.push(left_out(&input, why)),
+        }
+    }
+    for text in &caches.to {
+        rules.over_image("cache", &parse("cache", text)?)?;
+    }
+    Ok(())
+}
+
+fn parse(input: &str, text: &str) -> Result<CacheEntry> {
+    if let Some(why) = inline_secret(text) {
+        return Err(Error::input(format!("{input}: {why}")));
+    }
+    text.parse().map_err(|why| Error::input(format!("{input}: `{text}` {why}")))
+}
+
+struct Rules<'a> {
+    given: &'a Given<'a>,
+    written: &'a Written<'a>,
+    published: &'a [ImageReference],
+}
+
+/// What a name in the repository says about whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// This run's zone.
+    Own,
+    /// The trusted ones'.
+    Trusted,
+    /// Another zone's, which is trusted less than the trusted one.
+    Other,
+}
+
+impl Rules<'_> {
+    /// Whose a name is. Prefixes of the tag scheme are reserved, whoever made the tag.
+    fn owner(&self, name: &str) -> Owner {
+        let Given { inputs, run, .. } = self.given;
+        let own = own_cache(inputs, run).map(|own| own.tag);
+        // After a number, the hyphen ends it: `pr-1-` is no part of `pr-12-`. A branch's name
+        // can hold anything, so there only the very name is its own.
+        let prefix = match run.zone {
+            Zone::PullRequest(number) => Some(format!("pr-{number}-cache-")),
+            _ => None,
+        };
+        if own.as_deref() == Some(name) || prefix.is_some_and(|prefix| name.starts_with(&prefix)) {
+            Owner::Own
+        } else if is_less_trusted(name) {
+            Owner::Other
+        } else {
+            Owner::Trusted
+        }
+    }
+
+    fn judge_read(&self, name: &str) -> std::result::Result<(), String> {
+        match self.owner(name) {
+            Owner::Own | Owner::Trusted => Ok(()),
+            Owner::Other => Err(format!("{name} is written by runs of another, less trusted zone")),
+        }
+    }
+
+    fn judge_write(&self, name: &str) -> std::result::Result<(), String> {
+        let trusted = self.given.run.zone == Zone::Trusted;
+        match self.owner(name) {
+            Owner::Own => Ok(()),
+            Owner::Trusted if trusted => Ok(()),
+            Owner::Trusted => Err(format!("{name} is read by trusted runs, and this one is not trusted")),
+            Owner::Other => Err(format!("{name} belongs to another zone")),
+        }
+    }
+
+    fn read(&self, entry: &CacheEntry) -> std::result::Result<(), String> {
+        if !Guard::WrittenReferences.holds() {
+            return Ok(());
+        }
+        if self.given.run.is_tag && self.given.run.zone == Zone::Trusted {
+            return Err(format!("`{entry}`: a run of a tag reads no cache"));
+        }
+        self.place(entry, &|name| self.judge_read(name), &|reference| self.written.read(reference))
+    }
+
+    fn write(&self, entry: &CacheEntry) -> std::result::Result<(), String> {
+        let Given { run, access, .. } = self.given;
+        if !Guard::WrittenReferences.holds() {
+            return Ok(());
+        }
+        // On a developer's machine a folder is nobody else's.
+        let private = run.event.is_none() && entry.kind == "local";
+        if entry.kind == "inline" || private || access.write_raw_caches {
+            return self.place(entry, &|name| self.judge_write(name), &|at| self.written.write(at));
+        }
+        Err(format!("`{entry}`: this run writes no cache"))
+    }
+
+    /// Hands what decides over: images' names to `judge_image`, others to `judge`; a place that
+    /// is not ours decides nothing.
+    fn place(
+        &self,
+        entry: &CacheEntry,
+        judge: &dyn Fn(&str) -> std::result::Result<(), String>,
+        judge_image: &dyn Fn(&ImageReference) -> std::result::Result<(), String>,
+    ) -> std::result::Result<(), String> {
+        match entry.kind.as_str() {
+            "registry" => {
+                let text = entry.get("ref").unwrap_or_default();
+                // What is not understood is not judged to be harmless.
+                let reference: ImageReference =
+                    text.parse().map_err(|_| format!("`{text}` is not an image reference"))?;
+                judge_image(&reference)
+            }
+            "gha" => match entry.get("scope") {
+                // GitHub keeps branches apart; only the names that build-once gives are reserved.
+                Some(scope) if scope.starts_with("cache-") || is_less_trusted(scope) => judge(scope),
+                _ => Ok(()),
+            },
+            "local" => {
+                let path = entry.get("src").or_else(|| entry.get("dest")).unwrap_or_default();
+                let managed = self.given.inputs.cache.dir.as_ref();
+                let used = self.given.inputs.cache.has(CacheKind::Local);
+                if used && managed.is_some_and(|dir| lexically(path).starts_with(lexically(dir))) {
+                    return Err("it lies in cache-dir, where only cache local reads and writes".to_owned());
+                }
+                Ok(())
+            }
+            "s3" | "azblob" => self.bucket(entry, judge),
+            _ => Ok(()),
+        }
+    }
+
+    fn bucket(
+        &self,
+        entry: &CacheEntry,
+        judge: &dyn Fn(&str) -> std::result::Result<(), String>,
+    ) -> std::result::Result<(), String> {
+        let same = |name: &str, cache: &crate::inputs::CacheSpec| entry.get(name) == cache.get(name);
+        let managed = self.given.inputs.cache.kinds.iter().find(|cache| {
+            cache.kind.name() == entry.kind
+                && ["bucket", "endpoint_url", "account_url", "container"].iter().all(|name| same(name, cache))
+        });
+        let Some(managed) = managed else { return Ok(()) };
+        let home = format!("{}{}/", managed.get("prefix").unwrap_or_default(), cache_home(self.given.run));
+        let prefix = entry.get("prefix").unwrap_or_default();
+        let Some(zone) = prefix.strip_prefix(&home) else { return Ok(()) };
+        // In the folders that build-once keeps, a name counts as the tag of that zone would.
+        match zone.trim_end_matches('/') {
+            "trusted" => judge("cache-"),
+            zone => judge(&format!("{zone}-cache-")),
+        }
+    }
+
+    /// A cache written under an image's tag would replace the image.
+    fn over_image(&self, input: &str, entry: &CacheEntry) -> Result<()> {
+        let refused = || {
+            Err(Error::input(format!("{input}: `{entry}` would overwrite an image"))
+                .hint("give the cache a tag of its own"))
+        };
+        let Some(reference) = entry.get("ref").and_then(|text| text.parse::<ImageReference>().ok()) else {
+            return Ok(());
+        };
+        let Given { inputs, .. } = self.given;
+        if self.published.contains(&reference) || inputs.tags.contains(&reference) {
+            return refused();
+        }
+        if self.written.is_ours(&reference) && reference.tag().is_some_and(is_image_tag) {
+            refused()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Whether a tag is one that images are found by, in any zone.
+fn is_image_tag(tag: &str) -> bool {
+    let hex = |text: &str, digits: usize| {
+        text.rsplit('-').next().is_some_and(|last| {
+            last.len() == digits && last.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        })
+    };
+    let kind = |kind: &str| tag.starts_with(&format!("{kind}-")) || tag.contains(&format!("-{kind}-"));
+    (kind("key") && hex(tag, 32)) || (kind("sha") && (hex(tag, 40) || hex(tag, 64)))
+}
+
+/// A path without `.` and `..`, as written.
+fn lexically(path: impl AsRef<std::path::Path>) -> std::path::PathBuf {
+    use std::path::Component;
+    let mut clean = std::path::PathBuf::new();
+    for part in path.as_ref().components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    clean
+}

@@ -1,0 +1,221 @@
+//! `--cache-from` and `--cache-to` as buildx reads them.
+
+use std::path::PathBuf;
+
+use crate::env;
+use crate::image::ImageReference;
+use crate::inputs::CacheMode;
+
+/// One cache source or destination: `type=…` and its attributes, or a reference alone
+/// (buildx `util/buildflags/cache.go`). What is checked is what is sent: a name given twice
+/// counts once, the last one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheEntry {
+    /// `registry`, `gha`, `local`, `inline`, `s3`, `azblob`, or what a later BuildKit knows.
+    pub kind: String,
+    attributes: Vec<(String, String)>,
+}
+
+/// The text is no cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is neither a reference nor type=…, followed by name=value attributes")]
+pub struct InvalidCacheEntry;
+
+impl CacheEntry {
+    /// An entry without attributes.
+    #[must_use]
+    pub fn new(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), attributes: Vec::new() }
+    }
+
+    /// Sets an attribute.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.attributes.retain(|(known, _)| known != name);
+        self.attributes.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// An attribute.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A cache to be written: a fault of it never fails the build.
+    #[must_use]
+    pub fn to_write(self, mode: CacheMode) -> Self {
+        let mode = self.with("mode", mode.name());
+        let mode = if matches!(mode.kind.as_str(), "registry" | "local") {
+            // What ECR accepts is said, not left to BuildKit's version (BuildKit README, "registry").
+            mode.with("image-manifest", "true").with("oci-mediatypes", "true")
+        } else {
+            mode
+        };
+        mode.with("ignore-error", "true")
+    }
+}
+
+impl std::str::FromStr for CacheEntry {
+    type Err = InvalidCacheEntry;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCacheEntry> {
+        let fields = fields(text).ok_or(InvalidCacheEntry)?;
+        if let [reference] = fields.as_slice()
+            && !reference.contains('=')
+        {
+            return if reference.is_empty() {
+                Err(InvalidCacheEntry)
+            } else {
+                Ok(Self::new("registry").with("ref", reference.clone()))
+            };
+        }
+        let mut entry = Self::new("");
+        for field in fields {
+            let (name, value) = field.split_once('=').ok_or(InvalidCacheEntry)?;
+            match name.trim().to_ascii_lowercase().as_str() {
+                "type" => value.clone_into(&mut entry.kind),
+                name => entry = entry.with(name, value),
+            }
+        }
+        if entry.kind.is_empty() { Err(InvalidCacheEntry) } else { Ok(entry) }
+    }
+}
+
+impl std::fmt::Display for CacheEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", csv_field(&format!("type={}", self.kind)))?;
+        for (name, value) in &self.attributes {
+            write!(f, ",{}", csv_field(&format!("{name}={value}")))?;
+        }
+        Ok(())
+    }
+}
+
+/// Fields of a line of comma-separated values (RFC 4180); none if a quote is not closed.
+fn fields(text: &str) -> Option<Vec<String>> {
+    let mut fields = vec![String::new()];
+    let mut chars = text.trim().chars().peekable();
+    let mut quoted = false;
+    while let Some(c) = chars.next() {
+        let field = fields.last_mut()?;
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                field.push('"');
+            }
+            '"' if quoted || field.is_empty() => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            _ => field.push(c),
+        }
+    }
+    (!quoted).then_some(fields)
+}
+
+/// A field of buildx's comma-separated options.
+pub(super) fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+/// A registry cache to read.
+#[must_use]
+pub fn registry_cache_from(reference: &ImageReference) -> String {
+    CacheEntry::new("registry").with("ref", reference.to_string()).to_string()
+}
+
+/// Local caches of a build: folders of generations, one of which is current.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LocalCaches {
+    /// The folder that holds them all.
+    pub root: PathBuf,
+    /// Those to read, nearest first, below the root.
+    pub read: Vec<PathBuf>,
+    /// The one to write.
+    pub write: Option<PathBuf>,
+    /// Which layers it keeps.
+    pub mode: CacheMode,
+}
+
+/// Variables that GitHub's cache needs. buildx hands them on to BuildKit as attributes, inside
+/// its own connection (buildx `addGithubToken`).
+const GHA: [&str; 4] = [
+    env::ACTIONS_RUNTIME_TOKEN,
+    env::ACTIONS_RESULTS_URL,
+    env::ACTIONS_CACHE_URL,
+    env::ACTIONS_CACHE_SERVICE_V2,
+];
+
+/// Variables that the AWS SDK inside buildx finds credentials by (AWS SDKs reference guide,
+/// "Settings reference").
+const S3: [&str; 17] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_CA_BUNDLE",
+];
+
+/// The variables that these caches need; no other child gets them.
+pub(super) fn variables<'a>(caches: impl Iterator<Item = &'a String>) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for cache in caches {
+        let kind = cache.parse::<CacheEntry>().map(|entry| entry.kind).unwrap_or_default();
+        let more: &[&str] = match kind.as_str() {
+            "gha" => &GHA,
+            "s3" => &S3,
+            _ => &[],
+        };
+        names.extend(more.iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_buildx_takes() {
+        for (text, expected) in [
+            ("h/r:t", "type=registry,ref=h/r:t"),
+            ("type=registry,ref=h/r:a,REF=h/r:b", "type=registry,ref=h/r:b"),
+            ("type=local,\"dest=/a,b\"", "type=local,\"dest=/a,b\""),
+            ("type=gha", "type=gha"),
+            (" type=s3,name=a\"b ", "type=s3,\"name=a\"\"b\""),
+        ] {
+            let entry: CacheEntry = text.parse().unwrap();
+            assert_eq!(entry.to_string(), expected);
+            assert_eq!(entry.to_string().parse(), Ok(entry), "{text}");
+        }
+        for text in ["", "a,b", "ref=h/r:t", "type=registry,\"ref=h"] {
+            assert!(text.parse::<CacheEntry>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_kind_gets_its_own_variables_alone() {
+        let of = |list: &[&str]| {
+            let list: Vec<String> = list.iter().map(|&text| text.to_owned()).collect();
+            variables(list.iter())
+        };
+        assert!(of(&["type=registry,ref=h/r:t", "type=local,src=/x"]).is_empty());
+        assert_eq!(of(&["type=gha,scope=x", "type=gha"]), GHA);
+        assert_eq!(of(&["type=s3,bucket=b"]), S3);
+    }
+}

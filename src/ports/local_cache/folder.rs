@@ -1,0 +1,145 @@
+//! Whether a folder can be trusted with a cache: ours alone, without links, on a file system
+//! whose locks hold.
+
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Component, Path, PathBuf};
+
+/// Why caches cannot be kept below this folder, if they cannot. Reads only.
+#[must_use]
+pub fn why_unusable(root: &Path) -> Option<String> {
+    // The nearest part that exists decides, for the rest is made by us.
+    let there = root.ancestors().find(|part| fs_err::symlink_metadata(part).is_ok())?;
+    if there == root {
+        if let Err(why) = check_followed(root) {
+            return Some(why);
+        }
+    } else if !fs_err::metadata(there).is_ok_and(|metadata| metadata.is_dir()) {
+        return Some(format!("{} is not a folder", there.display()));
+    }
+    if rustix::fs::access(there, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_err() {
+        return Some(format!("{} cannot be written", there.display()));
+    }
+    file_system(there).map(|kind| format!("{} is on {kind}, where locks do not hold", there.display()))
+}
+
+/// The root may be a link, as the machine's owner likes; what it leads to is checked.
+fn check_followed(root: &Path) -> Result<(), String> {
+    let real = fs_err::canonicalize(root).map_err(|error| error.to_string())?;
+    check(&real)
+}
+
+/// Refuses links, other people's folders, and those that others can write.
+pub(super) fn check(path: &Path) -> Result<(), String> {
+    let metadata = fs_err::symlink_metadata(path).map_err(|error| error.to_string())?;
+    let shown = path.display();
+    if metadata.file_type().is_symlink() {
+        return Err(format!("{shown} is a symbolic link"));
+    }
+    if !metadata.is_dir() {
+        return Err(format!("{shown} is not a folder"));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(format!("{shown} belongs to another user"));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(format!("{shown} can be written by other users"));
+    }
+    Ok(())
+}
+
+/// Makes a folder for us alone.
+pub(super) fn make(path: &Path) -> Result<(), String> {
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(format!("failed to make {}: {error}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Goes from the root to a cache's folder, one checked part after the other, and makes what is
+/// missing if asked. None if a part is missing and not to be made.
+pub(super) fn enter(root: &Path, cache: &Path, make_missing: bool) -> Result<Option<PathBuf>, String> {
+    let below = cache.strip_prefix(root).map_err(|_| "it lies outside of cache-dir")?;
+    if make_missing {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(root)
+            .map_err(|error| format!("failed to make {}: {error}", root.display()))?;
+    } else if fs_err::symlink_metadata(root).is_err() {
+        return Ok(None);
+    }
+    let mut path = fs_err::canonicalize(root).map_err(|error| error.to_string())?;
+    check(&path)?;
+    for part in below.components() {
+        let Component::Normal(part) = part else { return Err("its path is not plain".to_owned()) };
+        path.push(part);
+        if make_missing {
+            make(&path)?;
+        } else if fs_err::symlink_metadata(&path).is_err() {
+            return Ok(None);
+        }
+        check(&path)?;
+    }
+    Ok(Some(path))
+}
+
+/// The name that `current` leads to, if it is a generation beside it and nothing else.
+pub(super) fn generation_name(target: &Path) -> Result<&Path, String> {
+    let name = target.to_str().unwrap_or_default();
+    let good = name
+        .strip_prefix("gen-")
+        .is_some_and(|hex| !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if good { Ok(target) } else { Err("`current` leads out of the cache".to_owned()) }
+}
+
+/// Names of file systems whose locks are not those of this machine (linux `magic.h`).
+const UNSUITED: [(u64, &str); 9] = [
+    (0x6969, "NFS"),
+    (0x517B, "SMB"),
+    (0xFF53_4D42, "SMB"),
+    (0xFE53_4D42, "SMB"),
+    (0x0102_1997, "9p"),
+    (0x00C3_6400, "Ceph"),
+    (0x5346_414F, "AFS"),
+    (0x6573_5546, "FUSE"),
+    (0x0BD0_0BD0, "Lustre"),
+];
+
+fn unsuited(magic: u64) -> Option<&'static str> {
+    UNSUITED.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
+}
+
+#[cfg(target_os = "linux")]
+fn file_system(path: &Path) -> Option<&'static str> {
+    let magic = rustix::fs::statfs(path).ok()?.f_type;
+    // A number of 32 bits, whose sign is lost in some types.
+    unsuited(u64::try_from(magic & 0xFFFF_FFFF).unwrap_or_default())
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn file_system(_: &Path) -> Option<&'static str> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remote_file_systems_are_known_by_their_numbers() {
+        assert_eq!(unsuited(0x6969), Some("NFS"));
+        assert_eq!(unsuited(0xFF53_4D42), Some("SMB"));
+        // ext4, overlayfs, tmpfs
+        assert!([0xEF53, 0x794C_7630, 0x0102_1994].iter().all(|magic| unsuited(*magic).is_none()));
+    }
+
+    #[test]
+    fn current_stays_inside() {
+        for bad in ["..", "/etc", "gen-", "gen-../x", "gen-0/../..", "lock", ""] {
+            assert!(generation_name(Path::new(bad)).is_err(), "{bad}");
+        }
+        assert!(generation_name(Path::new("gen-0aF9")).is_ok());
+    }
+}

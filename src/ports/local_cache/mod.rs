@@ -1,0 +1,286 @@
+//! Layer caches in folders of this machine, as generations.
+//!
+//! ```text
+//! <cache-dir>/<owner>/<repository>/<zone>/<cache>/
+//!   lock        held alone while `current` is moved; never removed
+//!   current     -> gen-…, replaced by a rename
+//!   gen-<hex>/  one export, never changed; who reads or writes it holds a shared lock on it
+//! ```
+//!
+//! BuildKit rewrites a cache folder in place and never removes what nothing refers to
+//! (BuildKit `client/ociindex`), so each export gets a folder of its own. A kill at any point
+//! leaves the old generation or the new one. Layers that both have are one file with two names.
+//! Locks are `flock`s on the folders themselves: they
+//! end with the process.
+
+mod folder;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+
+pub use folder::why_unusable;
+
+use crate::ports::buildx::{CacheEntry, LocalCaches};
+use crate::ports::clock::Stopwatch;
+use crate::ports::random;
+
+/// How long to wait for another run that is moving `current`: it takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A generation that is in use: nobody removes it until this is dropped.
+#[derive(Debug)]
+struct Held {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// The caches of one build while it runs. Dropped without [`commit`](Self::commit), what the
+/// build wrote is removed.
+#[derive(Debug)]
+pub struct LocalCacheUse {
+    read: Vec<Held>,
+    fresh: Option<Fresh>,
+    /// What could not be used, and why.
+    pub notices: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Fresh {
+    cache: PathBuf,
+    held: Held,
+    mode: crate::inputs::CacheMode,
+    committed: bool,
+}
+
+impl LocalCacheUse {
+    /// Takes the locks and makes the folder for the export. What cannot be used is left out and
+    /// said: a cache never fails a build.
+    #[must_use]
+    pub fn open(caches: &LocalCaches) -> Self {
+        let mut this = Self { read: Vec::new(), fresh: None, notices: Vec::new() };
+        for cache in &caches.read {
+            match current(&caches.root, cache) {
+                Ok(Some(held)) => this.read.push(held),
+                Ok(None) => {}
+                Err(why) => this.notices.push(format!("local cache not read: {why}")),
+            }
+        }
+        if let Some(cache) = &caches.write {
+            match fresh(&caches.root, cache) {
+                Ok(held) => {
+                    // Not from a generation that could not be read, or that the caller mistrusts.
+                    let own = this.read.iter().find(|read| read.path.parent() == held.path.parent());
+                    if let Some(own) = own {
+                        seed(&own.path, &held.path);
+                    }
+                    let cache = cache.clone();
+                    this.fresh = Some(Fresh { cache, held, mode: caches.mode, committed: false });
+                }
+                Err(why) => this.notices.push(format!("local cache not written: {why}")),
+            }
+        }
+        this
+    }
+
+    /// What buildx is told to read.
+    #[must_use]
+    pub fn sources(&self) -> Vec<String> {
+        let source = |held: &Held| CacheEntry::new("local").with("src", held.path.display().to_string());
+        self.read.iter().map(|held| source(held).to_string()).collect()
+    }
+
+    /// What buildx is told to write.
+    #[must_use]
+    pub fn destination(&self) -> Option<String> {
+        let fresh = self.fresh.as_ref()?;
+        let entry = CacheEntry::new("local").with("dest", fresh.held.path.display().to_string());
+        Some(entry.to_write(fresh.mode).to_string())
+    }
+
+    /// After a build that ended well: what it wrote becomes current, and what nobody uses any
+    /// more is removed. Returns what to say if that did not go well.
+    #[must_use]
+    pub fn commit(self) -> Option<String> {
+        self.commit_with(&mut |_| {})
+    }
+
+    /// `at` is called between the steps, by name.
+    fn commit_with(mut self, at: &mut dyn FnMut(&'static str)) -> Option<String> {
+        let fresh = self.fresh.as_mut()?;
+        let result = switch(&fresh.cache, &fresh.held.path, at);
+        fresh.committed = result.is_ok();
+        let cache = fresh.cache.clone();
+        // Nothing is in use any more, so that only the newest stays.
+        drop(self);
+        let swept = result.and_then(|()| {
+            at("before sweeping");
+            let _lock = lock(&cache)?;
+            sweep(&cache, at)
+        });
+        swept.err().map(|why| format!("local cache not written: {why}"))
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if !self.committed {
+            // The lock goes after it; a folder that is left is swept by the next run.
+            let _ = fs_err::remove_dir_all(&self.held.path);
+        }
+    }
+}
+
+/// The current generation, locked; none if there is none yet.
+fn current(root: &Path, cache: &Path) -> Result<Option<Held>, String> {
+    // Another run may remove the one that was current a moment ago.
+    for _ in 0..3 {
+        let Some(cache) = folder::enter(root, cache, false)? else { return Ok(None) };
+        let Ok(target) = fs_err::read_link(cache.join("current")) else { return Ok(None) };
+        let path = cache.join(folder::generation_name(&target)?);
+        if let Some(held) = hold(&path)? {
+            verify::generation(&path).map_err(|why| format!("{}: {why}", path.display()))?;
+            return Ok(Some(held));
+        }
+    }
+    Ok(None)
+}
+
+/// A shared lock on a generation; none if it is gone or going.
+fn hold(path: &Path) -> Result<Option<Held>, String> {
+    let Ok(lock) = open_folder(path) else { return Ok(None) };
+    match flock(&lock, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+        Err(error) => return Err(format!("failed to lock {}: {error}", path.display())),
+    }
+    folder::check(path)?;
+    Ok(is_at(&lock, path).then(|| Held { path: path.to_owned(), _lock: lock }))
+}
+
+/// Opens a folder that is no link.
+fn open_folder(path: &Path) -> Result<File, rustix::io::Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map(File::from)
+}
+
+/// Whether the path still names what was opened.
+fn is_at(file: &File, path: &Path) -> bool {
+    let same = |a: std::fs::Metadata, b: std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    file.metadata().ok().zip(fs_err::symlink_metadata(path).ok()).is_some_and(|(a, b)| same(a, b))
+}
+
+fn fresh(root: &Path, cache: &Path) -> Result<Held, String> {
+    let cache = folder::enter(root, cache, true)?.ok_or("its folder cannot be made")?;
+    // Between its making and its lock a sweep may take it for an abandoned one.
+    for _ in 0..3 {
+        let name = random::hex_128().ok_or("the machine gives no random numbers")?;
+        let path = cache.join(format!("gen-{name}"));
+        folder::make(&path)?;
+        if let Some(held) = hold(&path)? {
+            return Ok(held);
+        }
+    }
+    Err("its folder disappears as soon as it is made".to_owned())
+}
+
+/// Puts the blobs of one generation into another, so that only new ones are written: they are
+/// named by their content and never changed. What cannot be linked is written anew.
+fn seed(from: &Path, to: &Path) {
+    let blobs = Path::new("blobs").join("sha256");
+    let made = folder::make(&to.join("blobs")).and_then(|()| folder::make(&to.join(&blobs)));
+    let Ok(entries) = made.and_then(|()| fs_err::read_dir(from.join(&blobs)).map_err(|e| e.to_string()))
+    else {
+        return;
+    };
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())) {
+        let _ = fs_err::hard_link(entry.path(), to.join(&blobs).join(entry.file_name()));
+    }
+}
+
+/// Removes what the export refers to no more.
+fn prune(generation: &Path, files: &[PathBuf]) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("failed to tidy up: {error}");
+    for entry in fs_err::read_dir(generation.join("blobs").join("sha256")).map_err(failed)?.flatten() {
+        if !files.contains(&entry.path()) {
+            fs_err::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    // Uploads that BuildKit did not end.
+    let _ = fs_err::remove_dir_all(generation.join("ingest"));
+    Ok(())
+}
+
+/// The lock under which `current` moves.
+fn lock(cache: &Path) -> Result<File, String> {
+    let failed = |error: rustix::io::Errno| format!("failed to lock {}: {error}", cache.display());
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(cache.join("lock"), flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    let waited = Stopwatch::start();
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(File::from(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) if waited.elapsed() < PATIENCE => {
+                // Held for milliseconds; the build is over, nothing else waits on this thread.
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+/// Makes a generation current.
+fn switch(cache: &Path, generation: &Path, at: &mut dyn FnMut(&'static str)) -> Result<(), String> {
+    at("before verifying");
+    let files = verify::generation(generation)?;
+    at("before tidying up");
+    prune(generation, &files)?;
+    at("before writing out");
+    for path in files.iter().chain([&generation.to_path_buf()]) {
+        sync(path)?;
+    }
+    let name = generation.file_name().ok_or("a generation without a name")?;
+    at("before locking");
+    let _lock = lock(cache)?;
+    at("before linking");
+    let link = cache.join(format!(".{}", name.to_string_lossy()));
+    let failed = |error: std::io::Error| format!("failed to switch: {error}");
+    std::os::unix::fs::symlink(name, &link).map_err(failed)?;
+    at("before the switch");
+    fs_err::rename(&link, cache.join("current")).map_err(failed)?;
+    at("after the switch");
+    sync(cache)
+}
+
+fn sync(path: &Path) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("failed to write out {}: {error}", path.display());
+    fs_err::File::open(path).and_then(|file| file.sync_all()).map_err(failed)
+}
+
+/// Removes every generation but the current one that nobody uses. Called with the lock held.
+fn sweep(cache: &Path, at: &mut dyn FnMut(&'static str)) -> Result<(), String> {
+    let current = fs_err::read_link(cache.join("current")).map_err(|error| error.to_string())?;
+    let entries = fs_err::read_dir(cache).map_err(|error| error.to_string())?;
+    for entry in entries.flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        let text = name.to_string_lossy();
+        if text.starts_with(".gen-") {
+            // A link of a run that was killed before it could move it.
+            let _ = fs_err::remove_file(&path);
+        } else if text.starts_with("gen-") && Path::new(&name) != current {
+            let Ok(lock) = open_folder(&path) else { continue };
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                at("before removing");
+                // What cannot be removed now is tried again by the next run.
+                let _ = fs_err::remove_dir_all(&path);
+            }
+        }
+    }
+    Ok(())
+}

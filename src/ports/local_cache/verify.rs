@@ -1,0 +1,68 @@
+//! Whether a generation is whole: an OCI layout whose every blob is there in its size
+//! (OCI image layout specification).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::image::Digest;
+
+/// Longest document that is read; layers are not.
+const DOCUMENT: u64 = 16 << 20;
+
+/// Every file of a whole generation.
+///
+/// # Errors
+/// What is missing or wrong.
+pub(super) fn generation(path: &Path) -> Result<Vec<PathBuf>, String> {
+    let index = path.join("index.json");
+    let mut files = BTreeMap::from([(index.clone(), ())]);
+    let plain = fs_err::symlink_metadata(&index).is_ok_and(|metadata| metadata.is_file());
+    let text = fs_err::read(&index).ok().filter(|_| plain).ok_or("nothing was exported")?;
+    let mut documents = vec![parse(&text)?];
+    while let Some(document) = documents.pop() {
+        for descriptor in descriptors(&document) {
+            let (Some(digest), Some(size)) = (descriptor["digest"].as_str(), descriptor["size"].as_u64())
+            else {
+                return Err("a descriptor has no digest or no size".to_owned());
+            };
+            let digest: Digest = digest.parse().map_err(|error| format!("{error}"))?;
+            let (algorithm, hex) = digest.as_str().split_once(':').unwrap_or_default();
+            let blob = path.join("blobs").join(algorithm).join(hex);
+            let there = fs_err::symlink_metadata(&blob).ok().filter(std::fs::Metadata::is_file);
+            match there {
+                Some(metadata) if metadata.len() == size => {}
+                Some(metadata) => {
+                    return Err(format!("{digest} has {} bytes instead of {size}", metadata.len()));
+                }
+                None => return Err(format!("{digest} is not there")),
+            }
+            let kind = descriptor["mediaType"].as_str().unwrap_or_default();
+            let is_document = kind.contains("manifest") || kind.contains("image.index");
+            if files.insert(blob.clone(), ()).is_none() && is_document && size <= DOCUMENT {
+                let bytes = fs_err::read(&blob).map_err(|error| error.to_string())?;
+                if Digest::of(&bytes) != digest {
+                    return Err(format!("{digest} has other content"));
+                }
+                documents.push(parse(&bytes)?);
+            }
+        }
+    }
+    if files.len() < 2 {
+        return Err("nothing was exported".to_owned());
+    }
+    Ok(files.into_keys().collect())
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(bytes).map_err(|error| format!("a document is not JSON: {error}"))
+}
+
+fn descriptors(document: &Value) -> Vec<&Value> {
+    let list = |name: &str| document[name].as_array().into_iter().flatten();
+    list("manifests")
+        .chain(list("layers"))
+        .chain(document["config"].as_object().map(|_| &document["config"]))
+        .collect()
+}

@@ -1,0 +1,388 @@
+//! Layer caches by kind and zone.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{CANARY, HEAD, Lab, MERGE};
+
+/// What a runner gives to JavaScript actions.
+const GHA: [(&str, &str); 3] = [
+    ("ACTIONS_RUNTIME_TOKEN", CANARY),
+    ("ACTIONS_RESULTS_URL", "https://results.example/"),
+    ("ACTIONS_CACHE_SERVICE_V2", "true"),
+];
+
+/// As buildx prints them.
+fn from_to(run: &crate::support::Run) -> (Vec<String>, Vec<String>) {
+    let owned = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
+    let build = run.build();
+    (owned(build.values("--cache-from")), owned(build.values("--cache-to")))
+}
+
+#[test]
+fn gha_gets_its_token_by_the_childs_environment_alone() {
+    let lab = Lab::new();
+    let mut program = lab.shared().input("cache", "gha");
+    for (name, value) in GHA {
+        program = program.env(name, value);
+    }
+    let run = program.run().succeeds("built");
+    assert_eq!(
+        from_to(&run),
+        (
+            vec!["type=gha,scope=cache-app-main".to_owned()],
+            vec!["type=gha,scope=cache-app-main,mode=max,ignore-error=true".to_owned()]
+        )
+    );
+    for (name, value) in GHA {
+        assert_eq!(run.build().env[name], value);
+    }
+    // Only the build, and never an argument.
+    for call in lab.calls() {
+        assert!(!call.line().contains(CANARY), "{}", call.line());
+        if !call.line().starts_with("buildx build") {
+            assert!(call.env["ACTIONS_RUNTIME_TOKEN"].is_null(), "{}", call.line());
+        }
+    }
+}
+
+#[test]
+fn gha_is_switched_off_where_the_runner_gives_nothing() {
+    let lab = Lab::new();
+    let run = lab.shared().input("cache", "registry\ngha").run().succeeds("built");
+    assert_eq!(run.output("degraded"), "true");
+    assert!(run.stdout.contains("cache gha is off: the runner gave no access"), "{}", run.stdout);
+    let (_, to) = from_to(&run);
+    assert!(to.len() == 1 && to[0].starts_with("type=registry"), "{to:?}");
+}
+
+#[test]
+fn gha_respects_the_runs_cache_mode() {
+    for (mode, reads, writes) in
+        [("read", 1, 0), ("none", 0, 0), ("write-only", 0, 1), ("write", 1, 1), ("", 1, 1)]
+    {
+        let lab = Lab::new();
+        let mut program = lab.shared().input("cache", "gha").env("ACTIONS_CACHE_MODE", mode);
+        for (name, value) in GHA {
+            program = program.env(name, value);
+        }
+        let run = program.run().succeeds("built");
+        let (from, to) = from_to(&run);
+        assert_eq!((from.len(), to.len()), (reads, writes), "{mode}");
+        assert_eq!(run.notices().contains("GitHub's cache is not written"), writes == 0, "{mode}");
+        assert_eq!(run.output("degraded"), "false");
+    }
+}
+
+#[test]
+fn buckets_are_split_by_repository_and_zone() {
+    let lab = Lab::new();
+    let caches = "s3,bucket=b,region=r,prefix=ci/\nazblob,account_url=https://a.example";
+    let program = || {
+        lab.shared()
+            .input("cache", caches)
+            .env("AWS_ACCESS_KEY_ID", "id")
+            .env("AWS_SECRET_ACCESS_KEY", CANARY)
+    };
+    let run = program().run().succeeds("built");
+    let s3 = "type=s3,bucket=b,region=r,prefix=ci/o/r/trusted/,name=cache-app-main";
+    let azblob = "type=azblob,account_url=https://a.example,prefix=o/r/trusted/,name=cache-app-main";
+    let write = ",mode=max,ignore-error=true";
+    assert_eq!(
+        from_to(&run),
+        (vec![s3.to_owned(), azblob.to_owned()], vec![format!("{s3}{write}"), format!("{azblob}{write}")])
+    );
+    assert_eq!(run.build().env["AWS_SECRET_ACCESS_KEY"], CANARY);
+    assert!(run.build().env["AWS_SESSION_TOKEN"].is_null());
+    lab.write("work/hello", "changed");
+    lab.forget_calls();
+    let run = program().pull_request(12).input("cache-write", "always").run().succeeds("built");
+    let (from, to) = from_to(&run);
+    assert!(from[0].contains("prefix=ci/o/r/pr-12/,name=pr-12-cache-app"), "{from:?}");
+    assert_eq!(from[1], s3);
+    assert!(to.iter().all(|to| to.contains("o/r/pr-12/,")), "{to:?}");
+}
+
+#[test]
+fn a_credential_in_an_attribute_is_refused() {
+    let lab = Lab::new();
+    for (input, value) in [
+        ("cache", format!("s3,bucket=b,region=r,secret_access_key={CANARY}")),
+        ("cache-to", format!("type=s3,bucket=b,region=r,name=x,session_token={CANARY}")),
+        ("cache-from", format!("type=gha,token={CANARY}")),
+        ("extra-args", format!("--cache-to type=s3,access_key_id={CANARY}")),
+    ] {
+        let run = lab.shared().input(input, &value).run().fails(2, "input");
+        assert!(run.error().contains("process list"), "{}", run.error());
+        assert!(run.called("buildx build").is_empty());
+    }
+}
+
+#[test]
+fn inline_is_written_into_the_image_and_read_from_the_one_before() {
+    let lab = Lab::new();
+    let repository = lab.registry.repository();
+    let run = lab.shared().input("cache", "inline").commit(MERGE).run().succeeds("built");
+    assert_eq!(from_to(&run), (vec![], vec!["type=inline".to_owned()]));
+    lab.write("work/hello", "changed");
+    lab.forget_calls();
+    let event = json!({"repository": {"default_branch": "main"}, "before": MERGE});
+    let run = lab.shared().input("cache", "inline").event("push", "refs/heads/main", HEAD, &event);
+    let (from, _) = from_to(&run.run().succeeds("built"));
+    assert_eq!(from, [format!("type=registry,ref={repository}:sha-app-{MERGE}")]);
+}
+
+#[test]
+fn by_hand_a_zone_writes_its_own_alone() {
+    let repository = |lab: &Lab| lab.registry.repository();
+    let rows: [(&str, bool, &str); 10] = [
+        // As pull request 12.
+        ("REPO:cache-app-main", false, "is not this zone's"),
+        ("type=registry,ref=REPO:pr-13-cache-app", false, "is not this zone's"),
+        ("type=registry,ref=REPO:pr-1-cache-app", false, "is not this zone's"),
+        ("type=registry,ref=REPO:pr-12-cache-app", true, ""),
+        ("type=registry,ref=REPO:pr-12-cache-more", true, ""),
+        ("type=registry,ref=REPO:pr-12-cache-x,ref=REPO:cache-app-main", false, "is not this zone's"),
+        ("REPO", false, "is not this zone's"),
+        ("type=gha,scope=cache-app-main", false, "read by trusted runs"),
+        ("type=s3,bucket=b,region=r,prefix=o/r/trusted/,name=x", false, "read by trusted runs"),
+        ("type=registry,ref=elsewhere.example/x:cache", true, ""),
+    ];
+    for owner in [None, Some("BUILD_ONCE_CACHE_TO"), Some("BUILD_ONCE_EXTRA_ARGS")] {
+        for (text, allowed, why) in rows {
+            let lab = Lab::new();
+            let text = text.replace("REPO", &repository(&lab));
+            let program = lab.shared().pull_request(12).input("cache", "registry\ns3,bucket=b,region=r");
+            let program = match owner {
+                None => program.input("cache-to", &text),
+                Some("BUILD_ONCE_EXTRA_ARGS") => {
+                    program.env("BUILD_ONCE_EXTRA_ARGS", &format!("--cache-to={text}"))
+                }
+                Some(name) => program.env(name, &text),
+            };
+            let run = program.run().succeeds("built");
+            let (_, to) = from_to(&run);
+            assert_eq!(to.len(), usize::from(allowed), "{text}: {to:?}");
+            assert_eq!(run.notices().contains("is left out"), !allowed, "{text}: {}", run.notices());
+            assert!(run.notices().contains(why), "{text}: {}", run.notices());
+        }
+    }
+}
+
+#[test]
+fn by_hand_nothing_less_trusted_is_read() {
+    for (reference, allowed) in [
+        ("pr-12-cache-app", false),
+        ("queue-cache-x", false),
+        ("br-x-cache-app", false),
+        ("cache-other", true),
+    ] {
+        let lab = Lab::new();
+        let text = format!("{}:{reference}", lab.registry.repository());
+        let run = lab.shared().input("cache-from", &text).run().succeeds("built");
+        let (from, _) = from_to(&run);
+        assert_eq!(from.len(), usize::from(allowed), "{reference}");
+        assert_eq!(
+            run.notices().contains("is another zone's; it is left out"),
+            !allowed,
+            "{}",
+            run.notices()
+        );
+    }
+}
+
+#[test]
+fn a_fork_and_a_tag_write_no_cache_at_all() {
+    let lab = Lab::new();
+    let program = || {
+        lab.shared()
+            .input("cache-to", "type=local,dest=/tmp/x\nelsewhere.example/x:y")
+            .input("cache-write", "always")
+    };
+    let run = program().fork().run().succeeds("built-local");
+    assert!(from_to(&run).1.is_empty() && run.notices().contains("this run writes no cache"));
+    lab.another_machine();
+    let event = json!({"repository": {"default_branch": "main"}});
+    let run = program().event("push", "refs/tags/v1", HEAD, &event).run().succeeds("built");
+    assert!(from_to(&run).1.is_empty(), "{}", run.build().line());
+}
+
+#[test]
+fn a_cache_under_an_images_name_is_refused() {
+    let lab = Lab::new();
+    let repository = lab.registry.repository();
+    let key = "0".repeat(32);
+    for text in [
+        format!("{repository}:sha-app-{HEAD}"),
+        format!("type=registry,mode=max,ref={repository}:sha-app-{HEAD}"),
+        format!("{repository}:key-other-{key}"),
+        format!("{repository}:pr-12-key-app-{key}"),
+        format!("{repository}:latest"),
+    ] {
+        let run = lab.shared().input("tags", &format!("{repository}:latest")).input("cache-to", &text).run();
+        let run = run.fails(2, "input");
+        assert!(run.error().contains("would overwrite an image"), "{text}: {}", run.error());
+    }
+}
+
+#[test]
+fn local_reads_and_writes_folders_of_its_zone() {
+    let lab = Lab::new();
+    let dir = lab.path("layers");
+    let program = || lab.shared().input("cache", "local").input("cache-dir", dir.to_str().unwrap());
+    let run = program().commit(MERGE).run().succeeds("built");
+    let (from, to) = from_to(&run);
+    assert!(from.is_empty());
+    let cache = dir.join("o/r/trusted/cache-app-main");
+    assert!(to[0].starts_with(&format!("type=local,dest={}/gen-", cache.display())), "{to:?}");
+    assert_eq!(
+        fs::read_dir(&cache).unwrap().filter(|e| e.as_ref().unwrap().file_name() != "lock").count(),
+        2
+    );
+    let first = fs::read_link(cache.join("current")).unwrap();
+    // The next one reads it, and leaves only its own.
+    lab.write("work/hello", "changed");
+    lab.forget_calls();
+    let (from, _) = from_to(&program().run().succeeds("built"));
+    assert_eq!(from, [format!("type=local,src={}", cache.join(&first).display())]);
+    assert!(!cache.join(&first).exists());
+    // A pull request reads it too, and writes elsewhere; nobody trusted reads that.
+    lab.write("work/hello", "of a pull request");
+    lab.forget_calls();
+    let run = program().pull_request(12).input("cache-write", "always").run().succeeds("built");
+    let (from, to) = from_to(&run);
+    assert!(
+        from.len() == 1 && from[0].contains("/trusted/") && to[0].contains("/o/r/pr-12/pr-12-cache-app/gen-")
+    );
+    lab.write("work/hello", "trusted again");
+    lab.forget_calls();
+    let (from, _) = from_to(&program().run().succeeds("built"));
+    assert!(from.len() == 1 && from[0].contains("/trusted/"), "{from:?}");
+}
+
+#[test]
+fn local_keeps_the_old_one_when_the_build_fails_or_exports_nothing() {
+    let lab = Lab::new();
+    let dir = lab.path("layers");
+    let program = || lab.shared().input("cache", "local").input("cache-dir", dir.to_str().unwrap());
+    let _ = program().commit(MERGE).run().succeeds("built");
+    let cache = dir.join("o/r/trusted/cache-app-main");
+    let before = fs::read_link(cache.join("current")).unwrap();
+    lab.write("work/hello", "changed");
+    lab.rule("buildx build", json!({"stderr": "ERROR: failed to solve: process \"/bin/sh -c x\" did not complete successfully: exit code: 1\n", "exit": 1, "times": 1}));
+    let _ = program().run().fails(10, "build");
+    assert_eq!(fs::read_link(cache.join("current")).unwrap(), before);
+    lab.set("exports_cache", false);
+    let run = program().run().succeeds("built");
+    assert!(run.notices().contains("local cache not written: nothing was exported"), "{}", run.notices());
+    assert_eq!(fs::read_link(cache.join("current")).unwrap(), before);
+    assert!(cache.join(&before).join("index.json").exists());
+}
+
+#[test]
+fn local_is_switched_off_where_others_could_write() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let lab = Lab::new();
+    let dir = lab.path("layers");
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
+    let run = lab
+        .shared()
+        .input("cache", "local")
+        .input("cache-dir", dir.to_str().unwrap())
+        .run()
+        .succeeds("built");
+    assert_eq!(run.output("degraded"), "true");
+    assert!(run.stdout.contains("can be written by other users"), "{}", run.stdout);
+    assert_eq!(from_to(&run), (vec![], vec![]));
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+#[test]
+fn a_kill_at_any_moment_leaves_the_old_or_the_new() {
+    let lab = Lab::new();
+    let dir = lab.path("layers");
+    let program = || lab.shared().input("cache", "local").input("cache-dir", dir.to_str().unwrap());
+    let _ = program().commit(MERGE).run().succeeds("built");
+    let cache = dir.join("o/r/trusted/cache-app-main");
+    for attempt in 0..20_u32 {
+        lab.write("work/hello", format!("attempt {attempt}"));
+        lab.forget_calls();
+        let mut running = program().start();
+        let _ = running.wait_for_call("buildx build");
+        std::thread::sleep(std::time::Duration::from_millis(u64::from(attempt)));
+        running.kill();
+        let current = cache.join(fs::read_link(cache.join("current")).unwrap());
+        let index: Value = serde_json::from_slice(&fs::read(current.join("index.json")).unwrap()).unwrap();
+        let digest = index["manifests"][0]["digest"].as_str().unwrap().replace(':', "/");
+        assert!(current.join("blobs").join(digest).exists());
+    }
+    lab.write("work/hello", "at last");
+    let _ = program().run().succeeds("built");
+    let left =
+        fs::read_dir(&cache).unwrap().flatten().filter(|e| e.file_name().to_string_lossy().contains("gen-"));
+    assert_eq!(left.count(), 1);
+}
+
+#[test]
+fn a_cache_that_breaks_the_build_is_dropped_and_the_build_done_without() {
+    let lab = Lab::new();
+    let _ = lab.shared().commit(MERGE).run().succeeds("built");
+    lab.write("work/hello", "changed");
+    lab.forget_calls();
+    let fault = "ERROR: failed to solve: failed to compute cache key: failed to copy: httpReadSeeker: failed open: 503\n";
+    lab.rule("buildx build", json!({"stderr": fault, "exit": 1, "times": 1}));
+    let run = lab.shared().run().succeeds("built");
+    assert_eq!((run.output("attempts"), run.output("degraded")), ("2", "true"));
+    let builds = run.called("buildx build");
+    assert!(!builds[0].values("--cache-from").is_empty());
+    assert!(builds[1].values("--cache-from").is_empty() && builds[1].values("--cache-to").is_empty());
+}
+
+#[test]
+fn auto_notes_what_the_cache_costs_and_leaves_it_out_when_it_does_not_pay() {
+    let lab = Lab::new();
+    let stream = |cached: bool, steps: f64, export: f64| {
+        let at = |seconds: f64| format!("2026-01-01T00:00:{seconds:06.3}Z");
+        let vertex = |name: &str, from: f64, to: f64, cached: bool| {
+            json!({"vertexes": [{"digest": name, "name": name, "started": at(from), "completed": at(to), "cached": cached}]}).to_string()
+        };
+        [
+            vertex("[1/2] RUN a", 0.0, 0.0, cached),
+            vertex("[2/2] RUN b", 0.0, steps, false),
+            vertex("exporting cache to registry", 20.0, 20.0 + export, false),
+        ]
+        .join("\n")
+            + "\n"
+    };
+    let note = || {
+        let manifest = lab.registry.manifest("ci/cache-app-main").unwrap();
+        serde_json::from_str::<Value>(
+            manifest["annotations"]["io.github.build-once.cache-economy"].as_str().unwrap(),
+        )
+        .unwrap()
+    };
+    let program = || lab.shared().input("cache-mode", "auto");
+    lab.set("progress", stream(false, 10.0, 4.0));
+    for number in 0..3 {
+        lab.write("work/hello", format!("{number}"));
+        let run = program().run().succeeds("built");
+        assert_eq!(from_to(&run).1.len(), 1, "{number}");
+        assert_eq!(note()["samples"].as_array().unwrap().len(), number + 1);
+        assert!(run.notices().contains("layer cache: written in 4.0 s"), "{}", run.notices());
+        lab.set("progress", stream(true, 9.0, 4.0));
+        lab.another_machine();
+    }
+    assert_eq!(note()["full"], 10.0);
+    lab.write("work/hello", "and now");
+    let run = program().run().succeeds("built");
+    let (from, to) = from_to(&run);
+    assert!(from.len() == 1 && to.is_empty(), "{from:?} {to:?}");
+    assert!(
+        run.notices().contains("the layer cache is not written this time: over the last 3 runs"),
+        "{}",
+        run.notices()
+    );
+    assert_eq!(note()["samples"][3]["skipped"], true);
+}
