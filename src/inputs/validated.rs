@@ -61,7 +61,6 @@ impl Inputs {
     ///
     /// # Errors
     /// One error that names every bad input.
-    #[expect(clippy::too_many_lines, reason = "one line an input, and no branch among them")]
     pub fn read(raw: &RawInputs, env: &Env) -> Result<Self> {
         let problems = &mut Problems::default();
         let word =

@@ -133,27 +133,12 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let mut caches = caches(given, own_home, &written, &images, by_hand)?;
     let names = Names::new(given.unique, given.owner, &given.late.builders, access);
     let choice = choose(inputs, toolchain, needs, names)?;
-    if given.late.builders.kept.is_some() && names.kept.is_none() && matches!(choice, Choice::Fresh { .. }) {
-        notices.push(
-            "the builder is not kept: what this run leaves in one (cache mounts, imported layers) must not reach trusted runs".to_owned(),
-        );
-    }
-    let without_cache_export = matches!(choice, Choice::AtHand { without_cache_export: true, .. });
-    if without_cache_export {
+    if matches!(choice, Choice::AtHand { without_cache_export: true, .. }) {
         caches.drop_export();
-        notices.push(
-            "the layer cache is not written: this builder cannot export it; leave the input builder out, or use an engine with the containerd image store".to_owned(),
-        );
     }
+    notices.extend(builder_notices(given, &choice, names.kept.is_some(), toolchain.builder.as_ref()));
     let on_engine = is_engine(&choice, toolchain.builder.as_ref());
     let at_hand = matches!(choice, Choice::AtHand { .. });
-    if let (true, Some(platform)) =
-        (at_hand, toolchain.builder.as_ref().and_then(|builder| builder.lacks(&inputs.build.platforms)))
-    {
-        notices.push(format!(
-            "the builder runs no {platform}: RUN steps for it fail where the Dockerfile does not cross-compile (docker/setup-qemu-action, or an endpoint that does)"
-        ));
-    }
     let (mut steps, builder) = builder_steps(given, choice);
     if !verdict.publish && !verdict.load {
         notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
@@ -225,6 +210,35 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         repository: first.map(|reference| reference.repository().clone()),
         tag: first.and_then(ImageReference::tag).map(str::to_owned),
     })
+}
+
+/// What the builder cannot do, or does not.
+fn builder_notices(
+    given: &Given<'_>,
+    choice: &Choice,
+    may_keep: bool,
+    builder: Option<&Builder>,
+) -> Vec<String> {
+    let mut notices = Vec::new();
+    match choice {
+        Choice::Fresh { .. } if given.late.builders.kept.is_some() && !may_keep => notices.push(
+            "the builder is not kept: what this run leaves in one (cache mounts, imported layers) must not reach trusted runs".to_owned(),
+        ),
+        Choice::AtHand { without_cache_export, .. } => {
+            if *without_cache_export {
+                notices.push(
+                    "the layer cache is not written: this builder cannot export it; leave the input builder out, or use an engine with the containerd image store".to_owned(),
+                );
+            }
+            if let Some(platform) = builder.and_then(|builder| builder.lacks(&given.inputs.build.platforms)) {
+                notices.push(format!(
+                    "the builder runs no {platform}: RUN steps for it fail where the Dockerfile does not cross-compile (docker/setup-qemu-action, or an endpoint that does)"
+                ));
+            }
+        }
+        Choice::Kept { .. } | Choice::Fresh { .. } => {}
+    }
+    notices
 }
 
 /// What comes before the build, and the builder's name where it is not the current one.

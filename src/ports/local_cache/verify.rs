@@ -1,7 +1,7 @@
 //! Whether a generation is whole: an OCI layout whose every blob is there in its size
 //! (OCI image layout specification).
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -17,7 +17,7 @@ const DOCUMENT: u64 = 16 << 20;
 /// What is missing or wrong.
 pub(super) fn generation(path: &Path) -> Result<Vec<PathBuf>, String> {
     let index = path.join("index.json");
-    let mut files = BTreeMap::from([(index.clone(), ())]);
+    let mut files = BTreeSet::from([index.clone()]);
     let plain = fs_err::symlink_metadata(&index).is_ok_and(|metadata| metadata.is_file());
     let text = fs_err::read(&index).ok().filter(|_| plain).ok_or("nothing was exported")?;
     let mut documents = vec![parse(&text)?];
@@ -40,7 +40,7 @@ pub(super) fn generation(path: &Path) -> Result<Vec<PathBuf>, String> {
             }
             let kind = descriptor["mediaType"].as_str().unwrap_or_default();
             let is_document = kind.contains("manifest") || kind.contains("image.index");
-            if files.insert(blob.clone(), ()).is_none() && is_document && size <= DOCUMENT {
+            if files.insert(blob.clone()) && is_document && size <= DOCUMENT {
                 let bytes = fs_err::read(&blob).map_err(|error| error.to_string())?;
                 if Digest::of(&bytes) != digest {
                     return Err(format!("{digest} has other content"));
@@ -52,7 +52,7 @@ pub(super) fn generation(path: &Path) -> Result<Vec<PathBuf>, String> {
     if files.len() < 2 {
         return Err("nothing was exported".to_owned());
     }
-    Ok(files.into_keys().collect())
+    Ok(files.into_iter().collect())
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, String> {
