@@ -1,6 +1,9 @@
 //! The one error type that leaves a stage: what failed, why, what to do, and which exit code.
 
 use std::fmt;
+use std::time::Duration;
+
+use crate::ports::failure::FailureKind;
 
 /// Classes of failure; each has its exit code, and scripts may rely on both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -75,8 +78,11 @@ pub struct SourceLine {
 /// A failure as the user reads it: `message`, then the causes in lower case, then one hint.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Error {
-    /// Which kind of failure, and so the exit code.
+    /// Which class of failure, and so the exit code.
     pub class: FailureClass,
+    /// Which kind of failure, where it is one that is told apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<FailureKind>,
     /// What failed.
     pub message: String,
     /// Why, outermost first.
@@ -85,6 +91,9 @@ pub struct Error {
     pub hint: Option<String>,
     /// Where, if a file of the user's is at fault.
     pub at: Option<Box<SourceLine>>,
+    /// How long to wait before another try, where the other side said so.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
 }
 
 /// Result with this crate's error.
@@ -94,7 +103,33 @@ impl Error {
     /// A failure without cause or hint.
     #[must_use]
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), causes: Vec::new(), hint: None, at: None }
+        Self {
+            class,
+            kind: None,
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+            at: None,
+            retry_after: None,
+        }
+    }
+
+    /// A failure of a known kind, without its hint.
+    #[must_use]
+    pub fn of(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind: Some(kind), ..Self::new(kind.class(), message) }
+    }
+
+    /// The narrowest name there is for it: the kind's, else the class's.
+    #[must_use]
+    pub fn cause_name(&self) -> &'static str {
+        self.kind.map_or(self.class.name(), FailureKind::name)
+    }
+
+    /// Whether it is of this kind.
+    #[must_use]
+    pub fn is(&self, kind: FailureKind) -> bool {
+        self.kind == Some(kind)
     }
 
     /// A bad input.

@@ -1,5 +1,6 @@
 //! One run of the program: signals, the pipeline, the report, the exit code.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -204,6 +205,8 @@ async fn finish(
         key: facts.key.as_ref().map(|key| key.hex.as_str()),
         metadata: &files.metadata,
         boot,
+        watch: *watch,
+        retries: RefCell::default(),
     };
     let journal = execute(&plan, &workshop).await;
     if journal.built && files.plan.is_some() {

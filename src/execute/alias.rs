@@ -1,10 +1,12 @@
 //! Aliases: a new tag on an image that is there; the digest stays the same.
 
-use super::{Workshop, retry};
+use super::Workshop;
+use super::retry::Attempts;
 use crate::error::{Error, FailureClass, Result};
 use crate::image::ImageReference;
 use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
+use crate::ports::failure::FailureKind;
 use crate::ports::registry::Probe;
 
 /// Sets the tag, again where that may help: buildx does not try its last request twice.
@@ -14,12 +16,11 @@ pub(super) async fn run(
     workshop: &Workshop<'_>,
     docker: &Docker,
 ) -> Result<()> {
-    let mut tried = 0;
+    let mut attempts = Attempts::default();
     loop {
-        tried += 1;
         match once(source, target, workshop, docker).await {
             Ok(()) => return Ok(()),
-            Err(error) => retry::wait_after(error, tried, workshop).await?,
+            Err(error) => attempts.after_request(error, target.registry(), workshop, docker).await?,
         }
     }
 }
@@ -61,8 +62,8 @@ async fn once(
                 .hint("two runs set this tag at once, or it is protected; run again"))
         }
         Probe::Absent { .. } => {
-            Err(Error::new(FailureClass::Unavailable, format!("{target} was set and is not there"))
-                .hint("try again"))
+            Err(Error::of(FailureKind::EventualRead, format!("{target} was set and is not there"))
+                .hint(FailureKind::EventualRead.hint()))
         }
         Probe::Unknown(error) => Err(error),
     }
@@ -71,10 +72,8 @@ async fn once(
 /// Whether a commit's alias that failed so can be done without.
 pub(super) fn may_go_without(error: &Error) -> bool {
     // ECR allows 1,000 tags on one image ("Amazon ECR service quotas").
-    let text = error.headline().to_lowercase();
+    // And somebody's tag that may not move.
     error.class == FailureClass::Access
-        || text.contains("maximum allowed number of tags")
-        || text.contains("too many tags")
-        // Somebody's tag that may not move.
-        || text.contains("immutable")
+        || error.is(FailureKind::TagLimit)
+        || error.is(FailureKind::ImmutableTag)
 }

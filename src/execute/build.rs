@@ -1,23 +1,27 @@
 //! The build.
 
-use super::{Journal, Workshop, ports_log, retry};
+use super::react::{Can, Change};
+use super::retry::{Attempts, log_in_again};
+use super::{Journal, Workshop, converge, ports_log};
 use crate::error::{Error, FailureClass, Result};
-use crate::facts::{Seen, Where, look_up};
-use crate::image::ImageReference;
 use crate::inputs::SecretString;
-use crate::ports::buildx::{BuildSpec, Buildx};
+use crate::ports::buildx::{BuildSpec, Buildx, NewBuilder, container_of};
 use crate::ports::docker::Docker;
-use crate::ports::failure::is_cache_fault;
+use crate::ports::failure::FailureKind;
 use crate::ports::local_cache::LocalCacheUse;
 
+/// Builds until it is done, or trying again does not help. `own`: the builder that this run has
+/// made for itself.
 pub(super) async fn run(
     spec: &BuildSpec,
+    own: Option<&NewBuilder>,
     workshop: &Workshop<'_>,
     docker: &Docker,
     journal: &mut Journal,
 ) -> Result<()> {
     let toolchain = workshop.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "built without tools"))?;
-    let buildx = Buildx::new(docker.clone());
+    let buildx = Buildx::new(docker.clone()).with_stall(workshop.inputs.reliability.stall_timeout);
+    let mut attempts = Attempts::default();
     let mut spec = spec.clone();
     loop {
         journal.attempts += 1;
@@ -29,8 +33,9 @@ pub(super) async fn run(
         let (result, progress) =
             buildx.build(&now, &toolchain.buildx, workshop.metadata, variables, |line| log.line(line)).await;
         drop(log);
+        let phase = progress.place;
         journal.progress = Some(progress);
-        match result {
+        let error = match result {
             Ok(_) => {
                 for notice in local.iter().flat_map(|local| &local.notices) {
                     journal.notices.push(notice.clone());
@@ -38,17 +43,27 @@ pub(super) async fn run(
                 journal.notices.extend(local.and_then(LocalCacheUse::commit));
                 break;
             }
-            // No fault of the cache fails a build that would pass without it.
-            Err(error) if now.has_caches() && is_cache_fault(&error) => {
-                workshop.ports.console.line("trying again without the layer cache");
-                journal.degraded = Some(format!("built without the layer cache: {}", error.headline()));
-                spec = spec.without_caches();
+            Err(error) => error,
+        };
+        let error = out_of_memory(error, own, docker).await;
+        let error = match converge::after_push(&now, error, phase, workshop, journal).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let can = Can {
+            replace_builder: own.is_some(),
+            drop_imports: !now.cache_from.is_empty(),
+            drop_exports: !now.cache_to.is_empty(),
+        };
+        let why = error.headline();
+        match attempts.after(error, phase, can, workshop).await {
+            Ok(change) => {
+                if matches!(change, Change::WithoutCacheImports | Change::WithoutCacheExports) {
+                    journal.degraded = Some(format!("built{}: {why}", change.words()));
+                }
+                prepare(change, &mut spec, own, &buildx, workshop, docker).await?;
             }
-            // On the same builder: its layers are still warm.
-            Err(error) => match retry::wait_after(error, journal.attempts, workshop).await {
-                Ok(()) => {}
-                Err(error) => return adopt(&spec, error, workshop, journal).await,
-            },
+            Err(error) => return converge::adopt(&spec, error, workshop, journal).await,
         }
     }
     journal.built = true;
@@ -59,29 +74,48 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// A push that failed, and the image is there under its first name: a rival's under a tag that
-/// may not move, or this run's own, whose answer was lost. Else the failure stands.
-async fn adopt(spec: &BuildSpec, error: Error, workshop: &Workshop<'_>, journal: &mut Journal) -> Result<()> {
-    use FailureClass::{Access, Integrity, Unavailable};
-    let name = spec.names.first().and_then(|name| name.parse::<ImageReference>().ok());
-    let (Some(name), true) = (name, spec.output.pushes()) else { return Err(error) };
-    // What the build itself died of is not in the registry.
-    if !matches!(error.class, Access | Integrity | Unavailable) || workshop.key.is_none() {
-        return Err(error);
-    }
-    match look_up(&workshop.ports.registry, Where::CommitTag, name.clone(), workshop.key).await.seen {
-        Seen::Match { digest, .. } => {
-            journal.notices.push(format!(
-                "{name} is there with this key, {digest}, although the push failed: {}",
-                error.headline()
-            ));
-            (journal.built, journal.adopted, journal.digest) = (true, true, Some(digest));
+/// Makes the next attempt different.
+async fn prepare(
+    change: Change,
+    spec: &mut BuildSpec,
+    own: Option<&NewBuilder>,
+    buildx: &Buildx,
+    workshop: &Workshop<'_>,
+    docker: &Docker,
+) -> Result<()> {
+    match (change, own) {
+        (Change::FreshBuilder, Some(new)) => {
+            // Under the same name, so that all that goes by it still holds. What is left of the
+            // old one may be beyond removing; then making the new one says so.
+            buildx.remove_builder(&new.name).await.ok();
+            buildx.create_builder(new, false).await
+        }
+        (Change::FreshBuilder, None) | (Change::Nothing, _) => Ok(()),
+        (Change::WithoutCacheImports, _) => {
+            *spec = spec.without_cache_imports();
             Ok(())
         }
-        Seen::OtherKey { digest, .. } if error.class == Integrity => {
-            Err(error.cause(format!("it is {digest}, made from other inputs")))
+        (Change::WithoutCacheExports, _) => {
+            *spec = spec.without_cache_exports();
+            Ok(())
         }
-        Seen::OtherKey { .. } | Seen::Absent { .. } | Seen::Unknown(_) => Err(error),
+        (Change::NewLogin, _) => log_in_again(&spec.registries(), workshop, docker).await,
+    }
+}
+
+/// A builder that went away because its memory ran out will do so again.
+async fn out_of_memory(error: Error, own: Option<&NewBuilder>, docker: &Docker) -> Error {
+    let Some(new) = own.filter(|_| error.is(FailureKind::BuilderLost)) else { return error };
+    match docker.killed_for_memory(&container_of(&new.name)).await {
+        Some(limit) => {
+            let limit = if limit == 0 { String::new() } else { format!(" of {} MiB", limit / 1024 / 1024) };
+            let mut killed = Error::of(FailureKind::Oom, error.message)
+                .cause(format!("the builder ran out of its memory{limit}"))
+                .hint(FailureKind::Oom.hint());
+            killed.causes.extend(error.causes);
+            killed
+        }
+        None => error,
     }
 }
 

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 
 use tokio::task::JoinHandle;
 
-use super::Journal;
+use super::react::Can;
+use super::retry::Attempts;
+use super::{Journal, Workshop};
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::Leftover;
 use crate::image::ImageReference;
@@ -37,7 +39,8 @@ impl Boot {
         let (builder, keep) = (builder.clone(), *keep);
         let boot = tokio::spawn({
             let (docker, builder) = (docker.clone(), builder.clone());
-            async move { Buildx::new(docker).create_builder(&builder, keep).await }
+            let stall = inputs.reliability.stall_timeout;
+            async move { Buildx::new(docker).with_stall(stall).create_builder(&builder, keep).await }
         });
         self.0.replace(Some(UnderWay { builder, keep, docker, boot }));
     }
@@ -71,6 +74,32 @@ fn needs_credentials(inputs: &Inputs) -> bool {
         let registry = image.registry();
         registry.contains(".dkr.ecr.") || inputs.access.logins.iter().any(|login| login.host == registry)
     })
+}
+
+/// Boots it; one that hangs, or whose image did not come over a broken network, is made again
+/// unless the build can do without.
+pub(super) async fn create(
+    builder: &NewBuilder,
+    keep: bool,
+    optional: bool,
+    workshop: &Workshop<'_>,
+    docker: &Docker,
+) -> Result<()> {
+    let buildx = Buildx::new(docker.clone()).with_stall(workshop.inputs.reliability.stall_timeout);
+    let mut attempts = Attempts::default();
+    let mut booted = match workshop.boot.finish(builder).await {
+        Some(booted) => booted,
+        None => buildx.create_builder(builder, keep).await,
+    };
+    loop {
+        match booted {
+            Err(error) if !optional => {
+                attempts.after(error, None, Can::default(), workshop).await?;
+                booted = buildx.create_builder(builder, keep).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// A builder that goes with the run: also when the run is dropped halfway, as after the grace

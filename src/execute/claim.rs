@@ -11,7 +11,8 @@
 
 use std::time::Duration;
 
-use super::{Journal, Workshop, alias, retry};
+use super::retry::Attempts;
+use super::{Journal, Workshop, alias};
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{Lookup, Seen, Where, look_up};
 use crate::image::{Digest, ImageReference};
@@ -38,12 +39,11 @@ pub(super) async fn run(
     let Some(own) = journal.digest.clone() else {
         return Err(Error::new(FailureClass::Bug, "a key's tag without an image"));
     };
-    let mut tried = 0;
+    let mut attempts = Attempts::default();
     let winner = loop {
-        tried += 1;
         match settle(key_tag, &own, workshop).await {
             Ok(winner) => break winner,
-            Err(error) => retry::wait_after(error, tried, workshop).await?,
+            Err(error) => attempts.after_request(error, key_tag.registry(), workshop, docker).await?,
         }
     };
     journal.named.push(key_tag.to_string());

@@ -40,6 +40,8 @@ pub struct Journal {
     pub aliased: Vec<String>,
     /// Tags that could not be set and are not needed.
     pub skipped_tags: Vec<String>,
+    /// What was tried again: why, and what was done otherwise.
+    pub retries: Vec<String>,
     /// What else to say.
     pub notices: Vec<String>,
     /// Why a step made do with less.

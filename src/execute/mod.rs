@@ -4,12 +4,16 @@ mod alias;
 mod build;
 mod builder;
 mod claim;
+mod converge;
 mod economy;
 mod journal;
+mod react;
 mod read_back;
 mod retry;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 pub use builder::Boot;
 pub use journal::{Entry, Journal};
@@ -21,7 +25,6 @@ use crate::inputs::Inputs;
 use crate::plan::{Plan, Step, brief, describe};
 use crate::ports::Ports;
 use crate::ports::actions::inert;
-use crate::ports::buildx::Buildx;
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
 use crate::ports::docker_config::PrivateDockerConfig;
@@ -40,6 +43,10 @@ pub struct Workshop<'a> {
     pub metadata: &'a std::path::Path,
     /// A builder that boots already.
     pub boot: &'a Boot,
+    /// Runs since the program began; the input `timeout` counts from there.
+    pub watch: Stopwatch,
+    /// What was tried again, and why.
+    pub retries: RefCell<Vec<String>>,
 }
 
 /// Runs every step until one fails. Never an error: a failure is in the journal.
@@ -51,6 +58,7 @@ pub async fn execute(plan: &Plan, workshop: &Workshop<'_>) -> Journal {
     if let Err(error) = steps(plan, workshop, &mut journal).await {
         journal.error = Some(error);
     }
+    journal.retries = workshop.retries.take();
     journal
 }
 
@@ -59,7 +67,7 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
     let own_docker = ports.docker()?;
     // Removed when it goes out of scope, on every path.
     let config = private_config(plan, ports).await?;
-    let docker = own_docker.with_exec(config.exec(own_docker.exec()));
+    let docker = own_docker.with_logins(Arc::new(config));
     let mut cleanup = Vec::new();
     let mut result = Ok(());
     for step in &plan.steps {
@@ -98,11 +106,7 @@ async fn one(
             Ok(())
         }
         Step::CreateBuilder { builder, keep, optional } => {
-            let booted = match workshop.boot.finish(builder).await {
-                Some(booted) => booted,
-                None => Buildx::new(docker.clone()).create_builder(builder, *keep).await,
-            };
-            match booted {
+            match builder::create(builder, *keep, *optional, workshop, docker).await {
                 // No fault of the cache fails a build that would pass without it.
                 Err(error) if *optional && error.class != FailureClass::Interrupted => {
                     let hint = error.hint.as_deref().unwrap_or_default();
@@ -114,9 +118,15 @@ async fn one(
             }
         }
         Step::Build { spec } if journal.degraded.is_some() => {
-            build::run(&spec.without_own_builder(), workshop, docker, journal).await
+            build::run(&spec.without_own_builder(), None, workshop, docker, journal).await
         }
-        Step::Build { spec } => build::run(spec, workshop, docker, journal).await,
+        Step::Build { spec } => {
+            let own = plan.steps.iter().find_map(|step| match step {
+                Step::CreateBuilder { builder, keep: false, .. } => Some(builder),
+                _ => None,
+            });
+            build::run(spec, own, workshop, docker, journal).await
+        }
         Step::NoteCache { cache, so_far, wrote } => {
             economy::remember(cache, so_far, *wrote, workshop, journal).await;
             Ok(())
@@ -183,7 +193,7 @@ fn ports_log(workshop: &Workshop<'_>, title: &str) -> crate::ports::console::For
 
 /// The children's docker configuration, with the credentials that these steps need.
 async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfig> {
-    let mut registries = BTreeSet::new();
+    let (mut registries, mut more) = (BTreeSet::new(), Vec::new());
     let mut add = |text: &str| {
         if let Ok(reference) = text.parse::<ImageReference>() {
             registries.insert(reference.registry().to_owned());
@@ -203,15 +213,8 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
                 add(&reference.to_string());
             }
             Step::Build { spec } => {
-                if spec.output.pushes() {
-                    publishes = true;
-                    spec.names.iter().for_each(|name| add(name));
-                }
-                let caches = spec.cache_from.iter().chain(&spec.cache_to);
-                caches
-                    .flat_map(|cache| cache.split(','))
-                    .filter_map(|field| field.trim().strip_prefix("ref="))
-                    .for_each(&mut add);
+                publishes |= spec.output.pushes();
+                more.extend(spec.registries());
             }
             // Its BuildKit's image may be where only this run is logged in.
             Step::CreateBuilder { builder, .. } => {
@@ -220,6 +223,7 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
             Step::Sweep { .. } | Step::Tag { .. } | Step::NoteCache { .. } => {}
         }
     }
+    registries.extend(more);
     for registry in registries {
         match ports.registry.credentials().for_registry(&registry).await {
             Err(error) if publishes => return Err(error),

@@ -7,6 +7,7 @@ use crate::error::{Error, FailureClass, Result};
 use crate::facts::{Seen, Where, wait_for};
 use crate::image::ImageReference;
 use crate::ports::buildx::BuildMetadata;
+use crate::ports::failure::FailureKind;
 
 /// Registries may show a manifest a little after they took it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,8 +41,8 @@ pub(super) async fn run(
         .hint("two jobs with different inputs use one image name; give each its own")),
         Some(Seen::Unknown(error)) => Err(error),
         Some(Seen::Absent { .. }) | None => {
-            Err(Error::new(FailureClass::Unavailable, format!("{reference} was pushed and is not there"))
-                .hint("try again; if it stays so, look at the registry's lifecycle rules"))
+            Err(Error::of(FailureKind::EventualRead, format!("{reference} was pushed and is not there"))
+                .hint(FailureKind::EventualRead.hint()))
         }
     }
 }

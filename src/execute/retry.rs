@@ -1,33 +1,96 @@
-//! Another try, where the same may work the next time.
-
-use std::time::Duration;
+//! Another attempt, where [`react::decide`] says so: the wait, the line in the log, the note.
 
 use super::Workshop;
+use super::react::{self, Action, Budget, Can, Change, Failed, SoFar};
 use crate::error::{Error, Result};
-use crate::ports::failure::is_transient;
+use crate::ports::buildx::Phase;
+use crate::ports::clock::Stopwatch;
+use crate::ports::docker::{Docker, from_exec};
 use crate::ports::random;
 
-/// The first wait; doubled each time, and spread so that jobs do not come back together.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The attempts at one step.
+#[derive(Default)]
+pub(super) struct Attempts {
+    so_far: SoFar,
+    first_failure: Option<Stopwatch>,
+}
 
-/// Waits before try `tried + 1`, or hands the error back: a user's error, a refusal or a full
-/// disk is the same the next time.
-pub(super) async fn wait_after(error: Error, tried: u32, workshop: &Workshop<'_>) -> Result<()> {
-    if !is_transient(&error) || tried > workshop.inputs.reliability.retries {
-        return Err(error);
+impl Attempts {
+    /// Waits for the next attempt and says what it does otherwise, or hands the error back: a
+    /// user's error, a refusal or a full disk is the same the next time.
+    pub(super) async fn after(
+        &mut self,
+        error: Error,
+        phase: Option<Phase>,
+        can: Can,
+        workshop: &Workshop<'_>,
+    ) -> Result<Change> {
+        let watch = *self.first_failure.get_or_insert_with(Stopwatch::start);
+        self.so_far.since_first = watch.elapsed();
+        let Some(kind) = error.kind else { return Err(error) };
+        let attempt = self.so_far.seen.len() + 1;
+        let failed = Failed { kind, phase, retry_after: error.retry_after };
+        let action = react::decide(failed, can, &self.so_far, workshop.budget());
+        self.so_far.seen.push(kind);
+        let Action::Again { wait, change } = action else {
+            return Err(if attempt > 1 {
+                error.cause(format!("{attempt} attempts were made"))
+            } else {
+                error
+            });
+        };
+        self.so_far.retried += u32::from(react::counts(change));
+        let next = format!("trying again{} in {:.1}s", change.words(), wait.as_secs_f64());
+        workshop.ports.console.line(&format!(
+            "attempt {attempt} failed: {} ({}); {next}",
+            error.headline(),
+            kind.name()
+        ));
+        workshop.note_retry(format!("{}: {next}", kind.name()));
+        workshop.ports.exec.sleep(wait).await.map_err(|stopped| from_exec(stopped).because(&error))?;
+        Ok(change)
     }
-    let longest = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(tried.saturating_sub(1))).min(LONGEST_WAIT);
-    let wait = longest.mul_f64(0.5 + random::fraction() / 2.0);
-    workshop.ports.console.line(&format!(
-        "attempt {tried} failed: {}; trying again in {:.0}s",
-        error.headline(),
-        wait.as_secs_f64()
-    ));
-    workshop
-        .ports
-        .exec
-        .sleep(wait)
-        .await
-        .map_err(|stopped| crate::ports::docker::from_exec(stopped).because(&error))
+
+    /// The same for what talks to a registry alone: it may only log in again.
+    pub(super) async fn after_request(
+        &mut self,
+        error: Error,
+        registry: &str,
+        workshop: &Workshop<'_>,
+        docker: &Docker,
+    ) -> Result<()> {
+        // A tag is as harmless twice as a push.
+        match self.after(error, Some(Phase::Push), Can::default(), workshop).await? {
+            Change::NewLogin => log_in_again(&[registry.to_owned()], workshop, docker).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+/// New tokens for these registries, for this program and for docker.
+pub(super) async fn log_in_again(
+    registries: &[String],
+    workshop: &Workshop<'_>,
+    docker: &Docker,
+) -> Result<()> {
+    let registry = &workshop.ports.registry;
+    for host in registries {
+        registry.log_in_again(host).await?;
+    }
+    docker.renew_logins(&registry.credentials().collected().await)
+}
+
+impl Workshop<'_> {
+    fn budget(&self) -> Budget {
+        let limits = &self.inputs.reliability;
+        Budget {
+            retries: limits.retries,
+            remaining: limits.timeout.map(|limit| limit.saturating_sub(self.watch.elapsed())),
+            jitter: random::fraction(),
+        }
+    }
+
+    fn note_retry(&self, text: String) {
+        self.retries.borrow_mut().push(text);
+    }
 }

@@ -206,6 +206,8 @@ raw_inputs! {
         retries = "3";
         /// Longest the whole may take, such as 45m; without it only the job's own limit.
         timeout;
+        /// Longest nothing may move while a builder boots, fetches, packs or pushes, such as 20m; off for ever. Steps of the Dockerfile may be silent for as long as they like.
+        stall_timeout = "20m";
     }
     "Access" {
         /// Registry logins, one a line: HOST USER VARIABLE, where the environment variable holds the password. Skipped when it is not set.

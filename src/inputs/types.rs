@@ -169,6 +169,8 @@ pub struct ReliabilityInputs {
     pub retries: u32,
     /// Longest the whole may take.
     pub timeout: Option<Duration>,
+    /// Longest nothing may move; `None` is for ever.
+    pub stall_timeout: Option<Duration>,
 }
 
 /// Inputs about access.

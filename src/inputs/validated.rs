@@ -133,6 +133,9 @@ impl Inputs {
                 ),
                 retries: problems.parse("retries", Some(&word(&raw.retries, "3"))).unwrap_or_default(),
                 timeout: text(&raw.timeout).map(|timeout| problems.duration("timeout", &timeout)),
+                stall_timeout: Some(word(&raw.stall_timeout, "20m"))
+                    .filter(|limit| limit != "off")
+                    .map(|limit| problems.duration("stall-timeout", &limit)),
             },
             access: AccessInputs {
                 logins: logins(problems, list(&raw.logins)),
@@ -167,6 +170,9 @@ impl Inputs {
         builder::check_platforms(&self.builder, &self.build.platforms, problems);
         if self.pr_repository.is_some() && self.pr_repository == self.repository {
             problems.add("pr-repository", "is the same as repository: name another one, or leave it out");
+        }
+        if self.reliability.stall_timeout.is_some_and(|limit| limit.is_zero()) {
+            problems.add("stall-timeout", "must be at least 1s, or off");
         }
         if self.key.max_age.is_some_and(|age| age.as_secs() < 60) {
             problems.add("max-age", "must be at least 1m");
@@ -208,6 +214,18 @@ mod tests {
         assert_eq!(inputs.wait_timeout, Duration::from_mins(10));
         assert_eq!(inputs.build.provenance, "false");
         assert_eq!(inputs.reliability.retries, 3);
+        assert_eq!(inputs.reliability.stall_timeout, Some(Duration::from_mins(20)));
+    }
+
+    #[test]
+    fn the_watchdog_is_off_when_it_is_off() {
+        let stall = |text: &str| {
+            let raw = RawInputs { stall_timeout: Some(text.into()), ..raw() };
+            Inputs::read(&raw, &Env::default()).map(|inputs| inputs.reliability.stall_timeout)
+        };
+        assert_eq!(stall("off").unwrap(), None);
+        assert_eq!(stall("90s").unwrap(), Some(Duration::from_secs(90)));
+        assert!(stall("0s").is_err() && stall("never").is_err());
     }
 
     #[test]

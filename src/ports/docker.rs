@@ -1,6 +1,8 @@
 //! The local engine, through the docker CLI.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,8 +10,9 @@ use serde_json::Value;
 use crate::error::{Error, FailureClass, Result};
 use crate::image::{ANNOTATION_KEY, Digest, ImageReference, LABEL_ORIGIN};
 use crate::ports::buildx::BuildxVersion;
-use crate::ports::docker_config::UserDockerConfig;
+use crate::ports::docker_config::{Credential, PrivateDockerConfig, UserDockerConfig};
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation};
+use crate::ports::failure::{FailureKind, classify};
 
 /// An image in the engine's store.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -49,6 +52,7 @@ pub struct Docker {
     program: PathBuf,
     buildx: Option<PathBuf>,
     exec: Exec,
+    logins: Option<Arc<PrivateDockerConfig>>,
 }
 
 impl Docker {
@@ -61,13 +65,28 @@ impl Docker {
             Error::new(FailureClass::Unsupported, "failed to find docker on the PATH")
                 .hint("install docker with the buildx plug-in on this runner")
         })?;
-        Ok(Self { program, buildx: config.plugin("buildx"), exec })
+        Ok(Self { program, buildx: config.plugin("buildx"), exec, logins: None })
     }
 
     /// The same docker with another environment or configuration.
     #[must_use]
     pub fn with_exec(&self, exec: Exec) -> Self {
         Self { exec, ..self.clone() }
+    }
+
+    /// The same docker with a configuration of this run's own, which lives as long as any docker
+    /// that uses it.
+    #[must_use]
+    pub fn with_logins(&self, logins: Arc<PrivateDockerConfig>) -> Self {
+        Self { exec: logins.exec(&self.exec), logins: Some(logins), ..self.clone() }
+    }
+
+    /// Puts other credentials into that configuration. Nothing to do without one.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn renew_logins(&self, credentials: &BTreeMap<String, Credential>) -> Result<()> {
+        self.logins.as_ref().map_or(Ok(()), |logins| logins.renew(credentials))
     }
 
     /// The starter of its processes.
@@ -169,9 +188,10 @@ impl Docker {
     pub async fn pull(&self, reference: &ImageReference, mut line: impl FnMut(&[u8])) -> Result<()> {
         let pull = self.command(Effect::Write).args(["pull", &reference.to_string()]);
         let mut last = String::new();
-        let streamed = self.exec.stream(&pull, |_, text| {
+        let streamed = self.exec.stream(&pull, None, |_, text| {
             String::from_utf8_lossy(text).trim().clone_into(&mut last);
             line(text);
+            None
         });
         let status = tokio::time::timeout(PULL, streamed)
             .await
@@ -182,7 +202,7 @@ impl Docker {
         if status.success() {
             return Ok(());
         }
-        Err(crate::ports::failure::classify(&format!("failed to pull {reference}"), &last))
+        Err(classify(&format!("failed to pull {reference}"), &last))
     }
 
     /// Gives an image of the engine's store another name.
@@ -232,6 +252,17 @@ impl Docker {
         }
     }
 
+    /// The memory limit in bytes, 0 for none, of a container that the kernel has killed a process
+    /// of for want of memory; `None` if it has not, or nobody knows.
+    pub async fn killed_for_memory(&self, container: &str) -> Option<u64> {
+        let format =
+            ["container", "inspect", "--format", "{{.State.OOMKilled}} {{.HostConfig.Memory}}", container];
+        let done = self.run(&self.command(Effect::Read).args(format), QUICK).await.ok()?;
+        let text = done.stdout_text();
+        let (killed, limit) = text.trim().split_once(' ')?;
+        if killed == "true" { limit.parse().ok() } else { None }
+    }
+
     /// What `docker info` says of the engine and of the CLI's buildx.
     ///
     /// # Errors
@@ -276,12 +307,15 @@ pub struct Engine {
 /// A process that did not run to its end, in our words.
 #[must_use]
 pub fn from_exec(error: ExecError) -> Error {
-    let class = match &error {
-        ExecError::Start { .. } => FailureClass::Unsupported,
-        ExecError::Io { .. } | ExecError::TimedOut { .. } => FailureClass::Unavailable,
-        ExecError::Cancelled { .. } => FailureClass::Interrupted,
+    let text = error.to_string();
+    let mut reported = match &error {
+        ExecError::Start { .. } => Error::new(FailureClass::Unsupported, text),
+        ExecError::Io { .. } => Error::new(FailureClass::Unavailable, text),
+        ExecError::Stalled { .. } | ExecError::TimedOut { .. } => {
+            Error::of(FailureKind::Hang, text).hint(FailureKind::Hang.hint())
+        }
+        ExecError::Cancelled { .. } => Error::new(FailureClass::Interrupted, text),
     };
-    let mut reported = Error::new(class, error.to_string());
     if let Some(source) = std::error::Error::source(&error) {
         reported = reported.because(source);
     }
@@ -301,12 +335,7 @@ pub fn last_line(done: &Completed) -> String {
 }
 
 fn engine_error(what: &str, done: &Completed) -> Error {
-    let cause = last_line(done);
-    let unreachable = cause.contains("Cannot connect to the Docker daemon")
-        || cause.contains("failed to connect to the docker API");
-    let class = if unreachable { FailureClass::Unsupported } else { FailureClass::Unavailable };
-    let error = Error::new(class, what).cause(cause);
-    if unreachable { error.hint("start the docker engine, or point DOCKER_HOST at one") } else { error }
+    classify(what, &last_line(done))
 }
 
 /// The digest of a configuration or manifest that a local name stands for.

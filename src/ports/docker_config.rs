@@ -5,7 +5,7 @@
 //! what a killed run left behind is swept at the next start.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -146,6 +146,10 @@ async fn from_helper(name: &str, key: &str, exec: &Exec) -> Option<Credential> {
 const CARRIED: [&str; 6] =
     ["proxies", "currentContext", "cliPluginsExtraDirs", "features", "experimental", "plugins"];
 
+fn failed(error: &std::io::Error) -> Error {
+    Error::new(FailureClass::Resource, "failed to write the private docker configuration").because(error)
+}
+
 const PREFIX: &str = "build-once-docker-";
 
 /// The private configuration folder; removed when dropped.
@@ -153,6 +157,8 @@ const PREFIX: &str = "build-once-docker-";
 pub struct PrivateDockerConfig {
     folder: tempfile::TempDir,
     buildx: Option<PathBuf>,
+    /// The user's settings that carry over.
+    settings: Map<String, Value>,
 }
 
 impl PrivateDockerConfig {
@@ -165,10 +171,6 @@ impl PrivateDockerConfig {
         user: &UserDockerConfig,
         credentials: &BTreeMap<String, Credential>,
     ) -> Result<Self> {
-        let failed = |error: &std::io::Error| {
-            Error::new(FailureClass::Resource, "failed to write the private docker configuration")
-                .because(error)
-        };
         let parent = temporary_folder(env);
         sweep(&parent);
         let folder = private_temporary(PREFIX, &parent).map_err(|error| failed(&error))?;
@@ -185,6 +187,26 @@ impl PrivateDockerConfig {
                 }
             }
         }
+        let settings: Map<String, Value> = CARRIED
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), user.file.get(*name)?.clone())))
+            .collect();
+        // The user's builders live under the original folder, whatever the private one is.
+        let buildx = match env.get(env::BUILDX_CONFIG) {
+            Some(_) => None,
+            None => user.folder.as_ref().map(|original| original.join("buildx")),
+        };
+        let this = Self { folder, buildx, settings };
+        this.renew(credentials)?;
+        Ok(this)
+    }
+
+    /// Puts these credentials in place of those that are there. Who reads meanwhile sees the old
+    /// or the new ones.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn renew(&self, credentials: &BTreeMap<String, Credential>) -> Result<()> {
         let auths: Map<String, Value> = credentials
             .iter()
             .map(|(registry, credential)| {
@@ -196,26 +218,16 @@ impl PrivateDockerConfig {
                 (auth_key(registry).to_owned(), entry)
             })
             .collect();
-        let mut file: Map<String, Value> = CARRIED
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), user.file.get(*name)?.clone())))
-            .collect();
+        let mut file = self.settings.clone();
         file.insert("auths".to_owned(), Value::Object(auths));
         let write = || {
             use std::io::Write as _;
-            let path = folder.path().join("config.json");
-            let mut options = fs_err::OpenOptions::new();
-            options.write(true).create_new(true);
-            options.options_mut().mode(0o600);
-            options.open(path)?.write_all(Value::Object(file).to_string().as_bytes())
+            // Only its owner can read it, as the folder itself.
+            let mut new = tempfile::NamedTempFile::new_in(self.folder.path())?;
+            new.write_all(Value::Object(file).to_string().as_bytes())?;
+            new.persist(self.folder.path().join("config.json")).map(drop).map_err(|error| error.error)
         };
-        write().map_err(|error| failed(&error))?;
-        // The user's builders live under the original folder, whatever the private one is.
-        let buildx = match env.get(env::BUILDX_CONFIG) {
-            Some(_) => None,
-            None => user.folder.as_ref().map(|original| original.join("buildx")),
-        };
-        Ok(Self { folder, buildx })
+        write().map_err(|error: std::io::Error| failed(&error))
     }
 
     /// The starter of processes that use this configuration.

@@ -57,6 +57,8 @@ pub struct Report {
     pub tags: Vec<String>,
     /// Builds that were started.
     pub attempts: u32,
+    /// What was tried again, and why.
+    pub retries: Vec<String>,
     /// What the build's progress told.
     pub progress: Option<ProgressSummary>,
     /// Steps with their seconds.
@@ -124,6 +126,7 @@ impl Report {
         self.built = journal.built;
         self.pushed = journal.pushed;
         self.attempts = journal.attempts;
+        self.retries = journal.retries;
         self.progress = journal.progress;
         self.entries = journal.entries;
         self.error = journal.error;

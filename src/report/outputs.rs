@@ -3,7 +3,7 @@
 use super::Report;
 
 /// Every output with its meaning; `action.yml` and the README are checked against it.
-pub const OUTPUTS: [(&str, &str); 18] = [
+pub const OUTPUTS: [(&str, &str); 19] = [
     ("outcome", "reused-local, reused-tag, reused-key, built, built-local or failed"),
     ("reason", "Why, in one sentence"),
     ("digest", "Manifest digest, read back from the registry; pass it to the jobs that pull"),
@@ -21,6 +21,10 @@ pub const OUTPUTS: [(&str, &str); 18] = [
     (
         "failure-class",
         "Class of the failure: input, build, access, unavailable, integrity, resource, unsupported, bug or cancelled",
+    ),
+    (
+        "failure-cause",
+        "What failed, more narrowly than its class: registry-5xx, throttled, builder-lost, dockerfile-error and so on; the class where nothing narrower is known",
     ),
     ("seconds", "Seconds from start to finish"),
     ("metadata", "Path of the metadata file that buildx wrote"),
@@ -57,6 +61,9 @@ fn value(report: &Report, name: &str) -> String {
         "failure-class" => {
             report.error.as_ref().map(|error| error.class.name().to_owned()).unwrap_or_default()
         }
+        "failure-cause" => {
+            report.error.as_ref().map(|error| error.cause_name().to_owned()).unwrap_or_default()
+        }
         "seconds" => format!("{:.3}", report.seconds),
         "metadata" => path(&report.metadata),
         "plan" => path(&report.plan),
@@ -77,7 +84,7 @@ mod tests {
         assert_eq!(outputs.len(), OUTPUTS.len());
         let get = |name: &str| outputs.iter().find(|(known, _)| *known == name).unwrap().1.clone();
         assert_eq!(get("outcome"), "failed");
-        assert_eq!(get("failure-class"), "access");
+        assert_eq!((get("failure-class"), get("failure-cause")), ("access".into(), "access".into()));
         assert_eq!(get("reason"), "no login");
         assert_eq!(get("degraded"), "false");
     }

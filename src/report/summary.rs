@@ -97,6 +97,8 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
             .map(|progress| format!("{} of {} steps cached", progress.cached_steps, progress.total_steps)),
     );
     row("attempts", (report.attempts > 1).then(|| report.attempts.to_string()));
+    let retries: Vec<String> = report.retries.iter().map(|retry| cell(retry)).collect();
+    row("tried again", Some(retries.join("<br>")));
     rows
 }
 
@@ -109,7 +111,10 @@ fn failure(text: &mut String, report: &Report, error: &crate::error::Error) {
     if let Some(hint) = &error.hint {
         let _ = writeln!(text, ">\n> **hint:** {}", cell(hint));
     }
-    let _ = writeln!(text, ">\n> class {}, exit code {}\n", error.class.name(), error.class.exit_code());
+    let cause = Some(error.cause_name()).filter(|cause| *cause != error.class.name());
+    let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+    let _ =
+        writeln!(text, ">\n> class {}{cause}, exit code {}\n", error.class.name(), error.class.exit_code());
     if let Some(failed) = report.progress.as_ref().and_then(|progress| progress.failed.as_ref()) {
         let _ = writeln!(text, "Failed at {}\n", code(&failed.name));
         if !failed.log.is_empty() {

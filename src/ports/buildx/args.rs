@@ -155,26 +155,42 @@ impl BuildSpec {
         Self { builder: None, cache_to, local_caches, ..self.clone() }
     }
 
-    /// The same without its layer caches. One in a folder is still written, and then from
-    /// nothing, if it was read: what is wrong with it would stay for ever.
+    /// The same without reading any layer cache. A local one is still written: what is wrong with
+    /// it would stay for ever.
     #[must_use]
-    pub fn without_caches(&self) -> Self {
-        let read = |caches: &LocalCaches| !caches.read.is_empty() && caches.write.is_some();
-        let local_caches = self.local_caches.clone().filter(read);
+    pub fn without_cache_imports(&self) -> Self {
+        let local_caches = self.local_caches.clone();
         let local_caches = local_caches.map(|caches| LocalCaches { read: Vec::new(), ..caches });
-        Self { cache_from: Vec::new(), cache_to: Vec::new(), local_caches, ..self.clone() }
+        Self { cache_from: Vec::new(), local_caches, ..self.clone() }
     }
 
-    /// Whether any layer cache is read or written.
+    /// The same without writing any layer cache.
     #[must_use]
-    pub const fn has_caches(&self) -> bool {
-        !(self.cache_from.is_empty() && self.cache_to.is_empty())
+    pub fn without_cache_exports(&self) -> Self {
+        let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
+        Self { cache_to: Vec::new(), local_caches, ..self.clone() }
     }
 
     /// Variables that the caches need, by name.
     #[must_use]
     pub fn cache_variables(&self) -> Vec<&'static str> {
         variables(self.cache_from.iter().chain(&self.cache_to))
+    }
+
+    /// Registries that it writes to or reads caches from.
+    #[must_use]
+    pub fn registries(&self) -> Vec<String> {
+        let caches = self.cache_from.iter().chain(&self.cache_to);
+        let caches =
+            caches.flat_map(|cache| cache.split(',')).filter_map(|field| field.trim().strip_prefix("ref="));
+        let names = self.names.iter().filter(|_| self.output.pushes()).map(String::as_str);
+        let mut registries: Vec<String> = names
+            .chain(caches)
+            .filter_map(|text| Some(text.parse::<ImageReference>().ok()?.registry().to_owned()))
+            .collect();
+        registries.sort_unstable();
+        registries.dedup();
+        registries
     }
 
     /// Whether buildx need not look at the git repository: what it finds there is for the

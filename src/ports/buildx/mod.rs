@@ -10,6 +10,8 @@ mod policy;
 mod progress;
 mod version;
 
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 pub use args::{BuildSpec, OutputTarget};
@@ -24,13 +26,15 @@ pub use version::BuildxVersion;
 use crate::error::{Error, FailureClass, Result};
 use crate::inputs::{Driver, SecretString};
 use crate::ports::docker::{Docker, from_exec, last_line};
-use crate::ports::exec::{Effect, Invocation, Stream};
-use crate::ports::failure::classify;
+use crate::ports::exec::{Effect, ExecError, Invocation, Stream};
+use crate::ports::failure::{FailureKind, classify, classify_at};
 
 /// The buildx plug-in of a docker CLI.
 #[derive(Clone, Debug)]
 pub struct Buildx {
     docker: Docker,
+    /// How long a builder may say nothing while it boots, pushes or packs.
+    stall: Option<Duration>,
 }
 
 /// Questions to buildx.
@@ -44,7 +48,15 @@ impl Buildx {
     /// The plug-in of this docker.
     #[must_use]
     pub const fn new(docker: Docker) -> Self {
-        Self { docker }
+        Self { docker, stall: None }
+    }
+
+    /// The same, giving up on builders that say nothing for this long while they boot, or build
+    /// without a step of the Dockerfile running. A step may be silent for as long as it likes.
+    #[must_use]
+    pub const fn with_stall(mut self, stall: Option<Duration>) -> Self {
+        self.stall = stall;
+        self
     }
 
     fn command(&self, effect: Effect) -> Invocation {
@@ -121,12 +133,21 @@ impl Buildx {
     }
 
     async fn step_of_creation(&self, command: Invocation) -> Result<()> {
-        let done = self.docker.run(&command, BOOT).await?;
+        let done = self.docker.run(&command, self.stall.map_or(BOOT, |stall| stall.min(BOOT))).await?;
         if done.status.success() {
             return Ok(());
         }
-        let classified = classify("failed to boot a builder", &last_line(&done));
-        Err(Error { class: FailureClass::Unavailable, ..classified })
+        let error = classify("failed to boot a builder", &last_line(&done));
+        // Refused or absent is its image, not what is built.
+        let known = error.kind.filter(|kind| {
+            *kind != FailureKind::Unknown
+                && !matches!(
+                    kind.class(),
+                    FailureClass::Build | FailureClass::Access | FailureClass::Integrity
+                )
+        });
+        let kind = known.unwrap_or(FailureKind::BootFailed);
+        Err(Error { class: kind.class(), kind: Some(kind), ..error })
     }
 
     /// Removes a builder, also after a cancellation.
@@ -181,24 +202,19 @@ impl Buildx {
             }
             build = build.env(policy::VARIABLE, path.display().to_string().into());
         }
-        let streamed = self.docker.exec().stream(&build, |stream, line| match stream {
-            Stream::Stderr => progress.line(line, &mut log),
-            Stream::Stdout => log(line),
+        let streamed = self.docker.exec().stream(&build, self.stall, |stream, line| {
+            match stream {
+                Stream::Stderr => progress.line(line, &mut log),
+                Stream::Stdout => log(line),
+            }
+            self.stall.filter(|_| !progress.runs_step())
         });
         let status = streamed.await;
         progress.finish(&mut log);
-        let failed = || {
-            progress.error().map_or_else(
-                || classify("the build failed", "docker buildx said nothing"),
-                |text| classify("the build failed", &text),
-            )
-        };
         let result = match status {
             Ok(status) if status.success() => BuildMetadata::read(metadata),
-            Ok(_) => Err(match progress.failed_at() {
-                Some((file, line)) => failed().at(as_given(&file, spec), line),
-                None => failed(),
-            }),
+            Ok(status) => Err(failed(&progress, status, spec)),
+            Err(ExecError::Stalled { limit, .. }) => Err(hung(&progress, limit)),
             Err(error) => Err(from_exec(error)),
         };
         (result, progress.into_summary())
@@ -220,6 +236,28 @@ impl Buildx {
         }
         Err(classify(&format!("failed to set {}", targets.join(", ")), &last_line(&done)))
     }
+}
+
+/// Why it failed: what buildx said last, and the vertex it came up at.
+fn failed(progress: &Progress, status: ExitStatus, spec: &BuildSpec) -> Error {
+    const WHAT: &str = "the build failed";
+    let error = match (progress.error(), status.signal()) {
+        (Some(text), _) => classify_at(WHAT, &text, progress.failed_phase()),
+        // Nothing of ours kills so; the kernel does where memory ends.
+        (None, Some(9)) => classify(WHAT, "docker buildx was ended by a signal: killed"),
+        (None, Some(signal)) => classify(WHAT, &format!("docker buildx was ended by signal {signal}")),
+        (None, None) => classify(WHAT, "docker buildx said nothing"),
+    };
+    match progress.failed_at() {
+        Some((file, line)) => error.at(as_given(&file, spec), line),
+        None => error,
+    }
+}
+
+fn hung(progress: &Progress, limit: Duration) -> Error {
+    Error::of(FailureKind::Hang, "the build hangs")
+        .cause(format!("nothing moved for {}s while {}", limit.as_secs(), progress.doing()))
+        .hint(FailureKind::Hang.hint())
 }
 
 /// `BuildKit` knows the Dockerfile by its last name alone.

@@ -127,6 +127,14 @@ pub enum ExecError {
         /// The command.
         command: String,
     },
+    /// It was silent for longer than it may be.
+    #[error("`{command}` said nothing for {}s", limit.as_secs())]
+    Stalled {
+        /// The command.
+        command: String,
+        /// The limit.
+        limit: Duration,
+    },
     /// It took longer than it may.
     #[error("`{command}` did not end within {}s", limit.as_secs())]
     TimedOut {

@@ -45,4 +45,9 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         self.ended = true;
         Ok(if self.buffer.is_empty() { None } else { Some(&self.buffer) })
     }
+
+    /// Reads what comes and drops it, to the end.
+    pub(super) async fn drain(&mut self) {
+        while !self.ended && self.next().await.is_ok() {}
+    }
 }

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 
 pub use invocation::{Completed, Effect, ExecError, Invocation};
 use lines::{Lines, read_all, tail};
+use stop::Group;
 pub use stop::{CancelSignal, Stop, cancelled};
-use stop::{kill, stop};
 
 use crate::env::Env;
 
@@ -34,6 +34,16 @@ pub enum Stream {
     Stdout,
     /// Standard error.
     Stderr,
+}
+
+/// How long the streams of a child that has ended are read on while nothing comes.
+const LINGER: Duration = Duration::from_secs(2);
+
+async fn silence(patience: Option<Duration>) {
+    match patience {
+        Some(patience) => tokio::time::sleep(patience).await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Exec {
@@ -79,6 +89,7 @@ impl Exec {
         let command = || invocation.display();
         let io = |source| ExecError::Io { command: command(), source };
         let mut child = self.spawn(invocation)?;
+        let mut group = Group::of(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let run = async {
             let (stdout, stderr) = tokio::try_join!(read_all(stdout), read_all(stderr)).map_err(io)?;
@@ -86,50 +97,74 @@ impl Exec {
             Ok(Completed { status, stdout, stderr: tail(stderr) })
         };
         tokio::select! {
-            completed = run => return completed,
+            completed = run => {
+                group.release();
+                return completed;
+            }
             _ = cancelled(&self.cancel) => {}
             () = tokio::time::sleep(limit) => {
-                kill(&mut child).await;
+                group.kill(&mut child).await;
                 return Err(ExecError::TimedOut { command: command(), limit });
             }
         }
-        stop(&mut child).await;
+        group.stop(&mut child).await;
         Err(ExecError::Cancelled { command: command() })
     }
 
-    /// Runs to the end and hands over each line as it comes, without its line break.
+    /// Runs to the end and hands over each line as it comes, without its line break. `line` says
+    /// how long the silence after it may last; before the first one it is `patience`. `None` is for
+    /// ever.
     ///
     /// # Errors
-    /// If it cannot be started or is cancelled.
+    /// If it cannot be started, is cancelled, or is silent for too long.
     pub async fn stream(
         &self,
         invocation: &Invocation,
-        mut line: impl FnMut(Stream, &[u8]),
+        mut patience: Option<Duration>,
+        mut line: impl FnMut(Stream, &[u8]) -> Option<Duration>,
     ) -> Result<ExitStatus, ExecError> {
         let io = |source| ExecError::Io { command: invocation.display(), source };
         let mut child = self.spawn(invocation)?;
+        let mut group = Group::of(&child);
         let mut stdout = Lines::new(child.stdout.take());
         let mut stderr = Lines::new(child.stderr.take());
-        let mut is_cancelled = false;
-        while !(stdout.ended && stderr.ended) {
+        let mut ended = None;
+        let why = loop {
+            if stdout.ended && stderr.ended && ended.is_some() {
+                break None;
+            }
             tokio::select! {
                 biased;
-                _ = cancelled(&self.cancel), if !is_cancelled => {
-                    is_cancelled = true;
-                    break;
+                _ = cancelled(&self.cancel) => break Some(ExecError::Cancelled { command: invocation.display() }),
+                text = stderr.next(), if !stderr.ended => if let Some(text) = text.map_err(io)? {
+                    patience = line(Stream::Stderr, text);
+                },
+                text = stdout.next(), if !stdout.ended => if let Some(text) = text.map_err(io)? {
+                    patience = line(Stream::Stdout, text);
+                },
+                status = child.wait(), if ended.is_none() => ended = Some(status.map_err(io)?),
+                // What a child left running may hold its streams open.
+                () = tokio::time::sleep(LINGER), if ended.is_some() => break None,
+                () = silence(patience), if ended.is_none() => {
+                    let limit = patience.unwrap_or_default();
+                    break Some(ExecError::Stalled { command: invocation.display(), limit });
                 }
-                text = stderr.next(), if !stderr.ended => if let Some(text) = text.map_err(io)? { line(Stream::Stderr, text) },
-                text = stdout.next(), if !stdout.ended => if let Some(text) = text.map_err(io)? { line(Stream::Stdout, text) },
+            }
+        };
+        match (why, ended) {
+            (None, Some(status)) => {
+                group.release();
+                Ok(status)
+            }
+            (why, _) => {
+                // A child whose last words nobody reads may never come to its end.
+                tokio::select! {
+                    () = group.stop(&mut child) => {}
+                    () = async { tokio::join!(stdout.drain(), stderr.drain()); std::future::pending().await } => {}
+                }
+                Err(why.unwrap_or_else(|| ExecError::Cancelled { command: invocation.display() }))
             }
         }
-        if !is_cancelled {
-            tokio::select! {
-                status = child.wait() => return status.map_err(io),
-                _ = cancelled(&self.cancel) => {}
-            }
-        }
-        stop(&mut child).await;
-        Err(ExecError::Cancelled { command: invocation.display() })
     }
 
     /// Waits, unless the run is cancelled meanwhile.

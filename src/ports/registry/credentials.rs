@@ -61,6 +61,16 @@ impl Credentials {
         cell.get_or_init(|| self.find(registry)).await.clone()
     }
 
+    /// Asks for a new one: ECR for another token, a credential helper again. What stands in an
+    /// input or a file is the same as before.
+    ///
+    /// # Errors
+    /// As [`Self::for_registry`].
+    pub(super) async fn renew(&self, registry: &str) -> Result<(), Error> {
+        self.found.lock().await.remove(registry);
+        self.for_registry(registry).await.map(drop)
+    }
+
     /// As [`Self::for_registry`], for registries that always ask; `None` for the others, which
     /// may serve everyone.
     ///

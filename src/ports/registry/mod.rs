@@ -18,6 +18,7 @@ use crate::error::{Error, FailureClass};
 use crate::guards::Guard;
 use crate::image::{Digest, ImageReference, Manifest};
 use crate::inputs::SecretString;
+use crate::ports::failure::FailureKind;
 use crate::ports::random;
 
 mod challenge;
@@ -81,6 +82,15 @@ impl Registry {
     #[must_use]
     pub const fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// Forgets what it knows of a registry's tokens and gets new ones.
+    ///
+    /// # Errors
+    /// If there is none to get.
+    pub async fn log_in_again(&self, registry: &str) -> Result<(), Error> {
+        self.authorizations.lock().await.retain(|(known, _), _| known != registry);
+        self.credentials.renew(registry).await
     }
 
     /// Asks for an image.
@@ -266,7 +276,7 @@ impl Registry {
             Ok(Answer::Found(_)) => Ok(()),
             Ok(Answer::NotFound) => Err(written(Failure::NoRepository, target)),
             Err(Attempt::Final(failure)) => Err(written(failure, target)),
-            Err(Attempt::Again { error, .. }) => Err(error),
+            Err(Attempt::Again { error, wait }) => Err(Error { retry_after: wait, ..error }),
         }
     }
 
@@ -281,11 +291,19 @@ impl Registry {
         let registry = reference.registry();
         let path = reference.repository().path();
         let url = format!("{}/v2/{path}/{kind}/{id}", base_url(registry));
-        let mut tried = 0;
+        let (mut tried, mut renewed) = (0, false);
         loop {
             let call = Call { method: method.clone(), url: url.clone(), actions: "pull", body: None };
             let wait = match self.call(reference, &call).await {
                 Ok(answer) => return Ok(answer),
+                // A run may outlive its token.
+                Err(Attempt::Final(Failure::Error(error)))
+                    if error.is(FailureKind::AuthExpired) && !renewed =>
+                {
+                    renewed = true;
+                    self.log_in_again(registry).await.map_err(|_| Failure::Error(error))?;
+                    continue;
+                }
                 Err(Attempt::Final(failure)) => return Err(failure),
                 Err(Attempt::Again { error, .. }) if tried >= self.retries => {
                     return Err(fail(

@@ -11,7 +11,7 @@ use super::challenge::{self, Challenge};
 use crate::error::{Error, FailureClass};
 use crate::image::{ImageReference, MEDIA_TYPES};
 use crate::inputs::SecretString;
-use crate::ports::failure::classify;
+use crate::ports::failure::{FailureKind, classify};
 
 /// Bodies of manifests: the specification asks registries to take 4 MiB at least.
 const MANIFEST_LIMIT: usize = 8 * 1024 * 1024;
@@ -65,6 +65,8 @@ impl Registry {
         let registry = reference.registry();
         let scope = (registry.to_owned(), format!("{}:{}", reference.repository().path(), call.actions));
         let known = self.authorizations.lock().await.get(&scope).cloned();
+        // A token that was good may have run out: then the registry is asked anew what it wants.
+        let was_known = known.is_some();
         let authorization = match known {
             Some(authorization) => authorization,
             // ECR answers every request without its token by 401: skip that round trip.
@@ -77,7 +79,7 @@ impl Registry {
         };
         let http = self.http().await.map_err(Attempt::error)?;
         let response = send(&http, registry, call, authorization.as_ref()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED || authorization.is_some() {
+        if response.status() != StatusCode::UNAUTHORIZED || (authorization.is_some() && !was_known) {
             self.authorizations.lock().await.insert(scope, authorization.clone());
             return read_status(reference, call, response).await;
         }
@@ -116,10 +118,10 @@ async fn send(
         request = request.header(AUTHORIZATION, authorization.expose());
     }
     request.send().await.map_err(|error| {
-        let class =
-            if says(&error, "certificate") { FailureClass::Unsupported } else { FailureClass::Unavailable };
-        let failed = Error { class, ..unavailable(registry) }.because(&error.without_url());
-        if class == FailureClass::Unsupported {
+        let kind = kind_of(&error);
+        let failed = Error { class: kind.class(), kind: Some(kind), ..unavailable(registry) }
+            .because(&error.without_url());
+        if kind == FailureKind::TlsTrust {
             Attempt::error(
                 failed.hint("trust the registry's certificate authority on this machine (SSL_CERT_FILE)"),
             )
@@ -147,30 +149,35 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
     let writes = call.method == Method::PUT;
     let (what, may, action) =
         if writes { ("set", "write", "ecr:PutImage") } else { ("look up", "read", "ecr:BatchGetImage") };
-    let failed = |class| Error::new(class, format!("failed to {what} {reference}")).cause(cause.clone());
+    let failed = |kind| Error::of(kind, format!("failed to {what} {reference}")).cause(cause.clone());
     match status {
         StatusCode::NOT_FOUND if code == "NAME_UNKNOWN" => Err(Attempt::Final(Failure::NoRepository)),
         StatusCode::NOT_FOUND => Ok(Answer::NotFound),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            let hint = if message.contains("expired") {
-                format!("log in to {registry} again")
+            let (kind, hint) = if message.contains("expired") {
+                (FailureKind::AuthExpired, format!("log in to {registry} again"))
             } else if crate::ports::aws::EcrHost::parse(registry).is_some() {
-                format!("allow {action} on {} for this role", reference.repository())
+                (
+                    FailureKind::AuthDenied,
+                    format!("allow {action} on {} for this role", reference.repository()),
+                )
             } else {
-                format!("check that the login for {registry} may {may} {}", reference.repository())
+                let hint =
+                    format!("check that the login for {registry} may {may} {}", reference.repository());
+                (FailureKind::AuthDenied, hint)
             };
-            Err(Attempt::error(failed(FailureClass::Access).hint(hint)))
+            Err(Attempt::error(failed(kind).hint(hint)))
         }
         StatusCode::TOO_MANY_REQUESTS => Err(Attempt::Again {
-            error: failed(FailureClass::Unavailable),
+            error: failed(FailureKind::Throttled),
             wait: wait.or(Some(Duration::from_secs(2))),
         }),
         status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-            Err(Attempt::Again { error: failed(FailureClass::Unavailable), wait })
+            Err(Attempt::Again { error: failed(FailureKind::RegistryError), wait })
         }
         // What a push is refused for is told in the same words as to BuildKit.
         _ if writes => Err(Attempt::error(classify(&format!("failed to set {reference}"), &cause))),
-        _ => Err(Attempt::error(failed(FailureClass::Unavailable))),
+        _ => Err(Attempt::error(failed(FailureKind::Unknown))),
     }
 }
 
@@ -228,6 +235,20 @@ pub(super) fn registry_error(body: &[u8]) -> (String, String) {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| body["errors"][0][name].as_str().unwrap_or_default().to_owned();
     (text("code"), text("message").chars().take(300).collect())
+}
+
+/// What keeps a request from its answer.
+fn kind_of(error: &(dyn std::error::Error + 'static)) -> FailureKind {
+    let any = |words: &[&str]| words.iter().any(|word| says(error, word));
+    if any(&["certificate"]) {
+        FailureKind::TlsTrust
+    } else if any(&["dns error", "failed to lookup address"]) {
+        FailureKind::Dns
+    } else if any(&["Connection refused", "Network is unreachable", "No route to host"]) {
+        FailureKind::Refused
+    } else {
+        FailureKind::TransientNetwork
+    }
 }
 
 pub(super) fn says(error: &(dyn std::error::Error + 'static), word: &str) -> bool {

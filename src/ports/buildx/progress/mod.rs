@@ -11,7 +11,7 @@ mod phases;
 mod wire;
 
 pub use phases::Phase;
-use phases::{covered, is_step, moment, status_phase, vertex_phase};
+use phases::{covered, is_step, moment, place, status_phase, vertex_phase};
 use wire::{Message, Vertex};
 
 /// A step and how long it took.
@@ -47,6 +47,9 @@ pub struct ProgressSummary {
     pub slowest: Vec<StepTime>,
     /// Where it failed.
     pub failed: Option<FailedStep>,
+    /// The part of the build that failed, or was under way when all ended.
+    #[serde(skip)]
+    pub place: Option<Phase>,
     /// BuildKit's own warnings.
     pub warnings: Vec<String>,
 }
@@ -61,6 +64,8 @@ struct State {
     error: String,
     announced: bool,
     closed: bool,
+    /// It has begun to push.
+    pushes: bool,
     /// The log line that has no end yet.
     partial: Vec<u8>,
     /// The last lines, for the report.
@@ -76,6 +81,8 @@ pub struct Progress {
     /// Plain lines at the end; the last `ERROR:` and the Dockerfile's line are among them.
     error: Option<String>,
     failed_at: Option<(String, usize)>,
+    /// The first plain line since the last message.
+    said: Option<String>,
     /// A message that has not ended: buildx 0.13 spreads each over many lines.
     spread: Vec<u8>,
 }
@@ -95,6 +102,7 @@ impl Progress {
             warnings: Vec::new(),
             error: None,
             failed_at: None,
+            said: None,
             spread: Vec::new(),
         }
     }
@@ -113,23 +121,52 @@ impl Progress {
             && line.first() == Some(&b'{')
             && let Ok(message) = serde_json::from_slice::<Message<'_>>(line)
         {
+            self.said = None;
             return self.message(message, log);
         }
         let text = String::from_utf8_lossy(line);
         let text = text.trim();
-        if let Some(error) = text.strip_prefix("ERROR: ") {
+        if let Some(error) = text.strip_prefix("ERROR: ").or_else(|| text.strip_prefix("error: ")) {
             self.error = Some(error.to_owned());
         } else if self.failed_at.is_none() && (self.raw || self.error.is_none()) {
             self.failed_at = source_line(text);
         }
         if !text.is_empty() {
+            if self.raw && self.said.is_none() && !text.starts_with("WARN") {
+                self.said = Some(text.to_owned());
+            }
             log(line);
         }
     }
 
-    /// The final error, if buildx named one.
+    /// The final error: what buildx calls one, else the first it says after the last message.
     pub(super) fn error(&self) -> Option<String> {
-        self.error.clone()
+        self.error.clone().or_else(|| self.said.clone())
+    }
+
+    /// The part of the build that failed, if a vertex did.
+    pub(super) fn failed_phase(&self) -> Option<Phase> {
+        let failed = failed(self.vertices.values(), self.error.as_deref())?;
+        place(&failed.name, failed.pushes)
+    }
+
+    /// Whether a step of the Dockerfile runs: it may be silent for as long as it likes.
+    pub(super) fn runs_step(&self) -> bool {
+        self.under_way().any(|state| is_step(&state.name))
+    }
+
+    /// What was begun last and has not ended.
+    pub(super) fn doing(&self) -> &'static str {
+        self.begun_last().map_or("talking to the builder", Phase::doing)
+    }
+
+    fn begun_last(&self) -> Option<Phase> {
+        let last = self.under_way().max_by_key(|state| state.number)?;
+        place(&last.name, last.pushes)
+    }
+
+    fn under_way(&self) -> impl Iterator<Item = &State> {
+        self.vertices.values().filter(|state| state.started.is_some() && state.completed.is_none())
     }
 
     /// File and line of the failing instruction.
@@ -152,6 +189,11 @@ impl Progress {
             self.vertex(vertex, log);
         }
         for status in message.statuses {
+            if status_phase(&status.id) == Some(Phase::Push)
+                && let Some(state) = self.vertices.get_mut(status.vertex.as_ref())
+            {
+                state.pushes = true;
+            }
             if let (Some(phase), Some(from), Some(to)) = (
                 status_phase(&status.id),
                 moment(status.started.as_deref()),
@@ -211,10 +253,15 @@ impl Progress {
 
     /// Totals.
     pub(super) fn into_summary(self) -> ProgressSummary {
+        let place = self.failed_phase().or_else(|| self.begun_last());
         let mut spans = self.spans;
         let (mut total, mut cached) = (0, 0);
         let mut slowest = Vec::new();
-        let mut failed = None;
+        let failed = failed(self.vertices.values(), self.error.as_deref()).map(|state| FailedStep {
+            name: state.name.clone(),
+            error: state.error.clone(),
+            log: state.tail.iter().cloned().collect(),
+        });
         // A step that was not reached counts where something broke; in a good build it was not needed.
         let broke = self.vertices.values().any(|state| !state.error.is_empty());
         for state in self.vertices.into_values() {
@@ -230,10 +277,6 @@ impl Progress {
                     slowest.push(StepTime { name: state.name.clone(), seconds });
                 }
             }
-            // Steps that were stopped because another failed say "context canceled".
-            if !state.error.is_empty() && !state.error.contains("context canceled") {
-                failed = Some(FailedStep { name: state.name, error: state.error, log: state.tail.into() });
-            }
         }
         slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         slowest.truncate(5);
@@ -243,6 +286,7 @@ impl Progress {
             phases: covered(spans),
             slowest,
             failed,
+            place,
             warnings: self.warnings,
         }
     }
@@ -252,6 +296,14 @@ impl State {
     fn seconds(&self) -> Option<f64> {
         Some((self.completed? - self.started?).as_seconds_f64())
     }
+}
+
+/// The vertex that the build failed at: the first one whose error the final one repeats, else the
+/// first that has one. Those that were stopped because another failed say "context canceled".
+fn failed<'a>(vertices: impl Iterator<Item = &'a State>, error: Option<&str>) -> Option<&'a State> {
+    let broken =
+        vertices.filter(|state| !state.error.is_empty() && !state.error.contains("context canceled"));
+    broken.min_by_key(|state| (!error.is_some_and(|error| error.contains(&state.error)), state.number))
 }
 
 fn write_log(state: &mut State, data: &[u8], log: &mut impl FnMut(&[u8])) {
@@ -361,6 +413,35 @@ mod tests {
         assert_eq!(progress.error().as_deref(), Some("broken"));
         assert!(!seen.iter().any(|line| line.contains('{')), "{seen:?}");
         assert_eq!(progress.into_summary().cached_steps, 1);
+    }
+
+    #[test]
+    fn where_it_failed_and_what_runs() {
+        let running =
+            format!(r#"{{"vertexes":[{{"digest":"a","name":"[2/3] RUN sleep","started":"{T}0Z"}}]}}"#);
+        let (progress, _) = run(&[&running]);
+        assert!(progress.runs_step());
+        assert_eq!((progress.failed_phase(), progress.doing()), (None, "running the steps"));
+        let export = format!(
+            r#"{{"vertexes":[{{"digest":"p","name":"exporting to image","started":"{T}3Z"}}],"statuses":[{{"id":"pushing layers","vertex":"p","started":"{T}3Z"}}]}}"#
+        );
+        let done = vertex("a", "[2/3] RUN sleep", "");
+        let (progress, _) = run(&[&running, &done, &export]);
+        assert!(!progress.runs_step());
+        assert_eq!((progress.failed_phase(), progress.doing()), (None, "pushing"));
+        let broken = vertex("p", "exporting to image", r#","error":"failed to push: 503""#);
+        let stopped = vertex("a", "[2/3] RUN sleep", r#","error":"context canceled: failed to push""#);
+        let (progress, _) =
+            run(&[&running, &export, &broken, &stopped, "ERROR: failed to solve: failed to push: 503"]);
+        assert_eq!(progress.failed_phase(), Some(Phase::Push));
+        assert_eq!(progress.into_summary().failed.unwrap().name, "exporting to image");
+    }
+
+    #[test]
+    fn what_is_said_last_where_nothing_is_called_an_error() {
+        let message = vertex("a", "[2/3] RUN x", "");
+        let (progress, _) = run(&["early", &message, "WARN: x", "killed by somebody", "see --help"]);
+        assert_eq!(progress.error().as_deref(), Some("killed by somebody"));
     }
 
     #[test]

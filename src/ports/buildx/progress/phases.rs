@@ -52,6 +52,38 @@ pub(super) fn vertex_phase(name: &str) -> Option<Phase> {
     }
 }
 
+/// The part of the build that a vertex belongs to, where something breaks in it or hangs.
+/// `pushes`: it has begun to push.
+pub(super) fn place(name: &str, pushes: bool) -> Option<Phase> {
+    if let Some(phase) = vertex_phase(name) {
+        Some(phase)
+    } else if name.starts_with("resolve image config for ") || name.starts_with("FROM ") {
+        Some(Phase::Base)
+    } else if name.starts_with("exporting to ") || name.starts_with("importing to ") {
+        Some(if pushes { Phase::Push } else { Phase::Export })
+    } else if name.starts_with("[internal] load ") {
+        Some(Phase::Context)
+    } else {
+        None
+    }
+}
+
+impl Phase {
+    /// What is being done, for a sentence.
+    #[must_use]
+    pub const fn doing(self) -> &'static str {
+        match self {
+            Self::Context => "sending the context",
+            Self::CacheImport => "reading the layer cache",
+            Self::Base => "fetching base images",
+            Self::Steps => "running the steps",
+            Self::Export => "packing the layers",
+            Self::Push => "pushing",
+            Self::CacheExport => "writing the layer cache",
+        }
+    }
+}
+
 pub(super) fn status_phase(id: &str) -> Option<Phase> {
     if id.starts_with("pushing ") {
         Some(Phase::Push)
@@ -94,6 +126,28 @@ mod tests {
     use super::*;
 
     const T: &str = "2026-01-01T00:00:0";
+
+    #[test]
+    fn where_a_vertex_belongs() {
+        for (name, pushes, phase) in [
+            ("[2/5] RUN make", false, Some(Phase::Steps)),
+            ("[build 1/4] FROM docker.io/library/x", false, Some(Phase::Base)),
+            (
+                "resolve image config for docker-image://docker.io/docker/dockerfile:1",
+                false,
+                Some(Phase::Base),
+            ),
+            ("[internal] load metadata for h/x:1", false, Some(Phase::Base)),
+            ("[internal] load build definition from Dockerfile", false, Some(Phase::Context)),
+            ("exporting to image", false, Some(Phase::Export)),
+            ("exporting to image", true, Some(Phase::Push)),
+            ("exporting cache to registry", true, Some(Phase::CacheExport)),
+            ("importing cache manifest from h/x:c", false, Some(Phase::CacheImport)),
+            ("[internal] booting buildkit", false, None),
+        ] {
+            assert_eq!(place(name, pushes), phase, "{name}");
+        }
+    }
 
     #[test]
     fn overlapping_spans_count_once() {

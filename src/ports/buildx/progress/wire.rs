@@ -34,6 +34,8 @@ pub(super) struct Vertex<'a> {
 pub(super) struct Status<'a> {
     #[serde(borrow)]
     pub(super) id: Text<'a>,
+    #[serde(default, borrow)]
+    pub(super) vertex: Text<'a>,
     pub(super) started: Option<String>,
     pub(super) completed: Option<String>,
 }

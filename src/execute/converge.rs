@@ -1,0 +1,90 @@
+//! Writes converge: after an unclear failure the registry is asked before anything is done again.
+
+use super::{Journal, Workshop};
+use crate::error::{Error, FailureClass, Result};
+use crate::facts::{Seen, Where, look_up};
+use crate::image::{Digest, ImageReference};
+use crate::ports::buildx::{BuildSpec, Phase};
+use crate::ports::failure::FailureKind;
+
+/// A build failed that may have pushed all it had to: a reply was lost, or only its cache could
+/// not be written. Done, if every name is there with this run's key.
+///
+/// # Errors
+/// The failure, or what the registry says better: refusals without a body do not tell that a
+/// token has expired.
+pub(super) async fn after_push(
+    spec: &BuildSpec,
+    error: Error,
+    phase: Option<Phase>,
+    workshop: &Workshop<'_>,
+    journal: &mut Journal,
+) -> Result<()> {
+    // Before the push there is nothing to look for; what is loaded too is not in the registry.
+    let may_be_there = spec.output.pushes()
+        && !spec.output.loads()
+        && matches!(phase, None | Some(Phase::Push | Phase::CacheExport))
+        && matches!(error.class, FailureClass::Access | FailureClass::Unavailable)
+        && workshop.key.is_some();
+    if !may_be_there {
+        return Err(error);
+    }
+    let mut found: Option<Digest> = None;
+    for name in names(spec) {
+        match seen(&name, workshop).await {
+            Seen::Match { digest, .. } if found.as_ref().is_none_or(|first| *first == digest) => {
+                found = Some(digest);
+            }
+            Seen::Unknown(said) if said.is(FailureKind::AuthExpired) => return Err(said.because(&error)),
+            _ => return Err(error),
+        }
+    }
+    let Some(digest) = found else { return Err(error) };
+    let what = if phase == Some(Phase::CacheExport) {
+        format!("the layer cache is not written: {}", error.headline())
+    } else {
+        format!("the image is already stored as {digest}, although the push failed: {}", error.headline())
+    };
+    workshop.ports.console.line(&what);
+    journal.notices.push(what);
+    (journal.built, journal.pushed, journal.adopted, journal.digest) = (true, true, true, Some(digest));
+    Ok(())
+}
+
+/// A push that failed for good, and the image is there under its first name: a rival's under a
+/// tag that may not move, or this run's own, whose answer was lost. Else the failure stands.
+pub(super) async fn adopt(
+    spec: &BuildSpec,
+    error: Error,
+    workshop: &Workshop<'_>,
+    journal: &mut Journal,
+) -> Result<()> {
+    use FailureClass::{Access, Integrity, Unavailable};
+    let Some(name) = names(spec).next().filter(|_| spec.output.pushes()) else { return Err(error) };
+    // What the build itself died of is not in the registry.
+    if !matches!(error.class, Access | Integrity | Unavailable) || workshop.key.is_none() {
+        return Err(error);
+    }
+    match seen(&name, workshop).await {
+        Seen::Match { digest, .. } => {
+            journal.notices.push(format!(
+                "{name} is there with this key, {digest}, although the push failed: {}",
+                error.headline()
+            ));
+            (journal.built, journal.adopted, journal.digest) = (true, true, Some(digest));
+            Ok(())
+        }
+        Seen::OtherKey { digest, .. } if error.class == Integrity => {
+            Err(error.cause(format!("it is {digest}, made from other inputs")))
+        }
+        Seen::OtherKey { .. } | Seen::Absent { .. } | Seen::Unknown(_) => Err(error),
+    }
+}
+
+fn names(spec: &BuildSpec) -> impl Iterator<Item = ImageReference> {
+    spec.names.iter().filter_map(|name| name.parse().ok())
+}
+
+async fn seen(name: &ImageReference, workshop: &Workshop<'_>) -> Seen {
+    look_up(&workshop.ports.registry, Where::CommitTag, name.clone(), workshop.key).await.seen
+}

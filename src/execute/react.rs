@@ -1,0 +1,293 @@
+//! What is done about a failed attempt: one decision for builds, builders and tags alike.
+
+use std::time::Duration;
+
+use crate::ports::buildx::Phase;
+use crate::ports::failure::{FailureKind, Reaction};
+
+/// What the next attempt does otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing; layers that are built are warm.
+    Nothing,
+    /// It uses a builder made in place of this one.
+    FreshBuilder,
+    /// It reads no layer cache.
+    WithoutCacheImports,
+    /// It writes no layer cache.
+    WithoutCacheExports,
+    /// It has a new token.
+    NewLogin,
+}
+
+impl Change {
+    /// For the end of a sentence about the next attempt.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::FreshBuilder => " on a fresh builder",
+            Self::WithoutCacheImports => " without reading the layer cache",
+            Self::WithoutCacheExports => " without writing the layer cache",
+            Self::NewLogin => " with a new login",
+        }
+    }
+}
+
+/// The decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// The failure stands.
+    Stop,
+    /// Another attempt after this wait.
+    Again { wait: Duration, change: Change },
+}
+
+/// The failure.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed {
+    pub(super) kind: FailureKind,
+    /// The part of the build it came up in.
+    pub(super) phase: Option<Phase>,
+    /// The wait the other side asked for.
+    pub(super) retry_after: Option<Duration>,
+}
+
+/// What the next attempt could do otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Can {
+    /// The builder is this run's own.
+    pub(super) replace_builder: bool,
+    /// There are caches to read.
+    pub(super) drop_imports: bool,
+    /// There are caches to write.
+    pub(super) drop_exports: bool,
+}
+
+/// What was done before.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SoFar {
+    /// Kinds of earlier failures.
+    pub(super) seen: Vec<FailureKind>,
+    /// Attempts after the first that count against `retries`.
+    pub(super) retried: u32,
+    /// Since the first failure.
+    pub(super) since_first: Duration,
+}
+
+/// What may be spent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// The input `retries`.
+    pub(super) retries: u32,
+    /// What is left of the input `timeout`.
+    pub(super) remaining: Option<Duration>,
+    /// Between 0 and 1, so that jobs do not come back together.
+    pub(super) jitter: f64,
+}
+
+/// No attempt begins later than this after the first failure: whole builds are tried again here,
+/// on top of what BuildKit tries itself.
+const WINDOW: Duration = Duration::from_mins(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The one rule. A change that has been tried is not tried again; what a changed attempt cures
+/// costs none of the `retries`.
+pub(super) fn decide(failed: Failed, can: Can, so_far: &SoFar, budget: Budget) -> Action {
+    let reaction = reaction(failed);
+    let before = so_far.seen.contains(&failed.kind);
+    let (change, first_wait) = match reaction {
+        Reaction::Stop => return Action::Stop,
+        Reaction::Once | Reaction::FreshBuilder | Reaction::NewLogin if before => return Action::Stop,
+        Reaction::Once => (Change::Nothing, 1),
+        Reaction::Again => (Change::Nothing, 2),
+        Reaction::Slowly => (Change::Nothing, 4),
+        Reaction::FreshBuilder if can.replace_builder => (Change::FreshBuilder, 0),
+        // buildx boots a builder again that was stopped; an engine comes back by itself.
+        Reaction::FreshBuilder => (Change::Nothing, 4),
+        Reaction::WithoutCacheImports if can.drop_imports => (Change::WithoutCacheImports, 0),
+        Reaction::WithoutCacheExports if can.drop_exports => (Change::WithoutCacheExports, 0),
+        Reaction::WithoutCacheImports if failed.kind == FailureKind::DigestMismatch && !before => {
+            (Change::Nothing, 1)
+        }
+        Reaction::WithoutCacheImports | Reaction::WithoutCacheExports => return Action::Stop,
+        Reaction::NewLogin => (Change::NewLogin, 0),
+    };
+    if counts(change) && so_far.retried >= budget.retries {
+        return Action::Stop;
+    }
+    let longest = Duration::from_secs(first_wait)
+        .saturating_mul(2_u32.saturating_pow(so_far.retried))
+        .min(LONGEST_WAIT);
+    let wait = longest.mul_f64(0.5 + budget.jitter / 2.0);
+    let wait = match failed.retry_after {
+        Some(asked) if counts(change) => wait.max(asked + Duration::from_secs(1).mul_f64(budget.jitter)),
+        _ => wait,
+    };
+    let too_late = so_far.since_first.saturating_add(wait) > WINDOW
+        || budget.remaining.is_some_and(|remaining| wait >= remaining);
+    if too_late { Action::Stop } else { Action::Again { wait, change } }
+}
+
+/// Whether an attempt with this change counts against `retries`.
+pub(super) const fn counts(change: Change) -> bool {
+    matches!(change, Change::Nothing | Change::FreshBuilder)
+}
+
+/// The kind's own reaction, but for what only the place tells.
+fn reaction(failed: Failed) -> Reaction {
+    match (failed.kind, failed.phase) {
+        (FailureKind::Hang, Some(Phase::CacheExport)) => Reaction::WithoutCacheExports,
+        (FailureKind::Hang, Some(Phase::CacheImport)) => Reaction::WithoutCacheImports,
+        // Nobody knows what it is: only what a push does is known to be harmless twice.
+        (FailureKind::Unknown, phase) if phase != Some(Phase::Push) => Reaction::Stop,
+        (kind, _) => kind.reaction(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use FailureKind as K;
+
+    const ALL: Can = Can { replace_builder: true, drop_imports: true, drop_exports: true };
+    const NONE: Can = Can { replace_builder: false, drop_imports: false, drop_exports: false };
+    const BUDGET: Budget = Budget { retries: 3, remaining: None, jitter: 1.0 };
+
+    fn failed(kind: K, phase: Option<Phase>) -> Failed {
+        Failed { kind, phase, retry_after: None }
+    }
+
+    fn after(seen: &[K], retried: u32) -> SoFar {
+        SoFar { seen: seen.to_vec(), retried, since_first: Duration::ZERO }
+    }
+
+    fn again(seconds: u64, change: Change) -> Action {
+        Action::Again { wait: Duration::from_secs(seconds), change }
+    }
+
+    #[test]
+    fn the_table() {
+        let push = Some(Phase::Push);
+        let rows: &[(K, Option<Phase>, Can, &[K], u32, Action)] = &[
+            // A user's error, a refusal, a full disk.
+            (K::DockerfileError, Some(Phase::Steps), ALL, &[], 0, Action::Stop),
+            (K::AuthDenied, push, ALL, &[], 0, Action::Stop),
+            (K::DiskFull, push, ALL, &[], 0, Action::Stop),
+            (K::Oom, None, ALL, &[], 0, Action::Stop),
+            (K::ImmutableTag, push, ALL, &[], 0, Action::Stop),
+            (K::PullLimit, Some(Phase::Base), ALL, &[], 0, Action::Stop),
+            // Network and registry: the same builder, longer and longer waits.
+            (K::TransientNetwork, push, ALL, &[], 0, again(2, Change::Nothing)),
+            (K::RegistryError, push, ALL, &[K::RegistryError], 1, again(4, Change::Nothing)),
+            (
+                K::RegistryError,
+                push,
+                ALL,
+                &[K::RegistryError, K::RegistryError],
+                2,
+                again(8, Change::Nothing),
+            ),
+            (K::RegistryError, push, ALL, &[K::RegistryError; 3], 3, Action::Stop),
+            (K::Throttled, push, ALL, &[], 0, again(4, Change::Nothing)),
+            (K::Throttled, push, ALL, &[K::Throttled, K::Throttled], 2, again(16, Change::Nothing)),
+            (K::UploadClash, push, ALL, &[], 0, again(2, Change::Nothing)),
+            (K::BuildkitInternal, Some(Phase::Steps), ALL, &[], 0, again(2, Change::Nothing)),
+            // Once.
+            (K::Dns, push, ALL, &[], 0, again(1, Change::Nothing)),
+            (K::Dns, push, ALL, &[K::Dns], 1, Action::Stop),
+            (K::Refused, push, ALL, &[K::Dns], 1, again(2, Change::Nothing)),
+            (K::Unknown, push, ALL, &[], 0, again(1, Change::Nothing)),
+            (K::Unknown, push, ALL, &[K::Unknown], 1, Action::Stop),
+            (K::Unknown, None, ALL, &[], 0, Action::Stop),
+            (K::Unknown, Some(Phase::Base), ALL, &[], 0, Action::Stop),
+            // The builder.
+            (K::BuilderLost, Some(Phase::Steps), ALL, &[], 0, again(0, Change::FreshBuilder)),
+            (K::BuilderLost, None, ALL, &[K::BuilderLost], 1, Action::Stop),
+            (K::BuilderLost, None, NONE, &[], 0, again(4, Change::Nothing)),
+            (K::Hang, push, ALL, &[], 0, again(0, Change::FreshBuilder)),
+            (K::Hang, push, ALL, &[K::Hang], 1, Action::Stop),
+            // The cache; costs no retries.
+            (K::CacheReadLost, Some(Phase::Steps), ALL, &[], 3, again(0, Change::WithoutCacheImports)),
+            (K::CacheReadLost, Some(Phase::Steps), NONE, &[K::CacheReadLost], 0, Action::Stop),
+            (
+                K::CacheWriteFailed,
+                Some(Phase::CacheExport),
+                ALL,
+                &[],
+                3,
+                again(0, Change::WithoutCacheExports),
+            ),
+            (K::Hang, Some(Phase::CacheExport), ALL, &[], 3, again(0, Change::WithoutCacheExports)),
+            (K::Hang, Some(Phase::CacheImport), ALL, &[], 3, again(0, Change::WithoutCacheImports)),
+            (K::DigestMismatch, push, ALL, &[], 0, again(0, Change::WithoutCacheImports)),
+            (K::DigestMismatch, push, NONE, &[], 0, again(1, Change::Nothing)),
+            (K::DigestMismatch, push, NONE, &[K::DigestMismatch], 1, Action::Stop),
+            // The login.
+            (K::AuthExpired, push, ALL, &[], 3, again(0, Change::NewLogin)),
+            (K::AuthExpired, push, ALL, &[K::AuthExpired], 0, Action::Stop),
+        ];
+        for (kind, phase, can, seen, retried, expected) in rows {
+            let action = decide(failed(*kind, *phase), *can, &after(seen, *retried), BUDGET);
+            assert_eq!(action, *expected, "{} {phase:?} after {retried}", kind.name());
+        }
+    }
+
+    #[test]
+    fn no_retries_means_no_retries_but_for_caches_and_logins() {
+        let none = Budget { retries: 0, ..BUDGET };
+        for kind in K::ALL {
+            let action = decide(failed(*kind, Some(Phase::Push)), ALL, &SoFar::default(), none);
+            if let Action::Again { change, .. } = action {
+                assert!(!counts(change), "{}: {change:?}", kind.name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_other_side_says_how_long() {
+        let asked = Failed { retry_after: Some(Duration::from_secs(20)), ..failed(K::Throttled, None) };
+        assert_eq!(decide(asked, NONE, &SoFar::default(), BUDGET), again(21, Change::Nothing));
+        let sooner = Failed { retry_after: Some(Duration::from_millis(1)), ..asked };
+        assert_eq!(decide(sooner, NONE, &SoFar::default(), BUDGET), again(4, Change::Nothing));
+        let hours = Failed { retry_after: Some(Duration::from_hours(6)), ..asked };
+        assert_eq!(decide(hours, NONE, &SoFar::default(), BUDGET), Action::Stop);
+    }
+
+    #[test]
+    fn the_clock_ends_it() {
+        let late = SoFar { since_first: WINDOW, ..SoFar::default() };
+        assert_eq!(decide(failed(K::RegistryError, None), NONE, &late, BUDGET), Action::Stop);
+        let short = Budget { remaining: Some(Duration::from_secs(2)), ..BUDGET };
+        assert_eq!(decide(failed(K::RegistryError, None), NONE, &SoFar::default(), short), Action::Stop);
+    }
+
+    proptest! {
+        /// Whatever comes, it ends: within the number of tries, and within the window.
+        #[test]
+        fn every_schedule_is_bounded(
+            kinds in proptest::collection::vec(0..K::ALL.len(), 60),
+            retries in 0..9_u32,
+            jitter in 0.0..1.0_f64,
+        ) {
+            let budget = Budget { retries, remaining: None, jitter };
+            let (mut so_far, mut can, mut attempts) = (SoFar::default(), ALL, 1_u32);
+            for at in kinds {
+                let kind = K::ALL[at];
+                let action = decide(failed(kind, Some(Phase::Push)), can, &so_far, budget);
+                so_far.seen.push(kind);
+                let Action::Again { wait, change } = action else { break };
+                attempts += 1;
+                prop_assert!(wait <= LONGEST_WAIT);
+                so_far.since_first += wait;
+                so_far.retried += u32::from(counts(change));
+                can.drop_imports &= change != Change::WithoutCacheImports;
+                can.drop_exports &= change != Change::WithoutCacheExports;
+            }
+            // The first, the retries, and one each for both caches and the login.
+            prop_assert!(attempts <= 1 + retries + 3, "{attempts}");
+            prop_assert!(so_far.since_first <= WINDOW);
+        }
+    }
+}

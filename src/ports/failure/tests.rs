@@ -1,0 +1,141 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const PHASES: [(&str, Phase); 7] = [
+    ("context", Phase::Context),
+    ("cache-import", Phase::CacheImport),
+    ("base", Phase::Base),
+    ("steps", Phase::Steps),
+    ("export", Phase::Export),
+    ("push", Phase::Push),
+    ("cache-export", Phase::CacheExport),
+];
+
+struct Row {
+    kind: &'static str,
+    phase: Option<Phase>,
+    text: &'static str,
+}
+
+/// Real texts, with where they were reported.
+fn corpus() -> Vec<Row> {
+    let lines = include_str!("../../../tests/fixtures/failures.tsv").lines();
+    let row = |line: &'static str| {
+        let [kind, phase, _source, text] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
+        let phase = PHASES.iter().find(|(name, _)| *name == phase).map(|(_, phase)| *phase);
+        Row { kind, phase, text }
+    };
+    lines.filter(|line| !line.starts_with('#')).map(row).collect()
+}
+
+#[test]
+fn every_real_text_has_its_kind() {
+    let rows = corpus();
+    assert!(rows.len() >= 80, "{}", rows.len());
+    let wrong: Vec<String> = rows
+        .iter()
+        .filter_map(|row| {
+            let error = classify_at("failed", row.text, row.phase);
+            (error.cause_name() != row.kind)
+                .then(|| format!("{} is taken for {}: {}", row.kind, error.cause_name(), row.text))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_kind_that_a_text_can_have_is_in_the_corpus() {
+    let rows = corpus();
+    let without_text =
+        [FailureKind::Hang, FailureKind::BootFailed, FailureKind::EventualRead, FailureKind::SourceGone];
+    for kind in FailureKind::ALL.iter().filter(|kind| !without_text.contains(kind)) {
+        assert!(rows.iter().any(|row| row.kind == kind.name()), "{}", kind.name());
+    }
+    assert!(rows.iter().all(|row| FailureKind::ALL.iter().any(|kind| kind.name() == row.kind)));
+}
+
+#[test]
+fn the_raw_line_is_kept_and_the_class_is_the_kinds() {
+    for row in corpus() {
+        let error = classify_at("failed", row.text, row.phase);
+        assert_eq!(error.class, error.kind.unwrap().class(), "{}", row.text);
+        assert_eq!(error.causes, [row.text.trim_start_matches("ERROR: ")]);
+        assert_eq!(error.hint.is_none(), error.is(FailureKind::Unknown), "{}", row.text);
+    }
+    assert_eq!(classify("failed", "").kind, Some(FailureKind::Unknown));
+}
+
+/// A user's command line, path or name that says what a registry would say.
+#[test]
+fn quoted_text_is_not_read() {
+    for row in corpus() {
+        let said = row.text.replace('\\', "").replace('"', "\\\"");
+        let error = classify_at(
+            "failed",
+            &format!("process \"/bin/sh -c {said}\" did not complete successfully: exit code: 1"),
+            Some(Phase::Steps),
+        );
+        assert!(error.is(FailureKind::DockerfileError), "{}: {}", error.cause_name(), row.text);
+        let error = classify("failed", &format!("no such thing: \"{said}\""));
+        assert!(error.is(FailureKind::Unknown), "{}: {}", error.cause_name(), row.text);
+    }
+}
+
+#[test]
+fn a_killed_step_hints_at_memory() {
+    let text = r#"process "/bin/sh -c make" did not complete successfully: exit code: 137"#;
+    let error = classify_at("failed", text, Some(Phase::Steps));
+    assert!(error.is(FailureKind::DockerfileError) && error.hint.unwrap().contains("memory"));
+}
+
+#[test]
+fn the_same_words_elsewhere_mean_something_else() {
+    let text = "unexpected status from HEAD request to https://h.example/v2/x: 403 Forbidden";
+    for (phase, kind) in [
+        (None, FailureKind::AuthDenied),
+        (Some(Phase::Push), FailureKind::AuthDenied),
+        (Some(Phase::Base), FailureKind::BaseNotFound),
+        (Some(Phase::Steps), FailureKind::DockerfileError),
+        (Some(Phase::CacheImport), FailureKind::CacheReadLost),
+        (Some(Phase::CacheExport), FailureKind::CacheWriteFailed),
+    ] {
+        assert_eq!(classify_at("failed", text, phase).kind, Some(kind), "{phase:?}");
+    }
+    // What happened to the machine is not the cache's fault.
+    let full = classify_at("failed", "write /x: no space left on device", Some(Phase::CacheExport));
+    assert!(full.is(FailureKind::DiskFull));
+}
+
+#[test]
+fn waits_that_the_registry_names() {
+    let wait = |text: &str| classify("failed", text).retry_after.map(|wait| wait.as_micros());
+    assert_eq!(wait("toomanyrequests: retry-after: 480.763µs, allowed: 44000/minute"), Some(480));
+    assert_eq!(wait("429 Too Many Requests: Retry after 26.5 s"), Some(26_500_000));
+    assert_eq!(wait("429 Too Many Requests: retry-after: 3"), Some(3_000_000));
+    assert_eq!(wait("retry-after: soon"), None);
+    assert_eq!(wait("429 Too Many Requests"), None);
+}
+
+proptest! {
+    #[test]
+    fn every_text_has_a_kind(text in "(?s).{0,300}", at in proptest::option::of(0..7_usize)) {
+        let error = classify_at("failed", &text, at.map(|at| PHASES[at].1));
+        prop_assert_eq!(Some(error.class), error.kind.map(FailureKind::class));
+    }
+
+    #[test]
+    fn noise_around_a_text_changes_nothing(
+        at in 0..200_usize,
+        before in "[0-9 #.\\[\\]TZ+-]{0,30}",
+        after in "[0-9 .\\]\r\n\t-]{0,30}",
+        upper in any::<bool>(),
+    ) {
+        let rows = corpus();
+        let row = &rows[at % rows.len()];
+        let text = row.text.trim_start_matches("ERROR: ");
+        let text = if upper { text.to_uppercase() } else { text.to_owned() };
+        let error = classify_at("failed", &format!("{before} {text}{after}"), row.phase);
+        prop_assert_eq!(error.cause_name(), row.kind);
+    }
+}
