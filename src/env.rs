@@ -95,6 +95,8 @@ names! {
     GITHUB_JOB;
     /// The server, for links.
     GITHUB_SERVER_URL;
+    /// Where a debug build is to panic, for the tests.
+    BUILD_ONCE_TEST_PANIC;
     /// The file step outputs are appended to.
     GITHUB_OUTPUT;
     /// The file the job summary is appended to.

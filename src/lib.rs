@@ -24,6 +24,7 @@
 //! - [`guards`]: what keeps the zones apart, by name, for the tests that go without one.
 //! - [`execute`]: the steps, one small file each, and the journal of what happened.
 //! - [`report`]: outputs, summary and annotations, drawn from the journal on every exit.
+//! - [`crash`]: a panic ends a run as a failure does.
 //! - [`session`]: one run of the program from signals to exit code.
 //! - [`commands`]: what the program does besides `run`.
 //! - [`ports`]: the doors to the outside, one module each: processes ([`ports::exec`] is the
@@ -36,6 +37,7 @@
 #![recursion_limit = "256"]
 
 pub mod commands;
+pub mod crash;
 pub mod env;
 pub mod error;
 pub mod execute;

@@ -8,22 +8,21 @@ use build_once::env::Env;
 use build_once::inputs::{Command, CommandLine, LogStyle, arguments};
 use build_once::ports::console::Console;
 use build_once::session::{self, Cancel};
-use build_once::{Error, commands, error::FailureClass, prepare};
+use build_once::{Error, commands, crash, error::FailureClass, prepare};
 use clap::Parser as _;
 
 fn main() -> ExitCode {
     let env = Env::capture();
     let console = Console::new(env.in_github_actions(), LogStyle::Grouped);
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime
-            .block_on(start(&env, &console))
-            .unwrap_or_else(|error| session::fail(error, &env, &console)),
-        Err(error) => session::fail(
-            Error::new(FailureClass::Resource, "failed to start").because(&error),
-            &env,
-            &console,
-        ),
-    }
+    crash::keep_quiet();
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(FailureClass::Resource, "failed to start").because(&error))?;
+        runtime.block_on(start(&env, &console))
+    };
+    crash::caught(run).unwrap_or_else(|error| session::fail(error, &env, &console))
 }
 
 async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
@@ -35,6 +34,7 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
             return Ok(ExitCode::from(if answer.use_stderr() { 2 } else { 0 }));
         }
     };
+    crash::on_purpose(env, "start");
     let cancel = Cancel::on_signals()?;
     let mut explain = None;
     let (flags, as_plan) = match command {

@@ -20,7 +20,7 @@ use crate::ports::console::Console;
 use crate::ports::docker_config::{private_temporary, temporary_folder};
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::report::{Report, annotations, outputs, summary};
-use crate::{Decided, Prepared, plan_for, prepare};
+use crate::{Decided, Prepared, crash, plan_for, prepare};
 
 /// Turns SIGINT, SIGTERM and the `timeout` input into one signal for everyone.
 pub struct Cancel {
@@ -73,7 +73,7 @@ pub async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &Cancel)
     let mut report = Report::default();
     let signal = cancel.signal.clone();
     let ended = {
-        let work = pipeline(raw, env, console, cancel, &watch, &mut report);
+        let work = crash::caught_while(pipeline(raw, env, console, cancel, &watch, &mut report));
         tokio::pin!(work);
         tokio::select! {
             ended = &mut work => Some(ended),

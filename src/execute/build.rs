@@ -3,6 +3,7 @@
 use super::react::{Can, Change};
 use super::retry::{Attempts, log_in_again};
 use super::{Journal, Workshop, converge, ports_log};
+use crate::crash;
 use crate::error::{Error, FailureClass, Result};
 use crate::inputs::SecretString;
 use crate::ports::buildx::{BuildSpec, Buildx, NewBuilder, container_of};
@@ -30,6 +31,7 @@ pub(super) async fn run(
         let now = with_local(&spec, local.as_ref());
         let log = ports_log(workshop, "docker buildx build");
         let variables = variables(&now, workshop);
+        crash::on_purpose(&workshop.ports.env, "build");
         let (result, progress) =
             buildx.build(&now, &toolchain.buildx, workshop.metadata, variables, |line| log.line(line)).await;
         drop(log);

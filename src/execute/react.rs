@@ -96,20 +96,21 @@ pub(super) fn decide(failed: Failed, can: Can, so_far: &SoFar, budget: Budget) -
     let reaction = reaction(failed);
     let before = so_far.seen.contains(&failed.kind);
     let (change, first_wait) = match reaction {
-        Reaction::Stop => return Action::Stop,
         Reaction::Once | Reaction::FreshBuilder | Reaction::NewLogin if before => return Action::Stop,
         Reaction::Once => (Change::Nothing, 1),
         Reaction::Again => (Change::Nothing, 2),
-        Reaction::Slowly => (Change::Nothing, 4),
         Reaction::FreshBuilder if can.replace_builder => (Change::FreshBuilder, 0),
-        // buildx boots a builder again that was stopped; an engine comes back by itself.
-        Reaction::FreshBuilder => (Change::Nothing, 4),
+        // A builder that is not ours: buildx boots it again if it was stopped, and an engine comes
+        // back by itself.
+        Reaction::Slowly | Reaction::FreshBuilder => (Change::Nothing, 4),
         Reaction::WithoutCacheImports if can.drop_imports => (Change::WithoutCacheImports, 0),
         Reaction::WithoutCacheExports if can.drop_exports => (Change::WithoutCacheExports, 0),
         Reaction::WithoutCacheImports if failed.kind == FailureKind::DigestMismatch && !before => {
             (Change::Nothing, 1)
         }
-        Reaction::WithoutCacheImports | Reaction::WithoutCacheExports => return Action::Stop,
+        Reaction::Stop | Reaction::WithoutCacheImports | Reaction::WithoutCacheExports => {
+            return Action::Stop;
+        }
         Reaction::NewLogin => (Change::NewLogin, 0),
     };
     if counts(change) && so_far.retried >= budget.retries {
@@ -167,10 +168,12 @@ mod tests {
         Action::Again { wait: Duration::from_secs(seconds), change }
     }
 
+    type Row = (K, Option<Phase>, Can, &'static [K], u32, Action);
+
     #[test]
     fn the_table() {
         let push = Some(Phase::Push);
-        let rows: &[(K, Option<Phase>, Can, &[K], u32, Action)] = &[
+        let rows: &[Row] = &[
             // A user's error, a refusal, a full disk.
             (K::DockerfileError, Some(Phase::Steps), ALL, &[], 0, Action::Stop),
             (K::AuthDenied, push, ALL, &[], 0, Action::Stop),

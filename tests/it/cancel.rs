@@ -1,6 +1,7 @@
 //! Cancellation: the child ends first, then the report is written, then the program ends.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -141,4 +142,101 @@ fn secrets_of_a_cancelled_build_are_gone() {
     running.signal(Signal::INT);
     cancelled(running.finish(), 130, "cancelled");
     dead(&call);
+}
+
+/// Processes of this group that run.
+fn group(id: i32) -> Vec<String> {
+    let stat = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("stat")).ok();
+    let all = std::fs::read_dir("/proc").unwrap().flatten().filter_map(stat);
+    // "12 (sh) S 1 12 …": state, parent, group.
+    let is = |stat: &String| {
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        fields[0] != "Z" && fields[2] == id.to_string()
+    };
+    all.filter(is).collect()
+}
+
+#[track_caller]
+fn gone(call: &Call) {
+    for _ in 0..100 {
+        if group(call.pid).is_empty() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("left behind: {:?}", group(call.pid));
+}
+
+/// Ignores what it is told, and has a child that does.
+const STUBBORN: &str = "trap '' INT TERM; /bin/sleep 60 & while :; do /bin/sleep 1; done";
+
+#[test]
+fn children_that_ignore_signals_are_dead_in_time() {
+    let lab = Lab::new();
+    lab.set("containerd", false);
+    lab.rule("buildx build", json!({"shell": STUBBORN}));
+    let mut running = lab.shared().start();
+    let call = running.wait_for_call("buildx build");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(group(call.pid).len() >= 2, "the stand-in runs with a child of its own");
+    let start = Instant::now();
+    let run = cancelled(running.cancel_as_the_runner(), 130, "cancelled");
+    let took = start.elapsed();
+    assert!((Duration::from_secs(4)..Duration::from_secs(7)).contains(&took), "{took:?}");
+    gone(&call);
+    assert!(start.elapsed() < Duration::from_secs(9));
+    let name = run.called("buildx create")[0].values("--name")[0].to_owned();
+    assert_eq!(run.called(&format!("buildx rm --force {name}")).len(), 1, "{:?}", run.lines());
+}
+
+#[test]
+fn what_outlives_docker_does_not_outlive_the_run() {
+    let lab = Lab::new();
+    lab.rule("buildx build", json!({"shell": "(trap '' INT TERM; /bin/sleep 60) & wait"}));
+    let mut running = lab.shared().start();
+    let call = running.wait_for_call("buildx build");
+    std::thread::sleep(Duration::from_millis(500));
+    let start = Instant::now();
+    running.signal(Signal::INT);
+    cancelled(running.finish(), 130, "cancelled");
+    assert!(start.elapsed() < Duration::from_secs(3), "docker itself was polite");
+    gone(&call);
+}
+
+#[test]
+fn while_a_tag_is_set() {
+    let lab = Lab::new();
+    let _ = lab.shared().run().succeeds("built");
+    lab.another_machine();
+    lab.rule("buildx imagetools", json!({"hang": true}));
+    let mut running = lab.shared().commit("3333333333333333333333333333333333333333").start();
+    let call = running.wait_for_call("buildx imagetools");
+    running.signal(Signal::TERM);
+    let run = running.finish().fails(143, "cancelled");
+    gone(&call);
+    assert!(run.error().contains("(set the tag sha-app-3333"), "{}", run.error());
+}
+
+/// The step of action.yml, as the runner starts it.
+#[test]
+fn through_the_actions_own_script() {
+    let lab = Lab::new();
+    let action: serde_yaml_ng::Value = serde_yaml_ng::from_str(include_str!("../../action.yml")).unwrap();
+    let steps = action["runs"]["steps"].as_sequence().unwrap();
+    let script = steps.iter().filter_map(|step| step["run"].as_str()).next_back().unwrap();
+    lab.write("temp/step.sh", script);
+    lab.write("action/dist/install.sh", format!("echo {}\n", env!("CARGO_BIN_EXE_build-once")));
+    lab.rule("buildx build", json!({"shell": STUBBORN}));
+    let step = lab.path("temp/step.sh");
+    let bash = ["/bin/bash", "--noprofile", "--norc", "-e", "-o", "pipefail", step.to_str().unwrap()];
+    let path = format!("{}:/usr/bin:/bin", lab.path("bin").display());
+    let program = lab.shared().through(&bash).env("PATH", &path);
+    let mut running = program.env("GITHUB_ACTION_PATH", lab.path("action").to_str().unwrap()).start();
+    let call = running.wait_for_call("buildx build");
+    std::thread::sleep(Duration::from_millis(300));
+    let start = Instant::now();
+    cancelled(running.cancel_as_the_runner(), 130, "cancelled");
+    assert!(start.elapsed() < Duration::from_millis(7500), "before SIGTERM: {:?}", start.elapsed());
+    dead(&call);
+    gone(&call);
 }

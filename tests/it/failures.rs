@@ -141,12 +141,6 @@ fn each_cause_has_its_class() {
             "unsupported",
             "certificate authority",
         ),
-        (
-            "failed commit on ref: unexpected commit digest sha256:a, expected sha256:b: failed precondition",
-            40,
-            "integrity",
-            "content changed",
-        ),
     ] {
         let lab = Lab::new();
         lab.rule("buildx build", json!({"stderr": format!("ERROR: failed to build: {text}\n"), "exit": 1}));

@@ -65,8 +65,8 @@ fn plain(text: &str) -> String {
 }
 
 fn find(plain: &str) -> Option<&'static Signature> {
-    let stands = |words: &&[&str]| words.iter().all(|word| plain.contains(word));
-    SIGNATURES.iter().find(|signature| signature.any.iter().any(|words| stands(words)))
+    let stand = |words: &&[&str]| words.iter().all(|word| plain.contains(word));
+    SIGNATURES.iter().find(|signature| signature.any.iter().any(stand))
 }
 
 /// What the words mean where they came up: a refusal while a base image is fetched says nothing

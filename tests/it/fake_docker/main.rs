@@ -17,6 +17,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,6 +28,8 @@ struct Docker {
     folder: PathBuf,
     args: Vec<String>,
     scenario: Value,
+    /// What it says, and how it ends, once its work is done.
+    after: std::cell::RefCell<Option<(String, u8)>>,
 }
 
 fn main() -> ExitCode {
@@ -39,48 +42,61 @@ fn main() -> ExitCode {
     }
     let folder = program.parent().unwrap().to_owned();
     let scenario = serde_json::from_slice(&fs::read(folder.join("scenario.json")).unwrap()).unwrap();
-    let docker = Docker { folder, args, scenario };
+    let docker = Docker { folder, args, scenario, after: None.into() };
     docker.note_call();
     if let Some(code) = docker.misbehave() {
         return code;
     }
-    let words: Vec<&str> = docker.args.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["buildx", "version"] => {
-            println!("github.com/docker/buildx {} a32761a", docker.text("buildx"));
-            ExitCode::SUCCESS
+    let code = docker.work();
+    match docker.after.take() {
+        Some((text, code)) => {
+            eprint!("{text}");
+            ExitCode::from(code)
         }
-        ["buildx", "inspect", name @ ..] => docker.inspect_builder(name.last().unwrap_or(&"default")),
-        ["buildx", "create", ..] => docker.create_builder(),
-        ["buildx", "rm", "--force", name] => {
-            Docker::builder_file(name).map(fs::remove_file);
-            eprintln!("{name} removed");
-            ExitCode::SUCCESS
+        None => code,
+    }
+}
+
+impl Docker {
+    fn work(&self) -> ExitCode {
+        let words: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["buildx", "version"] => {
+                println!("github.com/docker/buildx {} a32761a", self.text("buildx"));
+                ExitCode::SUCCESS
+            }
+            ["buildx", "inspect", name @ ..] => self.inspect_builder(name.last().unwrap_or(&"default")),
+            ["buildx", "create", ..] => self.create_builder(),
+            ["buildx", "rm", "--force", name] => {
+                Self::builder_file(name).map(fs::remove_file);
+                eprintln!("{name} removed");
+                ExitCode::SUCCESS
+            }
+            ["container", "ls", ..] => {
+                println!("{}", self.scenario["containers"].as_str().unwrap_or_default());
+                ExitCode::SUCCESS
+            }
+            ["container" | "volume", "rm", .., name] => {
+                println!("{name}");
+                ExitCode::SUCCESS
+            }
+            ["buildx", "build", ..] => self.build(),
+            ["buildx", "imagetools", "create", ..] => self.alias(),
+            ["info", ..] => {
+                let store = if self.scenario["containerd"] == true {
+                    "io.containerd.snapshotter.v1"
+                } else {
+                    "overlay2"
+                };
+                println!("{}", json!({"ServerVersion": "28.5.1", "DriverStatus": [["driver-type", store]]}));
+                ExitCode::SUCCESS
+            }
+            ["image", "ls", .., filter] => self.list(filter),
+            ["image", "inspect", name] => self.inspect_image(name),
+            ["pull", reference] => self.pull(reference),
+            ["tag", image, name] => self.tag(image, name),
+            other => fail(&format!("docker: the fake does not know {other:?}")),
         }
-        ["container", "ls", ..] => {
-            println!("{}", docker.scenario["containers"].as_str().unwrap_or_default());
-            ExitCode::SUCCESS
-        }
-        ["container" | "volume", "rm", .., name] => {
-            println!("{name}");
-            ExitCode::SUCCESS
-        }
-        ["buildx", "build", ..] => docker.build(),
-        ["buildx", "imagetools", "create", ..] => docker.alias(),
-        ["info", ..] => {
-            let store = if docker.scenario["containerd"] == true {
-                "io.containerd.snapshotter.v1"
-            } else {
-                "overlay2"
-            };
-            println!("{}", json!({"ServerVersion": "28.5.1", "DriverStatus": [["driver-type", store]]}));
-            ExitCode::SUCCESS
-        }
-        ["image", "ls", .., filter] => docker.list(filter),
-        ["image", "inspect", name] => docker.inspect_image(name),
-        ["pull", reference] => docker.pull(reference),
-        ["tag", image, name] => docker.tag(image, name),
-        other => fail(&format!("docker: the fake does not know {other:?}")),
     }
 }
 
@@ -130,9 +146,19 @@ impl Docker {
         };
         let mut fitting = rules.iter().enumerate().filter(|(_, rule)| fits(rule));
         let rule = fitting.find_map(|(at, rule)| self.take(at, rule["times"].as_u64()).then_some(rule))?;
+        if let Some(code) = rule["after"].as_u64() {
+            let text = rule["stderr"].as_str().unwrap_or_default().to_owned();
+            self.after.replace(Some((text, u8::try_from(code).unwrap())));
+            return None;
+        }
         std::io::stderr().write_all(rule["stderr"].as_str().unwrap_or_default().as_bytes()).unwrap();
         std::io::stdout().write_all(rule["stdout"].as_str().unwrap_or_default().as_bytes()).unwrap();
         std::io::stdout().flush().unwrap();
+        if let Some(script) = rule["shell"].as_str() {
+            // In this process's place, as a script that is called docker would be.
+            let error = std::process::Command::new("/bin/sh").args(["-c", script]).exec();
+            panic!("{error}");
+        }
         if rule["hang"] == true {
             // Longer than any test; the parent is to end it.
             std::thread::sleep(std::time::Duration::from_mins(1));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::lab::Lab;
@@ -20,6 +21,7 @@ pub(crate) const MERGE: &str = "2222222222222222222222222222222222222222";
 #[must_use = "nothing happens before `run`"]
 pub(crate) struct BuildOnce<'a> {
     lab: &'a Lab,
+    program: Vec<String>,
     args: Vec<String>,
     env: BTreeMap<String, String>,
     event: String,
@@ -45,7 +47,8 @@ impl<'a> BuildOnce<'a> {
             ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9".to_owned()),
         ];
         let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { lab, args: Vec::new(), env, event: String::new() }
+        let program = vec![env!("CARGO_BIN_EXE_build-once").to_owned()];
+        Self { lab, program, args: Vec::new(), env, event: String::new() }
             .push_to("main")
             .input("image", "app")
             .input("retries", "0")
@@ -53,6 +56,12 @@ impl<'a> BuildOnce<'a> {
 
     pub(crate) fn args(mut self, args: &[&str]) -> Self {
         self.args = args.iter().map(|&arg| arg.to_owned()).collect();
+        self
+    }
+
+    /// Through this command, which is to end in the program itself.
+    pub(crate) fn through(mut self, command: &[&str]) -> Self {
+        self.program = command.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -148,7 +157,8 @@ impl<'a> BuildOnce<'a> {
         }
         self.lab.write("event.json", &self.event);
         let home = home(self.lab);
-        let child = Command::new(env!("CARGO_BIN_EXE_build-once"))
+        let child = Command::new(&self.program[0])
+            .args(&self.program[1..])
             .args(&self.args)
             .env_clear()
             .envs(&self.env)
@@ -186,7 +196,7 @@ impl Running<'_> {
         panic!("no call `docker {command}`");
     }
 
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).unwrap();
         rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
     }
@@ -204,6 +214,22 @@ impl Running<'_> {
         // As the runner does between jobs.
         fs::remove_dir_all(self.lab.path("temp")).unwrap();
         fs::create_dir(self.lab.path("temp")).unwrap();
+    }
+
+    /// As GitHub's runner stops a step (actions/runner, `ProcessInvoker`): SIGINT to the process it
+    /// started, SIGTERM 7.5 s later, SIGKILL 2.5 s after that.
+    pub(crate) fn cancel_as_the_runner(mut self) -> Run {
+        let waits = [(Signal::INT, 7500), (Signal::TERM, 2500), (Signal::KILL, 1000)];
+        for (signal, millis) in waits {
+            self.signal(signal);
+            for _ in 0..millis / 10 {
+                if self.child.try_wait().unwrap().is_some() {
+                    return self.finish();
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+        panic!("it outlives SIGKILL");
     }
 
     pub(crate) fn finish(self) -> Run {

@@ -55,6 +55,10 @@ pub struct ProgressSummary {
 }
 
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what happened to a vertex, each independent of the others"
+)]
 struct State {
     number: usize,
     name: String,
