@@ -7,7 +7,7 @@ use crate::image::ImageReference;
 use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
 use crate::ports::failure::FailureKind;
-use crate::ports::registry::Probe;
+use crate::ports::registry::{Probe, gone};
 
 /// Sets the tag, again where that may help: buildx does not try its last request twice.
 pub(super) async fn run(
@@ -39,7 +39,14 @@ async fn once(
         return Ok(());
     }
     let buildx = Buildx::new(docker.clone());
-    if !buildx.alias(&source.to_string(), &[target.to_string()]).await? {
+    let set = match buildx.alias(&source.to_string(), &[target.to_string()]).await {
+        // A registry that lost the image has no better words for it than "not found".
+        Err(error) if matches!(registry.probe(source).await, Probe::Absent { .. }) => {
+            return Err(gone(source).because(&error));
+        }
+        set => set?,
+    };
+    if !set {
         let found = buildx.version().await?;
         if source.repository() != target.repository() {
             return Err(Error::new(

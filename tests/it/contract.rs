@@ -291,3 +291,32 @@ fn walk(value: &Value, check: &mut impl FnMut(&str)) -> usize {
         _ => 0,
     }
 }
+
+/// The table of causes in the docs is the program's own.
+#[test]
+fn the_docs_list_every_cause_of_failure() {
+    use build_once::ports::failure::FailureKind;
+
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("<!-- causes -->\n", "<!-- end of causes -->");
+    let (before, rest) = page.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let mut table =
+        "| `failure-cause` | exit | meaning | tried again |\n| --- | --- | --- | --- |\n".to_owned();
+    for kind in FailureKind::ALL {
+        table += &format!(
+            "| `{}` | {} | {} | {} |\n",
+            kind.name(),
+            kind.class().exit_code(),
+            kind.meaning(),
+            kind.reaction().words()
+        );
+    }
+    let wanted = format!("{before}{begin}{table}{end}{after}");
+    if std::env::var_os("BUILD_ONCE_UPDATE").is_some() {
+        std::fs::write(path, &wanted).unwrap();
+    } else {
+        assert!(page == wanted, "run BUILD_ONCE_UPDATE=1 cargo test contract");
+    }
+}

@@ -309,3 +309,21 @@ fn content_that_is_wrong_twice_is_wrong() {
     assert!(run.error().contains("content changed"), "{}", run.error());
     assert_eq!((builds(&run), run.output("failure-cause")), (2, "digest-mismatch"));
 }
+
+#[test]
+fn an_image_that_is_deleted_before_its_new_tag_is_said_to_be_gone() {
+    let lab = Lab::new();
+    let digest = lab.shared().run().succeeds("built").output("digest").to_owned();
+    lab.another_machine();
+    lab.rule("buildx imagetools", json!({"stderr": "ERROR: h.example/ci@sha256:aa: not found\n", "exit": 1}));
+    lab.registry.fault(
+        &format!("/manifests/{digest}"),
+        9,
+        Response::error(404, "MANIFEST_UNKNOWN", "unknown"),
+    );
+    let program = lab.shared().commit("3333333333333333333333333333333333333333").input("retries", "3");
+    let run = program.run().fails(30, "unavailable");
+    assert_eq!(run.output("failure-cause"), "source-gone");
+    assert!(run.error().contains("run again: the image is built anew"), "{}", run.error());
+    assert_eq!(run.called("buildx imagetools").len(), 1);
+}

@@ -24,6 +24,23 @@ pub enum Reaction {
     NewLogin,
 }
 
+impl Reaction {
+    /// For a table: what is tried again.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Stop => "no",
+            Self::Once => "once",
+            Self::Again => "up to `retries` times, on the same builder",
+            Self::Slowly => "up to `retries` times, with longer waits",
+            Self::FreshBuilder => "once, on a fresh builder",
+            Self::WithoutCacheImports => "once, without reading the layer cache",
+            Self::WithoutCacheExports => "once, without writing the layer cache",
+            Self::NewLogin => "once, with a new login",
+        }
+    }
+}
+
 macro_rules! kinds {
     ($($kind:ident $name:literal $class:ident $reaction:ident $hint:literal $doc:literal;)+) => {
         /// One kind of failure, narrower than the class that decides the exit code.

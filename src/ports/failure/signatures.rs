@@ -92,6 +92,9 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
     UploadClash ["blob upload unknown"] ["blob upload invalid"] ["blob_upload_unknown"] ["blob_upload_invalid"]
         ["blob unknown to registry"] ["layer upload in progress"] ["push is on-going"] ["uploadnotfound"];
     // Registry and network; statuses before connections, names before addresses.
+    // containerd prints a registry's own error in place of the status where there is one
+    // (distribution specification, "Error codes").
+    RegistryError ["unknown: unknown"] ["unavailable: service unavailable"];
     RegistryError ["500 internal server error"] ["502 bad gateway"] ["503 service unavailable"] ["504 gateway timeout"] ["504 gateway time-out"];
     AuthMissing ["failed to fetch anonymous token", "403"];
     AuthDenied ["403 forbidden"] ["accessdenied"] ["access denied"] ["denied:"];

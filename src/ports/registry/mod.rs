@@ -255,7 +255,7 @@ impl Registry {
         let bytes = match answer.map_err(|failure| written(failure, source))? {
             Answer::Found(reply) => reply.bytes,
             Answer::NotFound => {
-                return Err(Error::new(FailureClass::Unavailable, format!("{source} is not there any more")));
+                return Err(gone(source));
             }
         };
         let manifest = Manifest::parse(&bytes, None).map_err(|error| {
@@ -341,6 +341,13 @@ fn written(failure: Failure, target: &ImageReference) -> Error {
             Error::new(FailureClass::Access, format!("{} does not exist", target.repository()))
         }
     }
+}
+
+/// The image that was to be tagged is not there any more.
+#[must_use]
+pub fn gone(source: &ImageReference) -> Error {
+    Error::of(FailureKind::SourceGone, format!("{source} is not there any more"))
+        .hint(FailureKind::SourceGone.hint())
 }
 
 /// Why a reference has no digest for us.

@@ -25,6 +25,7 @@ mod platforms;
 mod pr_repository;
 mod pull;
 mod race;
+mod reactions;
 mod repositories;
 mod secrets;
 mod zones;
