@@ -302,17 +302,12 @@ fn the_docs_list_every_cause_of_failure() {
     let (begin, end) = ("<!-- causes -->\n", "<!-- end of causes -->");
     let (before, rest) = page.split_once(begin).unwrap();
     let (_, after) = rest.split_once(end).unwrap();
-    let mut table =
-        "| `failure-cause` | exit | meaning | tried again |\n| --- | --- | --- | --- |\n".to_owned();
-    for kind in FailureKind::ALL {
-        table += &format!(
-            "| `{}` | {} | {} | {} |\n",
-            kind.name(),
-            kind.class().exit_code(),
-            kind.meaning(),
-            kind.reaction().words()
-        );
-    }
+    let row = |kind: &FailureKind| {
+        let (name, code, meaning) = (kind.name(), kind.class().exit_code(), kind.meaning());
+        format!("| `{name}` | {code} | {meaning} | {} |\n", kind.reaction().words())
+    };
+    let head = "| `failure-cause` | exit | meaning | tried again |\n| --- | --- | --- | --- |\n";
+    let table = [head.to_owned()].into_iter().chain(FailureKind::ALL.iter().map(row)).collect::<String>();
     let wanted = format!("{before}{begin}{table}{end}{after}");
     if std::env::var_os("BUILD_ONCE_UPDATE").is_some() {
         std::fs::write(path, &wanted).unwrap();
