@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::cache::{csv_field, variables};
 use super::{BuildxVersion, LocalCaches, SourcePin};
+use crate::image::ImageReference;
 use crate::inputs::{BuildInputs, Compression, Secret, SecretSource, SecretString};
 
 /// Where the result goes.
