@@ -37,15 +37,12 @@ pub(super) async fn run(
         drop(log);
         let phase = progress.place;
         journal.progress = Some(progress);
-        let error = match result {
-            Ok(_) => {
-                for notice in local.iter().flat_map(|local| &local.notices) {
-                    journal.notices.push(notice.clone());
-                }
-                journal.notices.extend(local.and_then(LocalCacheUse::commit));
-                break;
+        let Err(error) = result else {
+            for notice in local.iter().flat_map(|local| &local.notices) {
+                journal.notices.push(notice.clone());
             }
-            Err(error) => error,
+            journal.notices.extend(local.and_then(LocalCacheUse::commit));
+            break;
         };
         let error = out_of_memory(error, own, docker).await;
         let error = match converge::after_push(&now, error, phase, workshop, journal).await {
