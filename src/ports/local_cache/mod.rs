@@ -34,11 +34,23 @@ use crate::ports::random;
 /// How long to wait for another run that is moving `current`: it takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A lock, given back when dropped. Said outright: a child that is being started at that moment
+/// still has the file open.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing it would do, a little later.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// A generation that is in use: nobody removes it until this is dropped.
 #[derive(Debug)]
 struct Held {
     path: PathBuf,
-    _lock: File,
+    _lock: Locked,
 }
 
 /// The caches of one build while it runs. Dropped without [`commit`](Self::commit), what the
@@ -161,7 +173,8 @@ fn hold(path: &Path) -> Result<Option<Held>, String> {
         Err(error) => return Err(format!("failed to lock {}: {error}", path.display())),
     }
     folder::check(path)?;
-    Ok(is_at(&lock, path).then(|| Held { path: path.to_owned(), _lock: lock }))
+    let lock = Locked(lock);
+    Ok(is_at(&lock.0, path).then(|| Held { path: path.to_owned(), _lock: lock }))
 }
 
 /// Opens a folder that is no link.
@@ -218,14 +231,14 @@ fn prune(generation: &Path, files: &[PathBuf]) -> Result<(), String> {
 }
 
 /// The lock under which `current` moves.
-fn lock(cache: &Path) -> Result<File, String> {
+fn lock(cache: &Path) -> Result<Locked, String> {
     let failed = |error: rustix::io::Errno| format!("failed to lock {}: {error}", cache.display());
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(cache.join("lock"), flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
     let waited = Stopwatch::start();
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(File::from(file)),
+            Ok(()) => return Ok(Locked(File::from(file))),
             Err(rustix::io::Errno::WOULDBLOCK) if waited.elapsed() < PATIENCE => {
                 // Held for milliseconds; the build is over, nothing else waits on this thread.
                 std::thread::sleep(Duration::from_millis(5));
