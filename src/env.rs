@@ -36,6 +36,29 @@ impl Env {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Passwords in proxies' URLs, `http://user:password@host`, as written and decoded: a
+    /// client may quote its proxy when that one fails.
+    pub fn proxy_passwords(&self) -> impl Iterator<Item = String> {
+        let proxies = self.iter().filter(|(name, _)| name.to_ascii_uppercase().ends_with("_PROXY"));
+        let password = |(_, url): (&str, &str)| {
+            let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next()?;
+            let (_, password) = authority.rsplit_once('@')?.0.split_once(':')?;
+            Some(password.to_owned()).filter(|password| !password.is_empty())
+        };
+        let decoded = |password: &String| {
+            let mut bytes = Vec::new();
+            let mut rest = password.as_bytes();
+            while let Some((&first, after)) = rest.split_first() {
+                let hex = (first == b'%').then(|| after.get(..2)).flatten();
+                let byte = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+                bytes.push(byte.unwrap_or(first));
+                rest = if byte.is_some() { &after[2..] } else { after };
+            }
+            String::from_utf8(bytes).ok().filter(|plain| plain != password)
+        };
+        proxies.filter_map(password).flat_map(move |password| [decoded(&password), Some(password)]).flatten()
+    }
+
     /// Whether the process runs as a step of a GitHub workflow.
     #[must_use]
     pub fn in_github_actions(&self) -> bool {
@@ -140,4 +163,22 @@ names! {
     PATH;
     /// The folder for temporary files.
     TMPDIR;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_of_proxies() {
+        let env = Env::from([
+            ("HTTPS_PROXY", "http://ann:p%40ss@proxy.example:3128/"),
+            ("http_proxy", "ann:plain@proxy.example"),
+            ("NO_PROXY", "a@b,:c"),
+            ("ALL_PROXY", "http://proxy.example"),
+            ("OTHER", "http://a:b@c"),
+        ]);
+        let found: Vec<String> = env.proxy_passwords().collect();
+        assert_eq!(found, ["p@ss", "p%40ss", "plain"]);
+    }
 }

@@ -112,6 +112,7 @@ pub async fn prepare(
     };
     let mut run = RunContext::read(env, event.as_deref())?;
     let console = console.clone().with_style(inputs.report.log);
+    env.proxy_passwords().for_each(|password| console.mask(&password));
     for secret in &inputs.build.secrets {
         if let inputs::SecretSource::Value(value) = &secret.source {
             console.mask(value.expose());

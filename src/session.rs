@@ -17,7 +17,7 @@ use crate::plan::{self, Plan};
 use crate::ports::actions;
 use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
-use crate::ports::docker_config::{private_temporary, temporary_folder};
+use crate::ports::docker_config::{private_temporary, sweep, temporary_folder};
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::report::{Report, annotations, outputs, summary};
 use crate::{Decided, Prepared, crash, plan_for, prepare};
@@ -161,6 +161,7 @@ async fn pipeline(
     watch: &Stopwatch,
     report: &mut Report,
 ) -> Result<()> {
+    sweep(env);
     let prepared = prepare(raw, env, console, cancel.signal.clone()).await?;
     report.start(&prepared.inputs, &prepared.run);
     if let Some(limit) = prepared.inputs.reliability.timeout {

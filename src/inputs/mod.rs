@@ -12,7 +12,7 @@ mod validated;
 
 pub use build::{BuildInputs, Compression, ContextSource, Secret, SecretSource};
 pub use caches::{CacheInputs, CacheKind, CacheMode, CacheSpec, inline_secret};
-pub use lists::{items, pairs};
+pub use lists::{comma_items, items, pairs};
 pub use raw::{Command, CommandLine, KeyFlags, PlanFlags, RawInputs, arguments};
 pub use secret::SecretString;
 pub use types::{

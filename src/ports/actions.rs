@@ -150,10 +150,14 @@ pub fn write_outputs(env: &Env, outputs: &[(&str, String)]) -> Result<()> {
 /// # Errors
 /// If the operating system has no randomness to give.
 pub fn encode_outputs(outputs: &[(&str, String)]) -> Result<String> {
+    encode_with(outputs, random::hex_128)
+}
+
+fn encode_with(outputs: &[(&str, String)], mut random: impl FnMut() -> Option<String>) -> Result<String> {
     let mut text = String::new();
     for (name, value) in outputs {
         let delimiter = loop {
-            let delimiter = random::hex_128()
+            let delimiter = random()
                 .ok_or_else(|| Error::new(FailureClass::Unsupported, "failed to get random bytes"))?;
             if !value.contains(&delimiter) {
                 break delimiter;
@@ -194,7 +198,14 @@ fn append(path: &Path, text: &str) -> Result<()> {
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .map_err(|error| {
-            Error::new(FailureClass::Resource, "failed to write a file of the runner's").because(&error)
+            let full =
+                matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+            let (class, hint) = if full {
+                (FailureClass::Resource, "free disk space on the runner")
+            } else {
+                (FailureClass::Unsupported, "the runner names this file; is its folder there and writable?")
+            };
+            Error::new(class, "failed to write a file of the runner's").because(&error).hint(hint)
         })
 }
 
@@ -225,6 +236,15 @@ mod tests {
             command("error", &[("title", "a:b,c"), ("line", "1")], "x%\r\ny"),
             "::error title=a%3Ab%2Cc,line=1::x%25%0D%0Ay\n"
         );
+    }
+
+    #[test]
+    fn a_delimiter_that_stands_in_the_value_is_not_used() {
+        let mut numbers = ["taken", "part", "free"].into_iter().map(str::to_owned);
+        let outputs = [("a", "x\ntaken\ndepartment".to_owned())];
+        let text = encode_with(&outputs, || numbers.next()).unwrap();
+        assert_eq!(text, "a<<free\nx\ntaken\ndepartment\nfree\n");
+        assert!(encode_with(&outputs, || None).is_err());
     }
 
     #[test]

@@ -307,6 +307,14 @@ pub struct Engine {
 /// A process that did not run to its end, in our words.
 #[must_use]
 pub fn from_exec(error: ExecError) -> Error {
+    // Linux: one string of the arguments or the environment may have 131,071 bytes.
+    if let ExecError::Start { source, .. } = &error
+        && source.kind() == std::io::ErrorKind::ArgumentListTooLong
+    {
+        return Error::input("failed to start docker with these inputs")
+            .because(source)
+            .hint("a build argument, label or secret over 131,071 bytes belongs in a file");
+    }
     let text = error.to_string();
     let mut reported = match &error {
         ExecError::Start { .. } => Error::new(FailureClass::Unsupported, text),

@@ -172,7 +172,6 @@ impl PrivateDockerConfig {
         credentials: &BTreeMap<String, Credential>,
     ) -> Result<Self> {
         let parent = temporary_folder(env);
-        sweep(&parent);
         let folder = private_temporary(PREFIX, &parent).map_err(|error| failed(&error))?;
         if let Some(original) = &user.folder {
             // Contexts and plug-ins are found through the configuration folder.
@@ -262,9 +261,9 @@ pub fn private_temporary(prefix: &str, parent: &Path) -> std::io::Result<tempfil
 }
 
 /// Removes what a killed run left behind: ours by name, a day old.
-fn sweep(parent: &Path) {
+pub fn sweep(env: &Env) {
     const OLD: Duration = Duration::from_hours(24);
-    let Ok(entries) = fs_err::read_dir(parent) else { return };
+    let Ok(entries) = fs_err::read_dir(temporary_folder(env)) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
         let age = entry
             .metadata()

@@ -1,10 +1,26 @@
 //! Annotations: one error on failure, one warning on a degraded run, at most a few notices.
 
 use super::Report;
+use crate::error::Error;
 use crate::ports::actions::{Annotation, Level};
 
 /// The runner keeps ten of a kind; more than a few are not read.
 const NOTICES: usize = 5;
+
+/// Most of a headline that is told: the runner keeps 4,096 characters, the hint's among them.
+const HEADLINE: usize = 3000;
+
+fn message(error: &Error) -> String {
+    let mut text = error.headline();
+    if let Some((end, _)) = text.char_indices().nth(HEADLINE) {
+        text.truncate(end);
+        text.push('…');
+    }
+    match &error.hint {
+        Some(hint) => format!("{text}\nhint: {hint}"),
+        None => text,
+    }
+}
 
 /// The most important first.
 #[must_use]
@@ -14,7 +30,7 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
         annotations.push(Annotation {
             level: Level::Error,
             title: "build-once failed",
-            message: error.to_string(),
+            message: message(error),
             at: error.at.as_ref().map(|at| (at.file.as_str(), at.line)),
         });
     }

@@ -37,6 +37,18 @@ pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
     OUTPUTS.iter().map(|(name, _)| (*name, value(report, name))).collect()
 }
 
+/// Longest `reason`, in characters: a job may have 1 MB of outputs, and a child's last words
+/// can be longer.
+const LONGEST_REASON: usize = 2000;
+
+fn one_sentence(text: &str) -> String {
+    let text = text.lines().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 fn value(report: &Report, name: &str) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let path = |value: &Option<std::path::PathBuf>| {
@@ -45,7 +57,7 @@ fn value(report: &Report, name: &str) -> String {
     let progress = report.progress.as_ref();
     match name {
         "outcome" => report.outcome.map(|outcome| outcome.name().to_owned()).unwrap_or_default(),
-        "reason" => report.reason.lines().collect::<Vec<_>>().join(" "),
+        "reason" => one_sentence(&report.reason),
         "digest" => report.digest.as_ref().map(ToString::to_string).unwrap_or_default(),
         "tag" => text(&report.tag),
         "image" => report.reference.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -87,5 +99,8 @@ mod tests {
         assert_eq!((get("failure-class"), get("failure-cause")), ("access".into(), "access".into()));
         assert_eq!(get("reason"), "no login");
         assert_eq!(get("degraded"), "false");
+        assert_eq!(one_sentence(&"ä".repeat(LONGEST_REASON)).chars().count(), LONGEST_REASON);
+        assert_eq!(one_sentence(&"ä".repeat(LONGEST_REASON + 1)).chars().count(), LONGEST_REASON + 1);
+        assert!(one_sentence(&"ä".repeat(1 << 20)).ends_with('…'));
     }
 }

@@ -24,7 +24,15 @@ impl BuildMetadata {
     pub fn read(path: &Path) -> Result<Self> {
         let what = || Error::new(FailureClass::Unavailable, "failed to read what buildx built");
         let bytes = fs_err::read(path).map_err(|error| what().because(&error))?;
-        let file: Value = serde_json::from_slice(&bytes).map_err(|error| what().because(&error))?;
+        Self::parse(&bytes).map_err(|error| what().because(&error))
+    }
+
+    /// Reads the file's bytes.
+    ///
+    /// # Errors
+    /// If they are not JSON. What is not a digest counts as none.
+    pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let file: Value = serde_json::from_slice(bytes)?;
         let digest = |name: &str| file[name].as_str().and_then(|text| text.parse().ok());
         Ok(Self { digest: digest("containerimage.digest"), config: digest("containerimage.config.digest") })
     }

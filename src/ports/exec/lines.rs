@@ -18,6 +18,10 @@ pub(super) fn tail(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// A line longer than this is handed over in pieces: memory does not grow with what a child
+/// prints. BuildKit's own messages end soon after 1 MiB of log (`client/solve.go`, `Marshal`).
+const LONGEST: usize = 8 * 1024 * 1024;
+
 /// Lines of a stream in one buffer that is used again.
 pub(super) struct Lines<R> {
     reader: Option<BufReader<R>>,
@@ -35,12 +39,16 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     /// stays in the buffer.
     pub(super) async fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
         let Some(reader) = &mut self.reader else { return Ok(None) };
-        if self.buffer.last() == Some(&b'\n') {
+        if self.buffer.last() == Some(&b'\n') || self.buffer.len() >= LONGEST {
             self.buffer.clear();
         }
-        reader.read_until(b'\n', &mut self.buffer).await?;
+        let room = u64::try_from(LONGEST - self.buffer.len()).unwrap_or(u64::MAX);
+        (&mut *reader).take(room).read_until(b'\n', &mut self.buffer).await?;
         if self.buffer.last() == Some(&b'\n') {
             return Ok(Some(&self.buffer[..self.buffer.len() - 1]));
+        }
+        if self.buffer.len() >= LONGEST {
+            return Ok(Some(&self.buffer));
         }
         self.ended = true;
         Ok(if self.buffer.is_empty() { None } else { Some(&self.buffer) })
@@ -49,5 +57,21 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     /// Reads what comes and drops it, to the end.
     pub(super) async fn drain(&mut self) {
         while !self.ended && self.next().await.is_ok() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_line_without_end_comes_in_pieces() {
+        let text = [vec![b'x'; 2 * LONGEST + 5], b"\nshort\nlast".to_vec()].concat();
+        let mut lines = Lines::new(Some(text.as_slice()));
+        let mut lengths = Vec::new();
+        while !lines.ended {
+            lengths.extend(lines.next().await.unwrap().map(<[u8]>::len));
+        }
+        assert_eq!(lengths, [LONGEST, LONGEST, 5, 5, 4]);
     }
 }

@@ -98,7 +98,8 @@ const LONGEST_LINE: usize = 64 * 1024;
 
 impl Progress {
     /// `raw` is false for a buildx that only writes plain text: then the text passes through.
-    pub(super) fn new(raw: bool) -> Self {
+    #[must_use]
+    pub fn new(raw: bool) -> Self {
         Self {
             raw,
             vertices: HashMap::new(),
@@ -112,7 +113,7 @@ impl Progress {
     }
 
     /// One line of buildx's standard error.
-    pub(super) fn line(&mut self, line: &[u8], log: &mut impl FnMut(&[u8])) {
+    pub fn line(&mut self, line: &[u8], log: &mut impl FnMut(&[u8])) {
         if self.raw && (line == b"{" || !self.spread.is_empty()) {
             self.spread.extend_from_slice(line);
             if line == b"}" {
@@ -144,7 +145,8 @@ impl Progress {
     }
 
     /// The final error: what buildx calls one, else the first it says after the last message.
-    pub(super) fn error(&self) -> Option<String> {
+    #[must_use]
+    pub fn error(&self) -> Option<String> {
         self.error.clone().or_else(|| self.said.clone())
     }
 
@@ -174,12 +176,13 @@ impl Progress {
     }
 
     /// File and line of the failing instruction.
-    pub(super) fn failed_at(&self) -> Option<(String, usize)> {
+    #[must_use]
+    pub fn failed_at(&self) -> Option<(String, usize)> {
         if self.raw { self.failed_at.clone() } else { None }
     }
 
     /// Writes what is still without a line end.
-    pub(super) fn finish(&mut self, log: &mut impl FnMut(&[u8])) {
+    pub fn finish(&mut self, log: &mut impl FnMut(&[u8])) {
         for state in self.vertices.values_mut() {
             flush(state, log);
         }
@@ -256,7 +259,8 @@ impl Progress {
     }
 
     /// Totals.
-    pub(super) fn into_summary(self) -> ProgressSummary {
+    #[must_use]
+    pub fn into_summary(self) -> ProgressSummary {
         let place = self.failed_phase().or_else(|| self.begun_last());
         let mut spans = self.spans;
         let (mut total, mut cached) = (0, 0);
