@@ -69,7 +69,10 @@ impl Docker {
             let id = if containerd { &image["digest"] } else { &image["config"] };
             self.load(id.as_str().unwrap(), &names, &digests, &labels);
         }
-        let metadata = json!({"containerimage.digest": image["digest"], "containerimage.config.digest": image["config"]});
+        let mut metadata = json!({"containerimage.digest": image["digest"], "containerimage.config.digest": image["config"]});
+        for (name, value) in self.scenario["metadata"].as_object().into_iter().flatten() {
+            metadata[name] = value.clone();
+        }
         fs::write(self.value("--metadata-file"), metadata.to_string()).unwrap();
         ExitCode::SUCCESS
     }

@@ -12,6 +12,7 @@
 
 mod build;
 mod engine;
+mod flood;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -154,6 +155,9 @@ impl Docker {
         std::io::stderr().write_all(rule["stderr"].as_str().unwrap_or_default().as_bytes()).unwrap();
         std::io::stdout().write_all(rule["stdout"].as_str().unwrap_or_default().as_bytes()).unwrap();
         std::io::stdout().flush().unwrap();
+        if let Some(bytes) = rule["flood"].as_u64() {
+            flood::write(bytes);
+        }
         if let Some(script) = rule["shell"].as_str() {
             // In this process's place, as a script that is called docker would be.
             let error = std::process::Command::new("/bin/sh").args(["-c", script]).exec();

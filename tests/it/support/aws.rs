@@ -16,6 +16,9 @@ struct Answers {
     parameter: Response,
     instance: Response,
     session: Response,
+    region: Response,
+    /// These come first.
+    before: Vec<Response>,
 }
 
 pub(crate) struct Aws {
@@ -40,14 +43,31 @@ impl Aws {
             parameter: json(json!({"Parameter": {"Name": "p", "Value": repository}})),
             instance: Response::new(200, "i-0123456789abcdef0"),
             session: Response::new(200, "session").header("x-aws-ec2-metadata-token-ttl-seconds", "21600"),
+            region: Response::new(200, "eu-central-1"),
+            before: Vec::new(),
         }));
         let shared = Arc::clone(&answers);
-        let server = Server::start(move |request| answer(&shared.lock().unwrap(), request));
+        let server = Server::start(move |request| answer(&mut shared.lock().unwrap(), request));
         Self { server, answers }
     }
 
     pub(crate) fn deny_token(&self) {
-        self.answers.lock().unwrap().token = refusal("AccessDeniedException");
+        self.refuse_token("AccessDeniedException");
+    }
+
+    pub(crate) fn refuse_token(&self, code: &str) {
+        self.answers.lock().unwrap().token = refusal(code);
+    }
+
+    /// Answers of the services before they do as ever.
+    pub(crate) fn first(&self, answers: Vec<Response>) {
+        self.answers.lock().unwrap().before = answers;
+    }
+
+    /// What instance metadata says of the session and of the region.
+    pub(crate) fn metadata(&self, session: Response, region: Response) {
+        let mut answers = self.answers.lock().unwrap();
+        (answers.session, answers.region) = (session, region);
     }
 
     pub(crate) fn parameter(&self, answer: Response) {
@@ -88,8 +108,11 @@ impl Aws {
     }
 }
 
-fn answer(answers: &Answers, request: &Request) -> Response {
+fn answer(answers: &mut Answers, request: &Request) -> Response {
     let target = request.header("x-amz-target");
+    if !target.is_empty() && !answers.before.is_empty() {
+        return answers.before.remove(0);
+    }
     if target.ends_with("GetAuthorizationToken") {
         answers.token.clone()
     } else if target.ends_with("GetParameter") {
@@ -98,7 +121,7 @@ fn answer(answers: &Answers, request: &Request) -> Response {
         match request.target.as_str() {
             "/latest/api/token" => answers.session.clone(),
             "/latest/meta-data/instance-id" => answers.instance.clone(),
-            "/latest/meta-data/placement/region" => Response::new(200, "eu-central-1"),
+            "/latest/meta-data/placement/region" => answers.region.clone(),
             _ => Response::new(404, ""),
         }
     }

@@ -76,6 +76,23 @@ impl Lab {
         fs::write(path, text).unwrap();
     }
 
+    /// Every file below a folder.
+    pub(crate) fn files(&self, folder: &str) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.path(folder)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    files.push(entry.path());
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+
     pub(crate) fn root(&self) -> &Path {
         self.root.path()
     }

@@ -6,12 +6,12 @@ mod lab;
 mod registry;
 mod result;
 mod run;
-mod scanner;
+pub(crate) mod scanner;
 mod scrub;
 
-pub(crate) use aws::Aws;
+pub(crate) use aws::{Aws, refusal};
 pub(crate) use http::{Response, Server};
-pub(crate) use lab::{Call, Lab};
+pub(crate) use lab::{Call, Lab, PROGRESS};
 pub(crate) use registry::Login;
 pub(crate) use result::Run;
 pub(crate) use run::{BuildOnce, CANARY, HEAD, MERGE};

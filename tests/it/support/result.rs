@@ -8,7 +8,7 @@ use build_once::report::OUTPUTS;
 
 use super::lab::{Call, Lab};
 use super::run::CANARY;
-use super::scanner::{Command, Scanned, scan};
+use super::scanner::{Command, Scanned, file_command, scan};
 
 pub(crate) struct Run {
     pub code: i32,
@@ -61,15 +61,37 @@ impl Run {
                 "only printing writes no files of the runner's"
             );
         }
-        for entry in fs::read_dir(lab.path("temp")).unwrap().flatten() {
-            let name = entry.file_name().into_string().unwrap();
-            assert!(!name.starts_with("build-once-docker-"), "credentials were left behind in {name}");
+        for file in lab.files("temp") {
+            let name = file.display().to_string();
+            assert!(!name.contains("build-once-docker-"), "credentials were left behind in {name}");
+            let text = fs::read(&file).unwrap_or_default();
+            let found = text.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+            assert!(!found, "a secret was left behind in {name}");
         }
         let obeyed: Vec<&str> = self.log.commands.iter().map(|command| command.name.as_str()).collect();
         assert!(obeyed.iter().all(|name| ALLOWED.contains(name)), "commands: {obeyed:?}");
         assert!(!self.log.stopped, "commands stay stopped: every later step's are dropped");
         assert_eq!(count(&obeyed, "group"), count(&obeyed, "endgroup"), "folds are closed");
+        self.check_children();
         self.check_secrets();
+    }
+
+    /// No child outlives the run.
+    fn check_children(&self) {
+        for call in &self.calls {
+            let gone = || {
+                let stat = fs::read_to_string(format!("/proc/{}/stat", call.pid)).unwrap_or_default();
+                !stat.contains("(docker") || stat.contains(") Z ")
+            };
+            // Whoever inherits one that was killed may take a moment to notice.
+            let ended = (0..100).any(|_| {
+                gone() || {
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                    false
+                }
+            });
+            assert!(ended, "docker {} is still running", call.line());
+        }
     }
 
     fn check_secrets(&self) {
@@ -80,6 +102,15 @@ impl Run {
         let told = self.outputs.values().chain([&self.summary]);
         assert!(!told.into_iter().any(|text| text.contains(CANARY)), "a secret in outputs or summary");
         for call in &self.calls {
+            let env = call.env.as_object().unwrap();
+            for (name, value) in env.iter().filter(|(_, value)| value.as_str().unwrap().contains(CANARY)) {
+                // A cache's credential goes to the build that uses that cache.
+                let belongs = call.line().starts_with("buildx build")
+                    && (name.starts_with("BUILD_ONCE_SECRET_")
+                        || name == "ACTIONS_RUNTIME_TOKEN" && call.line().contains("type=gha")
+                        || name.starts_with("AWS_") && call.line().contains("type=s3"));
+                assert!(belongs || name.ends_with("_PROXY"), "{name}={value} of docker {}", call.line());
+            }
             assert_eq!(call.stdin, "", "docker asks nobody anything: {}", call.line());
             assert!(!call.line().contains(CANARY), "a secret on a command line: {}", call.line());
         }
@@ -165,26 +196,14 @@ fn count(names: &[&str], name: &str) -> usize {
     names.iter().filter(|known| **known == name).count()
 }
 
-/// The runner's reading of the outputs file (`FileCommandManager`): `name<<delimiter` or
-/// `name=value`; anything else is an error that fails the step.
+/// The outputs file as the runner reads it; each name once, each in the form that no value
+/// can break out of.
 fn decode(text: &str) -> BTreeMap<String, String> {
+    let pairs = file_command(text).unwrap_or_else(|error| panic!("the step would fail: {error}\n{text}"));
     let mut outputs = BTreeMap::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line.is_empty() {
-            continue;
-        }
-        let (name, delimiter) = line.split_once("<<").unwrap_or_else(|| panic!("not an output: {line}"));
-        assert!(!name.is_empty() && !name.contains('=') && !delimiter.is_empty(), "not an output: {line}");
-        let mut value = Vec::new();
-        loop {
-            let line = lines.next().unwrap_or_else(|| panic!("{name} has no end"));
-            if line == delimiter {
-                break;
-            }
-            value.push(line);
-        }
-        assert!(outputs.insert(name.to_owned(), value.join("\n")).is_none(), "{name} is written twice");
+    for (name, value) in pairs {
+        assert!(text.contains(&format!("{name}<<")), "not with a delimiter: {name}");
+        assert!(outputs.insert(name.clone(), value).is_none(), "{name} is written twice");
     }
     outputs
 }

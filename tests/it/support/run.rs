@@ -25,6 +25,7 @@ pub(crate) struct BuildOnce<'a> {
     args: Vec<String>,
     env: BTreeMap<String, String>,
     event: String,
+    discard: bool,
 }
 
 impl<'a> BuildOnce<'a> {
@@ -48,7 +49,7 @@ impl<'a> BuildOnce<'a> {
         ];
         let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let program = vec![env!("CARGO_BIN_EXE_build-once").to_owned()];
-        Self { lab, program, args: Vec::new(), env, event: String::new() }
+        Self { lab, program, args: Vec::new(), env, event: String::new(), discard: false }
             .push_to("main")
             .input("image", "app")
             .input("retries", "0")
@@ -145,6 +146,12 @@ impl<'a> BuildOnce<'a> {
         self
     }
 
+    /// Its log is for nobody: only what it leaves counts.
+    pub(crate) fn discard_log(mut self) -> Self {
+        self.discard = true;
+        self
+    }
+
     /// Runs to the end.
     pub(crate) fn run(self) -> Run {
         self.start().finish()
@@ -164,11 +171,12 @@ impl<'a> BuildOnce<'a> {
             .envs(&self.env)
             .current_dir(self.lab.path("work"))
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(if self.discard { Stdio::null() } else { Stdio::piped() })
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let in_workflow = self.env.contains_key("GITHUB_OUTPUT");
+        let own = self.lab.path("temp/outputs").display().to_string();
+        let in_workflow = self.env.get("GITHUB_OUTPUT") == Some(&own);
         let reports = self.args.first().is_none_or(|command| command == "run" || command.starts_with("--"));
         Running { lab: self.lab, child, home, reports: reports && in_workflow }
     }
@@ -216,6 +224,27 @@ impl Running<'_> {
         fs::create_dir(self.lab.path("temp")).unwrap();
     }
 
+    /// The most memory it has had so far, in KiB (`VmHWM`); 0 once it has ended.
+    pub(crate) fn peak_memory(&mut self) -> u64 {
+        if self.child.try_wait().unwrap().is_some() {
+            return 0;
+        }
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
+    }
+
+    /// The same on a machine of one's own, where what it left stays.
+    pub(crate) fn kill_alone(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// As GitHub's runner stops a step (actions/runner, `ProcessInvoker`): SIGINT to the process it
     /// started, SIGTERM 7.5 s later, SIGKILL 2.5 s after that.
     pub(crate) fn cancel_as_the_runner(mut self) -> Run {
@@ -243,18 +272,6 @@ impl Running<'_> {
 
 /// Every file of the user's home.
 fn home(lab: &Lab) -> Vec<(String, Vec<u8>)> {
-    let mut files = Vec::new();
-    let mut folders = vec![lab.path("home")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                files.push((path.display().to_string(), fs::read(&path).unwrap()));
-            }
-        }
-    }
-    files.sort();
-    files
+    let read = |path: std::path::PathBuf| (path.display().to_string(), fs::read(&path).unwrap_or_default());
+    lab.files("home").into_iter().map(read).collect()
 }
