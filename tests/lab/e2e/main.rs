@@ -11,6 +11,7 @@
 mod bases;
 mod builders;
 mod caches;
+mod canaries;
 mod cancel;
 mod credentials;
 mod engines;
@@ -18,7 +19,9 @@ mod failures;
 mod faults;
 mod harness;
 mod keys;
+mod kills;
 mod local;
+mod matrix;
 mod old_buildx;
 mod outcomes;
 mod platforms;

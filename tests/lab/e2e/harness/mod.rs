@@ -6,6 +6,11 @@ mod lab;
 mod program;
 mod registry;
 mod run;
+// The runner's reading of a log, the same for all tests.
+#[allow(dead_code, reason = "not every test target uses all of it")]
+#[path = "../../../it/support/scanner.rs"]
+mod scanner;
+mod watcher;
 mod workspace;
 
 pub use gateway::{Entry, Rules, rule, status};
@@ -14,6 +19,7 @@ pub use lab::{engine, engine_at, lab, unique};
 pub use program::{Program, Running};
 pub use registry::{Repository, aws};
 pub use run::{Finished, parse_outputs};
+pub use watcher::Watcher;
 pub use workspace::Workspace;
 
 use std::time::{Duration, Instant};

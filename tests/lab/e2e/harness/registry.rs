@@ -172,6 +172,13 @@ impl Repository {
         self.get(&format!("blobs/{}", image.manifest["config"]["digest"].as_str().unwrap())).json()
     }
 
+    /// A blob's bytes.
+    pub fn blob(&self, digest: &str) -> Vec<u8> {
+        let answer = self.get(&format!("blobs/{digest}"));
+        assert_eq!(answer.status, 200, "{digest}");
+        answer.body
+    }
+
     /// What the gateway saw of this repository.
     pub fn journal(&self) -> Vec<Entry> {
         journal(&self.path)

@@ -11,6 +11,7 @@ use build_once::report::OUTPUTS;
 use serde_json::Value;
 
 use super::registry::Repository;
+use super::scanner::{file_command, scan};
 
 /// Everything a run left.
 #[derive(Debug)]
@@ -58,6 +59,15 @@ impl Finished {
         for entry in fs::read_dir(&self.temp).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             assert!(!name.starts_with("build-once-docker-"), "left behind: {name}");
+        }
+        let left = children(&self.temp);
+        assert!(left.is_empty(), "still running: {left:?}");
+        if github {
+            let scanned = scan(&self.stdout);
+            assert!(!scanned.stopped, "commands stay stopped: {}", self.stdout);
+            let names: Vec<&str> = scanned.commands.iter().map(|command| command.name.as_str()).collect();
+            let ours = ["add-mask", "group", "endgroup", "stop-commands", "error", "warning", "notice"];
+            assert!(names.iter().all(|name| ours.contains(name)), "obeyed: {names:?}");
         }
         let visible = self.visible();
         for secret in secrets {
@@ -119,22 +129,19 @@ impl Finished {
         self.output(name).parse().unwrap_or_else(|_| panic!("{name} is {}", self.output(name)))
     }
 
-    /// Workflow commands of this level, as the runner reads them: none inside a bracket.
+    /// Annotations of this level that the runner makes, as they were written.
     pub fn annotations(&self, level: &str) -> Vec<&str> {
-        let mut bracket: Option<String> = None;
-        let mut found = Vec::new();
-        for line in self.stdout.lines() {
-            match &bracket {
-                Some(end) if line == end => bracket = None,
-                Some(_) => {}
-                None => match line.strip_prefix("::stop-commands::") {
-                    Some(token) => bracket = Some(format!("::{token}::")),
-                    None if line.starts_with(&format!("::{level} ")) => found.push(line),
-                    None => {}
-                },
-            }
-        }
-        found
+        let wanted: Vec<_> =
+            scan(&self.stdout).commands.into_iter().filter(|known| known.name == level).collect();
+        let prefix = format!("::{level} ");
+        let lines: Vec<&str> = self.stdout.lines().filter(|line| line.starts_with(&prefix)).collect();
+        assert_eq!(lines.len(), wanted.len(), "the runner would read {wanted:?}");
+        lines
+    }
+
+    /// Names of the commands that the runner obeys.
+    pub fn obeyed(&self) -> Vec<String> {
+        scan(&self.stdout).commands.into_iter().map(|command| command.name).collect()
     }
 
     /// The plan.
@@ -171,15 +178,34 @@ impl Finished {
     }
 }
 
+/// Processes with an environment that names this folder: what the run started. Whoever
+/// inherits one that was killed may take a moment.
+fn children(temp: &Path) -> Vec<String> {
+    let mark = temp.join("build-once-").display().to_string();
+    let running = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let own = processes.filter(|process| {
+            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            environment.windows(mark.len()).any(|window| window == mark.as_bytes())
+        });
+        let line = |process: fs::DirEntry| fs::read(process.path().join("cmdline")).unwrap_or_default();
+        own.map(|process| String::from_utf8_lossy(&line(process)).replace('\0', " ")).collect::<Vec<_>>()
+    };
+    for _ in 0..50 {
+        if running().is_empty() {
+            return Vec::new();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    running()
+}
+
 /// The file of outputs, as the runner reads it.
 pub fn parse_outputs(text: &str) -> BTreeMap<String, String> {
-    let mut lines = text.lines();
     let mut outputs = BTreeMap::new();
-    while let Some(line) = lines.next() {
-        let (name, delimiter) =
-            line.split_once("<<").unwrap_or_else(|| panic!("not the runner's format: {text}"));
-        let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
-        assert!(outputs.insert(name.to_owned(), value.join("\n")).is_none(), "{name} twice");
+    let pairs = file_command(text).unwrap_or_else(|error| panic!("the step would fail: {error}: {text}"));
+    for (name, value) in pairs {
+        assert!(outputs.insert(name.clone(), value).is_none(), "{name} twice");
     }
     outputs
 }
