@@ -26,6 +26,7 @@ mod limits;
 mod local;
 mod log;
 mod login;
+mod matrix;
 mod plan;
 mod pr_repository;
 mod pull;

@@ -1,0 +1,104 @@
+//! The runner's own files, and runs that are killed.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{CANARY, Lab};
+
+/// F37: the disk is full where the outputs go.
+#[test]
+fn no_room_for_the_outputs() {
+    let lab = Lab::new();
+    for variable in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {
+        let run = lab.shared().env(variable, "/dev/full").unset(other(variable)).run();
+        let code = if variable == "GITHUB_OUTPUT" { 50 } else { 60 };
+        assert_eq!(run.code, code, "{}", run.all());
+        let said = if code == 50 { "/dev/full" } else { "GITHUB_OUTPUT is not set" };
+        assert!(run.all().contains(said), "{}", run.all());
+    }
+}
+
+fn other(variable: &str) -> &'static str {
+    if variable == "GITHUB_OUTPUT" { "GITHUB_STEP_SUMMARY" } else { "GITHUB_OUTPUT" }
+}
+
+/// F49: the file that the runner named cannot be written.
+#[test]
+fn outputs_that_cannot_be_written() {
+    let lab = Lab::new();
+    let folder = lab.path("work").display().to_string();
+    for path in [lab.path("no/such/folder/outputs").display().to_string(), folder] {
+        let run = lab.shared().env("GITHUB_OUTPUT", &path).unset("GITHUB_STEP_SUMMARY").run();
+        assert_eq!(run.code, 60, "{}", run.all());
+        assert!(run.all().contains(&path), "{}", run.all());
+    }
+    // Outside a workflow nobody expects any.
+    assert_eq!(lab.build_once().outside_github().run().code, 0);
+}
+
+/// F53: killed at any moment, the next run is as if nothing had been; what was left is swept.
+/// `BUILD_ONCE_KILLS` makes it longer.
+#[test]
+fn killed_at_any_moment() {
+    let kills: u32 = std::env::var("BUILD_ONCE_KILLS").map_or(12, |text| text.parse().unwrap());
+    let lab = Lab::new();
+    lab.set("containerd", false);
+    let program = |content: u32| {
+        lab.write("work/hello", format!("{content}\n"));
+        lab.shared().commit(&format!("{content:040x}")).input("secrets", &format!("a={CANARY}"))
+    };
+    // How long a whole run takes here.
+    let start = std::time::Instant::now();
+    let _ = program(0).run().succeeds("built");
+    let whole = start.elapsed();
+    for kill in 1..=kills {
+        lab.forget_calls();
+        let mut running = program(kill).start();
+        std::thread::sleep(whole.mul_f64(f64::from(kill) / f64::from(kills + 1)));
+        if running.is_running() {
+            running.kill();
+        } else {
+            let _ = running.finish();
+        }
+        // Children that were left alone end by themselves or are killed with their parent's pipes.
+        age_of_two_days(&lab);
+        lab.forget_calls();
+        let run = program(kill).run();
+        assert_eq!(run.code, 0, "after kill {kill}: {}", run.all());
+        assert!(["built", "reused-tag", "reused-key"].contains(&run.output("outcome")), "{}", run.all());
+        let digest = lab.registry.digest(&format!("ci/{}", run.output("tag")));
+        assert_eq!(digest.as_deref(), Some(run.output("digest")), "the tag names what is reported");
+    }
+}
+
+/// What a killed run left is swept once it is old enough to be nobody's.
+fn age_of_two_days(lab: &Lab) {
+    let old = std::time::SystemTime::now() - Duration::from_hours(49);
+    for entry in std::fs::read_dir(lab.path("temp")).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("build-once-docker-") {
+            std::fs::File::open(entry.path()).unwrap().set_modified(old).unwrap();
+        }
+    }
+}
+
+/// F53: a fresh folder may be another run's, an old one is nobody's.
+#[test]
+fn stale_folders_are_swept_and_others_left_alone() {
+    let lab = Lab::new();
+    let auth = json!({"auths": {"h": {"auth": "x"}}}).to_string();
+    lab.write("temp/build-once-docker-old/config.json", &auth);
+    // What it links to is not its own: contexts and plug-ins of the user's.
+    lab.write("elsewhere/config.json", &auth);
+    std::os::unix::fs::symlink(lab.path("elsewhere"), lab.path("temp/build-once-docker-old/contexts"))
+        .unwrap();
+    age_of_two_days(&lab);
+    let _ = lab.shared().run().succeeds("built");
+    assert!(!lab.path("temp/build-once-docker-old").exists());
+    assert!(lab.path("elsewhere/config.json").exists());
+    // A hit, which needs no docker, sweeps too.
+    lab.write("temp/build-once-docker-old/config.json", &auth);
+    age_of_two_days(&lab);
+    let _ = lab.shared().run().succeeds("reused-tag");
+    assert!(!lab.path("temp/build-once-docker-old").exists());
+}
