@@ -57,7 +57,7 @@ fn killed_at_any_moment() {
         let mut running = program(kill).start();
         std::thread::sleep(whole.mul_f64(f64::from(kill) / f64::from(kills + 1)));
         if running.is_running() {
-            running.kill();
+            running.kill_alone();
         } else {
             let _ = running.finish();
         }

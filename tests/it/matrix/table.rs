@@ -54,15 +54,18 @@ pub(super) fn place(test: &str) -> (PathBuf, String) {
     let folder = match words.remove(0) {
         "it" => "tests/it",
         "lab" => "tests/lab/e2e",
-        "unit" => {
-            words.retain(|word| *word != "tests");
-            "src"
-        }
+        "unit" => "src",
         other => panic!("{test}: {other} is no test target"),
     };
-    let file = PathBuf::from(folder).join(words.join("/"));
-    let plain = file.with_extension("rs");
-    (if root().join(&plain).exists() { plain } else { file.join("mod.rs") }, function)
+    let find = |words: &[&str]| {
+        let file = PathBuf::from(folder).join(words.join("/"));
+        let candidates = [file.with_extension("rs"), file.join("mod.rs")];
+        candidates.into_iter().find(|path| root().join(path).exists())
+    };
+    // A module of unit tests may stand in the file it tests.
+    let above = words.split_last().filter(|(last, _)| **last == "tests").map(|(_, above)| above);
+    let file = find(&words).or_else(|| find(above?));
+    (file.unwrap_or_else(|| panic!("{test}: no such module")), function)
 }
 
 /// Whether this text holds a test function of this name: one that cargo runs.
