@@ -30,6 +30,7 @@ fn a_step_that_is_killed() {
     let error = failed.annotations("error")[0];
     assert_eq!(failed.output("attempts"), "1");
     assert!(error.contains("137"), "{error}");
+    assert!(error.contains("memory"), "what 137 mostly means: {error}");
 }
 
 /// F45 and F46: every command the runner knows, in both forms, from a step and mid-line.
