@@ -306,7 +306,10 @@ fn refuse_foreign_bases(given: &Given<'_>, written: &Written<'_>) -> Result<()> 
             written.read(&reference).map_err(|why| refused(format!("base image {}", base.name), why))?;
         }
     }
-    for (name, value) in &given.inputs.build.build_contexts {
+    // A folder or a git repository is no image.
+    let images =
+        given.inputs.build.build_contexts.iter().filter(|(_, value)| value.starts_with("docker-image:"));
+    for (name, value) in images {
         written.read_option(value).map_err(|why| refused(format!("build-contexts: {name}"), why))?;
     }
     Ok(())

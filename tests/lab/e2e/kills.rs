@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use crate::harness::{Repository, Workspace};
 
 /// `BUILD_ONCE_KILLS` makes it longer.
@@ -20,7 +18,7 @@ fn killed_at_any_moment() {
         work.commit("other content");
         let running = work.program().repository(&repository).start();
         std::thread::sleep(whole.mul_f64(f64::from(kill) / f64::from(kills + 1)));
-        running.signal(Signal::KILL);
+        running.kill_tree();
         drop(running);
         // It sees what the killed one got done, and finishes what it did not.
         let run = work.program().repository(&repository).run();

@@ -228,6 +228,12 @@ impl Running {
         rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
+    /// Ends it and all that it started, at once.
+    pub fn kill_tree(&self) {
+        self.signal(rustix::process::Signal::KILL);
+        super::run::kill_children(&self.temp);
+    }
+
     /// Whether it has not ended yet.
     pub fn is_running(&mut self) -> bool {
         self.child.as_mut().unwrap().try_wait().unwrap().is_none()

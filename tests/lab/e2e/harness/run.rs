@@ -178,18 +178,31 @@ impl Finished {
     }
 }
 
-/// Processes with an environment that names this folder: what the run started. Whoever
-/// inherits one that was killed may take a moment.
-fn children(temp: &Path) -> Vec<String> {
+/// Processes with an environment that names this folder: what the run started.
+fn started(temp: &Path) -> impl Iterator<Item = fs::DirEntry> {
     let mark = temp.join("build-once-").display().to_string();
+    fs::read_dir("/proc").unwrap().flatten().filter(move |process| {
+        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+        environment.windows(mark.len()).any(|window| window == mark.as_bytes())
+    })
+}
+
+/// Ends what a run started, as the runner ends the whole tree.
+pub(super) fn kill_children(temp: &Path) {
+    let ids = started(temp).filter_map(|process| process.file_name().to_str()?.parse().ok());
+    for id in ids.filter_map(rustix::process::Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+    }
+}
+
+/// What the run started and is still there. Whoever inherits one that was killed may take a moment.
+fn children(temp: &Path) -> Vec<String> {
     let running = || {
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let own = processes.filter(|process| {
-            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-            environment.windows(mark.len()).any(|window| window == mark.as_bytes())
-        });
         let line = |process: fs::DirEntry| fs::read(process.path().join("cmdline")).unwrap_or_default();
-        own.map(|process| String::from_utf8_lossy(&line(process)).replace('\0', " ")).collect::<Vec<_>>()
+        started(temp)
+            .map(|process| String::from_utf8_lossy(&line(process)).replace('\0', " "))
+            .collect::<Vec<_>>()
     };
     for _ in 0..50 {
         if running().is_empty() {
