@@ -64,6 +64,8 @@ guards! {
     OwnLabels = "own-labels";
     /// An image of the engine's counts only where the run may trust who built it.
     LocalOrigin = "local-origin";
+    /// A folder with a layer cache is the runner's own, and no link.
+    CacheFolder = "cache-folder";
     /// Foreign text cannot be a workflow command.
     InertLog = "inert-log";
     /// Foreign text cannot be Markdown.

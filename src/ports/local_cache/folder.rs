@@ -4,6 +4,8 @@
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use crate::guards::Guard;
+
 /// Why caches cannot be kept below this folder, if they cannot. Reads only.
 #[must_use]
 pub fn why_unusable(root: &Path) -> Option<String> {
@@ -32,6 +34,9 @@ fn check_followed(root: &Path) -> Result<(), String> {
 pub(super) fn check(path: &Path) -> Result<(), String> {
     let metadata = fs_err::symlink_metadata(path).map_err(|error| error.to_string())?;
     let shown = path.display();
+    if !Guard::CacheFolder.holds() {
+        return Ok(());
+    }
     if metadata.file_type().is_symlink() {
         return Err(format!("{shown} is a symbolic link"));
     }
@@ -87,6 +92,9 @@ pub(super) fn enter(root: &Path, cache: &Path, make_missing: bool) -> Result<Opt
 
 /// The name that `current` leads to, if it is a generation beside it and nothing else.
 pub(super) fn generation_name(target: &Path) -> Result<&Path, String> {
+    if !Guard::CacheFolder.holds() {
+        return Ok(target);
+    }
     let name = target.to_str().unwrap_or_default();
     let good = name
         .strip_prefix("gen-")

@@ -6,6 +6,7 @@
 mod content;
 mod event;
 mod local;
+mod local_cache;
 mod names;
 mod release;
 mod text;
