@@ -151,7 +151,7 @@ fn s3_is_dropped_where_buildkit_does_not_know_it() {
     let program = program.env("AWS_SECRET_ACCESS_KEY", "s3-secret-canary").secret("s3-secret-canary");
     let built = program.run().is("built").degraded();
     let warning = built.annotations("warning")[0].to_owned();
-    assert!(warning.contains("built without the layer cache") && warning.contains("s3"), "{warning}");
+    assert!(warning.contains("built without writing the layer cache") && warning.contains("s3"), "{warning}");
     assert_eq!(built.number("attempts"), 2);
     built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
 }
