@@ -20,18 +20,21 @@ act_push() { act_event "$1" push "${@:2}"; }
 act_event() {
   local repository=$1 kind=${2%% *} number=${2##* } output=$3 slug=build-once/build-once
   shift 3
-  local head owner=example
+  local head owner=example name
   head=$(git -C "$repository" rev-parse HEAD)
+  # The event must be one of the repository that act takes it for: build-once trusts no other.
+  name=$(git -C "$repository" remote get-url origin)
+  name=${name%.git} name=${name##*/}
   if [[ $kind == push ]]; then
-    jq -n --arg after "$head" '{ref: "refs/heads/main", after: $after,
-      repository: {full_name: "example/quickstart", default_branch: "main"}, sender: {login: "demo"}}'
+    jq -n --arg after "$head" --arg name "$name" '{ref: "refs/heads/main", after: $after,
+      repository: {full_name: "example/\($name)", default_branch: "main"}, sender: {login: "demo"}}'
   else
     [[ $kind != fork ]] || owner=stranger
-    jq -n --arg head "$head" --argjson number "$number" --arg owner "$owner" '{number: $number,
-      repository: {full_name: "example/it", default_branch: "main"}, sender: {login: "demo"},
+    jq -n --arg head "$head" --argjson number "$number" --arg owner "$owner" --arg name "$name" '{number: $number,
+      repository: {full_name: "example/\($name)", default_branch: "main"}, sender: {login: "demo"},
       pull_request: {number: $number, user: {login: "demo"},
-        head: {ref: "topic", sha: $head, repo: {id: ($owner | length), full_name: "\($owner)/it"}},
-        base: {ref: "main", repo: {id: ("example" | length), full_name: "example/it"}}}}'
+        head: {ref: "topic", sha: $head, repo: {id: ($owner | length), full_name: "\($owner)/\($name)"}},
+        base: {ref: "main", repo: {id: ("example" | length), full_name: "example/\($name)"}}}}'
     kind=pull_request
   fi >"$ACT_FOLDER/event.json"
   # A home of its own, so that nobody's .actrc joins in; one job at a time, so that the times are
