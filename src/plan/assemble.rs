@@ -306,11 +306,8 @@ fn refuse_foreign_bases(given: &Given<'_>, written: &Written<'_>) -> Result<()> 
             written.read(&reference).map_err(|why| refused(format!("base image {}", base.name), why))?;
         }
     }
-    // A folder or a git repository is no image.
-    let images =
-        given.inputs.build.build_contexts.iter().filter(|(_, value)| value.starts_with("docker-image:"));
-    for (name, value) in images {
-        written.read_option(value).map_err(|why| refused(format!("build-contexts: {name}"), why))?;
+    for (name, value) in &given.inputs.build.build_contexts {
+        written.read_context(value).map_err(|why| refused(format!("build-contexts: {name}"), why))?;
     }
     Ok(())
 }

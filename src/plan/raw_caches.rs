@@ -3,7 +3,7 @@
 
 use super::assemble::Given;
 use super::caches::{Caches, cache_home, own_cache};
-use super::written::Written;
+use super::written::{Written, understood};
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::guards::Guard;
@@ -156,13 +156,7 @@ impl Rules<'_> {
         judge_image: &dyn Fn(&ImageReference) -> std::result::Result<(), String>,
     ) -> std::result::Result<(), String> {
         match entry.kind.as_str() {
-            "registry" => {
-                let text = entry.get("ref").unwrap_or_default();
-                // What is not understood is not judged to be harmless.
-                let reference: ImageReference =
-                    text.parse().map_err(|_| format!("`{text}` is not an image reference"))?;
-                judge_image(&reference)
-            }
+            "registry" => judge_image(&understood(entry.get("ref").unwrap_or_default())?),
             "gha" => match entry.get("scope") {
                 // GitHub keeps branches apart; only the names that build-once gives are reserved.
                 Some(scope) if scope.starts_with("cache-") || is_less_trusted(scope) => judge(scope),

@@ -83,9 +83,12 @@ impl<'a> Written<'a> {
         if may { Ok(()) } else { Err(format!("{reference} is not this zone's")) }
     }
 
-    /// As [`Self::read`], for a cache or a build context as buildx takes it.
-    pub(super) fn read_option(&self, option: &str) -> Result<(), Refusal> {
-        judged(option, |reference| self.read(reference))
+    /// As [`Self::read`], for a build context; a folder or a git repository is no image.
+    pub(super) fn read_context(&self, value: &str) -> Result<(), Refusal> {
+        match value.strip_prefix("docker-image://").filter(|_| Guard::WrittenReferences.holds()) {
+            Some(image) => self.read(&understood(image)?),
+            None => Ok(()),
+        }
     }
 }
 
@@ -100,32 +103,9 @@ fn is(reference: &ImageReference, repository: Option<&Repository>) -> bool {
         .is_some_and(|ours| theirs.path() == ours.path() && host(theirs.registry()) == host(ours.registry()))
 }
 
-/// The image reference in what buildx takes for a cache (`type=registry,ref=…` or the reference
-/// alone; fields as CSV, names in any case) or a build context (`docker-image://…`).
-fn reference(option: &str) -> Option<ImageReference> {
-    reference_text(option)?.parse().ok()
-}
-
-fn judged(option: &str, judge: impl Fn(&ImageReference) -> Result<(), Refusal>) -> Result<(), Refusal> {
-    match (reference_text(option), reference(option)) {
-        (_, Some(reference)) => judge(&reference),
-        // What is not understood is not judged to be harmless.
-        (Some(text), None) if Guard::WrittenReferences.holds() => {
-            Err(format!("`{text}` is not an image reference"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn reference_text(option: &str) -> Option<&str> {
-    if let Some(image) = option.strip_prefix("docker-image://") {
-        return Some(image);
-    }
-    let named = option.split(',').find_map(|field| {
-        let (name, value) = field.trim().trim_matches('"').split_once('=')?;
-        name.trim().eq_ignore_ascii_case("ref").then(|| value.trim())
-    });
-    named.or_else(|| (!option.contains('=')).then_some(option.trim()))
+/// The reference a text is. What is not understood is not judged to be harmless.
+pub(super) fn understood(text: &str) -> Result<ImageReference, Refusal> {
+    text.parse().map_err(|_| format!("`{text}` is not an image reference"))
 }
 
 #[cfg(test)]
@@ -134,8 +114,10 @@ mod tests {
     use crate::env::Env;
     use crate::inputs::{Inputs, RawInputs};
     use crate::plan::access;
+    use crate::ports::buildx::CacheEntry;
 
-    /// What a zone may read and write, of names in `h/ci` and `h/ci/pr`.
+    /// What a zone may read and write, of caches and contexts as they are written out, with the
+    /// repositories `h/ci` and `h/ci/pr`.
     fn rights(zone: &Zone, pr: Option<&str>, written: &str) -> (bool, bool) {
         let raw = RawInputs {
             image: Some("app".into()),
@@ -147,8 +129,15 @@ mod tests {
         let run = RunContext { zone: zone.clone(), ..RunContext::read(&Env::default(), None).unwrap() };
         let access = access(&inputs, &run);
         let judge = Written::new(&run, &access, inputs.repository.as_ref(), inputs.pr_repository.as_ref());
-        let write = judged(written, |reference| judge.write(reference));
-        (judge.read_option(written).is_ok(), write.is_ok())
+        if written.starts_with("docker-image://") {
+            return (judge.read_context(written).is_ok(), false);
+        }
+        let entry: CacheEntry = written.parse().unwrap();
+        match entry.get("ref").map(understood) {
+            None => (true, true),
+            Some(Err(_)) => (false, false),
+            Some(Ok(reference)) => (judge.read(&reference).is_ok(), judge.write(&reference).is_ok()),
+        }
     }
 
     #[test]
@@ -187,6 +176,8 @@ mod tests {
             "no reference"
         );
         assert_eq!(rights(&main, None, "docker-image://h.example/ci:pr-12-sha-app"), (false, false));
+        assert_eq!(rights(&main, None, "docker-image://h.example./ci:pr-12-sha-app"), (false, false));
+        assert!(rights(&main, None, "docker-image://h.example/ci:mine").0);
     }
 
     #[test]
