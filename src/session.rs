@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::env::Env;
 use crate::error::{Error, FailureClass, Result};
-use crate::execute::{Boot, Workshop, execute};
+use crate::execute::{Boot, Journal, Workshop, execute};
 use crate::facts::{Facts, gather};
 use crate::inputs::{Inputs, RawInputs};
 use crate::plan::{self, Plan};
@@ -179,7 +179,8 @@ async fn pipeline(
     done
 }
 
-/// From the facts to the journal.
+/// From the facts to the report. An image that is gone when its turn comes is looked for once
+/// more; most often it is built then.
 async fn finish(
     env: &Env,
     cancel: &Cancel,
@@ -189,6 +190,31 @@ async fn finish(
     report: &mut Report,
     boot: &Boot,
 ) -> Result<()> {
+    let Prepared { inputs, run, access, ports } = prepared;
+    let (mut plan, mut journal) = attempt(env, cancel, prepared, facts, watch, report, boot).await?;
+    if let Some(lost) = plan.digest.clone().filter(|_| journal.lost_its_image()) {
+        let retry = format!("the image {lost} was removed meanwhile: looked once more");
+        ports.console.line(&retry);
+        let mut facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
+        facts.forget(&lost);
+        let earlier = journal;
+        (plan, journal) = attempt(env, cancel, prepared, facts, watch, report, boot).await?;
+        journal.follow(earlier, retry);
+    }
+    report.finish(&plan, journal);
+    Ok(())
+}
+
+/// One plan, from the facts to its journal.
+async fn attempt(
+    env: &Env,
+    cancel: &Cancel,
+    prepared: &Prepared,
+    facts: Facts,
+    watch: &Stopwatch,
+    report: &mut Report,
+    boot: &Boot,
+) -> Result<(Plan, Journal)> {
     let Prepared { inputs, ports, .. } = prepared;
     let chosen = |choice: &plan::Choice| boot.start(choice, ports, inputs);
     let Decided { facts, late, plan } = until(&cancel.signal, plan_for(prepared, facts, chosen)).await?;
@@ -213,8 +239,7 @@ async fn finish(
     if journal.built && files.plan.is_some() {
         report.metadata = Some(files.metadata.clone());
     }
-    report.finish(&plan, journal);
-    Ok(())
+    Ok((plan, journal))
 }
 
 async fn until<T>(signal: &CancelSignal, work: impl Future<Output = Result<T>>) -> Result<T> {

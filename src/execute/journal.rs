@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::image::Digest;
 use crate::ports::buildx::ProgressSummary;
+use crate::ports::failure::FailureKind;
 
 /// One step as it went.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -48,4 +49,18 @@ pub struct Journal {
     pub degraded: Option<String>,
     /// Why it ended early.
     pub error: Option<Error>,
+}
+
+impl Journal {
+    /// Whether it ended because the image that was found is not there any more.
+    #[must_use]
+    pub fn lost_its_image(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.is(FailureKind::SourceGone))
+    }
+
+    /// Goes on from an earlier plan that `why` made nothing of.
+    pub fn follow(&mut self, earlier: Self, why: String) {
+        self.entries.splice(..0, earlier.entries);
+        self.retries.splice(..0, earlier.retries.into_iter().chain([why]));
+    }
 }

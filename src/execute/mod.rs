@@ -28,6 +28,7 @@ use crate::ports::actions::inert;
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
 use crate::ports::docker_config::PrivateDockerConfig;
+use crate::ports::registry::{Probe, gone};
 
 /// What the steps work with.
 pub struct Workshop<'a> {
@@ -174,8 +175,16 @@ async fn one(
 }
 
 async fn pull(reference: &ImageReference, workshop: &Workshop<'_>, docker: &Docker) -> Result<()> {
-    let log = ports_log(workshop, &format!("docker pull {reference}"));
-    docker.pull(reference, |line| log.line(line)).await
+    let pulled = {
+        let log = ports_log(workshop, &format!("docker pull {reference}"));
+        docker.pull(reference, |line| log.line(line)).await
+    };
+    match pulled {
+        Err(error) if matches!(workshop.ports.registry.probe(reference).await, Probe::Absent { .. }) => {
+            Err(gone(reference).because(&error))
+        }
+        pulled => pulled,
+    }
 }
 
 /// The engine knows a loaded image by the tags it was built with, or only by digest.

@@ -23,6 +23,7 @@ pub use lookups::{Lookup, Seen, Where, look_up, wait_for};
 pub use repository::{NoRepository, RepositoryFact, resolve as resolve_repository};
 pub use toolchain::Toolchain;
 
+use crate::image::Digest;
 use crate::key::BuildKey;
 use crate::ports::docker::LocalImage;
 
@@ -41,6 +42,18 @@ pub struct Facts {
     pub lookups: Vec<Lookup>,
     /// The engine's own images with this key, or of this digest.
     pub local: Vec<LocalImage>,
+}
+
+impl Facts {
+    /// Takes an image that is gone for absent, also where a tag still names it: a registry may
+    /// answer from what it knew before.
+    pub fn forget(&mut self, gone: &Digest) {
+        for lookup in &mut self.lookups {
+            if matches!(&lookup.seen, Seen::Match { digest, .. } if digest == gone) {
+                lookup.seen = Seen::Absent { no_repository: false };
+            }
+        }
+    }
 }
 
 /// What is read only once the decision asks for it: a hit needs none of it.

@@ -310,20 +310,35 @@ fn content_that_is_wrong_twice_is_wrong() {
     assert_eq!((builds(&run), run.output("failure-cause")), (2, "digest-mismatch"));
 }
 
-#[test]
-fn an_image_that_is_deleted_before_its_new_tag_is_said_to_be_gone() {
-    let lab = Lab::new();
+/// A registry that lost an image which its tags still name.
+fn lost(lab: &Lab) -> String {
     let digest = lab.shared().run().succeeds("built").output("digest").to_owned();
     lab.another_machine();
-    lab.rule("buildx imagetools", json!({"stderr": "ERROR: h.example/ci@sha256:aa: not found\n", "exit": 1}));
-    lab.registry.fault(
-        &format!("/manifests/{digest}"),
-        9,
-        Response::error(404, "MANIFEST_UNKNOWN", "unknown"),
-    );
-    let program = lab.shared().commit("3333333333333333333333333333333333333333").input("retries", "3");
-    let run = program.run().fails(30, "unavailable");
-    assert_eq!(run.output("failure-cause"), "source-gone");
-    assert!(run.error().contains("run again: the image is built anew"), "{}", run.error());
-    assert_eq!(run.called("buildx imagetools").len(), 1);
+    let gone = Response::error(404, "MANIFEST_UNKNOWN", "unknown");
+    lab.registry.fault(&format!("/manifests/{digest}"), 1, gone);
+    digest
+}
+
+const OTHER_COMMIT: &str = "3333333333333333333333333333333333333333";
+
+#[test]
+fn an_image_that_is_gone_before_its_new_tag_is_built_anew() {
+    let lab = Lab::new();
+    let digest = lost(&lab);
+    let not_found = json!({"stderr": "ERROR: h.example/ci@sha256:aa: not found\n", "exit": 1, "times": 1});
+    lab.rule("buildx imagetools", not_found);
+    let run = lab.shared().commit(OTHER_COMMIT).input("retries", "3").run().succeeds("built");
+    assert_eq!((builds(&run), run.called("buildx imagetools").len()), (1, 1));
+    let said = format!("the image {digest} was removed meanwhile: looked once more");
+    assert!(run.summary.contains(&said), "{}", run.summary);
+}
+
+#[test]
+fn what_may_not_be_built_anew_is_said_to_be_gone() {
+    let lab = Lab::new();
+    let digest = lost(&lab);
+    lab.rule("pull", json!({"stderr": "Error response from daemon: manifest unknown\n", "exit": 1}));
+    let run = lab.shared().input("mode", "pull").input("on-missing", "fail").run().fails(20, "access");
+    assert!(run.error().contains("no image"), "{}", run.error());
+    assert_eq!((builds(&run), run.called("pull").len()), (0, 1));
 }

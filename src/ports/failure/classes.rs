@@ -154,7 +154,7 @@ kinds! {
     EventualRead "eventual-read" Unavailable Stop "try again; if it stays so, look at the registry's lifecycle rules"
         "What was pushed cannot be read.";
     SourceGone "source-gone" Unavailable Stop "run again: the image is built anew"
-        "The image to be tagged was deleted meanwhile.";
+        "The image that was found was deleted meanwhile.";
     Cancelled "cancelled" Unavailable Stop "something else stopped docker: a signal, or a restart of its engine"
         "Docker was stopped by somebody else.";
     Unknown "unknown" Unavailable Once ""

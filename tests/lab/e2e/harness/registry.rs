@@ -179,6 +179,12 @@ impl Repository {
         answer.body
     }
 
+    /// Removes an image with all its tags.
+    pub fn remove(&self, digest: &str) {
+        assert_eq!(self.call("DELETE", &format!("manifests/{digest}"), &[], None).status, 202, "{digest}");
+        assert!(self.image(digest).is_none(), "{digest} is still there");
+    }
+
     /// What the gateway saw of this repository.
     pub fn journal(&self) -> Vec<Entry> {
         journal(&self.path)

@@ -1,9 +1,11 @@
 //! A registry that breaks under a push, an alias, a cache.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Repository, Rules, Workspace, rule, status};
+use crate::harness::{Finished, Program, Repository, Rules, Workspace, eventually, rule, status};
 
 /// As a load balancer before a registry answers, which speaks no registry's language.
 fn front(code: u16) -> Value {
@@ -154,4 +156,46 @@ fn a_hit_writes_nothing() {
     work.program().repository(&repository).run().is("reused-tag").has(built.output("digest"));
     let since = repository.journal().split_off(seen);
     assert!(!since.is_empty() && since.iter().all(|entry| !entry.is_write()), "{since:?}");
+}
+
+/// F33: the image is found, and removed before its turn comes: when it gets another tag, when it
+/// is pulled.
+#[test]
+fn an_image_that_is_removed_meanwhile() {
+    let (work, repository) = (Workspace::new("removed"), Repository::ecr("removed"));
+    let program = || work.program().repository(&repository);
+    let slow = json!({"kind": "delay", "ms": 3000});
+
+    let built = program().run().is("built");
+    work.commit("same content");
+    let tag = work.commit_tag();
+    // The look-up's question passes, the alias's waits.
+    let mut at_alias = rule("GET|HEAD", &repository.path, &format!("manifests/{tag}"), Some(1), &slow);
+    at_alias["skip"] = json!(1);
+    let rules = Rules::set(&[at_alias]);
+    let anew = while_held(&rules, &repository, built.output("digest"), program()).is("built");
+    anew.is_published(&repository, &[&tag, &anew.key_tag("", &work.image)]);
+    assert_ne!(anew.output("digest"), built.output("digest"));
+    assert_eq!(anew.output("built"), "true");
+
+    work.forget();
+    let mut at_pull = rule("GET|HEAD", &repository.path, "manifests/sha256:", Some(1), &slow);
+    at_pull["header"] = json!({"User-Agent": "^docker/"});
+    rules.replace(&[at_pull]);
+    let pulling = program().input("load", "true");
+    let again = while_held(&rules, &repository, anew.output("digest"), pulling).is("built");
+    again.is_published(&repository, &[&tag, &again.key_tag("", &work.image)]);
+    work.docker(&["image", "inspect", again.output("local-image")]);
+}
+
+/// Runs it, and removes the image while the rule holds a request back.
+fn while_held(rules: &Rules, repository: &Repository, digest: &str, program: Program<'_>) -> Finished {
+    let running = program.start();
+    eventually("a request is held back", Duration::from_secs(60), || rules.applied() == [1]);
+    repository.remove(digest);
+    let finished = running.finish();
+    let said = format!("the image {digest} was removed meanwhile: looked once more");
+    assert!(finished.log.contains(&said) && finished.summary.contains(digest), "{}", finished.log);
+    assert!(finished.annotations("error").is_empty(), "{}", finished.log);
+    finished
 }
