@@ -6,9 +6,9 @@ use super::{Journal, Workshop, converge, ports_log};
 use crate::crash;
 use crate::error::{Error, FailureClass, Result};
 use crate::inputs::SecretString;
-use crate::ports::buildx::{BuildSpec, Buildx, NewBuilder, container_of};
+use crate::ports::buildx::{BuildSpec, Buildx, NewBuilder, Phase, container_of};
 use crate::ports::docker::Docker;
-use crate::ports::failure::FailureKind;
+use crate::ports::failure::{FailureKind, classify_at};
 use crate::ports::local_cache::LocalCacheUse;
 
 /// Builds until it is done, or trying again does not help. `own`: the builder that this run has
@@ -36,8 +36,12 @@ pub(super) async fn run(
             buildx.build(&now, &toolchain.buildx, workshop.metadata, variables, |line| log.line(line)).await;
         drop(log);
         let phase = progress.place;
+        let unwritten = progress.unwritten_cache.clone();
         journal.progress = Some(progress);
         let Err(error) = result else {
+            if let Some(why) = unwritten {
+                journal.without_cache(&classify_at("its export failed", &why, Some(Phase::CacheExport)));
+            }
             for notice in local.iter().flat_map(|local| &local.notices) {
                 journal.notices.push(notice.clone());
             }

@@ -40,13 +40,16 @@ pub(super) async fn after_push(
         }
     }
     let Some(digest) = found else { return Err(error) };
-    let what = if phase == Some(Phase::CacheExport) {
-        format!("the layer cache is not written: {}", error.headline())
+    if phase == Some(Phase::CacheExport) {
+        journal.without_cache(&error);
     } else {
-        format!("the image is already stored as {digest}, although the push failed: {}", error.headline())
-    };
-    workshop.ports.console.line(&what);
-    journal.notices.push(what);
+        let what = format!(
+            "the image is already stored as {digest}, although the push failed: {}",
+            error.headline()
+        );
+        workshop.ports.console.line(&what);
+        journal.notices.push(what);
+    }
     (journal.built, journal.pushed, journal.adopted, journal.digest) = (true, true, true, Some(digest));
     Ok(())
 }

@@ -58,6 +58,13 @@ impl Journal {
         self.error.as_ref().is_some_and(|error| error.is(FailureKind::SourceGone))
     }
 
+    /// Makes do without writing the layer cache.
+    pub fn without_cache(&mut self, why: &Error) {
+        let hint = why.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let degraded = format!("the layer cache is not written: {}{hint}", why.headline());
+        self.degraded.get_or_insert(degraded);
+    }
+
     /// Goes on from an earlier plan that `why` made nothing of.
     pub fn follow(&mut self, earlier: Self, why: String) {
         self.entries.splice(..0, earlier.entries);

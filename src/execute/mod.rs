@@ -110,9 +110,7 @@ async fn one(
             match builder::create(builder, *keep, *optional, workshop, docker).await {
                 // No fault of the cache fails a build that would pass without it.
                 Err(error) if *optional && error.class != FailureClass::Interrupted => {
-                    let hint = error.hint.as_deref().unwrap_or_default();
-                    journal.degraded =
-                        Some(format!("the layer cache is not written: {}; {hint}", error.headline()));
+                    journal.without_cache(&error);
                     Ok(())
                 }
                 other => other,

@@ -188,11 +188,11 @@ impl Docker {
     pub async fn pull(&self, reference: &ImageReference, mut line: impl FnMut(&[u8])) -> Result<()> {
         let pull = self.command(Effect::Write).args(["pull", &reference.to_string()]);
         let mut last = String::new();
-        let streamed = self.exec.stream(&pull, None, |_, text| {
+        let keep = |_, text: &[u8]| {
             String::from_utf8_lossy(text).trim().clone_into(&mut last);
             line(text);
-            None
-        });
+        };
+        let streamed = self.exec.stream(&pull, None, keep, async || false);
         let status = tokio::time::timeout(PULL, streamed)
             .await
             .map_err(|_| {

@@ -132,10 +132,9 @@ fn an_image_that_was_pushed_before_its_cache_failed_is_there() {
     lab.rule("buildx build", json!({"stderr": stream, "after": 1, "times": 1}));
     let run = lab.shared().run().succeeds("built");
     assert_eq!(builds(&run), 1);
-    assert!(
-        run.commands("notice").iter().any(|notice| notice.message.contains("the layer cache is not written"))
-    );
+    assert!(run.commands("warning")[0].message.contains("the layer cache is not written"));
     assert!(!run.output("digest").is_empty() && run.output("pushed") == "true");
+    assert_eq!(run.output("degraded"), "true");
 }
 
 #[test]
@@ -261,6 +260,24 @@ fn a_silent_step_does_not_hang() {
 }
 
 #[test]
+fn a_step_whose_builder_went_silent_hangs() {
+    let stream = "{\"vertexes\":[{\"digest\":\"sha256:aa\",\"name\":\"[2/2] RUN make\",\"started\":\"2026-01-01T00:00:00Z\"}]}\n";
+    let lab = with_own_builder();
+    lab.rule("buildx build", json!({"stderr": stream, "hang": true}));
+    let silent = "Name: b\nDriver: docker-container\n\nNodes:\nName: b0\nError: is paused\n";
+    // The first time it is the current builder that is asked about.
+    lab.rule("buildx inspect", json!({"times": 1}));
+    lab.rule("buildx inspect", json!({"stdout": silent, "exit": 0}));
+    let run = lab.shared().input("retries", "1").input("stall-timeout", "1s").run().fails(30, "unavailable");
+    assert_eq!((builds(&run), run.output("failure-cause")), (2, "hang"));
+    assert!(
+        run.error().contains("while running the steps, and the builder does not answer"),
+        "{}",
+        run.error()
+    );
+}
+
+#[test]
 fn an_alias_waits_as_long_as_it_is_told() {
     let lab = Lab::new();
     let _ = lab.shared().run().succeeds("built");
@@ -336,7 +353,7 @@ fn an_image_that_is_gone_before_its_new_tag_is_built_anew() {
 #[test]
 fn what_may_not_be_built_anew_is_said_to_be_gone() {
     let lab = Lab::new();
-    let digest = lost(&lab);
+    let _ = lost(&lab);
     lab.rule("pull", json!({"stderr": "Error response from daemon: manifest unknown\n", "exit": 1}));
     let run = lab.shared().input("mode", "pull").input("on-missing", "fail").run().fails(20, "access");
     assert!(run.error().contains("no image"), "{}", run.error());

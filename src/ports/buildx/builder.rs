@@ -57,6 +57,13 @@ impl Builder {
     }
 }
 
+/// Whether `docker buildx inspect` says that no node answers: paused, stopped, or out of reach.
+#[must_use]
+pub fn is_silent(text: &str) -> bool {
+    let has = |start: &str| text.lines().any(|line| line.starts_with(start));
+    has("Error:") && !has("Status:")
+}
+
 /// A builder to make.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct NewBuilder {

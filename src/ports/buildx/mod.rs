@@ -10,6 +10,7 @@ mod policy;
 mod progress;
 mod version;
 
+use std::cell::RefCell;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -100,6 +101,14 @@ impl Buildx {
             .ok_or_else(|| Error::new(FailureClass::Unsupported, "failed to read docker buildx inspect"))
     }
 
+    /// Whether any node of the builder answers. Only what shows that none does counts.
+    async fn answers(&self, name: Option<&str>) -> bool {
+        match self.docker.run(&self.command(Effect::Read).arg("inspect").args(name), QUICK).await {
+            Ok(done) => !builder::is_silent(&done.stdout_text()),
+            Err(error) => !error.is(FailureKind::Hang),
+        }
+    }
+
     /// Makes a builder and boots it. `shared`: its name stands for its settings, and another run
     /// may make it at the same moment.
     ///
@@ -183,7 +192,7 @@ impl Buildx {
         variables: Vec<(&'static str, SecretString)>,
         mut log: impl FnMut(&[u8]),
     ) -> (Result<BuildMetadata>, ProgressSummary) {
-        let mut progress = Progress::new(version.has_rawjson());
+        let progress = RefCell::new(Progress::new(version.has_rawjson()));
         let mut build = self.command(Effect::Write).args(spec.args(version, metadata));
         for (name, value) in spec.secret_env() {
             build = build.env(name, value);
@@ -198,18 +207,18 @@ impl Buildx {
             let path = metadata.with_file_name("source-policy.json");
             if let Err(error) = fs_err::write(&path, policy::policy(&spec.sources).to_string()) {
                 let failed = Error::new(FailureClass::Resource, "failed to write the source policy");
-                return (Err(failed.because(&error)), progress.into_summary());
+                return (Err(failed.because(&error)), progress.into_inner().into_summary());
             }
             build = build.env(policy::VARIABLE, path.display().to_string().into());
         }
-        let streamed = self.docker.exec().stream(&build, self.stall, |stream, line| {
-            match stream {
-                Stream::Stderr => progress.line(line, &mut log),
-                Stream::Stdout => log(line),
-            }
-            self.stall.filter(|_| !progress.runs_step())
-        });
-        let status = streamed.await;
+        let line = |stream, line: &[u8]| match stream {
+            Stream::Stderr => progress.borrow_mut().line(line, &mut log),
+            Stream::Stdout => log(line),
+        };
+        // A step may be silent for as long as it likes, if there still is somebody to run it.
+        let is_stalled = async || progress.borrow().waits() || !self.answers(spec.builder.as_deref()).await;
+        let status = self.docker.exec().stream(&build, self.stall, line, is_stalled).await;
+        let mut progress = progress.into_inner();
         progress.finish(&mut log);
         let result = match status {
             Ok(status) if status.success() => BuildMetadata::read(metadata),
@@ -217,7 +226,12 @@ impl Buildx {
             Err(ExecError::Stalled { limit, .. }) => Err(hung(&progress, limit)),
             Err(error) => Err(from_exec(error)),
         };
-        (result, progress.into_summary())
+        let mut summary = progress.into_summary();
+        if result.is_ok() {
+            // What came up on the way, such as a cache that is not there, did not matter.
+            summary.failed = None;
+        }
+        (result, summary)
     }
 
     /// Sets tags on an image in its registry, or copies it to another one. `false`, and
@@ -255,8 +269,9 @@ fn failed(progress: &Progress, status: ExitStatus, spec: &BuildSpec) -> Error {
 }
 
 fn hung(progress: &Progress, limit: Duration) -> Error {
+    let silent = if progress.waits() { "" } else { ", and the builder does not answer" };
     Error::of(FailureKind::Hang, "the build hangs")
-        .cause(format!("nothing moved for {}s while {}", limit.as_secs(), progress.doing()))
+        .cause(format!("nothing moved for {}s while {}{silent}", limit.as_secs(), progress.doing()))
         .hint(FailureKind::Hang.hint())
 }
 

@@ -111,17 +111,17 @@ impl Exec {
         Err(ExecError::Cancelled { command: command() })
     }
 
-    /// Runs to the end and hands over each line as it comes, without its line break. `line` says
-    /// how long the silence after it may last; before the first one it is `patience`. `None` is for
-    /// ever.
+    /// Runs to the end and hands over each line as it comes, without its line break. After each
+    /// silence of `patience`, `is_stalled` says whether to end it; `None` waits for ever.
     ///
     /// # Errors
-    /// If it cannot be started, is cancelled, or is silent for too long.
+    /// If it cannot be started, is cancelled, or has stalled.
     pub async fn stream(
         &self,
         invocation: &Invocation,
-        mut patience: Option<Duration>,
-        mut line: impl FnMut(Stream, &[u8]) -> Option<Duration>,
+        patience: Option<Duration>,
+        mut line: impl FnMut(Stream, &[u8]),
+        mut is_stalled: impl AsyncFnMut() -> bool,
     ) -> Result<ExitStatus, ExecError> {
         let io = |source| ExecError::Io { command: invocation.display(), source };
         let mut child = self.spawn(invocation)?;
@@ -137,18 +137,18 @@ impl Exec {
                 biased;
                 _ = cancelled(&self.cancel) => break Some(ExecError::Cancelled { command: invocation.display() }),
                 text = stderr.next(), if !stderr.ended => if let Some(text) = text.map_err(io)? {
-                    patience = line(Stream::Stderr, text);
+                    line(Stream::Stderr, text);
                 },
                 text = stdout.next(), if !stdout.ended => if let Some(text) = text.map_err(io)? {
-                    patience = line(Stream::Stdout, text);
+                    line(Stream::Stdout, text);
                 },
                 status = child.wait(), if ended.is_none() => ended = Some(status.map_err(io)?),
                 // What a child left running may hold its streams open.
                 () = tokio::time::sleep(LINGER), if ended.is_some() => break None,
-                () = silence(patience), if ended.is_none() => {
+                () = silence(patience), if ended.is_none() => if is_stalled().await {
                     let limit = patience.unwrap_or_default();
                     break Some(ExecError::Stalled { command: invocation.display(), limit });
-                }
+                },
             }
         };
         match (why, ended) {

@@ -146,7 +146,9 @@ fn tags_that_cannot_be_set_twice() {
     // The cache's tag is taken: that is no reason to fail.
     work.write("content.txt", "other");
     work.commit("other content");
-    program().run().is("built").is_published(&repository, &[&work.commit_tag()]);
+    let again = program().run().is("built").degraded();
+    assert!(again.annotations("warning")[0].contains("that its tag is mutable"), "{}", again.log);
+    again.is_published(&repository, &[&work.commit_tag()]);
     // The commit's tag is taken by other content.
     let taken = program().input("key-extra", "other").run().failed(40, "integrity");
     assert!(taken.annotations("error")[0].contains("mutab"), "{}", taken.log);

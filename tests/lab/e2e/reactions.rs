@@ -176,3 +176,50 @@ fn a_registry_that_never_answers_a_push_hangs_nobody() {
     nothing_left(&work, classic());
     assert!(repository.tags().is_empty());
 }
+
+/// F24, in a step: silence alone is no sign there, so the builder is asked.
+#[test]
+fn a_builder_that_is_paused_in_a_step_is_replaced_once() {
+    if no_classic() {
+        return;
+    }
+    let ((work, command), repository) = (sleeper("paused"), Repository::ecr("paused"));
+    let program = fresh(work.program().repository(&repository).engine(classic()));
+    let running = program.input("stall-timeout", "5s").start();
+    let mut before = String::new();
+    for _ in 0..2 {
+        eventually("its step runs", Duration::from_secs(90), || {
+            id(&work).is_some_and(|id| id != before) && is_sleeping(&command)
+        });
+        before = id(&work).unwrap();
+        assert!(engine_at(classic(), &["pause", &before]).0);
+    }
+    let failed = running.finish().failed(30, "unavailable");
+    assert_eq!((failed.output("failure-cause"), failed.output("attempts")), ("hang", "2"), "{}", failed.log);
+    let said = "nothing moved for 5s while running the steps, and the builder does not answer";
+    assert!(failed.annotations("error")[0].contains(said), "{}", failed.log);
+    nothing_left(&work, classic());
+    assert!(repository.tags().is_empty());
+}
+
+/// The container of the builder, as long as there is one, by its id: the next one has its name.
+fn id(work: &Workspace) -> Option<String> {
+    let (found, id) = engine_at(classic(), &["inspect", "--format", "{{.Id}}", &container(work)?]);
+    found.then(|| id.trim().to_owned())
+}
+
+/// F20: the image is there by then, so the build is not done again.
+#[test]
+fn a_cache_that_is_never_taken_costs_a_while() {
+    let (work, repository) = (Workspace::new("slow-cache"), Repository::ecr("slow-cache"));
+    let at = format!("manifests/cache-{}-main", work.image);
+    let rules = Rules::set(&[rule("PUT", &repository.path, &at, None, &json!({"kind": "hang"}))]);
+    let built = work.program().repository(&repository).input("stall-timeout", "6s").run().is("built");
+    assert!(rules.applied()[0] > 0);
+    assert_eq!((built.output("attempts"), built.output("degraded")), ("1", "true"), "{}", built.log);
+    let warning = built.annotations("warning")[0];
+    assert!(warning.contains("nothing moved for 6s while writing the layer cache"), "{warning}");
+    assert!(built.took < Duration::from_secs(40), "{:?}", built.took);
+    built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
+    assert!(repository.image(&format!("cache-{}-main", work.image)).is_none());
+}

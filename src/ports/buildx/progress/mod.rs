@@ -52,6 +52,9 @@ pub struct ProgressSummary {
     /// The part of the build that failed, or was under way when all ended.
     #[serde(skip)]
     pub place: Option<Phase>,
+    /// Why a layer cache could not be written; BuildKit goes on without, if told to ignore it.
+    #[serde(skip)]
+    pub unwritten_cache: Option<String>,
     /// BuildKit's own warnings.
     pub warnings: Vec<String>,
 }
@@ -158,9 +161,10 @@ impl Progress {
         place(&failed.name, failed.pushes)
     }
 
-    /// Whether a step of the Dockerfile runs: it may be silent for as long as it likes.
-    pub(super) fn runs_step(&self) -> bool {
-        self.under_way().any(|state| is_step(&state.name))
+    /// Whether no step of the Dockerfile runs, as far as the stream tells: then something is to
+    /// move.
+    pub(super) fn waits(&self) -> bool {
+        self.raw && !self.under_way().any(|state| is_step(&state.name))
     }
 
     /// What was begun last and has not ended.
@@ -272,8 +276,19 @@ impl Progress {
             error: state.error.clone(),
             log: state.tail.iter().cloned().collect(),
         });
+        let in_cache = |state: &State| {
+            matches!(vertex_phase(&state.name), Some(Phase::CacheImport | Phase::CacheExport))
+        };
         // A step that was not reached counts where something broke; in a good build it was not needed.
-        let broke = self.vertices.values().any(|state| !state.error.is_empty());
+        let broke = self.vertices.values().any(|state| !state.error.is_empty() && !in_cache(state));
+        let unwritten =
+            |state: &&State| vertex_phase(&state.name) == Some(Phase::CacheExport) && !state.error.is_empty();
+        let unwritten_cache = self
+            .vertices
+            .values()
+            .filter(unwritten)
+            .min_by_key(|state| state.number)
+            .map(|state| state.error.clone());
         for state in self.vertices.into_values() {
             if let (Some(phase), Some(from), Some(to)) =
                 (vertex_phase(&state.name), state.started, state.completed)
@@ -297,6 +312,7 @@ impl Progress {
             slowest,
             failed,
             place,
+            unwritten_cache,
             warnings: self.warnings,
         }
     }

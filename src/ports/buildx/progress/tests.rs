@@ -79,14 +79,14 @@ fn messages_spread_over_lines() {
 fn where_it_failed_and_what_runs() {
     let running = format!(r#"{{"vertexes":[{{"digest":"a","name":"[2/3] RUN sleep","started":"{T}0Z"}}]}}"#);
     let (progress, _) = run(&[&running]);
-    assert!(progress.runs_step());
+    assert!(!progress.waits());
     assert_eq!((progress.failed_phase(), progress.doing()), (None, "running the steps"));
     let export = format!(
         r#"{{"vertexes":[{{"digest":"p","name":"exporting to image","started":"{T}3Z"}}],"statuses":[{{"id":"pushing layers","vertex":"p","started":"{T}3Z"}}]}}"#
     );
     let done = vertex("a", "[2/3] RUN sleep", "");
     let (progress, _) = run(&[&running, &done, &export]);
-    assert!(!progress.runs_step());
+    assert!(progress.waits());
     assert_eq!((progress.failed_phase(), progress.doing()), (None, "pushing"));
     let broken = vertex("p", "exporting to image", r#","error":"failed to push: 503""#);
     let stopped = vertex("a", "[2/3] RUN sleep", r#","error":"context canceled: failed to push""#);
@@ -112,4 +112,17 @@ fn a_step_cannot_forge_the_end() {
     ];
     let (progress, _) = run(&lines.each_ref().map(String::as_str));
     assert_eq!((progress.error(), progress.failed_at()), (None, None));
+}
+
+#[test]
+fn a_cache_that_is_not_written_is_no_failed_step() {
+    let lines = [
+        vertex("a", "[2/3] RUN make", r#","cached":true"#),
+        format!(r#"{{"vertexes":[{{"digest":"b","name":"[3/3] RUN unused"}}]}}"#),
+        vertex("c", "exporting cache to registry", r#","error":"unexpected status: 403 Forbidden""#),
+    ];
+    let (progress, _) = run(&lines.each_ref().map(String::as_str));
+    let summary = progress.into_summary();
+    assert_eq!(summary.unwritten_cache.as_deref(), Some("unexpected status: 403 Forbidden"));
+    assert_eq!((summary.total_steps, summary.cached_steps), (1, 1));
 }
