@@ -206,7 +206,7 @@ raw_inputs! {
         retries = "3";
         /// Longest the whole may take, such as 45m; without it only the job's own limit.
         timeout;
-        /// Longest nothing may move while a builder boots, fetches, packs or pushes, such as 20m; off for ever. Steps of the Dockerfile may be silent for as long as they like.
+        /// Longest nothing may move while a builder boots, fetches, packs or pushes, such as 20m; off for ever. Steps of the Dockerfile may be silent for as long as they like, if the builder still answers.
         stall_timeout = "20m";
     }
     "Access" {

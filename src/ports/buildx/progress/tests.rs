@@ -118,7 +118,7 @@ fn a_step_cannot_forge_the_end() {
 fn a_cache_that_is_not_written_is_no_failed_step() {
     let lines = [
         vertex("a", "[2/3] RUN make", r#","cached":true"#),
-        format!(r#"{{"vertexes":[{{"digest":"b","name":"[3/3] RUN unused"}}]}}"#),
+        r#"{"vertexes":[{"digest":"b","name":"[3/3] RUN unused"}]}"#.to_owned(),
         vertex("c", "exporting cache to registry", r#","error":"unexpected status: 403 Forbidden""#),
     ];
     let (progress, _) = run(&lines.each_ref().map(String::as_str));
