@@ -140,6 +140,10 @@ names! {
     BUILD_ONCE_CACHE_TO;
     /// The folder docker's client configuration is in.
     DOCKER_CONFIG;
+    /// What buildx builds for where nothing else is said.
+    DOCKER_DEFAULT_PLATFORM;
+    /// Seconds since 1970 that a reproducible build takes for now; buildx makes it a build argument.
+    SOURCE_DATE_EPOCH;
     /// The folder buildx keeps its builders in.
     BUILDX_CONFIG;
     /// The engine's address.

@@ -201,6 +201,8 @@ fn ports_log(workshop: &Workshop<'_>, title: &str) -> crate::ports::console::For
 /// The children's docker configuration, with the credentials that these steps need.
 async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfig> {
     let (mut registries, mut more) = (BTreeSet::new(), Vec::new());
+    // A base that is written with its digest was not asked for, so its login is not known yet.
+    let mut reads = BTreeSet::new();
     let mut add = |text: &str| {
         if let Ok(reference) = text.parse::<ImageReference>() {
             registries.insert(reference.registry().to_owned());
@@ -222,6 +224,7 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
             Step::Build { spec } => {
                 publishes |= spec.output.pushes();
                 more.extend(spec.registries());
+                reads.extend(spec.reads.iter().cloned());
             }
             // Its BuildKit's image may be where only this run is logged in.
             Step::CreateBuilder { builder, .. } => {
@@ -231,9 +234,9 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
         }
     }
     registries.extend(more);
-    for registry in registries {
-        match ports.registry.credentials().for_registry(&registry).await {
-            Err(error) if publishes => return Err(error),
+    for registry in registries.union(&reads) {
+        match ports.registry.credentials().for_registry(registry).await {
+            Err(error) if publishes && registries.contains(registry) => return Err(error),
             // Reading may work without; the step says so if it does not.
             Ok(_) | Err(_) => {}
         }

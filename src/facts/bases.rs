@@ -29,6 +29,17 @@ pub enum Pin {
 }
 
 impl Base {
+    /// The registry it comes from.
+    #[must_use]
+    pub fn registry(&self) -> Option<String> {
+        let written = self.name.parse::<ImageReference>();
+        match &self.pin {
+            Pin::Registry(reference) => Some(reference.registry().to_owned()),
+            Pin::AsWritten => Some(written.ok()?.registry().to_owned()),
+            Pin::Engine(_) => None,
+        }
+    }
+
     /// What stands for its content in the key.
     #[must_use]
     pub fn content(&self) -> String {

@@ -1,13 +1,15 @@
 //! Computes the build key: reads the files, resolves what the Dockerfile names.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use futures_util::future::try_join_all;
 
 use super::bases::{Base, Pin, resolve};
 use super::sources;
+use crate::env;
 use crate::error::{Error, FailureClass, Result};
-use crate::image::ImageReference;
+use crate::image::{ImageReference, Platform};
 use crate::inputs::{BuildInputs, ContextSource, Inputs, KeyScope, SecretSource};
 use crate::key::dockerfile::{self, Analysis, Copied, Place, Request};
 use crate::key::dockerignore::Ignore;
@@ -40,6 +42,8 @@ pub struct Pins {
     pub contexts: Vec<(String, String)>,
     /// `ADD` of URLs and repositories that could move.
     pub sources: Vec<SourcePin>,
+    /// Registries that images come from, for which the build needs the logins.
+    pub registries: BTreeSet<String>,
 }
 
 /// Named build contexts, sorted by what they are.
@@ -71,19 +75,18 @@ pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result
         ContextSource::Remote(url) => Some((url, sources::commit(ports, url).await?)),
     };
     let text = dockerfile_text(ports, &file, context_commit.as_ref()).await?;
-    let builds_on = build_platform().map_err(key_error)?;
-    let platforms: Vec<dockerfile::Platform> = build
-        .platforms
-        .iter()
-        .map(|platform| dockerfile::Platform::parse(&platform.to_string()))
-        .collect::<Result<_, _>>()
-        .map_err(key_error)?;
+    let parse = |platform: &Platform| dockerfile::Platform::parse(&platform.to_string()).map_err(key_error);
+    let builds_on = parse(&Platform::of_this_machine())?;
+    let platforms: Vec<dockerfile::Platform> = build.platforms.iter().map(parse).collect::<Result<_>>()?;
+    let extra = extra_args_for_key(inputs, run, &ports.env)?;
+    let mut build_args = build.build_args.clone();
+    build_args.extend(extra.build_args);
     let names: Vec<String> = build.build_contexts.iter().map(|(name, _)| name.clone()).collect();
     let file_name = file.display().to_string();
     let request = Request {
         file: &file_name,
         target: build.target.as_deref(),
-        build_args: &build.build_args,
+        build_args: &build_args,
         platforms: &platforms,
         build_platform: &builds_on,
         build_contexts: &names,
@@ -97,7 +100,14 @@ pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result
     let (walked, remote) = tokio::join!(walk, remote(ports, &analysis, &contexts, &file));
     let (mut key, remote) = (walked?, remote?);
 
-    key.dockerfile(&analysis).build_args(&build.build_args, Some(&analysis)).labels(&build.labels).plain(
+    // buildx makes it an argument of the same name; it reaches the image where the Dockerfile declares it.
+    if let Some(epoch) = ports.env.get(env::SOURCE_DATE_EPOCH)
+        && analysis.declared_args.contains(env::SOURCE_DATE_EPOCH)
+    {
+        build_args.insert(0, (env::SOURCE_DATE_EPOCH.to_owned(), epoch.to_owned()));
+    }
+    let labels: Vec<_> = build.labels.iter().chain(&extra.labels).cloned().collect();
+    key.dockerfile(&analysis).build_args(&build_args, Some(&analysis)).labels(&labels).plain(
         EntryKind::Target,
         "",
         build.target.as_deref().unwrap_or_default(),
@@ -117,15 +127,15 @@ pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result
     if let Some((url, commit)) = context_commit.as_ref().filter(|_| inputs.key.scope != KeyScope::Files) {
         key.plain(EntryKind::BuildContext, "context", &sources::content(url, commit));
     }
-    for platform in if platforms.is_empty() { std::slice::from_ref(&builds_on) } else { &platforms } {
+    for platform in &platforms {
         key.plain(EntryKind::Platform, &platform.to_string(), "");
     }
     settings(&mut key, inputs);
-    for argument in extra_args_for_key(inputs, run, &ports.env)? {
-        key.extra_arg(&argument);
+    for argument in &extra.args {
+        key.extra_arg(argument);
     }
     let key = key.finish();
-    say(ports, build, &key, &remote);
+    say(ports, &build_args, &key, &remote);
     let context = context_commit.map(|(url, commit)| sources::at_commit(url, &commit));
     let pins = pins(&analysis, &remote, context);
     let bases = remote.images.into_iter().filter(|(kind, base)| {
@@ -152,11 +162,11 @@ async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&(&String, 
 }
 
 /// What the user should know of the key.
-fn say(ports: &Ports, build: &BuildInputs, key: &BuildKey, remote: &Remote) {
+fn say(ports: &Ports, build_args: &[(String, String)], key: &BuildKey, remote: &Remote) {
     for warning in &key.warnings {
         ports.console.line(&format!("note: {warning}; {}", warning.hint()));
     }
-    for name in crate::key::digest::secret_looking(&build.build_args) {
+    for name in crate::key::digest::secret_looking(build_args) {
         ports.console.line(&format!("note: the build argument {name} looks like a secret: its value stays in the image and the layer cache; use the input secrets"));
     }
     for (source, _) in remote.sources.iter().filter(|(_, moves)| *moves) {
@@ -188,7 +198,8 @@ fn pins(analysis: &Analysis, remote: &Remote, context: Option<String>) -> Pins {
     }
     let sources =
         remote.sources.iter().filter(|(_, moves)| *moves).map(|(source, _)| source.clone()).collect();
-    Pins { frontend, context, contexts, sources }
+    let registries = remote.images.iter().filter_map(|(_, base)| base.registry()).collect();
+    Pins { frontend, context, contexts, sources, registries }
 }
 
 /// What decides the image besides files and images (`docs/keys.md` says why each is in or out).
@@ -222,17 +233,6 @@ fn settings(key: &mut KeyBuilder, inputs: &Inputs) {
     if let Some(age) = inputs.key.max_age {
         key.plain(EntryKind::Period, "", &period(age.as_secs(), unix_seconds()));
     }
-}
-
-/// The platform of the machine: what a builder builds for when nothing is asked.
-fn build_platform() -> Result<dockerfile::Platform, KeyError> {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        other => other,
-    };
-    dockerfile::Platform::parse(&format!("linux/{architecture}"))
 }
 
 /// Reads the files on threads of their own: hashing is the one thing that is not waiting.

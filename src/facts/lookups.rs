@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, FailureClass};
 use crate::guards::Guard;
 use crate::image::{ANNOTATION_KEY, Digest, ImageReference, Manifest};
 use crate::ports::clock::Stopwatch;
@@ -127,7 +127,8 @@ async fn carried_key(
 /// Most images of an index that are asked for their key.
 const CHILDREN: usize = 16;
 
-/// Asks again until the answer is other than absent, or the time is over.
+/// Asks again until there is an answer other than absent, or the time is over. That a registry
+/// does not answer for a while is no answer.
 pub async fn wait_for(
     registry: &Registry,
     limit: Duration,
@@ -141,7 +142,11 @@ pub async fn wait_for(
         let mut lookups = Vec::new();
         for reference in references {
             let lookup = look_up(registry, at, reference.clone(), key).await;
-            let ended = !matches!(lookup.seen, Seen::Absent { .. });
+            let ended = match &lookup.seen {
+                Seen::Absent { .. } => false,
+                Seen::Unknown(error) => error.class != FailureClass::Unavailable,
+                Seen::Match { .. } | Seen::OtherKey { .. } => true,
+            };
             lookups.push(lookup);
             if ended {
                 return lookups;

@@ -44,6 +44,18 @@ impl FromStr for Platform {
 }
 
 impl Platform {
+    /// What an engine on this machine builds for when nothing is asked.
+    #[must_use]
+    pub fn of_this_machine() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            "x86" => "386",
+            other => other,
+        };
+        Self { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None }
+    }
+
     /// Whether who builds this platform builds the other one too: a variant that is not said
     /// is any.
     #[must_use]

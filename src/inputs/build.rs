@@ -6,7 +6,7 @@ use super::lists::{comma_items, items, pairs};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::secret::SecretString;
-use crate::env::Env;
+use crate::env::{self, Env};
 use crate::image::{Platform, is_own_label};
 use crate::key::dockerfile::{Place, place};
 
@@ -111,8 +111,26 @@ pub struct BuildInputs {
     pub sbom: String,
     /// Compression of new layers.
     pub compression: Compression,
-    /// More arguments, before expansion.
+    /// More arguments, before expansion. A plan shows the flags alone: what is expanded may be a secret.
+    #[serde(serialize_with = "flags_only")]
     pub extra_args: Vec<String>,
+}
+
+/// Never empty: what is in the key is what is built, whatever the builder's own platform is.
+fn platforms(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Vec<Platform> {
+    let asked = raw.platforms.as_deref().map(comma_items).unwrap_or_default();
+    if !asked.is_empty() {
+        return problems.parse_all("platforms", asked);
+    }
+    match env.get(env::DOCKER_DEFAULT_PLATFORM).filter(|text| !text.trim().is_empty()) {
+        Some(text) => problems.parse_all(env::DOCKER_DEFAULT_PLATFORM, comma_items(text)),
+        None => vec![Platform::of_this_machine()],
+    }
+}
+
+fn flags_only<S: serde::Serializer>(args: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    let flags = args.iter().filter(|arg| arg.starts_with('-'));
+    serializer.collect_seq(flags.map(|arg| arg.split('=').next().unwrap_or_default()))
 }
 
 fn names_only<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
@@ -154,7 +172,7 @@ impl BuildInputs {
             context: context(problems, raw.context.as_deref().unwrap_or(".")),
             file: text(&raw.file).map(PathBuf::from),
             target: text(&raw.target),
-            platforms: problems.parse_all("platforms", commas(&raw.platforms)),
+            platforms: platforms(raw, env, problems),
             build_args: build_args(problems, build_args_list, env),
             build_contexts: named(problems, "build-contexts", list(&raw.build_contexts)),
             labels: marks(problems, "labels", labels_list),

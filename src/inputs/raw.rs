@@ -104,13 +104,13 @@ raw_inputs! {
         wait_timeout = "10m";
     }
     "Build" {
-        /// Build context: a folder.
+        /// Build context: a folder, or a git repository as URL#ref:folder, which counts by its commit.
         context = ".";
         /// Dockerfile; without it the one in the context.
         file;
         /// Stage to build; without it the last one.
         target;
-        /// Platforms, such as linux/amd64,linux/arm64; without it the builder's own.
+        /// Platforms, such as linux/amd64,linux/arm64; without it DOCKER_DEFAULT_PLATFORM, else the platform of this machine.
         platforms;
         /// Build arguments, NAME=value, one a line; NAME alone takes the environment's value.
         build_args;

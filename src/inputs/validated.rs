@@ -73,7 +73,6 @@ impl Inputs {
             problems.add("image", "is required: a name such as app-ci");
         }
         let image = problems.parse("image", text(&raw.image).as_deref());
-        let tags = with_file(problems, "tags", raw.tags.as_deref(), raw.tags_file.as_deref());
         let switch = [("auto", Switch::Auto), ("true", Switch::On), ("false", Switch::Off)];
         let mode = problems.choice(
             "mode",
@@ -85,6 +84,11 @@ impl Inputs {
             problems.add("digest", "only goes with mode pull");
         }
         let by_digest = digest.is_some() && mode == Mode::Pull;
+        // A pull by digest has no checkout: a file or a context that is not there is no problem.
+        let unseen = &mut Problems::default();
+        let seen = if by_digest { unseen } else { &mut *problems };
+        let tags = with_file(seen, "tags", raw.tags.as_deref(), raw.tags_file.as_deref());
+        let build = BuildInputs::read(raw, env, seen);
         let inputs = Self {
             // The stand-in is never seen: a missing or bad name is a problem noted above.
             image: image
@@ -103,12 +107,7 @@ impl Inputs {
                 &[("build", OnMissing::Build), ("wait", OnMissing::Wait), ("fail", OnMissing::Fail)],
             ),
             wait_timeout: problems.duration("wait-timeout", &word(&raw.wait_timeout, "10m")),
-            // A pull by digest has no checkout: a context that is not there is no problem.
-            build: if by_digest {
-                BuildInputs::read(raw, env, &mut Problems::default())
-            } else {
-                BuildInputs::read(raw, env, problems)
-            },
+            build,
             key: KeyInputs {
                 scope: problems.choice(
                     "key",

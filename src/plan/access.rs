@@ -74,7 +74,8 @@ pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
         read,
         read_caches,
         write_images: may_write,
-        keep_builder: own == Zone::Trusted,
+        // Cache mounts are a cache, too.
+        keep_builder: own == Zone::Trusted && !run.is_tag,
         write_tags: may_write && (own == Zone::Trusted || !Guard::AskedTags.holds()),
         write_cache: may_write
             && cache_allowed
@@ -150,7 +151,7 @@ mod tests {
             assert_eq!((got.read, got.read_caches), (images, caches), "{what}");
             assert_eq!([got.write_images, got.write_tags, got.write_cache], writes, "{what}");
             let is_pr = matches!(zone, Zone::PullRequest(_) | Zone::Branch(_));
-            assert_eq!(got.keep_builder, zone == Zone::Trusted, "{what}");
+            assert_eq!(got.keep_builder, zone == Zone::Trusted && !tag, "{what}");
             assert_eq!(got.write_raw_caches, writes[2] || (is_pr && cache_write == "auto"), "{what}");
             assert_eq!(got.own_repository.is_some(), is_pr, "{what}");
         }

@@ -4,9 +4,10 @@ use super::access::Access;
 use super::builder::{Choice, Names, Needs, choose};
 use super::caches::caches;
 use super::decide::{Decision, Outcome, Verdict};
+use super::extra_args::extra;
 use super::names::{Published, ZoneNames};
 use super::owner::Owner;
-use super::spec::{Extra, build_inputs, extra};
+use super::spec::build_inputs;
 use super::steps::{Plan, Step};
 use super::versions;
 use super::written::Written;
@@ -127,7 +128,8 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let Published { names: published, key_tag } =
         zone_names.map(|names| names.written(key.short())).unwrap_or_default();
     let local_name = inputs.image.local_reference();
-    let Extra { args: extra_args, caches: by_hand } = extra(given, &key.hex)?;
+    let mut extra = extra(inputs, given.run, given.env, &key.hex)?;
+    let by_hand = std::mem::take(&mut extra.caches);
     let images: Vec<ImageReference> = published.iter().chain(&key_tag).cloned().collect();
     let own_home = zone_names.map(|names| names.own_home());
     let mut caches = caches(given, own_home, &written, &images, by_hand)?;
@@ -153,11 +155,12 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     } else {
         vec![local_name.clone()]
     };
-    let build = build_inputs(given, toolchain, key, on_engine, output, extra_args);
+    let build = build_inputs(given, toolchain, key, on_engine, output, extra);
     let mut spec = BuildSpec {
         builder,
         build,
         sources: facts.pins.sources.clone(),
+        reads: facts.pins.registries.clone(),
         cache_from: caches.from,
         cache_to: caches.to,
         local_caches: caches.local,

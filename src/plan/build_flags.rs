@@ -13,6 +13,9 @@ enum Use {
     Pass,
     /// Passed on; its value is a name that must not be one of build-once's own.
     Named,
+    /// Taken out: it counts in the key as the input of this name does.
+    BuildArg,
+    Label,
     /// A cache: taken out, and held to the rules for caches.
     CacheFrom,
     CacheTo,
@@ -38,7 +41,7 @@ const FLAGS: [Flag; 57] = [
     flag("allow", None, true, Use::Refuse("allow")),
     flag("annotation", None, true, Use::Named),
     flag("attest", None, true, Use::Refuse("provenance or sbom")),
-    flag("build-arg", None, true, Use::Pass),
+    flag("build-arg", None, true, Use::BuildArg),
     flag("build-context", None, true, Use::Refuse("build-contexts")),
     flag("builder", None, true, Use::Refuse("builder")),
     flag("cache-from", None, true, Use::CacheFrom),
@@ -50,7 +53,7 @@ const FLAGS: [Flag; 57] = [
     flag("file", Some('f'), true, Use::Refuse("file")),
     flag("help", Some('h'), false, Use::Refuse("docker buildx build --help on a machine of yours")),
     flag("iidfile", None, true, Use::Refuse("the output digest")),
-    flag("label", None, true, Use::Named),
+    flag("label", None, true, Use::Label),
     flag("load", None, false, Use::Refuse("load")),
     flag("metadata-file", None, true, Use::Refuse("the output metadata")),
     flag("network", None, true, Use::Pass),
@@ -96,11 +99,14 @@ const FLAGS: [Flag; 57] = [
 /// Extra arguments that may be used.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Checked {
+    /// Those that are passed on.
     pub args: Vec<String>,
     pub caches: ByHand,
+    pub build_args: Vec<(String, String)>,
+    pub labels: Vec<(String, String)>,
 }
 
-/// Sorts expanded arguments into those that are passed on and the caches among them.
+/// Sorts expanded arguments.
 ///
 /// # Errors
 /// Bad input for what would break the program's contract, with the name of what to use.
@@ -109,7 +115,7 @@ pub(super) fn check(args: &[String], source: &str) -> Result<Checked> {
         Err(Error::input(format!("{source}: {what} is not allowed")).hint(format!("use {instead} instead")))
     };
     if !Guard::ExtraFlags.holds() {
-        return Ok(Checked { args: args.to_vec(), caches: ByHand::default() });
+        return Ok(Checked { args: args.to_vec(), ..Checked::default() });
     }
     let mut checked = Checked::default();
     let mut words = args.iter().peekable();
@@ -147,14 +153,26 @@ pub(super) fn check(args: &[String], source: &str) -> Result<Checked> {
             return Err(Error::input(format!("{source}: {} needs a value", shown(word))));
         }
         let value = found.value.or(next.map(String::as_str)).unwrap_or_default();
+        let pair = value.split_once('=');
+        let name = pair.map_or(value, |(name, _)| name);
         match found.what {
-            Use::CacheFrom => checked.caches.from.push((source.to_owned(), value.to_owned())),
-            Use::CacheTo => checked.caches.to.push((source.to_owned(), value.to_owned())),
-            Use::Named if is_own_label(value.split('=').next().unwrap_or_default()) => {
-                let name = value.split('=').next().unwrap_or_default();
+            Use::Named | Use::Label if is_own_label(name) => {
                 let why = format!("{source}: {name} is build-once's own");
                 return Err(Error::input(why).hint("use a name of your own"));
             }
+            Use::BuildArg => match pair {
+                Some((name, value)) => checked.build_args.push((name.to_owned(), value.to_owned())),
+                // buildx would take it from its environment, which is not the step's.
+                None => {
+                    return Err(Error::input(format!("{source}: --build-arg {name} has no value"))
+                        .hint("write --build-arg NAME=${NAME} to take it from the environment"));
+                }
+            },
+            Use::Label => checked
+                .labels
+                .push((name.to_owned(), pair.map(|(_, value)| value).unwrap_or_default().to_owned())),
+            Use::CacheFrom => checked.caches.from.push((source.to_owned(), value.to_owned())),
+            Use::CacheTo => checked.caches.to.push((source.to_owned(), value.to_owned())),
             _ => {
                 checked.args.push(word.clone());
                 checked.args.extend(next.cloned());
@@ -245,13 +263,25 @@ mod tests {
     #[test]
     fn the_rest_is_passed_on_as_it_is() {
         for text in [
-            "--cgroup-parent=x --build-arg A=--push --no-cache --label a=b",
-            "--build-arg --push",
+            "--cgroup-parent=x --add-host a:1.2.3.4 --no-cache",
             "-m 1g -m=1g -m1g -c 5 --memory-swap -1",
             "--from-the-future=1 --another --third value --pull",
         ] {
             assert_eq!(checked(text).unwrap().args, shell_words::split(text).unwrap(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_the_key_counts_by_name_is_taken_out() {
+        let checked =
+            checked("--build-arg A=--push --label=a=b=c --pull --label empty --build-arg=E=").unwrap();
+        assert_eq!(checked.args, ["--pull"]);
+        let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(checked.build_args, pairs(&[("A", "--push"), ("E", "")]));
+        assert_eq!(checked.labels, pairs(&[("a", "b=c"), ("empty", "")]));
+        assert!(super::check(&["--build-arg".into(), "TOKEN".into()], "extra-args").is_err());
     }
 
     #[test]

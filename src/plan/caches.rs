@@ -148,7 +148,14 @@ fn registry(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
     }
 }
 
-fn gha(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
+/// Why GitHub's cache service cannot be read, or written; nothing if it can.
+pub(super) struct GithubCache {
+    pub off: Option<String>,
+    pub reads: bool,
+    pub unwritable: Option<String>,
+}
+
+pub(super) fn github_cache(given: &Given<'_>) -> GithubCache {
     let set = |name: &str| given.env.get(name).is_some();
     let second = given.env.get(env::ACTIONS_CACHE_SERVICE_V2).is_some_and(|v| v != "false" && v != "0");
     let address = if second { env::ACTIONS_RESULTS_URL } else { env::ACTIONS_CACHE_URL };
@@ -159,24 +166,31 @@ fn gha(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
     } else {
         None
     };
-    if let Some(off) = off {
+    // Modes: actions/runner#4538. One that is not known says nothing.
+    let mode = given.env.get(env::ACTIONS_CACHE_MODE).unwrap_or_default();
+    let unwritable = matches!(mode, "none" | "read").then(|| {
+        format!(
+            "GitHub's cache is not written: this run's access to it is {mode} ({})",
+            env::ACTIONS_CACHE_MODE
+        )
+    });
+    GithubCache { off, reads: !matches!(mode, "none" | "write-only"), unwritable }
+}
+
+fn gha(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
+    let github = github_cache(given);
+    if let Some(off) = github.off {
         caches.off.push(off);
         return;
     }
-    // Modes: actions/runner#4538. One that is not known says nothing.
-    let mode = given.env.get(env::ACTIONS_CACHE_MODE).unwrap_or_default();
     let entry = |name: &CacheName| CacheEntry::new("gha").with("scope", name.tag.clone());
-    if !matches!(mode, "none" | "write-only") {
+    if github.reads {
         caches.from.extend(scene.names.iter().map(|name| entry(name).to_string()));
     }
     if let Some(own) = &scene.own {
-        if matches!(mode, "none" | "read") {
-            caches.notices.push(format!(
-                "GitHub's cache is not written: this run's access to it is {mode} ({})",
-                env::ACTIONS_CACHE_MODE
-            ));
-        } else {
-            caches.to.push(entry(own).to_write(given.inputs.cache.mode).to_string());
+        match github.unwritable {
+            Some(why) => caches.notices.push(why),
+            None => caches.to.push(entry(own).to_write(given.inputs.cache.mode).to_string()),
         }
     }
 }

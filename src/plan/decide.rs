@@ -7,6 +7,7 @@ use crate::facts::{Facts, Lookup, Seen, Where};
 use crate::guards::Guard;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::{Inputs, Mode, OnMissing, RegistryPolicy, Switch};
+use crate::ports::aws::EcrHost;
 use crate::run::RunContext;
 
 /// Under which name the image was found.
@@ -208,9 +209,11 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
         return without_repository(inputs, access, facts);
     };
     let home = ZoneNames::new(inputs, run, access, home).own_home();
-    let is_missing = facts.lookups.iter().any(|lookup| {
-        lookup.seen == Seen::Absent { no_repository: true } && lookup.reference.repository() == home
-    });
+    // Others say so of what has no image yet, and make it with the first push.
+    let is_missing = EcrHost::parse(home.registry()).is_some()
+        && facts.lookups.iter().any(|lookup| {
+            lookup.seen == Seen::Absent { no_repository: true } && lookup.reference.repository() == home
+        });
     if is_missing && access.write_images {
         return Verdict::Fail(
             Error::new(FailureClass::Access, format!("the repository {home} does not exist")).hint(format!(
@@ -231,7 +234,7 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
                         FailureClass::Unavailable,
                         format!("no image with this key appeared in {home}"),
                     )
-                    .cause(format!("waited {}s", inputs.wait_timeout.as_secs()))
+                    .cause(format!("waited up to {}s", inputs.wait_timeout.as_secs()))
                     .hint("look at the job that builds it, or raise wait-timeout"),
                 );
             }

@@ -1,6 +1,8 @@
 //! `extra-args` and the runner's own `BUILD_ONCE_EXTRA_ARGS`.
 
-use crate::env::Env;
+use super::build_flags::{self, Checked};
+use super::raw_caches::ByHand;
+use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::inputs::Inputs;
 use crate::run::RunContext;
@@ -18,25 +20,73 @@ pub(super) fn names(inputs: &Inputs, run: &RunContext, key: &str) -> [(&'static 
     ]
 }
 
-/// The input as it counts in the key: expanded, because what a name stands for reaches the image. Only the key
-/// cannot count in itself, and where a cache lies decides nothing.
+/// What extra arguments come to, expanded.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// Passed on as they are.
+    pub args: Vec<String>,
+    /// Build arguments among them.
+    pub build_args: Vec<(String, String)>,
+    /// Labels among them.
+    pub labels: Vec<(String, String)>,
+    /// Caches among them.
+    pub(super) caches: ByHand,
+}
+
+/// Those of the input and of the runner's owner, in this order: of two values the last one counts.
+///
+/// # Errors
+/// If one is refused or names what is not known.
+pub(super) fn extra(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<Extra> {
+    let mut all = Extra::default();
+    for (source, args) in sources(inputs, env)? {
+        let kept = checked(&args, source, inputs, run, env, key)?;
+        all.args.extend(kept.args);
+        all.build_args.extend(kept.build_args);
+        all.labels.extend(kept.labels);
+        all.caches.from.extend(kept.caches.from);
+        all.caches.to.extend(kept.caches.to);
+    }
+    Ok(all)
+}
+
+/// What counts in the key: build arguments and labels of both, and what else the input says. Expanded, because what
+/// a name stands for reaches the image; only the key cannot count in itself. What else the runner's owner adds is
+/// room and rights, and where a cache lies decides nothing.
 ///
 /// # Errors
 /// As for the build.
-pub fn for_key(inputs: &Inputs, run: &RunContext, env: &Env) -> Result<Vec<String>> {
-    let args = &inputs.build.extra_args;
-    let names = names(inputs, run, "${KEY}");
-    let expanded = expand(args, &names, env, "extra-args")?;
-    let is_cache =
-        |arg: &str| ["--cache-to", "--cache-from"].contains(&arg.split('=').next().unwrap_or_default());
-    let before = std::iter::once("").chain(args.iter().map(String::as_str));
-    let all = args.iter().zip(expanded).zip(before);
-    Ok(all
-        .map(|((raw, expanded), before)| {
-            let cache = is_cache(raw) || (is_cache(before) && !before.contains('='));
-            if cache { raw.clone() } else { expanded }
-        })
-        .collect())
+pub fn for_key(inputs: &Inputs, run: &RunContext, env: &Env) -> Result<Extra> {
+    let mut all = Extra::default();
+    for (source, args) in sources(inputs, env)? {
+        let kept = checked(&args, source, inputs, run, env, "${KEY}")?;
+        if source == INPUT {
+            all.args = kept.args;
+        }
+        all.build_args.extend(kept.build_args);
+        all.labels.extend(kept.labels);
+    }
+    Ok(all)
+}
+
+const INPUT: &str = "extra-args";
+
+fn sources(inputs: &Inputs, env: &Env) -> Result<[(&'static str, Vec<String>); 2]> {
+    let owner = shell_words::split(env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
+        .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
+    Ok([(INPUT, inputs.build.extra_args.clone()), (env::BUILD_ONCE_EXTRA_ARGS, owner)])
+}
+
+fn checked(
+    args: &[String],
+    source: &str,
+    inputs: &Inputs,
+    run: &RunContext,
+    env: &Env,
+    key: &str,
+) -> Result<Checked> {
+    // As it is expanded: a name may stand for an argument.
+    build_flags::check(&expand(args, &names(inputs, run, key), env, source)?, source)
 }
 
 /// Expands `${NAME}` from the run's own names, then from the environment; a name that is
@@ -97,14 +147,16 @@ mod tests {
             ..Default::default()
         };
         let run = RunContext::read(&Env::default(), None).unwrap();
-        let env = Env::from([("V", "1"), ("DIR", "/c")]);
-        let inputs = Inputs::read(
-            &raw("--build-arg A=${V} --label k=${KEY} --cache-to=dest=${DIR} --cache-from ${DIR}"),
-            &env,
-        );
-        assert_eq!(
-            for_key(&inputs.unwrap(), &run, &env).unwrap(),
-            ["--build-arg", "A=1", "--label", "k=${KEY}", "--cache-to=dest=${DIR}", "--cache-from", "${DIR}"]
-        );
+        let env = Env::from([
+            ("V", "1"),
+            ("DIR", "/c"),
+            ("BUILD_ONCE_EXTRA_ARGS", "--build-arg B=${IMAGE} --memory 1g --cache-from ${DIR}"),
+        ]);
+        let text =
+            "--build-arg A=${V} --add-host=${V} --label k=${KEY} --cache-to=dest=${DIR} --cache-from ${DIR}";
+        let counted = for_key(&Inputs::read(&raw(text), &env).unwrap(), &run, &env).unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(counted.build_args, [pair("A", "1"), pair("B", "app")]);
+        assert_eq!((counted.labels, counted.args), (vec![pair("k", "${KEY}")], strings(&["--add-host=1"])));
     }
 }

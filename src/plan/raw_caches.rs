@@ -2,13 +2,13 @@
 //! arguments. They are added to the computed ones and held to the same rights.
 
 use super::assemble::Given;
-use super::caches::{Caches, cache_home, own_cache};
+use super::caches::{Caches, cache_home, github_cache, own_cache};
 use super::written::{Written, understood};
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::guards::Guard;
 use crate::image::{ImageReference, is_less_trusted};
-use crate::inputs::{CacheKind, inline_secret, items};
+use crate::inputs::{CacheKind, CacheWrite, inline_secret, items};
 use crate::ports::buildx::CacheEntry;
 use crate::run::Zone;
 
@@ -31,6 +31,7 @@ pub(super) fn add(
     by_hand: ByHand,
 ) -> Result<()> {
     let rules = Rules { given, written, published };
+    let github = github_cache(given);
     let left_out = |input: &str, why: String| {
         format!("{input}: {why}; it is left out, because this is {}", given.run.zone_reason)
     };
@@ -44,6 +45,9 @@ pub(super) fn add(
     for (input, text) in list("cache-from", &cache.from, env::BUILD_ONCE_CACHE_FROM, given.env, by_hand.from)
     {
         let entry = parse(&input, &text)?;
+        if entry.kind == "gha" && (is_off(caches, github.off.as_ref()) || !github.reads) {
+            continue;
+        }
         match rules.read(&entry) {
             Ok(()) => caches.from.push(entry.to_string()),
             Err(why) => caches.notices.push(left_out(&input, why)),
@@ -52,7 +56,16 @@ pub(super) fn add(
     for (input, text) in list("cache-to", &cache.to, env::BUILD_ONCE_CACHE_TO, given.env, by_hand.to) {
         let entry = parse(&input, &text)?;
         rules.over_image(&input, &entry)?;
-        match rules.write(&entry) {
+        if entry.kind == "gha" {
+            if is_off(caches, github.off.as_ref()) {
+                continue;
+            }
+            if let Some(why) = &github.unwritable {
+                caches.notices.push(why.clone());
+                continue;
+            }
+        }
+        match rules.asked(&input).and_then(|()| rules.write(&entry)) {
             Ok(()) => caches.to.push(entry.to_string()),
             Err(why) => caches.notices.push(left_out(&input, why)),
         }
@@ -61,6 +74,12 @@ pub(super) fn add(
         rules.over_image("cache", &parse("cache", text)?)?;
     }
     Ok(())
+}
+
+/// Whether a kind is off, which is told once.
+fn is_off(caches: &mut Caches, why: Option<&String>) -> bool {
+    caches.off.extend(why.filter(|why| !caches.off.contains(why)).cloned().into_iter().collect::<Vec<_>>());
+    why.is_some()
 }
 
 fn parse(input: &str, text: &str) -> Result<CacheEntry> {
@@ -88,6 +107,19 @@ enum Owner {
 }
 
 impl Rules<'_> {
+    /// Nobody in a run of less trust has asked for what the runner's owner names: its place is the
+    /// owner's, not the zone's.
+    fn asked(&self, input: &str) -> std::result::Result<(), String> {
+        let Given { inputs, run, .. } = self.given;
+        let owners = [env::BUILD_ONCE_CACHE_TO, env::BUILD_ONCE_EXTRA_ARGS].contains(&input);
+        if owners && run.zone != Zone::Trusted && inputs.cache.write != CacheWrite::Always {
+            return Err(
+                "the runner's own cache is written by trusted runs, or with cache-write: always".to_owned()
+            );
+        }
+        Ok(())
+    }
+
     /// Whose a name is. Prefixes of the tag scheme are reserved, whoever made the tag.
     fn owner(&self, name: &str) -> Owner {
         let Given { inputs, run, .. } = self.given;

@@ -1,10 +1,7 @@
 //! What exactly is built: the inputs, and what the key and the plan add to them.
 
 use super::assemble::Given;
-use super::raw_caches::ByHand;
-use super::{build_flags, extra_args};
-use crate::env;
-use crate::error::{Error, Result};
+use super::extra_args::Extra;
 use crate::facts::{Pin, Toolchain};
 use crate::guards::Guard;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, LABEL_ORIGIN};
@@ -23,7 +20,7 @@ pub(super) fn build_inputs(
     key: &BuildKey,
     on_engine: bool,
     output: OutputTarget,
-    extra_args: Vec<String>,
+    extra: Extra,
 ) -> BuildInputs {
     let inputs = &given.inputs.build;
     // A base that was resolved for the key is the base that is built on, whatever its tag
@@ -36,11 +33,20 @@ pub(super) fn build_inputs(
     // No build context can stand for the frontend.
     let frontend = given.facts.pins.frontend.clone().map(|value| (SYNTAX.to_owned(), value));
     let pinned = frontend.is_some();
-    let args = inputs.build_args.iter().filter(|(name, _)| !pinned || name != SYNTAX).cloned();
+    let args = inputs.build_args.iter().chain(&extra.build_args);
+    let args = args.filter(|(name, _)| !pinned || name != SYNTAX).cloned();
     let annotations = annotations(given, toolchain, key, on_engine, output);
+    let own = [
+        (ANNOTATION_KEY.to_owned(), key.hex.clone()),
+        (LABEL_ORIGIN.to_owned(), given.access.origin.clone()),
+    ];
     let mut labels = inputs.labels.clone();
-    labels.push((ANNOTATION_KEY.to_owned(), key.hex.clone()));
-    labels.push((LABEL_ORIGIN.to_owned(), given.access.origin.clone()));
+    // Ours last: of two values the last one counts.
+    if Guard::OwnLabels.holds() {
+        labels.extend(extra.labels.into_iter().chain(own));
+    } else {
+        labels.extend(own.into_iter().chain(extra.labels));
+    }
     // A function of the key alone, as the key's own label is: equal keys keep equal configurations.
     let travels = annotations.iter().any(|(name, _)| name.ends_with(ANNOTATION_ENTRIES));
     if !travels || !toolchain.buildx.has_annotations() {
@@ -58,7 +64,7 @@ pub(super) fn build_inputs(
         build_contexts: inputs.build_contexts.iter().cloned().chain(pins).collect(),
         labels,
         annotations,
-        extra_args,
+        extra_args: extra.args,
         ..inputs.clone()
     }
 }
@@ -97,31 +103,4 @@ fn annotations(
         std::mem::swap(&mut first, &mut last);
     }
     first.into_iter().chain(last).collect()
-}
-
-/// The extra arguments, expanded, and the caches among them.
-pub(super) struct Extra {
-    pub args: Vec<String>,
-    pub caches: ByHand,
-}
-
-/// The extra arguments of the input and of the runner's owner.
-///
-/// # Errors
-/// If one is refused or names what is not known.
-pub(super) fn extra(given: &Given<'_>, key: &str) -> Result<Extra> {
-    let inputs = given.inputs;
-    let names = extra_args::names(inputs, given.run, key);
-    let owner = shell_words::split(given.env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
-        .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
-    let mut extra = Extra { args: Vec::new(), caches: ByHand::default() };
-    for (args, source) in [(&inputs.build.extra_args, "extra-args"), (&owner, env::BUILD_ONCE_EXTRA_ARGS)] {
-        // As it is expanded: a name may stand for an argument.
-        let expanded = extra_args::expand(args, &names, given.env, source)?;
-        let kept = build_flags::check(&expanded, source)?;
-        extra.args.extend(kept.args);
-        extra.caches.from.extend(kept.caches.from);
-        extra.caches.to.extend(kept.caches.to);
-    }
-    Ok(extra)
 }

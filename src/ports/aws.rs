@@ -83,7 +83,7 @@ pub struct Aws {
 const LIMIT: Duration = Duration::from_secs(10);
 
 impl Aws {
-    /// With the `aws-region` input, which wins over what host names say.
+    /// With the `aws-region` input; the hosts of ECR name a region of their own.
     #[must_use]
     pub const fn new(region: Option<String>) -> Self {
         Self { region }
@@ -95,7 +95,7 @@ impl Aws {
             .operation_attempt_timeout(Duration::from_secs(5))
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
-        if let Some(region) = self.region.as_deref().or(region) {
+        if let Some(region) = region.or(self.region.as_deref()) {
             loader = loader.region(Region::new(region.to_owned()));
         }
         if fips {

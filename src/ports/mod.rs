@@ -20,7 +20,7 @@ pub mod registry;
 
 use crate::env::Env;
 use crate::error::Result;
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, SecretSource};
 
 /// All of them, set up for one run.
 pub struct Ports {
@@ -42,7 +42,13 @@ impl Ports {
     /// Sets them up; nothing is asked yet.
     #[must_use]
     pub fn new(inputs: &Inputs, env: &Env, console: console::Console, cancel: exec::CancelSignal) -> Self {
-        let exec = exec::Exec::new(env, cancel);
+        let passwords = inputs.access.logins.iter().filter_map(|login| env.get(&login.password_env));
+        let secrets = inputs.build.secrets.iter().filter_map(|secret| match &secret.source {
+            SecretSource::Value(value) => Some(value.expose()),
+            SecretSource::File(_) => None,
+        });
+        let withheld: Vec<&str> = passwords.chain(secrets).collect();
+        let exec = exec::Exec::new(env, cancel).withholding(&withheld);
         let aws = aws::Aws::new(inputs.access.aws_region.clone());
         let user_config = docker_config::UserDockerConfig::load(env);
         let credentials = registry::Credentials::new(

@@ -246,23 +246,19 @@ fn extra_args_expand_and_stay_one_argument() {
     lab.write("work/Dockerfile", "FROM scratch AS t\nCOPY hello /\n");
     let extra = "--build-arg 'x,dir=${DIR}' --label=i=${IMAGE},t=${TARGET},z=${ZONE},b=${BRANCH},p=${PLATFORM} --set=${KEY} --other plain$x";
     let program = lab.shared().input("image", "org/app:ci").input("extra-args", extra).input("target", "t");
-    let program = program.env("DIR", "/c d").env("BUILD_ONCE_EXTRA_ARGS", "--cgroup-parent=${IMAGE}");
+    let program = program
+        .env("DIR", "/c d")
+        .env("BUILD_ONCE_EXTRA_ARGS", "--cgroup-parent=${IMAGE} --build-arg=Y=${ZONE}");
     let program = program
         .env("BUILD_ONCE_CACHE_FROM", "type=local,src=/o")
         .env("BUILD_ONCE_CACHE_TO", "type=local,dest=/o");
     let run = program.input("platforms", "linux/amd64").run().succeeds("built");
+    assert_eq!(run.build().values("--build-arg"), ["x,dir=/c d", "Y=trusted"]);
+    assert_eq!(run.build().values("--label")[0], "i=org-app-ci,t=t,z=trusted,b=main,p=linux/amd64");
     let args = &run.build().args;
-    let tail = &args[args.iter().position(|arg| arg == "--build-arg").unwrap()..];
-    let expected = [
-        "--build-arg",
-        "x,dir=/c d",
-        "--label=i=org-app-ci,t=t,z=trusted,b=main,p=linux/amd64",
-        &format!("--set={}", run.output("key")),
-        "--other",
-        "plain$x",
-        "--cgroup-parent=org-app-ci",
-        ".",
-    ];
+    let set = format!("--set={}", run.output("key"));
+    let tail = &args[args.iter().position(|arg| *arg == set).unwrap()..];
+    let expected = [&set, "--other", "plain$x", "--cgroup-parent=org-app-ci", "."];
     assert_eq!(tail, expected);
     assert!(run.build().values("--cache-from").contains(&"type=local,src=/o"));
     assert!(run.build().values("--cache-to").contains(&"type=local,dest=/o"));
@@ -341,4 +337,55 @@ fn kept_nowhere_if_nobody_wants_it() {
     assert!(run.build().has("--output=type=cacheonly"), "{}", run.build().line());
     assert_eq!((run.output("pushed"), run.output("local-image")), ("false", ""));
     assert!(run.notices().contains("kept nowhere"), "{}", run.notices());
+}
+
+/// What buildx would take from its surroundings counts in the key, and nothing else is built.
+#[test]
+fn the_surroundings_count_in_the_key() {
+    let lab = Lab::new();
+    lab.write("work/Dockerfile", "FROM scratch\nARG SOURCE_DATE_EPOCH\nARG MIRROR\nCOPY hello /\n");
+    let built = |name: &str, value: &str| {
+        lab.another_machine();
+        let run = lab.build_once().env(name, value).run().succeeds("built-local");
+        (run.output("key").to_owned(), run.build().values("--platform")[0].to_owned())
+    };
+    let (plain, platform) = built("NOTHING", "x");
+    for (name, value) in [
+        ("DOCKER_DEFAULT_PLATFORM", "linux/s390x"),
+        ("SOURCE_DATE_EPOCH", "1700000000"),
+        ("BUILD_ONCE_EXTRA_ARGS", "--build-arg=MIRROR=http://mirror.example/"),
+        ("BUILD_ONCE_EXTRA_ARGS", "--label owner=x"),
+    ] {
+        let (key, on) = built(name, value);
+        assert_ne!(key, plain, "{name}");
+        assert_eq!(on == "linux/s390x", name == "DOCKER_DEFAULT_PLATFORM", "{on}");
+    }
+    assert_eq!(built("BUILD_ONCE_EXTRA_ARGS", "--memory 1g"), (plain, platform), "room is no content");
+    let bad = lab.build_once().env("DOCKER_DEFAULT_PLATFORM", "x").run().fails(2, "input");
+    assert!(bad.error().contains("DOCKER_DEFAULT_PLATFORM"), "{}", bad.error());
+}
+
+/// A base that an argument chooses is resolved as the one that is built on.
+#[test]
+fn an_argument_among_the_extra_ones_chooses_the_base() {
+    let lab = Lab::new();
+    let base = format!("{}/ci:base", lab.registry.address());
+    let digest = lab.registry.put("base", None);
+    lab.write("work/Dockerfile", "ARG BASE=scratch\nFROM ${BASE}\nCOPY hello /\n");
+    let run = lab.build_once().input("extra-args", &format!("--build-arg BASE={base}")).run();
+    let run = run.succeeds("built-local");
+    let pinned = format!("{base}=docker-image://{}/ci@{digest}", lab.registry.address());
+    assert!(run.build().values("--build-context").contains(&pinned.as_str()), "{:?}", run.build().args);
+}
+
+/// What is expanded into an argument may be a secret.
+#[test]
+fn a_plan_shows_the_flags_of_extra_arguments_alone() {
+    let lab = Lab::new();
+    let program =
+        lab.build_once().env("T", CANARY).input("extra-args", "--from-the-future=${T} --other ${T}");
+    let run = program.args(&["plan", "--json"]).run();
+    assert_eq!(run.code, 0, "{}", run.all());
+    assert!(!run.all().contains(CANARY), "{}", run.stdout);
+    assert!(run.stdout.contains("--from-the-future"), "{}", run.stdout);
 }

@@ -53,6 +53,12 @@ fn gha_is_switched_off_where_the_runner_gives_nothing() {
     let run = lab.shared().input("cache", "registry\ngha").run().succeeds("built");
     assert_eq!(run.output("degraded"), "true");
     assert!(run.stdout.contains("cache gha is off: the runner gave no access"), "{}", run.stdout);
+    // Whoever names it.
+    let lab = Lab::new();
+    let by_hand = lab.shared().input("cache-from", "type=gha").env("BUILD_ONCE_CACHE_TO", "type=gha").run();
+    let by_hand = by_hand.succeeds("built").degraded();
+    assert!(by_hand.commands("warning")[0].message.contains("cache gha is off"), "{}", by_hand.stdout);
+    assert!(![from_to(&by_hand).0, from_to(&by_hand).1].concat().iter().any(|cache| cache.contains("gha")));
     let (_, to) = from_to(&run);
     assert!(to.len() == 1 && to[0].starts_with("type=registry"), "{to:?}");
 }
@@ -154,6 +160,9 @@ fn by_hand_a_zone_writes_its_own_alone() {
             let lab = Lab::new();
             let text = text.replace("REPO", &repository(&lab));
             let program = lab.shared().pull_request(12).input("cache", "registry\ns3,bucket=b,region=r");
+            let program = GHA.iter().fold(program, |program, (name, value)| program.env(name, value));
+            // What the runner's owner names has to be asked for.
+            let program = if owner.is_some() { program.input("cache-write", "always") } else { program };
             let program = match owner {
                 None => program.input("cache-to", &text),
                 Some("BUILD_ONCE_EXTRA_ARGS") => {
@@ -163,10 +172,27 @@ fn by_hand_a_zone_writes_its_own_alone() {
             };
             let run = program.run().succeeds("built");
             let (_, to) = from_to(&run);
-            assert_eq!(to.len(), usize::from(allowed), "{text}: {to:?}");
+            let by_hand = to.iter().filter(|cache| !cache.contains("mode=max")).count();
+            assert_eq!(by_hand, usize::from(allowed), "{text}: {to:?}");
             assert_eq!(run.notices().contains("is left out"), !allowed, "{text}: {}", run.notices());
             assert!(run.notices().contains(why), "{text}: {}", run.notices());
         }
+    }
+}
+
+#[test]
+fn a_pull_request_leaves_the_runners_own_cache_alone() {
+    for (name, text) in [
+        ("BUILD_ONCE_CACHE_TO", "type=local,dest=/tmp/x"),
+        ("BUILD_ONCE_EXTRA_ARGS", "--cache-to=type=local,dest=/tmp/x"),
+    ] {
+        let lab = Lab::new();
+        let run = lab.shared().env(name, text).pull_request(12).run().succeeds("built");
+        assert_eq!(from_to(&run).1.len(), 0, "{name}");
+        assert!(run.notices().contains("written by trusted runs"), "{}", run.notices());
+        let lab = Lab::new();
+        let run = lab.shared().env(name, text).run().succeeds("built");
+        assert!(from_to(&run).1.iter().any(|cache| cache.contains("dest=/tmp/x")), "{name}");
     }
 }
 

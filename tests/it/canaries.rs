@@ -97,11 +97,11 @@ fn program<'a>(lab: &'a Lab, channels: &[Channel]) -> crate::support::BuildOnce<
     lab.write("secret-file", get("by-file"));
     lab.shared()
         .input("secrets", &format!("one={}", get("by-value")))
-        .input("secret-envs", "two=SECRET_TWO")
-        .env("SECRET_TWO", get("by-env"))
+        .input("secret-envs", "two=DOCKER_TOKEN")
+        .env("DOCKER_TOKEN", get("by-env"))
         .input("secret-files", &format!("three={}", lab.path("secret-file").display()))
-        .input("logins", &format!("{} ann REGISTRY_PASSWORD", lab.registry.address()))
-        .env("REGISTRY_PASSWORD", get("password"))
+        .input("logins", &format!("{} ann DOCKER_PASSWORD", lab.registry.address()))
+        .env("DOCKER_PASSWORD", get("password"))
         .env("GITHUB_TOKEN", get("github"))
         .env("ACTIONS_RUNTIME_TOKEN", get("runtime"))
         .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", get("oidc"))
@@ -158,7 +158,7 @@ fn a_token_and_a_proxy() {
     let aws = Aws::start("");
     let program = program(&lab, &channels);
     channels.retain(|channel| !matches!(channel.name, "password" | "aws"));
-    let program = program.input("logins", "").unset("REGISTRY_PASSWORD");
+    let program = program.input("logins", "").unset("DOCKER_PASSWORD");
     let program = program.input("repository", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ci");
     let run = aws.serves(program).run().succeeds("built-local").degraded();
     assert!(run.commands("add-mask").iter().any(|mask| mask.message == format!("{CANARY}-ecr")));

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::support::{CANARY, Lab, Login};
+use crate::support::{Aws, CANARY, Lab, Login};
 
 const PASSWORD: &str = "canary-5ec2e7-password";
 
@@ -123,4 +123,30 @@ fn a_credential_helper_is_asked() {
     let run = lab.shared().run().succeeds("built");
     assert!(run.commands("add-mask").iter().any(|mask| mask.message == PASSWORD));
     assert_eq!(run.build().config["auths"], json!({host: {"auth": encoded()}}));
+}
+
+/// Nothing is asked about a base that has its digest, so its login is found for the build alone.
+#[test]
+fn a_base_with_its_digest_has_its_login() {
+    let lab = Lab::new();
+    let digest = format!("sha256:{}", "a".repeat(64));
+    lab.write("work/Dockerfile", format!("FROM private.example/base@{digest}\nCOPY hello /\n"));
+    lab.docker_config(
+        &json!({"auths": {"private.example": {"auth": encoded()}, "other.example": {"auth": encoded()}}}),
+    );
+    let run = lab.shared().run().succeeds("built");
+    assert_eq!(run.build().config["auths"], json!({"private.example": {"auth": encoded()}}));
+}
+
+/// A login that stands in for the token which ECR does not give is a secret, too.
+#[test]
+fn a_login_in_place_of_ecrs_token_is_masked() {
+    let lab = Lab::new();
+    let aws = Aws::start("");
+    aws.deny_token();
+    let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+    lab.docker_config(&json!({"auths": {host: {"auth": encoded()}}}));
+    let program = lab.build_once().input("repository", &format!("{host}/ci"));
+    let run = aws.serves(program).env("HTTPS_PROXY", "http://127.0.0.1:9").run();
+    assert!(run.commands("add-mask").iter().any(|mask| mask.message == PASSWORD), "{}", run.stdout);
 }

@@ -70,11 +70,10 @@ fn a_plan_of_a_hit() {
 #[test]
 fn a_plan_fails_as_the_run_would() {
     let lab = Lab::new();
-    lab.registry.without_repository();
-    let run = lab.shared().args(&["plan"]).run();
+    let run = lab.shared().input("mode", "pull").input("on-missing", "fail").args(&["plan"]).run();
     assert_eq!((run.code, run.stdout.as_str()), (20, ""));
     assert!(
-        run.stderr.contains("error: the repository") && run.stderr.contains("hint: create it"),
+        run.stderr.contains("error: no image with this key") && run.stderr.contains("hint: "),
         "{}",
         run.stderr
     );

@@ -1,6 +1,7 @@
 //! Arguments of `docker buildx build`, as a pure function of the specification and buildx's
 //! version.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::cache::{csv_field, variables};
@@ -47,6 +48,9 @@ pub struct BuildSpec {
     /// What the Dockerfile's `ADD` fetches, held to what the key saw.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourcePin>,
+    /// Registries that bases, frontend and build contexts come from.
+    #[serde(skip)]
+    pub reads: BTreeSet<String>,
     /// Cache sources.
     pub cache_from: Vec<String>,
     /// Cache destinations.
@@ -231,10 +235,15 @@ mod tests {
     use crate::inputs::{Inputs, RawInputs};
 
     fn spec() -> BuildSpec {
-        let raw = RawInputs { image: Some("app".into()), ..RawInputs::default() };
+        let raw = RawInputs {
+            image: Some("app".into()),
+            platforms: Some("linux/amd64".into()),
+            ..RawInputs::default()
+        };
         BuildSpec {
             builder: None,
             build: Inputs::read(&raw, &Env::default()).unwrap().build,
+            reads: BTreeSet::new(),
             sources: vec![],
             cache_from: vec![],
             cache_to: vec![],
@@ -259,7 +268,7 @@ mod tests {
     fn the_least() {
         assert_eq!(
             line(&spec(), "v0.29.1"),
-            "build --progress rawjson --file Dockerfile --tag h/r:t --metadata-file /m.json '--provenance=false' --push ."
+            "build --progress rawjson --file Dockerfile --platform linux/amd64 --tag h/r:t --metadata-file /m.json '--provenance=false' --push ."
         );
     }
 

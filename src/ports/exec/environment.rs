@@ -38,9 +38,13 @@ const ALLOWED: [&str; 30] = [
 ];
 const ALLOWED_PREFIXES: [&str; 3] = ["DOCKER_", "BUILDX_", "BUILDKIT_"];
 
+/// Whether a name passes for its prefix alone.
+pub(super) fn by_prefix(name: &str) -> bool {
+    ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// The variables of this environment that children get.
 pub(super) fn allowed(env: &Env) -> Vec<(String, String)> {
-    let allowed =
-        |name: &str| ALLOWED.contains(&name) || ALLOWED_PREFIXES.iter().any(|p| name.starts_with(p));
+    let allowed = |name: &str| ALLOWED.contains(&name) || by_prefix(name);
     env.iter().filter(|(name, _)| allowed(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }

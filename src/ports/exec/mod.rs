@@ -53,6 +53,14 @@ impl Exec {
         Self { env: environment::allowed(env), cancel }
     }
 
+    /// The same, where no child gets what `secrets` holds under a name of docker's own: of the variables that pass
+    /// by their prefix, such as `DOCKER_PASSWORD`.
+    #[must_use]
+    pub fn withholding(mut self, secrets: &[&str]) -> Self {
+        self.env.retain(|(name, value)| !environment::by_prefix(name) || !secrets.contains(&value.as_str()));
+        self
+    }
+
     /// Where a program is, on the `PATH` that children get.
     #[must_use]
     pub fn find(&self, program: &str) -> Option<PathBuf> {

@@ -93,13 +93,18 @@ impl Credentials {
         self.logins.clone().into_iter().chain(found).collect()
     }
 
+    /// What the user's docker is logged in with.
+    async fn users(&self, registry: &str) -> Option<Credential> {
+        let found = self.user.credential(registry, &self.exec).await;
+        found.inspect(|credential| self.console.mask(credential.password.expose()))
+    }
+
     async fn find(&self, registry: &str) -> Result<Option<Credential>, Error> {
         if let Some(login) = self.logins.get(registry) {
             return Ok(Some(login.clone()));
         }
         let Some(host) = EcrHost::parse(registry) else {
-            let found = self.user.credential(registry, &self.exec).await;
-            return Ok(found.inspect(|credential| self.console.mask(credential.password.expose())));
+            return Ok(self.users(registry).await);
         };
         match self.aws.registry_password(&host).await {
             Ok(password) => {
@@ -108,7 +113,7 @@ impl Credentials {
             }
             // A login from an earlier step serves where this job has no AWS credentials. Public
             // ECR also serves everyone.
-            Err(error) => match self.user.credential(registry, &self.exec).await {
+            Err(error) => match self.users(registry).await {
                 Some(credential) => Ok(Some(credential)),
                 None if host.public => Ok(None),
                 None => Err(error),

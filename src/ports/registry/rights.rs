@@ -34,7 +34,9 @@ impl Registry {
                 let session =
                     reply.header("location").and_then(|location| Url::parse(&url).ok()?.join(&location).ok());
                 // Its address is the registry's word: credentials go nowhere else.
-                if let Some(session) = session.filter(|session| session.as_str().starts_with(&base)) {
+                if let Some(session) =
+                    session.filter(|session| session.as_str().starts_with(&format!("{base}/")))
+                {
                     let _ = self.call(&reference, &call(Method::DELETE, session.into())).await;
                 }
                 Some(true)

@@ -313,6 +313,8 @@ impl State {
         let digest = Digest::of(&manifest).to_string();
         self.blobs.insert(config_digest.clone(), config);
         let repository = name.rsplit_once('/').unwrap().0;
+        // It comes with its first push.
+        self.gone.remove(repository);
         self.manifests
             .insert(format!("{repository}/{digest}"), (manifest.clone(), MEDIA_TYPES[2].to_owned()));
         self.manifests.insert(name.to_owned(), (manifest, MEDIA_TYPES[2].to_owned()));
