@@ -160,7 +160,7 @@ p90() { sort -n "$WORK/samples/$1" | awk '{ v[NR] = $1 } END { r = int(NR * 0.9)
 calc() { awk "BEGIN { printf \"$1\", $2 }"; }
 
 # human MILLISECONDS
-human() { awk -v ms="$1" 'BEGIN { if (ms < 1000) printf "%.0f ms", ms; else printf "%.2f s", ms / 1000 }'; }
+human() { awk -v ms="$1" 'BEGIN { if (ms < 10) printf "%.1f ms", ms; else if (ms < 1000) printf "%.0f ms", ms; else printf "%.2f s", ms / 1000 }'; }
 
 # table HEADER ROW...: columns by `|`, as Markdown, aligned for people.
 table() {
