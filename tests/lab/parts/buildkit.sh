@@ -32,7 +32,7 @@ buildkit_image_up() {
   rm -rf "$dir"
   mkdir -p "$dir"/{bin,usr/bin,usr/sbin,etc/ssl/certs,"etc/docker/certs.d/$ECR_HOST",run,tmp,var/lib/buildkit}
   ln -s /run "$dir/var/run"
-  cp "$ROOT/bin/busybox" "$dir/bin/"
+  cp "$(static_busybox)" "$dir/bin/"
   local applet program
   for applet in sh cat ip sleep grep mkdir mkfifo rm kill ls mount umount cp ln chmod env test ps; do
     ln -s busybox "$dir/bin/$applet"

@@ -8,14 +8,15 @@ images_healthy() {
 }
 
 images_up() {
-  local dir=$RUN/base tag
+  local dir=$RUN/base tag busybox
   extract own "$ROOT" busybox-static
+  busybox=$(static_busybox)
   rm -rf "$dir"
   mkdir -p "$dir"/{bin,etc,tmp,root,proc,sys,dev}
   chmod 1777 "$dir/tmp"
-  cp "$ROOT/bin/busybox" "$dir/bin/"
+  cp "$busybox" "$dir/bin/"
   local applet
-  for applet in $("$ROOT/bin/busybox" --list); do
+  for applet in $("$busybox" --list); do
     [[ $applet == busybox ]] || ln -s busybox "$dir/bin/$applet"
   done
   echo 'root:x:0:0:root:/root:/bin/sh' >"$dir/etc/passwd"

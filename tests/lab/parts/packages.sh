@@ -71,6 +71,9 @@ extract() {
   touch "$stamp"
 }
 
+# The extracted busybox: packages made since /usr was merged have it below /usr.
+static_busybox() { PATH=$ROOT/bin:$ROOT/usr/bin command -v busybox; }
+
 # pip PACKAGE PROGRAM: into the lab's virtual environment, once.
 pip_install() {
   [[ -x $VENV/bin/$2 ]] && return
