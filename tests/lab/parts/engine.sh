@@ -5,7 +5,8 @@
 SUITE_CURRENT=forky
 SUITE_OLD=trixie
 
-# GitHub's hosted runners have an engine; there the lab must not start a second one beside it.
+# Beside an engine that runs, the lab must not start a second one. GitHub's hosted runners have one;
+# .github/workflows/ci.yml stops it first.
 machine_engine() {
   [[ -S /var/run/docker.sock ]] || return 1
   env -u DOCKER_HOST -u DOCKER_CONTEXT -u DOCKER_CONFIG docker -H unix:///var/run/docker.sock version >/dev/null 2>&1 \
@@ -67,11 +68,13 @@ start_engine() {
   "iptables": $main,
   "ip6tables": false,
   "cgroup-parent": "/build-once-lab",
+  "exec-opts": ["native.cgroupdriver=cgroupfs"],
   "builder": {"gc": {"enabled": true, "defaultKeepStorage": "10GB"}},
   "shutdown-timeout": 3
 }
 JSON
-  # A machine-wide containerd would be shared by both; each engine starts its own.
+  # A machine-wide containerd would be shared by both; each engine starts its own. Where systemd runs,
+  # its cgroup driver would be the default, and that one refuses a parent that is no slice.
   rm -f "$RUN/$name.pid"
   start "$name" env PATH="$BIN:$ROOT/usr/bin:$ROOT/usr/sbin:/usr/local/sbin:/usr/sbin:/sbin:$PATH" \
     SSL_CERT_FILE="$TLS/bundle.pem" \
