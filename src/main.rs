@@ -5,11 +5,10 @@
 use std::process::ExitCode;
 
 use build_once::env::Env;
-use build_once::inputs::{Command, CommandLine, LogStyle, arguments};
+use build_once::inputs::{self, Command, LogStyle, arguments};
 use build_once::ports::console::Console;
 use build_once::session::{self, Cancel};
 use build_once::{Error, commands, crash, error::FailureClass, prepare};
-use clap::Parser as _;
 
 fn main() -> ExitCode {
     let env = Env::capture();
@@ -26,8 +25,8 @@ fn main() -> ExitCode {
 }
 
 async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
-    let command = match CommandLine::try_parse_from(arguments(std::env::args().collect(), env)?) {
-        Ok(line) => line.command,
+    let command = match inputs::parse(&arguments(std::env::args().collect(), env)?) {
+        Ok(command) => command,
         // `--help` and `--version` are no errors.
         Err(answer) => {
             answer.print().ok();

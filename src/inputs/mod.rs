@@ -13,7 +13,7 @@ mod validated;
 pub use build::{BuildInputs, Compression, ContextSource, Secret, SecretSource};
 pub use caches::{CacheInputs, CacheKind, CacheMode, CacheSpec, inline_secret};
 pub use lists::{comma_items, items, pairs};
-pub use raw::{Command, CommandLine, KeyFlags, PlanFlags, RawInputs, arguments};
+pub use raw::{Command, CommandLine, KeyFlags, PlanFlags, RawInputs, arguments, parse};
 pub use secret::SecretString;
 pub use types::{
     AccessInputs, BuilderInputs, CacheWrite, Driver, Endpoint, KeyInputs, KeyScope, LogStyle, Login, Mode,

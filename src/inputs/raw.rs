@@ -1,7 +1,7 @@
 //! The one definition of the inputs: flags of the program, inputs of the action.
 //! `action.yml`, the README's table and `--help` are checked against it.
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -245,16 +245,15 @@ pub fn arguments(argv: Vec<String>, env: &Env) -> Result<Vec<String>> {
     let mut argv = argv.into_iter();
     let mut arguments = vec![argv.next().unwrap_or_else(|| "build-once".to_owned())];
     let mut rest: Vec<String> = argv.collect();
-    let command = CommandLine::command();
-    let named = rest.first().and_then(|first| command.find_subcommand(first));
-    let takes_inputs = match (named, rest.first()) {
-        (Some(subcommand), _) => {
+    let takes_inputs = match rest.first() {
+        // Asked of the names alone: declaring all inputs for each takes longer than most else.
+        Some(first) if Command::has_subcommand(first) => {
             arguments.push(rest.remove(0));
-            subcommand.get_arguments().any(|argument| argument.get_id() == "image")
+            true
         }
         // Flags alone mean `run`; anything else is for clap to answer.
-        (None, Some(first)) if !first.starts_with("--") || first == "--help" || first == "--version" => false,
-        (None, _) => {
+        Some(first) if !first.starts_with("--") || first == "--help" || first == "--version" => false,
+        _ => {
             arguments.push("run".to_owned());
             true
         }
@@ -271,15 +270,79 @@ pub fn arguments(argv: Vec<String>, env: &Env) -> Result<Vec<String>> {
     Ok(arguments)
 }
 
+/// Reads what [`arguments`] made. The command that is asked for is declared alone: to declare every
+/// input for each takes longer than most of a hit. What does not parse so, the whole answers.
+///
+/// # Errors
+/// Clap's answer: what is wrong, or the text of `--help` or `--version`.
+pub fn parse(argv: &[String]) -> std::result::Result<Command, clap::Error> {
+    let known = match argv.get(1).map(String::as_str) {
+        Some("run") => alone(argv).map(Command::Run),
+        Some("plan") => alone(argv).map(Command::Plan),
+        Some("key") => alone(argv).map(Command::Key),
+        _ => None,
+    };
+    known.map_or_else(|| CommandLine::try_parse_from(argv).map(|line| line.command), Ok)
+}
+
+fn alone<A: Args>(argv: &[String]) -> Option<A> {
+    let command = A::augment_args(clap::Command::new("build-once").args_override_self(true));
+    A::from_arg_matches(&command.try_get_matches_from(argv.get(1..)?).ok()?).ok()
+}
+
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
-    fn parse(argv: &[&str], env: &Env) -> RawInputs {
-        let argv = argv.iter().map(|&text| text.to_owned()).collect();
-        match CommandLine::try_parse_from(arguments(argv, env).unwrap()).unwrap().command {
+    fn inputs(command: Command) -> RawInputs {
+        match command {
             Command::Run(inputs) => inputs,
             Command::Plan(flags) | Command::Key(KeyFlags { plan: flags, .. }) => flags.inputs,
+        }
+    }
+
+    fn parsed(argv: &[&str], env: &Env) -> RawInputs {
+        let argv = argv.iter().map(|&text| text.to_owned()).collect();
+        inputs(parse(&arguments(argv, env).unwrap()).ok().unwrap())
+    }
+
+    #[test]
+    fn a_command_declared_alone_reads_as_the_whole_does() {
+        for line in [
+            "run",
+            "run --image a --image b --mode=pull",
+            "run --build-args --x --load false",
+            "plan --json --image a",
+            "plan --image a --json",
+            "key --explain --image a",
+            "key --explain h/r:t --json --image=a --context=-x",
+            "run --json",
+            "run --unknown",
+            "run positional",
+            "run --image",
+            "run --help",
+            "key --version",
+            "--help",
+            "other",
+        ] {
+            let argv: Vec<String> =
+                std::iter::once("build-once").chain(line.split(' ')).map(str::to_owned).collect();
+            let whole = CommandLine::try_parse_from(&argv).map(|line| line.command);
+            match (parse(&argv), whole) {
+                (Ok(alone), Ok(whole)) => {
+                    let details = |command: &Command| match command {
+                        Command::Run(_) => (None, None),
+                        Command::Plan(flags) => (Some(flags.json), None),
+                        Command::Key(flags) => (Some(flags.plan.json), flags.explain.clone()),
+                    };
+                    assert_eq!(details(&alone), details(&whole), "{line}");
+                    assert!(inputs(alone).entries().eq(inputs(whole).entries()), "{line}");
+                }
+                (Err(alone), Err(whole)) => assert_eq!(alone.to_string(), whole.to_string(), "{line}"),
+                _ => panic!("{line}: one of the two only"),
+            }
         }
     }
 
@@ -287,7 +350,7 @@ mod tests {
     fn flags_win_over_the_environment_and_empty_is_unset() {
         let env =
             Env::from([("INPUT_IMAGE", "from-env"), ("INPUT_MODE", ""), ("INPUT_BUILD_ARGS", "A=-1\nB=--x")]);
-        let inputs = parse(&["build-once", "run", "--image=flag"], &env);
+        let inputs = parsed(&["build-once", "run", "--image=flag"], &env);
         assert_eq!(inputs.image.as_deref(), Some("flag"));
         assert_eq!(inputs.mode.as_deref(), Some("build"));
         assert_eq!(inputs.build_args.as_deref(), Some("A=-1\nB=--x"));
@@ -295,16 +358,16 @@ mod tests {
 
     #[test]
     fn run_is_the_default_command() {
-        let inputs = parse(&["build-once"], &Env::from([("INPUT_IMAGE", "x")]));
+        let inputs = parsed(&["build-once"], &Env::from([("INPUT_IMAGE", "x")]));
         assert_eq!(inputs.image.as_deref(), Some("x"));
-        let inputs = parse(&["build-once", "--image", "y"], &Env::default());
+        let inputs = parsed(&["build-once", "--image", "y"], &Env::default());
         assert_eq!(inputs.image.as_deref(), Some("y"));
     }
 
     #[test]
     fn hyphenated_names_are_not_read() {
         // Some runners set these for composite steps and the real one does not.
-        let inputs = parse(&["build-once"], &Env::from([("INPUT_BUILD-ARGS", "A=1")]));
+        let inputs = parsed(&["build-once"], &Env::from([("INPUT_BUILD-ARGS", "A=1")]));
         assert_eq!(inputs.build_args, None);
     }
 
