@@ -78,7 +78,12 @@ pub(super) async fn adopt(
             Ok(())
         }
         Seen::OtherKey { digest, .. } if error.class == Integrity => {
-            Err(error.cause(format!("it is {digest}, made from other inputs")))
+            let error = error.cause(format!("{name} is {digest}, made from other inputs"));
+            let own = journal.progress.as_ref().and_then(|progress| progress.exported.as_ref());
+            Err(match own {
+                Some(own) => error.cause(format!("this build made {own}")),
+                None => error,
+            })
         }
         Seen::OtherKey { .. } | Seen::Absent { .. } | Seen::Unknown(_) => Err(error),
     }

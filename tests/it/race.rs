@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{HEAD, Lab, Response};
+use crate::support::{HEAD, Lab, PROGRESS, Response};
 
 /// A registry where a rival's image with the same key stands under the key's tag. Until it does,
 /// by the test's script, questions for it are answered with "not there".
@@ -144,10 +144,16 @@ fn a_push_that_a_rivals_protected_tag_refuses() {
 #[test]
 fn a_push_that_fails_for_other_reasons_still_fails() {
     let race = race(9);
-    rival(&race.lab, &format!("sha-app-{HEAD}"), &"f".repeat(64));
+    let other = rival(&race.lab, &format!("sha-app-{HEAD}"), &"f".repeat(64));
+    let own = format!("sha256:{}", "b".repeat(64));
+    let packed = json!({"statuses": [{"id": format!("exporting manifest {own}"), "vertex": "x"}]});
+    race.lab.set("progress", format!("{PROGRESS}{packed}\n"));
     race.lab.registry.refuse("/_publish", "400 Bad Request: tag invalid: the tag is immutable");
     let run = race.lab.shared().run().fails(40, "integrity");
     assert!(run.error().contains("made from other inputs"), "{}", run.error());
+    assert!(run.error().contains(&other) && run.error().contains(&own), "both are named: {}", run.error());
+    assert_eq!(race.digest(&format!("ci/sha-app-{HEAD}")), other, "the tag stays as it is");
+    assert_eq!(run.output("digest"), "", "what nobody can pull is not reported");
 }
 
 #[test]

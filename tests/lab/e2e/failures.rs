@@ -1,5 +1,6 @@
 //! Builds that fail, and what decides that nothing is built.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::harness::{Repository, Workspace};
@@ -151,7 +152,15 @@ fn tags_that_cannot_be_set_twice() {
     again.is_published(&repository, &[&work.commit_tag()]);
     // The commit's tag is taken by other content.
     let taken = program().input("key-extra", "other").run().failed(40, "integrity");
-    assert!(taken.annotations("error")[0].contains("mutab"), "{}", taken.log);
+    let error = taken.annotations("error")[0];
+    assert!(error.contains("mutab"), "{}", taken.log);
+    // What stands there, and what this build made; the tag is as before.
+    let there = again.output("digest");
+    let named: BTreeSet<&str> =
+        error.match_indices("sha256:").filter_map(|(at, _)| error.get(at..at + 71)).collect();
+    assert!(named.contains(there) && named.len() == 2, "{error}");
+    assert_eq!(repository.digest(&work.commit_tag()), there);
+    assert_eq!(taken.output("digest"), "");
 }
 
 #[test]

@@ -7,14 +7,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use time::OffsetDateTime;
 
+mod exported;
 mod phases;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+use exported::Exported;
 pub use phases::Phase;
 use phases::{covered, is_step, moment, place, status_phase, vertex_phase};
 use wire::{Message, Vertex};
+
+use crate::image::Digest;
 
 /// A step and how long it took.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -52,6 +56,9 @@ pub struct ProgressSummary {
     /// The part of the build that failed, or was under way when all ended.
     #[serde(skip)]
     pub place: Option<Phase>,
+    /// The image it packed, also where it was then not pushed.
+    #[serde(skip)]
+    pub exported: Option<Digest>,
     /// Why a layer cache could not be written; BuildKit goes on without, if told to ignore it.
     #[serde(skip)]
     pub unwritten_cache: Option<String>,
@@ -87,6 +94,7 @@ pub struct Progress {
     vertices: HashMap<String, State>,
     spans: Vec<(Phase, OffsetDateTime, OffsetDateTime)>,
     warnings: Vec<String>,
+    exported: Exported,
     /// Plain lines at the end; the last `ERROR:` and the Dockerfile's line are among them.
     error: Option<String>,
     failed_at: Option<(String, usize)>,
@@ -110,6 +118,7 @@ impl Progress {
             vertices: HashMap::new(),
             spans: Vec::new(),
             warnings: Vec::new(),
+            exported: Exported::default(),
             error: None,
             failed_at: None,
             said: None,
@@ -202,6 +211,7 @@ impl Progress {
             self.vertex(vertex, log);
         }
         for status in message.statuses {
+            self.exported.status(&status.id);
             if status_phase(&status.id) == Some(Phase::Push)
                 && let Some(state) = self.vertices.get_mut(status.vertex.as_ref())
             {
@@ -312,6 +322,7 @@ impl Progress {
             slowest,
             failed,
             place,
+            exported: self.exported.digest(),
             unwritten_cache,
             warnings: self.warnings,
         }
