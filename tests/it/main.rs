@@ -34,6 +34,7 @@ mod race;
 mod reactions;
 mod summary;
 mod support;
+mod token_service;
 mod trust;
 mod unknown;
 mod zones;

@@ -7,7 +7,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Url};
 use serde_json::Value;
 
-use super::transport::{Attempt, unavailable};
+use super::transport::{Attempt, asked_to_wait, passing, unanswered, unavailable};
 use crate::error::{Error, FailureClass};
 use crate::inputs::SecretString;
 use crate::ports::docker_config::Credential;
@@ -111,11 +111,13 @@ impl TokenRequest {
             None => http.get(url),
         };
         let failed = || unavailable(registry).cause("its token service did not answer");
-        let again = |error: &reqwest::Error| Attempt::Again { error: failed().because(error), wait: None };
-        let response = request.send().await.map_err(|error| again(&error.without_url()))?;
+        let again = |error| unanswered(failed(), error);
+        let response = request.send().await.map_err(again)?;
         let status = response.status();
-        if status.is_server_error() || status.as_u16() == 429 {
-            return Err(Attempt::Again { error: failed().cause(status.to_string()), wait: None });
+        if let Some(kind) = passing(status) {
+            let error = Error { class: kind.class(), kind: Some(kind), ..failed() };
+            let wait = asked_to_wait(&response, kind);
+            return Err(Attempt::Again { error: error.cause(status.to_string()), wait });
         }
         if !status.is_success() {
             return Err(Attempt::error(
@@ -124,7 +126,7 @@ impl TokenRequest {
                     .hint(format!("check the login for {registry}, and that it may use {scope}")),
             ));
         }
-        let body = response.bytes().await.map_err(|error| again(&error.without_url()))?;
+        let body = response.bytes().await.map_err(again)?;
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let token = body["token"].as_str().or_else(|| body["access_token"].as_str());
         token

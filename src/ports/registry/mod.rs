@@ -54,7 +54,7 @@ pub struct Registry {
 
 const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(20);
-/// The longest wait between two tries, `Retry-After` included.
+/// The longest wait between two tries; who asks for more (`Retry-After`) is not asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 impl Registry {
@@ -305,15 +305,22 @@ impl Registry {
                     continue;
                 }
                 Err(Attempt::Final(failure)) => return Err(failure),
-                Err(Attempt::Again { error, .. }) if tried >= self.retries => {
-                    return Err(fail(
-                        error.hint(format!("{} tries were made; is {registry} up?", tried + 1)),
-                    ));
-                }
-                Err(Attempt::Again { wait, .. }) => wait,
+                Err(Attempt::Again { error, wait }) => match wait {
+                    // To ask before would only make it worse.
+                    Some(wait) if wait > LONGEST_WAIT => {
+                        let hint = format!("{registry} wants to be left alone for {} s", wait.as_secs());
+                        return Err(fail(Error { retry_after: Some(wait), ..error }.hint(hint)));
+                    }
+                    _ if tried >= self.retries => {
+                        let hint = format!("{} tries were made; is {registry} up?", tried + 1);
+                        return Err(fail(Error { retry_after: wait, ..error }.hint(hint)));
+                    }
+                    wait => wait,
+                },
             };
             let backoff = Duration::from_millis(200) * 2_u32.saturating_pow(tried);
-            let wait = wait.unwrap_or_else(|| backoff.mul_f64(0.5 + random::fraction())).min(LONGEST_WAIT);
+            let backoff = backoff.mul_f64(0.5 + random::fraction()).min(LONGEST_WAIT);
+            let wait = wait.unwrap_or(backoff);
             tokio::time::sleep(wait).await;
             tried += 1;
         }

@@ -117,18 +117,20 @@ async fn send(
     if let Some(authorization) = authorization {
         request = request.header(AUTHORIZATION, authorization.expose());
     }
-    request.send().await.map_err(|error| {
-        let kind = kind_of(&error);
-        let failed = Error { class: kind.class(), kind: Some(kind), ..unavailable(registry) }
-            .because(&error.without_url());
-        if kind == FailureKind::TlsTrust {
-            Attempt::error(
-                failed.hint("trust the registry's certificate authority on this machine (SSL_CERT_FILE)"),
-            )
-        } else {
-            Attempt::Again { error: failed, wait: None }
-        }
-    })
+    request.send().await.map_err(|error| unanswered(unavailable(registry), error))
+}
+
+/// What became of a request that got no answer, or half of one.
+pub(super) fn unanswered(failed: Error, error: reqwest::Error) -> Attempt {
+    let kind = kind_of(&error);
+    let failed = Error { class: kind.class(), kind: Some(kind), ..failed }.because(&error.without_url());
+    if kind == FailureKind::TlsTrust {
+        Attempt::error(
+            failed.hint("trust the registry's certificate authority on this machine (SSL_CERT_FILE)"),
+        )
+    } else {
+        Attempt::Again { error: failed, wait: None }
+    }
 }
 
 async fn read_status(reference: &ImageReference, call: &Call, response: Response) -> Result<Answer, Attempt> {
@@ -138,9 +140,7 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
         let bytes = body(reference, response).await?;
         return Ok(Answer::Found(Reply { headers, bytes }));
     }
-    let wait = header(response.headers(), RETRY_AFTER.as_str())
-        .and_then(|text| text.parse().ok())
-        .map(Duration::from_secs);
+    let again = passing(status).map(|kind| (kind, asked_to_wait(&response, kind)));
     // HEAD answers have no body; then the status alone decides.
     let body = body(reference, response).await.unwrap_or_default();
     let (code, message) = registry_error(&body);
@@ -150,6 +150,9 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
     let (what, may, action) =
         if writes { ("set", "write", "ecr:PutImage") } else { ("look up", "read", "ecr:BatchGetImage") };
     let failed = |kind| Error::of(kind, format!("failed to {what} {reference}")).cause(cause.clone());
+    if let Some((kind, wait)) = again {
+        return Err(Attempt::Again { error: failed(kind), wait });
+    }
     match status {
         StatusCode::NOT_FOUND if code == "NAME_UNKNOWN" => Err(Attempt::Final(Failure::NoRepository)),
         StatusCode::NOT_FOUND => Ok(Answer::NotFound),
@@ -168,17 +171,28 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
             };
             Err(Attempt::error(failed(kind).hint(hint)))
         }
-        StatusCode::TOO_MANY_REQUESTS => Err(Attempt::Again {
-            error: failed(FailureKind::Throttled),
-            wait: wait.or(Some(Duration::from_secs(2))),
-        }),
-        status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-            Err(Attempt::Again { error: failed(FailureKind::RegistryError), wait })
-        }
         // What a push is refused for is told in the same words as to BuildKit.
         _ if writes => Err(Attempt::error(classify(&format!("failed to set {reference}"), &cause))),
         _ => Err(Attempt::error(failed(FailureKind::Unknown))),
     }
+}
+
+/// What a status says that may be better the next time.
+pub(super) fn passing(status: StatusCode) -> Option<FailureKind> {
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        Some(FailureKind::Throttled)
+    } else if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+        Some(FailureKind::RegistryError)
+    } else {
+        None
+    }
+}
+
+/// The wait that it asks for, in seconds (RFC 9110, "Retry-After"); who limits the rate and does
+/// not say is given a moment.
+pub(super) fn asked_to_wait(response: &Response, kind: FailureKind) -> Option<Duration> {
+    let asked = header(response.headers(), RETRY_AFTER.as_str()).and_then(|text| text.parse().ok());
+    asked.map(Duration::from_secs).or((kind == FailureKind::Throttled).then_some(Duration::from_secs(2)))
 }
 
 pub(super) fn fail(error: Error) -> Failure {
@@ -214,10 +228,7 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 async fn body(reference: &ImageReference, mut response: Response) -> Result<Vec<u8>, Attempt> {
-    let again = |error: reqwest::Error| {
-        let error = unavailable(reference.registry()).because(&error.without_url());
-        Attempt::Again { error, wait: None }
-    };
+    let again = |error| unanswered(unavailable(reference.registry()), error);
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(again)? {
         if bytes.len() + chunk.len() > MANIFEST_LIMIT {
