@@ -38,8 +38,8 @@ async fn once(
     {
         return Ok(());
     }
-    let buildx = Buildx::new(docker.clone());
-    let set = match buildx.alias(&source.to_string(), &[target.to_string()]).await {
+    let buildx = Buildx::new(docker.clone()).with_stall(workshop.inputs.reliability.stall_timeout);
+    let set = match buildx.alias(source, target).await {
         // A registry that lost the image has no better words for it than "not found".
         Err(error) if matches!(registry.probe(source).await, Probe::Absent { .. }) => {
             return Err(gone(source).because(&error));

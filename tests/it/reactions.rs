@@ -294,6 +294,24 @@ fn an_alias_waits_as_long_as_it_is_told() {
     assert!(run.summary.contains("| tried again | throttled"), "{}", run.summary);
 }
 
+/// The registry took the request, and never answers.
+#[test]
+fn an_alias_that_hangs_is_given_up() {
+    let lab = Lab::new();
+    let _ = lab.shared().run().succeeds("built");
+    lab.another_machine();
+    lab.rule("buildx imagetools", json!({"hang": true}));
+    let start = Instant::now();
+    let program = || lab.shared().commit(OTHER_COMMIT).input("retries", "3").input("stall-timeout", "1s");
+    let run = program().run().fails(30, "unavailable");
+    assert_eq!((run.called("buildx imagetools").len(), run.output("failure-cause")), (2, "hang"));
+    let said = format!("failed to set {}:sha-app-{OTHER_COMMIT}", lab.registry.repository());
+    assert!(run.error().contains(&said), "{}", run.error());
+    assert!(run.error().contains("nobody answered for 1s while setting the tag"), "{}", run.error());
+    // Twice a second, and the wait between.
+    assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
+}
+
 #[test]
 fn retries_end_with_the_time_that_is_left() {
     let lab = Lab::new();

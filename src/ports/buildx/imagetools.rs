@@ -5,13 +5,8 @@
 const KEEPS_DIGEST: &str = "--prefer-index=false";
 
 /// Arguments after `docker buildx`.
-pub(super) fn create_args(source: &str, targets: &[String]) -> Vec<String> {
-    let mut args = ["imagetools", "create", KEEPS_DIGEST].map(str::to_owned).to_vec();
-    for target in targets {
-        args.extend(["--tag".to_owned(), target.clone()]);
-    }
-    args.push(source.to_owned());
-    args
+pub(super) fn create_args(source: &str, target: &str) -> [String; 6] {
+    ["imagetools", "create", KEEPS_DIGEST, "--tag", target, source].map(str::to_owned)
 }
 
 /// Whether buildx refused the flag. Asking its version first would cost a process on every alias.
@@ -26,7 +21,7 @@ mod tests {
     #[test]
     fn the_digest_is_kept() {
         assert_eq!(
-            create_args("h/r@sha256:0", &["h/r:a".into()]),
+            create_args("h/r@sha256:0", "h/r:a"),
             ["imagetools", "create", "--prefer-index=false", "--tag", "h/r:a", "h/r@sha256:0"]
         );
     }

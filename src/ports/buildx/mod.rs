@@ -25,6 +25,7 @@ pub use progress::{FailedStep, Phase, Progress, ProgressSummary, StepTime};
 pub use version::BuildxVersion;
 
 use crate::error::{Error, FailureClass, Result};
+use crate::image::ImageReference;
 use crate::inputs::{Driver, SecretString};
 use crate::ports::docker::{Docker, from_exec, last_line};
 use crate::ports::exec::{Effect, ExecError, Invocation, Stream};
@@ -40,7 +41,9 @@ pub struct Buildx {
 
 /// Questions to buildx.
 const QUICK: Duration = Duration::from_secs(30);
-/// A tag, or a copy of all layers to another registry.
+/// A tag in the same repository: a few small requests.
+const TAG: Duration = Duration::from_mins(5);
+/// A copy of all layers to another repository.
 const COPY: Duration = Duration::from_mins(30);
 /// Booting a builder, its image's pull included.
 const BOOT: Duration = Duration::from_mins(5);
@@ -234,21 +237,35 @@ impl Buildx {
         (result, summary)
     }
 
-    /// Sets tags on an image in its registry, or copies it to another one. `false`, and
+    /// Sets a tag on an image in its repository, or copies it to another one. `false`, and
     /// nothing done, if this buildx could do it only with another digest.
     ///
     /// # Errors
     /// The classified failure.
-    pub async fn alias(&self, source: &str, targets: &[String]) -> Result<bool> {
-        let args = imagetools::create_args(source, targets);
-        let done = self.docker.run(&self.command(Effect::Write).args(args), COPY).await?;
+    pub async fn alias(&self, source: &ImageReference, target: &ImageReference) -> Result<bool> {
+        let args = imagetools::create_args(&source.to_string(), &target.to_string());
+        // A copy may take its time, but a tag has nothing to move: there a registry that took the
+        // request and does not answer is one that hangs.
+        let limit = if source.repository() == target.repository() {
+            self.stall.map_or(TAG, |stall| stall.min(TAG))
+        } else {
+            COPY
+        };
+        let what = format!("failed to set {target}");
+        let done = match self.docker.run(&self.command(Effect::Write).args(args), limit).await {
+            Err(error) if error.is(FailureKind::Hang) => {
+                return Err(Error { message: what, ..error }
+                    .cause(format!("nobody answered for {}s while setting the tag", limit.as_secs())));
+            }
+            done => done?,
+        };
         if done.status.success() {
             return Ok(true);
         }
         if imagetools::is_too_old(&done.stderr_text()) {
             return Ok(false);
         }
-        Err(classify(&format!("failed to set {}", targets.join(", ")), &last_line(&done)))
+        Err(classify(&what, &last_line(&done)))
     }
 }
 
