@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::engines::{classic, no_classic};
 use crate::harness::{Program, Repository, Workspace, engine_at, eventually, lab};
 
 /// A step that sleeps for a time that is nobody else's.
@@ -47,10 +48,10 @@ fn cancelled(program: Program<'_>, command: &str, signal: Signal, code: i32) {
 
 #[test]
 fn by_interrupt_with_a_builder_of_its_own() {
-    let classic = lab().get("BUILD_ONCE_LAB_CLASSIC_HOST");
-    if classic.is_empty() {
+    if no_classic() {
         return;
     }
+    let classic = classic();
     let ((work, command), repository) = (sleeper("interrupt"), Repository::ecr("interrupt"));
     let program = || {
         let program =

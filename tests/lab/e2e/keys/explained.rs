@@ -4,7 +4,8 @@ use std::fs;
 
 use build_once::key::explain::{MAX_BYTES, decode};
 
-use crate::harness::{Program, Repository, Workspace, engine, lab};
+use crate::engines::{classic, no_classic};
+use crate::harness::{Program, Repository, Workspace, engine};
 
 const ENTRIES: &str = "io.github.build-once.entries";
 
@@ -101,10 +102,10 @@ fn without_a_repository_the_label_explains() {
 
 #[test]
 fn the_old_store_has_the_label_alone() {
-    let host = lab().get("BUILD_ONCE_LAB_CLASSIC_HOST");
-    if host.is_empty() {
-        return eprintln!("skipped: this lab has no engine with the classic store");
+    if no_classic() {
+        return;
     }
+    let host = classic();
     let (work, repository) = (Workspace::new("oldstore"), Repository::ecr("oldstore"));
     work.write(".dockerignore", ".git\n");
     let before = work.commit("without .git");

@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
+use crate::engines::{classic, no_classic};
 use crate::harness::{Program, Repository, Rules, Workspace, lab, rule};
 
 /// F13 and F14: a layer that is cut short is fetched again; one with other bytes is refused,
 /// and nothing made from it is published.
 #[test]
 fn a_base_layer_that_is_cut_or_swapped() {
-    let classic = lab().get("BUILD_ONCE_LAB_CLASSIC_HOST");
-    if classic.is_empty() {
-        eprintln!("skipped: this lab has no engine with the classic store");
+    if no_classic() {
         return;
     }
+    let classic = classic();
     let (base, repository) = (Workspace::new("broken-base"), Repository::ecr("broken-base"));
     base.write("content.txt", &"some text of the base\n".repeat(4000));
     base.commit("of some size");
