@@ -89,8 +89,7 @@ pub async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &Cancel)
     }
     let stop = *signal.borrow();
     if let Some(stop) = stop.filter(|_| ended_early(&report, dropped)) {
-        let phase =
-            report.entries.last().map_or("before the first step", |entry| entry.label.as_str()).to_owned();
+        let phase = report.reached();
         report.fail(stopped(stop, &phase));
     }
     report.seconds = watch.seconds();

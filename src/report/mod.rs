@@ -132,6 +132,17 @@ impl Report {
         self.error = journal.error;
     }
 
+    /// How far it got: the last step, and what the build was at if it did not end.
+    #[must_use]
+    pub fn reached(&self) -> String {
+        let Some(last) = self.entries.last() else { return "before the first step".to_owned() };
+        let place = self.progress.as_ref().and_then(|progress| progress.place);
+        match place.filter(|_| last.failed && !self.built) {
+            Some(place) => format!("{}, while {}", last.label, place.doing()),
+            None => last.label.clone(),
+        }
+    }
+
     /// Takes over a failure before or between the steps.
     pub fn fail(&mut self, error: Error) {
         self.outcome = Some(Outcome::Failed);

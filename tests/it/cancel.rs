@@ -29,27 +29,59 @@ fn dead(call: &Call) {
 }
 
 #[track_caller]
-fn cancelled(run: Run, code: i32, word: &str) -> Run {
+fn cancelled(run: Run, code: i32, phase: &str) -> Run {
     let run = run.fails(code, "cancelled");
-    assert!(run.error().starts_with(word), "{}", run.error());
-    assert!(run.summary.contains("cancelled in"), "{}", run.summary);
+    let said = format!("{} ({phase})", if code == 130 { "cancelled" } else { "terminated" });
+    assert!(run.error().starts_with(&said), "{said}: {}", run.error());
+    assert!(run.summary.contains(&said), "{said}: {}", run.summary);
     assert_eq!((run.output("built"), run.output("pushed"), run.output("digest")), ("false", "false", ""));
     run
 }
 
 #[test]
 fn during_the_build() {
-    for (signal, code, word) in [(Signal::INT, 130, "cancelled"), (Signal::TERM, 143, "terminated")] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let lab = Lab::new();
         lab.rule("buildx build", json!({"hang": true, "stderr": "{\"vertexes\":[]}\n"}));
         let mut running = lab.shared().start();
         let call = running.wait_for_call("buildx build");
         running.signal(signal);
-        let run = cancelled(running.finish(), code, word);
+        let run = cancelled(running.finish(), code, "build and push");
         dead(&call);
-        assert!(run.error().contains("(build and push"), "{}", run.error());
         assert_eq!(run.output("attempts"), "1");
         assert!(!run.output("key").is_empty() && !run.output("plan").is_empty(), "what is known is told");
+        assert_eq!(run.called("buildx build").len(), 1);
+    }
+}
+
+/// A stream in which this was begun and has not ended.
+fn at(vertex: &str, status: &str) -> String {
+    let began = "2026-01-01T00:00:00Z";
+    let stream = json!({
+        "vertexes": [{"digest": "sha256:aa", "name": vertex, "started": began}],
+        "statuses": [{"id": status, "vertex": "sha256:aa", "started": began}],
+    });
+    format!("{stream}\n")
+}
+
+#[test]
+fn the_part_of_the_build_is_named() {
+    for (vertex, status, doing) in [
+        ("[2/2] RUN make", "x", "running the steps"),
+        ("exporting to image", "exporting layers", "packing the layers"),
+        ("exporting to image", "pushing layers", "pushing"),
+        ("exporting cache to registry", "x", "writing the layer cache"),
+    ] {
+        let lab = Lab::new();
+        lab.rule("buildx build", json!({"hang": true, "stderr": at(vertex, status)}));
+        let mut running = lab.shared().start();
+        let call = running.wait_for_call("buildx build");
+        // It says so after its call is noted.
+        std::thread::sleep(Duration::from_millis(700));
+        running.signal(Signal::INT);
+        let run = cancelled(running.finish(), 130, &format!("build and push, while {doing}"));
+        dead(&call);
+        assert_eq!(lab.registry.tags(), [""; 0], "no tag was set: {:?}", run.lines());
         assert_eq!(run.called("buildx build").len(), 1);
     }
 }
@@ -62,7 +94,7 @@ fn a_fresh_builder_is_removed() {
     let mut running = lab.shared().start();
     let call = running.wait_for_call("buildx build");
     running.signal(Signal::INT);
-    let run = cancelled(running.finish(), 130, "cancelled");
+    let run = cancelled(running.finish(), 130, "build and push");
     dead(&call);
     let name = run.called("buildx create")[0].values("--name")[0].to_owned();
     assert_eq!(run.called(&format!("buildx rm --force {name}")).len(), 1, "{:?}", run.lines());
@@ -76,7 +108,7 @@ fn while_a_builder_boots() {
     let mut running = lab.shared().start();
     let call = running.wait_for_call("buildx create");
     running.signal(Signal::INT);
-    let run = cancelled(running.finish(), 130, "cancelled");
+    let run = cancelled(running.finish(), 130, "boot a builder");
     ended(&call);
     assert_eq!(
         run.called(&format!("buildx rm --force {}", call.values("--name")[0])).len(),
@@ -94,7 +126,7 @@ fn while_looking() {
     let mut running = lab.build_once().start();
     let call = running.wait_for_call("image ls");
     running.signal(Signal::INT);
-    let run = cancelled(running.finish(), 130, "cancelled");
+    let run = cancelled(running.finish(), 130, "before the first step");
     ended(&call);
     assert_eq!(run.called("buildx").len(), 0);
 }
@@ -108,7 +140,7 @@ fn while_waiting_for_another_try() {
     // The first wait is a second at least.
     std::thread::sleep(std::time::Duration::from_millis(300));
     running.signal(Signal::INT);
-    let run = cancelled(running.finish(), 130, "cancelled");
+    let run = cancelled(running.finish(), 130, "build and push");
     assert_eq!(run.called("buildx build").len(), 1, "{:?}", run.lines());
 }
 
@@ -123,6 +155,7 @@ fn during_a_pull() {
     running.signal(Signal::INT);
     let run = running.finish().fails(130, "cancelled");
     dead(&call);
+    assert!(run.error().starts_with("cancelled (pull)"), "{}", run.error());
     assert_eq!(run.output("local-image"), "");
 }
 
@@ -140,7 +173,7 @@ fn secrets_of_a_cancelled_build_are_gone() {
     let call = running.wait_for_call("buildx build");
     assert_eq!(call.config["auths"].as_object().unwrap().len(), 1);
     running.signal(Signal::INT);
-    cancelled(running.finish(), 130, "cancelled");
+    cancelled(running.finish(), 130, "build and push");
     dead(&call);
 }
 
@@ -180,7 +213,7 @@ fn children_that_ignore_signals_are_dead_in_time() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(group(call.pid).len() >= 2, "the stand-in runs with a child of its own");
     let start = Instant::now();
-    let run = cancelled(running.cancel_as_the_runner(), 130, "cancelled");
+    let run = cancelled(running.cancel_as_the_runner(), 130, "build and push");
     let took = start.elapsed();
     assert!((Duration::from_secs(4)..Duration::from_secs(7)).contains(&took), "{took:?}");
     gone(&call);
@@ -198,7 +231,7 @@ fn what_outlives_docker_does_not_outlive_the_run() {
     std::thread::sleep(Duration::from_millis(500));
     let start = Instant::now();
     running.signal(Signal::INT);
-    cancelled(running.finish(), 130, "cancelled");
+    cancelled(running.finish(), 130, "build and push");
     assert!(start.elapsed() < Duration::from_secs(3), "docker itself was polite");
     gone(&call);
 }
@@ -211,10 +244,12 @@ fn while_a_tag_is_set() {
     lab.rule("buildx imagetools", json!({"hang": true}));
     let mut running = lab.shared().commit("3333333333333333333333333333333333333333").start();
     let call = running.wait_for_call("buildx imagetools");
-    running.signal(Signal::TERM);
-    let run = running.finish().fails(143, "cancelled");
+    running.signal(Signal::INT);
+    let run = running.finish().fails(130, "cancelled");
     gone(&call);
-    assert!(run.error().contains("(set the tag sha-app-3333"), "{}", run.error());
+    assert!(run.error().starts_with("cancelled (set the tag sha-app-3333"), "{}", run.error());
+    let tags = lab.registry.tags();
+    assert!(tags.iter().all(|tag| !tag.starts_with("sha-app-3333")), "the tag is not half set: {tags:?}");
 }
 
 /// The step of action.yml, as the runner starts it.
@@ -235,7 +270,7 @@ fn through_the_actions_own_script() {
     let call = running.wait_for_call("buildx build");
     std::thread::sleep(Duration::from_millis(300));
     let start = Instant::now();
-    cancelled(running.cancel_as_the_runner(), 130, "cancelled");
+    cancelled(running.cancel_as_the_runner(), 130, "build and push");
     assert!(start.elapsed() < Duration::from_millis(7500), "before SIGTERM: {:?}", start.elapsed());
     dead(&call);
     gone(&call);

@@ -104,6 +104,8 @@ pub struct Progress {
     spread: Vec<u8>,
 }
 
+/// What is said of a vertex that was stopped.
+const STOPPED: &str = "context canceled";
 /// Lines of a step's log that the report quotes.
 const TAIL: usize = 20;
 /// A log line longer than this is broken.
@@ -183,6 +185,13 @@ impl Progress {
 
     fn begun_last(&self) -> Option<Phase> {
         let last = self.under_way().max_by_key(|state| state.number)?;
+        place(&last.name, last.pushes)
+    }
+
+    /// What BuildKit was at when it was told to stop: it ends every vertex with this error then.
+    fn stopped_last(&self) -> Option<Phase> {
+        let stopped = self.vertices.values().filter(|state| state.error.contains(STOPPED));
+        let last = stopped.max_by_key(|state| state.number)?;
         place(&last.name, last.pushes)
     }
 
@@ -277,7 +286,7 @@ impl Progress {
     /// Totals.
     #[must_use]
     pub fn into_summary(self) -> ProgressSummary {
-        let place = self.failed_phase().or_else(|| self.begun_last());
+        let place = self.failed_phase().or_else(|| self.begun_last()).or_else(|| self.stopped_last());
         let mut spans = self.spans;
         let (mut total, mut cached) = (0, 0);
         let mut slowest = Vec::new();
@@ -336,10 +345,9 @@ impl State {
 }
 
 /// The vertex that the build failed at: the first one whose error the final one repeats, else the
-/// first that has one. Those that were stopped because another failed say "context canceled".
+/// first that has one. Those that were stopped because another failed are no reason.
 fn failed<'a>(vertices: impl Iterator<Item = &'a State>, error: Option<&str>) -> Option<&'a State> {
-    let broken =
-        vertices.filter(|state| !state.error.is_empty() && !state.error.contains("context canceled"));
+    let broken = vertices.filter(|state| !state.error.is_empty() && !state.error.contains(STOPPED));
     broken.min_by_key(|state| (!error.is_some_and(|error| error.contains(&state.error)), state.number))
 }
 

@@ -126,3 +126,20 @@ fn a_cache_that_is_not_written_is_no_failed_step() {
     assert_eq!(summary.unwritten_cache.as_deref(), Some("unexpected status: 403 Forbidden"));
     assert_eq!((summary.total_steps, summary.cached_steps), (1, 1));
 }
+
+#[test]
+fn a_build_that_was_stopped_tells_what_it_was_at() {
+    let stopped = |number: &str, name: &str| vertex(number, name, r#","error":"context canceled""#);
+    let lines = [
+        vertex("a", "[2/2] RUN make", ""),
+        format!(
+            r#"{{"vertexes":[{{"digest":"b","name":"exporting to image","started":"{T}0Z"}}],"statuses":[{{"id":"pushing layers","vertex":"b","started":"{T}0Z"}}]}}"#
+        ),
+    ];
+    let lines = lines.each_ref().map(String::as_str);
+    assert_eq!(run(&lines).0.into_summary().place, Some(Phase::Push));
+    let ended = stopped("b", "exporting to image");
+    assert_eq!(run(&[lines[0], lines[1], &ended]).0.into_summary().place, Some(Phase::Push));
+    let step = stopped("a", "[2/2] RUN make");
+    assert_eq!(run(&[&step]).0.into_summary().place, Some(Phase::Steps));
+}
