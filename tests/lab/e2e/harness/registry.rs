@@ -124,7 +124,8 @@ impl Repository {
         request(method, &format!("{}/v2/{}/{rest}", self.base, self.path), &headers, body)
     }
 
-    fn get(&self, rest: &str) -> Answer {
+    /// What it answers to this path.
+    pub fn get(&self, rest: &str) -> Answer {
         self.call("GET", rest, &[("accept", MANIFESTS)], None)
     }
 

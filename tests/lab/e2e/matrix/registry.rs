@@ -138,6 +138,41 @@ fn a_cache_that_is_none() {
     assert_ne!(repository.digest(&cache), junk, "it is replaced");
 }
 
+/// F17: what the registry gives for the layer cache is no manifest.
+#[test]
+fn a_cache_that_is_junk() {
+    let (work, repository) = (Workspace::new("no-manifest"), Repository::ecr("no-manifest"));
+    let program = || work.program().repository(&repository);
+    let cache = format!("cache-{}-main", work.image);
+    program().run().is("built");
+    let before = repository.digest(&cache);
+    work.write("content.txt", &format!("{} other", work.image));
+    work.commit("other content");
+    // By tag, and by the digest that HEAD still says.
+    let path = format!("manifests/({cache}|{before})");
+    let size = repository.get(&format!("manifests/{cache}")).body.len();
+    let mut body = json!({"layers": "junk", "manifests": 7}).to_string();
+    body.push_str(&" ".repeat(size - body.len()));
+    let junk = json!({"kind": "swap_body", "body": body});
+    let rules = Rules::set(&[rule("GET", &repository.path, &path, None, &junk)]);
+    let built = program().run().is("built");
+    assert!(rules.applied()[0] > 0, "it was looked at: {}", built.log);
+    drop(rules);
+    built.is_published(&repository, &[&work.commit_tag()]);
+    assert_eq!(built.number("cached-steps"), 0, "{}", built.log);
+    // BuildKit says what it could not read, and goes on.
+    let lines = || built.log.lines();
+    let import = lines().find(|line| line.contains(" importing cache manifest from ")).unwrap();
+    let number = import.split(' ').next().unwrap();
+    assert!(lines().any(|line| line.starts_with(&format!("{number} ERROR: "))), "{}", built.log);
+    assert!(import.ends_with(&cache) && built.output("degraded") == "false", "{}", built.log);
+    assert_ne!(repository.digest(&cache), before, "it is replaced");
+    // The next machine reads the new one.
+    work.write("more.txt", "in the context alone");
+    work.commit("the same steps");
+    assert_ne!(program().run().is("built").number("cached-steps"), 0);
+}
+
 /// F18: the layer cache may be read and not written.
 #[test]
 fn a_cache_that_may_not_be_written() {
