@@ -26,7 +26,9 @@ pub enum RepositoryFact {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NoRepository {
-    /// Nothing names one, and this is no EC2 instance.
+    /// Nothing names one, and no SSM parameter is to be asked.
+    NotNamed,
+    /// Nothing names one, and instance metadata does not answer.
     NotOnEc2,
     /// Nothing names one, and instance metadata is off or refuses.
     MetadataOff(String),
@@ -49,17 +51,24 @@ impl RepositoryFact {
     }
 }
 
+const NOBODY: &str = "no repository: neither the input repository nor BUILD_ONCE_REPOSITORY names one";
+
 impl NoRepository {
     /// In words, with what to do.
     #[must_use]
     pub fn explain(&self) -> String {
         match self {
+            Self::NotNamed => format!("{NOBODY}, and the input ssm-parameter is empty"),
             Self::NotOnEc2 => {
-                "no repository: neither the input repository nor BUILD_ONCE_REPOSITORY names one, and this is not an EC2 instance".to_owned()
+                format!(
+                    "{NOBODY}, and instance metadata does not answer (not EC2, or a container behind hop limit 1)"
+                )
             }
             Self::MetadataOff(why) => format!("no repository: instance metadata does not help ({why})"),
             Self::ParameterAbsent(name) => format!("no repository: the SSM parameter {name} does not exist"),
-            Self::AccessDenied(name) => format!("no repository: access to the SSM parameter {name} is denied; allow ssm:GetParameter"),
+            Self::AccessDenied(name) => {
+                format!("no repository: access to the SSM parameter {name} is denied; allow ssm:GetParameter")
+            }
             Self::ParameterFailed(why) => format!("no repository: {why}"),
         }
     }
@@ -82,7 +91,7 @@ pub async fn resolve(inputs: &Inputs, env: &Env, aws: &Aws) -> Result<Repository
         }
     }
     let Some(template) = &inputs.access.ssm_parameter else {
-        return Ok(RepositoryFact::None(NoRepository::NotOnEc2));
+        return Ok(RepositoryFact::None(NoRepository::NotNamed));
     };
     from_parameter(template, inputs.access.aws_region.as_deref(), aws).await
 }

@@ -25,9 +25,9 @@ fn built_here_then_found_here() {
     let build = run.build();
     assert!(build.has("--load") && !build.has("--push"), "{}", build.line());
     assert_eq!(build.values("--tag"), ["app:latest"]);
-    assert!(run.notices().contains("this is not an EC2 instance"), "{}", run.notices());
+    assert!(run.notices().contains("instance metadata does not answer"), "{}", run.notices());
     assert_eq!(
-        run.summary.matches("not an EC2 instance").count(),
+        run.summary.matches("instance metadata does not answer").count(),
         run.summary.matches("no repository: ").count()
     );
 
@@ -104,6 +104,16 @@ fn each_source_in_its_order() {
         plan(program().unset("BUILD_ONCE_REPOSITORY").unset("ECR_CACHE_URL"))
             .contains("127.0.0.1:1/parameter")
     );
+}
+
+#[test]
+fn nobody_is_asked_where_no_parameter_is_named() {
+    let lab = Lab::new();
+    let aws = Aws::start("unused/x");
+    let program = aws.serves(lab.build_once()).args(&["run", "--ssm-parameter", ""]);
+    let run = program.run().succeeds("built-local");
+    assert!(run.notices().contains("the input ssm-parameter is empty"), "{}", run.notices());
+    assert!(aws.asked().is_empty(), "{:?}", aws.asked());
 }
 
 #[test]

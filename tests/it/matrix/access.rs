@@ -44,14 +44,19 @@ fn nothing_of_aws_is_here() {
 #[test]
 fn instance_metadata_that_never_answers() {
     let hole = TcpListener::bind("127.0.0.1:0").unwrap();
-    let lab = Lab::new();
-    let start = Instant::now();
-    let program = lab
-        .build_once()
-        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &format!("http://{}", hole.local_addr().unwrap()));
-    let run = program.run().succeeds("built-local");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    assert!(run.notices().contains("no repository"), "{}", run.notices());
+    let address = format!("http://{}", hole.local_addr().unwrap());
+    // A whole run within the bound; a machine that is busy with other tests is given three goes.
+    let within = (0..3).any(|_| {
+        let lab = Lab::new();
+        let start = Instant::now();
+        let program = lab.build_once().env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &address);
+        let run = program.run().succeeds("built-local");
+        let took = start.elapsed();
+        let said = "instance metadata does not answer (not EC2, or a container behind hop limit 1)";
+        assert!(run.notices().contains(said), "{}", run.notices());
+        took < Duration::from_secs(3)
+    });
+    assert!(within, "three runs took three seconds each");
 }
 
 /// F60: 401, 403, or a region that is none.

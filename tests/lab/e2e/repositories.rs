@@ -67,7 +67,7 @@ fn none_is_said_once_with_its_reason() {
     let elsewhere = work.program().env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9").run();
     let elsewhere = elsewhere.is("reused-local");
     let notices = elsewhere.annotations("notice");
-    assert!(notices.len() == 1 && notices[0].contains("not an EC2 instance"), "{notices:?}");
+    assert!(notices.len() == 1 && notices[0].contains("instance metadata does not answer"), "{notices:?}");
 }
 
 #[test]
