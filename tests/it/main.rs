@@ -24,6 +24,7 @@ mod inputs;
 mod install_sh;
 mod limits;
 mod local;
+mod local_cache;
 mod log;
 mod login;
 mod matrix;

@@ -153,6 +153,49 @@ fn half_an_export_is_not_taken_over() {
 }
 
 #[test]
+fn what_is_broken_is_not_read() {
+    /// The blob that holds this text.
+    fn blob(folder: &Path, text: &str) -> PathBuf {
+        let blobs = fs_err::read_dir(folder.join("blobs/sha256")).unwrap().flatten();
+        let mut paths = blobs.map(|entry| entry.path());
+        paths.find(|path| fs_err::read_to_string(path).unwrap().contains(text)).unwrap()
+    }
+    type Spoil = fn(&Path);
+    let broken: [(Spoil, &str); 6] = [
+        (|folder| fs_err::write(folder.join("index.json"), "").unwrap(), "not JSON"),
+        (|folder| fs_err::write(folder.join("index.json"), "{\"manifests\": [").unwrap(), "not JSON"),
+        (|folder| fs_err::remove_file(folder.join("index.json")).unwrap(), "nothing was exported"),
+        (|folder| fs_err::remove_file(blob(folder, "layer 1")).unwrap(), "is not there"),
+        (|folder| fs_err::write(blob(folder, "layer 1"), "layer").unwrap(), "has 5 bytes instead of 7"),
+        (
+            |folder| {
+                let manifest = blob(folder, "layers");
+                let other = fs_err::read_to_string(&manifest).unwrap().replace("gzip", "zstd");
+                fs_err::write(manifest, other).unwrap();
+            },
+            "has other content",
+        ),
+    ];
+    for (spoil, why) in broken {
+        let root = root();
+        write(root.path(), "layer 1");
+        let good = LocalCacheUse::open(&LocalCaches { write: None, ..caches(root.path()) });
+        spoil(&good.read[0].path);
+        drop(good);
+        let cache = LocalCacheUse::open(&caches(root.path()));
+        assert!(cache.sources().is_empty(), "{why}");
+        assert_eq!(cache.notices.len(), 1, "{:?}", cache.notices);
+        let said = &cache.notices[0];
+        assert!(said.starts_with("local cache not read: ") && said.contains(why), "{why}: {said}");
+        // Nothing of it is taken over, and the build's own takes its place.
+        assert_eq!(fs_err::read_dir(destination(&cache)).unwrap().count(), 0);
+        export(&destination(&cache), "layer 2");
+        assert_eq!(cache.commit(), None);
+        assert_eq!((read(root.path()).as_deref(), generations(root.path())), (Some("layer 2"), 1));
+    }
+}
+
+#[test]
 fn links_and_other_peoples_folders_are_refused() {
     let (root, elsewhere) = (root(), root());
     write(elsewhere.path(), "layer poison");
