@@ -106,21 +106,24 @@ async fn prepare(
     }
 }
 
-/// A builder that went away because its memory ran out will do so again.
+/// A builder that went away because its memory ran out will do so again; a step that was killed for
+/// it stays the step's failure, and lacked no more than this.
 async fn out_of_memory(error: Error, own: Option<&NewBuilder>, docker: &Docker) -> Error {
-    let Some(new) = own.filter(|_| error.is(FailureKind::BuilderLost)) else { return error };
-    match docker.killed_for_memory(&container_of(&new.name)).await {
-        Some(limit) => {
-            let limit = if limit == 0 { String::new() } else { format!(" of {} MiB", limit / 1024 / 1024) };
-            let mut killed = Error::of(FailureKind::Oom, error.message)
-                .cause(format!("the builder ran out of its memory{limit}"))
-                .hint(FailureKind::Oom.hint());
-            killed.causes.extend(error.causes);
-            killed
-        }
-        None => error,
+    let step = error.is(FailureKind::DockerfileError) && error.headline().ends_with(KILLED);
+    let Some(new) = own.filter(|_| step || error.is(FailureKind::BuilderLost)) else { return error };
+    let Some(limit) = docker.killed_for_memory(&container_of(&new.name)).await else { return error };
+    let limit = if limit == 0 { String::new() } else { format!(" of {} MiB", limit / 1024 / 1024) };
+    let why = format!("the builder ran out of its memory{limit}");
+    if step {
+        return error.cause(why);
     }
+    let mut killed = Error::of(FailureKind::Oom, error.message).cause(why).hint(FailureKind::Oom.hint());
+    killed.causes.extend(error.causes);
+    killed
 }
+
+/// How BuildKit tells of a step that somebody killed.
+const KILLED: &str = "did not complete successfully: exit code: 137";
 
 fn with_local(spec: &BuildSpec, local: Option<&LocalCacheUse>) -> BuildSpec {
     let mut spec = spec.clone();

@@ -79,6 +79,19 @@ fn a_builder_that_ran_out_of_memory_is_not_tried_again() {
 }
 
 #[test]
+fn a_step_that_was_killed_for_its_builders_memory_stays_the_steps_failure() {
+    let text = "process \"/bin/sh -c make\" did not complete successfully: exit code: 137";
+    for (state, said) in [("true 134217728\n", true), ("false 134217728\n", false)] {
+        let lab = with_own_builder();
+        lab.rule("buildx build", fails(text, 9));
+        lab.rule("container inspect", json!({"stdout": state, "exit": 0}));
+        let run = lab.shared().input("retries", "3").run().fails(10, "build");
+        assert_eq!((builds(&run), run.output("failure-cause")), (1, "dockerfile-error"));
+        assert_eq!(run.error().contains("out of its memory of 128 MiB"), said, "{}", run.error());
+    }
+}
+
+#[test]
 fn a_builder_of_the_users_is_not_replaced() {
     let lab = Lab::new();
     lab.set("driver", "docker-container");

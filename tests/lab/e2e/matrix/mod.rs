@@ -2,5 +2,7 @@
 //! and that no other test breaks.
 
 mod bases;
+mod disk;
+mod memory;
 mod registry;
 mod steps;
