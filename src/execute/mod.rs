@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use builder::Boot;
 pub use journal::{Entry, Journal};
 
-use crate::error::{FailureClass, Result};
+use crate::error::{Error, FailureClass, Result};
 use crate::facts::Toolchain;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
@@ -71,7 +71,8 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
     let docker = own_docker.with_logins(Arc::new(config));
     let mut cleanup = Vec::new();
     let mut result = Ok(());
-    for step in &plan.steps {
+    let mut rest = plan.steps.iter();
+    while let Some(step) = rest.next() {
         ports.console.line(&format!("→ {}", describe(step)));
         let watch = Stopwatch::start();
         let done = one(step, plan, workshop, &docker, journal).await;
@@ -81,8 +82,8 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
             cleanup.push(builder::Temporary::new(builder.name.clone(), own_docker.clone()));
         }
         journal.entries.push(Entry { label: brief(step), seconds: watch.seconds(), failed: done.is_err() });
-        if done.is_err() {
-            result = done;
+        if let Err(error) = done {
+            result = Err(with_tags_left(error, step, rest.as_slice(), journal));
             break;
         }
     }
@@ -92,6 +93,24 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
         }
     }
     result
+}
+
+/// Where a tag could not be set: which others are, and which are not either.
+fn with_tags_left(error: Error, failed: &Step, rest: &[Step], journal: &Journal) -> Error {
+    let target = |step: &Step| match step {
+        Step::Alias { target, .. } => Some(target.to_string()),
+        _ => None,
+    };
+    let Some(refused) = target(failed) else { return error };
+    let left: Vec<String> = std::iter::once(refused).chain(rest.iter().filter_map(target)).collect();
+    if left.len() == 1 && journal.aliased.is_empty() {
+        return error;
+    }
+    let set = match journal.aliased.as_slice() {
+        [] => String::new(),
+        set => format!("set: {}; ", set.join(", ")),
+    };
+    error.cause(format!("{set}not set: {}", left.join(", ")))
 }
 
 async fn one(

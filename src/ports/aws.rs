@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
@@ -94,7 +95,14 @@ impl Aws {
             .connect_timeout(Duration::from_secs(3))
             .operation_attempt_timeout(Duration::from_secs(5))
             .build();
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+        // Six tries within [`LIMIT`]: the SDK's own three are too few where an account is throttled, and
+        // its waits of seconds too long for a step that may do without.
+        let retries = RetryConfig::standard()
+            .with_max_attempts(6)
+            .with_initial_backoff(Duration::from_millis(300))
+            .with_max_backoff(Duration::from_secs(3));
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        let mut loader = loader.timeout_config(timeouts).retry_config(retries);
         if let Some(region) = region.or(self.region.as_deref()) {
             loader = loader.region(Region::new(region.to_owned()));
         }

@@ -1,5 +1,7 @@
 //! What fails, fails with its class, its code, one annotation and a hint.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::support::{Lab, Response};
@@ -9,7 +11,9 @@ fn no_docker() {
     let lab = Lab::new();
     lab.without_docker();
     for program in [lab.build_once(), lab.shared(), lab.shared().input("mode", "pull")] {
+        let start = Instant::now();
         let run = program.run().fails(60, "unsupported");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert!(
             run.error().contains("failed to find docker on the PATH\nhint: install docker"),
             "{}",
@@ -36,7 +40,9 @@ fn the_engine_is_down() {
     lab.rule("image", json!({"stderr": text, "exit": 1}));
     lab.rule("info", json!({"stdout": "{\"ServerErrors\":[\"Cannot connect\"]}\n", "exit": 0}));
     for program in [lab.build_once(), lab.shared(), lab.shared().input("mode", "pull")] {
+        let start = Instant::now();
         let run = program.run().fails(60, "unsupported");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert!(run.error().contains("hint: start the docker engine"), "{}", run.error());
         assert!(run.called("buildx build").is_empty());
     }

@@ -59,6 +59,41 @@ fn a_failure_of_three_megabytes() {
     assert!(run.commands("warning").len() + run.commands("notice").len() <= 10);
 }
 
+/// The same where all goes well: 40 warnings, and steps whose names would fill three summaries.
+#[test]
+fn a_success_of_three_megabytes() {
+    use base64::Engine as _;
+    let lab = Lab::new();
+    let mut stream = String::new();
+    for at in 0..40 {
+        let short = base64::engine::general_purpose::STANDARD.encode(format!("warning {at}"));
+        writeln!(stream, "{}", json!({"warnings": [{"vertex": "x", "short": short}]})).unwrap();
+        let step = json!({
+            "digest": format!("sha256:{at}"),
+            "name": format!("[{at}/40] RUN {}", "word ".repeat(15_000)),
+            "started": "2026-01-01T00:00:00Z",
+            "completed": "2026-01-01T00:00:09Z",
+        });
+        writeln!(stream, "{}", json!({"vertexes": [step]})).unwrap();
+    }
+    assert!(stream.len() > 3_000_000);
+    lab.set("progress", stream);
+    let run = lab.shared().run().succeeds("built");
+    // The slowest steps are quoted, and each is shortened.
+    assert!((1024..64 * 1024).contains(&run.summary.len()), "{}", run.summary.len());
+    assert!(run.summary.contains("RUN word word"), "{}", run.summary);
+    assert!(run.commands("warning").len() <= 10 && run.commands("notice").len() <= 10);
+    assert!(run.stdout.contains("WARNING: warning 39"), "the log has all of them");
+    let all: usize = run.outputs.values().map(|value| value.encode_utf16().count() * 2).sum();
+    assert!(all < 64 * 1024, "{all}");
+    println!(
+        "SUMMARY {} warnings {} notices {}",
+        run.summary.len(),
+        run.commands("warning").len(),
+        run.commands("notice").len()
+    );
+}
+
 #[test]
 fn metadata_of_three_megabytes() {
     let lab = Lab::new();

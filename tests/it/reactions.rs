@@ -307,6 +307,21 @@ fn an_alias_waits_as_long_as_it_is_told() {
     assert!(run.summary.contains("| tried again | throttled"), "{}", run.summary);
 }
 
+#[test]
+fn a_tag_that_is_refused_says_which_are_set() {
+    let lab = Lab::new();
+    let _ = lab.shared().run().succeeds("built");
+    lab.another_machine();
+    let tags: Vec<String> = (1..=3).map(|at| format!("{}:v{at}", lab.registry.repository())).collect();
+    let refused = "ERROR: unexpected status from PUT request: 403 Forbidden: denied\n";
+    lab.rule("buildx imagetools", json!({"times": 1}));
+    lab.rule("buildx imagetools", json!({"stderr": refused, "exit": 1}));
+    let run = lab.shared().input("tags", &tags.join("\n")).run().fails(20, "access");
+    let said = format!("set: {}; not set: {}, {}", tags[0], tags[1], tags[2]);
+    assert!(run.error().contains(&said), "{said}: {}", run.error());
+    assert!(lab.registry.tags().contains(&"v1".to_owned()));
+}
+
 /// The registry took the request, and never answers.
 #[test]
 fn an_alias_that_hangs_is_given_up() {

@@ -1,5 +1,7 @@
 //! The engine with the old image store, builders of other drivers.
 
+use std::time::Duration;
+
 use crate::harness::{KEY, Program, Repository, Workspace, engine_at, lab};
 
 pub fn classic() -> &'static str {
@@ -192,6 +194,7 @@ fn no_engine_and_no_docker() {
     let engine =
         work.program().repository(&repository).engine("unix:///nowhere.sock").run().failed(60, "unsupported");
     assert!(engine.log.contains("DOCKER_HOST"), "{}", engine.log);
+    assert!(engine.took < Duration::from_secs(5), "{:?}", engine.took);
     let docker =
         work.program().repository(&repository).env("PATH", "/nowhere").run().failed(60, "unsupported");
     assert!(docker.log.contains("docker on the PATH"), "{}", docker.log);

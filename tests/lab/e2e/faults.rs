@@ -69,15 +69,15 @@ fn a_registry_that_is_down_leaves_a_local_build_or_a_failure() {
 fn too_many_requests_is_waited_out() {
     let scene = Scene::published("slow-down");
     let mut fault = status(429, "TOOMANYREQUESTS");
-    fault["headers"] = json!({"Retry-After": "2"});
-    let rules = Rules::set(&[reads(&scene.repository, Some(2), &fault)]);
+    fault["headers"] = json!({"Retry-After": "3"});
+    let rules = Rules::set(&[reads(&scene.repository, Some(3), &fault)]);
     scene.work.program().repository(&scene.repository).run().is("reused-tag").has(scene.digest());
-    assert_eq!(rules.applied(), [2]);
+    assert_eq!(rules.applied(), [3]);
     let asked = scene.own_requests();
-    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert_eq!(asked.len(), 4, "{asked:?}");
     for pair in asked.windows(2) {
         let waited = pair[1].at_ms - pair[0].at_ms;
-        assert!((1_990..8_000).contains(&waited), "waited {waited} ms where Retry-After says 2 s");
+        assert!((2_990..9_000).contains(&waited), "waited {waited} ms where Retry-After says 3 s");
     }
 }
 

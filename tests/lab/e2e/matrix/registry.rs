@@ -117,8 +117,12 @@ fn one_tag_of_five_is_refused() {
     let built = work.program().repository(&repository).run().is("built");
     let rules = Rules::set(&[rule("PUT", &repository.path, "manifests/v3", None, &status(403, "DENIED"))]);
     let failed = program().run().failed(20, "access");
-    assert!(failed.annotations("error")[0].contains(&tags[2]), "{}", failed.log);
-    assert!(repository.image("v3").is_none());
+    let error = failed.annotations("error")[0];
+    let said = format!("set: {}; not set: {}", tags[..2].join(", "), tags[2..].join(", "));
+    assert!(error.contains(&said), "{said}: {error}");
+    for (name, is_set) in names.iter().zip([true, true, false, false, false]) {
+        assert_eq!(repository.image(name).is_some(), is_set, "{name}");
+    }
     drop(rules);
     program().run().is("reused-tag").has(built.output("digest"));
     for name in &names {
