@@ -3,6 +3,7 @@
 mod aws;
 mod http;
 mod lab;
+mod moments;
 mod registry;
 mod result;
 mod run;
@@ -12,6 +13,7 @@ mod scrub;
 pub(crate) use aws::{Aws, refusal};
 pub(crate) use http::{Response, Server};
 pub(crate) use lab::{Call, Lab, PROGRESS};
+pub(crate) use moments::Moments;
 pub(crate) use registry::Login;
 pub(crate) use result::Run;
 pub(crate) use run::{BuildOnce, CANARY, HEAD, MERGE};

@@ -3,6 +3,8 @@
 mod gateway;
 mod http;
 mod lab;
+#[path = "../../../it/support/moments.rs"]
+mod moments;
 mod program;
 mod registry;
 mod run;
@@ -16,6 +18,7 @@ mod workspace;
 pub use gateway::{Entry, Rules, rule, status};
 pub use http::request;
 pub use lab::{engine, engine_at, lab, unique};
+pub(crate) use moments::Moments;
 pub use program::{Program, Running};
 pub use registry::{Repository, aws};
 pub use run::{Finished, parse_outputs};
