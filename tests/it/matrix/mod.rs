@@ -3,6 +3,7 @@
 //! (`BUILD_ONCE_UPDATE=1` writes it anew).
 
 mod access;
+mod codes;
 mod inputs;
 mod page;
 mod runner;
