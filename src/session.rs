@@ -1,6 +1,5 @@
 //! One run of the program: signals, the pipeline, the report, the exit code.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::env::Env;
 use crate::error::{Error, FailureClass, Result};
-use crate::execute::{Boot, Journal, Workshop, execute};
+use crate::execute::{Boot, Workshop, execute};
 use crate::facts::{Facts, gather};
 use crate::inputs::{Inputs, RawInputs};
 use crate::plan::{self, Plan};
@@ -19,7 +18,7 @@ use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
 use crate::ports::docker_config::{private_temporary, sweep, temporary_folder};
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
-use crate::report::{Report, annotations, outputs, summary};
+use crate::report::{Course, Report, Stage, annotations, outputs, summary};
 use crate::{Decided, Prepared, crash, plan_for, prepare};
 
 /// Turns SIGINT, SIGTERM and the `timeout` input into one signal for everyone.
@@ -70,36 +69,33 @@ const GRACE: Duration = Duration::from_secs(7);
 /// every path.
 pub async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &Cancel) -> ExitCode {
     let watch = Stopwatch::start();
-    let mut report = Report::default();
+    let mut course = Course::default();
     let signal = cancel.signal.clone();
     let ended = {
-        let work = crash::caught_while(pipeline(raw, env, console, cancel, &watch, &mut report));
+        let work = crash::caught_while(pipeline(raw, env, console, cancel, &watch, &mut course));
         tokio::pin!(work);
         tokio::select! {
             ended = &mut work => Some(ended),
             _ = cancelled(&signal) => tokio::time::timeout(GRACE, work).await.ok(),
         }
     };
-    if report.entries.is_empty() && report.read_seconds == 0.0 {
-        report.read_seconds = watch.seconds();
-    }
     let dropped = ended.is_none();
     if let Some(Err(error)) = ended {
-        report.fail(error);
+        course.fail(error);
     }
     let stop = *signal.borrow();
-    if let Some(stop) = stop.filter(|_| ended_early(&report, dropped)) {
-        let phase = report.reached();
-        report.fail(stopped(stop, &phase));
+    // A run that was over before the signal came is not cancelled.
+    if let Some(stop) = stop.filter(|_| dropped || course.failed()) {
+        let phase = course.phase();
+        course.fail(stopped(stop, &phase));
+    }
+    let mut report = course.finish();
+    if report.entries.is_empty() && report.read_seconds == 0.0 {
+        report.read_seconds = watch.seconds();
     }
     report.seconds = watch.seconds();
     let wants_summary = Inputs::read(raw, env).map_or(true, |inputs| inputs.report.summary);
     publish(&report, env, console, wants_summary)
-}
-
-/// A run that was over before the signal came is not cancelled.
-fn ended_early(report: &Report, dropped: bool) -> bool {
-    dropped || report.error.is_some()
 }
 
 fn stopped(stop: Stop, phase: &str) -> Error {
@@ -158,50 +154,49 @@ async fn pipeline(
     console: &Console,
     cancel: &Cancel,
     watch: &Stopwatch,
-    report: &mut Report,
+    course: &mut Course,
 ) -> Result<()> {
     sweep(env);
     let prepared = prepare(raw, env, console, cancel.signal.clone()).await?;
-    report.start(&prepared.inputs, &prepared.run);
+    course.report.start(&prepared.inputs, &prepared.run);
     if let Some(limit) = prepared.inputs.reliability.timeout {
         cancel.after(limit);
     }
     let Prepared { inputs, run, access, ports } = &prepared;
     ports.registry.warm_up();
+    course.stage = Stage::Looking;
     // Reads leave nothing behind: they are simply dropped.
     let facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
-    report.repository(&facts.repository);
-    report.key = facts.key.as_ref().map(|key| key.hex.clone());
+    course.report.repository(&facts.repository);
+    course.report.key = facts.key.as_ref().map(|key| key.hex.clone());
     let boot = Boot::default();
-    let done = finish(env, cancel, &prepared, facts, watch, report, &boot).await;
+    let done = attempts(env, cancel, &prepared, facts, watch, course, &boot).await;
     boot.discard().await;
     done
 }
 
-/// From the facts to the report. An image that is gone when its turn comes is looked for once
+/// From the facts to the journal. An image that is gone when its turn comes is looked for once
 /// more; most often it is built then.
-async fn finish(
+async fn attempts(
     env: &Env,
     cancel: &Cancel,
     prepared: &Prepared,
     facts: Facts,
     watch: &Stopwatch,
-    report: &mut Report,
+    course: &mut Course,
     boot: &Boot,
 ) -> Result<()> {
     let Prepared { inputs, run, access, ports } = prepared;
-    let (mut plan, mut journal) = attempt(env, cancel, prepared, facts, watch, report, boot).await?;
-    if let Some(lost) = plan.digest.clone().filter(|_| journal.lost_its_image()) {
-        let retry = format!("the image {lost} was removed meanwhile: looked once more");
-        ports.console.line(&retry);
-        let mut facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
-        facts.forget(&lost);
-        let earlier = journal;
-        (plan, journal) = attempt(env, cancel, prepared, facts, watch, report, boot).await?;
-        journal.follow(earlier, retry);
-    }
-    report.finish(&plan, journal);
-    Ok(())
+    attempt(env, cancel, prepared, facts, watch, course, boot).await?;
+    let digest = course.plan.as_ref().and_then(|plan| plan.digest.clone());
+    let Some(lost) = digest.filter(|_| course.journal.lost_its_image()) else { return Ok(()) };
+    let retry = format!("the image {lost} was removed meanwhile: looked once more");
+    ports.console.line(&retry);
+    course.start_over(retry);
+    course.stage = Stage::Looking;
+    let mut facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
+    facts.forget(&lost);
+    attempt(env, cancel, prepared, facts, watch, course, boot).await
 }
 
 /// One plan, from the facts to its journal.
@@ -211,19 +206,22 @@ async fn attempt(
     prepared: &Prepared,
     facts: Facts,
     watch: &Stopwatch,
-    report: &mut Report,
+    course: &mut Course,
     boot: &Boot,
-) -> Result<(Plan, Journal)> {
+) -> Result<()> {
     let Prepared { inputs, ports, .. } = prepared;
     let chosen = |choice: &plan::Choice| boot.start(choice, ports, inputs);
     let Decided { facts, late, plan } = until(&cancel.signal, plan_for(prepared, facts, chosen)).await?;
-    report.read_seconds = watch.seconds();
+    course.report.read_seconds = watch.seconds();
     ports.console.line(&format!("{}: {}", plan.decision.outcome.name(), plan.decision.reason));
     for change in crate::facts::explain::rest(&plan.decision.changes) {
         ports.console.line(&format!("  {change}"));
     }
+    course.stage = Stage::Steps;
     let files = RunFiles::create(env, prepared, &facts, &plan)?;
-    report.plan.clone_from(&files.plan);
+    course.report.plan.clone_from(&files.plan);
+    course.metadata = files.plan.is_some().then(|| files.metadata.clone());
+    let plan = course.plan.insert(plan);
     let workshop = Workshop {
         ports,
         inputs,
@@ -232,19 +230,22 @@ async fn attempt(
         metadata: &files.metadata,
         boot,
         watch: *watch,
-        retries: RefCell::default(),
+        retries: &course.retries,
     };
-    let journal = execute(&plan, &workshop).await;
-    if journal.built && files.plan.is_some() {
-        report.metadata = Some(files.metadata.clone());
-    }
-    Ok((plan, journal))
+    execute(plan, &workshop, &mut course.journal).await;
+    Ok(())
 }
 
-async fn until<T>(signal: &CancelSignal, work: impl Future<Output = Result<T>>) -> Result<T> {
+/// Reads, and nothing else, until a signal comes.
+///
+/// # Errors
+/// The work's own, or that it was stopped.
+pub async fn until<T>(signal: &CancelSignal, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
-        done = work => done,
+        // First, so that nothing is decided on answers that broke off.
+        biased;
         stop = cancelled(signal) => Err(stopped(stop, "while looking")),
+        done = work => done,
     }
 }
 

@@ -42,6 +42,9 @@ pub(super) async fn run(
             if let Some(why) = unwritten {
                 journal.without_cache(&classify_at("its export failed", &why, Some(Phase::CacheExport)));
             }
+            // Noted at once: what comes now may be broken off.
+            journal.built = true;
+            journal.pushed = spec.output.pushes();
             for notice in local.iter().flat_map(|local| &local.notices) {
                 journal.notices.push(notice.clone());
             }
@@ -69,8 +72,6 @@ pub(super) async fn run(
             Err(error) => return converge::adopt(&spec, error, workshop, journal).await,
         }
     }
-    journal.built = true;
-    journal.pushed = spec.output.pushes();
     if spec.output.loads() && !spec.output.pushes() {
         journal.local_image = spec.names.first().cloned();
     }

@@ -105,7 +105,7 @@ pub(super) async fn create(
 /// A builder that goes with the run: also when the run is dropped halfway, as after the grace
 /// that a cancelled run has.
 pub(super) struct Temporary {
-    name: String,
+    pub(super) name: String,
     docker: Docker,
     removed: bool,
 }

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::image::Digest;
 use crate::ports::buildx::ProgressSummary;
+use crate::ports::clock::Stopwatch;
 use crate::ports::failure::FailureKind;
 
 /// One step as it went.
@@ -21,6 +22,8 @@ pub struct Entry {
 pub struct Journal {
     /// The steps that ran, in order.
     pub entries: Vec<Entry>,
+    /// What runs now, and since when.
+    pub under_way: Option<(String, Stopwatch)>,
     /// The image's digest in the registry.
     pub digest: Option<Digest>,
     /// The name it has in the engine's store.
@@ -65,9 +68,20 @@ impl Journal {
         self.degraded.get_or_insert(degraded);
     }
 
-    /// Goes on from an earlier plan that `why` made nothing of.
-    pub fn follow(&mut self, earlier: Self, why: String) {
-        self.entries.splice(..0, earlier.entries);
-        self.retries.splice(..0, earlier.retries.into_iter().chain([why]));
+    /// Notes what begins.
+    pub(super) fn begin(&mut self, label: String) {
+        self.under_way = Some((label, Stopwatch::start()));
+    }
+
+    /// What began has ended.
+    pub(super) fn end(&mut self, failed: bool) {
+        if let Some((label, watch)) = self.under_way.take() {
+            self.entries.push(Entry { label, seconds: watch.seconds(), failed });
+        }
+    }
+
+    /// Whoever ran the steps is gone: what was under way did not come to its end.
+    pub fn break_off(&mut self) {
+        self.end(true);
     }
 }

@@ -47,20 +47,19 @@ pub struct Workshop<'a> {
     /// Runs since the program began; the input `timeout` counts from there.
     pub watch: Stopwatch,
     /// What was tried again, and why.
-    pub retries: RefCell<Vec<String>>,
+    pub retries: &'a RefCell<Vec<String>>,
 }
 
-/// Runs every step until one fails. Never an error: a failure is in the journal.
-pub async fn execute(plan: &Plan, workshop: &Workshop<'_>) -> Journal {
-    let mut journal = Journal { digest: plan.digest.clone(), ..Journal::default() };
+/// Runs every step until one fails. Never an error: a failure is in the journal, which is the
+/// caller's, because these steps may be broken off at any moment.
+pub async fn execute(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) {
+    journal.digest.clone_from(&plan.digest);
     if plan.steps.is_empty() {
-        return journal;
+        return;
     }
-    if let Err(error) = steps(plan, workshop, &mut journal).await {
+    if let Err(error) = steps(plan, workshop, journal).await {
         journal.error = Some(error);
     }
-    journal.retries = workshop.retries.take();
-    journal
 }
 
 async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> Result<()> {
@@ -74,21 +73,25 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
     let mut rest = plan.steps.iter();
     while let Some(step) = rest.next() {
         ports.console.line(&format!("→ {}", describe(step)));
-        let watch = Stopwatch::start();
+        journal.begin(brief(step));
         let done = one(step, plan, workshop, &docker, journal).await;
         if let (Step::CreateBuilder { builder, keep: false, .. }, Ok(()), None) =
             (step, &done, &journal.degraded)
         {
             cleanup.push(builder::Temporary::new(builder.name.clone(), own_docker.clone()));
         }
-        journal.entries.push(Entry { label: brief(step), seconds: watch.seconds(), failed: done.is_err() });
+        journal.end(done.is_err());
         if let Err(error) = done {
             result = Err(with_tags_left(error, step, rest.as_slice(), journal));
             break;
         }
     }
     for builder in cleanup {
-        if let Err(error) = builder.remove().await {
+        journal.begin(format!("remove the builder {}", builder.name));
+        let removed = builder.remove().await;
+        // No step of the plan.
+        journal.under_way = None;
+        if let Err(error) = removed {
             journal.notices.push(error.headline());
         }
     }

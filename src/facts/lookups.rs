@@ -156,7 +156,7 @@ pub async fn wait_for(
         if left.is_zero() {
             return lookups;
         }
-        tokio::time::sleep(pause.min(left)).await;
+        registry.rest(pause.min(left)).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }
 }

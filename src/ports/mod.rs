@@ -59,7 +59,7 @@ impl Ports {
             exec.clone(),
             console.clone(),
         );
-        let registry = registry::Registry::new(credentials, inputs.reliability.retries);
+        let registry = registry::Registry::new(credentials, inputs.reliability.retries, exec.clone());
         Self { env: env.clone(), console, aws, registry, user_config, exec }
     }
 

@@ -2,10 +2,12 @@
 //! failure and cancellation alike.
 
 mod annotations;
+mod course;
 mod outputs;
 mod summary;
 
 pub use annotations::annotations;
+pub use course::{Course, Stage};
 pub use outputs::{OUTPUTS, outputs};
 pub use summary::summary;
 
@@ -130,17 +132,6 @@ impl Report {
         self.progress = journal.progress;
         self.entries = journal.entries;
         self.error = journal.error;
-    }
-
-    /// How far it got: the last step, and what the build was at if it did not end.
-    #[must_use]
-    pub fn reached(&self) -> String {
-        let Some(last) = self.entries.last() else { return "before the first step".to_owned() };
-        let place = self.progress.as_ref().and_then(|progress| progress.place);
-        match place.filter(|_| last.failed && !self.built) {
-            Some(place) => format!("{}, while {}", last.label, place.doing()),
-            None => last.label.clone(),
-        }
     }
 
     /// Takes over a failure before or between the steps.

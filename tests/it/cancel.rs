@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Call, Lab, Run};
+use crate::support::{Call, Lab, Response, Run};
 
 /// It has ended; whoever inherits it may take a moment to notice.
 #[track_caller]
@@ -128,7 +128,95 @@ fn while_looking() {
     running.signal(Signal::INT);
     let run = cancelled(running.finish(), 130, "before the first step");
     ended(&call);
+    assert!(run.error().contains("(while looking)"), "{}", run.error());
     assert_eq!(run.called("buildx").len(), 0);
+}
+
+#[test]
+fn while_waiting_for_another_jobs_image() {
+    let lab = Lab::new();
+    let program = lab.shared().input("on-missing", "wait").input("mode", "pull");
+    let running = program.start();
+    wait_for_questions(&lab, "key-app-", 2);
+    let start = Instant::now();
+    running.signal(Signal::TERM);
+    let run = cancelled(running.finish(), 143, "terminated");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(run.error().contains("(while looking)"), "{}", run.error());
+    assert!(run.output("reason").contains("(while looking)"), "{}", run.output("reason"));
+}
+
+/// Waits until the registry was asked for such a name that often.
+#[track_caller]
+fn wait_for_questions(lab: &Lab, name: &str, count: usize) {
+    for _ in 0..1000 {
+        if lab.registry.asked().iter().filter(|asked| asked.contains(name)).count() >= count {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{:?}", lab.registry.asked());
+}
+
+/// It was pushed, and that is told.
+#[track_caller]
+fn pushed(run: &Run) {
+    let output = |name| run.output(name);
+    assert_eq!((output("outcome"), output("failure-class")), ("failed", "cancelled"), "{}", run.all());
+    assert_eq!((output("built"), output("pushed"), output("attempts")), ("true", "true", "1"));
+    assert!(!output("metadata").is_empty() && !output("tag").is_empty(), "{:?}", run.outputs);
+}
+
+#[test]
+fn while_the_registry_does_not_show_what_was_pushed() {
+    let lab = Lab::new();
+    lab.registry.fault("/manifests/", 1000, Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown"));
+    let mut running = lab.shared().start();
+    let _ = running.wait_for_call("buildx build");
+    // One of them is the look before the build.
+    wait_for_questions(&lab, "sha-app-", 3);
+    let start = Instant::now();
+    running.signal(Signal::INT);
+    let run = running.finish().fails(130, "cancelled");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(run.error().starts_with("cancelled (read back the digest)"), "{}", run.error());
+    pushed(&run);
+    // What the registry did not confirm is not handed on.
+    assert_eq!(run.output("digest"), "");
+}
+
+#[test]
+fn while_the_registry_asks_for_patience() {
+    let lab = Lab::new();
+    let busy = Response::error(429, "TOOMANYREQUESTS", "slow down").header("retry-after", "30");
+    // One look before the build, then those after it.
+    lab.registry.fault("/manifests/sha-app-", 1, Response::error(404, "MANIFEST_UNKNOWN", "unknown"));
+    lab.registry.fault("/manifests/sha-app-", 1000, busy);
+    let mut running = lab.shared().input("retries", "3").start();
+    let _ = running.wait_for_call("buildx build");
+    wait_for_questions(&lab, "sha-app-", 2);
+    let start = Instant::now();
+    running.signal(Signal::INT);
+    let run = running.finish().fails(130, "cancelled");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    pushed(&run);
+}
+
+/// Nothing ends what hangs here before the grace is over.
+#[test]
+fn what_was_done_is_told_although_the_grace_is_over() {
+    let lab = Lab::new();
+    lab.set("containerd", false);
+    lab.rule("buildx rm", json!({"hang": true}));
+    let mut running = lab.shared().start();
+    let _ = running.wait_for_call("buildx rm");
+    let start = Instant::now();
+    let run = running.cancel_as_the_runner().fails(130, "cancelled");
+    assert!((Duration::from_secs(6)..Duration::from_millis(7500)).contains(&start.elapsed()));
+    assert!(run.error().starts_with("cancelled (remove the builder build-once-"), "{}", run.error());
+    pushed(&run);
+    assert!(run.output("digest").starts_with("sha256:"), "{}", run.output("digest"));
+    assert!(run.summary.contains("read back the digest"), "{}", run.summary);
 }
 
 #[test]

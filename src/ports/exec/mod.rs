@@ -180,9 +180,22 @@ impl Exec {
     /// # Errors
     /// If it is.
     pub async fn sleep(&self, wait: Duration) -> Result<(), ExecError> {
+        self.unless_cancelled("wait", tokio::time::sleep(wait)).await
+    }
+
+    /// Does this, which is dropped halfway if the run is cancelled meanwhile. `what` names it.
+    ///
+    /// # Errors
+    /// If it is.
+    pub async fn unless_cancelled<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, ExecError> {
         tokio::select! {
-            () = tokio::time::sleep(wait) => Ok(()),
-            _ = cancelled(&self.cancel) => Err(ExecError::Cancelled { command: "wait".to_owned() }),
+            biased;
+            done = work => Ok(done),
+            _ = cancelled(&self.cancel) => Err(ExecError::Cancelled { command: what.to_owned() }),
         }
     }
 

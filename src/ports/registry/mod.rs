@@ -18,6 +18,8 @@ use crate::error::{Error, FailureClass};
 use crate::guards::Guard;
 use crate::image::{Digest, ImageReference, Manifest};
 use crate::inputs::SecretString;
+use crate::ports::docker::from_exec;
+use crate::ports::exec::Exec;
 use crate::ports::failure::FailureKind;
 use crate::ports::random;
 
@@ -50,6 +52,7 @@ pub struct Registry {
     /// `Authorization` by registry and repository, once it is known.
     authorizations: Mutex<HashMap<(String, String), Option<SecretString>>>,
     retries: u32,
+    exec: Exec,
 }
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -58,10 +61,17 @@ const SILENCE: Duration = Duration::from_secs(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 impl Registry {
-    /// `retries` further tries for answers that may be better the next time.
+    /// `retries` further tries for answers that may be better the next time. Reads and waits end
+    /// when `exec` is cancelled; a write is left to its end, so that it is known what came of it.
     #[must_use]
-    pub fn new(credentials: Credentials, retries: u32) -> Self {
-        Self { http: OnceLock::new(), credentials, authorizations: Mutex::default(), retries }
+    pub fn new(credentials: Credentials, retries: u32, exec: Exec) -> Self {
+        Self { http: OnceLock::new(), credentials, authorizations: Mutex::default(), retries, exec }
+    }
+
+    /// Waits before the next question.
+    pub async fn rest(&self, wait: Duration) {
+        // The question itself says that the run is cancelled.
+        self.exec.sleep(wait).await.ok();
     }
 
     /// Gets ready on another thread, while something else is asked first: the system's
@@ -280,8 +290,21 @@ impl Registry {
         }
     }
 
-    /// One read, with login and retries.
+    /// One read, with login and retries, for as long as the run is not cancelled.
     async fn get(
+        &self,
+        reference: &ImageReference,
+        method: Method,
+        kind: &str,
+        id: &str,
+    ) -> Result<Answer, Failure> {
+        // Boxed: every step holds some reads, and the stack holds every step.
+        let read = Box::pin(self.read(reference, method, kind, id));
+        let answer = self.exec.unless_cancelled("looking", read).await;
+        answer.map_err(|stopped| fail(from_exec(stopped)))?
+    }
+
+    async fn read(
         &self,
         reference: &ImageReference,
         method: Method,
