@@ -19,7 +19,10 @@ fn main() -> ExitCode {
             .enable_all()
             .build()
             .map_err(|error| Error::new(FailureClass::Resource, "failed to start").because(&error))?;
-        runtime.block_on(start(&env, &console))
+        let code = runtime.block_on(start(&env, &console));
+        // Threads that still read files or ask for addresses are not waited for.
+        runtime.shutdown_background();
+        code
     };
     crash::caught(run).unwrap_or_else(|error| session::fail(error, &env, &console))
 }

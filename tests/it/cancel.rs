@@ -132,6 +132,26 @@ fn while_looking() {
     assert_eq!(run.called("buildx").len(), 0);
 }
 
+/// A file that takes minutes to read and no room.
+fn endless(lab: &Lab) {
+    lab.write("work/Dockerfile", "FROM scratch\nCOPY hello endless /\n");
+    std::fs::File::create(lab.path("work/endless")).unwrap().set_len(1 << 40).unwrap();
+}
+
+/// Threads cannot be cancelled: they are left behind.
+#[test]
+fn while_the_files_are_read() {
+    let lab = Lab::new();
+    endless(&lab);
+    let running = lab.shared().start();
+    std::thread::sleep(Duration::from_secs(1));
+    let start = Instant::now();
+    running.signal(Signal::INT);
+    let run = cancelled(running.finish(), 130, "cancelled");
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(run.error().contains("(while looking)"), "{}", run.error());
+}
+
 #[test]
 fn while_waiting_for_another_jobs_image() {
     let lab = Lab::new();
