@@ -7,7 +7,7 @@ use crate::crash;
 use crate::error::{Error, FailureClass, Result};
 use crate::inputs::SecretString;
 use crate::ports::buildx::{BuildSpec, Buildx, NewBuilder, Phase, container_of};
-use crate::ports::docker::Docker;
+use crate::ports::docker::{Docker, from_exec};
 use crate::ports::failure::{FailureKind, classify_at};
 use crate::ports::local_cache::LocalCacheUse;
 
@@ -27,7 +27,10 @@ pub(super) async fn run(
     loop {
         journal.attempts += 1;
         // Each try writes a generation of its own; the locks last as long as the build.
-        let local = spec.local_caches.as_ref().map(LocalCacheUse::open);
+        let local = match spec.local_caches.clone() {
+            Some(caches) => Some(aside(workshop, move || LocalCacheUse::open(&caches)).await?),
+            None => None,
+        };
         let now = with_local(&spec, local.as_ref());
         let log = ports_log(workshop, "docker buildx build");
         let variables = variables(&now, workshop);
@@ -48,7 +51,9 @@ pub(super) async fn run(
             for notice in local.iter().flat_map(|local| &local.notices) {
                 journal.notices.push(notice.clone());
             }
-            journal.notices.extend(local.and_then(LocalCacheUse::commit));
+            if let Some(local) = local {
+                journal.notices.extend(aside(workshop, move || local.commit()).await?);
+            }
             break;
         };
         let error = out_of_memory(error, own, docker).await;
@@ -76,6 +81,18 @@ pub(super) async fn run(
         journal.local_image = spec.names.first().cloned();
     }
     Ok(())
+}
+
+/// Works on files on a thread of its own, so that a signal is seen meanwhile; then the thread is
+/// left behind, as a kill would leave it.
+async fn aside<T: Send + 'static>(
+    workshop: &Workshop<'_>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let work = tokio::task::spawn_blocking(work);
+    let done = workshop.ports.exec.unless_cancelled("the local layer cache", work).await;
+    done.map_err(from_exec)?
+        .map_err(|error| Error::new(FailureClass::Bug, "work on the local cache broke off").because(&error))
 }
 
 /// Makes the next attempt different.

@@ -287,6 +287,47 @@ fn local_reads_and_writes_folders_of_its_zone() {
     assert!(from.len() == 1 && from[0].contains("/trusted/"), "{from:?}");
 }
 
+/// Starts the program where another job has been moving the cache for longer than anyone should.
+fn with_a_held_lock(lab: &Lab, test: impl FnOnce(crate::support::Running<'_>)) {
+    let dir = lab.path("layers");
+    let program = || lab.shared().input("cache", "local").input("cache-dir", dir.to_str().unwrap());
+    let _ = program().commit(MERGE).run().succeeds("built");
+    let cache = dir.join("o/r/trusted/cache-app-main");
+    let current = fs::read_link(cache.join("current")).unwrap();
+    // Another process than the program's: this one.
+    let lock = fs::File::open(cache.join("lock")).unwrap();
+    lock.lock().unwrap();
+    lab.write("work/hello", "changed");
+    lab.forget_calls();
+    test(program().start());
+    assert_eq!(fs::read_link(cache.join("current")).unwrap(), current);
+}
+
+/// F81
+#[test]
+fn local_is_left_alone_while_another_job_holds_it() {
+    let lab = Lab::new();
+    with_a_held_lock(&lab, |running| {
+        let run = running.finish().succeeds("built");
+        let said = "the local layer cache is left as it is: another job holds it (waited 5 s)";
+        assert!(run.notices().contains(said), "{}", run.notices());
+    });
+}
+
+#[test]
+fn a_signal_is_seen_while_local_waits_for_another_job() {
+    let lab = Lab::new();
+    with_a_held_lock(&lab, |mut running| {
+        let _ = running.wait_for_call("buildx build");
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        let start = std::time::Instant::now();
+        running.signal(rustix::process::Signal::INT);
+        let run = running.finish().fails(130, "cancelled");
+        assert!(start.elapsed() < std::time::Duration::from_secs(2), "{:?}", start.elapsed());
+        assert_eq!((run.output("built"), run.output("pushed")), ("true", "true"), "{}", run.all());
+    });
+}
+
 #[test]
 fn local_keeps_the_old_one_when_the_build_fails_or_exports_nothing() {
     let lab = Lab::new();

@@ -18,6 +18,7 @@ mod folder;
 mod tests;
 mod verify;
 
+use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -31,8 +32,38 @@ use crate::ports::buildx::{CacheEntry, LocalCaches};
 use crate::ports::clock::Stopwatch;
 use crate::ports::random;
 
-/// How long to wait for another run that is moving `current`: it takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for another run that is moving `current`: it takes milliseconds. Less than a
+/// cancelled run has left.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for tidying up, which the next run does as well.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Why a cache is not as the build wrote it.
+enum Unwritten {
+    /// Another run has held the lock for so long.
+    Held(Duration),
+    /// Something went wrong.
+    Failed(String),
+}
+
+impl From<String> for Unwritten {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl fmt::Display for Unwritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held(waited) => write!(
+                f,
+                "the local layer cache is left as it is: another job holds it (waited {} s)",
+                waited.as_secs()
+            ),
+            Self::Failed(why) => write!(f, "local cache not written: {why}"),
+        }
+    }
+}
 
 /// A lock, given back when dropped. Said outright: a child that is being started at that moment
 /// still has the file open.
@@ -73,7 +104,8 @@ struct Fresh {
 
 impl LocalCacheUse {
     /// Takes the locks and makes the folder for the export. What cannot be used is left out and
-    /// said: a cache never fails a build.
+    /// said: a cache never fails a build. It reads and writes files: for a thread of its own, as
+    /// [`commit`](Self::commit) is.
     #[must_use]
     pub fn open(caches: &LocalCaches) -> Self {
         let mut this = Self { read: Vec::new(), fresh: None, notices: Vec::new() };
@@ -133,10 +165,14 @@ impl LocalCacheUse {
         drop(self);
         let swept = result.and_then(|()| {
             at("before sweeping");
-            let _lock = lock(&cache)?;
-            sweep(&cache, at)
+            match lock(&cache, SHORT) {
+                // It is written; who comes next sweeps.
+                Err(Unwritten::Held(_)) => Ok(()),
+                Err(why) => Err(why),
+                Ok(_lock) => sweep(&cache, at).map_err(Unwritten::Failed),
+            }
         });
-        swept.err().map(|why| format!("local cache not written: {why}"))
+        swept.err().map(|why| why.to_string())
     }
 }
 
@@ -231,7 +267,7 @@ fn prune(generation: &Path, files: &[PathBuf]) -> Result<(), String> {
 }
 
 /// The lock under which `current` moves.
-fn lock(cache: &Path) -> Result<Locked, String> {
+fn lock(cache: &Path, patience: Duration) -> Result<Locked, Unwritten> {
     let failed = |error: rustix::io::Errno| format!("failed to lock {}: {error}", cache.display());
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(cache.join("lock"), flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
@@ -239,17 +275,17 @@ fn lock(cache: &Path) -> Result<Locked, String> {
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Locked(File::from(file))),
-            Err(rustix::io::Errno::WOULDBLOCK) if waited.elapsed() < PATIENCE => {
-                // Held for milliseconds; the build is over, nothing else waits on this thread.
+            Err(rustix::io::Errno::WOULDBLOCK) if waited.elapsed() < patience => {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            Err(error) => return Err(failed(error)),
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Unwritten::Held(waited.elapsed())),
+            Err(error) => return Err(failed(error).into()),
         }
     }
 }
 
 /// Makes a generation current.
-fn switch(cache: &Path, generation: &Path, at: &mut dyn FnMut(&'static str)) -> Result<(), String> {
+fn switch(cache: &Path, generation: &Path, at: &mut dyn FnMut(&'static str)) -> Result<(), Unwritten> {
     at("before verifying");
     let files = verify::generation(generation)?;
     at("before tidying up");
@@ -258,9 +294,9 @@ fn switch(cache: &Path, generation: &Path, at: &mut dyn FnMut(&'static str)) -> 
     for path in files.iter().chain([&generation.to_path_buf()]) {
         sync(path)?;
     }
-    let name = generation.file_name().ok_or("a generation without a name")?;
+    let name = generation.file_name().ok_or_else(|| "a generation without a name".to_owned())?;
     at("before locking");
-    let _lock = lock(cache)?;
+    let _lock = lock(cache, PATIENCE)?;
     at("before linking");
     let link = cache.join(format!(".{}", name.to_string_lossy()));
     let failed = |error: std::io::Error| format!("failed to switch: {error}");
@@ -268,7 +304,7 @@ fn switch(cache: &Path, generation: &Path, at: &mut dyn FnMut(&'static str)) -> 
     at("before the switch");
     fs_err::rename(&link, cache.join("current")).map_err(failed)?;
     at("after the switch");
-    sync(cache)
+    Ok(sync(cache)?)
 }
 
 fn sync(path: &Path) -> Result<(), String> {

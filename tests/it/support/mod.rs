@@ -16,6 +16,6 @@ pub(crate) use lab::{Call, Lab, PROGRESS};
 pub(crate) use moments::Moments;
 pub(crate) use registry::Login;
 pub(crate) use result::Run;
-pub(crate) use run::{BuildOnce, CANARY, HEAD, MERGE};
+pub(crate) use run::{BuildOnce, CANARY, HEAD, MERGE, Running};
 pub(crate) use scanner::{Command, bare_commands};
 pub(crate) use scrub::scrub;
