@@ -2,20 +2,32 @@
 //! its log bracket closed and its temporary files gone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::task::Poll;
+
+use tokio::task::JoinError;
 
 use crate::SLUG;
 use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
 
-/// Where the last panic was, `src/x.rs:1:2`.
+/// Where the first panic was, `src/x.rs:1:2`: one on another thread brings on others.
 static PLACE: Mutex<Option<String>> = Mutex::new(None);
 
-/// Keeps every panic's place, and prints nothing: its text may quote any value.
-pub fn keep_quiet() {
+/// Where a test wants one, and what it says; never set in a release.
+static WANTED: OnceLock<(String, String)> = OnceLock::new();
+
+/// Keeps the place of a panic, and prints nothing: its text may quote any value.
+pub fn keep_quiet(env: &Env) {
+    if let Some(place) = env.get(env::BUILD_ONCE_TEST_PANIC).filter(|_| cfg!(debug_assertions)) {
+        let text = format!("asked for, with {} in its text", env.get(env::HOME).unwrap_or_default());
+        // Set already only if this is called twice.
+        WANTED.set((place.to_owned(), text)).ok();
+    }
     std::panic::set_hook(Box::new(|panic| {
-        if let Ok(mut place) = PLACE.lock() {
+        if let Ok(mut place) = PLACE.lock()
+            && place.is_none()
+        {
             *place = panic.location().map(ToString::to_string);
         }
     }));
@@ -50,14 +62,21 @@ pub async fn caught_while<T>(work: impl Future<Output = Result<T>>) -> Result<T>
     .await
 }
 
+/// What a task's end without a result means: mostly a panic, whose text its own words quote.
+#[must_use]
+pub fn joined(error: &JoinError) -> Error {
+    if error.is_panic() {
+        return defect();
+    }
+    Error::new(FailureClass::Bug, "a part of build-once was stopped before its end")
+}
+
 /// Panics if a test asks for it here; never in a release.
 ///
 /// # Panics
 /// That is what it is for.
-pub fn on_purpose(env: &Env, place: &str) {
-    assert!(
-        !cfg!(debug_assertions) || env.get(env::BUILD_ONCE_TEST_PANIC) != Some(place),
-        "asked for, with {} in its text",
-        env.get(env::HOME).unwrap_or_default()
-    );
+pub fn on_purpose(place: &str) {
+    if let Some((wanted, text)) = WANTED.get() {
+        assert!(wanted != place, "{text}");
+    }
 }

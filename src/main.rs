@@ -13,7 +13,7 @@ use build_once::{Error, commands, crash, error::FailureClass, prepare};
 fn main() -> ExitCode {
     let env = Env::capture();
     let console = Console::new(env.in_github_actions(), LogStyle::Grouped);
-    crash::keep_quiet();
+    crash::keep_quiet(&env);
     let run = || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -36,7 +36,7 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
             return Ok(ExitCode::from(if answer.use_stderr() { 2 } else { 0 }));
         }
     };
-    crash::on_purpose(env, "start");
+    crash::on_purpose("start");
     let cancel = Cancel::on_signals()?;
     let mut explain = None;
     let (flags, as_plan) = match command {

@@ -34,7 +34,7 @@ pub(super) async fn run(
         let now = with_local(&spec, local.as_ref());
         let log = ports_log(workshop, "docker buildx build");
         let variables = variables(&now, workshop);
-        crash::on_purpose(&workshop.ports.env, "build");
+        crash::on_purpose("build");
         let (result, progress) =
             buildx.build(&now, &toolchain.buildx, workshop.metadata, variables, |line| log.line(line)).await;
         drop(log);
@@ -91,8 +91,7 @@ async fn aside<T: Send + 'static>(
 ) -> Result<T> {
     let work = tokio::task::spawn_blocking(work);
     let done = workshop.ports.exec.unless_cancelled("the local layer cache", work).await;
-    done.map_err(from_exec)?
-        .map_err(|error| Error::new(FailureClass::Bug, "work on the local cache broke off").because(&error))
+    done.map_err(from_exec)?.map_err(|error| crash::joined(&error))
 }
 
 /// Makes the next attempt different.

@@ -7,7 +7,8 @@ use tokio::task::JoinHandle;
 use super::react::Can;
 use super::retry::Attempts;
 use super::{Journal, Workshop};
-use crate::error::{Error, FailureClass, Result};
+use crate::crash;
+use crate::error::Result;
 use crate::facts::Leftover;
 use crate::image::ImageReference;
 use crate::inputs::Inputs;
@@ -40,7 +41,10 @@ impl Boot {
         let boot = tokio::spawn({
             let (docker, builder) = (docker.clone(), builder.clone());
             let stall = inputs.reliability.stall_timeout;
-            async move { Buildx::new(docker).with_stall(stall).create_builder(&builder, keep).await }
+            async move {
+                crash::on_purpose("boot");
+                Buildx::new(docker).with_stall(stall).create_builder(&builder, keep).await
+            }
         });
         self.0.replace(Some(UnderWay { builder, keep, docker, boot }));
     }
@@ -62,9 +66,7 @@ impl Boot {
 }
 
 async fn joined(boot: JoinHandle<Result<()>>) -> Result<()> {
-    boot.await.unwrap_or_else(|error| {
-        Err(Error::new(FailureClass::Bug, "failed to wait for the builder").because(&error))
-    })
+    boot.await.unwrap_or_else(|error| Err(crash::joined(&error)))
 }
 
 /// Whether the builder's image comes from a registry that only this run is logged in to.

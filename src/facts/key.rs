@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 
 use super::bases::{Base, Pin, resolve};
 use super::sources;
+use crate::crash;
 use crate::env;
 use crate::error::{Error, FailureClass, Result};
 use crate::image::{ImageReference, Platform};
@@ -278,10 +279,7 @@ async fn spawn_walk(
         }
         Ok(key)
     };
-    tokio::task::spawn_blocking(walk)
-        .await
-        .map_err(|error| Error::new(FailureClass::Bug, "the key's computation broke off").because(&error))?
-        .map_err(key_error)
+    tokio::task::spawn_blocking(walk).await.map_err(|error| crash::joined(&error))?.map_err(key_error)
 }
 
 /// Resolves the frontend, every base, every context that is an image or a repository, and every `ADD` from

@@ -30,6 +30,22 @@ fn a_panic_in_the_build_closes_the_bracket_and_writes_the_outputs() {
 }
 
 #[test]
+fn a_panic_on_another_thread_is_told_as_any() {
+    for place in ["walk", "tls", "boot"] {
+        let lab = Lab::new();
+        lab.set("containerd", false);
+        // Without its builder such an image cannot be made.
+        let program = lab.shared().input("platforms", "linux/amd64,linux/arm64");
+        let run = program.env("BUILD_ONCE_TEST_PANIC", place).run().fails(70, "bug");
+        assert!(run.error().starts_with("build-once has a defect: version "), "{place}: {}", run.error());
+        assert!(run.error().contains("stopped at src/crash.rs:"), "{place}: {}", run.error());
+        assert!(!format!("{}{}{}", run.stdout, run.stderr, run.summary).contains("asked for"), "{place}");
+        assert_eq!((run.output("outcome"), run.output("failure-cause")), ("failed", "bug"), "{place}");
+        assert!(run.called("buildx build").is_empty(), "{place}: {:?}", run.lines());
+    }
+}
+
+#[test]
 fn a_panic_before_anything_is_known_writes_the_outputs_too() {
     let lab = Lab::new();
     let run = lab.shared().env("BUILD_ONCE_TEST_PANIC", "start").run().fails(70, "bug");

@@ -17,6 +17,7 @@ use super::Warning;
 use super::read::{self, Failure};
 use super::select::{Selector, State};
 use super::tree::{Fact, Folder, Kind, Listing, Tree};
+use crate::crash;
 use crate::key::error::KeyError;
 
 /// Files a thread takes at once: enough to make the queue's lock cheap, few enough to share a folder.
@@ -71,6 +72,8 @@ struct Shared {
     jobs: Vec<Job>,
     busy: usize,
     failure: Option<KeyError>,
+    /// A thread has panicked.
+    broken: bool,
     folders: Vec<Folder>,
     warnings: Vec<Warning>,
 }
@@ -102,6 +105,19 @@ struct Found {
     warnings: Vec<Warning>,
 }
 
+/// A job that was taken. Given back also by a panic, or the other threads would wait for ever.
+struct Busy<'a>(&'a Walk<'a>);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut shared = self.0.lock();
+        shared.busy -= 1;
+        shared.broken |= std::thread::panicking();
+        drop(shared);
+        self.0.wake.notify_all();
+    }
+}
+
 impl Walk<'_> {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -110,17 +126,15 @@ impl Walk<'_> {
     fn work(&self) {
         let mut buffer = vec![0; read::BUFFER];
         while let Some(job) = self.next() {
+            let _busy = Busy(self);
+            crash::on_purpose("walk");
             let done = match job {
                 Job::Folder { number, path, state, listed } => self.folder(number, path, &state, listed),
                 Job::Files(batch) => self.files(&batch, &mut buffer),
             };
-            let mut shared = self.lock();
-            shared.busy -= 1;
             if let Err(error) = done {
-                shared.failure.get_or_insert(error);
+                self.lock().failure.get_or_insert(error);
             }
-            drop(shared);
-            self.wake.notify_all();
         }
     }
 
@@ -128,7 +142,7 @@ impl Walk<'_> {
     fn next(&self) -> Option<Job> {
         let mut shared = self.lock();
         loop {
-            if shared.failure.is_some() {
+            if shared.failure.is_some() || shared.broken {
                 return None;
             }
             if let Some(job) = shared.jobs.pop() {

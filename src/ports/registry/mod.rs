@@ -14,6 +14,7 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use crate::crash;
 use crate::error::{Error, FailureClass};
 use crate::guards::Guard;
 use crate::image::{Digest, ImageReference, Manifest};
@@ -83,7 +84,7 @@ impl Registry {
     fn http(&self) -> Shared<BoxFuture<'static, Result<Client, Error>>> {
         let make = || {
             let made = tokio::task::spawn_blocking(client);
-            made.map(|made| made.unwrap_or_else(|error| Err(no_tls(&error)))).boxed().shared()
+            made.map(|made| made.unwrap_or_else(|error| Err(crash::joined(&error)))).boxed().shared()
         };
         self.http.get_or_init(make).clone()
     }
@@ -351,6 +352,7 @@ impl Registry {
 }
 
 fn client() -> Result<Client, Error> {
+    crash::on_purpose("tls");
     Client::builder()
         .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT)
