@@ -60,5 +60,5 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
             }
         }
     };
-    Ok(commands::print(&text.await))
+    Ok(commands::print(&session::until(&cancel.signal, text).await))
 }
