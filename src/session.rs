@@ -13,7 +13,7 @@ use crate::execute::{Boot, Workshop, execute};
 use crate::facts::{Facts, gather};
 use crate::inputs::{Inputs, RawInputs};
 use crate::plan::{self, Plan};
-use crate::ports::actions;
+use crate::ports::actions::{self, Annotation, Level};
 use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
 use crate::ports::docker_config::{private_temporary, sweep, temporary_folder};
@@ -121,9 +121,12 @@ fn publish(report: &Report, env: &Env, console: &Console, wants_summary: bool) -
         console.annotate(&annotation);
     }
     let mut code = report.error.as_ref().map_or(0, |error| error.class.exit_code());
-    let written = actions::write_outputs(env, &outputs(report))
-        .and_then(|()| if wants_summary { actions::write_summary(env, &summary(report)) } else { Ok(()) });
-    if let Err(error) = written {
+    if wants_summary && let Err(error) = actions::write_summary(env, &summary(report)) {
+        // For people alone; whoever uses the image goes by the outputs.
+        let message = format!("the job summary is not written: {error}");
+        console.annotate(&Annotation { level: Level::Warning, title: "build-once", message, at: None });
+    }
+    if let Err(error) = actions::write_outputs(env, &outputs(report)) {
         console.line(&format!("error: {error}"));
         if code == 0 {
             code = error.class.exit_code();

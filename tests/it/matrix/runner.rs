@@ -10,18 +10,32 @@ use crate::support::{CANARY, Lab, Moments};
 #[test]
 fn no_room_for_the_outputs() {
     let lab = Lab::new();
-    for variable in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {
-        let run = lab.shared().env(variable, "/dev/full").unset(other(variable)).run();
-        let code = if variable == "GITHUB_OUTPUT" { 50 } else { 60 };
-        assert_eq!(run.code, code, "{}", run.all());
-        let said = if code == 50 { "/dev/full" } else { "GITHUB_OUTPUT is not set" };
-        assert!(run.all().contains(said), "{}", run.all());
-    }
+    let run = lab.shared().env("GITHUB_OUTPUT", "/dev/full").unset("GITHUB_STEP_SUMMARY").run();
+    assert_eq!(run.code, 50, "{}", run.all());
+    assert!(run.all().contains("/dev/full"), "{}", run.all());
 }
 
-fn other(variable: &str) -> &'static str {
-    if variable == "GITHUB_OUTPUT" { "GITHUB_STEP_SUMMARY" } else { "GITHUB_OUTPUT" }
+/// F37, F49: the summary is for people; what uses the image goes by the outputs.
+#[test]
+fn a_summary_that_cannot_be_written_is_a_warning() {
+    let lab = Lab::new();
+    let folder = lab.path("work").display().to_string();
+    for (path, outcome) in [("/dev/full", "built"), (folder.as_str(), "reused-tag")] {
+        let run = lab.shared().env("GITHUB_STEP_SUMMARY", path).run().succeeds(outcome);
+        let warnings = run.commands("warning");
+        assert_eq!(warnings.len(), 1, "{}", run.all());
+        assert!(warnings[0].message.contains("the job summary is not written"), "{}", warnings[0].message);
+        assert!(warnings[0].message.contains(path), "{}", warnings[0].message);
+        assert!(run.summary.is_empty());
+    }
+    // A failure keeps its own exit code.
+    lab.write("work/hello", "changed");
+    let said = "ERROR: failed to solve: process \"/bin/sh -c x\" did not complete successfully: exit code: 3";
+    lab.rule("buildx build", json!({"stderr": said, "exit": 1}));
+    let _ = lab.shared().commit(CHANGED).env("GITHUB_STEP_SUMMARY", "/dev/full").run().fails(10, "build");
 }
+
+const CHANGED: &str = "3333333333333333333333333333333333333333";
 
 /// F49: the file that the runner named cannot be written.
 #[test]
