@@ -2,6 +2,7 @@
 
 #![recursion_limit = "256"]
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use build_once::env::Env;
@@ -28,8 +29,18 @@ fn main() -> ExitCode {
 }
 
 async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
-    let command = match inputs::parse(&arguments(std::env::args().collect(), env)?) {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let only_prints = argv.get(1).is_some_and(|command| command == "plan" || command == "key");
+    let arguments = match arguments(&argv, env) {
+        Err(error) if only_prints => return Ok(commands::print(&Err(error))),
+        arguments => arguments?,
+    };
+    let command = match inputs::parse(&arguments) {
         Ok(command) => command,
+        // A workflow reads outputs and annotations.
+        Err(answer) if answer.use_stderr() && env.in_github_actions() && !only_prints => {
+            return Err(misread(&answer.to_string()));
+        }
         // `--help` and `--version` are no errors.
         Err(answer) => {
             answer.print().ok();
@@ -61,4 +72,15 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
         }
     };
     Ok(commands::print(&session::until(&cancel.signal, text).await))
+}
+
+/// What clap says of a command line: first what is wrong, then tips, then the usage.
+fn misread(answer: &str) -> Error {
+    let paragraphs: Vec<String> = answer
+        .split("\n\n")
+        .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    let what = paragraphs.first().map(|what| what.trim_start_matches("error: ")).unwrap_or_default();
+    let tip = paragraphs.iter().find_map(|paragraph| paragraph.strip_prefix("tip: "));
+    Error::input(what).hint(tip.unwrap_or("build-once run --help lists the flags"))
 }

@@ -1,6 +1,8 @@
 //! The one definition of the inputs: flags of the program, inputs of the action.
 //! `action.yml`, the README's table and `--help` are checked against it.
 
+use std::ffi::OsString;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::env::Env;
@@ -232,8 +234,15 @@ const SECRET_INPUTS: [&str; 1] = ["secrets"];
 /// underscores in `INPUT_*`, because shells drop other names.
 ///
 /// # Errors
-/// If a secret is given as a flag.
-pub fn arguments(argv: Vec<String>, env: &Env) -> Result<Vec<String>> {
+/// If a secret is given as a flag, or an argument is not UTF-8.
+pub fn arguments(argv: &[OsString], env: &Env) -> Result<Vec<String>> {
+    let mut texts = Vec::new();
+    for (at, argument) in argv.iter().enumerate() {
+        // Not shown: it may hold anything.
+        let text = argument.to_str().ok_or_else(|| Error::input(format!("argument {at} is not UTF-8")))?;
+        texts.push(text.to_owned());
+    }
+    let argv = texts;
     let options = argv.iter().skip(1).take_while(|argument| *argument != "--");
     for name in SECRET_INPUTS {
         let flag = format!("--{name}");
@@ -304,8 +313,8 @@ mod tests {
     }
 
     fn parsed(argv: &[&str], env: &Env) -> RawInputs {
-        let argv = argv.iter().map(|&text| text.to_owned()).collect();
-        inputs(parse(&arguments(argv, env).unwrap()).ok().unwrap())
+        let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
+        inputs(parse(&arguments(&argv, env).unwrap()).ok().unwrap())
     }
 
     #[test]
@@ -374,8 +383,8 @@ mod tests {
     #[test]
     fn a_secret_is_no_flag() {
         for flag in ["--secrets", "--secrets=A=b"] {
-            let argv = ["build-once", "run", flag, "A=b"].map(str::to_owned).to_vec();
-            let text = arguments(argv, &Env::default()).unwrap_err().to_string();
+            let argv = ["build-once", "run", flag, "A=b"].map(OsString::from);
+            let text = arguments(&argv, &Env::default()).unwrap_err().to_string();
             assert!(text.contains("process list") && !text.contains("A=b"), "{text}");
         }
     }

@@ -124,6 +124,28 @@ fn in_a_workflow_a_bad_command_line_is_reported_too() {
     let run = lab.build_once().args(&["run", "--secrets=a=b"]).run().fails(2, "input");
     assert!(run.error().contains("--secrets would show the secret in the process list"), "{}", run.error());
     assert!(!run.all().contains("a=b") && run.calls.is_empty());
+    let run = lab.build_once().args(&["run", "--imgae", "x"]).run().fails(2, "input");
+    assert!(run.error().starts_with("unexpected argument '--imgae' found"), "{}", run.error());
+    assert!(run.error().contains("hint: a similar argument exists: '--image'"), "{}", run.error());
+    assert!(run.output("reason").contains("'--imgae'") && run.summary.contains("'--imgae'"));
+    let run = lab.build_once().args(&["run", "--timeout"]).run().fails(2, "input");
+    assert!(run.error().contains("'--timeout <VALUE>'"), "{}", run.error());
+    // These only print.
+    let run = lab.build_once().args(&["plan", "--imgae", "x"]).run();
+    assert!(run.code == 2 && run.stderr.contains("unexpected argument '--imgae'"), "{}", run.all());
+}
+
+/// No defect of ours.
+#[test]
+fn arguments_that_are_no_text_are_bad_input() {
+    let lab = Lab::new();
+    let words = ["/bin/sh", "-c", "exec \"$0\" \"$@\" --target=\"$(printf 'canary\\377')\""];
+    let words = [words.as_slice(), &[env!("CARGO_BIN_EXE_build-once")]].concat();
+    let run = lab.build_once().through(&words).args(&["run"]).run().fails(2, "input");
+    assert_eq!(run.error(), "argument 2 is not UTF-8");
+    assert!(!run.all().contains("canary"));
+    let run = lab.build_once().through(&words).args(&["key"]).run();
+    assert_eq!((run.code, run.stderr.as_str()), (2, "error: argument 2 is not UTF-8\n"), "{}", run.all());
 }
 
 #[test]
