@@ -16,7 +16,7 @@ use crate::plan::{self, Plan};
 use crate::ports::actions::{self, Annotation, Level};
 use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
-use crate::ports::docker_config::{private_temporary, sweep, temporary_folder};
+use crate::ports::docker_config::{RUN_PREFIX, private_temporary, sweep, temporary_folder};
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::report::{Course, Report, Stage, annotations, outputs, summary};
 use crate::{Decided, Prepared, crash, plan_for, prepare};
@@ -266,7 +266,7 @@ impl RunFiles {
             Error::new(FailureClass::Resource, "failed to write the plan").because(&error)
         };
         let parent = temporary_folder(env);
-        let folder = private_temporary("build-once-run-", &parent).map_err(failed)?;
+        let folder = private_temporary(RUN_PREFIX, &parent).map_err(failed)?;
         let metadata = folder.path().join("metadata.json");
         if !env.in_github_actions() {
             return Ok(Self { plan: None, metadata, _folder: Some(folder) });

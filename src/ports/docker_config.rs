@@ -4,7 +4,7 @@
 //! folder (0700) under the runner's temporary folder, which is removed on every exit path;
 //! what a killed run left behind is swept at the next start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +17,10 @@ use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
 use crate::inputs::SecretString;
 use crate::ports::exec::{Effect, Exec, Invocation};
+use crate::ports::git;
+
+/// The folder of a run's plan and of what buildx says.
+pub const RUN_PREFIX: &str = "build-once-run-";
 
 /// A user name and a password for one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,8 +267,12 @@ pub fn private_temporary(prefix: &str, parent: &Path) -> std::io::Result<tempfil
 /// Removes what a killed run left behind: ours by name, a day old.
 pub fn sweep(env: &Env) {
     const OLD: Duration = Duration::from_hours(24);
-    let Ok(entries) = fs_err::read_dir(temporary_folder(env)) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
+    // In a workflow later steps read what a run leaves, and the runner empties the folder.
+    let left: &[&str] = if env.in_github_actions() { &[] } else { &[RUN_PREFIX] };
+    let ours = |name: &str| [PREFIX, git::PREFIX].iter().chain(left).any(|prefix| name.starts_with(prefix));
+    let entries = BTreeSet::from([temporary_folder(env), std::env::temp_dir()]).into_iter();
+    let entries = entries.filter_map(|folder| fs_err::read_dir(folder).ok()).flatten().flatten();
+    for entry in entries.filter(|entry| ours(&entry.file_name().to_string_lossy())) {
         let age = entry
             .metadata()
             .ok()

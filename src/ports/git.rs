@@ -84,6 +84,9 @@ fn pick(listed: &str, name: &str) -> Option<String> {
         .map(|(sha, _)| (*sha).to_owned())
 }
 
+/// Of the folders that hold a part of a remote repository for a moment.
+pub const PREFIX: &str = "build-once-git-";
+
 /// One file of a commit of a remote repository, without the rest of it.
 ///
 /// # Errors
@@ -92,7 +95,7 @@ pub async fn file(exec: &Exec, url: &str, commit: &str, path: &str) -> Result<Ve
     let failed = |error: std::io::Error| {
         Error::new(FailureClass::Resource, "failed to make a temporary folder").because(&error)
     };
-    let folder = tempfile::Builder::new().prefix("build-once-git-").tempdir().map_err(failed)?;
+    let folder = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(failed)?;
     let at = Some(folder.path());
     remote(exec, at, &["init", "--quiet", "--bare"]).await?;
     let shallow = ["fetch", "--quiet", "--depth=1", "--no-tags", "--", url, commit];

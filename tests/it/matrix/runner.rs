@@ -103,7 +103,7 @@ fn killed_at_any_moment() {
 fn age_of_two_days(lab: &Lab) {
     let old = std::time::SystemTime::now() - Duration::from_hours(49);
     for entry in std::fs::read_dir(lab.path("temp")).unwrap().flatten() {
-        if entry.file_name().to_string_lossy().starts_with("build-once-docker-") {
+        if entry.file_name().to_string_lossy().starts_with("build-once-") {
             std::fs::File::open(entry.path()).unwrap().set_modified(old).unwrap();
         }
     }
@@ -126,6 +126,10 @@ fn stale_folders_are_swept_and_others_left_alone() {
     // A hit, which needs no docker, sweeps too.
     lab.write("temp/build-once-docker-old/config.json", &auth);
     age_of_two_days(&lab);
+    lab.write("temp/build-once-git-old/HEAD", "x");
+    lab.write("temp/build-once-run-old/plan.json", "{}");
+    age_of_two_days(&lab);
     let _ = lab.shared().run().succeeds("reused-tag");
-    assert!(!lab.path("temp/build-once-docker-old").exists());
+    assert!(!lab.path("temp/build-once-docker-old").exists() && !lab.path("temp/build-once-git-old").exists());
+    assert!(lab.path("temp/build-once-run-old").exists(), "later steps may read it");
 }
