@@ -78,5 +78,8 @@ fn the_page_is_as_the_table_says() {
             written == page,
             "docs/faults.md is behind: run BUILD_ONCE_UPDATE=1 cargo test --test it matrix"
         );
+        for run in ["kills", "kills-real", "races", "log", "properties", "fuzz"] {
+            assert!(figures.contains(&format!("| {run} | held |")), "no figures: tests/lab/soak --write");
+        }
     }
 }

@@ -130,6 +130,8 @@ fn stale_folders_are_swept_and_others_left_alone() {
     lab.write("temp/build-once-run-old/plan.json", "{}");
     age_of_two_days(&lab);
     let _ = lab.shared().run().succeeds("reused-tag");
-    assert!(!lab.path("temp/build-once-docker-old").exists() && !lab.path("temp/build-once-git-old").exists());
+    assert!(
+        !lab.path("temp/build-once-docker-old").exists() && !lab.path("temp/build-once-git-old").exists()
+    );
     assert!(lab.path("temp/build-once-run-old").exists(), "later steps may read it");
 }

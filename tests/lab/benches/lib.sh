@@ -205,7 +205,7 @@ machine() {
   docker=$(lab_docker version --format '{{.Server.Version}}')
   buildx=$(lab_docker buildx version | awk '{ print $2 }')
   [[ -z ${BENCH_GIVEN:-} ]] || program=' (a program given by BUILD_ONCE_BENCH_BIN)'
-  printf 'Measured on %s at commit %s%s: %s cores (%s), load %s; Docker %s, buildx %s, AWS CLI %s.\nMedians, 90th percentile in brackets.\n' \
+  printf 'Last measured on %s at commit %s%s, where a table is not older: %s cores (%s), load %s; Docker %s, buildx %s, AWS CLI %s.\nMedians, 90th percentile in brackets.\n' \
     "$(date -u +%F)" "$(git -C "$REPO_DIR" describe --always --dirty)" "$program" "$(nproc)" "$cpu" \
     "$(cut -d' ' -f1 /proc/loadavg)" "$docker" "$buildx" "$("$BIN/aws" --version 2>&1 | sed 's|aws-cli/\([^ ]*\).*|\1|')"
 }
