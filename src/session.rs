@@ -173,33 +173,21 @@ async fn pipeline(
     course.report.repository(&facts.repository);
     course.report.key = facts.key.as_ref().map(|key| key.hex.clone());
     let boot = Boot::default();
-    let done = attempts(env, cancel, &prepared, facts, watch, course, &boot).await;
+    let done = async {
+        attempt(env, cancel, &prepared, facts, watch, course, &boot).await?;
+        let digest = course.plan.as_ref().and_then(|plan| plan.digest.clone());
+        let Some(lost) = digest.filter(|_| course.journal.lost_its_image()) else { return Ok(()) };
+        // It is gone when its turn comes: looked for once more, and most often built then.
+        let retry = format!("the image {lost} was removed meanwhile: looked once more");
+        ports.console.line(&retry);
+        course.start_over(retry);
+        let mut facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
+        facts.forget(&lost);
+        attempt(env, cancel, &prepared, facts, watch, course, &boot).await
+    };
+    let done = done.await;
     boot.discard().await;
     done
-}
-
-/// From the facts to the journal. An image that is gone when its turn comes is looked for once
-/// more; most often it is built then.
-async fn attempts(
-    env: &Env,
-    cancel: &Cancel,
-    prepared: &Prepared,
-    facts: Facts,
-    watch: &Stopwatch,
-    course: &mut Course,
-    boot: &Boot,
-) -> Result<()> {
-    let Prepared { inputs, run, access, ports } = prepared;
-    attempt(env, cancel, prepared, facts, watch, course, boot).await?;
-    let digest = course.plan.as_ref().and_then(|plan| plan.digest.clone());
-    let Some(lost) = digest.filter(|_| course.journal.lost_its_image()) else { return Ok(()) };
-    let retry = format!("the image {lost} was removed meanwhile: looked once more");
-    ports.console.line(&retry);
-    course.start_over(retry);
-    course.stage = Stage::Looking;
-    let mut facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
-    facts.forget(&lost);
-    attempt(env, cancel, prepared, facts, watch, course, boot).await
 }
 
 /// One plan, from the facts to its journal.

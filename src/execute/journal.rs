@@ -44,8 +44,6 @@ pub struct Journal {
     pub aliased: Vec<String>,
     /// Tags that could not be set and are not needed.
     pub skipped_tags: Vec<String>,
-    /// What was tried again: why, and what was done otherwise.
-    pub retries: Vec<String>,
     /// What else to say.
     pub notices: Vec<String>,
     /// Why a step made do with less.
@@ -73,15 +71,10 @@ impl Journal {
         self.under_way = Some((label, Stopwatch::start()));
     }
 
-    /// What began has ended.
-    pub(super) fn end(&mut self, failed: bool) {
+    /// What began has ended, or whoever ran it is gone.
+    pub fn end(&mut self, failed: bool) {
         if let Some((label, watch)) = self.under_way.take() {
             self.entries.push(Entry { label, seconds: watch.seconds(), failed });
         }
-    }
-
-    /// Whoever ran the steps is gone: what was under way did not come to its end.
-    pub fn break_off(&mut self) {
-        self.end(true);
     }
 }

@@ -96,28 +96,43 @@ const FLAGS: [Flag; 57] = [
     flag("squash", None, false, Use::Pass),
 ];
 
-/// Extra arguments that may be used.
+/// Extra arguments that may be used, expanded.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Checked {
-    /// Those that are passed on.
+pub struct Extra {
+    /// Passed on as they are.
     pub args: Vec<String>,
-    pub caches: ByHand,
+    /// Build arguments among them.
     pub build_args: Vec<(String, String)>,
+    /// Labels among them.
     pub labels: Vec<(String, String)>,
+    /// Caches among them.
+    pub(super) caches: ByHand,
+}
+
+impl Extra {
+    /// These, and then the others.
+    pub(super) fn and(mut self, others: Self) -> Self {
+        self.args.extend(others.args);
+        self.build_args.extend(others.build_args);
+        self.labels.extend(others.labels);
+        self.caches.from.extend(others.caches.from);
+        self.caches.to.extend(others.caches.to);
+        self
+    }
 }
 
 /// Sorts expanded arguments.
 ///
 /// # Errors
 /// Bad input for what would break the program's contract, with the name of what to use.
-pub(super) fn check(args: &[String], source: &str) -> Result<Checked> {
+pub(super) fn check(args: &[String], source: &str) -> Result<Extra> {
     let refused = |what: &str, instead: &str| {
         Err(Error::input(format!("{source}: {what} is not allowed")).hint(format!("use {instead} instead")))
     };
     if !Guard::ExtraFlags.holds() {
-        return Ok(Checked { args: args.to_vec(), ..Checked::default() });
+        return Ok(Extra { args: args.to_vec(), ..Extra::default() });
     }
-    let mut checked = Checked::default();
+    let mut checked = Extra::default();
     let mut words = args.iter().peekable();
     while let Some(word) = words.next() {
         if word == "--" || word == "-" || !word.starts_with('-') {
@@ -217,7 +232,7 @@ fn shown(word: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn checked(text: &str) -> Result<Checked> {
+    fn checked(text: &str) -> Result<Extra> {
         check(&shell_words::split(text).unwrap(), "extra-args")
     }
 

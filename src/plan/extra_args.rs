@@ -1,7 +1,6 @@
 //! `extra-args` and the runner's own `BUILD_ONCE_EXTRA_ARGS`.
 
-use super::build_flags::{self, Checked};
-use super::raw_caches::ByHand;
+use super::build_flags::{self, Extra};
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::inputs::Inputs;
@@ -20,34 +19,13 @@ pub(super) fn names(inputs: &Inputs, run: &RunContext, key: &str) -> [(&'static 
     ]
 }
 
-/// What extra arguments come to, expanded.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Extra {
-    /// Passed on as they are.
-    pub args: Vec<String>,
-    /// Build arguments among them.
-    pub build_args: Vec<(String, String)>,
-    /// Labels among them.
-    pub labels: Vec<(String, String)>,
-    /// Caches among them.
-    pub(super) caches: ByHand,
-}
-
 /// Those of the input and of the runner's owner, in this order: of two values the last one counts.
 ///
 /// # Errors
 /// If one is refused or names what is not known.
 pub(super) fn extra(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<Extra> {
-    let mut all = Extra::default();
-    for (source, args) in sources(inputs, env)? {
-        let kept = checked(&args, source, inputs, run, env, key)?;
-        all.args.extend(kept.args);
-        all.build_args.extend(kept.build_args);
-        all.labels.extend(kept.labels);
-        all.caches.from.extend(kept.caches.from);
-        all.caches.to.extend(kept.caches.to);
-    }
-    Ok(all)
+    let [own, owners] = both(inputs, run, env, key)?;
+    Ok(own.and(owners))
 }
 
 /// What counts in the key: build arguments and labels of both, and what else the input says. Expanded, because what
@@ -57,36 +35,17 @@ pub(super) fn extra(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> 
 /// # Errors
 /// As for the build.
 pub fn for_key(inputs: &Inputs, run: &RunContext, env: &Env) -> Result<Extra> {
-    let mut all = Extra::default();
-    for (source, args) in sources(inputs, env)? {
-        let kept = checked(&args, source, inputs, run, env, "${KEY}")?;
-        if source == INPUT {
-            all.args = kept.args;
-        }
-        all.build_args.extend(kept.build_args);
-        all.labels.extend(kept.labels);
-    }
-    Ok(all)
+    let [own, owners] = both(inputs, run, env, "${KEY}")?;
+    Ok(own.and(Extra { args: Vec::new(), ..owners }))
 }
 
-const INPUT: &str = "extra-args";
-
-fn sources(inputs: &Inputs, env: &Env) -> Result<[(&'static str, Vec<String>); 2]> {
-    let owner = shell_words::split(env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
-        .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
-    Ok([(INPUT, inputs.build.extra_args.clone()), (env::BUILD_ONCE_EXTRA_ARGS, owner)])
-}
-
-fn checked(
-    args: &[String],
-    source: &str,
-    inputs: &Inputs,
-    run: &RunContext,
-    env: &Env,
-    key: &str,
-) -> Result<Checked> {
+fn both(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<[Extra; 2]> {
+    let names = names(inputs, run, key);
     // As it is expanded: a name may stand for an argument.
-    build_flags::check(&expand(args, &names(inputs, run, key), env, source)?, source)
+    let read = |args: &[String], source| build_flags::check(&expand(args, &names, env, source)?, source);
+    let owners = shell_words::split(env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
+        .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
+    Ok([read(&inputs.build.extra_args, "extra-args")?, read(&owners, env::BUILD_ONCE_EXTRA_ARGS)?])
 }
 
 /// Expands `${NAME}` from the run's own names, then from the environment; a name that is

@@ -21,7 +21,7 @@ pub use assemble::{Given, assemble};
 pub use builder::{Choice, Names, Needs, choose};
 pub use caches::{CacheName, cache_home, own_cache, readable_caches};
 pub use decide::{Decision, FoundBy, Outcome, Verdict, decide};
-pub use extra_args::{Extra, for_key as extra_args_for_key};
+pub use extra_args::for_key as extra_args_for_key;
 pub use names::{AllNames, Published, ZoneNames};
 pub use owner::{Owner, PREFIX as BUILDER_PREFIX};
 pub use render::{Rendered, brief, describe, json, text};

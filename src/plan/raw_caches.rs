@@ -78,7 +78,9 @@ pub(super) fn add(
 
 /// Whether a kind is off, which is told once.
 fn is_off(caches: &mut Caches, why: Option<&String>) -> bool {
-    caches.off.extend(why.filter(|why| !caches.off.contains(why)).cloned().into_iter().collect::<Vec<_>>());
+    if let Some(why) = why.filter(|why| !caches.off.contains(why)) {
+        caches.off.push(why.clone());
+    }
     why.is_some()
 }
 

@@ -1,7 +1,7 @@
 //! What exactly is built: the inputs, and what the key and the plan add to them.
 
 use super::assemble::Given;
-use super::extra_args::Extra;
+use super::build_flags::Extra;
 use crate::facts::{Pin, Toolchain};
 use crate::guards::Guard;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, LABEL_ORIGIN};

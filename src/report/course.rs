@@ -41,7 +41,7 @@ pub struct Course {
 impl Course {
     /// Goes on without the plan, which `why` made nothing of. What was done stays told.
     pub fn start_over(&mut self, why: String) {
-        self.plan = None;
+        (self.plan, self.stage) = (None, Stage::Looking);
         self.journal = Journal { entries: std::mem::take(&mut self.journal.entries), ..Journal::default() };
         self.retries.get_mut().push(why);
     }
@@ -82,12 +82,13 @@ impl Course {
     pub fn finish(self) -> Report {
         let Self { mut report, plan, mut journal, metadata, retries, .. } = self;
         report.metadata = metadata.filter(|_| journal.built);
-        journal.break_off();
-        journal.retries = retries.into_inner();
+        // What is still under way did not come to its end.
+        journal.end(true);
+        report.retries = retries.into_inner();
         if let Some(plan) = plan {
             report.finish(&plan, journal);
         } else {
-            (report.entries, report.retries) = (journal.entries, journal.retries);
+            report.entries = journal.entries;
             if let Some(error) = journal.error {
                 report.fail(error);
             }

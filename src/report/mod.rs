@@ -128,7 +128,6 @@ impl Report {
         self.built = journal.built;
         self.pushed = journal.pushed;
         self.attempts = journal.attempts;
-        self.retries = journal.retries;
         self.progress = journal.progress;
         self.entries = journal.entries;
         self.error = journal.error;

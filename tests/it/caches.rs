@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use crate::support::{CANARY, HEAD, Lab, MERGE};
 
 /// What a runner gives to JavaScript actions.
-const GHA: [(&str, &str); 3] = [
+pub(crate) const GHA: [(&str, &str); 3] = [
     ("ACTIONS_RUNTIME_TOKEN", CANARY),
     ("ACTIONS_RESULTS_URL", "https://results.example/"),
     ("ACTIONS_CACHE_SERVICE_V2", "true"),
 ];
 
 /// As buildx prints them.
-fn from_to(run: &crate::support::Run) -> (Vec<String>, Vec<String>) {
+pub(crate) fn from_to(run: &crate::support::Run) -> (Vec<String>, Vec<String>) {
     let owned = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
     let build = run.build();
     (owned(build.values("--cache-from")), owned(build.values("--cache-to")))
@@ -137,119 +137,6 @@ fn inline_is_written_into_the_image_and_read_from_the_one_before() {
     let run = lab.shared().input("cache", "inline").event("push", "refs/heads/main", HEAD, &event);
     let (from, _) = from_to(&run.run().succeeds("built"));
     assert_eq!(from, [format!("type=registry,ref={repository}:sha-app-{MERGE}")]);
-}
-
-#[test]
-fn by_hand_a_zone_writes_its_own_alone() {
-    let repository = |lab: &Lab| lab.registry.repository();
-    let rows: [(&str, bool, &str); 10] = [
-        // As pull request 12.
-        ("REPO:cache-app-main", false, "is not this zone's"),
-        ("type=registry,ref=REPO:pr-13-cache-app", false, "is not this zone's"),
-        ("type=registry,ref=REPO:pr-1-cache-app", false, "is not this zone's"),
-        ("type=registry,ref=REPO:pr-12-cache-app", true, ""),
-        ("type=registry,ref=REPO:pr-12-cache-more", true, ""),
-        ("type=registry,ref=REPO:pr-12-cache-x,ref=REPO:cache-app-main", false, "is not this zone's"),
-        ("REPO", false, "is not this zone's"),
-        ("type=gha,scope=cache-app-main", false, "read by trusted runs"),
-        ("type=s3,bucket=b,region=r,prefix=o/r/trusted/,name=x", false, "read by trusted runs"),
-        ("type=registry,ref=elsewhere.example/x:cache", true, ""),
-    ];
-    for owner in [None, Some("BUILD_ONCE_CACHE_TO"), Some("BUILD_ONCE_EXTRA_ARGS")] {
-        for (text, allowed, why) in rows {
-            let lab = Lab::new();
-            let text = text.replace("REPO", &repository(&lab));
-            let program = lab.shared().pull_request(12).input("cache", "registry\ns3,bucket=b,region=r");
-            let program = GHA.iter().fold(program, |program, (name, value)| program.env(name, value));
-            // What the runner's owner names has to be asked for.
-            let program = if owner.is_some() { program.input("cache-write", "always") } else { program };
-            let program = match owner {
-                None => program.input("cache-to", &text),
-                Some("BUILD_ONCE_EXTRA_ARGS") => {
-                    program.env("BUILD_ONCE_EXTRA_ARGS", &format!("--cache-to={text}"))
-                }
-                Some(name) => program.env(name, &text),
-            };
-            let run = program.run().succeeds("built");
-            let (_, to) = from_to(&run);
-            let by_hand = to.iter().filter(|cache| !cache.contains("mode=max")).count();
-            assert_eq!(by_hand, usize::from(allowed), "{text}: {to:?}");
-            assert_eq!(run.notices().contains("is left out"), !allowed, "{text}: {}", run.notices());
-            assert!(run.notices().contains(why), "{text}: {}", run.notices());
-        }
-    }
-}
-
-#[test]
-fn a_pull_request_leaves_the_runners_own_cache_alone() {
-    for (name, text) in [
-        ("BUILD_ONCE_CACHE_TO", "type=local,dest=/tmp/x"),
-        ("BUILD_ONCE_EXTRA_ARGS", "--cache-to=type=local,dest=/tmp/x"),
-    ] {
-        let lab = Lab::new();
-        let run = lab.shared().env(name, text).pull_request(12).run().succeeds("built");
-        assert_eq!(from_to(&run).1.len(), 0, "{name}");
-        assert!(run.notices().contains("written by trusted runs"), "{}", run.notices());
-        let lab = Lab::new();
-        let run = lab.shared().env(name, text).run().succeeds("built");
-        assert!(from_to(&run).1.iter().any(|cache| cache.contains("dest=/tmp/x")), "{name}");
-    }
-}
-
-#[test]
-fn by_hand_nothing_less_trusted_is_read() {
-    for (reference, allowed) in [
-        ("pr-12-cache-app", false),
-        ("queue-cache-x", false),
-        ("br-x-cache-app", false),
-        ("cache-other", true),
-    ] {
-        let lab = Lab::new();
-        let text = format!("{}:{reference}", lab.registry.repository());
-        let run = lab.shared().input("cache-from", &text).run().succeeds("built");
-        let (from, _) = from_to(&run);
-        assert_eq!(from.len(), usize::from(allowed), "{reference}");
-        assert_eq!(
-            run.notices().contains("is another zone's; it is left out"),
-            !allowed,
-            "{}",
-            run.notices()
-        );
-    }
-}
-
-#[test]
-fn a_fork_and_a_tag_write_no_cache_at_all() {
-    let lab = Lab::new();
-    let program = || {
-        lab.shared()
-            .input("cache-to", "type=local,dest=/tmp/x\nelsewhere.example/x:y")
-            .input("cache-write", "always")
-    };
-    let run = program().fork().run().succeeds("built-local");
-    assert!(from_to(&run).1.is_empty() && run.notices().contains("this run writes no cache"));
-    lab.another_machine();
-    let event = json!({"repository": {"default_branch": "main"}});
-    let run = program().event("push", "refs/tags/v1", HEAD, &event).run().succeeds("built");
-    assert!(from_to(&run).1.is_empty(), "{}", run.build().line());
-}
-
-#[test]
-fn a_cache_under_an_images_name_is_refused() {
-    let lab = Lab::new();
-    let repository = lab.registry.repository();
-    let key = "0".repeat(32);
-    for text in [
-        format!("{repository}:sha-app-{HEAD}"),
-        format!("type=registry,mode=max,ref={repository}:sha-app-{HEAD}"),
-        format!("{repository}:key-other-{key}"),
-        format!("{repository}:pr-12-key-app-{key}"),
-        format!("{repository}:latest"),
-    ] {
-        let run = lab.shared().input("tags", &format!("{repository}:latest")).input("cache-to", &text).run();
-        let run = run.fails(2, "input");
-        assert!(run.error().contains("would overwrite an image"), "{text}: {}", run.error());
-    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Call, Lab, Response, Run};
+use crate::support::{BuildOnce, Call, Lab, Response, Run};
 
 /// It has ended; whoever inherits it may take a moment to notice.
 #[track_caller]
@@ -184,20 +184,27 @@ fn pushed(run: &Run) {
     assert!(!output("metadata").is_empty() && !output("tag").is_empty(), "{:?}", run.outputs);
 }
 
-#[test]
-fn while_the_registry_does_not_show_what_was_pushed() {
-    let lab = Lab::new();
-    lab.registry.fault("/manifests/", 1000, Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown"));
-    let mut running = lab.shared().start();
+/// Interrupted once the commit's tag was asked for so often; the first time is the look before the
+/// build.
+#[track_caller]
+fn after_the_push(lab: &Lab, program: BuildOnce<'_>, questions: usize) -> Run {
+    let mut running = program.start();
     let _ = running.wait_for_call("buildx build");
-    // One of them is the look before the build.
-    wait_for_questions(&lab, "sha-app-", 3);
+    wait_for_questions(lab, "sha-app-", questions);
     let start = Instant::now();
     running.signal(Signal::INT);
     let run = running.finish().fails(130, "cancelled");
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    assert!(run.error().starts_with("cancelled (read back the digest)"), "{}", run.error());
     pushed(&run);
+    run
+}
+
+#[test]
+fn while_the_registry_does_not_show_what_was_pushed() {
+    let lab = Lab::new();
+    lab.registry.fault("/manifests/", 1000, Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown"));
+    let run = after_the_push(&lab, lab.shared(), 3);
+    assert!(run.error().starts_with("cancelled (read back the digest)"), "{}", run.error());
     // What the registry did not confirm is not handed on.
     assert_eq!(run.output("digest"), "");
 }
@@ -209,14 +216,7 @@ fn while_the_registry_asks_for_patience() {
     // One look before the build, then those after it.
     lab.registry.fault("/manifests/sha-app-", 1, Response::error(404, "MANIFEST_UNKNOWN", "unknown"));
     lab.registry.fault("/manifests/sha-app-", 1000, busy);
-    let mut running = lab.shared().input("retries", "3").start();
-    let _ = running.wait_for_call("buildx build");
-    wait_for_questions(&lab, "sha-app-", 2);
-    let start = Instant::now();
-    running.signal(Signal::INT);
-    let run = running.finish().fails(130, "cancelled");
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    pushed(&run);
+    let _ = after_the_push(&lab, lab.shared().input("retries", "3"), 2);
 }
 
 /// Nothing ends what hangs here before the grace is over.

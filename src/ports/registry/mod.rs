@@ -358,11 +358,7 @@ fn client() -> Result<Client, Error> {
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
         .build()
-        .map_err(|error| no_tls(&error))
-}
-
-fn no_tls(error: &(dyn std::error::Error + 'static)) -> Error {
-    Error::new(FailureClass::Unsupported, "failed to set up TLS").because(error)
+        .map_err(|error| Error::new(FailureClass::Unsupported, "failed to set up TLS").because(&error))
 }
 
 /// What a failure means to a write.

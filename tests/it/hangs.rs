@@ -1,0 +1,87 @@
+//! What moves no more: a builder, a step's builder, a registry that takes a tag and does not answer.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::reactions::{OTHER_COMMIT, builds, with_own_builder};
+use crate::support::Lab;
+
+#[test]
+fn a_builder_that_hangs_is_replaced_once() {
+    // It pushes, and nothing moves.
+    let stream = "{\"vertexes\":[{\"digest\":\"sha256:aa\",\"name\":\"exporting to image\",\"started\":\"2026-01-01T00:00:00Z\"}],\"statuses\":[{\"id\":\"pushing layers\",\"vertex\":\"sha256:aa\",\"started\":\"2026-01-01T00:00:00Z\"}]}\n";
+    let lab = with_own_builder();
+    lab.rule("buildx build", json!({"stderr": stream, "hang": true, "times": 1}));
+    let run = lab.shared().input("retries", "1").input("stall-timeout", "1s").run().succeeds("built");
+    assert_eq!((builds(&run), run.called("buildx create").len()), (2, 2));
+
+    let lab = with_own_builder();
+    lab.rule("buildx build", json!({"stderr": stream, "hang": true}));
+    let run = lab.shared().input("retries", "3").input("stall-timeout", "1s").run().fails(30, "unavailable");
+    assert_eq!((builds(&run), run.output("failure-cause")), (2, "hang"));
+    assert!(run.error().contains("nothing moved for 1s while pushing"), "{}", run.error());
+    assert_eq!(run.called("buildx rm --force").len(), 2);
+}
+
+#[test]
+fn a_builder_that_does_not_answer_hangs_too() {
+    let lab = Lab::new();
+    lab.rule("buildx build", json!({"hang": true}));
+    let run = lab.shared().input("stall-timeout", "1s").run().fails(30, "unavailable");
+    assert!(run.error().contains("nothing moved for 1s while talking to the builder"), "{}", run.error());
+    let lab = with_own_builder();
+    lab.rule("buildx create", json!({"hang": true}));
+    let program = lab.shared().input("provenance", "true").input("retries", "1").input("stall-timeout", "1s");
+    let run = program.run().fails(30, "unavailable");
+    assert_eq!((run.called("buildx create").len(), builds(&run)), (2, 0));
+    assert_eq!(run.output("failure-cause"), "hang");
+}
+
+#[test]
+fn a_silent_step_does_not_hang() {
+    let stream = "{\"vertexes\":[{\"digest\":\"sha256:aa\",\"name\":\"[2/2] RUN make\",\"started\":\"2026-01-01T00:00:00Z\"}]}";
+    let lab = Lab::new();
+    let script = format!("echo '{stream}' >&2; /bin/sleep 3; echo 'ERROR: 401 Unauthorized' >&2; exit 1");
+    lab.rule("buildx build", json!({"shell": script}));
+    let start = Instant::now();
+    let run = lab.shared().input("stall-timeout", "1s").run().fails(20, "access");
+    assert!(start.elapsed() > Duration::from_secs(3));
+    assert_eq!(builds(&run), 1);
+}
+
+#[test]
+fn a_step_whose_builder_went_silent_hangs() {
+    let stream = "{\"vertexes\":[{\"digest\":\"sha256:aa\",\"name\":\"[2/2] RUN make\",\"started\":\"2026-01-01T00:00:00Z\"}]}\n";
+    let lab = with_own_builder();
+    lab.rule("buildx build", json!({"stderr": stream, "hang": true}));
+    let silent = "Name: b\nDriver: docker-container\n\nNodes:\nName: b0\nError: is paused\n";
+    // The first time it is the current builder that is asked about.
+    lab.rule("buildx inspect", json!({"times": 1}));
+    lab.rule("buildx inspect", json!({"stdout": silent, "exit": 0}));
+    let run = lab.shared().input("retries", "1").input("stall-timeout", "1s").run().fails(30, "unavailable");
+    assert_eq!((builds(&run), run.output("failure-cause")), (2, "hang"));
+    assert!(
+        run.error().contains("while running the steps, and the builder does not answer"),
+        "{}",
+        run.error()
+    );
+}
+
+/// The registry took the request, and never answers.
+#[test]
+fn an_alias_that_hangs_is_given_up() {
+    let lab = Lab::new();
+    let _ = lab.shared().run().succeeds("built");
+    lab.another_machine();
+    lab.rule("buildx imagetools", json!({"hang": true}));
+    let start = Instant::now();
+    let program = || lab.shared().commit(OTHER_COMMIT).input("retries", "3").input("stall-timeout", "1s");
+    let run = program().run().fails(30, "unavailable");
+    assert_eq!((run.called("buildx imagetools").len(), run.output("failure-cause")), (2, "hang"));
+    let said = format!("failed to set {}:sha-app-{OTHER_COMMIT}", lab.registry.repository());
+    assert!(run.error().contains(&said), "{}", run.error());
+    assert!(run.error().contains("nobody answered for 1s while setting the tag"), "{}", run.error());
+    // Twice a second, and the wait between.
+    assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
+}
