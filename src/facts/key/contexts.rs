@@ -1,0 +1,49 @@
+//! Named build contexts, sorted by what they are.
+
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::facts::sources;
+use crate::inputs::BuildInputs;
+use crate::key::dockerfile::{self, Analysis, Place};
+
+/// Named build contexts, sorted by what they are.
+#[derive(Default)]
+pub(super) struct NamedContexts {
+    pub folders: Vec<(String, PathBuf)>,
+    pub images: Vec<(String, String)>,
+    pub repositories: Vec<(String, String)>,
+    pub fixed: Vec<(String, String)>,
+}
+
+/// Those of the given contexts that the target uses.
+///
+/// # Errors
+/// If what one holds can change without notice.
+pub(super) fn named_contexts(build: &BuildInputs, analysis: &Analysis) -> Result<NamedContexts> {
+    let mut contexts = NamedContexts::default();
+    for (name, value) in build.build_contexts.iter().filter(|(name, _)| analysis.contexts.contains(name)) {
+        if let Some(reference) = value.strip_prefix("docker-image://") {
+            contexts.images.push((name.clone(), reference.to_owned()));
+        } else if let Some(layout) = value.strip_prefix("oci-layout://") {
+            match layout.rsplit_once('@') {
+                Some((_, digest)) if digest.parse::<crate::image::Digest>().is_ok() => {
+                    contexts.fixed.push((name.clone(), digest.to_owned()));
+                }
+                _ => return Err(unpinned_context(name, "a digest: oci-layout://PATH@sha256:…")),
+            }
+        } else if sources::is_repository(value) {
+            contexts.repositories.push((name.clone(), value.clone()));
+        } else if dockerfile::place(value) == Place::Local {
+            contexts.folders.push((name.clone(), PathBuf::from(value)));
+        } else {
+            return Err(unpinned_context(name, "a folder, an image or a git repository"));
+        }
+    }
+    Ok(contexts)
+}
+
+fn unpinned_context(name: &str, needs: &str) -> Error {
+    Error::input(format!("build-contexts: what `{name}` holds can change without notice"))
+        .hint(format!("name it with {needs}"))
+}

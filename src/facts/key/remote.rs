@@ -1,0 +1,104 @@
+//! What other machines say: images, repositories and URLs, asked for side by side.
+
+use std::path::Path;
+
+use futures_util::future::try_join_all;
+
+use super::Pins;
+use super::contexts::NamedContexts;
+use crate::error::{Error, Result};
+use crate::facts::bases::{Base, Pin, resolve};
+use crate::facts::sources;
+use crate::key::EntryKind;
+use crate::key::dockerfile::Analysis;
+use crate::ports::Ports;
+use crate::ports::buildx::SourcePin;
+
+/// Everything that other machines say, asked for side by side.
+pub(super) struct Remote {
+    pub images: Vec<(EntryKind, Base)>,
+    pub sources: Vec<(SourcePin, bool)>,
+    /// Name, URL, commit.
+    pub repositories: Vec<(String, String, String)>,
+}
+
+/// Resolves the frontend, every base, every context that is an image or a repository, and every `ADD` from
+/// outside.
+///
+/// # Errors
+/// If one of them is not known.
+pub(super) async fn remote(
+    ports: &Ports,
+    analysis: &Analysis,
+    contexts: &NamedContexts,
+    file: &Path,
+) -> Result<Remote> {
+    let mut wanted: Vec<(EntryKind, &str, &str, usize)> = Vec::new();
+    if let Some(frontend) = &analysis.frontend {
+        wanted.push((EntryKind::Frontend, &frontend.reference, &frontend.reference, frontend.line));
+    }
+    for image in &analysis.images {
+        if !wanted.iter().any(|(kind, name, ..)| *kind == EntryKind::BaseImage && *name == image.reference) {
+            wanted.push((EntryKind::BaseImage, &image.reference, &image.reference, image.line));
+        }
+    }
+    for (name, reference) in &contexts.images {
+        wanted.push((EntryKind::BuildContext, name, reference, 0));
+    }
+    let images = try_join_all(wanted.into_iter().map(async |(kind, name, reference, line)| {
+        let base = resolve(ports, reference, file, line).await?;
+        // The build gets a context by its own name, pinned.
+        let is_context = kind == EntryKind::BuildContext;
+        let base = if is_context { Base { name: name.to_owned(), pin: named_pin(base)? } } else { base };
+        Ok::<_, Error>((kind, base))
+    }));
+    let repositories = try_join_all(contexts.repositories.iter().map(async |(name, url)| {
+        let commit = sources::commit(ports, url).await.map_err(|error| {
+            Error::new(error.class, format!("build-contexts: what `{name}` holds is not known"))
+                .cause(error.headline())
+                .hint("name it with a commit: URL#<40 hex digits>")
+        })?;
+        Ok::<_, Error>((name.clone(), url.clone(), commit))
+    }));
+    let file_name = file.display().to_string();
+    let (images, repositories, sources) =
+        tokio::join!(images, repositories, sources::added(ports, analysis, &file_name));
+    Ok(Remote { images: images?, sources: sources?, repositories: repositories? })
+}
+
+fn named_pin(base: Base) -> Result<Pin> {
+    match base.pin {
+        Pin::AsWritten => base
+            .name
+            .parse()
+            .map(Pin::Registry)
+            .map_err(|error| Error::input("build-contexts").because(&error)),
+        pin => Ok(pin),
+    }
+}
+
+/// What the build must take as the key saw it.
+pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<String>) -> Pins {
+    let frontend =
+        remote.images.iter().find_map(|(kind, base)| match (kind, &base.pin, &analysis.frontend) {
+            (EntryKind::Frontend, Pin::Registry(reference), Some(frontend)) => {
+                // What follows the image is the frontend's own.
+                let rest = frontend.directive.strip_prefix(&frontend.reference).unwrap_or_default();
+                Some(format!("{reference}{rest}"))
+            }
+            _ => None,
+        });
+    let mut contexts = Vec::new();
+    for (kind, base) in &remote.images {
+        if let (EntryKind::BuildContext, Pin::Registry(reference)) = (kind, &base.pin) {
+            contexts.push((base.name.clone(), format!("docker-image://{reference}")));
+        }
+    }
+    for (name, url, commit) in &remote.repositories {
+        contexts.push((name.clone(), sources::at_commit(url, commit)));
+    }
+    let sources =
+        remote.sources.iter().filter(|(_, moves)| *moves).map(|(source, _)| source.clone()).collect();
+    let registries = remote.images.iter().filter_map(|(_, base)| base.registry()).collect();
+    Pins { frontend, context, contexts, sources, registries }
+}
