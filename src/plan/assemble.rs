@@ -5,6 +5,7 @@ use super::builder::{Choice, Names, Needs, choose};
 use super::caches::caches;
 use super::decide::{Decision, Outcome, Verdict};
 use super::extra_args::extra;
+use super::held::hold;
 use super::names::{Published, ZoneNames};
 use super::owner::Owner;
 use super::spec::build_inputs;
@@ -155,11 +156,14 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     } else {
         vec![local_name.clone()]
     };
-    let build = build_inputs(given, toolchain, key, on_engine, output, extra);
+    let versions = versions::of(toolchain, inputs, at_hand);
+    let held = hold(facts, versions)?;
+    let build = build_inputs(given, toolchain, key, on_engine, output, extra, held.contexts);
     let mut spec = BuildSpec {
         builder,
         build,
         sources: facts.pins.sources.clone(),
+        images: held.images.into_iter().collect(),
         reads: facts.pins.registries.clone(),
         cache_from: caches.from,
         cache_to: caches.to,
@@ -167,7 +171,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         names,
         output,
     };
-    let without = versions::check(&spec, toolchain, at_hand, !inputs.build.annotations.is_empty())?;
+    let without = versions::check(&spec, versions, !inputs.build.annotations.is_empty())?;
     notices.extend(without.notices);
     if without.pull_afterwards {
         spec.output = OutputTarget::Push;

@@ -7,6 +7,7 @@ mod builder;
 mod caches;
 mod decide;
 mod extra_args;
+mod held;
 mod names;
 mod owner;
 mod raw_caches;

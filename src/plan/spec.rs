@@ -2,7 +2,7 @@
 
 use super::assemble::Given;
 use super::build_flags::Extra;
-use crate::facts::{Pin, Toolchain};
+use crate::facts::Toolchain;
 use crate::guards::Guard;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, LABEL_ORIGIN};
 use crate::inputs::{BuildInputs, ContextSource};
@@ -12,8 +12,8 @@ use crate::ports::buildx::OutputTarget;
 /// The build argument that says which frontend reads the Dockerfile.
 const SYNTAX: &str = "BUILDKIT_SYNTAX";
 
-/// The build's own inputs, with pinned bases, the key, and extra arguments expanded.
-/// `on_engine`: the engine's own BuildKit builds.
+/// The build's own inputs, with pinned contexts, the key, and extra arguments expanded.
+/// `on_engine`: the engine's own BuildKit builds. `bases`: those held as named contexts.
 pub(super) fn build_inputs(
     given: &Given<'_>,
     toolchain: &Toolchain,
@@ -21,15 +21,10 @@ pub(super) fn build_inputs(
     on_engine: bool,
     output: OutputTarget,
     extra: Extra,
+    bases: Vec<(String, String)>,
 ) -> BuildInputs {
     let inputs = &given.inputs.build;
-    // A base that was resolved for the key is the base that is built on, whatever its tag
-    // names by then.
-    let pins = given.facts.bases.iter().filter_map(|base| match &base.pin {
-        Pin::Registry(reference) => Some((base.name.clone(), format!("docker-image://{reference}"))),
-        Pin::Engine(_) | Pin::AsWritten => None,
-    });
-    let pins = pins.chain(given.facts.pins.contexts.iter().cloned());
+    let pins = bases.into_iter().chain(given.facts.pins.contexts.iter().cloned());
     // No build context can stand for the frontend.
     let frontend = given.facts.pins.frontend.clone().map(|value| (SYNTAX.to_owned(), value));
     let pinned = frontend.is_some();

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::Toolchain;
-use crate::ports::buildx::{BuildSpec, Feature, OutputTarget, Versions};
+use crate::inputs::Inputs;
+use crate::ports::buildx::{BuildSpec, Builder, Feature, Lack, OutputTarget, Versions};
 
 /// What goes on without a feature.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -13,21 +14,40 @@ pub(super) struct Without {
     pub pull_afterwards: bool,
 }
 
+/// The versions that build. What a builder that is at hand does not say, its engine's version or its
+/// image's tag may; else it counts as new.
+pub(super) fn of<'a>(toolchain: &'a Toolchain, inputs: &'a Inputs, at_hand: bool) -> Versions<'a> {
+    let said = toolchain.builder.as_ref().and_then(|builder| builder.buildkit.as_deref());
+    let buildkit = if !at_hand {
+        inputs.builder.image.as_deref().and_then(|image| image.rsplit_once(':')).map(|(_, tag)| tag)
+    } else if toolchain.builder.as_ref().is_some_and(Builder::is_engine) && is_silent(said) {
+        toolchain.engine.as_ref().and_then(|engine| of_engine(&engine.version))
+    } else {
+        said
+    };
+    Versions { buildx: &toolchain.buildx, buildkit }
+}
+
+/// What distributions build says no version.
+fn is_silent(buildkit: Option<&str>) -> bool {
+    buildkit.is_none_or(|text| text.starts_with("v0.0.0"))
+}
+
+/// The BuildKit in an old engine (moby, `vendor.mod`); `None` where it can all that is asked for.
+fn of_engine(version: &str) -> Option<&'static str> {
+    match version.split('.').next()?.parse::<u32>().ok()? {
+        ..=22 => Some("v0.8.0"),
+        23 | 24 => Some("v0.11.0"),
+        25 => Some("v0.12.0"),
+        _ => None,
+    }
+}
+
 /// Looks at what this build uses. `own_annotations`: the user asked for some.
 ///
 /// # Errors
 /// If the result would be another one.
-pub(super) fn check(
-    spec: &BuildSpec,
-    toolchain: &Toolchain,
-    at_hand: bool,
-    own_annotations: bool,
-) -> Result<Without> {
-    let builder = toolchain.builder.as_ref().filter(|_| at_hand);
-    let versions = Versions {
-        buildx: &toolchain.buildx,
-        buildkit: builder.and_then(|builder| builder.buildkit.as_deref()),
-    };
+pub(super) fn check(spec: &BuildSpec, versions: Versions<'_>, own_annotations: bool) -> Result<Without> {
     let attests = [&spec.build.provenance, &spec.build.sbom].iter().any(|value| *value != "false");
     let uses = [
         (Feature::Floor, true),
@@ -42,14 +62,17 @@ pub(super) fn check(
     for (feature, _) in uses.into_iter().filter(|(_, used)| *used) {
         let Some(lack) = versions.lacks(feature) else { continue };
         if lack.instead.is_none() {
-            return Err(Error::new(FailureClass::Unsupported, "failed to do what is asked with these tools")
-                .cause(lack.to_string())
-                .hint(
-                    "update docker buildx (docker/setup-buildx-action installs a recent one) and the builder",
-                ));
+            return Err(too_old(&lack));
         }
         without.pull_afterwards |= feature == Feature::PushAndLoad;
         without.notices.push(lack.to_string());
     }
     Ok(without)
+}
+
+/// What cannot be done with these tools at all.
+pub(super) fn too_old(lack: &Lack) -> Error {
+    Error::new(FailureClass::Unsupported, "failed to do what is asked with these tools")
+        .cause(lack.to_string())
+        .hint("update docker buildx (docker/setup-buildx-action installs a recent one) and the builder")
 }

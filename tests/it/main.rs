@@ -14,6 +14,7 @@ mod builder;
 mod caches;
 mod canaries;
 mod cancel;
+mod content;
 mod contract;
 mod defects;
 mod failures;

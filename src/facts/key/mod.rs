@@ -47,6 +47,8 @@ pub struct Pins {
     pub contexts: Vec<(String, String)>,
     /// `ADD` of URLs and repositories that could move.
     pub sources: Vec<SourcePin>,
+    /// Names of the Dockerfile's stages, which no context may take.
+    pub stage_names: BTreeSet<String>,
     /// Registries that images come from, for which the build needs the logins.
     pub registries: BTreeSet<String>,
 }

@@ -1,5 +1,6 @@
 //! What other machines say: images, repositories and URLs, asked for side by side.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use futures_util::future::try_join_all;
@@ -9,6 +10,7 @@ use super::contexts::NamedContexts;
 use crate::error::{Error, Result};
 use crate::facts::bases::{Base, Pin, resolve};
 use crate::facts::sources;
+use crate::image::ImageReference;
 use crate::key::EntryKind;
 use crate::key::dockerfile::Analysis;
 use crate::ports::Ports;
@@ -63,7 +65,20 @@ pub(super) async fn remote(
     let file_name = file.display().to_string();
     let (images, repositories, sources) =
         tokio::join!(images, repositories, sources::added(ports, analysis, &file_name));
-    Ok(Remote { images: images?, sources: sources?, repositories: repositories? })
+    let mut images = images?;
+    agree(&mut images);
+    Ok(Remote { images, sources: sources?, repositories: repositories? })
+}
+
+/// `node` and `node:latest` are one image, also where its tag moves between the two questions: the
+/// builder knows it by one name.
+fn agree(images: &mut [(EntryKind, Base)]) {
+    let mut known: BTreeMap<ImageReference, Pin> = BTreeMap::new();
+    for (kind, base) in images {
+        if let (EntryKind::BaseImage, Ok(name)) = (kind, base.name.parse()) {
+            base.pin = known.entry(name).or_insert_with(|| base.pin.clone()).clone();
+        }
+    }
 }
 
 fn named_pin(base: Base) -> Result<Pin> {
@@ -100,5 +115,5 @@ pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<String>
     let sources =
         remote.sources.iter().filter(|(_, moves)| *moves).map(|(source, _)| source.clone()).collect();
     let registries = remote.images.iter().filter_map(|(_, base)| base.registry()).collect();
-    Pins { frontend, context, contexts, sources, registries }
+    Pins { frontend, context, contexts, sources, stage_names: analysis.stage_names.clone(), registries }
 }

@@ -140,6 +140,8 @@ pub struct Analysis {
     pub frontend: Option<Frontend>,
     /// Names of the reached stages, in order; `stage-<n>` for those without.
     pub stages: Vec<String>,
+    /// Names of all stages of the file, reached or not, in lower case.
+    pub stage_names: BTreeSet<String>,
     /// Images from outside, each use once.
     pub images: Vec<ImageUse>,
     /// Build contexts that are used, of those given.
@@ -197,6 +199,7 @@ impl Analysis {
             whole_text: None,
             frontend: None,
             stages: Vec::new(),
+            stage_names: BTreeSet::new(),
             images: Vec::new(),
             contexts: BTreeSet::new(),
             copied: Copied::Unknown(String::new()),
@@ -259,6 +262,10 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         digest: digest.finish(),
         uses: uses.finish(),
         stages: names,
+        stage_names: rest
+            .iter()
+            .filter_map(|i| if let Body::From { name, .. } = &i.body { name.clone() } else { None })
+            .collect(),
         copied: collected.copied(),
         images: collected.images,
         contexts: collected.contexts,
@@ -295,7 +302,8 @@ fn stage_name(stages: &Stages<'_>, number: usize) -> String {
 
 /// An image reference by its short name: no Docker Hub host, no `library/`, no `:latest`
 /// (`reference.FamiliarString`, then what BuildKit's `NamedContext` trims).
-fn familiar(name: &str) -> String {
+#[must_use]
+pub fn familiar(name: &str) -> String {
     let name =
         name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
     let name = name.strip_prefix("library/").unwrap_or(name);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::cache::{csv_field, variables};
-use super::{BuildxVersion, LocalCaches, SourcePin};
+use super::{BuildxVersion, ImagePin, LocalCaches, SourcePin};
 use crate::image::ImageReference;
 use crate::inputs::{BuildInputs, Compression, Secret, SecretSource, SecretString};
 
@@ -42,12 +42,15 @@ impl OutputTarget {
 pub struct BuildSpec {
     /// The builder's name; the current one without it.
     pub builder: Option<String>,
-    /// What is built: the inputs, with pinned bases among the contexts, the key among labels
-    /// and annotations, and extra arguments expanded.
+    /// What is built: the inputs, with pinned contexts, the key among labels and annotations, and
+    /// extra arguments expanded.
     pub build: BuildInputs,
     /// What the Dockerfile's `ADD` fetches, held to what the key saw.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourcePin>,
+    /// Images that the Dockerfile names, held to what the key saw.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImagePin>,
     /// Registries that bases, frontend and build contexts come from.
     #[serde(skip)]
     pub reads: BTreeSet<String>,
@@ -245,6 +248,7 @@ mod tests {
             build: Inputs::read(&raw, &Env::default()).unwrap().build,
             reads: BTreeSet::new(),
             sources: vec![],
+            images: vec![],
             cache_from: vec![],
             cache_to: vec![],
             local_caches: None,

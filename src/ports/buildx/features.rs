@@ -23,6 +23,8 @@ pub enum Feature {
     Attestations,
     /// What the Dockerfile fetches, held to what the key saw.
     SourcePolicy,
+    /// Images that the Dockerfile names, held to what the key saw without a build context.
+    ImagePolicy,
     /// GitHub's cache service in its second version, the only one left.
     GithubCache,
 }
@@ -38,7 +40,7 @@ struct Row {
 }
 
 /// Sources: the release notes of docker/buildx and moby/buildkit, and the pull requests named.
-const TABLE: [Row; 8] = [
+const TABLE: [Row; 9] = [
     // `--provenance`, `--sbom`, which must be said, and EXPERIMENTAL_BUILDKIT_SOURCE_POLICY.
     row(Feature::Floor, "build-once", 10, 0, None),
     // buildx PR 2179.
@@ -64,6 +66,14 @@ const TABLE: [Row; 8] = [
     // buildx PR 2971, BuildKit PR 5756.
     row(Feature::GithubCache, "GitHub's cache service", 21, 0, Some("it is not used")),
     row(Feature::SourcePolicy, "sources held to what the key saw", 10, 11, None),
+    // BuildKit 0.11 looks an image up without asking the policy (`llbBridge.ResolveImageConfig`).
+    row(
+        Feature::ImagePolicy,
+        "base images held by source policy",
+        10,
+        12,
+        Some("they are held as named build contexts"),
+    ),
 ];
 
 const fn row(
@@ -138,7 +148,7 @@ impl Versions<'_> {
 mod tests {
     use super::*;
 
-    const ALL: [Feature; 7] = [
+    const ALL: [Feature; 8] = [
         Feature::Floor,
         Feature::RawJson,
         Feature::Annotations,
@@ -146,6 +156,7 @@ mod tests {
         Feature::PushAndLoad,
         Feature::Attestations,
         Feature::SourcePolicy,
+        Feature::ImagePolicy,
     ];
 
     #[test]
@@ -158,7 +169,7 @@ mod tests {
     #[test]
     fn what_each_version_lacks() {
         use Feature::*;
-        let rows: [(&str, Option<&str>, &[Feature]); 9] = [
+        let rows: [(&str, Option<&str>, &[Feature]); 10] = [
             ("v0.35.0", Some("v0.25.2"), &[]),
             ("v1.0.0", Some("v1.0.0"), &[]),
             ("v0.29.1", None, &[]),
@@ -167,8 +178,9 @@ mod tests {
             (
                 "v0.29.1",
                 Some("v0.10.6-moby"),
-                &[Annotations, OwnAnnotations, PushAndLoad, Attestations, SourcePolicy],
+                &[Annotations, OwnAnnotations, PushAndLoad, Attestations, SourcePolicy, ImagePolicy],
             ),
+            ("v0.29.1", Some("v0.11.6"), &[PushAndLoad, ImagePolicy]),
             ("v0.12.1", Some("v0.25.2"), &[RawJson, PushAndLoad]),
             ("v0.11.2", None, &[RawJson, Annotations, OwnAnnotations, PushAndLoad]),
             ("v0.9.1", None, &ALL),

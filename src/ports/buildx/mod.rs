@@ -20,7 +20,7 @@ pub use builder::{Builder, NewBuilder, builder_of, container_of};
 pub use cache::{CacheEntry, LocalCaches, registry_cache_from};
 pub use features::{Feature, Lack, Versions};
 pub use metadata::BuildMetadata;
-pub use policy::SourcePin;
+pub use policy::{ImagePin, SourcePin};
 pub use progress::{FailedStep, Phase, Progress, ProgressSummary, StepTime};
 pub use version::BuildxVersion;
 
@@ -206,9 +206,10 @@ impl Buildx {
         for (name, value) in variables {
             build = build.env(name, value);
         }
-        if !spec.sources.is_empty() {
+        if !(spec.sources.is_empty() && spec.images.is_empty()) {
             let path = metadata.with_file_name("source-policy.json");
-            if let Err(error) = fs_err::write(&path, policy::policy(&spec.sources).to_string()) {
+            if let Err(error) = fs_err::write(&path, policy::policy(&spec.sources, &spec.images).to_string())
+            {
                 let failed = Error::new(FailureClass::Resource, "failed to write the source policy");
                 return (Err(failed.because(&error)), progress.into_inner().into_summary());
             }

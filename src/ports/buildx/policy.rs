@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::image::ImageReference;
+
 /// The variable that names the policy's file.
 pub(super) const VARIABLE: &str = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY";
 
@@ -15,22 +17,40 @@ pub struct SourcePin {
     pub content: String,
 }
 
-/// The policy: a file must have its checksum, a repository is taken at its commit.
-pub(super) fn policy(pins: &[SourcePin]) -> Value {
-    let rules: Vec<Value> = pins.iter().map(rule).collect();
+/// An image that the Dockerfile names, and what it was when the key was made.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct ImagePin {
+    /// The name in full, with its tag: `docker.io/library/node:latest`.
+    pub name: ImageReference,
+    /// The same image by its digest.
+    pub pinned: ImageReference,
+}
+
+/// The policy: a file must have its checksum, a repository is taken at its commit, an image by its
+/// digest.
+pub(super) fn policy(sources: &[SourcePin], images: &[ImagePin]) -> Value {
+    let rules: Vec<Value> = sources.iter().map(source).chain(images.iter().map(image)).collect();
     json!({ "rules": rules })
 }
 
-fn rule(pin: &SourcePin) -> Value {
-    let (from, updates) = if pin.content.starts_with("sha256:") {
-        (pin.url.clone(), json!({"identifier": pin.url, "attrs": {"http.checksum": pin.content}}))
-    } else {
-        let (repository, fragment) = pin.url.split_once('#').unwrap_or((&pin.url, ""));
-        let repository = identifier(repository);
-        let folder = fragment.split_once(':').map(|(_, folder)| format!(":{folder}")).unwrap_or_default();
-        let from = if fragment.is_empty() { repository.clone() } else { format!("{repository}#{fragment}") };
-        (from, json!({"identifier": format!("{repository}#{}{folder}", pin.content)}))
-    };
+fn source(pin: &SourcePin) -> Value {
+    if pin.content.starts_with("sha256:") {
+        return rule(&pin.url, &json!({"identifier": pin.url, "attrs": {"http.checksum": pin.content}}));
+    }
+    let (repository, fragment) = pin.url.split_once('#').unwrap_or((&pin.url, ""));
+    let repository = identifier(repository);
+    let folder = fragment.split_once(':').map(|(_, folder)| format!(":{folder}")).unwrap_or_default();
+    let from = if fragment.is_empty() { repository.clone() } else { format!("{repository}#{fragment}") };
+    rule(&from, &json!({"identifier": format!("{repository}#{}{folder}", pin.content)}))
+}
+
+/// BuildKit asks for an image by its full name (`reference.TagNameOnly`).
+fn image(pin: &ImagePin) -> Value {
+    let pinned = json!({"identifier": format!("docker-image://{}", pin.pinned)});
+    rule(&format!("docker-image://{}", pin.name), &pinned)
+}
+
+fn rule(from: &str, updates: &Value) -> Value {
     json!({"action": "CONVERT", "selector": {"identifier": from, "matchType": "EXACT"}, "updates": updates})
 }
 
@@ -60,9 +80,18 @@ mod tests {
         ] {
             assert_eq!(identifier(url), name);
         }
-        let pin = |url: &str| rule(&SourcePin { url: url.into(), content: "c0ffee".into() });
+        let pin = |url: &str| source(&SourcePin { url: url.into(), content: "c0ffee".into() });
         assert_eq!(pin("https://h/r.git")["updates"]["identifier"], "git://h/r.git#c0ffee");
         assert_eq!(pin("https://h/r.git#main:sub")["selector"]["identifier"], "git://h/r.git#main:sub");
         assert_eq!(pin("https://h/r.git#main:sub")["updates"]["identifier"], "git://h/r.git#c0ffee:sub");
+    }
+    #[test]
+    fn an_image_by_its_full_name() {
+        let digest = format!("sha256:{:064}", 0);
+        let pinned = format!("docker.io/library/node@{digest}");
+        let pin = ImagePin { name: "node".parse().unwrap(), pinned: pinned.parse().unwrap() };
+        let rule = image(&pin);
+        assert_eq!(rule["selector"]["identifier"], "docker-image://docker.io/library/node:latest");
+        assert_eq!(rule["updates"]["identifier"], format!("docker-image://{pinned}"));
     }
 }

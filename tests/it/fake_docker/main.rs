@@ -132,7 +132,10 @@ impl Docker {
         let config = env.get("DOCKER_CONFIG").map(|folder| Path::new(folder).join("config.json"));
         let config: Value =
             config.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).unwrap_or_default();
-        let call = json!({"args": self.args, "stdin": stdin, "env": env, "config": config, "pid": std::process::id()});
+        let policy = env.get("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY");
+        let policy: Option<Value> =
+            policy.map(|path| serde_json::from_slice(&fs::read(path).unwrap()).unwrap());
+        let call = json!({"args": self.args, "stdin": stdin, "env": env, "config": config, "policy": policy, "pid": std::process::id()});
         let mut journal =
             fs::OpenOptions::new().append(true).create(true).open(self.folder.join("calls.jsonl")).unwrap();
         journal.write_all(format!("{call}\n").as_bytes()).unwrap();
@@ -202,7 +205,8 @@ impl Docker {
             "Name:          {name}\nDriver:        {driver}\nLast Activity: 2026-01-01 00:00:00 +0000 UTC\n"
         );
         println!("Nodes:\nName:             {name}0\nEndpoint:         default\nStatus:           running");
-        println!("BuildKit version: v0.25.2\nPlatforms:        linux/amd64, linux/amd64/v2");
+        let buildkit = self.scenario["buildkit"].as_str().unwrap_or("v0.25.2");
+        println!("BuildKit version: {buildkit}\nPlatforms:        linux/amd64, linux/amd64/v2");
         ExitCode::SUCCESS
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Call {
     pub env: Value,
     /// `config.json` of its `DOCKER_CONFIG`.
     pub config: Value,
+    /// BuildKit's source policy, if it was given one.
+    pub policy: Value,
     pub pid: i32,
 }
 
@@ -35,6 +37,13 @@ impl Call {
 
     pub(crate) fn has(&self, flag: &str) -> bool {
         self.args.iter().any(|arg| arg == flag)
+    }
+
+    /// What the source policy turns into what, images and others.
+    pub(crate) fn held(&self) -> Vec<(String, String)> {
+        let rules = self.policy["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let text = |rule: &Value, of: &str| rule[of]["identifier"].as_str().unwrap().to_owned();
+        rules.iter().map(|rule| (text(rule, "selector"), text(rule, "updates"))).collect()
     }
 }
 
@@ -145,6 +154,7 @@ impl Lab {
                 stdin: call["stdin"].as_str().unwrap().to_owned(),
                 env: call["env"].clone(),
                 config: call["config"].clone(),
+                policy: call["policy"].clone(),
                 pid: i32::try_from(call["pid"].as_i64().unwrap()).unwrap(),
             }
         };

@@ -34,7 +34,7 @@ fn a_base_that_moved_is_another_image() {
     let second = on(&work, &name).repository(&repository).run().is("built");
     assert_ne!(second.output("key"), first.output("key"));
     assert_eq!(base_version(second.output("image")), "2");
-    assert!(second.plan.unwrap().contains(&format!("docker-image://{}@{digest}", base.name())));
+    assert!(second.plan.unwrap().contains(&format!("{}@{digest}", base.name())));
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod local;
 mod matrix;
 mod old_buildx;
 mod outcomes;
+mod plain;
 mod platforms;
 mod pr_repository;
 mod pull;

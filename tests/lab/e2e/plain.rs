@@ -1,0 +1,86 @@
+//! The image is the one that `docker buildx build` makes of the same inputs.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Program, Repository, Workspace, lab};
+
+/// What of an image's configuration plain buildx decides: ours adds labels of its own.
+fn content(work: &Workspace, host: &str, image: &str) -> Value {
+    let text = work.docker_on(host, &["image", "inspect", image]);
+    let image: Value = serde_json::from_str::<Value>(&text).unwrap()[0].take();
+    let mut config = image["Config"].clone();
+    for private in ["Labels", "Image"] {
+        config.as_object_mut().unwrap().remove(private);
+    }
+    json!({
+        "layers": image["RootFS"]["Layers"],
+        "os": image["Os"],
+        "architecture": image["Architecture"],
+        "variant": image["Variant"],
+        "config": config,
+    })
+}
+
+/// Builds both ways on one engine, whose layer cache makes equal steps equal layers.
+fn same_as_plain(work: &Workspace, host: &str, arguments: &[&str], program: Program<'_>) -> Value {
+    let plain = format!("{}-plain", work.image);
+    let build = ["buildx", "build", "--quiet", "--load", "--provenance=false", "--tag", &plain];
+    let folder = work.folder();
+    work.docker_on(host, &[&build, arguments, &[folder.to_str().unwrap()]].concat());
+    program.engine(host).input("cache", "none").run().is("built-local");
+    let (plain, ours) = (content(work, host, &plain), content(work, host, &work.image));
+    assert_eq!(plain, ours);
+    ours
+}
+
+/// Both engines, where there are two.
+fn engines() -> Vec<&'static str> {
+    let both = [lab().get("DOCKER_HOST"), lab().get("BUILD_ONCE_LAB_CLASSIC_HOST")];
+    both.into_iter().filter(|host| !host.is_empty()).collect()
+}
+
+/// A base that leaves a step to those who build on it.
+fn with_trigger(test: &str, work: &Workspace) -> Repository {
+    let base = Repository::open(&format!("{test}-base"));
+    let folder = work.root().join("trigger");
+    std::fs::create_dir_all(&folder).unwrap();
+    let text =
+        format!("FROM {}\nONBUILD RUN echo triggered >/trigger\n", lab().get("BUILD_ONCE_LAB_BASE_IMAGE"));
+    std::fs::write(folder.join("Dockerfile"), text).unwrap();
+    let name = format!("{}:latest", base.name());
+    work.docker(&[
+        "buildx",
+        "build",
+        "--quiet",
+        "--push",
+        "--provenance=false",
+        "--tag",
+        &name,
+        folder.to_str().unwrap(),
+    ]);
+    base
+}
+
+// D01, D107
+#[test]
+fn d01_bases_copies_mounts_and_triggers_are_held_without_a_context() {
+    for host in engines() {
+        let work = Workspace::new("held");
+        let base = with_trigger("held", &work);
+        let name = base.name();
+        work.write(
+            "Dockerfile",
+            &format!(
+                "ARG N={name}\nFROM ${{N}}:latest AS Base\nRUN echo ran >/ran\nFROM {name} AS other\n\
+                 COPY --from=base /ran /trigger /got/\nCOPY --from={name} /etc/base-version /copied\n\
+                 RUN --mount=from={name}:latest,target=/m cat /m/etc/base-version >/mounted\n"
+            ),
+        );
+        work.commit("stages");
+        same_as_plain(&work, host, &[], work.program());
+        let files = ["/got/ran", "/got/trigger", "/trigger", "/copied", "/mounted"];
+        let run = [&["run", "--rm", "--network", "none", &work.image, "cat"], &files[..]].concat();
+        let said = work.docker_on(host, &run);
+        assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["ran", "triggered", "triggered", "1", "1"]);
+    }
+}
