@@ -20,7 +20,7 @@ use crate::key::names::{escape, hex};
 /// # Errors
 /// If a file cannot be read, or an image has no digest.
 pub async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
-    let key = compute_key(&prepared.ports, &prepared.inputs, &prepared.run).await?.key;
+    let key = settled(prepared).await?;
     if as_json {
         return Ok(listing(&key));
     }
@@ -48,6 +48,17 @@ pub async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
     Ok(text)
 }
 
+/// The key that a build would publish under.
+async fn settled(prepared: &Prepared) -> Result<BuildKey> {
+    let Prepared { inputs, run, ports, .. } = prepared;
+    let mut computed = compute_key(ports, inputs, run).await?;
+    computed.settle(ports, inputs).await?;
+    for warning in computed.key.warnings.iter().filter(|warning| warning.is_grave()) {
+        ports.console.line(&format!("warning: {warning}; {}", warning.hint()));
+    }
+    Ok(computed.key)
+}
+
 /// More files are told by folder; JSON has them all.
 const LISTED: u64 = 1000;
 
@@ -60,11 +71,8 @@ pub async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> Result<S
     let (key, earlier) = match with {
         "" => nearest(prepared).await?,
         with => {
-            let (key, earlier) = tokio::join!(
-                compute_key(&prepared.ports, &prepared.inputs, &prepared.run),
-                named(prepared, with)
-            );
-            (key?.key, earlier?)
+            let (key, earlier) = tokio::join!(settled(prepared), named(prepared, with));
+            (key?, earlier?)
         }
     };
     let changes = explain::changes(&earlier.explained, &key);

@@ -11,6 +11,8 @@ use crate::inputs::{Inputs, Mode, OnMissing, Switch};
 use crate::key::BuildKey;
 use crate::plan::{Access, Verdict, ZoneNames};
 use crate::ports::Ports;
+use crate::ports::docker::LocalImage;
+use crate::ports::registry::Probe;
 use crate::run::RunContext;
 
 /// Whether the image is wanted in the engine's store.
@@ -43,33 +45,79 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
             None => None,
         }
     });
-    let key::Computed { key, bases, pins } = key?;
-    let mut lookups = Vec::new();
-    if let (Some(reference), Some(probe)) = (commit, commit_probe) {
-        lookups.push(judge(&ports.registry, Where::CommitTag, reference, probe, Some(&key.hex)).await);
+    let mut computed = key?;
+    let asked = Asked { ports, inputs, access, names, commit: commit.zip(commit_probe) };
+    let waits = inputs.mode == Mode::Pull && inputs.on_missing == OnMissing::Wait;
+    let narrow = asked.under(&computed.key, false).await?;
+    let found = if narrow.is_found(access) {
+        narrow
+    } else if computed.settle(ports, inputs).await? || waits {
+        asked.under(&computed.key, waits).await?
+    } else {
+        narrow
+    };
+    let key::Computed { key, bases, pins, .. } = computed;
+    Ok(Facts { repository, key: Some(key), bases, pins, lookups: found.lookups, local: found.local })
+}
+
+/// Where an image of a key may be.
+struct Asked<'a> {
+    ports: &'a Ports,
+    inputs: &'a Inputs,
+    access: &'a Access,
+    names: Option<ZoneNames<'a>>,
+    /// What the commit's tag names, whatever its key.
+    commit: Option<(ImageReference, Probe)>,
+}
+
+/// Where an image of a key is.
+struct Found {
+    lookups: Vec<Lookup>,
+    local: Vec<LocalImage>,
+}
+
+impl Found {
+    /// Whether the image is there to be used.
+    fn is_found(&self, access: &Access) -> bool {
+        let seen = |wanted: fn(&Seen) -> bool| self.lookups.iter().any(|lookup| wanted(&lookup.seen));
+        seen(|seen| matches!(seen, Seen::Match { .. }))
+            || ((self.lookups.is_empty() || seen(|seen| matches!(seen, Seen::Unknown(_))))
+                && self.local.iter().any(|local| access.takes(local)))
     }
-    let wants_local = wants_local(inputs, home.is_some());
-    let (rest, local) = tokio::join!(by_key(ports, inputs, names, &key, &lookups), async {
-        match (wants_local, &home) {
-            (false, _) => Ok(Vec::new()),
-            // Whether it is the registry's image, its digest will tell.
-            (true, Some(_)) => {
-                let image = ports.docker()?.inspect(&inputs.image.local_reference()).await?;
-                Ok(image.into_iter().collect())
-            }
-            (true, None) => local::with_key(&ports.docker()?, &inputs.image, &key.hex, access).await,
+}
+
+impl Asked<'_> {
+    /// Looks in the registry and in the engine's store. `wait`: until it is there, or `wait-timeout` is over.
+    async fn under(&self, key: &BuildKey, wait: bool) -> Result<Found> {
+        let Self { ports, inputs, access, names, .. } = self;
+        let mut lookups = Vec::new();
+        if let Some((reference, probe)) = self.commit.clone() {
+            lookups.push(judge(&ports.registry, Where::CommitTag, reference, probe, Some(&key.hex)).await);
         }
-    });
-    lookups.extend(rest);
-    let mut local = local?;
-    if lookups.iter().any(|lookup| matches!(lookup.seen, Seen::Unknown(_))) {
-        // The engine's own copy is the way out; without an engine there is none.
-        local = match ports.docker() {
-            Ok(docker) => local::with_key(&docker, &inputs.image, &key.hex, access).await.unwrap_or_default(),
-            Err(_) => Vec::new(),
-        };
+        let (rest, local) = tokio::join!(by_key(ports, inputs, *names, key, &lookups, wait), async {
+            match (wants_local(inputs, names.is_some()), names) {
+                (false, _) => Ok(Vec::new()),
+                // Whether it is the registry's image, its digest will tell.
+                (true, Some(_)) => {
+                    let image = ports.docker()?.inspect(&inputs.image.local_reference()).await?;
+                    Ok(image.into_iter().collect())
+                }
+                (true, None) => local::with_key(&ports.docker()?, &inputs.image, &key.hex, access).await,
+            }
+        });
+        lookups.extend(rest);
+        let mut local = local?;
+        if lookups.iter().any(|lookup| matches!(lookup.seen, Seen::Unknown(_))) {
+            // The engine's own copy is the way out; without an engine there is none.
+            local = match ports.docker() {
+                Ok(docker) => {
+                    local::with_key(&docker, &inputs.image, &key.hex, access).await.unwrap_or_default()
+                }
+                Err(_) => Vec::new(),
+            };
+        }
+        Ok(Found { lookups, local })
     }
-    Ok(Facts { repository, key: Some(key), bases, pins, lookups, local })
 }
 
 /// Whether a lookup settles where the image is, or that the registry cannot say.
@@ -89,6 +137,7 @@ async fn by_key(
     names: Option<ZoneNames<'_>>,
     key: &BuildKey,
     earlier: &[Lookup],
+    wait: bool,
 ) -> Vec<Lookup> {
     let Some(names) = names else { return Vec::new() };
     if earlier.iter().any(settles) {
@@ -96,7 +145,7 @@ async fn by_key(
     }
     let mut references = names.of_key(key.short());
     references.retain(|reference| !is_nowhere(earlier, reference));
-    if inputs.mode == Mode::Pull && inputs.on_missing == OnMissing::Wait {
+    if wait {
         return wait_for(&ports.registry, inputs.wait_timeout, Where::KeyTag, &references, Some(&key.hex))
             .await;
     }

@@ -1,5 +1,7 @@
 //! Manifests and indexes as a registry returns them, read for the facts needed here.
 
+use std::collections::BTreeSet;
+
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
 
 use super::Digest;
@@ -109,6 +111,29 @@ impl Manifest {
             matches!(child.media_type(), MediaType::ImageManifest | MediaType::Other(_))
                 && child.platform().as_ref().is_none_or(|platform| platform.os().to_string() != "unknown")
         })
+    }
+
+    /// The images of an index that may be built on for these platforms, each once: those of the same operating
+    /// system and architecture, or all of them for a platform that has none such.
+    #[must_use]
+    pub fn children_for(&self, platforms: &[String]) -> BTreeSet<Digest> {
+        let all: Vec<(String, Digest)> = self
+            .children()
+            .filter_map(|child| {
+                let of = child.platform().as_ref();
+                let of = of.map(|own| format!("{}/{}", own.os(), own.architecture())).unwrap_or_default();
+                Some((of, child.digest().to_string().parse().ok()?))
+            })
+            .collect();
+        let mut wanted = BTreeSet::new();
+        for platform in platforms {
+            let same = |of: &str| {
+                platform.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            let named = all.iter().any(|(of, _)| same(of));
+            wanted.extend(all.iter().filter(|(of, _)| !named || same(of)).map(|(_, digest)| digest.clone()));
+        }
+        wanted
     }
 
     /// Bytes of configuration and layers as stored (compressed); `None` for an index.

@@ -1,6 +1,6 @@
 //! The inputs that shape the build itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::lists::{comma_items, items, pairs};
 use super::problems::Problems;
@@ -9,6 +9,7 @@ use super::secret::SecretString;
 use crate::env::{self, Env};
 use crate::image::{Platform, is_own_label};
 use crate::key::dockerfile::{Place, place};
+use crate::key::dockerignore::Ignore;
 
 /// Where the build context comes from.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -71,6 +72,9 @@ pub struct BuildInputs {
     pub context: ContextSource,
     /// The Dockerfile, relative to the working folder; `None` is `Dockerfile` in the context.
     pub file: Option<PathBuf>,
+    /// Patterns that are added to the context's ignore file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
     /// Stage to build.
     pub target: Option<String>,
     /// Platforms; none is the builder's own.
@@ -171,6 +175,7 @@ impl BuildInputs {
         Self {
             context: context(problems, raw.context.as_deref().unwrap_or(".")),
             file: text(&raw.file).map(PathBuf::from),
+            exclude: exclude(problems, list(&raw.exclude)),
             target: text(&raw.target),
             platforms: platforms(raw, env, problems),
             build_args: build_args(problems, build_args_list, env),
@@ -233,6 +238,15 @@ fn context(problems: &mut Problems, text: &str) -> ContextSource {
         }
     }
     ContextSource::Folder(PathBuf::from(text))
+}
+
+fn exclude(problems: &mut Problems, patterns: Vec<String>) -> Vec<String> {
+    for pattern in &patterns {
+        if let Err(error) = Ignore::parse(pattern.as_bytes(), Path::new("exclude")) {
+            problems.add("exclude", error);
+        }
+    }
+    patterns
 }
 
 fn named(problems: &mut Problems, input: &str, list: Vec<String>) -> Vec<(String, String)> {

@@ -110,6 +110,8 @@ raw_inputs! {
         context = ".";
         /// Dockerfile; without it the one in the context.
         file;
+        /// More patterns in the language of .dockerignore, one a line, such as .git: left out of the build and of the key.
+        exclude;
         /// Stage to build; without it the last one.
         target;
         /// Platforms, such as linux/amd64,linux/arm64; without it DOCKER_DEFAULT_PLATFORM, else the platform of this machine.
@@ -162,10 +164,12 @@ raw_inputs! {
         extra_args;
     }
     "Key" {
-        /// What the key covers: context (all of it), copied (what the Dockerfile copies), or files (key-files).
-        key = "context";
+        /// What the key covers: auto (what the Dockerfile can take from the context; where that is not certain, all of it), context (all of it), or files (key-files).
+        key = "auto";
         /// Globs over the working tree, one a line; data.json#a.b takes one value. For key files.
         key_files;
+        /// Build arguments that name the run, such as a commit or a version, by name, one a line: they are handed to the build, and their values do not count in the key.
+        key_ignore_args;
         /// Anything else that must lead to another image when it changes.
         key_extra;
         /// Build anew when the image is older, such as 7d: the key rolls over by calendar period.

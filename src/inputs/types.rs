@@ -41,10 +41,10 @@ pub enum OnMissing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyScope {
+    /// What the reached instructions take, where that is certain; else the whole context.
+    Auto,
     /// The whole context after `.dockerignore`.
     Context,
-    /// What the reached instructions copy.
-    Copied,
     /// The files that `key-files` names.
     Files,
 }
@@ -96,6 +96,8 @@ pub struct KeyInputs {
     pub scope: KeyScope,
     /// Globs, for [`KeyScope::Files`].
     pub files: Vec<String>,
+    /// Build arguments whose values do not count, by name.
+    pub ignore_args: Vec<String>,
     /// More text that counts.
     pub extra: Option<String>,
     /// Longest an image may be used.

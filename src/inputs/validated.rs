@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::build::{BuildInputs, with_file};
+use super::build::{BuildInputs, ContextSource, with_file};
 use super::builder;
 use super::caches::CacheInputs;
 use super::lists::{comma_items, items};
@@ -111,14 +111,17 @@ impl Inputs {
             key: KeyInputs {
                 scope: problems.choice(
                     "key",
-                    &word(&raw.key, "context"),
+                    &word(&raw.key, "auto"),
                     &[
+                        ("auto", KeyScope::Auto),
+                        // Its name before it was the default.
+                        ("copied", KeyScope::Auto),
                         ("context", KeyScope::Context),
-                        ("copied", KeyScope::Copied),
                         ("files", KeyScope::Files),
                     ],
                 ),
                 files: list(&raw.key_files),
+                ignore_args: ignore_args(problems, raw.key_ignore_args.as_deref().unwrap_or_default()),
                 extra: text(&raw.key_extra),
                 max_age: text(&raw.max_age).map(|age| problems.duration("max-age", &age)),
             },
@@ -162,6 +165,9 @@ impl Inputs {
         if !files && !self.key.files.is_empty() {
             problems.add("key-files", "only goes with key files");
         }
+        if !self.build.exclude.is_empty() && matches!(self.build.context, ContextSource::Remote(_)) {
+            problems.add("exclude", "does not go with a context that is a git repository: put the patterns into its .dockerignore, or check it out and name the folder");
+        }
         if self.load == Switch::On && self.build.platforms.len() > 1 {
             problems
                 .add("load", "an engine's store takes one platform; leave load out, or build one platform");
@@ -177,6 +183,19 @@ impl Inputs {
             problems.add("max-age", "must be at least 1m");
         }
     }
+}
+
+/// Arguments that BuildKit obeys are never left out of a key.
+fn ignore_args(problems: &mut Problems, text: &str) -> Vec<String> {
+    let names = comma_items(text);
+    for name in &names {
+        if name.contains('=') || name.contains(char::is_whitespace) {
+            problems.add("key-ignore-args", "takes names of build arguments, without values");
+        } else if name.starts_with("BUILDKIT_") {
+            problems.add("key-ignore-args", format!("`{name}` says how the build is done: it counts"));
+        }
+    }
+    names
 }
 
 /// `HOST USER VARIABLE` a line.

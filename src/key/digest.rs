@@ -49,12 +49,14 @@ pub enum EntryKind {
     KeyExtra,
     /// The calendar period, with `max-age`.
     Period,
+    /// What git would answer in a repository that the build gets.
+    Git,
     /// All files below one root.
     Files,
 }
 
 impl EntryKind {
-    const NAMES: [(Self, &'static str); 18] = [
+    const NAMES: [(Self, &'static str); 19] = [
         (Self::Format, "format"),
         (Self::Scope, "scope"),
         (Self::Target, "target"),
@@ -72,6 +74,7 @@ impl EntryKind {
         (Self::ExtraArg, "extra-arg"),
         (Self::KeyExtra, "key-extra"),
         (Self::Period, "period"),
+        (Self::Git, "git"),
         (Self::Files, "files"),
     ];
 
@@ -194,6 +197,23 @@ impl KeyBuilder {
     /// The files below one root; `name` is `context` or a build context's name.
     pub fn files(&mut self, name: &str, tree: Tree, warnings: Vec<Warning>) -> &mut Self {
         self.plain(EntryKind::Files, name, &hex(&tree.digest()));
+        for (path, answers) in tree.repositories() {
+            let place = escape(path);
+            let place = if name == "context" { place } else { format!("{name}: {place}") };
+            let Some(answers) = answers else {
+                self.plain(EntryKind::Git, &place, "elsewhere");
+                continue;
+            };
+            let branch = if answers.branch.is_empty() { "detached" } else { &answers.branch };
+            for (what, value) in [
+                ("commit", answers.commit.as_str()),
+                ("branch", branch),
+                ("tags", &answers.tags),
+                ("shallow", &answers.shallow),
+            ] {
+                self.plain(EntryKind::Git, &format!("{place} {what}"), value);
+            }
+        }
         self.key.trees.insert(name.to_owned(), tree);
         self.key.warnings.extend(warnings);
         self

@@ -16,7 +16,7 @@ use crate::env::Env;
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{Facts, LateFacts, Where};
 use crate::image::{ImageReference, Repository};
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Mode};
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
 use crate::run::RunContext;
 
@@ -74,6 +74,7 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             Ok(Plan {
                 decision: Decision { outcome, reason: format!("{reason}: {reference}"), changes: Vec::new() },
                 steps,
+                warnings: if given.inputs.mode == Mode::Build { warnings(given.facts) } else { Vec::new() },
                 notices,
                 degraded: None,
                 digest: Some(digest),
@@ -88,6 +89,7 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
                 changes: Vec::new(),
             },
             steps: vec![Step::Tag { image: id, name: given.inputs.image.local_reference() }],
+            warnings: warnings(given.facts),
             notices: no_repository_notice(given.facts),
             degraded,
             digest: None,
@@ -164,6 +166,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         build,
         sources: facts.pins.sources.clone(),
         images: held.images.into_iter().collect(),
+        ignore: facts.pins.ignore.clone(),
         reads: facts.pins.registries.clone(),
         cache_from: caches.from,
         cache_to: caches.to,
@@ -211,6 +214,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     Ok(Plan {
         decision: Decision { outcome, reason, changes },
         steps,
+        warnings: warnings(facts),
         notices,
         degraded,
         digest: None,
@@ -317,6 +321,13 @@ fn refuse_foreign_bases(given: &Given<'_>, written: &Written<'_>) -> Result<()> 
         written.read_context(value).map_err(|why| refused(format!("build-contexts: {name}"), why))?;
     }
     Ok(())
+}
+
+/// What of the key the user should mend.
+fn warnings(facts: &Facts) -> Vec<String> {
+    let warnings = facts.key.iter().flat_map(|key| &key.warnings);
+    let grave = warnings.filter(|warning| warning.is_grave());
+    grave.map(|warning| format!("{warning}; {}", warning.hint())).collect()
 }
 
 fn no_repository_notice(facts: &Facts) -> Vec<String> {

@@ -19,6 +19,7 @@ mod written;
 
 pub use access::{Access, access};
 pub use assemble::{Given, assemble};
+pub use build_flags::Extra;
 pub use builder::{Choice, Names, Needs, choose};
 pub use caches::{CacheName, cache_home, own_cache, readable_caches};
 pub use decide::{Decision, FoundBy, Outcome, Verdict, decide};

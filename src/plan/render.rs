@@ -77,6 +77,9 @@ pub fn text(rendered: &Rendered<'_>) -> String {
     for lookup in &facts.lookups {
         row("asked", &format!("{}: {}", lookup.reference, seen(&lookup.seen)));
     }
+    for warning in &plan.warnings {
+        row("warning", warning);
+    }
     for notice in plan.notices.iter().chain(&plan.degraded) {
         row("notice", notice);
     }
@@ -182,6 +185,7 @@ pub fn json(rendered: &Rendered<'_>) -> serde_json::Value {
         "key": facts.key.as_ref().map(|key| &key.hex),
         "bases": facts.bases,
         "lookups": facts.lookups,
+        "warnings": plan.warnings,
         "notices": plan.notices,
         "degraded": plan.degraded,
         "steps": plan.steps,

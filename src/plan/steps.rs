@@ -83,6 +83,9 @@ pub struct Plan {
     pub decision: Decision,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// What the user should mend, though the run does as asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What the run does otherwise than asked, each said once.
     pub notices: Vec<String>,
     /// Why the run makes do with less, if it does: one warning, and `degraded`.

@@ -181,6 +181,19 @@ impl Docker {
         Ok(labels[label].as_str().filter(|_| done.status.success()).map(str::to_owned))
     }
 
+    /// Whether an image of the engine's store has `ONBUILD` instructions; nothing if it is not there.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn has_triggers(&self, name: &str) -> Result<Option<bool>> {
+        let inspect = self.command(Effect::Read).args(["image", "inspect", name]);
+        let done = self.run(&inspect, QUICK).await?;
+        let found: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
+        let triggers = &found[0]["Config"]["OnBuild"];
+        let known = done.status.success() && found[0]["Config"].is_object();
+        Ok(known.then(|| triggers.as_array().is_some_and(|list| !list.is_empty())))
+    }
+
     /// Fetches an image by digest.
     ///
     /// # Errors

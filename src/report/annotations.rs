@@ -42,6 +42,12 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
             at: None,
         });
     }
+    annotations.extend(report.warnings.iter().take(NOTICES).map(|warning| Annotation {
+        level: Level::Warning,
+        title: "build-once",
+        message: warning.clone(),
+        at: None,
+    }));
     annotations.extend(report.notices.iter().take(NOTICES).map(|notice| Annotation {
         level: Level::Notice,
         title: "build-once",

@@ -53,6 +53,8 @@ pub struct Report {
     pub pushed: bool,
     /// Why the run made do with less.
     pub degraded: Option<String>,
+    /// What the user should mend.
+    pub warnings: Vec<String>,
     /// What else to say.
     pub notices: Vec<String>,
     /// Every tag the image got or had.
@@ -103,6 +105,7 @@ impl Report {
         // A tag that nothing was put under is none.
         self.tag = plan.tag.clone().filter(|_| plan.digest.is_some() || journal.pushed || journal.adopted);
         self.degraded = plan.degraded.clone().or(journal.degraded);
+        self.warnings.clone_from(&plan.warnings);
         self.notices.extend(plan.notices.iter().cloned());
         self.notices.extend(journal.notices);
         if journal.error.is_none() || journal.pushed {

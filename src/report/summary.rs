@@ -20,6 +20,9 @@ pub fn summary(report: &Report) -> String {
     if let Some(degraded) = &report.degraded {
         let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(degraded));
     }
+    for warning in &report.warnings {
+        let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(warning));
+    }
     let outcome = report.outcome.map_or("failed", Outcome::name);
     let _ = writeln!(text, "| outcome | {} |\n| --- | --- |", code(outcome));
     for (name, value) in rows(report) {

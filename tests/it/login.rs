@@ -134,7 +134,7 @@ fn a_base_with_its_digest_has_its_login() {
     lab.docker_config(
         &json!({"auths": {"private.example": {"auth": encoded()}, "other.example": {"auth": encoded()}}}),
     );
-    let run = lab.shared().run().succeeds("built");
+    let run = lab.shared().input("key", "context").run().succeeds("built");
     assert_eq!(run.build().config["auths"], json!({"private.example": {"auth": encoded()}}));
 }
 

@@ -24,6 +24,7 @@ mod hit;
 mod hostile;
 mod inputs;
 mod install_sh;
+mod key_scope;
 mod limits;
 mod local;
 mod local_cache;

@@ -8,7 +8,7 @@ use crate::inputs::BuildInputs;
 use crate::key::dockerfile::{self, Analysis, Place};
 
 /// Named build contexts, sorted by what they are.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct NamedContexts {
     pub folders: Vec<(String, PathBuf)>,
     pub images: Vec<(String, String)>,

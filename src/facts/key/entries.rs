@@ -1,6 +1,6 @@
 //! What counts besides files and images.
 
-use crate::inputs::{Inputs, SecretSource};
+use crate::inputs::{Inputs, KeyScope, SecretSource};
 use crate::key::{EntryKind, KeyBuilder, period};
 use crate::ports::clock::unix_seconds;
 
@@ -28,6 +28,10 @@ pub(super) fn settings(key: &mut KeyBuilder, inputs: &Inputs) {
         ("add-hosts", &hosts),
     ] {
         key.plain(EntryKind::Setting, name, value);
+    }
+    if inputs.key.scope == KeyScope::Files && !build.exclude.is_empty() {
+        // The files do not say it here.
+        key.plain(EntryKind::Setting, "exclude", &build.exclude.join("\n"));
     }
     if let Some(extra) = &inputs.key.extra {
         key.hashed(EntryKind::KeyExtra, "", extra);

@@ -3,27 +3,28 @@
 mod contexts;
 mod entries;
 mod remote;
+mod triggers;
 mod walk;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bases::{Base, Pin};
 use super::sources;
 use crate::env;
 use crate::error::{Error, FailureClass, Result};
-use crate::image::{ImageReference, Platform};
+use crate::image::Platform;
 use crate::inputs::{ContextSource, Inputs, KeyScope};
 use crate::key::dockerfile::{self, Analysis, Copied, Request};
-use crate::key::{BuildKey, EntryKind, KeyError};
-use crate::plan::extra_args_for_key;
+use crate::key::{BuildKey, EntryKind, KeyBuilder, KeyError};
+use crate::plan::{Extra, extra_args_for_key};
 use crate::ports::Ports;
 use crate::ports::buildx::SourcePin;
 use crate::run::RunContext;
-use contexts::named_contexts;
+use contexts::{NamedContexts, named_contexts};
 use entries::settings;
 use remote::{Remote, pins, remote};
-use walk::spawn_walk;
+use walk::{Walked, walk};
 
 /// The key, and what it pinned.
 #[derive(Debug)]
@@ -34,6 +35,21 @@ pub struct Computed {
     pub bases: Vec<Base>,
     /// What else is held still.
     pub pins: Pins,
+    material: Material,
+    remote: Remote,
+}
+
+/// What the inputs and the Dockerfile say the key is made from, beside files and what other machines say.
+#[derive(Debug)]
+struct Material {
+    file: PathBuf,
+    analysis: Analysis,
+    contexts: NamedContexts,
+    platforms: Vec<dockerfile::Platform>,
+    build_args: Vec<(String, String)>,
+    extra: Extra,
+    /// The context's repository and its commit.
+    commit: Option<(String, String)>,
 }
 
 /// What besides base images the build must take as the key saw it.
@@ -51,92 +67,167 @@ pub struct Pins {
     pub stage_names: BTreeSet<String>,
     /// Registries that images come from, for which the build needs the logins.
     pub registries: BTreeSet<String>,
+    /// The ignore file that the build needs in place of the context's own: with the patterns of `exclude`.
+    #[serde(skip)]
+    pub ignore: Option<Vec<u8>>,
 }
 
-/// Reads and resolves everything, files and images side by side.
+/// Reads and resolves everything, files and images side by side. Where the key covers no more than the Dockerfile
+/// names, it holds only if no base has `ONBUILD` instructions: an image under it was made by a run that had asked
+/// ([`Computed::settle`]), so a hit needs no question.
 ///
 /// # Errors
 /// If a file cannot be read, the Dockerfile is not valid, or an image has no digest.
 pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result<Computed> {
-    let build = &inputs.build;
-    let file = build.dockerfile();
-    let context_commit = match &build.context {
-        ContextSource::Folder(_) => None,
-        ContextSource::Remote(url) => Some((url, sources::commit(ports, url).await?)),
-    };
-    let text = dockerfile_text(ports, &file, context_commit.as_ref()).await?;
-    let parse = |platform: &Platform| dockerfile::Platform::parse(&platform.to_string()).map_err(key_error);
-    let builds_on = parse(&Platform::of_this_machine())?;
-    let platforms: Vec<dockerfile::Platform> = build.platforms.iter().map(parse).collect::<Result<_>>()?;
-    let extra = extra_args_for_key(inputs, run, &ports.env)?;
-    let mut build_args = build.build_args.clone();
-    build_args.extend(extra.build_args);
-    let names: Vec<String> = build.build_contexts.iter().map(|(name, _)| name.clone()).collect();
-    let file_name = file.display().to_string();
-    let request = Request {
-        file: &file_name,
-        target: build.target.as_deref(),
-        build_args: &build_args,
-        platforms: &platforms,
-        build_platform: &builds_on,
-        build_contexts: &names,
-    };
-    let mut analysis = dockerfile::analyse(&text, &request).map_err(key_error)?;
-    let contexts = named_contexts(build, &analysis)?;
-    if inputs.key.scope == KeyScope::Copied {
-        note_triggers(ports, &mut analysis).await;
-    }
-    let walk = spawn_walk(inputs, &analysis, &file, &contexts);
-    let (walked, remote) = tokio::join!(walk, remote(ports, &analysis, &contexts, &file));
-    let (mut key, remote) = (walked?, remote?);
-
-    // buildx makes it an argument of the same name; it reaches the image where the Dockerfile declares it.
-    if let Some(epoch) = ports.env.get(env::SOURCE_DATE_EPOCH)
-        && analysis.declared_args.contains(env::SOURCE_DATE_EPOCH)
-    {
-        build_args.insert(0, (env::SOURCE_DATE_EPOCH.to_owned(), epoch.to_owned()));
-    }
-    let labels: Vec<_> = build.labels.iter().chain(&extra.labels).cloned().collect();
-    key.dockerfile(&analysis).build_args(&build_args, Some(&analysis)).labels(&labels).plain(
-        EntryKind::Target,
-        "",
-        build.target.as_deref().unwrap_or_default(),
-    );
-    for (kind, base) in &remote.images {
-        key.plain(*kind, &base.name, &base.content());
-    }
-    for (source, _) in &remote.sources {
-        key.plain(EntryKind::AddSource, &source.url, &source.content);
-    }
-    for (name, content) in &contexts.fixed {
-        key.plain(EntryKind::BuildContext, name, content);
-    }
-    for (name, url, commit) in &remote.repositories {
-        key.plain(EntryKind::BuildContext, name, &sources::content(url, commit));
-    }
-    if let Some((url, commit)) = context_commit.as_ref().filter(|_| inputs.key.scope != KeyScope::Files) {
-        key.plain(EntryKind::BuildContext, "context", &sources::content(url, commit));
-    }
-    for platform in &platforms {
-        key.plain(EntryKind::Platform, &platform.to_string(), "");
-    }
-    settings(&mut key, inputs);
-    for argument in &extra.args {
-        key.extra_arg(argument);
-    }
-    let key = key.finish();
-    say(ports, &build_args, &key, &remote);
-    let context = context_commit.map(|(url, commit)| sources::at_commit(url, &commit));
-    let pins = pins(&analysis, &remote, context);
-    let bases = remote.images.into_iter().filter(|(kind, base)| {
+    let material = Material::read(ports, inputs, run).await?;
+    let walk = walk(inputs, &material);
+    let remote = remote(ports, &material.analysis, &material.contexts, &material.file);
+    let (walked, remote) = tokio::join!(walk, remote);
+    let (Walked { key, ignore }, remote) = (walked?, remote?);
+    let key = material.key(key, inputs, &remote);
+    material.say(ports, inputs, &key, &remote);
+    let context = material.commit.as_ref().map(|(url, commit)| sources::at_commit(url, commit));
+    let pins = Pins { ignore, ..pins(&material.analysis, &remote, context) };
+    let bases = remote.images.iter().filter(|(kind, base)| {
         // The engine's own images need its BuildKit, whoever names them.
         *kind == EntryKind::BaseImage && base.pin != Pin::AsWritten || matches!(base.pin, Pin::Engine(_))
     });
-    Ok(Computed { key, bases: bases.map(|(_, base)| base).collect(), pins })
+    let bases = bases.map(|(_, base)| base.clone()).collect();
+    Ok(Computed { key, bases, pins, material, remote })
+}
+
+impl Computed {
+    /// Makes sure of the key where it rests on bases without `ONBUILD` instructions: asks, and computes it again
+    /// over the whole context if there are some. Says whether the key is another one now.
+    ///
+    /// # Errors
+    /// If nobody says whether there are some, or a file cannot be read.
+    pub async fn settle(&mut self, ports: &Ports, inputs: &Inputs) -> Result<bool> {
+        if !self.material.is_narrow(inputs) {
+            return Ok(false);
+        }
+        let Some(base) = triggers::found(ports, inputs, &self.material.analysis, &self.remote).await? else {
+            return Ok(false);
+        };
+        self.material.analysis.base_has_triggers(&base);
+        let Walked { key, ignore } = walk(inputs, &self.material).await?;
+        self.key = self.material.key(key, inputs, &self.remote);
+        self.pins.ignore = ignore;
+        self.material.say_scope(ports, inputs);
+        Ok(true)
+    }
+}
+
+impl Material {
+    async fn read(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result<Self> {
+        let build = &inputs.build;
+        let file = build.dockerfile();
+        let commit = match &build.context {
+            ContextSource::Folder(_) => None,
+            ContextSource::Remote(url) => Some((url.clone(), sources::commit(ports, url).await?)),
+        };
+        let text = dockerfile_text(ports, &file, commit.as_ref()).await?;
+        let parse =
+            |platform: &Platform| dockerfile::Platform::parse(&platform.to_string()).map_err(key_error);
+        let builds_on = parse(&Platform::of_this_machine())?;
+        let platforms: Vec<dockerfile::Platform> =
+            build.platforms.iter().map(parse).collect::<Result<_>>()?;
+        let mut extra = extra_args_for_key(inputs, run, &ports.env)?;
+        let mut build_args = build.build_args.clone();
+        build_args.append(&mut extra.build_args);
+        let names: Vec<String> = build.build_contexts.iter().map(|(name, _)| name.clone()).collect();
+        let request = Request {
+            file: &file.display().to_string(),
+            target: build.target.as_deref(),
+            build_args: &build_args,
+            platforms: &platforms,
+            build_platform: &builds_on,
+            build_contexts: &names,
+        };
+        let analysis = dockerfile::analyse(&text, &request).map_err(key_error)?;
+        let contexts = named_contexts(build, &analysis)?;
+        // buildx makes it an argument of the same name; it reaches the image where the Dockerfile declares it.
+        if let Some(epoch) = ports.env.get(env::SOURCE_DATE_EPOCH)
+            && analysis.declared_args.contains(env::SOURCE_DATE_EPOCH)
+        {
+            build_args.insert(0, (env::SOURCE_DATE_EPOCH.to_owned(), epoch.to_owned()));
+        }
+        Ok(Self { file, analysis, contexts, platforms, build_args, extra, commit })
+    }
+
+    /// Whether the key covers no more of the context than the Dockerfile names.
+    fn is_narrow(&self, inputs: &Inputs) -> bool {
+        inputs.key.scope == KeyScope::Auto
+            && self.commit.is_none()
+            && matches!(self.analysis.copied, Copied::Known(_))
+    }
+
+    /// The key, from the files that count on.
+    fn key(&self, mut key: KeyBuilder, inputs: &Inputs, remote: &Remote) -> BuildKey {
+        let Self { analysis, contexts, extra, .. } = self;
+        let build = &inputs.build;
+        let labels: Vec<_> = build.labels.iter().chain(&extra.labels).cloned().collect();
+        let ignored = |(name, _): &&(String, String)| !inputs.key.ignore_args.contains(name);
+        let build_args: Vec<_> = self.build_args.iter().filter(ignored).cloned().collect();
+        key.dockerfile(analysis).build_args(&build_args, Some(analysis)).labels(&labels).plain(
+            EntryKind::Target,
+            "",
+            build.target.as_deref().unwrap_or_default(),
+        );
+        for (kind, base) in &remote.images {
+            key.plain(*kind, &base.name, &base.content());
+        }
+        for (source, _) in &remote.sources {
+            key.plain(EntryKind::AddSource, &source.url, &source.content);
+        }
+        for (name, content) in &contexts.fixed {
+            key.plain(EntryKind::BuildContext, name, content);
+        }
+        for (name, url, commit) in &remote.repositories {
+            key.plain(EntryKind::BuildContext, name, &sources::content(url, commit));
+        }
+        if let Some((url, commit)) = self.commit.as_ref().filter(|_| inputs.key.scope != KeyScope::Files) {
+            key.plain(EntryKind::BuildContext, "context", &sources::content(url, commit));
+        }
+        for platform in &self.platforms {
+            key.plain(EntryKind::Platform, &platform.to_string(), "");
+        }
+        settings(&mut key, inputs);
+        for argument in &extra.args {
+            key.extra_arg(argument);
+        }
+        key.finish()
+    }
+
+    /// What the user should know of the key. What a plan warns of is said with the plan.
+    fn say(&self, ports: &Ports, inputs: &Inputs, key: &BuildKey, remote: &Remote) {
+        self.say_scope(ports, inputs);
+        for warning in key.warnings.iter().filter(|warning| !warning.is_grave()) {
+            ports.console.line(&format!("note: {warning}; {}", warning.hint()));
+        }
+        for name in crate::key::digest::secret_looking(&self.build_args) {
+            ports.console.line(&format!("note: the build argument {name} looks like a secret: its value stays in the image and the layer cache; use the input secrets"));
+        }
+        for (source, _) in remote.sources.iter().filter(|(_, moves)| *moves) {
+            ports.console.line(&format!(
+                "note: ADD {} is looked up for every key and held to {}; fixed in the Dockerfile, it would not be",
+                source.url, source.content
+            ));
+        }
+    }
+
+    fn say_scope(&self, ports: &Ports, inputs: &Inputs) {
+        if inputs.key.scope == KeyScope::Auto
+            && self.commit.is_none()
+            && let Copied::Unknown(reason) = &self.analysis.copied
+        {
+            ports.console.line(&format!("note: the key covers the whole context: {reason}"));
+        }
+    }
 }
 
 /// The Dockerfile, from the working folder or from the repository that is the context.
-async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&(&String, String)>) -> Result<Vec<u8>> {
+async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&(String, String)>) -> Result<Vec<u8>> {
     let Some((url, commit)) = context else {
         return fs_err::read(file).map_err(|error| {
             Error::new(FailureClass::Build, "failed to read the Dockerfile")
@@ -149,38 +240,6 @@ async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&(&String, 
             .cause(error.headline())
             .hint("name it in the input file, relative to the repository's folder")
     })
-}
-
-/// What the user should know of the key.
-fn say(ports: &Ports, build_args: &[(String, String)], key: &BuildKey, remote: &Remote) {
-    for warning in &key.warnings {
-        ports.console.line(&format!("note: {warning}; {}", warning.hint()));
-    }
-    for name in crate::key::digest::secret_looking(build_args) {
-        ports.console.line(&format!("note: the build argument {name} looks like a secret: its value stays in the image and the layer cache; use the input secrets"));
-    }
-    for (source, _) in remote.sources.iter().filter(|(_, moves)| *moves) {
-        ports.console.line(&format!(
-            "note: ADD {} is looked up for every key and held to {}; fixed in the Dockerfile, it would not be",
-            source.url, source.content
-        ));
-    }
-}
-
-/// A base with `ONBUILD` copies what its text says, not what this Dockerfile's does.
-async fn note_triggers(ports: &Ports, analysis: &mut Analysis) {
-    let references: Vec<String> = analysis.images.iter().map(|image| image.reference.clone()).collect();
-    for name in references {
-        let Ok(reference) = name.parse::<ImageReference>() else { continue };
-        match ports.registry.has_triggers(&reference).await {
-            Ok(false) => {}
-            // What cannot be known counts as having some.
-            Ok(true) | Err(_) => analysis.base_has_triggers(&name),
-        }
-    }
-    if let Copied::Unknown(reason) = &analysis.copied {
-        ports.console.line(&format!("note: the key covers the whole context: {reason}"));
-    }
 }
 
 fn key_error(error: KeyError) -> Error {

@@ -17,6 +17,7 @@ use crate::ports::Ports;
 use crate::ports::buildx::SourcePin;
 
 /// Everything that other machines say, asked for side by side.
+#[derive(Debug)]
 pub(super) struct Remote {
     pub images: Vec<(EntryKind, Base)>,
     pub sources: Vec<(SourcePin, bool)>,
@@ -115,5 +116,6 @@ pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<String>
     let sources =
         remote.sources.iter().filter(|(_, moves)| *moves).map(|(source, _)| source.clone()).collect();
     let registries = remote.images.iter().filter_map(|(_, base)| base.registry()).collect();
-    Pins { frontend, context, contexts, sources, stage_names: analysis.stage_names.clone(), registries }
+    let stage_names = analysis.stage_names.clone();
+    Pins { frontend, context, contexts, sources, stage_names, registries, ignore: None }
 }

@@ -2,60 +2,110 @@
 
 use std::path::Path;
 
-use super::contexts::NamedContexts;
-use super::key_error;
+use super::{Material, key_error};
 use crate::crash;
 use crate::error::Result;
 use crate::inputs::{ContextSource, Inputs, KeyScope};
-use crate::key::dockerfile::{Analysis, Copied};
+use crate::key::dockerfile::Copied;
 use crate::key::dockerignore::Ignore;
+use crate::key::files::{Selector, Warning};
 use crate::key::{KeyBuilder, KeyError, Scope, files};
+
+/// What was read.
+pub(super) struct Walked {
+    /// The files that count.
+    pub key: KeyBuilder,
+    /// The context's ignore file with the patterns of `exclude`, if there are some.
+    pub ignore: Option<Vec<u8>>,
+}
 
 /// Reads the files on threads of their own: hashing is the one thing that is not waiting.
 ///
 /// # Errors
 /// If a file that counts cannot be read.
-pub(super) async fn spawn_walk(
-    inputs: &Inputs,
-    analysis: &Analysis,
-    file: &Path,
-    contexts: &NamedContexts,
-) -> Result<KeyBuilder> {
+pub(super) async fn walk(inputs: &Inputs, material: &Material) -> Result<Walked> {
     let context = match &inputs.build.context {
         ContextSource::Folder(context) => Some(context.clone()),
         ContextSource::Remote(_) => None,
     };
-    let (scope, patterns) = (inputs.key.scope, inputs.key.files.clone());
-    let (file, copied, folders) = (file.to_owned(), analysis.copied.clone(), contexts.folders.clone());
-    let walk = move || -> Result<KeyBuilder, KeyError> {
-        let mut key = match (scope, context) {
-            (KeyScope::Files, _) => {
-                let mut key = KeyBuilder::new(Scope::Files);
-                key.key_files(files::key_files(Path::new("."), &patterns)?);
-                key
+    let (scope, patterns, exclude) =
+        (inputs.key.scope, inputs.key.files.clone(), inputs.build.exclude.clone());
+    let (file, copied) = (material.file.clone(), material.analysis.copied.clone());
+    let folders = material.contexts.folders.clone();
+    let walk = move || -> Result<Walked, KeyError> {
+        let (mut key, mut text) = (KeyBuilder::new(Scope::Context), None);
+        // A repository's commit says all.
+        if let Some(context) = &context {
+            let mut ignore = Ignore::load(context, &file)?;
+            if !exclude.is_empty() {
+                ignore = ignore.with(&exclude)?;
+                text = Some(ignore.text().to_vec());
             }
-            // Its commit says all.
-            (KeyScope::Context | KeyScope::Copied, None) => KeyBuilder::new(Scope::Context),
-            (scope, Some(context)) => {
-                let ignore = Ignore::load(&context, &file)?;
-                let (scope, selector) = match (scope, &copied) {
-                    (KeyScope::Copied, Copied::Known(sources)) => {
-                        (Scope::Copied, files::Selector::copied(&context, ignore, sources)?)
-                    }
-                    _ => (Scope::Context, files::Selector::context(ignore)),
-                };
-                let (tree, warnings) = files::walk(&context, &selector)?;
-                let mut key = KeyBuilder::new(scope);
-                key.files("context", tree, warnings);
-                key
+            if scope != KeyScope::Files {
+                key = read(context, &file, ignore, scope, &copied)?;
             }
-        };
+        }
+        if scope == KeyScope::Files {
+            key = KeyBuilder::new(Scope::Files);
+            key.key_files(files::key_files(Path::new("."), &patterns)?);
+        }
         for (name, folder) in folders {
             let ignore = Ignore::of_context(&folder)?;
-            let (tree, warnings) = files::walk(&folder, &files::Selector::context(ignore))?;
+            let (tree, mut warnings) = files::walk(&folder, &Selector::context(ignore))?;
+            for warning in &mut warnings {
+                if let Warning::Git(taken) = warning {
+                    taken.context = Some(name.clone());
+                    taken.by = "the build context counts as a whole".to_owned();
+                }
+            }
             key.files(&name, tree, warnings);
         }
-        Ok(key)
+        Ok(Walked { key, ignore: text })
     };
     tokio::task::spawn_blocking(walk).await.map_err(|error| crash::joined(&error))?.map_err(key_error)
+}
+
+/// The context's files, as the scope says.
+fn read(
+    context: &Path,
+    file: &Path,
+    ignore: Ignore,
+    scope: KeyScope,
+    copied: &Copied,
+) -> Result<KeyBuilder, KeyError> {
+    let (scope, selector) = match (scope, copied) {
+        (KeyScope::Auto, Copied::Known(sources)) => {
+            (Scope::Copied, Selector::copied(context, ignore.clone(), sources)?)
+        }
+        _ => (Scope::Context, Selector::context(ignore.clone())),
+    };
+    let (tree, mut warnings) = files::walk(context, &selector)?;
+    for warning in &mut warnings {
+        if let Warning::Git(taken) = warning {
+            taken.by = taker(context, file, &ignore, copied, &taken.path)?;
+        }
+    }
+    let mut key = KeyBuilder::new(scope);
+    key.files("context", tree, warnings);
+    Ok(key)
+}
+
+/// What hands the folder `path` of the context to the build.
+fn taker(
+    context: &Path,
+    file: &Path,
+    ignore: &Ignore,
+    copied: &Copied,
+    path: &[u8],
+) -> Result<String, KeyError> {
+    let sources = match copied {
+        Copied::Unknown(reason) => return Ok(format!("the key covers the whole context: {reason}")),
+        Copied::Known(sources) => sources,
+    };
+    for source in sources {
+        if Selector::copied(context, ignore.clone(), std::slice::from_ref(source))?.takes(path) {
+            return Ok(format!("line {} of {} takes it", source.line, file.display()));
+        }
+    }
+    Ok("no instruction takes it, but `key: context` counts it".to_owned())
 }

@@ -23,6 +23,7 @@ pub(crate) use pattern::Pattern;
 pub struct Ignore {
     rules: Vec<Rule>,
     source: Option<PathBuf>,
+    text: Vec<u8>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,8 +65,8 @@ impl Ignore {
     ///
     /// # Errors
     /// A pattern the build engine would refuse, with its line.
-    pub fn parse(text: &[u8], name: &Path) -> Result<Self, KeyError> {
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    pub fn parse(whole: &[u8], name: &Path) -> Result<Self, KeyError> {
+        let text = whole.strip_prefix(b"\xef\xbb\xbf").unwrap_or(whole);
         let mut rules = Vec::new();
         for (index, line) in text.split(|&b| b == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -80,7 +81,23 @@ impl Ignore {
             })?;
             rules.extend(rule);
         }
-        Ok(Self { rules, source: Some(name.to_owned()) })
+        Ok(Self { rules, source: Some(name.to_owned()), text: whole.to_vec() })
+    }
+
+    /// The same with more patterns at its end.
+    ///
+    /// # Errors
+    /// A pattern the build engine would refuse.
+    pub fn with(&self, patterns: &[String]) -> Result<Self, KeyError> {
+        let more = patterns.iter().flat_map(|pattern| [b"\n", pattern.as_bytes()].concat());
+        let text: Vec<u8> = self.text.iter().copied().chain(more).chain(*b"\n").collect();
+        Self::parse(&text, self.source.as_deref().unwrap_or_else(|| Path::new("exclude")))
+    }
+
+    /// The text that the rules were read from.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// The file the rules came from.

@@ -7,6 +7,8 @@
 
 mod copied;
 mod follow;
+mod git;
+mod git_config;
 mod listed;
 mod read;
 mod select;
@@ -24,6 +26,7 @@ use std::path::{Path, PathBuf};
 use crate::key::error::KeyError;
 use crate::key::names::escape;
 pub use copied::CopySource;
+pub use git::Answers;
 pub use listed::{KeyFiles, SubKey, key_files};
 pub use select::Selector;
 pub use tree::{Entry, Fact, Kind, Tree};
@@ -32,11 +35,8 @@ pub use tree::{Entry, Fact, Kind, Tree};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Warning {
-    /// A `.git` folder counts: it changes with every fetch, so no two keys will agree.
-    Git {
-        /// The folder.
-        path: Vec<u8>,
-    },
+    /// A git repository counts: no two commits have one key.
+    Git(Taken),
     /// Neither file, folder nor link; no key can hold its content.
     Skipped {
         /// Where it is.
@@ -46,11 +46,40 @@ pub enum Warning {
     },
 }
 
+/// A git repository that is part of what the build gets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Taken {
+    /// Its folder `.git`.
+    pub path: Vec<u8>,
+    /// The build context that it is in; none for the context itself.
+    pub context: Option<String>,
+    /// What takes it, as a clause such as "line 3 of Dockerfile takes it".
+    pub by: String,
+    /// Why its bytes count, and not what git would answer.
+    pub unreadable: Option<&'static str>,
+    /// A file in it that holds a credential.
+    pub credential: Option<Vec<u8>>,
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Git { path } => {
-                write!(f, "`{}` is part of the context and makes every key unique", escape(path))
+            Self::Git(Taken { path, context, by, unreadable, credential }) => {
+                let path = escape(path);
+                let of =
+                    context.as_ref().map(|name| format!(" of build context `{name}`")).unwrap_or_default();
+                if let Some(file) = credential {
+                    let file = escape(file);
+                    return write!(
+                        f,
+                        "`{file}`{of} holds a credential, and the build gets it ({by}): whoever has the image may have the credential, and every commit has another key"
+                    );
+                }
+                write!(f, "`{path}`{of} is in what the build gets ({by}), so every commit has another key")?;
+                match unreadable {
+                    Some(why) => write!(f, "; two clones differ too, because {why} and its bytes count"),
+                    None => Ok(()),
+                }
             }
             Self::Skipped { path, what } => {
                 write!(f, "`{}` is a {what} and does not count in the key", escape(path))
@@ -60,12 +89,29 @@ impl fmt::Display for Warning {
 }
 
 impl Warning {
+    /// Whether it costs the user so much that it is more than a note: hits, or a secret.
+    #[must_use]
+    pub const fn is_grave(&self) -> bool {
+        matches!(self, Self::Git(_))
+    }
+
     /// The one next thing to do.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> String {
         match self {
-            Self::Git { .. } => "add `.git` to .dockerignore",
-            Self::Skipped { .. } => "leave it out with .dockerignore",
+            Self::Git(Taken { context: Some(_), path, .. }) => {
+                format!("add `{}` to the .dockerignore of that folder", escape(path))
+            }
+            Self::Git(Taken { path, credential: None, .. }) => {
+                format!("if the image needs no git, set `exclude: {}`", escape(path))
+            }
+            Self::Git(Taken { path, .. }) => {
+                format!(
+                    "set `exclude: {}`, or `persist-credentials: false` at actions/checkout",
+                    escape(path)
+                )
+            }
+            Self::Skipped { .. } => "leave it out with .dockerignore".to_owned(),
         }
     }
 }

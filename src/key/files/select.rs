@@ -74,6 +74,17 @@ impl Selector {
         !listed && !matches!(self.pick, Pick::Listed(_))
     }
 
+    /// Whether the folder `path` counts by itself.
+    pub(crate) fn takes(&self, path: &[u8]) -> bool {
+        let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).chain([path.len()]);
+        let (mut listed, mut state) = (false, State::default());
+        for folder in ends.filter_map(|end| path.get(..end)) {
+            let Some((own, inner)) = self.folder(folder, &state) else { return false };
+            (listed, state) = (own, inner);
+        }
+        listed
+    }
+
     /// Whether a file or link counts.
     pub(super) fn entry(&self, path: &[u8], parent: &State) -> bool {
         if self.ignore.excludes(path, &parent.ignored) {

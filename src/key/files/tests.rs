@@ -179,12 +179,27 @@ fn sockets_and_pipes_are_named_and_skipped() {
 }
 
 #[test]
-fn a_git_folder_counts_but_is_reported() {
-    let place = Place::new(&["a", ".git/HEAD"]);
+fn d41_a_repository_counts_by_what_git_would_answer_and_is_reported() {
+    let place = Place::new(&["a", ".git/index", ".git/config", ".git/objects/pack/x"]);
+    let head = b"1111111111111111111111111111111111111111";
+    place.write(b".git/HEAD", std::str::from_utf8(head).unwrap());
     let (tree, warnings) = place.walk("");
-    assert_eq!(names(&tree), [".git/", ".git/HEAD", "a"]);
-    assert_eq!(warnings, [Warning::Git { path: b".git".to_vec() }]);
-    assert!(place.walk(".git").1.is_empty());
+    assert_eq!(names(&tree), ["a"]);
+    let (path, answers) = tree.repositories().next().unwrap();
+    assert_eq!((path, answers.unwrap().commit.as_bytes()), (b".git".as_slice(), head.as_slice()));
+    assert!(matches!(&warnings[..], [Warning::Git(taken)] if taken.path == b".git"), "{warnings:?}");
+    let left_out = place.walk(".git");
+    assert!(left_out.1.is_empty() && left_out.0.repositories().next().is_none());
+    // A file that is named in it counts as any other.
+    assert_eq!(names(&place.walk(".git\n!.git/HEAD").0), [".git/", ".git/HEAD", "a"]);
+    // Deeper ones count in the same way.
+    let place = Place::new(&["sub/.git/HEAD"]);
+    assert_eq!(names(&place.walk("").0).len(), 3, "no repository: a folder of that name");
+    place.write(b"work/.git", "gitdir: /home/x/.git/worktrees/y\n");
+    place.write(b"module/.git", "gitdir: ../.git/modules/y\n");
+    let tree = place.walk("").0;
+    assert_eq!(tree.repositories().collect::<Vec<_>>(), [(b"work/.git".as_slice(), None)]);
+    assert!(names(&tree).contains(&"module/.git".to_owned()));
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::git::Answers;
+
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -132,6 +134,7 @@ pub struct Entry<'a> {
 pub struct Tree {
     folders: Vec<Folder>,
     root: Fact,
+    repositories: Vec<(Vec<u8>, Option<Answers>)>,
 }
 
 impl Default for Fact {
@@ -161,7 +164,18 @@ impl Tree {
             }
         }
         root.flags = 0;
-        Self { folders, root }
+        Self { folders, root, repositories: Vec::new() }
+    }
+
+    pub(super) fn set_repositories(&mut self, mut repositories: Vec<(Vec<u8>, Option<Answers>)>) {
+        repositories.sort();
+        self.repositories = repositories;
+    }
+
+    /// The git repositories that count by what git would answer, sorted by path; none of their files is in the
+    /// tree. Without answers: a file `.git` that names a place outside, where git answers nothing in the image.
+    pub fn repositories(&self) -> impl Iterator<Item = (&[u8], Option<&Answers>)> {
+        self.repositories.iter().map(|(path, answers)| (path.as_slice(), answers.as_ref()))
     }
 
     /// SHA-256 over every entry: name, kind, permission flags, size and content, each length-prefixed.

@@ -13,10 +13,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Warning;
+use super::git::{self, Repository};
 use super::read::{self, Failure};
 use super::select::{Selector, State};
 use super::tree::{Fact, Folder, Kind, Listing, Tree};
+use super::{Taken, Warning};
 use crate::crash;
 use crate::key::error::KeyError;
 
@@ -48,7 +49,9 @@ pub(super) fn run(root: &Path, selector: &Selector) -> Result<(Tree, Vec<Warning
     }
     let mut warnings = shared.warnings;
     warnings.sort();
-    Ok((Tree::seal(shared.folders), warnings))
+    let mut tree = Tree::seal(shared.folders);
+    tree.set_repositories(shared.repositories);
+    Ok((tree, warnings))
 }
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -75,6 +78,7 @@ struct Shared {
     /// A thread has panicked.
     broken: bool,
     folders: Vec<Folder>,
+    repositories: Vec<(Vec<u8>, Option<git::Answers>)>,
     warnings: Vec<Warning>,
 }
 
@@ -102,6 +106,7 @@ struct Found {
     entries: Vec<(Vec<u8>, Kind)>,
     inner: Vec<(Vec<u8>, Vec<u8>, State, bool)>,
     links: Vec<(Vec<u8>, Fact)>,
+    repositories: Vec<(Vec<u8>, Option<git::Answers>)>,
     warnings: Vec<Warning>,
 }
 
@@ -177,7 +182,29 @@ impl Walk<'_> {
         let listing =
             Arc::new(Listing::new(found.entries).ok_or(KeyError::TooMany { what: "names in one folder" })?);
         let opened = Arc::new(Opened { handle, path, listing });
+        self.lock().repositories.append(&mut found.repositories);
         self.install(number, &opened, found.inner, &found.links, found.warnings)
+    }
+
+    /// Takes a folder `.git` that counts as a whole for what git would answer; false if its bytes count.
+    fn repository(&self, path: &[u8], inner: &State, found: &mut Found) -> bool {
+        let folder = self.full(path);
+        let (answers, unreadable) = match git::read(&folder) {
+            Repository::None => return false,
+            Repository::Answers(answers) => (Some(answers), None),
+            Repository::Unreadable(why) => (None, Some(why)),
+        };
+        let config = [path, b"/config"].concat();
+        let credential = self.selector.entry(&config, inner).then(|| git::credential(self.root, &folder));
+        found.warnings.push(Warning::Git(Taken {
+            path: path.to_vec(),
+            unreadable,
+            credential: credential.flatten().map(|file| file.into_os_string().into_encoded_bytes()),
+            ..Taken::default()
+        }));
+        let known = answers.is_some();
+        found.repositories.extend(answers.map(|answers| (path.to_vec(), Some(answers))));
+        known
     }
 
     fn entry(
@@ -196,8 +223,8 @@ impl Walk<'_> {
         let kind = if kind == FileType::Unknown { self.look(handle, name, &path)? } else { kind };
         if kind == FileType::Directory {
             if let Some((listed, inner)) = self.selector.folder(&path, state) {
-                if name == b".git" && listed {
-                    found.warnings.push(Warning::Git { path: path.clone() });
+                if name == b".git" && listed && self.repository(&path, &inner, found) {
+                    return Ok(());
                 }
                 found.entries.push((name.to_vec(), Kind::Folder));
                 found.inner.push((name.to_vec(), path, inner, listed));
@@ -209,8 +236,11 @@ impl Walk<'_> {
         }
         match kind {
             FileType::RegularFile => {
-                if path == b".git" {
-                    found.warnings.push(Warning::Git { path });
+                if name == b".git"
+                    && git::text(&self.full(&path), 4096).is_some_and(|text| git::is_elsewhere(&text))
+                {
+                    found.repositories.push((path, None));
+                    return Ok(());
                 }
                 found.entries.push((name.to_vec(), Kind::File));
             }

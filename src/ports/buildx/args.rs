@@ -51,6 +51,9 @@ pub struct BuildSpec {
     /// Images that the Dockerfile names, held to what the key saw.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImagePin>,
+    /// The ignore file to use in place of the context's own.
+    #[serde(skip)]
+    pub ignore: Option<Vec<u8>>,
     /// Registries that bases, frontend and build contexts come from.
     #[serde(skip)]
     pub reads: BTreeSet<String>,
@@ -249,6 +252,7 @@ mod tests {
             reads: BTreeSet::new(),
             sources: vec![],
             images: vec![],
+            ignore: None,
             cache_from: vec![],
             cache_to: vec![],
             local_caches: None,

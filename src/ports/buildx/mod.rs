@@ -196,7 +196,12 @@ impl Buildx {
         mut log: impl FnMut(&[u8]),
     ) -> (Result<BuildMetadata>, ProgressSummary) {
         let progress = RefCell::new(Progress::new(version.has_rawjson()));
-        let mut build = self.command(Effect::Write).args(spec.args(version, metadata));
+        let with_ignore = match private_dockerfile(spec, metadata) {
+            Ok(with_ignore) => with_ignore,
+            Err(error) => return (Err(error), progress.into_inner().into_summary()),
+        };
+        let args = with_ignore.as_ref().unwrap_or(spec).args(version, metadata);
+        let mut build = self.command(Effect::Write).args(args);
         for (name, value) in spec.secret_env() {
             build = build.env(name, value);
         }
@@ -268,6 +273,26 @@ impl Buildx {
         }
         Err(classify(&what, &last_line(&done)))
     }
+}
+
+/// The same build with a copy of the Dockerfile, which has the ignore file beside it that is to be used: BuildKit
+/// prefers `<Dockerfile>.dockerignore` to the context's own. The copy keeps the file's name, which messages show.
+fn private_dockerfile(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Option<BuildSpec>> {
+    let Some(ignore) = &spec.ignore else { return Ok(None) };
+    let failed = |error: std::io::Error| {
+        Error::new(FailureClass::Resource, "failed to write the ignore file of the input exclude")
+            .because(&error)
+    };
+    let given = spec.build.dockerfile();
+    let folder = metadata.with_file_name("dockerfile");
+    let mut file = folder.join(given.file_name().unwrap_or_default());
+    fs_err::create_dir_all(&folder).map_err(failed)?;
+    fs_err::copy(&given, &file).map_err(failed)?;
+    let mut copied = spec.clone();
+    copied.build.file = Some(file.clone());
+    file.as_mut_os_string().push(".dockerignore");
+    fs_err::write(&file, ignore).map_err(failed)?;
+    Ok(Some(copied))
 }
 
 /// Why it failed: what buildx said last, and the vertex it came up at.

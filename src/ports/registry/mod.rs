@@ -3,12 +3,12 @@
 //! connection kept alive. The writes are a tag on an image that is there, for a buildx that
 //! cannot set it without changing the digest, and a note on a layer cache.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::{BoxFuture, Shared, try_join_all};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method};
 use serde_json::Value;
@@ -188,30 +188,38 @@ impl Registry {
             .collect())
     }
 
-    /// Whether an image, or any image of an index, has `ONBUILD` triggers.
+    /// Whether an image has `ONBUILD` instructions; of an index, any of its images for these platforms. A platform
+    /// that the index does not name by its architecture may be any image of it.
     ///
     /// # Errors
     /// If the registry does not say.
-    pub async fn has_triggers(&self, reference: &ImageReference) -> Result<bool, Error> {
-        let absent = || Error::new(FailureClass::Unavailable, format!("failed to look up {reference}"));
+    pub async fn has_triggers(
+        &self,
+        reference: &ImageReference,
+        platforms: &[String],
+    ) -> Result<bool, Error> {
         let ask = async |reference: &ImageReference| match self.probe(reference).await {
             Probe::Present(manifest) => Ok(manifest),
-            Probe::Absent { .. } => Err(absent()),
+            Probe::Absent { .. } => {
+                let what = format!("{} has no image {reference}", reference.registry());
+                Err(Error::new(FailureClass::Build, what).hint("check the image's name and digest"))
+            }
             Probe::Unknown(error) => Err(error),
         };
         let top = ask(reference).await?;
-        let mut images = vec![Arc::clone(&top)];
-        for child in top.children() {
-            let digest = child.digest().to_string().parse().map_err(|error| absent().because(&error))?;
-            images.push(ask(&reference.repository().at(digest)).await?);
-        }
-        for image in images.iter().filter_map(|image| image.config()) {
-            let config = self.config(reference, image.digest().as_ref()).await?;
-            if config["config"]["OnBuild"].as_array().is_some_and(|triggers| !triggers.is_empty()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let images = if top.config().is_some() {
+            vec![Arc::clone(&top)]
+        } else {
+            let wanted = top.children_for(platforms).into_iter();
+            try_join_all(wanted.map(async |digest| ask(&reference.repository().at(digest)).await)).await?
+        };
+        let configs: BTreeSet<String> =
+            images.iter().filter_map(|image| Some(image.config()?.digest().to_string())).collect();
+        let answers = try_join_all(configs.iter().map(async |digest| {
+            let config = self.config(reference, digest).await?;
+            Ok::<_, Error>(config["config"]["OnBuild"].as_array().is_some_and(|list| !list.is_empty()))
+        }));
+        Ok(answers.await?.contains(&true))
     }
 
     async fn config(&self, reference: &ImageReference, digest: &str) -> Result<Value, Error> {

@@ -88,6 +88,16 @@ impl Registry {
         digest
     }
 
+    /// An image with an `ONBUILD` instruction, as a base.
+    pub(crate) fn publish_triggers(&self, name: &str) -> String {
+        let mut state = self.state.lock().unwrap();
+        let triggers = json!(["COPY . /src"]);
+        state.publish_config(name, &json!({"OnBuild": triggers}), &json!({}))["digest"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
     pub(crate) fn publish(&self, name: &str, labels: &Value, annotations: &Value) -> String {
         self.state.lock().unwrap().publish(name, labels, annotations)["digest"].as_str().unwrap().to_owned()
     }
@@ -293,7 +303,11 @@ impl State {
     }
 
     fn publish(&mut self, name: &str, labels: &Value, annotations: &Value) -> Value {
-        let config = json!({"architecture": "amd64", "os": "linux", "config": {"Labels": labels}, "rootfs": {"type": "layers", "diff_ids": []}});
+        self.publish_config(name, &json!({"Labels": labels}), annotations)
+    }
+
+    fn publish_config(&mut self, name: &str, config: &Value, annotations: &Value) -> Value {
+        let config = json!({"architecture": "amd64", "os": "linux", "config": config, "rootfs": {"type": "layers", "diff_ids": []}});
         let config = config.to_string().into_bytes();
         let config_digest = Digest::of(&config).to_string();
         let plain: serde_json::Map<_, _> = annotations

@@ -1,0 +1,326 @@
+//! A repository in the context: what git would answer there, without its bytes.
+//!
+//! Two clones of one commit agree in their commit, the name that is checked out, their tags and how far their
+//! history goes back; they agree in hardly a byte of `.git` (the index, logs, packs, credentials). The files are
+//! read here rather than by git: git may be missing, refuses folders of another user, and obeys the repository's
+//! own configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::git_config as config;
+use crate::key::dockerfile::Digest;
+use crate::key::names::hex;
+
+/// What git would answer in a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Answers {
+    /// The commit that is checked out; empty before the first one.
+    pub commit: String,
+    /// The branch as `refs/heads/…`; empty if the commit is checked out by itself.
+    pub branch: String,
+    /// SHA-256 over each tag's name and object; empty without tags.
+    pub tags: String,
+    /// SHA-256 over the commits at which a shallow history ends; empty if it is whole.
+    pub shallow: String,
+}
+
+/// What a folder named `.git` is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Repository {
+    /// No repository: nothing but a folder of that name.
+    None,
+    /// One that can be read.
+    Answers(Answers),
+    /// One that cannot; the reason is a clause for the user.
+    Unreadable(&'static str),
+}
+
+/// Most bytes of one file: `packed-refs` holds about 60 for each reference.
+const MOST: u64 = 64 << 20;
+/// Most tags, and most folders that are searched for them.
+const TAGS: usize = 200_000;
+/// Most references that refer to one another.
+const HOPS: usize = 5;
+
+/// Reads the repository in the folder `git`.
+#[must_use]
+pub fn read(git: &Path) -> Repository {
+    let Some(head) = text(&git.join("HEAD"), 4096) else { return Repository::None };
+    if !git.join("objects").is_dir() {
+        return Repository::None;
+    }
+    // `git init --ref-format=reftable`: HEAD and refs are stand-ins there.
+    if git.join("reftable").is_dir() {
+        return Repository::Unreadable("its references are in git's table format");
+    }
+    let packed = match packed(git) {
+        Ok(packed) => packed,
+        Err(why) => return Repository::Unreadable(why),
+    };
+    let head = head.trim();
+    let branch = head.strip_prefix("ref:").map(str::trim).unwrap_or_default();
+    let commit = if branch.is_empty() { Some(head.to_owned()) } else { resolve(git, branch, &packed) };
+    let commit = match commit {
+        Some(commit) if is_object(&commit) => commit,
+        Some(_) => return Repository::Unreadable("its HEAD names no commit"),
+        None => String::new(),
+    };
+    let mut tags: BTreeMap<String, String> = packed
+        .into_iter()
+        .filter_map(|(name, object)| Some((name.strip_prefix("refs/tags/")?.to_owned(), object)))
+        .collect();
+    if loose(&git.join("refs/tags"), "", &mut tags, 0).is_none() {
+        return Repository::Unreadable("its tags cannot be read");
+    }
+    let shallow: BTreeSet<String> = match text(&git.join("shallow"), MOST) {
+        Some(text) => text.lines().map(str::to_owned).collect(),
+        None if git.join("shallow").exists() => {
+            return Repository::Unreadable("its shallow file cannot be read");
+        }
+        None => BTreeSet::new(),
+    };
+    let sum = |domain: &str, lines: &mut dyn Iterator<Item = &String>| {
+        let mut lines = lines.peekable();
+        if lines.peek().is_none() {
+            return String::new();
+        }
+        let mut digest = Digest::new(domain);
+        lines.for_each(|line| digest.text(line));
+        hex(&digest.finish())
+    };
+    Repository::Answers(Answers {
+        commit,
+        branch: branch.to_owned(),
+        tags: sum("git tags", &mut tags.iter().flat_map(|(name, object)| [name, object])),
+        shallow: sum("git shallow", &mut shallow.iter()),
+    })
+}
+
+/// Whether the text of a file named `.git` says that the repository is at a place of this machine, where no build
+/// can find it: in the image git answers nothing. Work trees have such a file; submodules have a relative one.
+#[must_use]
+pub fn is_elsewhere(text: &str) -> bool {
+    text.strip_prefix("gitdir:").is_some_and(|place| place.trim().starts_with('/'))
+}
+
+/// A small regular file's text; nothing if it is none, is larger, or is not UTF-8.
+pub(super) fn text(path: &Path, most: u64) -> Option<String> {
+    let before = fs_err::symlink_metadata(path).ok()?;
+    if !before.is_file() || before.len() > most {
+        return None;
+    }
+    let mut text = String::new();
+    fs_err::File::open(path).ok()?.take(most).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+fn is_object(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// References of `packed-refs`; the object of an annotated tag is the tag's own.
+fn packed(git: &Path) -> Result<BTreeMap<String, String>, &'static str> {
+    let path = git.join("packed-refs");
+    let Some(text) = text(&path, MOST) else {
+        return if path.exists() { Err("its packed-refs cannot be read") } else { Ok(BTreeMap::new()) };
+    };
+    let lines = text.lines().filter(|line| !line.starts_with(['#', '^']));
+    Ok(lines
+        .filter_map(|line| line.split_once(' '))
+        .map(|(object, name)| (name.to_owned(), object.to_owned()))
+        .collect())
+}
+
+/// The object that a reference names; a loose one wins. Nothing if there is none yet.
+fn resolve(git: &Path, name: &str, packed: &BTreeMap<String, String>) -> Option<String> {
+    let mut name = name.to_owned();
+    for _ in 0..HOPS {
+        // A name is no way out of the repository.
+        if !name.starts_with("refs/") || name.split('/').any(|part| part == "..") {
+            return Some(String::new());
+        }
+        let Some(found) = text(&git.join(&name), 4096) else { return packed.get(&name).cloned() };
+        match found.trim().strip_prefix("ref:") {
+            Some(next) => next.trim().clone_into(&mut name),
+            None => return Some(found.trim().to_owned()),
+        }
+    }
+    Some(String::new())
+}
+
+/// Tags that are files of their own.
+fn loose(folder: &Path, prefix: &str, tags: &mut BTreeMap<String, String>, depth: usize) -> Option<()> {
+    let entries = match fs_err::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(()),
+        Err(_) => return None,
+    };
+    for entry in entries {
+        let entry = entry.ok()?;
+        let name = format!("{prefix}{}", entry.file_name().to_str()?);
+        let kind = entry.file_type().ok()?;
+        if tags.len() > TAGS || depth > 32 {
+            return None;
+        }
+        if kind.is_dir() {
+            loose(&entry.path(), &format!("{name}/"), tags, depth + 1)?;
+        } else if !name.ends_with(".lock") {
+            tags.insert(name, text(&entry.path(), 4096)?.trim().to_owned());
+        }
+    }
+    Some(())
+}
+
+/// The file, below `root`, that holds a credential of the repository `git`: its configuration, those of its
+/// submodules, or one that these include and that lies below `root` too.
+#[must_use]
+pub fn credential(root: &Path, git: &Path) -> Option<PathBuf> {
+    let mut open = vec![(git.join("config"), 0), (git.join("config.worktree"), 0)];
+    modules(&git.join("modules"), &mut open, 0);
+    let mut seen = BTreeSet::new();
+    while let Some((path, depth)) = open.pop() {
+        let inside = fs_err::canonicalize(&path).ok().zip(fs_err::canonicalize(root).ok());
+        let Some((path, _)) = inside.filter(|(path, root)| path.starts_with(root)) else { continue };
+        if seen.len() > FILES || !seen.insert(path.clone()) {
+            continue;
+        }
+        let Some(config) = text(&path, 1 << 20) else { continue };
+        let found = config::scan(&config);
+        if found.credential {
+            let root = fs_err::canonicalize(root).ok()?;
+            return path.strip_prefix(root).ok().map(Path::to_owned);
+        }
+        if depth < 3 {
+            let folder = path.parent().unwrap_or(root);
+            open.extend(found.includes.iter().map(|include| (folder.join(include), depth + 1)));
+        }
+    }
+    None
+}
+
+/// Most configurations that are looked at.
+const FILES: usize = 1000;
+
+fn modules(folder: &Path, open: &mut Vec<(PathBuf, usize)>, depth: usize) {
+    for entry in fs_err::read_dir(folder).into_iter().flatten().flatten() {
+        if open.len() > FILES || depth > 4 || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let path = entry.path();
+        if path.join("HEAD").is_file() {
+            open.push((path.join("config"), 0));
+            modules(&path.join("modules"), open, depth + 1);
+        } else {
+            modules(&path, open, depth + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+    use super::*;
+
+    const COMMIT: &str = "1111111111111111111111111111111111111111";
+    const TAG: &str = "2222222222222222222222222222222222222222";
+
+    fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::create_dir(folder.path().join("objects")).unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    fn answers(files: &[(&str, &str)]) -> Answers {
+        match read(repository(files).path()) {
+            Repository::Answers(answers) => answers,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn d41_loose_and_packed_references_say_the_same() {
+        let line = format!("{COMMIT}\n");
+        let loose = [
+            ("HEAD", "ref: refs/heads/main\n"),
+            ("refs/heads/main", line.as_str()),
+            ("refs/tags/a/v1", TAG),
+            ("index", "x"),
+            ("config", "y"),
+        ];
+        let packed = format!(
+            "# pack-refs with: peeled\n{COMMIT} refs/heads/main\n{TAG} refs/tags/a/v1\n^{COMMIT}\n{TAG} refs/remotes/origin/other\n"
+        );
+        let packed = [("HEAD", "ref: refs/heads/main"), ("packed-refs", packed.as_str())];
+        let (one, two) = (answers(&loose), answers(&packed));
+        assert_eq!(one, two);
+        assert_eq!((one.commit.as_str(), one.branch.as_str()), (COMMIT, "refs/heads/main"));
+        assert!(!one.tags.is_empty() && one.shallow.is_empty());
+    }
+
+    #[test]
+    fn d41_each_answer_counts() {
+        let detached = answers(&[("HEAD", COMMIT)]);
+        let main = answers(&[("HEAD", "ref: refs/heads/main"), ("refs/heads/main", COMMIT)]);
+        let tagged = answers(&[("HEAD", COMMIT), ("refs/tags/v", TAG)]);
+        let moved = answers(&[("HEAD", COMMIT), ("refs/tags/v", COMMIT)]);
+        let shallow = answers(&[("HEAD", COMMIT), ("shallow", COMMIT)]);
+        let unborn = answers(&[("HEAD", "ref: refs/heads/main")]);
+        let all = [&detached, &main, &tagged, &moved, &shallow, &unborn];
+        for (at, one) in all.iter().enumerate() {
+            assert!(all[at + 1..].iter().all(|other| one != other), "{one:?}");
+        }
+        let order = answers(&[("HEAD", COMMIT), ("shallow", &format!("{TAG}\n{COMMIT}\n"))]);
+        assert_eq!(order, answers(&[("HEAD", COMMIT), ("shallow", &format!("{COMMIT}\n{TAG}\n"))]));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_guessed() {
+        assert_eq!(read(repository(&[("a", "b")]).path()), Repository::None);
+        for broken in [
+            vec![("HEAD", "nonsense")],
+            vec![("HEAD", "ref: refs/heads/.invalid"), ("reftable/tables.list", "")],
+            vec![("HEAD", "ref: refs/../../../etc/passwd")],
+            vec![("HEAD", "ref: refs/heads/a"), ("refs/heads/a", "ref: refs/heads/a")],
+        ] {
+            let folder = repository(&broken);
+            assert!(matches!(read(folder.path()), Repository::Unreadable(_)), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_work_trees_file_names_a_place_of_this_machine() {
+        assert!(is_elsewhere("gitdir: /home/x/.git/worktrees/y\n"));
+        assert!(!is_elsewhere("gitdir: ../.git/modules/sub\n") && !is_elsewhere("text"));
+    }
+
+    #[test]
+    fn d41_a_credential_is_found_where_it_would_be_copied() {
+        let root = tempfile::tempdir().unwrap();
+        let git = root.path().join(".git");
+        let held = "[http \"https://h/\"]\n extraheader = AUTHORIZATION: basic x\n";
+        let write = |name: &str, text: &str| {
+            let path = git.join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, text).unwrap();
+        };
+        write("config", "[core]\n");
+        assert_eq!(credential(root.path(), &git), None);
+        write("config", "[include]\n path = more\n");
+        write("more", held);
+        assert_eq!(credential(root.path(), &git).unwrap(), Path::new(".git/more"));
+        let outside = tempfile::tempdir().unwrap();
+        fs_err::write(outside.path().join("c"), held).unwrap();
+        write("config", &format!("[include]\n path = {}\n", outside.path().join("c").display()));
+        assert_eq!(credential(root.path(), &git), None, "it is not in the context");
+        write("modules/sub/HEAD", COMMIT);
+        write("modules/sub/config", held);
+        assert_eq!(credential(root.path(), &git).unwrap(), Path::new(".git/modules/sub/config"));
+    }
+}
