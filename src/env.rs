@@ -112,6 +112,8 @@ names! {
     GITHUB_HEAD_REF;
     /// Unique number of the run; the same on a re-run.
     GITHUB_RUN_ID;
+    /// The run's number in its workflow.
+    GITHUB_RUN_NUMBER;
     /// 1 on the first attempt of a run.
     GITHUB_RUN_ATTEMPT;
     /// The job's identifier in the workflow file.

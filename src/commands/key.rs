@@ -75,11 +75,15 @@ pub async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> Result<S
             (key?, earlier?)
         }
     };
-    let changes = explain::changes(&earlier.explained, &key);
+    let Prepared { inputs, run, ports, .. } = prepared;
+    let (changes, advice) = explain::compare(ports, inputs, run, &earlier.explained, &key).await;
     let Earlier { name, explained } = earlier;
     if as_json {
         let with = json!({"name": name, "key": explained.key});
-        return Ok(format!("{:#}\n", json!({"key": key.hex, "with": with, "changes": changes})));
+        return Ok(format!(
+            "{:#}\n",
+            json!({"key": key.hex, "with": with, "changes": changes, "advice": advice})
+        ));
     }
     let mut text = String::new();
     if changes.is_empty() {
@@ -89,6 +93,9 @@ pub async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> Result<S
     }
     for change in changes {
         let _ = writeln!(text, "  {change}");
+    }
+    if let Some(advice) = advice {
+        let _ = writeln!(text, "{advice}");
     }
     Ok(text)
 }

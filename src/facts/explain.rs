@@ -1,16 +1,19 @@
 //! Why no image has the key: a comparison with the nearest earlier image of the same name.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::{Facts, Lookup, Seen};
+use crate::env;
 use crate::error::{Error, Result};
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, Repository};
-use crate::inputs::Inputs;
+use crate::inputs::{ContextSource, Inputs};
 use crate::key::BuildKey;
-use crate::key::explain::{Explained, decode, diff};
-use crate::plan::{Access, ZoneNames};
+use crate::key::EntryKind;
+use crate::key::explain::{Change, Clues, Explained, advice, decode, diff};
+use crate::plan::{Access, ZoneNames, extra_args_for_key};
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
 use crate::run::RunContext;
@@ -22,6 +25,8 @@ pub struct Miss {
     pub with: Option<String>,
     /// What differs, most telling first.
     pub changes: Vec<String>,
+    /// With which inputs it would have been a hit, if there are such.
+    pub advice: Option<String>,
 }
 
 /// An earlier image, and what it was made from.
@@ -55,7 +60,8 @@ impl Miss {
                 let more = self.changes.len().saturating_sub(SHOWN);
                 let more = if more > 0 { format!(", {more} more") } else { String::new() };
                 let shown = self.changes.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-                format!("miss: {shown}{more}; compared with {with}")
+                let advice = self.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
+                format!("miss: {shown}{more}; compared with {with}{advice}")
             }
         }
     }
@@ -79,10 +85,38 @@ pub fn rest(changes: &[String]) -> Vec<String> {
     list
 }
 
-/// What differs between an earlier image and a key.
-#[must_use]
-pub fn changes(earlier: &Explained, key: &BuildKey) -> Vec<String> {
-    compare(earlier, &wide(key))
+/// What differs between an earlier image and a key, and with which inputs nothing would.
+pub async fn compare(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    earlier: &Explained,
+    key: &BuildKey,
+) -> (Vec<String>, Option<String>) {
+    let changes = diff(earlier, &wide(key));
+    let advice = advice(&changes, &clues(ports, inputs, run, &changes).await);
+    (changes.iter().map(|change| shown(&change.text)).collect(), advice)
+}
+
+/// Files whose place in git is looked up; more are no accident.
+const LOOKED_UP: usize = 8;
+
+async fn clues(ports: &Ports, inputs: &Inputs, run: &RunContext, changes: &[Change]) -> Clues {
+    let extra = extra_args_for_key(inputs, run, &ports.env).unwrap_or_default();
+    let build = &inputs.build;
+    let given = build.build_args.iter().chain(&build.labels).chain(&extra.build_args).chain(&extra.labels);
+    let commits = run.commit.iter().flat_map(|commit| [Some(commit.head.clone()), commit.merge.clone()]);
+    let numbers = [env::GITHUB_RUN_ID, env::GITHUB_RUN_NUMBER, env::GITHUB_REF_NAME];
+    let numbers = numbers.iter().map(|name| ports.env.get(name).map(str::to_owned));
+    let files = changes.iter().filter(|change| change.kind == EntryKind::Files && change.context.is_none());
+    let files: Vec<&str> = files.map(|change| change.name.as_str()).collect();
+    let untracked = match &build.context {
+        ContextSource::Folder(context) if files.len() <= LOOKED_UP => {
+            crate::ports::git::untracked(&ports.exec, context, &files).await
+        }
+        _ => BTreeSet::new(),
+    };
+    Clues { given: given.cloned().collect(), run: commits.chain(numbers).flatten().collect(), untracked }
 }
 
 /// A key's entries in more detail than travels with an image.
@@ -91,19 +125,13 @@ pub fn wide(key: &BuildKey) -> Explained {
     Explained::of(key, WIDE)
 }
 
-/// What differs between two, each on one line, without what could steer a terminal.
-#[must_use]
-pub fn compare(old: &Explained, new: &Explained) -> Vec<String> {
-    diff(old, new)
-        .iter()
-        .map(|change| {
-            let text: String = change.text.chars().filter(|c| !c.is_control()).take(CHANGE + 1).collect();
-            match text.char_indices().nth(CHANGE) {
-                Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-                None => text,
-            }
-        })
-        .collect()
+/// On one line, without what could steer a terminal.
+fn shown(text: &str) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).take(CHANGE + 1).collect();
+    match text.char_indices().nth(CHANGE) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text,
+    }
 }
 
 /// The comparison for a build that nobody has done yet. Never an error.
@@ -115,11 +143,11 @@ pub async fn miss(
     facts: &Facts,
 ) -> Option<Miss> {
     let key = facts.key.as_ref()?;
-    let earlier = nearest(ports, inputs, run, access, facts).await;
-    Some(earlier.map_or_else(Miss::default, |earlier| Miss {
-        changes: changes(&earlier.explained, key),
-        with: Some(earlier.name),
-    }))
+    let Some(earlier) = nearest(ports, inputs, run, access, facts).await else {
+        return Some(Miss::default());
+    };
+    let (changes, advice) = compare(ports, inputs, run, &earlier.explained, key).await;
+    Some(Miss { with: Some(earlier.name), changes, advice: advice.as_deref().map(shown) })
 }
 
 /// The nearest earlier image: in the repository by commit, own zone first, else on this machine.

@@ -57,8 +57,6 @@ pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
     };
     let read_caches = match own {
         _ if inputs.cache.kinds.is_empty() => Vec::new(),
-        // A tag can be put on any commit: it reads no cache and writes none.
-        Zone::Trusted if run.is_tag => Vec::new(),
         Zone::Trusted | Zone::Queue | Zone::Fork => vec![Zone::Trusted],
         Zone::PullRequest(_) | Zone::Branch(_) => vec![own.clone(), Zone::Trusted],
     };
@@ -137,7 +135,8 @@ mod tests {
         // Zone, tag, cache-write; reads images, reads caches; writes images, tags, cache.
         let rows = [
             (trusted.clone(), false, "auto", only(), only(), [true, true, true]),
-            (trusted.clone(), true, "auto", only(), vec![], [true, true, false]),
+            // D58: a tag can be put on any commit: it reads what the default branch wrote, and writes nothing.
+            (trusted.clone(), true, "auto", only(), only(), [true, true, false]),
             (trusted, false, "never", only(), only(), [true, true, false]),
             (Zone::Queue, false, "always", own(&Zone::Queue), only(), [true, false, false]),
             (pr.clone(), false, "auto", own(&pr), own(&pr), [true, false, false]),

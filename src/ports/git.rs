@@ -1,5 +1,6 @@
 //! Commits, from the git CLI.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +24,24 @@ pub async fn first_parents(exec: &Exec, most: usize) -> Vec<String> {
     let count = format!("--max-count={most}");
     let list = ask(exec, &["rev-list", "--first-parent", "--skip=1", &count, "HEAD"]).await;
     list.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// Those of these paths below `folder` that git does not know; none where there is no repository. A folder is known
+/// if anything in it is.
+pub async fn untracked(exec: &Exec, folder: &Path, paths: &[&str]) -> BTreeSet<String> {
+    let Some(git) = exec.find("git").filter(|_| !paths.is_empty()) else { return BTreeSet::new() };
+    let list = Invocation::new(&git, Effect::Read).arg("-C").arg(folder).args(["ls-files", "-z", "--"]);
+    let list = list.args(paths.iter().map(|path| format!(":(literal){path}")));
+    let Ok(answer) = exec.output(&list, QUICK).await else { return BTreeSet::new() };
+    if !answer.status.success() {
+        return BTreeSet::new();
+    }
+    let text = answer.stdout_text();
+    let known: Vec<&str> = text.split('\0').filter(|path| !path.is_empty()).collect();
+    let is_known = |path: &str| {
+        known.iter().any(|known| *known == path || (path.ends_with('/') && known.starts_with(path)))
+    };
+    paths.iter().filter(|path| !is_known(path)).map(|path| (*path).to_owned()).collect()
 }
 
 /// What git says, if it says anything.

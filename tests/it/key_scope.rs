@@ -230,3 +230,72 @@ fn d55_only_the_platforms_that_are_asked_for_are_looked_at() {
     assert_eq!(scope("linux/arm64"), "context");
     assert_eq!(scope("linux/amd64,linux/arm64"), "context");
 }
+
+#[test]
+fn d57_arguments_that_name_the_run_do_not_count() {
+    let lab = Lab::new();
+    lab.write("work/Dockerfile", "FROM scratch\nARG VERSION\nLABEL version=$VERSION\nCOPY hello /\n");
+    let with = |version: &str| lab.shared().input("build-args", &format!("A=1\nVERSION={version}"));
+    let ignored = |version: &str| with(version).input("key-ignore-args", "VERSION, OTHER");
+    let built = ignored("1").run().succeeds("built");
+    assert!(built.build().values("--build-arg").contains(&"VERSION=1"), "it is handed over");
+    lab.another_machine();
+    let hit = ignored("2").commit(COMMIT).run().succeeds("reused-key");
+    assert_eq!(hit.output("key"), built.output("key"));
+    // The text that uses it counts.
+    lab.write("work/Dockerfile", "FROM scratch\nARG VERSION\nLABEL other=$VERSION\nCOPY hello /\n");
+    assert_ne!(ignored("2").args(&["key"]).run().stdout.lines().next(), Some(built.output("key")));
+    // What it chooses counts.
+    let host = lab.registry.address().to_owned();
+    lab.registry.publish("base/os/1", &json!({"v": "1"}), &json!({}));
+    lab.registry.publish("base/os/2", &json!({"v": "2"}), &json!({}));
+    lab.write("work/Dockerfile", format!("ARG VERSION\nFROM {host}/base/os:$VERSION\n"));
+    let key = |version: &str| ignored(version).args(&["key"]).run().stdout;
+    assert_ne!(key("1").lines().next(), key("2").lines().next());
+    for bad in ["A=1", "BUILDKIT_SYNTAX"] {
+        assert!(with("1").input("key-ignore-args", bad).run().error().contains("key-ignore-args"), "{bad}");
+    }
+}
+
+#[test]
+fn d57_a_miss_says_what_would_have_made_it_a_hit() {
+    let lab = Lab::new();
+    lab.write("work/Dockerfile", "FROM scratch\nARG SOURCE_COMMIT\nCOPY . /\n");
+    clone(&lab, HEAD, 1);
+    lab.write("work/.dockerignore", ".git");
+    let run = |commit: &str| {
+        lab.another_machine();
+        let event = json!({"repository": {"default_branch": "main"}, "before": HEAD});
+        let program = lab.shared().event("push", "refs/heads/main", commit, &event);
+        program.input("build-args", &format!("SOURCE_COMMIT={commit}")).run().succeeds("built")
+    };
+    run(HEAD);
+    let second = run(COMMIT);
+    let reason = second.output("reason");
+    assert!(
+        reason.starts_with(
+            "miss: build-arg `SOURCE_COMMIT` changed; compared with the image of commit 111111111111"
+        ) && reason.ends_with("; it would have been a hit with SOURCE_COMMIT in key-ignore-args"),
+        "{reason}"
+    );
+    assert!(second.summary.contains("key-ignore-args"), "{}", second.summary);
+    // Content that changed too: nothing would have helped.
+    lab.write("work/hello", "other");
+    let third = run(&"4".repeat(40));
+    assert!(!third.output("reason").contains("would have been"), "{}", third.output("reason"));
+}
+
+#[test]
+fn d41_a_miss_for_git_alone_names_the_cure() {
+    let lab = Lab::new();
+    lab.write("work/Dockerfile", "FROM scratch\nCOPY . /\n");
+    clone(&lab, HEAD, 1);
+    lab.shared().run().succeeds("built");
+    lab.another_machine();
+    clone(&lab, COMMIT, 2);
+    let event = json!({"repository": {"default_branch": "main"}, "before": HEAD});
+    let second = lab.shared().event("push", "refs/heads/main", COMMIT, &event).run().succeeds("built");
+    let reason = second.output("reason");
+    assert!(reason.contains("the commit of `.git` changed"), "{reason}");
+    assert!(reason.ends_with("; it would have been a hit with `exclude: .git`"), "{reason}");
+}

@@ -101,6 +101,19 @@ fn a_fork_and_a_tag_write_no_cache_at_all() {
 }
 
 #[test]
+fn d58_a_run_of_a_tag_reads_the_default_branchs_cache_and_its_own() {
+    let lab = Lab::new();
+    lab.registry.put("cache-app-main", None);
+    let event = json!({"repository": {"default_branch": "main"}});
+    let program = lab.shared().event("push", "refs/tags/v1", HEAD, &event);
+    let run = program.input("cache-from", "elsewhere.example/x:y").run().succeeds("built");
+    let (from, to) = from_to(&run);
+    let main = format!("type=registry,ref={}:cache-app-main", lab.registry.repository());
+    assert_eq!(from, [main, "type=registry,ref=elsewhere.example/x:y".to_owned()]);
+    assert!(to.is_empty() && run.notices().is_empty(), "{}", run.notices());
+}
+
+#[test]
 fn a_cache_under_an_images_name_is_refused() {
     let lab = Lab::new();
     let repository = lab.registry.repository();

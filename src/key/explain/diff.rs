@@ -10,8 +10,10 @@ use crate::key::digest::{EntryKind, USES};
 pub struct Change {
     /// What it is about.
     pub kind: EntryKind,
-    /// The entry's name, or the path.
+    /// The entry's name, or the path; folders end in a slash.
     pub name: String,
+    /// The build context that the path is in; none for the context itself, and for what is no path.
+    pub context: Option<String>,
     /// A clause such as "`requirements.txt` changed".
     pub text: String,
 }
@@ -65,7 +67,7 @@ pub fn summarise(changes: &[Change], most: usize) -> String {
 }
 
 fn change(kind: EntryKind, name: &str, text: String) -> Change {
-    Change { kind, name: name.to_owned(), text }
+    Change { kind, name: name.to_owned(), context: None, text }
 }
 
 fn of(explained: &Explained, kind: EntryKind) -> BTreeMap<&str, BTreeSet<&str>> {
@@ -141,10 +143,21 @@ fn subject(kind: EntryKind, name: &str) -> String {
         EntryKind::Dockerfile if name == USES => "what the Dockerfile's stages build on".to_owned(),
         EntryKind::Dockerfile => "the Dockerfile".to_owned(),
         EntryKind::AddSource | EntryKind::FileValue | EntryKind::Setting => format!("`{name}`"),
+        EntryKind::Git => git(name),
         EntryKind::SecretId => format!("secret id `{name}`"),
         EntryKind::ExtraArg => format!("extra argument {name}"),
         _ if name.is_empty() => kind.to_string(),
         _ => format!("{kind} `{name}`"),
+    }
+}
+
+/// What git answers, such as "the commit of `.git`".
+fn git(name: &str) -> String {
+    match name.rsplit_once(' ') {
+        Some((path, "tags")) => format!("the tags of `{path}`"),
+        Some((path, "shallow")) => format!("the depth of `{path}`"),
+        Some((path, what)) => format!("the {what} of `{path}`"),
+        None => format!("`{name}`"),
     }
 }
 
@@ -265,7 +278,8 @@ fn tell(root: &str, files: Vec<Touched>, out: &mut Vec<Change>) {
             [one] => format!("`{}`{of} {}", one.path, one.what),
             many => format!("files under `{group}`{of} changed ({})", tally(many)),
         };
-        out.push(change(EntryKind::Files, &group, text));
+        let context = (!root.is_empty()).then(|| root.to_owned());
+        out.push(Change { context, ..change(EntryKind::Files, &group, text) });
     }
 }
 

@@ -1,5 +1,6 @@
 //! Explanations: a key's entries in a bounded form that travels with the image, and what differs between two.
 
+mod advice;
 mod diff;
 mod encode;
 mod listing;
@@ -10,6 +11,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::key::digest::{BuildKey, EntryKind};
+pub use advice::{Clues, advice};
 pub use diff::{Change, diff, summarise};
 pub use encode::{decode, encode};
 pub use listing::{from_listing, listing, shown};

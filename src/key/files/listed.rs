@@ -1,9 +1,11 @@
 //! The `files` scope: what `key-files` lists, relative to the working folder.
 //!
 //! The patterns are those of `.dockerignore` (one language to learn), the last match wins, `!` takes back, a
-//! folder stands for all below it, and `{a,b}` is both. `.git` is never searched. `file.json#a.b` means only
+//! folder stands for all below it, and `{a,b}` is both. A link stands for itself and for what it leads to within the
+//! working folder. `.git` is never searched. `file.json#a.b` means only
 //! that value of the file.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -65,8 +67,7 @@ fn pick(root: &Path, texts: &[&str]) -> Result<(Tree, Vec<Warning>), KeyError> {
             origin.push(index);
         }
     }
-    let selector = Selector::listed(listed);
-    let found = walk(root, &selector)?;
+    let (selector, found) = walk_links(root, texts, listed)?;
     // A list in braces matches if any of its alternatives does.
     let unused: Vec<usize> = selector.unused().collect();
     let barren = (0..texts.len()).find(|text| {
@@ -78,6 +79,75 @@ fn pick(root: &Path, texts: &[&str]) -> Result<(Tree, Vec<Warning>), KeyError> {
         Some(text) => Err(KeyError::NoMatch { pattern: (*text).to_owned(), root: root.to_owned() }),
         None => Ok(found),
     }
+}
+
+/// Most times that what links name is read anew: they may lead to one another.
+const HOPS: usize = 8;
+
+/// What the patterns pick, and what the links among it lead to within `root`.
+fn walk_links(
+    root: &Path,
+    texts: &[&str],
+    mut listed: Vec<Listed>,
+) -> Result<(Selector, (Tree, Vec<Warning>)), KeyError> {
+    let mut known: BTreeSet<Vec<u8>> = BTreeSet::new();
+    for _ in 0..HOPS {
+        let selector = Selector::listed(listed);
+        let found = walk(root, &selector)?;
+        let mut links = Vec::new();
+        found.0.visit(|path, entry| {
+            if entry.kind == Kind::Symlink {
+                links.push(path.to_vec());
+            }
+        });
+        links.retain(|link| known.insert(link.clone()));
+        let mut targets = Vec::new();
+        for link in links {
+            match (target(root, &link), texts.iter().find(|text| names(text, &link))) {
+                (Ok(target), named) => {
+                    // What leads to a folder above itself is followed only if it is named.
+                    let above = target.is_empty() || link.starts_with(&[&target, b"/".as_slice()].concat());
+                    targets.extend((named.is_some() || !above).then_some(target));
+                }
+                (Err(reason), Some(text)) => {
+                    return Err(KeyError::Pattern { pattern: (*text).to_owned(), reason: reason.to_owned() });
+                }
+                // Met on the way, it counts by its text, as a broken link does in an image.
+                (Err(_), None) => {}
+            }
+        }
+        if targets.is_empty() {
+            return Ok((selector, found));
+        }
+        listed = selector.into_listed();
+        for target in targets {
+            let pattern = if target.is_empty() { Pattern::all() } else { literal(&target)? };
+            listed.push(Listed { pattern, negative: false, used: AtomicBool::new(false) });
+        }
+    }
+    Err(KeyError::TooMany { what: "links that lead to links" })
+}
+
+/// Whether a pattern names this very path.
+fn names(text: &str, path: &[u8]) -> bool {
+    alternatives(text).iter().any(|one| clean(one.trim_start_matches('/').as_bytes()) == path)
+}
+
+/// Where a link leads to, relative to `root`; the error is a reason.
+fn target(root: &Path, link: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let target =
+        fs_err::canonicalize(super::full(root, link)).map_err(|_| "it is a link that names nothing")?;
+    let root = fs_err::canonicalize(root).map_err(|_| "its folder is gone")?;
+    let inside = target.strip_prefix(root).map_err(|_| "it is a link that leaves the working folder")?;
+    Ok(inside.as_os_str().as_encoded_bytes().to_vec())
+}
+
+/// The pattern of one path.
+fn literal(path: &[u8]) -> Result<Pattern, KeyError> {
+    let escaped: Vec<u8> =
+        path.iter().flat_map(|&b| if b"\\*?[]".contains(&b) { vec![b'\\', b] } else { vec![b] }).collect();
+    let pattern = crate::key::names::escape(path);
+    Pattern::new(&escaped).map_err(|reason| KeyError::Pattern { pattern, reason })
 }
 
 fn parse(text: &str, one: &str) -> Result<Listed, KeyError> {
@@ -134,7 +204,7 @@ fn sub_keys(root: &Path, file: &str, key: &str) -> Result<Vec<SubKey>, KeyError>
     let (tree, _) = pick(root, &[file])?;
     let mut paths = Vec::new();
     tree.visit(|path, entry| {
-        if entry.kind != Kind::Folder {
+        if entry.kind == Kind::File {
             paths.push(path.to_vec());
         }
     });

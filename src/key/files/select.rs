@@ -59,6 +59,11 @@ impl Selector {
         Self { ignore: Ignore::default(), pick: Pick::Listed(patterns) }
     }
 
+    /// The patterns of a list.
+    pub(super) fn into_listed(self) -> Vec<Listed> {
+        if let Pick::Listed(list) = self.pick { list } else { Vec::new() }
+    }
+
     /// The positions of listed patterns that matched no file.
     pub(super) fn unused(&self) -> impl Iterator<Item = usize> {
         let list = if let Pick::Listed(list) = &self.pick { list.as_slice() } else { &[] };

@@ -373,3 +373,34 @@ fn names_that_are_not_text_can_be_opened_again() {
     place.write(b"a\xff", "x");
     assert!(fs_err::read(place.0.path().join(name)).is_ok());
 }
+
+#[test]
+fn d06_a_listed_link_counts_with_what_it_leads_to() {
+    let place = Place::new(&["real/v[1].txt", "real/more/x", "other"]);
+    place.link("link", "real/v[1].txt");
+    place.link("folder", "real/more");
+    place.link("chain", "link");
+    place.link("outside", "/etc/hostname");
+    place.link("broken", "gone");
+    place.link("real/up", "..");
+    let listed = |patterns: &[&str]| names(&place.files(patterns).unwrap().tree);
+    assert_eq!(listed(&["link"]), ["link", "real/", "real/v[1].txt"]);
+    assert_eq!(listed(&["chain"]), ["chain", "real/", "real/v[1].txt"]);
+    assert_eq!(listed(&["folder"]), ["folder", "real/", "real/more/", "real/more/x"]);
+    let before = place.files(&["link"]).unwrap().tree.digest();
+    place.write(b"real/v[1].txt", "changed");
+    assert_ne!(place.files(&["link"]).unwrap().tree.digest(), before);
+    for (bad, why) in [("outside", "leaves the working folder"), ("broken", "names nothing")] {
+        let error = place.files(&[bad]).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    // Met below a folder they count as they do in an image.
+    assert_eq!(listed(&["real"]), ["real/", "real/more/", "real/more/x", "real/up", "real/v[1].txt"]);
+    // A value inside a file is looked for where the link leads to.
+    place.write(b"real/data.json", "{\"a\": 1}");
+    place.link("data.json", "real/data.json");
+    place.link("away.json", "/etc/hostname");
+    let value = place.files(&["data.json#a"]).unwrap().sub_keys;
+    assert_eq!(value.iter().map(|value| value.path.as_slice()).collect::<Vec<_>>(), [b"real/data.json"]);
+    assert!(place.files(&["away.json#a"]).is_err());
+}

@@ -96,7 +96,8 @@ fn a_builder_that_is_kept_and_used_again() {
     // Of the test's own: another test's kept builder has other settings.
     let option = format!("env.LAB_TEST={}", work.image);
     let program = || {
-        let program = fresh(work.program().repository(&repository).engine(classic()).input("cache", "none"));
+        let program = fresh(work.program().repository(&repository).engine(classic()).input("cache", "none"))
+            .input("key", "context");
         let options = format!("network=host\n{option}");
         // An index is what the engine itself cannot make.
         let program = program.input("driver-opts", &options).input("platforms", "linux/amd64,linux/arm64");

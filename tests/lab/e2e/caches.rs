@@ -38,7 +38,7 @@ impl Drop for Builder<'_> {
 fn warm<'a>(work: &'a Workspace, program: impl Fn() -> Program<'a>) -> (Finished, Finished) {
     let one = |program: Program<'a>| {
         let builder = Builder::new(work);
-        let finished = program.input("builder", &builder.name).run().is("built");
+        let finished = program.input("key", "context").input("builder", &builder.name).run().is("built");
         assert_eq!(finished.output("degraded"), "false", "{}", finished.log);
         finished
     };
@@ -66,7 +66,7 @@ fn local() {
     let (work, repository) = (Workspace::new("c-local"), Repository::ecr("c-local"));
     let dir = work.root().join("layers");
     let program = || {
-        let program = work.program().repository(&repository).input("cache", "local");
+        let program = work.program().repository(&repository).input("cache", "local").input("key", "context");
         program.input("cache-dir", dir.to_str().unwrap())
     };
     let (_, second) = warm(&work, program);
@@ -214,6 +214,7 @@ jobs:
           image: IMAGE
           repository: REPOSITORY
           cache: gha
+          key: context
           build-args: BASE=FROM_BASE
           builder: ${{ vars.BUILDER }}
       - run: test ! -e .build-once-runtime

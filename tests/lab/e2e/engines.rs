@@ -46,7 +46,7 @@ fn the_classic_store_gets_a_builder_that_can_write_the_cache() {
         return;
     }
     let (work, repository) = (Workspace::new("classic"), Repository::ecr("classic"));
-    let program = || fresh(work.program().repository(&repository).engine(classic()));
+    let program = || fresh(work.program().repository(&repository).engine(classic())).input("key", "context");
     let built = program().run().is("built");
     assert_eq!(built.steps(), ["create-builder", "build", "read-back", "claim"]);
     built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);

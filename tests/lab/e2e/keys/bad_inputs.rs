@@ -80,7 +80,7 @@ fn a_file_that_keeps_changing() {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     });
-    let done = work.program().command("key").run();
+    let done = work.program().input("key", "context").command("key").run();
     stop.store(true, Ordering::Relaxed);
     writer.join().unwrap();
     assert_eq!(done.code, Some(2), "{}", done.log);
@@ -96,6 +96,7 @@ fn ten_gigabytes_are_streamed() {
         .args(["-c", "ulimit -v 1000000; exec \"$0\" key --json", env!("CARGO_BIN_EXE_build-once")])
         .current_dir(work.folder())
         .env("INPUT_IMAGE", "huge")
+        .env("INPUT_KEY", "context")
         .env("INPUT_BUILD_ARGS", format!("BASE={}", lab().get("BUILD_ONCE_LAB_BASE_IMAGE")))
         .env("INPUT_SSM_PARAMETER", "/e2e/none")
         .output()

@@ -14,7 +14,7 @@ fn every_miss_is_explained() {
     let (work, repository) = (Workspace::new("explained"), Repository::ecr("explained"));
     work.write(".dockerignore", ".git\n");
     let first_commit = work.commit("without .git");
-    let first = work.program().repository(&repository).run().is("built");
+    let first = work.program().input("key", "context").repository(&repository).run().is("built");
     let none = format!("no image has this key; there is no earlier image of {} to compare with", work.image);
     assert_eq!(first.output("reason"), none);
     let image = repository.image(first.output("digest")).unwrap();
@@ -24,7 +24,13 @@ fn every_miss_is_explained() {
 
     work.write("content.txt", "other");
     let second_commit = work.commit("touch one file");
-    let second = work.program().repository(&repository).before(&first_commit).run().is("built");
+    let second = work
+        .program()
+        .input("key", "context")
+        .repository(&repository)
+        .before(&first_commit)
+        .run()
+        .is("built");
     let short = &first_commit[..12];
     let expected = format!("miss: `content.txt` changed; compared with the image of commit {short}");
     assert_eq!(second.output("reason"), expected);
@@ -34,14 +40,24 @@ fn every_miss_is_explained() {
     // A pull request is compared with what it goes on top of.
     work.write("more/new.txt", "");
     let head = work.commit("add one");
-    let asked = work.program().repository(&repository).pull_request(7, &head, false).run().is("built");
+    let asked = work
+        .program()
+        .input("key", "context")
+        .repository(&repository)
+        .pull_request(7, &head, false)
+        .run()
+        .is("built");
     let short = &second_commit[..12];
     let expected = format!("miss: `more/new.txt` added; compared with the image of commit {short}");
     assert_eq!(asked.output("reason"), expected);
 
     // The same commit with other inputs: its own image is nearest.
-    let other =
-        work.program().repository(&repository).pull_request(7, &head, false).input("labels", "team=ci");
+    let other = work
+        .program()
+        .input("key", "context")
+        .repository(&repository)
+        .pull_request(7, &head, false)
+        .input("labels", "team=ci");
     let other = other.run().is("built");
     assert!(
         other.output("reason").starts_with("miss: label `team` added; compared with this commit's image ")
@@ -52,7 +68,13 @@ fn every_miss_is_explained() {
         work.write(name, "");
     }
     work.commit("add some");
-    let many = work.program().repository(&repository).before(&second_commit).run().is("built");
+    let many = work
+        .program()
+        .input("key", "context")
+        .repository(&repository)
+        .before(&second_commit)
+        .run()
+        .is("built");
     assert!(many.output("reason").contains(", 2 more; compared"), "{}", many.output("reason"));
     assert!(many.log.contains("\n  `d` added\n") && many.summary.contains("| changed |"), "{}", many.log);
 }
@@ -65,7 +87,13 @@ fn sixteen_kibibytes_travel() {
     }
     work.write(".dockerignore", ".git\n");
     let before = work.commit("many files");
-    let first = work.program().repository(&repository).input("provenance", "mode=min").run().is("built");
+    let first = work
+        .program()
+        .input("key", "context")
+        .repository(&repository)
+        .input("provenance", "mode=min")
+        .run()
+        .is("built");
     let image = repository.image(first.output("digest")).unwrap();
     let text = image.manifest["annotations"][ENTRIES].as_str().expect("an index has it too");
     assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&text.len()), "{} bytes", text.len());
@@ -73,7 +101,13 @@ fn sixteen_kibibytes_travel() {
 
     work.write("src/part-7/file-7.txt", "y");
     work.commit("touch one");
-    let second = work.program().repository(&repository).input("provenance", "mode=min").before(&before).run();
+    let second = work
+        .program()
+        .input("key", "context")
+        .repository(&repository)
+        .input("provenance", "mode=min")
+        .before(&before)
+        .run();
     let second = second.is("built");
     assert!(second.output("reason").starts_with("miss: ") && second.output("reason").contains("`src/"));
 }
@@ -139,8 +173,8 @@ fn key_explain_names_the_touched_file() {
     let (work, repository) = (Workspace::new("explain"), Repository::open("explain"));
     work.write(".dockerignore", ".git\n");
     work.commit("without .git");
-    let built = work.program().repository(&repository).run().is("built");
-    let program = || work.program().repository(&repository);
+    let built = work.program().input("key", "context").repository(&repository).run().is("built");
+    let program = || work.program().input("key", "context").repository(&repository);
     assert!(key(program(), "--explain").starts_with("nothing differs from this commit's image "));
 
     work.write("content.txt", "touched");

@@ -146,7 +146,7 @@ fn a_cache_that_is_none() {
 #[test]
 fn a_cache_that_is_junk() {
     let (work, repository) = (Workspace::new("no-manifest"), Repository::ecr("no-manifest"));
-    let program = || work.program().repository(&repository);
+    let program = || work.program().repository(&repository).input("key", "context");
     let cache = format!("cache-{}-main", work.image);
     program().run().is("built");
     let before = repository.digest(&cache);
