@@ -47,10 +47,17 @@ impl Platform {
     /// What an engine on this machine builds for when nothing is asked.
     #[must_use]
     pub fn of_this_machine() -> Self {
-        let architecture = match std::env::consts::ARCH {
+        Self::linux_on(std::env::consts::ARCH)
+    }
+
+    /// Linux on a processor by the kernel's name for it, such as `x86_64`.
+    #[must_use]
+    pub fn linux_on(processor: &str) -> Self {
+        let architecture = match processor {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
-            "x86" => "386",
+            "x86" | "i386" | "i686" => "386",
+            "armv6l" | "armv7l" => "arm",
             other => other,
         };
         Self { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None }

@@ -77,8 +77,12 @@ pub struct BuildInputs {
     pub exclude: Vec<String>,
     /// Stage to build.
     pub target: Option<String>,
-    /// Platforms; none is the builder's own.
+    /// Platforms that the key counts. Never empty: what is in the key is what is built, whatever the
+    /// builder's own platform is.
     pub platforms: Vec<Platform>,
+    /// No platform was asked for: it is this machine's.
+    #[serde(skip)]
+    pub implied_platform: bool,
     /// Build arguments with their values, in order; the last of one name counts. A plan shows
     /// their names.
     #[serde(serialize_with = "names_only")]
@@ -120,16 +124,14 @@ pub struct BuildInputs {
     pub extra_args: Vec<String>,
 }
 
-/// Never empty: what is in the key is what is built, whatever the builder's own platform is.
-fn platforms(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Vec<Platform> {
+/// Those that are asked for.
+fn platforms(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Option<Vec<Platform>> {
     let asked = raw.platforms.as_deref().map(comma_items).unwrap_or_default();
     if !asked.is_empty() {
-        return problems.parse_all("platforms", asked);
+        return Some(problems.parse_all("platforms", asked));
     }
-    match env.get(env::DOCKER_DEFAULT_PLATFORM).filter(|text| !text.trim().is_empty()) {
-        Some(text) => problems.parse_all(env::DOCKER_DEFAULT_PLATFORM, comma_items(text)),
-        None => vec![Platform::of_this_machine()],
-    }
+    let default = env.get(env::DOCKER_DEFAULT_PLATFORM).filter(|text| !text.trim().is_empty());
+    default.map(|text| problems.parse_all(env::DOCKER_DEFAULT_PLATFORM, comma_items(text)))
 }
 
 fn flags_only<S: serde::Serializer>(args: &[String], serializer: S) -> Result<S::Ok, S::Error> {
@@ -172,12 +174,14 @@ impl BuildInputs {
         let labels_list = with_file(problems, "labels", raw.labels.as_deref(), raw.labels_file.as_deref());
         let annotations_list =
             with_file(problems, "annotations", raw.annotations.as_deref(), raw.annotations_file.as_deref());
+        let platforms = platforms(raw, env, problems);
         Self {
             context: context(problems, raw.context.as_deref().unwrap_or(".")),
             file: text(&raw.file).map(PathBuf::from),
             exclude: exclude(problems, list(&raw.exclude)),
             target: text(&raw.target),
-            platforms: platforms(raw, env, problems),
+            implied_platform: platforms.is_none(),
+            platforms: platforms.unwrap_or_else(|| vec![Platform::of_this_machine()]),
             build_args: build_args(problems, build_args_list, env),
             build_contexts: named(problems, "build-contexts", list(&raw.build_contexts)),
             labels: marks(problems, "labels", labels_list),

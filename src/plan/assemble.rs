@@ -8,6 +8,7 @@ use super::extra_args::extra;
 use super::held::hold;
 use super::names::{Published, ZoneNames};
 use super::owner::Owner;
+use super::platform::platforms;
 use super::spec::build_inputs;
 use super::steps::{Plan, Step};
 use super::versions;
@@ -144,6 +145,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     notices.extend(builder_notices(given, &choice, names.kept.is_some(), toolchain.builder.as_ref()));
     let on_engine = is_engine(&choice, toolchain.builder.as_ref());
     let at_hand = matches!(choice, Choice::AtHand { .. });
+    let named_platforms = platforms(&inputs.build, facts, toolchain, &choice)?;
     let (mut steps, builder) = builder_steps(given, choice);
     if !verdict.publish && !verdict.load {
         notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
@@ -160,7 +162,8 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     };
     let versions = versions::of(toolchain, inputs, at_hand);
     let held = hold(facts, versions)?;
-    let build = build_inputs(given, toolchain, key, on_engine, output, extra, held.contexts);
+    let mut build = build_inputs(given, toolchain, key, on_engine, output, extra, held.contexts);
+    build.platforms = named_platforms;
     let mut spec = BuildSpec {
         builder,
         build,

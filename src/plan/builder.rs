@@ -207,8 +207,9 @@ mod tests {
                 driver: driver.into(),
                 buildkit: None,
                 platforms: vec![],
+                native: None,
             }),
-            engine: Some(Engine { version: "28".into(), containerd_store, buildx: None }),
+            engine: Some(Engine { version: "28".into(), platform: None, containerd_store, buildx: None }),
         }
     }
 

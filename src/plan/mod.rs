@@ -10,6 +10,7 @@ mod extra_args;
 mod held;
 mod names;
 mod owner;
+mod platform;
 mod raw_caches;
 mod render;
 mod spec;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::{Error, FailureClass, Result};
-use crate::image::{ANNOTATION_KEY, Digest, ImageReference, LABEL_ORIGIN};
+use crate::image::{ANNOTATION_KEY, Digest, ImageReference, LABEL_ORIGIN, Platform};
 use crate::ports::buildx::BuildxVersion;
 use crate::ports::docker_config::{Credential, PrivateDockerConfig, UserDockerConfig};
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation};
@@ -296,6 +296,7 @@ impl Docker {
         let buildx = plugins.filter(|plugin| plugin["Name"] == "buildx").find_map(|p| p["Version"].as_str());
         Ok(Engine {
             version: version.to_owned(),
+            platform: facts["Architecture"].as_str().map(Platform::linux_on),
             buildx: buildx.and_then(BuildxVersion::parse),
             containerd_store: facts["DriverStatus"].as_array().is_some_and(|rows| {
                 rows.iter().any(|row| row[0] == "driver-type" && row[1] == "io.containerd.snapshotter.v1")
@@ -309,6 +310,8 @@ impl Docker {
 pub struct Engine {
     /// Its version.
     pub version: String,
+    /// What it runs on, where docker says it.
+    pub platform: Option<Platform>,
     /// Whether images live in containerd's store, which makes the `docker` driver able to
     /// export caches and indexes.
     pub containerd_store: bool,

@@ -34,3 +34,20 @@ fn d01_an_old_builder_gets_a_context_of_a_name_that_is_no_stages() {
     let base = format!("{}/node", lab.registry.address());
     assert_eq!(run.build().values("--build-context"), [format!("{base}=docker-image://{base}@{digest}")]);
 }
+
+#[test]
+fn d106_no_platform_is_named_where_none_is_asked_for() {
+    let lab = Lab::new();
+    lab.write("work/Dockerfile", "FROM --platform=linux/s390x scratch\nCOPY hello /\n");
+    assert!(lab.shared().run().succeeds("built").build().values("--platform").is_empty());
+    lab.forget_calls();
+    // Another image, because its configuration says another platform.
+    let asked = lab.shared().input("platforms", "linux/amd64").run().succeeds("built");
+    assert_eq!(asked.build().values("--platform"), ["linux/amd64"]);
+    // A builder that may build for another platform gets none that the key does not have.
+    lab.set("driver", "remote");
+    lab.set("platforms", "linux/s390x");
+    lab.write("work/hello", "other");
+    let refused = lab.shared().commit(&"5".repeat(40)).run().fails(60, "unsupported");
+    assert!(refused.error().contains("set the input platforms"), "{}", refused.error());
+}

@@ -65,6 +65,8 @@ pub struct Pins {
     pub sources: Vec<SourcePin>,
     /// Names of the Dockerfile's stages, which no context may take.
     pub stage_names: BTreeSet<String>,
+    /// `FROM --platform=` of the image that the target stage begins with.
+    pub from_platform: Option<String>,
     /// Registries that images come from, for which the build needs the logins.
     pub registries: BTreeSet<String>,
     /// The ignore file that the build needs in place of the context's own: with the patterns of `exclude`.
@@ -189,8 +191,10 @@ impl Material {
         if let Some((url, commit)) = self.commit.as_ref().filter(|_| inputs.key.scope != KeyScope::Files) {
             key.plain(EntryKind::BuildContext, "context", &sources::content(url, commit));
         }
+        // Where none is asked for, the base image may have its own way.
+        let asked = if inputs.build.implied_platform { "not asked for" } else { "asked for" };
         for platform in &self.platforms {
-            key.plain(EntryKind::Platform, &platform.to_string(), "");
+            key.plain(EntryKind::Platform, &platform.to_string(), asked);
         }
         settings(&mut key, inputs);
         for argument in &extra.args {

@@ -116,6 +116,14 @@ pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<String>
     let sources =
         remote.sources.iter().filter(|(_, moves)| *moves).map(|(source, _)| source.clone()).collect();
     let registries = remote.images.iter().filter_map(|(_, base)| base.registry()).collect();
-    let stage_names = analysis.stage_names.clone();
-    Pins { frontend, context, contexts, sources, stage_names, registries, ignore: None }
+    Pins {
+        frontend,
+        context,
+        contexts,
+        sources,
+        stage_names: analysis.stage_names.clone(),
+        from_platform: analysis.from_platform.clone(),
+        registries,
+        ignore: None,
+    }
 }

@@ -140,6 +140,8 @@ pub struct Analysis {
     pub frontend: Option<Frontend>,
     /// Names of the reached stages, in order; `stage-<n>` for those without.
     pub stages: Vec<String>,
+    /// `FROM --platform=` of the image that the target stage begins with, variables replaced.
+    pub from_platform: Option<String>,
     /// Names of all stages of the file, reached or not, in lower case.
     pub stage_names: BTreeSet<String>,
     /// Images from outside, each use once.
@@ -199,6 +201,7 @@ impl Analysis {
             whole_text: None,
             frontend: None,
             stages: Vec::new(),
+            from_platform: None,
             stage_names: BTreeSet::new(),
             images: Vec::new(),
             contexts: BTreeSet::new(),
@@ -234,7 +237,7 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
     let asked = request.target.filter(|name| !name.is_empty()).or(last.flatten()).unwrap_or("default");
     let mut collected = Collected::default();
     let (mut digest, mut uses) = (Digest::new("dockerfile"), Digest::new("dockerfile, uses"));
-    let mut names = Vec::new();
+    let (mut names, mut from_platform) = (Vec::new(), None);
     for platform in platforms {
         let mut globals = Scope::predefined(request, platform, asked);
         for instruction in head {
@@ -249,6 +252,7 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         let stages = Stages::resolve(rest, &globals, request, escape).map_err(fault)?;
         let target = target(&stages, request)?;
         let reached = stages.reached(target, request).map_err(fault)?;
+        from_platform = from_platform.or_else(|| stages.platform_of(target));
         let collector = Collector { request, stages: &stages, globals: &globals, escape };
         collected.merge(collector.run(&reached).map_err(fault)?);
         let syntax = frontend.map_or("", |frontend| frontend.directive.as_str());
@@ -262,6 +266,7 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         digest: digest.finish(),
         uses: uses.finish(),
         stages: names,
+        from_platform,
         stage_names: rest
             .iter()
             .filter_map(|i| if let Body::From { name, .. } = &i.body { name.clone() } else { None })

@@ -94,6 +94,16 @@ impl<'a> Stages<'a> {
             .collect()
     }
 
+    /// `--platform` of the image that a stage begins with, by way of the stages it is built on.
+    pub fn platform_of(&self, number: usize) -> Option<String> {
+        let stage = self.stages.get(number)?;
+        match stage.base {
+            // Always an earlier one.
+            Base::Stage(earlier) => self.platform_of(earlier),
+            _ => stage.platform.clone(),
+        }
+    }
+
     /// The last stage of that name, whatever its case.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.stages

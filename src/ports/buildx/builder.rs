@@ -17,6 +17,10 @@ pub struct Builder {
     pub buildkit: Option<String>,
     /// Platforms of all its nodes; none before it has booted.
     pub platforms: Vec<String>,
+    /// What it builds for where nothing is asked: the first platform of its first node (BuildKit,
+    /// `frontend/dockerui`). `None` before it has booted, and where platforms were set by hand.
+    #[serde(skip)]
+    pub native: Option<Platform>,
 }
 
 impl Builder {
@@ -29,7 +33,10 @@ impl Builder {
             })
         };
         let platforms = text.lines().filter_map(|line| line.strip_prefix("Platforms:"));
+        let first = platforms.clone().next().filter(|list| !list.contains('*'));
+        let native = first.and_then(|list| list.split(',').next()?.trim().parse().ok());
         Some(Self {
+            native,
             name: field("Name")?,
             driver: field("Driver")?,
             buildkit: field("BuildKit version").or_else(|| field("Buildkit")),
@@ -154,6 +161,9 @@ mod tests {
         assert_eq!(builder.driver, "docker");
         assert_eq!(builder.buildkit.as_deref(), Some("v0.25.2"));
         assert_eq!(builder.platforms, ["linux/amd64", "linux/arm64"]);
+        assert_eq!(builder.native, None, "set by hand");
+        let worker = text.replace('*', "");
+        assert_eq!(Builder::parse(&worker).unwrap().native, "linux/amd64".parse().ok());
         assert!(Builder::parse("nonsense").is_none());
     }
 
@@ -165,6 +175,7 @@ mod tests {
             name: "b".into(),
             driver: "remote".into(),
             buildkit: None,
+            native: None,
             platforms: list.iter().map(|&text| text.to_owned()).collect(),
         };
         let two = builder(&["linux/amd64", "linux/amd64/v2", "linux/arm64"]);

@@ -89,7 +89,10 @@ impl Docker {
                 } else {
                     "overlay2"
                 };
-                println!("{}", json!({"ServerVersion": "28.5.1", "DriverStatus": [["driver-type", store]]}));
+                println!(
+                    "{}",
+                    json!({"ServerVersion": "28.5.1", "Architecture": std::env::consts::ARCH, "DriverStatus": [["driver-type", store]]})
+                );
                 ExitCode::SUCCESS
             }
             ["image", "ls", .., filter] => self.list(filter),
@@ -206,7 +209,8 @@ impl Docker {
         );
         println!("Nodes:\nName:             {name}0\nEndpoint:         default\nStatus:           running");
         let buildkit = self.scenario["buildkit"].as_str().unwrap_or("v0.25.2");
-        println!("BuildKit version: {buildkit}\nPlatforms:        linux/amd64, linux/amd64/v2");
+        let platforms = self.scenario["platforms"].as_str().unwrap_or("linux/amd64, linux/amd64/v2");
+        println!("BuildKit version: {buildkit}\nPlatforms:        {platforms}");
         ExitCode::SUCCESS
     }
 }

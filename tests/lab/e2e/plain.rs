@@ -84,3 +84,57 @@ fn d01_bases_copies_mounts_and_triggers_are_held_without_a_context() {
         assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["ran", "triggered", "triggered", "1", "1"]);
     }
 }
+
+/// A base for these platforms.
+fn for_platforms(work: &Workspace, test: &str, platforms: &str) -> String {
+    let base = Repository::open(test).name();
+    let folder = work.root().join(test);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("Dockerfile"), format!("FROM {}\n", lab().get("BUILD_ONCE_LAB_BASE_IMAGE")))
+        .unwrap();
+    let platforms = format!("--platform={platforms}");
+    let build = ["buildx", "build", "--quiet", "--push", "--provenance=false", &platforms, "--tag", &base];
+    work.docker(&[&build[..], &[folder.to_str().unwrap()]].concat());
+    base
+}
+
+// D106
+#[test]
+fn d106_the_platform_in_the_image_is_plain_buildxs() {
+    for host in engines() {
+        let work = Workspace::new("own-platform");
+        let foreign = for_platforms(&work, "foreign", "linux/arm64");
+        let base = for_platforms(&work, "both", "linux/amd64,linux/arm64");
+        let steps = "ARG TARGETPLATFORM\nCOPY content.txt /\nRUN echo $TARGETPLATFORM >/target\n";
+        for (from, arguments, architecture) in [
+            (format!("FROM --platform=linux/arm64 {base}"), &[][..], "arm64"),
+            (format!("FROM --platform=linux/arm64 {base} AS a\nFROM a"), &[], "arm64"),
+            (format!("FROM {foreign}"), &[], "arm64"),
+            (format!("FROM {base}"), &[], "amd64"),
+            (format!("FROM --platform=linux/arm64 {base}"), &["--platform=linux/amd64"], "amd64"),
+        ] {
+            work.write("Dockerfile", &format!("{from}\n{steps}"));
+            work.commit("another base");
+            let program = work.program();
+            let program = match arguments.first() {
+                Some(_) => program.input("platforms", "linux/amd64"),
+                None => program,
+            };
+            let image = same_as_plain(&work, host, arguments, program);
+            assert_eq!(image["architecture"], architecture, "{from} {arguments:?}");
+        }
+    }
+}
+
+// D106
+#[test]
+fn d106_a_folder_in_place_of_the_target_stage_is_no_image() {
+    let work = Workspace::new("folder-stage");
+    work.write("Dockerfile", "FROM scratch AS extra\nCOPY content.txt /\n");
+    work.write("more/file", "x");
+    work.commit("a stage that a folder replaces");
+    let repository = Repository::open("folder-stage");
+    let failed = work.program().repository(&repository).input("build-contexts", "extra=more").run();
+    assert_ne!(failed.output("outcome"), "built", "{}", failed.log);
+    assert!(repository.tags().is_empty(), "{:?}", repository.tags());
+}
