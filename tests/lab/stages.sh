@@ -5,16 +5,16 @@ set -euo pipefail
 
 # shellcheck disable=SC2034 # for tests/lab/test
 {
-  STAGES=(fmt build clippy deny shellcheck actionlint zizmor unit lab demo examples)
+  STAGES=(fmt build clippy deny shellcheck actionlint zizmor unit lab differential demo examples)
   NEED_LINTERS=(deny shellcheck actionlint zizmor)
-  NEED_LAB=(lab demo examples)
-  TEST_RUNNERS=(unit lab) # they count their own tests; each other stage counts as one
+  NEED_LAB=(lab differential demo examples)
+  TEST_RUNNERS=(unit lab differential) # they count their own tests; each other stage counts as one
 }
 
 stage_fmt() { cargo fmt --all --check -- --color never; }
 
 # All programs and tests at once: with the same features for all, nothing is compiled twice.
-stage_build() { cargo test --workspace --no-run && cargo test --workspace --no-run --test lab; }
+stage_build() { cargo test --workspace --no-run && cargo test --workspace --no-run --test lab --test differential; }
 
 stage_clippy() { cargo clippy --workspace --all-targets -- -D warnings; }
 
@@ -50,6 +50,9 @@ stage_zizmor() { zizmor --offline --no-progress .github examples action.yml; }
 stage_unit() { cargo test --workspace --no-fail-fast; }
 
 stage_lab() { cargo test --workspace --no-fail-fast --test lab; }
+
+# 150 cases, always the same.
+stage_differential() { cargo test --workspace --test differential; }
 
 # The program that was built for the tests, so that nothing is compiled once more.
 stage_demo() { BUILD_ONCE_BIN=${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/build-once "$LAB_DIR/demo"; }

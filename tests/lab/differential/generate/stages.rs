@@ -1,0 +1,446 @@
+//! The Dockerfile of a case.
+
+use crate::case::{Case, Source};
+use crate::dice::Dice;
+use crate::dockerfile::{Arg, Copy, Dockerfile, Here, Instruction, Run, Stage, Style};
+use crate::tree::Node;
+use crate::world::LOCAL;
+
+/// What a stage that was begun holds and knows.
+#[derive(Clone, Default)]
+struct Known {
+    name: Option<String>,
+    shell: bool,
+    /// Absolute paths of files.
+    files: Vec<String>,
+    variables: Vec<String>,
+}
+
+struct Writer<'a> {
+    dice: &'a mut Dice,
+    case: &'a mut Case,
+    stages: Vec<Known>,
+    globals: Vec<String>,
+}
+
+const STAGE_NAMES: [&str; 9] = ["build", "node", "base", "a", "Final", "alpine", LOCAL, "stage-1", "extra"];
+
+/// Writes the Dockerfile into the case.
+pub fn dockerfile(dice: &mut Dice, case: &mut Case) {
+    let mut writer = Writer { dice, case, stages: Vec::new(), globals: Vec::new() };
+    let mut file = Dockerfile { style: writer.style(), ..Dockerfile::default() };
+    if writer.dice.percent(5) {
+        file.directives.push("# check=skip=all".to_owned());
+    }
+    file.globals = writer.global_args();
+    for number in 0..1 + writer.dice.below(4) {
+        let stage = writer.stage(number);
+        file.stages.push(stage);
+    }
+    case.dockerfile = file;
+}
+
+impl Writer<'_> {
+    fn style(&mut self) -> Style {
+        let dice = &mut *self.dice;
+        Style {
+            lower: dice.percent(10),
+            blank_lines: dice.percent(10),
+            indent: dice.percent(10),
+            comment: dice.percent(10).then(|| "a comment".to_owned()),
+        }
+    }
+
+    fn global_args(&mut self) -> Vec<Arg> {
+        let mut list = Vec::new();
+        for (name, default) in
+            [("BASE", Some("{REG}/base:1")), ("TAG", Some("1")), ("NAME", Some("global")), ("NONE", None)]
+        {
+            if self.dice.percent(30) {
+                self.globals.push(name.to_owned());
+                list.push(Arg { name: name.to_owned(), default: default.map(str::to_owned) });
+            }
+        }
+        list
+    }
+
+    /// A base, and what is known of it.
+    fn base(&mut self) -> (String, Known) {
+        let shell = |files: &[&str]| Known {
+            shell: true,
+            files: [&["/etc/passwd", "/etc/base-version"], files]
+                .concat()
+                .iter()
+                .map(|&file| file.to_owned())
+                .collect(),
+            ..Known::default()
+        };
+        if !self.stages.is_empty() && self.dice.percent(40) {
+            let known = self.dice.of(&self.stages).clone();
+            if let Some(name) = known.name.clone() {
+                let name = if self.dice.percent(2) { name.to_uppercase() } else { name };
+                return (name, Known { name: None, ..known });
+            }
+        }
+        if self.globals.contains(&"BASE".to_owned()) && self.dice.percent(50) {
+            return (self.dice.text(&["${BASE}", "$BASE", "${BASE:-scratch}"]), shell(&[]));
+        }
+        if self.globals.contains(&"TAG".to_owned()) && self.dice.percent(30) {
+            return (self.dice.text(&["{REG}/base:${TAG}", "{REG}/base:${TAG:-2}"]), shell(&[]));
+        }
+        let named: Vec<_> = self.case.inputs.contexts.iter().map(|(name, _)| name.clone()).collect();
+        if !named.is_empty() && self.dice.percent(25) {
+            let name = self.dice.of(&named).trim_end_matches(":latest").to_lowercase();
+            return (name, Known::default());
+        }
+        match self.dice.below(12) {
+            0 => ("scratch".to_owned(), Known::default()),
+            1 => {
+                ("{BASES}:tiny".to_owned(), Known { files: vec!["/one/file".to_owned()], ..Known::default() })
+            }
+            2 => ("{BASES}:onbuild".to_owned(), shell(&[])),
+            3 => ("{BASES}:env".to_owned(), Known { shell: false, ..shell(&[]) }),
+            4 => ("{BASES}:index".to_owned(), shell(&[])),
+            5 => ("{BASES}:run".to_owned(), shell(&["/triggered"])),
+            6 => (
+                self.dice.text(&[LOCAL, &format!("{LOCAL}:latest"), &format!("docker.io/library/{LOCAL}")]),
+                shell(&[]),
+            ),
+            7 => (self.dice.text(&["{REG}/base@{DIGEST}", "{REG}/base:1@{DIGEST}"]), shell(&[])),
+            8 => ("{REG}/base:2".to_owned(), shell(&[])),
+            9 => ("{REG}/base".to_owned(), shell(&[])),
+            _ => ("{REG}/base:1".to_owned(), shell(&[])),
+        }
+    }
+
+    fn stage(&mut self, number: usize) -> Stage {
+        let (base, mut known) = self.base();
+        let named = self.dice.percent(75);
+        known.name = named.then(|| self.dice.text(&STAGE_NAMES));
+        let platform = self
+            .dice
+            .percent(6)
+            .then(|| self.dice.text(&["$BUILDPLATFORM", "linux/amd64", "linux/arm64", "$TARGETPLATFORM"]));
+        let stage = Stage { base, platform, name: known.name.clone(), body: Vec::new() };
+        self.stages.push(known);
+        let mut body = Vec::new();
+        for _ in 0..1 + self.dice.below(4) {
+            body.push(self.instruction(number));
+        }
+        Stage { body, ..stage }
+    }
+
+    fn instruction(&mut self, number: usize) -> Instruction {
+        let shell = self.stages[number].shell;
+        match self.dice.below(20) {
+            0..=6 => self.copy(number),
+            7 | 8 => self.here(number),
+            9 | 10 if shell => self.run(number),
+            11 => self.argument(number),
+            12 => {
+                let name = self.dice.text(&["V", "OTHER", "NAME"]);
+                let value = self.word(number);
+                self.stages[number].variables.push(name.clone());
+                Instruction::Pair { keyword: "ENV", name, value }
+            }
+            13 => {
+                let (name, value) = (self.dice.text(&["one", "two", "com.example.x"]), self.word(number));
+                Instruction::Pair { keyword: "LABEL", name, value }
+            }
+            14 => {
+                let (keyword, rest) = *self.dice.of(&[
+                    ("WORKDIR", "/w"),
+                    ("WORKDIR", "w/${NAME:-deep}"),
+                    ("USER", "0:0"),
+                    ("CMD", "[\"/bin/sh\", \"-c\", \"true\"]"),
+                    ("CMD", "echo $NAME"),
+                    ("EXPOSE", "80/tcp 443"),
+                    ("STOPSIGNAL", "SIGINT"),
+                    ("VOLUME", "/v"),
+                    ("ENTRYPOINT", "[\"/bin/sh\"]"),
+                    ("MAINTAINER", "me"),
+                    ("HEALTHCHECK", "--interval=5s CMD true"),
+                    ("SHELL", "[\"/bin/sh\", \"-ec\"]"),
+                ]);
+                Instruction::Plain { keyword, rest: rest.to_owned() }
+            }
+            15 => Instruction::OnBuild(Box::new(self.copy(number))),
+            16 => self.add(number),
+            _ => self.copy(number),
+        }
+    }
+
+    /// A value: plain, or with a variable in it.
+    fn word(&mut self, number: usize) -> String {
+        let variables = self.stages[number].variables.clone();
+        let plain = self.dice.text(&["value", "v 1", "a.txt", "1000"]);
+        if variables.is_empty() || self.dice.percent(50) {
+            return plain;
+        }
+        let name = self.dice.of(&variables).clone();
+        match self.dice.below(7) {
+            0 => format!("${name}"),
+            1 => format!("${{{name}:-{plain}}}"),
+            2 => format!("${{{name}:+{plain}}}"),
+            3 => format!("${{{name}%.*}}"),
+            4 => format!("${{{name}/a/b}}"),
+            5 => format!("${{{name}#*.}}"),
+            _ => format!("x${{{name}}}y"),
+        }
+    }
+
+    fn argument(&mut self, number: usize) -> Instruction {
+        let name =
+            self.dice.text(&["V", "NAME", "BASE", "TAG", "TARGETARCH", "UNUSED", "HTTP_PROXY", "FILE"]);
+        let default = if name == "TARGETARCH" || self.dice.percent(40) {
+            None
+        } else if name == "FILE" {
+            Some("a.txt".to_owned())
+        } else {
+            Some(self.dice.text(&["one", "two", "a.txt"]))
+        };
+        self.stages[number].variables.push(name.clone());
+        Instruction::Arg(Arg { name, default })
+    }
+
+    fn destination(&mut self, number: usize) -> String {
+        let text = self.dice.text(&["/out/", "/d/", "/w/", "rel/", "/out/a.txt", "/deep/er/", "./"]);
+        let variables = &self.stages[number].variables;
+        if !variables.is_empty() && self.dice.percent(15) {
+            format!("/out/${{{}:-none}}/", self.dice.of(variables))
+        } else {
+            text
+        }
+    }
+
+    fn flags(&mut self) -> Vec<String> {
+        let mut flags = Vec::new();
+        if self.dice.percent(10) {
+            flags.push(self.dice.text(&["--chmod=600", "--chmod=0755"]));
+        }
+        if self.dice.percent(8) {
+            flags.push("--chown=1000:1000".to_owned());
+        }
+        if self.dice.percent(12) {
+            flags.push("--link".to_owned());
+        }
+        flags
+    }
+
+    /// Sources in the context.
+    fn sources(&mut self, number: usize) -> Vec<String> {
+        let paths = self.sent();
+        let mut list = Vec::new();
+        for _ in 0..1 + self.dice.below(8) / 6 {
+            let path = self.dice.of(&paths).clone();
+            // What a pattern or a variable would be made of is quoted.
+            let path = path.replace('[', "[[]").replace('$', "\\$");
+            list.push(match self.dice.below(12) {
+                0 => ".".to_owned(),
+                1 => "*.txt".to_owned(),
+                2 => format!("/{path}"),
+                3 => format!("./{path}"),
+                4 => path.split_once('/').map_or(path.clone(), |(folder, _)| folder.to_owned()),
+                5 => path.split_once('/').map_or(path.clone(), |(folder, _)| format!("{folder}/*")),
+                6 if self.stages[number].variables.contains(&"FILE".to_owned()) => "${FILE}".to_owned(),
+                7 => format!("{}?", &path[..path.floor_char_boundary(path.len() - 1)]),
+                _ => path,
+            });
+        }
+        list
+    }
+
+    /// Paths that the ignore rules leave in the context, most likely: a copy of another fails.
+    fn sent(&mut self) -> Vec<String> {
+        let lines = self.case.ignore.clone().unwrap_or_default();
+        let is_taken = |path: &str| {
+            let named = |line: &String| {
+                let line = line.trim_matches('/');
+                path == line || path.starts_with(&format!("{line}/"))
+            };
+            let pattern = lines.iter().any(|line| match &**line {
+                "*.md" => path.ends_with(".md"),
+                "**/inner" => path.ends_with("inner"),
+                "?" => {
+                    path.chars().next().is_some_and(|_| path.split('/').next().unwrap().chars().count() == 1)
+                }
+                "*" => path != "a.txt",
+                _ => false,
+            });
+            pattern || lines.iter().any(named)
+        };
+        let all: Vec<String> = self.case.tree.0.keys().cloned().collect();
+        let sent: Vec<String> = all.iter().filter(|path| !is_taken(path)).cloned().collect();
+        if sent.is_empty() || self.dice.percent(2) { all } else { sent }
+    }
+
+    fn copy(&mut self, number: usize) -> Instruction {
+        let mut copy = Copy {
+            add: self.dice.percent(15),
+            from: None,
+            flags: self.flags(),
+            sources: self.sources(number),
+            destination: self.destination(number),
+            json: self.dice.percent(15),
+        };
+        if copy.sources.len() > 1 && !copy.destination.ends_with('/') {
+            copy.destination.push('/');
+        }
+        if self.dice.percent(30) {
+            copy.add = false;
+            self.from(number, &mut copy);
+        } else if !copy.add && self.dice.percent(10) {
+            copy.flags.push(self.dice.text(&["--exclude=*.md", "--exclude=inner", "--exclude=**/b*"]));
+        }
+        self.keep(number, &copy);
+        Instruction::Copy(copy)
+    }
+
+    /// Copies from another stage, an image or a named context.
+    fn from(&mut self, number: usize, copy: &mut Copy) {
+        let (from, files) = if number > 0 && self.dice.percent(70) {
+            let other = self.dice.below(number);
+            let known = self.stages[other].clone();
+            let by_name = known.name.clone().filter(|_| self.dice.percent(70));
+            let name = by_name.unwrap_or_else(|| other.to_string());
+            (if self.dice.percent(8) { name.to_uppercase() } else { name }, known.files)
+        } else if !self.case.inputs.contexts.is_empty() && self.dice.percent(60) {
+            let (name, source) = self.dice.of(&self.case.inputs.contexts).clone();
+            let files = match source {
+                Source::Folder(tree) => tree.files(),
+                Source::Reference(text) if text.contains("git") => vec!["x".to_owned(), "sub/y".to_owned()],
+                Source::Reference(_) => vec!["/etc/passwd".to_owned()],
+            };
+            (name, files)
+        } else {
+            let name = self.dice.text(&["{REG}/base:2", "{BASES}:index", "{BASES}:tiny", LOCAL]);
+            let file = if name.ends_with("tiny") { "/one/file" } else { "/etc/base-version" };
+            (name, vec![file.to_owned()])
+        };
+        copy.from = Some(from);
+        copy.sources =
+            vec![if files.is_empty() { "/etc/passwd".to_owned() } else { self.dice.of(&files).clone() }];
+    }
+
+    /// Remembers what a copy made, where that is plain.
+    fn keep(&mut self, number: usize, copy: &Copy) {
+        if copy.sources.len() != 1
+            || copy.destination.contains('$')
+            || copy.destination.starts_with(['r', '.'])
+        {
+            return;
+        }
+        let source = &copy.sources[0];
+        let is_file = copy.from.is_some() || matches!(self.case.tree.0.get(source), Some(Node::File { .. }));
+        if is_file {
+            let name = source.rsplit('/').next().unwrap();
+            let path = if copy.destination.ends_with('/') {
+                format!("{}{name}", copy.destination)
+            } else {
+                copy.destination.clone()
+            };
+            self.stages[number].files.push(path);
+        }
+    }
+
+    fn here(&mut self, number: usize) -> Instruction {
+        let run = self.stages[number].shell && self.dice.percent(25);
+        let variables = self.stages[number].variables.clone();
+        let mut lines = vec![if run { "echo made >/here".to_owned() } else { "line one".to_owned() }];
+        if let Some(name) = variables.first() {
+            lines.push(if run {
+                format!("echo ${name} >>/here")
+            } else {
+                format!("${name} and ${{{name}:-x}}")
+            });
+        }
+        if !run && self.dice.percent(30) {
+            lines.push("\ttabbed".to_owned());
+        }
+        if !run {
+            self.stages[number].files.push("/here/doc".to_owned());
+        }
+        Instruction::Here(Here {
+            run,
+            arrow: *self.dice.of(&["<<", "<<", "<<-", "<< "]),
+            quoted: self.dice.percent(30),
+            delimiter: self.dice.text(&["EOF", "X", "E-1"]),
+            lines,
+            destination: "/here/doc".to_owned(),
+        })
+    }
+
+    fn run(&mut self, number: usize) -> Instruction {
+        let (mut mounts, mut command) = (Vec::new(), "echo made >/run-file".to_owned());
+        match self.dice.below(8) {
+            0 => {
+                let paths = self.sent();
+                let plain: Vec<_> =
+                    paths.iter().filter(|path| !path.contains([' ', ',', '"', '$', '\''])).collect();
+                if plain.is_empty() {
+                    return self.here(number);
+                }
+                let path = (*self.dice.of(&plain)).clone();
+                mounts.push(format!("type=bind,source={path},target=/mnt/file"));
+                command = "(cat /mnt/file || ls /mnt/file) >/run-file 2>&1".to_owned();
+            }
+            1 => {
+                mounts.push("type=bind,target=/mnt".to_owned());
+                command = "(cd /mnt && find . | sort) >/run-file".to_owned();
+            }
+            2 if number > 0 => {
+                let other = self.dice.below(number);
+                let name = self.stages[other].name.clone().unwrap_or_else(|| other.to_string());
+                mounts.push(format!("type=bind,from={name},target=/mnt"));
+                command = "(cd /mnt && find . -name '*.txt' | sort) >/run-file".to_owned();
+            }
+            3 => {
+                mounts.push("type=secret,id=tok".to_owned());
+                command = "(cat /run/secrets/tok 2>/dev/null || echo none) >/run-file".to_owned();
+            }
+            4 => {
+                mounts.push("type=cache,id={RUN}-cache,target=/mnt".to_owned());
+                command = "echo kept >/mnt/x && cat /mnt/x >/run-file".to_owned();
+            }
+            5 => {
+                command = "env | grep -E '^(V|NAME|OTHER|TAG|FILE|TARGETARCH)=' | sort >/run-file || true"
+                    .to_owned()
+            }
+            6 => {
+                mounts.push("type=bind,from={BASES}:index,target=/mnt".to_owned());
+                command = "cat /mnt/etc/base-version >/run-file".to_owned();
+            }
+            _ => {}
+        }
+        self.stages[number].files.push("/run-file".to_owned());
+        Instruction::Run(Run { mounts, command, exec: self.dice.percent(15) })
+    }
+
+    fn add(&mut self, number: usize) -> Instruction {
+        let source = self.dice.text(&[
+            "{WEB}file",
+            "{WEB}r.git",
+            "{WEB}r.git#v1",
+            "{WEB}r.git#v2",
+            "{WEB}r.git#main:sub",
+            "{WEB}r.git#both",
+            "{WEB}r.git?ref=v1&subdir=sub",
+            "{WEB}r.git?tag=both",
+            "{WEB}r.git?branch=both",
+        ]);
+        let mut flags = self.flags();
+        if source.contains("git") && self.dice.percent(15) {
+            flags.push("--keep-git-dir=true".to_owned());
+        }
+        let destination = self.destination(number);
+        let destination = if destination.ends_with('/') { destination } else { destination + "/" };
+        Instruction::Copy(Copy {
+            add: true,
+            from: None,
+            flags,
+            sources: vec![source],
+            destination,
+            json: false,
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! A differential search: what build-once publishes against what plain `docker buildx build` makes, on the
+//! lab's engine, for cases that are made from a seed.
+
+#![allow(clippy::disallowed_methods, reason = "the fences are the program's")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
+
+mod case;
+mod change;
+mod check;
+mod claims;
+mod desk;
+mod dice;
+mod dockerfile;
+mod generate;
+#[allow(dead_code, unused_imports, reason = "the end-to-end tests use the rest")]
+#[path = "../e2e/harness/mod.rs"]
+mod harness;
+mod image;
+mod report;
+mod shrink;
+mod store;
+mod story;
+mod tree;
+mod web;
+mod work;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
+}
+
+fn main() -> ExitCode {
+    // What cargo hands to every test program, such as --nocapture, has no meaning here.
+    let count = number("BUILD_ONCE_CASES", 150);
+    let first = number("BUILD_ONCE_CASE", 0);
+    let few = |name: &str, default: u64| usize::try_from(number(name, default)).unwrap();
+    let wanted = work::Wanted {
+        seed: number("BUILD_ONCE_SEED", 1),
+        pairs: few("BUILD_ONCE_PAIRS", 1),
+        stories: few("BUILD_ONCE_STORIES", 6),
+        verbose: std::env::var_os("BUILD_ONCE_VERBOSE").is_some(),
+    };
+    let workers = few("BUILD_ONCE_WORKERS", 2);
+    println!("cases {first} to {}, {wanted:?}", first + count - 1);
+    let begin = Instant::now();
+    let world = world::World::new();
+    let (next, all) = (AtomicU64::new(first), Mutex::new(report::Report::default()));
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            let (world, next, all) = (&world, &next, &all);
+            scope.spawn(move || {
+                let desk = desk::Desk::new(world, worker);
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= first + count {
+                        return;
+                    }
+                    let report = work::case(&desk, wanted, number);
+                    for text in report.faults.values().flatten() {
+                        println!("{text}");
+                    }
+                    all.lock().unwrap().add(report);
+                    if number % 200 == 199 {
+                        world.clean();
+                    }
+                }
+            });
+        }
+    });
+    let report = all.into_inner().unwrap();
+    println!("{}", report.text(begin.elapsed().as_secs_f64()));
+    if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

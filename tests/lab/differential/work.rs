@@ -1,0 +1,181 @@
+//! One case from its number to its report.
+
+use std::time::Instant;
+
+use super::case::Case;
+use super::change::Change;
+use super::check::{self, Fault, Pair};
+use super::desk::{Desk, How, Key, Plain};
+use super::dice::Dice;
+use super::generate;
+use super::report::Report;
+use super::story::Told;
+
+/// What is asked of the cases.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    pub seed: u64,
+    /// Pairs for each case.
+    pub pairs: usize,
+    /// Of a hundred cases, how many have runs that follow each other.
+    pub stories: usize,
+    pub verbose: bool,
+}
+
+/// Makes the case with this number and asks everything of it.
+pub fn case(desk: &Desk<'_>, wanted: Wanted, number: u64) -> Report {
+    let mut dice = Dice::of_case(wanted.seed, number);
+    let case = generate::case(&mut dice);
+    let mut work = Work { desk, wanted, number, report: Report { cases: 1, ..Report::default() } };
+    let plain = work.timed("plain", || desk.plain(&case, "default"));
+    let key = work.timed("key", || check::key(desk, &case));
+    let how = How::new(desk, &format!("{}-{number}", desk.world.run));
+    work.image(&case, &plain, &how);
+    if dice.percent(3) {
+        work.reference(&case, &plain);
+    }
+    for _ in 0..wanted.pairs {
+        let (change, changed) = Change::any(&mut dice, &case);
+        let other = work.timed("key", || check::key(desk, &changed));
+        let second = work.timed("plain", || desk.plain(&changed, "default"));
+        work.pair((&case, &key, &plain), (&change, &other, &second));
+        if let (Err(why), Plain::Image(_), true) = (&other, &second, key.is_ok()) {
+            work.fault("key", Fault::Refused(why.clone()), &format!("{change:?}\n{changed}"));
+        }
+        if dice.percent(25) && matches!(second, Plain::Image(_)) && other.is_ok() {
+            work.follows(&case, &change, &changed, &second, &how);
+        }
+        if dice.percent(wanted.stories / 3) {
+            let told = Told { desk, case: &case, plain: &plain };
+            let faults = work.timed("warm", || told.warm(&changed, &second));
+            work.faults(faults, &format!("{change:?}\n{case}"));
+        }
+    }
+    if matches!(plain, Plain::Image(_)) && key.is_ok() && dice.percent(wanted.stories) {
+        let told = Told { desk, case: &case, plain: &plain };
+        let faults = work.timed("stories", || match dice.below(8) {
+            0 => told.degraded(),
+            1 => told.half(),
+            2 => told.cancelled(),
+            _ => told.published(&mut dice),
+        });
+        work.faults(faults, &case.to_string());
+    }
+    work.report
+}
+
+struct Work<'a> {
+    desk: &'a Desk<'a>,
+    wanted: Wanted,
+    number: u64,
+    report: Report,
+}
+
+impl Work<'_> {
+    fn timed<T>(&mut self, name: &'static str, work: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let done = work();
+        *self.report.seconds.entry(name).or_default() += begin.elapsed().as_secs_f64();
+        *self.report.checks.entry(name).or_default() += 1;
+        done
+    }
+
+    fn fault(&mut self, what: &str, fault: Fault, case: &str) {
+        self.report.fault(self.wanted.seed, self.number, what, &fault, case);
+    }
+
+    fn faults(&mut self, faults: Vec<(&'static str, Fault)>, case: &str) {
+        for (what, fault) in faults {
+            self.fault(what, fault, case);
+        }
+    }
+
+    /// (a)
+    fn image(&mut self, case: &Case, plain: &Plain, how: &How) {
+        let desk = self.desk;
+        let ran = self.timed("run", || check::run(desk, case, "once", how));
+        self.report.images += 1;
+        if let Plain::Refused(why) = plain {
+            self.report.both_refused += usize::from(ran.code != Some(0));
+            if self.wanted.verbose {
+                println!("neither builds: case {}: {why}\n{}\n{case}", self.number, ran.output("reason"));
+            }
+        }
+        let fault = self.timed("read", || check::published(desk, plain, &ran));
+        if let Some(fault) = fault {
+            let (small, shown) = check::shrink(desk, case, &fault, check::image_fault);
+            self.fault("build", shown, &small.to_string());
+        }
+        let untrue = self.timed("claims", || super::claims::untrue(desk, how, &ran));
+        if !untrue.is_empty() {
+            self.fault("build", Fault::Untrue(untrue), &case.to_string());
+        }
+    }
+
+    /// Plain buildx without a cache on a builder with a past makes what it makes on a fresh builder.
+    fn reference(&mut self, case: &Case, plain: &Plain) {
+        let desk = self.desk;
+        if case.to_string().contains(super::world::LOCAL) {
+            return;
+        }
+        let fresh = self.timed("fresh plain", || desk.plain_on_fresh(case));
+        if let (Plain::Image(plain), Plain::Image(fresh)) = (plain, &fresh) {
+            let differences = plain.differences(fresh);
+            if !differences.is_empty() {
+                self.fault(
+                    "fresh plain",
+                    Fault::Lie("the reference depends on the builder", differences),
+                    &case.to_string(),
+                );
+            }
+        } else if matches!(plain, Plain::Image(_)) != matches!(fresh, Plain::Image(_)) {
+            self.fault(
+                "fresh plain",
+                Fault::Lie("the reference depends on the builder", vec![format!("{fresh:.200?}")]),
+                &case.to_string(),
+            );
+        }
+    }
+
+    /// (b)
+    fn pair(
+        &mut self,
+        (case, key, plain): (&Case, &Key, &Plain),
+        (change, other, second): (&Change, &Key, &Plain),
+    ) {
+        let kind = change.kind();
+        self.report.pairs += 1;
+        *self.report.by_kind.entry(kind.clone()).or_default() += 1;
+        match check::pair((key, plain), (other, second)) {
+            Pair::Hit => self.report.hits += 1,
+            Pair::Miss => self.report.misses += 1,
+            Pair::Nothing => self.report.nothing += 1,
+            Pair::Needless => {
+                *self.report.needless.entry(kind).or_default() += 1;
+                if self.wanted.verbose {
+                    println!("NEEDLESS seed {} case {} {change:?}\n{case}", self.wanted.seed, self.number);
+                }
+            }
+            Pair::Fault(fault) => {
+                let again = |desk: &Desk<'_>, case: &Case| check::pair_fault(desk, case, change);
+                let (small, shown) = check::shrink(self.desk, case, &fault, again);
+                self.fault("pair", shown, &format!("{change:?}\n{small}"));
+            }
+        }
+    }
+
+    /// (c): the changed case under the same name, on a builder that has built the other one.
+    fn follows(&mut self, case: &Case, change: &Change, changed: &Case, second: &Plain, how: &How) {
+        let desk = self.desk;
+        let how = how.clone().commit(9);
+        let ran = self.timed("follows", || check::run(desk, changed, "once", &how));
+        let text = || format!("{change:?}\n{case}");
+        if let Some(fault) = check::published(desk, second, &ran) {
+            self.fault("follows", fault, &text());
+        }
+        let untrue = super::claims::untrue(desk, &how, &ran);
+        if !untrue.is_empty() {
+            self.fault("follows", Fault::Untrue(untrue), &text());
+        }
+    }
+}
