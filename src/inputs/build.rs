@@ -8,7 +8,7 @@ use super::raw::RawInputs;
 use super::secret::SecretString;
 use crate::env::{self, Env};
 use crate::image::{Platform, is_own_label};
-use crate::key::dockerfile::{Place, place};
+use crate::key::dockerfile::{Place, context_place};
 use crate::key::dockerignore::Ignore;
 
 /// Where the build context comes from.
@@ -183,7 +183,7 @@ impl BuildInputs {
             implied_platform: platforms.is_none(),
             platforms: platforms.unwrap_or_else(|| vec![Platform::of_this_machine()]),
             build_args: build_args(problems, build_args_list, env),
-            build_contexts: named(problems, "build-contexts", list(&raw.build_contexts)),
+            build_contexts: build_contexts(problems, list(&raw.build_contexts)),
             labels: marks(problems, "labels", labels_list),
             annotations: marks(problems, "annotations", annotations_list),
             secrets: secrets(problems, raw, env),
@@ -226,22 +226,42 @@ pub(super) fn with_file(
     list
 }
 
+/// A folder that is there is the context, whatever else its name could mean (buildx `loadInputs`).
 fn context(problems: &mut Problems, text: &str) -> ContextSource {
-    if text.starts_with("github.com/") || place(text) == Place::Git {
-        return ContextSource::Remote(text.to_owned());
+    let path = PathBuf::from(text);
+    let metadata = fs_err::metadata(&path);
+    if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
+        return ContextSource::Folder(path);
     }
-    if place(text) == Place::Http || text == "-" {
-        let hint = "check the source out and name its path, or name a git repository";
-        problems.add("context", format!("`{text}` is neither a folder nor a git repository: {hint}"));
-    } else {
-        let path = PathBuf::from(text);
-        match fs_err::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => problems.add("context", format!("`{text}` is not a folder")),
-            Err(error) => problems.add("context", error),
+    match (context_place(text), metadata) {
+        (Ok(Place::Git(_)), _) => return ContextSource::Remote(text.to_owned()),
+        (Err(reason), _) => {
+            problems.add("context", format!("`{text}` is not a repository that BuildKit takes: {reason}"));
+        }
+        (Ok(place), _) if place == Place::Http || text == "-" => {
+            let hint = "check the source out and name its path, or name a git repository";
+            problems.add("context", format!("`{text}` is neither a folder nor a git repository: {hint}"));
+        }
+        (Ok(_), Ok(_)) => problems.add("context", format!("`{text}` is not a folder")),
+        (Ok(_), Err(error)) => problems.add("context", error),
+    }
+    ContextSource::Folder(path)
+}
+/// `github.com/…` is a repository as a context only; as a build context, BuildKit refuses it.
+fn build_contexts(problems: &mut Problems, list: Vec<String>) -> Vec<(String, String)> {
+    let mut contexts = named(problems, "build-contexts", list);
+    for (name, value) in contexts.iter_mut().filter(|(_, value)| value.starts_with("github.com/")) {
+        if fs_err::metadata(value.as_str()).is_ok_and(|metadata| metadata.is_dir()) {
+            value.insert_str(0, "./");
+        } else {
+            let hint = "write `https://github.com/OWNER/NAME.git`";
+            problems.add(
+                "build-contexts",
+                format!("`{name}`: `{value}` is not a folder; for the repository, {hint}"),
+            );
         }
     }
-    ContextSource::Folder(PathBuf::from(text))
+    contexts
 }
 
 fn exclude(problems: &mut Problems, patterns: Vec<String>) -> Vec<String> {

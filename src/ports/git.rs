@@ -73,34 +73,50 @@ async fn remote(exec: &Exec, folder: Option<&Path>, arguments: &[&str]) -> Resul
     Err(Error::new(FailureClass::Unavailable, what).cause(last_line(&done)))
 }
 
-/// The commit that a branch, tag or other name stands for in a remote repository; its default branch's
-/// without one. Branches win over tags of the same name, as in BuildKit (`source/git/source.go`).
-///
-/// # Errors
-/// If the repository does not answer, or has no such name.
-pub async fn resolve(exec: &Exec, url: &str, name: &str) -> Result<String> {
-    let name = if name.is_empty() { "HEAD" } else { name };
-    let peeled = format!("{name}^{{}}");
-    let listed = remote(exec, None, &["ls-remote", "--", url, name, &peeled]).await?;
-    let text = String::from_utf8_lossy(&listed);
-    pick(&text, name).ok_or_else(|| Error::input(format!("{url} has no branch or tag {name}")))
+/// What a name stands for in a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The object that has the name: a commit, or an annotated tag.
+    pub object: String,
+    /// The commit.
+    pub commit: String,
 }
 
-fn pick(listed: &str, name: &str) -> Option<String> {
-    let short = name.strip_prefix("refs/").unwrap_or(name);
-    let wanted = [
-        format!("refs/heads/{name}"),
-        format!("refs/tags/{name}^{{}}"),
-        format!("refs/tags/{name}"),
-        format!("refs/{short}^{{}}"),
-        format!("refs/{short}"),
-        name.to_owned(),
-    ];
+/// What a branch, tag or other name stands for in a remote repository; its default branch without one.
+///
+/// # Errors
+/// If the repository does not answer or has no such name, or the name is that of a branch and of a tag.
+pub async fn resolve(exec: &Exec, url: &str, name: &str) -> Result<Found> {
+    let asked = if name.is_empty() { "HEAD" } else { name };
+    let peeled = format!("{asked}^{{}}");
+    let listed = remote(exec, None, &["ls-remote", "--", url, asked, &peeled]).await?;
+    pick(&String::from_utf8_lossy(&listed), name)
+}
+
+/// By BuildKit's order of names (`source/git/source.go`). Of a branch and a tag, BuildKit from 0.26 on takes the
+/// branch, an older one the tag: then the name does not say which image it makes.
+fn pick(listed: &str, name: &str) -> Result<Found> {
     let lines: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once('\t')).collect();
-    wanted
-        .iter()
-        .find_map(|wanted| lines.iter().find(|(_, known)| known == wanted))
-        .map(|(sha, _)| (*sha).to_owned())
+    let find = |full: &str| {
+        let id = |full: &str| lines.iter().find(|(_, known)| *known == full).map(|(id, _)| (*id).to_owned());
+        let object = id(full)?;
+        let commit = id(&format!("{full}^{{}}")).unwrap_or_else(|| object.clone());
+        Some(Found { object, commit })
+    };
+    if name.is_empty() {
+        return find("HEAD").ok_or_else(|| Error::input("the repository has no default branch"));
+    }
+    let full = |prefix: &str| find(&format!("{prefix}{}", name.strip_prefix(prefix).unwrap_or(name)));
+    match (full("refs/"), full("refs/heads/"), full("refs/tags/")) {
+        (Some(found), ..) => Ok(found),
+        (None, Some(branch), Some(tag)) if branch.commit != tag.commit => {
+            Err(Error::input(format!("`{name}` is a branch and a tag, of two commits"))
+                .hint(format!("write refs/heads/{name} or refs/tags/{name}")))
+        }
+        (None, Some(branch), _) => Ok(branch),
+        (None, None, Some(tag)) => Ok(tag),
+        (None, None, None) => Err(Error::input(format!("the repository has no branch or tag `{name}`"))),
+    }
 }
 
 /// Of the folders that hold a part of a remote repository for a moment.
@@ -127,17 +143,30 @@ pub async fn file(exec: &Exec, url: &str, commit: &str, path: &str) -> Result<Ve
 
 #[cfg(test)]
 mod tests {
-    use super::pick;
+    use super::*;
 
     #[test]
-    fn a_branch_wins_over_a_tag_and_a_tag_is_its_commit() {
-        let listed = "aa\tHEAD\nbb\trefs/heads/x\ncc\trefs/tags/x\ndd\trefs/tags/v1\nee\trefs/tags/v1^{}\nff\trefs/pull/1/head\n";
-        let pick = |name| pick(listed, name);
-        assert_eq!(pick("x").as_deref(), Some("bb"));
-        assert_eq!(pick("v1").as_deref(), Some("ee"));
-        assert_eq!(pick("refs/tags/x").as_deref(), Some("cc"));
-        assert_eq!(pick("pull/1/head").as_deref(), Some("ff"));
-        assert_eq!(pick("HEAD").as_deref(), Some("aa"));
-        assert_eq!(pick("nope"), None);
+    fn d56_names_in_buildkits_order() {
+        let listed = "aa\tHEAD\nbb\trefs/heads/x\nbb\trefs/tags/x\nbb\trefs/tags/x/y\ncc\trefs/heads/z\n\
+                      dd\trefs/tags/v1\nee\trefs/tags/v1^{}\nff\trefs/pull/1/head\n11\trefs/heads/both\n\
+                      22\trefs/tags/both\n33\trefs/heads/heads/z\n";
+        for (name, object, commit) in [
+            ("", "aa", "aa"),
+            ("x", "bb", "bb"),
+            ("v1", "dd", "ee"),
+            ("refs/tags/v1", "dd", "ee"),
+            ("tags/v1", "dd", "ee"),
+            ("refs/tags/both", "22", "22"),
+            ("refs/heads/both", "11", "11"),
+            ("heads/z", "cc", "cc"),
+            ("pull/1/head", "ff", "ff"),
+        ] {
+            let want = Found { object: object.to_owned(), commit: commit.to_owned() };
+            assert_eq!(pick(listed, name).unwrap(), want, "{name}");
+        }
+        assert!(pick(listed, "nope").is_err() && pick(listed, "HEAD").is_err() && pick("", "").is_err());
+        let both = pick(listed, "both").unwrap_err();
+        assert!(both.to_string().contains("`both` is a branch and a tag"), "{both}");
+        assert_eq!(both.hint.as_deref(), Some("write refs/heads/both or refs/tags/both"));
     }
 }

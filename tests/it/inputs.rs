@@ -184,3 +184,41 @@ fn the_summary_may_be_left_out() {
     assert_eq!(lab.shared().input("summary", "false").run().succeeds("built").summary, "");
     assert!(!lab.shared().run().succeeds("reused-tag").summary.is_empty());
 }
+
+/// D73. buildx takes the folder, and a stranger's repository may have its name.
+#[test]
+fn d73_a_folder_that_is_there_is_no_url() {
+    let lab = Lab::new();
+    for folder in ["github.com/acme/app", "git@host:acme/app"] {
+        lab.write(&format!("work/{folder}/Dockerfile"), "FROM scratch\nCOPY x /\n");
+        lab.write(&format!("work/{folder}/x"), folder);
+        let built = lab.build_once().input("context", folder).run().succeeds("built-local");
+        assert!(built.called("buildx build").iter().any(|call| call.has(folder)), "{folder}");
+    }
+    lab.write("work/Dockerfile", "FROM scratch\nCOPY --from=src x /\n");
+    let named = |value: &str| lab.build_once().input("build-contexts", value).run();
+    let built = named("src=github.com/acme/app").succeeds("built-local");
+    let last = built.called("buildx build").last().unwrap().values("--build-context");
+    assert_eq!(last, ["src=./github.com/acme/app"]);
+    let absent = named("src=github.com/acme/absent").fails(2, "input");
+    assert!(absent.error().contains("for the repository, write `https://github.com/"), "{}", absent.error());
+}
+
+/// D05. buildx makes it a build argument, so it can choose a file and a base.
+#[test]
+fn d05_source_date_epoch_chooses_what_is_copied() {
+    let lab = Lab::new();
+    lab.write("work/Dockerfile", "FROM scratch\nARG SOURCE_DATE_EPOCH\nCOPY v-${SOURCE_DATE_EPOCH}.txt /\n");
+    let key = |epoch: &str| {
+        let run = lab.build_once().env("SOURCE_DATE_EPOCH", epoch).input("load", "false").run();
+        run.succeeds("built-local").output("key").to_owned()
+    };
+    lab.write("work/v-1.txt", "one");
+    lab.write("work/v-2.txt", "two");
+    let (one, two) = (key("1"), key("2"));
+    lab.write("work/v-1.txt", "another");
+    assert_ne!((key("1"), one), (key("2"), two.clone()));
+    assert_eq!(key("2"), two);
+    lab.write("work/Dockerfile", "FROM scratch\nCOPY v-1.txt /\n");
+    assert_eq!(key("1"), key("2"), "it only dates the image");
+}

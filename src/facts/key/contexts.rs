@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::facts::sources;
 use crate::inputs::BuildInputs;
 use crate::key::dockerfile::{self, Analysis, Place};
 
@@ -32,12 +31,15 @@ pub(super) fn named_contexts(build: &BuildInputs, analysis: &Analysis) -> Result
                 }
                 _ => return Err(unpinned_context(name, "a digest: oci-layout://PATH@sha256:…")),
             }
-        } else if sources::is_repository(value) {
-            contexts.repositories.push((name.clone(), value.clone()));
-        } else if dockerfile::place(value) == Place::Local {
-            contexts.folders.push((name.clone(), PathBuf::from(value)));
         } else {
-            return Err(unpinned_context(name, "a folder, an image or a git repository"));
+            match dockerfile::context_place(value) {
+                Ok(Place::Local) => contexts.folders.push((name.clone(), PathBuf::from(value))),
+                Ok(Place::Http) => {
+                    return Err(unpinned_context(name, "a folder, an image or a git repository"));
+                }
+                // What is wrong with it is said where it is looked up.
+                Ok(Place::Git(_)) | Err(_) => contexts.repositories.push((name.clone(), value.clone())),
+            }
         }
     }
     Ok(contexts)

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::bases::{Base, Pin};
-use super::sources;
+use super::sources::{self, Repository};
 use crate::env;
 use crate::error::{Error, FailureClass, Result};
 use crate::image::Platform;
@@ -48,8 +48,8 @@ struct Material {
     platforms: Vec<dockerfile::Platform>,
     build_args: Vec<(String, String)>,
     extra: Extra,
-    /// The context's repository and its commit.
-    commit: Option<(String, String)>,
+    /// The context, if it is a repository.
+    repository: Option<Repository>,
 }
 
 /// What besides base images the build must take as the key saw it.
@@ -88,8 +88,7 @@ pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result
     let (Walked { key, ignore }, remote) = (walked?, remote?);
     let key = material.key(key, inputs, &remote);
     material.say(ports, inputs, &key, &remote);
-    let context = material.commit.as_ref().map(|(url, commit)| sources::at_commit(url, commit));
-    let pins = Pins { ignore, ..pins(&material.analysis, &remote, context) };
+    let pins = Pins { ignore, ..pins(&material.analysis, &remote, material.repository.as_ref()) };
     let bases = remote.images.iter().filter(|(kind, base)| {
         // The engine's own images need its BuildKit, whoever names them.
         *kind == EntryKind::BaseImage && base.pin != Pin::AsWritten || matches!(base.pin, Pin::Engine(_))
@@ -124,19 +123,22 @@ impl Material {
     async fn read(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result<Self> {
         let build = &inputs.build;
         let file = build.dockerfile();
-        let commit = match &build.context {
+        let mut extra = extra_args_for_key(inputs, run, &ports.env)?;
+        let mut build_args = build.build_args.clone();
+        build_args.append(&mut extra.build_args);
+        // buildx makes it an argument of the same name, which one that is given takes the place of.
+        let epoch = ports.env.get(env::SOURCE_DATE_EPOCH).map(str::to_owned);
+        build_args.splice(0..0, epoch.map(|epoch| (env::SOURCE_DATE_EPOCH.to_owned(), epoch)));
+        let repository = match &build.context {
             ContextSource::Folder(_) => None,
-            ContextSource::Remote(url) => Some((url.clone(), sources::commit(ports, url).await?)),
+            ContextSource::Remote(url) => Some(sources::context(ports, url, &build_args).await?),
         };
-        let text = dockerfile_text(ports, &file, commit.as_ref()).await?;
+        let text = dockerfile_text(ports, &file, repository.as_ref()).await?;
         let parse =
             |platform: &Platform| dockerfile::Platform::parse(&platform.to_string()).map_err(key_error);
         let builds_on = parse(&Platform::of_this_machine())?;
         let platforms: Vec<dockerfile::Platform> =
             build.platforms.iter().map(parse).collect::<Result<_>>()?;
-        let mut extra = extra_args_for_key(inputs, run, &ports.env)?;
-        let mut build_args = build.build_args.clone();
-        build_args.append(&mut extra.build_args);
         let names: Vec<String> = build.build_contexts.iter().map(|(name, _)| name.clone()).collect();
         let request = Request {
             file: &file.display().to_string(),
@@ -148,19 +150,19 @@ impl Material {
         };
         let analysis = dockerfile::analyse(&text, &request).map_err(key_error)?;
         let contexts = named_contexts(build, &analysis)?;
-        // buildx makes it an argument of the same name; it reaches the image where the Dockerfile declares it.
-        if let Some(epoch) = ports.env.get(env::SOURCE_DATE_EPOCH)
-            && analysis.declared_args.contains(env::SOURCE_DATE_EPOCH)
+        // It reaches the image's content where the Dockerfile declares it.
+        if ports.env.get(env::SOURCE_DATE_EPOCH).is_some()
+            && !analysis.declared_args.contains(env::SOURCE_DATE_EPOCH)
         {
-            build_args.insert(0, (env::SOURCE_DATE_EPOCH.to_owned(), epoch.to_owned()));
+            build_args.remove(0);
         }
-        Ok(Self { file, analysis, contexts, platforms, build_args, extra, commit })
+        Ok(Self { file, analysis, contexts, platforms, build_args, extra, repository })
     }
 
     /// Whether the key covers no more of the context than the Dockerfile names.
     fn is_narrow(&self, inputs: &Inputs) -> bool {
         inputs.key.scope == KeyScope::Auto
-            && self.commit.is_none()
+            && self.repository.is_none()
             && matches!(self.analysis.copied, Copied::Known(_))
     }
 
@@ -185,11 +187,11 @@ impl Material {
         for (name, content) in &contexts.fixed {
             key.plain(EntryKind::BuildContext, name, content);
         }
-        for (name, url, commit) in &remote.repositories {
-            key.plain(EntryKind::BuildContext, name, &sources::content(url, commit));
+        for (name, repository) in &remote.repositories {
+            key.plain(EntryKind::BuildContext, name, &repository.content());
         }
-        if let Some((url, commit)) = self.commit.as_ref().filter(|_| inputs.key.scope != KeyScope::Files) {
-            key.plain(EntryKind::BuildContext, "context", &sources::content(url, commit));
+        if let Some(repository) = self.repository.as_ref().filter(|_| inputs.key.scope != KeyScope::Files) {
+            key.plain(EntryKind::BuildContext, "context", &repository.content());
         }
         // Where none is asked for, the base image may have its own way.
         let asked = if inputs.build.implied_platform { "not asked for" } else { "asked for" };
@@ -213,16 +215,13 @@ impl Material {
             ports.console.line(&format!("note: the build argument {name} looks like a secret: its value stays in the image and the layer cache; use the input secrets"));
         }
         for (source, _) in remote.sources.iter().filter(|(_, moves)| *moves) {
-            ports.console.line(&format!(
-                "note: ADD {} is looked up for every key and held to {}; fixed in the Dockerfile, it would not be",
-                source.url, source.content
-            ));
+            ports.console.line(&format!("note: ADD {} {}", source.url, sources::said(source)));
         }
     }
 
     fn say_scope(&self, ports: &Ports, inputs: &Inputs) {
         if inputs.key.scope == KeyScope::Auto
-            && self.commit.is_none()
+            && self.repository.is_none()
             && let Copied::Unknown(reason) = &self.analysis.copied
         {
             ports.console.line(&format!("note: the key covers the whole context: {reason}"));
@@ -231,16 +230,16 @@ impl Material {
 }
 
 /// The Dockerfile, from the working folder or from the repository that is the context.
-async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&(String, String)>) -> Result<Vec<u8>> {
-    let Some((url, commit)) = context else {
+async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&Repository>) -> Result<Vec<u8>> {
+    let Some(repository) = context else {
         return fs_err::read(file).map_err(|error| {
             Error::new(FailureClass::Build, "failed to read the Dockerfile")
                 .because(&error)
                 .hint("name it in the input file, relative to the working folder")
         });
     };
-    sources::dockerfile(ports, url, commit, &file.display().to_string()).await.map_err(|error| {
-        Error::new(error.class, format!("failed to read the Dockerfile of {url}"))
+    repository.file(ports, &file.display().to_string()).await.map_err(|error| {
+        Error::new(error.class, format!("failed to read the Dockerfile of {}", repository.url()))
             .cause(error.headline())
             .hint("name it in the input file, relative to the repository's folder")
     })

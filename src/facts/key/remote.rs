@@ -9,7 +9,7 @@ use super::Pins;
 use super::contexts::NamedContexts;
 use crate::error::{Error, Result};
 use crate::facts::bases::{Base, Pin, resolve};
-use crate::facts::sources;
+use crate::facts::sources::{self, Repository};
 use crate::image::ImageReference;
 use crate::key::EntryKind;
 use crate::key::dockerfile::Analysis;
@@ -21,8 +21,8 @@ use crate::ports::buildx::SourcePin;
 pub(super) struct Remote {
     pub images: Vec<(EntryKind, Base)>,
     pub sources: Vec<(SourcePin, bool)>,
-    /// Name, URL, commit.
-    pub repositories: Vec<(String, String, String)>,
+    /// By the context's name.
+    pub repositories: Vec<(String, Repository)>,
 }
 
 /// Resolves the frontend, every base, every context that is an image or a repository, and every `ADD` from
@@ -56,12 +56,8 @@ pub(super) async fn remote(
         Ok::<_, Error>((kind, base))
     }));
     let repositories = try_join_all(contexts.repositories.iter().map(async |(name, url)| {
-        let commit = sources::commit(ports, url).await.map_err(|error| {
-            Error::new(error.class, format!("build-contexts: what `{name}` holds is not known"))
-                .cause(error.headline())
-                .hint("name it with a commit: URL#<40 hex digits>")
-        })?;
-        Ok::<_, Error>((name.clone(), url.clone(), commit))
+        let repository = sources::build_context(ports, name, url).await?;
+        Ok::<_, Error>((name.clone(), repository))
     }));
     let file_name = file.display().to_string();
     let (images, repositories, sources) =
@@ -94,7 +90,7 @@ fn named_pin(base: Base) -> Result<Pin> {
 }
 
 /// What the build must take as the key saw it.
-pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<String>) -> Pins {
+pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<&Repository>) -> Pins {
     let frontend =
         remote.images.iter().find_map(|(kind, base)| match (kind, &base.pin, &analysis.frontend) {
             (EntryKind::Frontend, Pin::Registry(reference), Some(frontend)) => {
@@ -110,11 +106,17 @@ pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<String>
             contexts.push((base.name.clone(), format!("docker-image://{reference}")));
         }
     }
-    for (name, url, commit) in &remote.repositories {
-        contexts.push((name.clone(), sources::at_commit(url, commit)));
-    }
-    let sources =
+    let mut sources: Vec<SourcePin> =
         remote.sources.iter().filter(|(_, moves)| *moves).map(|(source, _)| source.clone()).collect();
+    let mut hold = |repository: &Repository| {
+        let (url, pin) = repository.held();
+        sources.extend(pin);
+        url
+    };
+    for (name, repository) in &remote.repositories {
+        contexts.push((name.clone(), hold(repository)));
+    }
+    let context = context.map(hold);
     let registries = remote.images.iter().filter_map(|(_, base)| base.registry()).collect();
     Pins {
         frontend,

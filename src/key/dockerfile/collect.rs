@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::git_ref::GitRef;
 use super::instruction::{Body, Copy, Instruction, mount};
 use super::lines::Fault;
 use super::remote::{self, Place};
@@ -111,14 +112,17 @@ impl Collector<'_> {
             // An exclusion that is not known excludes nothing.
             excludes.extend(expanded.unknown.is_empty().then_some(expanded.word));
         }
+        let checksum = copy.checksum.as_deref().map(|text| scope.expand(text, self.escape)).transpose()?;
+        let mut checksum =
+            checksum.filter(|c| c.unknown.is_empty()).map(|c| c.word).filter(|c| !c.is_empty());
+        let mut keep_git_dir = copy.keep_git_dir;
         for source in &copy.sources {
             let expanded = scope.expand(source, self.escape)?;
-            let place = remote::place(&expanded.word);
             if let Some(name) = expanded.unknown.first() {
                 out.unknown(format!("line {line}: `${name}` in `{source}` may come from the base image"));
                 if copy.add {
                     // It may turn out to be a URL; a literal path cannot.
-                    let url = place != Place::Local || source.starts_with('$');
+                    let url = source.starts_with('$') || remote::place(&expanded.word) != Ok(Place::Local);
                     out.remote.extend(url.then(|| RemoteSource {
                         url: source.clone(),
                         line,
@@ -127,6 +131,9 @@ impl Collector<'_> {
                 }
                 continue;
             }
+            let place = remote::place(&expanded.word).map_err(|reason| {
+                format!("`{}` is not a repository that BuildKit takes: {reason}", expanded.word)
+            })?;
             if place == Place::Local {
                 out.sources.insert(CopySource { path: expanded.word, excludes: excludes.clone(), line });
                 continue;
@@ -134,16 +141,15 @@ impl Collector<'_> {
             if !copy.add {
                 return Err(format!("COPY takes no URL (`{}`): use ADD", expanded.word));
             }
-            let checksum =
-                copy.checksum.as_deref().map(|text| scope.expand(text, self.escape)).transpose()?;
-            let checksum =
-                checksum.filter(|c| c.unknown.is_empty()).map(|c| c.word).filter(|c| !c.is_empty());
-            let pin = match (place, checksum) {
-                (Place::Http, Some(checksum)) => Pin::Fixed(checksum),
-                (Place::Git, Some(commit)) if remote::is_commit(&commit) => Pin::Fixed(commit),
-                (Place::Git, _) => remote::commit(&expanded.word)
-                    .map_or(Pin::Open { git: true }, |commit| Pin::Fixed(commit.to_owned())),
-                _ => Pin::Open { git: false },
+            let pin = match (place, &checksum) {
+                (Place::Git(git), _) => {
+                    let git = with_flags(git, checksum.as_ref(), keep_git_dir)?;
+                    // What one URL says holds for those that follow it, too (`dispatchCopy`).
+                    (checksum, keep_git_dir) = (git.checksum.clone(), git.keep_git_dir);
+                    git.fixed().map(|id| Pin::Fixed(id.to_owned())).unwrap_or(Pin::Repository(git))
+                }
+                (_, Some(checksum)) => Pin::Fixed(checksum.clone()),
+                _ => Pin::File,
             };
             out.remote.push(RemoteSource { url: expanded.word, line, pin });
         }
@@ -170,6 +176,23 @@ impl Collector<'_> {
         }
         Ok(())
     }
+}
+
+/// A repository with what the instruction's flags add; they must not contradict its URL.
+fn with_flags(
+    mut git: GitRef,
+    checksum: Option<&String>,
+    keep_git_dir: Option<bool>,
+) -> Result<GitRef, String> {
+    if git.keep_git_dir.is_some_and(|own| keep_git_dir.is_some_and(|flag| flag != own)) {
+        return Err("--keep-git-dir and the URL's keep-git-dir differ".to_owned());
+    }
+    if let Some((own, flag)) = git.checksum.as_ref().zip(checksum).filter(|(own, flag)| own != flag) {
+        return Err(format!("--checksum and the URL's checksum differ: `{flag}` and `{own}`"));
+    }
+    git.keep_git_dir = git.keep_git_dir.or(keep_git_dir);
+    git.checksum = git.checksum.or_else(|| checksum.cloned());
+    Ok(git)
 }
 
 impl Collected {

@@ -40,6 +40,8 @@ pub struct Copy {
     pub from: Option<String>,
     pub excludes: Vec<String>,
     pub checksum: Option<String>,
+    /// `ADD --keep-git-dir`.
+    pub keep_git_dir: Option<bool>,
 }
 
 const OTHERS: [&str; 11] = [
@@ -111,6 +113,24 @@ fn value(command: &Command, name: &str) -> Result<Option<String>, String> {
     Ok(all.pop().filter(|value| !value.is_empty()))
 }
 
+/// A flag that is on or off; alone, it is on.
+fn switch(command: &Command, name: &str) -> Result<Option<bool>, String> {
+    let flags = command.flags.iter().filter_map(|flag| flag.strip_prefix("--"));
+    let mut named = flags.filter_map(|flag| match flag.split_once('=') {
+        Some((own, value)) => (own == name).then_some(value),
+        None => (flag == name).then_some("true"),
+    });
+    match (named.next().map(str::to_ascii_lowercase), named.next()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(format!("--{name} is given more than once")),
+        (Some(value), None) => match value.as_str() {
+            "true" => Ok(Some(true)),
+            "false" => Ok(Some(false)),
+            _ => Err(format!("--{name} is true or false, not `{value}`")),
+        },
+    }
+}
+
 fn from(command: &Command) -> Result<Body, String> {
     let platform = value(command, "platform")?;
     let fields = words::fields(&command.rest);
@@ -174,6 +194,7 @@ fn copy(command: &Command, add: bool) -> Result<Copy, String> {
         from: if add { None } else { value(command, "from")? },
         excludes: values(command, "exclude")?,
         checksum: if add { value(command, "checksum")? } else { None },
+        keep_git_dir: if add { switch(command, "keep-git-dir")? } else { None },
     })
 }
 

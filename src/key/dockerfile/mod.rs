@@ -6,6 +6,7 @@
 
 mod collect;
 mod frontend;
+mod git_ref;
 mod glob;
 mod instruction;
 mod lex;
@@ -27,10 +28,11 @@ use crate::key::error::KeyError;
 use crate::key::files::CopySource;
 use collect::{Collected, Collector};
 pub use frontend::{Frontend, is_official};
+pub use git_ref::{GitRef, go_bool, is_commit};
 use instruction::{Body, Instruction};
 use lines::Fault;
 pub use platform::Platform;
-pub use remote::{Place, commit, place};
+pub use remote::{Place, context_place, place};
 pub(crate) use render::Digest;
 use scope::Scope;
 use stages::Stages;
@@ -95,11 +97,10 @@ pub struct ImageUse {
 pub enum Pin {
     /// A checksum or commit is given and BuildKit enforces it.
     Fixed(String),
-    /// Its present content must be looked up: a commit of a git repository, else a checksum.
-    Open {
-        /// It is a git repository.
-        git: bool,
-    },
+    /// A file whose present checksum must be looked up.
+    File,
+    /// A repository whose present commit must be looked up; checksum and `.git` as the instruction's flags say too.
+    Repository(GitRef),
     /// It depends on a variable that only the base image defines.
     Unknown {
         /// The variable.

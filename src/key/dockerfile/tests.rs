@@ -169,9 +169,17 @@ ONBUILD COPY never /
     assert_eq!(
         remote,
         [
-            ("https://example.com/x.tgz", 4, Pin::Open { git: false }),
+            ("https://example.com/x.tgz", 4, Pin::File),
             ("https://example.com/y", 5, Pin::Fixed("sha256:aa".to_owned())),
-            ("https://github.com/o/r.git#v1", 6, Pin::Open { git: true }),
+            (
+                "https://github.com/o/r.git#v1",
+                6,
+                Pin::Repository(GitRef {
+                    remote: "https://github.com/o/r.git".to_owned(),
+                    reference: "v1".to_owned(),
+                    ..GitRef::default()
+                })
+            ),
             (
                 "git@github.com:o/r.git#0123456789012345678901234567890123456789:dir",
                 6,

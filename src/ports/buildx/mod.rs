@@ -20,7 +20,7 @@ pub use builder::{Builder, NewBuilder, builder_of, container_of};
 pub use cache::{CacheEntry, LocalCaches, registry_cache_from};
 pub use features::{Feature, Lack, Versions};
 pub use metadata::BuildMetadata;
-pub use policy::{ImagePin, SourcePin};
+pub use policy::{Hold, ImagePin, SourcePin};
 pub use progress::{FailedStep, Phase, Progress, ProgressSummary, StepTime};
 pub use version::BuildxVersion;
 

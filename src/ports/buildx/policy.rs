@@ -1,20 +1,37 @@
 //! Sources that the build must take as the key saw them: BuildKit's source policy
 //! (<https://docs.docker.com/reference/cli/docker/buildx/build/>, `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::image::ImageReference;
+use crate::key::dockerfile::GitRef;
 
 /// The variable that names the policy's file.
 pub(super) const VARIABLE: &str = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY";
 
-/// What an `ADD` names, and what that was when the key was made.
+/// What an `ADD` or a context names, and what that was when the key was made.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SourcePin {
-    /// A URL, or a git repository with its reference, as in the Dockerfile.
+    /// A URL, or a git repository with its reference, as it is written.
     pub url: String,
-    /// `sha256:…` of a file, or a commit.
+    /// `sha256:…` of a file, or the id of a git object.
     pub content: String,
+    /// How the build is held to it.
+    pub hold: Hold,
+}
+
+/// How the build is held to a source's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hold {
+    /// The content takes the name's place.
+    Content,
+    /// The name stays, and BuildKit compares what it stands for: `.git` is kept, and the name is in it.
+    Name,
+    /// Not at all: BuildKit before 0.26 cannot compare an annotated tag whose `.git` is kept.
+    Nothing,
 }
 
 /// An image that the Dockerfile names, and what it was when the key was made.
@@ -29,19 +46,36 @@ pub struct ImagePin {
 /// The policy: a file must have its checksum, a repository is taken at its commit, an image by its
 /// digest.
 pub(super) fn policy(sources: &[SourcePin], images: &[ImagePin]) -> Value {
-    let rules: Vec<Value> = sources.iter().map(source).chain(images.iter().map(image)).collect();
+    // A rule is for every use of a name; what one use needs, the others bear.
+    let mut strictest: BTreeMap<String, &SourcePin> = BTreeMap::new();
+    for pin in sources {
+        let known = strictest.entry(selector(pin)).or_insert(pin);
+        if known.hold < pin.hold {
+            *known = pin;
+        }
+    }
+    let sources = strictest.iter().filter_map(|(selector, pin)| source(selector, pin));
+    let rules: Vec<Value> = sources.chain(images.iter().map(image)).collect();
     json!({ "rules": rules })
 }
 
-fn source(pin: &SourcePin) -> Value {
-    if pin.content.starts_with("sha256:") {
-        return rule(&pin.url, &json!({"identifier": pin.url, "attrs": {"http.checksum": pin.content}}));
-    }
-    let (repository, fragment) = pin.url.split_once('#').unwrap_or((&pin.url, ""));
-    let repository = identifier(repository);
-    let folder = fragment.split_once(':').map(|(_, folder)| format!(":{folder}")).unwrap_or_default();
-    let from = if fragment.is_empty() { repository.clone() } else { format!("{repository}#{fragment}") };
-    rule(&from, &json!({"identifier": format!("{repository}#{}{folder}", pin.content)}))
+fn git(pin: &SourcePin) -> Option<GitRef> {
+    if pin.content.starts_with("sha256:") { None } else { GitRef::parse(&pin.url)?.ok() }
+}
+
+/// BuildKit's own name of the source.
+fn selector(pin: &SourcePin) -> String {
+    git(pin).map_or_else(|| pin.url.clone(), |git| git.identifier(&git.reference))
+}
+
+fn source(selector: &str, pin: &SourcePin) -> Option<Value> {
+    let updates = match (git(pin), pin.hold) {
+        (_, Hold::Nothing) => return None,
+        (None, _) => json!({"identifier": selector, "attrs": {"http.checksum": pin.content}}),
+        (Some(_), Hold::Name) => json!({"identifier": selector, "attrs": {"git.checksum": pin.content}}),
+        (Some(git), Hold::Content) => json!({"identifier": git.identifier(&pin.content)}),
+    };
+    Some(rule(selector, &updates))
 }
 
 /// BuildKit asks for an image by its full name (`reference.TagNameOnly`).
@@ -54,37 +88,42 @@ fn rule(from: &str, updates: &Value) -> Value {
     json!({"action": "CONVERT", "selector": {"identifier": from, "matchType": "EXACT"}, "updates": updates})
 }
 
-/// A repository as BuildKit calls it, whatever the protocol (`llb.Git`).
-fn identifier(url: &str) -> String {
-    let rest = match url.split_once("://") {
-        Some((_, rest)) => rest.to_owned(),
-        // user@host:path
-        None => url.replacen(':', "/", 1),
-    };
-    let (host, path) = rest.split_once('/').unwrap_or((&rest, ""));
-    let host = host.rsplit('@').next().unwrap_or(host);
-    format!("git://{host}/{}", path.trim_start_matches('/'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn repositories_by_buildkits_names() {
-        for (url, name) in [
-            ("https://h.example/o/r.git", "git://h.example/o/r.git"),
-            ("ssh://git@h.example:22/o/r.git", "git://h.example:22/o/r.git"),
-            ("git@h.example:o/r.git", "git://h.example/o/r.git"),
-            ("git://h.example/o/r", "git://h.example/o/r"),
-        ] {
-            assert_eq!(identifier(url), name);
-        }
-        let pin = |url: &str| source(&SourcePin { url: url.into(), content: "c0ffee".into() });
-        assert_eq!(pin("https://h/r.git")["updates"]["identifier"], "git://h/r.git#c0ffee");
-        assert_eq!(pin("https://h/r.git#main:sub")["selector"]["identifier"], "git://h/r.git#main:sub");
-        assert_eq!(pin("https://h/r.git#main:sub")["updates"]["identifier"], "git://h/r.git#c0ffee:sub");
+    fn pin(url: &str, hold: Hold) -> SourcePin {
+        SourcePin { url: url.into(), content: "c0ffee".into(), hold }
     }
+
+    #[test]
+    fn a_repository_is_taken_at_its_commit() {
+        let rules = policy(&[pin("https://h/r.git#main:sub", Hold::Content)], &[]);
+        assert_eq!(rules["rules"][0]["selector"]["identifier"], "git://h/r.git#main:sub");
+        assert_eq!(rules["rules"][0]["updates"]["identifier"], "git://h/r.git#c0ffee:sub");
+        let query = policy(&[pin("https://h/r.git?tag=v1&keep-git-dir=0", Hold::Content)], &[]);
+        assert_eq!(query["rules"][0]["selector"]["identifier"], "git://h/r.git#refs/tags/v1");
+        assert_eq!(query["rules"][0]["updates"]["identifier"], "git://h/r.git#c0ffee");
+    }
+
+    #[test]
+    fn d71_a_name_that_is_kept_stays() {
+        let rules = policy(
+            &[
+                pin("https://h/r.git#v1", Hold::Content),
+                pin("ssh://git@h/r.git#v1", Hold::Name),
+                pin("https://h/r.git#v2", Hold::Nothing),
+                pin("https://h/r.git#v2", Hold::Content),
+            ],
+            &[],
+        );
+        assert_eq!(
+            rules["rules"],
+            json!([{"action": "CONVERT", "selector": {"identifier": "git://h/r.git#v1", "matchType": "EXACT"},
+                "updates": {"identifier": "git://h/r.git#v1", "attrs": {"git.checksum": "c0ffee"}}}])
+        );
+    }
+
     #[test]
     fn an_image_by_its_full_name() {
         let digest = format!("sha256:{:064}", 0);

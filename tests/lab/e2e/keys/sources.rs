@@ -23,13 +23,13 @@ fn the_frontend_is_the_one_of_the_key() {
 }
 
 /// A web server for files below a folder; `/moving` answers the program and everybody else differently.
-struct Web {
+pub(super) struct Web {
     port: u16,
     stop: Arc<AtomicBool>,
 }
 
 impl Web {
-    fn serve(root: PathBuf) -> Self {
+    pub(super) fn serve(root: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let stop = Arc::new(AtomicBool::new(false));
@@ -46,7 +46,7 @@ impl Web {
         Self { port, stop }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
 }
@@ -84,7 +84,7 @@ fn answer(mut stream: &std::net::TcpStream, root: &Path) {
     }
 }
 
-fn git(folder: &Path, arguments: &[&str]) -> String {
+pub(super) fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(["-c", "user.name=lab", "-c", "user.email=lab@example.test", "-c", "commit.gpgsign=false"])
         .args(arguments)

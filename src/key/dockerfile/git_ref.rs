@@ -1,0 +1,350 @@
+//! A git repository as BuildKit's URLs name it (`dfgitutil/git_ref.go`, `gitutil/git_url.go`, `sshutil/scpurl.go`).
+
+use crate::key::dockerignore::rooted;
+
+/// A repository, and what of it is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GitRef {
+    /// The URL without query and fragment, as it is written.
+    pub remote: String,
+    /// A branch, a tag, a full name (`refs/…`) or a commit; empty for the default branch.
+    pub reference: String,
+    /// The object's id, or its beginning, that BuildKit compares with.
+    pub checksum: Option<String>,
+    /// The folder that is taken; empty for all of it.
+    pub folder: String,
+    /// Whether `.git` is kept, where the URL says so.
+    pub keep_git_dir: Option<bool>,
+    /// Whether submodules are fetched, where the URL says so.
+    pub submodules: Option<bool>,
+    /// Files have the time of their commit.
+    pub commit_times: bool,
+}
+
+impl GitRef {
+    /// Reads `text`; `None` if it names no repository.
+    ///
+    /// # Errors
+    /// What BuildKit refuses in a repository's URL, as a reason.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Result<Self, String>> {
+        if text.starts_with("./") || text.starts_with("../") || text.contains(|c: char| c.is_ascii_control())
+        {
+            return None;
+        }
+        let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
+        let (remote, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (remote, fragment) = match scheme(remote) {
+            Some(scheme) => {
+                let written = remote.get(scheme.len() + 3..).unwrap_or_default();
+                let path =
+                    written.split_once('/').map_or(Some(String::new()), |(_, path)| decode(path, false))?;
+                match scheme.as_str() {
+                    "git" | "ssh" => {}
+                    "http" | "https" if path.ends_with(".git") => {}
+                    _ => return None,
+                }
+                (format!("{scheme}://{written}"), decode(fragment, false)?)
+            }
+            None if is_scp(remote) => (remote.to_owned(), fragment.to_owned()),
+            None if remote.starts_with("github.com/") => (remote.to_owned(), decode(fragment, false)?),
+            None => return None,
+        };
+        let (reference, folder) = fragment.split_once(':').unwrap_or((&fragment, ""));
+        let folder = String::from_utf8_lossy(&rooted(folder.as_bytes())).into_owned();
+        let mut git = Self { remote, reference: reference.to_owned(), folder, ..Self::default() };
+        Some(git.query(query).map(|()| git))
+    }
+
+    /// The parts of the query, each at most once.
+    fn query(&mut self, query: &str) -> Result<(), String> {
+        let (mut tag, mut branch) = (None, None);
+        let mut seen = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (Some(name), Some(value)) = (decode(name, true), decode(value, true)) else { continue };
+            if seen.contains(&name) {
+                return Err(format!("query `{name}` is given more than once"));
+            }
+            let switch = matches!(name.as_str(), "keep-git-dir" | "submodules" | "fetch-by-commit");
+            if value.is_empty() && !switch {
+                return Err(format!("query `{name}` has no value"));
+            }
+            let on = || go_bool(&value).ok_or_else(|| format!("query `{name}`: `{value}` is no truth value"));
+            match name.as_str() {
+                "ref" => agree(&mut self.reference, value)?,
+                "subdir" => agree(&mut self.folder, value)?,
+                "tag" => tag = Some(prefixed("refs/tags/", value)),
+                "branch" => branch = Some(prefixed("refs/heads/", value)),
+                "checksum" | "commit" => self.checksum = Some(value),
+                "keep-git-dir" => self.keep_git_dir = Some(value.is_empty() || on()?),
+                "submodules" => self.submodules = Some(value.is_empty() || on()?),
+                // Only with a whole checksum, which says all.
+                "fetch-by-commit" => {
+                    on().or_else(|error| if value.is_empty() { Ok(true) } else { Err(error) })?;
+                }
+                "mtime" => match value.as_str() {
+                    "checkout" | "commit" => self.commit_times = value == "commit",
+                    _ => return Err(format!("query `mtime`: `{value}` is neither `checkout` nor `commit`")),
+                },
+                _ => return Err(format!("query `{name}` is not known")),
+            }
+            seen.push(name);
+        }
+        if tag.is_some() && branch.is_some() {
+            return Err("a branch and a tag at once".to_owned());
+        }
+        tag.or(branch).map_or(Ok(()), |name| agree(&mut self.reference, name))
+    }
+
+    /// The object that cannot be another one tomorrow: a whole id as reference or as checksum.
+    #[must_use]
+    pub fn fixed(&self) -> Option<&str> {
+        [Some(self.reference.as_str()), self.checksum.as_deref()]
+            .into_iter()
+            .flatten()
+            .find(|id| is_commit(id))
+    }
+
+    /// What the git program is given.
+    #[must_use]
+    pub fn url(&self) -> String {
+        if self.remote.starts_with("github.com/") {
+            format!("https://{}", self.remote)
+        } else {
+            self.remote.clone()
+        }
+    }
+
+    /// The URL without user and password.
+    #[must_use]
+    pub fn without_user(&self) -> String {
+        match self.remote.split_once("://") {
+            Some((scheme, rest)) => {
+                let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+                format!("{scheme}://{}/{path}", host.rsplit('@').next().unwrap_or(host))
+            }
+            None => self.remote.clone(),
+        }
+    }
+
+    /// BuildKit's name for it, whatever the protocol (`llb.Git`).
+    #[must_use]
+    pub fn identifier(&self, reference: &str) -> String {
+        let (host, path) = match self.remote.split_once("://") {
+            Some((_, rest)) => {
+                let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+                (host, decode(path, false).unwrap_or_else(|| path.to_owned()))
+            }
+            None => {
+                let mark = if self.remote.starts_with("github.com/") { '/' } else { ':' };
+                let (host, path) = self.remote.split_once(mark).unwrap_or((&self.remote, ""));
+                (host, path.to_owned())
+            }
+        };
+        let host = host.rsplit('@').next().unwrap_or(host);
+        let path = rooted(path.as_bytes());
+        let mut name = format!("git://{host}/{}", String::from_utf8_lossy(&path));
+        if !reference.is_empty() || !self.folder.is_empty() {
+            name.extend(["#", reference]);
+        }
+        if !self.folder.is_empty() {
+            name.extend([":", &self.folder]);
+        }
+        name
+    }
+
+    /// A URL of the same, at a commit.
+    #[must_use]
+    pub fn at(&self, commit: &str) -> String {
+        let mut queries = Vec::new();
+        let switches = [("keep-git-dir", self.keep_git_dir), ("submodules", self.submodules)];
+        for (name, on) in switches.into_iter().filter_map(|(name, on)| Some((name, on?))) {
+            queries.push(format!("{name}={on}"));
+        }
+        if self.commit_times {
+            queries.push("mtime=commit".to_owned());
+        }
+        let query = if queries.is_empty() { String::new() } else { format!("?{}", queries.join("&")) };
+        let folder = if is_scp(&self.remote) { self.folder.clone() } else { self.folder.replace('%', "%25") };
+        let folder = if folder.is_empty() { folder } else { format!(":{folder}") };
+        format!("{}{query}#{commit}{folder}", self.remote)
+    }
+}
+
+fn agree(own: &mut String, value: String) -> Result<(), String> {
+    if !own.is_empty() && *own != value {
+        return Err(format!("`{own}` and `{value}` at once"));
+    }
+    *own = value;
+    Ok(())
+}
+
+fn prefixed(prefix: &str, name: String) -> String {
+    if name.starts_with(prefix) { name } else { format!("{prefix}{name}") }
+}
+
+/// The protocol in lower case, if there is one.
+fn scheme(text: &str) -> Option<String> {
+    let (scheme, _) = text.split_once("://")?;
+    (!scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric()))
+        .then(|| scheme.to_ascii_lowercase())
+}
+
+/// `user@host:path`.
+fn is_scp(source: &str) -> bool {
+    let word = |text: &str, extra: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
+    };
+    source
+        .split_once('@')
+        .and_then(|(user, rest)| Some((user, rest.split_once(':')?.0)))
+        .is_some_and(|(user, host)| word(user, "-_") && word(host, "-."))
+}
+
+/// `%41` as `A`, and `+` as a blank in a query; `None` if it is not well-formed.
+fn decode(text: &str, query: bool) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(b) = bytes.next() {
+        out.push(match b {
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            b'+' if query => b' ',
+            b => b,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+/// Go's `strconv.ParseBool`.
+#[must_use]
+pub fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// A whole SHA-1 or SHA-256 object name.
+#[must_use]
+pub fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn git(remote: &str, reference: &str, folder: &str) -> GitRef {
+        GitRef {
+            remote: remote.to_owned(),
+            reference: reference.to_owned(),
+            folder: folder.to_owned(),
+            ..GitRef::default()
+        }
+    }
+
+    /// D56. BuildKit's own table (`git_ref_test.go`, `TestParseGitRef`).
+    #[test]
+    fn d56_buildkits_table_of_git_urls() {
+        let moby = "https://github.com/moby/buildkit.git";
+        for (text, want) in [
+            ("https://example.com/foo.git", git("https://example.com/foo.git", "", "")),
+            (
+                "https://example.com/foo.git#release/1.2",
+                git("https://example.com/foo.git", "release/1.2", ""),
+            ),
+            ("git://example.com/foo", git("git://example.com/foo", "", "")),
+            ("github.com/moby/buildkit#master", git("github.com/moby/buildkit", "master", "")),
+            ("git@github.com:moby/buildkit", git("git@github.com:moby/buildkit", "", "")),
+            ("https://h/b.git#baz/qux:quux/quuz", git("https://h/b.git", "baz/qux", "quux/quuz")),
+            ("https://h/d.git#:myfolder", git("https://h/d.git", "", "myfolder")),
+            ("https://h/d.git#v1:/a/../b//c/", git("https://h/d.git", "v1", "b/c")),
+            ("https://h/d.git?ref=v1.0.0&subdir=/subdir", git("https://h/d.git", "v1.0.0", "/subdir")),
+            ("https://h/d.git?subdir=/subdir#v1.0.0", git("https://h/d.git", "v1.0.0", "/subdir")),
+            ("https://h/d.git?tag=v1.0.0", git("https://h/d.git", "refs/tags/v1.0.0", "")),
+            ("https://h/d.git?tag=refs/tags/v1", git("https://h/d.git", "refs/tags/v1", "")),
+            ("github.com/moby/buildkit?tag=v1.0.0", git("github.com/moby/buildkit", "refs/tags/v1.0.0", "")),
+            ("https://h/d.git?branch=v1.0", git("https://h/d.git", "refs/heads/v1.0", "")),
+            ("git@h:m/b.git?subdir=/subdir#v1.0.0", git("git@h:m/b.git", "v1.0.0", "/subdir")),
+            ("HTTPS://h/d.git", git("https://h/d.git", "", "")),
+            ("https://h/d.git?mtime=checkout", git("https://h/d.git", "", "")),
+            ("https://h/d.git?fetch-by-commit=false", git("https://h/d.git", "", "")),
+            ("https://h/d%2Egit#a%20b", git("https://h/d%2Egit", "a b", "")),
+        ] {
+            assert_eq!(GitRef::parse(text), Some(Ok(want)), "{text}");
+        }
+        for text in [
+            "https://example.com/",
+            "https://example.com/foo.git/",
+            "https://example.com/foo.git.bar",
+            "custom.xyz/moby/buildkit.git",
+            "https://github.com/moby/buildkit",
+            "http://github.com/docker/docker.git:#branch",
+            "./.git",
+            ".git",
+            "ftp://h/r.git",
+            "git+ssh://git@h/r.git",
+        ] {
+            assert_eq!(GitRef::parse(text), None, "{text}");
+        }
+        for (query, why) in [
+            ("?ref=v1.0.0#v1.2.3", "at once"),
+            ("?ref=v1.0.0&tag=v1.2.3", "at once"),
+            ("?tag=v1.0.0&branch=v1.0", "a branch and a tag"),
+            ("?subdir=a#v:b", "at once"),
+            ("?mtime=invalid", "neither"),
+            ("?fetch-by-commit=invalid", "truth value"),
+            ("?keep-git-dir=yes", "truth value"),
+            ("?submodules=", ""),
+            ("?ref=", "no value"),
+            ("?ref=a&ref=a", "more than once"),
+            ("?invalid=123", "`invalid` is not known"),
+        ] {
+            let read = GitRef::parse(&format!("{moby}{query}")).unwrap();
+            assert_eq!(read.is_err(), !why.is_empty(), "{query}");
+            assert!(read.err().unwrap_or_default().contains(why), "{query}");
+        }
+    }
+
+    #[test]
+    fn d56_switches_and_ids() {
+        let id = "0123456789012345678901234567890123456789";
+        let read = |text: &str| GitRef::parse(text).unwrap().unwrap();
+        let all = read(&format!(
+            "https://h/r.git?keep-git-dir=1&submodules=0&mtime=commit&checksum={id}&fetch-by-commit#main:x"
+        ));
+        assert_eq!((all.keep_git_dir, all.submodules, all.commit_times), (Some(true), Some(false), true));
+        assert_eq!(all.fixed(), Some(id));
+        assert_eq!(
+            all.at(id),
+            format!("https://h/r.git?keep-git-dir=true&submodules=false&mtime=commit#{id}:x")
+        );
+        assert_eq!(read(&format!("https://h/r.git?commit={id}#v1")).fixed(), Some(id));
+        assert_eq!(read("https://h/r.git?checksum=0123#v1").fixed(), None);
+        assert_eq!(read(&format!("git@h:r.git#{}", id.to_uppercase())).fixed(), Some(id), "digits alone");
+        assert!(!is_commit(&"A".repeat(40)), "BuildKit takes it for a name");
+        assert_eq!(read("https://h/r.git?keep-git-dir").keep_git_dir, Some(true));
+    }
+
+    #[test]
+    fn repositories_by_buildkits_names() {
+        for (url, name) in [
+            ("https://h.example/o/r.git", "git://h.example/o/r.git"),
+            ("ssh://git@h.example:22/o/r.git", "git://h.example:22/o/r.git"),
+            ("git@h.example:o/r.git", "git://h.example/o/r.git"),
+            ("git@h.example:/o/r.git", "git://h.example/o/r.git"),
+            ("git://h.example/o/r", "git://h.example/o/r"),
+            ("github.com/o/r", "git://github.com/o/r"),
+            ("https://u:p@h.example//o/./r.git#v1", "git://h.example/o/r.git#v1"),
+            ("https://h.example/r.git?ref=v1&subdir=/s", "git://h.example/r.git#v1:/s"),
+        ] {
+            let git = GitRef::parse(url).unwrap().unwrap();
+            assert_eq!(git.identifier(&git.reference), name);
+        }
+    }
+}

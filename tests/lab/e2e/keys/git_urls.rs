@@ -1,0 +1,156 @@
+//! Git repositories by URL: the image is the one that plain buildx makes, and the key is of what is in it.
+
+use std::fs;
+use std::path::Path;
+
+use super::sources::{Web, git};
+use crate::harness::{Workspace, engine, lab};
+
+/// What a build took from the repository, its references included.
+const SEEN: &str = "cd /r && cat x; test -d .git || exit 0; cd .git; cat HEAD config; \
+                    find refs -type f | sort | while read f; do echo $f; cat $f; done; cat packed-refs 2>/dev/null; true";
+
+/// A repository with a plain tag, an annotated one, two branches, and a name that is both; its commits.
+fn repository(root: &Path) -> [String; 2] {
+    let work = root.join("work");
+    fs::create_dir(&work).unwrap();
+    git(&work, &["init", "--quiet", "--initial-branch=main"]);
+    fs::write(work.join("Dockerfile"), "ARG BASE\nFROM ${BASE}\nCOPY . /r\n").unwrap();
+    fs::write(work.join("x"), "one").unwrap();
+    fs::create_dir(work.join("sub")).unwrap();
+    fs::write(work.join("sub/x"), "below").unwrap();
+    git(&work, &["add", "--all"]);
+    git(&work, &["commit", "--quiet", "--message=one"]);
+    git(&work, &["tag", "light"]);
+    git(&work, &["tag", "--annotate", "--message=v", "v1.0"]);
+    git(&work, &["branch", "both"]);
+    let one = git(&work, &["rev-parse", "HEAD"]);
+    fs::write(work.join("x"), "two").unwrap();
+    git(&work, &["commit", "--quiet", "--all", "--message=two"]);
+    git(&work, &["tag", "both"]);
+    publish(root);
+    [one, git(&work, &["rev-parse", "HEAD"])]
+}
+
+/// Shows the repository as it is now.
+fn publish(root: &Path) {
+    let _ = fs::remove_dir_all(root.join("r.git"));
+    git(root, &["clone", "--quiet", "--bare", "work", "r.git"]);
+    git(&root.join("r.git"), &["update-server-info"]);
+}
+
+/// What plain buildx makes of the same.
+fn plain(work: &Workspace, arguments: &[&str]) -> String {
+    let (name, base) =
+        (format!("{}-plain", work.image), format!("BASE={}", lab().get("BUILD_ONCE_LAB_BASE_IMAGE")));
+    let start = ["buildx", "build", "--quiet", "--load", "--tag", &name, "--build-arg", &base];
+    engine(&[&start, arguments].concat());
+    let seen = engine(&["run", "--rm", &name, "sh", "-c", SEEN]);
+    engine(&["rmi", "--force", &name]);
+    seen
+}
+
+fn ours(work: &Workspace) -> String {
+    engine(&["run", "--rm", &work.image, "sh", "-c", SEEN])
+}
+
+#[test]
+fn d56_d71_add_of_a_repository_is_what_buildx_makes() {
+    let (work, web) = (Workspace::new("git-add"), tempfile::tempdir().unwrap());
+    let [one, two] = repository(web.path());
+    let server = Web::serve(web.path().to_owned());
+    let url = server.url("r.git");
+    let mut keys = Vec::new();
+    for (add, content) in [
+        (format!("ADD {url}?ref=light /r"), "one"),
+        (format!("ADD {url}?tag=v1.0 /r"), "one"),
+        (format!("ADD {url}?branch=main /r"), "two"),
+        (format!("ADD {url}?ref=main&subdir=sub /r"), "below"),
+        (format!("ADD {url}?ref=light&checksum={} /r", &one[..12]), "one"),
+        (format!("ADD {url}?commit={two} /r"), "two"),
+        (format!("ADD {url}?submodules=false#main /r"), "two"),
+        (format!("ADD {url}?tag=both /r"), "two"),
+        (format!("ADD {url}#refs/heads/both /r"), "one"),
+        (format!("ADD {url}?ref=light&keep-git-dir=1 /r"), "one"),
+        (format!("ADD --keep-git-dir=true {url}#light /r"), "one"),
+        (format!("ADD --keep-git-dir=true {url}#v1.0 /r"), "one"),
+        (format!("ADD --keep-git-dir {url}#main /r"), "two"),
+        (format!("ADD --keep-git-dir {url} /r"), "two"),
+        (format!("ADD --keep-git-dir {url}#{one} /r"), "one"),
+    ] {
+        work.write("Dockerfile", &format!("ARG BASE\nFROM ${{BASE}}\n{add}\n"));
+        let built = work.program().run().is("built-local");
+        let seen = ours(&work);
+        let folder = work.folder();
+        assert_eq!(seen, plain(&work, &[folder.to_str().unwrap()]), "{add}");
+        assert!(seen.starts_with(content), "{add}: {seen}");
+        assert_eq!(seen.contains("[core]"), add.contains("keep-git-dir"), "{add}: {seen}");
+        keys.push(built.output("key").to_owned());
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 15);
+
+    // Which of the two it is depends on BuildKit's version.
+    work.write("Dockerfile", &format!("ARG BASE\nFROM ${{BASE}}\nADD {url}#both /r\n"));
+    let both = work.program().run();
+    assert_eq!(both.code, Some(10), "{}", both.log);
+    assert!(both.log.contains("`both` is a branch and a tag"), "{}", both.log);
+    assert!(both.log.contains("write refs/heads/both or refs/tags/both"), "{}", both.log);
+}
+
+/// A name that moves while the image is built stops the build, where `.git` is kept too.
+#[test]
+fn d71_a_name_is_held_to_its_commit() {
+    let (work, web) = (Workspace::new("git-held"), tempfile::tempdir().unwrap());
+    let [one, _] = repository(web.path());
+    let server = Web::serve(web.path().to_owned());
+    let add = format!("ADD --keep-git-dir=true {}#main /r", server.url("r.git"));
+    work.write("Dockerfile", &format!("ARG BASE\nFROM ${{BASE}}\n{add}\n"));
+    let planned = work.program().command("plan").flag("--json").run();
+    assert_eq!(planned.code, Some(0), "{}", planned.log);
+    assert!(planned.log.contains("\"hold\": \"name\""), "{}", planned.log);
+    let source = web.path().join("work");
+    let before = work.program().command("key").run();
+    git(&source, &["reset", "--quiet", "--hard", &one]);
+    publish(web.path());
+    let after = work.program().command("key").run();
+    assert_ne!(before.visible(), after.visible());
+}
+
+#[test]
+fn d56_d71_a_context_is_what_buildx_makes() {
+    let (work, web) = (Workspace::new("git-context"), tempfile::tempdir().unwrap());
+    repository(web.path());
+    let server = Web::serve(web.path().to_owned());
+    let url = server.url("r.git");
+    let keep = "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1";
+    for (context, argument) in [
+        (format!("{url}#light"), ""),
+        (format!("{url}#light"), keep),
+        (format!("{url}#v1.0"), keep),
+        (url.clone(), keep),
+        (format!("{url}?ref=v1.0&keep-git-dir=1"), ""),
+        (format!("{url}?branch=main&submodules=0"), ""),
+        (format!("{url}?tag=light&keep-git-dir"), ""),
+    ] {
+        let base = lab().get("BUILD_ONCE_LAB_BASE_IMAGE");
+        let arguments = format!("BASE={base}\n{argument}");
+        let built = work.program().input("context", &context).input("build-args", &arguments).run();
+        let built = built.is("built-local");
+        let flags = ["--build-arg", argument, &context];
+        let flags = if argument.is_empty() { &flags[2..] } else { &flags[..] };
+        assert_eq!(ours(&work), plain(&work, flags), "{context} {argument}");
+        assert_eq!(ours(&work).contains("[core]"), context.contains("keep") || argument == keep, "{context}");
+        let again = work.program().input("context", &context).input("build-args", &arguments).run();
+        assert_eq!(again.is("reused-local").output("key"), built.output("key"));
+    }
+    // As a build context.
+    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY --from=src . /r\n");
+    let folder = work.folder();
+    for named in [format!("src={url}?tag=v1.0&keep-git-dir=1"), format!("src={url}?ref=light&subdir=sub")] {
+        work.program().input("build-contexts", &named).run().is("built-local");
+        let plain = plain(&work, &["--build-context", &named, folder.to_str().unwrap()]);
+        assert_eq!(ours(&work), plain, "{named}");
+    }
+}
