@@ -82,7 +82,10 @@ fn read(
     let (tree, mut warnings) = files::walk(context, &selector)?;
     for warning in &mut warnings {
         if let Warning::Git(taken) = warning {
-            taken.by = taker(context, file, &ignore, copied, &taken.path)?;
+            let taker = taker(context, file, &ignore, copied, &taken.path)?;
+            taken.needless = taker.is_none();
+            taken.by =
+                taker.unwrap_or_else(|| "no instruction takes it, but `key: context` counts it".to_owned());
         }
     }
     let mut key = KeyBuilder::new(scope);
@@ -90,22 +93,22 @@ fn read(
     Ok(key)
 }
 
-/// What hands the folder `path` of the context to the build.
+/// What hands the folder `path` of the context to the build; nothing if no instruction does.
 fn taker(
     context: &Path,
     file: &Path,
     ignore: &Ignore,
     copied: &Copied,
     path: &[u8],
-) -> Result<String, KeyError> {
+) -> Result<Option<String>, KeyError> {
     let sources = match copied {
-        Copied::Unknown(reason) => return Ok(format!("the key covers the whole context: {reason}")),
+        Copied::Unknown(reason) => return Ok(Some(format!("the key covers the whole context: {reason}"))),
         Copied::Known(sources) => sources,
     };
     for source in sources {
         if Selector::copied(context, ignore.clone(), std::slice::from_ref(source))?.takes(path) {
-            return Ok(format!("line {} of {} takes it", source.line, file.display()));
+            return Ok(Some(format!("line {} of {} takes it", source.line, file.display())));
         }
     }
-    Ok("no instruction takes it, but `key: context` counts it".to_owned())
+    Ok(None)
 }

@@ -55,6 +55,8 @@ pub struct Taken {
     pub context: Option<String>,
     /// What takes it, as a clause such as "line 3 of Dockerfile takes it".
     pub by: String,
+    /// No instruction takes it: the key covers it all the same.
+    pub needless: bool,
     /// Why its bytes count, and not what git would answer.
     pub unreadable: Option<&'static str>,
     /// A file in it that holds a credential.
@@ -64,7 +66,7 @@ pub struct Taken {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Git(Taken { path, context, by, unreadable, credential }) => {
+            Self::Git(Taken { path, context, by, needless, unreadable, credential }) => {
                 let path = escape(path);
                 let of =
                     context.as_ref().map(|name| format!(" of build context `{name}`")).unwrap_or_default();
@@ -75,7 +77,8 @@ impl fmt::Display for Warning {
                         "`{file}`{of} holds a credential, and the build gets it ({by}): whoever has the image may have the credential, and every commit has another key"
                     );
                 }
-                write!(f, "`{path}`{of} is in what the build gets ({by}), so every commit has another key")?;
+                let how = if *needless { "counts in the key" } else { "is in what the build gets" };
+                write!(f, "`{path}`{of} {how} ({by}), so every commit has another key")?;
                 match unreadable {
                     Some(why) => write!(f, "; two clones differ too, because {why} and its bytes count"),
                     None => Ok(()),
@@ -102,6 +105,7 @@ impl Warning {
             Self::Git(Taken { context: Some(_), path, .. }) => {
                 format!("add `{}` to the .dockerignore of that folder", escape(path))
             }
+            Self::Git(Taken { needless: true, .. }) => "leave `key` at auto".to_owned(),
             Self::Git(Taken { path, credential: None, .. }) => {
                 format!("if the image needs no git, set `exclude: {}`", escape(path))
             }

@@ -5,6 +5,7 @@ mod bad_inputs;
 mod copied;
 mod explained;
 mod files;
+mod git;
 mod git_urls;
 mod sets;
 mod sources;
