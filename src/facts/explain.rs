@@ -111,7 +111,8 @@ async fn clues(ports: &Ports, inputs: &Inputs, run: &RunContext, changes: &[Chan
     let files = changes.iter().filter(|change| change.kind == EntryKind::Files && change.context.is_none());
     let files: Vec<&str> = files.map(|change| change.name.as_str()).collect();
     let untracked = match &build.context {
-        ContextSource::Folder(context) if files.len() <= LOOKED_UP => {
+        // Whoever works on the files has some that git does not know yet.
+        ContextSource::Folder(context) if run.event.is_some() && files.len() <= LOOKED_UP => {
             crate::ports::git::untracked(&ports.exec, context, &files).await
         }
         _ => BTreeSet::new(),

@@ -83,7 +83,10 @@ fn read(
     for warning in &mut warnings {
         if let Warning::Git(taken) = warning {
             let taker = taker(context, file, &ignore, copied, &taken.path)?;
-            taken.needless = taker.is_none();
+            if taker.is_none() {
+                // What the image does not hold is no leak.
+                (taken.needless, taken.credential) = (true, None);
+            }
             taken.by =
                 taker.unwrap_or_else(|| "no instruction takes it, but `key: context` counts it".to_owned());
         }

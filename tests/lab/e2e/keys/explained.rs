@@ -194,7 +194,8 @@ fn key_explain_names_the_touched_file() {
     fs::write(&listing, key(program(), "--json")).unwrap();
     work.write("generated/version.txt", "1");
     let text = key(program(), &format!("--explain={}", listing.display()));
-    assert!(text.ends_with(":\n  `generated/version.txt` added\n"), "{text}");
+    let told = "`generated/version.txt` added\nit would have been a hit with `exclude: generated/version.txt` (not in git)";
+    assert!(text.ends_with(&format!(":\n  {told}\n")), "{text}");
 
     let gone = program().command("key").flag("--explain=no-such-tag").run();
     assert_eq!(gone.code, Some(2), "{}", gone.log);
