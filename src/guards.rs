@@ -62,8 +62,10 @@ guards! {
     ExtraFlags = "extra-flags";
     /// The labels and annotations of the program's own are nobody else's to set.
     OwnLabels = "own-labels";
-    /// An image of the engine's counts only where the run may trust who built it.
-    LocalOrigin = "local-origin";
+    /// An image of the engine's counts only by its private name; its labels prove nothing.
+    LocalRecord = "local-record";
+    /// The engine's private names say of which GitHub repository and zone an image is.
+    LocalZones = "local-zones";
     /// A folder with a layer cache is the runner's own, and no link.
     CacheFolder = "cache-folder";
     /// Foreign text cannot be a workflow command.

@@ -54,6 +54,7 @@ pub struct Workshop<'a> {
 /// caller's, because these steps may be broken off at any moment.
 pub async fn execute(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) {
     journal.digest.clone_from(&plan.digest);
+    journal.local_image.clone_from(&plan.local_image);
     if plan.steps.is_empty() {
         return;
     }
@@ -172,26 +173,48 @@ async fn one(
             };
             pull(by_digest, workshop, docker).await
         }
-        Step::Tag { image, name } => {
-            // What was pushed and loaded is known by its digest only now.
-            let image = match (&plan.digest, &journal.digest, image.parse::<ImageReference>()) {
-                (None, Some(digest), Ok(reference)) if reference.digest().is_none() => {
-                    if journal.adopted {
-                        // What this engine has is the loser's.
-                        let winner = reference.repository().at(digest.clone());
-                        pull(&winner, workshop, docker).await?;
-                        winner.to_string()
-                    } else {
-                        local_name_of(docker, &reference, digest).await?
-                    }
+        // What this engine has is not what counts.
+        Step::Tag { required: false, .. } if journal.adopted => Ok(()),
+        Step::Tag { image, name, required } => {
+            match name_it(image, name, plan, workshop, docker, journal).await {
+                Ok(()) => {
+                    // The first is the private one.
+                    journal.local_image.get_or_insert_with(|| name.clone());
+                    Ok(())
                 }
-                _ => image.clone(),
-            };
-            docker.tag(&image, name).await?;
-            journal.local_image = Some(name.clone());
-            Ok(())
+                Err(error) if !required && error.class != FailureClass::Interrupted => {
+                    workshop.ports.console.line(&format!("not named: {}", error.headline()));
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            }
         }
     }
+}
+
+async fn name_it(
+    image: &str,
+    name: &str,
+    plan: &Plan,
+    workshop: &Workshop<'_>,
+    docker: &Docker,
+    journal: &Journal,
+) -> Result<()> {
+    // What was pushed and loaded is known by its digest only now.
+    let image = match (&plan.digest, &journal.digest, image.parse::<ImageReference>()) {
+        (None, Some(digest), Ok(reference)) if Some(reference.repository()) == plan.repository.as_ref() => {
+            if journal.adopted {
+                // What this engine has is the loser's.
+                let winner = reference.repository().at(digest.clone());
+                pull(&winner, workshop, docker).await?;
+                winner.to_string()
+            } else {
+                loaded(docker, &reference, digest, workshop.key).await?
+            }
+        }
+        _ => image.to_owned(),
+    };
+    docker.tag(&image, name).await
 }
 
 async fn pull(reference: &ImageReference, workshop: &Workshop<'_>, docker: &Docker) -> Result<()> {
@@ -207,13 +230,21 @@ async fn pull(reference: &ImageReference, workshop: &Workshop<'_>, docker: &Dock
     }
 }
 
-/// The engine knows a loaded image by the tags it was built with, or only by digest.
-async fn local_name_of(docker: &Docker, reference: &ImageReference, digest: &Digest) -> Result<String> {
-    let by_tag = reference.to_string();
-    Ok(match docker.inspect(&by_tag).await? {
-        Some(_) => by_tag,
-        None => reference.repository().at(digest.clone()).to_string(),
-    })
+/// What the engine calls the image that was pushed and loaded: its digest, or where it was loaded
+/// without one, the id of what has its tag and its key. The tag alone does not tell: another job on
+/// this engine may have moved it.
+async fn loaded(
+    docker: &Docker,
+    reference: &ImageReference,
+    digest: &Digest,
+    key: Option<&str>,
+) -> Result<String> {
+    let by_digest = reference.repository().at(digest.clone()).to_string();
+    if docker.inspect(&by_digest).await?.is_some() {
+        return Ok(by_digest);
+    }
+    let by_tag = docker.inspect(&reference.to_string()).await?;
+    Ok(by_tag.filter(|image| image.key.as_deref() == key).map_or(by_digest, |image| image.id))
 }
 
 fn ports_log(workshop: &Workshop<'_>, title: &str) -> crate::ports::console::Foreign {

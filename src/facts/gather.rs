@@ -1,17 +1,18 @@
 //! All reads, in as few round trips as their order allows.
 
+use std::time::Duration;
+
 use super::lookups::{Lookup, Seen, Where, judge, look_up, wait_for};
 use super::{
-    BuilderFacts, Facts, LateFacts, Pins, Toolchain, bases, builders, caches, explain, key, local,
+    BuilderFacts, Facts, LateFacts, Local, Pins, Toolchain, bases, builders, caches, explain, key, local,
     repository, toolchain,
 };
 use crate::error::{Error, Result};
 use crate::image::ImageReference;
 use crate::inputs::{Inputs, Mode, OnMissing, Switch};
 use crate::key::BuildKey;
-use crate::plan::{Access, Verdict, ZoneNames};
+use crate::plan::{Access, LocalNames, Verdict, ZoneNames};
 use crate::ports::Ports;
-use crate::ports::docker::LocalImage;
 use crate::ports::registry::Probe;
 use crate::run::RunContext;
 
@@ -49,7 +50,7 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
     let asked = Asked { ports, inputs, access, names, commit: commit.zip(commit_probe) };
     let waits = inputs.mode == Mode::Pull && inputs.on_missing == OnMissing::Wait;
     let narrow = asked.under(&computed.key, false).await?;
-    let found = if narrow.is_found(access) {
+    let found = if narrow.is_found() {
         narrow
     } else if computed.settle(ports, inputs).await? || waits {
         asked.under(&computed.key, waits).await?
@@ -73,16 +74,13 @@ struct Asked<'a> {
 /// Where an image of a key is.
 struct Found {
     lookups: Vec<Lookup>,
-    local: Vec<LocalImage>,
+    local: Local,
 }
 
 impl Found {
     /// Whether the image is there to be used.
-    fn is_found(&self, access: &Access) -> bool {
-        let seen = |wanted: fn(&Seen) -> bool| self.lookups.iter().any(|lookup| wanted(&lookup.seen));
-        seen(|seen| matches!(seen, Seen::Match { .. }))
-            || ((self.lookups.is_empty() || seen(|seen| matches!(seen, Seen::Unknown(_))))
-                && self.local.iter().any(|local| access.takes(local)))
+    fn is_found(&self) -> bool {
+        self.local.of_key.is_some() || found(&self.lookups).is_some()
     }
 }
 
@@ -90,33 +88,29 @@ impl Asked<'_> {
     /// Looks in the registry and in the engine's store. `wait`: until it is there, or `wait-timeout` is over.
     async fn under(&self, key: &BuildKey, wait: bool) -> Result<Found> {
         let Self { ports, inputs, access, names, .. } = self;
-        let mut lookups = Vec::new();
+        let private = LocalNames::new(inputs, access).of_key(key.short());
+        let (mut lookups, mut local) = (Vec::new(), Local::default());
         if let Some((reference, probe)) = self.commit.clone() {
             lookups.push(judge(&ports.registry, Where::CommitTag, reference, probe, Some(&key.hex)).await);
         }
-        let (rest, local) = tokio::join!(by_key(ports, inputs, *names, key, &lookups, wait), async {
-            match (wants_local(inputs, names.is_some()), names) {
-                (false, _) => Ok(Vec::new()),
-                // Whether it is the registry's image, its digest will tell.
-                (true, Some(_)) => {
-                    let image = ports.docker()?.inspect(&inputs.image.local_reference()).await?;
-                    Ok(image.into_iter().collect())
-                }
-                (true, None) => local::with_key(&ports.docker()?, &inputs.image, &key.hex, access).await,
+        // What is here already need not be waited for.
+        if names.is_none() || (wait && !lookups.iter().any(settles)) {
+            local.of_key = local::with_key(&ports.docker()?, &private, &key.hex).await?;
+        }
+        let patient = (wait && local.of_key.is_none()).then_some(inputs.wait_timeout);
+        lookups.extend(by_key(ports, patient, *names, key, &lookups).await);
+        if let Some(found) = found(&lookups) {
+            if wants_local(inputs, names.is_some()) {
+                local.of_digest = ports.docker()?.inspect(&found.to_string()).await?;
             }
-        });
-        lookups.extend(rest);
-        let mut local = local?;
-        if lookups.iter().any(|lookup| matches!(lookup.seen, Seen::Unknown(_))) {
-            // The engine's own copy is the way out; without an engine there is none.
-            local = match ports.docker() {
-                Ok(docker) => {
-                    local::with_key(&docker, &inputs.image, &key.hex, access).await.unwrap_or_default()
-                }
-                Err(_) => Vec::new(),
-            };
+        } else if names.is_some() && local.of_key.is_none() && may_use_own(inputs, access, &lookups) {
+            // The way out, and no more: what comes next says what is wrong with the engine.
+            if let Ok(docker) = ports.docker() {
+                local.of_key = local::with_key(&docker, &private, &key.hex).await.unwrap_or_default();
+            }
         }
         Ok(Found { lookups, local })
+    }
     }
 }
 
@@ -131,13 +125,28 @@ fn is_nowhere(lookups: &[Lookup], reference: &ImageReference) -> bool {
     lookups.iter().filter(gone).any(|lookup| lookup.reference.repository() == reference.repository())
 }
 
+/// Whether the engine's image of the key will do where the registry names none: unless the run
+/// publishes, or the registry does not say.
+fn may_use_own(inputs: &Inputs, access: &Access, lookups: &[Lookup]) -> bool {
+    inputs.mode == Mode::Pull
+        || !access.write_images
+        || lookups.iter().any(|lookup| matches!(lookup.seen, Seen::Unknown(_)))
+}
+
+/// The image that was found, by digest.
+fn found(lookups: &[Lookup]) -> Option<ImageReference> {
+    lookups.iter().find_map(|lookup| match &lookup.seen {
+        Seen::Match { digest, .. } => Some(lookup.reference.repository().at(digest.clone())),
+        _ => None,
+    })
+}
+
 async fn by_key(
     ports: &Ports,
-    inputs: &Inputs,
+    patient: Option<Duration>,
     names: Option<ZoneNames<'_>>,
     key: &BuildKey,
     earlier: &[Lookup],
-    wait: bool,
 ) -> Vec<Lookup> {
     let Some(names) = names else { return Vec::new() };
     if earlier.iter().any(settles) {
@@ -145,9 +154,8 @@ async fn by_key(
     }
     let mut references = names.of_key(key.short());
     references.retain(|reference| !is_nowhere(earlier, reference));
-    if wait {
-        return wait_for(&ports.registry, inputs.wait_timeout, Where::KeyTag, &references, Some(&key.hex))
-            .await;
+    if let Some(limit) = patient {
+        return wait_for(&ports.registry, limit, Where::KeyTag, &references, Some(&key.hex)).await;
     }
     let mut lookups = Vec::new();
     for reference in references {
@@ -183,15 +191,31 @@ async fn by_digest(
         local,
     };
     let Some(home) = repository.repository().cloned() else {
-        return Ok(known(repository, Vec::new(), Vec::new()));
+        return Ok(known(repository, Vec::new(), Local::default()));
     };
     let names = ZoneNames::new(inputs, run, access, &home);
     let references: Vec<ImageReference> =
         names.homes().into_iter().map(|home| home.at(digest.clone())).collect();
-    let ask = async {
-        if inputs.on_missing == OnMissing::Wait {
-            return wait_for(&ports.registry, inputs.wait_timeout, Where::Digest, &references, None).await;
+    let own_copy = async {
+        let mut local = Local::default();
+        if wants_local(inputs, true) {
+            let docker = ports.docker()?;
+            for reference in &references {
+                local.of_digest = docker.inspect(&reference.to_string()).await?;
+                if local.of_digest.is_some() {
+                    break;
+                }
+            }
         }
+        Ok::<_, Error>(local)
+    };
+    if inputs.on_missing == OnMissing::Wait {
+        let local = own_copy.await?;
+        let limit = if local.of_digest.is_some() { Duration::ZERO } else { inputs.wait_timeout };
+        let lookups = wait_for(&ports.registry, limit, Where::Digest, &references, None).await;
+        return Ok(known(repository, lookups, local));
+    }
+    let ask = async {
         let mut lookups = Vec::new();
         for reference in &references {
             let lookup = look_up(&ports.registry, Where::Digest, reference.clone(), None).await;
@@ -203,17 +227,7 @@ async fn by_digest(
         }
         lookups
     };
-    let (lookups, local) = tokio::join!(ask, async {
-        if !wants_local(inputs, true) {
-            return Ok(Vec::new());
-        }
-        let docker = ports.docker()?;
-        let mut found = Vec::new();
-        for reference in &references {
-            found.extend(docker.inspect(&reference.to_string()).await?);
-        }
-        Ok(found)
-    });
+    let (lookups, local) = tokio::join!(ask, own_copy);
     Ok(known(repository, lookups, local?))
 }
 

@@ -1,24 +1,28 @@
 //! The engine's own copies of the image.
 
 use crate::error::Result;
-use crate::image::ImageName;
-use crate::plan::Access;
 use crate::ports::docker::{Docker, LocalImage};
 
-/// The images with this key. The one of the wanted name is looked at first, and is enough if the
-/// run may use it: to go through all of an engine's images takes it ten times as long.
+/// What the engine has of the image that is wanted. Only what the decision may rest on is asked.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Local {
+    /// The image of this key, under a private name that this run may use.
+    pub of_key: Option<LocalImage>,
+    /// The copy of exactly the registry's image, under its reference by digest.
+    pub of_digest: Option<LocalImage>,
+}
+
+/// The first image under one of these private names that carries the whole key. A name holds half of
+/// the key; every image that this program builds carries all of it as a label.
 ///
 /// # Errors
 /// If the engine does not answer.
-pub async fn with_key(
-    docker: &Docker,
-    name: &ImageName,
-    key: &str,
-    access: &Access,
-) -> Result<Vec<LocalImage>> {
-    let named = docker.inspect(&name.local_reference()).await?;
-    if let Some(image) = named.filter(|image| image.key.as_deref() == Some(key) && access.takes(image)) {
-        return Ok(vec![image]);
+pub async fn with_key(docker: &Docker, names: &[String], key: &str) -> Result<Option<LocalImage>> {
+    for name in names {
+        let found = docker.inspect(name).await?;
+        if let Some(image) = found.filter(|image| image.key.as_deref() == Some(key)) {
+            return Ok(Some(image));
+        }
     }
-    docker.images_with_key(key).await
+    Ok(None)
 }

@@ -19,13 +19,13 @@ pub use caches::CacheFacts;
 pub use economy::{ECONOMY, Economy, Times};
 pub use gather::{gather, gather_late, wants_local};
 pub use key::{Computed, Pins, compute as compute_key};
+pub use local::Local;
 pub use lookups::{Lookup, Seen, Where, look_up, wait_for};
 pub use repository::{NoRepository, RepositoryFact, resolve as resolve_repository};
 pub use toolchain::Toolchain;
 
 use crate::image::Digest;
 use crate::key::BuildKey;
-use crate::ports::docker::LocalImage;
 
 /// What was found out.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ pub struct Facts {
     pub pins: Pins,
     /// What the registry said, in the order it was asked.
     pub lookups: Vec<Lookup>,
-    /// The engine's own images with this key, or of this digest.
-    pub local: Vec<LocalImage>,
+    /// What the engine has.
+    pub local: Local,
 }
 
 impl Facts {

@@ -13,9 +13,6 @@ pub const ANNOTATION_KEY: &str = "io.github.build-once.key";
 /// The annotation or label that carries what the key was made from ([`crate::key::explain`]).
 pub const ANNOTATION_ENTRIES: &str = "io.github.build-once.entries";
 
-/// The label with what marks an image as one zone's, for engines' stores: there no name says it.
-pub const LABEL_ORIGIN: &str = "io.github.build-once.origin";
-
 /// Whether a label or annotation, with or without its type (`manifest:`), is one of ours.
 #[must_use]
 pub fn is_own_label(name: &str) -> bool {

@@ -2,15 +2,15 @@
 
 mod digest;
 mod grammar;
+mod local;
 mod manifest;
 mod platform;
 mod reference;
 mod tags;
 
 pub use digest::{Digest, InvalidDigest};
-pub use manifest::{
-    ANNOTATION_ENTRIES, ANNOTATION_KEY, LABEL_ORIGIN, MEDIA_TYPES, Manifest, ManifestError, is_own_label,
-};
+pub use local::{LocalScheme, place};
+pub use manifest::{ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, ManifestError, is_own_label};
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference, Repository};
 pub use tags::{ImageName, InvalidImageName, TagScheme, branch_prefix, is_less_trusted, sanitise, usable};

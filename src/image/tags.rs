@@ -88,7 +88,8 @@ pub fn usable(text: &str, limit: usize) -> String {
     text.chars().map(|c| if is_plain(c) { c } else { '-' }).take(limit).collect()
 }
 
-fn hash(text: &str) -> String {
+/// Eight hex digits of the text's digest.
+pub(super) fn hash(text: &str) -> String {
     Digest::of(text.as_bytes()).short()[..8].to_owned()
 }
 

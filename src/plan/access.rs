@@ -1,9 +1,8 @@
 //! Who may read and write what: the one place where the zone decides (`docs/trust.md`).
 
 use crate::guards::Guard;
-use crate::image::Repository;
+use crate::image::{Repository, place};
 use crate::inputs::{CacheWrite, Inputs, Switch};
-use crate::ports::docker::LocalImage;
 use crate::run::{RunContext, Zone};
 
 /// What this run may do with shared images and caches.
@@ -30,20 +29,11 @@ pub struct Access {
     /// Whether it has no business to write in the repository that all read, and is to be told if
     /// its credentials let it.
     pub reads_shared_only: bool,
-    /// What marks the images that this run leaves in an engine's store.
-    pub origin: String,
-    /// The marks of images there that it may use.
-    pub origins: Vec<String>,
-}
-
-impl Access {
-    /// Whether an image of the engine's store may be used for what its labels say. Whoever may
-    /// use the engine can write them: they keep honest runs apart.
-    #[must_use]
-    pub fn takes(&self, image: &LocalImage) -> bool {
-        !Guard::LocalOrigin.holds()
-            || image.origin.as_ref().is_some_and(|origin| self.origins.contains(origin))
-    }
+    /// The GitHub repository, as the engine's private names have it.
+    pub place: String,
+    /// Zones whose images of the engine's store it may use, its own first, as the engine's private
+    /// names have them.
+    pub local_zones: Vec<String>,
 }
 
 /// The zone table of the design, applied to this run.
@@ -66,8 +56,8 @@ pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
         Zone::PullRequest(_) | Zone::Branch(_) => inputs.cache.write == CacheWrite::Always,
         Zone::Queue | Zone::Fork => false,
     };
-    let origin = origin(run);
-    let trusted = Zone::Trusted.name().to_owned();
+    let mut local_zones = vec![local_zone(run), Zone::Trusted.name().to_owned()];
+    local_zones.dedup();
     Access {
         read,
         read_caches,
@@ -90,13 +80,13 @@ pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
             && (own == Zone::Fork
                 || (is_pr && (inputs.pr_repository.is_some() || inputs.push == Switch::Off))),
         own_repository: inputs.pr_repository.clone().filter(|_| is_pr),
-        origins: if origin == trusted { vec![trusted] } else { vec![origin.clone(), trusted] },
-        origin,
+        place: place(run.server.as_deref(), run.repository.as_deref().filter(|_| run.event.is_some())),
+        local_zones,
     }
 }
 
 /// The zone by its own name: two pull requests are no more each other's than two zones are.
-fn origin(run: &RunContext) -> String {
+fn local_zone(run: &RunContext) -> String {
     let number = run.pull_request.as_ref().map(|request| request.number);
     match (&run.zone, number) {
         (Zone::Trusted | Zone::Queue, _) | (Zone::Fork, None) => run.zone.name().to_owned(),
@@ -163,21 +153,24 @@ mod tests {
     }
 
     #[test]
-    fn an_image_of_the_engines_is_its_makers_and_of_those_that_trust_him() {
+    fn an_image_of_the_engines_is_for_its_zone_and_for_those_that_trust_it() {
         let zones = [Zone::Trusted, Zone::Queue, Zone::PullRequest(1), Zone::PullRequest(12), Zone::Fork];
         let rights: Vec<_> =
             zones.iter().map(|zone| access(&inputs("auto", "true"), &run(zone.clone(), false))).collect();
         for (maker, of) in rights.iter().enumerate() {
-            let image = |origin: Option<&str>| LocalImage {
-                id: "sha256:0".into(),
-                repo_digests: vec![],
-                key: None,
-                origin: origin.map(str::to_owned),
-            };
             for (user, access) in rights.iter().enumerate() {
-                assert_eq!(access.takes(&image(Some(&of.origin))), maker == user || maker == 0);
-                assert!(!access.takes(&image(None)));
+                assert_eq!(access.local_zones.contains(&of.local_zones[0]), maker == user || maker == 0);
             }
         }
+    }
+
+    #[test]
+    fn outside_github_is_a_place_of_its_own() {
+        let place = |event: Option<&str>| {
+            let env = [("GITHUB_REPOSITORY", "o/r")];
+            let run = RunContext::read(&Env::from(env), None).unwrap();
+            access(&inputs("auto", "true"), &RunContext { event: event.map(str::to_owned), ..run }).place
+        };
+        assert_eq!((place(Some("push")), place(None)), ("o/r".to_owned(), "local".to_owned()));
     }
 }

@@ -6,7 +6,7 @@ use super::caches::caches;
 use super::decide::{Decision, Outcome, Verdict};
 use super::extra_args::extra;
 use super::held::hold;
-use super::names::{Published, ZoneNames};
+use super::names::{LocalNames, Published, ZoneNames};
 use super::owner::Owner;
 use super::platform::platforms;
 use super::spec::build_inputs;
@@ -17,7 +17,7 @@ use crate::env::Env;
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{Facts, LateFacts, Where};
 use crate::image::{ImageReference, Repository};
-use crate::inputs::{Inputs, Mode};
+use crate::inputs::{Inputs, Mode, Switch};
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
 use crate::run::RunContext;
 
@@ -54,7 +54,6 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             let tag =
                 tag.filter(|alias| alias.repository() == reference.repository()).unwrap_or(&reference).tag();
             let tag = tag.map(str::to_owned);
-            let name = given.inputs.image.local_reference();
             let mut steps: Vec<Step> = aliases
                 .into_iter()
                 .map(|(target, required)| Step::Alias { source: source.clone(), target, required })
@@ -63,7 +62,12 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
                 steps.push(Step::Pull { reference: source.clone() });
             }
             if pull || have_local {
-                steps.push(Step::Tag { image: source.to_string(), name });
+                let private = LocalNames::new(given.inputs, given.access);
+                let private = match &given.facts.key {
+                    Some(key) => private.own_of_key(key.short()),
+                    None => private.own_of_digest(&digest),
+                };
+                steps.extend(name_steps(given, source.to_string(), private));
             }
             let (outcome, reason) = match found_by {
                 _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
@@ -81,21 +85,32 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
                 digest: Some(digest),
                 repository,
                 tag,
+                local_image: None,
             })
         }
-        Verdict::ReuseLocal { id, degraded } => Ok(Plan {
+        Verdict::ReuseLocal { image, why, degraded } => Ok(Plan {
             decision: Decision {
                 outcome: Outcome::ReusedLocal,
-                reason: "the engine has an image with this key".to_owned(),
+                reason: format!("{why}, and the engine has an image with this key: {}", image.name),
                 changes: Vec::new(),
             },
-            steps: vec![Step::Tag { image: id, name: given.inputs.image.local_reference() }],
+            // By its id: what is found is what is named.
+            steps: if given.inputs.load == Switch::Off {
+                Vec::new()
+            } else {
+                vec![Step::Tag {
+                    image: image.id,
+                    name: given.inputs.image.local_reference(),
+                    required: true,
+                }]
+            },
             warnings: warnings(given.facts),
             notices: no_repository_notice(given.facts),
             degraded,
             digest: None,
             repository: None,
             tag: None,
+            local_image: Some(image.name),
         }),
         verdict @ Verdict::Build { .. } => {
             let needs = Needs::of(given.inputs, given.access, given.facts, &verdict);
@@ -105,6 +120,16 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             build(given, Build { reason, publish, shared, load, degraded, notices }, needs)
         }
     }
+}
+
+/// Names an image of the engine's: first by the private name, which no run of another zone sets, then
+/// from that one as people call it.
+fn name_steps(given: &Given<'_>, image: String, private: String) -> [Step; 2] {
+    let name = given.inputs.image.local_reference();
+    [
+        Step::Tag { image, name: private.clone(), required: true },
+        Step::Tag { image: private, name, required: true },
+    ]
 }
 
 struct Build {
@@ -131,7 +156,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let zone_names = home.map(|home| ZoneNames::new(inputs, given.run, access, home));
     let Published { names: published, key_tag } =
         zone_names.map(|names| names.written(key.short())).unwrap_or_default();
-    let local_name = inputs.image.local_reference();
+    let private = LocalNames::new(inputs, access).own_of_key(key.short());
     let mut extra = extra(inputs, given.run, given.env, &key.hex)?;
     let by_hand = std::mem::take(&mut extra.caches);
     let images: Vec<ImageReference> = published.iter().chain(&key_tag).cloned().collect();
@@ -158,7 +183,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let names = if verdict.publish {
         published.iter().map(ToString::to_string).collect()
     } else {
-        vec![local_name.clone()]
+        vec![private.clone()]
     };
     let versions = versions::of(toolchain, inputs, at_hand);
     let held = hold(facts, versions)?;
@@ -198,8 +223,14 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
             steps.push(Step::Pull { reference: reference.clone() });
         }
         if verdict.load {
-            steps.push(Step::Tag { image: reference.to_string(), name: local_name });
+            steps.extend(name_steps(given, reference.to_string(), private));
+        } else if on_engine {
+            // It is there anyway: without this the next run would not know whose it is.
+            let image = reference.to_string();
+            steps.push(Step::Tag { image, name: private, required: false });
         }
+    } else if verdict.load {
+        steps.push(Step::Tag { image: private, name: inputs.image.local_reference(), required: true });
     }
     // One warning is enough; what else is missing is told beside it.
     let degraded = match verdict.degraded {
@@ -223,6 +254,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         digest: None,
         repository: first.map(|reference| reference.repository().clone()),
         tag: first.and_then(ImageReference::tag).map(str::to_owned),
+        local_image: None,
     })
 }
 

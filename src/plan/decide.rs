@@ -8,6 +8,7 @@ use crate::guards::Guard;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::{Inputs, Mode, OnMissing, RegistryPolicy, Switch};
 use crate::ports::aws::EcrHost;
+use crate::ports::docker::LocalImage;
 use crate::run::RunContext;
 
 /// Under which name the image was found.
@@ -33,10 +34,12 @@ pub enum Verdict {
         /// What else to say.
         notices: Vec<String>,
     },
-    /// The engine has it, and there is no registry to ask.
+    /// The engine has it, and no registry names one, or can be asked.
     ReuseLocal {
-        /// The engine's id.
-        id: String,
+        /// The engine's image.
+        image: LocalImage,
+        /// Why the registry's does not do.
+        why: String,
         /// Why less than asked, if so.
         degraded: Option<String>,
     },
@@ -129,14 +132,14 @@ fn decide_for(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts)
     }) {
         return reuse(inputs, run, access, facts, hit, load);
     }
-    if inputs.digest.is_some() {
-        return Verdict::Fail(digest_missing(inputs, facts));
+    if let Some(digest) = &inputs.digest {
+        return own_copy(digest, facts).unwrap_or_else(|| Verdict::Fail(digest_missing(inputs, facts)));
     }
     match facts.lookups.iter().find_map(|lookup| match &lookup.seen {
         Seen::Unknown(error) => Some(error),
         _ => None,
     }) {
-        Some(error) => unknown(inputs, access, facts, error),
+        Some(error) => unknown(inputs, facts, error),
         None => missing(inputs, run, access, facts, load),
     }
 }
@@ -149,8 +152,7 @@ fn reuse(
     (lookup, digest): (&Lookup, &Digest),
     load: bool,
 ) -> Verdict {
-    let by_digest = lookup.reference.repository().at(digest.clone());
-    let have_local = facts.local.iter().any(|local| local.is(&by_digest));
+    let have_local = facts.local.of_digest.is_some();
     let (mut aliases, mut notices) = (Vec::new(), Vec::new());
     // Pulling is reading: only the build job sets names.
     if inputs.mode == Mode::Build {
@@ -180,21 +182,37 @@ fn reuse(
     }
 }
 
+/// The engine has exactly the digest that was asked for, whatever the registry says.
+fn own_copy(digest: &Digest, facts: &Facts) -> Option<Verdict> {
+    Some(Verdict::Reuse {
+        found_by: Where::Digest,
+        reference: facts.local.of_digest.as_ref()?.name.parse().ok()?,
+        digest: digest.clone(),
+        aliases: Vec::new(),
+        pull: false,
+        have_local: true,
+        notices: Vec::new(),
+    })
+}
+
 /// The registry did not say: build for this machine, or fail; never guess.
-fn unknown(inputs: &Inputs, access: &Access, facts: &Facts, error: &Error) -> Verdict {
+fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
     let may_degrade = inputs.reliability.policy == RegistryPolicy::Auto
-        && matches!(error.class, FailureClass::Unavailable | FailureClass::Access)
-        && !(inputs.mode == Mode::Pull && inputs.on_missing != OnMissing::Build);
-    if !may_degrade {
+        && matches!(error.class, FailureClass::Unavailable | FailureClass::Access);
+    let may_build = inputs.mode == Mode::Build || inputs.on_missing == OnMissing::Build;
+    if !may_degrade || !(may_build || facts.local.of_key.is_some()) {
         return Verdict::Fail(error.clone());
     }
     let degraded =
         format!("the registry cannot be used ({}); the image stays on this machine", error.headline());
-    // A label alone does not say who built it: trusted runs build anew.
-    match facts.local.iter().find(|local| access.takes(local)) {
-        Some(local) => Verdict::ReuseLocal { id: local.id.clone(), degraded: Some(degraded) },
+    match &facts.local.of_key {
+        Some(image) => Verdict::ReuseLocal {
+            image: image.clone(),
+            why: "the registry cannot be asked".to_owned(),
+            degraded: Some(degraded),
+        },
         None => Verdict::Build {
-            reason: format!("the registry cannot be asked, and {}", none_here(facts)),
+            reason: format!("the registry cannot be asked, and {NONE_HERE}"),
             publish: false,
             shared: false,
             load: true,
@@ -206,7 +224,7 @@ fn unknown(inputs: &Inputs, access: &Access, facts: &Facts, error: &Error) -> Ve
 
 fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, load: bool) -> Verdict {
     let Some(home) = facts.repository.repository() else {
-        return without_repository(inputs, access, facts);
+        return without_repository(inputs, facts);
     };
     let home = ZoneNames::new(inputs, run, access, home).own_home();
     // Others say so of what has no image yet, and make it with the first push.
@@ -221,6 +239,13 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
                 home.path()
             )),
         );
+    }
+    // A pull publishes nothing of its own accord, and a build that may not publish is for this
+    // machine alone.
+    let publish = access.write_images;
+    if let Some(image) = facts.local.of_key.as_ref().filter(|_| inputs.mode == Mode::Pull || !publish) {
+        let why = miss_reason(facts);
+        return Verdict::ReuseLocal { image: image.clone(), why, degraded: None };
     }
     let mut degraded = None;
     if inputs.mode == Mode::Pull {
@@ -246,7 +271,6 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
             }
         }
     }
-    let publish = access.write_images;
     let mut notices = Vec::new();
     if inputs.push == Switch::On && !publish {
         notices.push(format!("the image is not published: {}", run.zone_reason));
@@ -264,9 +288,10 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
     }
 }
 
-fn without_repository(inputs: &Inputs, access: &Access, facts: &Facts) -> Verdict {
-    if let Some(local) = facts.local.iter().find(|local| access.takes(local)) {
-        return Verdict::ReuseLocal { id: local.id.clone(), degraded: None };
+fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
+    if let Some(image) = &facts.local.of_key {
+        let why = "there is no repository".to_owned();
+        return Verdict::ReuseLocal { image: image.clone(), why, degraded: None };
     }
     if inputs.mode == Mode::Pull && inputs.on_missing != OnMissing::Build {
         return Verdict::Fail(
@@ -278,22 +303,17 @@ fn without_repository(inputs: &Inputs, access: &Access, facts: &Facts) -> Verdic
         );
     }
     Verdict::Build {
-        reason: none_here(facts).to_owned(),
+        reason: NONE_HERE.to_owned(),
         publish: false,
         shared: false,
-        load: true,
+        load: inputs.load != Switch::Off,
         degraded: None,
         notices: Vec::new(),
     }
 }
 
-fn none_here(facts: &Facts) -> &'static str {
-    if facts.local.is_empty() {
-        "this machine has no image with this key"
-    } else {
-        "the engine's image with this key is not known to be of a run that this one may trust"
-    }
-}
+/// The engine was asked for the private names that the run may use, and for no others.
+const NONE_HERE: &str = "this machine has no image with this key of a run that this one may trust";
 
 fn miss_reason(facts: &Facts) -> String {
     match facts.lookups.iter().find(|lookup| matches!(lookup.seen, Seen::OtherKey { .. })) {

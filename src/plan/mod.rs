@@ -25,7 +25,7 @@ pub use builder::{Choice, Names, Needs, choose};
 pub use caches::{CacheName, cache_home, own_cache, readable_caches};
 pub use decide::{Decision, FoundBy, Outcome, Verdict, decide};
 pub use extra_args::for_key as extra_args_for_key;
-pub use names::{AllNames, Published, ZoneNames};
+pub use names::{AllNames, LocalNames, Published, ZoneNames};
 pub use owner::{Owner, PREFIX as BUILDER_PREFIX};
 pub use render::{Rendered, brief, describe, json, text};
 pub use steps::{Plan, Step};

@@ -3,7 +3,8 @@
 
 use super::access::Access;
 use super::caches::{own_cache, readable_caches};
-use crate::image::{ImageReference, Repository, TagScheme};
+use crate::guards::Guard;
+use crate::image::{Digest, ImageReference, LocalScheme, Repository, TagScheme};
 use crate::inputs::{CacheKind, Inputs};
 use crate::run::{RunContext, Zone};
 
@@ -117,6 +118,51 @@ impl<'a> ZoneNames<'a> {
             writes_images: key_short.map_or_else(Vec::new, |key| self.written(key).all()),
             writes_cache: self.written_cache(),
         }
+    }
+}
+
+/// The private names of the image in the engine's store: which it may use, and which it sets.
+#[derive(Clone, Copy)]
+pub struct LocalNames<'a> {
+    inputs: &'a Inputs,
+    access: &'a Access,
+}
+
+impl<'a> LocalNames<'a> {
+    /// The names for this run.
+    #[must_use]
+    pub const fn new(inputs: &'a Inputs, access: &'a Access) -> Self {
+        Self { inputs, access }
+    }
+
+    fn scheme(&self) -> LocalScheme<'a> {
+        LocalScheme::new(&self.access.place, &self.inputs.image)
+    }
+
+    /// The images of a key that it may use, own zone first.
+    #[must_use]
+    pub fn of_key(&self, key_short: &str) -> Vec<String> {
+        let name = |zone: &String| self.scheme().key_name(zone, key_short);
+        let private = self.access.local_zones.iter().map(name);
+        // What people call it, which any build can take over.
+        let shared = (!Guard::LocalRecord.holds()).then(|| self.inputs.image.local_reference());
+        shared.into_iter().chain(private).collect()
+    }
+
+    /// The name it gives the image of a key that it built or pulled.
+    #[must_use]
+    pub fn own_of_key(&self, key_short: &str) -> String {
+        self.scheme().key_name(self.own_zone(), key_short)
+    }
+
+    /// The name it gives an image that it pulled by digest.
+    #[must_use]
+    pub fn own_of_digest(&self, digest: &Digest) -> String {
+        self.scheme().digest_name(self.own_zone(), digest)
+    }
+
+    fn own_zone(&self) -> &'a str {
+        self.access.local_zones.first().map_or("none", String::as_str)
     }
 }
 

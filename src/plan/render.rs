@@ -142,7 +142,7 @@ pub fn describe(step: &Step) -> String {
         Step::Claim { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
         Step::Alias { source, target, .. } => format!("set {target} to {source}"),
         Step::Pull { reference } => format!("pull {reference}"),
-        Step::Tag { image, name } => format!("name {image} {name}"),
+        Step::Tag { image, name, .. } => format!("name {image} {name}"),
     }
 }
 

@@ -4,7 +4,7 @@ use super::assemble::Given;
 use super::build_flags::Extra;
 use crate::facts::Toolchain;
 use crate::guards::Guard;
-use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, LABEL_ORIGIN};
+use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY};
 use crate::inputs::{BuildInputs, ContextSource};
 use crate::key::{BuildKey, explain};
 use crate::ports::buildx::OutputTarget;
@@ -31,10 +31,7 @@ pub(super) fn build_inputs(
     let args = inputs.build_args.iter().chain(&extra.build_args);
     let args = args.filter(|(name, _)| !pinned || name != SYNTAX).cloned();
     let annotations = annotations(given, toolchain, key, on_engine, output);
-    let own = [
-        (ANNOTATION_KEY.to_owned(), key.hex.clone()),
-        (LABEL_ORIGIN.to_owned(), given.access.origin.clone()),
-    ];
+    let own = [(ANNOTATION_KEY.to_owned(), key.hex.clone())];
     let mut labels = inputs.labels.clone();
     // Ours last: of two values the last one counts.
     if Guard::OwnLabels.holds() {

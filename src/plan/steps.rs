@@ -73,6 +73,8 @@ pub enum Step {
         image: String,
         /// The local name.
         name: String,
+        /// Whether a refusal fails the run.
+        required: bool,
     },
 }
 
@@ -97,4 +99,7 @@ pub struct Plan {
     pub repository: Option<Repository>,
     /// The tag that is reported.
     pub tag: Option<String>,
+    /// The name in the engine's store, where the image is there before anything is done.
+    #[serde(skip)]
+    pub local_image: Option<String>,
 }

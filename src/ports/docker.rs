@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::{Error, FailureClass, Result};
-use crate::image::{ANNOTATION_KEY, Digest, ImageReference, LABEL_ORIGIN, Platform};
+use crate::image::{ANNOTATION_KEY, ImageReference, Platform};
 use crate::ports::buildx::BuildxVersion;
 use crate::ports::docker_config::{Credential, PrivateDockerConfig, UserDockerConfig};
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation};
@@ -17,30 +17,14 @@ use crate::ports::failure::{FailureKind, classify};
 /// An image in the engine's store.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LocalImage {
+    /// The name or id it was asked for by.
+    pub name: String,
     /// The engine's id of it: the digest of its configuration, or of its manifest.
     pub id: String,
-    /// The references by digest under which it was pulled or pushed.
-    pub repo_digests: Vec<String>,
     /// The build key its label carries.
     pub key: Option<String>,
-    /// Which zone its label says it is of.
-    pub origin: Option<String>,
 }
 
-impl LocalImage {
-    /// Whether the store holds exactly this content of this repository.
-    #[must_use]
-    pub fn is(&self, reference: &ImageReference) -> bool {
-        // The engine prints Docker Hub's names short.
-        self.repo_digests
-            .iter()
-            .filter_map(|text| text.parse::<ImageReference>().ok())
-            .any(|known| known.digest() == reference.digest() && known.repository() == reference.repository())
-    }
-}
-
-/// Most images of one key that are looked at: one for each zone that left its own.
-const SAME_KEY: usize = 8;
 /// Quick questions to the engine.
 const QUICK: Duration = Duration::from_secs(30);
 /// A pull of a large image on a slow line.
@@ -119,27 +103,6 @@ impl Docker {
         self.exec.output(invocation, limit).await.map_err(from_exec)
     }
 
-    /// The images with this key in their label, in the engine's store, newest first.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    pub async fn images_with_key(&self, key: &str) -> Result<Vec<LocalImage>> {
-        let filter = format!("label={ANNOTATION_KEY}={key}");
-        let list =
-            self.command(Effect::Read).args(["image", "ls", "--no-trunc", "--quiet", "--filter", &filter]);
-        let done = self.run(&list, QUICK).await?;
-        if !done.status.success() {
-            return Err(engine_error("failed to list the engine's images", &done));
-        }
-        let mut ids: Vec<String> = done.stdout_text().lines().map(str::to_owned).collect();
-        ids.dedup();
-        let mut images = Vec::new();
-        for id in ids.iter().take(SAME_KEY) {
-            images.extend(self.inspect(id).await?);
-        }
-        Ok(images)
-    }
-
     /// An image of the engine's store by name or id.
     ///
     /// # Errors
@@ -158,15 +121,9 @@ impl Docker {
         let image = &found[0];
         let Some(id) = image["Id"].as_str() else { return Ok(None) };
         Ok(Some(LocalImage {
+            name: name.to_owned(),
             id: id.to_owned(),
-            repo_digests: image["RepoDigests"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|digest| digest.as_str().map(str::to_owned))
-                .collect(),
             key: image["Config"]["Labels"][ANNOTATION_KEY].as_str().map(str::to_owned),
-            origin: image["Config"]["Labels"][LABEL_ORIGIN].as_str().map(str::to_owned),
         }))
     }
 
@@ -360,10 +317,4 @@ pub fn last_line(done: &Completed) -> String {
 
 fn engine_error(what: &str, done: &Completed) -> Error {
     classify(what, &last_line(done))
-}
-
-/// The digest of a configuration or manifest that a local name stands for.
-#[must_use]
-pub fn local_digest(image: &LocalImage) -> Option<Digest> {
-    image.id.parse().ok()
 }

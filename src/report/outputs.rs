@@ -9,7 +9,10 @@ pub const OUTPUTS: [(&str, &str); 19] = [
     ("digest", "Manifest digest, read back from the registry; pass it to the jobs that pull"),
     ("tag", "Tag the image has in the repository"),
     ("image", "Reference by digest; use digest across jobs, because a masked account id empties this one"),
-    ("local-image", "Name of the image in the local engine, if it is there"),
+    (
+        "local-image",
+        "Name of the image in the local engine, if this run found or put it there; no other zone sets it",
+    ),
     ("key", "Build key, 64 hex digits"),
     ("zone", "Trust of the run: trusted, queue, pr or fork"),
     ("built", "true if this run built the image"),

@@ -32,6 +32,9 @@ pub struct RunContext {
     pub event: Option<String>,
     /// `owner/name`.
     pub repository: Option<String>,
+    /// The GitHub server, such as `https://github.com`.
+    #[serde(skip)]
+    pub server: Option<String>,
     /// The branch the run is on; none for tags and pull requests.
     pub branch: Option<String>,
     /// The repository's default branch.
@@ -90,6 +93,7 @@ impl RunContext {
         });
         Ok(Self {
             event: (!event_name.is_empty()).then(|| event_name.to_owned()),
+            server: owned(env::GITHUB_SERVER_URL),
             branch: git_ref.strip_prefix("refs/heads/").map(str::to_owned),
             default_branch: text(&event["repository"]["default_branch"]),
             commit: commit(env, &event),

@@ -324,6 +324,6 @@ fn an_old_buildx_pushes_then_the_image_is_pulled() {
     assert!(run.build().has("--push") && !run.build().has("--load"), "{}", run.build().line());
     let by_digest = format!("{}@{}", lab.registry.repository(), run.output("digest"));
     assert_eq!(run.called(&format!("pull {by_digest}")).len(), 1, "{:?}", run.lines());
-    assert_eq!(run.output("local-image"), "app:latest");
+    assert_eq!(run.output("local-image"), run.private_name("trusted"));
     assert!(run.notices().contains("the image is pushed, then pulled"), "{}", run.notices());
 }

@@ -122,9 +122,9 @@ fn while_a_builder_boots() {
 #[test]
 fn while_looking() {
     let lab = Lab::new();
-    lab.rule("image ls", json!({"hang": true}));
+    lab.rule("image inspect", json!({"hang": true}));
     let mut running = lab.build_once().start();
-    let call = running.wait_for_call("image ls");
+    let call = running.wait_for_call("image inspect");
     running.signal(Signal::INT);
     let run = cancelled(running.finish(), 130, "while looking");
     ended(&call);

@@ -182,14 +182,19 @@ fn a_hit_is_loaded_where_it_is_wanted() {
     let reference = format!("{}@{}", lab.registry.repository(), built.output("digest"));
     lab.another_machine();
     let hit = lab.shared().input("load", "true").run().succeeds("reused-tag");
-    assert_eq!(hit.output("local-image"), "app:latest");
+    let private = hit.private_name("trusted");
+    assert_eq!(hit.output("local-image"), private);
     assert_eq!(hit.called("pull")[0].line(), format!("pull {reference}"));
-    assert_eq!(hit.called("tag")[0].line(), format!("tag {reference} app:latest"));
+    assert_eq!(hit.called("tag")[0].line(), format!("tag {reference} {private}"));
+    assert_eq!(hit.called("tag")[1].line(), format!("tag {private} app:latest"));
     // The second time the engine has it: nothing is fetched.
     lab.forget_calls();
     let again = lab.shared().input("load", "true").run().succeeds("reused-local");
     assert!(again.called("pull").is_empty(), "{:?}", again.lines());
-    assert_eq!((again.output("local-image"), again.output("digest")), ("app:latest", built.output("digest")));
+    assert_eq!(
+        (again.output("local-image"), again.output("digest")),
+        (private.as_str(), built.output("digest"))
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Without a repository all stays on this machine, and the reason is told once.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Aws, Lab, Response};
 
@@ -12,7 +12,7 @@ fn built_here_then_found_here() {
         ("digest", ""),
         ("tag", ""),
         ("image", ""),
-        ("local-image", "app:latest"),
+        ("local-image", &run.private_name("trusted")),
         ("built", "true"),
         ("pushed", "false"),
         ("degraded", "false"),
@@ -24,7 +24,10 @@ fn built_here_then_found_here() {
     }
     let build = run.build();
     assert!(build.has("--load") && !build.has("--push"), "{}", build.line());
-    assert_eq!(build.values("--tag"), ["app:latest"]);
+    // By its private name first: what people call it another job can take over at any moment.
+    assert_eq!(build.values("--tag"), [run.private_name("trusted")]);
+    let named = format!("tag {} app:latest", run.private_name("trusted"));
+    assert_eq!(run.called("tag")[0].line(), named);
     assert!(run.notices().contains("instance metadata does not answer"), "{}", run.notices());
     assert_eq!(
         run.summary.matches("instance metadata does not answer").count(),
@@ -33,7 +36,7 @@ fn built_here_then_found_here() {
 
     lab.forget_calls();
     let again = lab.build_once().run().succeeds("reused-local");
-    assert_eq!(again.output("local-image"), "app:latest");
+    assert_eq!(again.output("local-image"), run.private_name("trusted"));
     assert!(again.called("buildx").is_empty(), "{:?}", again.lines());
 
     lab.write("work/hello", "changed");
@@ -146,4 +149,125 @@ fn a_junk_value_is_not_read_as_none() {
     let aws = Aws::start("<html>canary-5ec2e7");
     let run = aws.serves(lab.build_once()).run().fails(2, "input");
     assert!(run.error().contains("does not name a repository"), "{}", run.error());
+}
+
+/// D02: an image that is built on ours inherits its labels, and takes its name.
+#[test]
+fn d02_a_child_is_not_taken_for_its_parent() {
+    let lab = Lab::new();
+    let built = lab.build_once().run().succeeds("built-local");
+    let mut images = lab.images();
+    let child =
+        json!({"id": "sha256:c1", "names": ["app:latest"], "digests": [], "labels": images[0]["labels"]});
+    images[0]["names"].as_array_mut().unwrap().retain(|name| name != "app:latest");
+    let parent = images[0]["id"].as_str().unwrap().to_owned();
+    images.as_array_mut().unwrap().insert(0, child);
+    lab.write("bin/store.json", images.to_string());
+    lab.forget_calls();
+    let again = lab.build_once().run().succeeds("reused-local");
+    assert_eq!(again.called("tag")[0].line(), format!("tag {parent} app:latest"));
+    assert_eq!(again.output("local-image"), built.output("local-image"));
+}
+
+/// D89: V=1, V=2, V=1 is two builds.
+#[test]
+fn d89_every_key_that_was_built_here_is_found_again() {
+    let lab = Lab::new();
+    let run = |version: &str| lab.build_once().input("build-args", &format!("V={version}")).run();
+    let first = run("1").succeeds("built-local");
+    let second = run("2").succeeds("built-local");
+    assert_ne!(first.output("key"), second.output("key"));
+    let third = run("1").succeeds("reused-local");
+    assert_eq!(third.output("local-image"), first.output("local-image"));
+}
+
+/// D89, D44: what is switched off stays off, and what is here is found all the same.
+#[test]
+fn d89_without_load_it_is_found_and_not_named() {
+    let lab = Lab::new();
+    let off = || lab.build_once().input("load", "false");
+    let nowhere = off().run().succeeds("built-local");
+    assert!(nowhere.build().has("--output=type=cacheonly") && nowhere.called("tag").is_empty());
+    assert_eq!(nowhere.output("local-image"), "");
+    assert!(nowhere.notices().contains("kept nowhere"), "{}", nowhere.notices());
+    let built = lab.build_once().run().succeeds("built-local");
+    lab.forget_calls();
+    let found = off().run().succeeds("reused-local");
+    assert_eq!(found.output("local-image"), built.output("local-image"));
+    assert!(found.called("tag").is_empty() && found.called("buildx").is_empty(), "{:?}", found.lines());
+}
+
+/// D80: with a registry that answers and may not be written.
+#[test]
+fn d80_what_was_not_published_is_found_again() {
+    let lab = Lab::new();
+    let unpublished = || lab.shared().input("push", "false");
+    let built = unpublished().run().succeeds("built-local");
+    for program in [
+        unpublished(),
+        unpublished().input("load", "false"),
+        lab.shared().input("mode", "pull"),
+        lab.shared().input("mode", "pull").input("on-missing", "fail"),
+        lab.shared().input("mode", "pull").input("on-missing", "wait").input("wait-timeout", "10m"),
+    ] {
+        lab.forget_calls();
+        let again = program.run().succeeds("reused-local");
+        assert!(again.called("buildx").is_empty(), "{:?}", again.lines());
+        assert_eq!(
+            (again.output("local-image"), again.output("degraded"), again.output("digest")),
+            (built.output("local-image"), "false", "")
+        );
+        assert!(again.output("reason").starts_with("no image has this key"), "{}", again.output("reason"));
+    }
+    // Whoever may publish does.
+    let _ = lab.shared().run().succeeds("built");
+}
+
+/// D92: whoever builds `app` last owns that name; `local-image` is the zone's own.
+#[test]
+fn d92_a_fork_cannot_replace_what_local_image_names() {
+    let lab = Lab::new();
+    let digest = lab.shared().run().succeeds("built").output("digest").to_owned();
+    let pull = || lab.shared().input("mode", "pull").input("digest", &digest).run();
+    let id = |name: &str| {
+        let named = |image: &&Value| image["names"].as_array().unwrap().iter().any(|known| known == name);
+        lab.images().as_array().unwrap().iter().find(named).unwrap()["id"].clone()
+    };
+    let main = pull().succeeds("reused-local");
+    let ours = id("app:latest");
+    assert_eq!(id(main.output("local-image")), ours);
+    lab.write("work/hello", "evil");
+    let fork = lab.build_once().fork().run().succeeds("built-local");
+    assert_eq!(id("app:latest"), id(fork.output("local-image")));
+    assert_ne!(id("app:latest"), ours);
+    assert_eq!(id(main.output("local-image")), ours);
+}
+
+#[test]
+fn while_the_registry_is_down_a_pull_takes_what_is_here() {
+    let lab = Lab::new();
+    let built = lab.shared().run().succeeds("built");
+    lab.registry.fault("/manifests/", 99, Response::new(503, ""));
+    for on_missing in ["build", "fail", "wait"] {
+        let pull = || lab.shared().input("mode", "pull").input("on-missing", on_missing);
+        let run = pull().run().succeeds("reused-local").degraded();
+        assert_eq!(run.output("local-image"), built.private_name("trusted"));
+        let _ = pull().input("registry-policy", "required").run().fails(30, "unavailable");
+    }
+    // A digest says what it is, whoever is asked.
+    let run = lab.shared().input("mode", "pull").input("digest", built.output("digest")).run();
+    let run = run.succeeds("reused-local");
+    assert_eq!(run.output("digest"), built.output("digest"));
+}
+
+/// An image without the whole key in its label is not the one that the name means.
+#[test]
+fn a_private_name_alone_is_not_enough() {
+    let lab = Lab::new();
+    let built = lab.build_once().run().succeeds("built-local");
+    let mut images = lab.images();
+    images[0]["labels"]["io.github.build-once.key"] =
+        format!("{}{}", &built.output("key")[..32], "0".repeat(32)).into();
+    lab.write("bin/store.json", images.to_string());
+    let _ = lab.build_once().run().succeeds("built-local");
 }

@@ -84,7 +84,7 @@ fn a_fork_writes_nothing() {
     let run = program().run().succeeds("built-local");
     assert_eq!(
         (run.output("zone"), run.output("pushed"), run.output("local-image")),
-        ("fork", "false", "app:latest")
+        ("fork", "false", run.private_name("fork-12").as_str())
     );
     assert!(run.build().has("--load") && !run.line_has_push(), "{}", run.build().line());
     assert!(run.build().values("--cache-to").is_empty());
@@ -106,7 +106,7 @@ fn pull_request_target_builds_nothing() {
     let program = || lab.shared().pull_request_from("pull_request_target", 12, 2);
     let run = program().run().fails(60, "unsupported");
     assert!(run.error().contains("refused to build in a pull_request_target run"), "{}", run.error());
-    assert!(run.calls.is_empty(), "{:?}", run.lines());
+    assert!(run.lines().iter().all(|line| line.starts_with("image inspect ")), "{:?}", run.lines());
     let built = lab.shared().run().succeeds("built");
     lab.another_machine();
     let run = program().input("mode", "pull").input("digest", built.output("digest")).run();

@@ -73,7 +73,11 @@ impl World {
     /// It worked if the victim uses this image.
     fn uses(&self, evil: &str, victim: BuildOnce<'_>) -> Played {
         let victim = self.run(victim);
-        let worked = !evil.is_empty() && victim.code == 0 && victim.output("digest") == evil;
+        // What it built itself may well be of the same digest.
+        let worked = !evil.is_empty()
+            && victim.code == 0
+            && victim.output("digest") == evil
+            && victim.output("built") == "false";
         Played { worked, told: told(&victim) }
     }
 }

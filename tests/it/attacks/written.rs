@@ -155,12 +155,12 @@ fn annotations_that_say_another_zone() {
 }
 
 #[test]
-fn a_label_that_says_another_zone_by_an_argument() {
-    fails("own-labels", "io.github.build-once.origin is build-once's own", |world| {
-        let extra = "--label io.github.build-once.origin=trusted";
+fn a_label_that_says_another_key_by_an_argument() {
+    fails("own-labels", "io.github.build-once.key is build-once's own", |world| {
+        let extra = "--label io.github.build-once.key=another";
         let run = world.run(world.lab.build_once().pull_request(12).input("extra-args", extra));
         let images = world.lab.images();
-        let worked = images[0]["labels"]["io.github.build-once.origin"] == "trusted";
+        let worked = images[0]["labels"]["io.github.build-once.key"] == "another";
         Played { worked, told: told(&run) }
     });
 }

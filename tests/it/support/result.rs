@@ -169,6 +169,11 @@ impl Run {
         self.commands("notice").iter().map(|notice| notice.message.as_str()).collect::<Vec<_>>().join("\n")
     }
 
+    /// The private name of the image `app` with this run's key, as a run of the zone sets it.
+    pub(crate) fn private_name(&self, zone: &str) -> String {
+        format!("build-once.invalid/o/r/app:{zone}-key-{}", &self.output("key")[..32])
+    }
+
     /// Calls of docker that begin so.
     pub(crate) fn called(&self, command: &str) -> Vec<&Call> {
         self.calls.iter().filter(|call| call.line().starts_with(command)).collect()

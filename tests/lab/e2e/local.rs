@@ -6,7 +6,7 @@ use crate::harness::{KEY, Repository, Workspace};
 fn built_once_then_found_again() {
     let work = Workspace::new("local");
     let built = work.program().run().is("built-local");
-    assert_eq!(built.output("local-image"), format!("{}:latest", work.image));
+    work.holds(&built, "trusted");
     assert_eq!(
         ["digest", "tag", "image", "pushed", "degraded"].map(|name| built.output(name)),
         ["", "", "", "false", "false"]
@@ -29,6 +29,29 @@ fn built_once_then_found_again() {
     let other = work.program().run().is("built-local");
     assert_eq!(work.docker(&["run", "--rm", &work.image, "cat", "/made.txt"]), "other");
     assert_ne!(other.output("key"), built.output("key"));
+
+    // D89: what was built before is found again, too.
+    work.write("content.txt", &format!("{}\n", work.image));
+    work.commit("the first content again");
+    let first = work.program().run().is("reused-local");
+    work.holds(&first, "trusted");
+    assert_eq!(work.docker(&["run", "--rm", &work.image, "cat", "/made.txt"]), work.image);
+}
+
+/// D02: `FROM app` inherits every label, and takes over the name that people use.
+#[test]
+fn d02_a_child_is_not_taken_for_its_parent() {
+    let work = Workspace::new("child");
+    let built = work.program().run().is("built-local");
+    let child = format!("FROM {}\nRUN echo evil >/made.txt\n", work.image);
+    let folder = work.root().join("child");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("Dockerfile"), child).unwrap();
+    work.docker(&["buildx", "build", "--quiet", "--load", "--tag", &work.image, folder.to_str().unwrap()]);
+    assert_eq!(work.docker(&["run", "--rm", &work.image, "cat", "/made.txt"]), "evil");
+    let again = work.program().run().is("reused-local");
+    assert_eq!(again.output("local-image"), built.output("local-image"));
+    assert_eq!(work.docker(&["run", "--rm", &work.image, "cat", "/made.txt"]), work.image);
 }
 
 #[test]

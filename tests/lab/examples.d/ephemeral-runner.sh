@@ -11,8 +11,8 @@ nowhere=AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:9
 
 # ci WHAT EVENT: on a runner that has seen nothing: the engine forgets the image, the builder is the run's own.
 ci() {
-  docker image rm --force ci-native >/dev/null 2>&1 || true
-  docker image ls --quiet --filter "label=io.github.build-once.key" --filter reference=ci-native | xargs -r docker image rm --force >/dev/null
+  docker image ls --format '{{.Repository}} {{.ID}}' --filter "label=io.github.build-once.key" |
+    awk '/ci-native/ { print $2 }' | sort -u | xargs -r docker image rm --force >/dev/null
   run "$1" "$2" --env "BUILD_ONCE_EXTRA_ARGS=$owner" --env "$nowhere" --var "CACHE_DISK=$disk" \
     --var "BUILDKIT_IMAGE=$BUILD_ONCE_LAB_BUILDKIT_IMAGE" --var DRIVER_OPTS=network=host
 }

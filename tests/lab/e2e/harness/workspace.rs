@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::lab::{engine_at, lab, unique};
 use super::program::Program;
+use super::run::Run;
 
 /// Two steps over the lab's base image; `content.txt` is in no other test's image.
 const DOCKERFILE: &str =
@@ -133,6 +134,17 @@ impl Workspace {
 }
 
 impl Workspace {
+    /// The run's `local-image` is a private name of this zone, and the image that people find under
+    /// the input `image`.
+    #[track_caller]
+    pub fn holds(&self, run: &Run, zone: &str) {
+        let (private, id) = (run.output("local-image"), ["image", "inspect", "--format", "{{.Id}}"]);
+        let zoned = format!(":{zone}-");
+        assert!(private.starts_with("build-once.invalid/") && private.contains(&zoned), "{private}");
+        let id = |name: &str| self.docker(&[&id, &[name] as &[&str]].concat());
+        assert_eq!(id(private), id(&self.image));
+    }
+
     /// Takes the image out of every engine's store, as on a machine that has never seen it.
     pub fn forget(&self) {
         for host in [lab().get("DOCKER_HOST"), lab().get("BUILD_ONCE_LAB_CLASSIC_HOST")] {

@@ -1,0 +1,135 @@
+//! Private names in an engine's store. They say which image is of which key, zone and GitHub
+//! repository (`docs/trust.md`). A label says so too, but an image built on another inherits its
+//! labels; a name is never inherited, and it goes when its image goes.
+
+use super::{Digest, ImageName, sanitise, tags::hash};
+use crate::guards::Guard;
+
+/// No registry can have this host (RFC 6761, section 6.4): docker can neither push nor pull what
+/// is named so.
+const HOST: &str = "build-once.invalid";
+/// Longest a part of the name may be; an engine's names hold 255 characters in all.
+const LIMIT: usize = 60;
+
+/// The private names of one image in one GitHub repository.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalScheme<'a> {
+    place: &'a str,
+    image: &'a ImageName,
+}
+
+impl<'a> LocalScheme<'a> {
+    /// `place` is what [`place`] says.
+    #[must_use]
+    pub const fn new(place: &'a str, image: &'a ImageName) -> Self {
+        Self { place, image }
+    }
+
+    /// The name of the image with this key that a run of this zone built or pulled.
+    #[must_use]
+    pub fn key_name(self, zone: &str, key_short: &str) -> String {
+        self.name(zone, "key", key_short)
+    }
+
+    /// The name of an image that was asked for by digest. It is never looked up by key: whoever
+    /// handed the digest over may be of another zone.
+    #[must_use]
+    pub fn digest_name(self, zone: &str, digest: &Digest) -> String {
+        self.name(zone, "digest", &digest.as_str()["sha256:".len()..][..32])
+    }
+
+    fn name(self, zone: &str, kind: &str, hex: &str) -> String {
+        let image = component(self.image.as_str());
+        if Guard::LocalZones.holds() {
+            format!("{HOST}/{}/{image}:{zone}-{kind}-{hex}", self.place)
+        } else {
+            format!("{HOST}/{image}:{kind}-{hex}")
+        }
+    }
+}
+
+/// The part of a private name that says whose it is: `<owner>/<repository>` on GitHub, `local`
+/// outside. A server other than github.com is part of the owner.
+#[must_use]
+pub fn place(server: Option<&str>, repository: Option<&str>) -> String {
+    let Some((owner, name)) = repository.and_then(|repository| repository.split_once('/')) else {
+        return "local".to_owned();
+    };
+    let server = server.map(|server| server.split_once("://").map_or(server, |(_, host)| host));
+    match server.map(|host| host.trim_end_matches('/')).filter(|host| *host != "github.com") {
+        Some(host) => format!("{}/{}", component(&format!("{host}/{owner}")), component(name)),
+        None => format!("{}/{}", component(owner), component(name)),
+    }
+}
+
+/// The text as one part of an image's path. Where that changes it, eight hex digits of its hash
+/// follow, as in the tags of a registry.
+fn component(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let clear = text.split(['-', '.', '_']).all(|word| !word.is_empty() && word.chars().all(plain));
+    let name = sanitise(text);
+    if clear && name == text && text.len() <= LIMIT {
+        return name;
+    }
+    let words = text.to_ascii_lowercase();
+    let words: Vec<&str> = words.split(|c| !plain(c)).filter(|word| !word.is_empty()).collect();
+    let start: String = words.join("-").chars().take(LIMIT - 9).collect();
+    let start = start.trim_end_matches('-');
+    format!("{}-{}", if start.is_empty() { "x" } else { start }, hash(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::image::ImageReference;
+
+    const KEY: &str = "abcdefabcdefabcdefabcdefabcdefab";
+
+    fn name(place: &str, image: &str) -> String {
+        LocalScheme::new(place, &image.parse().unwrap()).key_name("trusted", KEY)
+    }
+
+    #[test]
+    fn the_table() {
+        let github = Some("https://github.com");
+        for (server, repository, expected) in [
+            (github, Some("o/r"), "o/r"),
+            (None, Some("o/r"), "o/r"),
+            (github, Some("Some-Org/.github"), "some-org-716fbfc2/github-bdcc6a2a"),
+            (github, Some("o/deadbeef"), "o/deadbeef-2baf1f40"),
+            (Some("https://ghe.example"), Some("o/r"), "ghe-example-o-f1e9cbb8/r"),
+            (github, None, "local"),
+            (None, None, "local"),
+        ] {
+            assert_eq!(place(server, repository), expected, "{server:?} {repository:?}");
+        }
+        assert_eq!(name("o/r", "app"), format!("build-once.invalid/o/r/app:trusted-key-{KEY}"));
+        assert_eq!(
+            name("local", "org/app"),
+            format!("build-once.invalid/local/org-app-adc6d6a3:trusted-key-{KEY}")
+        );
+        let image = "app".parse().unwrap();
+        let digest = Digest::of(b"x");
+        assert_eq!(
+            LocalScheme::new("o/r", &image).digest_name("pr-12", &digest),
+            format!("build-once.invalid/o/r/app:pr-12-digest-{}", &digest.as_str()[7..39])
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_is_legal(owner in ".{0,80}", repository in ".{0,120}", image in "[a-z0-9]{1,90}(/[a-z0-9]{1,90}){0,2}") {
+            let name = name(&place(None, Some(&format!("{owner}/{repository}"))), &image);
+            prop_assert!(name.parse::<ImageReference>().is_ok(), "{name}");
+            prop_assert!(name.len() <= 255, "{name}");
+        }
+
+        #[test]
+        fn different_parts_stay_different(a in "[a-zA-Z._/-]{1,9}(-[0-9a-f]{8})?", b in "[a-zA-Z._/-]{1,9}(-[0-9a-f]{8})?") {
+            prop_assume!(a != b);
+            prop_assert_ne!(component(&a), component(&b));
+        }
+    }
+}
