@@ -99,7 +99,7 @@ mod tests {
             (None, Some("o/r"), "o/r"),
             (github, Some("Some-Org/.github"), "some-org-716fbfc2/github-bdcc6a2a"),
             (github, Some("o/deadbeef"), "o/deadbeef-2baf1f40"),
-            (Some("https://ghe.example"), Some("o/r"), "ghe-example-o-f1e9cbb8/r"),
+            (Some("https://ghe.example"), Some("o/r"), "ghe-example-o-33b4da02/r"),
             (github, None, "local"),
             (None, None, "local"),
         ] {
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(name("o/r", "app"), format!("build-once.invalid/o/r/app:trusted-key-{KEY}"));
         assert_eq!(
             name("local", "org/app"),
-            format!("build-once.invalid/local/org-app-adc6d6a3:trusted-key-{KEY}")
+            format!("build-once.invalid/local/org-app-e3a12384:trusted-key-{KEY}")
         );
         let image = "app".parse().unwrap();
         let digest = Digest::of(b"x");

@@ -72,7 +72,7 @@ fn the_classic_store_without_a_cache_pushes_by_itself() {
     let (work, repository) = (Workspace::new("classic-own"), Repository::ecr("classic-own"));
     let program = || work.program().repository(&repository).engine(classic()).input("cache", "none");
     let built = program().run().is("built");
-    assert_eq!(built.steps(), ["build", "read-back", "claim"]);
+    assert_eq!(built.steps(), ["build", "read-back", "claim", "tag"]);
     let image = repository.image(&work.commit_tag()).unwrap();
     assert_eq!(image.digest, built.output("digest"), "the manifest's digest, not the image's id");
     assert_eq!(image.annotated_key(), None, "this store writes none");
@@ -118,7 +118,7 @@ fn the_classic_store_without_a_repository() {
     }
     let work = Workspace::new("classic-local");
     let built = work.program().engine(classic()).run().is("built-local");
-    assert_eq!(built.steps(), ["build"]);
+    assert_eq!(built.steps(), ["build", "tag"]);
     work.program().engine(classic()).run().is("reused-local");
 }
 

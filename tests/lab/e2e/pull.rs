@@ -83,7 +83,8 @@ fn missing_then_waited_for() {
     eventually("it asks again and again", Duration::from_secs(30), || asked() >= 4);
     assert!(waiting.is_running());
     let built = work.program().repository(&repository).run().is("built");
-    waiting.finish().is("reused-key").has(built.output("digest"));
+    // Both are on one engine, which keeps what it pushed.
+    waiting.finish().is("reused-local").has(built.output("digest"));
     runs(&work);
 }
 

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::lab::{engine_at, lab, unique};
 use super::program::Program;
-use super::run::Run;
+use super::run::Finished;
 
 /// Two steps over the lab's base image; `content.txt` is in no other test's image.
 const DOCKERFILE: &str =
@@ -137,7 +137,7 @@ impl Workspace {
     /// The run's `local-image` is a private name of this zone, and the image that people find under
     /// the input `image`.
     #[track_caller]
-    pub fn holds(&self, run: &Run, zone: &str) {
+    pub fn holds(&self, run: &Finished, zone: &str) {
         let (private, id) = (run.output("local-image"), ["image", "inspect", "--format", "{{.Id}}"]);
         let zoned = format!(":{zone}-");
         assert!(private.starts_with("build-once.invalid/") && private.contains(&zoned), "{private}");
