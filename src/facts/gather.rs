@@ -111,7 +111,6 @@ impl Asked<'_> {
         }
         Ok(Found { lookups, local })
     }
-    }
 }
 
 /// Whether a lookup settles where the image is, or that the registry cannot say.

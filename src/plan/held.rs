@@ -68,7 +68,7 @@ mod tests {
                 ..Pins::default()
             },
             lookups: vec![],
-            local: vec![],
+            local: crate::facts::Local::default(),
         }
     }
 
