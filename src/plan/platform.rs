@@ -80,7 +80,7 @@ mod tests {
             bases: vec![],
             pins: Pins { from_platform: from.map(str::to_owned), ..Pins::default() },
             lookups: vec![],
-            local: vec![],
+            local: crate::facts::Local::default(),
         };
         let builder = Builder {
             name: "b".into(),
