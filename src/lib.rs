@@ -36,6 +36,7 @@
 // The AWS clients' futures are deep.
 #![recursion_limit = "256"]
 
+pub mod coherence;
 pub mod commands;
 pub mod crash;
 pub mod env;

@@ -2,6 +2,7 @@
 
 use super::react::{Can, Change};
 use super::retry::{Attempts, log_in_again};
+use super::transfer::Session;
 use super::{Journal, Workshop, converge, ports_log};
 use crate::crash;
 use crate::error::{Error, FailureClass, Result};
@@ -33,7 +34,8 @@ pub(super) async fn run(
         };
         let now = with_local(&spec, local.as_ref());
         let log = ports_log(workshop, "docker buildx build");
-        let variables = variables(&now, workshop);
+        let session = Session::open(&now, workshop)?;
+        let variables = variables(&now, workshop).into_iter().chain(session.variable()).collect();
         crash::on_purpose("build");
         let (result, progress) =
             buildx.build(&now, &toolchain.buildx, workshop.metadata, variables, |line| log.line(line)).await;
@@ -45,6 +47,7 @@ pub(super) async fn run(
             if let Some(why) = unwritten {
                 journal.without_cache(&classify_at("its export failed", &why, Some(Phase::CacheExport)));
             }
+            session.keep();
             // Noted at once: what comes now may be broken off.
             journal.built = true;
             journal.pushed = spec.output.pushes();

@@ -95,7 +95,7 @@ async fn settle(key_tag: &ImageReference, own: &Digest, workshop: &Workshop<'_>)
 async fn look(key_tag: &ImageReference, workshop: &Workshop<'_>) -> Result<(Option<Digest>, Duration)> {
     let watch = Stopwatch::start();
     let Lookup { seen, .. } =
-        look_up(&workshop.ports.registry, Where::KeyTag, key_tag.clone(), workshop.key).await;
+        look_up(&workshop.ports.registry, Where::KeyTag, key_tag.clone(), workshop.key_hex()).await;
     let took = watch.elapsed();
     match seen {
         Seen::Match { digest, .. } => Ok((Some(digest), took)),
@@ -109,7 +109,7 @@ async fn look(key_tag: &ImageReference, workshop: &Workshop<'_>) -> Result<(Opti
 async fn set(key_tag: &ImageReference, own: &Digest, workshop: &Workshop<'_>) -> Result<()> {
     let source = key_tag.repository().at(own.clone());
     let Err(error) = workshop.ports.registry.put_tag(&source, key_tag).await else { return Ok(()) };
-    match look_up(&workshop.ports.registry, Where::KeyTag, key_tag.clone(), workshop.key).await.seen {
+    match look_up(&workshop.ports.registry, Where::KeyTag, key_tag.clone(), workshop.key_hex()).await.seen {
         Seen::Match { .. } => Ok(()),
         Seen::OtherKey { digest, .. } => Err(taken(key_tag, &digest, own).because(&error)),
         Seen::Absent { .. } | Seen::Unknown(_) => Err(error),
@@ -130,7 +130,7 @@ async fn point(
     let Some(winner) = source.digest() else {
         return Err(Error::new(FailureClass::Bug, "a winner without a digest"));
     };
-    let current = look_up(registry, Where::CommitTag, name.clone(), workshop.key).await.seen;
+    let current = look_up(registry, Where::CommitTag, name.clone(), workshop.key_hex()).await.seen;
     if matches!(&current, Seen::Match { digest, .. } if digest == winner) {
         return Ok(());
     }

@@ -94,5 +94,5 @@ fn names(spec: &BuildSpec) -> impl Iterator<Item = ImageReference> {
 }
 
 async fn seen(name: &ImageReference, workshop: &Workshop<'_>) -> Seen {
-    look_up(&workshop.ports.registry, Where::CommitTag, name.clone(), workshop.key).await.seen
+    look_up(&workshop.ports.registry, Where::CommitTag, name.clone(), workshop.key_hex()).await.seen
 }

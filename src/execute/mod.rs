@@ -10,6 +10,7 @@ mod journal;
 mod react;
 mod read_back;
 mod retry;
+mod transfer;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use crate::error::{Error, FailureClass, Result};
 use crate::facts::Toolchain;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
+use crate::key::BuildKey;
 use crate::plan::{Plan, Step, brief, describe};
 use crate::ports::Ports;
 use crate::ports::actions::inert;
@@ -39,7 +41,9 @@ pub struct Workshop<'a> {
     /// The tools, where a step needs them.
     pub toolchain: Option<&'a Toolchain>,
     /// The key that an image must carry, where there is one.
-    pub key: Option<&'a str>,
+    pub key: Option<&'a BuildKey>,
+    /// What marks this run's own images and builders.
+    pub origin: &'a str,
     /// Where buildx writes what it built.
     pub metadata: &'a std::path::Path,
     /// A builder that boots already.
@@ -48,6 +52,13 @@ pub struct Workshop<'a> {
     pub watch: Stopwatch,
     /// What was tried again, and why.
     pub retries: &'a RefCell<Vec<String>>,
+}
+
+impl Workshop<'_> {
+    /// The key as an image carries it.
+    fn key_hex(&self) -> Option<&str> {
+        self.key.map(|key| key.hex.as_str())
+    }
 }
 
 /// Runs every step until one fails. Never an error: a failure is in the journal, which is the

@@ -19,7 +19,7 @@ pub(super) async fn run(
 ) -> Result<()> {
     let references = std::slice::from_ref(reference);
     let lookups =
-        wait_for(&workshop.ports.registry, PATIENCE, Where::CommitTag, references, workshop.key).await;
+        wait_for(&workshop.ports.registry, PATIENCE, Where::CommitTag, references, workshop.key_hex()).await;
     let seen = lookups.into_iter().next_back().map(|lookup| lookup.seen);
     match seen {
         Some(Seen::Match { digest, .. }) => {

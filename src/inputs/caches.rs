@@ -121,6 +121,8 @@ pub struct CacheInputs {
     pub write: CacheWrite,
     /// The folder of local caches; none if nothing says where it could be.
     pub dir: Option<PathBuf>,
+    /// This program's folder in the user's cache folder; none if nothing says where it could be.
+    pub user: Option<PathBuf>,
     /// Raw sources.
     pub from: Vec<String>,
     /// Raw destinations.
@@ -148,7 +150,8 @@ impl CacheInputs {
         }
         let kinds = kinds(&word(&raw.cache, "registry"), problems);
         let dir = raw.cache_dir.as_deref().map(str::trim).filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        let dir = dir.or_else(|| default_dir(env));
+        let user = user_folder(env);
+        let dir = dir.or_else(|| user.as_ref().map(|user| user.join("layers")));
         if dir.as_ref().is_some_and(|dir| !dir.is_absolute()) {
             problems.add("cache-dir", "is not an absolute path");
         }
@@ -168,17 +171,18 @@ impl CacheInputs {
                 &[("auto", CacheWrite::Auto), ("always", CacheWrite::Always), ("never", CacheWrite::Never)],
             ),
             dir,
+            user,
             from,
             to,
         }
     }
 }
 
-/// Where a user's caches go (XDG base directory specification).
-fn default_dir(env: &Env) -> Option<PathBuf> {
+/// Where this program's files in a user's cache folder are (XDG base directory specification).
+fn user_folder(env: &Env) -> Option<PathBuf> {
     let cache = env.get(env::XDG_CACHE_HOME).map(PathBuf::from);
     let cache = cache.or_else(|| env.get(env::HOME).map(|home| PathBuf::from(home).join(".cache")));
-    cache.filter(|folder| folder.is_absolute()).map(|folder| folder.join("build-once").join("layers"))
+    cache.filter(|folder| folder.is_absolute()).map(|folder| folder.join("build-once"))
 }
 
 /// `registry`, `registry,gha`, or a kind with its attributes: `s3,bucket=b,region=r`.

@@ -78,6 +78,11 @@ impl EntryKind {
         (Self::Files, "files"),
     ];
 
+    /// Every kind.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::NAMES.iter().map(|(kind, _)| *kind)
+    }
+
     /// As it stands in keys and explanations.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -136,6 +141,8 @@ pub struct BuildKey {
     pub entries: Vec<KeyEntry>,
     /// The files behind the entries of kind [`EntryKind::Files`], by the entry's name.
     pub trees: BTreeMap<String, Tree>,
+    /// Whether the build may send files of its contexts that are in no tree.
+    pub partial: bool,
     /// What the user should know of.
     pub warnings: Vec<Warning>,
 }
@@ -225,7 +232,13 @@ impl KeyBuilder {
             let name = format!("{}#{}", escape(&value.path), value.key);
             self.plain(EntryKind::FileValue, &name, &hex(&value.digest));
         }
-        self.files("context", files.tree, files.warnings)
+        self.partial().files("context", files.tree, files.warnings)
+    }
+
+    /// Says that the build may send more files than were given here.
+    pub fn partial(&mut self) -> &mut Self {
+        self.key.partial = true;
+        self
     }
 
     /// The Dockerfile's text, as far as the target reaches it.

@@ -13,9 +13,10 @@ use super::spec::build_inputs;
 use super::steps::{Plan, Step};
 use super::versions;
 use super::written::Written;
+use crate::coherence::transfer::Past;
 use crate::env::Env;
 use crate::error::{Error, FailureClass, Result};
-use crate::facts::{Facts, LateFacts, Where};
+use crate::facts::{Facts, LateFacts, Toolchain, Where};
 use crate::image::{ImageReference, Repository};
 use crate::inputs::{Inputs, Mode, Switch};
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
@@ -171,6 +172,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let on_engine = is_engine(&choice, toolchain.builder.as_ref());
     let at_hand = matches!(choice, Choice::AtHand { .. });
     let named_platforms = platforms(&inputs.build, facts, toolchain, &choice)?;
+    let past = past(&choice, toolchain, on_engine);
     let (mut steps, builder) = builder_steps(given, choice);
     if !verdict.publish && !verdict.load {
         notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
@@ -201,6 +203,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         local_caches: caches.local,
         names,
         output,
+        past,
     };
     let without = versions::check(&spec, versions, !inputs.build.annotations.is_empty())?;
     notices.extend(without.notices);
@@ -313,6 +316,21 @@ fn is_engine(choice: &Choice, builder: Option<&Builder>) -> bool {
             name.as_deref() == Some("default") || builder.is_some_and(Builder::is_engine)
         }
         Choice::Kept { .. } | Choice::Fresh { .. } => false,
+    }
+}
+
+/// What the builder may have been sent before. An engine's own builder lives as long as the engine's
+/// data, and a kept one on it by its name; of all others only those know that make and use them.
+fn past(choice: &Choice, toolchain: &Toolchain, on_engine: bool) -> Past {
+    let engine = toolchain.engine.as_ref().map(|engine| engine.id.as_str()).filter(|id| !id.is_empty());
+    match (choice, engine) {
+        (Choice::Fresh { keep: false, .. }, _) => Past::None,
+        (Choice::AtHand { .. }, Some(engine)) if on_engine => Past::Of(engine.to_owned()),
+        (Choice::Kept { name }, Some(engine)) => Past::Of(format!("{engine} {name}")),
+        (Choice::Fresh { builder, keep: true, .. }, Some(engine)) => {
+            Past::Of(format!("{engine} {}", builder.name))
+        }
+        _ => Past::Unknown,
     }
 }
 

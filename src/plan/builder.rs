@@ -209,7 +209,13 @@ mod tests {
                 platforms: vec![],
                 native: None,
             }),
-            engine: Some(Engine { version: "28".into(), platform: None, containerd_store, buildx: None }),
+            engine: Some(Engine {
+                id: "e".into(),
+                version: "28".into(),
+                platform: None,
+                containerd_store,
+                buildx: None,
+            }),
         }
     }
 

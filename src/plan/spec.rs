@@ -2,6 +2,7 @@
 
 use super::assemble::Given;
 use super::build_flags::Extra;
+use crate::coherence::epoch::Epoch;
 use crate::facts::Toolchain;
 use crate::guards::Guard;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY};
@@ -44,6 +45,7 @@ pub(super) fn build_inputs(
     if !travels || !toolchain.buildx.has_annotations() {
         labels.push((ANNOTATION_ENTRIES.to_owned(), explain::encode(key)));
     }
+    let epoch = given.facts.pins.epoch.as_ref().map(Epoch::host);
     BuildInputs {
         context: given
             .facts
@@ -56,6 +58,7 @@ pub(super) fn build_inputs(
         build_contexts: inputs.build_contexts.iter().cloned().chain(pins).collect(),
         labels,
         annotations,
+        add_hosts: inputs.add_hosts.iter().cloned().chain(epoch).collect(),
         extra_args: extra.args,
         ..inputs.clone()
     }

@@ -154,7 +154,8 @@ fn failed(error: &std::io::Error) -> Error {
     Error::new(FailureClass::Resource, "failed to write the private docker configuration").because(error)
 }
 
-const PREFIX: &str = "build-once-docker-";
+/// Names private configuration folders.
+pub const PREFIX: &str = "build-once-docker-";
 
 /// The private configuration folder; removed when dropped.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod fetch;
 pub mod git;
 pub mod host;
+pub mod lineages;
 pub mod local_cache;
 pub mod metadata;
 pub mod random;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::bases::{Base, Pin};
 use super::sources::{self, Repository};
+use crate::coherence::epoch::Epoch;
 use crate::env;
 use crate::error::{Error, FailureClass, Result};
 use crate::image::Platform;
@@ -72,6 +73,9 @@ pub struct Pins {
     /// The ignore file that the build needs in place of the context's own: with the patterns of `exclude`.
     #[serde(skip)]
     pub ignore: Option<Vec<u8>>,
+    /// Keeps layers of another epoch out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
 }
 
 /// Reads and resolves everything, files and images side by side. Where the key covers no more than the Dockerfile
@@ -88,7 +92,8 @@ pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result
     let (Walked { key, ignore }, remote) = (walked?, remote?);
     let key = material.key(key, inputs, &remote);
     material.say(ports, inputs, &key, &remote);
-    let pins = Pins { ignore, ..pins(&material.analysis, &remote, material.repository.as_ref()) };
+    let epoch = Epoch::of(&key, &material.analysis.secrets);
+    let pins = Pins { ignore, epoch, ..pins(&material.analysis, &remote, material.repository.as_ref()) };
     let bases = remote.images.iter().filter(|(kind, base)| {
         // The engine's own images need its BuildKit, whoever names them.
         *kind == EntryKind::BaseImage && base.pin != Pin::AsWritten || matches!(base.pin, Pin::Engine(_))
@@ -114,6 +119,7 @@ impl Computed {
         let Walked { key, ignore } = walk(inputs, &self.material).await?;
         self.key = self.material.key(key, inputs, &self.remote);
         self.pins.ignore = ignore;
+        self.pins.epoch = Epoch::of(&self.key, &self.material.analysis.secrets);
         self.material.say_scope(ports, inputs);
         Ok(true)
     }

@@ -127,5 +127,6 @@ pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<&Reposi
         from_platform: analysis.from_platform.clone(),
         registries,
         ignore: None,
+        epoch: None,
     }
 }

@@ -93,6 +93,12 @@ fn read(
     }
     let mut key = KeyBuilder::new(scope);
     key.files("context", tree, warnings);
+    if let Copied::Known(sources) = copied
+        && sources.iter().any(|source| !source.excludes.is_empty())
+    {
+        // BuildKit excludes when it copies, not when it is sent.
+        key.partial();
+    }
     Ok(key)
 }
 

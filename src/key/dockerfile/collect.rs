@@ -8,7 +8,7 @@ use super::lines::Fault;
 use super::remote::{self, Place};
 use super::scope::Scope;
 use super::stages::{Base, Stages};
-use super::{Copied, ImageUse, Pin, RemoteSource, Request, Role};
+use super::{Copied, ImageUse, Pin, RemoteSource, Request, Role, SecretMounts};
 use crate::key::files::CopySource;
 
 /// Everything found, for one target platform.
@@ -21,6 +21,7 @@ pub struct Collected {
     pub unknown: Option<String>,
     pub remote: Vec<RemoteSource>,
     pub declared: BTreeSet<String>,
+    pub secrets: SecretMounts,
 }
 
 impl Collected {
@@ -45,6 +46,8 @@ impl Collected {
         self.contexts.extend(other.contexts);
         self.sources.extend(other.sources);
         self.declared.extend(other.declared);
+        self.secrets.ids.extend(other.secrets.ids);
+        self.secrets.any |= other.secrets.any;
         self.unknown = self.unknown.take().or(other.unknown);
     }
 }
@@ -163,6 +166,10 @@ impl Collector<'_> {
             unknown = unknown.take().or(expanded.unknown.into_iter().next());
             Ok(expanded.word)
         })?;
+        if let Some(id) = mount.secret() {
+            out.secrets.any |= unknown.is_some();
+            out.secrets.ids.insert(id);
+        }
         if mount.kind != "bind" || mount.from.is_some() {
             return Ok(());
         }

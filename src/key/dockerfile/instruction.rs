@@ -204,6 +204,23 @@ pub struct Mount {
     pub kind: String,
     pub from: Option<String>,
     pub source: String,
+    pub id: String,
+    pub target: String,
+}
+
+impl Mount {
+    /// The id of the secret or SSH socket it mounts, as a key names it; `None` for any other mount
+    /// (BuildKit `dispatchSecret`, `dispatchSSH`).
+    pub fn secret(&self) -> Option<String> {
+        let first = |names: [&str; 2]| names.into_iter().find(|name| !name.is_empty()).map(str::to_owned);
+        match self.kind.as_str() {
+            "secret" => {
+                first([&self.source, &self.id]).or_else(|| self.target.rsplit('/').next().map(str::to_owned))
+            }
+            "ssh" => first([&self.id, "default"]).map(|id| format!("ssh:{id}")),
+            _ => None,
+        }
+    }
 }
 
 /// Reads one `--mount` value, passing every part through `expand`.
@@ -220,6 +237,8 @@ pub fn mount(text: &str, mut expand: impl FnMut(&str) -> Result<String, String>)
             }
             "from" => mount.from = Some(value.to_owned()).filter(|from| !from.is_empty()),
             "source" | "src" => mount.source = expand(value)?,
+            "id" => mount.id = expand(value)?,
+            "target" | "dst" | "destination" => mount.target = expand(value)?,
             _ => {}
         }
     }

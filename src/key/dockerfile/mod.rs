@@ -128,6 +128,28 @@ pub enum Copied {
     Unknown(String),
 }
 
+/// Secrets and SSH sockets that the target's `RUN` steps mount, by the names that they have in a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SecretMounts {
+    ids: BTreeSet<String>,
+    /// The text does not tell which.
+    any: bool,
+}
+
+impl SecretMounts {
+    /// Whether a step may read this one.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.any || self.ids.contains(id)
+    }
+
+    /// Any: the text does not tell which.
+    #[must_use]
+    pub const fn unknown() -> Self {
+        Self { ids: BTreeSet::new(), any: true }
+    }
+}
+
 /// What a target is built from.
 #[derive(Debug)]
 pub struct Analysis {
@@ -155,11 +177,14 @@ pub struct Analysis {
     pub remote: Vec<RemoteSource>,
     /// Arguments that the reached stages or the file's head declare.
     pub declared_args: BTreeSet<String>,
+    /// Secrets that its steps may read.
+    pub secrets: SecretMounts,
 }
 
 impl Analysis {
-    /// Takes note that the base image `reference` has `ONBUILD` triggers, which may copy anything.
+    /// Takes note that the base image `reference` has `ONBUILD` triggers, which may copy and mount anything.
     pub fn base_has_triggers(&mut self, reference: &str) {
+        self.secrets = SecretMounts::unknown();
         if let Copied::Known(_) = self.copied {
             self.copied = Copied::Unknown(format!("base `{reference}` has ONBUILD instructions"));
         }
@@ -188,6 +213,7 @@ pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError>
         .or_else(|| std::str::from_utf8(bytes).is_err().then(|| "the Dockerfile is not UTF-8".to_owned()));
     if let Some(reason) = &analysis.whole_text {
         analysis.copied = Copied::Unknown(reason.clone());
+        analysis.secrets = SecretMounts::unknown();
         analysis.digest = render::whole(bytes);
     }
     analysis.frontend = frontend;
@@ -209,6 +235,7 @@ impl Analysis {
             copied: Copied::Unknown(String::new()),
             remote: Vec::new(),
             declared_args: BTreeSet::new(),
+            secrets: SecretMounts::unknown(),
         }
     }
 }
@@ -277,6 +304,7 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         contexts: collected.contexts,
         remote: collected.remote,
         declared_args: collected.declared,
+        secrets: collected.secrets,
         ..Analysis::opaque()
     })
 }

@@ -73,7 +73,7 @@ pub fn tree(tree: &Tree, room: usize) -> Node {
     let mut costs = vec![Cost { depth: 0, own: CLOSED, parent: usize::MAX }];
     measure(tree, tree.top(), 0, &mut costs);
     let closed = choose(&costs, room);
-    let whole = Fact { digest: tree.digest(), size: tree.len(), flags: 0 };
+    let whole = Fact { digest: tree.digest(), size: tree.len(), ..Fact::default() };
     let mut number = 0;
     folder(tree, &whole, tree.top(), &closed, &mut number)
 }

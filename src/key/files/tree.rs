@@ -26,6 +26,9 @@ pub struct Fact {
     pub size: u64,
     /// [`Fact::EXECUTABLE`], [`Fact::SETUID`] and [`Fact::SETGID`] of a file, else 0.
     pub flags: u8,
+    /// When a file's content was last changed, in seconds since 1970 modulo 2^32; else 0. It decides
+    /// nothing in the image and is in no digest.
+    pub modified: u32,
 }
 
 impl Fact {
@@ -37,16 +40,16 @@ impl Fact {
     pub const SETGID: u8 = 4;
     /// A folder nothing in which counts.
     const DROPPED: u8 = 128;
-    const EMPTY: Self = Self { digest: [0; 32], size: 0, flags: 0 };
+    const EMPTY: Self = Self { digest: [0; 32], size: 0, flags: 0, modified: 0 };
 
-    pub(super) fn file(size: u64, mode: u32, digest: [u8; 32]) -> Self {
+    pub(super) fn file(size: u64, mode: u32, modified: u32, digest: [u8; 32]) -> Self {
         let bit = |mask: u32, flag: u8| if mode & mask == 0 { 0 } else { flag };
         let flags = bit(0o100, Self::EXECUTABLE) | bit(0o4000, Self::SETUID) | bit(0o2000, Self::SETGID);
-        Self { digest, size, flags }
+        Self { digest, size, flags, modified }
     }
 
     pub(super) fn symlink(target: &[u8]) -> Self {
-        Self { digest: Sha256::digest(target).into(), size: target.len() as u64, flags: 0 }
+        Self { digest: Sha256::digest(target).into(), size: target.len() as u64, flags: 0, modified: 0 }
     }
 }
 
@@ -263,5 +266,5 @@ fn summarise(folder: &Folder) -> Fact {
         hash.update(entry.fact.digest);
         size += if entry.kind == Kind::Folder { entry.fact.size } else { 1 };
     }
-    Fact { digest: hash.finalize().into(), size, flags: 0 }
+    Fact { digest: hash.finalize().into(), size, ..Fact::EMPTY }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::cache::{csv_field, variables};
 use super::{BuildxVersion, ImagePin, LocalCaches, SourcePin};
+use crate::coherence::transfer::Past;
 use crate::image::ImageReference;
 use crate::inputs::{BuildInputs, Compression, Secret, SecretSource, SecretString};
 
@@ -69,6 +70,8 @@ pub struct BuildSpec {
     pub names: Vec<String>,
     /// Where the result goes.
     pub output: OutputTarget,
+    /// What its builder was sent before.
+    pub past: Past,
 }
 
 impl BuildSpec {
@@ -163,7 +166,7 @@ impl BuildSpec {
         let inline = |cache: &&String| cache.starts_with("type=inline");
         let cache_to = self.cache_to.iter().filter(inline).cloned().collect();
         let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
-        Self { builder: None, cache_to, local_caches, ..self.clone() }
+        Self { builder: None, cache_to, local_caches, past: Past::Unknown, ..self.clone() }
     }
 
     /// The same without reading any layer cache. A local one is still written: what is wrong with
@@ -258,6 +261,7 @@ mod tests {
             local_caches: None,
             names: vec!["h/r:t".into()],
             output: OutputTarget::Push,
+            past: Past::Unknown,
         }
     }
 

@@ -2,6 +2,7 @@
 //! and its entries travel with the image and explain every miss.
 
 mod bad_inputs;
+mod coherence;
 mod copied;
 mod explained;
 mod files;

@@ -1,0 +1,113 @@
+//! The epoch: what a build key counts and BuildKit's key of a `RUN` step does not.
+//!
+//! A step's cached result is used again in the same epoch only. The epoch is a name that the build
+//! adds to the hosts of its steps: BuildKit counts the names of extra hosts in the key of each `RUN`
+//! step, not their addresses (moby/buildkit, `solver/llbsolver/ops/exec.go`, `CacheMap`), and so does
+//! every layer cache it imports or exports. The name is in `/etc/hosts` while a step runs and never in
+//! an image.
+
+use crate::key::dockerfile::{Digest, SecretMounts};
+use crate::key::names::hex;
+use crate::key::{BuildKey, EntryKind, KeyEntry};
+
+/// The epoch of a build; two builds of one epoch may share layers.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Epoch(String);
+
+impl Epoch {
+    /// The epoch of a key; `None` where BuildKit's cache sees all that decides the image.
+    #[must_use]
+    pub fn of(key: &BuildKey, mounted: &SecretMounts) -> Option<Self> {
+        let unseen: Vec<&KeyEntry> = key.entries.iter().filter(|entry| is_unseen(entry, mounted)).collect();
+        if unseen.is_empty() {
+            return None;
+        }
+        let mut digest = Digest::new("build-once epoch");
+        for entry in unseen {
+            digest.texts(&[entry.kind.as_str(), &entry.name, &entry.value]);
+        }
+        Some(Self(hex(&digest.finish()).chars().take(16).collect()))
+    }
+
+    /// The extra host that separates the steps of this epoch from those of others, as buildx takes it.
+    /// The name cannot exist (RFC 6761, `.invalid`).
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("epoch-{}.build-once.invalid:127.0.0.1", self.0)
+    }
+}
+
+/// Whether BuildKit's cache does not see this entry. Each kind of entry has its answer.
+fn is_unseen(entry: &KeyEntry, mounted: &SecretMounts) -> bool {
+    match entry.kind {
+        // The user's own reasons to build again.
+        EntryKind::KeyExtra | EntryKind::Period => true,
+        // BuildKit counts the names of hosts alone.
+        EntryKind::Setting => entry.name == "add-hosts" && !entry.value.is_empty(),
+        // BuildKit counts that a step may have the secret, not whether it gets one.
+        EntryKind::SecretId => mounted.contains(&entry.name),
+        // In the text of steps, in their environment, in what they stand on or copy; or in the image's
+        // configuration and form, which are made anew in each build.
+        EntryKind::Format
+        | EntryKind::Scope
+        | EntryKind::Target
+        | EntryKind::Platform
+        | EntryKind::Frontend
+        | EntryKind::BaseImage
+        | EntryKind::Dockerfile
+        | EntryKind::BuildArg
+        | EntryKind::BuildContext
+        | EntryKind::AddSource
+        | EntryKind::FileValue
+        | EntryKind::Label
+        | EntryKind::ExtraArg
+        | EntryKind::Git
+        | EntryKind::Files => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(entries: &[(EntryKind, &str, &str)], mounted: &SecretMounts) -> Option<String> {
+        let entries = entries.iter().map(|(kind, name, value)| KeyEntry {
+            kind: *kind,
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+        });
+        let key = BuildKey { entries: entries.collect(), ..BuildKey::default() };
+        Epoch::of(&key, mounted).map(|epoch| epoch.host())
+    }
+
+    #[test]
+    fn what_buildkit_sees_makes_no_epoch() {
+        let seen = [
+            (EntryKind::Dockerfile, "", "0"),
+            (EntryKind::BuildArg, "A", "1"),
+            (EntryKind::Setting, "network", "host"),
+            (EntryKind::Setting, "add-hosts", ""),
+            (EntryKind::SecretId, "token", ""),
+        ];
+        assert_eq!(epoch(&seen, &SecretMounts::default()), None);
+    }
+
+    #[test]
+    fn each_unseen_entry_makes_an_epoch_of_its_own() {
+        let any = SecretMounts::unknown();
+        let unseen = [
+            (EntryKind::KeyExtra, "", "a"),
+            (EntryKind::KeyExtra, "", "b"),
+            (EntryKind::Period, "", "2026-11-26/1d"),
+            (EntryKind::Setting, "add-hosts", "h:1.2.3.4"),
+            (EntryKind::Setting, "add-hosts", "h:1.2.3.5"),
+            (EntryKind::SecretId, "token", ""),
+            (EntryKind::SecretId, "ssh:default", ""),
+        ];
+        let hosts: std::collections::BTreeSet<_> =
+            unseen.iter().map(|entry| epoch(&[*entry], &any).unwrap()).collect();
+        assert_eq!(hosts.len(), unseen.len());
+        let host = hosts.first().unwrap();
+        assert!(host.starts_with("epoch-") && host.ends_with(".build-once.invalid:127.0.0.1"), "{host}");
+    }
+}

@@ -1,0 +1,263 @@
+//! Two caches, one truth (`docs/coherence.md`): for each kind of entry in a key, change that entry
+//! alone, and the image's content follows, whatever BuildKit's own caches hold (D61 to D64, D76, D108).
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, FileTimes};
+use std::time::{Duration, SystemTime};
+
+use build_once::key::EntryKind;
+
+use super::sources::Web;
+use crate::harness::{Program, Repository, Workspace, lab};
+
+/// Each line of the image's `/report` is a fact that one entry decides.
+const DOCKERFILE: &str = r#"ARG BASE
+FROM ${BASE} AS other
+FROM ${BASE} AS main
+ARG VALUE=none
+ARG HTTP_PROXY
+COPY content.txt data.json /
+COPY --from=extra etc/base-version /extra
+COPY --from=folder . /folder/
+ADD {url} /added
+RUN echo "stage main" >/stage
+RUN cat /proc/sys/kernel/random/uuid >/made
+RUN echo "$VALUE ${HTTP_PROXY:-none}" >/value
+RUN --mount=type=secret,id=tok if [ -s /run/secrets/tok ]; then echo full; else echo trial; fi >/secret
+RUN --mount=type=secret,id=env,env=TOK echo "${TOK:-unset}" >/secret-env
+RUN grep probe /etc/hosts >/hosts; ulimit -n >/limit; ls /sys/class/net >/net; echo text-1 >/text
+"#;
+
+const REPORT: &str = "for f in content.txt data.json extra folder/f added stage made value secret secret-env hosts limit net text etc/base-version; do echo \"$f: $(cat /$f 2>/dev/null | tr '\\n' ' ')\"; done";
+
+/// A checkout, what lies around it, and how its image is built.
+struct Scenery {
+    work: Workspace,
+    repository: Repository,
+    /// What the web server serves.
+    served: tempfile::TempDir,
+    _web: Web,
+}
+
+impl Scenery {
+    fn new(name: &str) -> Self {
+        let (work, repository) = (Workspace::new(name), Repository::open(name));
+        let served = tempfile::tempdir().unwrap();
+        fs::write(served.path().join("added"), "added-1").unwrap();
+        let web = Web::serve(served.path().to_owned());
+        work.write("Dockerfile", &DOCKERFILE.replace("{url}", &web.url("added")));
+        work.write(".dockerignore", ".git\nnamed\n");
+        work.write("data.json", "{\"a\": 1, \"b\": 1}\n");
+        work.write("named/f", "named-1\n");
+        repository.copy_base("1", "base");
+        repository.copy_base("1", "extra");
+        let this = Self { work, repository, served, _web: web };
+        // All of one time, as archives and build tools leave them.
+        for file in ["Dockerfile", "content.txt", "data.json", "named/f"] {
+            this.set_time(file);
+        }
+        this
+    }
+
+    fn set_time(&self, file: &str) {
+        let file = File::options().write(true).open(self.work.folder().join(file)).unwrap();
+        let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        file.set_times(FileTimes::new().set_modified(then).set_accessed(then)).unwrap();
+    }
+
+    /// Other content of the same length, at the same time.
+    fn swap(&self, file: &str, from: &str, to: &str) {
+        assert_eq!(from.len(), to.len());
+        let text = fs::read_to_string(self.work.folder().join(file)).unwrap();
+        assert!(text.contains(from), "{file}: {text}");
+        self.work.write(file, &text.replace(from, to));
+        self.set_time(file);
+    }
+
+    fn program(&self) -> Program<'_> {
+        let name = self.repository.name();
+        self.work
+            .program()
+            .repository(&self.repository)
+            .input("target", "main")
+            .input("key", "context")
+            .input("build-args", &format!("BASE={name}:base\nVALUE=value-1"))
+            .input("build-contexts", &format!("extra=docker-image://{name}:extra\nfolder=named"))
+            .input("add-hosts", "probe:10.0.0.1")
+            .input("secrets", "other=1")
+            .input("extra-args", "--ulimit nofile=71:71")
+            .input("key-extra", "extra-1")
+    }
+
+    /// What the published image says of itself.
+    fn facts(&self, program: Program<'_>) -> Facts {
+        let run = program.run().is("built");
+        let image = run.output("image").to_owned();
+        let report = self.work.docker(&["run", "--rm", &image, "sh", "-c", REPORT]);
+        let inspect = self.work.docker(&[
+            "image",
+            "inspect",
+            "--format",
+            "label: {{index .Config.Labels \"l\"}}\narchitecture: {{.Architecture}}",
+            &image,
+        ]);
+        let lines = report.lines().chain(inspect.lines());
+        let facts =
+            lines.filter_map(|line| line.split_once(": ")).map(|(n, v)| (n.to_owned(), v.trim().to_owned()));
+        Facts { key: run.output("key").to_owned(), facts: facts.collect(), log: run.log.clone() }
+    }
+}
+
+struct Facts {
+    key: String,
+    facts: BTreeMap<String, String>,
+    log: String,
+}
+
+impl Facts {
+    fn get(&self, name: &str) -> &str {
+        self.facts.get(name).map_or("", String::as_str)
+    }
+}
+
+type Change = for<'a> fn(&'a Scenery, Program<'a>) -> Program<'a>;
+
+/// What a case changes, and the line of the report that must tell it: its value, or only that it is
+/// another one than before.
+struct Case(&'static str, Option<&'static str>, Change);
+
+/// Every kind of entry has its cases: a new kind does not compile without.
+fn cases(kind: EntryKind) -> Vec<Case> {
+    match kind {
+        EntryKind::Format => vec![],   // the same in every run of one program
+        EntryKind::Scope => vec![],    // which files count, not what they hold
+        EntryKind::Frontend => vec![], // sources::the_frontend_is_the_one_of_the_key
+        EntryKind::Target => {
+            vec![Case("stage", Some(""), |_, program| program.input("target", "other"))]
+        }
+        EntryKind::Platform => {
+            vec![Case("architecture", Some("arm64"), |_, program| program.input("platforms", "linux/arm64"))]
+        }
+        EntryKind::BaseImage => vec![Case("etc/base-version", Some("2"), |scenery, program| {
+            scenery.repository.copy_base("2", "base");
+            program
+        })],
+        EntryKind::BuildContext => vec![Case("extra", Some("2"), |scenery, program| {
+            scenery.repository.copy_base("2", "extra");
+            program
+        })],
+        EntryKind::Dockerfile => vec![Case("text", Some("text-2"), |scenery, program| {
+            scenery.swap("Dockerfile", "text-1", "text-2");
+            program
+        })],
+        EntryKind::BuildArg => vec![
+            Case("value", Some("value-2 none"), |scenery, program| {
+                program
+                    .input("build-args", &format!("BASE={}:base\nVALUE=value-2", scenery.repository.name()))
+            }),
+            Case("value", Some("value-1 http://192.0.2.1"), |scenery, program| {
+                let base = format!("BASE={}:base\nVALUE=value-1", scenery.repository.name());
+                program.input("build-args", &format!("{base}\nHTTP_PROXY=http://192.0.2.1"))
+            }),
+        ],
+        EntryKind::AddSource => vec![Case("added", Some("added-2"), |scenery, program| {
+            fs::write(scenery.served.path().join("added"), "added-2").unwrap();
+            program
+        })],
+        EntryKind::FileValue => {
+            vec![Case("data.json", Some("{\"a\": 2, \"b\": 1}"), |scenery, program| {
+                scenery.swap("data.json", "\"a\": 1", "\"a\": 2");
+                program.input("key", "files").input("key-files", "data.json#a")
+            })]
+        }
+        EntryKind::Label => {
+            vec![Case("label", Some("two"), |_, program| program.input("labels", "l=two"))]
+        }
+        EntryKind::SecretId => vec![
+            Case("secret", Some("full"), |_, program| program.input("secrets", "other=1\ntok=x")),
+            Case("secret", Some("trial"), |_, program| program),
+            Case("secret-env", Some("x"), |_, program| program.input("secrets", "other=1\nenv=x")),
+        ],
+        EntryKind::Setting => vec![
+            Case("hosts", Some("10.0.0.2\tprobe"), |_, program| program.input("add-hosts", "probe:10.0.0.2")),
+            Case("net", Some("lo"), |_, program| program.input("network", "none")),
+        ],
+        EntryKind::ExtraArg => {
+            vec![Case("limit", Some("72"), |_, program| program.input("extra-args", "--ulimit nofile=72:72"))]
+        }
+        EntryKind::KeyExtra => {
+            vec![Case("made", None, |_, program| program.input("key-extra", "extra-2"))]
+        }
+        EntryKind::Period => vec![Case("made", None, |_, program| program.input("max-age", "7d"))],
+        EntryKind::Files => vec![
+            Case("content.txt", Some("other"), |scenery, program| {
+                let text = fs::read_to_string(scenery.work.folder().join("content.txt")).unwrap();
+                let other = format!("{:<width$}", "other", width = text.len());
+                scenery.swap("content.txt", &text, &other);
+                program
+            }),
+            Case("folder/f", Some("named-2"), |scenery, program| {
+                scenery.swap("named/f", "named-1", "named-2");
+                program
+            }),
+        ],
+        // Its bytes are files, and no two clones have one time: differential cases copy them.
+        EntryKind::Git => vec![],
+        kind => panic!("no case for the kind of entry {kind}"),
+    }
+}
+
+/// Builds before and after each change, on builders that `on` picks.
+fn content_follows_key(name: &str, on: for<'a> fn(Program<'a>) -> Program<'a>) {
+    let scenery = Scenery::new(name);
+    let mut number = 0;
+    let mut build = |change: Option<Change>| {
+        number += 1;
+        // A key of its own for each build, by what no layer depends on.
+        let program = on(scenery.program()).input("labels", &format!("l=one\nnumber={number}"));
+        let program = match change {
+            Some(change) => change(&scenery, program),
+            None => program,
+        };
+        scenery.facts(program)
+    };
+    let mut before = build(None);
+    assert_eq!(
+        build(None).get("made"),
+        before.get("made"),
+        "the builder has no warm cache: nothing is shown"
+    );
+    let mut wrong = Vec::new();
+    for kind in EntryKind::all() {
+        for Case(line, expected, change) in cases(kind) {
+            let after = build(Some(change));
+            assert_ne!(after.key, before.key, "{kind}");
+            let (now, then) = (after.get(line), before.get(line));
+            if now == then || expected.is_some_and(|expected| now != expected) {
+                wrong.push(format!(
+                    "{kind}: {line} is {now:?}, was {then:?}, should be {expected:?}\n{}",
+                    after.log
+                ));
+            }
+            before = after;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// D61, D62, D63, D64, D76, D108.
+#[test]
+fn content_follows_the_key_on_a_builder_with_a_past() {
+    content_follows_key("past", |program| program.input("cache", "none"));
+}
+
+/// The same with layers that come from the registry.
+#[test]
+fn content_follows_the_key_on_a_fresh_builder_with_a_warm_cache() {
+    content_follows_key("fresh", |program| {
+        program
+            .input("driver", "docker-container")
+            .input("driver-opts", "network=host")
+            .input("buildkit-image", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"))
+    });
+}
