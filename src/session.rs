@@ -218,7 +218,7 @@ async fn attempt(
         inputs,
         toolchain: late.toolchain.as_ref(),
         key: facts.key.as_ref(),
-        origin: &prepared.access.origin,
+        access: &prepared.access,
         metadata: &files.metadata,
         boot,
         watch: *watch,

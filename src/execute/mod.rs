@@ -24,7 +24,7 @@ use crate::facts::Toolchain;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
 use crate::key::BuildKey;
-use crate::plan::{Plan, Step, brief, describe};
+use crate::plan::{Access, Plan, Step, brief, describe};
 use crate::ports::Ports;
 use crate::ports::actions::inert;
 use crate::ports::clock::Stopwatch;
@@ -42,8 +42,8 @@ pub struct Workshop<'a> {
     pub toolchain: Option<&'a Toolchain>,
     /// The key that an image must carry, where there is one.
     pub key: Option<&'a BuildKey>,
-    /// What marks this run's own images and builders.
-    pub origin: &'a str,
+    /// The run's rights.
+    pub access: &'a Access,
     /// Where buildx writes what it built.
     pub metadata: &'a std::path::Path,
     /// A builder that boots already.
@@ -220,7 +220,7 @@ async fn name_it(
                 pull(&winner, workshop, docker).await?;
                 winner.to_string()
             } else {
-                loaded(docker, &reference, digest, workshop.key).await?
+                loaded(docker, &reference, digest, workshop.key_hex()).await?
             }
         }
         _ => image.to_owned(),

@@ -93,7 +93,8 @@ fn id(builder: &str, spec: &BuildSpec, workshop: &Workshop<'_>) -> String {
         digest.update(text);
     };
     add(builder.as_bytes());
-    add(workshop.origin.as_bytes());
+    add(workshop.access.place.as_bytes());
+    add(workshop.access.local_zones.first().map_or(&[], |zone| zone.as_bytes()));
     add(workshop.inputs.image.as_str().as_bytes());
     let folder = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if let ContextSource::Folder(context) = &spec.build.context {
