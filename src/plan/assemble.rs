@@ -235,14 +235,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     } else if verdict.load {
         steps.push(Step::Tag { image: private, name: inputs.image.local_reference(), required: true });
     }
-    // One warning is enough; what else is missing is told beside it.
-    let degraded = match verdict.degraded {
-        Some(degraded) => {
-            notices.append(&mut caches.off);
-            Some(degraded)
-        }
-        None => (!caches.off.is_empty()).then(|| caches.off.join("; ")),
-    };
+    let degraded = degraded(verdict.degraded, &mut caches.off, &mut notices);
     let outcome = if verdict.publish { Outcome::Built } else { Outcome::BuiltLocal };
     let (reason, changes) = match &given.late.miss {
         Some(miss) => (miss.reason(&verdict.reason, inputs.image.as_str()), miss.changes.clone()),
@@ -288,6 +281,15 @@ fn builder_notices(
         Choice::Kept { .. } | Choice::Fresh { .. } => {}
     }
     notices
+}
+
+/// One warning is enough; what else is missing is told beside it.
+fn degraded(why: Option<String>, off: &mut Vec<String>, notices: &mut Vec<String>) -> Option<String> {
+    if why.is_some() {
+        notices.append(off);
+        return why;
+    }
+    (!off.is_empty()).then(|| off.join("; "))
 }
 
 /// What comes before the build, and the builder's name where it is not the current one.

@@ -154,8 +154,14 @@ impl Material {
             build_platform: &builds_on,
             build_contexts: &names,
         };
-        let analysis = dockerfile::analyse(&text, &request).map_err(key_error)?;
+        let mut analysis = dockerfile::analyse(&text, &request).map_err(key_error)?;
         let contexts = named_contexts(build, &analysis)?;
+        if let Some((name, _)) = contexts.fixed.first()
+            && let Copied::Known(_) = analysis.copied
+        {
+            let why = format!("build context `{name}` is an OCI layout, which may have ONBUILD instructions");
+            analysis.copied = Copied::Unknown(why);
+        }
         // It reaches the image's content where the Dockerfile declares it.
         if ports.env.get(env::SOURCE_DATE_EPOCH).is_some()
             && !analysis.declared_args.contains(env::SOURCE_DATE_EPOCH)

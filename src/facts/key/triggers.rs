@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::remote::Remote;
 use crate::error::{Error, FailureClass, Result};
@@ -12,6 +12,9 @@ use crate::inputs::Inputs;
 use crate::key::EntryKind;
 use crate::key::dockerfile::{Analysis, Role};
 use crate::ports::Ports;
+
+/// Bases that are asked for at once.
+const AT_ONCE: usize = 16;
 
 /// A base of a reached stage that has some; nothing if none has. Every base is asked for by its digest, once, for
 /// the platforms that are built, side by side.
@@ -46,11 +49,12 @@ pub(super) async fn found(
             questions.insert((image.clone(), platforms), &base.name);
         }
     }
-    let answers = try_join_all(questions.into_iter().map(async |((image, platforms), name)| {
+    let answers = questions.into_iter().map(async |((image, platforms), name)| {
         let has = one(ports, &image, &platforms).await.map_err(|error| unanswered(name, &error))?;
         Ok::<_, Error>(has.then(|| name.to_owned()))
-    }));
-    Ok(answers.await?.into_iter().flatten().next())
+    });
+    let answers: Vec<Option<String>> = stream::iter(answers).buffered(AT_ONCE).try_collect().await?;
+    Ok(answers.into_iter().flatten().next())
 }
 
 /// By its registry, else by the engine, which may hold it.

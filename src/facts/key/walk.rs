@@ -55,7 +55,7 @@ pub(super) async fn walk(inputs: &Inputs, material: &Material) -> Result<Walked>
             for warning in &mut warnings {
                 if let Warning::Git(taken) = warning {
                     taken.context = Some(name.clone());
-                    taken.by = "the build context counts as a whole".to_owned();
+                    "the build context counts as a whole".clone_into(&mut taken.by);
                 }
             }
             key.files(&name, tree, warnings);

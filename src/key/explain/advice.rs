@@ -67,7 +67,7 @@ fn names_the_run(name: &str, clues: &Clues) -> bool {
     let has = |word: &&str| words.contains(word);
     is_of_the_run(value, clues)
         || WHOLE.contains(&upper.as_str())
-        || WORDS.iter().any(|word| has(word))
+        || WORDS.iter().any(has)
         || (has(&"BUILD") && ["ID", "NUMBER", "NUM", "NO", "TAG", "VERSION"].iter().any(has))
         || (has(&"RUN") && ["ID", "NUMBER", "ATTEMPT"].iter().any(has))
 }

@@ -166,7 +166,7 @@ fn loose(folder: &Path, prefix: &str, tags: &mut BTreeMap<String, String>, depth
         }
         if kind.is_dir() {
             loose(&entry.path(), &format!("{name}/"), tags, depth + 1)?;
-        } else if !name.ends_with(".lock") {
+        } else if name.strip_suffix(".lock").is_none() {
             tags.insert(name, text(&entry.path(), 4096)?.trim().to_owned());
         }
     }

@@ -287,7 +287,8 @@ fn private_dockerfile(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Op
     let folder = metadata.with_file_name("dockerfile");
     let mut file = folder.join(given.file_name().unwrap_or_default());
     fs_err::create_dir_all(&folder).map_err(failed)?;
-    fs_err::copy(&given, &file).map_err(failed)?;
+    // Not with its permissions: a second try writes it again.
+    fs_err::read(&given).and_then(|text| fs_err::write(&file, text)).map_err(failed)?;
     let mut copied = spec.clone();
     copied.build.file = Some(file.clone());
     file.as_mut_os_string().push(".dockerignore");

@@ -58,6 +58,8 @@ pub struct Registry {
 
 const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(20);
+/// Most images of an index that are looked at for one question.
+const CHILDREN: usize = 64;
 /// The longest wait between two tries; who asks for more (`Retry-After`) is not asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -210,7 +212,13 @@ impl Registry {
         let images = if top.config().is_some() {
             vec![Arc::clone(&top)]
         } else {
-            let wanted = top.children_for(platforms).into_iter();
+            let wanted = top.children_for(platforms);
+            if wanted.len() > CHILDREN {
+                let what = format!("{reference} has {} images for these platforms", wanted.len());
+                return Err(Error::new(FailureClass::Integrity, what)
+                    .cause(format!("more than {CHILDREN} are not looked at")));
+            }
+            let wanted = wanted.into_iter();
             try_join_all(wanted.map(async |digest| ask(&reference.repository().at(digest)).await)).await?
         };
         let configs: BTreeSet<String> =

@@ -45,16 +45,16 @@ two_read() { find "$1" -type f -print0 | xargs -0 -n 500 -P 2 cat >/dev/null; }
 read_by_two() {
   timed cat two_read "$WORK/large"
 }
-key_context() { watched context "$WORK/large"; }
-key_copied() { watched copied "$WORK/large" --key copied; }
+key_context() { watched context "$WORK/large" --key context; }
+key_copied() { watched copied "$WORK/large"; }
 key_files() { watched files "$WORK/large" --key files --key-files 'part-7/**'; }
-# The same files as `copied` names, and one walk.
+# The same files as the Dockerfile names, and one walk.
 walk_and_read() { find "$WORK/large" -type f -print0 >/dev/null && two_read "$WORK/large/part-7"; }
 read_named() { timed named walk_and_read; }
-in_small() { cd "$WORK/small" && "$PROGRAM" key --image key; }
+in_small() { cd "$WORK/small" && "$PROGRAM" key --image key --key context; }
 key_small() {
   timed small in_small
-  watched small-watched "$WORK/small"
+  watched small-watched "$WORK/small" --key context
 }
 
 say "making $FILES files of 10 KB"
@@ -71,7 +71,7 @@ rm -rf "$WORK/large"
 
 say "making $SMALL files of 100 bytes"
 tree "$WORK/many" "$SMALL" 100
-watched many "$WORK/many"
+watched many "$WORK/many" --key context
 rm -rf "$WORK/many"
 
 ratio=$(calc %.2f "$(median context) / $(median cat)")
@@ -79,7 +79,7 @@ mib() { calc %.0f "$(sort -n "$WORK/samples/$1.peak" | tail -n 1) / 1024"; }
 rows=(
   "$FILES files of 10 KB, scope context|$(human "$(median context)")|$(mib context) MiB|at most $MAX_RATIO times the plain reading: $ratio"
   "the same read by two cat processes|$(human "$(median cat)")||"
-  "scope copied, 1% of them|$(human "$(median copied)")|$(mib copied) MiB|no more than the next but one row"
+  "scope auto, 1% of them|$(human "$(median copied)")|$(mib copied) MiB|no more than the next but one row"
   "scope files, 1% of them|$(human "$(median files)")|$(mib files) MiB|no more than the next row"
   "one walk and those 1% read by cat|$(human "$(median named)")||"
   "$SMALL files of 100 bytes|$(human "$(median many)")|$(mib many) MiB|under $MAX_MIB MiB"
