@@ -13,6 +13,8 @@ use crate::inputs::{ContextSource, Inputs};
 use crate::key::BuildKey;
 use crate::key::EntryKind;
 use crate::key::explain::{Change, Clues, Explained, advice, decode, diff};
+use crate::key::files::Selector;
+use crate::key::names::unescape;
 use crate::plan::{Access, ZoneNames, extra_args_for_key};
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
@@ -94,14 +96,20 @@ pub async fn compare(
     key: &BuildKey,
 ) -> (Vec<String>, Option<String>) {
     let changes = diff(earlier, &wide(key));
-    let advice = advice(&changes, &clues(ports, inputs, run, &changes).await);
+    let advice = advice(&changes, &clues(ports, inputs, run, key, &changes).await);
     (changes.iter().map(|change| shown(&change.text)).collect(), advice)
 }
 
 /// Files whose place in git is looked up; more are no accident.
 const LOOKED_UP: usize = 8;
 
-async fn clues(ports: &Ports, inputs: &Inputs, run: &RunContext, changes: &[Change]) -> Clues {
+async fn clues(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    key: &BuildKey,
+    changes: &[Change],
+) -> Clues {
     let extra = extra_args_for_key(inputs, run, &ports.env).unwrap_or_default();
     let build = &inputs.build;
     let given = build.build_args.iter().chain(&build.labels).chain(&extra.build_args).chain(&extra.labels);
@@ -110,6 +118,7 @@ async fn clues(ports: &Ports, inputs: &Inputs, run: &RunContext, changes: &[Chan
     let numbers = numbers.iter().map(|name| ports.env.get(name).map(str::to_owned));
     let files = changes.iter().filter(|change| change.kind == EntryKind::Files && change.context.is_none());
     let files: Vec<&str> = files.map(|change| change.name.as_str()).collect();
+    let untaken = key.taken.as_ref().map(|taken| untaken(taken, changes)).unwrap_or_default();
     let untracked = match &build.context {
         // Whoever works on the files has some that git does not know yet.
         ContextSource::Folder(context) if run.event.is_some() && files.len() <= LOOKED_UP => {
@@ -117,7 +126,23 @@ async fn clues(ports: &Ports, inputs: &Inputs, run: &RunContext, changes: &[Chan
         }
         _ => BTreeSet::new(),
     };
-    Clues { given: given.cloned().collect(), run: commits.chain(numbers).flatten().collect(), untracked }
+    Clues {
+        given: given.cloned().collect(),
+        run: commits.chain(numbers).flatten().collect(),
+        untracked,
+        untaken,
+    }
+}
+
+/// Changed paths of the context that no instruction takes; folders end in a slash.
+fn untaken(taken: &Selector, changes: &[Change]) -> BTreeSet<String> {
+    let paths =
+        changes.iter().filter(|change| change.context.is_none()).filter_map(|change| match change.kind {
+            EntryKind::Files => Some(change.name.clone()),
+            EntryKind::Git => Some(format!("{}/", change.name.rsplit_once(' ')?.0)),
+            _ => None,
+        });
+    paths.filter(|path| unescape(path).is_some_and(|path| !taken.reaches(&path))).collect()
 }
 
 /// A key's entries in more detail than travels with an image.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::key::dockerfile::{Analysis, Digest};
-use crate::key::files::{KeyFiles, Tree, Warning};
+use crate::key::files::{KeyFiles, Selector, Tree, Warning};
 use crate::key::names::{escape, hex};
 use crate::key::secret::looks_secret;
 
@@ -143,6 +143,8 @@ pub struct BuildKey {
     pub trees: BTreeMap<String, Tree>,
     /// Whether the build may send files of its contexts that are in no tree.
     pub partial: bool,
+    /// What the Dockerfile takes from the context, where the key covers all of it.
+    pub taken: Option<Selector>,
     /// What the user should know of.
     pub warnings: Vec<Warning>,
 }
@@ -206,7 +208,7 @@ impl KeyBuilder {
         self.plain(EntryKind::Files, name, &hex(&tree.digest()));
         for (path, answers) in tree.repositories() {
             let place = escape(path);
-            let place = if name == "context" { place } else { format!("{name}: {place}") };
+            let place = if name == "context" { place } else { format!("build context {name}: {place}") };
             let Some(answers) = answers else {
                 self.plain(EntryKind::Git, &place, "elsewhere");
                 continue;
@@ -233,6 +235,12 @@ impl KeyBuilder {
             self.plain(EntryKind::FileValue, &name, &hex(&value.digest));
         }
         self.partial().files("context", files.tree, files.warnings)
+    }
+
+    /// Says what the Dockerfile takes, where more was given here.
+    pub fn taken(&mut self, taken: Selector) -> &mut Self {
+        self.key.taken = Some(taken);
+        self
     }
 
     /// Says that the build may send more files than were given here.

@@ -287,6 +287,22 @@ fn d57_a_miss_says_what_would_have_made_it_a_hit() {
 }
 
 #[test]
+fn d57_a_miss_for_files_that_no_instruction_takes_names_the_scope() {
+    let lab = Lab::new();
+    clone(&lab, HEAD, 1);
+    let whole = || lab.shared().input("key", "context");
+    whole().run().succeeds("built");
+    lab.another_machine();
+    clone(&lab, COMMIT, 2);
+    lab.write("work/docs/README.md", "new");
+    let event = json!({"repository": {"default_branch": "main"}, "before": HEAD});
+    let second = whole().event("push", "refs/heads/main", COMMIT, &event).run().succeeds("built");
+    let reason = second.output("reason");
+    assert!(reason.contains("`docs/README.md` added"), "{reason}");
+    assert!(reason.ends_with("; it would have been a hit with `key: auto`"), "{reason}");
+}
+
+#[test]
 fn d41_a_miss_for_git_alone_names_the_cure() {
     let lab = Lab::new();
     lab.write("work/Dockerfile", "FROM scratch\nCOPY . /\n");

@@ -70,10 +70,10 @@ fn read(
     context: &Path,
     file: &Path,
     ignore: Ignore,
-    scope: KeyScope,
+    asked: KeyScope,
     copied: &Copied,
 ) -> Result<KeyBuilder, KeyError> {
-    let (scope, selector) = match (scope, copied) {
+    let (scope, selector) = match (asked, copied) {
         (KeyScope::Auto, Copied::Known(sources)) => {
             (Scope::Copied, Selector::copied(context, ignore.clone(), sources)?)
         }
@@ -93,6 +93,9 @@ fn read(
     }
     let mut key = KeyBuilder::new(scope);
     key.files("context", tree, warnings);
+    if let (KeyScope::Context, Copied::Known(sources)) = (asked, copied) {
+        key.taken(Selector::copied(context, ignore, sources)?);
+    }
     if let Copied::Known(sources) = copied
         && sources.iter().any(|source| !source.excludes.is_empty())
     {

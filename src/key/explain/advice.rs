@@ -14,6 +14,8 @@ pub struct Clues {
     pub run: Vec<String>,
     /// Changed paths of the context that git does not know.
     pub untracked: BTreeSet<String>,
+    /// Changed paths of the context that no instruction takes.
+    pub untaken: BTreeSet<String>,
 }
 
 /// The inputs with which it would have been a hit, as a clause; nothing if what differs is the image's own content,
@@ -21,12 +23,18 @@ pub struct Clues {
 #[must_use]
 pub fn advice(changes: &[Change], clues: &Clues) -> Option<String> {
     let (mut arguments, mut labels, mut excluded) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut narrower = false;
     for change in changes {
         let name = change.name.as_str();
         match change.kind {
+            EntryKind::Files if change.context.is_none() && clues.untaken.contains(name) => narrower = true,
             EntryKind::Git if change.context.is_none() => {
                 // Named by what git answers: `.git commit`.
                 let path = name.rsplit_once(' ').map_or(name, |(path, _)| path);
+                if clues.untaken.contains(&format!("{path}/")) {
+                    narrower = true;
+                    continue;
+                }
                 excluded.insert((path.to_owned(), ""));
             }
             EntryKind::BuildArg if names_the_run(name, clues) => {
@@ -42,6 +50,9 @@ pub fn advice(changes: &[Change], clues: &Clues) -> Option<String> {
         }
     }
     let mut cures = Vec::new();
+    if narrower {
+        cures.push("`key: auto`".to_owned());
+    }
     if !arguments.is_empty() {
         let names = arguments.into_iter().collect::<Vec<_>>().join(", ");
         cures.push(format!("{names} in key-ignore-args"));
@@ -116,6 +127,7 @@ mod tests {
             given: given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             run: vec!["0123456789012345678901234567890123456789".to_owned(), "4711".to_owned()],
             untracked: BTreeSet::from(["made.json".to_owned(), "out/".to_owned()]),
+            untaken: BTreeSet::from(["docs/a".to_owned(), "sub/.git/".to_owned()]),
         }
     }
 
@@ -161,6 +173,8 @@ mod tests {
             );
         }
         assert_eq!(told(&[]), None);
+        let narrower = told(&[(Files, "docs/a"), (Git, "sub/.git commit")]);
+        assert_eq!(narrower.as_deref(), Some("it would have been a hit with `key: auto`"));
         assert_eq!(
             told(&[
                 (Git, ".git commit"),

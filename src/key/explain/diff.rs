@@ -67,7 +67,9 @@ pub fn summarise(changes: &[Change], most: usize) -> String {
 }
 
 fn change(kind: EntryKind, name: &str, text: String) -> Change {
-    Change { kind, name: name.to_owned(), context: None, text }
+    let context = name.strip_prefix("build context ").filter(|_| kind == EntryKind::Git);
+    let context = context.and_then(|rest| rest.split_once(": ")).map(|(context, _)| context.to_owned());
+    Change { kind, name: name.to_owned(), context, text }
 }
 
 fn of(explained: &Explained, kind: EntryKind) -> BTreeMap<&str, BTreeSet<&str>> {

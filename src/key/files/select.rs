@@ -79,6 +79,18 @@ impl Selector {
         !listed && !matches!(self.pick, Pick::Listed(_))
     }
 
+    /// Whether anything at `path` may count; folders end in a slash.
+    pub(crate) fn reaches(&self, path: &[u8]) -> bool {
+        let mut state = State::default();
+        for (end, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/') {
+            let Some((_, inner)) = self.folder(path.get(..end).unwrap_or_default(), &state) else {
+                return false;
+            };
+            state = inner;
+        }
+        path.ends_with(b"/") || self.entry(path, &state)
+    }
+
     /// Whether the folder `path` counts by itself.
     pub(crate) fn takes(&self, path: &[u8]) -> bool {
         let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).chain([path.len()]);
