@@ -128,6 +128,8 @@ names! {
     GITHUB_STEP_SUMMARY;
     /// A folder emptied at the start and the end of each job.
     RUNNER_TEMP;
+    /// `github-hosted` or `self-hosted`.
+    RUNNER_ENVIRONMENT;
     /// `1` when the run was started with debug logging.
     RUNNER_DEBUG;
     /// The repository, from whoever set up the runner.

@@ -66,6 +66,8 @@ guards! {
     LocalRecord = "local-record";
     /// The engine's private names say of which GitHub repository and zone an image is.
     LocalZones = "local-zones";
+    /// A trusted run takes no layers that others have made on its engine.
+    OwnLayers = "own-layers";
     /// A folder with a layer cache is the runner's own, and no link.
     CacheFolder = "cache-folder";
     /// Foreign text cannot be a workflow command.

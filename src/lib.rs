@@ -155,9 +155,12 @@ pub async fn plan_for(prepared: &Prepared, facts: Facts, chosen: impl FnOnce(&Ch
     let needs = Needs::of(inputs, access, &facts, &verdict);
     let tools_known = |toolchain: &Toolchain, builders: &BuilderFacts| {
         // If there is none, the plan says why.
-        if let Ok(choice) =
-            plan::choose(inputs, toolchain, needs, Names::new(&unique, owner, builders, access))
-        {
+        if let Ok(choice) = plan::choose(
+            inputs,
+            toolchain,
+            needs.with(builders, access),
+            Names::new(&unique, owner, builders, access),
+        ) {
             chosen(&choice);
         }
     };

@@ -4,7 +4,9 @@
 //! A key sees things that BuildKit's caches do not see. Each has its cure here:
 //!
 //! - [`epoch`]: what changes the result of a step and is not in BuildKit's key of that step;
-//! - [`transfer`]: a file whose content changed, but not its size and time.
+//! - [`transfer`]: a file whose content changed, but not its size and time;
+//! - [`makers`]: layers that a run of less trust has made on the same engine.
 
 pub mod epoch;
+pub mod makers;
 pub mod transfer;

@@ -140,6 +140,7 @@ async fn one(
             builder::sweep(builders, docker, journal).await;
             Ok(())
         }
+        Step::NoteMaker { volume } => docker.create_volume(volume).await,
         Step::CreateBuilder { builder, keep, optional } => {
             match builder::create(builder, *keep, *optional, workshop, docker).await {
                 // No fault of the cache fails a build that would pass without it.
@@ -294,7 +295,7 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
             Step::CreateBuilder { builder, .. } => {
                 builder.options.iter().filter_map(|option| option.strip_prefix("image=")).for_each(&mut add);
             }
-            Step::Sweep { .. } | Step::Tag { .. } | Step::NoteCache { .. } => {}
+            Step::Sweep { .. } | Step::NoteMaker { .. } | Step::Tag { .. } | Step::NoteCache { .. } => {}
         }
     }
     registries.extend(more);

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Toolchain;
+use crate::coherence::makers::{self, Makers};
+use crate::env;
 use crate::error::{Error, Result};
 use crate::image::Digest;
 use crate::inputs::{Driver, Inputs};
-use crate::plan::{BUILDER_PREFIX, Owner};
-use crate::ports::buildx::{builder_of, container_of};
+use crate::plan::{Access, BUILDER_PREFIX, Owner};
+use crate::ports::buildx::{Builder, builder_of, container_of};
 use crate::ports::docker::Docker;
 use crate::ports::{Ports, host};
 
@@ -20,6 +22,8 @@ pub struct BuilderFacts {
     pub kept: Option<(String, bool)>,
     /// Those whose owner is dead.
     pub leftovers: Vec<Leftover>,
+    /// Who has built with the engine's own builder, where its runner outlives its jobs.
+    pub makers: Option<Makers>,
 }
 
 /// A builder whose owner is dead.
@@ -40,9 +44,11 @@ pub(super) async fn gather(
     ports: &Ports,
     docker: &Docker,
     inputs: &Inputs,
+    access: &Access,
     toolchain: &Toolchain,
 ) -> Result<BuilderFacts> {
     let known = instances(ports);
+    let makers = makers(ports, docker, access, toolchain).await?;
     let kept = if inputs.builder.keep { kept_name(inputs)? } else { None };
     let kept = kept.map(|name| (name.clone(), known.contains(&name)));
     let mut names: BTreeMap<String, bool> = known.into_iter().map(|name| (name, true)).collect();
@@ -64,7 +70,27 @@ pub(super) async fn gather(
         owner.is_dead(here, host::started)
     };
     let leftovers = names.into_iter().filter(|(name, _)| dead(name));
-    Ok(BuilderFacts { kept, leftovers: leftovers.map(|(name, known)| Leftover { name, known }).collect() })
+    Ok(BuilderFacts {
+        kept,
+        leftovers: leftovers.map(|(name, known)| Leftover { name, known }).collect(),
+        makers,
+    })
+}
+
+/// Asked only on a runner of one's own: a hosted one is thrown away after each job.
+async fn makers(
+    ports: &Ports,
+    docker: &Docker,
+    access: &Access,
+    toolchain: &Toolchain,
+) -> Result<Option<Makers>> {
+    let at_hand = toolchain.builder.as_ref().is_some_and(Builder::is_engine);
+    if !at_hand || ports.env.get(env::RUNNER_ENVIRONMENT) != Some("self-hosted") {
+        return Ok(None);
+    }
+    let zone = access.local_zones.first().map(String::as_str).unwrap_or_default();
+    let own = makers::note(&access.place, zone);
+    Ok(Some(Makers { own, noted: docker.volumes(makers::PREFIX).await? }))
 }
 
 /// Names of the builders that buildx knows here: one file each (buildx, `store`).

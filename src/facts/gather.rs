@@ -251,7 +251,7 @@ pub async fn gather_late(
             let on_engine = facts.bases.iter().any(|base| matches!(base.pin, bases::Pin::Engine(_)));
             let tools = async {
                 let toolchain = toolchain::gather(&docker, inputs, on_engine).await?;
-                let builders = builders::gather(ports, &docker, inputs, &toolchain).await?;
+                let builders = builders::gather(ports, &docker, inputs, access, &toolchain).await?;
                 tools_known(&toolchain, &builders);
                 Ok::<_, Error>((toolchain, builders))
             };

@@ -36,6 +36,14 @@ pub struct Access {
     pub local_zones: Vec<String>,
 }
 
+impl Access {
+    /// Whether it trusts no other zone, as the trusted one.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.local_zones.iter().all(|zone| zone == Zone::Trusted.name())
+    }
+}
+
 /// The zone table of the design, applied to this run.
 #[must_use]
 pub fn access(inputs: &Inputs, run: &RunContext) -> Access {

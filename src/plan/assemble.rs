@@ -13,10 +13,11 @@ use super::spec::build_inputs;
 use super::steps::{Plan, Step};
 use super::versions;
 use super::written::Written;
+use crate::coherence::makers::Makers;
 use crate::coherence::transfer::Past;
 use crate::env::Env;
 use crate::error::{Error, FailureClass, Result};
-use crate::facts::{Facts, LateFacts, Toolchain, Where};
+use crate::facts::{BuilderFacts, Facts, LateFacts, Toolchain, Where};
 use crate::image::{ImageReference, Repository};
 use crate::inputs::{Inputs, Mode, Switch};
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
@@ -115,6 +116,7 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
         }),
         verdict @ Verdict::Build { .. } => {
             let needs = Needs::of(given.inputs, given.access, given.facts, &verdict);
+            let needs = needs.with(&given.late.builders, given.access);
             let Verdict::Build { reason, publish, shared, load, degraded, notices } = verdict else {
                 return Err(bug("a build that is none"));
             };
@@ -173,6 +175,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let at_hand = matches!(choice, Choice::AtHand { .. });
     let named_platforms = platforms(&inputs.build, facts, toolchain, &choice)?;
     let past = past(&choice, toolchain, on_engine);
+    let without_layers = matches!(choice, Choice::AtHand { without_layers: true, .. });
     let (mut steps, builder) = builder_steps(given, choice);
     if !verdict.publish && !verdict.load {
         notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
@@ -191,6 +194,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let held = hold(facts, versions)?;
     let mut build = build_inputs(given, toolchain, key, on_engine, output, extra, held.contexts);
     build.platforms = named_platforms;
+    build.no_cache |= without_layers;
     let mut spec = BuildSpec {
         builder,
         build,
@@ -204,6 +208,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         names,
         output,
         past,
+        own_layers: needs.own_layers,
     };
     let without = versions::check(&spec, versions, !inputs.build.annotations.is_empty())?;
     notices.extend(without.notices);
@@ -266,7 +271,12 @@ fn builder_notices(
         Choice::Fresh { .. } if given.late.builders.kept.is_some() && !may_keep => notices.push(
             "the builder is not kept: what this run leaves in one (cache mounts, imported layers) must not reach trusted runs".to_owned(),
         ),
-        Choice::AtHand { without_cache_export, .. } => {
+        Choice::AtHand { without_cache_export, without_layers, .. } => {
+            if *without_layers {
+                notices.push(
+                    "the builder's layers are not used, because other repositories or runs of less trust have built with it; its cache mounts are still theirs too".to_owned(),
+                );
+            }
             if *without_cache_export {
                 notices.push(
                     "the layer cache is not written: this builder cannot export it; leave the input builder out, or use an engine with the containerd image store".to_owned(),
@@ -295,9 +305,13 @@ fn degraded(why: Option<String>, off: &mut Vec<String>, notices: &mut Vec<String
 /// What comes before the build, and the builder's name where it is not the current one.
 fn builder_steps(given: &Given<'_>, choice: Choice) -> (Vec<Step>, Option<String>) {
     let mut steps = Vec::new();
-    let leftovers = &given.late.builders.leftovers;
+    let BuilderFacts { leftovers, makers, .. } = &given.late.builders;
     if !leftovers.is_empty() {
         steps.push(Step::Sweep { builders: leftovers.clone() });
+    }
+    // Also where a builder of its own is made: the build falls back on the one at hand.
+    if let Some(volume) = makers.as_ref().and_then(Makers::missing) {
+        steps.push(Step::NoteMaker { volume: volume.to_owned() });
     }
     let name = match choice {
         Choice::AtHand { name, .. } => name,

@@ -1,8 +1,10 @@
 //! Which builder builds: the one at hand if it can do what is asked, else one that is made.
 
 use super::owner::{Owner, PREFIX};
+use crate::coherence::makers::Makers;
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{BuilderFacts, Facts, Pin, Toolchain};
+use crate::guards::Guard;
 use crate::image::sanitise;
 use crate::inputs::{CacheKind, Driver, Inputs};
 use crate::plan::{Access, Verdict};
@@ -17,6 +19,17 @@ pub struct Needs {
     pub index: bool,
     /// Base images that only the engine's store has.
     pub engine_images: bool,
+    /// Layers that no run of another repository or zone has made.
+    pub own_layers: bool,
+}
+
+impl Needs {
+    /// With what is known of the builder at hand. Untrusted runs take what is there.
+    #[must_use]
+    pub fn with(self, builders: &BuilderFacts, access: &Access) -> Self {
+        let others = builders.makers.as_ref().is_some_and(Makers::has_others);
+        Self { own_layers: others && access.is_trusted() && Guard::OwnLayers.holds(), ..self }
+    }
 }
 
 impl Needs {
@@ -39,6 +52,7 @@ impl Needs {
                 }),
             index: inputs.build.makes_index(),
             engine_images: facts.bases.iter().any(|base| matches!(base.pin, Pin::Engine(_))),
+            own_layers: false,
         }
     }
 }
@@ -52,6 +66,8 @@ pub enum Choice {
         name: Option<String>,
         /// What it cannot do and goes without.
         without_cache_export: bool,
+        /// Its own layers are not used.
+        without_layers: bool,
     },
     /// One that an earlier run made with the same settings, and left.
     Kept {
@@ -99,7 +115,7 @@ fn can(toolchain: &Toolchain, needs: Needs) -> bool {
     let Some(builder) = &toolchain.builder else { return false };
     let containerd = toolchain.engine.as_ref().is_some_and(|engine| engine.containerd_store);
     if builder.is_engine() {
-        containerd || !(needs.cache_export || needs.index)
+        !needs.own_layers && (containerd || !(needs.cache_export || needs.index))
     } else {
         !needs.engine_images
     }
@@ -124,12 +140,19 @@ pub fn choose(inputs: &Inputs, toolchain: &Toolchain, needs: Needs, names: Names
         return Ok(made(inputs, driver, names, false));
     }
     if can(toolchain, needs) {
-        return Ok(Choice::AtHand { name: asked.name.clone(), without_cache_export: false });
+        return Ok(Choice::AtHand {
+            name: asked.name.clone(),
+            without_cache_export: false,
+            without_layers: false,
+        });
     }
-    let without_cache = Needs { cache_export: false, ..needs };
+    let without_layers = needs.own_layers;
+    let any_layers = Needs { own_layers: false, ..needs };
+    let without_cache = Needs { cache_export: false, ..any_layers };
     if let Some(name) = &asked.name {
         if can(toolchain, without_cache) {
-            return Ok(Choice::AtHand { name: Some(name.clone()), without_cache_export: true });
+            let without_cache_export = !can(toolchain, any_layers);
+            return Ok(Choice::AtHand { name: Some(name.clone()), without_cache_export, without_layers });
         }
         return Err(Error::new(
             FailureClass::Unsupported,
@@ -147,6 +170,7 @@ pub fn choose(inputs: &Inputs, toolchain: &Toolchain, needs: Needs, names: Names
         return Ok(Choice::AtHand {
             name: Some("default".to_owned()),
             without_cache_export: needs.cache_export,
+            without_layers,
         });
     }
     Ok(made(inputs, Driver::DockerContainer, names, can(toolchain, without_cache)))
@@ -234,16 +258,17 @@ mod tests {
 
     const NAMES: Names<'_> = Names { unique: "u", owner: None, kept: None };
 
-    const CACHE: Needs = Needs { cache_export: true, index: false, engine_images: false };
-    const INDEX: Needs = Needs { cache_export: false, index: true, engine_images: false };
-    const PLAIN: Needs = Needs { cache_export: false, index: false, engine_images: false };
-    const LOCAL: Needs = Needs { cache_export: true, index: false, engine_images: true };
+    const CACHE: Needs = Needs { cache_export: true, index: false, engine_images: false, own_layers: false };
+    const INDEX: Needs = Needs { cache_export: false, index: true, engine_images: false, own_layers: false };
+    const PLAIN: Needs = Needs { cache_export: false, index: false, engine_images: false, own_layers: false };
+    const LOCAL: Needs = Needs { cache_export: true, index: false, engine_images: true, own_layers: false };
 
     #[test]
     fn the_least_that_suffices() {
         let at_hand = |name: Option<&str>, without_cache_export| Choice::AtHand {
             name: name.map(str::to_owned),
             without_cache_export,
+            without_layers: false,
         };
         let rows = [
             ("docker", true, None, CACHE, Some(at_hand(None, false))),

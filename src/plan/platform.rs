@@ -91,7 +91,7 @@ mod tests {
         };
         let buildx = BuildxVersion::parse("v0.29.1").unwrap();
         let toolchain = Toolchain { buildx, builder: Some(builder), engine: None };
-        let choice = Choice::AtHand { name: None, without_cache_export: false };
+        let choice = Choice::AtHand { name: None, without_cache_export: false, without_layers: false };
         platforms(&inputs, &facts, &toolchain, &choice)
     }
 

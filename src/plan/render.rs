@@ -115,6 +115,7 @@ pub fn describe(step: &Step) -> String {
             let names: Vec<&str> = builders.iter().map(|builder| builder.name.as_str()).collect();
             format!("remove what killed runs left: {}", names.join(", "))
         }
+        Step::NoteMaker { volume } => format!("note in the engine that this run builds there: {volume}"),
         Step::CreateBuilder { builder, keep, .. } => {
             let (name, driver) = (&builder.name, builder.driver.name());
             format!("make the {driver} builder {name}{}", if *keep { "" } else { ", removed at the end" })
@@ -154,6 +155,7 @@ pub fn brief(step: &Step) -> String {
     };
     match step {
         Step::Sweep { .. } => "remove builders of killed runs".to_owned(),
+        Step::NoteMaker { .. } => "note who builds".to_owned(),
         Step::CreateBuilder { .. } => "boot a builder".to_owned(),
         Step::Build { spec } => match spec.output {
             OutputTarget::Push => "build and push".to_owned(),

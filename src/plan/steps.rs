@@ -14,6 +14,11 @@ pub enum Step {
         /// The builders.
         builders: Vec<Leftover>,
     },
+    /// Note in the engine that this run builds with its builder.
+    NoteMaker {
+        /// The volume that says so.
+        volume: String,
+    },
     /// Make and boot a builder; it is removed at the end unless `keep`.
     CreateBuilder {
         /// The builder.

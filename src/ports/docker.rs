@@ -1,6 +1,6 @@
 //! The local engine, through the docker CLI.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -200,6 +200,33 @@ impl Docker {
             return Err(engine_error("failed to list the engine's containers", &done));
         }
         Ok(done.stdout_text().lines().map(str::to_owned).collect())
+    }
+
+    /// Names of all volumes whose name begins so.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn volumes(&self, prefix: &str) -> Result<BTreeSet<String>> {
+        let filter = format!("name=^{prefix}");
+        let list = ["volume", "ls", "--quiet", "--filter", &filter];
+        let done = self.run(&self.command(Effect::Read).args(list), QUICK).await?;
+        if !done.status.success() {
+            return Err(engine_error("failed to list the engine's volumes", &done));
+        }
+        Ok(done.stdout_text().lines().map(str::to_owned).collect())
+    }
+
+    /// Makes a volume; one that is there stays as it is.
+    ///
+    /// # Errors
+    /// By what the engine says.
+    pub async fn create_volume(&self, name: &str) -> Result<()> {
+        let done = self.run(&self.command(Effect::Write).args(["volume", "create", name]), QUICK).await?;
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(engine_error(&format!("failed to make the volume {name}"), &done))
+        }
     }
 
     /// Removes a container and the volume of a builder that was in it.

@@ -72,6 +72,9 @@ pub struct BuildSpec {
     pub output: OutputTarget,
     /// What its builder was sent before.
     pub past: Past,
+    /// Whether layers that others may have made are not used.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own_layers: bool,
 }
 
 impl BuildSpec {
@@ -166,7 +169,9 @@ impl BuildSpec {
         let inline = |cache: &&String| cache.starts_with("type=inline");
         let cache_to = self.cache_to.iter().filter(inline).cloned().collect();
         let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
-        Self { builder: None, cache_to, local_caches, past: Past::Unknown, ..self.clone() }
+        let no_cache = self.build.no_cache || self.own_layers;
+        let build = BuildInputs { no_cache, ..self.build.clone() };
+        Self { builder: None, build, cache_to, local_caches, past: Past::Unknown, ..self.clone() }
     }
 
     /// The same without reading any layer cache. A local one is still written: what is wrong with
@@ -262,6 +267,7 @@ mod tests {
             names: vec!["h/r:t".into()],
             output: OutputTarget::Push,
             past: Past::Unknown,
+            own_layers: false,
         }
     }
 

@@ -124,3 +124,26 @@ fn an_image_that_a_pull_request_left_behind_while_the_registry_is_down() {
         reused(&world.run(world.lab.shared()), &attack)
     });
 }
+
+/// D78: BuildKit inside the engine names no one whose a layer is.
+#[test]
+fn layers_that_a_pull_request_left_in_the_engine() {
+    fails("own-layers", "make the docker-container builder", |world| {
+        let program = || world.lab.build_once().env("RUNNER_ENVIRONMENT", "self-hosted");
+        let attack = world.run(program().pull_request(12));
+        let victim = world.run(program());
+        let worked = victim.build().values("--builder").is_empty();
+        Played { worked, told: told(&victim) }.after(&attack)
+    });
+}
+
+/// The same where the trusted run names the engine's builder itself.
+#[test]
+fn layers_in_a_builder_that_is_named() {
+    fails("own-layers", "runs of less trust have built with it", |world| {
+        let program = || world.lab.build_once().env("RUNNER_ENVIRONMENT", "self-hosted");
+        let attack = world.run(program().env("GITHUB_REPOSITORY", "else/where"));
+        let victim = world.run(program().input("builder", "default"));
+        Played { worked: !victim.build().has("--no-cache"), told: told(&victim) }.after(&attack)
+    });
+}

@@ -81,6 +81,17 @@ impl Docker {
                 println!("{name}");
                 ExitCode::SUCCESS
             }
+            ["volume", "ls", ..] => {
+                print!("{}", fs::read_to_string(self.folder.join("volumes")).unwrap_or_default());
+                ExitCode::SUCCESS
+            }
+            ["volume", "create", name] => {
+                let mut all = fs::read_to_string(self.folder.join("volumes")).unwrap_or_default();
+                all.push_str(&format!("{name}\n"));
+                fs::write(self.folder.join("volumes"), all).unwrap();
+                println!("{name}");
+                ExitCode::SUCCESS
+            }
             ["buildx", "build", ..] => self.build(),
             ["buildx", "imagetools", "create", ..] => self.alias(),
             ["info", ..] => {

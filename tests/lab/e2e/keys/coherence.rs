@@ -261,3 +261,102 @@ fn content_follows_the_key_on_a_fresh_builder_with_a_warm_cache() {
             .input("buildkit-image", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"))
     });
 }
+
+/// D78: a pull request's run leaves layers in the engine's builder; main's run on the same machine
+/// does not take them. On a hosted runner, where no two runs share an engine, it would: the control.
+#[test]
+fn d78_main_takes_no_layer_of_a_pull_request() {
+    for (kind, taken) in [("github-hosted", true), ("self-hosted", false)] {
+        let work = Workspace::new(&format!("layers-{kind}"));
+        work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY content.txt /\nRUN --mount=type=secret,id=tok cat /run/secrets/tok /proc/sys/kernel/random/uuid >/made\n");
+        work.commit("uses a secret");
+        let program = || {
+            let program = work.program().env("RUNNER_ENVIRONMENT", kind).input("cache", "none");
+            let program = program.input("driver-opts", "network=host");
+            program.input("buildkit-image", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"))
+        };
+        let head = work.head();
+        let secret = |value: &str| format!("tok={value}\n");
+        program().pull_request(12, &head, false).input("secrets", &secret("evil")).run().is("built-local");
+        let main = program().input("secrets", &secret("good")).run().is("built-local");
+        let made = work.docker(&["run", "--rm", &work.image, "cat", "/made"]);
+        assert_eq!(made.starts_with("evil"), taken, "{kind}: {made}\n{}", main.log);
+        if kind == "self-hosted" {
+            // The second run of main trusts its own layers no more than before: others are still noted.
+            let named = program().input("secrets", &secret("good")).input("builder", "default");
+            let named = named.input("driver-opts", "").input("buildkit-image", "");
+            let named = named.input("key-extra", "2").run().is("built-local");
+            let made = work.docker(&["run", "--rm", &work.image, "cat", "/made"]);
+            assert!(made.starts_with("good"), "{made}\n{}", named.log);
+        }
+    }
+}
+
+/// D105: BuildKit knows a context by its folder's last name alone, so that the file of another project, or
+/// of a fork's run, goes into main's image. The control is plain buildx.
+#[test]
+fn d105_no_file_of_another_folder_of_the_same_name() {
+    let other = Workspace::new("folder-fork");
+    let main = Workspace::new("folder-main");
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    for (work, text) in [(&other, "evil code"), (&main, "good code")] {
+        work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY a.txt Dockerfile /\n");
+        work.write("a.txt", text);
+        work.commit("code");
+        for name in ["a.txt", "Dockerfile"] {
+            let file = File::options().write(true).open(work.folder().join(name)).unwrap();
+            file.set_times(FileTimes::new().set_modified(time)).unwrap();
+        }
+    }
+    let plain = |work: &Workspace| {
+        let folder = work.folder();
+        let base = format!("BASE={}", lab().get("BUILD_ONCE_LAB_BASE_IMAGE"));
+        let build = ["buildx", "build", "--quiet", "--build-arg", &base, "--load", "--tag", "plain-d105"];
+        // One user's builds on one machine.
+        main.docker(&[&build, &[folder.to_str().unwrap()][..]].concat());
+        main.docker(&["run", "--rm", "plain-d105", "cat", "/a.txt"])
+    };
+    assert_eq!(
+        [plain(&other), plain(&main)],
+        ["evil code", "evil code"],
+        "the control: BuildKit is not fooled"
+    );
+    main.docker(&["image", "rm", "plain-d105"]);
+
+    let head = other.head();
+    let home = main.home();
+    let fork = other.program().env("HOME", home.to_str().unwrap()).pull_request(12, &head, true);
+    fork.input("push", "false").run().is("built-local");
+    let built = main.program().run().is("built-local");
+    let text = main.docker(&["run", "--rm", &main.image, "cat", "/a.txt"]);
+    assert_eq!(text, "good code", "{}", built.log);
+}
+
+/// A large context is not sent again for the sake of one file: the lineage goes on.
+#[test]
+fn a_lineage_goes_on_while_changes_can_be_told() {
+    let work = Workspace::new("lineage");
+    let records = work.home().join(".cache/build-once/transfers");
+    let name = || {
+        let files: Vec<_> = fs::read_dir(&records).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        fs::read(&files[0]).unwrap()[8..40].to_vec()
+    };
+    let build = |text: &str, seconds: u64| {
+        work.write("content.txt", text);
+        let file = File::options().write(true).open(work.folder().join("content.txt")).unwrap();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        file.set_times(FileTimes::new().set_modified(time)).unwrap();
+        work.program().run().is("built-local");
+        assert_eq!(work.docker(&["run", "--rm", &work.image, "cat", "/made.txt"]), text);
+        name()
+    };
+    let first = build("one", 1_700_000_000);
+    assert_eq!(build("other", 1_700_000_000), first, "another size");
+    assert_eq!(build("OTHER", 1_700_000_001), first, "another time");
+    assert_ne!(build("third", 1_700_000_001), first, "neither");
+    // A build that fails leaves what its builder holds unknown.
+    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY content.txt /content.txt\nRUN false\n");
+    work.program().run().failed(10, "build");
+    assert_eq!(fs::read_dir(&records).unwrap().count(), 0);
+}
