@@ -2,8 +2,8 @@
 
 use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
-use crate::image::Repository;
-use crate::inputs::Inputs;
+use crate::image::{ImageReference, Repository};
+use crate::inputs::{Inputs, Switch};
 use crate::ports::aws::{Aws, ParameterError};
 use crate::ports::metadata::{self, NoInstance};
 
@@ -51,9 +51,28 @@ impl RepositoryFact {
     }
 }
 
-const NOBODY: &str = "no repository: neither the input repository nor BUILD_ONCE_REPOSITORY names one";
+const NOBODY: &str =
+    "no repository: none of the inputs repository and tags and the variable BUILD_ONCE_REPOSITORY names one";
 
 impl NoRepository {
+    /// Whether a source that was asked failed; else no source says anything.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        matches!(self, Self::AccessDenied(_) | Self::ParameterFailed(_))
+    }
+
+    /// The class of a failure for want of a repository.
+    #[must_use]
+    pub const fn class(&self) -> FailureClass {
+        match self {
+            Self::AccessDenied(_) => FailureClass::Access,
+            Self::ParameterFailed(_) => FailureClass::Unavailable,
+            Self::NotNamed | Self::NotOnEc2 | Self::MetadataOff(_) | Self::ParameterAbsent(_) => {
+                FailureClass::Input
+            }
+        }
+    }
+
     /// In words, with what to do.
     #[must_use]
     pub fn explain(&self) -> String {
@@ -85,6 +104,9 @@ pub async fn resolve(inputs: &Inputs, env: &Env, aws: &Aws) -> Result<Repository
             source: "input repository".to_owned(),
         });
     }
+    if let Some(repository) = from_tags(inputs) {
+        return Ok(RepositoryFact::Found { repository, source: "input tags".to_owned() });
+    }
     for name in [env::BUILD_ONCE_REPOSITORY, env::ECR_CACHE_URL] {
         if let Some(text) = env.get(name) {
             return found(text, name.to_owned());
@@ -94,6 +116,17 @@ pub async fn resolve(inputs: &Inputs, env: &Env, aws: &Aws) -> Result<Repository
         return Ok(RepositoryFact::None(NoRepository::NotNamed));
     };
     from_parameter(template, inputs.access.aws_region.as_deref(), aws).await
+}
+
+/// The repository of the first full reference in `tags`. With `push: false` they publish nothing, and
+/// Docker Hub's own `library` is what a name without an owner stands for.
+fn from_tags(inputs: &Inputs) -> Option<Repository> {
+    if inputs.push == Switch::Off {
+        return None;
+    }
+    let is_full =
+        |named: &&Repository| named.registry() != "docker.io" || !named.path().starts_with("library/");
+    inputs.tags.iter().map(ImageReference::repository).find(is_full).cloned()
 }
 
 async fn from_parameter(template: &str, region: Option<&str>, aws: &Aws) -> Result<RepositoryFact> {

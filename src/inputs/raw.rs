@@ -84,11 +84,11 @@ raw_inputs! {
     "What" {
         /// Name of the image: what it is called locally, and part of its tags. Required.
         image;
-        /// Repository that shares the image, such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/ci. Without it BUILD_ONCE_REPOSITORY, ECR_CACHE_URL and the SSM parameter are asked; without any, all stays local.
+        /// Repository that shares the image, such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/ci. Without it the first full reference in tags, BUILD_ONCE_REPOSITORY, ECR_CACHE_URL and the SSM parameter are asked; without any, all stays local.
         repository;
         /// Second repository, for pull requests and branches without protection: they write there, and read repository too. Lets the registry's rights keep them from what trusted runs use.
         pr_repository;
-        /// More references to publish, one a line, as docker/metadata-action writes them. Set only from trusted runs.
+        /// More references to publish, one a line, as docker/metadata-action writes them. Set from trusted runs, and in pr-repository from its own.
         tags;
         /// File with more lines for tags.
         tags_file;
@@ -98,7 +98,7 @@ raw_inputs! {
         digest;
         /// Make the image available to the local engine: true, false, or auto (with mode pull, and without a repository).
         load = "auto";
-        /// Publish what is built: true, false, or auto (if there is a repository and the run may write to it).
+        /// Publish what is built: true (an error where it cannot be), false, or auto (if there is a repository and the run may write to it).
         push = "auto";
         /// With mode pull, when the image is not there: build (said loudly), wait, or fail.
         on_missing = "build";

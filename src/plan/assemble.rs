@@ -50,7 +50,7 @@ pub struct Given<'a> {
 pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
     match verdict {
         Verdict::Fail(error) => Err(error),
-        Verdict::Reuse { found_by, reference, digest, aliases, pull, have_local, notices } => {
+        Verdict::Reuse { found_by, reference, digest, aliases, pull, have_local, degraded, notices } => {
             let source = reference.repository().at(digest.clone());
             let tag = if found_by == Where::KeyTag { aliases.first().map(|(alias, _)| alias) } else { None };
             let tag =
@@ -83,14 +83,14 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
                 steps,
                 warnings: if given.inputs.mode == Mode::Build { warnings(given.facts) } else { Vec::new() },
                 notices,
-                degraded: None,
+                degraded,
                 digest: Some(digest),
                 repository,
                 tag,
                 local_image: None,
             })
         }
-        Verdict::ReuseLocal { image, why, degraded } => Ok(Plan {
+        Verdict::ReuseLocal { image, why, degraded, notices } => Ok(Plan {
             decision: Decision {
                 outcome: Outcome::ReusedLocal,
                 reason: format!("{why}, and the engine has an image with this key: {}", image.name),
@@ -107,7 +107,7 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
                 }]
             },
             warnings: warnings(given.facts),
-            notices: no_repository_notice(given.facts),
+            notices: no_repository_notice(given.facts).into_iter().chain(notices).collect(),
             degraded,
             digest: None,
             repository: None,
@@ -401,8 +401,9 @@ fn warnings(facts: &Facts) -> Vec<String> {
 
 fn no_repository_notice(facts: &Facts) -> Vec<String> {
     match &facts.repository {
-        crate::facts::RepositoryFact::None(reason) => vec![reason.explain()],
-        crate::facts::RepositoryFact::Found { .. } => Vec::new(),
+        // What failed is told by the warning.
+        crate::facts::RepositoryFact::None(reason) if !reason.is_failure() => vec![reason.explain()],
+        _ => Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reuse or build, and why.
 
 use super::access::Access;
+use super::asked::{refuse_push, with_rest};
 use super::names::ZoneNames;
 use crate::error::{Error, FailureClass};
 use crate::facts::{Facts, Lookup, Seen, Where};
@@ -31,6 +32,8 @@ pub enum Verdict {
         pull: bool,
         /// The engine has it already.
         have_local: bool,
+        /// Why less than asked, if so.
+        degraded: Option<String>,
         /// What else to say.
         notices: Vec<String>,
     },
@@ -42,6 +45,8 @@ pub enum Verdict {
         why: String,
         /// Why less than asked, if so.
         degraded: Option<String>,
+        /// What else to say.
+        notices: Vec<String>,
     },
     /// Nobody has it.
     Build {
@@ -111,7 +116,10 @@ impl Outcome {
 /// Decides from the facts alone.
 #[must_use]
 pub fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
-    let verdict = decide_for(inputs, run, access, facts);
+    let verdict = match refuse_push(inputs, run, facts) {
+        Some(error) => Verdict::Fail(error),
+        None => with_rest(decide_for(inputs, run, access, facts), inputs, run, access, facts),
+    };
     // By way of `on-missing: build` too.
     let builds = inputs.mode == Mode::Build || matches!(verdict, Verdict::Build { .. });
     if builds && run.event.as_deref() == Some("pull_request_target") && Guard::TargetEvent.holds() {
@@ -153,11 +161,11 @@ fn reuse(
     load: bool,
 ) -> Verdict {
     let have_local = facts.local.of_digest.is_some();
-    let (mut aliases, mut notices) = (Vec::new(), Vec::new());
+    let mut aliases = Vec::new();
     // Pulling is reading: only the build job sets names.
-    if inputs.mode == Mode::Build {
-        let names = facts.repository.repository().map(|home| ZoneNames::new(inputs, run, access, home));
-        let commit = names.and_then(|names| names.written_commit());
+    if let Some(home) = facts.repository.repository().filter(|_| inputs.mode == Mode::Build) {
+        let names = ZoneNames::new(inputs, run, access, home);
+        let commit = names.written_commit();
         if let (Where::KeyTag, Some(commit)) = (lookup.at, commit) {
             // In another repository it would be a copy of the whole image; its digest is known,
             // and the next run finds it by its key.
@@ -165,11 +173,7 @@ fn reuse(
                 aliases.push((commit, false));
             }
         }
-        if access.write_tags {
-            aliases.extend(inputs.tags.iter().map(|tag| (tag.clone(), true)));
-        } else if !inputs.tags.is_empty() {
-            notices.push(tags_left(run));
-        }
+        aliases.extend(names.asked().into_iter().map(|tag| (tag, true)));
     }
     Verdict::Reuse {
         found_by: lookup.at,
@@ -178,7 +182,8 @@ fn reuse(
         aliases,
         pull: load && !have_local,
         have_local: load && have_local,
-        notices,
+        degraded: None,
+        notices: Vec::new(),
     }
 }
 
@@ -191,6 +196,7 @@ fn own_copy(digest: &Digest, facts: &Facts) -> Option<Verdict> {
         aliases: Vec::new(),
         pull: false,
         have_local: true,
+        degraded: None,
         notices: Vec::new(),
     })
 }
@@ -200,7 +206,9 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
     let may_degrade = inputs.reliability.policy == RegistryPolicy::Auto
         && matches!(error.class, FailureClass::Unavailable | FailureClass::Access);
     let may_build = inputs.mode == Mode::Build || inputs.on_missing == OnMissing::Build;
-    if !may_degrade || !(may_build || facts.local.of_key.is_some()) {
+    // push: true has to publish; what is here or built here is not enough.
+    let must_publish = inputs.mode == Mode::Build && inputs.push == Switch::On;
+    if !may_degrade || must_publish || !(may_build || facts.local.of_key.is_some()) {
         return Verdict::Fail(error.clone());
     }
     let degraded =
@@ -210,6 +218,7 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
             image: image.clone(),
             why: "the registry cannot be asked".to_owned(),
             degraded: Some(degraded),
+            notices: Vec::new(),
         },
         None => Verdict::Build {
             reason: format!("the registry cannot be asked, and {NONE_HERE}"),
@@ -245,7 +254,7 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
     let publish = access.write_images;
     if let Some(image) = facts.local.of_key.as_ref().filter(|_| inputs.mode == Mode::Pull || !publish) {
         let why = miss_reason(facts);
-        return Verdict::ReuseLocal { image: image.clone(), why, degraded: None };
+        return Verdict::ReuseLocal { image: image.clone(), why, degraded: None, notices: Vec::new() };
     }
     let mut degraded = None;
     if inputs.mode == Mode::Pull {
@@ -271,12 +280,6 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
             }
         }
     }
-    let mut notices = Vec::new();
-    if inputs.push == Switch::On && !publish {
-        notices.push(format!("the image is not published: {}", run.zone_reason));
-    } else if publish && !access.write_tags && !inputs.tags.is_empty() {
-        notices.push(tags_left(run));
-    }
     Verdict::Build {
         reason: miss_reason(facts),
         publish,
@@ -284,14 +287,14 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
         // What is not published is of use only here.
         load: load || (!publish && inputs.load != Switch::Off),
         degraded,
-        notices,
+        notices: Vec::new(),
     }
 }
 
 fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
     if let Some(image) = &facts.local.of_key {
         let why = "there is no repository".to_owned();
-        return Verdict::ReuseLocal { image: image.clone(), why, degraded: None };
+        return Verdict::ReuseLocal { image: image.clone(), why, degraded: None, notices: Vec::new() };
     }
     if inputs.mode == Mode::Pull && inputs.on_missing != OnMissing::Build {
         return Verdict::Fail(
@@ -337,9 +340,4 @@ fn digest_missing(inputs: &Inputs, facts: &Facts) -> Error {
             "check that both jobs name the same repository, and that no lifecycle rule removed the image",
         )
     })
-}
-
-/// Why `tags` are left alone.
-fn tags_left(run: &RunContext) -> String {
-    format!("the input tags is left alone: only trusted runs set them, and this is {}", run.zone_reason)
 }

@@ -1,6 +1,7 @@
 //! The decision, and every step it takes: pure, without clock and without ports.
 
 mod access;
+mod asked;
 mod assemble;
 mod build_flags;
 mod builder;

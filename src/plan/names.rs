@@ -4,8 +4,8 @@
 use super::access::Access;
 use super::caches::{own_cache, readable_caches};
 use crate::guards::Guard;
-use crate::image::{Digest, ImageReference, LocalScheme, Repository, TagScheme};
-use crate::inputs::{CacheKind, Inputs};
+use crate::image::{Digest, ImageReference, LocalScheme, Repository, TagScheme, is_less_trusted};
+use crate::inputs::{CacheKind, Inputs, Mode};
 use crate::run::{RunContext, Zone};
 
 /// The names of one run.
@@ -96,8 +96,26 @@ impl<'a> ZoneNames<'a> {
         let key_tag = tag.map(|tag| self.own_home().tagged(tag));
         // Without a commit there is no other name to push it under.
         let own = self.written_commit().or_else(|| key_tag.clone());
-        let asked = if self.access.write_tags { self.inputs.tags.as_slice() } else { &[] };
-        Published { names: own.into_iter().chain(asked.iter().cloned()).collect(), key_tag }
+        Published { names: own.into_iter().chain(self.asked()).collect(), key_tag }
+    }
+
+    /// The references in `tags` that it sets. Pulling is reading: only the build job sets names.
+    #[must_use]
+    pub fn asked(&self) -> Vec<ImageReference> {
+        let may = |tag: &&ImageReference| self.inputs.mode == Mode::Build && self.may_set(tag);
+        self.inputs.tags.iter().filter(may).cloned().collect()
+    }
+
+    /// Trusted runs set any; a run that has a repository of its own sets those in it that are no
+    /// other run's.
+    fn may_set(&self, reference: &ImageReference) -> bool {
+        let Access { write_tags, write_images, own_repository, .. } = self.access;
+        let tag = reference.tag().unwrap_or_default();
+        let own = || tag.starts_with(&self.run.zone.tag_prefix().unwrap_or_default());
+        *write_tags
+            || (*write_images
+                && own_repository.as_ref() == Some(reference.repository())
+                && (!is_less_trusted(tag) || own()))
     }
 
     /// The layer cache it may write.

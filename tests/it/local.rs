@@ -122,14 +122,12 @@ fn nobody_is_asked_where_no_parameter_is_named() {
 #[test]
 fn every_reason_for_none() {
     type Fault = fn(&Aws);
-    let cases: [(&str, Fault); 5] = [
+    let cases: [(&str, Fault); 3] = [
         ("does not exist", |aws| aws.deny_parameter("ParameterNotFound")),
-        ("allow ssm:GetParameter", |aws| aws.deny_parameter("AccessDeniedException")),
         ("instance metadata does not help", |aws| aws.metadata_off()),
         ("does not exist", |aws| {
             aws.parameter(Response::new(200, json!({"Parameter": {"Value": ""}}).to_string()));
         }),
-        ("failed to read the SSM parameter", |aws| aws.deny_parameter("ValidationException")),
     ];
     for (told, break_it) in cases {
         let lab = Lab::new();
@@ -138,6 +136,17 @@ fn every_reason_for_none() {
         let run = aws.serves(lab.build_once()).run().succeeds("built-local");
         assert!(run.notices().contains(told), "{told}: {}", run.notices());
         assert_eq!(run.notices().matches("no repository").count(), 1, "{}", run.notices());
+    }
+    for (told, code) in [
+        ("allow ssm:GetParameter", "AccessDeniedException"),
+        ("failed to read the SSM parameter", "ValidationException"),
+    ] {
+        let lab = Lab::new();
+        let aws = Aws::start("unused/x");
+        aws.deny_parameter(code);
+        let run = aws.serves(lab.build_once()).run().succeeds("built-local").degraded();
+        assert!(run.commands("warning")[0].message.contains(told), "{told}: {}", run.all());
+        assert!(!run.notices().contains("no repository"), "{}", run.notices());
     }
 }
 

@@ -59,7 +59,7 @@ fn a_pull_request_reads_what_is_trusted_and_sets_its_own_name() {
     // What it asks to be called is not its to set.
     let asked = work.program().repository(&repository).pull_request(15, HEAD, false);
     let asked = asked.input("tags", &format!("{}:v1", repository.name())).run().is("reused-tag");
-    assert_eq!(asked.annotations("notice").len(), 1, "{}", asked.log);
+    asked.degraded();
     assert!(repository.image("v1").is_none());
 }
 

@@ -1,0 +1,121 @@
+//! What was asked for and is not done: tags that are not set, an image that is not published. One
+//! rule for images that are there and for those that are built.
+
+use super::access::Access;
+use super::decide::Verdict;
+use super::names::ZoneNames;
+use crate::error::{Error, FailureClass};
+use crate::facts::{Facts, RepositoryFact};
+use crate::inputs::{Inputs, Mode, RegistryPolicy, Switch};
+use crate::run::RunContext;
+
+/// What is left undone.
+struct Left {
+    /// The whole sentence.
+    why: String,
+    /// The class of the failure under `registry-policy: required`, where this is less than was asked
+    /// for.
+    degrades: Option<FailureClass>,
+}
+
+/// Why the run cannot publish at all, where `push: true` says it must.
+pub(super) fn refuse_push(inputs: &Inputs, run: &RunContext, facts: &Facts) -> Option<Error> {
+    if inputs.push != Switch::On || inputs.mode == Mode::Pull {
+        return None;
+    }
+    if let RepositoryFact::None(reason) = &facts.repository {
+        let error = Error::new(reason.class(), "failed to publish the image, as push: true asks");
+        return Some(error.cause(reason.explain()).hint("set the input repository, or leave push out"));
+    }
+    // The registry's own refusals and faults are those of the question.
+    run.event.is_none().then(|| {
+        Error::new(FailureClass::Access, "failed to publish the image, as push: true asks")
+            .cause(run.zone_reason.clone())
+            .hint("leave push out; images are published by runs on GitHub")
+    })
+}
+
+/// The verdict, with what it leaves undone.
+pub(super) fn with_rest(
+    verdict: Verdict,
+    inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
+    facts: &Facts,
+) -> Verdict {
+    let rest = [
+        source_failed(facts),
+        not_published(&verdict, inputs, run, access),
+        tags_left(inputs, run, access, facts),
+    ];
+    rest.into_iter().flatten().fold(verdict, |verdict, left| add(verdict, left, inputs))
+}
+
+fn add(mut verdict: Verdict, left: Left, inputs: &Inputs) -> Verdict {
+    let (degraded, notices) = match &mut verdict {
+        Verdict::Reuse { degraded, notices, .. }
+        | Verdict::ReuseLocal { degraded, notices, .. }
+        | Verdict::Build { degraded, notices, .. } => (degraded, notices),
+        Verdict::Fail(_) => return verdict,
+    };
+    let Some(class) = left.degrades else {
+        notices.push(left.why);
+        return verdict;
+    };
+    if inputs.reliability.policy == RegistryPolicy::Required {
+        return Verdict::Fail(
+            Error::new(class, left.why)
+                .hint("registry-policy: required makes this a failure; auto goes on without"),
+        );
+    }
+    let said = degraded.take().map(|said| format!("{said}; ")).unwrap_or_default();
+    *degraded = Some(format!("{said}{}", left.why));
+    verdict
+}
+
+/// A source of the repository's name that failed is not one that is absent.
+fn source_failed(facts: &Facts) -> Option<Left> {
+    match &facts.repository {
+        RepositoryFact::None(reason) if reason.is_failure() => {
+            Some(Left { why: reason.explain(), degrades: Some(FailureClass::Unavailable) })
+        }
+        _ => None,
+    }
+}
+
+fn not_published(verdict: &Verdict, inputs: &Inputs, run: &RunContext, access: &Access) -> Option<Left> {
+    let builds = matches!(verdict, Verdict::Build { shared: true, .. });
+    (builds && inputs.push == Switch::On && !access.write_images).then(|| Left {
+        why: format!("the image is not published: {}", run.zone_reason),
+        degrades: Some(FailureClass::Access),
+    })
+}
+
+fn tags_left(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Option<Left> {
+    let left = |names: &str, why: &str, degrades| {
+        Some(Left { why: format!("tags not set: {names}; {why}"), degrades })
+    };
+    let all = || inputs.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if inputs.tags.is_empty() {
+        return None;
+    }
+    if inputs.mode == Mode::Pull {
+        return left(&all(), "mode pull sets none, the build job does", None);
+    }
+    if inputs.push == Switch::Off {
+        return left(&all(), "the input push is false", None);
+    }
+    let home = facts.repository.repository()?;
+    let set = ZoneNames::new(inputs, run, access, home).asked();
+    let missing: Vec<String> =
+        inputs.tags.iter().filter(|tag| !set.contains(tag)).map(ToString::to_string).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let why = if access.own_repository.is_some() {
+        format!("outside pr-repository only trusted runs set tags, and this is {}", run.zone_reason)
+    } else {
+        format!("only trusted runs set them, and this is {}", run.zone_reason)
+    };
+    left(&missing.join(", "), &why, Some(FailureClass::Access))
+}
