@@ -40,12 +40,6 @@ pub enum KeyError {
         /// What is wrong with it.
         reason: String,
     },
-    /// An ignore file that is a link out of the context; the build engine would silently not find it.
-    #[error("{} is a symbolic link that leaves the context", shown(.path))]
-    IgnoreLink {
-        /// The ignore file.
-        path: PathBuf,
-    },
     /// The Dockerfile cannot be built as it stands.
     #[error("{file}:{line}: {reason}")]
     Dockerfile {
@@ -131,7 +125,6 @@ impl KeyError {
                 "finish the step that writes it before this one, or leave it out with .dockerignore"
             }
             Self::Ignore { .. } => "correct the pattern; its language is Go's filepath.Match plus `**`",
-            Self::IgnoreLink { .. } => "put the file itself into the context",
             Self::Dockerfile { .. } => "correct the Dockerfile at that line",
             Self::Target { .. } => "set `target` to one of the stages named after AS",
             Self::Platform { .. } => "write for example linux/amd64",

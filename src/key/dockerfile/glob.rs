@@ -28,64 +28,116 @@ fn parse(pattern: &str) -> Result<Vec<Token>, String> {
     Ok(out)
 }
 
-/// Whether the tokens match all of `text`. A wildcard does not match a line break.
-fn matches(tokens: &[Token], text: &[char]) -> bool {
-    match tokens.split_first() {
-        None => text.is_empty(),
-        Some((Token::Many, rest)) => {
-            let reach = text.iter().position(|&c| c == '\n').unwrap_or(text.len());
-            (0..=reach).any(|skip| matches(rest, text.get(skip..).unwrap_or_default()))
+/// The lengths of the starts of `text` that the tokens match, shortest first. A wildcard does not match a line
+/// break.
+fn lengths(tokens: &[Token], text: &[char]) -> Vec<usize> {
+    let mut out = Vec::new();
+    // Which tokens may come next.
+    let mut next = vec![false; tokens.len() + 1];
+    next[0] = true;
+    for at in 0..=text.len() {
+        for (index, token) in tokens.iter().enumerate() {
+            next[index + 1] |= next[index] && matches!(token, Token::Many);
         }
-        Some((token, rest)) => text.split_first().is_some_and(|(&c, tail)| {
-            let fits = match token {
-                Token::Literal(want) => *want == c,
-                _ => c != '\n',
-            };
-            fits && matches(rest, tail)
-        }),
+        if next[tokens.len()] {
+            out.push(at);
+        }
+        let Some(&c) = text.get(at).filter(|_| next.contains(&true)) else { break };
+        let mut after = vec![false; tokens.len() + 1];
+        for (index, token) in tokens.iter().enumerate().filter(|(index, _)| next[*index]) {
+            match token {
+                Token::Literal(want) => after[index + 1] |= *want == c,
+                Token::Any => after[index + 1] |= c != '\n',
+                Token::Many => after[index] |= c != '\n',
+            }
+        }
+        next = after;
     }
+    out
 }
 
 /// `value` without the shortest (or, greedy, the longest) matching start or end.
 pub fn trim(value: &str, pattern: &str, start: bool, greedy: bool) -> Result<String, String> {
-    let tokens = parse(pattern)?;
-    let chars: Vec<char> = value.chars().collect();
-    let mut lengths: Vec<usize> = (0..=chars.len()).collect();
-    if greedy {
-        lengths.reverse();
+    let mut tokens = parse(pattern)?;
+    let mut chars: Vec<char> = value.chars().collect();
+    if !start {
+        tokens.reverse();
+        chars.reverse();
     }
-    let split =
-        |length: usize| if start { chars.split_at(length) } else { chars.split_at(chars.len() - length) };
-    let kept = lengths.into_iter().find_map(|length| {
-        let (head, tail) = split(length);
-        let (gone, kept) = if start { (head, tail) } else { (tail, head) };
-        matches(&tokens, gone).then_some(kept)
-    });
-    Ok(kept.unwrap_or(&chars).iter().collect())
+    let lengths = lengths(&tokens, &chars);
+    let length = if greedy { lengths.last() } else { lengths.first() };
+    let mut kept = chars.split_off(length.copied().unwrap_or(0));
+    if !start {
+        kept.reverse();
+    }
+    Ok(kept.into_iter().collect())
 }
 
-/// `value` with the first, or every, longest match of `pattern` replaced.
+/// `value` with the first, or every, longest match of `pattern` replaced, as Go's `regexp` does: an empty match
+/// right after another one is none, and where all are replaced, `$` in the replacement has a meaning.
 pub fn replace(value: &str, pattern: &str, replacement: &str, all: bool) -> Result<String, String> {
-    if all && replacement.contains('$') || pattern.is_empty() {
-        return Err(format!("replacing `{pattern}` by `{replacement}` is not supported"));
-    }
     let tokens = parse(pattern)?;
     let chars: Vec<char> = value.chars().collect();
+    let text = |range: std::ops::Range<usize>| chars.get(range).unwrap_or_default().iter();
+    let (mut out, mut at, mut last) = (String::new(), 0, 0);
+    while at <= chars.len() {
+        let rest = chars.get(at..).unwrap_or_default();
+        let Some(&length) = lengths(&tokens, rest).last() else {
+            // What `*` at the start did not reach from here, it does not reach from further on in the line.
+            let line =
+                rest.iter().position(|&c| c == '\n').filter(|_| matches!(tokens.first(), Some(Token::Many)));
+            let whole = matches!(tokens.first(), Some(Token::Many)) && line.is_none();
+            at = if whole { chars.len() + 1 } else { at + line.unwrap_or(0) + 1 };
+            continue;
+        };
+        out.extend(text(last..at));
+        let end = at + length;
+        if end > last || at == 0 {
+            let found: String = text(at..end).collect();
+            out.push_str(&if all { expanded(replacement, &found) } else { replacement.to_owned() });
+        }
+        last = end;
+        if !all {
+            break;
+        }
+        at = end.max(at + 1);
+    }
+    out.extend(text(last..chars.len()));
+    Ok(out)
+}
+
+/// Go's `Regexp.Expand` of a template, for an expression without groups: `$0` is all of it, other names are empty.
+fn expanded(template: &str, found: &str) -> String {
     let mut out = String::new();
-    let mut at = 0;
-    let mut done = false;
-    while at < chars.len() {
-        let longest = (at + 1..=chars.len())
-            .rev()
-            .find(|&end| chars.get(at..end).is_some_and(|text| matches(&tokens, text)));
-        if let Some(end) = longest.filter(|_| !done) {
-            out.push_str(replacement);
-            at = end;
-            done = !all;
-        } else {
-            out.extend(chars.get(at));
-            at += 1;
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let word = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+        let (name, tail) = match after.strip_prefix('{') {
+            _ if after.starts_with('$') => {
+                out.push('$');
+                rest = after.get(1..).unwrap_or_default();
+                continue;
+            }
+            Some(inner) => {
+                let (name, tail) = inner.split_at(word(inner));
+                (name, tail.strip_prefix('}'))
+            }
+            None => {
+                let (name, tail) = after.split_at(word(after));
+                (name, Some(tail))
+            }
+        };
+        match tail.filter(|_| !name.is_empty()) {
+            Some(tail) => {
+                out.push_str(if name.bytes().all(|b| b == b'0') { found } else { "" });
+                rest = tail;
+            }
+            None => {
+                out.push('$');
+                rest = after;
+            }
         }
     }
-    Ok(out)
+    out + rest
 }

@@ -1,5 +1,6 @@
 //! The instructions that matter for a key, typed (BuildKit `frontend/dockerfile/instructions`).
 
+use super::grammar;
 use super::lines::{Heredoc, Line, heredoc};
 use super::words::{self, Command};
 
@@ -10,6 +11,8 @@ pub struct Instruction {
     pub command: Command,
     pub heredocs: Vec<Heredoc>,
     pub body: Body,
+    /// What only a newer frontend could mean by it, as a clause.
+    pub doubt: Option<String>,
 }
 
 /// What an instruction says, as far as a key cares.
@@ -26,7 +29,8 @@ pub enum Body {
     Copy(Copy),
     /// The raw values of `--mount`.
     Run(Vec<String>),
-    Onbuild(Box<Instruction>),
+    /// What runs in a stage built on this one, or why nothing can.
+    Onbuild(Box<Result<Instruction, String>>),
     /// Decides the image by its text alone.
     Other,
 }
@@ -62,77 +66,60 @@ const OTHERS: [&str; 11] = [
 pub fn parse(line: &Line, escape: char) -> Result<Instruction, String> {
     let command = words::command(&line.text).ok_or("an empty instruction")?;
     let body = body(&command, line, escape)?;
-    Ok(Instruction { line: line.first, command, heredocs: line.heredocs.clone(), body })
+    let doubt = grammar::check(&command, escape)?;
+    Ok(Instruction { line: line.first, command, heredocs: line.heredocs.clone(), body, doubt })
 }
 
 fn body(command: &Command, line: &Line, escape: char) -> Result<Body, String> {
     Ok(match command.keyword.as_str() {
         "from" => from(command)?,
         "arg" => Body::Arg(arguments(&command.rest, escape)?),
-        "env" => Body::Env(words::pairs(&command.rest, escape)?),
+        "env" => Body::Env(words::pairs("ENV", &command.rest, escape)?),
         "copy" => Body::Copy(copy(command, false)?),
         "add" => Body::Copy(copy(command, true)?),
-        "run" => Body::Run(values(command, "mount")?),
+        "run" => Body::Run(mounts(command)?),
         "onbuild" => {
             let inner = Line { text: command.rest.clone(), ..line.clone() };
-            let inner = parse(&inner, escape)?;
-            match inner.body {
-                Body::Onbuild(_) | Body::From { .. } => {
-                    return Err(format!(
-                        "{} is not allowed after ONBUILD",
-                        inner.command.keyword.to_uppercase()
-                    ));
-                }
-                _ => Body::Onbuild(Box::new(inner)),
+            let trigger = words::command(&command.rest).ok_or("ONBUILD takes an instruction")?.keyword;
+            if matches!(trigger.as_str(), "onbuild" | "maintainer" | "from") {
+                return Err(format!("{} is not allowed after ONBUILD", trigger.to_uppercase()));
             }
+            Body::Onbuild(Box::new(parse(&inner, escape)))
         }
         other if OTHERS.contains(&other) => Body::Other,
         other => return Err(format!("unknown instruction: {}", other.to_uppercase())),
     })
 }
 
-/// The values of a flag that may be repeated.
-fn values(command: &Command, name: &str) -> Result<Vec<String>, String> {
+/// The values of a flag. That each flag has the value it needs is [`grammar`]'s to say.
+fn values<'a>(command: &'a Command, name: &str) -> impl Iterator<Item = &'a str> {
     let flags = command.flags.iter().filter_map(|flag| flag.strip_prefix("--"));
-    let named = flags.filter(|flag| flag.split('=').next() == Some(name));
-    named
-        .map(|flag| {
-            flag.split_once('=')
-                .map(|(_, value)| value.to_owned())
-                .ok_or_else(|| format!("--{name} needs a value"))
-        })
-        .collect()
+    flags.filter_map(move |flag| match flag.split_once('=') {
+        Some((own, value)) => (own == name).then_some(value),
+        None => (flag == name).then_some("true"),
+    })
 }
 
 /// The value of a flag that may stand once; an empty one counts as absent.
-fn value(command: &Command, name: &str) -> Result<Option<String>, String> {
-    let mut all = values(command, name)?;
-    if all.len() > 1 {
-        return Err(format!("--{name} is given more than once"));
-    }
-    Ok(all.pop().filter(|value| !value.is_empty()))
+fn value(command: &Command, name: &str) -> Option<String> {
+    values(command, name).next().filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
-/// A flag that is on or off; alone, it is on.
-fn switch(command: &Command, name: &str) -> Result<Option<bool>, String> {
-    let flags = command.flags.iter().filter_map(|flag| flag.strip_prefix("--"));
-    let mut named = flags.filter_map(|flag| match flag.split_once('=') {
-        Some((own, value)) => (own == name).then_some(value),
-        None => (flag == name).then_some("true"),
-    });
-    match (named.next().map(str::to_ascii_lowercase), named.next()) {
-        (None, _) => Ok(None),
-        (Some(_), Some(_)) => Err(format!("--{name} is given more than once")),
-        (Some(value), None) => match value.as_str() {
-            "true" => Ok(Some(true)),
-            "false" => Ok(Some(false)),
-            _ => Err(format!("--{name} is true or false, not `{value}`")),
-        },
+fn mounts(command: &Command) -> Result<Vec<String>, String> {
+    let mounts: Vec<String> = values(command, "mount").map(str::to_owned).collect();
+    for text in &mounts {
+        mount(text, |value| Ok(value.to_owned()))?;
+    }
+    match value(command, "network") {
+        Some(mode) if !matches!(mode.as_str(), "default" | "none" | "host") => {
+            Err(format!("--network is default, none or host, not `{mode}`"))
+        }
+        _ => Ok(mounts),
     }
 }
 
 fn from(command: &Command) -> Result<Body, String> {
-    let platform = value(command, "platform")?;
+    let platform = value(command, "platform");
     let fields = words::fields(&command.rest);
     let (image, name) = match fields.as_slice() {
         [image] => (image, None),
@@ -191,10 +178,12 @@ fn copy(command: &Command, add: bool) -> Result<Copy, String> {
     Ok(Copy {
         add,
         sources,
-        from: if add { None } else { value(command, "from")? },
-        excludes: values(command, "exclude")?,
-        checksum: if add { value(command, "checksum")? } else { None },
-        keep_git_dir: if add { switch(command, "keep-git-dir")? } else { None },
+        from: if add { None } else { value(command, "from") },
+        excludes: values(command, "exclude").map(str::to_owned).collect(),
+        checksum: if add { value(command, "checksum") } else { None },
+        keep_git_dir: value(command, "keep-git-dir")
+            .filter(|_| add)
+            .map(|on| on.eq_ignore_ascii_case("true")),
     })
 }
 
@@ -230,7 +219,7 @@ pub fn mount(text: &str, mut expand: impl FnMut(&str) -> Result<String, String>)
         let Some((name, value)) = field.split_once('=') else { continue };
         match name.to_lowercase().as_str() {
             "type" => mount.kind = expand(value)?.to_lowercase(),
-            "from" if value.contains('$') => {
+            "from" if value.trim_end_matches('$').contains('$') => {
                 return Err(
                     "`from` of a mount takes no variables: define a stage and name it instead".to_owned()
                 );

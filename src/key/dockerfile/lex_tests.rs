@@ -61,6 +61,15 @@ fn words_as_the_shell_lexer_reads_them() {
         ("${PATTERN//ba?/X}", Some("foo-X-X")),
         ("${PATTERN//-/\\/}", Some("foo\\/bar\\/baz")),
         ("${FILE//\\//_}", Some("a_b_c.tar.gz")),
+        // D110.
+        ("${PATTERN///x}", Some("xfxoxox-xbxaxrx-xbxaxzx")),
+        ("${PATTERN//x}", None),
+        ("${NULL/*/x}", Some("x")),
+        ("${NULL//*/x}", Some("x")),
+        ("${PATTERN//*/x}", Some("x")),
+        ("${PATTERN/*-/\\$1}", Some("\\$1baz")),
+        ("${PATTERN//-/'<$0$$${x}$1>'}", Some("foo<-$>bar<-$>baz")),
+        ("${PATTERN/*a*a*q/x}", Some("foo-bar-baz")),
     ] {
         let got = Lex::new('\\').process(word, &env);
         assert_eq!(got.as_ref().ok().map(|e| e.word.as_str()), want, "{word}: {got:?}");

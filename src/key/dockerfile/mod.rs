@@ -8,6 +8,7 @@ mod collect;
 mod frontend;
 mod git_ref;
 mod glob;
+mod grammar;
 mod instruction;
 mod lex;
 #[cfg(test)]
@@ -210,7 +211,8 @@ pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError>
         Err(error) => return Err(error),
     };
     analysis.whole_text = foreign
-        .or_else(|| std::str::from_utf8(bytes).is_err().then(|| "the Dockerfile is not UTF-8".to_owned()));
+        .or_else(|| std::str::from_utf8(bytes).is_err().then(|| "the Dockerfile is not UTF-8".to_owned()))
+        .or(analysis.whole_text.take());
     if let Some(reason) = &analysis.whole_text {
         analysis.copied = Copied::Unknown(reason.clone());
         analysis.secrets = SecretMounts::unknown();
@@ -266,6 +268,7 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
     let mut collected = Collected::default();
     let (mut digest, mut uses) = (Digest::new("dockerfile"), Digest::new("dockerfile, uses"));
     let (mut names, mut from_platform) = (Vec::new(), None);
+    let mut doubt = instructions.iter().find_map(|i| Some(format!("line {}: {}", i.line, i.doubt.as_ref()?)));
     for platform in platforms {
         let mut globals = Scope::predefined(request, platform, asked);
         for instruction in head {
@@ -281,6 +284,7 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         let target = target(&stages, request)?;
         let reached = stages.reached(target, request).map_err(fault)?;
         from_platform = from_platform.or_else(|| stages.platform_of(target));
+        doubt = doubt.or_else(|| stages.doubt(&reached, request));
         let collector = Collector { request, stages: &stages, globals: &globals, escape };
         collected.merge(collector.run(&reached).map_err(fault)?);
         let syntax = frontend.map_or("", |frontend| frontend.directive.as_str());
@@ -293,6 +297,7 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
     Ok(Analysis {
         digest: digest.finish(),
         uses: uses.finish(),
+        whole_text: doubt,
         stages: names,
         from_platform,
         stage_names: rest

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::instruction::{Body, Instruction};
 use super::lines::Fault;
 use super::scope::Scope;
-use super::{Request, familiar};
+use super::{Platform, Request, familiar};
 
 /// Where a stage or a `--from` gets its files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +28,7 @@ pub struct Stage<'a> {
     pub platform: Option<String>,
     pub instructions: &'a [Instruction],
     /// `ONBUILD` instructions of the stage this one is built on; they run first.
-    pub triggers: Vec<&'a Instruction>,
+    pub triggers: Result<Vec<&'a Instruction>, Fault>,
 }
 
 /// Every stage of a file, in order.
@@ -79,19 +79,21 @@ impl<'a> Stages<'a> {
                 .unwrap_or_else(|| out.find(&image).map_or_else(|| external(&image, request), Base::Stage));
             let triggers = match base {
                 Base::Stage(number) => out.triggers_of(number),
-                _ => Vec::new(),
+                _ => Ok(Vec::new()),
             };
             out.stages.push(Stage { name: name.clone(), from, base, platform, instructions, triggers });
         }
         Ok(out)
     }
 
-    fn triggers_of(&self, number: usize) -> Vec<&'a Instruction> {
+    /// A trigger that cannot be read breaks the stages that it would run in.
+    fn triggers_of(&self, number: usize) -> Result<Vec<&'a Instruction>, Fault> {
         let instructions = self.stages.get(number).map_or(&[][..], |stage| stage.instructions);
-        instructions
-            .iter()
-            .filter_map(|i| if let Body::Onbuild(inner) = &i.body { Some(&**inner) } else { None })
-            .collect()
+        let triggers = instructions.iter().filter_map(|i| match &i.body {
+            Body::Onbuild(inner) => Some(inner.as_ref().as_ref().map_err(|reason| (i.line, reason.clone()))),
+            _ => None,
+        });
+        triggers.collect()
     }
 
     /// `--platform` of the image that a stage begins with, by way of the stages it is built on.
@@ -102,6 +104,19 @@ impl<'a> Stages<'a> {
             Base::Stage(earlier) => self.platform_of(earlier),
             _ => stage.platform.clone(),
         }
+    }
+
+    /// Why the frontend may see something in the file that is not seen here, unreached stages included: there, BuildKit
+    /// refuses some of what is refused in a reached stage.
+    pub fn doubt(&self, reached: &BTreeSet<usize>, request: &Request<'_>) -> Option<String> {
+        let unknown = |(number, stage): (usize, &Stage<'_>)| {
+            let unreached = if reached.contains(&number) { None } else { self.needs(number, request).err() };
+            let platform = stage.platform.as_deref().filter(|text| Platform::parse(text).is_err());
+            let platform = platform.map(|text| (stage.from.line, format!("`{text}` is no platform")));
+            unreached.or(platform)
+        };
+        let (line, reason) = self.stages.iter().enumerate().find_map(unknown)?;
+        Some(format!("line {line}: {reason}"))
     }
 
     /// The last stage of that name, whatever its case.
@@ -130,6 +145,9 @@ impl<'a> Stages<'a> {
     /// What stage `number` takes directly: its base, and every `--from`.
     pub fn needs(&self, number: usize, request: &Request<'_>) -> Result<Vec<(Base, &'a Instruction)>, Fault> {
         let Some(stage) = self.stages.get(number) else { return Ok(Vec::new()) };
+        if let Err(fault) = &stage.triggers {
+            return Err(fault.clone());
+        }
         let mut out = vec![(stage.base.clone(), stage.from)];
         for instruction in stage.commands() {
             for from in sources(instruction).map_err(|reason| (instruction.line, reason))? {
@@ -159,7 +177,7 @@ impl<'a> Stages<'a> {
 impl<'a> Stage<'a> {
     /// What runs in the stage, triggers first.
     pub fn commands(&self) -> impl Iterator<Item = &'a Instruction> + use<'_, 'a> {
-        self.triggers.iter().copied().chain(self.instructions)
+        self.triggers.iter().flatten().copied().chain(self.instructions)
     }
 }
 

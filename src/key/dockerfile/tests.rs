@@ -373,3 +373,75 @@ fn platforms() {
         assert!(Platform::parse(bad).is_err(), "{bad}");
     }
 }
+
+/// D109. What BuildKit's parser refuses, it refuses in stages that are not reached, too.
+#[test]
+fn d109_every_instruction_is_checked() {
+    for (line, why) in [
+        ("COPPY a b", "unknown instruction: COPPY"),
+        ("COPY --chown a b", "--chown needs a value"),
+        ("COPY --link=yes a b", "--link is true or false, not `yes`"),
+        ("COPY --from=a --from=b a b", "--from is given more than once"),
+        ("COPY a <<EOF\nEOF", "cannot write to a here-document"),
+        ("ADD --unpack=1 a b", "--unpack is true or false"),
+        ("COPY a", "needs a source and a destination"),
+        ("ENV", "ENV takes name=value"),
+        ("ENV A", "ENV must have two arguments"),
+        ("ENV =b", "ENV takes name=value"),
+        ("LABEL A=1 B", "must be of the form name=value"),
+        ("LABEL", "LABEL takes name=value"),
+        ("WORKDIR", "WORKDIR takes one argument"),
+        ("USER", "USER takes one argument"),
+        ("STOPSIGNAL", "STOPSIGNAL takes one argument"),
+        ("MAINTAINER", "MAINTAINER takes one argument"),
+        ("EXPOSE", "EXPOSE takes at least one port"),
+        ("VOLUME", "VOLUME takes at least one path"),
+        ("VOLUME [\"\"]", "VOLUME takes at least one path"),
+        ("SHELL sh -c", "SHELL takes a JSON array"),
+        ("SHELL []", "SHELL takes a JSON array"),
+        ("CMD [\"a\", 1]", "CMD takes an array of strings only"),
+        ("HEALTHCHECK", "HEALTHCHECK takes NONE"),
+        ("HEALTHCHECK NONE x", "takes no arguments"),
+        ("HEALTHCHECK CMD", "HEALTHCHECK takes NONE, or CMD"),
+        ("HEALTHCHECK RUN x", "not RUN"),
+        ("ARG =x", "ARG needs a name"),
+        ("ONBUILD", "ONBUILD takes an instruction"),
+        ("ONBUILD MAINTAINER x", "MAINTAINER is not allowed after ONBUILD"),
+        ("RUN --network=lan x", "--network is default, none or host"),
+        ("RUN --mount=type=bind,from=$V,target=/x x", "`from` of a mount takes no variables"),
+        ("RUN --mount=\\\"a x", "a quote is never closed"),
+    ] {
+        let text = format!("FROM a AS unreached\n{line}\nFROM b\n");
+        let fault = fault(&text);
+        assert!(fault.starts_with("Dockerfile:2: ") && fault.contains(why), "{line}: {fault}");
+    }
+}
+
+/// D109. What only a newer frontend could mean, or what BuildKit refuses while it resolves stages: then the whole text
+/// counts, and no image is found under a key that such a line does not change.
+#[test]
+fn d109_what_is_in_doubt_counts() {
+    let base = "FROM a AS unreached\nFROM b\nCOPY x /\n";
+    for (line, why) in [
+        ("COPY --new=1 a b", "line 2: COPY has a flag --new that is not known here"),
+        ("RUN --new x", "line 2: RUN has a flag --new that is not known here"),
+        ("COPY --from=$V a b", "line 2: --from takes no variables"),
+        ("COPY --from=9 a b", "line 2: there is no stage 9"),
+        ("COPY --from=unreached a b", "line 2: stage `unreached` must be defined before it is used"),
+    ] {
+        let with = |line: &str| plain(&base.replace("\nFROM b", &format!("\n{line}\nFROM b")));
+        let analysis = with(line);
+        assert!(reason(&analysis).starts_with(why), "{}", reason(&analysis));
+        assert_ne!(analysis.digest, plain(base).digest);
+        assert_ne!(analysis.digest, with(&format!("{line} ")).digest, "{line}");
+    }
+    let platform = plain("FROM --platform=what/ever/and/more a\nFROM b\n");
+    assert_eq!(reason(&platform), "line 1: `what/ever/and/more` is no platform");
+    // What no parser looks at.
+    for line in
+        ["HEALTHCHECK --x NONE", "ARG --x=1 A", "STOPSIGNAL --x KILL", "ONBUILD FOO", "ONBUILD COPY --x a"]
+    {
+        assert!(plain(&format!("FROM a\n{line}\nFROM b\n")).whole_text.is_none(), "{line}");
+    }
+    assert!(fault("FROM a AS p\nONBUILD FOO\nFROM p\n").contains("Dockerfile:2: unknown instruction: FOO"));
+}

@@ -102,11 +102,12 @@ pub fn quoted(rest: &str, escape: char) -> Vec<String> {
     out
 }
 
-/// The pairs of an `ENV`: `name=value …`, or the old `name value` (`parseNameVal`).
-pub fn pairs(rest: &str, escape: char) -> Result<Vec<(String, String)>, String> {
+/// The pairs of an `ENV` or `LABEL`: `name=value …`, or the old `name value` (`parseNameVal`).
+pub fn pairs(keyword: &str, rest: &str, escape: char) -> Result<Vec<(String, String)>, String> {
     let words = quoted(rest, escape);
     if words.first().is_some_and(|first| !first.contains('=')) {
-        let (name, value) = rest.split_once(BLANKS).ok_or("ENV must have two arguments")?;
+        let (name, value) =
+            rest.split_once(BLANKS).ok_or_else(|| format!("{keyword} must have two arguments"))?;
         return Ok(vec![(name.to_owned(), value.trim_start_matches(BLANKS).to_owned())]);
     }
     let pair = |word: &String| {

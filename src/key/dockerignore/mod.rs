@@ -7,6 +7,7 @@
 
 mod class;
 mod clean;
+mod link;
 mod pattern;
 mod regex;
 #[cfg(test)]
@@ -46,7 +47,7 @@ impl Ignore {
         let mut own = dockerfile.as_os_str().to_owned();
         own.push(".dockerignore");
         let own = PathBuf::from(own);
-        match read(&own, context)? {
+        match read(&own)? {
             Some(text) => Self::parse(&text, &own),
             None => Self::of_context(context),
         }
@@ -58,7 +59,7 @@ impl Ignore {
     /// As for [`Self::load`].
     pub fn of_context(context: &Path) -> Result<Self, KeyError> {
         let path = context.join(".dockerignore");
-        read(&path, context)?.map_or_else(|| Ok(Self::default()), |text| Self::parse(&text, &path))
+        read(&path)?.map_or_else(|| Ok(Self::default()), |text| Self::parse(&text, &path))
     }
 
     /// Reads rules from the text of the file `name` (used in messages only).
@@ -177,30 +178,14 @@ fn trim(bytes: &[u8]) -> &[u8] {
     text.trim().as_bytes()
 }
 
-/// The file's text; `None` if there is no regular file. BuildKit resolves a link inside the context only and
-/// quietly goes on without rules when that fails, so a link that leaves it is refused.
-fn read(path: &Path, context: &Path) -> Result<Option<Vec<u8>>, KeyError> {
+/// The file's text; `None` if there is no regular file. A link leads nowhere out of the file's folder: BuildKit
+/// follows it inside what it is sent, and goes on without rules where that fails.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyError> {
     let failed = |source| KeyError::Read { path: path.to_owned(), source };
-    let metadata = match fs_err::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error)
-            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    if metadata.is_symlink() {
-        let target = fs_err::read_link(path).map_err(failed)?;
-        let home = path.parent().filter(|dir| !dir.starts_with(context)).unwrap_or(context);
-        let inside = fs_err::canonicalize(home)
-            .and_then(|home| fs_err::canonicalize(path).map(|file| file.starts_with(home)))
-            .unwrap_or(false);
-        if target.is_absolute() || !inside {
-            return Err(KeyError::IgnoreLink { path: path.to_owned() });
-        }
-    } else if !metadata.is_file() {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
+    let Some(file) = link::follow(folder, name).map_err(failed)? else { return Ok(None) };
+    if !fs_err::metadata(&file).map_err(failed)?.is_file() {
         return Ok(None);
     }
-    fs_err::read(path).map(Some).map_err(failed)
+    fs_err::read(&file).map(Some).map_err(failed)
 }

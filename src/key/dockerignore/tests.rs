@@ -239,14 +239,34 @@ fn the_own_ignore_file_of_a_dockerfile_wins() {
     assert!(!walked(&Ignore::load(dir.path(), &file).unwrap(), "a"));
 }
 
+/// D110. The context's root is the root of every link.
 #[test]
-fn an_ignore_file_linked_from_outside_is_refused() {
+fn d110_an_ignore_file_that_is_a_link_is_followed_inside_the_context() {
     let dir = tempfile::tempdir().unwrap();
     let context = dir.path().join("context");
-    fs_err::create_dir(&context).unwrap();
+    fs_err::create_dir_all(context.join("sub/rules")).unwrap();
     fs_err::write(dir.path().join("outside"), "a").unwrap();
-    fs_err::os::unix::fs::symlink("../outside", context.join(".dockerignore")).unwrap();
-    assert!(matches!(Ignore::load(&context, &context.join("Dockerfile")), Err(KeyError::IgnoreLink { .. })));
+    fs_err::write(context.join("sub/rules/inside"), "a").unwrap();
+    fs_err::os::unix::fs::symlink("/sub/rules", context.join("hop")).unwrap();
+    let walks = |target: &str| {
+        let link = context.join(".dockerignore");
+        let _ = fs_err::remove_file(&link);
+        fs_err::os::unix::fs::symlink(target, link).unwrap();
+        walked(&Ignore::load(&context, &context.join("Dockerfile")).unwrap(), "a")
+    };
+    for obeyed in [
+        "sub/rules/inside",
+        "/sub/rules/inside",
+        "../../sub/rules/inside",
+        "hop/inside",
+        "/hop/../rules/inside",
+    ] {
+        assert!(walks(obeyed), "{obeyed}");
+    }
+    for none in ["../outside", "/etc/hostname", "absent", ".dockerignore", "sub/rules", "sub/rules/inside/x"]
+    {
+        assert!(!walks(none), "{none}");
+    }
 }
 
 proptest! {

@@ -1,0 +1,51 @@
+//! An ignore file that is a link: BuildKit follows it inside the folder that it is sent.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, ErrorKind};
+use std::path::{Component, Path, PathBuf};
+
+/// More than any system follows.
+const MOST: usize = 255;
+
+/// Where `name` in `root` leads, links followed as if `root` were the root of the file system; `None` if that is nowhere.
+///
+/// # Errors
+/// If a folder on the way cannot be read.
+pub fn follow(root: &Path, name: &OsStr) -> io::Result<Option<PathBuf>> {
+    let mut rest: VecDeque<OsString> = VecDeque::from([name.to_owned()]);
+    let mut at: Vec<OsString> = Vec::new();
+    let mut links = 0;
+    while let Some(part) = rest.pop_front() {
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        let full = root.join(at.iter().collect::<PathBuf>()).join(&part);
+        match fs_err::symlink_metadata(&full) {
+            Ok(metadata) if metadata.is_symlink() => {
+                links += 1;
+                if links > MOST {
+                    return Ok(None);
+                }
+                let target = fs_err::read_link(&full)?;
+                if target.is_absolute() {
+                    at.clear();
+                }
+                for part in target.components().rev() {
+                    match part {
+                        Component::Normal(name) => rest.push_front(name.to_owned()),
+                        Component::ParentDir => rest.push_front("..".into()),
+                        _ => {}
+                    }
+                }
+            }
+            Ok(_) => at.push(part),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(root.join(at.iter().collect::<PathBuf>())))
+}
