@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
+use serde_json::Value;
 
 use super::Digest;
 use crate::guards::Guard;
@@ -54,6 +55,27 @@ pub enum ManifestError {
     MediaType(String),
 }
 
+/// Go writes an empty list or map as `null`, everywhere in a document: taken as absent, and the list that a document
+/// must have as empty.
+fn present(document: &mut Value) {
+    without_nulls(document);
+    let list = if document.get("config").is_some() { "layers" } else { "manifests" };
+    if let Some(members) = document.as_object_mut() {
+        members.entry(list).or_insert_with(|| Value::Array(Vec::new()));
+    }
+}
+
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
+    }
+}
+
 impl Manifest {
     /// Reads a response body. `content_type` serves where the document does not name its type.
     ///
@@ -71,9 +93,11 @@ impl Manifest {
             .media_type
             .or_else(|| content_type.map(str::to_owned))
             .unwrap_or_else(|| MEDIA_TYPES[if probe.manifests.is_some() { 0 } else { 2 }].to_owned());
+        let mut document: Value = serde_json::from_slice(bytes)?;
+        present(&mut document);
         let body = match MEDIA_TYPES.iter().position(|known| *known == media_type) {
-            Some(0 | 1) => Body::Index(Box::new(serde_json::from_slice(bytes)?)),
-            Some(_) => Body::Image(Box::new(serde_json::from_slice(bytes)?)),
+            Some(0 | 1) => Body::Index(Box::new(serde_json::from_value(document)?)),
+            Some(_) => Body::Image(Box::new(serde_json::from_value(document)?)),
             None => return Err(ManifestError::MediaType(media_type)),
         };
         Ok(Self { digest: Digest::of(bytes), media_type, body })
@@ -189,6 +213,26 @@ mod tests {
         let manifest = Manifest::parse(text.as_bytes(), None).unwrap();
         assert_eq!(manifest.children().count(), 1);
         assert!(manifest.config().is_none());
+    }
+
+    /// D72. What `FROM scratch` and `LABEL` alone make, as BuildKit writes it.
+    #[test]
+    fn d72_null_is_an_empty_list() {
+        let text = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{CONFIG},"layers":null,"annotations":null}}"#,
+            MEDIA_TYPES[2]
+        );
+        let manifest = Manifest::parse(text.as_bytes(), None).unwrap();
+        assert_eq!((manifest.size(), manifest.layers()), (Some(7), Some(0)));
+        assert_eq!(manifest.digest, Digest::of(text.as_bytes()), "of the bytes as they came");
+        let config = CONFIG.replace("}", r#","urls":null,"annotations":null,"platform":null}"#);
+        let text = format!(r#"{{"schemaVersion":2,"mediaType":"{}","config":{config}}}"#, MEDIA_TYPES[2]);
+        assert_eq!(Manifest::parse(text.as_bytes(), None).unwrap().layers(), Some(0));
+        for list in ["null", "[]"] {
+            let text =
+                format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":{list}}}"#, MEDIA_TYPES[0]);
+            assert_eq!(Manifest::parse(text.as_bytes(), None).unwrap().children().count(), 0);
+        }
     }
 
     #[test]

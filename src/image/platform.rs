@@ -3,13 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// `os/architecture[/variant]`, for example `linux/arm64/v8`.
+/// `os/architecture[/variant]`, for example `linux/arm/v7`, normalised as containerd's `platforms.Normalize` does:
+/// `linux/x86_64` is `linux/amd64`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(into = "String")]
 pub struct Platform {
     os: String,
     architecture: String,
-    variant: Option<String>,
+    /// Empty if there is none.
+    variant: String,
 }
 
 /// The text is not a platform.
@@ -21,25 +23,21 @@ impl FromStr for Platform {
     type Err = InvalidPlatform;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidPlatform(text.to_owned());
-        let mut parts = text.split('/');
-        let mut part = || {
-            parts
-                .next()
-                .map(|part| {
-                    let good = !part.is_empty()
-                        && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
-                    if good { Ok(part.to_ascii_lowercase()) } else { Err(invalid()) }
-                })
-                .transpose()
+        let lower = text.trim().to_lowercase();
+        let parts: Vec<&str> = lower.split('/').collect();
+        let good = |part: &&str| {
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         };
-        let os = part()?.ok_or_else(invalid)?;
-        let architecture = part()?.ok_or_else(invalid)?;
-        let variant = part()?;
-        if part()?.is_some() {
-            return Err(invalid());
+        let (os, architecture, variant) = match *parts.as_slice() {
+            [os, architecture] => (os, architecture, ""),
+            [os, architecture, variant] => (os, architecture, variant),
+            _ => return Err(InvalidPlatform(text.to_owned())),
+        };
+        if !parts.iter().all(good) {
+            return Err(InvalidPlatform(text.to_owned()));
         }
-        Ok(Self { os, architecture, variant })
+        Ok(Self::normal(os, architecture, variant))
     }
 }
 
@@ -53,14 +51,42 @@ impl Platform {
     /// Linux on a processor by the kernel's name for it, such as `x86_64`.
     #[must_use]
     pub fn linux_on(processor: &str) -> Self {
-        let architecture = match processor {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            "x86" | "i386" | "i686" => "386",
-            "armv6l" | "armv7l" => "arm",
+        match processor {
+            "x86" | "i686" => Self::normal("linux", "386", ""),
+            "armv6l" => Self::normal("linux", "arm", "v6"),
+            "armv7l" => Self::normal("linux", "arm", "v7"),
+            other => Self::normal("linux", other, ""),
+        }
+    }
+
+    /// containerd's `normalizeOS`, `normalizeArch`.
+    fn normal(os: &str, architecture: &str, variant: &str) -> Self {
+        let os = if os == "macos" { "darwin" } else { os };
+        let (architecture, variant) = match (architecture, variant) {
+            ("i386", _) => ("386", ""),
+            ("x86_64" | "x86-64" | "amd64", "v1") => ("amd64", ""),
+            ("x86_64" | "x86-64" | "amd64", variant) => ("amd64", variant),
+            ("aarch64" | "arm64", "8" | "v8") => ("arm64", ""),
+            ("aarch64" | "arm64", variant) => ("arm64", variant),
+            ("armhf", _) | ("arm", "" | "7") => ("arm", "v7"),
+            ("armel", _) | ("arm", "6") => ("arm", "v6"),
+            ("arm", "5") => ("arm", "v5"),
+            ("arm", "8") => ("arm", "v8"),
             other => other,
         };
-        Self { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None }
+        Self { os: os.to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() }
+    }
+
+    /// The build arguments that BuildKit names after it: `<prefix>PLATFORM`, `OS`, `OSVERSION`, `ARCH`, `VARIANT`.
+    pub(crate) fn arguments(&self, prefix: &str) -> [(String, String); 5] {
+        let name = |suffix: &str| format!("{prefix}{suffix}");
+        [
+            (name("PLATFORM"), self.to_string()),
+            (name("OS"), self.os.clone()),
+            (name("OSVERSION"), String::new()),
+            (name("ARCH"), self.architecture.clone()),
+            (name("VARIANT"), self.variant.clone()),
+        ]
     }
 
     /// Whether who builds this platform builds the other one too: a variant that is not said
@@ -69,14 +95,14 @@ impl Platform {
     pub fn covers(&self, other: &Self) -> bool {
         self.os == other.os
             && self.architecture == other.architecture
-            && (self.variant.is_none() || other.variant.is_none() || self.variant == other.variant)
+            && (self.variant.is_empty() || other.variant.is_empty() || self.variant == other.variant)
     }
 }
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+        if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", self.variant) }
     }
 }
 
@@ -90,14 +116,30 @@ impl From<Platform> for String {
 mod tests {
     use super::*;
 
+    /// D10. One type, one spelling.
     #[test]
-    fn reads_and_prints() {
-        for text in ["linux/amd64", "linux/arm64/v8", "windows/amd64"] {
-            assert_eq!(text.parse::<Platform>().unwrap().to_string(), text);
+    fn d10_reads_normalises_and_prints() {
+        for (text, want) in [
+            ("linux/amd64", "linux/amd64"),
+            ("Linux/x86_64", "linux/amd64"),
+            ("linux/aarch64", "linux/arm64"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/arm", "linux/arm/v7"),
+            ("linux/arm/6", "linux/arm/v6"),
+            ("linux/armhf", "linux/arm/v7"),
+            ("linux/amd64/v1", "linux/amd64"),
+            ("linux/amd64/v2", "linux/amd64/v2"),
+            ("linux/i386", "linux/386"),
+            ("windows/amd64", "windows/amd64"),
+        ] {
+            assert_eq!(text.parse::<Platform>().unwrap().to_string(), want);
         }
-        assert_eq!("Linux/AMD64".parse::<Platform>().unwrap().to_string(), "linux/amd64");
         for text in ["", "linux", "linux/", "/amd64", "linux/arm64/v8/x", "linux/a b"] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
         }
+        let parse = |text: &str| text.parse::<Platform>().unwrap();
+        assert!(parse("linux/amd64").covers(&parse("linux/x86-64")));
+        assert_eq!(Platform::linux_on("armv6l"), parse("linux/arm/v6"));
+        assert_eq!(Platform::linux_on("i686"), parse("linux/386"));
     }
 }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::attestation::Attestation;
 use super::lists::{comma_items, items, pairs};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::secret::SecretString;
 use crate::env::{self, Env};
 use crate::image::{Platform, is_own_label};
-use crate::key::dockerfile::{Place, context_place};
+use crate::key::dockerfile::{Place, context_place, familiar};
 use crate::key::dockerignore::Ignore;
 
 /// Where the build context comes from.
@@ -113,10 +114,10 @@ pub struct BuildInputs {
     pub no_cache_filters: Vec<String>,
     /// Fetch bases again.
     pub pull: bool,
-    /// What `--provenance` is given; `false` is off.
-    pub provenance: String,
-    /// What `--sbom` is given; `false` is off.
-    pub sbom: String,
+    /// What `--provenance` is given.
+    pub provenance: Attestation,
+    /// What `--sbom` is given.
+    pub sbom: Attestation,
     /// Compression of new layers.
     pub compression: Compression,
     /// More arguments, before expansion. A plan shows the flags alone: what is expanded may be a secret.
@@ -160,7 +161,7 @@ impl BuildInputs {
     /// Whether the result is an index: several platforms, or an attestation beside the image.
     #[must_use]
     pub fn makes_index(&self) -> bool {
-        self.platforms.len() > 1 || self.provenance != "false" || self.sbom != "false"
+        self.platforms.len() > 1 || self.provenance.is_on() || self.sbom.is_on()
     }
 
     pub(super) fn read(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Self {
@@ -196,8 +197,8 @@ impl BuildInputs {
             no_cache: problems.boolean("no-cache", raw.no_cache.as_deref().unwrap_or("false")),
             no_cache_filters: commas(&raw.no_cache_filters),
             pull: problems.boolean("pull", raw.pull.as_deref().unwrap_or("false")),
-            provenance: text(&raw.provenance).unwrap_or_else(|| "false".to_owned()),
-            sbom: text(&raw.sbom).unwrap_or_else(|| "false".to_owned()),
+            provenance: attestation(problems, "provenance", text(&raw.provenance)),
+            sbom: attestation(problems, "sbom", text(&raw.sbom)),
             compression: problems.choice(
                 "compression",
                 raw.compression.as_deref().unwrap_or("gzip"),
@@ -207,6 +208,10 @@ impl BuildInputs {
                 .ok("extra-args", shell_words::split(raw.extra_args.as_deref().unwrap_or_default())),
         }
     }
+}
+
+fn attestation(problems: &mut Problems, input: &str, value: Option<String>) -> Attestation {
+    value.map_or(Attestation::Off, |text| problems.ok(input, text.parse()))
 }
 
 /// A list and its `-file` twin, one after the other.
@@ -249,7 +254,12 @@ fn context(problems: &mut Problems, text: &str) -> ContextSource {
 }
 /// `github.com/…` is a repository as a context only; as a build context, BuildKit refuses it.
 fn build_contexts(problems: &mut Problems, list: Vec<String>) -> Vec<(String, String)> {
-    let mut contexts = named(problems, "build-contexts", list);
+    let mut contexts: Vec<(String, String)> = Vec::new();
+    // Of two with one name, buildx takes the last; `alpine` and `docker.io/library/alpine:latest` are one.
+    for (name, value) in named(problems, "build-contexts", list) {
+        contexts.retain(|(known, _)| familiar(known) != familiar(&name));
+        contexts.push((name, value));
+    }
     for (name, value) in contexts.iter_mut().filter(|(_, value)| value.starts_with("github.com/")) {
         if fs_err::metadata(value.as_str()).is_ok_and(|metadata| metadata.is_dir()) {
             value.insert_str(0, "./");
@@ -393,6 +403,17 @@ mod tests {
             let text = read(raw, &env).unwrap_err();
             assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn d03_of_two_build_contexts_with_one_name_the_last_one_counts() {
+        let list = "alpine=/a\nsrc=/b\ndocker.io/library/alpine:latest=/c\nlibrary/x/y=/d\nx/y=/e";
+        let raw = RawInputs { build_contexts: Some(list.into()), ..Default::default() };
+        let contexts = read(raw, &Env::default()).unwrap().build_contexts;
+        let names: Vec<_> = contexts.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let want =
+            [("src", "/b"), ("docker.io/library/alpine:latest", "/c"), ("library/x/y", "/d"), ("x/y", "/e")];
+        assert_eq!(names, want);
     }
 
     #[test]

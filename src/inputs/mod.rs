@@ -1,5 +1,6 @@
 //! Inputs: raw strings from `INPUT_*` or flags, turned once into values nobody re-checks.
 
+mod attestation;
 mod build;
 mod builder;
 mod caches;
@@ -10,6 +11,7 @@ mod secret;
 mod types;
 mod validated;
 
+pub use attestation::Attestation;
 pub use build::{BuildInputs, Compression, ContextSource, Secret, SecretSource};
 pub use caches::{CacheInputs, CacheKind, CacheMode, CacheSpec, inline_secret};
 pub use lists::{comma_items, items, pairs};

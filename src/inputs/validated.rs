@@ -230,7 +230,7 @@ mod tests {
         let inputs = Inputs::read(&raw(), &Env::default()).unwrap();
         assert_eq!(inputs.mode, Mode::Build);
         assert_eq!(inputs.wait_timeout, Duration::from_mins(10));
-        assert_eq!(inputs.build.provenance, "false");
+        assert!(!inputs.build.provenance.is_on());
         assert_eq!(inputs.reliability.retries, 3);
         assert_eq!(inputs.reliability.stall_timeout, Some(Duration::from_mins(20)));
     }

@@ -60,12 +60,6 @@ pub enum KeyError {
         /// The stages that have names.
         stages: Vec<String>,
     },
-    /// A platform that cannot be read.
-    #[error("platform `{platform}` is not of the form os/architecture[/variant]")]
-    Platform {
-        /// As given.
-        platform: String,
-    },
     /// A `key-files` pattern that cannot be read.
     #[error("key-files pattern `{pattern}` is not valid: {reason}")]
     Pattern {
@@ -127,7 +121,6 @@ impl KeyError {
             Self::Ignore { .. } => "correct the pattern; its language is Go's filepath.Match plus `**`",
             Self::Dockerfile { .. } => "correct the Dockerfile at that line",
             Self::Target { .. } => "set `target` to one of the stages named after AS",
-            Self::Platform { .. } => "write for example linux/amd64",
             Self::Pattern { .. } | Self::NoMatch { .. } => {
                 "patterns are relative to the working folder; `**/` stands for any depth"
             }

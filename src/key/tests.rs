@@ -5,13 +5,13 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::dockerfile::{Analysis, Platform, Request, analyse};
+use super::dockerfile::{Analysis, Request, analyse};
 use super::dockerignore::Ignore;
 use super::files::{CopySource, Selector, key_files, walk};
 use super::*;
 
 fn analysis(text: &str) -> Analysis {
-    let build = Platform::parse("linux/amd64").unwrap();
+    let build = "linux/amd64".parse().unwrap();
     let request = Request {
         file: "Dockerfile",
         target: None,

@@ -48,7 +48,7 @@ fn of_engine(version: &str) -> Option<&'static str> {
 /// # Errors
 /// If the result would be another one.
 pub(super) fn check(spec: &BuildSpec, versions: Versions<'_>, own_annotations: bool) -> Result<Without> {
-    let attests = [&spec.build.provenance, &spec.build.sbom].iter().any(|value| *value != "false");
+    let attests = spec.build.provenance.is_on() || spec.build.sbom.is_on();
     let uses = [
         (Feature::Floor, true),
         (Feature::OwnAnnotations, own_annotations),

@@ -23,8 +23,8 @@ pub(super) fn settings(key: &mut KeyBuilder, inputs: &Inputs) {
     for (name, value) in [
         ("network", build.network.as_deref().unwrap_or_default()),
         ("compression", compression),
-        ("provenance", &build.provenance),
-        ("sbom", &build.sbom),
+        ("provenance", &build.provenance.to_string()),
+        ("sbom", &build.sbom.to_string()),
         ("add-hosts", &hosts),
     ] {
         key.plain(EntryKind::Setting, name, value);

@@ -46,7 +46,6 @@ struct Material {
     file: PathBuf,
     analysis: Analysis,
     contexts: NamedContexts,
-    platforms: Vec<dockerfile::Platform>,
     build_args: Vec<(String, String)>,
     extra: Extra,
     /// The context, if it is a repository.
@@ -140,18 +139,13 @@ impl Material {
             ContextSource::Remote(url) => Some(sources::context(ports, url, &build_args).await?),
         };
         let text = dockerfile_text(ports, &file, repository.as_ref()).await?;
-        let parse =
-            |platform: &Platform| dockerfile::Platform::parse(&platform.to_string()).map_err(key_error);
-        let builds_on = parse(&Platform::of_this_machine())?;
-        let platforms: Vec<dockerfile::Platform> =
-            build.platforms.iter().map(parse).collect::<Result<_>>()?;
         let names: Vec<String> = build.build_contexts.iter().map(|(name, _)| name.clone()).collect();
         let request = Request {
             file: &file.display().to_string(),
             target: build.target.as_deref(),
             build_args: &build_args,
-            platforms: &platforms,
-            build_platform: &builds_on,
+            platforms: &build.platforms,
+            build_platform: &Platform::of_this_machine(),
             build_contexts: &names,
         };
         let mut analysis = dockerfile::analyse(&text, &request).map_err(key_error)?;
@@ -168,7 +162,7 @@ impl Material {
         {
             build_args.remove(0);
         }
-        Ok(Self { file, analysis, contexts, platforms, build_args, extra, repository })
+        Ok(Self { file, analysis, contexts, build_args, extra, repository })
     }
 
     /// Whether the key covers no more of the context than the Dockerfile names.
@@ -188,7 +182,7 @@ impl Material {
         key.dockerfile(analysis).build_args(&build_args, Some(analysis)).labels(&labels).plain(
             EntryKind::Target,
             "",
-            build.target.as_deref().unwrap_or_default(),
+            &analysis.target,
         );
         for (kind, base) in &remote.images {
             key.plain(*kind, &base.name, &base.content());
@@ -207,7 +201,7 @@ impl Material {
         }
         // Where none is asked for, the base image may have its own way.
         let asked = if inputs.build.implied_platform { "not asked for" } else { "asked for" };
-        for platform in &self.platforms {
+        for platform in &build.platforms {
             key.plain(EntryKind::Platform, &platform.to_string(), asked);
         }
         settings(&mut key, inputs);

@@ -14,7 +14,6 @@ mod lex;
 #[cfg(test)]
 mod lex_tests;
 mod lines;
-mod platform;
 mod remote;
 mod render;
 mod scope;
@@ -25,6 +24,7 @@ mod words;
 
 use std::collections::BTreeSet;
 
+use crate::image::Platform;
 use crate::key::error::KeyError;
 use crate::key::files::CopySource;
 use collect::{Collected, Collector};
@@ -32,7 +32,6 @@ pub use frontend::{Frontend, is_official};
 pub use git_ref::{GitRef, go_bool, is_commit};
 use instruction::{Body, Instruction};
 use lines::Fault;
-pub use platform::Platform;
 pub use remote::{Place, context_place, place};
 pub(crate) use render::Digest;
 use scope::Scope;
@@ -164,6 +163,8 @@ pub struct Analysis {
     pub frontend: Option<Frontend>,
     /// Names of the reached stages, in order; `stage-<n>` for those without.
     pub stages: Vec<String>,
+    /// The target as far as it decides the image: empty for the last stage.
+    pub target: String,
     /// `FROM --platform=` of the image that the target stage begins with, variables replaced.
     pub from_platform: Option<String>,
     /// Names of all stages of the file, reached or not, in lower case.
@@ -218,6 +219,9 @@ pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError>
         analysis.secrets = SecretMounts::unknown();
         analysis.digest = render::whole(bytes);
     }
+    if frontend.as_ref().is_some_and(|frontend| !frontend.official) {
+        request.target.unwrap_or_default().clone_into(&mut analysis.target);
+    }
     analysis.frontend = frontend;
     Ok(analysis)
 }
@@ -228,6 +232,7 @@ impl Analysis {
             digest: [0; 32],
             uses: [0; 32],
             whole_text: None,
+            target: String::new(),
             frontend: None,
             stages: Vec::new(),
             from_platform: None,
@@ -267,7 +272,7 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
     let asked = request.target.filter(|name| !name.is_empty()).or(last.flatten()).unwrap_or("default");
     let mut collected = Collected::default();
     let (mut digest, mut uses) = (Digest::new("dockerfile"), Digest::new("dockerfile, uses"));
-    let (mut names, mut from_platform) = (Vec::new(), None);
+    let (mut names, mut from_platform, mut counted) = (Vec::new(), None, String::new());
     let mut doubt = instructions.iter().find_map(|i| Some(format!("line {}: {}", i.line, i.doubt.as_ref()?)));
     for platform in platforms {
         let mut globals = Scope::predefined(request, platform, asked);
@@ -284,6 +289,13 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         let target = target(&stages, request)?;
         let reached = stages.reached(target, request).map_err(fault)?;
         from_platform = from_platform.or_else(|| stages.platform_of(target));
+        let last = target + 1 == stages.stages.len();
+        counted = stages
+            .stages
+            .get(target)
+            .filter(|_| !last)
+            .and_then(|stage| stage.name.clone())
+            .unwrap_or_default();
         doubt = doubt.or_else(|| stages.doubt(&reached, request));
         let collector = Collector { request, stages: &stages, globals: &globals, escape };
         collected.merge(collector.run(&reached).map_err(fault)?);
@@ -294,7 +306,12 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         uses.bytes(&outside);
         names = reached.iter().map(|number| stage_name(&stages, *number)).collect();
     }
+    // There, its spelling can be read.
+    if collected.declared.contains("TARGETSTAGE") {
+        asked.clone_into(&mut counted);
+    }
     Ok(Analysis {
+        target: counted,
         digest: digest.finish(),
         uses: uses.finish(),
         whole_text: doubt,
@@ -345,6 +362,6 @@ fn stage_name(stages: &Stages<'_>, number: usize) -> String {
 pub fn familiar(name: &str) -> String {
     let name =
         name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
-    let name = name.strip_prefix("library/").unwrap_or(name);
+    let name = name.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(name);
     name.strip_suffix(":latest").unwrap_or(name).to_owned()
 }

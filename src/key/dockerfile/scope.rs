@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Request;
 use super::lex::{Expanded, Lex, Lookup};
-use super::platform::Platform;
+use crate::image::Platform;
 
 /// Variables by name.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::instruction::{Body, Instruction};
 use super::lines::Fault;
 use super::scope::Scope;
-use super::{Platform, Request, familiar};
+use super::{Request, familiar};
+use crate::image::Platform;
 
 /// Where a stage or a `--from` gets its files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,7 +112,7 @@ impl<'a> Stages<'a> {
     pub fn doubt(&self, reached: &BTreeSet<usize>, request: &Request<'_>) -> Option<String> {
         let unknown = |(number, stage): (usize, &Stage<'_>)| {
             let unreached = if reached.contains(&number) { None } else { self.needs(number, request).err() };
-            let platform = stage.platform.as_deref().filter(|text| Platform::parse(text).is_err());
+            let platform = stage.platform.as_deref().filter(|text| text.parse::<Platform>().is_err());
             let platform = platform.map(|text| (stage.from.line, format!("`{text}` is no platform")));
             unreached.or(platform)
         };

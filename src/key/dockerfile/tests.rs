@@ -3,7 +3,7 @@
 
 use super::*;
 
-const BUILDER: fn() -> Platform = || Platform::parse("linux/amd64").unwrap();
+const BUILDER: fn() -> Platform = || "linux/amd64".parse().unwrap();
 
 struct Ask<'a> {
     target: Option<&'a str>,
@@ -16,7 +16,7 @@ const PLAIN: Ask<'static> = Ask { target: None, args: &[], platforms: &[], conte
 
 fn ask(text: &str, ask: &Ask<'_>) -> Result<Analysis, KeyError> {
     let args: Vec<_> = ask.args.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    let platforms: Vec<_> = ask.platforms.iter().map(|p| Platform::parse(p).unwrap()).collect();
+    let platforms: Vec<_> = ask.platforms.iter().map(|p| p.parse().unwrap()).collect();
     let contexts: Vec<_> = ask.contexts.iter().map(|c| (*c).to_owned()).collect();
     let request = Request {
         file: "Dockerfile",
@@ -353,27 +353,6 @@ fn the_digest_is_of_what_decides() {
     assert_ne!(latin.digest, raw(b"FROM a\n# \xe8\nCOPY \xe9 /\n").digest);
 }
 
-#[test]
-fn platforms() {
-    for (text, want) in [
-        ("linux/amd64", "linux/amd64"),
-        ("Linux/x86_64", "linux/amd64"),
-        ("linux/aarch64", "linux/arm64"),
-        ("linux/arm64/v8", "linux/arm64"),
-        ("linux/arm", "linux/arm/v7"),
-        ("linux/arm/6", "linux/arm/v6"),
-        ("linux/armhf", "linux/arm/v7"),
-        ("linux/amd64/v1", "linux/amd64"),
-        ("linux/amd64/v2", "linux/amd64/v2"),
-        ("linux/i386", "linux/386"),
-    ] {
-        assert_eq!(Platform::parse(text).unwrap().to_string(), want);
-    }
-    for bad in ["", "linux", "linux/", "a/b/c/d"] {
-        assert!(Platform::parse(bad).is_err(), "{bad}");
-    }
-}
-
 /// D109. What BuildKit's parser refuses, it refuses in stages that are not reached, too.
 #[test]
 fn d109_every_instruction_is_checked() {
@@ -444,4 +423,26 @@ fn d109_what_is_in_doubt_counts() {
         assert!(plain(&format!("FROM a\n{line}\nFROM b\n")).whole_text.is_none(), "{line}");
     }
     assert!(fault("FROM a AS p\nONBUILD FOO\nFROM p\n").contains("Dockerfile:2: unknown instruction: FOO"));
+}
+
+/// D70, D88. BuildKit compares names without regard to case, and takes the last stage where none is named.
+#[test]
+fn d70_d88_one_stage_is_one_target() {
+    let text = "FROM a AS Mid\nFROM b AS Final\n";
+    let target = |text: &str, target: Option<&str>| ask(text, &Ask { target, ..PLAIN }).unwrap().target;
+    for last in [None, Some(""), Some("final"), Some("FINAL")] {
+        assert_eq!(target(text, last), "", "{last:?}");
+    }
+    assert_eq!((target(text, Some("MID")), target(text, Some("mid"))), ("mid".to_owned(), "mid".to_owned()));
+    // There, its spelling is in the image.
+    let declares = "FROM a AS final\nARG TARGETSTAGE\nRUN echo $TARGETSTAGE\n";
+    assert_eq!(
+        (target(declares, None), target(declares, Some("FINAL"))),
+        ("final".to_owned(), "FINAL".to_owned())
+    );
+    let foreign = format!("# syntax=acme/x\n{text}");
+    assert_eq!(
+        (target(&foreign, Some("FINAL")), target(&foreign, None)),
+        ("FINAL".to_owned(), String::new())
+    );
 }

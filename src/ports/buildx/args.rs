@@ -133,7 +133,7 @@ impl BuildSpec {
         // Always said: without it buildx adds a provenance of its own, and the digest of the
         // same content is another one every time.
         args.push(format!("--provenance={}", self.build.provenance));
-        if self.build.sbom != "false" {
+        if self.build.sbom.is_on() {
             args.push(format!("--sbom={}", self.build.sbom));
         }
         args.extend(self.outputs());
@@ -217,7 +217,7 @@ impl BuildSpec {
     /// `BUILDX_GIT_INFO`).
     #[must_use]
     pub fn needs_no_git(&self) -> bool {
-        self.build.provenance == "false"
+        !self.build.provenance.is_on()
     }
 
     /// Variables that carry the secrets' values to buildx.
@@ -314,8 +314,8 @@ mod tests {
             no_cache: true,
             no_cache_filters: vec!["s".into()],
             pull: true,
-            provenance: "mode=min".into(),
-            sbom: "true".into(),
+            provenance: "mode=min".parse().unwrap(),
+            sbom: "true".parse().unwrap(),
             compression: Compression::Zstd,
             extra_args: vec!["--cgroup-parent=x".into()],
             ..spec().build

@@ -270,7 +270,8 @@ impl Registry {
         let (media_type, bytes) = self.bytes(tag).await?;
         let unfit = || Error::new(FailureClass::Unavailable, format!("{tag} takes no annotation"));
         let mut manifest: Value = serde_json::from_slice(&bytes).map_err(|error| unfit().because(&error))?;
-        if manifest["layers"].is_null() {
+        // Without layers, it may be null.
+        if manifest.get("layers").is_none() {
             return Err(unfit());
         }
         manifest["annotations"][name] = value.into();

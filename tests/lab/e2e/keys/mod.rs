@@ -10,4 +10,5 @@ mod git;
 mod git_urls;
 mod sets;
 mod sources;
+mod spellings;
 mod trees;
