@@ -237,6 +237,12 @@ impl KeyBuilder {
         self.partial().files("context", files.tree, files.warnings)
     }
 
+    /// One more thing that the user should know of.
+    pub fn warn(&mut self, warning: Option<Warning>) -> &mut Self {
+        self.key.warnings.extend(warning);
+        self
+    }
+
     /// Says what the Dockerfile takes, where more was given here.
     pub fn taken(&mut self, taken: Selector) -> &mut Self {
         self.key.taken = Some(taken);

@@ -69,11 +69,17 @@ fn d41_a_credential_that_would_get_into_the_image_is_said_louder_and_not_shown()
         "{text}"
     );
     assert!(!run.all().contains(TOKEN));
+    // Also where the key reads other files.
+    let files = lab.shared().input("key", "files").input("key-files", "hello").run().succeeds("built");
+    let text = &files.commands("warning")[0].message;
+    assert!(text.contains("`.git/config` holds a credential") && !text.contains("every commit"), "{text}");
     // Left out of the build, it is nobody's concern.
     for ignored in [".git", ".git/config"] {
         lab.write("work/.dockerignore", ignored);
-        let run = lab.shared().run();
-        assert!(!run.all().contains("holds a credential"), "{}", run.stdout);
+        for program in [lab.shared(), lab.shared().input("key", "files").input("key-files", "hello")] {
+            let run = program.run();
+            assert!(!run.all().contains("holds a credential"), "{}", run.stdout);
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn walk(inputs: &Inputs, material: &Material) -> Result<Walked>
     let walk = move || -> Result<Walked, KeyError> {
         let (mut key, mut text) = (KeyBuilder::new(Scope::Context), None);
         // A repository's commit says all.
-        if let Some(context) = &context {
+        if let Some(context) = context.as_ref().filter(|_| scope != KeyScope::Files || !exclude.is_empty()) {
             let mut ignore = Ignore::load(context, &file)?;
             if !exclude.is_empty() {
                 ignore = ignore.with(&exclude)?;
@@ -48,6 +48,7 @@ pub(super) async fn walk(inputs: &Inputs, material: &Material) -> Result<Walked>
         if scope == KeyScope::Files {
             key = KeyBuilder::new(Scope::Files);
             key.key_files(files::key_files(Path::new("."), &patterns)?);
+            key.warn(context.as_deref().and_then(|context| leak(context, &file, &exclude, &copied)));
         }
         for (name, folder) in folders {
             let ignore = Ignore::of_context(&folder)?;
@@ -105,6 +106,14 @@ fn read(
     Ok(key)
 }
 
+/// A credential that the build gets, where the key reads other files: what cannot be read is the build's to tell.
+fn leak(context: &Path, file: &Path, exclude: &[String], copied: &Copied) -> Option<Warning> {
+    let ignore = Ignore::load(context, file).and_then(|ignore| ignore.with(exclude)).ok()?;
+    let mut taken = files::leaking(context, &Selector::context(ignore.clone()))?;
+    taken.by = taker(context, file, &ignore, copied, &taken.path).ok()??;
+    Some(Warning::Git(taken))
+}
+
 /// What hands the folder `path` of the context to the build; nothing if no instruction does.
 fn taker(
     context: &Path,
@@ -114,7 +123,9 @@ fn taker(
     path: &[u8],
 ) -> Result<Option<String>, KeyError> {
     let sources = match copied {
-        Copied::Unknown(reason) => return Ok(Some(format!("the key covers the whole context: {reason}"))),
+        Copied::Unknown(reason) => {
+            return Ok(Some(format!("what the Dockerfile takes is not certain: {reason}")));
+        }
         Copied::Known(sources) => sources,
     };
     for source in sources {

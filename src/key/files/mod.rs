@@ -55,6 +55,8 @@ pub struct Taken {
     pub context: Option<String>,
     /// What takes it, as a clause such as "line 3 of Dockerfile takes it".
     pub by: String,
+    /// It counts in the key.
+    pub counts: bool,
     /// No instruction takes it: the key covers it all the same.
     pub needless: bool,
     /// Why its bytes count, and not what git would answer.
@@ -66,15 +68,16 @@ pub struct Taken {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Git(Taken { path, context, by, needless, unreadable, credential }) => {
+            Self::Git(Taken { path, context, by, counts, needless, unreadable, credential }) => {
                 let path = escape(path);
                 let of =
                     context.as_ref().map(|name| format!(" of build context `{name}`")).unwrap_or_default();
                 if let Some(file) = credential {
                     let file = escape(file);
+                    let too = if *counts { ", and every commit has another key" } else { "" };
                     return write!(
                         f,
-                        "`{file}`{of} holds a credential, and the build gets it ({by}): whoever has the image may have the credential, and every commit has another key"
+                        "`{file}`{of} holds a credential, and the build gets it ({by}): whoever has the image may have the credential{too}"
                     );
                 }
                 let how = if *needless { "counts in the key" } else { "is in what the build gets" };
@@ -126,6 +129,18 @@ impl Warning {
 /// A root that is no folder, anything that counts and cannot be read, a file that changes twice while it is read.
 pub fn walk(root: &Path, selector: &Selector) -> Result<(Tree, Vec<Warning>), KeyError> {
     walk::run(root, selector)
+}
+
+/// The repository at `root` if `selector` takes it whole, and it holds a credential that would go with it.
+#[must_use]
+pub fn leaking(root: &Path, selector: &Selector) -> Option<Taken> {
+    let config = b".git/config";
+    if !selector.takes(b".git") || !selector.reaches(config) {
+        return None;
+    }
+    let file = git::credential(root, &root.join(".git"))?;
+    let credential = Some(file.into_os_string().into_encoded_bytes());
+    Some(Taken { path: b".git".to_vec(), credential, ..Taken::default() })
 }
 
 /// `path`, a relative path in bytes, below `root`.

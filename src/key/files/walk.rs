@@ -198,6 +198,7 @@ impl Walk<'_> {
         let credential = self.selector.entry(&config, inner).then(|| git::credential(self.root, &folder));
         found.warnings.push(Warning::Git(Taken {
             path: path.to_vec(),
+            counts: true,
             unreadable,
             credential: credential.flatten().map(|file| file.into_os_string().into_encoded_bytes()),
             ..Taken::default()
