@@ -208,3 +208,22 @@ fn a_slow_answer_is_waited_for() {
     let _ = lab.shared().input("retries", "3").run().succeeds("reused-tag");
     assert_eq!(lab.registry.asked().len(), 4, "{:?}", lab.registry.asked());
 }
+
+/// An argument that the Dockerfile does not declare changes nothing, as long as nothing else can read it.
+#[test]
+fn an_argument_that_nothing_reads_does_not_count() {
+    let lab = Lab::new();
+    let key = |args: &str, more: &[(&str, &str)]| {
+        let program = lab.shared().input("build-args", args);
+        let program = more.iter().fold(program, |program, (name, value)| program.input(name, value));
+        program.run().output("key").to_owned()
+    };
+    let plain = key("", &[]);
+    assert_eq!(key("SOURCE_COMMIT=0123\nOTHER=", &[]), plain);
+    for name in ["TARGETARCH", "BUILDPLATFORM", "BUILDKIT_SANDBOX_HOSTNAME"] {
+        assert_ne!(key(&format!("{name}=x"), &[]), plain, "{name}");
+    }
+    for more in [("key", "context"), ("provenance", "mode=max")] {
+        assert_ne!(key("SOURCE_COMMIT=0123", &[more]), key("", &[more]), "{more:?}");
+    }
+}

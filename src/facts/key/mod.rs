@@ -177,7 +177,12 @@ impl Material {
         let Self { analysis, contexts, extra, .. } = self;
         let build = &inputs.build;
         let labels: Vec<_> = build.labels.iter().chain(&extra.labels).cloned().collect();
-        let ignored = |(name, _): &&(String, String)| !inputs.key.ignore_args.contains(name);
+        // What the Dockerfile does not declare no step can read. Triggers of a base might, and a provenance
+        // tells them all.
+        let declared_only = self.is_narrow(inputs) && build.provenance == "false";
+        let ignored = |(name, _): &&(String, String)| {
+            !inputs.key.ignore_args.contains(name) && (!declared_only || analysis.may_read(name))
+        };
         let build_args: Vec<_> = self.build_args.iter().filter(ignored).cloned().collect();
         key.dockerfile(analysis).build_args(&build_args, Some(analysis)).labels(&labels).plain(
             EntryKind::Target,

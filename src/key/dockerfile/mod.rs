@@ -184,6 +184,15 @@ pub struct Analysis {
 }
 
 impl Analysis {
+    /// Whether the target may depend on a build argument: one that it declares, or one that BuildKit knows
+    /// without (`BUILDKIT_…`, `BUILDPLATFORM`, `TARGETARCH` and their kin, `SOURCE_DATE_EPOCH`).
+    #[must_use]
+    pub fn may_read(&self, name: &str) -> bool {
+        self.declared_args.contains(name)
+            || ["BUILD", "TARGET"].iter().any(|prefix| name.starts_with(prefix))
+            || name == "SOURCE_DATE_EPOCH"
+    }
+
     /// Takes note that the base image `reference` has `ONBUILD` triggers, which may copy and mount anything.
     pub fn base_has_triggers(&mut self, reference: &str) {
         self.secrets = SecretMounts::unknown();
