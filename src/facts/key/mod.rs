@@ -179,7 +179,7 @@ impl Material {
         let labels: Vec<_> = build.labels.iter().chain(&extra.labels).cloned().collect();
         // What the Dockerfile does not declare no step can read. Triggers of a base might, and a provenance
         // tells them all.
-        let declared_only = self.is_narrow(inputs) && build.provenance == "false";
+        let declared_only = self.is_narrow(inputs) && !build.provenance.is_on();
         let ignored = |(name, _): &&(String, String)| {
             !inputs.key.ignore_args.contains(name) && (!declared_only || analysis.may_read(name))
         };
