@@ -76,6 +76,6 @@ async fn one(ports: &Ports, image: &str, platforms: &[String]) -> Result<bool> {
 
 fn unanswered(name: &str, error: &Error) -> Error {
     let what = format!("failed to learn whether the base image {name} has ONBUILD instructions");
-    let hint = "such instructions may copy any file, so the key depends on it; `key: context` does not";
+    let hint = "such instructions may copy any file, so the key depends on the answer; with `key: context` it does not";
     Error { message: what, ..error.clone() }.cause(error.headline()).hint(hint)
 }
