@@ -100,8 +100,11 @@ impl Asked<'_> {
         let patient = (wait && local.of_key.is_none()).then_some(inputs.wait_timeout);
         lookups.extend(by_key(ports, patient, *names, key, &lookups).await);
         if let Some(found) = found(&lookups) {
-            if wants_local(inputs, names.is_some()) {
-                local.of_digest = ports.docker()?.inspect(&found.to_string()).await?;
+            // Without docker nothing can be loaded: that is said where the plan is executed.
+            if wants_local(inputs, names.is_some())
+                && let Ok(docker) = ports.docker()
+            {
+                local.of_digest = docker.inspect(&found.to_string()).await?;
             }
         } else if names.is_some() && local.of_key.is_none() && may_use_own(inputs, access, &lookups) {
             // The way out, and no more: what comes next says what is wrong with the engine.
@@ -197,8 +200,9 @@ async fn by_digest(
         names.homes().into_iter().map(|home| home.at(digest.clone())).collect();
     let own_copy = async {
         let mut local = Local::default();
-        if wants_local(inputs, true) {
-            let docker = ports.docker()?;
+        if wants_local(inputs, true)
+            && let Ok(docker) = ports.docker()
+        {
             for reference in &references {
                 local.of_digest = docker.inspect(&reference.to_string()).await?;
                 if local.of_digest.is_some() {

@@ -2,7 +2,7 @@
 
 use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
-use crate::image::{ImageReference, Repository};
+use crate::image::{ImageReference, InvalidReference, Repository};
 use crate::inputs::{Inputs, Switch};
 use crate::ports::aws::{Aws, ParameterError};
 use crate::ports::metadata::{self, NoInstance};
@@ -147,8 +147,9 @@ async fn from_parameter(template: &str, region: Option<&str>, aws: &Aws) -> Resu
 
 fn found(text: &str, source: String) -> Result<RepositoryFact> {
     // The value is not shown: it comes from outside, and may be anything.
-    let repository = text.trim().parse().map_err(|_| {
+    let repository = text.trim().parse().map_err(|error: InvalidReference| {
         Error::new(FailureClass::Input, format!("the {source} does not name a repository"))
+            .cause(error.reason())
             .hint("it must be host/path without https:// and without a tag")
     })?;
     Ok(RepositoryFact::Found { repository, source })

@@ -31,6 +31,14 @@ pub struct InvalidReference {
     reason: String,
 }
 
+impl InvalidReference {
+    /// What is wrong with it, without the text itself.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 fn invalid(text: &str, reason: impl Into<String>) -> InvalidReference {
     InvalidReference { text: text.to_owned(), reason: reason.into() }
 }

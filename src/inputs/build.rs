@@ -185,7 +185,7 @@ impl BuildInputs {
             platforms: platforms.unwrap_or_else(|| vec![Platform::of_this_machine()]),
             build_args: build_args(problems, build_args_list, env),
             build_contexts: build_contexts(problems, list(&raw.build_contexts)),
-            labels: marks(problems, "labels", labels_list),
+            labels: marks(problems, "labels", labels_list.into_iter().map(with_value).collect()),
             annotations: marks(problems, "annotations", annotations_list),
             secrets: secrets(problems, raw, env),
             ssh: commas(&raw.ssh),
@@ -208,6 +208,11 @@ impl BuildInputs {
                 .ok("extra-args", shell_words::split(raw.extra_args.as_deref().unwrap_or_default())),
         }
     }
+}
+
+/// A label without a value has the empty one, as with `docker build --label`.
+fn with_value(label: String) -> String {
+    if label.contains('=') { label } else { label + "=" }
 }
 
 fn attestation(problems: &mut Problems, input: &str, value: Option<String>) -> Attestation {
@@ -414,6 +419,13 @@ mod tests {
         let want =
             [("src", "/b"), ("docker.io/library/alpine:latest", "/c"), ("library/x/y", "/d"), ("x/y", "/e")];
         assert_eq!(names, want);
+    }
+
+    #[test]
+    fn d60_a_label_without_a_value_is_empty() {
+        let raw = RawInputs { labels: Some("a\nb=\nc=d=e".into()), ..Default::default() };
+        let labels = read(raw, &Env::default()).unwrap().labels;
+        assert_eq!(labels, [("a", ""), ("b", ""), ("c", "d=e")].map(|(a, b)| (a.to_owned(), b.to_owned())));
     }
 
     #[test]

@@ -197,6 +197,11 @@ fn kinds(text: &str, problems: &mut Problems) -> Vec<CacheSpec> {
         for field in item.split(',').map(str::trim).filter(|field| !field.is_empty()) {
             if let Some((name, value)) = field.split_once('=') {
                 match list.last_mut() {
+                    None if name == "type" => {
+                        problems.add("cache", format!("write `{value}` instead of `{field}`"));
+                        let kind = KINDS.iter().find(|(name, _)| *name == value);
+                        list.extend(kind.map(|(_, kind)| CacheSpec { kind: *kind, attributes: Vec::new() }));
+                    }
                     Some(cache) if cache.kind.attributes().contains(&name) => {
                         cache.attributes.push((name.to_owned(), value.to_owned()));
                     }
@@ -279,6 +284,9 @@ mod tests {
         for (text, expected) in [
             ("disk", "`disk` is not one of registry, gha, local, inline, s3, azblob, none"),
             ("none,gha", "none goes with no other"),
+            // D60.
+            ("type=gha", "input `cache`: write `gha` instead of `type=gha`"),
+            ("type=s3,bucket=b,region=r", "write `s3` instead of `type=s3`"),
             ("gha\ngha", "named twice"),
             ("s3,bucket=b", "s3 needs region"),
             ("azblob", "azblob needs account_url"),

@@ -1,5 +1,6 @@
 //! What can go wrong while a key is computed.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +50,18 @@ pub enum KeyError {
         line: usize,
         /// What is wrong there.
         reason: String,
+    },
+    /// A `FROM` names no image, because variables have no value.
+    #[error("{file}:{line}: `FROM {image}` names no image: {variables} without a value")]
+    Unset {
+        /// The Dockerfile.
+        file: String,
+        /// Its line, from 1.
+        line: usize,
+        /// The image as it is written.
+        image: String,
+        /// The variables.
+        variables: String,
     },
     /// The requested target is not a stage.
     #[error("target `{target}` is not a stage of {file} (stages: {})", list(.stages))]
@@ -104,13 +117,14 @@ impl KeyError {
     /// Whether the build itself would fail on this (exit 10), as against input that is wrong for the key (exit 2).
     #[must_use]
     pub fn is_user_build_error(&self) -> bool {
-        matches!(self, Self::Dockerfile { .. } | Self::Ignore { .. })
+        matches!(self, Self::Dockerfile { .. } | Self::Unset { .. } | Self::Ignore { .. })
     }
 
     /// The one next thing to do.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
+    pub fn hint(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Unset { variables, .. } => return format!("give {variables} in build-args").into(),
             Self::Context { .. } => {
                 "check out the repository first, and give `context` relative to the working folder"
             }
@@ -127,7 +141,7 @@ impl KeyError {
             Self::SubKey { .. } => "write `file.json#name.inner`, or name the whole file",
             Self::TooMany { .. } => "narrow the context with .dockerignore",
             Self::Explanation { .. } => "the image was made by another program or another version",
-        }
+        })
     }
 }
 

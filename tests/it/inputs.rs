@@ -16,7 +16,7 @@ fn every_bad_input_is_named_before_any_call() {
         ("context", "absent"),
         ("platforms", "linux"),
         ("build-args", "=x"),
-        ("labels", "nothing"),
+        ("labels", "=nothing"),
         ("secrets", CANARY),
         ("secret-envs", "a=UNSET_HERE"),
         ("secret-files", "b=absent"),
@@ -221,4 +221,26 @@ fn d05_source_date_epoch_chooses_what_is_copied() {
     assert_eq!(key("2"), two);
     lab.write("work/Dockerfile", "FROM scratch\nCOPY v-1.txt /\n");
     assert_eq!(key("1"), key("2"), "it only dates the image");
+}
+
+/// D60. Told as in the input `repository`, without the value.
+#[test]
+fn d60_a_repository_in_capitals_is_told_why() {
+    let lab = Lab::new();
+    let run = lab.build_once().env("BUILD_ONCE_REPOSITORY", "host.example/Team/CI").run().fails(2, "input");
+    assert!(run.error().contains("the name must be lower-case"), "{}", run.error());
+    let run = lab.build_once().input("repository", "host.example/Team/CI").run().fails(2, "input");
+    assert!(run.error().contains("the name must be lower-case"), "{}", run.error());
+}
+
+/// D60. A plan that builds nothing needs no docker; what loads the image does.
+#[test]
+fn d60_a_plan_of_a_hit_needs_no_docker() {
+    let lab = Lab::new();
+    let _ = lab.shared().run().succeeds("built");
+    lab.without_docker();
+    let planned = lab.shared().args(&["plan"]).input("load", "true").run();
+    assert!(planned.all().contains("pull"), "{}", planned.all());
+    let run = lab.shared().input("load", "true").run().fails(60, "unsupported");
+    assert!(run.error().contains("docker"), "{}", run.error());
 }

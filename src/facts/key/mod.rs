@@ -263,7 +263,9 @@ fn key_error(error: KeyError) -> Error {
         FailureClass::Input
     };
     let at = match &error {
-        KeyError::Dockerfile { file, line, .. } => Some((file.clone(), *line)),
+        KeyError::Dockerfile { file, line, .. } | KeyError::Unset { file, line, .. } => {
+            Some((file.clone(), *line))
+        }
         KeyError::Ignore { file, line, .. } => Some((file.display().to_string(), *line)),
         _ => None,
     };

@@ -25,15 +25,20 @@ pub fn detect(text: &str, request: &Request<'_>) -> Option<Frontend> {
     Some(Frontend { official: is_official(&reference), reference, directive, line })
 }
 
-/// Whether `reference` is Docker's Dockerfile frontend on Docker Hub, at whatever tag or digest.
-#[must_use]
-pub fn is_official(reference: &str) -> bool {
+/// Whether `reference` is Docker's Dockerfile frontend, on Docker Hub or in a mirror of it, at whatever tag or digest.
+fn is_official(reference: &str) -> bool {
     let name = reference.split('@').next().unwrap_or_default();
     let name = match name.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,
         _ => name,
     };
-    let name =
-        name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
-    matches!(name, "docker/dockerfile" | "docker/dockerfile-upstream")
+    let is_frontend = |name: &str| matches!(name, "docker/dockerfile" | "docker/dockerfile-upstream");
+    match name.split_once('/') {
+        // A mirror may keep Docker Hub's names below a folder of its own.
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => {
+            let start = path.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
+            path.get(start..).is_some_and(is_frontend)
+        }
+        _ => is_frontend(name),
+    }
 }

@@ -19,6 +19,8 @@ pub struct Expanded {
     pub words: Vec<String>,
     /// Names of variables whose value only the build engine knows; they were taken as unset.
     pub unknown: Vec<String>,
+    /// Names of variables without a value that came to nothing, other than where the word provides for it.
+    pub unset: Vec<String>,
 }
 
 /// How words are processed. The default is how instructions are expanded.
@@ -46,9 +48,10 @@ impl Lex {
             at: 0,
             env,
             unknown: Vec::new(),
+            unset: Vec::new(),
         };
         let words = run.stop_on(None, self.raw_escapes).map_err(|reason| format!("{reason} in `{text}`"))?;
-        Ok(Expanded { word: words.whole, words: words.split, unknown: run.unknown })
+        Ok(Expanded { word: words.whole, words: words.split, unknown: run.unknown, unset: run.unset })
     }
 }
 
@@ -59,6 +62,7 @@ struct Run<'a> {
     at: usize,
     env: &'a dyn Fn(&str) -> Lookup,
     unknown: Vec<String>,
+    unset: Vec<String>,
 }
 
 /// The text as a whole and, at the same time, split.
@@ -205,7 +209,10 @@ impl Run<'_> {
     fn look_up(&mut self, name: &str) -> Option<String> {
         match (self.env)(name) {
             Lookup::Set(value) => Some(value),
-            Lookup::Unset => None,
+            Lookup::Unset => {
+                self.unset.push(name.to_owned());
+                None
+            }
             Lookup::Unknown => {
                 self.unknown.push(name.to_owned());
                 None
@@ -250,7 +257,11 @@ impl Run<'_> {
             },
             Some(c @ ('+' | '-' | '?' | '#' | '%')) => {
                 let word = self.stop_on(Some('}'), matches!(c, '#' | '%'))?.whole;
+                let known = self.unset.len();
                 let value = self.look_up(name);
+                if !matches!(c, '#' | '%') {
+                    self.unset.truncate(known);
+                }
                 if value.is_none() && self.lex.skip_unset {
                     return Ok(format!("${{{name}{}{c}{word}}}", if colon { ":" } else { "" }));
                 }

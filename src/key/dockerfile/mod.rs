@@ -28,14 +28,14 @@ use crate::image::Platform;
 use crate::key::error::KeyError;
 use crate::key::files::CopySource;
 use collect::{Collected, Collector};
-pub use frontend::{Frontend, is_official};
+pub use frontend::Frontend;
 pub use git_ref::{GitRef, go_bool, is_commit};
 use instruction::{Body, Instruction};
 use lines::Fault;
 pub use remote::{Place, context_place, place};
 pub(crate) use render::Digest;
 use scope::Scope;
-use stages::Stages;
+use stages::{Broken, Stages};
 
 /// What is asked of a Dockerfile.
 #[derive(Debug, Clone, Copy)]
@@ -217,7 +217,7 @@ pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError>
     let mut analysis = match read(&lossy, request, frontend.as_ref()) {
         Ok(analysis) => analysis,
         // Only its own frontend can say what such a file means.
-        Err(KeyError::Dockerfile { .. }) if foreign.is_some() => Analysis::opaque(),
+        Err(KeyError::Dockerfile { .. } | KeyError::Unset { .. }) if foreign.is_some() => Analysis::opaque(),
         Err(error) => return Err(error),
     };
     analysis.whole_text = foreign
@@ -258,6 +258,12 @@ impl Analysis {
 
 fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Result<Analysis, KeyError> {
     let fault = |(line, reason): Fault| KeyError::Dockerfile { file: request.file.to_owned(), line, reason };
+    let broken = |broken: Broken| match broken {
+        Broken::Fault(found) => fault(found),
+        Broken::Unset { line, image, variables } => {
+            KeyError::Unset { file: request.file.to_owned(), line, image, variables: variables.join(" and ") }
+        }
+    };
     let (instructions, escape) = instructions(text).map_err(fault)?;
     let first =
         instructions.iter().position(|i| matches!(i.body, Body::From { .. })).unwrap_or(instructions.len());
@@ -294,9 +300,10 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
                     .map_err(|reason| fault((instruction.line, reason)))?;
             }
         }
-        let stages = Stages::resolve(rest, &globals, request, escape).map_err(fault)?;
+        let stages = Stages::resolve(rest, &globals, request, escape).map_err(broken)?;
         let target = target(&stages, request)?;
         let reached = stages.reached(target, request).map_err(fault)?;
+        stages.check(&reached).map_err(broken)?;
         from_platform = from_platform.or_else(|| stages.platform_of(target));
         let last = target + 1 == stages.stages.len();
         counted = stages

@@ -6,7 +6,7 @@ use super::instruction::{Body, Instruction};
 use super::lines::Fault;
 use super::scope::Scope;
 use super::{Request, familiar};
-use crate::image::Platform;
+use crate::image::{ImageReference, Platform};
 
 /// Where a stage or a `--from` gets its files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,12 +19,32 @@ pub enum Base {
     Image(String),
 }
 
+/// Why stages do not resolve.
+#[derive(Debug)]
+pub enum Broken {
+    Fault(Fault),
+    /// A `FROM` comes to no image, for want of these variables.
+    Unset {
+        line: usize,
+        image: String,
+        variables: Vec<String>,
+    },
+}
+
+impl From<Fault> for Broken {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
 /// One stage.
 #[derive(Debug)]
 pub struct Stage<'a> {
     pub name: Option<String>,
     pub from: &'a Instruction,
     pub base: Base,
+    /// Variables that its image names and that have no value.
+    pub unset: Vec<String>,
     /// `--platform`, variables replaced.
     pub platform: Option<String>,
     pub instructions: &'a [Instruction],
@@ -45,7 +65,7 @@ impl<'a> Stages<'a> {
         globals: &Scope,
         request: &Request<'_>,
         escape: char,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, Broken> {
         let starts: Vec<usize> = rest
             .iter()
             .enumerate()
@@ -59,19 +79,17 @@ impl<'a> Stages<'a> {
                 continue;
             };
             let Body::From { image, name, platform } = &from.body else { continue };
-            let expand = |text: &str| {
-                globals.expand(text, escape).map(|e| e.word).map_err(|reason| (from.line, reason))
-            };
-            let image = expand(image)?;
-            if image.is_empty() {
-                return Err((from.line, "the image of FROM is empty: its variable has no value".to_owned()));
+            let expand = |text: &str| globals.expand(text, escape).map_err(|reason| (from.line, reason));
+            let expanded = expand(image)?;
+            if expanded.word.is_empty() {
+                let (image, variables) = (image.clone(), expanded.unset);
+                return Err(Broken::Unset { line: from.line, image, variables });
             }
-            let platform = platform.as_deref().map(expand).transpose()?;
+            let (image, unset) = (expanded.word, expanded.unset);
+            let platform = platform.as_deref().map(expand).transpose()?.map(|expanded| expanded.word);
             if platform.as_deref() == Some("") {
-                return Err((
-                    from.line,
-                    "the platform of FROM is empty: its variable has no value".to_owned(),
-                ));
+                let reason = "the platform of FROM is empty: its variable has no value".to_owned();
+                return Err((from.line, reason).into());
             }
             // A build context that has a stage's name takes the stage's place entirely.
             let replaced = name.as_deref().and_then(|name| request.context(name)).map(Base::Context);
@@ -82,7 +100,15 @@ impl<'a> Stages<'a> {
                 Base::Stage(number) => out.triggers_of(number),
                 _ => Ok(Vec::new()),
             };
-            out.stages.push(Stage { name: name.clone(), from, base, platform, instructions, triggers });
+            out.stages.push(Stage {
+                name: name.clone(),
+                from,
+                base,
+                unset,
+                platform,
+                instructions,
+                triggers,
+            });
         }
         Ok(out)
     }
@@ -95,6 +121,20 @@ impl<'a> Stages<'a> {
             _ => None,
         });
         triggers.collect()
+    }
+
+    /// Whether each reached stage comes to an image where its variables have no value.
+    pub fn check(&self, reached: &BTreeSet<usize>) -> Result<(), Broken> {
+        for stage in reached.iter().filter_map(|number| self.stages.get(*number)) {
+            let (Base::Image(name), Body::From { image, .. }) = (&stage.base, &stage.from.body) else {
+                continue;
+            };
+            if !stage.unset.is_empty() && name.parse::<ImageReference>().is_err() {
+                let (image, variables) = (image.clone(), stage.unset.clone());
+                return Err(Broken::Unset { line: stage.from.line, image, variables });
+            }
+        }
+        Ok(())
     }
 
     /// `--platform` of the image that a stage begins with, by way of the stages it is built on.

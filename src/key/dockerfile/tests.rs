@@ -110,7 +110,7 @@ fn variables_in_from() {
     )
     .unwrap();
     assert_eq!(images(&given), [("python:4-slim", 4), ("foo-arm-v7:x", 5), ("foo-arm64:x", 5)]);
-    assert!(fault("FROM $NOTHING\n").contains("is empty"));
+    assert!(fault("FROM $NOTHING\n").contains("Dockerfile:1: `FROM $NOTHING` names no image"));
     assert!(fault("ARG X=\"${Y:?must be given}\"\nFROM a\n").contains("Dockerfile:1: `Y`: must be given"));
     assert_eq!(
         images(&ask("ARG V\nFROM a:$V\n", &Ask { args: &[("V", "1"), ("V", "2")], ..PLAIN }).unwrap()),
@@ -242,7 +242,12 @@ fn frontends() {
         ("#syntax = docker.io/docker/dockerfile:1.7-labs@sha256:abc\nFROM a\n", true),
         ("#!/usr/bin/env x\n# syntax=docker/dockerfile-upstream:master\nFROM a\n", true),
         ("// syntax=example.com/own:1\nFROM a\n", false),
-        ("{\"syntax\": \"example.com:5000/docker/dockerfile\"}", false),
+        ("{\"syntax\": \"example.com:5000/own/dockerfile\"}", false),
+        // D60. Mirrors of Docker's own.
+        ("# syntax=mirror.example/docker/dockerfile:1\nFROM a\n", true),
+        ("# syntax=mirror.example:5000/hub/docker/dockerfile-upstream@sha256:abc\nFROM a\n", true),
+        ("# syntax=mirror.example/notdocker/dockerfile:1\nFROM a\n", false),
+        ("# syntax=acme/docker/dockerfile:1\nFROM a\n", false),
         ("# syntax=acme/dockerfile:1 --opt\nNEW thing\n", false),
     ] {
         let analysis = plain(text);
@@ -445,4 +450,32 @@ fn d70_d88_one_stage_is_one_target() {
         (target(&foreign, Some("FINAL")), target(&foreign, None)),
         ("FINAL".to_owned(), String::new())
     );
+}
+
+/// D60.
+#[test]
+fn d60_a_base_without_a_value_names_its_place_and_its_cure() {
+    for (text, message, hint) in [
+        (
+            "ARG A\nFROM ${A}\n",
+            "Dockerfile:2: `FROM ${A}` names no image: A without a value",
+            "give A in build-args",
+        ),
+        (
+            "ARG A\nARG B\nFROM ${A}:${B}\n",
+            "Dockerfile:3: `FROM ${A}:${B}` names no image: A and B without a value",
+            "give A and B in build-args",
+        ),
+        (
+            "ARG B\nFROM a:${B}\n",
+            "Dockerfile:2: `FROM a:${B}` names no image: B without a value",
+            "give B in build-args",
+        ),
+    ] {
+        let error = ask(text, &PLAIN).unwrap_err();
+        assert!(error.is_user_build_error());
+        assert_eq!((error.to_string().as_str(), &*error.hint()), (message, hint));
+    }
+    assert_eq!(images(&plain("ARG A\nFROM a${A}\n")), [("a", 2)]);
+    assert_eq!(images(&plain("ARG A\nFROM ${A:-b}\n")), [("b", 2)]);
 }
