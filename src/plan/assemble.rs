@@ -10,13 +10,13 @@ use super::names::{LocalNames, Published, ZoneNames};
 use super::owner::Owner;
 use super::platform::platforms;
 use super::spec::build_inputs;
-use super::steps::{Plan, Step};
+use super::steps::{Plan, PlanWarning, Step};
 use super::versions;
 use super::written::Written;
 use crate::coherence::makers::Makers;
 use crate::coherence::transfer::Past;
 use crate::env::Env;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, FailureClass, Result, SourceLine};
 use crate::facts::{BuilderFacts, Facts, LateFacts, Toolchain, Where};
 use crate::image::{ImageReference, Repository};
 use crate::inputs::{Inputs, Mode, Switch};
@@ -393,10 +393,15 @@ fn refuse_foreign_bases(given: &Given<'_>, written: &Written<'_>) -> Result<()> 
 }
 
 /// What of the key the user should mend.
-fn warnings(facts: &Facts) -> Vec<String> {
+fn warnings(facts: &Facts) -> Vec<PlanWarning> {
     let warnings = facts.key.iter().flat_map(|key| &key.warnings);
     let grave = warnings.filter(|warning| warning.is_grave());
-    grave.map(|warning| format!("{warning}; {}", warning.hint())).collect()
+    grave
+        .map(|warning| PlanWarning {
+            text: format!("{warning}; {}", warning.hint()),
+            at: warning.at().map(|(file, line)| SourceLine { file: file.clone(), line: *line }),
+        })
+        .collect()
 }
 
 fn no_repository_notice(facts: &Facts) -> Vec<String> {

@@ -78,7 +78,7 @@ pub fn text(rendered: &Rendered<'_>) -> String {
         row("asked", &format!("{}: {}", lookup.reference, seen(&lookup.seen)));
     }
     for warning in &plan.warnings {
-        row("warning", warning);
+        row("warning", &warning.text);
     }
     for notice in plan.notices.iter().chain(&plan.degraded) {
         row("notice", notice);

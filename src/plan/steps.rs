@@ -1,6 +1,7 @@
 //! Steps, as data.
 
 use super::decide::Decision;
+use crate::error::SourceLine;
 use crate::facts::{Economy, Leftover};
 use crate::image::{Digest, ImageReference, Repository};
 use crate::ports::buildx::{BuildSpec, NewBuilder};
@@ -83,6 +84,16 @@ pub enum Step {
     },
 }
 
+/// What the user should mend.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PlanWarning {
+    /// What, and how.
+    pub text: String,
+    /// Where, if a line of the user's is the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<SourceLine>,
+}
+
 /// The decision and every step it takes.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Plan {
@@ -92,7 +103,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What the user should mend, though the run does as asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
+    pub warnings: Vec<PlanWarning>,
     /// What the run does otherwise than asked, each said once.
     pub notices: Vec<String>,
     /// Why the run makes do with less, if it does: one warning, and `degraded`.

@@ -45,8 +45,8 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
     annotations.extend(report.warnings.iter().take(NOTICES).map(|warning| Annotation {
         level: Level::Warning,
         title: "build-once",
-        message: warning.clone(),
-        at: None,
+        message: warning.text.clone(),
+        at: warning.at.as_ref().map(|at| (at.file.as_str(), at.line)),
     }));
     annotations.extend(report.notices.iter().take(NOTICES).map(|notice| Annotation {
         level: Level::Notice,

@@ -18,7 +18,7 @@ use crate::execute::Journal;
 use crate::facts::RepositoryFact;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
-use crate::plan::{Outcome, Plan};
+use crate::plan::{Outcome, Plan, PlanWarning};
 use crate::ports::buildx::ProgressSummary;
 use crate::run::RunContext;
 
@@ -54,7 +54,7 @@ pub struct Report {
     /// Why the run made do with less.
     pub degraded: Option<String>,
     /// What the user should mend.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<PlanWarning>,
     /// What else to say.
     pub notices: Vec<String>,
     /// Every tag the image got or had.

@@ -21,7 +21,7 @@ pub fn summary(report: &Report) -> String {
         let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(degraded));
     }
     for warning in &report.warnings {
-        let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(warning));
+        let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(&warning.text));
     }
     let outcome = report.outcome.map_or("failed", Outcome::name);
     let _ = writeln!(text, "| outcome | {} |\n| --- | --- |", code(outcome));

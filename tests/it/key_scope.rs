@@ -40,6 +40,7 @@ fn d53_d41_two_clones_of_one_commit_have_one_key() {
         for part in ["`.git` is in what the build gets", "line 2 of Dockerfile takes it", "exclude: .git"] {
             assert!(text.contains(part), "{text}");
         }
+        assert!(run.stdout.contains("file=Dockerfile,line=2"), "{}", run.stdout);
         assert!(run.summary.contains("[!WARNING]") && run.summary.contains("exclude"), "{}", run.summary);
     }
     // What git would answer counts.
@@ -178,7 +179,7 @@ fn d54_a_registry_that_does_not_answer_makes_no_other_key() {
         // A hit does not ask.
         let hit = lab.shared().run().succeeds("reused-tag");
         assert_eq!(hit.output("key"), built.output("key"));
-        let miss = lab.shared().input("build-args", "A=1").run().fails(code, class);
+        let miss = lab.shared().input("labels", "a=1").run().fails(code, class);
         let said = format!("whether the base image {host}/base/fixed@{fixed} has ONBUILD instructions");
         assert!(miss.error().contains(&said) && miss.error().contains("key: context"), "{}", miss.error());
         // The command `key` tells the final key, or an error.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::inputs::{ContextSource, Inputs, KeyScope};
 use crate::key::dockerfile::Copied;
 use crate::key::dockerignore::Ignore;
-use crate::key::files::{Selector, Warning};
+use crate::key::files::{Selector, Taken, Warning};
 use crate::key::{KeyBuilder, KeyError, Scope, files};
 
 /// What was read.
@@ -83,13 +83,11 @@ fn read(
     let (tree, mut warnings) = files::walk(context, &selector)?;
     for warning in &mut warnings {
         if let Warning::Git(taken) = warning {
-            let taker = taker(context, file, &ignore, copied, &taken.path)?;
-            if taker.is_none() {
+            if !take(taken, context, file, &ignore, copied)? {
                 // What the image does not hold is no leak.
                 (taken.needless, taken.credential) = (true, None);
+                "no instruction takes it, but `key: context` counts it".clone_into(&mut taken.by);
             }
-            taken.by =
-                taker.unwrap_or_else(|| "no instruction takes it, but `key: context` counts it".to_owned());
         }
     }
     let mut key = KeyBuilder::new(scope);
@@ -110,28 +108,33 @@ fn read(
 fn leak(context: &Path, file: &Path, exclude: &[String], copied: &Copied) -> Option<Warning> {
     let ignore = Ignore::load(context, file).and_then(|ignore| ignore.with(exclude)).ok()?;
     let mut taken = files::leaking(context, &Selector::context(ignore.clone()))?;
-    taken.by = taker(context, file, &ignore, copied, &taken.path).ok()??;
-    Some(Warning::Git(taken))
+    let leaks = take(&mut taken, context, file, &ignore, copied).ok()?;
+    leaks.then_some(Warning::Git(taken))
 }
 
-/// What hands the folder `path` of the context to the build; nothing if no instruction does.
-fn taker(
+/// Notes what hands a repository of the context to the build; false if no instruction does.
+fn take(
+    taken: &mut Taken,
     context: &Path,
     file: &Path,
     ignore: &Ignore,
     copied: &Copied,
-    path: &[u8],
-) -> Result<Option<String>, KeyError> {
+) -> Result<bool, KeyError> {
     let sources = match copied {
         Copied::Unknown(reason) => {
-            return Ok(Some(format!("what the Dockerfile takes is not certain: {reason}")));
+            taken.by = format!("what the Dockerfile takes is not certain: {reason}");
+            return Ok(true);
         }
         Copied::Known(sources) => sources,
     };
     for source in sources {
-        if Selector::copied(context, ignore.clone(), std::slice::from_ref(source))?.takes(path) {
-            return Ok(Some(format!("line {} of {} takes it", source.line, file.display())));
+        let selector = Selector::copied(context, ignore.clone(), std::slice::from_ref(source))?;
+        if selector.takes(&taken.path) {
+            let file = file.display().to_string();
+            taken.by = format!("line {} of {file} takes it", source.line);
+            taken.at = Some((file, source.line));
+            return Ok(true);
         }
     }
-    Ok(None)
+    Ok(false)
 }

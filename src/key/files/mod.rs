@@ -55,6 +55,8 @@ pub struct Taken {
     pub context: Option<String>,
     /// What takes it, as a clause such as "line 3 of Dockerfile takes it".
     pub by: String,
+    /// The Dockerfile and its line, from 1, where one takes it.
+    pub at: Option<(String, usize)>,
     /// It counts in the key.
     pub counts: bool,
     /// No instruction takes it: the key covers it all the same.
@@ -68,7 +70,7 @@ pub struct Taken {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Git(Taken { path, context, by, counts, needless, unreadable, credential }) => {
+            Self::Git(Taken { path, context, by, counts, needless, unreadable, credential, .. }) => {
                 let path = escape(path);
                 let of =
                     context.as_ref().map(|name| format!(" of build context `{name}`")).unwrap_or_default();
@@ -99,6 +101,15 @@ impl Warning {
     #[must_use]
     pub const fn is_grave(&self) -> bool {
         matches!(self, Self::Git(_))
+    }
+
+    /// The Dockerfile's line that it is about, from 1.
+    #[must_use]
+    pub const fn at(&self) -> Option<&(String, usize)> {
+        match self {
+            Self::Git(taken) => taken.at.as_ref(),
+            Self::Skipped { .. } => None,
+        }
     }
 
     /// The one next thing to do.
