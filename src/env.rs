@@ -19,10 +19,16 @@ impl Env {
         )
     }
 
+    /// The variable's value, which may be empty.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// The variable's value; unset and empty are the same.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.value(name).filter(|value| !value.is_empty())
     }
 
     /// Whether the variable holds `true` or `1`.

@@ -21,7 +21,7 @@ pub use journal::{Entry, Journal};
 
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::Toolchain;
-use crate::image::{Digest, ImageReference};
+use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::Inputs;
 use crate::key::BuildKey;
 use crate::plan::{Access, Plan, Step, brief, describe};
@@ -161,6 +161,13 @@ async fn one(
             });
             build::run(spec, own, workshop, docker, journal).await
         }
+        Step::Load { spec } => {
+            // The build's own figures are what is told.
+            let (attempts, progress) = (journal.attempts, journal.progress.take());
+            build::run(spec, None, workshop, docker, journal).await?;
+            (journal.attempts, journal.progress) = (attempts, progress);
+            Ok(())
+        }
         Step::NoteCache { cache, so_far, wrote } => {
             economy::remember(cache, so_far, *wrote, workshop, journal).await;
             Ok(())
@@ -177,13 +184,13 @@ async fn one(
                 other => other.map(|()| journal.aliased.push(target.to_string())),
             }
         }
-        Step::Pull { reference } => {
+        Step::Pull { reference, platform } => {
             // What was pushed is known by its digest only now.
             let by_digest = match (&plan.digest, &journal.digest) {
                 (None, Some(digest)) => &reference.repository().at(digest.clone()),
                 _ => reference,
             };
-            pull(by_digest, workshop, docker).await
+            pull(by_digest, platform.as_ref(), workshop, docker).await
         }
         // What this engine has is not what counts.
         Step::Tag { required: false, .. } if journal.adopted => Ok(()),
@@ -218,7 +225,7 @@ async fn name_it(
             if journal.adopted {
                 // What this engine has is the loser's.
                 let winner = reference.repository().at(digest.clone());
-                pull(&winner, workshop, docker).await?;
+                pull(&winner, None, workshop, docker).await?;
                 winner.to_string()
             } else {
                 loaded(docker, &reference, digest, workshop.key_hex()).await?
@@ -229,10 +236,15 @@ async fn name_it(
     docker.tag(&image, name).await
 }
 
-async fn pull(reference: &ImageReference, workshop: &Workshop<'_>, docker: &Docker) -> Result<()> {
+async fn pull(
+    reference: &ImageReference,
+    platform: Option<&Platform>,
+    workshop: &Workshop<'_>,
+    docker: &Docker,
+) -> Result<()> {
     let pulled = {
         let log = ports_log(workshop, &format!("docker pull {reference}"));
-        docker.pull(reference, |line| log.line(line)).await
+        docker.pull(reference, platform, |line| log.line(line)).await
     };
     match pulled {
         Err(error) if matches!(workshop.ports.registry.probe(reference).await, Probe::Absent { .. }) => {
@@ -281,12 +293,12 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
                 add(&source.to_string());
                 add(&target.to_string());
             }
-            Step::Pull { reference }
+            Step::Pull { reference, .. }
             | Step::ReadBack { reference }
             | Step::Claim { key_tag: reference, .. } => {
                 add(&reference.to_string());
             }
-            Step::Build { spec } => {
+            Step::Build { spec } | Step::Load { spec } => {
                 publishes |= spec.output.pushes();
                 more.extend(spec.registries());
                 reads.extend(spec.reads.iter().cloned());

@@ -234,6 +234,12 @@ async fn by_digest(
     Ok(known(repository, lookups, local?))
 }
 
+/// Whether the image has what not every engine's store holds.
+fn needs_store(inputs: &Inputs) -> bool {
+    let build = &inputs.build;
+    build.makes_index() || !build.annotations.is_empty() || build.compression.is_asked()
+}
+
 /// Finds out what only some decisions need. `tools_known` is told as soon as a builder can be
 /// chosen, while other questions are still under way.
 ///
@@ -250,11 +256,12 @@ pub async fn gather_late(
 ) -> Result<LateFacts> {
     match verdict {
         Verdict::Reuse { .. } | Verdict::ReuseLocal { .. } | Verdict::Fail(_) => Ok(LateFacts::default()),
-        Verdict::Build { shared, .. } => {
+        Verdict::Build { shared, load, .. } => {
             let docker = ports.docker()?;
             let on_engine = facts.bases.iter().any(|base| matches!(base.pin, bases::Pin::Engine(_)));
             let tools = async {
-                let toolchain = toolchain::gather(&docker, inputs, on_engine).await?;
+                let toolchain =
+                    toolchain::gather(&docker, inputs, on_engine, *load && needs_store(inputs)).await?;
                 let builders = builders::gather(ports, &docker, inputs, access, &toolchain).await?;
                 tools_known(&toolchain, &builders);
                 Ok::<_, Error>((toolchain, builders))

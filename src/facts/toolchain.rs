@@ -17,22 +17,25 @@ pub struct Toolchain {
 }
 
 /// All of it, in as few processes as it takes: each costs what a small build step does.
-/// `on_engine`: a base image is only in the engine's store, so that its BuildKit builds.
+/// `on_engine`: a base image is only in the engine's store, so that its BuildKit builds. `store`: what the
+/// engine's store can hold matters, whoever builds.
 ///
 /// # Errors
 /// If there is no buildx, or the builder or the engine does not answer.
-pub async fn gather(docker: &Docker, inputs: &Inputs, on_engine: bool) -> Result<Toolchain> {
+pub async fn gather(docker: &Docker, inputs: &Inputs, on_engine: bool, store: bool) -> Result<Toolchain> {
     let buildx = Buildx::new(docker.clone());
+    let store = async || if store { docker.engine().await.ok() } else { None };
     if matches!(inputs.builder.driver, Some(Driver::Remote | Driver::Kubernetes)) {
         // One is made, and nothing of this machine is in it.
-        return Ok(Toolchain { buildx: buildx.version().await?, builder: None, engine: None });
+        let (version, engine) = tokio::join!(buildx.version(), store());
+        return Ok(Toolchain { buildx: version?, builder: None, engine });
     }
     let name = inputs.builder.name.as_deref();
     if name.is_some_and(|name| name != "default") && !on_engine {
         // Seldom the engine's own, and then the engine need not even be there.
         let (version, builder) = tokio::join!(buildx.version(), buildx.builder(name));
         let (version, builder) = (version?, builder?);
-        let engine = if builder.is_engine() { Some(docker.engine().await?) } else { None };
+        let engine = if builder.is_engine() { Some(docker.engine().await?) } else { store().await };
         return Ok(Toolchain { buildx: version, builder: Some(builder), engine });
     }
     let (engine, builder) = tokio::join!(docker.engine(), buildx.builder(name));

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::attestation::Attestation;
+use super::compression::Compression;
 use super::lists::{comma_items, items, pairs};
 use super::problems::Problems;
 use super::raw::RawInputs;
@@ -29,16 +30,6 @@ impl From<ContextSource> for String {
             ContextSource::Remote(url) => url,
         }
     }
-}
-
-/// Compression of the layers the build makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Compression {
-    /// What every engine reads.
-    Gzip,
-    /// Faster to unpack; needs a recent engine on the pulling side.
-    Zstd,
 }
 
 /// A build secret: its id counts in the key, its value appears nowhere.
@@ -158,10 +149,36 @@ impl BuildInputs {
         path.components().filter(|part| *part != std::path::Component::CurDir).collect()
     }
 
-    /// Whether the result is an index: several platforms, or an attestation beside the image.
+    /// Whether the result is an index: several platforms, an attestation beside the image, or
+    /// annotations of an index.
     #[must_use]
     pub fn makes_index(&self) -> bool {
-        self.platforms.len() > 1 || self.provenance.is_on() || self.sbom.is_on()
+        self.platforms.len() > 1 || self.attests() || self.annotates_index()
+    }
+
+    /// The platform that an engine on this machine is to fetch of an index, where one was asked for: this
+    /// machine's own if it is among them.
+    #[must_use]
+    pub fn loaded_platform(&self) -> Option<&Platform> {
+        let here = Platform::of_this_machine();
+        let asked = Some(&self.platforms).filter(|_| !self.implied_platform)?;
+        asked.iter().find(|platform| here.covers(platform)).or(asked.first())
+    }
+
+    /// Whether there is an attestation beside the image.
+    #[must_use]
+    pub fn attests(&self) -> bool {
+        self.provenance.is_on() || self.sbom.is_on()
+    }
+
+    /// Whether an annotation is for the index, `[TYPE,…:]NAME`.
+    #[must_use]
+    pub fn annotates_index(&self) -> bool {
+        let levels = self.annotations.iter().filter_map(|(name, _)| Some(name.split_once(':')?.0));
+        levels.flat_map(|levels| levels.split(',')).any(|level| {
+            ["index", "index-descriptor", "manifest-descriptor"]
+                .contains(&level.split('[').next().unwrap_or_default())
+        })
     }
 
     pub(super) fn read(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Self {
@@ -199,11 +216,7 @@ impl BuildInputs {
             pull: problems.boolean("pull", raw.pull.as_deref().unwrap_or("false")),
             provenance: attestation(problems, "provenance", text(&raw.provenance)),
             sbom: attestation(problems, "sbom", text(&raw.sbom)),
-            compression: problems.choice(
-                "compression",
-                raw.compression.as_deref().unwrap_or("gzip"),
-                &[("gzip", Compression::Gzip), ("zstd", Compression::Zstd)],
-            ),
+            compression: problems.parse("compression", raw.compression.as_deref()).unwrap_or_default(),
             extra_args: problems
                 .ok("extra-args", shell_words::split(raw.extra_args.as_deref().unwrap_or_default())),
         }
@@ -314,7 +327,7 @@ fn build_args(problems: &mut Problems, list: Vec<String>, env: &Env) -> Vec<(Str
     for item in list {
         let pair = match item.split_once('=') {
             Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-            None => env.get(&item).map(|value| (item.clone(), value.to_owned())),
+            None => env.value(&item).map(|value| (item.clone(), value.to_owned())),
         };
         let name = item.split('=').next().unwrap_or_default();
         if name.is_empty() || name.contains(char::is_whitespace) {
@@ -388,10 +401,12 @@ mod tests {
 
     #[test]
     fn a_build_arg_without_value_is_the_environments() {
-        let env = Env::from([("FROM_ENV", "x y")]);
-        let raw = RawInputs { build_args: Some("A=1=2\nFROM_ENV\nABSENT\nA=3".into()), ..Default::default() };
-        let inputs = read(raw, &env).unwrap();
-        assert_eq!(inputs.build_args, [("FROM_ENV".into(), "x y".into()), ("A".into(), "3".into())]);
+        // D84: what is set and empty is an empty value.
+        let env = Env::from([("FROM_ENV", "x y"), ("EMPTY", "")]);
+        let list = "A=1=2\nFROM_ENV\nABSENT\nEMPTY\nA=3";
+        let inputs = read(RawInputs { build_args: Some(list.into()), ..Default::default() }, &env).unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(inputs.build_args, [pair("FROM_ENV", "x y"), pair("EMPTY", ""), pair("A", "3")]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod attestation;
 mod build;
 mod builder;
 mod caches;
+mod compression;
 mod lists;
 mod problems;
 mod raw;
@@ -12,8 +13,9 @@ mod types;
 mod validated;
 
 pub use attestation::Attestation;
-pub use build::{BuildInputs, Compression, ContextSource, Secret, SecretSource};
+pub use build::{BuildInputs, ContextSource, Secret, SecretSource};
 pub use caches::{CacheInputs, CacheKind, CacheMode, CacheSpec, inline_secret};
+pub use compression::Compression;
 pub use lists::{comma_items, items, pairs};
 pub use raw::{Command, CommandLine, KeyFlags, PlanFlags, RawInputs, arguments, parse};
 pub use secret::SecretString;

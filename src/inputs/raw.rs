@@ -158,7 +158,7 @@ raw_inputs! {
         provenance = "false";
         /// SBOM attestation: false, true, or what buildx takes.
         sbom = "false";
-        /// Compression of new layers: gzip or zstd.
+        /// Compression of new layers: gzip or zstd; with `,force` of all layers, with `,level=N` as hard as this.
         compression = "gzip";
         /// More arguments for docker buildx build, split as a shell would; ${IMAGE}, ${TARGET}, ${KEY}, ${ZONE}, ${BRANCH}, ${PLATFORM} and the environment expand in it.
         extra_args;

@@ -168,10 +168,6 @@ impl Inputs {
         if !self.build.exclude.is_empty() && matches!(self.build.context, ContextSource::Remote(_)) {
             problems.add("exclude", "does not go with a context that is a git repository: put the patterns into its .dockerignore, or check it out and name the folder");
         }
-        if self.load == Switch::On && self.build.platforms.len() > 1 {
-            problems
-                .add("load", "an engine's store takes one platform; leave load out, or build one platform");
-        }
         builder::check_platforms(&self.builder, &self.build.platforms, problems);
         if self.pr_repository.is_some() && self.pr_repository == self.repository {
             problems.add("pr-repository", "is the same as repository: name another one, or leave it out");

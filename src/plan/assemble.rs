@@ -6,6 +6,7 @@ use super::caches::caches;
 use super::decide::{Decision, Outcome, Verdict};
 use super::extra_args::extra;
 use super::held::hold;
+use super::load::{bare, loading, of_platform};
 use super::names::{LocalNames, Published, ZoneNames};
 use super::owner::Owner;
 use super::platform::platforms;
@@ -18,7 +19,7 @@ use crate::coherence::transfer::Past;
 use crate::env::Env;
 use crate::error::{Error, FailureClass, Result, SourceLine};
 use crate::facts::{BuilderFacts, Facts, LateFacts, Toolchain, Where};
-use crate::image::{ImageReference, Repository};
+use crate::image::{ImageReference, Platform, Repository};
 use crate::inputs::{Inputs, Mode, Switch};
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
 use crate::run::RunContext;
@@ -61,7 +62,10 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
                 .map(|(target, required)| Step::Alias { source: source.clone(), target, required })
                 .collect();
             if pull {
-                steps.push(Step::Pull { reference: source.clone() });
+                // The engine's own it takes by itself.
+                let here = Platform::of_this_machine();
+                let platform = given.inputs.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
+                steps.push(Step::Pull { reference: source.clone(), platform });
             }
             if pull || have_local {
                 let private = LocalNames::new(given.inputs, given.access);
@@ -100,11 +104,7 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             steps: if given.inputs.load == Switch::Off {
                 Vec::new()
             } else {
-                vec![Step::Tag {
-                    image: image.id,
-                    name: given.inputs.image.local_reference(),
-                    required: true,
-                }]
+                public_names(given, &image.id).collect()
             },
             warnings: warnings(given.facts),
             notices: no_repository_notice(given.facts).into_iter().chain(notices).collect(),
@@ -127,12 +127,20 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
 
 /// Names an image of the engine's: first by the private name, which no run of another zone sets, then
 /// from that one as people call it.
-fn name_steps(given: &Given<'_>, image: String, private: String) -> [Step; 2] {
-    let name = given.inputs.image.local_reference();
-    [
-        Step::Tag { image, name: private.clone(), required: true },
-        Step::Tag { image: private, name, required: true },
-    ]
+fn name_steps(given: &Given<'_>, image: String, private: String) -> Vec<Step> {
+    let public: Vec<Step> = public_names(given, &private).collect();
+    let private = Step::Tag { image, name: private, required: true };
+    std::iter::once(private).chain(public).collect()
+}
+
+/// Names an image of the engine's as people call it; and without a repository, where it is to be loaded, by
+/// the tags that are asked for.
+fn public_names(given: &Given<'_>, image: &str) -> impl Iterator<Item = Step> {
+    let Given { inputs, facts, .. } = given;
+    let here = inputs.load == Switch::On && facts.repository.repository().is_none();
+    let tags = inputs.tags.iter().map(ToString::to_string).filter(move |_| here);
+    let names = std::iter::once(inputs.image.local_reference()).chain(tags);
+    names.map(|name| Step::Tag { image: image.to_owned(), name, required: true })
 }
 
 struct Build {
@@ -180,7 +188,12 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     if !verdict.publish && !verdict.load {
         notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
     }
-    let output = output_target(verdict.publish, verdict.load, on_engine);
+    let engine = toolchain.engine.as_ref();
+    let mut loading = loading(&inputs.build, engine, (verdict.publish, verdict.load), on_engine);
+    notices.append(&mut loading.notices);
+    if verdict.publish && inputs.build.compression.zstd && !inputs.build.compression.force {
+        notices.push("compression: zstd packs new layers alone: those of base images, and those that the builder or a layer cache has as gzip, stay so (zstd,force packs all)".to_owned());
+    }
     notices.append(&mut caches.notices);
 
     let noted = caches.noted.as_ref().map(|cache| format!("type=registry,ref={cache},"));
@@ -192,9 +205,12 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     };
     let versions = versions::of(toolchain, inputs, at_hand);
     let held = hold(facts, versions)?;
-    let mut build = build_inputs(given, toolchain, key, on_engine, output, extra, held.contexts);
+    let mut build = build_inputs(given, toolchain, key, on_engine, loading.output, extra, held.contexts);
     build.platforms = named_platforms;
     build.no_cache |= without_layers;
+    if loading.output == OutputTarget::Load && engine.is_some_and(|engine| !engine.containerd_store) {
+        build = bare(build);
+    }
     let mut spec = BuildSpec {
         builder,
         build,
@@ -206,7 +222,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         cache_to: caches.to,
         local_caches: caches.local,
         names,
-        output,
+        output: loading.output,
         past,
         own_layers: needs.own_layers,
     };
@@ -215,7 +231,10 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     if without.pull_afterwards {
         spec.output = OutputTarget::Push;
     }
+    let own = loading.own.filter(|_| loading.loads);
+    let load = own.clone().filter(|_| !verdict.publish).map(|own| of_platform(&spec, own));
     steps.push(Step::Build { spec: Box::new(spec) });
+    steps.extend(load.map(|spec| Step::Load { spec: Box::new(spec) }));
     if let Some(cache) = caches.noted {
         let so_far = given.late.caches.economy.clone().unwrap_or_default();
         steps.push(Step::NoteCache { cache, so_far, wrote: noted_is_written });
@@ -227,18 +246,18 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
             let others = published.iter().filter(|name| **name != key_tag).cloned().collect();
             steps.push(Step::Claim { key_tag, others });
         }
-        if without.pull_afterwards {
-            steps.push(Step::Pull { reference: reference.clone() });
+        if without.pull_afterwards || loading.pulls {
+            steps.push(Step::Pull { reference: reference.clone(), platform: own });
         }
-        if verdict.load {
+        if loading.loads {
             steps.extend(name_steps(given, reference.to_string(), private));
         } else if on_engine {
             // It is there anyway: without this the next run would not know whose it is.
             let image = reference.to_string();
             steps.push(Step::Tag { image, name: private, required: false });
         }
-    } else if verdict.load {
-        steps.push(Step::Tag { image: private, name: inputs.image.local_reference(), required: true });
+    } else if loading.loads {
+        steps.extend(public_names(given, &private));
     }
     let degraded = degraded(verdict.degraded, &mut caches.off, &mut notices);
     let outcome = if verdict.publish { Outcome::Built } else { Outcome::BuiltLocal };
@@ -347,18 +366,6 @@ fn past(choice: &Choice, toolchain: &Toolchain, on_engine: bool) -> Past {
             Past::Of(format!("{engine} {}", builder.name))
         }
         _ => Past::Unknown,
-    }
-}
-
-const fn output_target(publish: bool, load: bool, on_engine: bool) -> OutputTarget {
-    match (publish, load) {
-        // The engine's own BuildKit keeps what it pushes; asked to load it as well, its two exports
-        // race for the name, and one fails with "already exists".
-        (true, true) if on_engine => OutputTarget::Push,
-        (true, true) => OutputTarget::PushAndLoad,
-        (true, false) => OutputTarget::Push,
-        (false, true) => OutputTarget::Load,
-        (false, false) => OutputTarget::Discard,
     }
 }
 

@@ -15,8 +15,10 @@ use crate::ports::buildx::NewBuilder;
 pub struct Needs {
     /// Writing a registry cache.
     pub cache_export: bool,
-    /// A result that is an index: several platforms or attestations.
+    /// A result that is an index: several platforms, attestations or annotations of an index.
     pub index: bool,
+    /// A manifest with annotations, or with layers packed as asked.
+    pub manifest: bool,
     /// Base images that only the engine's store has.
     pub engine_images: bool,
     /// Layers that no run of another repository or zone has made.
@@ -50,7 +52,9 @@ impl Needs {
                     CacheKind::Inline => false,
                     CacheKind::Gha | CacheKind::Local | CacheKind::S3 | CacheKind::Azblob => true,
                 }),
-            index: inputs.build.makes_index(),
+            index: inputs.build.platforms.len() > 1 || publish && inputs.build.makes_index(),
+            manifest: publish
+                && (!inputs.build.annotations.is_empty() || inputs.build.compression.is_asked()),
             engine_images: facts.bases.iter().any(|base| matches!(base.pin, Pin::Engine(_))),
             own_layers: false,
         }
@@ -110,12 +114,12 @@ impl<'a> Names<'a> {
 }
 
 /// BuildKit inside the engine exports caches and indexes only with containerd's image store
-/// (docker docs, "containerd image store").
+/// (docker docs, "containerd image store"); annotations and compression it drops without a word.
 fn can(toolchain: &Toolchain, needs: Needs) -> bool {
     let Some(builder) = &toolchain.builder else { return false };
     let containerd = toolchain.engine.as_ref().is_some_and(|engine| engine.containerd_store);
     if builder.is_engine() {
-        !needs.own_layers && (containerd || !(needs.cache_export || needs.index))
+        !needs.own_layers && (containerd || !(needs.cache_export || needs.index || needs.manifest))
     } else {
         !needs.engine_images
     }
@@ -127,6 +131,7 @@ fn can(toolchain: &Toolchain, needs: Needs) -> bool {
 /// If no builder that may be used or made can do what is asked.
 pub fn choose(inputs: &Inputs, toolchain: &Toolchain, needs: Needs, names: Names<'_>) -> Result<Choice> {
     const ENGINE_ONLY: &str = "a base image is only in the engine's store, which this builder does not see";
+    const CLASSIC: &str = "several platforms, attestations, annotations and compression need an engine with the containerd image store";
     let asked = &inputs.builder;
     if let Some(driver) = asked.driver {
         if needs.engine_images {
@@ -158,18 +163,21 @@ pub fn choose(inputs: &Inputs, toolchain: &Toolchain, needs: Needs, names: Names
             FailureClass::Unsupported,
             format!("the builder {name} cannot do what this build asks"),
         )
-        .cause(if needs.engine_images {
-            ENGINE_ONLY
-        } else {
-            "several platforms or attestations need an engine with the containerd image store"
-        })
+        .cause(if needs.engine_images { ENGINE_ONLY } else { CLASSIC })
         .hint("leave the input builder out, and a builder that can is made"));
     }
     if needs.engine_images {
         // Only the engine's own BuildKit sees its images; the cache is the lesser loss.
+        let classic = toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
+        if classic && (needs.index || needs.manifest) {
+            return Err(Error::new(FailureClass::Unsupported, "no builder can do what this build asks")
+                .cause(ENGINE_ONLY.replace("this builder", "a builder of its own"))
+                .cause(CLASSIC)
+                .hint("push the base image to a registry"));
+        }
         return Ok(Choice::AtHand {
             name: Some("default".to_owned()),
-            without_cache_export: needs.cache_export,
+            without_cache_export: needs.cache_export && classic,
             without_layers,
         });
     }
@@ -258,10 +266,12 @@ mod tests {
 
     const NAMES: Names<'_> = Names { unique: "u", owner: None, kept: None };
 
-    const CACHE: Needs = Needs { cache_export: true, index: false, engine_images: false, own_layers: false };
-    const INDEX: Needs = Needs { cache_export: false, index: true, engine_images: false, own_layers: false };
-    const PLAIN: Needs = Needs { cache_export: false, index: false, engine_images: false, own_layers: false };
-    const LOCAL: Needs = Needs { cache_export: true, index: false, engine_images: true, own_layers: false };
+    const CACHE: Needs = Needs { cache_export: true, ..PLAIN };
+    const INDEX: Needs = Needs { index: true, ..PLAIN };
+    const MANIFEST: Needs = Needs { manifest: true, ..PLAIN };
+    const PLAIN: Needs =
+        Needs { cache_export: false, index: false, manifest: false, engine_images: false, own_layers: false };
+    const LOCAL: Needs = Needs { cache_export: true, engine_images: true, ..PLAIN };
 
     #[test]
     fn the_least_that_suffices() {
@@ -275,6 +285,10 @@ mod tests {
             ("docker", false, None, PLAIN, Some(at_hand(None, false))),
             ("docker", false, None, CACHE, None),
             ("docker", false, None, INDEX, None),
+            // D77
+            ("docker", false, None, MANIFEST, None),
+            ("docker", true, None, MANIFEST, Some(at_hand(None, false))),
+            ("docker-container", true, None, LOCAL, Some(at_hand(Some("default"), false))),
             ("docker-container", false, None, CACHE, Some(at_hand(None, false))),
             ("docker-container", false, None, LOCAL, Some(at_hand(Some("default"), true))),
             ("docker", false, Some("b"), CACHE, Some(at_hand(Some("b"), true))),
@@ -288,7 +302,13 @@ mod tests {
                 ),
             }
         }
-        assert!(choose(&named(Some("b")), &toolchain("docker", false), INDEX, NAMES).is_err());
+        for needs in [INDEX, MANIFEST] {
+            let refused = choose(&named(Some("b")), &toolchain("docker", false), needs, NAMES).unwrap_err();
+            assert_eq!(refused.class, FailureClass::Unsupported);
+            // D77: the engine alone has the base, and its store cannot hold what is asked.
+            let local = Needs { engine_images: true, ..needs };
+            assert!(choose(&named(None), &toolchain("docker-container", false), local, NAMES).is_err());
+        }
     }
 
     #[test]

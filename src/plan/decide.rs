@@ -6,7 +6,7 @@ use super::names::ZoneNames;
 use crate::error::{Error, FailureClass};
 use crate::facts::{Facts, Lookup, Seen, Where};
 use crate::guards::Guard;
-use crate::image::{Digest, ImageReference};
+use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::{Inputs, Mode, OnMissing, RegistryPolicy, Switch};
 use crate::ports::aws::EcrHost;
 use crate::ports::docker::LocalImage;
@@ -160,7 +160,12 @@ fn reuse(
     (lookup, digest): (&Lookup, &Digest),
     load: bool,
 ) -> Verdict {
-    let have_local = facts.local.of_digest.is_some();
+    let platform = inputs.build.loaded_platform();
+    let have_local = facts.local.of_digest.as_ref().is_some_and(|local| {
+        // The engine may have another platform of the same index.
+        let fits = |wanted: &Platform| local.platform.as_ref().is_none_or(|own| own.covers(wanted));
+        platform.is_none_or(fits)
+    });
     let mut aliases = Vec::new();
     // Pulling is reading: only the build job sets names.
     if let Some(home) = facts.repository.repository().filter(|_| inputs.mode == Mode::Build) {
@@ -224,7 +229,7 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
             reason: format!("the registry cannot be asked, and {NONE_HERE}"),
             publish: false,
             shared: false,
-            load: true,
+            load: inputs.load != Switch::Off,
             degraded: Some(degraded),
             notices: Vec::new(),
         },

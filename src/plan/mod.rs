@@ -9,6 +9,7 @@ mod caches;
 mod decide;
 mod extra_args;
 mod held;
+mod load;
 mod names;
 mod owner;
 mod platform;

@@ -54,8 +54,8 @@ fn native<'a>(toolchain: &'a Toolchain, choice: &Choice) -> Option<&'a Platform>
     match choice {
         Choice::AtHand { name, .. } if name.as_deref() == Some("default") => engines,
         Choice::AtHand { .. } => builder.and_then(|builder| builder.native.as_ref()),
-        // On the engine: for another driver the engine is not asked.
-        Choice::Kept { .. } | Choice::Fresh { .. } => engines,
+        // On the engine, unless another driver is asked for: then no builder was looked at.
+        Choice::Kept { .. } | Choice::Fresh { .. } => builder.and(engines),
     }
 }
 

@@ -142,7 +142,12 @@ pub fn describe(step: &Step) -> String {
         Step::ReadBack { reference } => format!("read back the digest of {reference}"),
         Step::Claim { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
         Step::Alias { source, target, .. } => format!("set {target} to {source}"),
-        Step::Pull { reference } => format!("pull {reference}"),
+        Step::Load { spec } => {
+            let platforms: Vec<String> = spec.build.platforms.iter().map(ToString::to_string).collect();
+            format!("load {} of it as {}", platforms.join(", "), spec.names.join(", "))
+        }
+        Step::Pull { reference, platform: None } => format!("pull {reference}"),
+        Step::Pull { reference, platform: Some(platform) } => format!("pull {reference} for {platform}"),
         Step::Tag { image, name, .. } => format!("name {image} {name}"),
     }
 }
@@ -167,6 +172,7 @@ pub fn brief(step: &Step) -> String {
         Step::ReadBack { .. } => "read back the digest".to_owned(),
         Step::Claim { .. } => "set the key's tag".to_owned(),
         Step::Alias { target, .. } => format!("set the tag {}", tag(target)),
+        Step::Load { .. } => "load".to_owned(),
         Step::Pull { .. } => "pull".to_owned(),
         Step::Tag { name, .. } => format!("name it {name}"),
     }

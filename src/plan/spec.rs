@@ -10,6 +10,8 @@ use crate::inputs::{BuildInputs, ContextSource};
 use crate::key::{BuildKey, explain};
 use crate::ports::buildx::OutputTarget;
 
+/// The build argument that makes an index of one platform.
+const INDEX: &str = "BUILDKIT_MULTI_PLATFORM";
 /// The build argument that says which frontend reads the Dockerfile.
 const SYNTAX: &str = "BUILDKIT_SYNTAX";
 
@@ -32,6 +34,9 @@ pub(super) fn build_inputs(
     let args = inputs.build_args.iter().chain(&extra.build_args);
     let args = args.filter(|(name, _)| !pinned || name != SYNTAX).cloned();
     let annotations = annotations(given, toolchain, key, on_engine, output);
+    // One platform makes an index only if that is asked for (BuildKit, `frontend/dockerui`, `multi-platform`).
+    let index = inputs.annotates_index() && inputs.platforms.len() == 1 && !inputs.attests();
+    let index = (index && !annotations.is_empty()).then(|| (INDEX.to_owned(), "1".to_owned()));
     let own = [(ANNOTATION_KEY.to_owned(), key.hex.clone())];
     let mut labels = inputs.labels.clone();
     // Ours last: of two values the last one counts.
@@ -54,7 +59,7 @@ pub(super) fn build_inputs(
             .clone()
             .map_or_else(|| inputs.context.clone(), ContextSource::Remote),
         file: Some(inputs.dockerfile()),
-        build_args: args.chain(frontend).collect(),
+        build_args: args.chain(frontend).chain(index).collect(),
         build_contexts: inputs.build_contexts.iter().cloned().chain(pins).collect(),
         labels,
         annotations,
@@ -74,13 +79,16 @@ fn annotations(
     on_engine: bool,
     output: OutputTarget,
 ) -> Vec<(String, String)> {
-    let containerd = toolchain.engine.as_ref().is_some_and(|engine| engine.containerd_store);
-    if output == OutputTarget::Load || output == OutputTarget::Discard {
-        return Vec::new();
-    }
     let inputs = &given.inputs.build;
-    if on_engine && !containerd {
-        return inputs.annotations.clone();
+    let classic = toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
+    match output {
+        OutputTarget::Discard => return Vec::new(),
+        // A label has the key.
+        OutputTarget::Load if classic => return Vec::new(),
+        OutputTarget::Load => return inputs.annotations.clone(),
+        // The user's own took it to another builder.
+        OutputTarget::Push | OutputTarget::PushAndLoad if classic && on_engine => return Vec::new(),
+        OutputTarget::Push | OutputTarget::PushAndLoad => {}
     }
     let level = if inputs.makes_index() { "index" } else { "manifest" };
     let commit = given.run.commit.as_ref();

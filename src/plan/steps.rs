@@ -3,7 +3,7 @@
 use super::decide::Decision;
 use crate::error::SourceLine;
 use crate::facts::{Economy, Leftover};
-use crate::image::{Digest, ImageReference, Repository};
+use crate::image::{Digest, ImageReference, Platform, Repository};
 use crate::ports::buildx::{BuildSpec, NewBuilder};
 
 /// One write, or the check that follows it.
@@ -33,6 +33,11 @@ pub enum Step {
     /// Build, and push or load in the same go.
     Build {
         /// Everything about it.
+        spec: Box<BuildSpec>,
+    },
+    /// Load one platform of what was just built, where the engine's store holds no more.
+    Load {
+        /// The same build for that platform.
         spec: Box<BuildSpec>,
     },
     /// Note with the layer cache what it cost and saved this time.
@@ -72,6 +77,9 @@ pub enum Step {
     Pull {
         /// The image.
         reference: ImageReference,
+        /// Which one of an index; the engine's own without it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        platform: Option<Platform>,
     },
     /// Give an image of the engine's store its local name.
     Tag {

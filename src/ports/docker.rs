@@ -21,6 +21,8 @@ pub struct LocalImage {
     pub name: String,
     /// The engine's id of it: the digest of its configuration, or of its manifest.
     pub id: String,
+    /// What it is for: of an index the one that the engine would run.
+    pub platform: Option<Platform>,
     /// The build key its label carries.
     pub key: Option<String>,
 }
@@ -123,6 +125,7 @@ impl Docker {
         Ok(Some(LocalImage {
             name: name.to_owned(),
             id: id.to_owned(),
+            platform: platform_of(image),
             key: image["Config"]["Labels"][ANNOTATION_KEY].as_str().map(str::to_owned),
         }))
     }
@@ -151,12 +154,18 @@ impl Docker {
         Ok(known.then(|| triggers.as_array().is_some_and(|list| !list.is_empty())))
     }
 
-    /// Fetches an image by digest.
+    /// Fetches an image by digest; of an index the one for `platform`, else for the engine's own.
     ///
     /// # Errors
     /// By what the engine says.
-    pub async fn pull(&self, reference: &ImageReference, mut line: impl FnMut(&[u8])) -> Result<()> {
-        let pull = self.command(Effect::Write).args(["pull", &reference.to_string()]);
+    pub async fn pull(
+        &self,
+        reference: &ImageReference,
+        platform: Option<&Platform>,
+        mut line: impl FnMut(&[u8]),
+    ) -> Result<()> {
+        let platform = platform.map(|platform| format!("--platform={platform}"));
+        let pull = self.command(Effect::Write).arg("pull").args(platform).arg(reference.to_string());
         let mut last = String::new();
         let keep = |_, text: &[u8]| {
             String::from_utf8_lossy(text).trim().clone_into(&mut last);
@@ -288,6 +297,12 @@ impl Docker {
             }),
         })
     }
+}
+
+fn platform_of(image: &Value) -> Option<Platform> {
+    let field = |name: &str| image[name].as_str().filter(|text| !text.is_empty());
+    let platform = format!("{}/{}", field("Os")?, field("Architecture")?);
+    field("Variant").map_or_else(|| platform.parse(), |variant| format!("{platform}/{variant}").parse()).ok()
 }
 
 /// What the engine can do.

@@ -15,14 +15,11 @@ pub(super) fn settings(key: &mut KeyBuilder, inputs: &Inputs) {
     for ssh in &build.ssh {
         key.plain(EntryKind::SecretId, &format!("ssh:{}", ssh.split('=').next().unwrap_or_default()), "");
     }
-    let compression = match build.compression {
-        crate::inputs::Compression::Gzip => "gzip",
-        crate::inputs::Compression::Zstd => "zstd",
-    };
+    let compression = build.compression.to_string();
     let hosts = build.add_hosts.join(",");
     for (name, value) in [
         ("network", build.network.as_deref().unwrap_or_default()),
-        ("compression", compression),
+        ("compression", &compression),
         ("provenance", &build.provenance.to_string()),
         ("sbom", &build.sbom.to_string()),
         ("add-hosts", &hosts),

@@ -8,7 +8,7 @@ use super::cache::{csv_field, variables};
 use super::{BuildxVersion, ImagePin, LocalCaches, SourcePin};
 use crate::coherence::transfer::Past;
 use crate::image::ImageReference;
-use crate::inputs::{BuildInputs, Compression, Secret, SecretSource, SecretString};
+use crate::inputs::{BuildInputs, Secret, SecretSource, SecretString};
 
 /// Where the result goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -145,18 +145,16 @@ impl BuildSpec {
     fn outputs(&self) -> Vec<String> {
         // OCI types are said where annotations need them: an index in Docker's own type has
         // none, and BuildKit drops them without a word.
-        let push = match self.build.compression {
-            // Only new layers: compressing bases anew would make every pull fetch them again.
-            Compression::Zstd => {
-                "--output=type=image,push=true,compression=zstd,oci-mediatypes=true".to_owned()
-            }
-            Compression::Gzip if self.build.makes_index() => {
-                "--output=type=image,push=true,oci-mediatypes=true".to_owned()
-            }
-            Compression::Gzip => "--push".to_owned(),
+        let compression = self.build.compression;
+        let oci = if compression.zstd || self.build.makes_index() { ",oci-mediatypes=true" } else { "" };
+        let attributes = format!("{}{oci}", compression.attributes());
+        let push = match attributes.as_str() {
+            "" => "--push".to_owned(),
+            attributes => format!("--output=type=image,push=true{attributes}"),
         };
         match self.output {
             OutputTarget::Push => vec![push],
+            OutputTarget::Load if compression.is_asked() => vec![format!("--output=type=docker{attributes}")],
             OutputTarget::Load => vec!["--load".to_owned()],
             OutputTarget::PushAndLoad => vec![push, "--load".to_owned()],
             OutputTarget::Discard => vec!["--output=type=cacheonly".to_owned()],
@@ -316,7 +314,7 @@ mod tests {
             pull: true,
             provenance: "mode=min".parse().unwrap(),
             sbom: "true".parse().unwrap(),
-            compression: Compression::Zstd,
+            compression: "zstd".parse().unwrap(),
             extra_args: vec!["--cgroup-parent=x".into()],
             ..spec().build
         };

@@ -108,7 +108,7 @@ impl Docker {
             }
             ["image", "ls", .., filter] => self.list(filter),
             ["image", "inspect", name] => self.inspect_image(name),
-            ["pull", reference] => self.pull(reference),
+            ["pull", .., reference] => self.pull(reference),
             ["tag", image, name] => self.tag(image, name),
             other => fail(&format!("docker: the fake does not know {other:?}")),
         }

@@ -73,3 +73,77 @@ fn the_classic_store_gets_a_builder_for_an_index() {
     built.is_published(&repository, &[&work.commit_tag()]);
     crate::engines::nothing_left(&work, classic);
 }
+
+// D59
+#[test]
+fn d59_two_platforms_and_nothing_to_publish_on_the_classic_store() {
+    if no_classic() {
+        return;
+    }
+    let work = Workspace::new("classic-both");
+    let program = crate::engines::fresh(work.program().engine(classic()));
+    let built = program.input("platforms", "linux/amd64,linux/arm64").run().is("built-local");
+    assert_eq!(built.steps(), ["create-builder", "build", "load"]);
+    assert!(built.log.contains("linux/amd64 alone is loaded"), "{}", built.log);
+    let run = ["run", "--rm", "--network", "none", &work.image, "cat", "/made.txt"];
+    assert_eq!(work.docker_on(classic(), &run), work.image);
+    crate::engines::nothing_left(&work, classic());
+    let again = work.program().engine(classic()).input("platforms", "linux/amd64,linux/arm64");
+    again.run().is("reused-local");
+}
+
+// D77
+#[test]
+fn d77_annotations_and_compression_are_there_whoever_builds() {
+    if no_classic() {
+        return;
+    }
+    for host in [lab().get("DOCKER_HOST"), classic()] {
+        let (work, repository) = (Workspace::new("as-asked"), Repository::open("as-asked"));
+        let program = crate::engines::fresh(work.program().repository(&repository).engine(host));
+        let built = program
+            .input("cache", "none")
+            .input("annotations", "org.example.who=me")
+            .input("compression", "zstd,force,level=3")
+            .run()
+            .is("built");
+        let image = repository.image(built.output("digest")).unwrap();
+        assert_eq!(image.manifest["annotations"]["org.example.who"], "me", "{host}");
+        for layer in image.manifest["layers"].as_array().unwrap() {
+            assert!(layer["mediaType"].as_str().unwrap().ends_with("zstd"), "{host}: {layer}");
+        }
+    }
+}
+
+// D43
+#[test]
+fn d43_an_index_annotation_of_one_platform() {
+    let (work, repository) = (Workspace::new("index-note"), Repository::open("index-note"));
+    let program = work.program().repository(&repository).input("annotations", "index:org.example.who=me");
+    let built = program.run().is("built");
+    let index = repository.image(built.output("digest")).unwrap();
+    assert_eq!((index.media_type.as_str(), index.platforms()), (INDEX, vec!["linux/amd64".to_owned()]));
+    assert_eq!(index.manifest["annotations"]["org.example.who"], "me");
+    work.program().repository(&repository).run().is("reused-tag").has(&index.digest);
+}
+
+// D84
+#[test]
+fn d84_the_platform_that_is_asked_for_is_loaded() {
+    if no_classic() {
+        return;
+    }
+    let (work, repository) = (Workspace::new("other-one"), Repository::open("other-one"));
+    let both = "linux/amd64,linux/arm64";
+    let built = work.program().repository(&repository).input("platforms", both).run().is("built");
+    for host in [lab().get("DOCKER_HOST"), classic()] {
+        let pull = |platform: &str| {
+            let program = work.program().repository(&repository).engine(host).input("mode", "pull");
+            let program = program.input("digest", built.output("digest")).input("platforms", platform);
+            program.run().is("reused-tag");
+            work.docker_on(host, &["image", "inspect", "--format", "{{.Architecture}}", &work.image])
+        };
+        work.forget();
+        assert_eq!(pull("linux/arm64"), "arm64", "{host}");
+    }
+}
