@@ -103,7 +103,7 @@ pub async fn prepare(
     if let Some(names) = env.get("BUILD_ONCE_WITHOUT_GUARDS") {
         guards::switch_off(names).map_err(Error::input)?;
     }
-    let inputs = Inputs::read(raw, env)?;
+    let mut inputs = Inputs::read(raw, env)?;
     let event = match env.get(env::GITHUB_EVENT_PATH).filter(|_| env.in_github_actions()) {
         Some(path) => Some(
             fs_err::read_to_string(path)
@@ -112,6 +112,7 @@ pub async fn prepare(
         None => None,
     };
     let mut run = RunContext::read(env, event.as_deref())?;
+    plan::take_extra_args(&mut inputs, &run, env)?;
     let console = console.clone().with_style(inputs.report.log);
     env.proxy_passwords().for_each(|password| console.mask(&password));
     for secret in &inputs.build.secrets {

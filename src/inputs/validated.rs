@@ -275,11 +275,6 @@ mod tests {
             RawInputs { digest: Some(format!("sha256:{}", "0".repeat(64))), ..raw() },
             RawInputs { key: Some("files".into()), ..raw() },
             RawInputs { key_files: Some("a".into()), ..raw() },
-            RawInputs {
-                load: Some("true".into()),
-                platforms: Some("linux/amd64,linux/arm64".into()),
-                ..raw()
-            },
         ] {
             assert!(Inputs::read(&bad, &Env::default()).is_err());
         }

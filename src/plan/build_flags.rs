@@ -1,24 +1,21 @@
 //! Flags of `docker buildx build` among extra arguments, read as buildx reads them (pflag:
 //! long names in full, short ones in groups, a value after `=`, at once, or in the next word).
 
-use super::raw_caches::ByHand;
+pub use super::flag_inputs::Extra;
+use super::flag_inputs::Field;
 use crate::error::{Error, Result};
 use crate::guards::Guard;
 use crate::image::is_own_label;
 
-/// What becomes of a flag.
+/// What becomes of a flag. What can change the image counts in the key, whoever adds the flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
-    /// Passed on.
-    Pass,
-    /// Passed on; its value is a name that must not be one of build-once's own.
-    Named,
-    /// Taken out: it counts in the key as the input of this name does.
-    BuildArg,
-    Label,
-    /// A cache: taken out, and held to the rules for caches.
-    CacheFrom,
-    CacheTo,
+    /// Taken out: it is as if the input of this meaning had been given, in the key too.
+    Input(Field),
+    /// Passed on, and counts in the key.
+    Counts,
+    /// Passed on, and does not count: why.
+    Passes(&'static str),
     /// It would break what the program promises; this serves instead.
     Refuse(&'static str),
 }
@@ -34,92 +31,72 @@ const fn flag(long: &'static str, short: Option<char>, takes_value: bool, what: 
     Flag { long, short, takes_value, what }
 }
 
+/// Room and rights for the build, not its content; runners may differ in them.
+const ROOM: &str = "room for the build";
+/// buildx takes these for docker's sake and does nothing (`commands/build.go`, `ignore`).
+const IGNORED: &str = "BuildKit ignores it";
+
 /// `docker buildx build --help` of 0.29, then the flags it does not show (`commands/build.go`:
 /// ignored ones for docker's sake, experimental ones, those of older and newer versions).
 const FLAGS: [Flag; 57] = [
-    flag("add-host", None, true, Use::Pass),
+    flag("add-host", None, true, Use::Input(Field::AddHost)),
     flag("allow", None, true, Use::Refuse("allow")),
-    flag("annotation", None, true, Use::Named),
+    flag("annotation", None, true, Use::Input(Field::Annotation)),
     flag("attest", None, true, Use::Refuse("provenance or sbom")),
-    flag("build-arg", None, true, Use::BuildArg),
+    flag("build-arg", None, true, Use::Input(Field::BuildArg)),
     flag("build-context", None, true, Use::Refuse("build-contexts")),
     flag("builder", None, true, Use::Refuse("builder")),
-    flag("cache-from", None, true, Use::CacheFrom),
-    flag("cache-to", None, true, Use::CacheTo),
+    flag("cache-from", None, true, Use::Input(Field::CacheFrom)),
+    flag("cache-to", None, true, Use::Input(Field::CacheTo)),
     flag("call", None, true, Use::Refuse("a step of your own, for what builds no image")),
-    flag("cgroup-parent", None, true, Use::Pass),
+    flag("cgroup-parent", None, true, Use::Passes(ROOM)),
     flag("check", None, false, Use::Refuse("a step of your own, for what builds no image")),
     flag("debug", Some('D'), false, Use::Refuse("a re-run with debug logging")),
     flag("file", Some('f'), true, Use::Refuse("file")),
     flag("help", Some('h'), false, Use::Refuse("docker buildx build --help on a machine of yours")),
     flag("iidfile", None, true, Use::Refuse("the output digest")),
-    flag("label", None, true, Use::Label),
+    flag("label", None, true, Use::Input(Field::Label)),
     flag("load", None, false, Use::Refuse("load")),
     flag("metadata-file", None, true, Use::Refuse("the output metadata")),
-    flag("network", None, true, Use::Pass),
-    flag("no-cache", None, false, Use::Pass),
-    flag("no-cache-filter", None, true, Use::Pass),
+    flag("network", None, true, Use::Input(Field::Network)),
+    flag("no-cache", None, false, Use::Input(Field::NoCache)),
+    flag("no-cache-filter", None, true, Use::Input(Field::NoCacheFilter)),
     flag("output", Some('o'), true, Use::Refuse("push and load")),
     flag("platform", None, true, Use::Refuse("platforms")),
     flag("progress", None, true, Use::Refuse("log")),
     flag("provenance", None, true, Use::Refuse("provenance")),
-    flag("pull", None, false, Use::Pass),
+    flag("pull", None, false, Use::Input(Field::Pull)),
     flag("push", None, false, Use::Refuse("push")),
     flag("quiet", Some('q'), false, Use::Refuse("log")),
     flag("sbom", None, true, Use::Refuse("sbom")),
     flag("secret", None, true, Use::Refuse("secrets, secret-envs or secret-files")),
-    flag("shm-size", None, true, Use::Pass),
+    flag("shm-size", None, true, Use::Input(Field::ShmSize)),
     flag("ssh", None, true, Use::Refuse("ssh")),
     flag("tag", Some('t'), true, Use::Refuse("tags")),
     flag("target", None, true, Use::Refuse("target")),
-    flag("ulimit", None, true, Use::Pass),
-    flag("compress", None, false, Use::Pass),
-    flag("cpu-period", None, true, Use::Pass),
-    flag("cpu-quota", None, true, Use::Pass),
-    flag("cpu-shares", Some('c'), true, Use::Pass),
-    flag("cpuset-cpus", None, true, Use::Pass),
-    flag("cpuset-mems", None, true, Use::Pass),
+    flag("ulimit", None, true, Use::Input(Field::Ulimit)),
+    flag("compress", None, false, Use::Passes(IGNORED)),
+    flag("cpu-period", None, true, Use::Passes(IGNORED)),
+    flag("cpu-quota", None, true, Use::Passes(IGNORED)),
+    flag("cpu-shares", Some('c'), true, Use::Passes(IGNORED)),
+    flag("cpuset-cpus", None, true, Use::Passes(IGNORED)),
+    flag("cpuset-mems", None, true, Use::Passes(IGNORED)),
     flag("detach", None, false, Use::Refuse("nothing: the result is awaited")),
-    flag("force-rm", None, false, Use::Pass),
-    flag("image", None, true, Use::Pass),
+    flag("force-rm", None, false, Use::Passes(IGNORED)),
+    flag("image", None, true, Use::Passes(IGNORED)),
     flag("invoke", None, true, Use::Refuse("docker run, after the build")),
-    flag("isolation", None, true, Use::Pass),
-    flag("memory", Some('m'), true, Use::Pass),
-    flag("memory-swap", None, true, Use::Pass),
-    flag("policy", None, true, Use::Pass),
+    flag("isolation", None, true, Use::Passes(IGNORED)),
+    flag("memory", Some('m'), true, Use::Passes(IGNORED)),
+    flag("memory-swap", None, true, Use::Passes(IGNORED)),
+    flag("policy", None, true, Use::Counts),
     flag("print", None, true, Use::Refuse("a step of your own, for what builds no image")),
     flag("ref-file", None, true, Use::Refuse("the output metadata")),
-    flag("rm", None, false, Use::Pass),
+    flag("rm", None, false, Use::Passes(IGNORED)),
     flag("root", None, true, Use::Refuse("builder")),
-    flag("security-opt", None, true, Use::Pass),
+    flag("security-opt", None, true, Use::Passes(IGNORED)),
     flag("server-config", None, true, Use::Refuse("buildkitd-config")),
-    flag("squash", None, false, Use::Pass),
+    flag("squash", None, false, Use::Passes(IGNORED)),
 ];
-
-/// Extra arguments that may be used, expanded.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Extra {
-    /// Passed on as they are.
-    pub args: Vec<String>,
-    /// Build arguments among them.
-    pub build_args: Vec<(String, String)>,
-    /// Labels among them.
-    pub labels: Vec<(String, String)>,
-    /// Caches among them.
-    pub(super) caches: ByHand,
-}
-
-impl Extra {
-    /// These, and then the others.
-    pub(super) fn and(mut self, others: Self) -> Self {
-        self.args.extend(others.args);
-        self.build_args.extend(others.build_args);
-        self.labels.extend(others.labels);
-        self.caches.from.extend(others.caches.from);
-        self.caches.to.extend(others.caches.to);
-        self
-    }
-}
 
 /// Sorts expanded arguments.
 ///
@@ -157,7 +134,7 @@ pub(super) fn check(args: &[String], source: &str) -> Result<Extra> {
                 Some(flag) => Found { what: flag.what, value, wants: flag.takes_value && value.is_none() },
                 // A flag of a later buildx: what follows and is no flag is its value.
                 None => Found {
-                    what: Use::Pass,
+                    what: Use::Counts,
                     value,
                     wants: value.is_none() && words.peek().is_some_and(|next| !next.starts_with('-')),
                 },
@@ -168,29 +145,20 @@ pub(super) fn check(args: &[String], source: &str) -> Result<Extra> {
             return Err(Error::input(format!("{source}: {} needs a value", shown(word))));
         }
         let value = found.value.or(next.map(String::as_str)).unwrap_or_default();
-        let pair = value.split_once('=');
-        let name = pair.map_or(value, |(name, _)| name);
+        let name = value.split('=').next().unwrap_or_default();
         match found.what {
-            Use::Named | Use::Label if is_own_label(name) => {
+            Use::Input(Field::Annotation | Field::Label) if is_own_label(name) => {
                 let why = format!("{source}: {name} is build-once's own");
                 return Err(Error::input(why).hint("use a name of your own"));
             }
-            Use::BuildArg => match pair {
-                Some((name, value)) => checked.build_args.push((name.to_owned(), value.to_owned())),
-                // buildx would take it from its environment, which is not the step's.
-                None => {
-                    return Err(Error::input(format!("{source}: --build-arg {name} has no value"))
-                        .hint("write --build-arg NAME=${NAME} to take it from the environment"));
+            Use::Input(field) => checked.input(field, source, value)?,
+            passed => {
+                let words = std::iter::once(word).chain(next).cloned();
+                let at = checked.args.len();
+                checked.args.extend(words);
+                if passed == Use::Counts {
+                    checked.counted.extend_from_slice(&checked.args[at..]);
                 }
-            },
-            Use::Label => checked
-                .labels
-                .push((name.to_owned(), pair.map(|(_, value)| value).unwrap_or_default().to_owned())),
-            Use::CacheFrom => checked.caches.from.push((source.to_owned(), value.to_owned())),
-            Use::CacheTo => checked.caches.to.push((source.to_owned(), value.to_owned())),
-            _ => {
-                checked.args.push(word.clone());
-                checked.args.extend(next.cloned());
             }
         }
     }
@@ -220,7 +188,7 @@ fn group(word: &str) -> std::result::Result<Found<'_>, (char, &'static str)> {
             None => return Err((letter, "the long form")),
         }
     }
-    Ok(Found { what: Use::Pass, value: None, wants: false })
+    Ok(Found { what: Use::Counts, value: None, wants: false })
 }
 
 /// The name alone: a value may be a secret put in the wrong place.
@@ -278,9 +246,9 @@ mod tests {
     #[test]
     fn the_rest_is_passed_on_as_it_is() {
         for text in [
-            "--cgroup-parent=x --add-host a:1.2.3.4 --no-cache",
+            "--cgroup-parent=x --policy a",
             "-m 1g -m=1g -m1g -c 5 --memory-swap -1",
-            "--from-the-future=1 --another --third value --pull",
+            "--from-the-future=1 --another --third value --rm",
         ] {
             assert_eq!(checked(text).unwrap().args, shell_words::split(text).unwrap(), "{text}");
         }
@@ -289,8 +257,8 @@ mod tests {
     #[test]
     fn what_the_key_counts_by_name_is_taken_out() {
         let checked =
-            checked("--build-arg A=--push --label=a=b=c --pull --label empty --build-arg=E=").unwrap();
-        assert_eq!(checked.args, ["--pull"]);
+            checked("--build-arg A=--push --label=a=b=c --rm --label empty --build-arg=E=").unwrap();
+        assert_eq!(checked.args, ["--rm"]);
         let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
@@ -301,12 +269,39 @@ mod tests {
 
     #[test]
     fn caches_are_taken_out() {
-        let checked =
-            checked("--cache-to h/r:c --pull --cache-from=type=gha --cache-to=type=inline").unwrap();
-        assert_eq!(checked.args, ["--pull"]);
+        let checked = checked("--cache-to h/r:c --rm --cache-from=type=gha --cache-to=type=inline").unwrap();
+        assert_eq!(checked.args, ["--rm"]);
         let values =
             |list: &[(String, String)]| list.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
         assert_eq!(values(&checked.caches.to), ["h/r:c", "type=inline"]);
         assert_eq!(values(&checked.caches.from), ["type=gha"]);
+    }
+    // D81, D88
+    #[test]
+    fn d88_a_flag_is_the_input_of_its_meaning() {
+        let text = "--add-host b:2.2.2.2,a=1.1.1.1 --network=none --no-cache --no-cache-filter s --pull=false \
+                    --annotation k=v=w --shm-size 1g --ulimit nofile=1";
+        let checked = checked(text).unwrap();
+        assert!(checked.args.is_empty() && checked.counted.is_empty(), "{checked:?}");
+        let raw = crate::inputs::RawInputs {
+            image: Some("app".into()),
+            network: Some("host".into()),
+            pull: Some("true".into()),
+            ..Default::default()
+        };
+        let mut build = crate::inputs::Inputs::read(&raw, &crate::env::Env::default()).unwrap().build;
+        checked.inputs.add_to(&mut build);
+        assert_eq!(build.add_hosts, ["b:2.2.2.2", "a=1.1.1.1"]);
+        assert_eq!((build.network.as_deref(), build.shm_size.as_deref()), (Some("none"), Some("1g")));
+        assert_eq!((build.no_cache, build.pull), (true, false));
+        assert_eq!(build.annotations, [("k".to_owned(), "v=w".to_owned())]);
+        assert!(super::check(&["--no-cache=maybe".into()], "extra-args").is_err());
+    }
+
+    #[test]
+    fn d81_room_does_not_count_and_what_is_not_known_does() {
+        let checked = checked("--memory 1g -c 5 --cgroup-parent=x --from-the-future v --policy p").unwrap();
+        assert_eq!(checked.counted, ["--from-the-future", "v", "--policy", "p"]);
+        assert_eq!(checked.args.len(), 9);
     }
 }

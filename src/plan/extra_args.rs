@@ -28,15 +28,23 @@ pub(super) fn extra(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> 
     Ok(own.and(owners))
 }
 
-/// What counts in the key: build arguments and labels of both, and what else the input says. Expanded, because what
-/// a name stands for reaches the image; only the key cannot count in itself. What else the runner's owner adds is
-/// room and rights, and where a cache lies decides nothing.
+/// What counts in the key, whoever adds it. Expanded, because what a name stands for reaches the image; only the key
+/// cannot count in itself.
 ///
 /// # Errors
 /// As for the build.
 pub fn for_key(inputs: &Inputs, run: &RunContext, env: &Env) -> Result<Extra> {
-    let [own, owners] = both(inputs, run, env, "${KEY}")?;
-    Ok(own.and(Extra { args: Vec::new(), ..owners }))
+    extra(inputs, run, env, "${KEY}")
+}
+
+/// Takes the flags that are inputs for those inputs, so that they count and are judged as such. In an annotation
+/// `${KEY}` stays until the key is known.
+///
+/// # Errors
+/// As for the build.
+pub fn take(inputs: &mut Inputs, run: &RunContext, env: &Env) -> Result<()> {
+    extra(inputs, run, env, "${KEY}")?.inputs.add_to(&mut inputs.build);
+    Ok(())
 }
 
 fn both(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<[Extra; 2]> {
@@ -112,10 +120,10 @@ mod tests {
             ("BUILD_ONCE_EXTRA_ARGS", "--build-arg B=${IMAGE} --memory 1g --cache-from ${DIR}"),
         ]);
         let text =
-            "--build-arg A=${V} --add-host=${V} --label k=${KEY} --cache-to=dest=${DIR} --cache-from ${DIR}";
+            "--build-arg A=${V} --policy=${V} --label k=${KEY} --cache-to=dest=${DIR} --cache-from ${DIR}";
         let counted = for_key(&Inputs::read(&raw(text), &env).unwrap(), &run, &env).unwrap();
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(counted.build_args, [pair("A", "1"), pair("B", "app")]);
-        assert_eq!((counted.labels, counted.args), (vec![pair("k", "${KEY}")], strings(&["--add-host=1"])));
+        assert_eq!((counted.labels, counted.counted), (vec![pair("k", "${KEY}")], strings(&["--policy=1"])));
     }
 }

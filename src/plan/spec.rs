@@ -33,7 +33,10 @@ pub(super) fn build_inputs(
     let pinned = frontend.is_some();
     let args = inputs.build_args.iter().chain(&extra.build_args);
     let args = args.filter(|(name, _)| !pinned || name != SYNTAX).cloned();
-    let annotations = annotations(given, toolchain, key, on_engine, output);
+    let mut annotations = annotations(given, toolchain, key, on_engine, output);
+    for (_, value) in &mut annotations {
+        *value = value.replace("${KEY}", &key.hex);
+    }
     // One platform makes an index only if that is asked for (BuildKit, `frontend/dockerui`, `multi-platform`).
     let index = inputs.annotates_index() && inputs.platforms.len() == 1 && !inputs.attests();
     let index = (index && !annotations.is_empty()).then(|| (INDEX.to_owned(), "1".to_owned()));

@@ -77,6 +77,23 @@ impl UserDockerConfig {
         named.or_else(|| self.folder.as_ref().map(|folder| folder.join("buildx")))
     }
 
+    /// Proxies of the engine, by the names under which buildx makes build arguments of them
+    /// (`storeutil.GetProxyConfig`).
+    pub fn proxies(&self, env: &Env) -> impl Iterator<Item = (&'static str, &str)> {
+        const NAMES: [(&str, &str); 4] = [
+            ("httpProxy", "HTTP_PROXY"),
+            ("httpsProxy", "HTTPS_PROXY"),
+            ("noProxy", "NO_PROXY"),
+            ("ftpProxy", "FTP_PROXY"),
+        ];
+        let host = env.get(env::DOCKER_HOST).unwrap_or("unix:///var/run/docker.sock");
+        let proxies = self.file.get("proxies");
+        let of = proxies.and_then(|proxies| proxies.get(host).or_else(|| proxies.get("default")));
+        let named =
+            move |(field, name)| Some((name, of?.get(field)?.as_str().filter(|url| !url.is_empty())?));
+        NAMES.into_iter().filter_map(named)
+    }
+
     /// Where docker would find a plug-in (docker/cli, `cli-plugins/manager`): in the
     /// configuration's own folder, else in the system's. `None` if folders of the user's own
     /// are configured, whose order has changed over docker's versions.

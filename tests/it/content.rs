@@ -147,3 +147,88 @@ fn d84_the_platform_that_is_asked_for_is_pulled() {
     let foreign = pull("linux/s390x");
     assert!(foreign.called("pull")[0].line().contains("--platform=linux/s390x"), "{:?}", foreign.lines());
 }
+
+/// One key for each, and what was built.
+fn key_of(lab: &Lab, inputs: &[(&str, &str)], env: &[(&str, &str)]) -> String {
+    let program = inputs.iter().fold(lab.build_once(), |program, (name, value)| program.input(name, value));
+    let program = env.iter().fold(program, |program, (name, value)| program.env(name, value));
+    let run = program.args(&["key", "--json"]).run();
+    let key: serde_json::Value =
+        serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{}", run.all()));
+    key["key"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn d81_what_the_runners_owner_adds_counts() {
+    let lab = Lab::new();
+    let owners = |flags: &str| key_of(&lab, &[], &[("BUILD_ONCE_EXTRA_ARGS", flags)]);
+    let plain = key_of(&lab, &[], &[]);
+    for flags in ["--network none", "--add-host a:1.2.3.4", "--from-the-future x"] {
+        assert_ne!(owners(flags), plain, "{flags}");
+        assert_eq!(owners(flags), key_of(&lab, &[("extra-args", flags)], &[]), "{flags}");
+    }
+    assert_eq!(owners("--memory 1g --cgroup-parent=x --ulimit nofile=1 --shm-size 1g"), plain);
+    let run = lab.shared().env("BUILD_ONCE_EXTRA_ARGS", "--network none --add-host a:1.2.3.4").run();
+    let run = run.succeeds("built");
+    assert_eq!(run.build().values("--network"), ["none"]);
+    assert_eq!(run.build().values("--add-host"), ["a:1.2.3.4"]);
+}
+
+#[test]
+fn d88_one_image_has_one_key() {
+    let lab = Lab::new();
+    lab.write("work/Dockerfile", "FROM scratch AS a\nFROM scratch AS b\nCOPY hello /\n");
+    let plain = key_of(&lab, &[], &[]);
+    for same in [
+        ("extra-args", "--no-cache"),
+        ("extra-args", "--annotation a=b"),
+        ("extra-args", "--pull --no-cache-filter b"),
+        ("annotations", "a=b"),
+        ("target", "b"),
+        ("network", "default"),
+    ] {
+        assert_eq!(key_of(&lab, &[same], &[]), plain, "{same:?}");
+    }
+    assert_ne!(key_of(&lab, &[("target", "a")], &[]), plain);
+    for (input, flag) in [
+        (("network", "none"), "--network=none"),
+        (("add-hosts", "a:1.1.1.1,b:2.2.2.2"), "--add-host b=2.2.2.2 --add-host a=1.1.1.1"),
+        (("labels", "a=b"), "--label a=b"),
+    ] {
+        let by_input = key_of(&lab, &[input], &[]);
+        assert_ne!(by_input, plain, "{input:?}");
+        assert_eq!(by_input, key_of(&lab, &[("extra-args", flag)], &[]), "{flag}");
+    }
+}
+
+#[test]
+fn d88_an_annotation_among_extra_arguments_is_one() {
+    let lab = Lab::new();
+    let run = lab.shared().input("extra-args", "--annotation a=${KEY} --no-cache").run().succeeds("built");
+    let manifest = lab.registry.manifest(&format!("ci/{}", run.output("tag"))).unwrap();
+    assert!(run.build().has("--no-cache"), "{}", run.build().line());
+    assert_eq!(manifest["annotations"]["a"], run.output("key"));
+}
+
+#[test]
+fn d07_buildx_makes_no_labels_of_the_commit() {
+    let lab = Lab::new();
+    let run = lab.shared().env("BUILDX_GIT_LABELS", "full").run().succeeds("built");
+    assert!(run.build().env["BUILDX_GIT_LABELS"].is_null());
+}
+
+#[test]
+fn d04_proxies_of_dockers_configuration_count_where_they_are_declared() {
+    let lab = Lab::new();
+    let configure = |proxy: &str| {
+        lab.docker_config(&json!({"proxies": {"default": {"httpProxy": proxy, "noProxy": "here"}}}));
+        key_of(&lab, &[], &[])
+    };
+    assert_eq!(configure("http://a:1"), configure("http://b:1"));
+    lab.write("work/Dockerfile", "FROM scratch\nARG HTTP_PROXY\nENV P=$HTTP_PROXY\nCOPY hello /\n");
+    let first = configure("http://a:1");
+    assert_ne!(configure("http://b:1"), first);
+    // Given by hand, it is what counts.
+    let given = [("build-args", "HTTP_PROXY=http://a:1")];
+    assert_eq!(key_of(&lab, &given, &[]), first);
+}

@@ -57,13 +57,6 @@ fn one_bad_input() {
     assert_eq!(run.error(), "input `image`: is required: a name such as app-ci");
     let run = lab.build_once().input("digest", &format!("sha256:{}", "a".repeat(64))).run().fails(2, "input");
     assert_eq!(run.error(), "input `digest`: only goes with mode pull");
-    let run = lab
-        .shared()
-        .input("load", "true")
-        .input("platforms", "linux/amd64,linux/arm64")
-        .run()
-        .fails(2, "input");
-    assert!(run.error().starts_with("input `load`: "), "{}", run.error());
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn whatever_decides_the_image_changes_the_key() {
         ("compression", "zstd"),
         ("provenance", "true"),
         ("secret-envs", "s=HOME"),
-        ("extra-args", "--cgroup-parent=x"),
+        ("extra-args", "--from-the-future=x"),
     ] {
         keys.push(key(&[input]));
     }

@@ -16,9 +16,10 @@ pub(super) fn settings(key: &mut KeyBuilder, inputs: &Inputs) {
         key.plain(EntryKind::SecretId, &format!("ssh:{}", ssh.split('=').next().unwrap_or_default()), "");
     }
     let compression = build.compression.to_string();
-    let hosts = build.add_hosts.join(",");
+    let hosts = hosts(&build.add_hosts);
+    let network = build.network.as_deref().filter(|network| *network != "default").unwrap_or_default();
     for (name, value) in [
-        ("network", build.network.as_deref().unwrap_or_default()),
+        ("network", network),
         ("compression", &compression),
         ("provenance", &build.provenance.to_string()),
         ("sbom", &build.sbom.to_string()),
@@ -35,5 +36,32 @@ pub(super) fn settings(key: &mut KeyBuilder, inputs: &Inputs) {
     }
     if let Some(age) = inputs.key.max_age {
         key.plain(EntryKind::Period, "", &period(age.as_secs(), unix_seconds()));
+    }
+}
+
+/// Host names with their addresses, in the order of the names: only among those of one name it matters.
+fn hosts(given: &[String]) -> String {
+    let mut pairs: Vec<(&str, &str)> = Vec::new();
+    for host in given {
+        // `name:address` and `name=address` are the same to buildx.
+        let pair = host.split_once(['=', ':']).unwrap_or((host, ""));
+        if !pairs.contains(&pair) {
+            pairs.push(pair);
+        }
+    }
+    pairs.sort_by_key(|(name, _)| *name);
+    pairs.iter().map(|(name, address)| format!("{name}={address}")).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d09_the_order_of_hosts_does_not_matter() {
+        let of = |list: &[&str]| hosts(&list.iter().map(|&host| host.to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&["b:2.2.2.2", "a=1.1.1.1", "b=2.2.2.2"]), "a=1.1.1.1,b=2.2.2.2");
+        assert_eq!(of(&["a:::1"]), "a=::1");
+        assert_ne!(of(&["a:1.1.1.1", "a:2.2.2.2"]), of(&["a:2.2.2.2", "a:1.1.1.1"]));
     }
 }

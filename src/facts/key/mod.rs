@@ -131,6 +131,12 @@ impl Material {
         let mut extra = extra_args_for_key(inputs, run, &ports.env)?;
         let mut build_args = build.build_args.clone();
         build_args.append(&mut extra.build_args);
+        // buildx makes arguments of them too, unless they are given.
+        for (name, proxy) in ports.user_config.proxies(&ports.env) {
+            if !build_args.iter().any(|(given, _)| given == name) {
+                build_args.push((name.to_owned(), proxy.to_owned()));
+            }
+        }
         // buildx makes it an argument of the same name, which one that is given takes the place of.
         let epoch = ports.env.get(env::SOURCE_DATE_EPOCH).map(str::to_owned);
         build_args.splice(0..0, epoch.map(|epoch| (env::SOURCE_DATE_EPOCH.to_owned(), epoch)));
@@ -210,7 +216,7 @@ impl Material {
             key.plain(EntryKind::Platform, &platform.to_string(), asked);
         }
         settings(&mut key, inputs);
-        for argument in &extra.args {
+        for argument in &extra.counted {
             key.extra_arg(argument);
         }
         key.finish()

@@ -36,6 +36,8 @@ const ALLOWED: [&str; 30] = [
     "USERPROFILE",
     "PROGRAMDATA",
 ];
+/// It makes labels of the commit, which the key would have to count.
+const GIT_LABELS: &str = "BUILDX_GIT_LABELS";
 const ALLOWED_PREFIXES: [&str; 3] = ["DOCKER_", "BUILDX_", "BUILDKIT_"];
 
 /// Whether a name passes for its prefix alone.
@@ -45,6 +47,6 @@ pub(super) fn by_prefix(name: &str) -> bool {
 
 /// The variables of this environment that children get.
 pub(super) fn allowed(env: &Env) -> Vec<(String, String)> {
-    let allowed = |name: &str| ALLOWED.contains(&name) || by_prefix(name);
+    let allowed = |name: &str| ALLOWED.contains(&name) || by_prefix(name) && name != GIT_LABELS;
     env.iter().filter(|(name, _)| allowed(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }

@@ -1,0 +1,131 @@
+//! Flags of `docker buildx build` that say what an input says: they have the same effect, in the key too.
+
+use super::raw_caches::ByHand;
+use crate::error::{Error, Result};
+use crate::inputs::{BuildInputs, comma_items};
+
+/// The input that a flag is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    AddHost,
+    Annotation,
+    BuildArg,
+    CacheFrom,
+    CacheTo,
+    Label,
+    Network,
+    NoCache,
+    NoCacheFilter,
+    Pull,
+    ShmSize,
+    Ulimit,
+}
+
+/// Extra arguments that may be used, expanded.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// Passed on as they are.
+    pub args: Vec<String>,
+    /// Those of them that count in the key.
+    pub counted: Vec<String>,
+    /// Build arguments among them.
+    pub build_args: Vec<(String, String)>,
+    /// Labels among them.
+    pub labels: Vec<(String, String)>,
+    /// Flags that are inputs, but for those above.
+    pub(super) inputs: AsInputs,
+    /// Caches among them.
+    pub(super) caches: ByHand,
+}
+
+impl Extra {
+    /// These, and then the others.
+    pub(super) fn and(mut self, others: Self) -> Self {
+        self.args.extend(others.args);
+        self.counted.extend(others.counted);
+        self.build_args.extend(others.build_args);
+        self.labels.extend(others.labels);
+        self.inputs = self.inputs.and(others.inputs);
+        self.caches.from.extend(others.caches.from);
+        self.caches.to.extend(others.caches.to);
+        self
+    }
+
+    /// Takes a flag for its input.
+    ///
+    /// # Errors
+    /// Bad input for a value that cannot be.
+    pub(super) fn input(&mut self, field: Field, source: &str, value: &str) -> Result<()> {
+        let pair = || {
+            let (name, value) = value.split_once('=').unwrap_or((value, ""));
+            (name.to_owned(), value.to_owned())
+        };
+        let switch = || match value {
+            "" | "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(Some(true)),
+            "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(Some(false)),
+            _ => Err(Error::input(format!("{source}: --no-cache and --pull are true or false"))),
+        };
+        let inputs = &mut self.inputs;
+        match field {
+            Field::AddHost => inputs.add_hosts.extend(comma_items(value)),
+            Field::Annotation => inputs.annotations.push(pair()),
+            Field::Network => inputs.network = Some(value.to_owned()),
+            Field::NoCache => inputs.no_cache = switch()?,
+            Field::NoCacheFilter => inputs.no_cache_filters.extend(comma_items(value)),
+            Field::Pull => inputs.pull = switch()?,
+            Field::ShmSize => inputs.shm_size = Some(value.to_owned()),
+            Field::Ulimit => inputs.ulimit.push(value.to_owned()),
+            Field::Label => self.labels.push(pair()),
+            Field::CacheFrom => self.caches.from.push((source.to_owned(), value.to_owned())),
+            Field::CacheTo => self.caches.to.push((source.to_owned(), value.to_owned())),
+            // buildx would take it from its environment, which is not the step's.
+            Field::BuildArg if !value.contains('=') => {
+                return Err(Error::input(format!("{source}: --build-arg {value} has no value"))
+                    .hint("write --build-arg NAME=${NAME} to take it from the environment"));
+            }
+            Field::BuildArg => self.build_args.push(pair()),
+        }
+        Ok(())
+    }
+}
+
+/// What is as if inputs had said it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct AsInputs {
+    add_hosts: Vec<String>,
+    annotations: Vec<(String, String)>,
+    network: Option<String>,
+    no_cache: Option<bool>,
+    no_cache_filters: Vec<String>,
+    pull: Option<bool>,
+    shm_size: Option<String>,
+    ulimit: Vec<String>,
+}
+
+impl AsInputs {
+    fn and(mut self, others: Self) -> Self {
+        self.add_hosts.extend(others.add_hosts);
+        self.annotations.extend(others.annotations);
+        self.no_cache_filters.extend(others.no_cache_filters);
+        self.ulimit.extend(others.ulimit);
+        Self {
+            network: others.network.or(self.network),
+            no_cache: others.no_cache.or(self.no_cache),
+            pull: others.pull.or(self.pull),
+            shm_size: others.shm_size.or(self.shm_size),
+            ..self
+        }
+    }
+
+    /// After the inputs' own: of two values the last one counts.
+    pub(super) fn add_to(self, build: &mut BuildInputs) {
+        build.add_hosts.extend(self.add_hosts);
+        build.annotations.extend(self.annotations);
+        build.no_cache_filters.extend(self.no_cache_filters);
+        build.ulimit.extend(self.ulimit);
+        build.network = self.network.or(build.network.take());
+        build.shm_size = self.shm_size.or(build.shm_size.take());
+        build.no_cache = self.no_cache.unwrap_or(build.no_cache);
+        build.pull = self.pull.unwrap_or(build.pull);
+    }
+}
