@@ -104,7 +104,7 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             steps: if given.inputs.load == Switch::Off {
                 Vec::new()
             } else {
-                public_names(given, &image.id).collect()
+                public_names(given, &image.id, false).collect()
             },
             warnings: warnings(given.facts),
             notices: no_repository_notice(given.facts).into_iter().chain(notices).collect(),
@@ -128,16 +128,16 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
 /// Names an image of the engine's: first by the private name, which no run of another zone sets, then
 /// from that one as people call it.
 fn name_steps(given: &Given<'_>, image: String, private: String) -> Vec<Step> {
-    let public: Vec<Step> = public_names(given, &private).collect();
+    let public: Vec<Step> = public_names(given, &private, true).collect();
     let private = Step::Tag { image, name: private, required: true };
     std::iter::once(private).chain(public).collect()
 }
 
-/// Names an image of the engine's as people call it; and without a repository, where it is to be loaded, by
-/// the tags that are asked for.
-fn public_names(given: &Given<'_>, image: &str) -> impl Iterator<Item = Step> {
-    let Given { inputs, facts, .. } = given;
-    let here = inputs.load == Switch::On && facts.repository.repository().is_none();
+/// Names an image of the engine's as people call it; and one that is published nowhere by the tags that are
+/// asked for too, where `load` is.
+fn public_names(given: &Given<'_>, image: &str, published: bool) -> impl Iterator<Item = Step> {
+    let inputs = given.inputs;
+    let here = inputs.load == Switch::On && !published;
     let tags = inputs.tags.iter().map(ToString::to_string).filter(move |_| here);
     let names = std::iter::once(inputs.image.local_reference()).chain(tags);
     names.map(|name| Step::Tag { image: image.to_owned(), name, required: true })
@@ -257,7 +257,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
             steps.push(Step::Tag { image, name: private, required: false });
         }
     } else if loading.loads {
-        steps.extend(public_names(given, &private));
+        steps.extend(public_names(given, &private, false));
     }
     let degraded = degraded(verdict.degraded, &mut caches.off, &mut notices);
     let outcome = if verdict.publish { Outcome::Built } else { Outcome::BuiltLocal };
