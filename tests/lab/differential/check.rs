@@ -62,7 +62,9 @@ pub fn published(desk: &Desk<'_>, plain: &Plain, ran: &Ran) -> Option<Fault> {
 /// Runs the program on a case that lies in `folder`.
 pub fn run(desk: &Desk<'_>, case: &Case, folder: &str, how: &How) -> Ran {
     let root = desk.folder(folder);
-    let ran = desk.run(&case.write(&root, "ctx", desk.world), how);
+    let own = root.file_name().unwrap().to_string_lossy().into_owned();
+    let name = if desk.world.apart { &*own } else { "ctx" };
+    let ran = desk.run(&case.write(&root, name, desk.world), how);
     let _ = std::fs::remove_dir_all(&root);
     ran
 }
@@ -110,7 +112,7 @@ pub fn shrink(
     mut again: impl FnMut(&Desk<'_>, &Case) -> Option<Fault>,
 ) -> (Case, Fault) {
     let (mut best, mut shown) = (case.clone(), fault.clone());
-    let mut tries = 40;
+    let mut tries = desk.shrink;
     loop {
         let mut smaller = false;
         for candidate in super::shrink::smaller(&best) {

@@ -20,6 +20,8 @@ use crate::harness::{lab, parse_outputs};
 pub struct Desk<'a> {
     pub world: &'a World,
     pub registry: Registry,
+    /// How many smaller cases are tried for each finding.
+    pub shrink: usize,
     root: PathBuf,
 }
 
@@ -58,14 +60,14 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 impl<'a> Desk<'a> {
     /// The place of this worker.
-    pub fn new(world: &'a World, worker: usize) -> Self {
+    pub fn new(world: &'a World, worker: usize, shrink: usize) -> Self {
         let root = world.root.path().join(format!("desk{worker}"));
         fs::create_dir_all(root.join("home/.docker/cli-plugins")).unwrap();
         fs::write(root.join("home/.docker/config.json"), "{}").unwrap();
         let plugin = root.join("home/.docker/cli-plugins/docker-buildx");
         std::os::unix::fs::symlink(lab().get("BUILD_ONCE_LAB_BUILDX"), plugin).unwrap();
         fs::write(root.join("event.json"), r#"{"repository":{"default_branch":"main"}}"#).unwrap();
-        Self { world, registry: Registry::new(World::host(), &world.repository()), root }
+        Self { world, registry: Registry::new(World::host(), &world.repository()), shrink, root }
     }
 
     /// A folder below this one that nobody has.
@@ -164,7 +166,7 @@ impl<'a> Desk<'a> {
     }
 
     fn once(&self, written: &Written<'_>, command: &str, how: &How, temp: &Path) -> Command {
-        let mut once = self.command(env!("CARGO_BIN_EXE_build-once"), &how.host);
+        let mut once = self.command(&self.world.program, &how.host);
         once.arg(command)
             .current_dir(written.root)
             .env("RUNNER_TEMP", temp)
@@ -205,7 +207,12 @@ impl How {
         Self {
             image: image.to_owned(),
             commit: "c0ffee0000000000000000000000000000000000".to_owned(),
-            inputs: vec![text("repository", &repository), text("cache", "none"), text("builder", "default")],
+            inputs: vec![
+                text("repository", &repository),
+                text("cache", "none"),
+                text("builder", "default"),
+                text("retries", "0"),
+            ],
             host: lab().get("DOCKER_HOST").to_owned(),
             interrupt_at: None,
         }

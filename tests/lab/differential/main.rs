@@ -16,6 +16,7 @@ mod generate;
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 mod image;
+mod reach;
 mod report;
 mod shrink;
 mod store;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         stories: few("BUILD_ONCE_STORIES", 6),
         verbose: std::env::var_os("BUILD_ONCE_VERBOSE").is_some(),
     };
+    let shrink = few("BUILD_ONCE_SHRINK", 40);
     let workers = few("BUILD_ONCE_WORKERS", 2);
     println!("cases {first} to {}, {wanted:?}", first + count - 1);
     let begin = Instant::now();
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
         for worker in 0..workers {
             let (world, next, all) = (&world, &next, &all);
             scope.spawn(move || {
-                let desk = desk::Desk::new(world, worker);
+                let desk = desk::Desk::new(world, worker, shrink);
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= first + count {

@@ -86,8 +86,16 @@ impl Report {
         let mut text = String::new();
         let _ = writeln!(
             text,
-            "figures: {} cases: {} images compared ({} that neither builds), {} pairs ({} hits, {} misses, {} not comparable)",
+            "{} cases: {} images compared ({} that neither builds), {} pairs ({} hits, {} misses, {} not comparable)",
             self.cases, self.images, self.both_refused, self.pairs, self.hits, self.misses, self.nothing
+        );
+        let _ = writeln!(
+            text,
+            "figures: {} cases, {} pairs, {} cases with findings, {:.1} % needless misses, {seconds:.0} s",
+            self.cases,
+            self.pairs,
+            self.faults.len(),
+            self.needless_percent()
         );
         let needless: Vec<String> = self
             .needless

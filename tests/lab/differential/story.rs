@@ -29,11 +29,11 @@ impl Told<'_> {
         let ran = run(self.desk, self.case, "story", how);
         let untrue = untrue(self.desk, how, &ran);
         if !untrue.is_empty() {
-            let asked = format!("{:?}: {}", how.inputs, ran.output("reason"));
+            let asked = asked(how, &ran);
             faults.push((what, Fault::Untrue([untrue, vec![asked]].concat())));
         }
         if good && ran.code != Some(0) {
-            let asked = format!("{:?}: {}", how.inputs, ran.output("reason"));
+            let asked = asked(how, &ran);
             faults.push((what, Fault::Refused(asked)));
         }
         ran
@@ -82,7 +82,7 @@ impl Told<'_> {
     pub fn degraded(&self) -> Faults {
         let mut faults = Vec::new();
         let how = How::new(self.desk, &self.name()).without("repository").without("cache");
-        let how = how.input("repository", "127.0.0.1:9/nothing").input("retries", "1");
+        let how = how.input("repository", "127.0.0.1:9/nothing");
         let first = self.run("no registry", &how, true, &mut faults);
         if first.code == Some(0) && first.output("degraded") != "true" {
             faults
@@ -94,7 +94,7 @@ impl Told<'_> {
     /// A tag in a registry that refuses connections, beside one that can be set.
     pub fn half(&self) -> Faults {
         let mut faults = Vec::new();
-        let how = How::new(self.desk, &self.name()).input("retries", "1");
+        let how = How::new(self.desk, &self.name());
         let own = format!("{}:{}-v1", how.get("repository").unwrap_or_default(), how.image);
         let how = how.input("tags", &format!("{own}\n127.0.0.1:9/nothing:v2"));
         let first = self.run("half", &how, false, &mut faults);
@@ -148,6 +148,12 @@ impl Told<'_> {
         }
         faults
     }
+}
+
+/// What was asked, and how it ended.
+fn asked(how: &How, ran: &Ran) -> String {
+    let inputs: Vec<String> = how.inputs.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    format!("{} on {}: {}", inputs.join(" "), how.host, ran.output("reason"))
 }
 
 /// Publishing inputs at random.

@@ -38,7 +38,7 @@ pub fn case(desk: &Desk<'_>, wanted: Wanted, number: u64) -> Report {
         let (change, changed) = Change::any(&mut dice, &case);
         let other = work.timed("key", || check::key(desk, &changed));
         let second = work.timed("plain", || desk.plain(&changed, "default"));
-        work.pair((&case, &key, &plain), (&change, &other, &second));
+        work.pair((&case, &key, &plain), (&change, &changed, &other, &second));
         if let (Err(why), Plain::Image(_), true) = (&other, &second, key.is_ok()) {
             work.fault("key", Fault::Refused(why.clone()), &format!("{change:?}\n{changed}"));
         }
@@ -141,12 +141,15 @@ impl Work<'_> {
     fn pair(
         &mut self,
         (case, key, plain): (&Case, &Key, &Plain),
-        (change, other, second): (&Change, &Key, &Plain),
+        (change, changed, other, second): (&Change, &Case, &Key, &Plain),
     ) {
         let kind = change.kind();
         self.report.pairs += 1;
         *self.report.by_kind.entry(kind.clone()).or_default() += 1;
-        match check::pair((key, plain), (other, second)) {
+        let pair = check::pair((key, plain), (other, second));
+        let desk = self.desk;
+        let pair = self.timed("on the way", || super::reach::judged(desk, pair, case, changed));
+        match pair {
             Pair::Hit => self.report.hits += 1,
             Pair::Miss => self.report.misses += 1,
             Pair::Nothing => self.report.nothing += 1,

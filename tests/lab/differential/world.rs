@@ -15,6 +15,11 @@ pub struct World {
     /// Of this run alone; a part of every name that it makes.
     pub run: String,
     pub root: TempDir,
+    /// Whether each context's folder has a name of its own. Else all have one, and BuildKit would take what
+    /// looks unchanged from another one's transfer, if it were let.
+    pub apart: bool,
+    /// The build-once that is looked at.
+    pub program: String,
     web: Web,
 }
 
@@ -48,7 +53,10 @@ impl World {
         let web = root.path().join("web");
         fs::create_dir(&web).unwrap();
         repositories(&web);
-        let this = Self { run: unique("d").replace("-0-", ""), web: Web::serve(web), root };
+        let own = || env!("CARGO_BIN_EXE_build-once").to_owned();
+        let program = std::env::var("BUILD_ONCE_BIN").unwrap_or_else(|_| own());
+        let apart = std::env::var_os("BUILD_ONCE_APART").is_some();
+        let this = Self { apart, program, run: unique("d").replace("-0-", ""), web: Web::serve(web), root };
         this.bases();
         this
     }

@@ -78,7 +78,7 @@ impl Writer<'_> {
         if !self.stages.is_empty() && self.dice.percent(40) {
             let known = self.dice.of(&self.stages).clone();
             if let Some(name) = known.name.clone() {
-                let name = if self.dice.percent(2) { name.to_uppercase() } else { name };
+                let name = name.to_lowercase();
                 return (name, Known { name: None, ..known });
             }
         }
@@ -360,9 +360,11 @@ impl Writer<'_> {
         if !run {
             self.stages[number].files.push("/here/doc".to_owned());
         }
+        // A COPY takes what stands after the blank for a file's name.
+        let spaced = self.dice.percent(if run { 25 } else { 1 });
         Instruction::Here(Here {
             run,
-            arrow: *self.dice.of(&["<<", "<<", "<<-", "<< "]),
+            arrow: if spaced { "<< " } else { self.dice.of::<&str>(&["<<", "<<", "<<-"]) },
             quoted: self.dice.percent(30),
             delimiter: self.dice.text(&["EOF", "X", "E-1"]),
             lines,
@@ -386,7 +388,7 @@ impl Writer<'_> {
             }
             1 => {
                 mounts.push("type=bind,target=/mnt".to_owned());
-                command = "(cd /mnt && find . | sort) >/run-file".to_owned();
+                command = "(cd /mnt && find . | sort && find . -type f | sort | xargs -d '\\n' cat) >/run-file 2>&1".to_owned();
             }
             2 if number > 0 => {
                 let other = self.dice.below(number);

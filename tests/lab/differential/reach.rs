@@ -1,0 +1,62 @@
+//! Misses that no key can spare: the image is the same although a stage on its way is not.
+
+use super::case::Case;
+use super::check::Pair;
+use super::desk::{Desk, Plain};
+use super::dockerfile::Stage;
+
+/// The stages that the target is made from, the target too. Texts are searched for names, so a stage more
+/// than BuildKit would build may be among them.
+fn reached(case: &Case) -> Vec<usize> {
+    let stages = &case.dockerfile.stages;
+    let is =
+        |stage: &Stage, name: &str| stage.name.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name));
+    let last = stages.len() - 1;
+    let target = case.inputs.target.as_ref();
+    let target = target.map_or(Some(last), |name| stages.iter().rposition(|stage| is(stage, name)));
+    let mut list: Vec<usize> = target.into_iter().collect();
+    let mut next = 0;
+    while let Some(number) = list.get(next).copied() {
+        next += 1;
+        let stage = &stages[number];
+        let body = stage.body.iter().fold(String::new(), |text, line| text + &line.text() + "\n");
+        for (before, other) in stages[..number].iter().enumerate() {
+            let names = other.name.iter().cloned().chain([before.to_string()]);
+            let used = names
+                .clone()
+                .any(|name| body.to_lowercase().contains(&format!("from={}", name.to_lowercase())));
+            let on = is(other, &stage.base);
+            if (used || on) && !list.contains(&before) {
+                list.push(before);
+            }
+        }
+    }
+    list
+}
+
+/// Whether a reached stage before the target has another image in the changed case.
+pub fn differs_on_the_way(desk: &Desk<'_>, case: &Case, changed: &Case) -> bool {
+    let (mut numbers, others) = (reached(case), reached(changed));
+    if numbers.is_empty() || case.dockerfile.stages.len() != changed.dockerfile.stages.len() {
+        return false;
+    }
+    numbers.remove(0);
+    numbers.retain(|number| others.contains(number));
+    numbers.into_iter().any(|number| {
+        let only = |case: &Case| {
+            let mut case = case.clone();
+            case.dockerfile.stages.truncate(number + 1);
+            case.inputs.target = None;
+            desk.plain(&case, "default")
+        };
+        match (only(case), only(changed)) {
+            (Plain::Image(one), Plain::Image(two)) => one != two,
+            _ => false,
+        }
+    })
+}
+
+/// What a pair is once this is known.
+pub fn judged(desk: &Desk<'_>, pair: Pair, case: &Case, changed: &Case) -> Pair {
+    if pair == Pair::Needless && differs_on_the_way(desk, case, changed) { Pair::Miss } else { pair }
+}
