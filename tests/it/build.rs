@@ -175,6 +175,10 @@ fn secrets_go_through_the_childs_environment_alone() {
 #[test]
 fn a_secrets_value_is_no_part_of_the_key_its_id_is() {
     let lab = Lab::new();
+    lab.write(
+        "work/Dockerfile",
+        "FROM scratch\nRUN --mount=type=secret,id=a --mount=type=secret,id=b true\n",
+    );
     let key =
         |secrets: &str| lab.build_once().input("secrets", secrets).args(&["key", "--json"]).run().stdout;
     assert_eq!(key(&format!("a={CANARY}-1")), key(&format!("a={CANARY}-2")));

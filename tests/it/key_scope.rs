@@ -323,3 +323,45 @@ fn d41_a_miss_for_git_alone_names_the_cure() {
     assert!(reason.contains("the commit of `.git` changed"), "{reason}");
     assert!(reason.ends_with("; it would have been a hit with `exclude: .git`"), "{reason}");
 }
+
+#[test]
+fn what_the_dockerfile_never_reads_makes_no_other_key() {
+    let lab = Lab::new();
+    let with = |given: &[(&str, &str)]| {
+        let run = given.iter().fold(lab.build_once(), |run, (name, value)| run.input(name, value));
+        run.run().output("key").to_owned()
+    };
+    let unread = [
+        ("build-args", "SOURCE_COMMIT=1"),
+        ("network", "host"),
+        ("add-hosts", "some.host:10.0.0.1"),
+        ("secrets", "tok=hunter2-hunter2"),
+    ];
+    lab.write("work/Dockerfile", "FROM scratch\nCOPY a /\n");
+    lab.write("work/a", "a");
+    let plain = with(&[]);
+    for given in unread {
+        assert_eq!(with(&[given]), plain, "{given:?}");
+    }
+    // Where the text does not tell all that is taken, everything counts.
+    let whole = with(&[("key", "context")]);
+    // BuildKit itself reads these, and attestations list the arguments.
+    for given in [
+        [("build-args", "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1"), ("key", "auto")],
+        [("build-args", "TARGETARCH=arm64"), ("key", "auto")],
+        [("build-args", "SOURCE_COMMIT=1"), ("provenance", "true")],
+    ] {
+        assert!(with(&given) != with(&given[1..]), "{given:?}");
+    }
+    for given in unread {
+        assert!(with(&[given, ("key", "context")]) != whole, "{given:?}");
+    }
+    lab.write(
+        "work/Dockerfile",
+        "FROM scratch\nARG SOURCE_COMMIT\nCOPY a /\nRUN --mount=type=secret,id=tok true\n",
+    );
+    let read = with(&[]);
+    for given in unread {
+        assert!(with(&[given]) != read, "{given:?}");
+    }
+}

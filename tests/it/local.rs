@@ -182,6 +182,7 @@ fn d02_a_child_is_not_taken_for_its_parent() {
 #[test]
 fn d89_every_key_that_was_built_here_is_found_again() {
     let lab = Lab::new();
+    lab.write("work/Dockerfile", "FROM scratch\nARG V\nCOPY hello /\n");
     let run = |version: &str| lab.build_once().input("build-args", &format!("V={version}")).run();
     let first = run("1").succeeds("built-local");
     let second = run("2").succeeds("built-local");

@@ -112,7 +112,7 @@ fn the_key_is_stable_and_told() {
 #[test]
 fn whatever_decides_the_image_changes_the_key() {
     let lab = Lab::new();
-    lab.write("work/Dockerfile", "FROM scratch AS a\nARG A\nCOPY hello /\nFROM a AS b\nLABEL x=$A\n");
+    lab.write("work/Dockerfile", "FROM scratch AS a\nARG A\nCOPY hello /\nRUN --mount=type=secret,id=s true\nFROM a AS b\nLABEL x=$A\n");
     let key = |inputs: &[(&str, &str)]| {
         let program =
             inputs.iter().fold(lab.build_once(), |program, (name, value)| program.input(name, value));

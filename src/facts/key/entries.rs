@@ -1,23 +1,32 @@
 //! What counts besides files and images.
 
 use crate::inputs::{Inputs, KeyScope, SecretSource};
+use crate::key::dockerfile::Analysis;
 use crate::key::{EntryKind, KeyBuilder, period};
 use crate::ports::clock::unix_seconds;
 
-/// What decides the image besides files and images (`docs/keys.md` says why each is in or out).
-pub(super) fn settings(key: &mut KeyBuilder, inputs: &Inputs) {
+/// What decides the image besides files and images (`docs/keys.md` says why each is in or out). `narrow`: the
+/// Dockerfile, where its text tells all that the build takes.
+pub(super) fn settings(key: &mut KeyBuilder, inputs: &Inputs, narrow: Option<&Analysis>) {
     let build = &inputs.build;
-    for secret in &build.secrets {
+    let mounts = |id: &str| narrow.is_none_or(|analysis| analysis.secrets.contains(id));
+    for secret in build.secrets.iter().filter(|secret| mounts(&secret.id)) {
         // Where a secret's value comes from does not reach the image, its id does.
         let (SecretSource::Value(_) | SecretSource::File(_)) = &secret.source;
         key.plain(EntryKind::SecretId, &secret.id, "");
     }
     for ssh in &build.ssh {
-        key.plain(EntryKind::SecretId, &format!("ssh:{}", ssh.split('=').next().unwrap_or_default()), "");
+        let id = format!("ssh:{}", ssh.split('=').next().unwrap_or_default());
+        if mounts(&id) {
+            key.plain(EntryKind::SecretId, &id, "");
+        }
     }
     let compression = build.compression.to_string();
-    let hosts = hosts(&build.add_hosts);
-    let network = build.network.as_deref().filter(|network| *network != "default").unwrap_or_default();
+    // Only a `RUN` step has a network.
+    let runs = narrow.is_none_or(|analysis| analysis.runs);
+    let hosts = if runs { hosts(&build.add_hosts) } else { String::new() };
+    let network =
+        build.network.as_deref().filter(|network| runs && *network != "default").unwrap_or_default();
     for (name, value) in [
         ("network", network),
         ("compression", &compression),

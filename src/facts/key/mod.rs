@@ -185,7 +185,8 @@ impl Material {
         let labels: Vec<_> = build.labels.iter().chain(&extra.labels).cloned().collect();
         // What the Dockerfile does not declare no step can read. Triggers of a base might, and a provenance
         // tells them all.
-        let declared_only = self.is_narrow(inputs) && !build.provenance.is_on();
+        let narrow = self.is_narrow(inputs).then_some(analysis);
+        let declared_only = narrow.is_some() && !build.provenance.is_on();
         let ignored = |(name, _): &&(String, String)| {
             !inputs.key.ignore_args.contains(name) && (!declared_only || analysis.may_read(name))
         };
@@ -215,7 +216,7 @@ impl Material {
         for platform in &build.platforms {
             key.plain(EntryKind::Platform, &platform.to_string(), asked);
         }
-        settings(&mut key, inputs);
+        settings(&mut key, inputs, narrow);
         for argument in &extra.counted {
             key.extra_arg(argument);
         }

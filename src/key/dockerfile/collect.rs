@@ -22,6 +22,8 @@ pub struct Collected {
     pub remote: Vec<RemoteSource>,
     pub declared: BTreeSet<String>,
     pub secrets: SecretMounts,
+    /// Whether there is a `RUN`.
+    pub runs: bool,
 }
 
 impl Collected {
@@ -48,6 +50,7 @@ impl Collected {
         self.declared.extend(other.declared);
         self.secrets.ids.extend(other.secrets.ids);
         self.secrets.any |= other.secrets.any;
+        self.runs |= other.runs;
         self.unknown = self.unknown.take().or(other.unknown);
     }
 }
@@ -99,6 +102,7 @@ impl Collector<'_> {
             Body::Env(pairs) => scope.env(pairs, self.escape)?,
             Body::Copy(copy) if copy.from.is_none() => self.copy(copy, instruction.line, scope, out)?,
             Body::Run(mounts) => {
+                out.runs = true;
                 for text in mounts {
                     self.mount(text, instruction.line, scope, out)?;
                 }

@@ -181,6 +181,8 @@ pub struct Analysis {
     pub declared_args: BTreeSet<String>,
     /// Secrets that its steps may read.
     pub secrets: SecretMounts,
+    /// Whether it may have `RUN` steps.
+    pub runs: bool,
 }
 
 impl Analysis {
@@ -195,7 +197,7 @@ impl Analysis {
 
     /// Takes note that the base image `reference` has `ONBUILD` triggers, which may copy and mount anything.
     pub fn base_has_triggers(&mut self, reference: &str) {
-        self.secrets = SecretMounts::unknown();
+        (self.secrets, self.runs) = (SecretMounts::unknown(), true);
         if let Copied::Known(_) = self.copied {
             self.copied = Copied::Unknown(format!("base `{reference}` has ONBUILD instructions"));
         }
@@ -225,7 +227,7 @@ pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError>
         .or(analysis.whole_text.take());
     if let Some(reason) = &analysis.whole_text {
         analysis.copied = Copied::Unknown(reason.clone());
-        analysis.secrets = SecretMounts::unknown();
+        (analysis.secrets, analysis.runs) = (SecretMounts::unknown(), true);
         analysis.digest = render::whole(bytes);
     }
     if frontend.as_ref().is_some_and(|frontend| !frontend.official) {
@@ -252,6 +254,7 @@ impl Analysis {
             remote: Vec::new(),
             declared_args: BTreeSet::new(),
             secrets: SecretMounts::unknown(),
+            runs: true,
         }
     }
 }
@@ -343,6 +346,7 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         remote: collected.remote,
         declared_args: collected.declared,
         secrets: collected.secrets,
+        runs: collected.runs,
         ..Analysis::opaque()
     })
 }

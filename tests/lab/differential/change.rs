@@ -370,7 +370,13 @@ impl Change {
                 new.inputs.add_hosts.reverse();
             }
             Self::NetworkNamed => new.inputs.network = Some("default".to_owned()),
-            Self::SecretAdd => new.inputs.secrets.push(("tok".to_owned(), "another".to_owned())),
+            Self::SecretAdd => {
+                // The same id twice is refused by name.
+                if !new.inputs.secrets.is_empty() {
+                    return None;
+                }
+                new.inputs.secrets.push(("tok".to_owned(), "another".to_owned()));
+            }
             Self::SecretValue => new.inputs.secrets.first_mut()?.1 = "0ther-value".to_owned(),
             Self::ContextUnused => {
                 let image = Source::Reference("docker-image://{REG}/base:2".to_owned());

@@ -78,7 +78,8 @@ pub fn tree(dice: &mut Dice, most: usize) -> Tree {
                     1 => "..".to_owned(),
                     // Absolute, and as BuildKit reads it within the context.
                     2 => format!("/{known}"),
-                    _ => known,
+                    // From the link's own folder.
+                    _ => "../".repeat(path.matches('/').count()) + &known,
                 };
                 tree.0.insert(path, Node::Link(target));
             }

@@ -301,6 +301,9 @@ impl Writer<'_> {
         let (from, files) = if number > 0 && self.dice.percent(70) {
             let other = self.dice.below(number);
             let known = self.stages[other].clone();
+            // A name that this stage has too is this one's.
+            let known =
+                if known.name == self.stages[number].name { Known { name: None, ..known } } else { known };
             let by_name = known.name.clone().filter(|_| self.dice.percent(70));
             let name = by_name.unwrap_or_else(|| other.to_string());
             (if self.dice.percent(8) { name.to_uppercase() } else { name }, known.files)
@@ -346,10 +349,10 @@ impl Writer<'_> {
     fn here(&mut self, number: usize) -> Instruction {
         let run = self.stages[number].shell && self.dice.percent(25);
         let variables = self.stages[number].variables.clone();
-        let mut lines = vec![if run { "echo made >/here".to_owned() } else { "line one".to_owned() }];
+        let mut lines = vec![if run { "echo made >/run-here".to_owned() } else { "line one".to_owned() }];
         if let Some(name) = variables.first() {
             lines.push(if run {
-                format!("echo ${name} >>/here")
+                format!("echo ${name} >>/run-here")
             } else {
                 format!("${name} and ${{{name}:-x}}")
             });
