@@ -237,6 +237,8 @@ pub fn is_commit(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn git(remote: &str, reference: &str, folder: &str) -> GitRef {
@@ -329,6 +331,30 @@ mod tests {
         assert_eq!(read(&format!("git@h:r.git#{}", id.to_uppercase())).fixed(), Some(id), "digits alone");
         assert!(!is_commit(&"A".repeat(40)), "BuildKit takes it for a name");
         assert_eq!(read("https://h/r.git?keep-git-dir").keep_git_dir, Some(true));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// A URL at a commit names the same folder of the same repository, fixed, whatever the first one was.
+        #[test]
+        fn d56_a_url_at_a_commit_is_read_back(
+            remote in "(https://[a-z]{1,4}(:[0-9]{2})?/[a-z./%2]{0,8}[a-z]\\.git|git@[a-z.]{1,5}:[a-z/]{1,8}|ssh://u@h/[a-z]{1,5})",
+            query in "(\\?(ref=[a-z]{1,3}|tag=v[0-9]|branch=[a-z]|keep-git-dir(=[01])?|submodules=(true|F)|mtime=commit))?",
+            fragment in "(#[a-z/]{0,4}(:[a-z%/.]{0,6})?)?",
+        ) {
+            let commit = "0123456789abcdef0123456789abcdef01234567";
+            let Some(Ok(git)) = GitRef::parse(&format!("{remote}{query}{fragment}")) else { return Ok(()) };
+            let pinned = GitRef::parse(&git.at(commit)).unwrap().unwrap();
+            prop_assert_eq!(pinned.fixed(), Some(commit));
+            let want = GitRef { reference: commit.to_owned(), checksum: None, ..git };
+            prop_assert_eq!(pinned, want);
+        }
+
+        #[test]
+        fn d56_any_text_is_read(text in "\\PC{0,40}", start in "(https://|git@|github.com/|)") {
+            let _ = GitRef::parse(&format!("{start}{text}")).map(|read| read.map(|git| git.identifier("x")));
+        }
     }
 
     #[test]

@@ -123,6 +123,7 @@ impl Run<'_> {
             match c {
                 '\'' => words.raw(&self.single_quote()?),
                 '"' => words.raw(&self.double_quote()?),
+                '<' => words.raw(&self.possible_heredoc()),
                 '$' => {
                     let value = self.dollar()?;
                     words.whole.push_str(&value);
@@ -146,6 +147,19 @@ impl Run<'_> {
             Some(c) => Err(format!("`{c}` is missing")),
             None => Ok(finish(words)),
         }
+    }
+
+    /// Blanks between `<<` and a name do not part them.
+    fn possible_heredoc(&mut self) -> String {
+        let start = self.at;
+        self.at += 1;
+        if self.peek() == Some('<') {
+            self.at += 1;
+            while self.peek().is_some_and(|c| matches!(c, '\t' | '\r' | ' ')) {
+                self.at += 1;
+            }
+        }
+        self.chars.get(start..self.at).unwrap_or_default().iter().collect()
     }
 
     fn single_quote(&mut self) -> Result<String, String> {
@@ -255,7 +269,7 @@ impl Run<'_> {
                 None if self.lex.skip_unset => Ok(format!("${{{name}}}")),
                 value => Ok(value.unwrap_or_default()),
             },
-            Some(c @ ('+' | '-' | '?' | '#' | '%')) => {
+            Some(c @ ('+' | '-' | '?' | '#' | '%')) if !colon || !matches!(c, '#' | '%') => {
                 let word = self.stop_on(Some('}'), matches!(c, '#' | '%'))?.whole;
                 let known = self.unset.len();
                 let value = self.look_up(name);

@@ -177,6 +177,7 @@ pub fn heredoc(word: &str) -> Result<Option<Heredoc>, String> {
     let after = word.trim_start_matches(|c: char| c.is_ascii_digit());
     let Some(rest) = after.strip_prefix("<<") else { return Ok(None) };
     let (chomp, rest) = rest.strip_prefix('-').map_or((false, rest), |rest| (true, rest));
+    let rest = rest.trim_start();
     if rest.is_empty() || rest.contains('<') {
         return Ok(None);
     }

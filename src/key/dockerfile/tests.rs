@@ -1,6 +1,8 @@
 //! How BuildKit reads a Dockerfile; several tables are from its own tests.
 #![allow(clippy::unwrap_used)]
 
+use proptest::prelude::*;
+
 use super::*;
 
 const BUILDER: fn() -> Platform = || "linux/amd64".parse().unwrap();
@@ -478,4 +480,54 @@ fn d60_a_base_without_a_value_names_its_place_and_its_cure() {
     }
     assert_eq!(images(&plain("ARG A\nFROM a${A}\n")), [("a", 2)]);
     assert_eq!(images(&plain("ARG A\nFROM ${A:-b}\n")), [("b", 2)]);
+}
+
+/// Stages `s0`, `s1`, …: each with the number of the stage it is built on, and of those it copies from.
+fn stages() -> impl Strategy<Value = Vec<(Option<usize>, Vec<usize>)>> {
+    proptest::collection::vec(
+        (proptest::option::of(0..8_usize), proptest::collection::vec(0..8_usize, 0..3)),
+        1..8,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is reached, against the closure by hand; by name or by number, in any case.
+    #[test]
+    fn reached_stages_are_the_closure(stages in stages(), target in 0..8_usize, by_number in any::<bool>()) {
+        let target = target % stages.len();
+        let mut text = String::new();
+        let mut needs: Vec<Vec<usize>> = Vec::new();
+        for (number, (base, copies)) in stages.iter().enumerate() {
+            let base = base.filter(|base| *base < number);
+            let from = base.map_or_else(|| format!("image{number}"), |base| format!("s{base}"));
+            text += &format!("FROM {from} AS S{number}\n");
+            let mut own: Vec<usize> = base.into_iter().collect();
+            for copy in copies.iter().filter(|copy| **copy < number) {
+                let from = if by_number { copy.to_string() } else { format!("S{copy}") };
+                text += &format!("COPY --from={from} /x /{number}\n");
+                own.push(*copy);
+            }
+            needs.push(own);
+        }
+        let mut reached = BTreeSet::from([target]);
+        for number in (0..=target).rev() {
+            if reached.contains(&number) {
+                reached.extend(&needs[number]);
+            }
+        }
+        let name = format!("s{target}");
+        let analysis = ask(&text, &Ask { target: Some(&name), ..PLAIN }).unwrap();
+        let want: Vec<String> = reached.iter().map(|number| format!("s{number}")).collect();
+        prop_assert_eq!(&analysis.stages, &want);
+        prop_assert!(analysis.whole_text.is_none());
+        let bases: Vec<String> = reached
+            .iter()
+            .filter(|number| stages[**number].0.is_none_or(|base| base >= **number))
+            .map(|number| format!("image{number}"))
+            .collect();
+        let images: Vec<String> = analysis.images.iter().map(|image| image.reference.clone()).collect();
+        prop_assert_eq!(images, bases);
+    }
 }
