@@ -225,7 +225,7 @@ mod tests {
         let manifest = Manifest::parse(text.as_bytes(), None).unwrap();
         assert_eq!((manifest.size(), manifest.layers()), (Some(7), Some(0)));
         assert_eq!(manifest.digest, Digest::of(text.as_bytes()), "of the bytes as they came");
-        let config = CONFIG.replace("}", r#","urls":null,"annotations":null,"platform":null}"#);
+        let config = CONFIG.replace('}', r#","urls":null,"annotations":null,"platform":null}"#);
         let text = format!(r#"{{"schemaVersion":2,"mediaType":"{}","config":{config}}}"#, MEDIA_TYPES[2]);
         assert_eq!(Manifest::parse(text.as_bytes(), None).unwrap().layers(), Some(0));
         for list in ["null", "[]"] {

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::attestation::Attestation;
 use super::compression::Compression;
+use super::contexts::{build_contexts, context};
 use super::lists::{comma_items, items, pairs};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::secret::SecretString;
 use crate::env::{self, Env};
 use crate::image::{Platform, is_own_label};
-use crate::key::dockerfile::{Place, context_place, familiar};
 use crate::key::dockerignore::Ignore;
 
 /// Where the build context comes from.
@@ -249,49 +249,6 @@ pub(super) fn with_file(
     list
 }
 
-/// A folder that is there is the context, whatever else its name could mean (buildx `loadInputs`).
-fn context(problems: &mut Problems, text: &str) -> ContextSource {
-    let path = PathBuf::from(text);
-    let metadata = fs_err::metadata(&path);
-    if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
-        return ContextSource::Folder(path);
-    }
-    match (context_place(text), metadata) {
-        (Ok(Place::Git(_)), _) => return ContextSource::Remote(text.to_owned()),
-        (Err(reason), _) => {
-            problems.add("context", format!("`{text}` is not a repository that BuildKit takes: {reason}"));
-        }
-        (Ok(place), _) if place == Place::Http || text == "-" => {
-            let hint = "check the source out and name its path, or name a git repository";
-            problems.add("context", format!("`{text}` is neither a folder nor a git repository: {hint}"));
-        }
-        (Ok(_), Ok(_)) => problems.add("context", format!("`{text}` is not a folder")),
-        (Ok(_), Err(error)) => problems.add("context", error),
-    }
-    ContextSource::Folder(path)
-}
-/// `github.com/…` is a repository as a context only; as a build context, BuildKit refuses it.
-fn build_contexts(problems: &mut Problems, list: Vec<String>) -> Vec<(String, String)> {
-    let mut contexts: Vec<(String, String)> = Vec::new();
-    // Of two with one name, buildx takes the last; `alpine` and `docker.io/library/alpine:latest` are one.
-    for (name, value) in named(problems, "build-contexts", list) {
-        contexts.retain(|(known, _)| familiar(known) != familiar(&name));
-        contexts.push((name, value));
-    }
-    for (name, value) in contexts.iter_mut().filter(|(_, value)| value.starts_with("github.com/")) {
-        if fs_err::metadata(value.as_str()).is_ok_and(|metadata| metadata.is_dir()) {
-            value.insert_str(0, "./");
-        } else {
-            let hint = "write `https://github.com/OWNER/NAME.git`";
-            problems.add(
-                "build-contexts",
-                format!("`{name}`: `{value}` is not a folder; for the repository, {hint}"),
-            );
-        }
-    }
-    contexts
-}
-
 fn exclude(problems: &mut Problems, patterns: Vec<String>) -> Vec<String> {
     for pattern in &patterns {
         if let Err(error) = Ignore::parse(pattern.as_bytes(), Path::new("exclude")) {
@@ -301,7 +258,7 @@ fn exclude(problems: &mut Problems, patterns: Vec<String>) -> Vec<String> {
     patterns
 }
 
-fn named(problems: &mut Problems, input: &str, list: Vec<String>) -> Vec<(String, String)> {
+pub(super) fn named(problems: &mut Problems, input: &str, list: Vec<String>) -> Vec<(String, String)> {
     let mut good = Vec::new();
     for pair in pairs(list) {
         match pair {
@@ -426,17 +383,6 @@ mod tests {
     }
 
     #[test]
-    fn d03_of_two_build_contexts_with_one_name_the_last_one_counts() {
-        let list = "alpine=/a\nsrc=/b\ndocker.io/library/alpine:latest=/c\nlibrary/x/y=/d\nx/y=/e";
-        let raw = RawInputs { build_contexts: Some(list.into()), ..Default::default() };
-        let contexts = read(raw, &Env::default()).unwrap().build_contexts;
-        let names: Vec<_> = contexts.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let want =
-            [("src", "/b"), ("docker.io/library/alpine:latest", "/c"), ("library/x/y", "/d"), ("x/y", "/e")];
-        assert_eq!(names, want);
-    }
-
-    #[test]
     fn d60_a_label_without_a_value_is_empty() {
         let raw = RawInputs { labels: Some("a\nb=\nc=d=e".into()), ..Default::default() };
         let labels = read(raw, &Env::default()).unwrap().labels;
@@ -448,13 +394,5 @@ mod tests {
         let raw = RawInputs { secrets: Some("a=hunter2".into()), ..Default::default() };
         let inputs = read(raw, &Env::default()).unwrap();
         assert!(!format!("{inputs:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn a_context_is_a_folder_that_exists() {
-        for text in ["https://example.com/r.tar.gz", "/absent-folder", "/etc/hostname", "-"] {
-            let raw = RawInputs { context: Some(text.into()), ..Default::default() };
-            assert!(read(raw, &Env::default()).is_err(), "{text}");
-        }
     }
 }

@@ -5,6 +5,7 @@ mod build;
 mod builder;
 mod caches;
 mod compression;
+mod contexts;
 mod lists;
 mod problems;
 mod raw;

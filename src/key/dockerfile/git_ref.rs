@@ -41,7 +41,7 @@ impl GitRef {
                     written.split_once('/').map_or(Some(String::new()), |(_, path)| decode(path, false))?;
                 match scheme.as_str() {
                     "git" | "ssh" => {}
-                    "http" | "https" if path.ends_with(".git") => {}
+                    "http" | "https" if path.strip_suffix(".git").is_some() => {}
                     _ => return None,
                 }
                 (format!("{scheme}://{written}"), decode(fragment, false)?)
@@ -131,16 +131,13 @@ impl GitRef {
     /// BuildKit's name for it, whatever the protocol (`llb.Git`).
     #[must_use]
     pub fn identifier(&self, reference: &str) -> String {
-        let (host, path) = match self.remote.split_once("://") {
-            Some((_, rest)) => {
-                let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-                (host, decode(path, false).unwrap_or_else(|| path.to_owned()))
-            }
-            None => {
-                let mark = if self.remote.starts_with("github.com/") { '/' } else { ':' };
-                let (host, path) = self.remote.split_once(mark).unwrap_or((&self.remote, ""));
-                (host, path.to_owned())
-            }
+        let (host, path) = if let Some((_, rest)) = self.remote.split_once("://") {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            (host, decode(path, false).unwrap_or_else(|| path.to_owned()))
+        } else {
+            let mark = if self.remote.starts_with("github.com/") { '/' } else { ':' };
+            let (host, path) = self.remote.split_once(mark).unwrap_or((&self.remote, ""));
+            (host, path.to_owned())
         };
         let host = host.rsplit('@').next().unwrap_or(host);
         let path = rooted(path.as_bytes());

@@ -128,15 +128,12 @@ fn expanded(template: &str, found: &str) -> String {
                 (name, Some(tail))
             }
         };
-        match tail.filter(|_| !name.is_empty()) {
-            Some(tail) => {
-                out.push_str(if name.bytes().all(|b| b == b'0') { found } else { "" });
-                rest = tail;
-            }
-            None => {
-                out.push('$');
-                rest = after;
-            }
+        if let Some(tail) = tail.filter(|_| !name.is_empty()) {
+            out.push_str(if name.bytes().all(|b| b == b'0') { found } else { "" });
+            rest = tail;
+        } else {
+            out.push('$');
+            rest = after;
         }
     }
     out + rest

@@ -128,11 +128,10 @@ fn given(command: &Command, known: &[(&str, Kind)]) -> Result<Option<String>, St
         }
         seen.push(name);
         match (kind, value) {
-            (Switch, None) => {}
+            (Switch, None) | (Text | Texts, Some(_)) => {}
             (Switch, Some(value)) if matches!(value.to_lowercase().as_str(), "true" | "false") => {}
             (Switch, Some(value)) => return Err(format!("{name} is true or false, not `{value}`")),
             (Text | Texts, None) => return Err(format!("{name} needs a value")),
-            (Text | Texts, Some(_)) => {}
         }
     }
     Ok(doubt)

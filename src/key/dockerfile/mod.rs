@@ -20,6 +20,8 @@ mod scope;
 mod stages;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole_tests;
 mod words;
 
 use std::collections::BTreeSet;
