@@ -391,7 +391,9 @@ impl Writer<'_> {
             }
             1 => {
                 mounts.push("type=bind,target=/mnt".to_owned());
-                command = "(cd /mnt && find . | sort && find . -type f | sort | xargs -d '\\n' cat) >/run-file 2>&1".to_owned();
+                command =
+                    "(cd /mnt && find . | sort && find . -type f -exec sha256sum {} + | sort) >/run-file"
+                        .to_owned();
             }
             2 if number > 0 => {
                 let other = self.dice.below(number);
