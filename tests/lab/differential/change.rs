@@ -98,7 +98,8 @@ impl Change {
         let stage = dice.below(case.dockerfile.stages.len());
         let place = (stage, dice.below(case.dockerfile.stages[stage].body.len().max(1)));
         let contexts = case.inputs.contexts.len().max(1);
-        match dice.below(60) {
+        // Mostly files, as in the histories of real projects.
+        match dice.below(80) {
             0 => Self::Clone,
             1..=6 => Self::Content(path),
             7 => Self::Length(path),
@@ -161,7 +162,13 @@ impl Change {
                 Self::Own(name, value)
             }
             58 => Self::BaseSpelled(stage),
-            _ => Self::Length(path),
+            59..=66 => Self::Content(path),
+            67..=72 => Self::Length(path),
+            73 | 74 => Self::AddFile(dice.text(&["new.txt", "src/new", "Z", ".env"])),
+            75 | 76 => Self::RunText(place),
+            77 => Self::PairValue(place),
+            78 => Self::ArgDefault(place),
+            _ => Self::RemoveFile(path),
         }
     }
 

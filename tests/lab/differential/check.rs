@@ -93,6 +93,8 @@ pub fn pair(one: (&Key, &Plain), two: (&Key, &Plain)) -> Pair {
             match (key == other, differences.is_empty()) {
                 (true, true) => Pair::Hit,
                 (false, false) => Pair::Miss,
+                // The same files in other layers are another image.
+                (false, true) if image != second => Pair::Miss,
                 (false, true) => Pair::Needless,
                 (true, false) => Pair::Fault(Fault::Lie("one key, two images", differences)),
             }

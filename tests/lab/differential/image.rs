@@ -22,6 +22,8 @@ pub struct Image {
     /// By path, without a slash at its beginning.
     pub files: Arc<BTreeMap<String, Fact>>,
     pub config: Value,
+    /// A hash of each layer's content, in order.
+    layers: Vec<String>,
 }
 
 /// What is at a path.
@@ -79,9 +81,11 @@ fn single(store: &dyn Store, manifest: &Value) -> (String, Image) {
         let _ = write!(platform, "/{variant}");
     }
     let layers = manifest["layers"].as_array().cloned().unwrap_or_default();
-    let mut files = BTreeMap::new();
+    let (mut files, mut hashes) = (BTreeMap::new(), Vec::new());
     for layer in &layers {
-        apply(&mut files, &facts(store, layer));
+        let layer = facts(store, layer);
+        apply(&mut files, &layer.entries);
+        hashes.push(layer.hash.clone());
     }
     for volatile in ["created", "history", "rootfs", "moby.buildkit.buildinfo.v1"] {
         config.as_object_mut().unwrap().remove(volatile);
@@ -97,15 +101,18 @@ fn single(store: &dyn Store, manifest: &Value) -> (String, Image) {
     }
     // How many layers: instructions that were dropped or run twice show here, too.
     config["layers"] = layers.len().into();
-    (platform, Image { files: Arc::new(files), config })
+    (platform, Image { files: Arc::new(files), config, layers: hashes })
 }
 
-type Layer = Arc<Vec<(String, Fact)>>;
+struct Layer {
+    entries: Vec<(String, Fact)>,
+    hash: String,
+}
 
 /// Layers of base images, which every case has.
-static KNOWN: Mutex<BTreeMap<String, Layer>> = Mutex::new(BTreeMap::new());
+static KNOWN: Mutex<BTreeMap<String, Arc<Layer>>> = Mutex::new(BTreeMap::new());
 
-fn facts(store: &dyn Store, layer: &Value) -> Layer {
+fn facts(store: &dyn Store, layer: &Value) -> Arc<Layer> {
     let digest = layer["digest"].as_str().unwrap().to_owned();
     if let Some(known) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(&digest) {
         return known.clone();
@@ -114,7 +121,9 @@ fn facts(store: &dyn Store, layer: &Value) -> Layer {
     let gzip = bytes.starts_with(&[0x1f, 0x8b]);
     let source: Box<dyn std::io::Read> =
         if gzip { Box::new(GzDecoder::new(&*bytes)) } else { Box::new(&*bytes) };
-    let facts = Arc::new(entries(tar::Archive::new(source)));
+    let entries = entries(tar::Archive::new(source));
+    let hash = format!("{:x}", Sha256::digest(format!("{entries:?}")));
+    let facts = Arc::new(Layer { entries, hash });
     if bytes.len() > 1 << 16 {
         KNOWN.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, facts.clone());
     }

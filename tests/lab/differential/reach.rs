@@ -60,5 +60,10 @@ pub fn differs_on_the_way(desk: &Desk<'_>, case: &Case, changed: &Case) -> bool 
 
 /// What a pair is once this is known.
 pub fn judged(desk: &Desk<'_>, pair: Pair, case: &Case, changed: &Case) -> Pair {
+    // The whole context counts because it was asked to.
+    let whole = case.inputs.own.contains(&("key".to_owned(), "context".to_owned()));
+    if pair == Pair::Needless && whole && (case.tree != changed.tree || case.ignore != changed.ignore) {
+        return Pair::Miss;
+    }
     if pair == Pair::Needless && differs_on_the_way(desk, case, changed) { Pair::Miss } else { pair }
 }
