@@ -101,11 +101,10 @@ impl Change {
         // Mostly files, as in the histories of real projects.
         match dice.below(80) {
             0 => Self::Clone,
-            1..=6 => Self::Content(path),
-            7 => Self::Length(path),
+            1..=6 | 59..=66 => Self::Content(path),
+            7 | 67..=72 => Self::Length(path),
             8 => Self::Executable(path),
-            9 => Self::AddFile(dice.text(&["new.txt", "src/new", "Z", ".env"])),
-            10 => Self::RemoveFile(path),
+            9 | 73 | 74 => Self::AddFile(dice.text(&["new.txt", "src/new", "Z", ".env"])),
             11 => Self::RenameFile(path),
             12 => Self::LinkTarget(path),
             13 => Self::IgnoreAdd(path),
@@ -117,11 +116,11 @@ impl Change {
             19 => Self::Comment,
             20 => Self::DockerfilePath,
             21 => Self::GlobalDefault(dice.below(4)),
-            22 => Self::ArgDefault(place),
+            22 | 78 => Self::ArgDefault(place),
             23 => Self::RemoveInstruction(place),
             24 => Self::SwapInstructions(place),
             25 => Self::AddEnv(stage),
-            26 => Self::PairValue(place),
+            26 | 77 => Self::PairValue(place),
             27 => Self::AddStage,
             28 => Self::AddCopy(stage),
             29 => Self::JsonForm(place),
@@ -131,7 +130,7 @@ impl Change {
             33 => Self::Flag(place),
             34 => Self::Destination(place),
             35 => Self::FromNumber(place),
-            36 => Self::RunText(place),
+            36 | 75 | 76 => Self::RunText(place),
             37..=39 => Self::BuildArg(dice.of::<&str>(&["V", "NAME", "TAG", "FILE", "HTTP_PROXY"])),
             40 => Self::BuildArgNotDeclared,
             41 => Self::BuildArgTwice,
@@ -162,12 +161,6 @@ impl Change {
                 Self::Own(name, value)
             }
             58 => Self::BaseSpelled(stage),
-            59..=66 => Self::Content(path),
-            67..=72 => Self::Length(path),
-            73 | 74 => Self::AddFile(dice.text(&["new.txt", "src/new", "Z", ".env"])),
-            75 | 76 => Self::RunText(place),
-            77 => Self::PairValue(place),
-            78 => Self::ArgDefault(place),
             _ => Self::RemoveFile(path),
         }
     }

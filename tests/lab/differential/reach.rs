@@ -14,9 +14,9 @@ fn reached(case: &Case) -> Vec<usize> {
     let last = stages.len() - 1;
     let target = case.inputs.target.as_ref();
     let target = target.map_or(Some(last), |name| stages.iter().rposition(|stage| is(stage, name)));
-    let mut list: Vec<usize> = target.into_iter().collect();
+    let mut found: Vec<usize> = target.into_iter().collect();
     let mut next = 0;
-    while let Some(number) = list.get(next).copied() {
+    while let Some(number) = found.get(next).copied() {
         next += 1;
         let stage = &stages[number];
         let body = stage.body.iter().fold(String::new(), |text, line| text + &line.text() + "\n");
@@ -26,12 +26,12 @@ fn reached(case: &Case) -> Vec<usize> {
                 .clone()
                 .any(|name| body.to_lowercase().contains(&format!("from={}", name.to_lowercase())));
             let on = is(other, &stage.base);
-            if (used || on) && !list.contains(&before) {
-                list.push(before);
+            if (used || on) && !found.contains(&before) {
+                found.push(before);
             }
         }
     }
-    list
+    found
 }
 
 /// Whether a reached stage before the target has another image in the changed case.
@@ -46,9 +46,8 @@ pub fn differs_on_the_way(desk: &Desk<'_>, case: &Case, changed: &Case) -> bool 
         let only = |case: &Case| {
             let mut case = case.clone();
             // The file stays whole: the context may hold it.
-            let name = "reached-here".to_owned();
-            case.dockerfile.stages[number].name = Some(name.clone());
-            case.inputs.target = Some(name);
+            let name = case.dockerfile.stages[number].name.get_or_insert_with(|| "reached-here".to_owned());
+            case.inputs.target = Some(name.clone());
             desk.plain(&case, "default")
         };
         match (only(case), only(changed)) {
