@@ -42,6 +42,7 @@ pub(super) async fn run(
         drop(log);
         let phase = progress.place;
         let unwritten = progress.unwritten_cache.clone();
+        let pushed = progress.pushed && spec.output.pushes();
         journal.progress = Some(progress);
         let Err(error) = result else {
             if let Some(why) = unwritten {
@@ -50,7 +51,9 @@ pub(super) async fn run(
             session.keep();
             // Noted at once: what comes now may be broken off.
             journal.built = true;
-            journal.pushed = spec.output.pushes();
+            if spec.output.pushes() {
+                journal.published(&spec.names);
+            }
             for notice in local.iter().flat_map(|local| &local.notices) {
                 journal.notices.push(notice.clone());
             }
@@ -59,6 +62,10 @@ pub(super) async fn run(
             }
             break;
         };
+        // What comes after its export, such as the layer cache, does not take the image back.
+        if pushed && (error.class == FailureClass::Interrupted || phase == Some(Phase::CacheExport)) {
+            journal.published(&spec.names);
+        }
         let error = out_of_memory(error, own, docker).await;
         let error = match converge::after_push(&now, error, phase, workshop, journal).await {
             Ok(()) => return Ok(()),

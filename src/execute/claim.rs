@@ -28,10 +28,11 @@ const LONGEST: Duration = Duration::from_secs(2);
 const ROUNDS: u32 = 8;
 
 /// Makes the key's tag name this image, or adopts the one that stands there. The other names
-/// follow the winner.
+/// follow the winner. `found`: the image was there before, and stays what this run reports.
 pub(super) async fn run(
     key_tag: &ImageReference,
     others: &[ImageReference],
+    found: bool,
     workshop: &Workshop<'_>,
     docker: &Docker,
     journal: &mut Journal,
@@ -46,7 +47,10 @@ pub(super) async fn run(
             Err(error) => attempts.after_request(error, key_tag.registry(), workshop, docker).await?,
         }
     };
-    journal.named.push(key_tag.to_string());
+    if found && winner != own {
+        return Ok(());
+    }
+    journal.tags.push(key_tag.to_string());
     if winner == own && !journal.adopted {
         return Ok(());
     }
@@ -59,7 +63,10 @@ pub(super) async fn run(
     for name in others {
         point(&source, name, workshop, docker).await?;
     }
-    journal.adopted |= winner != own;
+    if winner != own {
+        // What this run pushed is not what counts.
+        (journal.adopted, journal.pushed) = (true, false);
+    }
     journal.digest = Some(winner);
     Ok(())
 }

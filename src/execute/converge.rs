@@ -50,7 +50,8 @@ pub(super) async fn after_push(
         workshop.ports.console.line(&what);
         journal.notices.push(what);
     }
-    (journal.built, journal.pushed, journal.adopted, journal.digest) = (true, true, true, Some(digest));
+    journal.published(&spec.names);
+    (journal.adopted, journal.digest) = (true, Some(digest));
     Ok(())
 }
 
@@ -75,6 +76,7 @@ pub(super) async fn adopt(
                 error.headline()
             ));
             (journal.built, journal.adopted, journal.digest) = (true, true, Some(digest));
+            journal.tags.push(name.to_string());
             Ok(())
         }
         Seen::OtherKey { digest, .. } if error.class == Integrity => {

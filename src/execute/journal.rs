@@ -36,14 +36,14 @@ pub struct Journal {
     pub attempts: u32,
     /// What the build's progress told.
     pub progress: Option<ProgressSummary>,
-    /// Names it has beside those it was pushed under.
-    pub named: Vec<String>,
+    /// Names in a registry that it was given.
+    pub tags: Vec<String>,
+    /// Names asked for that it was not given, and why.
+    pub refused: Vec<(String, Error)>,
     /// Whether the image is another run's with the same key.
     pub adopted: bool,
-    /// Tags set on an image that was there.
-    pub aliased: Vec<String>,
-    /// Tags that could not be set and are not needed.
-    pub skipped_tags: Vec<String>,
+    /// Whether the builder that only the layer cache needs did not boot.
+    pub no_builder: bool,
     /// What else to say.
     pub notices: Vec<String>,
     /// Why a step made do with less.
@@ -57,6 +57,20 @@ impl Journal {
     #[must_use]
     pub fn lost_its_image(&self) -> bool {
         self.error.as_ref().is_some_and(|error| error.is(FailureKind::SourceGone))
+    }
+
+    /// Notes an image that stands in the registry under these names, whatever comes now. Its digest
+    /// is read back.
+    pub(super) fn published(&mut self, names: &[String]) {
+        (self.built, self.pushed) = (true, true);
+        self.tags.extend(names.iter().cloned());
+    }
+
+    /// Takes that back: what was pushed has no name any more.
+    pub(super) fn unpublished(&mut self) {
+        self.pushed = false;
+        self.digest = None;
+        self.tags.clear();
     }
 
     /// Makes do without writing the layer cache.

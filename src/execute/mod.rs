@@ -30,6 +30,7 @@ use crate::ports::actions::inert;
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
 use crate::ports::docker_config::PrivateDockerConfig;
+use crate::ports::failure::FailureKind;
 use crate::ports::registry::{Probe, gone};
 
 /// What the steps work with.
@@ -82,22 +83,33 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
     let docker = own_docker.with_logins(Arc::new(config));
     let mut cleanup = Vec::new();
     let mut result = Ok(());
-    let mut rest = plan.steps.iter();
-    while let Some(step) = rest.next() {
+    for step in &plan.steps {
         ports.console.line(&format!("→ {}", describe(step)));
         journal.begin(brief(step));
         let done = one(step, plan, workshop, &docker, journal).await;
-        if let (Step::CreateBuilder { builder, keep: false, .. }, Ok(()), None) =
-            (step, &done, &journal.degraded)
+        if let (Step::CreateBuilder { builder, keep: false, .. }, Ok(()), false) =
+            (step, &done, journal.no_builder)
         {
             cleanup.push(builder::Temporary::new(builder.name.clone(), own_docker.clone()));
         }
         journal.end(done.is_err());
-        if let Err(error) = done {
-            result = Err(with_tags_left(error, step, rest.as_slice(), journal));
-            break;
+        match (step, done) {
+            (_, Ok(())) => {}
+            // Every tag by itself: one that is refused takes nothing from the others.
+            (Step::Alias { target, .. }, Err(error)) if may_go_on(&error) => {
+                journal.refused.push((target.to_string(), error));
+            }
+            // The image is there by another name.
+            (Step::Claim { key_tag, .. }, Err(error)) if plan.digest.is_some() && may_go_on(&error) => {
+                journal.notices.push(format!("{key_tag} is not set: {}", error.headline()));
+            }
+            (_, Err(error)) => {
+                result = Err(error);
+                break;
+            }
         }
     }
+    let result = result.and_then(|()| tags_refused(journal));
     for builder in cleanup {
         journal.begin(format!("remove the builder {}", builder.name));
         let removed = builder.remove().await;
@@ -110,22 +122,21 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
     result
 }
 
-/// Where a tag could not be set: which others are, and which are not either.
-fn with_tags_left(error: Error, failed: &Step, rest: &[Step], journal: &Journal) -> Error {
-    let target = |step: &Step| match step {
-        Step::Alias { target, .. } => Some(target.to_string()),
-        _ => None,
-    };
-    let Some(refused) = target(failed) else { return error };
-    let left: Vec<String> = std::iter::once(refused).chain(rest.iter().filter_map(target)).collect();
-    if left.len() == 1 && journal.aliased.is_empty() {
-        return error;
-    }
-    let set = match journal.aliased.as_slice() {
+/// Whether the other tags can be set all the same: unless the run is to stop, or the image is gone.
+fn may_go_on(error: &Error) -> bool {
+    !matches!(error.class, FailureClass::Interrupted | FailureClass::Terminated)
+        && !error.is(FailureKind::SourceGone)
+}
+
+/// Where tags could not be set: which, and which others are.
+fn tags_refused(journal: &mut Journal) -> Result<()> {
+    let Some((_, error)) = journal.refused.first() else { return Ok(()) };
+    let refused: Vec<&str> = journal.refused.iter().map(|(tag, _)| tag.as_str()).collect();
+    let set = match journal.tags.as_slice() {
         [] => String::new(),
         set => format!("set: {}; ", set.join(", ")),
     };
-    error.cause(format!("{set}not set: {}", left.join(", ")))
+    Err(error.clone().cause(format!("{set}not set: {}", refused.join(", "))))
 }
 
 async fn one(
@@ -146,12 +157,13 @@ async fn one(
                 // No fault of the cache fails a build that would pass without it.
                 Err(error) if *optional && error.class != FailureClass::Interrupted => {
                     journal.without_cache(&error);
+                    journal.no_builder = true;
                     Ok(())
                 }
                 other => other,
             }
         }
-        Step::Build { spec } if journal.degraded.is_some() => {
+        Step::Build { spec } if journal.no_builder => {
             build::run(&spec.without_own_builder(), None, workshop, docker, journal).await
         }
         Step::Build { spec } => {
@@ -173,24 +185,21 @@ async fn one(
             Ok(())
         }
         Step::ReadBack { reference } => read_back::run(reference, workshop, journal).await,
-        Step::Claim { key_tag, others } => claim::run(key_tag, others, workshop, docker, journal).await,
+        Step::Claim { key_tag, others } => {
+            claim::run(key_tag, others, plan.digest.is_some(), workshop, docker, journal).await
+        }
         Step::Alias { source, target, required } => {
+            let source = &now_known(source, plan, journal);
             match alias::run(source, target, workshop, docker).await {
                 Err(error) if !required && alias::may_go_without(&error) => {
                     journal.notices.push(format!("{}; the digest carries the hand-over", error.headline()));
-                    journal.skipped_tags.push(target.to_string());
                     Ok(())
                 }
-                other => other.map(|()| journal.aliased.push(target.to_string())),
+                other => other.map(|()| journal.tags.push(target.to_string())),
             }
         }
         Step::Pull { reference, platform } => {
-            // What was pushed is known by its digest only now.
-            let by_digest = match (&plan.digest, &journal.digest) {
-                (None, Some(digest)) => &reference.repository().at(digest.clone()),
-                _ => reference,
-            };
-            pull(by_digest, platform.as_ref(), workshop, docker).await
+            pull(&now_known(reference, plan, journal), platform.as_ref(), workshop, docker).await
         }
         // What this engine has is not what counts.
         Step::Tag { required: false, .. } if journal.adopted => Ok(()),
@@ -208,6 +217,14 @@ async fn one(
                 Err(error) => Err(error),
             }
         }
+    }
+}
+
+/// The image by its digest. Of what was pushed it is known only now.
+fn now_known(reference: &ImageReference, plan: &Plan, journal: &Journal) -> ImageReference {
+    match (&plan.digest, &journal.digest) {
+        (None, Some(digest)) => reference.repository().at(digest.clone()),
+        _ => reference.clone(),
     }
 }
 

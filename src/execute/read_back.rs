@@ -33,12 +33,16 @@ pub(super) async fn run(
             journal.digest = Some(digest);
             Ok(())
         }
-        Some(Seen::OtherKey { digest, .. }) => Err(Error::new(
-            FailureClass::Integrity,
-            format!("{reference} names other content than was pushed"),
-        )
-        .cause(format!("it is {digest}"))
-        .hint("two jobs with different inputs use one image name; give each its own")),
+        Some(Seen::OtherKey { digest, .. }) => {
+            // The name is another's by now.
+            journal.unpublished();
+            Err(Error::new(
+                FailureClass::Integrity,
+                format!("{reference} names other content than was pushed"),
+            )
+            .cause(format!("it is {digest}"))
+            .hint("two jobs with different inputs use one image name; give each its own"))
+        }
         Some(Seen::Unknown(error)) => Err(error),
         Some(Seen::Absent { .. }) | None => {
             Err(Error::of(FailureKind::EventualRead, format!("{reference} was pushed and is not there"))

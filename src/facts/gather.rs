@@ -99,6 +99,10 @@ impl Asked<'_> {
         }
         let patient = (wait && local.of_key.is_none()).then_some(inputs.wait_timeout);
         lookups.extend(by_key(ports, patient, *names, key, &lookups).await);
+        // A run that was cancelled may have left it out.
+        if let Some(key_tag) = self.missing_beside(&lookups, key) {
+            lookups.push(look_up(&ports.registry, Where::KeyTag, key_tag, Some(&key.hex)).await);
+        }
         if let Some(found) = found(&lookups) {
             // Without docker nothing can be loaded: that is said where the plan is executed.
             if wants_local(inputs, names.is_some())
@@ -113,6 +117,15 @@ impl Asked<'_> {
             }
         }
         Ok(Found { lookups, local })
+    }
+
+    /// The key's tag, where the commit's was found and this run may set the other.
+    fn missing_beside(&self, lookups: &[Lookup], key: &BuildKey) -> Option<ImageReference> {
+        let by_commit = lookups
+            .iter()
+            .any(|lookup| lookup.at == Where::CommitTag && matches!(lookup.seen, Seen::Match { .. }));
+        let names = self.names.filter(|_| by_commit && self.inputs.mode == Mode::Build)?;
+        names.written(key.short()).key_tag
     }
 }
 

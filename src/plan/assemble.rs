@@ -11,7 +11,7 @@ use super::names::{LocalNames, Published, ZoneNames};
 use super::owner::Owner;
 use super::platform::platforms;
 use super::spec::build_inputs;
-use super::steps::{Plan, PlanWarning, Step};
+use super::steps::{Plan, PlanWarning, PlannedTag, Step};
 use super::versions;
 use super::written::Written;
 use crate::coherence::makers::Makers;
@@ -51,16 +51,40 @@ pub struct Given<'a> {
 pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
     match verdict {
         Verdict::Fail(error) => Err(error),
-        Verdict::Reuse { found_by, reference, digest, aliases, pull, have_local, degraded, notices } => {
+        Verdict::Reuse {
+            found_by,
+            reference,
+            digest,
+            claim,
+            key_tag,
+            aliases,
+            pull,
+            have_local,
+            degraded,
+            notices,
+        } => {
             let source = reference.repository().at(digest.clone());
-            let tag = if found_by == Where::KeyTag { aliases.first().map(|(alias, _)| alias) } else { None };
-            let tag =
-                tag.filter(|alias| alias.repository() == reference.repository()).unwrap_or(&reference).tag();
-            let tag = tag.map(str::to_owned);
-            let mut steps: Vec<Step> = aliases
-                .into_iter()
-                .map(|(target, required)| Step::Alias { source: source.clone(), target, required })
-                .collect();
+            let there = |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: true };
+            let planned =
+                |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: false };
+            let (key_tag, commit_tag) = match found_by {
+                Where::Digest => (None, None),
+                Where::CommitTag => {
+                    let key_tag = key_tag.as_ref().map(there).or_else(|| claim.as_ref().map(planned));
+                    (key_tag, Some(there(&reference)))
+                }
+                Where::KeyTag => {
+                    let commit = aliases.iter().find(|(_, required)| !required);
+                    (Some(there(&reference)), commit.map(|(tag, _)| planned(tag)))
+                }
+            };
+            let mut steps: Vec<Step> =
+                claim.into_iter().map(|key_tag| Step::Claim { key_tag, others: Vec::new() }).collect();
+            steps.extend(aliases.into_iter().map(|(target, required)| Step::Alias {
+                source: source.clone(),
+                target,
+                required,
+            }));
             if pull {
                 // The engine's own it takes by itself.
                 let here = Platform::of_this_machine();
@@ -77,7 +101,7 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             }
             let (outcome, reason) = match found_by {
                 _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
-                Where::Digest => (Outcome::ReusedTag, "this digest was asked for"),
+                Where::Digest => (Outcome::ReusedDigest, "this digest was asked for"),
                 Where::CommitTag => (Outcome::ReusedTag, "this commit's image is there"),
                 Where::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
             };
@@ -90,7 +114,8 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
                 degraded,
                 digest: Some(digest),
                 repository,
-                tag,
+                key_tag,
+                commit_tag,
                 local_image: None,
             })
         }
@@ -111,7 +136,8 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             degraded,
             digest: None,
             repository: None,
-            tag: None,
+            key_tag: None,
+            commit_tag: None,
             local_image: Some(image.name),
         }),
         verdict @ Verdict::Build { .. } => {
@@ -165,12 +191,11 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
 
     let home = shared.filter(|_| verdict.shared && verdict.publish);
     let zone_names = home.map(|home| ZoneNames::new(inputs, given.run, access, home));
-    let Published { names: published, key_tag } =
-        zone_names.map(|names| names.written(key.short())).unwrap_or_default();
+    let published = zone_names.map(|names| names.written(key.short())).unwrap_or_default();
     let private = LocalNames::new(inputs, access).own_of_key(key.short());
     let mut extra = extra(inputs, given.run, given.env, &key.hex)?;
     let by_hand = std::mem::take(&mut extra.caches);
-    let images: Vec<ImageReference> = published.iter().chain(&key_tag).cloned().collect();
+    let images = published.all();
     let own_home = zone_names.map(|names| names.own_home());
     let mut caches = caches(given, own_home, &written, &images, by_hand)?;
     let names = Names::new(given.unique, given.owner, &given.late.builders, access);
@@ -199,7 +224,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let noted = caches.noted.as_ref().map(|cache| format!("type=registry,ref={cache},"));
     let noted_is_written = noted.is_some_and(|noted| caches.to.iter().any(|cache| cache.starts_with(&noted)));
     let names = if verdict.publish {
-        published.iter().map(ToString::to_string).collect()
+        published.name.iter().map(ToString::to_string).collect()
     } else {
         vec![private.clone()]
     };
@@ -239,13 +264,21 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         let so_far = given.late.caches.economy.clone().unwrap_or_default();
         steps.push(Step::NoteCache { cache, so_far, wrote: noted_is_written });
     }
-    let first = published.first();
-    if let Some(reference) = first {
+    let Published { name, commit_tag, key_tag, asked } = published;
+    let planned =
+        |tag: &Option<ImageReference>| tag.clone().map(|reference| PlannedTag { reference, there: false });
+    let tags = (planned(&key_tag), planned(&commit_tag));
+    if let Some(reference) = &name {
         steps.push(Step::ReadBack { reference: reference.clone() });
         if let Some(key_tag) = key_tag {
-            let others = published.iter().filter(|name| **name != key_tag).cloned().collect();
+            let others = name.iter().filter(|name| **name != key_tag).cloned().collect();
             steps.push(Step::Claim { key_tag, others });
         }
+        steps.extend(asked.into_iter().map(|target| Step::Alias {
+            source: reference.clone(),
+            target,
+            required: true,
+        }));
         if without.pull_afterwards || loading.pulls {
             steps.push(Step::Pull { reference: reference.clone(), platform: own });
         }
@@ -272,8 +305,9 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         notices,
         degraded,
         digest: None,
-        repository: first.map(|reference| reference.repository().clone()),
-        tag: first.and_then(ImageReference::tag).map(str::to_owned),
+        repository: name.map(|reference| reference.repository().clone()),
+        key_tag: tags.0,
+        commit_tag: tags.1,
         local_image: None,
     })
 }

@@ -26,6 +26,10 @@ pub enum Verdict {
         reference: ImageReference,
         /// Its content.
         digest: Digest,
+        /// The key's tag, where the image lacks it.
+        claim: Option<ImageReference>,
+        /// The key's tag, where the image has it beside the commit's.
+        key_tag: Option<ImageReference>,
         /// Tags it lacks; the flag says whether each is required.
         aliases: Vec<(ImageReference, bool)>,
         /// Fetch it.
@@ -86,7 +90,9 @@ pub struct Decision {
 pub enum Outcome {
     /// The engine had it.
     ReusedLocal,
-    /// This commit's tag, or the digest asked for, named it.
+    /// The digest asked for named it.
+    ReusedDigest,
+    /// This commit's tag named it.
     ReusedTag,
     /// An image of the same key was there.
     ReusedKey,
@@ -104,6 +110,7 @@ impl Outcome {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ReusedLocal => "reused-local",
+            Self::ReusedDigest => "reused-digest",
             Self::ReusedTag => "reused-tag",
             Self::ReusedKey => "reused-key",
             Self::Built => "built",
@@ -180,10 +187,18 @@ fn reuse(
         }
         aliases.extend(names.asked().into_iter().map(|tag| (tag, true)));
     }
+    // It is asked only where this run may set it.
+    let beside = |wanted: &dyn Fn(&Seen) -> bool| {
+        let of_key = |other: &&Lookup| other.at == Where::KeyTag && wanted(&other.seen);
+        let other = facts.lookups.iter().filter(|_| lookup.at == Where::CommitTag).find(of_key)?;
+        Some(other.reference.clone())
+    };
     Verdict::Reuse {
         found_by: lookup.at,
         reference: lookup.reference.clone(),
         digest: digest.clone(),
+        claim: beside(&|seen| matches!(seen, Seen::Absent { .. })),
+        key_tag: beside(&|seen| matches!(seen, Seen::Match { digest: named, .. } if named == digest)),
         aliases,
         pull: load && !have_local,
         have_local: load && have_local,
@@ -198,6 +213,8 @@ fn own_copy(digest: &Digest, facts: &Facts) -> Option<Verdict> {
         found_by: Where::Digest,
         reference: facts.local.of_digest.as_ref()?.name.parse().ok()?,
         digest: digest.clone(),
+        claim: None,
+        key_tag: None,
         aliases: Vec::new(),
         pull: false,
         have_local: true,

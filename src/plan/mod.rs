@@ -31,4 +31,4 @@ pub use extra_args::{for_key as extra_args_for_key, take as take_extra_args};
 pub use names::{AllNames, LocalNames, Published, ZoneNames};
 pub use owner::{Owner, PREFIX as BUILDER_PREFIX};
 pub use render::{Rendered, brief, describe, json, text};
-pub use steps::{Plan, PlanWarning, Step};
+pub use steps::{Plan, PlanWarning, PlannedTag, Step};

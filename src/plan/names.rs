@@ -96,7 +96,7 @@ impl<'a> ZoneNames<'a> {
         let key_tag = tag.map(|tag| self.own_home().tagged(tag));
         // Without a commit there is no other name to push it under.
         let own = self.written_commit().or_else(|| key_tag.clone());
-        Published { names: own.into_iter().chain(self.asked()).collect(), key_tag }
+        Published { name: own, commit_tag: self.written_commit(), key_tag, asked: self.asked() }
     }
 
     /// The references in `tags` that it sets. Pulling is reading: only the build job sets names.
@@ -187,16 +187,22 @@ impl<'a> LocalNames<'a> {
 /// What a build publishes.
 #[derive(Clone, Debug, Default)]
 pub struct Published {
-    /// The names it is pushed under: the commit's tag first, because the outputs name it.
-    pub names: Vec<ImageReference>,
+    /// The one name it is pushed under, so that the push is whole or has not happened.
+    pub name: Option<ImageReference>,
+    /// The commit's tag.
+    pub commit_tag: Option<ImageReference>,
     /// The key's tag, which is set afterwards: others may have set it meanwhile.
     pub key_tag: Option<ImageReference>,
+    /// The references in `tags`, which are set last, each by itself.
+    pub asked: Vec<ImageReference>,
 }
 
 impl Published {
-    fn all(self) -> Vec<ImageReference> {
-        let mut all = self.names;
-        all.extend(self.key_tag.filter(|tag| !all.contains(tag)));
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<ImageReference> {
+        let mut all: Vec<_> = self.name.iter().chain(&self.asked).cloned().collect();
+        all.extend(self.key_tag.iter().filter(|tag| !all.contains(tag)).cloned().collect::<Vec<_>>());
         all
     }
 }

@@ -65,7 +65,7 @@ pub enum Step {
     },
     /// Set a tag on an image in its registry; its digest must stay the same.
     Alias {
-        /// The image, by digest.
+        /// The image, by digest; of a new image a tag, whose digest is known once it is read back.
         source: ImageReference,
         /// The new tag.
         target: ImageReference,
@@ -102,6 +102,15 @@ pub struct PlanWarning {
     pub at: Option<SourceLine>,
 }
 
+/// A tag that the image has or gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedTag {
+    /// The tag.
+    pub reference: ImageReference,
+    /// Whether the image has it before anything is done.
+    pub there: bool,
+}
+
 /// The decision and every step it takes.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Plan {
@@ -121,8 +130,12 @@ pub struct Plan {
     /// Where that digest is, or will be.
     #[serde(skip)]
     pub repository: Option<Repository>,
-    /// The tag that is reported.
-    pub tag: Option<String>,
+    /// The key's tag.
+    #[serde(skip)]
+    pub key_tag: Option<PlannedTag>,
+    /// The commit's tag.
+    #[serde(skip)]
+    pub commit_tag: Option<PlannedTag>,
     /// The name in the engine's store, where the image is there before anything is done.
     #[serde(skip)]
     pub local_image: Option<String>,

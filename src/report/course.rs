@@ -8,6 +8,7 @@ use super::Report;
 use crate::error::Error;
 use crate::execute::Journal;
 use crate::plan::Plan;
+use crate::ports::buildx::Phase;
 
 /// What is being done, for whoever stops it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Course {
             (None, None) => return "before the first step".to_owned(),
         };
         let place = self.journal.progress.as_ref().and_then(|progress| progress.place);
-        match place.filter(|_| !ended && !self.journal.built) {
+        match place.filter(|place| !ended && (!self.journal.built || *place == Phase::CacheExport)) {
             Some(place) => format!("{label}, while {}", place.doing()),
             None => label.clone(),
         }

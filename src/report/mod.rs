@@ -18,7 +18,7 @@ use crate::execute::Journal;
 use crate::facts::RepositoryFact;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
-use crate::plan::{Outcome, Plan, PlanWarning};
+use crate::plan::{Outcome, Plan, PlanWarning, PlannedTag};
 use crate::ports::buildx::ProgressSummary;
 use crate::run::RunContext;
 
@@ -35,8 +35,10 @@ pub struct Report {
     pub changes: Vec<String>,
     /// The image's digest in the registry.
     pub digest: Option<Digest>,
-    /// The tag it has there.
+    /// The key's tag, where it has it there.
     pub tag: Option<String>,
+    /// The commit's tag, where it has it there.
+    pub commit_tag: Option<String>,
     /// The image by digest.
     pub reference: Option<ImageReference>,
     /// The name in the engine's store.
@@ -102,31 +104,22 @@ impl Report {
         self.outcome = Some(if journal.error.is_some() { Outcome::Failed } else { plan.decision.outcome });
         self.reason = journal.error.as_ref().map_or_else(|| plan.decision.reason.clone(), Error::headline);
         self.changes.clone_from(&plan.decision.changes);
-        // A tag that nothing was put under is none.
-        self.tag = plan.tag.clone().filter(|_| plan.digest.is_some() || journal.pushed || journal.adopted);
+        let has = |planned: &Option<PlannedTag>| {
+            let named =
+                planned.as_ref().filter(|tag| tag.there || journal.tags.contains(&tag.reference.to_string()));
+            named.and_then(|tag| tag.reference.tag()).map(str::to_owned)
+        };
+        if !journal.lost_its_image() {
+            (self.tag, self.commit_tag) = (has(&plan.key_tag), has(&plan.commit_tag));
+            self.digest = journal.digest.clone();
+        }
         self.degraded = plan.degraded.clone().or(journal.degraded);
         self.warnings.clone_from(&plan.warnings);
         self.notices.extend(plan.notices.iter().cloned());
         self.notices.extend(journal.notices);
-        if journal.error.is_none() || journal.pushed {
-            self.digest = journal.digest;
-        }
         self.reference =
             self.digest.as_ref().zip(plan.repository.as_ref()).map(|(digest, home)| home.at(digest.clone()));
-        if plan.tag.as_ref().is_some_and(|tag| {
-            journal.skipped_tags.iter().any(|skipped| skipped.ends_with(&format!(":{tag}")))
-        }) {
-            self.tag = None;
-        }
-        self.tags = journal.aliased;
-        self.tags.extend(journal.named);
-        if journal.pushed {
-            for step in &plan.steps {
-                if let crate::plan::Step::Build { spec } = step {
-                    self.tags.extend(spec.names.iter().cloned());
-                }
-            }
-        }
+        self.tags = journal.tags;
         self.local_image = journal.local_image;
         self.built = journal.built;
         self.pushed = journal.pushed;

@@ -3,11 +3,15 @@
 use super::Report;
 
 /// Every output with its meaning; `action.yml` and the README are checked against it.
-pub const OUTPUTS: [(&str, &str); 19] = [
-    ("outcome", "reused-local, reused-tag, reused-key, built, built-local or failed"),
+pub const OUTPUTS: [(&str, &str); 20] = [
+    ("outcome", "reused-local, reused-digest, reused-tag, reused-key, built, built-local or failed"),
     ("reason", "Why, in one sentence"),
     ("digest", "Manifest digest, read back from the registry; pass it to the jobs that pull"),
-    ("tag", "Tag the image has in the repository"),
+    ("tag", "The key's tag, where the image has it in the repository"),
+    (
+        "commit-tag",
+        "The commit's tag, where the image has it; jobs of one commit that build different images under one name share it",
+    ),
     ("image", "Reference by digest; use digest across jobs, because a masked account id empties this one"),
     (
         "local-image",
@@ -63,6 +67,7 @@ fn value(report: &Report, name: &str) -> String {
         "reason" => one_sentence(&report.reason),
         "digest" => report.digest.as_ref().map(ToString::to_string).unwrap_or_default(),
         "tag" => text(&report.tag),
+        "commit-tag" => text(&report.commit_tag),
         "image" => report.reference.as_ref().map(ToString::to_string).unwrap_or_default(),
         "local-image" => text(&report.local_image),
         "key" => text(&report.key),

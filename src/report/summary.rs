@@ -43,7 +43,9 @@ fn headline(report: &Report) -> String {
     let image = code(report.image.as_deref().unwrap_or("build-once"));
     let (mark, what) = match report.outcome {
         Some(Outcome::ReusedLocal) => ("✅", "already on this machine, ready"),
-        Some(Outcome::ReusedTag | Outcome::ReusedKey) => ("✅", "already built, ready"),
+        Some(Outcome::ReusedDigest | Outcome::ReusedTag | Outcome::ReusedKey) => {
+            ("✅", "already built, ready")
+        }
         Some(Outcome::Built) => ("🔨", "built and published"),
         Some(Outcome::BuiltLocal) => ("🔨", "built for this machine alone"),
         Some(Outcome::Failed) | None
@@ -72,7 +74,12 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
         report.digest.as_ref().filter(|_| report.reference.is_none()).map(|digest| code(digest.as_str())),
     );
     let mut tags: Vec<&str> = report.tags.iter().map(|tag| tag.rsplit(':').next().unwrap_or(tag)).collect();
-    if let Some(tag) = report.tag.as_deref().filter(|tag| !tags.contains(tag)) {
+    for tag in [&report.commit_tag, &report.tag]
+        .into_iter()
+        .flatten()
+        .filter(|tag| !tags.contains(&tag.as_str()))
+        .collect::<Vec<_>>()
+    {
         tags.insert(0, tag);
     }
     row("tags", Some(tags.into_iter().map(code).collect::<Vec<_>>().join("<br>")));

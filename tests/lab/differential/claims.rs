@@ -64,7 +64,9 @@ impl Claims<'_> {
         let want: &[(&str, &str)] = match &*outcome {
             "built" => &[("built", "true"), ("pushed", "true")],
             "built-local" => &[("built", "true"), ("pushed", "false"), ("digest", "")],
-            "reused-key" | "reused-tag" | "reused-local" => &[("built", "false"), ("pushed", "false")],
+            "reused-digest" | "reused-key" | "reused-tag" | "reused-local" => {
+                &[("built", "false"), ("pushed", "false")]
+            }
             _ => &[],
         };
         for (name, value) in want {

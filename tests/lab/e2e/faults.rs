@@ -226,7 +226,7 @@ fn an_alias_that_is_refused_is_done_without() {
     work.commit("same content");
     let _rules = Rules::set(&[rule("PUT", &repository.path, "manifests/", None, &status(403, "DENIED"))]);
     let alias = work.program().repository(repository).run().is("reused-key").has(scene.digest());
-    assert_eq!(alias.output("tag"), "", "it has no such tag");
+    assert_eq!(alias.output("commit-tag"), "", "it has no such tag");
     assert_eq!(alias.annotations("notice").len(), 1, "{}", alias.log);
     assert!(repository.image(&work.commit_tag()).is_none());
 }

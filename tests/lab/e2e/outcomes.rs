@@ -25,7 +25,7 @@ fn built_then_reused_by_tag_then_by_key() {
 
     let again = work.program().repository(&repository).run().is("reused-tag").has(&digest);
     assert_eq!(
-        (again.output("tag"), again.output("built"), again.output("key")),
+        (again.output("commit-tag"), again.output("built"), again.output("key")),
         (&*first_tag, "false", first.output("key"))
     );
     assert_eq!(again.steps(), [""; 0]);
@@ -35,7 +35,7 @@ fn built_then_reused_by_tag_then_by_key() {
     let alias = work.program().repository(&repository).run().is("reused-key").has(&digest);
     assert_ne!(work.commit_tag(), first_tag);
     alias.is_published(&repository, &[&work.commit_tag(), &key_tag]);
-    assert_eq!(alias.output("tag"), work.commit_tag());
+    assert_eq!(alias.output("commit-tag"), work.commit_tag());
     tags.push(work.commit_tag());
     tags.sort();
     assert_eq!(repository.tags(), tags);

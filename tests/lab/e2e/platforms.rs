@@ -48,7 +48,7 @@ fn a_test_job_runs_its_own_platform_of_an_index() {
     work.forget();
     let pulled =
         work.program().repository(&repository).input("mode", "pull").input("digest", built.output("digest"));
-    pulled.folder(work.root()).run().is("reused-tag").has(built.output("digest"));
+    pulled.folder(work.root()).run().is("reused-digest").has(built.output("digest"));
     assert_eq!(work.docker(&["run", "--rm", &work.image, "cat", "/made.txt"]), work.image);
 }
 

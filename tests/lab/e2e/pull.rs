@@ -22,7 +22,7 @@ fn by_digest_without_a_checkout() {
     std::fs::create_dir_all(&empty).unwrap();
     let before = repository.journal().last().unwrap().seq;
     let pulled = pull(&work, &repository).input("digest", built.output("digest")).folder(&empty).run();
-    let pulled = pulled.is("reused-tag").has(built.output("digest"));
+    let pulled = pulled.is("reused-digest").has(built.output("digest"));
     work.holds(&pulled, "trusted-digest");
     assert_eq!(pulled.output("key"), "", "it needs none");
     runs(&work);

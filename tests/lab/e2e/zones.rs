@@ -53,7 +53,7 @@ fn a_pull_request_reads_what_is_trusted_and_sets_its_own_name() {
     let hit = hit.is("reused-key").has(trusted.output("digest"));
     let commit = format!("pr-15-sha-{}-{HEAD}", work.image);
     assert_eq!(
-        (hit.output("tag"), repository.digest(&commit)),
+        (hit.output("commit-tag"), repository.digest(&commit)),
         (&*commit, trusted.output("digest").to_owned())
     );
     // What it asks to be called is not its to set.

@@ -59,6 +59,9 @@ pub struct ProgressSummary {
     /// The image it packed, also where it was then not pushed.
     #[serde(skip)]
     pub exported: Option<Digest>,
+    /// Whether its export to a registry has ended well.
+    #[serde(skip)]
+    pub pushed: bool,
     /// Why a layer cache could not be written; BuildKit goes on without, if told to ignore it.
     #[serde(skip)]
     pub unwritten_cache: Option<String>,
@@ -286,9 +289,9 @@ impl Progress {
     /// Totals.
     #[must_use]
     pub fn into_summary(self) -> ProgressSummary {
-        let place = self.failed_phase().or_else(|| self.begun_last()).or_else(|| self.stopped_last());
+        let at = self.failed_phase().or_else(|| self.begun_last()).or_else(|| self.stopped_last());
         let mut spans = self.spans;
-        let (mut total, mut cached) = (0, 0);
+        let mut steps: HashMap<String, bool> = HashMap::new();
         let mut slowest = Vec::new();
         let failed = failed(self.vertices.values(), self.error.as_deref()).map(|state| FailedStep {
             name: state.name.clone(),
@@ -299,6 +302,11 @@ impl Progress {
             matches!(vertex_phase(&state.name), Some(Phase::CacheImport | Phase::CacheExport))
         };
         // A step that was not reached counts where something broke; in a good build it was not needed.
+        let pushed = self.vertices.values().any(|state| {
+            state.completed.is_some()
+                && state.error.is_empty()
+                && place(&state.name, state.pushes) == Some(Phase::Push)
+        });
         let broke = self.vertices.values().any(|state| !state.error.is_empty() && !in_cache(state));
         let unwritten =
             |state: &&State| vertex_phase(&state.name) == Some(Phase::CacheExport) && !state.error.is_empty();
@@ -315,8 +323,9 @@ impl Progress {
                 spans.push((phase, from, to));
             }
             if is_step(&state.name) && (broke || state.completed.is_some()) {
-                total += 1;
-                cached += usize::from(state.cached && state.error.is_empty());
+                // What an ADD fetches is a vertex of its own, under the same name.
+                let hit = state.cached && state.error.is_empty();
+                steps.entry(state.name.clone()).and_modify(|all| *all &= hit).or_insert(hit);
                 if let Some(seconds) = state.seconds().filter(|_| !state.cached && state.error.is_empty()) {
                     slowest.push(StepTime { name: state.name.clone(), seconds });
                 }
@@ -325,13 +334,14 @@ impl Progress {
         slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         slowest.truncate(5);
         ProgressSummary {
-            total_steps: total,
-            cached_steps: cached,
+            total_steps: steps.len(),
+            cached_steps: steps.values().filter(|cached| **cached).count(),
             phases: covered(spans),
             slowest,
             failed,
-            place,
+            place: at,
             exported: self.exported.digest(),
+            pushed,
             unwritten_cache,
             warnings: self.warnings,
         }

@@ -143,3 +143,23 @@ fn a_build_that_was_stopped_tells_what_it_was_at() {
     let step = stopped("a", "[2/2] RUN make");
     assert_eq!(run(&[&step]).0.into_summary().place, Some(Phase::Steps));
 }
+
+/// D87: BuildKit shows what an ADD fetches as a vertex of its own, under the instruction's name.
+#[test]
+fn d87_a_fetch_is_no_step_of_its_own() {
+    let mut progress = Progress::new(true);
+    let vertex = |digest: &str, name: &str, cached: bool| {
+        format!(
+            r#"{{"vertexes":[{{"digest":"sha256:{digest}","name":"{name}","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:01Z","cached":{cached}}}]}}"#
+        )
+    };
+    for line in [
+        vertex("a", "[2/3] ADD http://x/y /y", true),
+        vertex("b", "[2/3] ADD http://x/y /y", false),
+        vertex("c", "[3/3] RUN make", true),
+    ] {
+        progress.line(line.as_bytes(), &mut |_| {});
+    }
+    let summary = progress.into_summary();
+    assert_eq!((summary.total_steps, summary.cached_steps), (2, 1));
+}
