@@ -96,7 +96,10 @@ impl<'a> ZoneNames<'a> {
         let key_tag = tag.map(|tag| self.own_home().tagged(tag));
         // Without a commit there is no other name to push it under.
         let own = self.written_commit().or_else(|| key_tag.clone());
-        Published { name: own, commit_tag: self.written_commit(), key_tag, asked: self.asked() }
+        let mut asked = self.asked();
+        let name = own.or_else(|| asked.first().cloned());
+        asked.retain(|tag| Some(tag) != name.as_ref());
+        Published { name, commit_tag: self.written_commit(), key_tag, asked }
     }
 
     /// The references in `tags` that it sets. Pulling is reading: only the build job sets names.

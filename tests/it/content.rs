@@ -146,7 +146,7 @@ fn d84_the_platform_that_is_asked_for_is_pulled() {
     let pull = |platforms: &str| {
         lab.forget_calls();
         let program = lab.shared().input("mode", "pull").input("digest", &digest);
-        program.input("platforms", platforms).run().succeeds("reused-tag")
+        program.input("platforms", platforms).run().succeeds("reused-digest")
     };
     let foreign = pull("linux/s390x");
     assert!(foreign.called("pull")[0].line().contains("--platform=linux/s390x"), "{:?}", foreign.lines());

@@ -158,6 +158,7 @@ fn d94_a_push_is_noted_once_the_image_is_exported() {
 #[test]
 fn d83_the_tag_that_is_handed_over_is_the_keys() {
     let lab = Lab::new();
+    lab.write("work/Dockerfile", "FROM scratch\nARG LEG\nCOPY hello /${LEG}\n");
     let leg = |at: &str| lab.shared().input("build-args", &format!("LEG={at}")).run().succeeds("built");
     let (first, second) = (leg("1"), leg("2"));
     assert_ne!(first.output("tag"), second.output("tag"));
