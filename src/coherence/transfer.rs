@@ -3,9 +3,10 @@
 //! BuildKit keeps the files that it was sent and asks again only for those whose size or time has
 //! changed (moby/buildkit#4950). It keeps one copy for each session name and name of the context's
 //! folder, so without more a file of one size and time is taken for another project's, or for that of
-//! a run of less trust. Here each build that must not be mistaken for an earlier one gets a session
-//! name that was never used: its *lineage*. A lineage goes on as long as everything that changed can
-//! be told by size or time, so that a large context is not sent again.
+//! a run of less trust. Here builds have session names of their own, their *lineage*: in one lineage a
+//! path with a size and a time stands for one content, always. A build that would break this starts a
+//! new lineage, and everything is sent to it. So whatever a builder holds under a lineage's name, from
+//! builds that succeeded, failed or were killed, is what the build means.
 
 use std::collections::HashMap;
 
@@ -14,25 +15,20 @@ use sha2::{Digest as _, Sha256};
 use crate::key::BuildKey;
 use crate::key::files::{Kind, Tree};
 
-/// Bytes of one file in the written form: path, size, time, content.
-const RECORD: usize = 16 + 8 + 4 + 16;
+/// Bytes of one file in the written form: what BuildKit compares, and the content.
+const RECORD: usize = 16 + 16;
 /// Begins the written form; another form is not read.
-const HEADER: &[u8; 8] = b"bo-sent1";
+const HEADER: &[u8; 8] = b"bo-sent2";
 /// Bytes of a lineage's name, which are hexadecimal digits.
 const NAME: usize = 32;
+/// A lineage holds at most twice the files of its newest build, and this many more: what is older goes
+/// with the lineage.
+const SLACK: usize = 10_000;
 
-/// What BuildKit compares of a file, and what it ought to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    size: u64,
-    /// In seconds; a finer time changes more often, never less.
-    modified: u32,
-    content: [u8; 16],
-}
-
-/// The files of one build's contexts.
+/// The files of a build's contexts: what BuildKit compares (context, path, size and time, hashed), and
+/// the content that it stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sent(HashMap<[u8; 16], Stamp>);
+pub struct Sent(HashMap<[u8; 16], [u8; 16]>);
 
 impl Sent {
     /// The files that the key has read; `None` if the build may send others too.
@@ -51,12 +47,8 @@ impl Sent {
     fn tree(&mut self, context: &str, tree: &Tree) {
         tree.visit(|path, entry| {
             if entry.kind != Kind::Folder {
-                let stamp = Stamp {
-                    size: entry.fact.size,
-                    modified: entry.fact.modified,
-                    content: short(&entry.fact.digest),
-                };
-                self.0.insert(name(context, path), stamp);
+                let fact = entry.fact;
+                self.0.insert(compared(context, path, fact.size, fact.modified), short(&fact.digest));
             }
         });
     }
@@ -65,19 +57,13 @@ impl Sent {
     /// `content` is its content, or anything that changes whenever that does.
     pub fn file(&mut self, path: &[u8], size: u64, modified: i64, content: &[u8]) {
         let digest: [u8; 32] = Sha256::digest(content).into();
-        let stamp = Stamp { size, modified: modulo(modified), content: short(&digest) };
-        self.0.insert(name("", path), stamp);
+        self.0.insert(compared("", path, size, modulo(modified)), short(&digest));
     }
 
-    /// Whether a builder that was last sent `earlier` keeps an old file: one with other content and
-    /// the same size and time.
+    /// Whether one path, size and time stands for another content here than there.
     #[must_use]
-    pub fn is_mistaken_for(&self, earlier: &Self) -> bool {
-        self.0.iter().any(|(path, now)| {
-            earlier.0.get(path).is_some_and(|then| {
-                (then.size, then.modified) == (now.size, now.modified) && then.content != now.content
-            })
-        })
+    pub fn contradicts(&self, other: &Self) -> bool {
+        self.0.iter().any(|(file, content)| other.0.get(file).is_some_and(|known| known != content))
     }
 }
 
@@ -91,32 +77,46 @@ fn short(digest: &[u8; 32]) -> [u8; 16] {
     std::array::from_fn(|at| digest[at])
 }
 
-fn name(context: &str, path: &[u8]) -> [u8; 16] {
-    let digest = Sha256::new().chain_update(context).chain_update([0]).chain_update(path).finalize();
-    short(&digest.into())
+/// In whole seconds: a finer time changes more often, never less.
+fn compared(context: &str, path: &[u8], size: u64, modified: u32) -> [u8; 16] {
+    let digest = Sha256::new()
+        .chain_update((context.len() as u64).to_le_bytes())
+        .chain_update(context)
+        .chain_update(size.to_le_bytes())
+        .chain_update(modified.to_le_bytes())
+        .chain_update(path);
+    short(&digest.finalize().into())
 }
 
-/// The name under which a builder keeps what it was sent, and what that was.
+/// A session name, and every file that was ever sent under it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
     /// 32 hexadecimal digits that no other builder's session has.
     pub name: String,
-    /// What the builder was sent last.
+    /// What was sent.
     pub sent: Sent,
 }
 
 impl Lineage {
+    /// The same lineage with what is sent now; `None` if a new one must begin.
+    #[must_use]
+    pub fn with(mut self, now: &Sent) -> Option<Self> {
+        if now.contradicts(&self.sent) {
+            return None;
+        }
+        self.sent.0.extend(now.0.iter().map(|(file, content)| (*file, *content)));
+        Some(self).filter(|this| this.sent.0.len() <= 2 * now.0.len() + SLACK)
+    }
+
     /// As bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER.len() + NAME + self.sent.0.len() * RECORD);
         bytes.extend_from_slice(HEADER);
         bytes.extend_from_slice(self.name.as_bytes());
-        for (path, stamp) in &self.sent.0 {
-            bytes.extend_from_slice(path);
-            bytes.extend_from_slice(&stamp.size.to_le_bytes());
-            bytes.extend_from_slice(&stamp.modified.to_le_bytes());
-            bytes.extend_from_slice(&stamp.content);
+        for (file, content) in &self.sent.0 {
+            bytes.extend_from_slice(file);
+            bytes.extend_from_slice(content);
         }
         bytes
     }
@@ -133,30 +133,11 @@ impl Lineage {
         }
         let mut sent = Sent::default();
         for record in records {
-            let (path, rest) = record.split_first_chunk::<16>()?;
-            let (size, rest) = rest.split_first_chunk::<8>()?;
-            let (modified, rest) = rest.split_first_chunk::<4>()?;
-            let stamp = Stamp {
-                size: u64::from_le_bytes(*size),
-                modified: u32::from_le_bytes(*modified),
-                content: *rest.first_chunk::<16>()?,
-            };
-            sent.0.insert(*path, stamp);
+            let (file, content) = record.split_first_chunk::<16>()?;
+            sent.0.insert(*file, *content.first_chunk::<16>()?);
         }
         Some(Self { name: name.to_owned(), sent })
     }
-}
-
-/// What is known of the files that a builder holds from earlier builds.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Past {
-    /// There was no earlier build.
-    None,
-    /// This names the builder for as long as it keeps what it was sent.
-    Of(String),
-    /// Builds that this machine does not know of may have sent files.
-    Unknown,
 }
 
 #[cfg(test)]
@@ -173,18 +154,31 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_mistaken_only_by_size_and_time_together() {
-        let before = sent(&[("a", 1, "one"), ("b", 1, "two")]);
-        for (now, mistaken) in [
-            (sent(&[("a", 1, "one"), ("b", 1, "two")]), false),
-            (sent(&[("a", 1, "eno"), ("b", 1, "two")]), true),
-            (sent(&[("a", 2, "eno")]), false),
-            (sent(&[("a", 1, "other")]), false),
-            (sent(&[("c", 1, "one")]), false),
-            (sent(&[]), false),
+    fn a_lineage_goes_on_while_size_and_time_tell_each_change() {
+        let lineage = Lineage { name: "0".repeat(32), sent: sent(&[("a", 1, "one"), ("b", 1, "two")]) };
+        for (now, goes_on) in [
+            (sent(&[("a", 1, "one"), ("b", 1, "two")]), true),
+            (sent(&[("a", 1, "eno"), ("b", 1, "two")]), false),
+            (sent(&[("a", 2, "eno")]), true),
+            (sent(&[("a", 1, "other")]), true),
+            (sent(&[("c", 1, "eno")]), true),
+            (sent(&[]), true),
         ] {
-            assert_eq!(now.is_mistaken_for(&before), mistaken, "{now:?}");
+            assert_eq!(lineage.clone().with(&now).is_some(), goes_on, "{now:?}");
         }
+        // Also when builds lie between that sent the file with another time, or did not send it.
+        let later = lineage.with(&sent(&[("a", 2, "eno")])).unwrap().with(&sent(&[])).unwrap();
+        assert_eq!(later.with(&sent(&[("a", 1, "eno")])), None);
+    }
+
+    #[test]
+    fn a_lineage_ends_when_most_of_it_is_old() {
+        let mut lineage = Lineage { name: "0".repeat(32), sent: sent(&[]) };
+        for build in 0..SLACK + 2 {
+            let now = sent(&[("a", u32::try_from(build).unwrap(), "x")]);
+            lineage = lineage.with(&now).unwrap();
+        }
+        assert_eq!(lineage.with(&sent(&[("b", 0, "x")])), None);
     }
 
     proptest! {

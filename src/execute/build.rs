@@ -40,6 +40,7 @@ pub(super) async fn run(
         let (result, progress) =
             buildx.build(&now, &toolchain.buildx, workshop.metadata, variables, |line| log.line(line)).await;
         drop(log);
+        session.close(&now, workshop);
         let phase = progress.place;
         let unwritten = progress.unwritten_cache.clone();
         let pushed = progress.pushed && spec.output.pushes();
@@ -48,7 +49,6 @@ pub(super) async fn run(
             if let Some(why) = unwritten {
                 journal.without_cache(&classify_at("its export failed", &why, Some(Phase::CacheExport)));
             }
-            session.keep();
             // Noted at once: what comes now may be broken off.
             journal.built = true;
             if spec.output.pushes() {

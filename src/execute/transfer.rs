@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::Workshop;
-use crate::coherence::transfer::{Lineage, Past, Sent};
+use crate::coherence::transfer::{Lineage, Sent};
 use crate::env;
 use crate::error::{Error, FailureClass, Result};
 use crate::inputs::{ContextSource, SecretString};
+use crate::key::BuildKey;
+use crate::key::files::{self, Kind};
 use crate::key::names::hex;
-use crate::key::{BuildKey, files};
 use crate::ports::buildx::BuildSpec;
 use crate::ports::docker_config::temporary_folder;
 use crate::ports::lineages::{Lineages, buildx_folder};
@@ -23,50 +24,59 @@ const LARGEST: u64 = 4 << 20;
 /// Most files of repositories in the contexts that are compared.
 const MOST: usize = 200_000;
 
-/// The session of one build.
+/// The session of one build. Empty for a builder that was made for this build alone.
+#[derive(Default)]
 pub(super) struct Session {
+    /// A configuration folder for buildx, which gives the session its name.
     folder: Option<tempfile::TempDir>,
-    /// Where the lineage is kept, its name there, and what is sent now.
-    record: Option<(Lineages, String, Lineage)>,
+    record: Option<Record>,
+}
+
+/// What is written down when the build has ended.
+struct Record {
+    lineages: Lineages,
+    id: String,
+    lineage: Lineage,
+    /// What is sent now.
+    now: Sent,
 }
 
 impl Session {
-    /// Chooses the session's name: that of the earlier build whose files the builder holds, if every
-    /// change since can be told by size or time, else a new one.
+    /// Chooses the session's name: that of earlier builds of this image, if every change since can be
+    /// told by size or time, else a new one.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
     pub(super) fn open(spec: &BuildSpec, workshop: &Workshop<'_>) -> Result<Self> {
-        let failed = |error: std::io::Error| {
-            Error::new(FailureClass::Resource, "failed to write buildx's private configuration")
-                .because(&error)
-        };
-        let id = match &spec.past {
-            Past::None => return Ok(Self { folder: None, record: None }),
-            Past::Of(builder) => Some(id(builder, spec, workshop)),
-            Past::Unknown => None,
-        };
-        let sent = workshop.key.and_then(|key| with_files(Sent::of(key)?, key, spec));
-        let lineages = workshop.inputs.cache.user.as_deref().map(Lineages::below);
-        let record = id.zip(lineages).zip(sent).map(|((id, lineages), sent)| {
-            let name = lineages
-                .take(&id)
-                .filter(|earlier| !sent.is_mistaken_for(&earlier.sent))
-                .map(|earlier| earlier.name);
-            (lineages, id, name, sent)
-        });
+        if spec.fresh_builder {
+            return Ok(Self::default());
+        }
         let new = || {
             random::hex_128().ok_or_else(|| {
                 Error::new(FailureClass::Unsupported, "the operating system has no randomness to give")
             })
         };
-        let (name, record) = match record {
-            Some((lineages, id, name, sent)) => {
-                let name = name.map_or_else(new, Ok)?;
-                (name.clone(), Some((lineages, id, Lineage { name, sent })))
-            }
-            None => (new()?, None),
-        };
         let ports = workshop.ports;
+        let lineages = workshop.inputs.cache.user.as_deref().map(Lineages::below);
+        let now = workshop.key.and_then(|key| sent(key, spec));
+        let record = match lineages.zip(now) {
+            Some((lineages, now)) => {
+                let id = id(spec, workshop);
+                let lineage = match lineages.take(&id).and_then(|earlier| earlier.with(&now)) {
+                    Some(lineage) => lineage,
+                    None => Lineage { name: new()?, sent: now.clone() },
+                };
+                Some(Record { lineages, id, lineage, now })
+            }
+            None => None,
+        };
+        let name = record.as_ref().map_or_else(new, |record| Ok(record.lineage.name.clone()))?;
         let user = ports.user_config.buildx_folder(&ports.env);
-        let folder = buildx_folder(user.as_deref(), &name, &temporary_folder(&ports.env)).map_err(failed)?;
+        let folder = buildx_folder(user.as_deref(), &name, &temporary_folder(&ports.env));
+        let folder = folder.map_err(|error| {
+            Error::new(FailureClass::Resource, "failed to write buildx's private configuration")
+                .because(&error)
+        })?;
         Ok(Self { folder: Some(folder), record })
     }
 
@@ -76,23 +86,58 @@ impl Session {
         Some((env::BUILDX_CONFIG, folder.path().display().to_string().into()))
     }
 
-    /// Notes what the builder holds after a build that succeeded.
-    pub(super) fn keep(self) {
-        if let Some((lineages, id, lineage)) = self.record {
-            // Without it the next build sends all files once more.
-            let _ = lineages.keep(&id, &lineage);
+    /// Writes down what was sent, also by a build that failed: if it was what the key saw. A file that
+    /// was touched meanwhile ends the lineage, because nobody knows which content was sent.
+    pub(super) fn close(self, spec: &BuildSpec, workshop: &Workshop<'_>) {
+        let (Some(record), Some(key)) = (self.record, workshop.key) else { return };
+        if untouched(key, spec) && sent(key, spec).as_ref() == Some(&record.now) {
+            // Where it cannot be written, the next build begins a lineage of its own.
+            let _ = record.lineages.keep(&record.id, &record.lineage);
         }
     }
 }
 
-/// Names the lineage: the builder, whose build it is, and the folders that are sent.
-fn id(builder: &str, spec: &BuildSpec, workshop: &Workshop<'_>) -> String {
+/// Whether every file in the key's trees is the one that was read for the key.
+fn untouched(key: &BuildKey, spec: &BuildSpec) -> bool {
+    key.trees.iter().all(|(name, tree)| {
+        let Some(root) = root(name, spec) else { return false };
+        let mut same = true;
+        tree.visit(|path, entry| {
+            let path = files::full(&root, path);
+            same = same
+                && match entry.kind {
+                    Kind::Folder => true,
+                    Kind::File => fs_err::symlink_metadata(path).is_ok_and(|now| {
+                        let touched = files::touched(now.ino(), now.ctime(), now.ctime_nsec());
+                        now.is_file() && now.len() == entry.fact.size && touched == entry.fact.touched
+                    }),
+                    Kind::Symlink => fs_err::read_link(path).is_ok_and(|target| {
+                        let digest = Sha256::digest(target.as_os_str().as_encoded_bytes());
+                        entry.fact.digest == <[u8; 32]>::from(digest)
+                    }),
+                };
+        });
+        same
+    })
+}
+
+/// The folder of a build context that is one.
+fn root(context: &str, spec: &BuildSpec) -> Option<PathBuf> {
+    if context == "context" {
+        let ContextSource::Folder(folder) = &spec.build.context else { return None };
+        return Some(folder.clone());
+    }
+    let named = spec.build.build_contexts.iter().rev().find(|(name, _)| name == context)?;
+    Some(PathBuf::from(&named.1))
+}
+
+/// Names the lineage's file: whose build it is, and the folders that are sent.
+fn id(spec: &BuildSpec, workshop: &Workshop<'_>) -> String {
     let mut digest = Sha256::new();
     let mut add = |text: &[u8]| {
         digest.update((text.len() as u64).to_le_bytes());
         digest.update(text);
     };
-    add(builder.as_bytes());
     add(workshop.access.place.as_bytes());
     add(workshop.access.local_zones.first().map_or(&[], |zone| zone.as_bytes()));
     add(workshop.inputs.image.as_str().as_bytes());
@@ -108,9 +153,10 @@ fn id(builder: &str, spec: &BuildSpec, workshop: &Workshop<'_>) -> String {
     hex(&digest.finalize())
 }
 
-/// With what is sent and is in no tree of the key: the Dockerfile, the ignore files, and repositories, of
-/// which the key counts what git answers. `None` if that is too much to be compared.
-fn with_files(mut sent: Sent, key: &BuildKey, spec: &BuildSpec) -> Option<Sent> {
+/// What a build sends: the files that the key has read, the Dockerfile, the ignore files, and repositories,
+/// of which the key counts what git answers. `None` if that is not known, or too much to be compared.
+fn sent(key: &BuildKey, spec: &BuildSpec) -> Option<Sent> {
+    let mut sent = Sent::of(key)?;
     let ContextSource::Folder(context) = &spec.build.context else { return Some(sent) };
     let dockerfile = spec.build.dockerfile();
     let mut beside = dockerfile.clone().into_os_string();
@@ -129,8 +175,7 @@ fn with_files(mut sent: Sent, key: &BuildKey, spec: &BuildSpec) -> Option<Sent> 
     }
     let mut budget = MOST;
     for (name, tree) in &key.trees {
-        let named = || spec.build.build_contexts.iter().rev().find(|(known, _)| known == name);
-        let root = if name == "context" { context.clone() } else { PathBuf::from(&named()?.1) };
+        let root = root(name, spec)?;
         for (path, _) in tree.repositories() {
             repository(&files::full(&root, path), &mut sent, &mut budget)?;
         }

@@ -15,10 +15,9 @@ use super::steps::{Plan, PlanWarning, PlannedTag, Step};
 use super::versions;
 use super::written::Written;
 use crate::coherence::makers::Makers;
-use crate::coherence::transfer::Past;
 use crate::env::Env;
 use crate::error::{Error, FailureClass, Result, SourceLine};
-use crate::facts::{BuilderFacts, Facts, LateFacts, Toolchain, Where};
+use crate::facts::{BuilderFacts, Facts, LateFacts, Where};
 use crate::image::{ImageReference, Platform, Repository};
 use crate::inputs::{Inputs, Mode, Switch};
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
@@ -207,7 +206,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let on_engine = is_engine(&choice, toolchain.builder.as_ref());
     let at_hand = matches!(choice, Choice::AtHand { .. });
     let named_platforms = platforms(&inputs.build, facts, toolchain, &choice)?;
-    let past = past(&choice, toolchain, on_engine);
+    let fresh_builder = matches!(choice, Choice::Fresh { keep: false, .. });
     let without_layers = matches!(choice, Choice::AtHand { without_layers: true, .. });
     let (mut steps, builder) = builder_steps(given, choice);
     if !verdict.publish && !verdict.load {
@@ -248,7 +247,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         local_caches: caches.local,
         names,
         output: loading.output,
-        past,
+        fresh_builder,
         own_layers: needs.own_layers,
     };
     let without = versions::check(&spec, versions, !inputs.build.annotations.is_empty())?;
@@ -385,21 +384,6 @@ fn is_engine(choice: &Choice, builder: Option<&Builder>) -> bool {
             name.as_deref() == Some("default") || builder.is_some_and(Builder::is_engine)
         }
         Choice::Kept { .. } | Choice::Fresh { .. } => false,
-    }
-}
-
-/// What the builder may have been sent before. An engine's own builder lives as long as the engine's
-/// data, and a kept one on it by its name; of all others only those know that make and use them.
-fn past(choice: &Choice, toolchain: &Toolchain, on_engine: bool) -> Past {
-    let engine = toolchain.engine.as_ref().map(|engine| engine.id.as_str()).filter(|id| !id.is_empty());
-    match (choice, engine) {
-        (Choice::Fresh { keep: false, .. }, _) => Past::None,
-        (Choice::AtHand { .. }, Some(engine)) if on_engine => Past::Of(engine.to_owned()),
-        (Choice::Kept { name }, Some(engine)) => Past::Of(format!("{engine} {name}")),
-        (Choice::Fresh { builder, keep: true, .. }, Some(engine)) => {
-            Past::Of(format!("{engine} {}", builder.name))
-        }
-        _ => Past::Unknown,
     }
 }
 

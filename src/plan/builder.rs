@@ -241,13 +241,7 @@ mod tests {
                 platforms: vec![],
                 native: None,
             }),
-            engine: Some(Engine {
-                id: "e".into(),
-                version: "28".into(),
-                platform: None,
-                containerd_store,
-                buildx: None,
-            }),
+            engine: Some(Engine { version: "28".into(), platform: None, containerd_store, buildx: None }),
         }
     }
 

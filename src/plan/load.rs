@@ -104,8 +104,7 @@ mod tests {
         change(&mut raw);
         let inputs = Inputs::read(&raw, &Env::default()).unwrap().build;
         let platform = "linux/amd64".parse().ok();
-        let engine =
-            Engine { id: String::new(), version: "28".into(), platform, containerd_store, buildx: None };
+        let engine = Engine { version: "28".into(), platform, containerd_store, buildx: None };
         loading(&inputs, Some(&engine), (publish, true), false)
     }
 

@@ -288,7 +288,6 @@ impl Docker {
         let plugins = facts["ClientInfo"]["Plugins"].as_array().into_iter().flatten();
         let buildx = plugins.filter(|plugin| plugin["Name"] == "buildx").find_map(|p| p["Version"].as_str());
         Ok(Engine {
-            id: facts["ID"].as_str().unwrap_or_default().to_owned(),
             version: version.to_owned(),
             platform: facts["Architecture"].as_str().map(Platform::linux_on),
             buildx: buildx.and_then(BuildxVersion::parse),
@@ -308,9 +307,6 @@ fn platform_of(image: &Value) -> Option<Platform> {
 /// What the engine can do.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Engine {
-    /// What it names itself by, for as long as its data is there; empty if it does not say.
-    #[serde(skip)]
-    pub id: String,
     /// Its version.
     pub version: String,
     /// What it runs on, where docker says it.

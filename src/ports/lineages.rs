@@ -2,8 +2,11 @@
 //! configuration folder that gives buildx the name of one.
 
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
 
 use super::docker_config::{PREFIX, private_folder, private_temporary};
 use crate::coherence::transfer::Lineage;
@@ -19,38 +22,59 @@ const OWN: [&str; 2] = [NODE_ID, ".lock"];
 
 /// Where the lineages of one user are.
 #[derive(Debug)]
-pub struct Lineages(PathBuf);
+pub struct Lineages {
+    folder: PathBuf,
+    boot: String,
+}
 
 impl Lineages {
     /// Those below the user's cache folder.
     #[must_use]
     pub fn below(cache: &Path) -> Self {
-        Self(cache.join("transfers"))
+        // Linux: random(4). Elsewhere a copy from before a restart is not told.
+        let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self { folder: cache.join("transfers"), boot }
     }
 
-    /// Takes the lineage of this name away: while a build goes on, and after one that failed, what its
-    /// builder holds is not known. `None` if there is none that can be read.
+    /// Takes the lineage of this name away, so that no other build adds to it at the same time. `None`
+    /// if there is none that can be read.
     #[must_use]
     pub fn take(&self, name: &str) -> Option<Lineage> {
         // The first to move it has it; a second build at the same time starts its own.
-        let taken = tempfile::Builder::new().prefix(".taken-").tempdir_in(&self.0).ok()?;
+        let taken = tempfile::Builder::new().prefix(".taken-").tempdir_in(&self.folder).ok()?;
         let path = taken.path().join(name);
-        fs_err::rename(self.0.join(name), &path).ok()?;
+        fs_err::rename(self.folder.join(name), &path).ok()?;
+        let metadata = fs_err::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
         let mut bytes = Vec::new();
         fs_err::File::open(path).ok()?.take(LARGEST).read_to_end(&mut bytes).ok()?;
-        Lineage::decode(&bytes)
+        let bytes = bytes.strip_prefix(&self.place(&metadata)?)?;
+        Lineage::decode(bytes)
     }
 
-    /// Writes down what a builder was sent, and removes lineages that were not used for 14 days.
+    /// What only this very file has, in this boot of the machine: a copy of it, or one that was put
+    /// back, is older than what the builder holds. `None` where files do not say when they were made.
+    fn place(&self, metadata: &std::fs::Metadata) -> Option<[u8; 32]> {
+        let born = metadata.created().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        let digest = Sha256::new()
+            .chain_update(&self.boot)
+            .chain_update(metadata.dev().to_le_bytes())
+            .chain_update(metadata.ino().to_le_bytes())
+            .chain_update(born.as_nanos().to_le_bytes());
+        Some(digest.finalize().into())
+    }
+
+    /// Writes a lineage down, and removes lineages that were not used for 14 days.
     ///
     /// # Errors
     /// If the folder cannot be written: then the next build sends all files once more.
     pub fn keep(&self, name: &str, lineage: &Lineage) -> io::Result<()> {
-        private_folder(&self.0)?;
-        let mut new = tempfile::NamedTempFile::new_in(&self.0)?;
+        private_folder(&self.folder)?;
+        let mut new = tempfile::NamedTempFile::new_in(&self.folder)?;
+        let place = self.place(&new.as_file().metadata()?).ok_or(io::ErrorKind::Unsupported)?;
+        new.write_all(&place)?;
         new.write_all(&lineage.encode())?;
-        new.persist(self.0.join(name)).map_err(|error| error.error)?;
-        for entry in fs_err::read_dir(&self.0)?.flatten() {
+        new.persist(self.folder.join(name)).map_err(|error| error.error)?;
+        for entry in fs_err::read_dir(&self.folder)?.flatten() {
             let age = entry.metadata().ok().and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
             if age.is_some_and(|age| age > OLD) {
                 // Another build may remove it too.
@@ -91,7 +115,14 @@ mod tests {
         let lineage = Lineage { name: "0f".repeat(16), sent: Sent::default() };
         lineages.keep("a", &lineage).unwrap();
         assert_eq!(lineages.take("b"), None);
-        assert_eq!(lineages.take("a"), Some(lineage));
+        assert_eq!(lineages.take("a").as_ref(), Some(&lineage));
+        assert_eq!(lineages.take("a"), None);
+        // One that was put back is not the one that was taken away.
+        lineages.keep("a", &lineage).unwrap();
+        let (file, copy) = (cache.path().join("transfers/a"), cache.path().join("copy"));
+        fs_err::copy(&file, &copy).unwrap();
+        fs_err::remove_file(&file).unwrap();
+        fs_err::copy(&copy, &file).unwrap();
         assert_eq!(lineages.take("a"), None);
         assert_eq!(fs_err::read_dir(cache.path().join("transfers")).unwrap().count(), 0, "nothing is left");
     }

@@ -28,6 +28,7 @@ use crate::key::names::escape;
 pub use copied::CopySource;
 pub use git::Answers;
 pub use listed::{KeyFiles, SubKey, key_files};
+pub(crate) use read::touched;
 pub use select::Selector;
 pub use tree::{Entry, Fact, Kind, Tree};
 

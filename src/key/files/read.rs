@@ -16,16 +16,29 @@ pub const BUFFER: usize = 128 * 1024;
 pub struct Stamp {
     pub size: u64,
     pub clocks: [i128; 4],
+    pub inode: u64,
     /// Permission bits, as in `st_mode & 0o7777`.
     pub mode: u32,
 }
 
 impl Stamp {
-    /// Seconds of the first clock modulo 2^32: enough to tell two times of one file apart.
-    fn modified(&self) -> u32 {
+    /// [`Fact::modified`] and [`Fact::touched`].
+    fn times(&self) -> (u32, u16) {
         let [b0, b1, b2, b3, ..] = self.clocks[0].to_le_bytes();
-        u32::from_le_bytes([b0, b1, b2, b3])
+        let seconds = i64::try_from(self.clocks[2]).unwrap_or_default();
+        let nanoseconds = i64::try_from(self.clocks[3]).unwrap_or_default();
+        (u32::from_le_bytes([b0, b1, b2, b3]), touched(self.inode, seconds, nanoseconds))
     }
+}
+
+/// [`Fact::touched`] of an inode that was last changed then.
+pub fn touched(inode: u64, seconds: i64, nanoseconds: i64) -> u16 {
+    let mut hash = Sha256::new();
+    for part in [inode.to_le_bytes(), seconds.to_le_bytes(), nanoseconds.to_le_bytes()] {
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    u16::from_le_bytes([digest[0], digest[1]])
 }
 
 /// An opened file, or a test's stand-in for one.
@@ -49,6 +62,7 @@ impl Source for OwnedFd {
                 stat.st_ctime.into(),
                 stat.st_ctime_nsec.into(),
             ],
+            inode: stat.st_ino,
             mode: mode(&stat),
         })
     }
@@ -109,7 +123,7 @@ fn attempt<S: Source>(
         total += count as u64;
     }
     let still = total == before.size && source.stamp()? == before;
-    Ok(still.then(|| Fact::file(before.size, before.mode, before.modified(), hash.finalize().into())))
+    Ok(still.then(|| Fact::file(before.size, before.mode, before.times(), hash.finalize().into())))
 }
 
 #[cfg(test)]
@@ -131,7 +145,7 @@ mod tests {
             if later {
                 self.growths.set(self.growths.get() - 1);
             }
-            Ok(Stamp { size: 4, clocks: [0, i128::from(later), 0, 0], mode: 0o644 })
+            Ok(Stamp { size: 4, clocks: [0, i128::from(later), 0, 0], inode: 0, mode: 0o644 })
         }
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let count = self.left.min(buffer.len());

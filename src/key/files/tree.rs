@@ -29,6 +29,9 @@ pub struct Fact {
     /// When a file's content was last changed, in seconds since 1970 modulo 2^32; else 0. It decides
     /// nothing in the image and is in no digest.
     pub modified: u32,
+    /// 16 bits that change whenever a file does, however its times are set: a digest of its inode and
+    /// when that was last changed; else 0. In no digest.
+    pub touched: u16,
 }
 
 impl Fact {
@@ -40,16 +43,16 @@ impl Fact {
     pub const SETGID: u8 = 4;
     /// A folder nothing in which counts.
     const DROPPED: u8 = 128;
-    const EMPTY: Self = Self { digest: [0; 32], size: 0, flags: 0, modified: 0 };
+    const EMPTY: Self = Self { digest: [0; 32], size: 0, flags: 0, modified: 0, touched: 0 };
 
-    pub(super) fn file(size: u64, mode: u32, modified: u32, digest: [u8; 32]) -> Self {
+    pub(super) fn file(size: u64, mode: u32, (modified, touched): (u32, u16), digest: [u8; 32]) -> Self {
         let bit = |mask: u32, flag: u8| if mode & mask == 0 { 0 } else { flag };
         let flags = bit(0o100, Self::EXECUTABLE) | bit(0o4000, Self::SETUID) | bit(0o2000, Self::SETGID);
-        Self { digest, size, flags, modified }
+        Self { digest, size, flags, modified, touched }
     }
 
     pub(super) fn symlink(target: &[u8]) -> Self {
-        Self { digest: Sha256::digest(target).into(), size: target.len() as u64, flags: 0, modified: 0 }
+        Self { digest: Sha256::digest(target).into(), size: target.len() as u64, ..Self::EMPTY }
     }
 }
 

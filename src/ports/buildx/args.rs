@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::cache::{csv_field, variables};
 use super::{BuildxVersion, ImagePin, LocalCaches, SourcePin};
-use crate::coherence::transfer::Past;
 use crate::image::ImageReference;
 use crate::inputs::{BuildInputs, Secret, SecretSource, SecretString};
 
@@ -70,8 +69,8 @@ pub struct BuildSpec {
     pub names: Vec<String>,
     /// Where the result goes.
     pub output: OutputTarget,
-    /// What its builder was sent before.
-    pub past: Past,
+    /// Whether its builder is made for it alone, and was sent nothing yet.
+    pub fresh_builder: bool,
     /// Whether layers that others may have made are not used.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub own_layers: bool,
@@ -169,7 +168,7 @@ impl BuildSpec {
         let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
         let no_cache = self.build.no_cache || self.own_layers;
         let build = BuildInputs { no_cache, ..self.build.clone() };
-        Self { builder: None, build, cache_to, local_caches, past: Past::Unknown, ..self.clone() }
+        Self { builder: None, build, cache_to, local_caches, fresh_builder: false, ..self.clone() }
     }
 
     /// The same without reading any layer cache. A local one is still written: what is wrong with
@@ -264,7 +263,7 @@ mod tests {
             local_caches: None,
             names: vec!["h/r:t".into()],
             output: OutputTarget::Push,
-            past: Past::Unknown,
+            fresh_builder: false,
             own_layers: false,
         }
     }

@@ -354,9 +354,53 @@ fn a_lineage_goes_on_while_changes_can_be_told() {
     let first = build("one", 1_700_000_000);
     assert_eq!(build("other", 1_700_000_000), first, "another size");
     assert_eq!(build("OTHER", 1_700_000_001), first, "another time");
-    assert_ne!(build("third", 1_700_000_001), first, "neither");
-    // A build that fails leaves what its builder holds unknown.
-    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY content.txt /content.txt\nRUN false\n");
+    let second = build("third", 1_700_000_001);
+    assert_ne!(second, first, "neither");
+    // What a build that failed has sent counts too.
+    let dockerfile = fs::read_to_string(work.folder().join("Dockerfile")).unwrap();
+    work.write("Dockerfile", &format!("{dockerfile}RUN false\n"));
+    work.write("content.txt", "fails");
+    let file = File::options().write(true).open(work.folder().join("content.txt")).unwrap();
+    file.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(7))).unwrap();
     work.program().run().failed(10, "build");
-    assert_eq!(fs::read_dir(&records).unwrap().count(), 0);
+    assert_eq!(name(), second);
+    work.write("Dockerfile", &dockerfile);
+    assert_ne!(build("works", 7), second);
+}
+
+/// A file that changes after the key is computed and before it is sent goes into that image; it does not go
+/// into a later one, whose key has seen another content of that size and time.
+#[test]
+fn a_change_between_key_and_transfer_stays_in_its_image() {
+    let work = Workspace::new("race");
+    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY a.txt /a.txt\n");
+    let write = |text: &str, seconds: u64| {
+        work.write("a.txt", text);
+        let file = File::options().write(true).open(work.folder().join("a.txt")).unwrap();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        file.set_times(FileTimes::new().set_modified(time)).unwrap();
+    };
+    let content = || work.docker(&["run", "--rm", &work.image, "cat", "/a.txt"]);
+    write("AAA1", 1_700_000_001);
+    work.program().run().is("built-local");
+
+    // A plug-in that writes the file before it builds.
+    let buildx = lab().get("BUILD_ONCE_LAB_BUILDX");
+    let text = format!(
+        "#!/bin/sh\nif [ \"$1\" = build ]; then printf BBBB >a.txt; touch -d @1700000003 a.txt; fi\nexec {buildx} \"$@\"\n"
+    );
+    let wrapper = work.root().join("docker-buildx");
+    fs::write(&wrapper, text).unwrap();
+    let mut mode = fs::metadata(&wrapper).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+    fs::set_permissions(&wrapper, mode).unwrap();
+    work.buildx(wrapper.to_str().unwrap());
+    write("AAA2", 1_700_000_002);
+    work.program().run().is("built-local");
+    assert_eq!(content(), "BBBB", "no change came between: nothing is shown");
+
+    work.buildx(buildx);
+    write("CCCC", 1_700_000_003);
+    let later = work.program().run().is("built-local");
+    assert_eq!(content(), "CCCC", "{}", later.log);
 }
