@@ -340,7 +340,7 @@ fn a_lineage_goes_on_while_changes_can_be_told() {
     let name = || {
         let files: Vec<_> = fs::read_dir(&records).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{files:?}");
-        fs::read(&files[0]).unwrap()[8..40].to_vec()
+        fs::read(&files[0]).unwrap()[40..72].to_vec()
     };
     let build = |text: &str, seconds: u64| {
         work.write("content.txt", text);
