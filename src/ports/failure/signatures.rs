@@ -39,7 +39,7 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
     // The Dockerfile, before any step.
     DockerfileError "correct the Dockerfile"
         ["dockerfile parse error"] ["unknown instruction"] ["failed to parse stage name"] ["no build stage in current context"]
-        ["circular dependency detected on stage"] ["base name (", ") should not be blank"];
+        ["both source and id can't be set"] ["circular dependency detected on stage"] ["base name (", ") should not be blank"];
     DockerfileError "correct the input target, or add the stage to the Dockerfile" ["target stage", "could not be found"];
     DockerfileError "the file is not in the build context; check its path and .dockerignore"
         ["failed to calculate checksum of ref"] ["failed to compute cache key", "\"\" not found"] ["failed to compute cache key", "\"\": not found"];
