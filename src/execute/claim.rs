@@ -71,6 +71,38 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// Makes the key's tag name this image, whatever stood there.
+pub(super) async fn replace(
+    key_tag: &ImageReference,
+    workshop: &Workshop<'_>,
+    docker: &Docker,
+    journal: &mut Journal,
+) -> Result<()> {
+    let Some(own) = journal.digest.clone() else {
+        return Err(Error::new(FailureClass::Bug, "a key's tag without an image"));
+    };
+    let mut attempts = Attempts::default();
+    while let Err(error) = set(key_tag, &own, workshop).await {
+        attempts.after_request(error, key_tag.registry(), workshop, docker).await?;
+    }
+    let Lookup { seen, .. } =
+        look_up(&workshop.ports.registry, Where::KeyTag, key_tag.clone(), workshop.key_hex()).await;
+    match seen {
+        Seen::Match { digest, .. } if digest == own => {
+            journal.tags.push(key_tag.to_string());
+            Ok(())
+        }
+        Seen::Unknown(error) => Err(error),
+        _ => Err(not_replaced(key_tag)),
+    }
+}
+
+/// The input `rebuild` where tags cannot be changed.
+pub(super) fn not_replaced(name: &ImageReference) -> Error {
+    Error::new(FailureClass::Integrity, format!("{name} still names the image from before"))
+        .hint("rebuild moves tags: let this repository's be changed, delete the image, or change key-extra for an image with another key")
+}
+
 /// One go: the digest that the tag names, once it is at rest.
 async fn settle(key_tag: &ImageReference, own: &Digest, workshop: &Workshop<'_>) -> Result<Digest> {
     let mut slowest = Duration::ZERO;

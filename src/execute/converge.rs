@@ -1,5 +1,6 @@
 //! Writes converge: after an unclear failure the registry is asked before anything is done again.
 
+use super::claim::not_replaced;
 use super::{Journal, Workshop};
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{Seen, Where, look_up};
@@ -25,7 +26,9 @@ pub(super) async fn after_push(
         && !spec.output.loads()
         && matches!(phase, None | Some(Phase::Push | Phase::CacheExport))
         && matches!(error.class, FailureClass::Access | FailureClass::Unavailable)
-        && workshop.key.is_some();
+        && workshop.key.is_some()
+        // What is there under these names may be the image from before.
+        && !workshop.inputs.rebuild;
     if !may_be_there {
         return Err(error);
     }
@@ -70,6 +73,10 @@ pub(super) async fn adopt(
         return Err(error);
     }
     match seen(&name, workshop).await {
+        Seen::Match { .. } if workshop.inputs.rebuild && error.class == Integrity => {
+            Err(not_replaced(&name).because(&error))
+        }
+        Seen::Match { .. } if workshop.inputs.rebuild => Err(error),
         Seen::Match { digest, .. } => {
             journal.notices.push(format!(
                 "{name} is there with this key, {digest}, although the push failed: {}",

@@ -185,7 +185,10 @@ async fn one(
             Ok(())
         }
         Step::ReadBack { reference } => read_back::run(reference, workshop, journal).await,
-        Step::Claim { key_tag, others } => {
+        Step::Claim { key_tag, replace: true, .. } => {
+            claim::replace(key_tag, workshop, docker, journal).await
+        }
+        Step::Claim { key_tag, others, .. } => {
             claim::run(key_tag, others, plan.digest.is_some(), workshop, docker, journal).await
         }
         Step::Alias { source, target, required } => {

@@ -100,6 +100,8 @@ raw_inputs! {
         load = "auto";
         /// Publish what is built: true (an error where it cannot be), false, or auto (if there is a repository and the run may write to it).
         push = "auto";
+        /// Build although the image is there: the new image takes over the key's tag and the commit's. Not with mode pull.
+        rebuild = "false";
         /// With mode pull, when the image is not there: build (said loudly), wait, or fail.
         on_missing = "build";
         /// How long on-missing wait waits, such as 90s, 10m or 2h.

@@ -31,6 +31,8 @@ pub struct Inputs {
     pub mode: Mode,
     /// Pull exactly this.
     pub digest: Option<Digest>,
+    /// Whether to build although the image is there.
+    pub rebuild: bool,
     /// Make it available locally.
     pub load: Switch,
     /// Publish what is built.
@@ -83,6 +85,10 @@ impl Inputs {
         if digest.is_some() && mode == Mode::Build {
             problems.add("digest", "only goes with mode pull");
         }
+        let rebuild = problems.boolean("rebuild", raw.rebuild.as_deref().unwrap_or("false"));
+        if rebuild && mode == Mode::Pull {
+            problems.add("rebuild", "only goes with mode build");
+        }
         let by_digest = digest.is_some() && mode == Mode::Pull;
         // A pull by digest has no checkout: a file or a context that is not there is no problem.
         let unseen = &mut Problems::default();
@@ -99,6 +105,7 @@ impl Inputs {
             tags: problems.parse_all("tags", tags.iter().flat_map(|line| comma_items(line)).collect()),
             mode,
             digest,
+            rebuild,
             load: problems.choice("load", &word(&raw.load, "auto"), &switch),
             push: problems.choice("push", &word(&raw.push, "auto"), &switch),
             on_missing: problems.choice(

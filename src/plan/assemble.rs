@@ -77,8 +77,10 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
                     (Some(there(&reference)), commit.map(|(tag, _)| planned(tag)))
                 }
             };
-            let mut steps: Vec<Step> =
-                claim.into_iter().map(|key_tag| Step::Claim { key_tag, others: Vec::new() }).collect();
+            let mut steps: Vec<Step> = claim
+                .into_iter()
+                .map(|key_tag| Step::Claim { key_tag, others: Vec::new(), replace: false })
+                .collect();
             steps.extend(aliases.into_iter().map(|(target, required)| Step::Alias {
                 source: source.clone(),
                 target,
@@ -271,7 +273,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         steps.push(Step::ReadBack { reference: reference.clone() });
         if let Some(key_tag) = key_tag {
             let others = name.iter().filter(|name| **name != key_tag).cloned().collect();
-            steps.push(Step::Claim { key_tag, others });
+            steps.push(Step::Claim { key_tag, others, replace: inputs.rebuild });
         }
         steps.extend(asked.into_iter().map(|target| Step::Alias {
             source: reference.clone(),

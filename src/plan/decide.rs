@@ -142,7 +142,7 @@ pub fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts)
 fn decide_for(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
     let load = crate::facts::wants_local(inputs, facts.repository.repository().is_some());
     if let Some(hit) = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
-        Seen::Match { digest, .. } => Some((lookup, digest)),
+        Seen::Match { digest, .. } if !inputs.rebuild => Some((lookup, digest)),
         _ => None,
     }) {
         return reuse(inputs, run, access, facts, hit, load);
@@ -230,12 +230,12 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
     let may_build = inputs.mode == Mode::Build || inputs.on_missing == OnMissing::Build;
     // push: true has to publish; what is here or built here is not enough.
     let must_publish = inputs.mode == Mode::Build && inputs.push == Switch::On;
-    if !may_degrade || must_publish || !(may_build || facts.local.of_key.is_some()) {
+    if !may_degrade || must_publish || !(may_build || own(inputs, facts).is_some()) {
         return Verdict::Fail(error.clone());
     }
     let degraded =
         format!("the registry cannot be used ({}); the image stays on this machine", error.headline());
-    match &facts.local.of_key {
+    match own(inputs, facts) {
         Some(image) => Verdict::ReuseLocal {
             image: image.clone(),
             why: "the registry cannot be asked".to_owned(),
@@ -243,7 +243,10 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
             notices: Vec::new(),
         },
         None => Verdict::Build {
-            reason: format!("the registry cannot be asked, and {NONE_HERE}"),
+            reason: format!(
+                "the registry cannot be asked, and {}",
+                if inputs.rebuild { REBUILD } else { NONE_HERE }
+            ),
             publish: false,
             shared: false,
             load: inputs.load != Switch::Off,
@@ -274,8 +277,8 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
     // A pull publishes nothing of its own accord, and a build that may not publish is for this
     // machine alone.
     let publish = access.write_images;
-    if let Some(image) = facts.local.of_key.as_ref().filter(|_| inputs.mode == Mode::Pull || !publish) {
-        let why = miss_reason(facts);
+    if let Some(image) = own(inputs, facts).filter(|_| inputs.mode == Mode::Pull || !publish) {
+        let why = miss_reason(inputs, facts);
         return Verdict::ReuseLocal { image: image.clone(), why, degraded: None, notices: Vec::new() };
     }
     let mut degraded = None;
@@ -303,7 +306,7 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
         }
     }
     Verdict::Build {
-        reason: miss_reason(facts),
+        reason: miss_reason(inputs, facts),
         publish,
         shared: true,
         // What is not published is of use only here.
@@ -314,7 +317,7 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
 }
 
 fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
-    if let Some(image) = &facts.local.of_key {
+    if let Some(image) = own(inputs, facts) {
         let why = "there is no repository".to_owned();
         return Verdict::ReuseLocal { image: image.clone(), why, degraded: None, notices: Vec::new() };
     }
@@ -328,7 +331,7 @@ fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
         );
     }
     Verdict::Build {
-        reason: NONE_HERE.to_owned(),
+        reason: if inputs.rebuild { REBUILD } else { NONE_HERE }.to_owned(),
         publish: false,
         shared: false,
         load: inputs.load != Switch::Off,
@@ -340,7 +343,18 @@ fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
 /// The engine was asked for the private names that the run may use, and for no others.
 const NONE_HERE: &str = "this machine has no image with this key of a run that this one may trust";
 
-fn miss_reason(facts: &Facts) -> String {
+/// The input `rebuild`.
+const REBUILD: &str = "rebuild was asked for";
+
+/// The engine's image of the key, where it will do.
+fn own<'a>(inputs: &Inputs, facts: &'a Facts) -> Option<&'a LocalImage> {
+    facts.local.of_key.as_ref().filter(|_| !inputs.rebuild)
+}
+
+fn miss_reason(inputs: &Inputs, facts: &Facts) -> String {
+    if inputs.rebuild {
+        return REBUILD.to_owned();
+    }
     match facts.lookups.iter().find(|lookup| matches!(lookup.seen, Seen::OtherKey { .. })) {
         Some(lookup) => format!("{} was made from other inputs", lookup.reference.tag().unwrap_or_default()),
         None => "no image has this key".to_owned(),

@@ -140,6 +140,7 @@ pub fn describe(step: &Step) -> String {
         }
         Step::NoteCache { cache, .. } => format!("note what {cache} cost and saved"),
         Step::ReadBack { reference } => format!("read back the digest of {reference}"),
+        Step::Claim { key_tag, replace: true, .. } => format!("set {key_tag} to it"),
         Step::Claim { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
         Step::Alias { source, target, .. } => format!("set {target} to {source}"),
         Step::Load { spec } => {

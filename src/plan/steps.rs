@@ -62,6 +62,8 @@ pub enum Step {
         key_tag: ImageReference,
         /// The other names.
         others: Vec<ImageReference>,
+        /// Set it whatever stands there.
+        replace: bool,
     },
     /// Set a tag on an image in its registry; its digest must stay the same.
     Alias {

@@ -39,6 +39,7 @@ mod pull;
 mod race;
 mod raw_caches;
 mod reactions;
+mod rebuild;
 mod summary;
 mod support;
 mod token_service;

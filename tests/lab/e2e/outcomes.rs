@@ -168,3 +168,22 @@ fn the_registry_demands_a_login() {
         "no round trip to be asked"
     );
 }
+
+/// `rebuild`: a step whose result differs each time shows whether it ran.
+#[test]
+fn rebuild_builds_although_the_image_is_there() {
+    let (work, repository) = (Workspace::new("rebuild"), Repository::ecr("rebuild"));
+    work.write(
+        "Dockerfile",
+        "ARG BASE\nFROM ${BASE}\nRUN head -c 16 /dev/urandom | od -An -tx1 >/made.txt\n",
+    );
+    work.commit("what differs each time");
+    let program = || work.program().repository(&repository);
+    let first = program().run().is("built");
+    let again = program().input("rebuild", "true").input("no-cache", "true").run().is("built");
+    assert_eq!(again.output("key"), first.output("key"));
+    assert_ne!(again.output("digest"), first.output("digest"));
+    again.is_published(&repository, &[&work.commit_tag(), &again.key_tag("", &work.image)]);
+    work.commit("same content");
+    program().run().is("reused-key").has(again.output("digest"));
+}
