@@ -27,7 +27,7 @@ const NAMES: [&str; 22] = [
     "c++",
     ".hidden",
     "%41",
-    "!bang",
+    "bang!",
     "run.sh",
     "a.b.c",
     "q~",
