@@ -21,13 +21,15 @@ struct Writer<'a> {
     case: &'a mut Case,
     stages: Vec<Known>,
     globals: Vec<String>,
+    /// Whether a stage copies from the image that only the engines know.
+    copies_local: bool,
 }
 
 const STAGE_NAMES: [&str; 9] = ["build", "node", "base", "a", "Final", "alpine", LOCAL, "stage-1", "extra"];
 
 /// Writes the Dockerfile into the case.
 pub fn dockerfile(dice: &mut Dice, case: &mut Case) {
-    let mut writer = Writer { dice, case, stages: Vec::new(), globals: Vec::new() };
+    let mut writer = Writer { dice, case, stages: Vec::new(), globals: Vec::new(), copies_local: false };
     let mut file = Dockerfile { style: writer.style(), ..Dockerfile::default() };
     if writer.dice.percent(5) {
         file.directives.push("# check=skip=all".to_owned());
@@ -94,7 +96,7 @@ impl Writer<'_> {
             return (name, Known::default());
         }
         // Bases with triggers are rare, and make the key cover the whole context.
-        match self.dice.below(30) {
+        match self.dice.below(60) {
             0 => ("scratch".to_owned(), Known::default()),
             1 => {
                 ("{BASES}:tiny".to_owned(), Known { files: vec!["/one/file".to_owned()], ..Known::default() })
@@ -118,6 +120,10 @@ impl Writer<'_> {
         let (base, mut known) = self.base();
         let named = self.dice.percent(75);
         known.name = named.then(|| self.dice.text(&STAGE_NAMES));
+        // A name that an earlier stage copies from must not become a stage's: the file would be a wrong one.
+        if known.name.as_deref() == Some(LOCAL) && self.copies_local {
+            known.name = None;
+        }
         let platform = self
             .dice
             .percent(6)
@@ -318,6 +324,7 @@ impl Writer<'_> {
             (name, files)
         } else {
             let name = self.dice.text(&["{REG}/base:2", "{BASES}:index", "{BASES}:tiny", LOCAL]);
+            self.copies_local |= name == LOCAL;
             let file = if name.ends_with("tiny") { "/one/file" } else { "/etc/base-version" };
             (name, vec![file.to_owned()])
         };
