@@ -132,7 +132,8 @@ impl Told<'_> {
     /// Fresh builders, and the registry's layer cache, which the first run fills.
     pub fn warm(&self, changed: &Case, changed_plain: &Plain) -> Faults {
         let mut faults = Vec::new();
-        if format!("{}{changed}", self.case).contains(LOCAL) {
+        let text = format!("{}{changed}", self.case);
+        if text.contains(LOCAL) || text.contains("r.git") {
             return faults;
         }
         let how =
