@@ -19,6 +19,7 @@ pub struct Entry {
 
 /// Everything the report is drawn from, besides the plan.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what happened, each independent of the others")]
 pub struct Journal {
     /// The steps that ran, in order.
     pub entries: Vec<Entry>,

@@ -10,6 +10,7 @@ use super::load::{bare, loading, of_platform};
 use super::names::{LocalNames, Published, ZoneNames};
 use super::owner::Owner;
 use super::platform::platforms;
+use super::reuse::{name_steps, public_names, reuse};
 use super::spec::build_inputs;
 use super::steps::{Plan, PlanWarning, PlannedTag, Step};
 use super::versions;
@@ -17,9 +18,9 @@ use super::written::Written;
 use crate::coherence::makers::Makers;
 use crate::env::Env;
 use crate::error::{Error, FailureClass, Result, SourceLine};
-use crate::facts::{BuilderFacts, Facts, LateFacts, Where};
-use crate::image::{ImageReference, Platform, Repository};
-use crate::inputs::{Inputs, Mode, Switch};
+use crate::facts::{BuilderFacts, Facts, LateFacts};
+use crate::image::{ImageReference, Repository};
+use crate::inputs::Inputs;
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
 use crate::run::RunContext;
 
@@ -50,97 +51,7 @@ pub struct Given<'a> {
 pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
     match verdict {
         Verdict::Fail(error) => Err(error),
-        Verdict::Reuse {
-            found_by,
-            reference,
-            digest,
-            claim,
-            key_tag,
-            aliases,
-            pull,
-            have_local,
-            degraded,
-            notices,
-        } => {
-            let source = reference.repository().at(digest.clone());
-            let there = |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: true };
-            let planned =
-                |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: false };
-            let (key_tag, commit_tag) = match found_by {
-                Where::Digest => (None, None),
-                Where::CommitTag => {
-                    let key_tag = key_tag.as_ref().map(there).or_else(|| claim.as_ref().map(planned));
-                    (key_tag, Some(there(&reference)))
-                }
-                Where::KeyTag => {
-                    let commit = aliases.iter().find(|(_, required)| !required);
-                    (Some(there(&reference)), commit.map(|(tag, _)| planned(tag)))
-                }
-            };
-            let mut steps: Vec<Step> = claim
-                .into_iter()
-                .map(|key_tag| Step::Claim { key_tag, others: Vec::new(), replace: false })
-                .collect();
-            steps.extend(aliases.into_iter().map(|(target, required)| Step::Alias {
-                source: source.clone(),
-                target,
-                required,
-            }));
-            if pull {
-                // The engine's own it takes by itself.
-                let here = Platform::of_this_machine();
-                let platform = given.inputs.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
-                steps.push(Step::Pull { reference: source.clone(), platform });
-            }
-            if pull || have_local {
-                let private = LocalNames::new(given.inputs, given.access);
-                let private = match &given.facts.key {
-                    Some(key) => private.own_of_key(key.short()),
-                    None => private.own_of_digest(&digest),
-                };
-                steps.extend(name_steps(given, source.to_string(), private));
-            }
-            let (outcome, reason) = match found_by {
-                _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
-                Where::Digest => (Outcome::ReusedDigest, "this digest was asked for"),
-                Where::CommitTag => (Outcome::ReusedTag, "this commit's image is there"),
-                Where::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
-            };
-            let repository = Some(reference.repository().clone());
-            Ok(Plan {
-                decision: Decision { outcome, reason: format!("{reason}: {reference}"), changes: Vec::new() },
-                steps,
-                warnings: if given.inputs.mode == Mode::Build { warnings(given.facts) } else { Vec::new() },
-                notices,
-                degraded,
-                digest: Some(digest),
-                repository,
-                key_tag,
-                commit_tag,
-                local_image: None,
-            })
-        }
-        Verdict::ReuseLocal { image, why, degraded, notices } => Ok(Plan {
-            decision: Decision {
-                outcome: Outcome::ReusedLocal,
-                reason: format!("{why}, and the engine has an image with this key: {}", image.name),
-                changes: Vec::new(),
-            },
-            // By its id: what is found is what is named.
-            steps: if given.inputs.load == Switch::Off {
-                Vec::new()
-            } else {
-                public_names(given, &image.id, false).collect()
-            },
-            warnings: warnings(given.facts),
-            notices: no_repository_notice(given.facts).into_iter().chain(notices).collect(),
-            degraded,
-            digest: None,
-            repository: None,
-            key_tag: None,
-            commit_tag: None,
-            local_image: Some(image.name),
-        }),
+        verdict @ (Verdict::Reuse { .. } | Verdict::ReuseLocal { .. }) => reuse(given, verdict),
         verdict @ Verdict::Build { .. } => {
             let needs = Needs::of(given.inputs, given.access, given.facts, &verdict);
             let needs = needs.with(&given.late.builders, given.access);
@@ -152,24 +63,6 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
     }
 }
 
-/// Names an image of the engine's: first by the private name, which no run of another zone sets, then
-/// from that one as people call it.
-fn name_steps(given: &Given<'_>, image: String, private: String) -> Vec<Step> {
-    let public: Vec<Step> = public_names(given, &private, true).collect();
-    let private = Step::Tag { image, name: private, required: true };
-    std::iter::once(private).chain(public).collect()
-}
-
-/// Names an image of the engine's as people call it; and one that is published nowhere by the tags that are
-/// asked for too, where `load` is.
-fn public_names(given: &Given<'_>, image: &str, published: bool) -> impl Iterator<Item = Step> {
-    let inputs = given.inputs;
-    let here = inputs.load == Switch::On && !published;
-    let tags = inputs.tags.iter().map(ToString::to_string).filter(move |_| here);
-    let names = std::iter::once(inputs.image.local_reference()).chain(tags);
-    names.map(|name| Step::Tag { image: image.to_owned(), name, required: true })
-}
-
 struct Build {
     reason: String,
     publish: bool,
@@ -179,6 +72,7 @@ struct Build {
     notices: Vec<String>,
 }
 
+#[expect(clippy::too_many_lines, reason = "one build, from its facts to its steps, in order")]
 fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let Given { inputs, facts, access, .. } = given;
     let toolchain = given.late.toolchain.as_ref().ok_or_else(|| bug("a build without its tools"))?;
@@ -265,52 +159,66 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         let so_far = given.late.caches.economy.clone().unwrap_or_default();
         steps.push(Step::NoteCache { cache, so_far, wrote: noted_is_written });
     }
-    let Published { name, commit_tag, key_tag, asked } = published;
-    let planned =
-        |tag: &Option<ImageReference>| tag.clone().map(|reference| PlannedTag { reference, there: false });
-    let tags = (planned(&key_tag), planned(&commit_tag));
-    if let Some(reference) = &name {
-        steps.push(Step::ReadBack { reference: reference.clone() });
-        if let Some(key_tag) = key_tag {
-            let others = name.iter().filter(|name| **name != key_tag).cloned().collect();
-            steps.push(Step::Claim { key_tag, others, replace: inputs.rebuild });
+    let pulls = without.pull_afterwards || loading.pulls;
+    steps.extend(match &published.name {
+        Some(pushed) => {
+            let names = if loading.loads {
+                name_steps(given, pushed.to_string(), private)
+            } else if on_engine {
+                // It is there anyway: without this the next run would not know whose it is.
+                vec![Step::Tag { image: pushed.to_string(), name: private, required: false }]
+            } else {
+                Vec::new()
+            };
+            let pull = pulls.then(|| Step::Pull { reference: pushed.clone(), platform: own });
+            publish_steps(&published, pushed, inputs.rebuild, pull.into_iter().chain(names))
         }
-        steps.extend(asked.into_iter().map(|target| Step::Alias {
-            source: reference.clone(),
-            target,
-            required: true,
-        }));
-        if without.pull_afterwards || loading.pulls {
-            steps.push(Step::Pull { reference: reference.clone(), platform: own });
-        }
-        if loading.loads {
-            steps.extend(name_steps(given, reference.to_string(), private));
-        } else if on_engine {
-            // It is there anyway: without this the next run would not know whose it is.
-            let image = reference.to_string();
-            steps.push(Step::Tag { image, name: private, required: false });
-        }
-    } else if loading.loads {
-        steps.extend(public_names(given, &private, false));
-    }
+        None if loading.loads => public_names(given, &private, false).collect(),
+        None => Vec::new(),
+    });
     let degraded = degraded(verdict.degraded, &mut caches.off, &mut notices);
-    let outcome = if verdict.publish { Outcome::Built } else { Outcome::BuiltLocal };
-    let (reason, changes) = match &given.late.miss {
-        Some(miss) => (miss.reason(&verdict.reason, inputs.image.as_str()), miss.changes.clone()),
-        None => (verdict.reason, Vec::new()),
-    };
     Ok(Plan {
-        decision: Decision { outcome, reason, changes },
+        decision: decision(given, verdict.publish, verdict.reason),
         steps,
         warnings: warnings(facts),
         notices,
         degraded,
         digest: None,
-        repository: name.map(|reference| reference.repository().clone()),
-        key_tag: tags.0,
-        commit_tag: tags.1,
+        repository: published.name.map(|reference| reference.repository().clone()),
+        key_tag: published.key_tag.map(|reference| PlannedTag { reference, there: false }),
+        commit_tag: published.commit_tag.map(|reference| PlannedTag { reference, there: false }),
         local_image: None,
     })
+}
+
+fn decision(given: &Given<'_>, publish: bool, reason: String) -> Decision {
+    let outcome = if publish { Outcome::Built } else { Outcome::BuiltLocal };
+    let (reason, changes) = match &given.late.miss {
+        Some(miss) => (miss.reason(&reason, given.inputs.image.as_str()), miss.changes.clone()),
+        None => (reason, Vec::new()),
+    };
+    Decision { outcome, reason, changes }
+}
+
+/// What follows a push under one name: its digest, every other name by itself, and what the
+/// engine's store needs.
+fn publish_steps(
+    published: &Published,
+    pushed: &ImageReference,
+    replace: bool,
+    engine: impl Iterator<Item = Step>,
+) -> Vec<Step> {
+    let mut steps = vec![Step::ReadBack { reference: pushed.clone() }];
+    if let Some(key_tag) = published.key_tag.clone() {
+        let others = Some(pushed.clone()).filter(|name| *name != key_tag).into_iter().collect();
+        steps.push(Step::Claim { key_tag, others, replace });
+    }
+    let source = || pushed.clone();
+    let alias =
+        |target: &ImageReference| Step::Alias { source: source(), target: target.clone(), required: true };
+    steps.extend(published.asked.iter().map(alias));
+    steps.extend(engine);
+    steps
 }
 
 /// What the builder cannot do, or does not.
@@ -420,7 +328,7 @@ fn refuse_foreign_bases(given: &Given<'_>, written: &Written<'_>) -> Result<()> 
 }
 
 /// What of the key the user should mend.
-fn warnings(facts: &Facts) -> Vec<PlanWarning> {
+pub(super) fn warnings(facts: &Facts) -> Vec<PlanWarning> {
     let warnings = facts.key.iter().flat_map(|key| &key.warnings);
     let grave = warnings.filter(|warning| warning.is_grave());
     grave
@@ -431,7 +339,7 @@ fn warnings(facts: &Facts) -> Vec<PlanWarning> {
         .collect()
 }
 
-fn no_repository_notice(facts: &Facts) -> Vec<String> {
+pub(super) fn no_repository_notice(facts: &Facts) -> Vec<String> {
     match &facts.repository {
         // What failed is told by the warning.
         crate::facts::RepositoryFact::None(reason) if !reason.is_failure() => vec![reason.explain()],
@@ -439,6 +347,6 @@ fn no_repository_notice(facts: &Facts) -> Vec<String> {
     }
 }
 
-fn bug(what: &str) -> Error {
+pub(super) fn bug(what: &str) -> Error {
     Error::new(FailureClass::Bug, format!("planned {what}"))
 }

@@ -16,6 +16,7 @@ mod owner;
 mod platform;
 mod raw_caches;
 mod render;
+mod reuse;
 mod spec;
 mod steps;
 mod versions;

@@ -1,0 +1,125 @@
+//! The plan for an image that is there.
+
+use super::assemble::{Given, bug, no_repository_notice, warnings};
+use super::decide::{Decision, Outcome, Verdict};
+use super::names::LocalNames;
+use super::steps::{Plan, PlannedTag, Step};
+use crate::error::Result;
+use crate::facts::Where;
+use crate::image::{ImageReference, Platform};
+use crate::inputs::{Mode, Switch};
+
+pub(super) fn reuse(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
+    match verdict {
+        Verdict::Reuse {
+            found_by,
+            reference,
+            digest,
+            claim,
+            key_tag,
+            aliases,
+            pull,
+            have_local,
+            degraded,
+            notices,
+        } => {
+            let source = reference.repository().at(digest.clone());
+            let there = |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: true };
+            let planned =
+                |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: false };
+            let (key_tag, commit_tag) = match found_by {
+                Where::Digest => (None, None),
+                Where::CommitTag => {
+                    let key_tag = key_tag.as_ref().map(there).or_else(|| claim.as_ref().map(planned));
+                    (key_tag, Some(there(&reference)))
+                }
+                Where::KeyTag => {
+                    let commit = aliases.iter().find(|(_, required)| !required);
+                    (Some(there(&reference)), commit.map(|(tag, _)| planned(tag)))
+                }
+            };
+            let mut steps: Vec<Step> = claim
+                .into_iter()
+                .map(|key_tag| Step::Claim { key_tag, others: Vec::new(), replace: false })
+                .collect();
+            steps.extend(aliases.into_iter().map(|(target, required)| Step::Alias {
+                source: source.clone(),
+                target,
+                required,
+            }));
+            if pull {
+                // The engine's own it takes by itself.
+                let here = Platform::of_this_machine();
+                let platform = given.inputs.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
+                steps.push(Step::Pull { reference: source.clone(), platform });
+            }
+            if pull || have_local {
+                let private = LocalNames::new(given.inputs, given.access);
+                let private = match &given.facts.key {
+                    Some(key) => private.own_of_key(key.short()),
+                    None => private.own_of_digest(&digest),
+                };
+                steps.extend(name_steps(given, source.to_string(), private));
+            }
+            let (outcome, reason) = match found_by {
+                _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
+                Where::Digest => (Outcome::ReusedDigest, "this digest was asked for"),
+                Where::CommitTag => (Outcome::ReusedTag, "this commit's image is there"),
+                Where::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
+            };
+            let repository = Some(reference.repository().clone());
+            Ok(Plan {
+                decision: Decision { outcome, reason: format!("{reason}: {reference}"), changes: Vec::new() },
+                steps,
+                warnings: if given.inputs.mode == Mode::Build { warnings(given.facts) } else { Vec::new() },
+                notices,
+                degraded,
+                digest: Some(digest),
+                repository,
+                key_tag,
+                commit_tag,
+                local_image: None,
+            })
+        }
+        Verdict::ReuseLocal { image, why, degraded, notices } => Ok(Plan {
+            decision: Decision {
+                outcome: Outcome::ReusedLocal,
+                reason: format!("{why}, and the engine has an image with this key: {}", image.name),
+                changes: Vec::new(),
+            },
+            // By its id: what is found is what is named.
+            steps: if given.inputs.load == Switch::Off {
+                Vec::new()
+            } else {
+                public_names(given, &image.id, false).collect()
+            },
+            warnings: warnings(given.facts),
+            notices: no_repository_notice(given.facts).into_iter().chain(notices).collect(),
+            degraded,
+            digest: None,
+            repository: None,
+            key_tag: None,
+            commit_tag: None,
+            local_image: Some(image.name),
+        }),
+        Verdict::Build { .. } | Verdict::Fail(_) => Err(bug("a reuse that is none")),
+    }
+}
+
+/// Names an image of the engine's: first by the private name, which no run of another zone sets, then
+/// from that one as people call it.
+pub(super) fn name_steps(given: &Given<'_>, image: String, private: String) -> Vec<Step> {
+    let public: Vec<Step> = public_names(given, &private, true).collect();
+    let private = Step::Tag { image, name: private, required: true };
+    std::iter::once(private).chain(public).collect()
+}
+
+/// Names an image of the engine's as people call it; and one that is published nowhere by the tags that are
+/// asked for too, where `load` is.
+pub(super) fn public_names(given: &Given<'_>, image: &str, published: bool) -> impl Iterator<Item = Step> {
+    let inputs = given.inputs;
+    let here = inputs.load == Switch::On && !published;
+    let tags = inputs.tags.iter().map(ToString::to_string).filter(move |_| here);
+    let names = std::iter::once(inputs.image.local_reference()).chain(tags);
+    names.map(|name| Step::Tag { image: image.to_owned(), name, required: true })
+}
