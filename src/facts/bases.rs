@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::engine_base::Engine;
 use crate::error::{Error, FailureClass, Result};
 use crate::image::{Digest, ImageReference};
 use crate::ports::Ports;
@@ -51,11 +52,17 @@ impl Base {
     }
 }
 
-/// Finds out what a name stands for now: in its registry, else in the engine's store.
+/// Finds out what a name stands for now: in its registry, else in the engine's store. `engine`: where it may come
+/// before the registry.
 ///
 /// # Errors
 /// If neither knows it: without its digest there is no key.
-pub async fn resolve(ports: &Ports, name: &str, file: &Path, line: usize) -> Result<Base> {
+pub(super) async fn resolve(
+    ports: &Ports,
+    name: &str,
+    (file, line): (&Path, usize),
+    engine: Option<Engine<'_>>,
+) -> Result<Base> {
     let base = |pin| Base { name: name.to_owned(), pin };
     let at = |error: Error| if line > 0 { error.at(file.display().to_string(), line) } else { error };
     let reference: ImageReference = name.parse().map_err(|error| {
@@ -65,7 +72,13 @@ pub async fn resolve(ports: &Ports, name: &str, file: &Path, line: usize) -> Res
         return Ok(base(Pin::AsWritten));
     }
     let failed = match ports.registry.resolve(&reference).await {
-        Ok(digest) => return Ok(base(Pin::Registry(reference.repository().at(digest)))),
+        Ok(digest) => {
+            let instead = match engine {
+                Some(engine) => engine.instead_of(&reference, name, &digest).await,
+                None => None,
+            };
+            return Ok(base(instead.unwrap_or_else(|| Pin::Registry(reference.repository().at(digest)))));
+        }
         Err(failed) => failed,
     };
     // An image that was built or loaded on this machine has no registry.

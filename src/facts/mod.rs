@@ -4,6 +4,7 @@ mod bases;
 mod builders;
 mod caches;
 mod economy;
+mod engine_base;
 pub mod explain;
 mod gather;
 mod key;

@@ -130,6 +130,19 @@ impl Docker {
         }))
     }
 
+    /// The id of an image of the engine's store, and the references by digest that the engine knows it by; nothing
+    /// if it is not there.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn digests(&self, name: &str) -> Result<Option<(String, Vec<String>)>> {
+        let done = self.run(&self.command(Effect::Read).args(["image", "inspect", name]), QUICK).await?;
+        let found: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
+        let texts = found[0]["RepoDigests"].as_array().into_iter().flatten();
+        let digests = texts.filter_map(|text| text.as_str().map(str::to_owned)).collect();
+        Ok(found[0]["Id"].as_str().filter(|_| done.status.success()).map(|id| (id.to_owned(), digests)))
+    }
+
     /// A label of an image of the engine's store.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::bases::{Base, Pin};
+use super::engine_base::Engine;
 use super::sources::{self, Repository};
 use crate::coherence::epoch::Epoch;
 use crate::env;
@@ -86,7 +87,8 @@ pub struct Pins {
 pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result<Computed> {
     let material = Material::read(ports, inputs, run).await?;
     let walk = walk(inputs, &material);
-    let remote = remote(ports, &material.analysis, &material.contexts, &material.file);
+    let engine = Engine::new(ports, inputs, run);
+    let remote = remote(ports, &material.analysis, &material.contexts, &material.file, engine);
     let (walked, remote) = tokio::join!(walk, remote);
     let (Walked { key, ignore }, remote) = (walked?, remote?);
     let key = material.key(key, inputs, &remote);

@@ -9,6 +9,7 @@ use super::Pins;
 use super::contexts::NamedContexts;
 use crate::error::{Error, Result};
 use crate::facts::bases::{Base, Pin, resolve};
+use crate::facts::engine_base::Engine;
 use crate::facts::sources::{self, Repository};
 use crate::image::ImageReference;
 use crate::key::EntryKind;
@@ -35,6 +36,7 @@ pub(super) async fn remote(
     analysis: &Analysis,
     contexts: &NamedContexts,
     file: &Path,
+    engine: Engine<'_>,
 ) -> Result<Remote> {
     let mut wanted: Vec<(EntryKind, &str, &str, usize)> = Vec::new();
     if let Some(frontend) = &analysis.frontend {
@@ -49,7 +51,8 @@ pub(super) async fn remote(
         wanted.push((EntryKind::BuildContext, name, reference, 0));
     }
     let images = try_join_all(wanted.into_iter().map(async |(kind, name, reference, line)| {
-        let base = resolve(ports, reference, file, line).await?;
+        let engine = Some(engine).filter(|_| kind == EntryKind::BaseImage);
+        let base = resolve(ports, reference, (file, line), engine).await?;
         // The build gets a context by its own name, pinned.
         let is_context = kind == EntryKind::BuildContext;
         let base = if is_context { Base { name: name.to_owned(), pin: named_pin(base)? } } else { base };

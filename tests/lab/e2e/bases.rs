@@ -75,3 +75,41 @@ fn a_base_that_is_nowhere() {
     let error = failed.annotations("error")[0];
     assert!(error.contains(&name) && error.contains("file=Dockerfile,line=2"), "{error}");
 }
+
+// D08
+#[test]
+fn d08_the_engines_own_image_comes_before_a_strangers() {
+    for host in [lab().get("DOCKER_HOST"), crate::engines::classic()] {
+        if host.is_empty() {
+            continue;
+        }
+        let (work, base, name) = moving("strangers");
+        let image = |built: &crate::harness::Finished| {
+            work.docker_on(host, &["run", "--rm", built.output("local-image"), "cat", "/etc/base-version"])
+        };
+        let program = || on(&work, &name).engine(host).input("cache", "none");
+        // One that was pulled and is older than the registry's is no other image.
+        work.docker_on(host, &["pull", "--quiet", &name]);
+        let older = base.copy_base("2", "latest");
+        let moved = program().run().is("built-local");
+        assert!(moved.log.contains("an older one; the registry's is used"), "{}", moved.log);
+        assert_eq!(image(&moved), "2", "{older}");
+        // One that a step of the job has built is what docker build takes.
+        let folder = work.root().join("own");
+        std::fs::create_dir_all(&folder).unwrap();
+        let text =
+            format!("FROM {}\nRUN echo own >/etc/base-version\n", lab().get("BUILD_ONCE_LAB_BASE_IMAGE"));
+        std::fs::write(folder.join("Dockerfile"), text).unwrap();
+        let folder = folder.to_str().unwrap();
+        work.docker_on(
+            host,
+            &["buildx", "build", "--quiet", "--load", "--provenance=false", "--tag", &name, folder],
+        );
+        let own = program().run().is("built-local");
+        assert!(own.log.contains("the engine's is used, as docker build does"), "{}", own.log);
+        assert_eq!(image(&own), "own");
+        let shared = program().env("RUNNER_ENVIRONMENT", "self-hosted").run();
+        assert!(shared.log.contains("other runs use this engine too"), "{}", shared.log);
+        work.docker_on(host, &["image", "rm", "--force", &name]);
+    }
+}
