@@ -39,13 +39,19 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
     // The Dockerfile, before any step.
     DockerfileError "correct the Dockerfile"
         ["dockerfile parse error"] ["unknown instruction"] ["failed to parse stage name"] ["no build stage in current context"]
-        ["both source and id can't be set"] ["circular dependency detected on stage"] ["base name (", ") should not be blank"];
+        ["both source and id can't be set"] ["circular dependency detected on stage"] ["base name (", ") should not be blank"]
+        ["when using json array syntax"] ["unsupported modifier (", "in substitution"] ["dockerfile line greater than max allowed size"];
+    // Before what failed for want of it.
+    ToolMissing "the builder has no git: install it where BuildKit runs, or name another builder" ["unknown scheme git"];
+    AuthMissing "give a token for the git repository in the input secrets, as GIT_AUTH_TOKEN" ["could not read username for"] ["could not read password for"];
     DockerfileError "correct the input target, or add the stage to the Dockerfile" ["target stage", "could not be found"];
     DockerfileError "the file is not in the build context; check its path and .dockerignore"
         ["failed to calculate checksum of ref"] ["failed to compute cache key", "\"\" not found"] ["failed to compute cache key", "\"\": not found"];
     DockerfileError "correct the input file, or add the Dockerfile" ["failed to read dockerfile"];
     DockerfileError "for another platform than the runner's, set up emulation with docker/setup-qemu-action" ["exec format error"];
     // Tools.
+    UnsupportedDriver "annotate the manifest (manifest:NAME=value), or build an index: several platforms, or provenance"
+        ["annotations not supported for single platform export"];
     UnsupportedDriver
         ["cache export is not supported for the docker driver"] ["cache export feature is currently not supported"]
         ["docker exporter does not currently support exporting manifest lists"]
