@@ -165,6 +165,7 @@ fn key_of(lab: &Lab, inputs: &[(&str, &str)], env: &[(&str, &str)]) -> String {
 #[test]
 fn d81_what_the_runners_owner_adds_counts() {
     let lab = Lab::new();
+    lab.write("work/Dockerfile", "FROM scratch\nCOPY hello /\nRUN [\"/hello\"]\n");
     let owners = |flags: &str| key_of(&lab, &[], &[("BUILD_ONCE_EXTRA_ARGS", flags)]);
     let plain = key_of(&lab, &[], &[]);
     for flags in ["--network none", "--add-host a:1.2.3.4", "--from-the-future x"] {
@@ -181,7 +182,7 @@ fn d81_what_the_runners_owner_adds_counts() {
 #[test]
 fn d88_one_image_has_one_key() {
     let lab = Lab::new();
-    lab.write("work/Dockerfile", "FROM scratch AS a\nFROM scratch AS b\nCOPY hello /\n");
+    lab.write("work/Dockerfile", "FROM scratch AS a\nFROM scratch AS b\nCOPY hello /\nRUN [\"/hello\"]\n");
     let plain = key_of(&lab, &[], &[]);
     for same in [
         ("extra-args", "--no-cache"),
