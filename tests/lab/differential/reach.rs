@@ -59,9 +59,11 @@ pub fn differs_on_the_way(desk: &Desk<'_>, case: &Case, changed: &Case) -> bool 
 
 /// What a pair is once this is known.
 pub fn judged(desk: &Desk<'_>, pair: Pair, case: &Case, changed: &Case) -> Pair {
-    // The whole context counts because it was asked to.
+    // The whole context counts because it was asked to, the Dockerfile in it too.
     let whole = case.inputs.own.contains(&("key".to_owned(), "context".to_owned()));
-    if pair == Pair::Needless && whole && (case.tree != changed.tree || case.ignore != changed.ignore) {
+    let files =
+        |case: &Case| (case.tree.clone(), case.ignore.clone(), case.dockerfile.text(), case.file.clone());
+    if pair == Pair::Needless && whole && files(case) != files(changed) {
         return Pair::Miss;
     }
     if pair == Pair::Needless && differs_on_the_way(desk, case, changed) { Pair::Miss } else { pair }
