@@ -166,8 +166,8 @@ fn sent(key: &BuildKey, spec: &BuildSpec) -> Option<Sent> {
         if !metadata.is_file() || metadata.len() > LARGEST {
             return None;
         }
-        let content = fs_err::read(&path).ok()?;
-        sent.file(path.as_os_str().as_encoded_bytes(), metadata.len(), metadata.mtime(), &content);
+        let bytes = fs_err::read(&path).ok()?;
+        sent.file(path.as_os_str().as_encoded_bytes(), metadata.len(), metadata.mtime(), &bytes);
     }
     if let Some(ignore) = &spec.ignore {
         // It stands in a file that is made for each build.

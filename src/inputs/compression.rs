@@ -39,7 +39,8 @@ impl Compression {
             attributes.push_str(",force-compression=true");
         }
         if let Some(level) = self.level {
-            attributes.push_str(&format!(",compression-level={level}"));
+            attributes += ",compression-level=";
+            attributes += &level.to_string();
         }
         attributes
     }

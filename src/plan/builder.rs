@@ -12,6 +12,7 @@ use crate::ports::buildx::NewBuilder;
 
 /// What the build asks of a builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one a need")]
 pub struct Needs {
     /// Writing a registry cache.
     pub cache_export: bool,

@@ -82,12 +82,12 @@ fn read(
     };
     let (tree, mut warnings) = files::walk(context, &selector)?;
     for warning in &mut warnings {
-        if let Warning::Git(taken) = warning {
-            if !take(taken, context, file, &ignore, copied)? {
-                // What the image does not hold is no leak.
-                (taken.needless, taken.credential) = (true, None);
-                "no instruction takes it, but `key: context` counts it".clone_into(&mut taken.by);
-            }
+        if let Warning::Git(taken) = warning
+            && !take(taken, context, file, &ignore, copied)?
+        {
+            // What the image does not hold is no leak.
+            (taken.needless, taken.credential) = (true, None);
+            "no instruction takes it, but `key: context` counts it".clone_into(&mut taken.by);
         }
     }
     let mut key = KeyBuilder::new(scope);
