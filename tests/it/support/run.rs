@@ -270,8 +270,9 @@ impl Running<'_> {
     }
 }
 
-/// Every file of the user's home.
+/// Every file of the user's home, but for the program's own cache (`docs/coherence.md`).
 fn home(lab: &Lab) -> Vec<(String, Vec<u8>)> {
     let read = |path: std::path::PathBuf| (path.display().to_string(), fs::read(&path).unwrap_or_default());
-    lab.files("home").into_iter().map(read).collect()
+    let files = lab.files("home").into_iter();
+    files.filter(|path| !path.components().any(|part| part.as_os_str() == ".cache")).map(read).collect()
 }
