@@ -9,7 +9,7 @@ use crate::key::names::{escape, hex};
 use crate::key::secret::looks_secret;
 
 /// Version of everything a key is made from. A change gives every image a new key; it belongs in the CHANGELOG.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What an entry is about. The order is the order in which changes are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

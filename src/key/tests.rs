@@ -189,9 +189,9 @@ fn golden_keys() {
     assert_eq!(
         keys.each_ref().map(String::as_str),
         [
-            "45148731dd142b2b4b9aafdafc8edaf675a9ee236b27d854bc70abc064609ced",
-            "c1e2c1f3d69b563692b17f7b059da62e669e7c9d86d0e5739336b79bf2db0a58",
-            "d1920cc118105ffa0fec80907ca36c22cf057cfe174d2e8c5ec1b215d4bf5678",
+            "c6166ff468d75bce0cc55f4db44854bbf7ad493234112f702a30957a47f84ec0",
+            "d85906bc3bb8d1654b75d0f3f70c7fdca3e98f9c0f384476964494eba49cca97",
+            "012cee544f39ab291969c4603a167f93578091dacb36dc7b1852f621f41668e1",
         ]
     );
 }

@@ -207,7 +207,7 @@ fn what_is_no_explanation_is_refused() {
     let later = "{\"v\":9,\"key\":\"x\",\"e\":[[\"new-kind\",\"a\",\"b\"]],\"t\":{}}";
     assert_eq!(
         diff(&decode(later).unwrap(), &Explained::of(&key(tree(&[]).path(), &[]), 999))[0].text,
-        "key format moved from 9 to 1"
+        "key format moved from 9 to 2"
     );
 }
 

@@ -87,7 +87,8 @@ impl Docker {
             }
             ["volume", "create", name] => {
                 let mut all = fs::read_to_string(self.folder.join("volumes")).unwrap_or_default();
-                all.push_str(&format!("{name}\n"));
+                all.push_str(name);
+                all.push('\n');
                 fs::write(self.folder.join("volumes"), all).unwrap();
                 println!("{name}");
                 ExitCode::SUCCESS
