@@ -125,13 +125,13 @@ fn d44_load_and_push_do_as_they_say() {
     let tags = "127.0.0.1:9/app:1\n127.0.0.1:9/app:2";
     let run = lab.build_once().input("load", "true").input("tags", tags).run().succeeds("built-local");
     let names = ["app:latest", "127.0.0.1:9/app:1", "127.0.0.1:9/app:2"];
-    let named = |run: &Run| -> Vec<String> {
+    let tagged = |run: &Run| -> Vec<String> {
         run.called("tag").iter().filter_map(|call| call.args.last().cloned()).collect()
     };
-    assert_eq!(named(&run), names);
+    assert_eq!(tagged(&run), names);
     lab.forget_calls();
     let again = lab.build_once().input("load", "true").input("tags", tags).run().succeeds("reused-local");
-    assert_eq!(named(&again), names);
+    assert_eq!(tagged(&again), names);
     lab.another_machine();
     let off = lab.build_once().input("load", "false").input("push", "false").run().succeeds("built-local");
     assert!(off.build().has("--output=type=cacheonly"), "{}", off.build().line());
