@@ -40,7 +40,7 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
     let names = home.as_ref().map(|home| ZoneNames::new(inputs, run, access, home));
     let commit = names.and_then(|names| names.commit());
     // The commit's tag is asked for while the key is still being computed.
-    let (key, commit_probe) = tokio::join!(key::compute(ports, inputs, run), async {
+    let (key, commit_probe) = tokio::join!(key::compute(ports, inputs, run, home.is_none()), async {
         match &commit {
             Some(reference) => Some(ports.registry.probe(reference).await),
             None => None,
@@ -52,7 +52,7 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
     let narrow = asked.under(&computed.key, false).await?;
     let found = if narrow.is_found() {
         narrow
-    } else if computed.settle(ports, inputs).await? || waits {
+    } else if computed.settle(ports, inputs, run).await? || waits {
         asked.under(&computed.key, waits).await?
     } else {
         narrow

@@ -37,6 +37,8 @@ pub struct Computed {
     pub bases: Vec<Base>,
     /// What else is held still.
     pub pins: Pins,
+    /// Whether the engine was asked for images of its own under the bases' names.
+    asked_engine: bool,
     material: Material,
     remote: Remote,
 }
@@ -81,13 +83,15 @@ pub struct Pins {
 /// Reads and resolves everything, files and images side by side. Where the key covers no more than the Dockerfile
 /// names, it holds only if no base has `ONBUILD` instructions: an image under it was made by a run that had asked
 /// ([`Computed::settle`]), so a hit needs no question.
+/// The engine is asked for images of its own at once where `ask_engine` says so, else with [`Computed::settle`]: a
+/// hit in a registry starts no docker.
 ///
 /// # Errors
 /// If a file cannot be read, the Dockerfile is not valid, or an image has no digest.
-pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result<Computed> {
+pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext, ask_engine: bool) -> Result<Computed> {
     let material = Material::read(ports, inputs, run).await?;
     let walk = walk(inputs, &material);
-    let engine = Engine::new(ports, inputs, run);
+    let engine = ask_engine.then(|| Engine::new(ports, inputs, run));
     let remote = remote(ports, &material.analysis, &material.contexts, &material.file, engine);
     let (walked, remote) = tokio::join!(walk, remote);
     let (Walked { key, ignore }, remote) = (walked?, remote?);
@@ -95,12 +99,17 @@ pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result
     material.say(ports, inputs, &key, &remote);
     let epoch = Epoch::of(&key, &material.analysis.secrets);
     let pins = Pins { ignore, epoch, ..pins(&material.analysis, &remote, material.repository.as_ref()) };
+    let bases = bases(&remote);
+    Ok(Computed { key, bases, pins, material, remote, asked_engine: ask_engine })
+}
+
+/// The images that the build stands on.
+fn bases(remote: &Remote) -> Vec<Base> {
     let bases = remote.images.iter().filter(|(kind, base)| {
         // The engine's own images need its BuildKit, whoever names them.
         *kind == EntryKind::BaseImage && base.pin != Pin::AsWritten || matches!(base.pin, Pin::Engine(_))
     });
-    let bases = bases.map(|(_, base)| base.clone()).collect();
-    Ok(Computed { key, bases, pins, material, remote })
+    bases.map(|(_, base)| base.clone()).collect()
 }
 
 impl Computed {
@@ -109,20 +118,39 @@ impl Computed {
     ///
     /// # Errors
     /// If nobody says whether there are some, or a file cannot be read.
-    pub async fn settle(&mut self, ports: &Ports, inputs: &Inputs) -> Result<bool> {
-        if !self.material.is_narrow(inputs) {
-            return Ok(false);
+    pub async fn settle(&mut self, ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result<bool> {
+        let mut other = !self.asked_engine && self.prefer_engine(ports, inputs, run).await;
+        self.asked_engine = true;
+        if self.material.is_narrow(inputs)
+            && let Some(base) = triggers::found(ports, inputs, &self.material.analysis, &self.remote).await?
+        {
+            self.material.analysis.base_has_triggers(&base);
+            self.material.say_scope(ports, inputs);
+            other = true;
         }
-        let Some(base) = triggers::found(ports, inputs, &self.material.analysis, &self.remote).await? else {
-            return Ok(false);
-        };
-        self.material.analysis.base_has_triggers(&base);
-        let Walked { key, ignore } = walk(inputs, &self.material).await?;
-        self.key = self.material.key(key, inputs, &self.remote);
-        self.pins.ignore = ignore;
-        self.pins.epoch = Epoch::of(&self.key, &self.material.analysis.secrets);
-        self.material.say_scope(ports, inputs);
-        Ok(true)
+        if other {
+            let Walked { key, ignore } = walk(inputs, &self.material).await?;
+            self.key = self.material.key(key, inputs, &self.remote);
+            self.bases = bases(&self.remote);
+            self.pins.ignore = ignore;
+            self.pins.epoch = Epoch::of(&self.key, &self.material.analysis.secrets);
+        }
+        Ok(other)
+    }
+
+    /// Takes the engine's own image where `docker build` would take it; says whether there is one.
+    async fn prefer_engine(&mut self, ports: &Ports, inputs: &Inputs, run: &RunContext) -> bool {
+        let engine = Engine::new(ports, inputs, run);
+        let mut other = false;
+        for (_, base) in self.remote.images.iter_mut().filter(|(kind, _)| *kind == EntryKind::BaseImage) {
+            let Pin::Registry(reference) = &base.pin else { continue };
+            let (Ok(name), Some(digest)) = (base.name.parse(), reference.digest().cloned()) else { continue };
+            if let Some(pin) = engine.instead_of(&name, &base.name, &digest).await {
+                base.pin = pin;
+                other = true;
+            }
+        }
+        other
     }
 }
 

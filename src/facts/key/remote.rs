@@ -36,7 +36,7 @@ pub(super) async fn remote(
     analysis: &Analysis,
     contexts: &NamedContexts,
     file: &Path,
-    engine: Engine<'_>,
+    engine: Option<Engine<'_>>,
 ) -> Result<Remote> {
     let mut wanted: Vec<(EntryKind, &str, &str, usize)> = Vec::new();
     if let Some(frontend) = &analysis.frontend {
@@ -51,7 +51,7 @@ pub(super) async fn remote(
         wanted.push((EntryKind::BuildContext, name, reference, 0));
     }
     let images = try_join_all(wanted.into_iter().map(async |(kind, name, reference, line)| {
-        let engine = Some(engine).filter(|_| kind == EntryKind::BaseImage);
+        let engine = engine.filter(|_| kind == EntryKind::BaseImage);
         let base = resolve(ports, reference, (file, line), engine).await?;
         // The build gets a context by its own name, pinned.
         let is_context = kind == EntryKind::BuildContext;

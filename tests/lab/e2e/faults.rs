@@ -74,8 +74,9 @@ fn too_many_requests_is_waited_out() {
     scene.work.program().repository(&scene.repository).run().is("reused-tag").has(scene.digest());
     assert_eq!(rules.applied(), [3]);
     let asked = scene.own_requests();
-    assert_eq!(asked.len(), 4, "{asked:?}");
-    for pair in asked.windows(2) {
+    // The last one is for the key's tag, and meets no fault.
+    assert_eq!(asked.len(), 5, "{asked:?}");
+    for pair in asked[..4].windows(2) {
         let waited = pair[1].at_ms - pair[0].at_ms;
         assert!((2_990..9_000).contains(&waited), "waited {waited} ms where Retry-After says 3 s");
     }
@@ -251,6 +252,8 @@ fn content_that_is_not_what_the_digest_says_is_refused() {
         "layers": [], "annotations": {"io.github.build-once.key": scene.built.output("key")}}});
     let _rules = Rules::set(&[reads(&scene.repository, None, &swap)]);
     scene.work.program().repository(&scene.repository).run().failed(40, "integrity");
+    // The engine's own copy, which it pushed itself, is right.
+    scene.work.forget();
     let (folder, digest) = (scene.work.root(), scene.digest());
     let pull =
         scene.work.program().repository(&scene.repository).input("mode", "pull").input("digest", digest);

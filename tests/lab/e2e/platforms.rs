@@ -83,7 +83,7 @@ fn d59_two_platforms_and_nothing_to_publish_on_the_classic_store() {
     let work = Workspace::new("classic-both");
     let program = crate::engines::fresh(work.program().engine(classic()));
     let built = program.input("platforms", "linux/amd64,linux/arm64").run().is("built-local");
-    assert_eq!(built.steps(), ["create-builder", "build", "load"]);
+    assert_eq!(built.steps(), ["create-builder", "build", "load", "tag"]);
     assert!(built.log.contains("linux/amd64 alone is loaded"), "{}", built.log);
     let run = ["run", "--rm", "--network", "none", &work.image, "cat", "/made.txt"];
     assert_eq!(work.docker_on(classic(), &run), work.image);
@@ -140,7 +140,7 @@ fn d84_the_platform_that_is_asked_for_is_loaded() {
         let pull = |platform: &str| {
             let program = work.program().repository(&repository).engine(host).input("mode", "pull");
             let program = program.input("digest", built.output("digest")).input("platforms", platform);
-            program.run().is("reused-tag");
+            program.run().is("reused-digest");
             work.docker_on(host, &["image", "inspect", "--format", "{{.Architecture}}", &work.image])
         };
         work.forget();

@@ -48,7 +48,9 @@ fn every_miss_is_explained() {
         .run()
         .is("built");
     let short = &second_commit[..12];
-    let expected = format!("miss: `more/new.txt` added; compared with the image of commit {short}");
+    let expected = format!(
+        "miss: `more/new.txt` added; compared with the image of commit {short}; it would have been a hit with `key: auto`"
+    );
     assert_eq!(asked.output("reason"), expected);
 
     // The same commit with other inputs: its own image is nearest.
@@ -194,7 +196,7 @@ fn key_explain_names_the_touched_file() {
     fs::write(&listing, key(program(), "--json")).unwrap();
     work.write("generated/version.txt", "1");
     let text = key(program(), &format!("--explain={}", listing.display()));
-    let told = "`generated/version.txt` added\nit would have been a hit with `exclude: generated/version.txt` (not in git)";
+    let told = "`generated/version.txt` added\nit would have been a hit with `key: auto`";
     assert!(text.ends_with(&format!(":\n  {told}\n")), "{text}");
 
     let gone = program().command("key").flag("--explain=no-such-tag").run();
