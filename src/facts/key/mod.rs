@@ -242,7 +242,9 @@ impl Material {
             key.plain(EntryKind::BuildContext, "context", &repository.content());
         }
         // Where none is asked for, the base image may have its own way.
-        let asked = if inputs.build.implied_platform { "not asked for" } else { "asked for" };
+        let own = inputs.build.implied_platform
+            && (analysis.from_platform.is_some() || analysis.whole_text.is_some());
+        let asked = if own { "not asked for" } else { "asked for" };
         for platform in &build.platforms {
             key.plain(EntryKind::Platform, &platform.to_string(), asked);
         }

@@ -176,6 +176,11 @@ impl<'a> Stages<'a> {
         match number {
             Some(number) if number < current => Ok(Base::Stage(number)),
             Some(number) if number < self.stages.len() => {
+                // A build context takes the place of the stage.
+                let context = external(from, request);
+                if matches!(context, Base::Context(_)) {
+                    return Ok(context);
+                }
                 Err(format!("stage `{from}` must be defined before it is used"))
             }
             Some(_) => Err(format!("there is no stage {from}")),
