@@ -87,7 +87,7 @@ impl Session {
     }
 
     /// Writes down what was sent, also by a build that failed: if it was what the key saw. A file that
-    /// was touched meanwhile ends the lineage, because nobody knows which content was sent.
+    /// was touched meanwhile ends the lineage, because it is not known which content was sent.
     pub(super) fn close(self, spec: &BuildSpec, workshop: &Workshop<'_>) {
         let (Some(record), Some(key)) = (self.record, workshop.key) else { return };
         if untouched(key, spec) && sent(key, spec).as_ref() == Some(&record.now) {
