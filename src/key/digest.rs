@@ -255,9 +255,10 @@ impl KeyBuilder {
         self
     }
 
-    /// The Dockerfile's text, as far as the target reaches it.
-    pub fn dockerfile(&mut self, analysis: &Analysis) -> &mut Self {
-        self.plain(EntryKind::Dockerfile, "", &hex(&analysis.digest)).plain(
+    /// The Dockerfile's text, as far as the target reaches it; `narrow` where no base has `ONBUILD` instructions.
+    pub fn dockerfile(&mut self, analysis: &Analysis, narrow: bool) -> &mut Self {
+        let text = if narrow { &analysis.narrow_digest } else { &analysis.digest };
+        self.plain(EntryKind::Dockerfile, "", &hex(text)).plain(
             EntryKind::Dockerfile,
             USES,
             &hex(&analysis.uses),

@@ -168,7 +168,7 @@ fn golden(root: &Path, scope: Scope) -> String {
         }
     }
     builder
-        .dockerfile(&analysis)
+        .dockerfile(&analysis, scope == Scope::Copied)
         .plain(EntryKind::BaseImage, "python:3", "sha256:00")
         .plain(EntryKind::Frontend, "docker/dockerfile:1", "sha256:11")
         .plain(EntryKind::Target, "", "")
@@ -189,9 +189,9 @@ fn golden_keys() {
     assert_eq!(
         keys.each_ref().map(String::as_str),
         [
-            "c6166ff468d75bce0cc55f4db44854bbf7ad493234112f702a30957a47f84ec0",
-            "d85906bc3bb8d1654b75d0f3f70c7fdca3e98f9c0f384476964494eba49cca97",
-            "012cee544f39ab291969c4603a167f93578091dacb36dc7b1852f621f41668e1",
+            "60b9d86faec4dd981025a3888c6749bb518a8669e438f450a5420ce111258125",
+            "706ee254247677ca12916e9277481e7193fa45a05b42c70b625a7dc2868eb764",
+            "22414ce6382cefe0a3200f359a2fd5d04cdf4c22be2c4037a74072cfb641cff8",
         ]
     );
 }

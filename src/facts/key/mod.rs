@@ -221,11 +221,10 @@ impl Material {
             !inputs.key.ignore_args.contains(name) && (!declared_only || analysis.may_read(name))
         };
         let build_args: Vec<_> = self.build_args.iter().filter(ignored).cloned().collect();
-        key.dockerfile(analysis).build_args(&build_args, Some(analysis)).labels(&labels).plain(
-            EntryKind::Target,
-            "",
-            &analysis.target,
-        );
+        key.dockerfile(analysis, narrow.is_some())
+            .build_args(&build_args, Some(analysis))
+            .labels(&labels)
+            .plain(EntryKind::Target, "", &analysis.target);
         for (kind, base) in &remote.images {
             key.plain(*kind, &base.name, &base.content());
         }

@@ -39,6 +39,8 @@ pub enum Body {
 #[derive(Debug, Clone, Default)]
 pub struct Copy {
     pub add: bool,
+    /// All arguments, the destination too.
+    pub words: Vec<String>,
     /// Here-documents left out.
     pub sources: Vec<String>,
     pub from: Option<String>,
@@ -154,7 +156,7 @@ fn arguments(rest: &str, escape: char) -> Result<Vec<(String, Option<String>)>, 
 
 fn copy(command: &Command, add: bool) -> Result<Copy, String> {
     let keyword = command.keyword.to_uppercase();
-    let mut arguments = match words::json_array(&command.rest) {
+    let arguments = match words::json_array(&command.rest) {
         Some(items) => items
             .into_iter()
             .map(|item| {
@@ -168,16 +170,12 @@ fn copy(command: &Command, add: bool) -> Result<Copy, String> {
     if arguments.len() < 2 {
         return Err(format!("{keyword} needs a source and a destination"));
     }
-    arguments.pop();
-    let mut sources = Vec::new();
-    for argument in arguments {
-        if heredoc(&argument).ok().flatten().is_none() {
-            sources.push(argument);
-        }
-    }
+    let is_path = |argument: &&String| heredoc(argument).ok().flatten().is_none();
+    let sources = arguments.iter().take(arguments.len() - 1).filter(is_path).cloned().collect();
     Ok(Copy {
         add,
         sources,
+        words: arguments,
         from: if add { None } else { value(command, "from") },
         excludes: values(command, "exclude").map(str::to_owned).collect(),
         checksum: if add { value(command, "checksum") } else { None },

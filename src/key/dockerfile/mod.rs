@@ -8,6 +8,7 @@ mod collect;
 mod frontend;
 mod git_ref;
 mod glob;
+mod globals;
 mod grammar;
 mod instruction;
 mod lex;
@@ -157,6 +158,11 @@ impl SecretMounts {
 pub struct Analysis {
     /// SHA-256 of everything in the text that decides the target.
     pub digest: [u8; 32],
+    /// The same without the global arguments that no reached stage reads. It decides the target only if no base
+    /// has `ONBUILD` instructions, which might declare them.
+    pub narrow_digest: [u8; 32],
+    /// Global arguments that no reached stage reads.
+    unread: BTreeSet<String>,
     /// SHA-256 of the images and build contexts that its stages come to, in order, variables replaced.
     pub uses: [u8; 32],
     /// Why the whole text counts and not only what the target reaches.
@@ -192,7 +198,7 @@ impl Analysis {
     /// without (`BUILDKIT_…`, `BUILDPLATFORM`, `TARGETARCH` and their kin, `SOURCE_DATE_EPOCH`).
     #[must_use]
     pub fn may_read(&self, name: &str) -> bool {
-        self.declared_args.contains(name)
+        self.declared_args.contains(name) && !self.unread.contains(name)
             || ["BUILD", "TARGET"].iter().any(|prefix| name.starts_with(prefix))
             || name == "SOURCE_DATE_EPOCH"
     }
@@ -231,6 +237,8 @@ pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError>
         analysis.copied = Copied::Unknown(reason.clone());
         (analysis.secrets, analysis.runs) = (SecretMounts::unknown(), true);
         analysis.digest = render::whole(bytes);
+        analysis.narrow_digest = analysis.digest;
+        analysis.unread.clear();
     }
     if frontend.as_ref().is_some_and(|frontend| !frontend.official) {
         request.target.unwrap_or_default().clone_into(&mut analysis.target);
@@ -243,6 +251,8 @@ impl Analysis {
     fn opaque() -> Self {
         Self {
             digest: [0; 32],
+            narrow_digest: [0; 32],
+            unread: BTreeSet::new(),
             uses: [0; 32],
             whole_text: None,
             target: String::new(),
@@ -291,7 +301,9 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         .find_map(|i| if let Body::From { name, .. } = &i.body { Some(name.as_deref()) } else { None });
     let asked = request.target.filter(|name| !name.is_empty()).or(last.flatten()).unwrap_or("default");
     let mut collected = Collected::default();
-    let (mut digest, mut uses) = (Digest::new("dockerfile"), Digest::new("dockerfile, uses"));
+    let (mut digest, mut narrow, mut uses) =
+        (Digest::new("dockerfile"), Digest::new("dockerfile"), Digest::new("dockerfile, uses"));
+    let mut unread: Option<BTreeSet<String>> = None;
     let (mut names, mut from_platform, mut counted) = (Vec::new(), None, String::new());
     let mut doubt = instructions.iter().find_map(|i| Some(format!("line {}: {}", i.line, i.doubt.as_ref()?)));
     for platform in platforms {
@@ -321,10 +333,15 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
         let collector = Collector { request, stages: &stages, globals: &globals, escape };
         collected.merge(collector.run(&reached).map_err(fault)?);
         let syntax = frontend.map_or("", |frontend| frontend.directive.as_str());
-        let [text, outside] =
-            render::reached((syntax, escape), head, &stages, &reached, request).map_err(fault)?;
+        let own = globals::unread(head, &stages, &reached);
+        let render = |left_out: &BTreeSet<String>| {
+            render::reached((syntax, escape), (head, left_out), &stages, &reached, request).map_err(fault)
+        };
+        let [text, outside] = render(&BTreeSet::new())?;
         digest.bytes(&text);
         uses.bytes(&outside);
+        narrow.bytes(&render(&own)?[0]);
+        unread = Some(unread.map_or_else(|| own.clone(), |all| &all & &own));
         names = reached.iter().map(|number| stage_name(&stages, *number)).collect();
     }
     // There, its spelling can be read.
@@ -334,6 +351,8 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
     Ok(Analysis {
         target: counted,
         digest: digest.finish(),
+        narrow_digest: narrow.finish(),
+        unread: unread.unwrap_or_default(),
         uses: uses.finish(),
         whole_text: doubt,
         stages: names,

@@ -9,6 +9,7 @@ use super::Request;
 use super::instruction::{Body, Instruction};
 use super::lines::Fault;
 use super::stages::{Base, Stages};
+use super::words::Command;
 
 /// Length-prefixed text into a digest, so that no two sequences read the same.
 pub struct Digest(Sha256);
@@ -46,11 +47,11 @@ pub fn whole(text: &[u8]) -> [u8; 32] {
     digest.finish()
 }
 
-/// The digest of the global arguments and the reached stages as written, and that of the images and contexts they
-/// come to, in order. Apart, because a build argument may change the second alone.
+/// The digest of the global arguments, but for those left out, and of the reached stages, and that of the images and
+/// contexts they come to, in order. Apart, because a build argument may change the second alone.
 pub fn reached(
     head: (&str, char),
-    globals: &[Instruction],
+    (globals, left_out): (&[Instruction], &BTreeSet<String>),
     stages: &Stages<'_>,
     reached: &BTreeSet<usize>,
     request: &Request<'_>,
@@ -59,20 +60,27 @@ pub fn reached(
     let mut digest = Digest::new("dockerfile, reached");
     digest.text(head.0);
     digest.text(head.1.encode_utf8(&mut [0; 4]));
+    let globals =
+        globals.iter().filter_map(|one| if let Body::Arg(list) = &one.body { Some(list) } else { None });
+    let globals: Vec<_> = globals.flatten().filter(|(name, _)| !left_out.contains(name)).collect();
     digest.count(globals.len());
-    for instruction in globals {
-        feed(&mut digest, instruction);
+    for (name, default) in globals {
+        digest.text(name);
+        digest.count(usize::from(default.is_some()));
+        digest.text(default.as_deref().unwrap_or_default());
     }
     let place = |number: &usize| reached.iter().position(|r| r == number).unwrap_or(usize::MAX);
     digest.count(reached.len());
     for number in reached {
         let Some(stage) = stages.stages.get(*number) else { continue };
-        feed(&mut digest, stage.from);
+        feed(&mut digest, stage.from, |_| false);
         digest.count(stage.instructions.len());
         for instruction in stage.instructions {
-            feed(&mut digest, instruction);
+            let of_stage = |from: &str| matches!(stages.from(from, *number, request), Ok(Base::Stage(_)));
+            feed(&mut digest, instruction, of_stage);
         }
-        // A stage number in the text means another stage once unreached ones come or go: say which is meant.
+        // A stage has several names, and its number means another stage once unreached ones come or go: say which is
+        // meant.
         let needs = stages.needs(*number, request)?;
         digest.count(needs.len());
         for (base, _) in needs {
@@ -89,19 +97,32 @@ pub fn reached(
     Ok([digest.finish(), uses.finish()])
 }
 
-fn feed(digest: &mut Digest, instruction: &Instruction) {
-    digest.text(&instruction.command.keyword);
-    digest.count(instruction.command.flags.len());
-    for flag in &instruction.command.flags {
-        digest.text(flag);
+/// `of_stage` says whether a `--from` names a stage.
+fn feed(digest: &mut Digest, instruction: &Instruction, of_stage: impl Fn(&str) -> bool) {
+    let Command { keyword, flags, rest } = &instruction.command;
+    digest.text(keyword);
+    digest.count(flags.len());
+    let copy = if let Body::Copy(copy) = &instruction.body { Some(copy) } else { None };
+    let from = copy.and_then(|copy| copy.from.as_deref()).filter(|from| of_stage(from));
+    for flag in flags {
+        let stage = from.is_some() && flag.starts_with("--from=");
+        digest.text(if stage { "--from" } else { flag });
     }
-    // The stage's name is lower-cased by BuildKit; everything else is taken as written.
     match &instruction.body {
+        // The stage's name is lower-cased by BuildKit.
         Body::From { image, name, .. } => {
             digest.text(image);
             digest.text(name.as_deref().unwrap_or_default());
         }
-        _ => digest.text(&instruction.command.rest),
+        // As words, however they are written.
+        Body::Copy(copy) => {
+            digest.count(copy.words.len());
+            for word in &copy.words {
+                digest.text(word);
+            }
+        }
+        // Everything else is taken as written.
+        _ => digest.text(rest),
     }
     digest.count(instruction.heredocs.len());
     for heredoc in &instruction.heredocs {

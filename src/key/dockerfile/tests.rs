@@ -331,7 +331,7 @@ fn the_digest_is_of_what_decides() {
         ("&& two", "&&  two"),
         ("\nh\n", "\ni\n"),
         ("<<EOF", "<<'EOF'"),
-        ("--from=0", "--from=x"),
+        ("--from=0", ""),
         ("c /", "c  /x"),
         ("FROM x\n", "FROM b\n"),
     ] {
@@ -356,4 +356,49 @@ fn the_digest_is_of_what_decides() {
     let latin = raw(b"FROM a\n# \xe9\nCOPY \xe9 /\n");
     assert_eq!(reason(&latin), "the Dockerfile is not UTF-8");
     assert_ne!(latin.digest, raw(b"FROM a\n# \xe8\nCOPY \xe9 /\n").digest);
+}
+
+/// Two files, and whether their targets are one.
+fn same(one: &str, two: &str) -> bool {
+    plain(one).narrow_digest == plain(two).narrow_digest
+}
+
+#[test]
+fn a_global_argument_that_nothing_reads_decides_nothing() {
+    let text = |none: &str, tail: &str| format!("ARG BASE=a\nARG NONE={none}\nFROM $BASE\n{tail}");
+    assert!(same(&text("1", ""), &text("2", "")));
+    assert!(same(&text("1", "RUN echo $NONE\n"), &text("2", "RUN echo $NONE\n")));
+    assert!(!plain(&text("1", "")).may_read("NONE"));
+    assert_ne!(
+        plain(&text("1", "")).digest,
+        plain(&text("2", "")).digest,
+        "a trigger of the base might read it"
+    );
+    for tail in ["ARG NONE\n", "ARG NONE=own\n", "FROM b:$NONE\n", "FROM --platform=$NONE b\n"] {
+        let platform = text("linux/amd64", tail);
+        assert!(!same(&platform, &text("linux/arm64", tail)), "{tail}");
+        assert!(plain(&platform).may_read("NONE"), "{tail}");
+    }
+    let chain = |value: &str| format!("ARG A={value}\nARG B=$A\nARG C=x\nFROM i:$B\n");
+    assert!(!same(&chain("1"), &chain("2")));
+    assert!(same(&chain("1"), &chain("1").replace("C=x", "C=y")));
+    let unreached = |value: &str| format!("ARG A={value}\nFROM i:$A AS one\nFROM scratch\n");
+    assert!(same(&unreached("1"), &unreached("2")));
+    let trigger = |value: &str| format!("ARG A={value}\nFROM scratch AS one\nONBUILD ARG A\nFROM one\n");
+    assert!(!same(&trigger("1"), &trigger("2")));
+    let known = |value: &str| format!("ARG TARGETARCH={value}\nFROM scratch\n");
+    assert!(!same(&known("1"), &known("2")));
+}
+
+#[test]
+fn copies_that_say_the_same_are_the_same() {
+    let text = |copy: &str| format!("FROM a AS one\nFROM b AS two\nFROM c\n{copy}\n");
+    assert!(same(&text("COPY a b  /x/"), &text("COPY [\"a\",\"b\", \"/x/\"]")));
+    assert!(same(&text("COPY --from=one /a /x/"), &text("COPY --from=0 /a /x/")));
+    assert!(same(&text("COPY --from=ONE /a /x/"), &text("COPY --from=one /a /x/")));
+    assert!(!same(&text("COPY --from=one /a /x/"), &text("COPY --from=two /a /x/")));
+    assert!(!same(&text("COPY --from=one /a /x/"), &text("COPY --from=other /a /x/")));
+    assert!(!same(&text("COPY --from=one /a /x/"), &text("COPY /a /x/")));
+    assert!(!same(&text("COPY [\"a b\",\"/x/\"]"), &text("COPY a b /x/")));
+    assert!(!same(&text("COPY --from=one a /x/\nCOPY a /x/"), &text("COPY a /x/\nCOPY --from=one a /x/")));
 }

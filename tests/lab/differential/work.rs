@@ -15,7 +15,7 @@ use super::story::Told;
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub seed: u64,
-    /// Pairs for each case.
+    /// Of a hundred cases, how many have a pair.
     pub pairs: usize,
     /// Of a hundred cases, how many have runs that follow each other.
     pub stories: usize,
@@ -34,7 +34,7 @@ pub fn case(desk: &Desk<'_>, wanted: Wanted, number: u64) -> Report {
     if dice.percent(3) {
         work.reference(&case, &plain);
     }
-    for _ in 0..wanted.pairs {
+    if dice.percent(wanted.pairs) {
         let (change, changed) = Change::any(&mut dice, &case);
         let other = work.timed("key", || check::key(desk, &changed));
         let second = work.timed("plain", || desk.plain(&changed, "default"));
