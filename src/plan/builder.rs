@@ -114,16 +114,24 @@ impl<'a> Names<'a> {
     }
 }
 
-/// BuildKit inside the engine exports caches and indexes only with containerd's image store
-/// (docker docs, "containerd image store"); annotations and compression it drops without a word.
-fn can(toolchain: &Toolchain, needs: Needs) -> bool {
-    let Some(builder) = &toolchain.builder else { return false };
+const ENGINE_ONLY: &str = "a base image is only in the engine's store, which this builder does not see";
+const CLASSIC: &str = "several platforms, attestations, annotations and compression need an engine with the containerd image store";
+
+/// What keeps the builder at hand from doing this. BuildKit inside the engine exports caches and indexes only with
+/// containerd's image store (docker docs, "containerd image store"); annotations and compression it drops without a
+/// word.
+fn lacks(toolchain: &Toolchain, needs: Needs) -> Option<&'static str> {
+    let Some(builder) = &toolchain.builder else { return Some("there is no builder") };
     let containerd = toolchain.engine.as_ref().is_some_and(|engine| engine.containerd_store);
-    if builder.is_engine() {
-        !needs.own_layers && (containerd || !(needs.cache_export || needs.index || needs.manifest))
-    } else {
-        !needs.engine_images
+    if !builder.is_engine() {
+        return needs.engine_images.then_some(ENGINE_ONLY);
     }
+    let store = !containerd && (needs.cache_export || needs.index || needs.manifest);
+    store.then_some(CLASSIC).or_else(|| needs.own_layers.then_some("its layers are other runs'"))
+}
+
+fn can(toolchain: &Toolchain, needs: Needs) -> bool {
+    lacks(toolchain, needs).is_none()
 }
 
 /// The choice.
@@ -131,8 +139,6 @@ fn can(toolchain: &Toolchain, needs: Needs) -> bool {
 /// # Errors
 /// If no builder that may be used or made can do what is asked.
 pub fn choose(inputs: &Inputs, toolchain: &Toolchain, needs: Needs, names: Names<'_>) -> Result<Choice> {
-    const ENGINE_ONLY: &str = "a base image is only in the engine's store, which this builder does not see";
-    const CLASSIC: &str = "several platforms, attestations, annotations and compression need an engine with the containerd image store";
     let asked = &inputs.builder;
     if let Some(driver) = asked.driver {
         if needs.engine_images {
@@ -156,15 +162,15 @@ pub fn choose(inputs: &Inputs, toolchain: &Toolchain, needs: Needs, names: Names
     let any_layers = Needs { own_layers: false, ..needs };
     let without_cache = Needs { cache_export: false, ..any_layers };
     if let Some(name) = &asked.name {
-        if can(toolchain, without_cache) {
+        let Some(why) = lacks(toolchain, without_cache) else {
             let without_cache_export = !can(toolchain, any_layers);
             return Ok(Choice::AtHand { name: Some(name.clone()), without_cache_export, without_layers });
-        }
+        };
         return Err(Error::new(
             FailureClass::Unsupported,
             format!("the builder {name} cannot do what this build asks"),
         )
-        .cause(if needs.engine_images { ENGINE_ONLY } else { CLASSIC })
+        .cause(why)
         .hint("leave the input builder out, and a builder that can is made"));
     }
     if needs.engine_images {
@@ -302,6 +308,8 @@ mod tests {
             assert_eq!(refused.class, FailureClass::Unsupported);
             // D77: the engine alone has the base, and its store cannot hold what is asked.
             let local = Needs { engine_images: true, ..needs };
+            let refused = choose(&named(Some("b")), &toolchain("docker", false), local, NAMES).unwrap_err();
+            assert!(refused.to_string().contains("containerd image store"), "{refused}");
             assert!(choose(&named(None), &toolchain("docker-container", false), local, NAMES).is_err());
         }
     }

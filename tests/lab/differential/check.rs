@@ -31,8 +31,10 @@ impl Fault {
     }
 }
 
-/// What build-once refuses by name though plain buildx builds it, as docs/keys.md says.
-const DOCUMENTED: [&str; 1] = ["is a branch and a tag, of two commits"];
+/// What build-once refuses by name though plain buildx builds it, or drops what is asked for without a word:
+/// docs/keys.md, docs/builders.md.
+const DOCUMENTED: [&str; 2] =
+    ["is a branch and a tag, of two commits", "need an engine with the containerd image store"];
 
 /// Whether a refusal is documented.
 pub fn is_documented(reason: &str) -> bool {
