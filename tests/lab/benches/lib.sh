@@ -157,6 +157,12 @@ median() {
 # The nearest rank.
 p90() { sort -n "$WORK/samples/$1" | awk '{ v[NR] = $1 } END { r = int(NR * 0.9); if (r < NR * 0.9) r++; print v[r] }'; }
 
+# difference OURS THEIRS: the median of the paired differences, in milliseconds.
+difference() {
+  paste "$WORK/samples/$1" "$WORK/samples/$2" | awk '{ print $1 - $2 }' >"$WORK/samples/difference"
+  median difference
+}
+
 calc() { awk "BEGIN { printf \"$1\", $2 }"; }
 
 # human MILLISECONDS
@@ -187,9 +193,9 @@ compare() {
     keep "$NAME" "| $3 | $(human "$ours") ($(human "$(p90 "$1")")) | $(human "$theirs") ($(human "$(p90 "$2")")) | ${ratio}× faster | $4 | \`tests/lab/bench $NAME --runs $RUNS\` |"
   else
     ratio=$(calc %.3f "$ours / $theirs")
-    keep "$NAME" "| $3 | $(human "$ours") ($(human "$(p90 "$1")")) | $(human "$theirs") ($(human "$(p90 "$2")")) | ${ratio}× the time | $4 | \`tests/lab/bench $NAME --runs $RUNS\` |"
+    keep "$NAME" "| $3 | $(human "$ours") ($(human "$(p90 "$1")")) | $(human "$theirs") ($(human "$(p90 "$2")")) | ${ratio}× the time, $(calc %+.0f "$(difference "$1" "$2")") ms | $4 | \`tests/lab/bench $NAME --runs $RUNS\` |"
   fi
-  printf '%s: ratio=%s\n' "$NAME" "$ratio"
+  printf '%s: ratio=%s difference_ms=%s\n' "$NAME" "$ratio" "$(calc %.0f "$(difference "$1" "$2")")"
 }
 
 # keep NAME LINE...: figures for the document, until the next measurement.
@@ -217,7 +223,7 @@ write_figures() {
   {
     cat "$FIGURES/machine.md"
     printf '\n| case | build-once | without it | ratio | target | command |\n| --- | --- | --- | --- | --- | --- |\n'
-    for name in hit alias cold warm; do
+    for name in hit alias cold warm context; do
       [[ ! -r $FIGURES/$name.md ]] || cat "$FIGURES/$name.md"
     done
     for name in cache overhead key; do
