@@ -66,6 +66,8 @@ guards! {
     LocalRecord = "local-record";
     /// The engine's private names say of which GitHub repository and zone an image is.
     LocalZones = "local-zones";
+    /// No image that only runs of other repositories or of less trust made is a base because the engine has it.
+    LocalBase = "local-base";
     /// A trusted run takes no layers that others have made on its engine.
     OwnLayers = "own-layers";
     /// A folder with a layer cache is the runner's own, and no link.

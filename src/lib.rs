@@ -159,7 +159,7 @@ pub async fn plan_for(prepared: &Prepared, facts: Facts, chosen: impl FnOnce(&Ch
         if let Ok(choice) = plan::choose(
             inputs,
             toolchain,
-            needs.with(builders, access),
+            needs.with(builders, access, Some(toolchain)),
             Names::new(&unique, owner, builders, access),
         ) {
             chosen(&choice);

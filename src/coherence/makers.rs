@@ -1,7 +1,6 @@
-//! Who has built with an engine's own builder.
+//! Who has built with a builder that outlives its runs: the engine's own, or one that is named or current.
 //!
-//! On a runner that outlives its jobs, all jobs build with the engine's one BuildKit. What a run of less
-//! trust leaves there (a layer made with its own secret, a cache mount) would be taken by a trusted run,
+//! On a runner that outlives its jobs, all jobs build with one BuildKit. What a run of less trust leaves there (a layer made with its own secret, a cache mount) would be taken by a trusted run,
 //! because BuildKit's keys name no one. So each run on such a runner notes itself in the engine, as a
 //! volume without data, and a trusted run does not build with layers that others may have made.
 
@@ -14,33 +13,65 @@ use crate::key::names::hex;
 /// What the names of such volumes begin with.
 pub const PREFIX: &str = "build-once-built-";
 
-/// The volume that notes a run: its GitHub repository and its zone, both hashed.
-#[must_use]
-pub fn note(place: &str, zone: &str) -> String {
-    let digest = Sha256::new().chain_update(place).chain_update([0]).chain_update(zone).finalize();
-    format!("{PREFIX}{}", hex(&digest).chars().take(16).collect::<String>())
+/// A builder that outlives the runs that build with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lasting<'a> {
+    /// The engine's own.
+    Engine,
+    /// One that buildx made on the engine, by its name.
+    Named(&'a str),
 }
 
-/// The notes of one engine, and this run's own.
+impl Lasting<'_> {
+    fn prefix(self) -> String {
+        match self {
+            Self::Engine => format!("{PREFIX}engine-"),
+            Self::Named(name) => format!("{PREFIX}{}-", short(name)),
+        }
+    }
+}
+
+fn short(text: &str) -> String {
+    hex(&Sha256::digest(text)).chars().take(16).collect()
+}
+
+/// The notes of one engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Makers {
-    /// The volume of this run.
-    pub own: String,
-    /// The volumes that are there.
-    pub noted: BTreeSet<String>,
+    own: String,
+    noted: BTreeSet<String>,
 }
 
 impl Makers {
+    /// `place` and `zone`: this run's GitHub repository and zone. `noted`: the volumes that are there.
+    #[must_use]
+    pub fn new(place: &str, zone: &str, noted: BTreeSet<String>) -> Self {
+        Self { own: short(&format!("{place}\0{zone}")), noted }
+    }
+
+    /// This run's repository and zone, hashed.
+    #[must_use]
+    pub fn own(&self) -> &str {
+        &self.own
+    }
+
+    /// The volume that notes this run.
+    #[must_use]
+    pub fn note(&self, builder: Lasting<'_>) -> String {
+        builder.prefix() + &self.own
+    }
+
     /// Whether a run of another repository or zone has built there.
     #[must_use]
-    pub fn has_others(&self) -> bool {
-        self.noted.iter().any(|name| *name != self.own)
+    pub fn has_others(&self, builder: Lasting<'_>) -> bool {
+        let (prefix, own) = (builder.prefix(), self.note(builder));
+        self.noted.iter().any(|name| name.starts_with(&prefix) && *name != own)
     }
 
     /// The volume to make, unless it is there.
     #[must_use]
-    pub fn missing(&self) -> Option<&str> {
-        Some(self.own.as_str()).filter(|own| !self.noted.contains(*own))
+    pub fn missing(&self, builder: Lasting<'_>) -> Option<String> {
+        Some(self.note(builder)).filter(|own| !self.noted.contains(own))
     }
 }
 
@@ -49,16 +80,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_are_those_of_another_repository_or_zone() {
-        let own = note("o/r", "trusted");
-        let makers = |noted: &[&str]| Makers {
-            own: own.clone(),
-            noted: noted.iter().map(|&name| name.to_owned()).collect(),
+    fn others_are_those_of_another_repository_or_zone_on_the_same_builder() {
+        let of = |place: &str, zone: &str, noted: &[String]| {
+            Makers::new(place, zone, noted.iter().cloned().collect())
         };
-        assert_eq!((makers(&[]).has_others(), makers(&[]).missing()), (false, Some(own.as_str())));
-        assert_eq!((makers(&[&own]).has_others(), makers(&[&own]).missing()), (false, None));
-        for other in [note("o/r", "pr-12"), note("else/where", "trusted"), note("o", "r\0trusted")] {
-            assert!(makers(&[&own, &other]).has_others(), "{other}");
+        let builders = [Lasting::Engine, Lasting::Named("a"), Lasting::Named("engine")];
+        for builder in builders {
+            let own = of("o/r", "trusted", &[]).note(builder);
+            let alone = of("o/r", "trusted", std::slice::from_ref(&own));
+            assert_eq!((alone.has_others(builder), alone.missing(builder)), (false, None));
+            assert_eq!(of("o/r", "trusted", &[]).missing(builder), Some(own.clone()));
+            for (place, zone) in [("o/r", "pr-12"), ("else/where", "trusted"), ("o", "r\0trusted")] {
+                let both = of("o/r", "trusted", &[own.clone(), of(place, zone, &[]).note(builder)]);
+                for other in builders {
+                    assert_eq!(
+                        both.has_others(other),
+                        other == builder,
+                        "{place} {zone} {builder:?} {other:?}"
+                    );
+                }
+            }
         }
     }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::engine_base::Engine;
 use crate::error::{Error, FailureClass, Result};
-use crate::image::{Digest, ImageReference};
+use crate::image::{Digest, ImageReference, is_private};
 use crate::ports::Ports;
+use crate::ports::docker::LocalImage;
 use crate::ports::registry::Resolve;
 
 /// An image that the Dockerfile or a build context names.
@@ -24,9 +25,28 @@ pub enum Pin {
     /// By its digest in a registry; the build gets this reference in place of the name.
     Registry(ImageReference),
     /// It is only in the engine's store; the engine's BuildKit takes it from there.
-    Engine(String),
+    Engine(EngineImage),
     /// It is written with its digest.
     AsWritten,
+}
+
+/// An image of the engine's store.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct EngineImage {
+    /// The engine's id of it.
+    pub id: String,
+    /// Its private names ([`crate::image::LocalScheme`]), which say what runs made or pulled it.
+    #[serde(skip)]
+    pub private: Vec<String>,
+}
+
+impl EngineImage {
+    /// As the engine tells of it; nothing if its id is none.
+    pub(super) fn new(image: LocalImage) -> Option<Self> {
+        image.id.parse::<Digest>().ok()?;
+        let private = image.tags.into_iter().filter(|name| is_private(name)).collect();
+        Some(Self { id: image.id, private })
+    }
 }
 
 impl Base {
@@ -46,7 +66,7 @@ impl Base {
     pub fn content(&self) -> String {
         match &self.pin {
             Pin::Registry(reference) => reference.identifier().to_owned(),
-            Pin::Engine(id) => id.clone(),
+            Pin::Engine(image) => image.id.clone(),
             Pin::AsWritten => self.name.rsplit('@').next().unwrap_or_default().to_owned(),
         }
     }
@@ -84,9 +104,9 @@ pub(super) async fn resolve(
     // An image that was built or loaded on this machine has no registry.
     if let Ok(docker) = ports.docker()
         && let Ok(Some(local)) = docker.inspect(name).await
-        && local.id.parse::<Digest>().is_ok()
+        && let Some(local) = EngineImage::new(local)
     {
-        return Ok(base(Pin::Engine(local.id)));
+        return Ok(base(Pin::Engine(local)));
     }
     let what = format!("failed to resolve the base image {name}");
     Err(at(match failed {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::image::Digest;
 use crate::inputs::{Driver, Inputs};
 use crate::plan::{Access, BUILDER_PREFIX, Owner};
-use crate::ports::buildx::{Builder, builder_of, container_of};
+use crate::ports::buildx::{builder_of, container_of};
 use crate::ports::docker::Docker;
 use crate::ports::{Ports, host};
 
@@ -22,7 +22,7 @@ pub struct BuilderFacts {
     pub kept: Option<(String, bool)>,
     /// Those whose owner is dead.
     pub leftovers: Vec<Leftover>,
-    /// Who has built with the engine's own builder, where its runner outlives its jobs.
+    /// Who has built with the builders on this engine, where the runner outlives its jobs.
     pub makers: Option<Makers>,
 }
 
@@ -84,13 +84,12 @@ async fn makers(
     access: &Access,
     toolchain: &Toolchain,
 ) -> Result<Option<Makers>> {
-    let at_hand = toolchain.builder.as_ref().is_some_and(Builder::is_engine);
-    if !at_hand || ports.env.get(env::RUNNER_ENVIRONMENT) != Some("self-hosted") {
+    let lasts = toolchain.builder.as_ref().is_some_and(|builder| builder.lasting().is_some());
+    if !lasts || ports.env.get(env::RUNNER_ENVIRONMENT) != Some("self-hosted") {
         return Ok(None);
     }
     let zone = access.local_zones.first().map(String::as_str).unwrap_or_default();
-    let own = makers::note(&access.place, zone);
-    Ok(Some(Makers { own, noted: docker.volumes(makers::PREFIX).await? }))
+    Ok(Some(Makers::new(&access.place, zone, docker.volumes(makers::PREFIX).await?)))
 }
 
 /// Names of the builders that buildx knows here: one file each (buildx, `store`).

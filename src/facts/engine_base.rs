@@ -1,7 +1,7 @@
 //! Where the engine and a registry know different images by one name, such as one that an earlier step of the job
 //! has built under a name that a stranger has on Docker Hub.
 
-use super::bases::Pin;
+use super::bases::{EngineImage, Pin};
 use crate::env;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
@@ -41,8 +41,9 @@ impl<'a> Engine<'a> {
             return None;
         }
         let docker = ports.docker().ok()?;
-        let (own, digests) = docker.digests(name).await.ok()??;
-        let own_digests: Vec<ImageReference> = digests
+        let own = docker.inspect(name).await.ok()??;
+        let own_digests: Vec<ImageReference> = own
+            .digests
             .iter()
             .filter_map(|text| text.parse::<ImageReference>().ok())
             .filter(|known| known.repository() == reference.repository())
@@ -78,6 +79,6 @@ impl<'a> Engine<'a> {
             return None;
         }
         say("the engine's is used, as docker build does");
-        own.parse::<Digest>().is_ok().then_some(Pin::Engine(own))
+        EngineImage::new(own).map(Pin::Engine)
     }
 }

@@ -14,7 +14,7 @@ mod repository;
 mod sources;
 mod toolchain;
 
-pub use bases::{Base, Pin};
+pub use bases::{Base, EngineImage, Pin};
 pub use builders::{BuilderFacts, Leftover, kept_name};
 pub use caches::CacheFacts;
 pub use economy::{ECONOMY, Economy, Times};

@@ -48,6 +48,24 @@ impl<'a> LocalScheme<'a> {
     }
 }
 
+/// Whether it is one of these names.
+#[must_use]
+pub fn is_private(name: &str) -> bool {
+    name.strip_prefix(HOST).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether a private name is of this GitHub repository and one of these zones.
+#[must_use]
+pub fn is_of(name: &str, own: &str, zones: &[String]) -> bool {
+    let rest = name.strip_prefix(HOST).and_then(|rest| rest.strip_prefix('/'));
+    let rest = rest.and_then(|rest| rest.strip_prefix(own)).and_then(|rest| rest.strip_prefix('/'));
+    let Some((_, tag)) = rest.and_then(|rest| rest.rsplit_once(':')) else { return false };
+    zones.iter().any(|zone| {
+        let kind = tag.strip_prefix(zone.as_str()).and_then(|rest| rest.rsplit_once('-'));
+        kind.is_some_and(|(kind, _)| matches!(kind, "-key" | "-digest"))
+    })
+}
+
 /// The part of a private name that says whose it is: `<owner>/<repository>` on GitHub, `local`
 /// outside. A server other than github.com is part of the owner.
 #[must_use]
@@ -116,6 +134,22 @@ mod tests {
             LocalScheme::new("o/r", &image).digest_name("pr-12", &digest),
             format!("build-once.invalid/o/r/app:pr-12-digest-{}", &digest.as_str()[7..39])
         );
+    }
+
+    #[test]
+    fn whose_a_name_is() {
+        let zones = |list: &[&str]| list.iter().map(|&zone| zone.to_owned()).collect::<Vec<_>>();
+        let image = "app".parse().unwrap();
+        let scheme = LocalScheme::new("o/r", &image);
+        for name in [scheme.key_name("br-fix", KEY), scheme.digest_name("br-fix", &Digest::of(b"x"))] {
+            assert!(is_private(&name) && is_of(&name, "o/r", &zones(&["trusted", "br-fix"])), "{name}");
+            for (own, zone) in
+                [("o/r", "br"), ("o/r", "br-fix-key"), ("o/r", "trusted"), ("o/s", "br-fix"), ("o", "br-fix")]
+            {
+                assert!(!is_of(&name, own, &zones(&[zone])), "{name} {own} {zone}");
+            }
+        }
+        assert!(!is_private("app:latest") && !is_private("build-once.invalid.example/o/r/app:1"));
     }
 
     proptest! {

@@ -9,7 +9,7 @@ mod reference;
 mod tags;
 
 pub use digest::{Digest, InvalidDigest};
-pub use local::{LocalScheme, place};
+pub use local::{LocalScheme, is_of, is_private, place};
 pub use manifest::{ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, ManifestError, is_own_label};
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference, Repository};

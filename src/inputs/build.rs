@@ -136,6 +136,18 @@ fn names_only<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) -
 }
 
 impl BuildInputs {
+    /// The same without layers that the builder has, and with cache mounts under a name of their own (BuildKit
+    /// `BUILDKIT_CACHE_MOUNT_NS`).
+    #[must_use]
+    pub fn apart(mut self, namespace: &str) -> Self {
+        const NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
+        let given = self.build_args.iter().rev().find(|(name, _)| name == NAMESPACE);
+        let value = given.map_or_else(|| namespace.to_owned(), |(_, own)| format!("{namespace}-{own}"));
+        self.build_args.push((NAMESPACE.to_owned(), value));
+        self.no_cache = true;
+        self
+    }
+
     /// The Dockerfile's path as the build gets it.
     #[must_use]
     pub fn dockerfile(&self) -> PathBuf {

@@ -1,5 +1,7 @@
 //! From the verdict to every step it takes.
 
+use std::collections::BTreeSet;
+
 use super::access::Access;
 use super::builder::{Choice, Names, Needs, choose};
 use super::caches::caches;
@@ -15,10 +17,10 @@ use super::spec::build_inputs;
 use super::steps::{Plan, PlanWarning, PlannedTag, Step};
 use super::versions;
 use super::written::Written;
-use crate::coherence::makers::Makers;
+use crate::coherence::makers::{Lasting, Makers};
 use crate::env::Env;
 use crate::error::{Error, FailureClass, Result, SourceLine};
-use crate::facts::{BuilderFacts, Facts, LateFacts};
+use crate::facts::{BuilderFacts, Facts, LateFacts, Pin};
 use crate::image::{ImageReference, Repository};
 use crate::inputs::Inputs;
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
@@ -54,7 +56,7 @@ pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
         verdict @ (Verdict::Reuse { .. } | Verdict::ReuseLocal { .. }) => reuse(given, verdict),
         verdict @ Verdict::Build { .. } => {
             let needs = Needs::of(given.inputs, given.access, given.facts, &verdict);
-            let needs = needs.with(&given.late.builders, given.access);
+            let needs = needs.with(&given.late.builders, given.access, given.late.toolchain.as_ref());
             let Verdict::Build { reason, publish, shared, load, degraded, notices } = verdict else {
                 return Err(bug("a build that is none"));
             };
@@ -127,7 +129,10 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let held = hold(facts, versions)?;
     let mut build = build_inputs(given, toolchain, key, on_engine, loading.output, extra, held.contexts);
     build.platforms = named_platforms;
-    build.no_cache |= without_layers;
+    let apart = needs.own_layers.then(|| apart(given)).flatten();
+    if let Some(namespace) = apart.as_deref().filter(|_| without_layers) {
+        build = build.apart(namespace);
+    }
     if loading.output == OutputTarget::Load && engine.is_some_and(|engine| !engine.containerd_store) {
         build = bare(build);
     }
@@ -144,7 +149,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         names,
         output: loading.output,
         fresh_builder,
-        own_layers: needs.own_layers,
+        apart,
     };
     let without = versions::check(&spec, versions, !inputs.build.annotations.is_empty())?;
     notices.extend(without.notices);
@@ -236,7 +241,7 @@ fn builder_notices(
         Choice::AtHand { without_cache_export, without_layers, .. } => {
             if *without_layers {
                 notices.push(
-                    "the builder's layers are not used, because other repositories or runs of less trust have built with it; its cache mounts are still theirs too".to_owned(),
+                    "neither the builder's layers nor its cache mounts are used, because other repositories or runs of less trust have built with it".to_owned(),
                 );
             }
             if *without_cache_export {
@@ -272,9 +277,11 @@ fn builder_steps(given: &Given<'_>, choice: Choice) -> (Vec<Step>, Option<String
         steps.push(Step::Sweep { builders: leftovers.clone() });
     }
     // Also where a builder of its own is made: the build falls back on the one at hand.
-    if let Some(volume) = makers.as_ref().and_then(Makers::missing) {
-        steps.push(Step::NoteMaker { volume: volume.to_owned() });
-    }
+    let at_hand = given.late.toolchain.as_ref().and_then(|toolchain| toolchain.builder.as_ref());
+    let engine = is_engine(&choice, at_hand).then_some(Lasting::Engine);
+    let used: BTreeSet<Lasting<'_>> = at_hand.and_then(Builder::lasting).into_iter().chain(engine).collect();
+    let missing = |makers: &Makers| used.iter().filter_map(|one| makers.missing(*one)).collect::<Vec<_>>();
+    steps.extend(makers.iter().flat_map(missing).map(|volume| Step::NoteMaker { volume }));
     let name = match choice {
         Choice::AtHand { name, .. } => name,
         Choice::Kept { name } => Some(name),
@@ -285,6 +292,11 @@ fn builder_steps(given: &Given<'_>, choice: Choice) -> (Vec<Step>, Option<String
         }
     };
     (steps, name)
+}
+
+/// What keeps this run's cache mounts apart from those of others on one builder.
+fn apart(given: &Given<'_>) -> Option<String> {
+    given.late.builders.makers.as_ref().map(|makers| makers.own().to_owned())
 }
 
 /// Whether the engine's own BuildKit builds.
@@ -317,6 +329,9 @@ fn refuse_foreign_bases(given: &Given<'_>, written: &Written<'_>) -> Result<()> 
             .hint("build on an image that this run may trust, or pin it by digest if it is known to be good")
     };
     for base in &given.facts.bases {
+        if let Pin::Engine(image) = &base.pin {
+            written.read_engine(image).map_err(|why| refused(format!("base image {}", base.name), why))?;
+        }
         if let Ok(reference) = base.name.parse() {
             written.read(&reference).map_err(|why| refused(format!("base image {}", base.name), why))?;
         }

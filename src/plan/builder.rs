@@ -1,7 +1,7 @@
 //! Which builder builds: the one at hand if it can do what is asked, else one that is made.
 
 use super::owner::{Owner, PREFIX};
-use crate::coherence::makers::Makers;
+use crate::coherence::makers::Lasting;
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::{BuilderFacts, Facts, Pin, Toolchain};
 use crate::guards::Guard;
@@ -27,10 +27,14 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// With what is known of the builder at hand. Untrusted runs take what is there.
+    /// With what is known of the builder at hand, and of the engine's where only that one sees a base. Untrusted runs
+    /// take what is there.
     #[must_use]
-    pub fn with(self, builders: &BuilderFacts, access: &Access) -> Self {
-        let others = builders.makers.as_ref().is_some_and(Makers::has_others);
+    pub fn with(self, builders: &BuilderFacts, access: &Access, toolchain: Option<&Toolchain>) -> Self {
+        let at_hand = toolchain.and_then(|toolchain| toolchain.builder.as_ref()?.lasting());
+        let used = at_hand.into_iter().chain(self.engine_images.then_some(Lasting::Engine));
+        let others =
+            builders.makers.as_ref().is_some_and(|makers| used.into_iter().any(|one| makers.has_others(one)));
         Self { own_layers: others && access.is_trusted() && Guard::OwnLayers.holds(), ..self }
     }
 }
@@ -115,6 +119,7 @@ impl<'a> Names<'a> {
 }
 
 const ENGINE_ONLY: &str = "a base image is only in the engine's store, which this builder does not see";
+const OTHERS: &str = "other repositories or runs of less trust have built with it";
 const CLASSIC: &str = "several platforms, attestations, annotations and compression need an engine with the containerd image store";
 
 /// What keeps the builder at hand from doing this. BuildKit inside the engine exports caches and indexes only with
@@ -124,10 +129,10 @@ fn lacks(toolchain: &Toolchain, needs: Needs) -> Option<&'static str> {
     let Some(builder) = &toolchain.builder else { return Some("there is no builder") };
     let containerd = toolchain.engine.as_ref().is_some_and(|engine| engine.containerd_store);
     if !builder.is_engine() {
-        return needs.engine_images.then_some(ENGINE_ONLY);
+        return needs.engine_images.then_some(ENGINE_ONLY).or_else(|| needs.own_layers.then_some(OTHERS));
     }
     let store = !containerd && (needs.cache_export || needs.index || needs.manifest);
-    store.then_some(CLASSIC).or_else(|| needs.own_layers.then_some("its layers are other runs'"))
+    store.then_some(CLASSIC).or_else(|| needs.own_layers.then_some(OTHERS))
 }
 
 fn can(toolchain: &Toolchain, needs: Needs) -> bool {

@@ -3,8 +3,9 @@
 //! call the registry by itself.
 
 use super::access::Access;
+use crate::facts::EngineImage;
 use crate::guards::Guard;
-use crate::image::{ImageReference, Repository, is_less_trusted};
+use crate::image::{ImageReference, Repository, is_less_trusted, is_of};
 use crate::run::{RunContext, Zone};
 
 /// Judges references by the repositories of one run.
@@ -58,6 +59,19 @@ impl<'a> Written<'a> {
             return Err(format!("{reference} is another zone's"));
         }
         Ok(())
+    }
+
+    /// Whether an image of the engine's may be built on: not one that only runs of other repositories or of less trust
+    /// made or pulled.
+    pub(super) fn read_engine(&self, image: &EngineImage) -> Result<(), Refusal> {
+        let Access { place, local_zones, .. } = self.access;
+        let own = |name: &String| is_of(name, place, local_zones);
+        match image.private.first() {
+            Some(other) if Guard::LocalBase.holds() && !image.private.iter().any(own) => {
+                Err(format!("the engine has it from a run of another repository or of less trust ({other})"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a cache may be written there.

@@ -25,6 +25,10 @@ pub struct LocalImage {
     pub platform: Option<Platform>,
     /// The build key its label carries.
     pub key: Option<String>,
+    /// Its names.
+    pub tags: Vec<String>,
+    /// The references by digest that the engine knows it by.
+    pub digests: Vec<String>,
 }
 
 /// Quick questions to the engine.
@@ -122,25 +126,18 @@ impl Docker {
         let found: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
         let image = &found[0];
         let Some(id) = image["Id"].as_str() else { return Ok(None) };
+        let list = |field: &str| {
+            let texts = image[field].as_array().into_iter().flatten();
+            texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+        };
         Ok(Some(LocalImage {
             name: name.to_owned(),
             id: id.to_owned(),
             platform: platform_of(image),
             key: image["Config"]["Labels"][ANNOTATION_KEY].as_str().map(str::to_owned),
+            tags: list("RepoTags"),
+            digests: list("RepoDigests"),
         }))
-    }
-
-    /// The id of an image of the engine's store, and the references by digest that the engine knows it by; nothing
-    /// if it is not there.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    pub async fn digests(&self, name: &str) -> Result<Option<(String, Vec<String>)>> {
-        let done = self.run(&self.command(Effect::Read).args(["image", "inspect", name]), QUICK).await?;
-        let found: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
-        let texts = found[0]["RepoDigests"].as_array().into_iter().flatten();
-        let digests = texts.filter_map(|text| text.as_str().map(str::to_owned)).collect();
-        Ok(found[0]["Id"].as_str().filter(|_| done.status.success()).map(|id| (id.to_owned(), digests)))
     }
 
     /// A label of an image of the engine's store.

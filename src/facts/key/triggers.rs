@@ -33,7 +33,7 @@ pub(super) async fn found(
         let image = match &base.pin {
             Pin::Registry(reference) => reference.to_string(),
             Pin::AsWritten => base.name.clone(),
-            Pin::Engine(id) => id.clone(),
+            Pin::Engine(image) => image.id.clone(),
         };
         let uses = analysis.images.iter();
         let uses = uses.filter(|image| image.role == Role::From && image.reference == base.name);

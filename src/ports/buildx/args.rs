@@ -71,9 +71,9 @@ pub struct BuildSpec {
     pub output: OutputTarget,
     /// Whether its builder is made for it alone, and was sent nothing yet.
     pub fresh_builder: bool,
-    /// Whether layers that others may have made are not used.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub own_layers: bool,
+    /// Where others have built with the builder at hand: the name of this run's cache mounts there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apart: Option<String>,
 }
 
 impl BuildSpec {
@@ -166,8 +166,10 @@ impl BuildSpec {
         let inline = |cache: &&String| cache.starts_with("type=inline");
         let cache_to = self.cache_to.iter().filter(inline).cloned().collect();
         let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
-        let no_cache = self.build.no_cache || self.own_layers;
-        let build = BuildInputs { no_cache, ..self.build.clone() };
+        let build = match &self.apart {
+            Some(namespace) => self.build.clone().apart(namespace),
+            None => self.build.clone(),
+        };
         Self { builder: None, build, cache_to, local_caches, fresh_builder: false, ..self.clone() }
     }
 
@@ -264,7 +266,7 @@ mod tests {
             names: vec!["h/r:t".into()],
             output: OutputTarget::Push,
             fresh_builder: false,
-            own_layers: false,
+            apart: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::coherence::makers::Lasting;
 use crate::image::Platform;
 use crate::inputs::{Driver, Endpoint};
 
@@ -53,6 +54,16 @@ impl Builder {
     #[must_use]
     pub fn is_engine(&self) -> bool {
         self.driver == "docker"
+    }
+
+    /// As a builder that outlives the runs on the engine; none for one that runs elsewhere, where no note can be left.
+    #[must_use]
+    pub fn lasting(&self) -> Option<Lasting<'_>> {
+        match self.driver.as_str() {
+            "docker" => Some(Lasting::Engine),
+            "docker-container" => Some(Lasting::Named(&self.name)),
+            _ => None,
+        }
     }
 
     /// The first of these platforms that none of its nodes runs; `None` too where it has not

@@ -147,3 +147,15 @@ fn layers_in_a_builder_that_is_named() {
         Played { worked: !victim.build().has("--no-cache"), told: told(&victim) }.after(&attack)
     });
 }
+
+/// A base that only the engine has: a pull request's image under the name that main's Dockerfile says.
+#[test]
+fn a_base_that_a_pull_request_left_in_the_engine() {
+    fails("local-base", "from a run of another repository or of less trust", |world| {
+        let attack = world.run(world.lab.build_once().input("image", "local-base:1").pull_request(12));
+        world.lab.write("work/Dockerfile", "FROM local-base:1\n");
+        // Docker Hub is asked first, and is not reachable from here.
+        let victim = world.run(world.lab.build_once().env("HTTPS_PROXY", "http://127.0.0.1:9"));
+        Played { worked: victim.output("outcome") == "built-local", told: told(&victim) }.after(&attack)
+    });
+}

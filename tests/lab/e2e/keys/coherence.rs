@@ -262,36 +262,6 @@ fn content_follows_the_key_on_a_fresh_builder_with_a_warm_cache() {
     });
 }
 
-/// D78: a pull request's run leaves layers in the engine's builder; main's run on the same machine
-/// does not take them. On a hosted runner, where no two runs share an engine, it would: the control.
-#[test]
-fn d78_main_takes_no_layer_of_a_pull_request() {
-    for (kind, taken) in [("github-hosted", true), ("self-hosted", false)] {
-        let work = Workspace::new(&format!("layers-{kind}"));
-        work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY content.txt /\nRUN --mount=type=secret,id=tok cat /run/secrets/tok /proc/sys/kernel/random/uuid >/made\n");
-        work.commit("uses a secret");
-        let program = || {
-            let program = work.program().env("RUNNER_ENVIRONMENT", kind).input("cache", "none");
-            let program = program.input("driver-opts", "network=host");
-            program.input("buildkit-image", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"))
-        };
-        let head = work.head();
-        let secret = |value: &str| format!("tok={value}\n");
-        program().pull_request(12, &head, false).input("secrets", &secret("evil")).run().is("built-local");
-        let main = program().input("secrets", &secret("good")).run().is("built-local");
-        let made = work.docker(&["run", "--rm", &work.image, "cat", "/made"]);
-        assert_eq!(made.starts_with("evil"), taken, "{kind}: {made}\n{}", main.log);
-        if kind == "self-hosted" {
-            // The second run of main trusts its own layers no more than before: others are still noted.
-            let named = program().input("secrets", &secret("good")).input("builder", "default");
-            let named = named.input("driver-opts", "").input("buildkit-image", "");
-            let named = named.input("key-extra", "2").run().is("built-local");
-            let made = work.docker(&["run", "--rm", &work.image, "cat", "/made"]);
-            assert!(made.starts_with("good"), "{made}\n{}", named.log);
-        }
-    }
-}
-
 /// D105: BuildKit knows a context by its folder's last name alone, so that the file of another project, or
 /// of a fork's run, goes into main's image. The control is plain buildx.
 #[test]

@@ -8,6 +8,7 @@ mod explained;
 mod files;
 mod git;
 mod git_urls;
+mod makers;
 mod sets;
 mod sources;
 mod spellings;
