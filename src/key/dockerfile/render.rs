@@ -74,6 +74,14 @@ pub fn reached(
     for number in reached {
         let Some(stage) = stages.stages.get(*number) else { continue };
         feed(&mut digest, stage.from, |_| false);
+        // What a variable chooses counts, whether or not the variable does. That of the machine that builds decides
+        // nothing: cross-building is meant to give the same image.
+        let written =
+            if let Body::From { platform, .. } = &stage.from.body { platform.as_deref() } else { None };
+        let varies = written.is_some_and(|text| text.contains('$') && !text.contains("BUILDPLATFORM"));
+        if let Some(platform) = stage.platform.as_deref().filter(|_| varies) {
+            uses.texts(&["--platform", platform]);
+        }
         digest.count(stage.instructions.len());
         for instruction in stage.instructions {
             let of_stage = |from: &str| matches!(stages.from(from, *number, request), Ok(Base::Stage(_)));

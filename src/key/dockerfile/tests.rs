@@ -402,3 +402,12 @@ fn copies_that_say_the_same_are_the_same() {
     assert!(!same(&text("COPY [\"a b\",\"/x/\"]"), &text("COPY a b /x/")));
     assert!(!same(&text("COPY --from=one a /x/\nCOPY a /x/"), &text("COPY a /x/\nCOPY --from=one a /x/")));
 }
+
+#[test]
+fn the_platform_that_a_variable_chooses_counts() {
+    let uses = |text: &str, value: &str| ask(text, &Ask { args: &[("V", value)], ..PLAIN }).unwrap().uses;
+    let text = "ARG V\nFROM --platform=$V a\n";
+    assert_ne!(uses(text, "linux/amd64"), uses(text, "linux/arm64"));
+    let other = "ARG V\nFROM --platform=$BUILDPLATFORM a\n";
+    assert_eq!(uses(other, "linux/amd64"), uses(other, "linux/arm64"));
+}
