@@ -56,7 +56,9 @@ impl Miss {
         match &self.with {
             None => format!("{otherwise}; there is no earlier image of {image} to compare with"),
             Some(with) if self.changes.is_empty() => {
-                format!("miss: {with} has this key, but its key tag is gone")
+                format!(
+                    "miss: {with} has this key, but no name of this key that this run may use leads to it"
+                )
             }
             Some(with) => {
                 let more = self.changes.len().saturating_sub(SHOWN);

@@ -283,7 +283,10 @@ pub async fn gather_late(
             let (tools, caches, miss, may_push) = tokio::join!(
                 tools,
                 caches::caches(ports, inputs, run, access, facts, *shared),
-                explain::miss(ports, inputs, run, access, facts),
+                // Where a build is asked for, nothing was missed.
+                async {
+                    if inputs.rebuild { None } else { explain::miss(ports, inputs, run, access, facts).await }
+                },
                 // Beside the others, and never on a hit: nobody waits for it.
                 async {
                     match watched {
