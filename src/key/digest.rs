@@ -219,6 +219,7 @@ impl KeyBuilder {
                 ("branch", branch),
                 ("tags", &answers.tags),
                 ("shallow", &answers.shallow),
+                ("submodules", &answers.submodules),
             ] {
                 self.plain(EntryKind::Git, &format!("{place} {what}"), value);
             }

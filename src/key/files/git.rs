@@ -20,10 +20,12 @@ pub struct Answers {
     pub commit: String,
     /// The branch as `refs/heads/…`; empty if the commit is checked out by itself.
     pub branch: String,
-    /// SHA-256 over each tag's name and object; empty without tags.
+    /// SHA-256 over the name and object of each tag and each replacement (`git replace`); empty without any.
     pub tags: String,
     /// SHA-256 over the commits at which a shallow history ends; empty if it is whole.
     pub shallow: String,
+    /// SHA-256 over the answers of each submodule's repository in it; empty without any.
+    pub submodules: String,
 }
 
 /// What a folder named `.git` is.
@@ -47,6 +49,11 @@ const HOPS: usize = 5;
 /// Reads the repository in the folder `git`.
 #[must_use]
 pub fn read(git: &Path) -> Repository {
+    at_depth(git, 0)
+}
+
+/// `depth`: how many submodules it is in.
+fn at_depth(git: &Path, depth: usize) -> Repository {
     let Some(head) = text(&git.join("HEAD"), 4096) else { return Repository::None };
     if !git.join("objects").is_dir() {
         return Repository::None;
@@ -67,13 +74,16 @@ pub fn read(git: &Path) -> Repository {
         Some(_) => return Repository::Unreadable("its HEAD names no commit"),
         None => String::new(),
     };
-    let mut tags: BTreeMap<String, String> = packed
-        .into_iter()
-        .filter_map(|(name, object)| Some((name.strip_prefix("refs/tags/")?.to_owned(), object)))
-        .collect();
-    if loose(&git.join("refs/tags"), "", &mut tags, 0).is_none() {
-        return Repository::Unreadable("its tags cannot be read");
+    let mut tags: BTreeMap<String, String> =
+        packed.into_iter().filter(|(name, _)| NAMED.iter().any(|folder| name.starts_with(folder))).collect();
+    for folder in NAMED {
+        if loose(&git.join(folder), folder, &mut tags, 0).is_none() {
+            return Repository::Unreadable("its tags cannot be read");
+        }
     }
+    let Some(submodules) = submodules(git, depth) else {
+        return Repository::Unreadable("one of its submodules cannot be read");
+    };
     let shallow: BTreeSet<String> = match text(&git.join("shallow"), MOST) {
         Some(text) => text.lines().map(str::to_owned).collect(),
         None if git.join("shallow").exists() => {
@@ -95,7 +105,36 @@ pub fn read(git: &Path) -> Repository {
         branch: branch.to_owned(),
         tags: sum("git tags", &mut tags.iter().flat_map(|(name, object)| [name, object])),
         shallow: sum("git shallow", &mut shallow.iter()),
+        submodules: sum("git submodules", &mut submodules.iter()),
     })
+}
+
+/// Folders of references that decide answers beside the commit and the branch.
+const NAMED: [&str; 2] = ["refs/tags/", "refs/replace/"];
+
+/// Each submodule's folder below `modules`, with its answers one after the other; nothing if one cannot be read.
+fn submodules(git: &Path, depth: usize) -> Option<Vec<String>> {
+    let root = git.join("modules");
+    let mut open = Vec::new();
+    modules(&root, &mut open, 0);
+    if open.len() > FILES || depth > HOPS {
+        return None;
+    }
+    let mut found = Vec::new();
+    open.retain(|folder| !open_above(&root, folder));
+    open.sort();
+    for folder in open {
+        let Repository::Answers(own) = at_depth(&folder, depth + 1) else { return None };
+        found.push(folder.strip_prefix(&root).ok()?.to_string_lossy().into_owned());
+        found.extend([own.commit, own.branch, own.tags, own.shallow, own.submodules]);
+    }
+    Some(found)
+}
+
+/// Whether a repository lies in one that lies below `root` itself.
+fn open_above(root: &Path, folder: &Path) -> bool {
+    let above = folder.ancestors().skip(1).take_while(|above| *above != root);
+    above.into_iter().any(|above| above.join("HEAD").is_file())
 }
 
 /// Whether the text of a file named `.git` says that the repository is at a place of this machine, where no build
@@ -178,7 +217,9 @@ fn loose(folder: &Path, prefix: &str, tags: &mut BTreeMap<String, String>, depth
 #[must_use]
 pub fn credential(root: &Path, git: &Path) -> Option<PathBuf> {
     let mut open = vec![(git.join("config"), 0), (git.join("config.worktree"), 0)];
-    modules(&git.join("modules"), &mut open, 0);
+    let mut inner = Vec::new();
+    modules(&git.join("modules"), &mut inner, 0);
+    open.extend(inner.into_iter().map(|folder| (folder.join("config"), 0)));
     let mut seen = BTreeSet::new();
     while let Some((path, depth)) = open.pop() {
         let inside = fs_err::canonicalize(&path).ok().zip(fs_err::canonicalize(root).ok());
@@ -203,17 +244,18 @@ pub fn credential(root: &Path, git: &Path) -> Option<PathBuf> {
 /// Most configurations that are looked at.
 const FILES: usize = 1000;
 
-fn modules(folder: &Path, open: &mut Vec<(PathBuf, usize)>, depth: usize) {
+/// The repositories of submodules below a folder, those in each other too.
+fn modules(folder: &Path, found: &mut Vec<PathBuf>, depth: usize) {
     for entry in fs_err::read_dir(folder).into_iter().flatten().flatten() {
-        if open.len() > FILES || depth > 4 || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        if found.len() > FILES || depth > 16 || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
         let path = entry.path();
         if path.join("HEAD").is_file() {
-            open.push((path.join("config"), 0));
-            modules(&path.join("modules"), open, depth + 1);
+            modules(&path.join("modules"), found, depth + 1);
+            found.push(path);
         } else {
-            modules(&path, open, depth + 1);
+            modules(&path, found, depth + 1);
         }
     }
 }
@@ -272,7 +314,22 @@ mod tests {
         let moved = answers(&[("HEAD", COMMIT), ("refs/tags/v", COMMIT)]);
         let shallow = answers(&[("HEAD", COMMIT), ("shallow", COMMIT)]);
         let unborn = answers(&[("HEAD", "ref: refs/heads/main")]);
-        let all = [&detached, &main, &tagged, &moved, &shallow, &unborn];
+        let replaced = answers(&[("HEAD", COMMIT), ("refs/replace/v", TAG)]);
+        let module = |tag: &str| {
+            let (head, object) = (("modules/a/b/HEAD", COMMIT), ("modules/a/b/objects/x", ""));
+            answers(&[("HEAD", COMMIT), head, object, ("modules/a/b/refs/tags/v", tag)])
+        };
+        let inner = answers(&[
+            ("HEAD", COMMIT),
+            ("modules/a/b/HEAD", COMMIT),
+            ("modules/a/b/objects/x", ""),
+            ("modules/a/b/refs/tags/v", TAG),
+            ("modules/a/b/modules/c/HEAD", COMMIT),
+            ("modules/a/b/modules/c/objects/x", ""),
+        ]);
+        let (submodule, other) = (module(TAG), module(COMMIT));
+        let all =
+            [&detached, &main, &tagged, &moved, &shallow, &unborn, &replaced, &submodule, &other, &inner];
         for (at, one) in all.iter().enumerate() {
             assert!(all[at + 1..].iter().all(|other| one != other), "{one:?}");
         }
