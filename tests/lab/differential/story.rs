@@ -143,7 +143,7 @@ impl Told<'_> {
         {
             let told = Told { desk: self.desk, case, plain };
             // Of two commits: the first one has left its tag.
-            let how = how.clone().commit(u8::from(what == "warm registry cache"));
+            let how = how.clone().commit(if what == "fresh builder" { 1 } else { 2 });
             let ran = told.run(what, &how, matches!(plain, Plain::Image(_)), &mut faults);
             if let Some(fault) = published(self.desk, plain, &ran) {
                 faults.push((what, fault));
