@@ -16,9 +16,36 @@ slug=build-once/build-once # the one place that names the repository
 # Only the path may reach stdout: the caller runs what stands there.
 exec 3>&1 1>&2
 
+# outputs CODE REASON: all outputs of the step, as the program writes them of a failure (README, "Outputs").
+outputs() {
+  [[ -n ${GITHUB_OUTPUT:-} ]] || return 0
+  local class name value
+  case $1 in
+    2) class=input ;;
+    30) class=unavailable ;;
+    40) class=integrity ;;
+    50) class=resource ;;
+    *) class=unsupported ;;
+  esac
+  for name in outcome reason digest tag commit-tag image local-image key zone built pushed degraded cached-steps \
+    total-steps attempts failure-class failure-cause seconds metadata plan; do
+    case $name in
+      outcome) value=failed ;;
+      reason) value=$2 ;;
+      built | pushed | degraded) value=false ;;
+      attempts) value=0 ;;
+      seconds) value=0.000 ;;
+      failure-class | failure-cause) value=$class ;;
+      *) value= ;;
+    esac
+    printf '%s=%s\n' "$name" "$value"
+  done >>"$GITHUB_OUTPUT" || true
+}
+
 # fail CODE MESSAGE HINT. On one line: a second one could be a workflow command.
 fail() {
   local text=${2//[$'\r\n']/ }
+  outputs "$1" "$text"
   printf 'error: %s\nhint: %s\n' "$text" "$3"
   [[ ${GITHUB_ACTIONS:-} != true ]] || printf '::error title=build-once::%s\n' "${text//'%'/%25}. hint: $3"
   exit "$1"
@@ -155,8 +182,8 @@ if ! is_good "$program"; then
   is_good "$temporary" ||
     fail 40 "$asset $version from $host is not the released program: expected SHA-256 $expected, got $(actual_sum "$temporary")" \
       "do not run it; a proxy or mirror may have changed it, else report it to the project"
-  chmod 755 "$temporary"
-  mv -f -- "$temporary" "$program"
+  { chmod 755 "$temporary" && mv -f -- "$temporary" "$program"; } ||
+    fail 60 "failed to put the program into $folder" "make the folder RUNNER_TOOL_CACHE writable, or set BUILD_ONCE_BIN to the program's path"
   is_good "$program" || fail 40 "somebody else changed $program just now" "make the tool cache writable for the runner alone"
 fi
 

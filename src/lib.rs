@@ -29,6 +29,7 @@
 //! - [`commands`]: what the program does besides `run`.
 //! - [`ports`]: the doors to the outside, one module each: processes ([`ports::exec`] is the
 //!   only spawner), docker, buildx, registries, AWS, the runner's files, the log, the clock.
+//! - [`budget`]: the most that is taken of anything from outside.
 //! - [`env`](mod@env), [`error`]: every variable's name; the one error type with its exit codes.
 //!
 //! The fences are lints: `clippy.toml` names the calls that only one module may make.
@@ -36,6 +37,7 @@
 // The AWS clients' futures are deep.
 #![recursion_limit = "256"]
 
+pub mod budget;
 pub mod coherence;
 pub mod commands;
 pub mod crash;
@@ -106,7 +108,7 @@ pub async fn prepare(
     let mut inputs = Inputs::read(raw, env)?;
     let event = match env.get(env::GITHUB_EVENT_PATH).filter(|_| env.in_github_actions()) {
         Some(path) => Some(
-            fs_err::read_to_string(path)
+            budget::read_text(std::path::Path::new(path), budget::EVENT)
                 .map_err(|error| Error::input("failed to read the event file").because(&error))?,
         ),
         None => None,

@@ -127,7 +127,8 @@ fn publish(report: &Report, env: &Env, console: &Console, wants_summary: bool) -
         console.annotate(&Annotation { level: Level::Warning, title: "build-once", message, at: None });
     }
     if let Err(error) = actions::write_outputs(env, &outputs(report)) {
-        console.line(&format!("error: {error}"));
+        let message = format!("the outputs are not written: {error}");
+        console.annotate(&Annotation { level: Level::Error, title: "build-once", message, at: None });
         if code == 0 {
             code = error.class.exit_code();
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::Prepared;
+use crate::budget;
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::explain::{self, Earlier};
 use crate::facts::{compute_key, gather};
@@ -150,7 +151,8 @@ fn from_file(path: &str) -> Result<Earlier> {
             .because(error)
             .hint("it holds what build-once key --json printed")
     };
-    let text = fs_err::read(path).map_err(|error| failed(&error))?;
+    let text = budget::read_file(std::path::Path::new(path), budget::DOCUMENT_FILE)
+        .map_err(|error| failed(&error))?;
     let value: Value = serde_json::from_slice(&text).map_err(|error| failed(&error))?;
     Ok(Earlier { name: path.to_owned(), explained: from_listing(&value).map_err(|error| failed(&error))? })
 }

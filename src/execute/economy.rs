@@ -13,8 +13,7 @@ pub(super) async fn remember(
     workshop: &Workshop<'_>,
     journal: &mut Journal,
 ) {
-    let Some(progress) = journal.progress.as_ref().filter(|_| journal.built && journal.degraded.is_none())
-    else {
+    let Some(progress) = journal.progress.as_ref().filter(|_| journal.built && !journal.gave_up_cache) else {
         return;
     };
     let economy = so_far.clone().with(times(progress, wrote));

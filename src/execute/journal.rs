@@ -47,6 +47,8 @@ pub struct Journal {
     pub no_builder: bool,
     /// What else to say.
     pub notices: Vec<String>,
+    /// Whether a layer cache that was to be used was given up.
+    pub gave_up_cache: bool,
     /// Why a step made do with less.
     pub degraded: Option<String>,
     /// Why it ended early.
@@ -79,6 +81,7 @@ impl Journal {
         let hint = why.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
         let degraded = format!("the layer cache is not written: {}{hint}", why.headline());
         self.degraded.get_or_insert(degraded);
+        self.gave_up_cache = true;
     }
 
     /// Notes what begins.

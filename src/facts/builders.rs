@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Toolchain;
+use crate::budget;
 use crate::coherence::makers::{self, Makers};
 use crate::env;
 use crate::error::{Error, Result};
@@ -127,7 +128,8 @@ pub fn kept_name(inputs: &Inputs) -> Result<Option<String>> {
 }
 
 fn read(path: &PathBuf) -> Result<Vec<u8>> {
-    fs_err::read(path).map_err(|error| Error::input("buildkitd-config").because(&error))
+    budget::read_file(path, budget::INPUT_FILE)
+        .map_err(|error| Error::input("buildkitd-config").because(&error))
 }
 
 #[cfg(test)]

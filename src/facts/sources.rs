@@ -2,7 +2,9 @@
 //! to what it was then.
 
 use futures_util::future::try_join_all;
+use tokio::sync::Semaphore;
 
+use crate::budget::REQUESTS;
 use crate::error::{Error, FailureClass, Result};
 use crate::key::dockerfile::{self, Analysis, GitRef, RemoteSource};
 use crate::ports::buildx::{Hold, SourcePin};
@@ -11,7 +13,12 @@ use crate::ports::{Ports, fetch, git};
 
 /// `ADD` of URLs and repositories: each with its content, and whether it had to be looked up.
 pub(super) async fn added(ports: &Ports, analysis: &Analysis, file: &str) -> Result<Vec<(SourcePin, bool)>> {
-    try_join_all(analysis.remote.iter().map(async |source| one(ports, source, file).await)).await
+    let places = Semaphore::new(REQUESTS);
+    let look_up = async |source| {
+        let _place = places.acquire().await;
+        one(ports, source, file).await
+    };
+    try_join_all(analysis.remote.iter().map(look_up)).await
 }
 
 async fn one(ports: &Ports, source: &RemoteSource, file: &str) -> Result<(SourcePin, bool)> {

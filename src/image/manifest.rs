@@ -157,12 +157,13 @@ impl Manifest {
         wanted
     }
 
-    /// Bytes of configuration and layers as stored (compressed); `None` for an index.
+    /// Bytes of configuration and layers as stored (compressed); `None` for an index, and for a sum that no number holds.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         match &self.body {
             Body::Image(manifest) => {
-                Some(manifest.config().size() + manifest.layers().iter().map(Descriptor::size).sum::<u64>())
+                let mut sizes = manifest.layers().iter().map(Descriptor::size);
+                sizes.try_fold(manifest.config().size(), u64::checked_add)
             }
             Body::Index(_) => None,
         }
@@ -233,6 +234,17 @@ mod tests {
                 format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":{list}}}"#, MEDIA_TYPES[0]);
             assert_eq!(Manifest::parse(text.as_bytes(), None).unwrap().children().count(), 0);
         }
+    }
+
+    /// D32.
+    #[test]
+    fn d32_sizes_without_a_sum_are_no_size() {
+        let layer = CONFIG.replace(":7,", ":18446744073709551615,");
+        let text = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{CONFIG},"layers":[{layer}]}}"#,
+            MEDIA_TYPES[2]
+        );
+        assert_eq!(Manifest::parse(text.as_bytes(), None).unwrap().size(), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::lists::{comma_items, items, pairs};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::secret::SecretString;
+use crate::budget;
 use crate::env::{self, Env};
 use crate::image::{Platform, is_own_label};
 use crate::key::dockerignore::Ignore;
@@ -253,7 +254,7 @@ pub(super) fn with_file(
 ) -> Vec<String> {
     let mut list = value.map(items).unwrap_or_default();
     if let Some(path) = file {
-        match fs_err::read_to_string(path.trim()) {
+        match budget::read_text(Path::new(path.trim()), budget::INPUT_FILE) {
             Ok(text) => list.extend(items(&text)),
             Err(error) => problems.add(&format!("{input}-file"), error),
         }

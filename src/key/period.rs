@@ -1,5 +1,5 @@
 //! `max-age`: the calendar period a moment lies in. Entering a new one gives a new key, so an image is never
-//! reused for longer than that, and every job of a run agrees as long as all are given the run's own start.
+//! reused for longer than that. Each job asks at its own time: jobs of a run on both sides of a period's end differ.
 
 const DAY: u64 = 86_400;
 const WEEK: u64 = 7 * DAY;

@@ -190,29 +190,52 @@ pub fn write_summary(env: &Env, markdown: &str) -> Result<()> {
     append(Path::new(path), &format!("{}\n\n*Cut here: a summary may hold 1 MiB.*\n", &markdown[..end]))
 }
 
+/// Appends all of it or nothing: the runner would take half a file for a broken one.
+fn append_by(
+    path: &Path,
+    write: impl FnOnce(&mut fs_err::File) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let mut file = fs_err::OpenOptions::new().append(true).create(true).open(path)?;
+    let before = file.metadata()?.len();
+    write(&mut file).inspect_err(|_| {
+        // A device cannot be cut, and keeps nothing.
+        let _ = file.set_len(before);
+    })
+}
+
 fn append(path: &Path, text: &str) -> Result<()> {
     use std::io::Write as _;
-    fs_err::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| {
-            let full =
-                matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
-            let (class, hint) = if full {
-                (FailureClass::Resource, "free disk space on the runner")
-            } else {
-                (FailureClass::Unsupported, "the runner names this file; is its folder there and writable?")
-            };
-            Error::new(class, "failed to write a file of the runner's").because(&error).hint(hint)
-        })
+    append_by(path, |file| file.write_all(text.as_bytes())).map_err(|error| {
+        let full =
+            matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        let (class, hint) = if full {
+            (FailureClass::Resource, "free disk space on the runner")
+        } else {
+            (FailureClass::Unsupported, "the runner names this file; is its folder there and writable?")
+        };
+        Error::new(class, "failed to write a file of the runner's").because(&error).hint(hint)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// D31. A file system without room takes what fits, then refuses.
+    #[test]
+    fn d31_outputs_are_written_whole_or_not_at_all() {
+        use std::io::Write as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output");
+        fs_err::write(&path, "before\n").unwrap();
+        let half = |file: &mut fs_err::File| {
+            file.write_all(b"outcome<<x\nbui")?;
+            Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
+        };
+        assert!(append_by(&path, half).is_err());
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), "before\n");
+    }
 
     /// The runner's reading of the output file.
     fn decode(text: &str) -> Vec<(String, String)> {

@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use crate::budget;
 use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result};
 use crate::inputs::SecretString;
@@ -64,7 +65,7 @@ impl UserDockerConfig {
             .or_else(|| env.get(env::HOME).map(|home| Path::new(home).join(".docker")));
         let file = folder
             .as_ref()
-            .and_then(|folder| fs_err::read(folder.join("config.json")).ok())
+            .and_then(|folder| budget::read_file(&folder.join("config.json"), budget::DOCKER_CONFIG).ok())
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
         Self { folder, file }

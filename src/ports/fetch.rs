@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::budget::{FETCH, FETCHED};
 use crate::error::{Error, FailureClass, Result};
 use crate::image::Digest;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
-/// Longest the whole may take.
-const WHOLE: Duration = Duration::from_mins(5);
-/// Larger files are for a registry; reading one for every key would be no gain.
-const MOST: u64 = 1 << 30;
 
 /// SHA-256 of what a URL holds, redirects followed, streamed.
 ///
@@ -24,7 +21,7 @@ pub async fn checksum(url: &str) -> Result<Digest> {
         .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
-        .timeout(WHOLE)
+        .timeout(FETCH)
         .build()
         .map_err(|error| Error::new(FailureClass::Unsupported, "failed to set up TLS").because(&error))?;
     let failed = |error: reqwest::Error| what().because(&error.without_url());
@@ -35,7 +32,7 @@ pub async fn checksum(url: &str) -> Result<Digest> {
     let (mut hash, mut size) = (Sha256::new(), 0);
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         size += chunk.len() as u64;
-        if size > MOST {
+        if size > FETCHED {
             return Err(what().cause("it is larger than 1 GiB"));
         }
         hash.update(&chunk);

@@ -126,13 +126,20 @@ struct Section {
     generated: String,
 }
 
-fn sections() -> [Section; 5] {
+fn limits_markdown() -> String {
+    let rows = build_once::budget::TABLE.iter();
+    let rows = rows.map(|(what, most, beyond)| format!("| {} | {most} | {beyond} |\n", cell(what)));
+    format!("| of what | most | beyond it |\n| --- | --- | --- |\n{}", rows.collect::<String>())
+}
+
+fn sections() -> [Section; 6] {
     let section = |file, begin, end, generated| Section { file, begin, end, generated };
     [
         section("action.yml", "  # inputs: generated\n", "  # end of inputs\n", inputs_yaml()),
         section("action.yml", "  # outputs: generated\n", "  # end of outputs\n", outputs_yaml()),
         section("action.yml", "        # env: generated\n", "        # end of env\n", env_yaml()),
         section("README.md", "<!-- inputs -->\n", "<!-- /inputs -->\n", inputs_markdown()),
+        section("docs/limits.md", "<!-- limits -->\n", "<!-- /limits -->\n", limits_markdown()),
         section("README.md", "<!-- outputs -->\n", "<!-- /outputs -->\n", outputs_markdown()),
     ]
 }

@@ -349,3 +349,35 @@ fn jobs_that_start_at_once_share_one_program() {
     }
     lab.assert_installed();
 }
+
+/// D96: every failure of the script sets every output, as the program does.
+#[test]
+fn d96_all_outputs_are_set_where_the_program_is_not_there() {
+    type Spoil = fn(&Lab);
+    let failures: [(Spoil, &[(&str, &str)], i32, &str); 7] = [
+        (|_| {}, &[("BUILD_ONCE_BIN", "/absent")], 2, "input"),
+        (|_| {}, &[("BUILD_ONCE_DOWNLOAD_URL", "ftp://x")], 2, "input"),
+        (|lab| lab.curl_fails("6"), &[], 30, "unavailable"),
+        (|lab| lab.curl_fails("23"), &[], 50, "resource"),
+        (|lab| lab.sums("# none\n"), &[], 40, "integrity"),
+        (|lab| fs::write(lab.asset(LINUX), "other").unwrap(), &[], 40, "integrity"),
+        (|_| {}, &[("FAKE_MACHINE", "riscv64")], 60, "unsupported"),
+    ];
+    for (spoil, env, code, class) in failures {
+        let lab = Lab::new();
+        spoil(&lab);
+        let file = lab.path("outputs");
+        let run = lab.run(&[env, &[("GITHUB_OUTPUT", file.to_str().unwrap())]].concat());
+        run.assert_failed(code, &[]);
+        let text = fs::read_to_string(&file).unwrap();
+        let set: Vec<(&str, &str)> = text.lines().map(|line| line.split_once('=').unwrap()).collect();
+        let names: Vec<&str> = set.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, build_once::report::OUTPUTS.map(|(name, _)| name));
+        for (name, value) in
+            [("outcome", "failed"), ("failure-class", class), ("failure-cause", class), ("built", "false")]
+        {
+            assert!(set.contains(&(name, value)), "{name}: {text}");
+        }
+        assert!(set.iter().any(|(name, value)| *name == "reason" && run.stderr.contains(value)), "{text}");
+    }
+}

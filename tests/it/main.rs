@@ -10,6 +10,7 @@
 
 mod asked;
 mod attacks;
+mod budgets;
 mod build;
 mod builder;
 mod caches;

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use super::bases::{Base, Pin};
 use super::engine_base::Engine;
 use super::sources::{self, Repository};
+use crate::budget;
 use crate::coherence::epoch::Epoch;
-use crate::env;
 use crate::error::{Error, FailureClass, Result};
 use crate::image::Platform;
 use crate::inputs::{ContextSource, Inputs, KeyScope};
@@ -23,6 +23,7 @@ use crate::plan::{Extra, extra_args_for_key};
 use crate::ports::Ports;
 use crate::ports::buildx::SourcePin;
 use crate::run::RunContext;
+use crate::{crash, env};
 use contexts::{NamedContexts, named_contexts};
 use entries::settings;
 use remote::{Remote, pins, remote};
@@ -176,15 +177,22 @@ impl Material {
         };
         let text = dockerfile_text(ports, &file, repository.as_ref()).await?;
         let names: Vec<String> = build.build_contexts.iter().map(|(name, _)| name.clone()).collect();
-        let request = Request {
-            file: &file.display().to_string(),
-            target: build.target.as_deref(),
-            build_args: &build_args,
-            platforms: &build.platforms,
-            build_platform: &Platform::of_this_machine(),
-            build_contexts: &names,
+        let (target, platforms) = (build.target.clone(), build.platforms.clone());
+        let (shown, args) = (file.display().to_string(), build_args.clone());
+        // On a thread of its own: signals and `timeout` are heeded meanwhile.
+        let analyse = move || {
+            let request = Request {
+                file: &shown,
+                target: target.as_deref(),
+                build_args: &args,
+                platforms: &platforms,
+                build_platform: &Platform::of_this_machine(),
+                build_contexts: &names,
+            };
+            dockerfile::analyse(&text, &request)
         };
-        let mut analysis = dockerfile::analyse(&text, &request).map_err(key_error)?;
+        let analysed = tokio::task::spawn_blocking(analyse).await.map_err(|error| crash::joined(&error))?;
+        let mut analysis = analysed.map_err(key_error)?;
         let contexts = named_contexts(build, &analysis)?;
         if let Some((name, _)) = contexts.fixed.first()
             && let Copied::Known(_) = analysis.copied
@@ -281,7 +289,7 @@ impl Material {
 /// The Dockerfile, from the working folder or from the repository that is the context.
 async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&Repository>) -> Result<Vec<u8>> {
     let Some(repository) = context else {
-        return fs_err::read(file).map_err(|error| {
+        return budget::read_file(file, budget::DOCKERFILE).map_err(|error| {
             Error::new(FailureClass::Build, "failed to read the Dockerfile")
                 .because(&error)
                 .hint("name it in the input file, relative to the working folder")

@@ -1,6 +1,7 @@
 //! What the reached stages take from outside: files of the context, images, contexts, URLs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::git_ref::GitRef;
 use super::instruction::{Body, Copy, Instruction, mount};
@@ -9,6 +10,7 @@ use super::remote::{self, Place};
 use super::scope::Scope;
 use super::stages::{Base, Stages};
 use super::{Copied, ImageUse, Pin, RemoteSource, Request, Role, SecretMounts};
+use crate::budget::{COPIED, OUTSIDE, more_than};
 use crate::key::files::CopySource;
 
 /// Everything found, for one target platform.
@@ -70,12 +72,13 @@ impl Collector<'_> {
         for &number in reached {
             let Some(stage) = self.stages.stages.get(number) else { continue };
             for (base, instruction) in self.stages.needs(number, self.request)? {
-                out.note(base, instruction, stage.platform.as_deref());
+                out.note(base, instruction, stage.platform.as_deref())
+                    .map_err(|reason| (instruction.line, reason))?;
             }
             let mut scope = match &stage.base {
-                Base::Stage(base) => scopes.get(base).cloned().unwrap_or_default(),
-                Base::Scratch => Scope::of_base(false),
-                Base::Context(_) | Base::Image(_) => Scope::of_base(true),
+                Base::Stage(base) => scopes.get(base).cloned().unwrap_or_else(|| self.globals.of_base(false)),
+                Base::Scratch => self.globals.of_base(false),
+                Base::Context(_) | Base::Image(_) => self.globals.of_base(true),
             };
             for instruction in stage.commands() {
                 self.instruction(instruction, &mut scope, &mut out)
@@ -119,6 +122,7 @@ impl Collector<'_> {
             // An exclusion that is not known excludes nothing.
             excludes.extend(expanded.unknown.is_empty().then_some(expanded.word));
         }
+        let excludes: Arc<[String]> = excludes.into();
         let checksum = copy.checksum.as_deref().map(|text| scope.expand(text, self.escape)).transpose()?;
         let mut checksum =
             checksum.filter(|c| c.unknown.is_empty()).map(|c| c.word).filter(|c| !c.is_empty());
@@ -130,11 +134,10 @@ impl Collector<'_> {
                 if copy.add {
                     // It may turn out to be a URL; a literal path cannot.
                     let url = source.starts_with('$') || remote::place(&expanded.word) != Ok(Place::Local);
-                    out.remote.extend(url.then(|| RemoteSource {
-                        url: source.clone(),
-                        line,
-                        pin: Pin::Unknown { variable: name.clone() },
-                    }));
+                    if url {
+                        let pin = Pin::Unknown { variable: name.clone() };
+                        out.fetches(RemoteSource { url: source.clone(), line, pin })?;
+                    }
                 }
                 continue;
             }
@@ -142,7 +145,7 @@ impl Collector<'_> {
                 format!("`{}` is not a repository that BuildKit takes: {reason}", expanded.word)
             })?;
             if place == Place::Local {
-                out.sources.insert(CopySource { path: expanded.word, excludes: excludes.clone(), line });
+                out.copies(CopySource { path: expanded.word, excludes: Arc::clone(&excludes), line })?;
                 continue;
             }
             if !copy.add {
@@ -158,7 +161,7 @@ impl Collector<'_> {
                 (_, Some(checksum)) => Pin::Fixed(checksum.clone()),
                 _ => Pin::File,
             };
-            out.remote.push(RemoteSource { url: expanded.word, line, pin });
+            out.fetches(RemoteSource { url: expanded.word, line, pin })?;
         }
         Ok(())
     }
@@ -182,7 +185,7 @@ impl Collector<'_> {
                 out.unknown(format!("line {line}: `${name}` in a mount may come from the base image"));
             }
             None => {
-                out.sources.insert(CopySource { path: mount.source, excludes: Vec::new(), line });
+                out.copies(CopySource { path: mount.source, excludes: Arc::default(), line })?;
             }
         }
         Ok(())
@@ -211,7 +214,23 @@ impl Collected {
         self.unknown.get_or_insert(reason);
     }
 
-    fn note(&mut self, base: Base, instruction: &Instruction, platform: Option<&str>) {
+    fn copies(&mut self, source: CopySource) -> Result<(), String> {
+        self.sources.insert(source);
+        if self.sources.len() > COPIED {
+            return Err(more_than(COPIED, "paths are copied from the context"));
+        }
+        Ok(())
+    }
+
+    fn fetches(&mut self, source: RemoteSource) -> Result<(), String> {
+        self.remote.push(source);
+        if self.remote.len() > OUTSIDE {
+            return Err(more_than(OUTSIDE, "URLs are added"));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, base: Base, instruction: &Instruction, platform: Option<&str>) -> Result<(), String> {
         match base {
             Base::Image(reference) => {
                 let role = match instruction.body {
@@ -224,11 +243,15 @@ impl Collected {
                 if !self.images.contains(&image) {
                     self.images.push(image);
                 }
+                if self.images.len() > OUTSIDE {
+                    return Err(more_than(OUTSIDE, "images are named"));
+                }
             }
             Base::Context(name) => {
                 self.contexts.insert(name);
             }
             Base::Scratch | Base::Stage(_) => {}
         }
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! The patterns of `${name#pattern}` and `${name/pattern/text}`: `*`, `?` and escapes, no classes.
 
+use crate::budget::Meter;
+
 enum Token {
     Literal(char),
     Any,
@@ -30,12 +32,14 @@ fn parse(pattern: &str) -> Result<Vec<Token>, String> {
 
 /// The lengths of the starts of `text` that the tokens match, shortest first. A wildcard does not match a line
 /// break.
-fn lengths(tokens: &[Token], text: &[char]) -> Vec<usize> {
+fn lengths(tokens: &[Token], text: &[char], meter: &Meter) -> Result<Vec<usize>, String> {
     let mut out = Vec::new();
     // Which tokens may come next.
     let mut next = vec![false; tokens.len() + 1];
+    let mut after = next.clone();
     next[0] = true;
     for at in 0..=text.len() {
+        meter.steps(tokens.len() + 1)?;
         for (index, token) in tokens.iter().enumerate() {
             next[index + 1] |= next[index] && matches!(token, Token::Many);
         }
@@ -43,7 +47,7 @@ fn lengths(tokens: &[Token], text: &[char]) -> Vec<usize> {
             out.push(at);
         }
         let Some(&c) = text.get(at).filter(|_| next.contains(&true)) else { break };
-        let mut after = vec![false; tokens.len() + 1];
+        after.fill(false);
         for (index, token) in tokens.iter().enumerate().filter(|(index, _)| next[*index]) {
             match token {
                 Token::Literal(want) => after[index + 1] |= *want == c,
@@ -51,20 +55,20 @@ fn lengths(tokens: &[Token], text: &[char]) -> Vec<usize> {
                 Token::Many => after[index] |= c != '\n',
             }
         }
-        next = after;
+        std::mem::swap(&mut next, &mut after);
     }
-    out
+    Ok(out)
 }
 
 /// `value` without the shortest (or, greedy, the longest) matching start or end.
-pub fn trim(value: &str, pattern: &str, start: bool, greedy: bool) -> Result<String, String> {
+pub fn trim(value: &str, pattern: &str, start: bool, greedy: bool, meter: &Meter) -> Result<String, String> {
     let mut tokens = parse(pattern)?;
     let mut chars: Vec<char> = value.chars().collect();
     if !start {
         tokens.reverse();
         chars.reverse();
     }
-    let lengths = lengths(&tokens, &chars);
+    let lengths = lengths(&tokens, &chars, meter)?;
     let length = if greedy { lengths.last() } else { lengths.first() };
     let mut kept = chars.split_off(length.copied().unwrap_or(0));
     if !start {
@@ -75,14 +79,20 @@ pub fn trim(value: &str, pattern: &str, start: bool, greedy: bool) -> Result<Str
 
 /// `value` with the first, or every, longest match of `pattern` replaced, as Go's `regexp` does: an empty match
 /// right after another one is none, and where all are replaced, `$` in the replacement has a meaning.
-pub fn replace(value: &str, pattern: &str, replacement: &str, all: bool) -> Result<String, String> {
+pub fn replace(
+    value: &str,
+    pattern: &str,
+    replacement: &str,
+    all: bool,
+    meter: &Meter,
+) -> Result<String, String> {
     let tokens = parse(pattern)?;
     let chars: Vec<char> = value.chars().collect();
     let text = |range: std::ops::Range<usize>| chars.get(range).unwrap_or_default().iter();
     let (mut out, mut at, mut last) = (String::new(), 0, 0);
     while at <= chars.len() {
         let rest = chars.get(at..).unwrap_or_default();
-        let Some(&length) = lengths(&tokens, rest).last() else {
+        let Some(&length) = lengths(&tokens, rest, meter)?.last() else {
             // What `*` at the start did not reach from here, it does not reach from further on in the line.
             let line =
                 rest.iter().position(|&c| c == '\n').filter(|_| matches!(tokens.first(), Some(Token::Many)));
@@ -94,7 +104,9 @@ pub fn replace(value: &str, pattern: &str, replacement: &str, all: bool) -> Resu
         let end = at + length;
         if end > last || at == 0 {
             let found: String = text(at..end).collect();
-            out.push_str(&if all { expanded(replacement, &found) } else { replacement.to_owned() });
+            let new = if all { expanded(replacement, &found) } else { replacement.to_owned() };
+            meter.text(&new)?;
+            out.push_str(&new);
         }
         last = end;
         if !all {

@@ -9,19 +9,15 @@ use super::stages::Stages;
 /// them, and no global argument that is read has them in its default (BuildKit `buildMetaArgs`, `dispatchArg`).
 /// Those that BuildKit knows by name count as read.
 pub fn unread(head: &[Instruction], stages: &Stages<'_>, reached: &BTreeSet<usize>) -> BTreeSet<String> {
-    let reached = || reached.iter().filter_map(|number| stages.stages.get(*number));
-    let declares = |name: &str| {
-        let mut commands = reached().flat_map(super::stages::Stage::commands);
-        commands.any(
-            |command| matches!(&command.body, Body::Arg(list) if list.iter().any(|(own, _)| own == name)),
-        )
-    };
-    // A text that has the name anywhere counts as one that reads it.
-    let mut texts: Vec<&str> = Vec::new();
-    for stage in reached() {
+    let mut read: BTreeSet<&str> = BTreeSet::new();
+    for stage in reached.iter().filter_map(|number| stages.stages.get(*number)) {
         if let Body::From { image, platform, .. } = &stage.from.body {
-            texts.push(image);
-            texts.extend(platform.as_deref());
+            read.extend(names(image).chain(platform.iter().flat_map(|text| names(text))));
+        }
+        for command in stage.commands() {
+            if let Body::Arg(list) = &command.body {
+                read.extend(list.iter().map(|(name, _)| name.as_str()));
+            }
         }
     }
     let mut left = BTreeSet::new();
@@ -30,8 +26,8 @@ pub fn unread(head: &[Instruction], stages: &Stages<'_>, reached: &BTreeSet<usiz
         for (name, default) in arguments.iter().rev() {
             let known = ["BUILD", "TARGET"].iter().any(|prefix| name.starts_with(prefix))
                 || name == crate::env::SOURCE_DATE_EPOCH;
-            if known || declares(name) || texts.iter().any(|text| text.contains(name.as_str())) {
-                texts.extend(default.as_deref());
+            if known || read.contains(name.as_str()) {
+                read.extend(default.iter().flat_map(|text| names(text)));
                 left.remove(name);
             } else {
                 left.insert(name.clone());
@@ -39,4 +35,15 @@ pub fn unread(head: &[Instruction], stages: &Stages<'_>, reached: &BTreeSet<usiz
         }
     }
     left
+}
+
+/// Everything in a text that may be a variable's name: words, numbers that words begin with, and single characters.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let numbers = words.clone().map(|word| {
+        let end = word.find(|c: char| !c.is_numeric()).unwrap_or(word.len());
+        word.get(..end).unwrap_or_default()
+    });
+    let marks = text.char_indices().filter(|(_, c)| "@*#?-$!".contains(*c));
+    words.chain(numbers).chain(marks.filter_map(|(at, c)| text.get(at..at + c.len_utf8())))
 }

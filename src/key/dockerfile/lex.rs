@@ -1,6 +1,7 @@
 //! BuildKit's shell-like word processing (`frontend/dockerfile/shell/lex.go`): quotes, escapes, variables.
 
 use super::glob;
+use crate::budget::{Meter, NESTING, more_than};
 
 /// What is known of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,18 +42,39 @@ impl Lex {
 
     /// Processes `text`; the error is a reason.
     pub fn process(self, text: &str, env: &dyn Fn(&str) -> Lookup) -> Result<Expanded, String> {
+        self.metered(text, env, &Meter::default())
+    }
+
+    /// As [`Self::process`], within what `meter` leaves.
+    pub fn metered(
+        self,
+        text: &str,
+        env: &dyn Fn(&str) -> Lookup,
+        meter: &Meter,
+    ) -> Result<Expanded, String> {
+        meter.text(text)?;
         let mut run = Run {
             lex: self,
             raw_escapes: self.raw_escapes,
             chars: text.chars().collect(),
             at: 0,
+            depth: 0,
             env,
+            meter,
             unknown: Vec::new(),
             unset: Vec::new(),
         };
-        let words = run.stop_on(None, self.raw_escapes).map_err(|reason| format!("{reason} in `{text}`"))?;
+        let words = run
+            .stop_on(None, self.raw_escapes)
+            .map_err(|reason| format!("{reason} in `{}`", short(text, 200)))?;
         Ok(Expanded { word: words.whole, words: words.split, unknown: run.unknown, unset: run.unset })
     }
+}
+
+/// The beginning of a text, for a message.
+pub fn short(text: &str, characters: usize) -> String {
+    let end = text.char_indices().nth(characters);
+    end.map_or_else(|| text.to_owned(), |(end, _)| format!("{}…", text.get(..end).unwrap_or_default()))
 }
 
 struct Run<'a> {
@@ -60,7 +82,10 @@ struct Run<'a> {
     raw_escapes: bool,
     chars: Vec<char>,
     at: usize,
+    /// How many `${…}` are open.
+    depth: usize,
     env: &'a dyn Fn(&str) -> Lookup,
+    meter: &'a Meter,
     unknown: Vec<String>,
     unset: Vec<String>,
 }
@@ -107,8 +132,13 @@ impl Run<'_> {
     }
 
     fn stop_on(&mut self, stop: Option<char>, raw_escapes: bool) -> Result<Words, String> {
+        if self.depth > NESTING {
+            return Err(more_than(NESTING, "levels of `${…}`"));
+        }
         let outer = std::mem::replace(&mut self.raw_escapes, raw_escapes);
+        self.depth += 1;
         let words = self.until(stop);
+        self.depth -= 1;
         self.raw_escapes = outer;
         words
     }
@@ -220,9 +250,12 @@ impl Run<'_> {
         }
     }
 
-    fn look_up(&mut self, name: &str) -> Option<String> {
-        match (self.env)(name) {
-            Lookup::Set(value) => Some(value),
+    fn look_up(&mut self, name: &str) -> Result<Option<String>, String> {
+        Ok(match (self.env)(name) {
+            Lookup::Set(value) => {
+                self.meter.text(&value)?;
+                Some(value)
+            }
             Lookup::Unset => {
                 self.unset.push(name.to_owned());
                 None
@@ -231,7 +264,7 @@ impl Run<'_> {
                 self.unknown.push(name.to_owned());
                 None
             }
-        }
+        })
     }
 
     fn dollar(&mut self) -> Result<String, String> {
@@ -241,7 +274,7 @@ impl Run<'_> {
             if name.is_empty() {
                 return Ok("$".to_owned());
             }
-            return Ok(match self.look_up(&name) {
+            return Ok(match self.look_up(&name)? {
                 Some(value) => value,
                 None if self.lex.skip_unset => format!("${name}"),
                 None => String::new(),
@@ -265,32 +298,32 @@ impl Run<'_> {
             modifier = self.next();
         }
         match modifier {
-            Some('}') if !colon => match self.look_up(name) {
+            Some('}') if !colon => match self.look_up(name)? {
                 None if self.lex.skip_unset => Ok(format!("${{{name}}}")),
                 value => Ok(value.unwrap_or_default()),
             },
             Some(c @ ('+' | '-' | '?' | '#' | '%')) if !colon || !matches!(c, '#' | '%') => {
                 let word = self.stop_on(Some('}'), matches!(c, '#' | '%'))?.whole;
                 let known = self.unset.len();
-                let value = self.look_up(name);
+                let value = self.look_up(name)?;
                 if !matches!(c, '#' | '%') {
                     self.unset.truncate(known);
                 }
                 if value.is_none() && self.lex.skip_unset {
                     return Ok(format!("${{{name}{}{c}{word}}}", if colon { ":" } else { "" }));
                 }
-                apply(c, colon, name, &word, value)
+                apply(c, colon, name, &word, value, self.meter)
             }
             Some('/') if !colon => {
                 let all = self.peek() == Some('/');
                 self.at += usize::from(all);
                 let pattern = self.stop_on(Some('/'), true)?.whole;
                 let replacement = self.stop_on(Some('}'), true)?.whole;
-                let value = self.look_up(name);
+                let value = self.look_up(name)?;
                 if value.is_none() && self.lex.skip_unset {
                     return Ok(format!("${{{name}/{pattern}/{replacement}}}"));
                 }
-                glob::replace(&value.unwrap_or_default(), &pattern, &replacement, all)
+                glob::replace(&value.unwrap_or_default(), &pattern, &replacement, all, self.meter)
             }
             other => Err(format!("unsupported modifier `{}`", other.map(String::from).unwrap_or_default())),
         }
@@ -334,6 +367,7 @@ fn apply(
     name: &str,
     word: &str,
     value: Option<String>,
+    meter: &Meter,
 ) -> Result<String, String> {
     let absent = value.as_ref().is_none_or(|value| colon && value.is_empty());
     match modifier {
@@ -344,7 +378,7 @@ fn apply(
         }
         '#' | '%' => {
             let (greedy, pattern) = word.strip_prefix(modifier).map_or((false, word), |rest| (true, rest));
-            glob::trim(&value.unwrap_or_default(), pattern, modifier == '#', greedy)
+            glob::trim(&value.unwrap_or_default(), pattern, modifier == '#', greedy, meter)
         }
         _ => Ok(value.unwrap_or_default()),
     }

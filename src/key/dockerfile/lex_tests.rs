@@ -244,7 +244,7 @@ proptest! {
         let part = |length: usize| if start { &text[..length] } else { &text[text.len() - length..] };
         let length = lengths.into_iter().find(|length| matches(&wanted, part(*length))).unwrap_or(0);
         let kept: String = if start { &text[length..] } else { &text[..text.len() - length] }.iter().collect();
-        prop_assert_eq!(glob::trim(&value, &pattern, start, greedy).unwrap(), kept);
+        prop_assert_eq!(glob::trim(&value, &pattern, start, greedy, &crate::budget::Meter::default()).unwrap(), kept);
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod git_ref;
 mod glob;
 mod globals;
 mod grammar;
+#[cfg(test)]
+mod hostile_tests;
 mod instruction;
 mod lex;
 #[cfg(test)]
@@ -27,6 +29,7 @@ mod words;
 
 use std::collections::BTreeSet;
 
+use crate::budget::{DOCKERFILE, INSTRUCTIONS, Most, more_than};
 use crate::image::Platform;
 use crate::key::error::KeyError;
 use crate::key::files::CopySource;
@@ -272,7 +275,11 @@ impl Analysis {
 }
 
 fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Result<Analysis, KeyError> {
-    let fault = |(line, reason): Fault| KeyError::Dockerfile { file: request.file.to_owned(), line, reason };
+    let fault = |(line, reason): Fault| KeyError::Dockerfile {
+        file: request.file.to_owned(),
+        line,
+        reason: lex::short(&reason, 1000),
+    };
     let broken = |broken: Broken| match broken {
         Broken::Fault(found) => fault(found),
         Broken::Unset { line, image, variables } => {
@@ -373,7 +380,13 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
 }
 
 fn instructions(text: &str) -> Result<(Vec<Instruction>, char), Fault> {
+    if text.len() as u64 > DOCKERFILE {
+        return Err((1, format!("the file is larger than {}", Most::Bytes(DOCKERFILE))));
+    }
     let lines = lines::split(text)?;
+    if let Some(line) = lines.lines.get(INSTRUCTIONS) {
+        return Err((line.first, more_than(INSTRUCTIONS, "instructions")));
+    }
     let parse = |line| instruction::parse(line, lines.escape).map_err(|reason| (line.first, reason));
     Ok((lines.lines.iter().map(parse).collect::<Result<_, _>>()?, lines.escape))
 }
@@ -385,7 +398,7 @@ fn target(stages: &Stages<'_>, request: &Request<'_>) -> Result<usize, KeyError>
     stages.find(name).ok_or_else(|| KeyError::Target {
         file: request.file.to_owned(),
         target: name.to_owned(),
-        stages: stages.stages.iter().filter_map(|stage| stage.name.clone()).collect(),
+        stages: stages.stages.iter().filter_map(|stage| stage.name.clone()).take(50).collect(),
     })
 }
 

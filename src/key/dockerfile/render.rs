@@ -1,7 +1,7 @@
 //! The text that decides, and nothing else of a file: what comments, blank lines and unreached stages say does
 //! not reach the digest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
@@ -69,7 +69,9 @@ pub fn reached(
         digest.count(usize::from(default.is_some()));
         digest.text(default.as_deref().unwrap_or_default());
     }
-    let place = |number: &usize| reached.iter().position(|r| r == number).unwrap_or(usize::MAX);
+    let places: BTreeMap<usize, usize> =
+        reached.iter().enumerate().map(|(place, number)| (*number, place)).collect();
+    let place = |number: &usize| places.get(number).copied().unwrap_or(usize::MAX);
     digest.count(reached.len());
     for number in reached {
         let Some(stage) = stages.stages.get(*number) else { continue };

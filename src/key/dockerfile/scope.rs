@@ -1,17 +1,21 @@
 //! Variables in force: arguments before the first `FROM`, then `ARG` and `ENV` of each stage.
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use rpds::RedBlackTreeMap;
 
 use super::Request;
 use super::lex::{Expanded, Lex, Lookup};
+use crate::budget::Meter;
 use crate::image::Platform;
 
-/// Variables by name.
+/// Variables by name. A copy shares what it does not change.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    known: BTreeMap<String, Lookup>,
+    known: RedBlackTreeMap<String, Lookup>,
     /// Variables not listed may come from the base image.
     open: bool,
+    meter: Rc<Meter>,
 }
 
 impl Scope {
@@ -33,9 +37,10 @@ impl Scope {
         scope
     }
 
-    /// The environment a stage starts with: nothing from `scratch`, anything from an image.
-    pub fn of_base(open: bool) -> Self {
-        Self { known: BTreeMap::new(), open }
+    /// The environment a stage starts with: nothing from `scratch`, anything from an image. What it costs counts with
+    /// what these, the global arguments, have cost.
+    pub fn of_base(&self, open: bool) -> Self {
+        Self { known: RedBlackTreeMap::new(), open, meter: Rc::clone(&self.meter) }
     }
 
     pub fn get(&self, name: &str) -> Lookup {
@@ -48,11 +53,11 @@ impl Scope {
     }
 
     pub fn set(&mut self, name: String, value: Lookup) {
-        self.known.insert(name, value);
+        self.known.insert_mut(name, value);
     }
 
     pub fn expand(&self, text: &str, escape: char) -> Result<Expanded, String> {
-        Lex::new(escape).process(text, &|name| self.get(name))
+        Lex::new(escape).metered(text, &|name| self.get(name), &self.meter)
     }
 
     /// As [`Self::expand`], for the value of a variable: unknown if anything in it is.

@@ -1,11 +1,12 @@
 //! Stages: what each is built on and what it takes from elsewhere (BuildKit `dockerfile2llb/convert.go`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::instruction::{Body, Instruction};
 use super::lines::Fault;
 use super::scope::Scope;
 use super::{Request, familiar};
+use crate::budget::{INSTRUCTIONS, more_than};
 use crate::image::{ImageReference, Platform};
 
 /// Where a stage or a `--from` gets its files.
@@ -56,6 +57,8 @@ pub struct Stage<'a> {
 #[derive(Debug)]
 pub struct Stages<'a> {
     pub stages: Vec<Stage<'a>>,
+    /// The last stage of each name.
+    named: HashMap<&'a str, usize>,
 }
 
 impl<'a> Stages<'a> {
@@ -72,7 +75,8 @@ impl<'a> Stages<'a> {
             .filter(|(_, i)| matches!(i.body, Body::From { .. }))
             .map(|(at, _)| at)
             .collect();
-        let mut out = Self { stages: Vec::new() };
+        let mut out = Self { stages: Vec::new(), named: HashMap::new() };
+        let mut triggered = 0;
         for (number, &start) in starts.iter().enumerate() {
             let end = starts.get(number + 1).copied().unwrap_or(rest.len());
             let Some((from, instructions)) = rest.get(start..end).and_then(<[_]>::split_first) else {
@@ -100,6 +104,14 @@ impl<'a> Stages<'a> {
                 Base::Stage(number) => out.triggers_of(number),
                 _ => Ok(Vec::new()),
             };
+            triggered += triggers.as_ref().map_or(0, Vec::len);
+            if triggered > INSTRUCTIONS {
+                let reason = more_than(INSTRUCTIONS, "ONBUILD instructions run in the stages");
+                return Err((from.line, reason).into());
+            }
+            if let Some(name) = name {
+                out.named.insert(name, number);
+            }
             out.stages.push(Stage {
                 name: name.clone(),
                 from,
@@ -139,12 +151,12 @@ impl<'a> Stages<'a> {
 
     /// `--platform` of the image that a stage begins with, by way of the stages it is built on.
     pub fn platform_of(&self, number: usize) -> Option<String> {
-        let stage = self.stages.get(number)?;
-        match stage.base {
-            // Always an earlier one.
-            Base::Stage(earlier) => self.platform_of(earlier),
-            _ => stage.platform.clone(),
+        let mut stage = self.stages.get(number)?;
+        // Always an earlier one.
+        while let Base::Stage(earlier) = stage.base {
+            stage = self.stages.get(earlier)?;
         }
+        stage.platform.clone()
     }
 
     /// Why the frontend may see something in the file that is not seen here, unreached stages included: there, BuildKit
@@ -162,9 +174,7 @@ impl<'a> Stages<'a> {
 
     /// The last stage of that name, whatever its case.
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.stages
-            .iter()
-            .rposition(|stage| stage.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
+        self.named.get(name.to_ascii_lowercase().as_str()).copied()
     }
 
     /// What the `--from` of an instruction in stage `current` names.

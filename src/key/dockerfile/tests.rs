@@ -164,7 +164,7 @@ ONBUILD COPY never /
         ["a", "b/", "e f", "g", "github.com/o/r", "h", "local.tar.gz", "m", "n n"]
     );
     let Copied::Known(list) = &analysis.copied else { panic!() };
-    assert!(list.iter().any(|s| s.path == "a" && s.excludes == ["*.md", "x"] && s.line == 2));
+    assert!(list.iter().any(|s| s.path == "a" && *s.excludes == ["*.md", "x"] && s.line == 2));
     let remote: Vec<_> = analysis.remote.iter().map(|r| (r.url.as_str(), r.line, r.pin.clone())).collect();
     assert_eq!(
         remote,

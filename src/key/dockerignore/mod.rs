@@ -15,6 +15,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use crate::budget::{self, IGNORE_RULES, more_than};
 use crate::key::error::KeyError;
 pub(crate) use clean::{clean, rooted};
 pub(crate) use pattern::Pattern;
@@ -74,13 +75,16 @@ impl Ignore {
             if line.first() == Some(&b'#') {
                 continue;
             }
-            let rule = parse_line(line).map_err(|reason| KeyError::Ignore {
+            let refused = |reason| KeyError::Ignore {
                 file: name.to_owned(),
                 line: index + 1,
                 pattern: crate::key::names::escape(trim(line)),
                 reason,
-            })?;
-            rules.extend(rule);
+            };
+            rules.extend(parse_line(line).map_err(refused)?);
+            if rules.len() > IGNORE_RULES {
+                return Err(refused(more_than(IGNORE_RULES, "patterns")));
+            }
         }
         Ok(Self { rules, source: Some(name.to_owned()), text: whole.to_vec() })
     }
@@ -187,5 +191,5 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyError> {
     if !fs_err::metadata(&file).map_err(failed)?.is_file() {
         return Ok(None);
     }
-    fs_err::read(&file).map(Some).map_err(failed)
+    budget::read_file(&file, budget::IGNORE_FILE).map(Some).map_err(failed)
 }

@@ -285,10 +285,23 @@ fn tell(root: &str, files: Vec<Touched>, out: &mut Vec<Change>) {
     }
 }
 
+/// Counts files, also those of a folder that is one line in the explanation.
 fn tally(files: &[Touched]) -> String {
     let parts = ["changed", "added", "removed"].into_iter().filter_map(|what| {
-        let count = files.iter().filter(|file| file.what == what).count();
+        let count: u64 = files.iter().filter(|file| file.what == what).map(|file| file.count.max(1)).sum();
         (count > 0).then(|| format!("{count} {what}"))
     });
     parts.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// D103.
+    #[test]
+    fn d103_a_folder_in_one_line_counts_as_its_files() {
+        let touched = |path: &str, count| Touched { path: path.to_owned(), what: "removed", count };
+        assert_eq!(tally(&[touched("a/b/", 200), touched("a/c", 1), touched("a/empty/", 0)]), "202 removed");
+    }
 }

@@ -4,6 +4,7 @@
 //! `frontend/dockerfile/dockerfile2llb/convert.go`), by the rules followed here.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::follow;
 use super::select::{Rule, Selector};
@@ -16,7 +17,7 @@ pub struct CopySource {
     /// As written: relative or absolute (both mean the context's root), perhaps with wildcards.
     pub path: String,
     /// Patterns of `--exclude`.
-    pub excludes: Vec<String>,
+    pub excludes: Arc<[String]>,
     /// Line of the instruction, from 1.
     pub line: usize,
 }

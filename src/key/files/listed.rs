@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 use super::select::{Listed, Selector};
 use super::subkey;
 use super::{Kind, Tree, Warning, walk};
+use crate::budget::{ALTERNATIVES, more_than};
 use crate::key::dockerignore::{Pattern, clean};
 use crate::key::error::KeyError;
 
@@ -62,7 +63,11 @@ fn pick(root: &Path, texts: &[&str]) -> Result<(Tree, Vec<Warning>), KeyError> {
     let mut listed = Vec::new();
     let mut origin = Vec::new();
     for (index, text) in texts.iter().enumerate() {
-        for one in alternatives(text) {
+        let all = alternatives(text).ok_or_else(|| KeyError::Pattern {
+            pattern: text.chars().take(200).collect(),
+            reason: more_than(ALTERNATIVES, "patterns come of its braces"),
+        })?;
+        for one in all {
             listed.push(parse(text, &one)?);
             origin.push(index);
         }
@@ -130,7 +135,7 @@ fn walk_links(
 
 /// Whether a pattern names this very path.
 fn names(text: &str, path: &[u8]) -> bool {
-    alternatives(text).iter().any(|one| clean(one.trim_start_matches('/').as_bytes()) == path)
+    alternatives(text).iter().flatten().any(|one| clean(one.trim_start_matches('/').as_bytes()) == path)
 }
 
 /// Where a link leads to, relative to `root`; the error is a reason.
@@ -161,8 +166,23 @@ fn parse(text: &str, one: &str) -> Result<Listed, KeyError> {
     Ok(Listed { pattern, negative, used: AtomicBool::new(false) })
 }
 
-/// `a{b,c{d,e}}` is `ab`, `acd`, `ace`. Braces without a comma, and escaped ones, stay.
-fn alternatives(text: &str) -> Vec<String> {
+/// `a{b,c{d,e}}` is `ab`, `acd`, `ace`. Braces without a comma, and escaped ones, stay. `None` if there are too many.
+fn alternatives(text: &str) -> Option<Vec<String>> {
+    let (mut out, mut open) = (Vec::new(), vec![text.to_owned()]);
+    while let Some(text) = open.pop() {
+        match split(&text) {
+            Some(parts) => open.extend(parts.into_iter().rev()),
+            None => out.push(text),
+        }
+        if out.len() + open.len() > ALTERNATIVES {
+            return None;
+        }
+    }
+    Some(out)
+}
+
+/// The alternatives of the first braces.
+fn split(text: &str) -> Option<Vec<String>> {
     let mut depth = 0_u32;
     let mut start = None;
     let mut commas = Vec::new();
@@ -182,22 +202,21 @@ fn alternatives(text: &str) -> Vec<String> {
             '}' if depth > 0 => {
                 depth -= 1;
                 let Some(open) = start.filter(|_| depth == 0 && !commas.is_empty()) else { continue };
-                let mut bounds = vec![open];
-                bounds.append(&mut commas);
-                bounds.push(at);
                 let piece = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
-                return bounds
-                    .windows(2)
-                    .filter_map(|pair| if let [from, to] = pair { Some(piece(from + 1..*to)) } else { None })
-                    .flat_map(|middle| {
-                        alternatives(&[piece(0..open), middle, piece(at + 1..text.len())].concat())
-                    })
-                    .collect();
+                let starts = std::iter::once(open).chain(commas.iter().copied());
+                let ends = commas.iter().copied().chain([at]);
+                let middles = starts.zip(ends).map(|(from, to)| piece(from + 1..to));
+                return Some(
+                    middles
+                        .take(ALTERNATIVES + 1)
+                        .map(|middle| [piece(0..open), middle, piece(at + 1..text.len())].concat())
+                        .collect(),
+                );
             }
             _ => {}
         }
     }
-    vec![text.to_owned()]
+    None
 }
 
 fn sub_keys(root: &Path, file: &str, key: &str) -> Result<Vec<SubKey>, KeyError> {
@@ -222,10 +241,14 @@ mod tests {
 
     #[test]
     fn braces() {
-        assert_eq!(alternatives("a{b,c{d,e}}f"), ["abf", "acdf", "acef"]);
-        assert_eq!(alternatives("{a,b}/{c,d}"), ["a/c", "a/d", "b/c", "b/d"]);
+        assert_eq!(alternatives("a{b,c{d,e}}f").unwrap(), ["abf", "acdf", "acef"]);
+        assert_eq!(alternatives("{a,b}/{c,d}").unwrap(), ["a/c", "a/d", "b/c", "b/d"]);
         for plain in ["a{b}c", "a\\{b,c\\}", "a{b,c", "a,b}"] {
-            assert_eq!(alternatives(plain), [plain]);
+            assert_eq!(alternatives(plain).unwrap(), [plain]);
+        }
+        // D33.
+        for many in ["{a,b}".repeat(20), format!("{{{}}}", "a,".repeat(2000))] {
+            assert_eq!(alternatives(&many), None);
         }
     }
 }

@@ -5,14 +5,15 @@ use std::path::Path;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::budget;
 use crate::key::error::KeyError;
 
 /// SHA-256 of the value `key` (nested by dots) of `file`. Tables are taken in the order of their names, so
 /// neither layout nor order counts.
 pub fn digest(file: &Path, key: &str) -> Result<[u8; 32], KeyError> {
     let bad = |reason: String| KeyError::SubKey { file: file.to_owned(), key: key.to_owned(), reason };
-    let text =
-        fs_err::read_to_string(file).map_err(|source| KeyError::Read { path: file.to_owned(), source })?;
+    let text = budget::read_text(file, budget::DOCUMENT_FILE)
+        .map_err(|source| KeyError::Read { path: file.to_owned(), source })?;
     let document = parse(file, &text).map_err(bad)?;
     let value = find(&document, key).ok_or_else(|| bad("there is no such value".to_owned()))?;
     let mut hash = Sha256::new();

@@ -47,7 +47,7 @@ impl Place {
     fn copied(&self, ignore: &str, sources: &[&str]) -> Vec<String> {
         let sources: Vec<_> = sources
             .iter()
-            .map(|path| CopySource { path: (*path).to_owned(), excludes: vec![], line: 1 })
+            .map(|path| CopySource { path: (*path).to_owned(), excludes: [].into(), line: 1 })
             .collect();
         let selector = Selector::copied(self.0.path(), rules(ignore), &sources).unwrap();
         names(&walk(self.0.path(), &selector).unwrap().0)
@@ -284,7 +284,7 @@ fn copied_follows_links_inside_the_context() {
 fn copied_excludes() {
     let place = Place::new(&["src/a.py", "src/a.md", "src/sub/b.md", "top.md"]);
     let picked = |path: &str, exclude: &str| {
-        let source = CopySource { path: path.to_owned(), excludes: vec![exclude.to_owned()], line: 1 };
+        let source = CopySource { path: path.to_owned(), excludes: [exclude.to_owned()].into(), line: 1 };
         let selector = Selector::copied(place.0.path(), Ignore::default(), &[source]).unwrap();
         names(&walk(place.0.path(), &selector).unwrap().0)
     };

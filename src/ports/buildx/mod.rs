@@ -24,6 +24,7 @@ pub use policy::{Hold, ImagePin, SourcePin};
 pub use progress::{FailedStep, Phase, Progress, ProgressSummary, StepTime};
 pub use version::BuildxVersion;
 
+use crate::budget;
 use crate::error::{Error, FailureClass, Result};
 use crate::image::ImageReference;
 use crate::inputs::{Driver, SecretString};
@@ -288,7 +289,9 @@ fn private_dockerfile(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Op
     let mut file = folder.join(given.file_name().unwrap_or_default());
     fs_err::create_dir_all(&folder).map_err(failed)?;
     // Not with its permissions: a second try writes it again.
-    fs_err::read(&given).and_then(|text| fs_err::write(&file, text)).map_err(failed)?;
+    budget::read_file(&given, budget::DOCKERFILE)
+        .and_then(|text| fs_err::write(&file, text))
+        .map_err(failed)?;
     let mut copied = spec.clone();
     copied.build.file = Some(file.clone());
     file.as_mut_os_string().push(".dockerignore");

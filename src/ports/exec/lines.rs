@@ -1,11 +1,15 @@
 //! A child's output: whole, or line by line.
 
+use crate::budget::{CHILD_OUTPUT, Most};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
 pub(super) async fn read_all(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    if let Some(mut stream) = stream {
-        stream.read_to_end(&mut bytes).await?;
+    if let Some(stream) = stream {
+        stream.take(CHILD_OUTPUT + 1).read_to_end(&mut bytes).await?;
+    }
+    if bytes.len() as u64 > CHILD_OUTPUT {
+        return Err(std::io::Error::other(format!("it prints more than {}", Most::Bytes(CHILD_OUTPUT))));
     }
     Ok(bytes)
 }

@@ -160,8 +160,19 @@ fn what_is_broken_is_not_read() {
         let mut paths = blobs.map(|entry| entry.path());
         paths.find(|path| fs_err::read_to_string(path).unwrap().contains(text)).unwrap()
     }
+    /// D102: a manifest that is not read, whole otherwise.
+    fn too_large(folder: &Path, manifest: &Path) {
+        let mut bytes = fs_err::read(manifest).unwrap();
+        bytes.resize(usize::try_from(crate::budget::CACHE_DOCUMENT).unwrap() + 1, b' ');
+        let digest = Digest::of(&bytes);
+        let name = digest.as_str().trim_start_matches("sha256:");
+        fs_err::write(manifest.with_file_name(name), &bytes).unwrap();
+        let index = serde_json::json!({"manifests": [{"digest": digest.as_str(), "size": bytes.len(), "mediaType": "application/vnd.oci.image.manifest.v1+json"}]});
+        fs_err::write(folder.join("index.json"), index.to_string()).unwrap();
+    }
     type Spoil = fn(&Path);
-    let broken: [(Spoil, &str); 6] = [
+    let broken: [(Spoil, &str); 7] = [
+        (|folder| too_large(folder, &blob(folder, "layers")), "is larger than 16 MiB"),
         (|folder| fs_err::write(folder.join("index.json"), "").unwrap(), "not JSON"),
         (|folder| fs_err::write(folder.join("index.json"), "{\"manifests\": [").unwrap(), "not JSON"),
         (|folder| fs_err::remove_file(folder.join("index.json")).unwrap(), "nothing was exported"),

@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::budget::{self, CACHE_DOCUMENT};
 use crate::image::Digest;
-
-/// Longest document that is read; layers are not.
-const DOCUMENT: u64 = 16 << 20;
 
 /// Every file of a whole generation.
 ///
@@ -19,7 +17,8 @@ pub(super) fn generation(path: &Path) -> Result<Vec<PathBuf>, String> {
     let index = path.join("index.json");
     let mut files = BTreeSet::from([index.clone()]);
     let plain = fs_err::symlink_metadata(&index).is_ok_and(|metadata| metadata.is_file());
-    let text = fs_err::read(&index).ok().filter(|_| plain).ok_or("nothing was exported")?;
+    let text =
+        budget::read_file(&index, CACHE_DOCUMENT).ok().filter(|_| plain).ok_or("nothing was exported")?;
     let mut documents = vec![parse(&text)?];
     while let Some(document) = documents.pop() {
         for descriptor in descriptors(&document) {
@@ -40,8 +39,9 @@ pub(super) fn generation(path: &Path) -> Result<Vec<PathBuf>, String> {
             }
             let kind = descriptor["mediaType"].as_str().unwrap_or_default();
             let is_document = kind.contains("manifest") || kind.contains("image.index");
-            if files.insert(blob.clone()) && is_document && size <= DOCUMENT {
-                let bytes = fs_err::read(&blob).map_err(|error| error.to_string())?;
+            if files.insert(blob.clone()) && is_document {
+                // What it lists would not be known, and then be removed.
+                let bytes = budget::read_file(&blob, CACHE_DOCUMENT).map_err(|error| error.to_string())?;
                 if Digest::of(&bytes) != digest {
                     return Err(format!("{digest} has other content"));
                 }

@@ -7,7 +7,8 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Url};
 use serde_json::Value;
 
-use super::transport::{Attempt, asked_to_wait, passing, unanswered, unavailable};
+use super::transport::{Attempt, asked_to_wait, passing, unanswered, unavailable, whole};
+use crate::budget::TOKEN;
 use crate::error::{Error, FailureClass};
 use crate::inputs::SecretString;
 use crate::ports::docker_config::Credential;
@@ -126,7 +127,7 @@ impl TokenRequest {
                     .hint(format!("check the login for {registry}, and that it may use {scope}")),
             ));
         }
-        let body = response.bytes().await.map_err(again)?;
+        let body = whole(response, TOKEN, failed, "its token service's answer is too large").await?;
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let token = body["token"].as_str().or_else(|| body["access_token"].as_str());
         token

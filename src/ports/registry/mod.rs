@@ -12,8 +12,9 @@ use futures_util::future::{BoxFuture, Shared, try_join_all};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method};
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
+use crate::budget::{CHILDREN, REQUESTS, WAITS};
 use crate::crash;
 use crate::error::{Error, FailureClass};
 use crate::guards::Guard;
@@ -28,9 +29,11 @@ mod challenge;
 mod credentials;
 mod rights;
 mod transport;
+mod waits;
 
 pub use credentials::Credentials;
 use transport::{Answer, Attempt, Call, Failure, base_url, fail};
+use waits::Waits;
 
 /// What a registry says of an image. Unknown is never read as absent or present.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,12 +57,13 @@ pub struct Registry {
     authorizations: Mutex<HashMap<(String, String), Option<SecretString>>>,
     retries: u32,
     exec: Exec,
+    /// How many requests may still be opened.
+    places: Semaphore,
+    waits: Waits,
 }
 
 const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(20);
-/// Most images of an index that are looked at for one question.
-const CHILDREN: usize = 64;
 /// The longest wait between two tries; who asks for more (`Retry-After`) is not asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -68,7 +72,16 @@ impl Registry {
     /// when `exec` is cancelled; a write is left to its end, so that it is known what came of it.
     #[must_use]
     pub fn new(credentials: Credentials, retries: u32, exec: Exec) -> Self {
-        Self { http: OnceLock::new(), credentials, authorizations: Mutex::default(), retries, exec }
+        let (places, waits) = (Semaphore::new(REQUESTS), Waits::default());
+        Self {
+            http: OnceLock::new(),
+            credentials,
+            authorizations: Mutex::default(),
+            retries,
+            exec,
+            places,
+            waits,
+        }
     }
 
     /// Waits before the next question.
@@ -335,7 +348,7 @@ impl Registry {
         let (mut tried, mut renewed) = (0, false);
         loop {
             let call = Call { method: method.clone(), url: url.clone(), actions: "pull", body: None };
-            let wait = match self.call(reference, &call).await {
+            let (error, wait) = match self.call(reference, &call).await {
                 Ok(answer) => return Ok(answer),
                 // A run may outlive its token.
                 Err(Attempt::Final(Failure::Error(error)))
@@ -356,12 +369,17 @@ impl Registry {
                         let hint = format!("{} tries were made; is {registry} up?", tried + 1);
                         return Err(fail(Error { retry_after: wait, ..error }.hint(hint)));
                     }
-                    wait => wait,
+                    wait => (error, wait),
                 },
             };
             let backoff = Duration::from_millis(200) * 2_u32.saturating_pow(tried);
             let backoff = backoff.mul_f64(0.5 + random::fraction()).min(LONGEST_WAIT);
             let wait = wait.unwrap_or(backoff);
+            if !self.waits.take(wait) {
+                let hint =
+                    format!("this run has waited {} s for registries; is {registry} up?", WAITS.as_secs());
+                return Err(fail(Error { retry_after: Some(wait), ..error }.hint(hint)));
+            }
             tokio::time::sleep(wait).await;
             tried += 1;
         }

@@ -8,13 +8,11 @@ use serde_json::Value;
 
 use super::Registry;
 use super::challenge::{self, Challenge};
+use crate::budget::{MANIFEST, REQUEST};
 use crate::error::{Error, FailureClass};
 use crate::image::{ImageReference, MEDIA_TYPES};
 use crate::inputs::SecretString;
 use crate::ports::failure::{FailureKind, classify};
-
-/// Bodies of manifests: the specification asks registries to take 4 MiB at least.
-const MANIFEST_LIMIT: usize = 8 * 1024 * 1024;
 
 /// One request.
 pub(super) struct Call {
@@ -60,8 +58,13 @@ impl Attempt {
 }
 
 impl Registry {
-    /// One request, with login.
+    /// One request, with login, within the time and beside as few others as [`crate::budget`] says.
     pub(super) async fn call(&self, reference: &ImageReference, call: &Call) -> Result<Answer, Attempt> {
+        let _place = self.places.acquire().await;
+        within(REQUEST, reference.registry(), self.ask(reference, call)).await
+    }
+
+    async fn ask(&self, reference: &ImageReference, call: &Call) -> Result<Answer, Attempt> {
         let registry = reference.registry();
         let scope = (registry.to_owned(), format!("{}:{}", reference.repository().path(), call.actions));
         let known = self.authorizations.lock().await.get(&scope).cloned();
@@ -102,6 +105,19 @@ impl Registry {
         self.authorizations.lock().await.insert(scope, authorization);
         read_status(reference, call, response).await
     }
+}
+
+/// The answer, or that it took longer than `limit`: a registry that sends a byte now and then is never silent.
+async fn within<T>(
+    limit: Duration,
+    registry: &str,
+    answer: impl Future<Output = Result<T, Attempt>>,
+) -> Result<T, Attempt> {
+    let slow = |_| {
+        let failed = Error::of(FailureKind::TransientNetwork, format!("failed to ask {registry}"));
+        Err(Attempt::error(failed.cause(format!("its answer took longer than {} s", limit.as_secs()))))
+    };
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(slow)
 }
 
 async fn send(
@@ -227,14 +243,22 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-async fn body(reference: &ImageReference, mut response: Response) -> Result<Vec<u8>, Attempt> {
-    let again = |error| unanswered(unavailable(reference.registry()), error);
+async fn body(reference: &ImageReference, response: Response) -> Result<Vec<u8>, Attempt> {
+    let failed = || unavailable(reference.registry());
+    whole(response, MANIFEST, failed, "the answer is larger than a manifest may be").await
+}
+
+/// A body to its end, of at most so many bytes.
+pub(super) async fn whole(
+    mut response: Response,
+    most: u64,
+    failed: impl Fn() -> Error,
+    too_large: &str,
+) -> Result<Vec<u8>, Attempt> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(again)? {
-        if bytes.len() + chunk.len() > MANIFEST_LIMIT {
-            return Err(Attempt::error(
-                unavailable(reference.registry()).cause("the answer is larger than a manifest may be"),
-            ));
+    while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(failed(), error))? {
+        if (bytes.len() + chunk.len()) as u64 > most {
+            return Err(Attempt::error(failed().cause(too_large)));
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -284,6 +308,19 @@ mod tests {
         assert_eq!(base_url("localhost:5000"), "http://localhost:5000");
         assert_eq!(base_url("127.0.0.1:5000"), "http://127.0.0.1:5000");
         assert_eq!(base_url("registry.example:5000"), "https://registry.example:5000");
+    }
+
+    /// D27.
+    #[tokio::test(flavor = "current_thread")]
+    async fn d27_an_answer_without_end_is_given_up() {
+        let dripping = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let given_up = within::<()>(Duration::from_millis(20), "r.example", dripping).await;
+        let Err(Attempt::Final(Failure::Error(error))) = given_up else { panic!("it goes on") };
+        assert!(error.to_string().starts_with("failed to ask r.example: its answer took longer"), "{error}");
     }
 
     #[test]

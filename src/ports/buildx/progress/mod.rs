@@ -18,6 +18,7 @@ pub use phases::Phase;
 use phases::{covered, is_step, moment, place, status_phase, vertex_phase};
 use wire::{Message, Vertex};
 
+use crate::budget::PROGRESS_MESSAGE;
 use crate::image::Digest;
 
 /// A step and how long it took.
@@ -134,20 +135,40 @@ impl Progress {
     /// One line of buildx's standard error.
     pub fn line(&mut self, line: &[u8], log: &mut impl FnMut(&[u8])) {
         if self.raw && (line == b"{" || !self.spread.is_empty()) {
-            self.spread.extend_from_slice(line);
-            if line == b"}" {
-                let whole = std::mem::take(&mut self.spread);
-                self.line(&whole, log);
+            let inner = line == b"{" || line == b"}" || line.first().is_none_or(u8::is_ascii_whitespace);
+            if inner && (self.spread.len() + line.len()) as u64 <= PROGRESS_MESSAGE {
+                self.spread.extend_from_slice(line);
+                self.spread.push(b'\n');
+                if line == b"}" {
+                    let whole = std::mem::take(&mut self.spread);
+                    match serde_json::from_slice::<Message<'_>>(&whole) {
+                        Ok(message) => self.message(message, log),
+                        Err(_) => self.plain_lines(&whole, log),
+                    }
+                }
+                return;
             }
-            return;
+            // It was no message.
+            let text = std::mem::take(&mut self.spread);
+            self.plain_lines(&text, log);
         }
         if self.raw
             && line.first() == Some(&b'{')
             && let Ok(message) = serde_json::from_slice::<Message<'_>>(line)
         {
-            self.said = None;
             return self.message(message, log);
         }
+        self.plain(line, log);
+    }
+
+    fn plain_lines(&mut self, text: &[u8], log: &mut impl FnMut(&[u8])) {
+        for line in text.split(|byte| *byte == b'\n') {
+            self.plain(line, log);
+        }
+    }
+
+    /// A line for people.
+    fn plain(&mut self, line: &[u8], log: &mut impl FnMut(&[u8])) {
         let text = String::from_utf8_lossy(line);
         let text = text.trim();
         if let Some(error) = text.strip_prefix("ERROR: ").or_else(|| text.strip_prefix("error: ")) {
@@ -213,12 +234,12 @@ impl Progress {
         for state in self.vertices.values_mut() {
             flush(state, log);
         }
-        if !self.spread.is_empty() {
-            log(&std::mem::take(&mut self.spread));
-        }
+        let text = std::mem::take(&mut self.spread);
+        self.plain_lines(&text, log);
     }
 
     fn message(&mut self, message: Message<'_>, log: &mut impl FnMut(&[u8])) {
+        self.said = None;
         for vertex in message.vertexes {
             self.vertex(vertex, log);
         }

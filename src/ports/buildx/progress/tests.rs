@@ -163,3 +163,19 @@ fn d87_a_fetch_is_no_step_of_its_own() {
     let summary = progress.into_summary();
     assert_eq!((summary.total_steps, summary.cached_steps), (2, 1));
 }
+
+/// D30.
+#[test]
+fn d30_a_lone_brace_hides_no_error() {
+    for before in ["{\n", "{\n\"half\": 1,\n", "{\n  \"a\": 1\n}\n", "{\n{\n"] {
+        let mut progress = Progress::new(true);
+        let mut log = Vec::new();
+        let text = format!("{before}ERROR: failed to solve: exit code: 1\n");
+        for line in text.lines() {
+            progress.line(line.as_bytes(), &mut |line| log.push(String::from_utf8_lossy(line).into_owned()));
+        }
+        progress.finish(&mut |_| {});
+        assert_eq!(progress.error().as_deref(), Some("failed to solve: exit code: 1"), "{before:?}");
+        assert!(log.iter().any(|line| line.starts_with("ERROR: ")), "{log:?}");
+    }
+}

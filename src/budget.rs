@@ -1,0 +1,214 @@
+//! The most that is taken of anything from outside: size, number, depth and time, in one place.
+//! `docs/limits.md` is made from [`TABLE`].
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::Duration;
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// The most of something, with its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Most {
+    /// Bytes.
+    Bytes(u64),
+    /// A number of things.
+    Count(usize),
+    /// A time.
+    Time(Duration),
+}
+
+impl fmt::Display for Most {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Bytes(bytes) if bytes.is_multiple_of(MIB) => write!(f, "{} MiB", bytes / MIB),
+            Self::Bytes(bytes) => write!(f, "{} KiB", bytes / KIB),
+            Self::Count(count) => {
+                let digits = count.to_string();
+                let split = digits.len() % 3;
+                for (at, digit) in digits.chars().enumerate() {
+                    if at > 0 && at % 3 == split {
+                        f.write_str(",")?;
+                    }
+                    write!(f, "{digit}")?;
+                }
+                Ok(())
+            }
+            Self::Time(time) => write!(f, "{} s", time.as_secs()),
+        }
+    }
+}
+
+/// One row: of what, the most, and what becomes of more.
+pub type Row = (&'static str, Most, &'static str);
+
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident: $kind:ident($type:ty) = $value:expr, $what:literal, $beyond:literal;)*) => {
+        $($(#[$doc])* pub const $name: $type = $value;)*
+        /// Every limit, in the order of the docs.
+        pub const TABLE: &[Row] = &[$(($what, Most::$kind($name), $beyond),)*];
+    };
+}
+
+limits! {
+    /// Bytes of a Dockerfile.
+    DOCKERFILE: Bytes(u64) = MIB, "Dockerfile", "refused, exit 10";
+    /// Instructions of a Dockerfile, those of `ONBUILD` once for each stage that they run in.
+    INSTRUCTIONS: Count(usize) = 20_000, "instructions of a Dockerfile, `ONBUILD` counted in each stage that it runs in", "refused, exit 10";
+    /// Levels of `${A:-${B:-…}}`.
+    NESTING: Count(usize) = 100, "levels of `${A:-${B:-…}}` in a Dockerfile", "refused, exit 10";
+    /// Bytes that all variables of a Dockerfile come to, each time that they are read.
+    EXPANDED: Bytes(u64) = 8 * MIB, "what the variables of a Dockerfile come to", "refused, exit 10";
+    /// Steps that the patterns of `${A#pattern}` and `${A/pattern/text}` may take.
+    MATCHING: Count(usize) = 10_000_000, "steps that all patterns of `${A#pattern}` and `${A/pattern/text}` take", "refused, exit 10";
+    /// Paths that a Dockerfile copies from the context.
+    COPIED: Count(usize) = 10_000, "paths that `COPY`, `ADD` and bind mounts name", "refused, exit 10";
+    /// Images, contexts and URLs that a Dockerfile names: each costs a request.
+    OUTSIDE: Count(usize) = 500, "images, and URLs of `ADD`, in a Dockerfile", "refused, exit 10";
+    /// Bytes of an ignore file.
+    IGNORE_FILE: Bytes(u64) = MIB, "`.dockerignore`, with what `exclude` adds", "refused, exit 2";
+    /// Patterns of an ignore file: each is held against each path.
+    IGNORE_RULES: Count(usize) = 10_000, "patterns of a `.dockerignore`", "refused, exit 10";
+    /// What `{a,b}` in one pattern of `key-files` comes to.
+    ALTERNATIVES: Count(usize) = 1_000, "patterns that one `{a,b}` of `key-files` comes to", "refused, exit 2";
+    /// Bytes of a file that an input names: `build-args-file` and its like, `buildkitd-config`.
+    INPUT_FILE: Bytes(u64) = MIB, "a file that an input names (`build-args-file`, `buildkitd-config` and their like)", "refused, exit 2";
+    /// Bytes of a file whose single value counts (`key-files: file.json#a.b`), and of a printed key.
+    DOCUMENT_FILE: Bytes(u64) = 16 * MIB, "a file that `key-files` takes one value of; a file for `key --explain`", "refused, exit 2";
+    /// Bytes of the event file; GitHub sends at most 25 MB.
+    EVENT: Bytes(u64) = 32 * MIB, "the event file of GitHub", "refused, exit 2";
+    /// Bytes of docker's configuration.
+    DOCKER_CONFIG: Bytes(u64) = MIB, "docker's own `config.json`", "taken as absent";
+    /// Bytes of what buildx says it built.
+    METADATA: Bytes(u64) = 16 * MIB, "buildx's metadata file", "not known what was built, exit 30";
+    /// Bytes of a message of buildx that is spread over lines.
+    PROGRESS_MESSAGE: Bytes(u64) = 8 * MIB, "one message of buildx's progress", "shown as plain text";
+    /// Bytes of what a child prints that is read as a whole.
+    CHILD_OUTPUT: Bytes(u64) = 64 * MIB, "what one `docker` or `git` command prints", "the command counts as failed";
+    /// Bytes of a manifest, an index or a configuration.
+    MANIFEST: Bytes(u64) = 8 * MIB, "a manifest, an index or a configuration of an image", "the registry's answer is unknown";
+    /// Bytes of a token service's answer.
+    TOKEN: Bytes(u64) = MIB, "the answer of a registry's token service", "the registry's answer is unknown";
+    /// Images of an index that are looked at.
+    CHILDREN: Count(usize) = 64, "images of an index that are asked for", "refused, exit 40";
+    /// Bytes of a document in a local layer cache.
+    CACHE_DOCUMENT: Bytes(u64) = 16 * MIB, "a manifest in a local layer cache", "the cache is not used";
+    /// Bytes of a file that an `ADD` fetches, for its checksum.
+    FETCHED: Bytes(u64) = 1024 * MIB, "a file behind a URL of `ADD`", "refused, exit 30";
+    /// Requests to registries that are open at once.
+    REQUESTS: Count(usize) = 8, "requests to registries at once; the same for URLs, and for repositories of `ADD`", "the next one waits";
+    /// How long one request to a registry may take from its first byte to its last, login included.
+    REQUEST: Time(Duration) = Duration::from_secs(60), "one request to a registry, login included", "the registry's answer is unknown";
+    /// How long a run waits in all because registries ask it to, or before it asks again.
+    WAITS: Time(Duration) = Duration::from_secs(60), "all waits of a run before it asks a registry again", "the registry's answer is unknown";
+    /// How long a fetch of one URL may take.
+    FETCH: Time(Duration) = Duration::from_mins(5), "the fetch of one URL of `ADD`", "refused, exit 30";
+}
+
+/// Reads a regular file, links followed. What is no regular file (a pipe, a device) is not waited for.
+///
+/// # Errors
+/// If it cannot be read, is no regular file, or has more than `most` bytes.
+pub fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut options = fs_err::OpenOptions::new();
+    // Opening a pipe would wait for its writer.
+    options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path)?;
+    let refused =
+        |why: String| io::Error::new(io::ErrorKind::InvalidInput, format!("{} {why}", path.display()));
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(refused("is no regular file".to_owned()));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or_default());
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(refused(format!("is larger than {}", Most::Bytes(most))));
+    }
+    Ok(bytes)
+}
+
+/// As [`read_file`], for text.
+///
+/// # Errors
+/// Also if it is not UTF-8.
+pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    String::from_utf8(read_file(path, most)?)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} is not UTF-8", path.display())))
+}
+
+/// What one reading of a Dockerfile has cost so far. The error is a reason.
+#[derive(Debug, Default)]
+pub struct Meter {
+    bytes: Cell<u64>,
+    steps: Cell<usize>,
+}
+
+impl Meter {
+    /// Text that a variable or a word comes to.
+    ///
+    /// # Errors
+    /// If it is too much now.
+    pub fn text(&self, text: &str) -> Result<(), String> {
+        self.bytes.set(self.bytes.get().saturating_add(text.len() as u64));
+        if self.bytes.get() > EXPANDED {
+            return Err(format!("the variables come to more than {}", Most::Bytes(EXPANDED)));
+        }
+        Ok(())
+    }
+
+    /// Steps of matching.
+    ///
+    /// # Errors
+    /// If there are too many now.
+    pub fn steps(&self, steps: usize) -> Result<(), String> {
+        self.steps.set(self.steps.get().saturating_add(steps));
+        if self.steps.get() > MATCHING {
+            return Err(format!("the patterns take more than {} steps", Most::Count(MATCHING)));
+        }
+        Ok(())
+    }
+}
+
+/// More than there may be, as a reason.
+#[must_use]
+pub fn more_than(most: usize, what: &str) -> String {
+    format!("more than {} {what}", Most::Count(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_well() {
+        assert_eq!(Most::Bytes(2 * MIB).to_string(), "2 MiB");
+        assert_eq!(Most::Bytes(3 * KIB).to_string(), "3 KiB");
+        for (count, text) in
+            [(1, "1"), (100, "100"), (1000, "1,000"), (20_000, "20,000"), (1_000_000, "1,000,000")]
+        {
+            assert_eq!(Most::Count(count).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn d29_only_regular_files_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+            .unwrap();
+        for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+            let error = read_file(path, 10).unwrap_err().to_string();
+            assert!(error.contains("no regular file"), "{error}");
+        }
+        let file = folder.path().join("file");
+        fs_err::write(&file, [b'x'; 11]).unwrap();
+        assert!(read_file(&file, 10).unwrap_err().to_string().contains("larger than"));
+        assert_eq!(read_file(&file, 11).unwrap().len(), 11);
+    }
+}
