@@ -103,9 +103,9 @@ limits! {
     /// Requests to registries that are open at once.
     REQUESTS: Count(usize) = 8, "requests to registries at once; the same for URLs, and for repositories of `ADD`", "the next one waits";
     /// How long one request to a registry may take from its first byte to its last, login included.
-    REQUEST: Time(Duration) = Duration::from_secs(60), "one request to a registry, login included", "the registry's answer is unknown";
+    REQUEST: Time(Duration) = Duration::from_mins(1), "one request to a registry, login included", "the registry's answer is unknown";
     /// How long a run waits in all because registries ask it to, or before it asks again.
-    WAITS: Time(Duration) = Duration::from_secs(60), "all waits of a run before it asks a registry again", "the registry's answer is unknown";
+    WAITS: Time(Duration) = Duration::from_mins(1), "all waits of a run before it asks a registry again", "the registry's answer is unknown";
     /// How long a fetch of one URL may take.
     FETCH: Time(Duration) = Duration::from_mins(5), "the fetch of one URL of `ADD`", "refused, exit 30";
 }

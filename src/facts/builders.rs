@@ -2,7 +2,6 @@
 //! killed runs left behind.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::Toolchain;
 use crate::budget;
@@ -127,7 +126,7 @@ pub fn kept_name(inputs: &Inputs) -> Result<Option<String>> {
     Ok(Some(format!("{BUILDER_PREFIX}kept-{}", digest.short())))
 }
 
-fn read(path: &PathBuf) -> Result<Vec<u8>> {
+fn read(path: &std::path::Path) -> Result<Vec<u8>> {
     budget::read_file(path, budget::INPUT_FILE)
         .map_err(|error| Error::input("buildkitd-config").because(&error))
 }

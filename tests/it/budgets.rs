@@ -13,7 +13,7 @@ fn pipe(lab: &Lab, name: &str) {
 #[test]
 fn d29_what_is_no_regular_file_is_refused() {
     let lab = Lab::new();
-    pipe(&lab, "pipe");
+    pipe(&lab, "work/pipe");
     let inputs = [
         ("build-args-file", "pipe", 2, "input"),
         ("labels-file", "/dev/zero", 2, "input"),
@@ -21,13 +21,13 @@ fn d29_what_is_no_regular_file_is_refused() {
         ("file", "/dev/zero", 10, "build"),
     ];
     for (input, path, code, class) in inputs {
-        let path = if path.starts_with('/') { path.into() } else { lab.path(path) };
+        let path = if path.starts_with('/') { path.into() } else { lab.path(&format!("work/{path}")) };
         let run = lab.shared().input(input, path.to_str().unwrap()).run().fails(code, class);
         assert!(run.error().contains("is no regular file"), "{input}: {}", run.error());
         assert!(run.called("buildx build").is_empty());
     }
-    std::fs::remove_file(lab.path("Dockerfile")).unwrap();
-    symlink("/dev/zero", lab.path("Dockerfile")).unwrap();
+    std::fs::remove_file(lab.path("work/Dockerfile")).unwrap();
+    symlink("/dev/zero", lab.path("work/Dockerfile")).unwrap();
     let run = lab.shared().run().fails(10, "build");
     assert!(run.error().contains("Dockerfile is no regular file"), "{}", run.error());
 }
@@ -36,8 +36,8 @@ fn d29_what_is_no_regular_file_is_refused() {
 #[test]
 fn d29_an_ignore_file_that_is_a_pipe_is_not_waited_for() {
     let lab = Lab::new();
-    pipe(&lab, "rules");
-    symlink("rules", lab.path(".dockerignore")).unwrap();
+    pipe(&lab, "work/rules");
+    symlink("rules", lab.path("work/.dockerignore")).unwrap();
     let _ = lab.shared().run().succeeds("built");
 }
 
@@ -46,19 +46,19 @@ fn d29_an_ignore_file_that_is_a_pipe_is_not_waited_for() {
 fn d28_a_hostile_dockerfile_is_refused_with_its_line() {
     let lab = Lab::new();
     lab.write(
-        "Dockerfile",
+        "work/Dockerfile",
         format!("FROM scratch\nENV A={}x{}\n", "${A:-".repeat(12_000), "}".repeat(12_000)),
     );
     let run = lab.shared().run().fails(10, "build");
     assert!(run.error().contains("Dockerfile:2: more than 100 levels of `${…}`"), "{}", run.error());
-    assert!(lab.registry.asked().is_empty(), "{:?}", lab.registry.asked());
+    assert!(run.called("buildx build").is_empty());
 }
 
 /// D33.
 #[test]
 fn d33_too_many_ignore_patterns_are_refused() {
     let lab = Lab::new();
-    lab.write(".dockerignore", "a*b\n".repeat(10_001));
+    lab.write("work/.dockerignore", "a*b\n".repeat(10_001));
     let run = lab.shared().run().fails(10, "build");
     assert!(run.error().contains(".dockerignore:10001: "), "{}", run.error());
     assert!(run.error().contains("more than 10,000 patterns"), "{}", run.error());

@@ -353,8 +353,8 @@ fn jobs_that_start_at_once_share_one_program() {
 /// D96: every failure of the script sets every output, as the program does.
 #[test]
 fn d96_all_outputs_are_set_where_the_program_is_not_there() {
-    type Spoil = fn(&Lab);
-    let failures: [(Spoil, &[(&str, &str)], i32, &str); 7] = [
+    type Failure = (fn(&Lab), &'static [(&'static str, &'static str)], i32, &'static str);
+    let failures: [Failure; 7] = [
         (|_| {}, &[("BUILD_ONCE_BIN", "/absent")], 2, "input"),
         (|_| {}, &[("BUILD_ONCE_DOWNLOAD_URL", "ftp://x")], 2, "input"),
         (|lab| lab.curl_fails("6"), &[], 30, "unavailable"),

@@ -17,6 +17,10 @@ fn read(text: &str) -> Result<Analysis, KeyError> {
     analyse(text.as_bytes(), &request)
 }
 
+fn repeated(times: usize, text: impl Fn(usize) -> String) -> String {
+    (0..times).map(text).collect()
+}
+
 #[track_caller]
 fn refused(text: &str, reason: &str) {
     let error = read(text).map(|_| ()).unwrap_err().to_string();
@@ -70,16 +74,16 @@ fn d28_patterns_are_matched_without_backtracking() {
 
 #[test]
 fn d28_long_files_are_read_in_a_time_that_grows_with_them() {
-    let lines: String = (0..19_000).map(|n| format!("ENV A{n}=$A{}x\n", n / 2)).collect();
+    let lines = repeated(19_000, |n| format!("ENV A{n}=$A{}x\n", n / 2));
     let text = format!("FROM scratch\n{lines}");
     read(&text).unwrap();
     refused(&format!("FROM scratch\n{}", "ENV A=1\n".repeat(20_000)), "more than 20,000 instructions");
     // Each stage stands on the one before, and adds to what it inherits.
-    let stages: String = (0..9000).map(|n| format!("FROM s{n} AS s{}\nENV B{n}=1\n", n + 1)).collect();
+    let stages = repeated(9000, |n| format!("FROM s{n} AS s{}\nENV B{n}=1\n", n + 1));
     let analysis = read(&format!("FROM scratch AS s0\nENV A=1\n{stages}")).unwrap();
     assert_eq!(analysis.stages.len(), 9001);
-    let globals: String = (0..9000).map(|n| format!("ARG G{n}=$G{}\n", n / 2)).collect();
-    let args: String = (0..9000).map(|n| format!("ARG G{n}\n")).collect();
+    let globals = repeated(9000, |n| format!("ARG G{n}=$G{}\n", n / 2));
+    let args = repeated(9000, |n| format!("ARG G{n}\n"));
     read(&format!("{globals}FROM scratch\n{args}")).unwrap();
 }
 
@@ -96,10 +100,10 @@ fn d28_a_file_has_a_size() {
 
 #[test]
 fn d33_what_is_named_outside_has_a_limit() {
-    let urls: String = (0..1500).map(|n| format!("ADD https://h/{n} /\n")).collect();
+    let urls = repeated(1500, |n| format!("ADD https://h/{n} /\n"));
     refused(&format!("FROM scratch\n{urls}"), "more than 500 URLs");
-    let images: String = (0..600).map(|n| format!("COPY --from=h/i{n} /a /\n")).collect();
+    let images = repeated(600, |n| format!("COPY --from=h/i{n} /a /\n"));
     refused(&format!("FROM scratch\n{images}"), "more than 500 images");
-    let paths: String = (0..11_000).map(|n| format!("p{n} ")).collect();
+    let paths = repeated(11_000, |n| format!("p{n} "));
     refused(&format!("FROM scratch\nCOPY {paths} /\n"), "more than 10,000 paths");
 }

@@ -274,12 +274,12 @@ impl Analysis {
     }
 }
 
+fn refused((line, reason): Fault, request: &Request<'_>) -> KeyError {
+    KeyError::Dockerfile { file: request.file.to_owned(), line, reason: lex::short(&reason, 1000) }
+}
+
 fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Result<Analysis, KeyError> {
-    let fault = |(line, reason): Fault| KeyError::Dockerfile {
-        file: request.file.to_owned(),
-        line,
-        reason: lex::short(&reason, 1000),
-    };
+    let fault = |fault| refused(fault, request);
     let broken = |broken: Broken| match broken {
         Broken::Fault(found) => fault(found),
         Broken::Unset { line, image, variables } => {
