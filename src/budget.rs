@@ -82,6 +82,8 @@ limits! {
     DOCUMENT_FILE: Bytes(u64) = 16 * MIB, "a file that `key-files` takes one value of; a file for `key --explain`", "refused, exit 2";
     /// Bytes of the event file; GitHub sends at most 25 MB.
     EVENT: Bytes(u64) = 32 * MIB, "the event file of GitHub", "refused, exit 2";
+    /// Members of all objects of the event.
+    EVENT_MEMBERS: Count(usize) = 100_000, "members of all objects of the event", "refused, exit 2";
     /// Bytes of docker's configuration.
     DOCKER_CONFIG: Bytes(u64) = MIB, "docker's own `config.json`", "taken as absent";
     /// Bytes of what buildx says it built.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::classify::{Signals, classify};
+use super::lean;
 use super::zone::Zone;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
@@ -67,7 +68,7 @@ impl RunContext {
     /// guessing.
     pub fn read(env: &Env, event_file: Option<&str>) -> Result<Self> {
         let event: Value = match event_file {
-            Some(text) => serde_json::from_str(text)
+            Some(text) => lean::parse(text)
                 .map_err(|error| Error::input("failed to read the event file").because(&error))?,
             None => Value::Null,
         };

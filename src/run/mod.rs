@@ -2,6 +2,7 @@
 
 mod classify;
 mod event;
+mod lean;
 mod zone;
 
 pub use event::{Commit, PullRequest, RunContext};
