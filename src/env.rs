@@ -124,7 +124,7 @@ names! {
     GITHUB_RUN_ATTEMPT;
     /// The job's identifier in the workflow file.
     GITHUB_JOB;
-    /// The server, for links.
+    /// The server, for links and for the run's own repository.
     GITHUB_SERVER_URL;
     /// Where a debug build is to panic, for the tests.
     BUILD_ONCE_TEST_PANIC;
@@ -142,6 +142,8 @@ names! {
     BUILD_ONCE_REPOSITORY;
     /// The same, under the name that older set-ups use.
     ECR_CACHE_URL;
+    /// Docker's switch for annotations of the Dockerfile's checks.
+    DOCKER_BUILD_CHECKS_ANNOTATIONS;
     /// Build arguments from the runner's owner.
     BUILD_ONCE_EXTRA_ARGS;
     /// Cache sources from the runner's owner.

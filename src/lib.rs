@@ -117,7 +117,7 @@ pub async fn prepare(
     plan::take_extra_args(&mut inputs, &run, env)?;
     let console = console.clone().with_style(inputs.report.log);
     env.proxy_passwords().for_each(|password| console.mask(&password));
-    for secret in &inputs.build.secrets {
+    for secret in inputs.build.all_secrets() {
         if let inputs::SecretSource::Value(value) = &secret.source {
             console.mask(value.expose());
         }

@@ -11,7 +11,7 @@ use crate::env::Env;
 use crate::error::{Error, FailureClass, Result};
 use crate::execute::{Boot, Workshop, execute};
 use crate::facts::{Facts, gather};
-use crate::inputs::{Inputs, RawInputs};
+use crate::inputs::{Call, Inputs, RawInputs};
 use crate::plan::{self, Plan};
 use crate::ports::actions::{self, Annotation, Level};
 use crate::ports::clock::Stopwatch;
@@ -19,7 +19,7 @@ use crate::ports::console::Console;
 use crate::ports::docker_config::{RUN_PREFIX, private_temporary, sweep, temporary_folder};
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::report::{Course, Report, Stage, annotations, outputs, summary};
-use crate::{Decided, Prepared, crash, plan_for, prepare};
+use crate::{Decided, Prepared, commands, crash, plan_for, prepare};
 
 /// Turns SIGINT, SIGTERM and the `timeout` input into one signal for everyone.
 pub struct Cancel {
@@ -167,6 +167,9 @@ async fn pipeline(
         cancel.after(limit);
     }
     let Prepared { inputs, run, access, ports } = &prepared;
+    if inputs.call == Call::Check {
+        return until(&cancel.signal, commands::check::run(&prepared, &mut course.report)).await;
+    }
     ports.registry.warm_up();
     course.stage = Stage::Looking;
     // Reads leave nothing behind: they are simply dropped.

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use super::attestation::Attestation;
 use super::compression::Compression;
 use super::contexts::{build_contexts, context};
+use super::grammar;
 use super::lists::{comma_items, items, pairs};
+use super::outputs::{Outputs, attests};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::secret::SecretString;
 use crate::budget;
+use super::secrets::{git_token, secrets};
 use crate::env::{self, Env};
 use crate::image::{Platform, is_own_label};
 use crate::key::dockerignore::Ignore;
@@ -58,6 +61,17 @@ impl serde::Serialize for Secret {
     }
 }
 
+/// What is done with the Dockerfile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Call {
+    /// The image is found or built.
+    #[default]
+    Build,
+    /// Its checks are run, and nothing else.
+    Check,
+}
+
 /// Everything handed to `docker buildx build` that is not about results.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct BuildInputs {
@@ -88,6 +102,9 @@ pub struct BuildInputs {
     pub annotations: Vec<(String, String)>,
     /// Secrets.
     pub secrets: Vec<Secret>,
+    /// The job's token, for a context that is a repository of its own server. No part of the key.
+    #[serde(skip)]
+    pub git_token: Option<Secret>,
     /// SSH agents.
     pub ssh: Vec<String>,
     /// Entitlements.
@@ -100,6 +117,9 @@ pub struct BuildInputs {
     pub shm_size: Option<String>,
     /// Limits.
     pub ulimit: Vec<String>,
+    /// Control group of `RUN` steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup_parent: Option<String>,
     /// No layer cache.
     pub no_cache: bool,
     /// No layer cache for these stages.
@@ -194,7 +214,12 @@ impl BuildInputs {
         })
     }
 
-    pub(super) fn read(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Self {
+    /// Every secret that the builder gets.
+    pub fn all_secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.secrets.iter().chain(&self.git_token)
+    }
+
+    pub(super) fn read(raw: &RawInputs, outputs: &Outputs, env: &Env, problems: &mut Problems) -> Self {
         let text = |value: &Option<String>| {
             value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned)
         };
@@ -203,37 +228,65 @@ impl BuildInputs {
         let build_args_list =
             with_file(problems, "build-args", raw.build_args.as_deref(), raw.build_args_file.as_deref());
         let labels_list = with_file(problems, "labels", raw.labels.as_deref(), raw.labels_file.as_deref());
-        let annotations_list =
+        let mut annotations_list =
             with_file(problems, "annotations", raw.annotations.as_deref(), raw.annotations_file.as_deref());
+        annotations_list.extend(outputs.annotations.iter().cloned());
+        let annotations = marks(problems, "annotations", annotations_list);
+        for reason in annotations.iter().filter_map(|(name, _)| grammar::annotation(name).err()) {
+            problems.add("annotations", reason);
+        }
         let platforms = platforms(raw, env, problems);
+        let secrets = secrets(problems, raw, env);
+        let context = context(problems, raw.context.as_deref().unwrap_or("."), env);
+        let git_token = match &context {
+            ContextSource::Remote(url) => git_token(raw, url, &secrets, env),
+            ContextSource::Folder(_) => None,
+        };
+        let [attested_provenance, attested_sbom] = attests(problems, raw.attests.as_deref());
+        let ssh = |text: &str| grammar::ssh(text, env);
         Self {
-            context: context(problems, raw.context.as_deref().unwrap_or(".")),
+            context,
             file: text(&raw.file).map(PathBuf::from),
             exclude: exclude(problems, list(&raw.exclude)),
             target: text(&raw.target),
             implied_platform: platforms.is_none(),
             platforms: platforms.unwrap_or_else(|| vec![Platform::of_this_machine()]),
             build_args: build_args(problems, build_args_list, env),
-            build_contexts: build_contexts(problems, list(&raw.build_contexts)),
+            build_contexts: build_contexts(problems, list(&raw.build_contexts), env),
             labels: marks(problems, "labels", labels_list.into_iter().map(with_value).collect()),
-            annotations: marks(problems, "annotations", annotations_list),
-            secrets: secrets(problems, raw, env),
-            ssh: commas(&raw.ssh),
-            allow: commas(&raw.allow),
-            network: text(&raw.network),
-            add_hosts: commas(&raw.add_hosts),
-            shm_size: text(&raw.shm_size),
-            ulimit: list(&raw.ulimit),
+            annotations,
+            secrets,
+            git_token,
+            ssh: problems.checked("ssh", commas(&raw.ssh), ssh),
+            allow: problems.checked("allow", commas(&raw.allow), grammar::entitlement),
+            network: problems.checked("network", text(&raw.network), grammar::network),
+            add_hosts: problems.checked("add-hosts", commas(&raw.add_hosts), grammar::host),
+            shm_size: problems.checked("shm-size", text(&raw.shm_size), grammar::size),
+            ulimit: problems.checked("ulimit", list(&raw.ulimit), grammar::ulimit),
+            cgroup_parent: text(&raw.cgroup_parent),
             no_cache: problems.boolean("no-cache", raw.no_cache.as_deref().unwrap_or("false")),
             no_cache_filters: commas(&raw.no_cache_filters),
             pull: problems.boolean("pull", raw.pull.as_deref().unwrap_or("false")),
-            provenance: attestation(problems, "provenance", text(&raw.provenance)),
-            sbom: attestation(problems, "sbom", text(&raw.sbom)),
-            compression: problems.parse("compression", raw.compression.as_deref()).unwrap_or_default(),
+            provenance: attestation(problems, "provenance", text(&raw.provenance).or(attested_provenance)),
+            sbom: attestation(problems, "sbom", text(&raw.sbom).or(attested_sbom)),
+            compression: compression(problems, raw.compression.as_deref(), &outputs.compression),
             extra_args: problems
                 .ok("extra-args", shell_words::split(raw.extra_args.as_deref().unwrap_or_default())),
         }
     }
+}
+
+/// That of `outputs` takes the place of the default.
+fn compression(problems: &mut Problems, text: Option<&str>, outputs: &str) -> Compression {
+    let own: Compression = problems.parse("compression", text).unwrap_or_default();
+    if outputs.is_empty() {
+        return own;
+    }
+    let other = problems.parse("outputs", Some(outputs)).unwrap_or_default();
+    if own.is_asked() && own != other {
+        problems.add("outputs", "its compression is another one than that of the input compression");
+    }
+    other
 }
 
 /// A label without a value has the empty one, as with `docker build --label`.
@@ -311,61 +364,13 @@ fn build_args(problems: &mut Problems, list: Vec<String>, env: &Env) -> Vec<(Str
     args
 }
 
-fn secrets(problems: &mut Problems, raw: &RawInputs, env: &Env) -> Vec<Secret> {
-    let mut secrets: Vec<Secret> = Vec::new();
-    let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
-    let mut add = |problems: &mut Problems, input: &str, pair: Result<(String, String), String>| {
-        // Never the text itself: a malformed secret is still a secret.
-        let Ok((id, value)) = pair else {
-            return problems.add(input, "an item is not ID=value");
-        };
-        if !id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
-            return problems.add(input, "an id has characters other than letters, digits, `_`, `-` and `.`");
-        }
-        if value.is_empty() {
-            return problems.add(input, format!("secret `{id}` is empty"));
-        }
-        if secrets.iter().any(|secret| secret.id == id) {
-            return problems.add(input, format!("secret `{id}` is given twice"));
-        }
-        let source = match input {
-            "secret-envs" => match env.get(&value) {
-                Some(secret) => SecretSource::Value(SecretString::from(secret.to_owned())),
-                None => {
-                    return problems
-                        .add(input, format!("secret `{id}`: the environment variable {value} is not set"));
-                }
-            },
-            "secret-files" => match fs_err::metadata(&value) {
-                Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {
-                    SecretSource::File(PathBuf::from(value))
-                }
-                Ok(_) => return problems.add(input, format!("secret `{id}`: `{value}` is empty or no file")),
-                Err(error) => return problems.add(input, format!("secret `{id}`: {error}")),
-            },
-            _ => SecretSource::Value(SecretString::from(value)),
-        };
-        secrets.push(Secret { id, source });
-    };
-    for (input, list) in [
-        ("secrets", list(&raw.secrets)),
-        ("secret-envs", list(&raw.secret_envs)),
-        ("secret-files", list(&raw.secret_files)),
-    ] {
-        for pair in pairs(list) {
-            add(problems, input, pair);
-        }
-    }
-    secrets
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(raw: RawInputs, env: &Env) -> Result<BuildInputs, String> {
         let mut problems = Problems::default();
-        let inputs = BuildInputs::read(&raw, env, &mut problems);
+        let inputs = BuildInputs::read(&raw, &Outputs::default(), env, &mut problems);
         problems.finish().map(|()| inputs).map_err(|error| error.to_string())
     }
 
@@ -377,22 +382,6 @@ mod tests {
         let inputs = read(RawInputs { build_args: Some(list.into()), ..Default::default() }, &env).unwrap();
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(inputs.build_args, [pair("FROM_ENV", "x y"), pair("EMPTY", ""), pair("A", "3")]);
-    }
-
-    #[test]
-    fn a_bad_secret_is_an_error_that_does_not_show_it() {
-        let env = Env::from([("SET", "x")]);
-        for (raw, expected) in [
-            (RawInputs { secrets: Some("hunter2".into()), ..Default::default() }, "not ID=value"),
-            (RawInputs { secrets: Some("a=".into()), ..Default::default() }, "`a` is empty"),
-            (RawInputs { secrets: Some("a=hunter2\na=hunter2".into()), ..Default::default() }, "given twice"),
-            (RawInputs { secret_envs: Some("a=UNSET".into()), ..Default::default() }, "UNSET is not set"),
-            (RawInputs { secret_files: Some("a=/absent".into()), ..Default::default() }, "/absent"),
-            (RawInputs { secrets: Some("a b=hunter2".into()), ..Default::default() }, "an id has"),
-        ] {
-            let text = read(raw, &env).unwrap_err();
-            assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
-        }
     }
 
     #[test]

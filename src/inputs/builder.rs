@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::lists::items;
+use super::grammar;
+use super::lists::{items, lines};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::types::{BuilderInputs, Driver, Endpoint};
 use crate::image::Platform;
+use crate::key::dockerfile::csv;
 
 /// Reads them all.
 pub(super) fn read(raw: &RawInputs, problems: &mut Problems) -> BuilderInputs {
@@ -18,14 +20,43 @@ pub(super) fn read(raw: &RawInputs, problems: &mut Problems) -> BuilderInputs {
     let builder = BuilderInputs {
         name: text(&raw.builder),
         driver: text(&raw.driver).and_then(|driver| problems.choice("driver", &driver, &drivers)),
-        driver_opts: raw.driver_opts.as_deref().map(items).unwrap_or_default(),
+        driver_opts: driver_options(raw.driver_opts.as_deref().unwrap_or_default(), problems),
         endpoints: lines.iter().filter_map(|line| endpoint(line, problems)).collect(),
         image: text(&raw.buildkit_image),
-        config: text(&raw.buildkitd_config).map(PathBuf::from),
+        config: text(&raw.buildkitd_config).map(|path| config(path, problems)),
         keep: problems.boolean("keep-builder", &text(&raw.keep_builder).unwrap_or_else(|| "false".into())),
     };
     check(&builder, !lines.is_empty(), problems);
     builder
+}
+
+/// Each line is one record of comma-separated values, as buildx reads it; a value with commas is quoted whole.
+fn driver_options(text: &str, problems: &mut Problems) -> Vec<String> {
+    let mut options = Vec::new();
+    for line in lines(text) {
+        let fields = csv(&line).unwrap_or_else(|why| {
+            problems.add("driver-opts", format!("`{line}`: {why}"));
+            Vec::new()
+        });
+        let quotes = |why: String| match fields.len() {
+            1 => why,
+            _ => format!("{why}; a value with commas is written in double quotes, \"{line}\""),
+        };
+        options.extend(
+            problems.checked("driver-opts", fields.clone(), |field| {
+                grammar::driver_option(field).map_err(quotes)
+            }),
+        );
+    }
+    options
+}
+
+/// The file is there.
+fn config(path: String, problems: &mut Problems) -> PathBuf {
+    if let Err(error) = fs_err::File::open(&path) {
+        problems.add("buildkitd-config", error);
+    }
+    PathBuf::from(path)
 }
 
 /// What the nodes of a `remote` builder take (buildx, `driver/remote/factory.go`).
@@ -188,7 +219,7 @@ mod tests {
             (&[("builder", "b"), ("buildkit-image", "i")], "input `buildkit-image`: is for a builder"),
             (&[remote, node, ("buildkit-image", "i")], "`buildkit-image`: does not go with driver remote"),
             (
-                &[remote, node, ("buildkitd-config", "c")],
+                &[remote, node, ("buildkitd-config", "/etc/hostname")],
                 "`buildkitd-config`: does not go with driver remote",
             ),
             (&[remote, node, ("keep-builder", "true")], "keeps its state by itself"),

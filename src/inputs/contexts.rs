@@ -4,10 +4,29 @@ use std::path::PathBuf;
 
 use super::build::{ContextSource, named};
 use super::problems::Problems;
+use crate::env::{self, Env};
 use crate::key::dockerfile::{Place, context_place, familiar};
 
+/// This run's repository at its commit, in place of `{{defaultContext}}`, with a folder after it as
+/// docker/build-push-action has it.
+fn with_default(problems: &mut Problems, input: &str, text: &str, env: &Env) -> String {
+    let Some((before, rest)) = text.split_once("{{") else { return text.to_owned() };
+    let Some((name, after)) = rest.split_once("}}") else { return text.to_owned() };
+    if name.trim() != "defaultContext" {
+        return text.to_owned();
+    }
+    let server = env.get(env::GITHUB_SERVER_URL).unwrap_or("https://github.com");
+    if let (Some(repository), Some(commit)) = (env.get(env::GITHUB_REPOSITORY), env.get(env::GITHUB_SHA)) {
+        return format!("{before}{server}/{repository}.git#{commit}{after}");
+    }
+    problems
+        .add(input, "{{defaultContext}} is known in a workflow alone: name a folder, or a repository's URL");
+    ".".to_owned()
+}
+
 /// A folder that is there is the context, whatever else its name could mean (buildx `loadInputs`).
-pub(super) fn context(problems: &mut Problems, text: &str) -> ContextSource {
+pub(super) fn context(problems: &mut Problems, text: &str, env: &Env) -> ContextSource {
+    let text = &with_default(problems, "context", text, env);
     let path = PathBuf::from(text);
     let metadata = fs_err::metadata(&path);
     if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
@@ -29,11 +48,15 @@ pub(super) fn context(problems: &mut Problems, text: &str) -> ContextSource {
 }
 
 /// `github.com/…` is a repository as a context only; as a build context, BuildKit refuses it.
-pub(super) fn build_contexts(problems: &mut Problems, list: Vec<String>) -> Vec<(String, String)> {
+pub(super) fn build_contexts(problems: &mut Problems, list: Vec<String>, env: &Env) -> Vec<(String, String)> {
     let mut contexts: Vec<(String, String)> = Vec::new();
     // Of two with one name, buildx takes the last; `alpine` and `docker.io/library/alpine:latest` are one.
     for (name, value) in named(problems, "build-contexts", list) {
         contexts.retain(|(known, _)| familiar(known) != familiar(&name));
+        let value = with_default(problems, "build-contexts", &value, env);
+        if let Err(why) = is_there(&value) {
+            problems.add("build-contexts", format!("`{name}`: {why}"));
+        }
         contexts.push((name, value));
     }
     for (name, value) in contexts.iter_mut().filter(|(_, value)| value.starts_with("github.com/")) {
@@ -50,6 +73,18 @@ pub(super) fn build_contexts(problems: &mut Problems, list: Vec<String>) -> Vec<
     contexts
 }
 
+/// A folder or an OCI layout of this machine is there (buildx, `loadInputs`).
+fn is_there(value: &str) -> Result<(), String> {
+    let path = match value.strip_prefix("oci-layout://") {
+        // A tag or a digest comes after the folder.
+        Some(layout) => layout.split(['@', ':']).next().unwrap_or(layout),
+        None if value.starts_with("github.com/") || value.contains("://") => return Ok(()),
+        None if !matches!(context_place(value), Ok(Place::Local)) => return Ok(()),
+        None => value,
+    };
+    fs_err::metadata(path).map(drop).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::lists::items;
@@ -57,21 +92,52 @@ mod tests {
 
     #[test]
     fn d03_of_two_build_contexts_with_one_name_the_last_one_counts() {
-        let list = "alpine=/a\nsrc=/b\ndocker.io/library/alpine:latest=/c\nlibrary/x/y=/d\nx/y=/e";
+        let list = "alpine=/etc\nsrc=/tmp\ndocker.io/library/alpine:latest=/usr\nlibrary/x/y=/bin\nx/y=/";
         let mut problems = Problems::default();
-        let contexts = build_contexts(&mut problems, items(list));
+        let contexts = build_contexts(&mut problems, items(list), &Env::default());
         problems.finish().unwrap();
         let names: Vec<_> = contexts.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let want =
-            [("src", "/b"), ("docker.io/library/alpine:latest", "/c"), ("library/x/y", "/d"), ("x/y", "/e")];
+        let want = [
+            ("src", "/tmp"),
+            ("docker.io/library/alpine:latest", "/usr"),
+            ("library/x/y", "/bin"),
+            ("x/y", "/"),
+        ];
         assert_eq!(names, want);
+    }
+
+    #[test]
+    fn d46_the_runs_own_repository_at_its_commit() {
+        let env = Env::from([("GITHUB_REPOSITORY", "o/r"), ("GITHUB_SHA", "abc")]);
+        let of = |text: &str| String::from(context(&mut Problems::default(), text, &env));
+        assert_eq!(of("{{defaultContext}}"), "https://github.com/o/r.git#abc");
+        assert_eq!(of("{{ defaultContext }}:docker"), "https://github.com/o/r.git#abc:docker");
+        let query = "https://github.com/o/r.git?ref=refs/heads/main&subdir=docker";
+        assert_eq!(of(query), query);
+        let mut problems = Problems::default();
+        let _ = context(&mut problems, "{{defaultContext}}", &Env::default());
+        assert!(problems.finish().unwrap_err().to_string().contains("in a workflow alone"));
+        let mut problems = Problems::default();
+        let named = build_contexts(&mut problems, items("src={{defaultContext}}:x"), &env);
+        assert_eq!(named[0].1, "https://github.com/o/r.git#abc:x");
+        problems.finish().unwrap();
+    }
+
+    #[test]
+    fn d74_a_build_context_that_is_not_there_is_told() {
+        for value in ["absent-folder", "oci-layout://absent@sha256:0", "./github.com/absent"] {
+            let mut problems = Problems::default();
+            let _ = build_contexts(&mut problems, items(&format!("src={value}")), &Env::default());
+            let told = problems.finish().unwrap_err().to_string();
+            assert!(told.starts_with("input `build-contexts`: `src`: "), "{told}");
+        }
     }
 
     #[test]
     fn a_context_is_a_folder_that_exists() {
         for text in ["https://example.com/r.tar.gz", "/absent-folder", "/etc/hostname", "-"] {
             let mut problems = Problems::default();
-            let _ = context(&mut problems, text);
+            let _ = context(&mut problems, text, &Env::default());
             assert!(problems.finish().is_err(), "{text}");
         }
     }

@@ -25,6 +25,13 @@ pub fn items(text: &str) -> Vec<String> {
     items
 }
 
+/// Lines, trimmed, without empty ones; quotes stay.
+#[must_use]
+pub fn lines(text: &str) -> Vec<String> {
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+}
+
 /// Reads to the closing quote; the rest of its line must be empty, else it was no quoted item.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut item = String::new();

@@ -8,12 +8,41 @@ use crate::error::{Error, Result};
 
 /// The bad inputs found so far.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<String>);
+pub(super) struct Problems {
+    bad: Vec<String>,
+    warnings: Vec<String>,
+}
 
 impl Problems {
     /// Notes that the input is bad, and why. The reason must not hold a secret.
     pub(super) fn add(&mut self, input: &str, reason: impl Display) {
-        self.0.push(format!("input `{input}`: {reason}"));
+        self.bad.push(format!("input `{input}`: {reason}"));
+    }
+
+    /// Notes what is left out of an input, and why. The run goes on without it.
+    pub(super) fn warn(&mut self, input: &str, reason: impl Display) {
+        self.warnings.push(format!("input `{input}`: {reason}"));
+    }
+
+    /// The warnings so far.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// The items, after noting each that the grammar refuses.
+    pub(super) fn checked<L>(
+        &mut self,
+        input: &str,
+        items: L,
+        grammar: impl Fn(&str) -> Result<(), String>,
+    ) -> L
+    where
+        for<'a> &'a L: IntoIterator<Item = &'a String>,
+    {
+        for reason in (&items).into_iter().filter_map(|item| grammar(item).err()) {
+            self.add(input, reason);
+        }
+        items
     }
 
     /// The value, or the default after noting the reason.
@@ -51,11 +80,11 @@ impl Problems {
         self.choice(input, &text.to_ascii_lowercase(), &[("false", false), ("true", true)])
     }
 
-    /// A duration: `90s`, `10m`, `2h`, `14d`, or seconds as a bare number.
+    /// A duration: `90s`, `10m`, `2h` or `14d`. A bare number is none: seconds to some, minutes to others.
     pub(super) fn duration(&mut self, input: &str, text: &str) -> Duration {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let unit = match &text[digits..] {
-            "" | "s" => Some(1),
+            "s" => Some(1),
             "m" => Some(60),
             "h" => Some(3_600),
             "d" => Some(86_400),
@@ -74,7 +103,7 @@ impl Problems {
 
     /// Nothing if all was well, else one error that names them all.
     pub(super) fn finish(self) -> Result<()> {
-        match self.0.as_slice() {
+        match self.bad.as_slice() {
             [] => Ok(()),
             [one] => Err(Error::input(one.clone())),
             many => {
@@ -91,11 +120,12 @@ mod tests {
     #[test]
     fn durations() {
         let mut problems = Problems::default();
-        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7_200), ("14d", 1_209_600)] {
+        for (text, seconds) in [("90s", 90), ("10m", 600), ("2h", 7_200), ("14d", 1_209_600)] {
             assert_eq!(problems.duration("x", text).as_secs(), seconds);
         }
         assert!(problems.finish().is_ok());
-        for text in ["", "m", "1w", "-1", "99999999999999999999", "18446744073709551615d"] {
+        // D74
+        for text in ["", "m", "45", "1w", "-1", "99999999999999999999", "18446744073709551615d"] {
             let mut problems = Problems::default();
             problems.duration("x", text);
             assert!(problems.finish().is_err(), "{text}");

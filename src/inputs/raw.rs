@@ -82,7 +82,7 @@ macro_rules! raw_inputs {
 
 raw_inputs! {
     "What" {
-        /// Name of the image: what it is called locally, and part of its tags. Required.
+        /// Name of the image: what it is called locally, and part of its tags. Required, unless tags or outputs name one: then the last word of the first name.
         image;
         /// Repository that shares the image, such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/ci. Without it the first full reference in tags, BUILD_ONCE_REPOSITORY, ECR_CACHE_URL and the SSM parameter are asked; without any, all stays local.
         repository;
@@ -100,6 +100,10 @@ raw_inputs! {
         load = "auto";
         /// Publish what is built: true (an error where it cannot be), false, or auto (if there is a repository and the run may write to it).
         push = "auto";
+        /// Where the result goes, as docker buildx build takes it: type=image, type=registry, type=docker or type=cacheonly, instead of push, load, tags and compression. What writes files is refused.
+        outputs;
+        /// build, or check: run the checks of the Dockerfile in place of a build, and fail where they find something.
+        call = "build";
         /// Build although the image is there: the new image takes over the key's tag and the commit's. Not with mode pull.
         rebuild = "false";
         /// With mode pull, when the image is not there: build (said loudly), wait, or fail.
@@ -108,7 +112,7 @@ raw_inputs! {
         wait_timeout = "10m";
     }
     "Build" {
-        /// Build context: a folder, or a git repository as URL#ref:folder, which counts by its commit.
+        /// Build context: a folder, or a git repository as URL#ref:folder, which counts by its commit. {{defaultContext}} is this run's repository at its commit.
         context = ".";
         /// Dockerfile; without it the one in the context.
         file;
@@ -132,9 +136,9 @@ raw_inputs! {
         annotations;
         /// File with more lines for annotations.
         annotations_file;
-        /// Build secrets by value, ID=value, one a line.
+        /// Build secrets by value, ID=value, one a line; a value of several lines as "ID=value" in double quotes. Those without a value are left out with a warning. GIT_AUTH_TOKEN is for git contexts too.
         secrets;
-        /// Build secrets from the environment, ID=VARIABLE, one a line.
+        /// Build secrets from the environment, ID=VARIABLE, one a line or with commas between.
         secret_envs;
         /// Build secrets from files, ID=PATH, one a line.
         secret_files;
@@ -150,16 +154,20 @@ raw_inputs! {
         shm_size;
         /// Limits of RUN steps, such as nofile=1024:1024, one a line.
         ulimit;
+        /// Control group of the containers of RUN steps. It does not count in the key.
+        cgroup_parent;
         /// Build without the layer cache. An image that is already there is used all the same.
         no_cache = "false";
         /// Stages to build without the layer cache.
         no_cache_filters;
         /// Always fetch base images again.
         pull = "false";
-        /// Provenance attestation: false, true, or what buildx takes (mode=min, mode=max).
-        provenance = "false";
-        /// SBOM attestation: false, true, or what buildx takes.
-        sbom = "false";
+        /// Provenance attestation: false, true, or what buildx takes (mode=min, mode=max); without it none.
+        provenance;
+        /// SBOM attestation: false, true, or what buildx takes; without it none.
+        sbom;
+        /// Attestations as docker buildx build takes them, type=provenance,… or type=sbom,…, one a line. The inputs provenance and sbom come first.
+        attests;
         /// Compression of new layers: gzip or zstd; with `,force` of all layers, with `,level=N` as hard as this.
         compression = "gzip";
         /// More arguments for docker buildx build, split as a shell would; ${IMAGE}, ${TARGET}, ${KEY}, ${ZONE}, ${BRANCH}, ${PLATFORM} and the environment expand in it.
@@ -220,6 +228,8 @@ raw_inputs! {
     "Access" {
         /// Registry logins, one a line: HOST USER VARIABLE, where the environment variable holds the password. Skipped when it is not set.
         logins;
+        /// Token for a git context on this run's server; the job's own in the action.
+        github_token;
         /// AWS region; without it the one in the repository's host name.
         aws_region;
         /// SSM parameter with the repository, read where no other source names one.
@@ -234,7 +244,7 @@ raw_inputs! {
 }
 
 /// Inputs that hold secret values: never accepted as flags, because a process list shows them.
-const SECRET_INPUTS: [&str; 1] = ["secrets"];
+const SECRET_INPUTS: [&str; 2] = ["secrets", "github-token"];
 
 /// The command line with `INPUT_*` put in as flags, weaker than the real ones. Hyphens are
 /// underscores in `INPUT_*`, because shells drop other names.

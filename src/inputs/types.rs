@@ -193,4 +193,6 @@ pub struct ReportInputs {
     pub summary: bool,
     /// How the log looks.
     pub log: LogStyle,
+    /// Whether findings of the Dockerfile's checks are annotations.
+    pub check_annotations: bool,
 }

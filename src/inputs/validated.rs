@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use super::build::{BuildInputs, ContextSource, with_file};
+use super::build::{BuildInputs, Call, ContextSource, with_file};
 use super::builder;
 use super::caches::CacheInputs;
+use super::grammar;
 use super::lists::{comma_items, items};
+use super::outputs::outputs;
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::types::{
     AccessInputs, BuilderInputs, KeyInputs, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy,
     ReliabilityInputs, ReportInputs, Switch,
 };
-use crate::env::Env;
+use crate::env::{self, Env};
 use crate::error::Result;
 use crate::image::{Digest, ImageName, ImageReference, Repository};
+use crate::key::dockerfile::go_bool;
 
 /// All inputs, checked.
 #[derive(Clone, Debug)]
@@ -33,6 +36,10 @@ pub struct Inputs {
     pub digest: Option<Digest>,
     /// Whether to build although the image is there.
     pub rebuild: bool,
+    /// What is done with the Dockerfile.
+    pub call: Call,
+    /// What of the inputs is left out, and why.
+    pub warnings: Vec<String>,
     /// Make it available locally.
     pub load: Switch,
     /// Publish what is built.
@@ -63,6 +70,7 @@ impl Inputs {
     ///
     /// # Errors
     /// One error that names every bad input.
+    #[expect(clippy::too_many_lines, reason = "every input, in the order of their definition")]
     pub fn read(raw: &RawInputs, env: &Env) -> Result<Self> {
         let problems = &mut Problems::default();
         let word =
@@ -71,10 +79,6 @@ impl Inputs {
             value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned)
         };
         let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
-        if text(&raw.image).is_none() {
-            problems.add("image", "is required: a name such as app-ci");
-        }
-        let image = problems.parse("image", text(&raw.image).as_deref());
         let switch = [("auto", Switch::Auto), ("true", Switch::On), ("false", Switch::Off)];
         let mode = problems.choice(
             "mode",
@@ -94,20 +98,47 @@ impl Inputs {
         let unseen = &mut Problems::default();
         let seen = if by_digest { unseen } else { &mut *problems };
         let tags = with_file(seen, "tags", raw.tags.as_deref(), raw.tags_file.as_deref());
-        let build = BuildInputs::read(raw, env, seen);
-        let inputs = Self {
+        let outputs = outputs(seen, raw.outputs.as_deref());
+        let build = BuildInputs::read(raw, &outputs, env, seen);
+        let by_name = if outputs.by_digest { Vec::new() } else { outputs.names.clone() };
+        let named = tags.iter().flat_map(|line| comma_items(line)).chain(by_name).collect();
+        let tags: Vec<ImageReference> = problems.parse_all("tags", named);
+        let mut repository: Option<Repository> =
+            problems.parse("repository", text(&raw.repository).as_deref());
+        if outputs.by_digest {
+            repository =
+                repository.or_else(|| problems.parse("outputs", outputs.names.first().map(String::as_str)));
+        }
+        let named =
+            tags.first().map(ImageReference::repository).or(repository.as_ref().filter(|_| outputs.given));
+        let image = text(&raw.image).or_else(|| named?.path().rsplit('/').next().map(str::to_owned));
+        if image.is_none() {
+            problems.add("image", "is required: a name such as app-ci");
+        }
+        let image = problems.parse("image", image.as_deref());
+        let asked = |problems: &mut Problems, input: &str, value: &Option<String>, of_outputs: bool| {
+            match problems.choice(input, &word(value, "auto").to_ascii_lowercase(), &switch) {
+                _ if of_outputs => Switch::On,
+                // What `outputs` does not say is not done.
+                Switch::Auto if outputs.given => Switch::Off,
+                asked => asked,
+            }
+        };
+        let mut inputs = Self {
             // The stand-in is never seen: a missing or bad name is a problem noted above.
             image: image
                 .or_else(|| "invalid".parse().ok())
                 .ok_or_else(|| crate::Error::input("input `image`"))?,
-            repository: problems.parse("repository", text(&raw.repository).as_deref()),
+            repository,
             pr_repository: problems.parse("pr-repository", text(&raw.pr_repository).as_deref()),
-            tags: problems.parse_all("tags", tags.iter().flat_map(|line| comma_items(line)).collect()),
+            tags,
+            call: call(problems, &word(&raw.call, "build")),
+            warnings: Vec::new(),
             mode,
             digest,
             rebuild,
-            load: problems.choice("load", &word(&raw.load, "auto"), &switch),
-            push: problems.choice("push", &word(&raw.push, "auto"), &switch),
+            load: asked(problems, "load", &raw.load, outputs.load),
+            push: asked(problems, "push", &raw.push, outputs.push),
             on_missing: problems.choice(
                 "on-missing",
                 &word(&raw.on_missing, "build"),
@@ -148,7 +179,7 @@ impl Inputs {
             },
             access: AccessInputs {
                 logins: logins(problems, list(&raw.logins)),
-                aws_region: text(&raw.aws_region),
+                aws_region: problems.checked("aws-region", text(&raw.aws_region), grammar::region),
                 ssm_parameter: text(&raw.ssm_parameter),
             },
             report: ReportInputs {
@@ -158,9 +189,12 @@ impl Inputs {
                     &word(&raw.log, "grouped"),
                     &[("grouped", LogStyle::Grouped), ("plain", LogStyle::Plain)],
                 ),
+                check_annotations: env.get(env::DOCKER_BUILD_CHECKS_ANNOTATIONS).and_then(go_bool)
+                    != Some(false),
             },
         };
         inputs.check_combinations(problems);
+        inputs.warnings = problems.take_warnings();
         std::mem::take(problems).finish().map(|()| inputs)
     }
 
@@ -184,6 +218,18 @@ impl Inputs {
         }
         if self.key.max_age.is_some_and(|age| age.as_secs() < 60) {
             problems.add("max-age", "must be at least 1m");
+        }
+    }
+}
+
+fn call(problems: &mut Problems, text: &str) -> Call {
+    match text {
+        "build" => Call::Build,
+        "check" => Call::Check,
+        _ => {
+            let instead = format!("a step of its own does it: docker buildx build --call={text}");
+            problems.add("call", format!("`{text}` is not one of build, check; {instead}"));
+            Call::Build
         }
     }
 }

@@ -100,6 +100,8 @@ pub enum Outcome {
     Built,
     /// Built for this machine alone.
     BuiltLocal,
+    /// The Dockerfile's checks were run, and found nothing.
+    Checked,
     /// Neither.
     Failed,
 }
@@ -115,6 +117,7 @@ impl Outcome {
             Self::ReusedKey => "reused-key",
             Self::Built => "built",
             Self::BuiltLocal => "built-local",
+            Self::Checked => "checked",
             Self::Failed => "failed",
         }
     }

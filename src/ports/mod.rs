@@ -44,7 +44,7 @@ impl Ports {
     #[must_use]
     pub fn new(inputs: &Inputs, env: &Env, console: console::Console, cancel: exec::CancelSignal) -> Self {
         let passwords = inputs.access.logins.iter().filter_map(|login| env.get(&login.password_env));
-        let secrets = inputs.build.secrets.iter().filter_map(|secret| match &secret.source {
+        let secrets = inputs.build.all_secrets().filter_map(|secret| match &secret.source {
             SecretSource::Value(value) => Some(value.expose()),
             SecretSource::File(_) => None,
         });

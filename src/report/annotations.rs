@@ -7,6 +7,9 @@ use crate::ports::actions::{Annotation, Level};
 /// The runner keeps ten of a kind; more than a few are not read.
 const NOTICES: usize = 5;
 
+/// Most notices that the runner keeps of a step.
+const CHECKS: usize = 10;
+
 /// Most of a headline that is told: the runner keeps 4,096 characters, the hint's among them.
 const HEADLINE: usize = 3000;
 
@@ -47,6 +50,16 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
         title: "build-once",
         message: warning.text.clone(),
         at: warning.at.as_ref().map(|at| (at.file.as_str(), at.line)),
+    }));
+    // At most what the runner keeps of a kind, with the notices.
+    let room = CHECKS - report.notices.len().min(NOTICES);
+    annotations.extend(report.checks.iter().filter(|_| report.check_annotations).take(room).map(|check| {
+        Annotation {
+            level: Level::Notice,
+            title: "Dockerfile check",
+            message: check.text.clone(),
+            at: check.at.as_ref().map(|at| (at.file.as_str(), at.line)),
+        }
     }));
     annotations.extend(report.notices.iter().take(NOTICES).map(|notice| Annotation {
         level: Level::Notice,

@@ -18,7 +18,7 @@ use crate::execute::Journal;
 use crate::facts::RepositoryFact;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
-use crate::plan::{Outcome, Plan, PlanWarning, PlannedTag};
+use crate::plan::{Outcome, Plan, PlanWarning, PlannedTag, Step};
 use crate::ports::buildx::ProgressSummary;
 use crate::run::RunContext;
 
@@ -57,6 +57,10 @@ pub struct Report {
     pub degraded: Option<String>,
     /// What the user should mend.
     pub warnings: Vec<PlanWarning>,
+    /// What the checks of the Dockerfile found.
+    pub checks: Vec<PlanWarning>,
+    /// Whether they are annotations too.
+    pub check_annotations: bool,
     /// What else to say.
     pub notices: Vec<String>,
     /// Every tag the image got or had.
@@ -87,6 +91,9 @@ impl Report {
     /// Takes over what was known before anything was decided.
     pub fn start(&mut self, inputs: &Inputs, run: &RunContext) {
         self.image = Some(inputs.image.to_string());
+        self.check_annotations = inputs.report.check_annotations;
+        let warnings = inputs.warnings.iter().cloned();
+        self.warnings.extend(warnings.map(|text| PlanWarning { text, at: None }));
         self.zone = Some((run.zone.name(), run.zone_reason.clone()));
         self.commit.clone_from(&run.commit);
     }
@@ -114,7 +121,7 @@ impl Report {
             self.digest = journal.digest.clone();
         }
         self.degraded = plan.degraded.clone().or(journal.degraded);
-        self.warnings.clone_from(&plan.warnings);
+        self.warnings.extend(plan.warnings.iter().cloned());
         self.notices.extend(plan.notices.iter().cloned());
         self.notices.extend(journal.notices);
         self.reference =
@@ -124,6 +131,15 @@ impl Report {
         self.built = journal.built;
         self.pushed = journal.pushed;
         self.attempts = journal.attempts;
+        let build = plan.steps.iter().find_map(|step| match step {
+            Step::Build { spec } => Some(&spec.build),
+            _ => None,
+        });
+        if let (Some(progress), Some(build)) = (&journal.progress, build) {
+            let file = build.dockerfile().display().to_string();
+            let found = progress.warnings.iter().filter(|warning| warning.line.is_some()).cloned();
+            self.checks.extend(found.map(|finding| crate::commands::check::at(finding, &file)));
+        }
         self.progress = journal.progress;
         self.entries = journal.entries;
         self.error = journal.error;

@@ -4,7 +4,10 @@ use super::Report;
 
 /// Every output with its meaning; `action.yml` and the README are checked against it.
 pub const OUTPUTS: [(&str, &str); 20] = [
-    ("outcome", "reused-local, reused-digest, reused-tag, reused-key, built, built-local or failed"),
+    (
+        "outcome",
+        "reused-local, reused-digest, reused-tag, reused-key, built, built-local, checked (call: check) or failed",
+    ),
     ("reason", "Why, in one sentence"),
     ("digest", "Manifest digest, read back from the registry; pass it to the jobs that pull"),
     ("tag", "The key's tag, where the image has it in the repository"),

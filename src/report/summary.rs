@@ -5,8 +5,11 @@ use std::fmt::Write as _;
 use super::Report;
 use crate::SLUG;
 use crate::guards::Guard;
-use crate::plan::Outcome;
+use crate::plan::{Outcome, PlanWarning};
 use crate::ports::buildx::{Phase, ProgressSummary};
+
+/// Most findings of the Dockerfile's checks that are listed.
+const CHECKS: usize = 10;
 
 /// The whole summary.
 #[must_use]
@@ -47,6 +50,7 @@ fn headline(report: &Report) -> String {
             ("✅", "already built, ready")
         }
         Some(Outcome::Built) => ("🔨", "built and published"),
+        Some(Outcome::Checked) => ("✅", "checked"),
         Some(Outcome::BuiltLocal) => ("🔨", "built for this machine alone"),
         Some(Outcome::Failed) | None
             if report.error.as_ref().is_some_and(|e| e.class.name() == "cancelled") =>
@@ -98,6 +102,15 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
             format!("{}{merge}", code(&commit.head))
         }),
     );
+    let check = |check: &PlanWarning| match &check.at {
+        Some(at) => format!("{} line {}", cell(&check.text), at.line),
+        None => cell(&check.text),
+    };
+    let mut checks: Vec<String> = report.checks.iter().take(CHECKS).map(check).collect();
+    if report.checks.len() > CHECKS {
+        checks.push(format!("{} more", report.checks.len() - CHECKS));
+    }
+    row("Dockerfile checks", Some(checks.join("<br>")));
     row(
         "layer cache",
         report

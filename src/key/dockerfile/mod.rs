@@ -42,6 +42,7 @@ pub use remote::{Place, context_place, place};
 pub(crate) use render::Digest;
 use scope::Scope;
 use stages::{Broken, Stages};
+pub use words::csv;
 
 /// What is asked of a Dockerfile.
 #[derive(Debug, Clone, Copy)]

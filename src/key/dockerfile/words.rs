@@ -119,6 +119,9 @@ pub fn pairs(keyword: &str, rest: &str, escape: char) -> Result<Vec<(String, Str
 }
 
 /// One record of comma-separated values, as Go's `encoding/csv` reads it.
+///
+/// # Errors
+/// What is wrong with its quotes.
 pub fn csv(text: &str) -> Result<Vec<String>, String> {
     let mut out = Vec::new();
     let mut rest = text;

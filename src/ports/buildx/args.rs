@@ -96,6 +96,7 @@ impl BuildSpec {
             ("target", &self.build.target),
             ("network", &self.build.network),
             ("shm-size", &self.build.shm_size),
+            ("cgroup-parent", &self.build.cgroup_parent),
         ] {
             if let Some(value) = value {
                 add(name, value);
@@ -111,7 +112,7 @@ impl BuildSpec {
             ("annotation", annotations),
             (
                 "secret",
-                self.build.secrets.iter().enumerate().map(|(at, secret)| secret_arg(at, secret)).collect(),
+                self.build.all_secrets().enumerate().map(|(at, secret)| secret_arg(at, secret)).collect(),
             ),
             ("ssh", self.build.ssh.clone()),
             ("allow", self.build.allow.clone()),
@@ -221,7 +222,7 @@ impl BuildSpec {
 
     /// Variables that carry the secrets' values to buildx.
     pub fn secret_env(&self) -> impl Iterator<Item = (String, SecretString)> {
-        self.build.secrets.iter().enumerate().filter_map(|(at, secret)| match &secret.source {
+        self.build.all_secrets().enumerate().filter_map(|(at, secret)| match &secret.source {
             SecretSource::Value(value) => Some((secret_variable(at), value.clone())),
             SecretSource::File(_) => None,
         })
@@ -300,6 +301,7 @@ mod tests {
             build_contexts: pair("base", "docker-image://x@sha256:0"),
             labels: pair("l", "v"),
             annotations: pair("index:a", "v"),
+            cgroup_parent: Some("ci".into()),
             secrets: vec![
                 secret("v", SecretSource::Value("hunter2".to_owned().into())),
                 secret("f", SecretSource::File("/a,b".into())),
@@ -316,7 +318,7 @@ mod tests {
             provenance: "mode=min".parse().unwrap(),
             sbom: "true".parse().unwrap(),
             compression: "zstd".parse().unwrap(),
-            extra_args: vec!["--cgroup-parent=x".into()],
+            extra_args: vec!["--from-the-future=x".into()],
             ..spec().build
         };
         let all = BuildSpec {
@@ -335,6 +337,7 @@ mod tests {
         --target t
         --network host
         --shm-size 1g
+        --cgroup-parent ci
         --platform linux/amd64,linux/arm64
         --build-arg 'A=1 2'
         --build-context 'base=docker-image://x@sha256:0'
@@ -353,7 +356,7 @@ mod tests {
         --metadata-file /m.json
         --no-cache
         --pull '--provenance=mode=min' '--sbom=true' '--output=type=image,push=true,compression=zstd,oci-mediatypes=true'
-        --load '--cgroup-parent=x' .
+        --load '--from-the-future=x' .
         "#);
         assert_eq!(all.secret_env().map(|(name, _)| name).collect::<Vec<_>>(), ["BUILD_ONCE_SECRET_0"]);
         assert!(!serde_json::to_string(&all).unwrap().contains("hunter2"));

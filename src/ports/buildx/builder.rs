@@ -115,7 +115,8 @@ impl NewBuilder {
             ["create", "--name", &self.name, "--driver", self.driver.name()].map(str::to_owned).to_vec();
         let mut add = |name: &str, value: &str| args.extend([format!("--{name}"), value.to_owned()]);
         for option in &self.options {
-            add("driver-opt", option);
+            // Each is one field, whatever its value holds.
+            add("driver-opt", &super::cache::csv_field(option));
         }
         if let Some(config) = &self.config {
             // `--buildkitd-config` since 0.14; the older name still works.

@@ -11,6 +11,8 @@ use super::BuildxVersion;
 pub enum Feature {
     /// Everything else that is asked of buildx.
     Floor,
+    /// The checks of a Dockerfile by themselves.
+    Checks,
     /// The progress stream.
     RawJson,
     /// The key and the commit on the manifest.
@@ -48,6 +50,8 @@ impl Feature {
         match self {
             // `--provenance`, `--sbom`, which must be said, and EXPERIMENTAL_BUILDKIT_SOURCE_POLICY.
             Self::Floor => row("build-once", 10, 0, None),
+            // As docker/build-push-action asks.
+            Self::Checks => row("call: check", 15, 0, None),
             // buildx PR 2179.
             Self::RawJson => {
                 let instead = "the log is buildx's own, without figures on steps and caches";
@@ -131,8 +135,9 @@ impl Versions<'_> {
 mod tests {
     use super::*;
 
-    const ALL: [Feature; 9] = [
+    const ALL: [Feature; 10] = [
         Feature::Floor,
+        Feature::Checks,
         Feature::RawJson,
         Feature::Annotations,
         Feature::OwnAnnotations,

@@ -3,6 +3,7 @@
 mod args;
 mod builder;
 mod cache;
+pub mod checks;
 mod features;
 mod imagetools;
 mod metadata;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use args::{BuildSpec, OutputTarget};
 pub use builder::{Builder, NewBuilder, builder_of, container_of};
 pub use cache::{CacheEntry, LocalCaches, registry_cache_from};
+pub use checks::Finding;
 pub use features::{Feature, Lack, Versions};
 pub use metadata::BuildMetadata;
 pub use policy::{Hold, ImagePin, SourcePin};
@@ -242,6 +244,40 @@ impl Buildx {
             summary.failed = None;
         }
         (result, summary)
+    }
+
+    /// Runs the checks of the Dockerfile, and nothing else.
+    ///
+    /// # Errors
+    /// If they cannot be run, or the Dockerfile cannot be read to its end.
+    pub async fn check(&self, spec: &BuildSpec, version: &BuildxVersion) -> Result<Vec<Finding>> {
+        const WHAT: &str = "the Dockerfile's checks could not be run";
+        if !version.has_checks() {
+            return Err(Error::new(FailureClass::Unsupported, WHAT)
+                .cause("docker buildx is older than 0.15")
+                .hint("update docker buildx, or leave the input call out"));
+        }
+        let metadata = std::env::temp_dir().join("unused");
+        let mut args = spec.args(version, &metadata);
+        args.insert(1, "--call=check,format=json".to_owned());
+        let done = self.docker.run(&self.command(Effect::Read).args(args), BOOT).await?;
+        let (found, broken) = match checks::parse(&done.stdout) {
+            Ok(read) => read,
+            Err(_) if done.status.success() => {
+                return Err(
+                    Error::new(FailureClass::Unsupported, WHAT).cause("docker buildx printed no JSON")
+                );
+            }
+            Err(_) => return Err(classify(WHAT, &last_line(&done))),
+        };
+        match broken {
+            None => Ok(found),
+            Some(broken) => {
+                let error = Error::new(FailureClass::Build, WHAT).cause(broken.text);
+                let file = spec.build.dockerfile().display().to_string();
+                Err(broken.line.map_or_else(|| error.clone(), |line| error.clone().at(file, line)))
+            }
+        }
     }
 
     /// Sets a tag on an image in its repository, or copies it to another one. `false`, and

@@ -31,6 +31,12 @@ impl BuildxVersion {
         self.has(Feature::RawJson)
     }
 
+    /// `--call=check`.
+    #[must_use]
+    pub fn has_checks(&self) -> bool {
+        self.has(Feature::Checks)
+    }
+
     /// `--annotation`.
     #[must_use]
     pub fn has_annotations(&self) -> bool {

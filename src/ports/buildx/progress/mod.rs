@@ -19,6 +19,7 @@ use phases::{covered, is_step, moment, place, status_phase, vertex_phase};
 use wire::{Message, Vertex};
 
 use crate::budget::PROGRESS_MESSAGE;
+use super::checks::{Finding, first_line};
 use crate::image::Digest;
 
 /// A step and how long it took.
@@ -66,8 +67,8 @@ pub struct ProgressSummary {
     /// Why a layer cache could not be written; BuildKit goes on without, if told to ignore it.
     #[serde(skip)]
     pub unwritten_cache: Option<String>,
-    /// BuildKit's own warnings.
-    pub warnings: Vec<String>,
+    /// BuildKit's own warnings, those of the Dockerfile's checks with a line.
+    pub warnings: Vec<Finding>,
 }
 
 #[derive(Default)]
@@ -97,7 +98,7 @@ pub struct Progress {
     raw: bool,
     vertices: HashMap<String, State>,
     spans: Vec<(Phase, OffsetDateTime, OffsetDateTime)>,
-    warnings: Vec<String>,
+    warnings: Vec<Finding>,
     exported: Exported,
     /// Plain lines at the end; the last `ERROR:` and the Dockerfile's line are among them.
     error: Option<String>,
@@ -110,6 +111,8 @@ pub struct Progress {
 
 /// What is said of a vertex that was stopped.
 const STOPPED: &str = "context canceled";
+/// Most warnings that are kept.
+const MOST_WARNINGS: usize = 100;
 /// Lines of a step's log that the report quotes.
 const TAIL: usize = 20;
 /// A log line longer than this is broken.
@@ -268,9 +271,13 @@ impl Progress {
         for warning in message.warnings {
             let short = STANDARD.decode(warning.short.as_bytes()).unwrap_or_default();
             let short = String::from_utf8_lossy(&short).into_owned();
-            if !short.is_empty() && !self.warnings.contains(&short) {
-                log(format!("WARNING: {short}").as_bytes());
-                self.warnings.push(short);
+            let warning = Finding { text: short, line: first_line(&warning.range) };
+            if !warning.text.is_empty()
+                && !self.warnings.contains(&warning)
+                && self.warnings.len() < MOST_WARNINGS
+            {
+                log(format!("WARNING: {}", warning.text).as_bytes());
+                self.warnings.push(warning);
             }
         }
     }

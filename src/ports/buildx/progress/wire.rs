@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::super::checks::Range;
+
 #[derive(Deserialize)]
 pub(super) struct Message<'a> {
     #[serde(default, borrow)]
@@ -52,4 +54,6 @@ pub(super) struct Log<'a> {
 pub(super) struct Warning<'a> {
     #[serde(borrow)]
     pub(super) short: Text<'a>,
+    #[serde(default)]
+    pub(super) range: Vec<Range>,
 }

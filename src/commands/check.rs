@@ -1,0 +1,56 @@
+//! `call: check`: the checks of the Dockerfile in place of a build.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, FailureClass, Result, SourceLine};
+use crate::plan::PlanWarning;
+use crate::ports::buildx::{BuildSpec, Buildx, Finding, OutputTarget};
+use crate::report::Report;
+use crate::{Prepared, plan::Outcome};
+
+/// Runs them; what they find is in the report.
+///
+/// # Errors
+/// If they find something, or cannot be run.
+pub async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> {
+    let Prepared { inputs, ports, .. } = prepared;
+    let buildx = Buildx::new(ports.docker()?);
+    let version = buildx.version().await?;
+    let mut build = inputs.build.clone();
+    // No step runs, and no image is made.
+    (build.secrets, build.labels, build.annotations, build.extra_args) = Default::default();
+    let spec = BuildSpec {
+        builder: inputs.builder.name.clone(),
+        build,
+        sources: Vec::new(),
+        images: Vec::new(),
+        ignore: None,
+        reads: BTreeSet::new(),
+        cache_from: Vec::new(),
+        cache_to: Vec::new(),
+        local_caches: None,
+        names: Vec::new(),
+        output: OutputTarget::Discard,
+        fresh_builder: false,
+        own_layers: false,
+    };
+    let found = buildx.check(&spec, &version).await?;
+    let file = spec.build.dockerfile().display().to_string();
+    for Finding { text, line } in &found {
+        ports.console.line(&format!("{file}:{}: {text}", line.unwrap_or_default()));
+    }
+    report.checks = found.into_iter().map(|finding| at(finding, &file)).collect();
+    report.outcome = Some(Outcome::Checked);
+    "the checks of the Dockerfile found nothing".clone_into(&mut report.reason);
+    match report.checks.len() {
+        0 => Ok(()),
+        1 => Err(Error::new(FailureClass::Build, format!("{file}: one check found something"))),
+        many => Err(Error::new(FailureClass::Build, format!("{file}: the checks found {many} things"))),
+    }
+}
+
+/// A finding in this file.
+pub(crate) fn at(finding: Finding, file: &str) -> PlanWarning {
+    let at = finding.line.map(|line| SourceLine { file: file.to_owned(), line });
+    PlanWarning { text: finding.text, at }
+}

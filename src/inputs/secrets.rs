@@ -1,0 +1,147 @@
+//! The build secrets.
+
+use std::path::PathBuf;
+
+use super::build::{Secret, SecretSource};
+use super::lists::{comma_items, items, pairs};
+use super::problems::Problems;
+use super::raw::RawInputs;
+use super::secret::SecretString;
+use crate::env::{self, Env};
+
+/// Those of all three inputs. What docker/build-push-action leaves out with a warning is left out with a warning.
+pub(super) fn secrets(problems: &mut Problems, raw: &RawInputs, env: &Env) -> Vec<Secret> {
+    let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
+    let mut secrets: Vec<Secret> = Vec::new();
+    for (input, list) in [
+        ("secrets", list(&raw.secrets)),
+        ("secret-envs", raw.secret_envs.as_deref().map(comma_items).unwrap_or_default()),
+        ("secret-files", list(&raw.secret_files)),
+    ] {
+        for (at, pair) in pairs(list).into_iter().enumerate() {
+            // Never the text itself: a malformed secret is still a secret.
+            let Ok((id, value)) = pair else {
+                problems.warn(input, format!("item {} is not ID=value and is left out; a value of several lines is written in double quotes, \"ID=value\"", at + 1));
+                continue;
+            };
+            let is_id = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+            if !id.bytes().all(is_id) {
+                problems.add(input, "an id has characters other than letters, digits, `_`, `-` and `.`");
+            } else if value.is_empty() {
+                problems.warn(input, format!("secret `{id}` is empty and is left out"));
+            } else if secrets.iter().any(|secret| secret.id == id) {
+                problems.add(input, format!("secret `{id}` is given twice"));
+            } else {
+                match source(input, value, env) {
+                    Ok(source) => secrets.push(Secret { id, source }),
+                    Err(why) => problems.add(input, format!("secret `{id}`: {why}")),
+                }
+            }
+        }
+    }
+    secrets
+}
+
+fn source(input: &str, value: String, env: &Env) -> Result<SecretSource, String> {
+    match input {
+        "secret-envs" => match env.get(&value) {
+            Some(secret) => Ok(SecretSource::Value(SecretString::from(secret.to_owned()))),
+            None => Err(format!("the environment variable {value} is not set")),
+        },
+        "secret-files" => match fs_err::metadata(&value) {
+            Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {
+                Ok(SecretSource::File(PathBuf::from(value)))
+            }
+            Ok(_) => Err(format!("`{value}` is empty or no file")),
+            Err(error) => Err(error.to_string()),
+        },
+        _ => Ok(SecretSource::Value(SecretString::from(value))),
+    }
+}
+
+/// `github-token`, for a context that is a repository of this run's server and has no token of its own: BuildKit
+/// reads a secret of this name (`GIT_AUTH_TOKEN.HOST`).
+pub(super) fn git_token(raw: &RawInputs, context: &str, secrets: &[Secret], env: &Env) -> Option<Secret> {
+    let token = raw.github_token.as_deref().map(str::trim).filter(|token| !token.is_empty())?;
+    let server = env.get(env::GITHUB_SERVER_URL).unwrap_or("https://github.com").trim_end_matches('/');
+    let host = server.split_once("://").map_or(server, |(_, host)| host);
+    let own =
+        ["GIT_AUTH_TOKEN".to_owned(), format!("GIT_AUTH_TOKEN.{host}"), format!("GIT_AUTH_HEADER.{host}")];
+    let has_own = secrets.iter().any(|secret| own.contains(&secret.id) || secret.id == "GIT_AUTH_HEADER");
+    let is_here = context.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'));
+    (is_here && !has_own).then(|| Secret {
+        id: own[1].clone(),
+        source: SecretSource::Value(SecretString::from(token.to_owned())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(raw: &RawInputs, env: &Env) -> (Vec<Secret>, Vec<String>, Option<String>) {
+        let mut problems = Problems::default();
+        let secrets = secrets(&mut problems, raw, env);
+        let warnings = problems.take_warnings();
+        (secrets, warnings, problems.finish().err().map(|error| error.to_string()))
+    }
+
+    #[test]
+    fn a_bad_secret_is_an_error_that_does_not_show_it() {
+        let env = Env::from([("SET", "x")]);
+        for (raw, expected) in [
+            (RawInputs { secrets: Some("a=hunter2\na=hunter2".into()), ..Default::default() }, "given twice"),
+            (RawInputs { secret_envs: Some("a=UNSET".into()), ..Default::default() }, "UNSET is not set"),
+            (RawInputs { secret_files: Some("a=/absent".into()), ..Default::default() }, "/absent"),
+            (RawInputs { secrets: Some("a b=hunter2".into()), ..Default::default() }, "an id has"),
+        ] {
+            let text = read(&raw, &env).2.unwrap();
+            assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn d46_what_has_no_value_is_left_out_with_a_warning() {
+        // docker/build-push-action's table, row 10: lines of a value without quotes.
+        let raw = RawInputs {
+            secrets: Some("A=hunter2,1=2\nhunter3\n\nEMPTY=\n\"B=x\n\ny\"\nFOO=bar".into()),
+            secret_envs: Some("C=SET, D=SET\nINVALID=".into()),
+            secret_files: Some("INVALID=".into()),
+            ..Default::default()
+        };
+        let (secrets, warnings, error) = read(&raw, &Env::from([("SET", "x")]));
+        let ids: Vec<_> = secrets.iter().map(|secret| secret.id.as_str()).collect();
+        assert_eq!((ids, error), (vec!["A", "B", "FOO", "C", "D"], None));
+        assert_eq!(warnings.len(), 4, "{warnings:?}");
+        assert!(
+            warnings[0].starts_with("input `secrets`: item 2 is not ID=value and is left out"),
+            "{warnings:?}"
+        );
+        assert!(warnings[1].contains("`EMPTY` is empty and is left out"), "{warnings:?}");
+        assert!(!warnings.concat().contains("hunter"), "{warnings:?}");
+        assert_eq!(secrets[1].source, SecretSource::Value("x\n\ny".to_owned().into()));
+    }
+
+    #[test]
+    fn d45_the_jobs_token_is_for_the_repositorys_own_server() {
+        let raw = RawInputs { github_token: Some("t".into()), ..Default::default() };
+        let id = |context: &str, secrets: &[Secret], env: &Env| {
+            git_token(&raw, context, secrets, env).map(|secret| secret.id)
+        };
+        let env = Env::from([("GITHUB_SERVER_URL", "http://10.0.0.5:22827")]);
+        let plain = Env::default();
+        assert_eq!(
+            id("https://github.com/o/r.git#x", &[], &plain).as_deref(),
+            Some("GIT_AUTH_TOKEN.github.com")
+        );
+        assert_eq!(
+            id("http://10.0.0.5:22827/o/r.git", &[], &env).as_deref(),
+            Some("GIT_AUTH_TOKEN.10.0.0.5:22827")
+        );
+        for context in [".", "https://github.com.evil.example/o/r.git", "https://gitlab.com/o/r.git"] {
+            assert_eq!(id(context, &[], &plain), None, "{context}");
+        }
+        let own = Secret { id: "GIT_AUTH_TOKEN".into(), source: SecretSource::Value("o".to_owned().into()) };
+        assert_eq!(id("https://github.com/o/r.git", &[own], &plain), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! What the checks of a Dockerfile find, in a build's progress or by themselves (`--call=check`).
+
+use serde::Deserialize;
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// What, and by which rule.
+    pub text: String,
+    /// The Dockerfile's line, from 1.
+    pub line: Option<usize>,
+}
+
+/// A line of a source, as BuildKit writes it (`solver/pb`, `Range`).
+#[derive(Deserialize)]
+pub(super) struct Range {
+    start: Position,
+}
+
+#[derive(Deserialize)]
+struct Position {
+    #[serde(default)]
+    line: usize,
+}
+
+/// The first line of these.
+pub(super) fn first_line(ranges: &[Range]) -> Option<usize> {
+    ranges.first().map(|range| range.start.line).filter(|line| *line > 0)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    #[serde(default)]
+    rule_name: String,
+    #[serde(default)]
+    detail: String,
+    location: Option<Location>,
+}
+
+#[derive(Deserialize)]
+struct Location {
+    ranges: Option<Vec<Range>>,
+}
+
+#[derive(Deserialize)]
+struct Failed {
+    #[serde(default)]
+    message: String,
+    location: Option<Location>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Found {
+    warnings: Option<Vec<Listed>>,
+    build_error: Option<Failed>,
+}
+
+fn line(location: Option<&Location>) -> Option<usize> {
+    first_line(location?.ranges.as_deref()?)
+}
+
+/// What `--call=check,format=json` printed (BuildKit, `frontend/subrequests/lint`): its findings, and why the
+/// Dockerfile could not be read to its end.
+///
+/// # Errors
+/// If it is no such JSON.
+pub fn parse(text: &[u8]) -> serde_json::Result<(Vec<Finding>, Option<Finding>)> {
+    let found: Found = serde_json::from_slice(text)?;
+    let finding = |warning: Listed| Finding {
+        text: format!("{}: {}", warning.rule_name, warning.detail),
+        line: line(warning.location.as_ref()),
+    };
+    let broken =
+        found.build_error.map(|error| Finding { line: line(error.location.as_ref()), text: error.message });
+    Ok((found.warnings.unwrap_or_default().into_iter().map(finding).collect(), broken))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d45_what_buildx_prints() {
+        let text = r#"{"warnings":[{"ruleName":"StageNameCasing","detail":"Stage name 'X' should be lowercase",
+            "location":{"ranges":[{"start":{"line":4},"end":{"line":4}}]}},{"ruleName":"A","detail":"b","location":{}}],
+            "buildError":{"message":"unknown instruction: RUNN","location":{"ranges":[{"start":{"line":2}}]}}}"#;
+        let (found, broken) = parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            found[0],
+            Finding { text: "StageNameCasing: Stage name 'X' should be lowercase".into(), line: Some(4) }
+        );
+        assert_eq!(found[1].line, None);
+        assert_eq!(broken, Some(Finding { text: "unknown instruction: RUNN".into(), line: Some(2) }));
+        assert_eq!(parse(b"{}").unwrap(), (vec![], None));
+        assert!(parse(b"ERROR").is_err());
+    }
+}
