@@ -33,7 +33,14 @@ pub(super) fn parse(text: &str) -> Result<Parts<'_>, &'static str> {
         None => (rest, None),
     };
     let (registry, path) = match name.split_once('/') {
-        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
+        // A host's capitals tell it from Docker Hub's lower-case names (`splitDockerDomain`).
+        Some((host, path))
+            if host.contains(['.', ':'])
+                || host == "localhost"
+                || host.bytes().any(|b| b.is_ascii_uppercase()) =>
+        {
+            (host, path)
+        }
         _ => (HUB, name),
     };
     let registry = if registry == "index.docker.io" { HUB } else { registry };
@@ -60,14 +67,19 @@ pub(super) fn parse(text: &str) -> Result<Parts<'_>, &'static str> {
     Ok(Parts { registry, path, tag, digest })
 }
 
-/// Labels of letters, digits and inner dashes, with dots between; then perhaps a port.
+/// Labels of letters, digits and inner dashes, with dots between, or an IPv6 address in brackets; then perhaps a
+/// port.
 fn is_host(text: &str) -> bool {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    if let Some((address, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let is_address = address.parse::<std::net::Ipv6Addr>().is_ok();
+        return is_address && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port));
+    }
     let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
     let is_label = |label: &str| {
         let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         inner && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
     };
-    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     name.split('.').all(is_label) && port.is_none_or(is_port)
 }
 
@@ -109,6 +121,10 @@ mod tests {
                 ("Host.example:5000", "a/b__c.d--e", Some("V_1.x"), Some("sha256:0")),
             ),
             ("h.io/a@sha256:0", ("h.io", "a", None, Some("sha256:0"))),
+            // D50
+            ("[::1]:5000/x:1", ("[::1]:5000", "x", Some("1"), None)),
+            ("[2001:db8::1]/x", ("[2001:db8::1]", "x", None, None)),
+            ("REGISTRY/x", ("REGISTRY", "x", None, None)),
         ];
         for (text, (registry, path, tag, digest)) in rows {
             assert_eq!(parse(text), Ok(Parts { registry, path: path.to_owned(), tag, digest }), "{text}");
@@ -148,7 +164,10 @@ mod tests {
             ".io/a",
             "a b",
             "https://h.io/a",
-            "[::1]:5000/a",
+            "[::1/a",
+            "[::1]x/a",
+            "[1.2.3.4]/a",
+            "[fe80::1%eth0]/a",
             "a\n",
             &long,
             &tag,

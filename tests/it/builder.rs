@@ -46,6 +46,7 @@ fn the_one_at_hand_if_it_can() {
 #[test]
 fn a_fresh_one_where_the_engine_cannot_export_a_cache() {
     let lab = Lab::new();
+    lab.write("work/buildkitd.toml", "");
     lab.set("containerd", false);
     let program = lab
         .shared()
