@@ -136,7 +136,7 @@ raw_inputs! {
         annotations;
         /// File with more lines for annotations.
         annotations_file;
-        /// Build secrets by value, ID=value, one a line; a value of several lines as "ID=value" in double quotes. Those without a value are left out with a warning. GIT_AUTH_TOKEN is for git contexts too.
+        /// Build secrets by value, ID=value, one a line; a value of several lines as "ID=value" in double quotes. Those without a value are left out with a warning.
         secrets;
         /// Build secrets from the environment, ID=VARIABLE, one a line or with commas between.
         secret_envs;
@@ -228,7 +228,7 @@ raw_inputs! {
     "Access" {
         /// Registry logins, one a line: HOST USER VARIABLE, where the environment variable holds the password. Skipped when it is not set.
         logins;
-        /// Token for a git context on this run's server; the job's own in the action.
+        /// Token that BuildKit fetches a git context on this run's server with; the job's own in the action. Git's own look at a private repository uses the runner's credentials.
         github_token;
         /// AWS region; without it the one in the repository's host name.
         aws_region;

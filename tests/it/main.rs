@@ -34,6 +34,7 @@ mod local_cache;
 mod log;
 mod login;
 mod matrix;
+mod moving_over;
 mod outcomes;
 mod plan;
 mod pr_repository;
