@@ -32,7 +32,7 @@ pub async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> {
         names: Vec::new(),
         output: OutputTarget::Discard,
         fresh_builder: false,
-        own_layers: false,
+        apart: None,
     };
     let found = buildx.check(&spec, &version).await?;
     let file = spec.build.dockerfile().display().to_string();
