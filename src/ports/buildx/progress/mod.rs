@@ -18,8 +18,8 @@ pub use phases::Phase;
 use phases::{covered, is_step, moment, place, status_phase, vertex_phase};
 use wire::{Message, Vertex};
 
-use crate::budget::PROGRESS_MESSAGE;
 use super::checks::{Finding, first_line};
+use crate::budget::PROGRESS_MESSAGE;
 use crate::image::Digest;
 
 /// A step and how long it took.
