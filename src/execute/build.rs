@@ -44,6 +44,7 @@ pub(super) async fn run(
         let phase = progress.place;
         let unwritten = progress.unwritten_cache.clone();
         let pushed = progress.pushed && spec.output.pushes();
+        let exported = progress.exported.clone();
         journal.progress = Some(progress);
         let Err(error) = result else {
             if let Some(why) = unwritten {
@@ -65,6 +66,8 @@ pub(super) async fn run(
         // What comes after its export, such as the layer cache, does not take the image back.
         if pushed && (error.class == FailureClass::Interrupted || phase == Some(Phase::CacheExport)) {
             journal.published(&spec.names);
+            // A run that is stopped reads nothing back.
+            journal.digest = exported.filter(|_| error.class == FailureClass::Interrupted);
         }
         let error = out_of_memory(error, own, docker).await;
         let error = match converge::after_push(&now, error, phase, workshop, journal).await {

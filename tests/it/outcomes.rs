@@ -137,15 +137,20 @@ fn d94_a_push_is_noted_once_the_image_is_exported() {
     // The image is there, and buildx goes on with the cache.
     let key: Value = serde_json::from_str(&lab.build_once().args(&["key", "--json"]).run().stdout).unwrap();
     let key = key["key"].as_str().unwrap();
-    let cache = json!({"vertexes": [{"digest": "sha256:ca", "name": "exporting cache to registry", "started": "2026-01-01T00:00:04.0Z"}]});
+    let digest = lab.registry.put("another-name", Some(key));
+    let cache = json!({
+        "vertexes": [{"digest": "sha256:ca", "name": "exporting cache to registry", "started": "2026-01-01T00:00:04.0Z"}],
+        "statuses": [{"id": format!("exporting manifest {digest}"), "vertex": "sha256:ca"}],
+    });
     lab.rule("buildx build", json!({"stderr": format!("{PROGRESS}{cache}\n"), "hang": true, "times": 1}));
     let mut running = lab.shared().start();
     let _ = running.wait_for_call("buildx build");
-    let digest = lab.registry.put(&format!("sha-app-{HEAD}"), Some(key));
+    assert_eq!(lab.registry.put(&format!("sha-app-{HEAD}"), Some(key)), digest);
     std::thread::sleep(std::time::Duration::from_millis(300));
     running.signal(Signal::INT);
     let run = running.finish().fails(130, "cancelled");
-    says(&lab, &run, ["failed", "true", "true", "false"], &["commit-tag"]);
+    says(&lab, &run, ["failed", "true", "true", "false"], &["digest", "commit-tag"]);
+    assert_eq!(run.output("digest"), digest);
     assert!(run.error().contains("writing the layer cache"), "{}", run.error());
     // The re-run sets the key's tag, so that the next commit finds it.
     let again = lab.shared().run().succeeds("reused-tag");
