@@ -144,6 +144,8 @@ names! {
     ECR_CACHE_URL;
     /// Docker's switch for annotations of the Dockerfile's checks.
     DOCKER_BUILD_CHECKS_ANNOTATIONS;
+    /// `true` where the instance metadata service is not to be asked, as for the AWS tools.
+    AWS_EC2_METADATA_DISABLED;
     /// Build arguments from the runner's owner.
     BUILD_ONCE_EXTRA_ARGS;
     /// Cache sources from the runner's owner.

@@ -114,10 +114,35 @@ impl Error {
         }
     }
 
-    /// A failure of a known kind, without its hint.
+    /// A failure of a known kind, with its hint.
     #[must_use]
     pub fn of(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind: Some(kind), ..Self::new(kind.class(), message) }
+        Self::new(kind.class(), message).of_kind(kind)
+    }
+
+    /// A file or folder that could not be read or written.
+    #[must_use]
+    pub fn of_io(message: impl Into<String>, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        let full = matches!(error.kind(), StorageFull | QuotaExceeded);
+        Self::of(if full { FailureKind::DiskFull } else { FailureKind::ReadOnly }, message).because(error)
+    }
+
+    /// The same failure, told apart as this kind, with its hint.
+    #[must_use]
+    pub fn of_kind(mut self, kind: FailureKind) -> Self {
+        self.class = kind.class();
+        self.kind = Some(kind);
+        self.hint = Some(kind.hint()).filter(|hint| !hint.is_empty()).map(str::to_owned);
+        self
+    }
+
+    /// The same failure as the cause of what it kept from being done.
+    #[must_use]
+    pub fn within(mut self, message: impl Into<String>) -> Self {
+        self.causes = vec![self.headline()];
+        self.message = message.into();
+        self
     }
 
     /// The narrowest name there is for it: the kind's, else the class's.
@@ -135,7 +160,8 @@ impl Error {
     /// A bad input.
     #[must_use]
     pub fn input(message: impl Into<String>) -> Self {
-        Self::new(FailureClass::Input, message)
+        // What is wrong with an input is in the message; the kind's own hint says no more.
+        Self { kind: Some(FailureKind::BadInput), ..Self::new(FailureClass::Input, message) }
     }
 
     /// Adds the reason, with the reasons behind it.

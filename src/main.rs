@@ -9,7 +9,7 @@ use build_once::env::Env;
 use build_once::inputs::{self, Command, LogStyle, arguments};
 use build_once::ports::console::Console;
 use build_once::session::{self, Cancel};
-use build_once::{Error, commands, crash, error::FailureClass, prepare};
+use build_once::{Error, commands, crash, prepare};
 
 fn main() -> ExitCode {
     let env = Env::capture();
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Error::new(FailureClass::Resource, "failed to start").because(&error))?;
+            .map_err(|error| Error::of_io("failed to start", &error))?;
         let code = runtime.block_on(start(&env, &console));
         // Threads that still read files or ask for addresses are not waited for.
         runtime.shutdown_background();

@@ -18,6 +18,7 @@ use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
 use crate::ports::docker_config::{RUN_PREFIX, private_temporary, sweep, temporary_folder};
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
+use crate::ports::failure::FailureKind;
 use crate::report::{Course, Report, Stage, annotations, outputs, summary};
 use crate::{Decided, Prepared, commands, crash, plan_for, prepare};
 
@@ -35,7 +36,7 @@ impl Cancel {
     /// If the operating system refuses.
     pub fn on_signals() -> Result<Self> {
         let refused = |error: std::io::Error| {
-            Error::new(FailureClass::Unsupported, "failed to listen for signals").because(&error)
+            Error::of(FailureKind::Machine, "failed to listen for signals").because(&error)
         };
         let (sender, signal_out) = watch::channel(None);
         for (kind, stop) in
@@ -103,8 +104,9 @@ fn stopped(stop: Stop, phase: &str) -> Error {
     match stop {
         Stop::Interrupt => error(FailureClass::Interrupted, "cancelled"),
         Stop::Terminate => error(FailureClass::Terminated, "terminated"),
-        Stop::Timeout => error(FailureClass::Unavailable, "took longer than the input timeout allows")
-            .hint("raise timeout, or find out what hangs"),
+        Stop::Timeout => {
+            Error::of(FailureKind::Timeout, format!("took longer than the input timeout allows ({phase})"))
+        }
     }
 }
 
@@ -255,9 +257,7 @@ struct RunFiles {
 
 impl RunFiles {
     fn create(env: &Env, prepared: &Prepared, facts: &Facts, plan: &Plan) -> Result<Self> {
-        let failed = |error: std::io::Error| {
-            Error::new(FailureClass::Resource, "failed to write the plan").because(&error)
-        };
+        let failed = |error: std::io::Error| Error::of_io("failed to write the plan", &error);
         let parent = temporary_folder(env);
         let folder = private_temporary(RUN_PREFIX, &parent).map_err(failed)?;
         let metadata = folder.path().join("metadata.json");

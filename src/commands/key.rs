@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Prepared;
 use crate::budget;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::facts::explain::{self, Earlier};
 use crate::facts::{compute_key, gather};
 use crate::image::ImageReference;
@@ -15,6 +15,7 @@ use crate::key::BuildKey;
 use crate::key::explain::{from_listing, listing, shown};
 use crate::key::files::Kind;
 use crate::key::names::{escape, hex};
+use crate::ports::failure::FailureKind;
 
 /// The key as text or JSON. Values of build arguments are shown as digests only.
 ///
@@ -106,15 +107,18 @@ async fn nearest(prepared: &Prepared) -> Result<(BuildKey, Earlier)> {
     let facts = gather(ports, inputs, run, access).await?;
     let earlier = explain::nearest(ports, inputs, run, access, &facts).await;
     let key = facts.key.ok_or_else(|| Error::input("a digest is asked for: there is no key to explain"))?;
-    let missing = || {
+    let missing = |unknown: Option<String>| {
         let hint = "name one: --explain REFERENCE, or --explain FILE with what key --json printed elsewhere";
-        Error::new(
-            FailureClass::Input,
-            format!("there is no earlier image of {} to compare with", inputs.image),
+        Error::of(
+            FailureKind::BadInput,
+            match unknown {
+                None => format!("there is no earlier image of {} to compare with", inputs.image),
+                Some(why) => format!("earlier images of {} were not compared: {why}", inputs.image),
+            },
         )
         .hint(hint)
     };
-    Ok((key, earlier.ok_or_else(missing)?))
+    Ok((key, earlier.map_err(missing)?))
 }
 
 /// A file of `key --json`, an image of the engine's, or one of a registry; a tag alone is of the repository's.

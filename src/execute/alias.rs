@@ -49,8 +49,8 @@ async fn once(
     if !set {
         let found = buildx.version().await?;
         if source.repository() != target.repository() {
-            return Err(Error::new(
-                FailureClass::Unsupported,
+            return Err(Error::of(
+                FailureKind::ToolTooOld,
                 format!("failed to copy the image to {}", target.repository()),
             )
             .cause(format!("buildx {found} would wrap it in an index, with another digest"))
@@ -64,7 +64,7 @@ async fn once(
     match registry.probe(target).await {
         Probe::Present(found) if Some(&found.digest) == source.digest() => Ok(()),
         Probe::Present(found) => {
-            Err(Error::new(FailureClass::Integrity, format!("{target} has another digest than its source"))
+            Err(Error::of(FailureKind::TagTaken, format!("{target} has another digest than its source"))
                 .cause(format!("expected {}, got {}", source.identifier(), found.digest))
                 .hint("two runs set this tag at once, or it is protected; run again"))
         }

@@ -18,6 +18,7 @@ use crate::facts::{Lookup, Seen, Where, look_up};
 use crate::image::{Digest, ImageReference};
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
+use crate::ports::failure::FailureKind;
 
 /// Times what looking and setting took this run itself: rivals talk to the same registry at the same
 /// moment.
@@ -99,7 +100,7 @@ pub(super) async fn replace(
 
 /// The input `rebuild` where tags cannot be changed.
 pub(super) fn not_replaced(name: &ImageReference) -> Error {
-    Error::new(FailureClass::Integrity, format!("{name} still names the image from before"))
+    Error::of(FailureKind::TagTaken, format!("{name} still names the image from before"))
         .hint("rebuild moves tags: let this repository's be changed, delete the image, or change key-extra for an image with another key")
 }
 
@@ -125,7 +126,7 @@ async fn settle(key_tag: &ImageReference, own: &Digest, workshop: &Workshop<'_>)
         let wait = (slowest * MARGIN).clamp(SHORTEST, LONGEST);
         workshop.ports.exec.sleep(wait).await.map_err(crate::ports::docker::from_exec)?;
     }
-    Err(Error::new(FailureClass::Unavailable, format!("{key_tag} does not come to rest"))
+    Err(Error::of(FailureKind::Unsettled, format!("{key_tag} does not come to rest"))
         .hint("other runs keep setting it; try again"))
 }
 
@@ -184,7 +185,7 @@ async fn point(
 
 /// The tag is protected and names an image made from other inputs.
 fn taken(name: &ImageReference, there: &Digest, own: &Digest) -> Error {
-    Error::new(FailureClass::Integrity, format!("{name} is taken by an image made from other inputs"))
+    Error::of(FailureKind::TagTaken, format!("{name} is taken by an image made from other inputs"))
         .cause(format!("it is {there}, this run's is {own}"))
         .hint("two jobs with different inputs use one image name; give each its own")
 }

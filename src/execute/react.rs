@@ -93,7 +93,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The one rule. A change that has been tried is not tried again; what a changed attempt cures
 /// costs none of the `retries`.
 pub(super) fn decide(failed: Failed, can: Can, so_far: &SoFar, budget: Budget) -> Action {
-    let reaction = reaction(failed);
+    let reaction = failed.kind.reaction_at(failed.phase);
     let before = so_far.seen.contains(&failed.kind);
     let (change, first_wait) = match reaction {
         Reaction::Once | Reaction::FreshBuilder | Reaction::NewLogin if before => return Action::Stop,
@@ -132,17 +132,6 @@ pub(super) fn decide(failed: Failed, can: Can, so_far: &SoFar, budget: Budget) -
 /// Whether an attempt with this change counts against `retries`.
 pub(super) const fn counts(change: Change) -> bool {
     matches!(change, Change::Nothing | Change::FreshBuilder)
-}
-
-/// The kind's own reaction, but for what only the place tells.
-fn reaction(failed: Failed) -> Reaction {
-    match (failed.kind, failed.phase) {
-        (FailureKind::Hang, Some(Phase::CacheExport)) => Reaction::WithoutCacheExports,
-        (FailureKind::Hang, Some(Phase::CacheImport)) => Reaction::WithoutCacheImports,
-        // Nobody knows what it is: only what a push does is known to be harmless twice.
-        (FailureKind::Unknown, phase) if phase != Some(Phase::Push) => Reaction::Stop,
-        (kind, _) => kind.reaction(),
-    }
 }
 
 #[cfg(test)]
@@ -201,8 +190,7 @@ mod tests {
             (K::Dns, push, ALL, &[], 0, again(1, Change::Nothing)),
             (K::Dns, push, ALL, &[K::Dns], 1, Action::Stop),
             (K::Refused, push, ALL, &[K::Dns], 1, again(2, Change::Nothing)),
-            (K::Unknown, push, ALL, &[], 0, again(1, Change::Nothing)),
-            (K::Unknown, push, ALL, &[K::Unknown], 1, Action::Stop),
+            (K::Unknown, push, ALL, &[], 0, Action::Stop),
             (K::Unknown, None, ALL, &[], 0, Action::Stop),
             (K::Unknown, Some(Phase::Base), ALL, &[], 0, Action::Stop),
             // The builder.

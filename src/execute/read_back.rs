@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Journal, Workshop};
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::facts::{Seen, Where, wait_for};
 use crate::image::ImageReference;
 use crate::ports::buildx::BuildMetadata;
@@ -36,12 +36,9 @@ pub(super) async fn run(
         Some(Seen::OtherKey { digest, .. }) => {
             // The name is another's by now.
             journal.unpublished();
-            Err(Error::new(
-                FailureClass::Integrity,
-                format!("{reference} names other content than was pushed"),
-            )
-            .cause(format!("it is {digest}"))
-            .hint("two jobs with different inputs use one image name; give each its own"))
+            Err(Error::of(FailureKind::TagTaken, format!("{reference} names other content than was pushed"))
+                .cause(format!("it is {digest}"))
+                .hint("two jobs with different inputs use one image name; give each its own"))
         }
         Some(Seen::Unknown(error)) => Err(error),
         Some(Seen::Absent { .. }) | None => {

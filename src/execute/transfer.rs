@@ -8,13 +8,14 @@ use sha2::{Digest as _, Sha256};
 use super::Workshop;
 use crate::coherence::transfer::{Lineage, Sent};
 use crate::env;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::inputs::{ContextSource, SecretString};
 use crate::key::BuildKey;
 use crate::key::files::{self, Kind};
 use crate::key::names::hex;
 use crate::ports::buildx::BuildSpec;
 use crate::ports::docker_config::temporary_folder;
+use crate::ports::failure::FailureKind;
 use crate::ports::lineages::{Lineages, buildx_folder};
 use crate::ports::random;
 
@@ -53,7 +54,7 @@ impl Session {
         }
         let new = || {
             random::hex_128().ok_or_else(|| {
-                Error::new(FailureClass::Unsupported, "the operating system has no randomness to give")
+                Error::of(FailureKind::Machine, "the operating system has no randomness to give")
             })
         };
         let ports = workshop.ports;
@@ -73,10 +74,8 @@ impl Session {
         let name = record.as_ref().map_or_else(new, |record| Ok(record.lineage.name.clone()))?;
         let user = ports.user_config.buildx_folder(&ports.env);
         let folder = buildx_folder(user.as_deref(), &name, &temporary_folder(&ports.env));
-        let folder = folder.map_err(|error| {
-            Error::new(FailureClass::Resource, "failed to write buildx's private configuration")
-                .because(&error)
-        })?;
+        let folder =
+            folder.map_err(|error| Error::of_io("failed to write buildx's private configuration", &error))?;
         Ok(Self { folder: Some(folder), record })
     }
 

@@ -7,6 +7,7 @@ use crate::error::{Error, FailureClass, Result};
 use crate::image::{Digest, ImageReference, is_private};
 use crate::ports::Ports;
 use crate::ports::docker::LocalImage;
+use crate::ports::failure::FailureKind;
 use crate::ports::registry::Resolve;
 
 /// An image that the Dockerfile or a build context names.
@@ -86,7 +87,9 @@ pub(super) async fn resolve(
     let base = |pin| Base { name: name.to_owned(), pin };
     let at = |error: Error| if line > 0 { error.at(file.display().to_string(), line) } else { error };
     let reference: ImageReference = name.parse().map_err(|error| {
-        at(Error::new(FailureClass::Build, format!("failed to resolve the image {name}")).because(&error))
+        at(Error::of(FailureKind::DockerfileError, format!("failed to resolve the image {name}"))
+            .because(&error)
+            .hint("correct the image's name"))
     })?;
     if reference.digest().is_some() {
         return Ok(base(Pin::AsWritten));
@@ -110,13 +113,13 @@ pub(super) async fn resolve(
     }
     let what = format!("failed to resolve the base image {name}");
     Err(at(match failed {
-        Resolve::Absent => Error::new(FailureClass::Build, what)
+        Resolve::Absent => Error::of(FailureKind::BaseNotFound, what)
             .cause(format!("{} has no such image", reference.registry()))
             .hint("check the image's name and tag"),
         Resolve::Failed(error) => {
-            let class = if error.class == FailureClass::Access { FailureClass::Build } else { error.class };
-            let hint = error.hint.clone().unwrap_or_else(|| format!("is {} up?", reference.registry()));
-            Error::new(class, what).cause(error.headline()).hint(hint)
+            let denied = error.class == FailureClass::Access;
+            let error = error.within(what);
+            if denied { error.of_kind(FailureKind::BaseNotFound) } else { error }
         }
     }))
 }

@@ -74,7 +74,7 @@ async fn images(
     if access.read_caches.is_empty() {
         return Vec::new();
     }
-    let parents = git::first_parents(&ports.exec, IMAGES).await;
+    let parents = git::first_parents(&ports.exec, IMAGES).await.unwrap_or_default();
     let names = ZoneNames::new(inputs, run, access, home);
     let mut images: Vec<ImageReference> = Vec::new();
     for reference in run.earlier.iter().chain(&parents).flat_map(|commit| names.of_commit(commit)) {

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::{Facts, Lookup, Seen};
 use crate::env;
-use crate::error::{Error, Result};
+use crate::error::{Error, FailureClass, Result};
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, Repository};
 use crate::inputs::{ContextSource, Inputs};
 use crate::key::BuildKey;
@@ -17,6 +17,7 @@ use crate::key::files::Selector;
 use crate::key::names::unescape;
 use crate::plan::{Access, ZoneNames, extra_args_for_key};
 use crate::ports::Ports;
+use crate::ports::failure::FailureKind;
 use crate::ports::registry::Probe;
 use crate::run::RunContext;
 
@@ -25,6 +26,9 @@ use crate::run::RunContext;
 pub struct Miss {
     /// The image compared with; none if no earlier image was found.
     pub with: Option<String>,
+    /// Why it is not known whether there is an earlier image, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
     /// What differs, most telling first.
     pub changes: Vec<String>,
     /// With which inputs it would have been a hit, if there are such.
@@ -54,7 +58,10 @@ impl Miss {
     #[must_use]
     pub fn reason(&self, otherwise: &str, image: &str) -> String {
         match &self.with {
-            None => format!("{otherwise}; there is no earlier image of {image} to compare with"),
+            None => match &self.unknown {
+                None => format!("{otherwise}; there is no earlier image of {image} to compare with"),
+                Some(why) => format!("{otherwise}; earlier images of {image} were not compared: {why}"),
+            },
             Some(with) if self.changes.is_empty() => {
                 format!(
                     "miss: {with} has this key, but no name of this key that this run may use leads to it"
@@ -171,41 +178,69 @@ pub async fn miss(
     facts: &Facts,
 ) -> Option<Miss> {
     let key = facts.key.as_ref()?;
-    let Some(earlier) = nearest(ports, inputs, run, access, facts).await else {
-        return Some(Miss::default());
+    let earlier = match nearest(ports, inputs, run, access, facts).await {
+        Ok(earlier) => earlier,
+        Err(unknown) => return Some(Miss { unknown, ..Miss::default() }),
     };
     let (changes, advice) = compare(ports, inputs, run, &earlier.explained, key).await;
-    Some(Miss { with: Some(earlier.name), changes, advice: advice.as_deref().map(shown) })
+    Some(Miss { with: Some(earlier.name), unknown: None, changes, advice: advice.as_deref().map(shown) })
 }
 
 /// The nearest earlier image: in the repository by commit, own zone first, else on this machine.
+///
+/// # Errors
+/// `None` if there is none; why that is not known, if something kept it from being asked.
 pub async fn nearest(
     ports: &Ports,
     inputs: &Inputs,
     run: &RunContext,
     access: &Access,
     facts: &Facts,
-) -> Option<Earlier> {
+) -> Result<Earlier, Option<String>> {
     let name = inputs.image.local_reference();
-    let shared = async {
-        // A registry that did not answer is not asked more.
-        let silent = facts
-            .lookups
-            .iter()
-            .any(|lookup| matches!(lookup.seen, Seen::Unknown(_) | Seen::Absent { no_repository: true }));
-        let home = facts.repository.repository().filter(|_| !silent)?;
-        let parents = crate::ports::git::first_parents(&ports.exec, PROBES).await;
-        let asked = candidates(home, inputs, run, access, facts, &parents);
-        let found = join_all(asked.iter().map(async |(reference, name)| {
-            let explained = published(ports, reference).await.ok().flatten()?;
-            Some(Earlier { name: name.clone(), explained })
-        }));
-        tokio::time::timeout(LIMIT, found).await.ok()?.into_iter().flatten().next()
-    };
-    match shared.await {
-        Some(earlier) => Some(earlier),
-        None => local(ports, &name).await,
+    match shared(ports, inputs, run, access, facts).await {
+        Ok(earlier) => Ok(earlier),
+        Err(unknown) => local(ports, &name).await.ok_or(unknown),
     }
+}
+
+async fn shared(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
+    facts: &Facts,
+) -> Result<Earlier, Option<String>> {
+    let home = facts.repository.repository().ok_or(None)?;
+    // A registry that did not answer is not asked more.
+    for lookup in &facts.lookups {
+        match &lookup.seen {
+            Seen::Unknown(_) => return Err(Some("the registry did not answer".to_owned())),
+            Seen::Absent { no_repository: true } => return Err(None),
+            _ => {}
+        }
+    }
+    let parents = crate::ports::git::first_parents(&ports.exec, PROBES).await;
+    let without_git = parents.is_none().then(|| "git does not name the commits before this one".to_owned());
+    let asked = candidates(home, inputs, run, access, facts, &parents.unwrap_or_default());
+    let answers =
+        join_all(asked.iter().map(async |(reference, name)| match published(ports, reference).await {
+            Ok(Some(explained)) => Ok(Earlier { name: name.clone(), explained }),
+            Ok(None) => Err(None),
+            Err(error) if error.is(FailureKind::NoImage) => Err(None),
+            Err(_) => Err(Some(format!("{name} cannot be read"))),
+        }));
+    let answers = tokio::time::timeout(LIMIT, answers).await;
+    let answers =
+        answers.map_err(|_| Some(format!("the registry did not answer within {}s", LIMIT.as_secs())))?;
+    let mut unknown = without_git;
+    for answer in answers {
+        match answer {
+            Ok(earlier) => return Ok(earlier),
+            Err(why) => unknown = unknown.or(why),
+        }
+    }
+    Err(unknown)
 }
 
 /// Images that may be nearest, in order, each with its name in words: this commit's own,
@@ -245,7 +280,9 @@ pub async fn published(ports: &Ports, reference: &ImageReference) -> Result<Opti
     let manifest = match ports.registry.probe(reference).await {
         Probe::Present(manifest) => manifest,
         Probe::Absent { .. } => {
-            return Err(Error::input(format!("{reference} is not there")).hint("check its name and tag"));
+            let what = format!("{reference} is not there");
+            return Err(Error { class: FailureClass::Input, ..Error::of(FailureKind::NoImage, what) }
+                .hint("check its name and tag"));
         }
         Probe::Unknown(error) => return Err(error),
     };
@@ -264,4 +301,35 @@ pub async fn published(ports: &Ports, reference: &ImageReference) -> Result<Opti
 pub async fn local(ports: &Ports, name: &str) -> Option<Earlier> {
     let text = ports.docker().ok()?.label(name, ANNOTATION_ENTRIES).await.ok()??;
     Some(Earlier { name: format!("{name} on this machine"), explained: decode(&text).ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // D75, D85: each sentence has its own cause.
+    #[test]
+    fn the_reason_says_what_is_known() {
+        let reason = |miss: Miss| miss.reason("no image has this key", "ci");
+        let with = Some("the image of commit 0a".to_owned());
+        assert_eq!(
+            reason(Miss::default()),
+            "no image has this key; there is no earlier image of ci to compare with"
+        );
+        assert_eq!(
+            reason(Miss {
+                unknown: Some("git does not name the commits before this one".into()),
+                ..Miss::default()
+            }),
+            "no image has this key; earlier images of ci were not compared: git does not name the commits before this one"
+        );
+        assert_eq!(
+            reason(Miss { with: with.clone(), ..Miss::default() }),
+            "miss: the image of commit 0a has this key, but no name of this key that this run may use leads to it"
+        );
+        assert_eq!(
+            reason(Miss { with, changes: vec!["`a` changed".into()], ..Miss::default() }),
+            "miss: `a` changed; compared with the image of commit 0a"
+        );
+    }
 }

@@ -1,10 +1,11 @@
 //! Which repository shares the image: input, environment, SSM parameter, none.
 
 use crate::env::{self, Env};
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::image::{ImageReference, InvalidReference, Repository};
 use crate::inputs::{Inputs, Switch};
 use crate::ports::aws::{Aws, ParameterError};
+use crate::ports::failure::FailureKind;
 use crate::ports::metadata::{self, NoInstance};
 
 /// Where shared copies live.
@@ -61,14 +62,14 @@ impl NoRepository {
         matches!(self, Self::AccessDenied(_) | Self::ParameterFailed(_))
     }
 
-    /// The class of a failure for want of a repository.
+    /// The kind of a failure for want of a repository.
     #[must_use]
-    pub const fn class(&self) -> FailureClass {
+    pub const fn kind(&self) -> FailureKind {
         match self {
-            Self::AccessDenied(_) => FailureClass::Access,
-            Self::ParameterFailed(_) => FailureClass::Unavailable,
+            Self::AccessDenied(_) => FailureKind::AuthDenied,
+            Self::ParameterFailed(_) => FailureKind::AwsUnavailable,
             Self::NotNamed | Self::NotOnEc2 | Self::MetadataOff(_) | Self::ParameterAbsent(_) => {
-                FailureClass::Input
+                FailureKind::BadInput
             }
         }
     }
@@ -112,10 +113,12 @@ pub async fn resolve(inputs: &Inputs, env: &Env, aws: &Aws) -> Result<Repository
             return found(text, name.to_owned());
         }
     }
+    // As the AWS tools read it.
+    let off = env.get(env::AWS_EC2_METADATA_DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let Some(template) = &inputs.access.ssm_parameter else {
         return Ok(RepositoryFact::None(NoRepository::NotNamed));
     };
-    from_parameter(template, inputs.access.aws_region.as_deref(), aws).await
+    from_parameter(template, inputs.access.aws_region.as_deref(), aws, off).await
 }
 
 /// The repository of the first full reference in `tags`. With `push: false` they publish nothing, and
@@ -129,8 +132,16 @@ fn from_tags(inputs: &Inputs) -> Option<Repository> {
     inputs.tags.iter().map(ImageReference::repository).find(is_full).cloned()
 }
 
-async fn from_parameter(template: &str, region: Option<&str>, aws: &Aws) -> Result<RepositoryFact> {
+async fn from_parameter(
+    template: &str,
+    region: Option<&str>,
+    aws: &Aws,
+    off: bool,
+) -> Result<RepositoryFact> {
     let none = |reason| Ok(RepositoryFact::None(reason));
+    if off {
+        return none(NoRepository::MetadataOff("AWS_EC2_METADATA_DISABLED is true".to_owned()));
+    }
     let instance = match metadata::instance().await {
         Ok(instance) => instance,
         Err(NoInstance::NotEc2) => return none(NoRepository::NotOnEc2),
@@ -148,7 +159,7 @@ async fn from_parameter(template: &str, region: Option<&str>, aws: &Aws) -> Resu
 fn found(text: &str, source: String) -> Result<RepositoryFact> {
     // The value is not shown: it comes from outside, and may be anything.
     let repository = text.trim().parse().map_err(|error: InvalidReference| {
-        Error::new(FailureClass::Input, format!("the {source} does not name a repository"))
+        Error::of(FailureKind::BadInput, format!("the {source} does not name a repository"))
             .cause(error.reason())
             .hint("it must be host/path without https:// and without a tag")
     })?;

@@ -8,6 +8,7 @@ use crate::budget::REQUESTS;
 use crate::error::{Error, FailureClass, Result};
 use crate::key::dockerfile::{self, Analysis, GitRef, RemoteSource};
 use crate::ports::buildx::{Hold, SourcePin};
+use crate::ports::failure::FailureKind;
 use crate::ports::git::Found;
 use crate::ports::{Ports, fetch, git};
 
@@ -26,9 +27,13 @@ async fn one(ports: &Ports, source: &RemoteSource, file: &str) -> Result<(Source
     let pinned = |content: String| SourcePin { url: url.clone(), content, hold: Hold::Content };
     let failed = |error: Error, hint: &str| {
         let what = format!("{file}:{line}: what {url} holds is not known");
-        let class = if error.class == FailureClass::Input { FailureClass::Build } else { error.class };
         let hint = error.hint.clone().unwrap_or_else(|| hint.to_owned());
-        Error::new(class, what).cause(error.headline()).hint(hint).at(file, *line)
+        let error = if error.class == FailureClass::Input {
+            error.of_kind(FailureKind::DockerfileError)
+        } else {
+            error
+        };
+        error.within(what).hint(hint).at(file, *line)
     };
     match pin {
         dockerfile::Pin::Fixed(content) => Ok((pinned(content.clone()), false)),
@@ -40,8 +45,8 @@ async fn one(ports: &Ports, source: &RemoteSource, file: &str) -> Result<(Source
             Ok(repository) => Ok((repository.pin(), true)),
             Err(error) => Err(failed(error, "name a commit: URL#<40 hex digits>")),
         },
-        dockerfile::Pin::Unknown { variable } => Err(Error::new(
-            FailureClass::Input,
+        dockerfile::Pin::Unknown { variable } => Err(Error::of(
+            FailureKind::BadInput,
             format!(
                 "{file}:{line}: the source of ADD depends on {variable}, which only the base image knows"
             ),
@@ -68,7 +73,7 @@ async fn named(ports: &Ports, what: &str, url: &str, keeps: bool) -> Result<Repo
     let git = git.map_err(|reason| Error::input(what).cause(format!("{url}: {reason}")))?;
     Repository::look_up(ports, url, git, keeps).await.map_err(|error| {
         let hint = error.hint.clone().unwrap_or_else(|| "name a commit: URL#<40 hex digits>".to_owned());
-        Error::new(error.class, what).cause(error.headline()).hint(hint)
+        error.within(what).hint(hint)
     })
 }
 

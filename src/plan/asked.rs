@@ -4,18 +4,19 @@
 use super::access::Access;
 use super::decide::Verdict;
 use super::names::ZoneNames;
-use crate::error::{Error, FailureClass};
+use crate::error::Error;
 use crate::facts::{Facts, RepositoryFact};
 use crate::inputs::{Inputs, Mode, RegistryPolicy, Switch};
+use crate::ports::failure::FailureKind;
 use crate::run::RunContext;
 
 /// What is left undone.
 struct Left {
     /// The whole sentence.
     why: String,
-    /// The class of the failure under `registry-policy: required`, where this is less than was asked
+    /// The kind of the failure under `registry-policy: required`, where this is less than was asked
     /// for.
-    degrades: Option<FailureClass>,
+    degrades: Option<FailureKind>,
 }
 
 /// Why the run cannot publish at all, where `push: true` says it must.
@@ -24,12 +25,12 @@ pub(super) fn refuse_push(inputs: &Inputs, run: &RunContext, facts: &Facts) -> O
         return None;
     }
     if let RepositoryFact::None(reason) = &facts.repository {
-        let error = Error::new(reason.class(), "failed to publish the image, as push: true asks");
+        let error = Error::of(reason.kind(), "failed to publish the image, as push: true asks");
         return Some(error.cause(reason.explain()).hint("set the input repository, or leave push out"));
     }
     // The registry's own refusals and faults are those of the question.
     run.event.is_none().then(|| {
-        Error::new(FailureClass::Access, "failed to publish the image, as push: true asks")
+        Error::of(FailureKind::NotPublished, "failed to publish the image, as push: true asks")
             .cause(run.zone_reason.clone())
             .hint("leave push out; images are published by runs on GitHub")
     })
@@ -58,13 +59,13 @@ fn add(mut verdict: Verdict, left: Left, inputs: &Inputs) -> Verdict {
         | Verdict::Build { degraded, notices, .. } => (degraded, notices),
         Verdict::Fail(_) => return verdict,
     };
-    let Some(class) = left.degrades else {
+    let Some(kind) = left.degrades else {
         notices.push(left.why);
         return verdict;
     };
     if inputs.reliability.policy == RegistryPolicy::Required {
         return Verdict::Fail(
-            Error::new(class, left.why)
+            Error::of(kind, left.why)
                 .hint("registry-policy: required makes this a failure; auto goes on without"),
         );
     }
@@ -77,7 +78,7 @@ fn add(mut verdict: Verdict, left: Left, inputs: &Inputs) -> Verdict {
 fn source_failed(facts: &Facts) -> Option<Left> {
     match &facts.repository {
         RepositoryFact::None(reason) if reason.is_failure() => {
-            Some(Left { why: reason.explain(), degrades: Some(FailureClass::Unavailable) })
+            Some(Left { why: reason.explain(), degrades: Some(FailureKind::AwsUnavailable) })
         }
         _ => None,
     }
@@ -87,7 +88,7 @@ fn not_published(verdict: &Verdict, inputs: &Inputs, run: &RunContext, access: &
     let builds = matches!(verdict, Verdict::Build { shared: true, .. });
     (builds && inputs.push == Switch::On && !access.write_images).then(|| Left {
         why: format!("the image is not published: {}", run.zone_reason),
-        degrades: Some(FailureClass::Access),
+        degrades: Some(FailureKind::NotPublished),
     })
 }
 
@@ -117,5 +118,5 @@ fn tags_left(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) 
     } else {
         format!("only trusted runs set them, and this is {}", run.zone_reason)
     };
-    left(&missing.join(", "), &why, Some(FailureClass::Access))
+    left(&missing.join(", "), &why, Some(FailureKind::NotPublished))
 }

@@ -245,9 +245,11 @@ fn builder_notices(
                 );
             }
             if *without_cache_export {
-                notices.push(
-                    "the layer cache is not written: this builder cannot export it; leave the input builder out, or use an engine with the containerd image store".to_owned(),
-                );
+                let instead = match given.inputs.builder.name {
+                    Some(_) => "leave the input builder out, or use an engine with the containerd image store",
+                    None => "use an engine with the containerd image store",
+                };
+                notices.push(format!("the layer cache is not written: this builder cannot export it; {instead}"));
             }
             if let Some(platform) = builder.and_then(|builder| builder.lacks(&given.inputs.build.platforms)) {
                 notices.push(format!(

@@ -2,13 +2,14 @@
 
 use super::owner::{Owner, PREFIX};
 use crate::coherence::makers::Lasting;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::facts::{BuilderFacts, Facts, Pin, Toolchain};
 use crate::guards::Guard;
 use crate::image::sanitise;
 use crate::inputs::{CacheKind, Driver, Inputs};
 use crate::plan::{Access, Verdict};
 use crate::ports::buildx::NewBuilder;
+use crate::ports::failure::FailureKind;
 
 /// What the build asks of a builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,8 +148,8 @@ pub fn choose(inputs: &Inputs, toolchain: &Toolchain, needs: Needs, names: Names
     let asked = &inputs.builder;
     if let Some(driver) = asked.driver {
         if needs.engine_images {
-            return Err(Error::new(
-                FailureClass::Unsupported,
+            return Err(Error::of(
+                FailureKind::UnsupportedDriver,
                 format!("a {} builder cannot do what this build asks", driver.name()),
             )
             .cause(ENGINE_ONLY)
@@ -171,8 +172,8 @@ pub fn choose(inputs: &Inputs, toolchain: &Toolchain, needs: Needs, names: Names
             let without_cache_export = !can(toolchain, any_layers);
             return Ok(Choice::AtHand { name: Some(name.clone()), without_cache_export, without_layers });
         };
-        return Err(Error::new(
-            FailureClass::Unsupported,
+        return Err(Error::of(
+            FailureKind::UnsupportedDriver,
             format!("the builder {name} cannot do what this build asks"),
         )
         .cause(why)
@@ -182,7 +183,7 @@ pub fn choose(inputs: &Inputs, toolchain: &Toolchain, needs: Needs, names: Names
         // Only the engine's own BuildKit sees its images; the cache is the lesser loss.
         let classic = toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
         if classic && (needs.index || needs.manifest) {
-            return Err(Error::new(FailureClass::Unsupported, "no builder can do what this build asks")
+            return Err(Error::of(FailureKind::UnsupportedDriver, "no builder can do what this build asks")
                 .cause(ENGINE_ONLY.replace("this builder", "a builder of its own"))
                 .cause(CLASSIC)
                 .hint("push the base image to a registry"));
@@ -239,6 +240,7 @@ fn fresh_name(driver: Driver, names: Names<'_>) -> String {
 mod tests {
     use super::*;
     use crate::env::Env;
+    use crate::error::FailureClass;
     use crate::inputs::RawInputs;
     use crate::ports::buildx::{Builder, BuildxVersion};
     use crate::ports::docker::Engine;

@@ -10,6 +10,7 @@ use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::{Inputs, Mode, OnMissing, RegistryPolicy, Switch};
 use crate::ports::aws::EcrHost;
 use crate::ports::docker::LocalImage;
+use crate::ports::failure::FailureKind;
 use crate::run::RunContext;
 
 /// Under which name the image was found.
@@ -134,7 +135,7 @@ pub fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts)
     let builds = inputs.mode == Mode::Build || matches!(verdict, Verdict::Build { .. });
     if builds && run.event.as_deref() == Some("pull_request_target") && Guard::TargetEvent.holds() {
         return Verdict::Fail(
-            Error::new(FailureClass::Unsupported, "refused to build in a pull_request_target run")
+            Error::of(FailureKind::UnsafeEvent, "refused to build in a pull_request_target run")
                 .cause("it would run a stranger's code with this repository's rights")
                 .hint("build in a pull_request run; mode pull works here for an image that is there"),
         );
@@ -271,10 +272,12 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
         });
     if is_missing && access.write_images {
         return Verdict::Fail(
-            Error::new(FailureClass::Access, format!("the repository {home} does not exist")).hint(format!(
-                "create it (aws ecr create-repository --repository-name {}), or correct its name",
-                home.path()
-            )),
+            Error::of(FailureKind::NotFoundRepo, format!("the repository {home} does not exist")).hint(
+                format!(
+                    "create it (aws ecr create-repository --repository-name {}), or correct its name",
+                    home.path()
+                ),
+            ),
         );
     }
     // A pull publishes nothing of its own accord, and a build that may not publish is for this
@@ -288,21 +291,18 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
     if inputs.mode == Mode::Pull {
         match inputs.on_missing {
             OnMissing::Build => {
-                degraded = Some("nobody has published this image: this job builds it itself, as every job that finds none does".to_owned());
+                degraded = Some(built_by_a_pull(publish));
             }
             OnMissing::Wait => {
                 return Verdict::Fail(
-                    Error::new(
-                        FailureClass::Unavailable,
-                        format!("no image with this key appeared in {home}"),
-                    )
-                    .cause(format!("waited up to {}s", inputs.wait_timeout.as_secs()))
-                    .hint("look at the job that builds it, or raise wait-timeout"),
+                    Error::of(FailureKind::WaitTimeout, format!("no image with this key appeared in {home}"))
+                        .cause(format!("waited up to {}s", inputs.wait_timeout.as_secs()))
+                        .hint("look at the job that builds it, or raise wait-timeout"),
                 );
             }
             OnMissing::Fail => {
                 return Verdict::Fail(
-                    Error::new(FailureClass::Access, format!("no image with this key is in {home}"))
+                    Error::of(FailureKind::NoImage, format!("no image with this key is in {home}"))
                         .hint("let the job that builds it run first (needs), with the same inputs"),
                 );
             }
@@ -319,6 +319,16 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
     }
 }
 
+/// What a pulling job does that finds no image and may build one.
+fn built_by_a_pull(publish: bool) -> String {
+    let does = if publish {
+        "builds and publishes it"
+    } else {
+        "builds it for itself, as every job that finds none does"
+    };
+    format!("no image with this key is published: this job {does}")
+}
+
 fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
     if let Some(image) = own(inputs, facts) {
         let why = "there is no repository".to_owned();
@@ -326,8 +336,8 @@ fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
     }
     if inputs.mode == Mode::Pull && inputs.on_missing != OnMissing::Build {
         return Verdict::Fail(
-            Error::new(
-                FailureClass::Access,
+            Error::of(
+                FailureKind::NoRepository,
                 "no image with this key is on this machine, and there is no repository",
             )
             .hint("name the repository that the build job publishes to"),
@@ -366,7 +376,7 @@ fn miss_reason(inputs: &Inputs, facts: &Facts) -> String {
 
 fn digest_missing(inputs: &Inputs, facts: &Facts) -> Error {
     let Some(home) = facts.repository.repository() else {
-        return Error::new(FailureClass::Access, "there is no repository to pull the digest from")
+        return Error::of(FailureKind::NoRepository, "there is no repository to pull the digest from")
             .hint("set the input repository as in the job that built the image");
     };
     let unknown = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
@@ -375,7 +385,7 @@ fn digest_missing(inputs: &Inputs, facts: &Facts) -> Error {
     });
     unknown.unwrap_or_else(|| {
         let digest = inputs.digest.as_ref().map(ToString::to_string).unwrap_or_default();
-        Error::new(FailureClass::Access, format!("{home} has no image {digest}")).hint(
+        Error::of(FailureKind::NoImage, format!("{home} has no image {digest}")).hint(
             "check that both jobs name the same repository, and that no lifecycle rule removed the image",
         )
     })

@@ -5,10 +5,11 @@
 //! there whatever the files are.
 
 use super::builder::Choice;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::facts::{Facts, Toolchain};
 use crate::image::Platform;
 use crate::inputs::BuildInputs;
+use crate::ports::failure::FailureKind;
 
 /// The platforms that the build names: those that are asked for. Where none is, none, if the builder
 /// builds for this machine's by itself: that is the one in the key.
@@ -33,8 +34,8 @@ pub(super) fn platforms(
     let is_here = |from: &str| from.parse::<Platform>().is_ok_and(|from| from.covers(&here));
     match from.filter(|from| !is_here(from)) {
         None => Ok(vec![here]),
-        Some(from) => Err(Error::new(
-            FailureClass::Unsupported,
+        Some(from) => Err(Error::of(
+            FailureKind::UnsupportedDriver,
             format!(
                 "failed to decide what is built for: FROM --platform={from}, and the input platforms is empty"
             ),
@@ -63,6 +64,7 @@ fn native<'a>(toolchain: &'a Toolchain, choice: &Choice) -> Option<&'a Platform>
 mod tests {
     use super::*;
     use crate::env::Env;
+    use crate::error::FailureClass;
     use crate::facts::{NoRepository, Pins, RepositoryFact};
     use crate::inputs::{Inputs, RawInputs};
     use crate::ports::buildx::{Builder, BuildxVersion};

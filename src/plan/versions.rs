@@ -1,9 +1,10 @@
 //! What old tools cannot do, and what is done instead: never another result without a word.
 
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::facts::Toolchain;
 use crate::inputs::Inputs;
 use crate::ports::buildx::{BuildSpec, Builder, Feature, Lack, OutputTarget, Versions};
+use crate::ports::failure::FailureKind;
 
 /// What goes on without a feature.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub(super) fn check(spec: &BuildSpec, versions: Versions<'_>, own_annotations: b
 
 /// What cannot be done with these tools at all.
 pub(super) fn too_old(lack: &Lack) -> Error {
-    Error::new(FailureClass::Unsupported, "failed to do what is asked with these tools")
+    Error::of(FailureKind::ToolTooOld, "failed to do what is asked with these tools")
         .cause(lack.to_string())
         .hint("update docker buildx (docker/setup-buildx-action installs a recent one) and the builder")
 }

@@ -6,8 +6,9 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use crate::env::{self, Env};
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::guards::Guard;
+use crate::ports::failure::FailureKind;
 use crate::ports::random;
 
 /// A workflow command on a line of its own. The name and property names are ours.
@@ -134,8 +135,8 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 pub fn write_outputs(env: &Env, outputs: &[(&str, String)]) -> Result<()> {
     let Some(path) = env.get(env::GITHUB_OUTPUT) else {
         if env.in_github_actions() {
-            return Err(Error::new(
-                FailureClass::Unsupported,
+            return Err(Error::of(
+                FailureKind::Machine,
                 "failed to write the step's outputs: GITHUB_OUTPUT is not set",
             ));
         }
@@ -157,8 +158,8 @@ fn encode_with(outputs: &[(&str, String)], mut random: impl FnMut() -> Option<St
     let mut text = String::new();
     for (name, value) in outputs {
         let delimiter = loop {
-            let delimiter = random()
-                .ok_or_else(|| Error::new(FailureClass::Unsupported, "failed to get random bytes"))?;
+            let delimiter =
+                random().ok_or_else(|| Error::of(FailureKind::Machine, "failed to get random bytes"))?;
             if !value.contains(&delimiter) {
                 break delimiter;
             }
@@ -206,14 +207,12 @@ fn append_by(
 fn append(path: &Path, text: &str) -> Result<()> {
     use std::io::Write as _;
     append_by(path, |file| file.write_all(text.as_bytes())).map_err(|error| {
-        let full =
-            matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
-        let (class, hint) = if full {
-            (FailureClass::Resource, "free disk space on the runner")
+        let failed = Error::of_io("failed to write a file of the runner's", &error);
+        if failed.is(FailureKind::DiskFull) {
+            failed
         } else {
-            (FailureClass::Unsupported, "the runner names this file; is its folder there and writable?")
-        };
-        Error::new(class, "failed to write a file of the runner's").because(&error).hint(hint)
+            failed.hint("the runner names this file: make its folder, and make it writable")
+        }
     })
 }
 

@@ -9,8 +9,9 @@ use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::error::{Error, FailureClass};
+use crate::error::Error;
 use crate::inputs::SecretString;
+use crate::ports::failure::FailureKind;
 
 /// An ECR registry, read off its host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +156,7 @@ impl Aws {
             .and_then(|pair| {
                 pair.split_once(':').map(|(_, password)| SecretString::from(password.to_owned()))
             })
-            .ok_or_else(|| Error::new(FailureClass::Unavailable, what).cause("the answer holds no token"))
+            .ok_or_else(|| Error::of(FailureKind::AwsUnavailable, what).cause("the answer holds no token"))
     }
 
     /// The value of an SSM parameter.
@@ -205,7 +206,7 @@ async fn limited<T>(what: &str, work: impl Future<Output = Result<T, Error>>) ->
 }
 
 fn too_slow(what: &str) -> Error {
-    Error::new(FailureClass::Unavailable, what).cause(format!("no answer within {}s", LIMIT.as_secs()))
+    Error::of(FailureKind::AwsUnavailable, what).cause(format!("no answer within {}s", LIMIT.as_secs()))
 }
 
 fn refused<E, R>(what: &str, right: &str, error: &SdkError<E, R>) -> Error
@@ -213,7 +214,7 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug + 'static,
 {
-    let access = |hint: String| Error::new(FailureClass::Access, what).hint(hint);
+    let access = |kind, hint: String| Error::of(kind, what).hint(hint);
     match error {
         SdkError::ServiceError(context) => {
             let code = context.err().code().unwrap_or("an error without code");
@@ -221,25 +222,31 @@ where
             let cause = format!("{code} {message}");
             let cause = cause.trim();
             if code.contains("AccessDenied") || code.contains("NotAuthorized") {
-                access(format!("allow {right} for this role")).cause(cause)
+                access(FailureKind::AuthDenied, format!("allow {right} for this role")).cause(cause)
             } else if code.contains("Expired")
                 || code.contains("InvalidClientTokenId")
                 || code.contains("UnrecognizedClient")
             {
-                access("renew the AWS credentials of this job".to_owned()).cause(cause)
+                access(FailureKind::AwsCredentials, "renew the AWS credentials of this job".to_owned())
+                    .cause(cause)
             } else if code.contains("InvalidSignature") || code.contains("SignatureDoesNotMatch") {
-                access("check the AWS secret key, and the clock of this machine".to_owned()).cause(cause)
+                access(
+                    FailureKind::ClockSkew,
+                    "check the AWS secret key, and the clock of this machine".to_owned(),
+                )
+                .cause(cause)
             } else {
-                Error::new(FailureClass::Unavailable, what).cause(cause)
+                Error::of(FailureKind::AwsUnavailable, what).cause(cause)
             }
         }
         // Credentials are resolved inside the call and fail as a dispatch or construction error.
         _ if says_no_credentials(error) => access(
+            FailureKind::AwsCredentials,
             "give the job AWS credentials: aws-actions/configure-aws-credentials, or an instance role"
                 .to_owned(),
         )
         .cause("no AWS credentials were found"),
-        _ => Error::new(FailureClass::Unavailable, what).because(error),
+        _ => Error::of(FailureKind::AwsUnavailable, what).because(error),
     }
 }
 

@@ -52,7 +52,7 @@ impl Docker {
     /// If docker is not there.
     pub fn find(exec: Exec, config: &UserDockerConfig) -> Result<Self> {
         let program = exec.find("docker").ok_or_else(|| {
-            Error::new(FailureClass::Unsupported, "failed to find docker on the PATH")
+            Error::of(FailureKind::ToolMissing, "failed to find docker on the PATH")
                 .hint("install docker with the buildx plug-in on this runner")
         })?;
         Ok(Self { program, buildx: config.plugin("buildx"), exec, logins: None })
@@ -184,9 +184,7 @@ impl Docker {
         let streamed = self.exec.stream(&pull, None, keep, async || false);
         let status = tokio::time::timeout(PULL, streamed)
             .await
-            .map_err(|_| {
-                Error::new(FailureClass::Unavailable, format!("the pull of {reference} did not end"))
-            })?
+            .map_err(|_| Error::of(FailureKind::Hang, format!("the pull of {reference} did not end")))?
             .map_err(from_exec)?;
         if status.success() {
             return Ok(());
@@ -290,7 +288,7 @@ impl Docker {
         let server = facts["ServerVersion"].as_str().filter(|version| !version.is_empty());
         let Some(version) = server.filter(|_| done.status.success()) else {
             let said = facts["ServerErrors"][0].as_str().map(str::to_owned);
-            let error = Error::new(FailureClass::Unsupported, "failed to reach the docker engine");
+            let error = Error::of(FailureKind::ToolMissing, "failed to reach the docker engine");
             return Err(error
                 .cause(said.unwrap_or_else(|| last_line(&done)))
                 .hint("start the docker engine, or point DOCKER_HOST at one"));
@@ -342,7 +340,7 @@ pub fn from_exec(error: ExecError) -> Error {
     }
     let text = error.to_string();
     let mut reported = match &error {
-        ExecError::Start { .. } => Error::new(FailureClass::Unsupported, text),
+        ExecError::Start { .. } => Error::of(FailureKind::Machine, text),
         ExecError::Io { .. } => Error::new(FailureClass::Unavailable, text),
         ExecError::Stalled { .. } | ExecError::TimedOut { .. } => {
             Error::of(FailureKind::Hang, text).hint(FailureKind::Hang.hint())

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::budget;
 use crate::env::{self, Env};
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::inputs::SecretString;
 use crate::ports::exec::{Effect, Exec, Invocation};
 use crate::ports::git;
@@ -169,7 +169,7 @@ const CARRIED: [&str; 6] =
     ["proxies", "currentContext", "cliPluginsExtraDirs", "features", "experimental", "plugins"];
 
 fn failed(error: &std::io::Error) -> Error {
-    Error::new(FailureClass::Resource, "failed to write the private docker configuration").because(error)
+    Error::of_io("failed to write the private docker configuration", error)
 }
 
 /// Names private configuration folders.

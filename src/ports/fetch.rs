@@ -5,8 +5,9 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::budget::{FETCH, FETCHED};
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::image::Digest;
+use crate::ports::failure::FailureKind;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
@@ -16,18 +17,24 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// If it cannot be fetched, or is too large.
 pub async fn checksum(url: &str) -> Result<Digest> {
-    let what = || Error::new(FailureClass::Unavailable, format!("failed to fetch {url}"));
+    let what = || Error::of(FailureKind::TransientNetwork, format!("failed to fetch {url}"));
     let client = reqwest::Client::builder()
         .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
         .timeout(FETCH)
         .build()
-        .map_err(|error| Error::new(FailureClass::Unsupported, "failed to set up TLS").because(&error))?;
+        .map_err(|error| Error::of(FailureKind::Machine, "failed to set up TLS").because(&error))?;
     let failed = |error: reqwest::Error| what().because(&error.without_url());
     let mut response = client.get(url).send().await.map_err(failed)?;
     if !response.status().is_success() {
-        return Err(what().cause(format!("it answers {}", response.status())));
+        // What is refused or absent is so the next time; it is the Dockerfile that names it.
+        let error = what().cause(format!("it answers {}", response.status()));
+        return Err(if response.status().is_client_error() {
+            error.of_kind(FailureKind::DockerfileError).hint("check the URL; BuildKit sends no login to it")
+        } else {
+            error
+        });
     }
     let (mut hash, mut size) = (Sha256::new(), 0);
     while let Some(chunk) = response.chunk().await.map_err(failed)? {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::ports::docker::{from_exec, last_line};
 use crate::ports::exec::{Effect, Exec, Invocation};
+use crate::ports::failure::{FailureKind, classify};
 use crate::run::{Commit, RunContext};
 
 const QUICK: Duration = Duration::from_secs(5);
@@ -20,10 +21,18 @@ pub async fn complete(run: &mut RunContext, exec: &Exec) {
 }
 
 /// The commits before the one that is checked out, nearest first, as far as the clone goes back.
-pub async fn first_parents(exec: &Exec, most: usize) -> Vec<String> {
+/// `None` where git refuses to say; a folder without a repository has none.
+pub async fn first_parents(exec: &Exec, most: usize) -> Option<Vec<String>> {
+    let Some(git) = exec.find("git") else { return Some(Vec::new()) };
     let count = format!("--max-count={most}");
-    let list = ask(exec, &["rev-list", "--first-parent", "--skip=1", &count, "HEAD"]).await;
-    list.unwrap_or_default().lines().map(str::to_owned).collect()
+    let list = ["rev-list", "--first-parent", "--skip=1", &count, "HEAD"];
+    let answer = exec.output(&Invocation::new(&git, Effect::Read).args(list), QUICK).await.ok()?;
+    if answer.status.success() {
+        return Some(answer.stdout_text().lines().map(str::to_owned).collect());
+    }
+    // Without a repository, or without a commit in it, there is nothing before this one.
+    let said = answer.stderr_text().to_lowercase();
+    (said.contains("not a git repository") || said.contains("unknown revision")).then(Vec::new)
 }
 
 /// Those of these paths below `folder` that git does not know; none where there is no repository. A folder is known
@@ -58,7 +67,7 @@ const REMOTE: Duration = Duration::from_mins(1);
 /// A command that talks to a remote repository and never asks for a password.
 async fn remote(exec: &Exec, folder: Option<&Path>, arguments: &[&str]) -> Result<Vec<u8>> {
     let git = exec.find("git").ok_or_else(|| {
-        Error::new(FailureClass::Unsupported, "failed to find git on the PATH")
+        Error::of(FailureKind::ToolMissing, "failed to find git on the PATH")
             .hint("install git on this runner")
     })?;
     let mut ask = Invocation::new(&git, Effect::Read).env("GIT_TERMINAL_PROMPT", "0".to_owned().into());
@@ -70,7 +79,9 @@ async fn remote(exec: &Exec, folder: Option<&Path>, arguments: &[&str]) -> Resul
         return Ok(done.stdout);
     }
     let what = format!("git {} failed", arguments.first().copied().unwrap_or_default());
-    Err(Error::new(FailureClass::Unavailable, what).cause(last_line(&done)))
+    let error = classify(&what, &last_line(&done));
+    let unknown = error.is(FailureKind::Unknown);
+    Err(if unknown { error.of_kind(FailureKind::GitSource) } else { error })
 }
 
 /// What a name stands for in a repository.
@@ -127,9 +138,7 @@ pub const PREFIX: &str = "build-once-git-";
 /// # Errors
 /// If the repository does not answer, or the commit has no such file.
 pub async fn file(exec: &Exec, url: &str, commit: &str, path: &str) -> Result<Vec<u8>> {
-    let failed = |error: std::io::Error| {
-        Error::new(FailureClass::Resource, "failed to make a temporary folder").because(&error)
-    };
+    let failed = |error: std::io::Error| Error::of_io("failed to make a temporary folder", &error);
     let folder = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(failed)?;
     let at = Some(folder.path());
     remote(exec, at, &["init", "--quiet", "--bare"]).await?;

@@ -16,6 +16,7 @@ mod builder;
 mod caches;
 mod canaries;
 mod cancel;
+mod causes;
 mod checks;
 mod content;
 mod contract;

@@ -98,7 +98,7 @@ fn missing_is_built_and_said_loudly() {
     let lab = Lab::new();
     let run = lab.shared().input("mode", "pull").run().succeeds("built").degraded();
     assert_eq!(run.output("local-image"), run.private_name("trusted"));
-    assert!(run.commands("warning")[0].message.contains("this job builds it itself"));
+    assert!(run.commands("warning")[0].message.contains("this job builds and publishes it"), "D85");
     assert!(run.build().has("--push"), "what one job had to build, the next need not");
     assert_eq!(run.output("digest"), lab.registry.digest(&format!("ci/{}", run.output("tag"))).unwrap());
 }

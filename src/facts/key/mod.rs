@@ -14,7 +14,7 @@ use super::engine_base::Engine;
 use super::sources::{self, Repository};
 use crate::budget;
 use crate::coherence::epoch::Epoch;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::image::Platform;
 use crate::inputs::{ContextSource, Inputs, KeyScope};
 use crate::key::dockerfile::{self, Analysis, Copied, Request};
@@ -22,6 +22,7 @@ use crate::key::{BuildKey, EntryKind, KeyBuilder, KeyError};
 use crate::plan::{Extra, extra_args_for_key};
 use crate::ports::Ports;
 use crate::ports::buildx::SourcePin;
+use crate::ports::failure::FailureKind;
 use crate::run::RunContext;
 use crate::{crash, env};
 use contexts::{NamedContexts, named_contexts};
@@ -290,23 +291,23 @@ impl Material {
 async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&Repository>) -> Result<Vec<u8>> {
     let Some(repository) = context else {
         return budget::read_file(file, budget::DOCKERFILE).map_err(|error| {
-            Error::new(FailureClass::Build, "failed to read the Dockerfile")
+            Error::of(FailureKind::DockerfileError, "failed to read the Dockerfile")
                 .because(&error)
                 .hint("name it in the input file, relative to the working folder")
         });
     };
     repository.file(ports, &file.display().to_string()).await.map_err(|error| {
-        Error::new(error.class, format!("failed to read the Dockerfile of {}", repository.url()))
-            .cause(error.headline())
+        error
+            .within(format!("failed to read the Dockerfile of {}", repository.url()))
             .hint("name it in the input file, relative to the repository's folder")
     })
 }
 
 fn key_error(error: KeyError) -> Error {
-    let class = if error.is_user_build_error() || matches!(error, KeyError::Target { .. }) {
-        FailureClass::Build
+    let kind = if error.is_user_build_error() || matches!(error, KeyError::Target { .. }) {
+        FailureKind::DockerfileError
     } else {
-        FailureClass::Input
+        FailureKind::BadInput
     };
     let at = match &error {
         KeyError::Dockerfile { file, line, .. } | KeyError::Unset { file, line, .. } => {
@@ -316,7 +317,7 @@ fn key_error(error: KeyError) -> Error {
         _ => None,
     };
     let hint = error.hint();
-    let reported = Error::new(class, "failed to compute the build key").because(&error).hint(hint);
+    let reported = Error::of(kind, "failed to compute the build key").because(&error).hint(hint);
     match at {
         Some((file, line)) => reported.at(file, line),
         None => reported,

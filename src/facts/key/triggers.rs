@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::remote::Remote;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::facts::bases::Pin;
 use crate::image::ImageReference;
 use crate::inputs::Inputs;
 use crate::key::EntryKind;
 use crate::key::dockerfile::{Analysis, Role};
 use crate::ports::Ports;
+use crate::ports::failure::FailureKind;
 
 /// Bases that are asked for at once.
 const AT_ONCE: usize = 16;
@@ -66,7 +67,7 @@ async fn one(ports: &Ports, image: &str, platforms: &[String]) -> Result<bool> {
                 Err(error) => error,
             }
         }
-        _ => Error::new(FailureClass::Unavailable, format!("the engine does not say what {image} holds")),
+        _ => Error::of(FailureKind::BadAnswer, format!("the engine does not say what {image} holds")),
     };
     match ports.docker() {
         Ok(docker) => docker.has_triggers(image).await.ok().flatten().ok_or(failed),

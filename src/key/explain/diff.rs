@@ -49,6 +49,13 @@ pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
     if out.len() > 1 {
         out.retain(|change| !(change.kind == EntryKind::Dockerfile && change.name == USES));
     }
+    // Another target or platform reaches other instructions of the same file.
+    if out.iter().any(|change| matches!(change.kind, EntryKind::Target | EntryKind::Platform)) {
+        let reached = |change: &&mut Change| change.kind == EntryKind::Dockerfile && change.name != USES;
+        for change in out.iter_mut().filter(reached) {
+            change.text = String::from("the instructions that are reached changed");
+        }
+    }
     if out.is_empty() {
         out.push(unnamed(new));
     }

@@ -79,7 +79,7 @@ fn sentences_a_user_can_act_on() {
             "target changed from test to prod",
             "platform `linux/arm64` added",
             "base `python:3.12` moved from sha256:ab0000000000… to sha256:cd0000000000…",
-            "the Dockerfile changed",
+            "the instructions that are reached changed",
             "secret id `pip` removed",
             "`network` changed from default to host",
             "`gone` removed",
@@ -255,6 +255,20 @@ fn a_base_that_is_another_one_is_told_once() {
         sentences(&with("a", OLD), &with("a", NEW)),
         ["what the Dockerfile's stages build on changed"]
     );
+}
+
+// D85
+#[test]
+fn another_target_does_not_change_the_dockerfile() {
+    let dir = tree(&[]);
+    let with = |target, dockerfile| {
+        key(dir.path(), &[(EntryKind::Target, "", target), (EntryKind::Dockerfile, "", dockerfile)])
+    };
+    assert_eq!(
+        sentences(&with("test", OLD), &with("run", NEW)),
+        ["target changed from test to run", "the instructions that are reached changed"]
+    );
+    assert_eq!(sentences(&with("run", OLD), &with("run", NEW)), ["the Dockerfile changed"]);
 }
 
 #[test]

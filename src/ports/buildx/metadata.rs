@@ -5,8 +5,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::budget;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::image::Digest;
+use crate::ports::failure::FailureKind;
 
 /// What a build made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ impl BuildMetadata {
     /// # Errors
     /// If buildx ended well and left no readable file: then nothing is known of what it built.
     pub fn read(path: &Path) -> Result<Self> {
-        let what = || Error::new(FailureClass::Unavailable, "failed to read what buildx built");
+        let what = || Error::of(FailureKind::BadAnswer, "failed to read what buildx built");
         let bytes = budget::read_file(path, budget::METADATA).map_err(|error| what().because(&error))?;
         Self::parse(&bytes).map_err(|error| what().because(&error))
     }

@@ -32,7 +32,7 @@ use crate::image::ImageReference;
 use crate::inputs::{Driver, SecretString};
 use crate::ports::docker::{Docker, from_exec, last_line};
 use crate::ports::exec::{Effect, ExecError, Invocation, Stream};
-use crate::ports::failure::{FailureKind, classify, classify_at};
+use crate::ports::failure::{FailureKind, classify, classify_at, classify_boot};
 
 /// The buildx plug-in of a docker CLI.
 #[derive(Clone, Debug)]
@@ -77,13 +77,13 @@ impl Buildx {
     pub async fn version(&self) -> Result<BuildxVersion> {
         let done = self.docker.run(&self.command(Effect::Read).arg("version"), QUICK).await?;
         if !done.status.success() {
-            return Err(Error::new(FailureClass::Unsupported, "failed to find docker buildx")
+            return Err(Error::of(FailureKind::ToolMissing, "failed to find docker buildx")
                 .cause(last_line(&done))
                 .hint("install the docker-buildx plug-in; on hosted runners it is there"));
         }
         let text = done.stdout_text();
         BuildxVersion::parse(&text).ok_or_else(|| {
-            Error::new(FailureClass::Unsupported, "failed to read the version of docker buildx")
+            Error::of(FailureKind::ToolTooOld, "failed to read the version of docker buildx")
                 .cause(text.trim().to_owned())
         })
     }
@@ -99,12 +99,12 @@ impl Buildx {
                 || "failed to look at the builder".to_owned(),
                 |n| format!("failed to look at the builder {n}"),
             );
-            return Err(Error::new(FailureClass::Unsupported, what)
+            return Err(Error::of(FailureKind::UnsupportedDriver, what)
                 .cause(last_line(&done))
                 .hint("docker buildx ls shows the builders there are"));
         }
         Builder::parse(&done.stdout_text())
-            .ok_or_else(|| Error::new(FailureClass::Unsupported, "failed to read docker buildx inspect"))
+            .ok_or_else(|| Error::of(FailureKind::ToolTooOld, "failed to read docker buildx inspect"))
     }
 
     /// Whether any node of the builder answers. Only what shows that none does counts.
@@ -152,17 +152,7 @@ impl Buildx {
         if done.status.success() {
             return Ok(());
         }
-        let error = classify("failed to boot a builder", &last_line(&done));
-        // Refused or absent is its image, not what is built.
-        let known = error.kind.filter(|kind| {
-            *kind != FailureKind::Unknown
-                && !matches!(
-                    kind.class(),
-                    FailureClass::Build | FailureClass::Access | FailureClass::Integrity
-                )
-        });
-        let kind = known.unwrap_or(FailureKind::BootFailed);
-        Err(Error { class: kind.class(), kind: Some(kind), ..error })
+        Err(classify_boot(&last_line(&done)))
     }
 
     /// Removes a builder, also after a cancellation.

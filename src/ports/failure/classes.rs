@@ -1,6 +1,7 @@
 //! The failures that are told apart, as data: exit class, reaction, hint.
 
 use crate::error::FailureClass;
+use crate::ports::buildx::Phase;
 
 /// What may help when this happens; [`crate::execute`] decides whether it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -77,7 +78,7 @@ macro_rules! kinds {
                 match self { $(Self::$kind => Reaction::$reaction),+ }
             }
 
-            /// The one next thing for a person to do; empty where nobody knows.
+            /// The one next thing for a person to do; empty for [`FailureKind::Unknown`] alone.
             #[must_use]
             pub const fn hint(self) -> &'static str {
                 match self { $(Self::$kind => $hint),+ }
@@ -87,6 +88,8 @@ macro_rules! kinds {
 }
 
 kinds! {
+    BadInput "bad-input" Input Stop "correct the input that the text names"
+        "An input is wrong.";
     DockerfileError "dockerfile-error" Build Stop "the failing step is shown above"
         "A step of the Dockerfile failed, or the Dockerfile is wrong.";
     BaseNotFound "base-not-found" Build Stop "check the base image's name, tag and platform, and that this job may read it"
@@ -97,27 +100,53 @@ kinds! {
         "The builder, or docker itself, ran out of memory.";
     ImmutableTag "immutable-tag" Integrity Stop "add the tag to the repository's mutability exclusions, or use another tag"
         "The tag is there, and may not be changed.";
+    TagTaken "tag-taken" Integrity Stop "use one image name for each set of inputs"
+        "The tag is there, and names other content.";
     TagLimit "tag-limit" Access Stop "the registry takes no more tags on this image; remove old ones"
         "The image has as many tags as the registry allows.";
+    RegistryQuota "registry-quota" Access Stop "remove old images from the registry, or raise its limit"
+        "The registry takes no more: its quota is used up, or it is read-only.";
     AuthExpired "auth-expired" Access NewLogin "log in to the registry again; ECR's token lasts 12 hours"
         "The login was good and has expired.";
     AuthMissing "auth-missing" Access Stop "log in to the registry: docker/login-action, or the input logins"
-        "There is no login for the registry, or it does not know it.";
+        "There is no login for the registry, or the registry does not accept it.";
     AuthDenied "auth-denied" Access Stop "check that the login may write to the repository"
         "The login may not do this.";
+    CredentialHelper "credential-helper" Access Stop "install or repair the credential helper that docker's configuration names, or remove it there"
+        "The credential helper that docker's configuration names failed.";
+    AwsCredentials "aws-credentials" Access Stop "give valid AWS credentials: aws-actions/configure-aws-credentials before this step, or an instance role"
+        "There are no AWS credentials, or AWS does not accept them.";
+    Proxy "proxy" Access Stop "correct the proxy's address and login (HTTPS_PROXY), here, in the engine and in the builder"
+        "A proxy asks for a login, or does not speak as its address says.";
     NotFoundRepo "not-found-repo" Access Stop "create the repository, or correct its name"
         "The repository does not exist.";
+    NoRepository "no-repository" Access Stop "name the repository in the input repository"
+        "The run needs a repository, and none is named.";
+    NoImage "no-image" Access Stop "let the job that builds the image run first (needs), with the same inputs"
+        "No image with this key or digest is there.";
+    NotPublished "not-published" Access Stop "publish from a run that may: a push to a branch, the merge queue"
+        "This run may not publish, and was asked to.";
+    GitSource "git-source" Access Stop "check the git repository's URL, reference and submodules; a private one needs a token: the input secrets, GIT_AUTH_TOKEN"
+        "Git does not hand out a repository, reference or submodule.";
     ClockSkew "clock-skew" Access Stop "set the runner's clock"
-        "A signature or certificate is from the future.";
+        "This machine's clock is wrong: a signature or certificate is not valid at its time.";
     TlsTrust "tls-trust" Unsupported Stop "trust the registry's certificate authority in the engine and the builder"
-        "The registry's certificate is not trusted, or has expired.";
+        "The registry's certificate is not trusted.";
+    TlsExpired "tls-expired" Unsupported Stop "renew the registry's certificate; or set this machine's clock, if it is wrong"
+        "The registry's certificate has expired.";
+    RegistryRefused "registry-refused" Unsupported Stop "the registry, or a proxy before it, does not take content of this size or format: raise its limit, or try provenance: false"
+        "The registry, or a proxy before it, refuses the size or the format of what is sent.";
     PullLimit "pull-limit" Unavailable Stop "log in to the base image's registry, or use a mirror or pull-through cache"
         "The pulls that the base image's registry allows are used up.";
     Throttled "throttled" Unavailable Slowly "the registry limits the rate of requests; it recovers by itself"
         "The registry asks for fewer requests.";
     RegistryError "registry-5xx" Unavailable Again "the registry has a problem of its own; look at its status page, and try again"
         "The registry answers with an error of its own.";
-    CacheReadLost "cache-read-lost" Unavailable WithoutCacheImports "the layer cache names content that is gone; the next run writes it anew"
+    AwsUnavailable "aws-unavailable" Unavailable Stop "try again; check that this machine reaches the AWS endpoint"
+        "An AWS service does not answer, or answers with an error of its own.";
+    NotARegistry "not-a-registry" Unavailable Stop "correct the registry's address; a proxy, a mirror or a login page may answer in its place"
+        "What answers does not answer as a registry does.";
+    CacheReadLost "cache-read-lost" Unavailable WithoutCacheImports "the layer cache names content that is gone; the next run writes it again"
         "The layer cache lacks what its index names.";
     CacheWriteFailed "cache-write-failed" Unavailable WithoutCacheExports "check that the login may write the cache, and that its tag is mutable"
         "The layer cache cannot be written.";
@@ -125,10 +154,12 @@ kinds! {
         "Builds on one machine share a cache folder that takes one at a time.";
     BuilderLost "builder-lost" Unavailable FreshBuilder "the builder or the engine went away: memory, restarts, parallel jobs"
         "The builder, or its engine, went away during the build.";
-    BootFailed "boot-failed" Unavailable Stop "name a BuildKit image that this runner can pull in the input buildkit-image, or a builder in the input builder"
+    BootFailed "boot-failed" Unavailable Stop "see in the text what the builder lacks; or name a builder that runs in the input builder"
         "A builder that was made does not boot.";
     BuildkitInternal "buildkit-internal" Unavailable Again "a known defect of BuildKit's solver; update BuildKit"
         "BuildKit lost track of its own work.";
+    MessageTooLarge "message-too-large" Unsupported Stop "update BuildKit; or make the Dockerfile, its arguments or the build context smaller"
+        "A message is larger than BuildKit's protocol allows.";
     Hang "hang" Unavailable FreshBuilder "raise stall-timeout if this can take so long, or look at the builder and the registry"
         "Nothing moved for longer than the input stall-timeout allows.";
     DigestMismatch "digest-mismatch" Integrity WithoutCacheImports "content changed on its way; look for a broken proxy or mirror"
@@ -139,6 +170,14 @@ kinds! {
         "Two builds named one image in the engine's store.";
     UnsupportedDriver "unsupported-driver" Unsupported Stop "use a docker-container builder, or an engine with the containerd image store"
         "The builder's driver cannot do what is asked.";
+    ContainerRuntime "container-runtime" Unsupported Stop "let the builder run privileged, or name another one in the input builder"
+        "The kernel or the container runtime refuses what BuildKit needs.";
+    UnsafeEvent "unsafe-event" Unsupported Stop "build in a pull_request run; mode pull works here for an image that is there"
+        "The event would run a stranger's code with this repository's rights.";
+    ReadOnly "read-only" Unsupported Stop "make the folder writable, or name another one"
+        "A folder or a disk cannot be written.";
+    Machine "machine" Unsupported Stop "look at what the text says this machine lacks"
+        "The machine lacks something that is always there.";
     Entitlement "entitlement" Unsupported Stop "use a builder that grants it: its BuildKit must allow the entitlement"
         "The builder does not grant a right that the build asks for.";
     ToolMissing "tool-missing" Unsupported Stop "start the docker engine, or point DOCKER_HOST at one"
@@ -147,18 +186,38 @@ kinds! {
         "buildx does not know an option.";
     Dns "dns" Unavailable Once "check the spelling of the registry's host, and the runner's name server"
         "A host name leads nowhere.";
-    Refused "refused" Unavailable Once "is the registry up, and its name right?"
-        "Nobody answers at the registry's address.";
+    Refused "refused" Unavailable Once "check that the registry is up, and its name and port"
+        "Nothing answers at the registry's address.";
     TransientNetwork "transient-network" Unavailable Again "the network broke; try again"
         "A connection broke.";
     EventualRead "eventual-read" Unavailable Stop "try again; if it stays so, look at the registry's lifecycle rules"
         "What was pushed cannot be read.";
-    SourceGone "source-gone" Unavailable Stop "run again: the image is built anew"
+    SourceGone "source-gone" Unavailable Stop "run again: the image is built again"
         "The image that was found was deleted meanwhile.";
+    Unsettled "unsettled" Unavailable Stop "run again: other runs keep setting the same tag"
+        "A tag does not come to rest.";
+    WaitTimeout "wait-timeout" Unavailable Stop "look at the job that builds the image, or raise wait-timeout"
+        "The image that was waited for did not appear.";
+    Timeout "timeout" Unavailable Stop "raise the input timeout, or see in the summary where the time went"
+        "The time that the input timeout allows is over.";
+    BadAnswer "bad-answer" Unavailable Stop "try again; if it stays so, report the text that is quoted"
+        "An answer cannot be read.";
     Cancelled "cancelled" Unavailable Stop "something else stopped docker: a signal, or a restart of its engine"
-        "Docker was stopped by somebody else.";
-    Unknown "unknown" Unavailable Once ""
+        "Docker was stopped by something else than this run.";
+    Unknown "unknown" Unavailable Stop ""
         "An error that is not in this table; its text is quoted as it came.";
+}
+
+impl FailureKind {
+    /// What may help where it came up in this part of a build.
+    #[must_use]
+    pub const fn reaction_at(self, phase: Option<Phase>) -> Reaction {
+        match (self, phase) {
+            (Self::Hang, Some(Phase::CacheExport)) => Reaction::WithoutCacheExports,
+            (Self::Hang, Some(Phase::CacheImport)) => Reaction::WithoutCacheImports,
+            _ => self.reaction(),
+        }
+    }
 }
 
 #[cfg(test)]

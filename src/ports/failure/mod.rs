@@ -5,16 +5,20 @@
 //! paths, names) and is not read either.
 
 mod classes;
+#[cfg(test)]
+mod public;
 mod signatures;
+mod structure;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
 pub use classes::{FailureKind, Reaction};
-use signatures::{SIGNATURES, Signature};
+use signatures::SIGNATURES;
+use structure::Said;
 
-use crate::error::Error;
+use crate::error::{Error, FailureClass};
 use crate::ports::buildx::Phase;
 
 /// The error for a child's final words.
@@ -28,58 +32,64 @@ pub fn classify(what: &str, text: &str) -> Error {
 #[must_use]
 pub fn classify_at(what: &str, text: &str, phase: Option<Phase>) -> Error {
     let cause = text.trim().trim_start_matches("ERROR: ").to_owned();
-    let plain = plain(&cause);
-    let found = find(&plain);
-    let words = found.map_or(FailureKind::Unknown, |found| found.kind);
-    let kind = at(words, &plain, phase);
-    let hint = found.filter(|_| kind == words).and_then(|found| found.hint).unwrap_or(kind.hint());
+    let said = Said::read(&cause);
+    let found = find(&said);
+    let words = found.map_or(FailureKind::Unknown, |(kind, _)| kind);
+    let kind = at(words, &said, phase);
+    let hint = found.filter(|_| kind == words).and_then(|(_, hint)| hint).unwrap_or(kind.hint());
     let mut error = Error::of(kind, what);
-    error.retry_after = retry_after(&plain);
+    error.retry_after = retry_after(&said.plain);
     let error = if cause.is_empty() { error } else { error.cause(cause) };
     if hint.is_empty() { error } else { error.hint(hint) }
 }
 
-/// Lower case, and double quotes emptied; a quote that never ends is none.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.char_indices();
-    let mut open = None;
-    while let Some((at, c)) = chars.next() {
-        match (c, open) {
-            ('"', None) => open = Some(at + 1),
-            ('"', Some(_)) => {
-                open = None;
-                plain.push_str("\"\"");
-            }
-            ('\\', Some(_)) => {
-                chars.next();
-            }
-            (_, Some(_)) => {}
-            (c, None) => plain.extend(c.to_lowercase()),
+/// The first signature that stands in the text, unless the status says something else.
+fn find(said: &Said) -> Option<(FailureKind, Option<&'static str>)> {
+    let by_status = said.status.and_then(structure::of_status);
+    let signature = SIGNATURES.iter().find(|signature| signature.any.iter().any(|words| said.has(words)));
+    match (signature, said.status) {
+        (Some(signature), Some(status)) if structure::outranks(status, signature.kind) => {
+            by_status.map(|kind| (kind, None))
         }
+        (Some(signature), _) => Some((signature.kind, signature.hint)),
+        (None, _) => by_status.map(|kind| (kind, None)),
     }
-    if let Some(rest) = open.and_then(|at| text.get(at..)) {
-        plain.push_str(&rest.to_lowercase());
-    }
-    plain
 }
 
-fn find(plain: &str) -> Option<&'static Signature> {
-    let stand = |words: &&[&str]| words.iter().all(|word| plain.contains(word));
-    SIGNATURES.iter().find(|signature| signature.any.iter().any(stand))
+/// The error of a builder that did not boot, from buildx's final words. What is refused there or
+/// absent is the builder's image, and no part of the user's build; what does not answer is the
+/// builder, unless it is the engine that speaks, of a registry.
+#[must_use]
+pub fn classify_boot(text: &str) -> Error {
+    use FailureKind::{CredentialHelper, Dns, Proxy, Refused, TransientNetwork, Unknown};
+    let error = classify("failed to boot a builder", text);
+    let kind = error.kind.unwrap_or(Unknown);
+    let blames = matches!(kind.class(), FailureClass::Build | FailureClass::Access | FailureClass::Integrity);
+    let image = blames && !matches!(kind, CredentialHelper | Proxy);
+    let silent = matches!(kind, Dns | Refused | TransientNetwork)
+        && !text.to_lowercase().contains("error response from daemon");
+    if !(image || silent || kind == Unknown) {
+        return error;
+    }
+    let hint = if image { BUILDER_IMAGE } else { FailureKind::BootFailed.hint() };
+    let boot = FailureKind::BootFailed;
+    Error { class: boot.class(), kind: Some(boot), hint: Some(hint.to_owned()), ..error }
 }
+
+/// For a builder whose image cannot be had.
+const BUILDER_IMAGE: &str = "name a BuildKit image that this runner can pull in the input buildkit-image, or a builder in the input builder";
 
 /// What the words mean where they came up: a refusal while a base image is fetched says nothing
 /// of the credentials for the push, and no fault of the cache is the registry's.
-fn at(kind: FailureKind, plain: &str, phase: Option<Phase>) -> FailureKind {
+fn at(kind: FailureKind, said: &Said, phase: Option<Phase>) -> FailureKind {
     use FailureKind::{
         AuthDenied, AuthMissing, BaseNotFound, BuilderLost, BuildkitInternal, CacheReadLost,
         CacheWriteFailed, DiskFull, DockerfileError, ImmutableTag, NotFoundRepo, Oom, TagLimit, Unknown,
     };
     match (phase, kind) {
         (Some(Phase::Base), AuthDenied | AuthMissing | NotFoundRepo | CacheReadLost) => BaseNotFound,
-        (Some(Phase::Base), Unknown) if plain.contains("not found") => BaseNotFound,
-        (Some(Phase::Steps), AuthDenied | AuthMissing | NotFoundRepo | ImmutableTag | TagLimit | Unknown) => {
+        (Some(Phase::Base), Unknown) if said.has(&["not found"]) => BaseNotFound,
+        (Some(Phase::Steps), AuthDenied | AuthMissing | NotFoundRepo | ImmutableTag | TagLimit) => {
             DockerfileError
         }
         (_, DockerfileError | BuilderLost | BuildkitInternal | DiskFull | Oom) => kind,

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::transport::{Attempt, asked_to_wait, passing, unanswered, unavailable, whole};
 use crate::budget::TOKEN;
-use crate::error::{Error, FailureClass};
+use crate::error::Error;
 use crate::inputs::SecretString;
 use crate::ports::docker_config::Credential;
+use crate::ports::failure::FailureKind;
 
 /// What the registry wants.
 pub(super) enum Challenge {
@@ -116,13 +117,13 @@ impl TokenRequest {
         let response = request.send().await.map_err(again)?;
         let status = response.status();
         if let Some(kind) = passing(status) {
-            let error = Error { class: kind.class(), kind: Some(kind), ..failed() };
+            let error = failed().of_kind(kind);
             let wait = asked_to_wait(&response, kind);
             return Err(Attempt::Again { error: error.cause(status.to_string()), wait });
         }
         if !status.is_success() {
             return Err(Attempt::error(
-                Error::new(FailureClass::Access, format!("failed to log in to {registry}"))
+                Error::of(FailureKind::AuthMissing, format!("failed to log in to {registry}"))
                     .cause(format!("its token service answered {status}"))
                     .hint(format!("check the login for {registry}, and that it may use {scope}")),
             ));

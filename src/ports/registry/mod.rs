@@ -16,17 +16,18 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::budget::{CHILDREN, REQUESTS, WAITS};
 use crate::crash;
-use crate::error::{Error, FailureClass};
+use crate::error::Error;
 use crate::guards::Guard;
 use crate::image::{Digest, ImageReference, Manifest};
 use crate::inputs::SecretString;
 use crate::ports::docker::from_exec;
 use crate::ports::exec::Exec;
-use crate::ports::failure::FailureKind;
+use crate::ports::failure::{FailureKind, Reaction};
 use crate::ports::random;
 
 mod challenge;
 mod credentials;
+mod names;
 mod rights;
 mod transport;
 mod waits;
@@ -138,7 +139,7 @@ impl Registry {
         let content_type = reply.header(CONTENT_TYPE.as_str());
         let manifest = Manifest::parse(&reply.bytes, content_type.as_deref()).map_err(|error| {
             fail(
-                Error::new(FailureClass::Unavailable, format!("failed to read the manifest of {reference}"))
+                Error::of(FailureKind::NotARegistry, format!("failed to read the manifest of {reference}"))
                     .because(&error),
             )
         })?;
@@ -148,8 +149,8 @@ impl Registry {
             && Guard::ContentDigest.holds()
         {
             return Err(fail(
-                Error::new(
-                    FailureClass::Integrity,
+                Error::of(
+                    FailureKind::DigestMismatch,
                     format!("the registry sent wrong content for {reference}"),
                 )
                 .cause(format!(
@@ -217,7 +218,7 @@ impl Registry {
             Probe::Present(manifest) => Ok(manifest),
             Probe::Absent { .. } => {
                 let what = format!("{} has no image {reference}", reference.registry());
-                Err(Error::new(FailureClass::Build, what).hint("check the image's name and digest"))
+                Err(Error::of(FailureKind::BaseNotFound, what).hint("check the image's name and digest"))
             }
             Probe::Unknown(error) => Err(error),
         };
@@ -228,7 +229,7 @@ impl Registry {
             let wanted = top.children_for(platforms);
             if wanted.len() > CHILDREN {
                 let what = format!("{reference} has {} images for these platforms", wanted.len());
-                return Err(Error::new(FailureClass::Integrity, what)
+                return Err(Error::of(FailureKind::DigestMismatch, what)
                     .cause(format!("more than {CHILDREN} are not looked at")));
             }
             let wanted = wanted.into_iter();
@@ -245,7 +246,7 @@ impl Registry {
 
     async fn config(&self, reference: &ImageReference, digest: &str) -> Result<Value, Error> {
         let what = || {
-            Error::new(FailureClass::Unavailable, format!("failed to read the configuration of {reference}"))
+            Error::of(FailureKind::NotARegistry, format!("failed to read the configuration of {reference}"))
         };
         let bytes = match self.get(reference, Method::GET, "blobs", digest).await {
             Ok(Answer::Found(reply)) => reply.bytes,
@@ -256,8 +257,8 @@ impl Registry {
         };
         let got = Digest::of(&bytes);
         if got.as_str() != digest {
-            return Err(Error::new(
-                FailureClass::Integrity,
+            return Err(Error::of(
+                FailureKind::DigestMismatch,
                 format!("the registry sent wrong content for {reference}"),
             )
             .cause(format!("expected {digest}, got {got}")));
@@ -281,7 +282,7 @@ impl Registry {
     /// If it is no single manifest, cannot be read, or the registry refuses it.
     pub async fn annotate(&self, tag: &ImageReference, name: &str, value: &str) -> Result<(), Error> {
         let (media_type, bytes) = self.bytes(tag).await?;
-        let unfit = || Error::new(FailureClass::Unavailable, format!("{tag} takes no annotation"));
+        let unfit = || Error::of(FailureKind::BadAnswer, format!("{tag} takes no annotation"));
         let mut manifest: Value = serde_json::from_slice(&bytes).map_err(|error| unfit().because(&error))?;
         // Without layers, it may be null.
         if manifest.get("layers").is_none() {
@@ -300,7 +301,7 @@ impl Registry {
             }
         };
         let manifest = Manifest::parse(&bytes, None).map_err(|error| {
-            Error::new(FailureClass::Unavailable, format!("failed to read {source}")).because(&error)
+            Error::of(FailureKind::BadAnswer, format!("failed to read {source}")).because(&error)
         })?;
         Ok((manifest.media_type, bytes))
     }
@@ -318,6 +319,14 @@ impl Registry {
             Ok(Answer::NotFound) => Err(written(Failure::NoRepository, target)),
             Err(Attempt::Final(failure)) => Err(written(failure, target)),
             Err(Attempt::Again { error, wait }) => Err(Error { retry_after: wait, ..error }),
+        }
+    }
+
+    /// How often a read that failed so is tried again.
+    fn tries(&self, error: &Error) -> u32 {
+        match error.kind.map(FailureKind::reaction) {
+            Some(Reaction::Once) => self.retries.min(1),
+            _ => self.retries,
         }
     }
 
@@ -365,8 +374,9 @@ impl Registry {
                         let hint = format!("{registry} wants to be left alone for {} s", wait.as_secs());
                         return Err(fail(Error { retry_after: Some(wait), ..error }.hint(hint)));
                     }
-                    _ if tried >= self.retries => {
-                        let hint = format!("{} tries were made; is {registry} up?", tried + 1);
+                    _ if tried >= self.tries(&error) => {
+                        let hint = error.kind.map_or("", FailureKind::hint);
+                        let hint = format!("{} tries were made; {hint}", tried + 1);
                         return Err(fail(Error { retry_after: wait, ..error }.hint(hint)));
                     }
                     wait => (error, wait),
@@ -392,8 +402,9 @@ fn client() -> Result<Client, Error> {
         .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
+        .dns_resolver(Arc::new(names::Names))
         .build()
-        .map_err(|error| Error::new(FailureClass::Unsupported, "failed to set up TLS").because(&error))
+        .map_err(|error| Error::of(FailureKind::Machine, "failed to set up TLS").because(&error))
 }
 
 /// What a failure means to a write.
@@ -401,7 +412,7 @@ fn written(failure: Failure, target: &ImageReference) -> Error {
     match failure {
         Failure::Error(error) => *error,
         Failure::NoRepository => {
-            Error::new(FailureClass::Access, format!("{} does not exist", target.repository()))
+            Error::of(FailureKind::NotFoundRepo, format!("{} does not exist", target.repository()))
         }
     }
 }

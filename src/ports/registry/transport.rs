@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Registry;
 use super::challenge::{self, Challenge};
 use crate::budget::{MANIFEST, REQUEST};
-use crate::error::{Error, FailureClass};
+use crate::error::Error;
 use crate::image::{ImageReference, MEDIA_TYPES};
 use crate::inputs::SecretString;
 use crate::ports::failure::{FailureKind, classify};
@@ -139,7 +139,7 @@ async fn send(
 /// What became of a request that got no answer, or half of one.
 pub(super) fn unanswered(failed: Error, error: reqwest::Error) -> Attempt {
     let kind = kind_of(&error);
-    let failed = Error { class: kind.class(), kind: Some(kind), ..failed }.because(&error.without_url());
+    let failed = failed.of_kind(kind).because(&error.without_url());
     if kind == FailureKind::TlsTrust {
         Attempt::error(
             failed.hint("trust the registry's certificate authority on this machine (SSL_CERT_FILE)"),
@@ -156,6 +156,10 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
         let bytes = body(reference, response).await?;
         return Ok(Answer::Found(Reply { headers, bytes }));
     }
+    // To basic authentication, 401 says that user or password are wrong.
+    let basic = header(response.headers(), WWW_AUTHENTICATE.as_str());
+    let unknown_login = status == StatusCode::UNAUTHORIZED
+        && basic.is_some_and(|offer| offer.trim_start().to_lowercase().starts_with("basic"));
     let again = passing(status).map(|kind| (kind, asked_to_wait(&response, kind)));
     // HEAD answers have no body; then the status alone decides.
     let body = body(reference, response).await.unwrap_or_default();
@@ -173,7 +177,12 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
         StatusCode::NOT_FOUND if code == "NAME_UNKNOWN" => Err(Attempt::Final(Failure::NoRepository)),
         StatusCode::NOT_FOUND => Ok(Answer::NotFound),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            let (kind, hint) = if message.contains("expired") {
+            let (kind, hint) = if unknown_login {
+                (
+                    FailureKind::AuthMissing,
+                    format!("check the user and the password of the login for {registry}"),
+                )
+            } else if message.contains("expired") {
                 (FailureKind::AuthExpired, format!("log in to {registry} again"))
             } else if crate::ports::aws::EcrHost::parse(registry).is_some() {
                 (
@@ -189,7 +198,7 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
         }
         // What a push is refused for is told in the same words as to BuildKit.
         _ if writes => Err(Attempt::error(classify(&format!("failed to set {reference}"), &cause))),
-        _ => Err(Attempt::error(failed(FailureKind::Unknown))),
+        _ => Err(Attempt::error(failed(FailureKind::NotARegistry))),
     }
 }
 
@@ -216,12 +225,12 @@ pub(super) fn fail(error: Error) -> Failure {
 }
 
 pub(super) fn unavailable(registry: &str) -> Error {
-    Error::new(FailureClass::Unavailable, format!("failed to ask {registry}"))
+    Error::of(FailureKind::NotARegistry, format!("failed to ask {registry}"))
 }
 
 pub(super) fn no_login(reference: &ImageReference) -> Error {
     let registry = reference.registry();
-    Error::new(FailureClass::Access, format!("failed to look up {reference}"))
+    Error::of(FailureKind::AuthMissing, format!("failed to look up {reference}"))
         .cause(format!("{registry} asks for a login and there is none"))
         .hint(format!("log in to {registry} with docker/login-action, or name the login in the input logins"))
 }

@@ -55,7 +55,7 @@ fn missing_then_built_here_and_said_loudly() {
     let built = pull(&work, &repository).run().degraded();
     runs(&work);
     assert!(["built", "built-local"].contains(&built.output("outcome")), "{}", built.log);
-    assert!(built.annotations("warning")[0].contains("nobody has published this image"), "{}", built.log);
+    assert!(built.annotations("warning")[0].contains("no image with this key is published"), "{}", built.log);
 }
 
 #[test]

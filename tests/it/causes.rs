@@ -1,0 +1,87 @@
+//! What fails before anything is built has its cause and its hint, too.
+
+use serde_json::json;
+
+use crate::support::{Aws, BuildOnce, Lab, Login, Response, Run, Server};
+
+const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ci";
+
+fn told(run: &Run, cause: &str) {
+    assert_eq!(run.output("failure-cause"), cause, "{}", run.all());
+    assert!(run.error().contains("hint: "), "{cause}: {}", run.error());
+}
+
+// D98, D100
+#[test]
+fn what_fails_before_the_build_has_a_cause_and_a_hint() {
+    let lab = Lab::new();
+    let bare = || lab.build_once();
+    let required =
+        |program: BuildOnce<'_>| program.input("registry-policy", "required").input("retries", "0").run();
+    told(&lab.shared().pull_request_from("pull_request_target", 12, 2).run(), "unsafe-event");
+    told(&lab.shared().input("mode", "pull").input("on-missing", "fail").run(), "no-image");
+    told(&bare().input("mode", "pull").input("on-missing", "fail").run(), "no-repository");
+    told(&required(bare().input("repository", "127.0.0.1:9/ci")), "refused");
+    told(
+        &required(bare().input("repository", ECR).env("HTTPS_PROXY", "http://127.0.0.1:9")),
+        "aws-credentials",
+    );
+    let page = Server::start(|_| Response::new(200, "<html>").header("content-type", "text/html"));
+    told(&required(bare().input("repository", &format!("{}/ci", page.address))), "not-a-registry");
+    let lab = Lab::new();
+    lab.without_docker();
+    told(&lab.build_once().run(), "tool-missing");
+    let lab = Lab::new();
+    lab.rule("buildx", json!({"stderr": "docker: unknown command: docker buildx\n", "exit": 1}));
+    told(&lab.shared().run(), "tool-missing");
+}
+
+// D98
+#[test]
+fn a_wrong_password_is_no_missing_right() {
+    let lab = Lab::new();
+    for login in [Login::Basic("ann", "right"), Login::Bearer("ann", "right")] {
+        lab.registry.require(login);
+        let program = lab.shared().input("logins", &format!("{} ann PASSWORD", lab.registry.address()));
+        let run =
+            program.env("PASSWORD", "wrong").input("registry-policy", "required").run().fails(20, "access");
+        told(&run, "auth-missing");
+    }
+}
+
+// D98, D100
+#[test]
+fn aws_refusals_are_told_apart() {
+    for (code, cause) in [
+        ("AccessDeniedException", "auth-denied"),
+        ("ExpiredTokenException", "aws-credentials"),
+        ("UnrecognizedClientException", "aws-credentials"),
+        ("InvalidSignatureException", "clock-skew"),
+    ] {
+        let lab = Lab::new();
+        let aws = Aws::start("");
+        aws.refuse_token(code);
+        let program = lab.build_once().input("repository", ECR).env("HTTPS_PROXY", "http://127.0.0.1:9");
+        told(&aws.serves(program).input("registry-policy", "required").run(), cause);
+    }
+}
+
+// D101
+#[test]
+fn an_address_where_nothing_answers_is_tried_once_more() {
+    let lab = Lab::new();
+    let program = lab.build_once().input("repository", "127.0.0.1:9/ci").input("retries", "5");
+    let run = program.input("registry-policy", "required").run().fails(30, "unavailable");
+    assert!(run.error().contains("2 tries were made"), "{}", run.error());
+}
+
+// D101
+#[test]
+fn instance_metadata_can_be_switched_off() {
+    let lab = Lab::new();
+    let aws = Aws::start(&lab.registry.repository());
+    let run =
+        aws.serves(lab.build_once()).env("AWS_EC2_METADATA_DISABLED", "true").run().succeeds("built-local");
+    assert!(run.notices().contains("AWS_EC2_METADATA_DISABLED"), "{}", run.notices());
+    assert_eq!(aws.asked(), [""; 0], "neither metadata nor SSM is asked");
+}
