@@ -1,7 +1,7 @@
-//! How much of the world the classifier knows: texts from public threads that its table was not
-//! made from. `tests/fixtures/failures-public.tsv` is split by a hash. Rules may be written from
-//! the rows of one half; those of the other are only scored. A change of a rule is judged by
-//! numbers: no text of the scored half is printed, so that none is written for.
+//! How the classifier does on texts from public threads (`tests/fixtures/failures-public.tsv`, split
+//! by a hash). Rules may be written from the rows of one half; those of the other are only scored, and
+//! none of their texts is printed. The first rules were written by whoever had collected all rows: what
+//! the score says of texts that are new, rows that are added later show.
 
 use sha2::{Digest as _, Sha256};
 
