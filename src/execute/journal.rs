@@ -76,10 +76,22 @@ impl Journal {
         self.tags.clear();
     }
 
+    /// Makes do with a builder whose layers are not used.
+    pub fn without_layers(&mut self, why: &Error) {
+        self.makes_do(
+            "a builder that others have used builds, without its layers and without writing the layer cache",
+            why,
+        );
+    }
+
     /// Makes do without writing the layer cache.
     pub fn without_cache(&mut self, why: &Error) {
+        self.makes_do("the layer cache is not written", why);
+    }
+
+    fn makes_do(&mut self, how: &str, why: &Error) {
         let hint = why.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let degraded = format!("the layer cache is not written: {}{hint}", why.headline());
+        let degraded = format!("{how}: {}{hint}", why.headline());
         self.degraded.get_or_insert(degraded);
         self.gave_up_cache = true;
     }

@@ -156,7 +156,12 @@ async fn one(
             match builder::create(builder, *keep, *optional, workshop, docker).await {
                 // No fault of the cache fails a build that would pass without it.
                 Err(error) if *optional && error.class != FailureClass::Interrupted => {
-                    journal.without_cache(&error);
+                    let is_apart = |step: &Step| matches!(step, Step::Build { spec } if spec.apart.is_some());
+                    if plan.steps.iter().any(is_apart) {
+                        journal.without_layers(&error);
+                    } else {
+                        journal.without_cache(&error);
+                    }
                     journal.no_builder = true;
                     Ok(())
                 }

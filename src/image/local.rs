@@ -59,7 +59,8 @@ pub fn is_private(name: &str) -> bool {
 pub fn is_of(name: &str, own: &str, zones: &[String]) -> bool {
     let rest = name.strip_prefix(HOST).and_then(|rest| rest.strip_prefix('/'));
     let rest = rest.and_then(|rest| rest.strip_prefix(own)).and_then(|rest| rest.strip_prefix('/'));
-    let Some((_, tag)) = rest.and_then(|rest| rest.rsplit_once(':')) else { return false };
+    let image = rest.and_then(|rest| rest.rsplit_once(':'));
+    let Some((_, tag)) = image.filter(|(image, _)| !image.contains('/')) else { return false };
     zones.iter().any(|zone| {
         let kind = tag.strip_prefix(zone.as_str()).and_then(|rest| rest.rsplit_once('-'));
         kind.is_some_and(|(kind, _)| matches!(kind, "-key" | "-digest"))
