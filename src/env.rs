@@ -51,18 +51,10 @@ impl Env {
             let (_, password) = authority.rsplit_once('@')?.0.split_once(':')?;
             Some(password.to_owned()).filter(|password| !password.is_empty())
         };
-        let decoded = |password: &String| {
-            let mut bytes = Vec::new();
-            let mut rest = password.as_bytes();
-            while let Some((&first, after)) = rest.split_first() {
-                let hex = (first == b'%').then(|| after.get(..2)).flatten();
-                let byte = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-                bytes.push(byte.unwrap_or(first));
-                rest = if byte.is_some() { &after[2..] } else { after };
-            }
-            String::from_utf8(bytes).ok().filter(|plain| plain != password)
-        };
-        proxies.filter_map(password).flat_map(move |password| [decoded(&password), Some(password)]).flatten()
+        proxies
+            .filter_map(password)
+            .flat_map(|password| [percent_decoded(&password), Some(password)])
+            .flatten()
     }
 
     /// Whether the process runs as a step of a GitHub workflow.
@@ -181,6 +173,18 @@ names! {
     PATH;
     /// The folder for temporary files.
     TMPDIR;
+}
+
+/// The text without `%2F` and the like; none if that changes nothing.
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = (first == b'%').then(|| after.get(..2)).flatten();
+        let byte = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).ok().filter(|plain| plain != text)
 }
 
 #[cfg(test)]

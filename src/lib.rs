@@ -30,6 +30,7 @@
 //! - [`ports`]: the doors to the outside, one module each: processes ([`ports::exec`] is the
 //!   only spawner), docker, buildx, registries, AWS, the runner's files, the log, the clock.
 //! - [`budget`]: the most that is taken of anything from outside.
+//! - [`shown`]: what people see: secrets and the users of URLs are gone before a text is escaped or cut.
 //! - [`env`](mod@env), [`error`]: every variable's name; the one error type with its exit codes.
 //!
 //! The fences are lints: `clippy.toml` names the calls that only one module may make.
@@ -54,6 +55,7 @@ pub mod ports;
 pub mod report;
 pub mod run;
 pub mod session;
+pub mod shown;
 
 pub use error::{Error, Result};
 
@@ -122,6 +124,12 @@ pub async fn prepare(
             console.mask(value.expose());
         }
     }
+    let contexts = inputs.build.build_contexts.iter().map(|(_, value)| value.as_str());
+    let context = match &inputs.build.context {
+        inputs::ContextSource::Remote(url) => Some(url.as_str()),
+        inputs::ContextSource::Folder(_) => None,
+    };
+    contexts.chain(context).for_each(|url| console.mask_user(url));
     if let Some(token) = env.get(env::ACTIONS_RUNTIME_TOKEN) {
         console.mask(token);
     }

@@ -3,6 +3,7 @@
 #![recursion_limit = "256"]
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use build_once::env::Env;
@@ -32,7 +33,7 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let only_prints = argv.get(1).is_some_and(|command| command == "plan" || command == "key");
     let arguments = match arguments(&argv, env) {
-        Err(error) if only_prints => return Ok(commands::print(&Err(error))),
+        Err(error) if only_prints => return Ok(commands::print(&Err(error), false)),
         arguments => arguments?,
     };
     let command = match inputs::parse(&arguments) {
@@ -43,7 +44,12 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
         }
         // `--help` and `--version` are no errors.
         Err(answer) => {
-            answer.print().ok();
+            if answer.use_stderr() {
+                let text = commands::lines(&answer.to_string());
+                std::io::stderr().write_all(text.as_bytes()).ok();
+            } else {
+                answer.print().ok();
+            }
             return Ok(ExitCode::from(if answer.use_stderr() { 2 } else { 0 }));
         }
     };
@@ -71,7 +77,7 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
             }
         }
     };
-    Ok(commands::print(&session::until(&cancel.signal, text).await))
+    Ok(commands::print(&session::until(&cancel.signal, text).await, flags.json))
 }
 
 /// What clap says of a command line: first what is wrong, then tips, then the usage.

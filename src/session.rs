@@ -20,7 +20,7 @@ use crate::ports::docker_config::{RUN_PREFIX, private_temporary, sweep, temporar
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::ports::failure::FailureKind;
 use crate::report::{Course, Report, Stage, annotations, outputs, summary};
-use crate::{Decided, Prepared, commands, crash, plan_for, prepare};
+use crate::{Decided, Prepared, commands, crash, plan_for, prepare, shown};
 
 /// Turns SIGINT, SIGTERM and the `timeout` input into one signal for everyone.
 pub struct Cancel {
@@ -272,7 +272,9 @@ impl RunFiles {
             facts,
             plan,
         };
-        fs_err::write(&path, format!("{:#}\n", plan::json(&rendered))).map_err(failed)?;
+        let mut plan = plan::json(&rendered);
+        shown::hide_in(&mut plan);
+        fs_err::write(&path, format!("{plan:#}\n")).map_err(failed)?;
         Ok(Self { plan: Some(path), metadata, _folder: None })
     }
 }

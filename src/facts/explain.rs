@@ -162,11 +162,8 @@ pub fn wide(key: &BuildKey) -> Explained {
 
 /// On one line, without what could steer a terminal.
 fn shown(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !c.is_control()).take(CHANGE + 1).collect();
-    match text.char_indices().nth(CHANGE) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text,
-    }
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    crate::shown::cut(&text, CHANGE)
 }
 
 /// The comparison for a build that nobody has done yet. Never an error.

@@ -6,9 +6,11 @@ use crate::coherence::epoch::Epoch;
 use crate::facts::Toolchain;
 use crate::guards::Guard;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY};
-use crate::inputs::{BuildInputs, ContextSource};
+use crate::inputs::{BuildInputs, ContextSource, Secret, SecretSource};
 use crate::key::{BuildKey, explain};
 use crate::ports::buildx::OutputTarget;
+use crate::ports::git::http_login;
+use crate::shown;
 
 /// The build argument that makes an index of one platform.
 const INDEX: &str = "BUILDKIT_MULTI_PLATFORM";
@@ -54,22 +56,37 @@ pub(super) fn build_inputs(
         labels.push((ANNOTATION_ENTRIES.to_owned(), explain::encode(key)));
     }
     let epoch = given.facts.pins.epoch.as_ref().map(Epoch::host);
+    let mut secrets = inputs.secrets.clone();
+    let context = match given.facts.pins.context.as_ref() {
+        Some(pinned) => ContextSource::Remote(without_login(pinned, &mut secrets)),
+        None => inputs.context.clone(),
+    };
+    let contexts = inputs.build_contexts.iter().cloned().chain(pins);
+    let build_contexts = contexts.map(|(name, value)| (name, without_login(&value, &mut secrets))).collect();
     BuildInputs {
-        context: given
-            .facts
-            .pins
-            .context
-            .clone()
-            .map_or_else(|| inputs.context.clone(), ContextSource::Remote),
+        context,
         file: Some(inputs.dockerfile()),
         build_args: args.chain(frontend).chain(index).collect(),
-        build_contexts: inputs.build_contexts.iter().cloned().chain(pins).collect(),
+        build_contexts,
+        secrets,
         labels,
         annotations,
         add_hosts: inputs.add_hosts.iter().cloned().chain(epoch).collect(),
         extra_args: extra.args,
         ..inputs.clone()
     }
+}
+
+/// The URL of a git repository without its user, which goes to BuildKit as the secret of that host (BuildKit,
+/// `source/git`: `GIT_AUTH_HEADER.<host>`): arguments can be read by every process of the machine.
+fn without_login(url: &str, secrets: &mut Vec<Secret>) -> String {
+    let Some((origin, header)) = http_login(url) else { return url.to_owned() };
+    let host = origin.split_once("://").map_or(origin.as_str(), |(_, host)| host);
+    let id = format!("GIT_AUTH_HEADER.{host}");
+    if !secrets.iter().any(|secret| secret.id == id) {
+        secrets.push(Secret { id, source: SecretSource::Value(header) });
+    }
+    shown::without_users(url).into_owned()
 }
 
 /// The facts that travel with a published image. They are annotations, not labels: a label

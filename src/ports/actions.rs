@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::guards::Guard;
 use crate::ports::failure::FailureKind;
 use crate::ports::random;
+use crate::shown;
 
 /// A workflow command on a line of its own. The name and property names are ours.
 #[must_use]
@@ -71,23 +72,20 @@ impl Annotation<'_> {
     #[must_use]
     pub fn to_command(&self) -> String {
         let line = self.at.map(|(_, line)| line.to_string());
-        let mut properties = vec![("title", self.title)];
-        if let (Some((file, _)), Some(line)) = (self.at, &line) {
+        let (title, file) = (shown::hide(self.title), self.at.map(|(file, _)| shown::hide(file)));
+        let mut properties = vec![("title", title.as_str())];
+        if let (Some(file), Some(line)) = (&file, &line) {
             properties.push(("file", file));
             properties.push(("line", line));
         }
-        let end = self.message.char_indices().nth(Self::LIMIT - 100).map_or(self.message.len(), |(at, _)| at);
-        let message = if end < self.message.len() {
-            format!("{}…", &self.message[..end])
-        } else {
-            self.message.clone()
-        };
+        let message = shown::cut(&self.message, Self::LIMIT - 100);
         command(&self.level.to_string(), &properties, &message)
     }
 }
 
 /// Foreign text made harmless, as one line: the runner ends lines at CR and LF, obeys `::` at
-/// the start of a line and `##[` anywhere in it, on both streams.
+/// the start of a line and `##[` anywhere in it, on both streams. It compares by culture, so that characters which
+/// have no weight there may stand between and do not count: they are left out.
 #[must_use]
 pub fn inert(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
@@ -102,16 +100,46 @@ pub fn inert(bytes: &[u8]) -> String {
             '\u{1b}' => skip_escape(&mut chars),
             '\r' | '\n' => clean.push_str(" ⏎ "),
             '\t' => clean.push('\t'),
-            c if c.is_control() => {}
+            c if c.is_control() || is_weightless(c) => {}
             c => clean.push(c),
         }
     }
-    let mut clean = clean.replace("##[", "#\u{200b}#[");
+    let mut clean = clean.replace("##[", "# #[");
     if clean.trim_start().starts_with("::") {
         let at = clean.len() - clean.trim_start().len() + 1;
-        clean.insert(at, '\u{200b}');
+        clean.insert(at, ' ');
     }
     clean
+}
+
+/// JSON that holds foreign text, made harmless: the same data, and no line of it is a command. Its lines begin with
+/// what JSON itself has there.
+#[must_use]
+pub fn inert_json(json: &str) -> String {
+    let mut clean = String::with_capacity(json.len());
+    let mut last = ' ';
+    for c in json.chars() {
+        if c != '\n' && (c.is_control() || is_weightless(c)) || c == '#' && last == '#' {
+            // A character above 0xFFFF has two.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(clean, "\\u{unit:04x}");
+            }
+        } else {
+            clean.push(c);
+        }
+        last = c;
+    }
+    clean
+}
+
+/// Whether a comparison by culture may skip the character (Unicode, `Default_Ignorable_Code_Point` and what the
+/// collation algorithm gives no weight).
+fn is_weightless(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{115f}' | '\u{1160}'
+        | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
@@ -279,9 +307,17 @@ mod tests {
             "\u{1b}[2K::x::",
             "\u{1b}]0;t\u{7}::x",
             "\0::x",
+            // D25: the runner compares by culture.
+            "#\u{200b}#[set-output name=x]y",
+            "#\u{ad}#\u{feff}[x]",
+            "\u{200d}:\u{2060}:x::",
         ] {
             let clean = inert(text.as_bytes());
             assert!(!clean.split(['\r', '\n']).any(is_command), "{text:?} → {clean:?}");
+            let json = serde_json::json!({ text: [text] });
+            let clean = inert_json(&format!("{json:#}"));
+            assert!(!clean.lines().any(is_command) && !clean.contains(is_weightless), "{clean}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&clean).unwrap(), json);
         }
         assert_eq!(inert(b"plain \x1b[31mred\x1b[0m text\r"), "plain red text");
         assert_eq!(inert(b"bad \xff utf"), "bad \u{fffd} utf");

@@ -11,6 +11,7 @@ use crate::guards::Guard;
 use crate::inputs::LogStyle;
 use crate::ports::actions::{Annotation, command, inert};
 use crate::ports::random;
+use crate::shown;
 
 /// The log.
 #[derive(Clone)]
@@ -54,15 +55,24 @@ impl Console {
 
     /// One line of our own. It may quote foreign text: no workflow command survives it.
     pub fn line(&self, text: &str) {
-        self.write(&format!("{}\n", inert(text.as_bytes())));
+        self.write(&format!("{}\n", inert(shown::hide(text).as_bytes())));
     }
 
     /// Hides a value in everything that follows.
     pub fn mask(&self, value: &str) {
+        shown::learn(value);
         if self.github {
-            for line in value.lines().filter(|line| !line.trim().is_empty()) {
-                self.write(&command("add-mask", &[], line));
+            for part in shown::parts(value) {
+                self.write(&command("add-mask", &[], part));
             }
+        }
+    }
+
+    /// Hides the password of a URL, as it is written and as it is sent.
+    pub fn mask_user(&self, url: &str) {
+        if let Some(secret) = shown::secret_of(url) {
+            self.mask(secret);
+            crate::env::percent_decoded(secret).iter().for_each(|plain| self.mask(plain));
         }
     }
 
@@ -79,7 +89,7 @@ impl Console {
     #[must_use]
     pub fn foreign(&self, title: &str) -> Foreign {
         if self.github && self.style == LogStyle::Grouped {
-            self.write(&command("group", &[], title));
+            self.write(&command("group", &[], &shown::hide(title)));
         } else {
             self.line(title);
         }
@@ -101,7 +111,8 @@ pub struct Foreign {
 impl Foreign {
     /// One line of the child's.
     pub fn line(&self, text: &[u8]) {
-        self.console.write(&format!("{}\n", inert(text)));
+        let text = String::from_utf8_lossy(text);
+        self.console.write(&format!("{}\n", inert(shown::hide(&text).as_bytes())));
     }
 }
 

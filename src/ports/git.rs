@@ -1,14 +1,21 @@
 //! Commits, from the git CLI.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::env::percent_decoded;
 use crate::error::{Error, Result};
+use crate::inputs::SecretString;
 use crate::ports::docker::{from_exec, last_line};
 use crate::ports::exec::{Effect, Exec, Invocation};
 use crate::ports::failure::{FailureKind, classify};
 use crate::run::{Commit, RunContext};
+use crate::shown;
 
 const QUICK: Duration = Duration::from_secs(5);
 
@@ -64,8 +71,44 @@ async fn ask(exec: &Exec, arguments: &[&str]) -> Option<String> {
 /// Longest a remote repository may take to answer.
 const REMOTE: Duration = Duration::from_mins(1);
 
+/// A repository's address: other processes can read a child's arguments, so its password goes into git's
+/// configuration, which is in the environment.
+struct Address<'a> {
+    url: Cow<'a, str>,
+    /// For which addresses, and what is sent.
+    header: Option<(String, SecretString)>,
+}
+
+impl<'a> Address<'a> {
+    fn new(url: &'a str) -> Self {
+        let header = http_login(url).map(|(origin, header)| {
+            (format!("http.{origin}/.extraHeader"), format!("Authorization: {}", header.expose()).into())
+        });
+        let url = if header.is_some() { shown::without_users(url) } else { Cow::Borrowed(url) };
+        Self { url, header }
+    }
+}
+
+/// The origin of an `http` URL with a user, and the value of the `Authorization` header that its user makes.
+#[must_use]
+pub fn http_login(url: &str) -> Option<(String, SecretString)> {
+    let parsed = reqwest::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let clear = |text: &str| percent_decoded(text).unwrap_or_else(|| text.to_owned());
+    let (user, password) = (clear(parsed.username()), clear(parsed.password().unwrap_or_default()));
+    if user.is_empty() && password.is_empty() {
+        return None;
+    }
+    let header = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+    Some((parsed.origin().ascii_serialization(), header.into()))
+}
+
 /// A command that talks to a remote repository and never asks for a password.
-async fn remote(exec: &Exec, folder: Option<&Path>, arguments: &[&str]) -> Result<Vec<u8>> {
+async fn remote(
+    exec: &Exec,
+    folder: Option<&Path>,
+    address: Option<&Address<'_>>,
+    arguments: &[&str],
+) -> Result<Vec<u8>> {
     let git = exec.find("git").ok_or_else(|| {
         Error::of(FailureKind::ToolMissing, "failed to find git on the PATH")
             .hint("install git on this runner")
@@ -73,6 +116,12 @@ async fn remote(exec: &Exec, folder: Option<&Path>, arguments: &[&str]) -> Resul
     let mut ask = Invocation::new(&git, Effect::Read).env("GIT_TERMINAL_PROMPT", "0".to_owned().into());
     if let Some(folder) = folder {
         ask = ask.arg("-C").arg(folder);
+    }
+    if let Some((name, value)) = address.and_then(|address| address.header.as_ref()) {
+        ask = ask
+            .env("GIT_CONFIG_COUNT", "1".to_owned().into())
+            .env("GIT_CONFIG_KEY_0", name.clone().into())
+            .env("GIT_CONFIG_VALUE_0", value.clone());
     }
     let done = exec.output(&ask.args(arguments), REMOTE).await.map_err(from_exec)?;
     if done.status.success() {
@@ -100,7 +149,8 @@ pub struct Found {
 pub async fn resolve(exec: &Exec, url: &str, name: &str) -> Result<Found> {
     let asked = if name.is_empty() { "HEAD" } else { name };
     let peeled = format!("{asked}^{{}}");
-    let listed = remote(exec, None, &["ls-remote", "--", url, asked, &peeled]).await?;
+    let at = Address::new(url);
+    let listed = remote(exec, None, Some(&at), &["ls-remote", "--", &at.url, asked, &peeled]).await?;
     pick(&String::from_utf8_lossy(&listed), name)
 }
 
@@ -141,18 +191,34 @@ pub async fn file(exec: &Exec, url: &str, commit: &str, path: &str) -> Result<Ve
     let failed = |error: std::io::Error| Error::of_io("failed to make a temporary folder", &error);
     let folder = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(failed)?;
     let at = Some(folder.path());
-    remote(exec, at, &["init", "--quiet", "--bare"]).await?;
+    let address = Address::new(url);
+    let url = &*address.url;
+    remote(exec, at, None, &["init", "--quiet", "--bare"]).await?;
     let shallow = ["fetch", "--quiet", "--depth=1", "--no-tags", "--", url, commit];
-    if remote(exec, at, &shallow).await.is_err() {
+    if remote(exec, at, Some(&address), &shallow).await.is_err() {
         // A plain web server gives no part of a history, and may give no commit by its name.
-        remote(exec, at, &["fetch", "--quiet", "--", url, "+refs/*:refs/*"]).await?;
+        remote(exec, at, Some(&address), &["fetch", "--quiet", "--", url, "+refs/*:refs/*"]).await?;
     }
-    remote(exec, at, &["cat-file", "blob", &format!("{commit}:{path}")]).await
+    remote(exec, at, None, &["cat-file", "blob", &format!("{commit}:{path}")]).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // D12
+    #[test]
+    fn d12_a_password_is_no_argument() {
+        let at = Address::new("https://bob:p%40w@h.example:8443/r.git");
+        assert_eq!(at.url, "https://h.example:8443/r.git");
+        let (name, header) = at.header.unwrap();
+        assert_eq!(name, "http.https://h.example:8443/.extraHeader");
+        assert_eq!(header.expose(), format!("Authorization: Basic {}", STANDARD.encode("bob:p@w")));
+        for plain in ["https://h/r.git", "git@h:r.git", "ssh://git@h/r.git"] {
+            let at = Address::new(plain);
+            assert!(at.header.is_none() && at.url == plain, "{plain}");
+        }
+    }
 
     #[test]
     fn d56_names_in_buildkits_order() {

@@ -14,11 +14,7 @@ const CHECKS: usize = 10;
 const HEADLINE: usize = 3000;
 
 fn message(error: &Error) -> String {
-    let mut text = error.headline();
-    if let Some((end, _)) = text.char_indices().nth(HEADLINE) {
-        text.truncate(end);
-        text.push('…');
-    }
+    let text = crate::shown::cut(&error.headline(), HEADLINE);
     match &error.hint {
         Some(hint) => format!("{text}\nhint: {hint}"),
         None => text,

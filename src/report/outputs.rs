@@ -53,10 +53,7 @@ const LONGEST_REASON: usize = 2000;
 
 fn one_sentence(text: &str) -> String {
     let text = text.lines().collect::<Vec<_>>().join(" ");
-    match text.char_indices().nth(LONGEST_REASON) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    crate::shown::cut(&text, LONGEST_REASON)
 }
 
 fn value(report: &Report, name: &str) -> String {

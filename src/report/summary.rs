@@ -7,6 +7,7 @@ use crate::SLUG;
 use crate::guards::Guard;
 use crate::plan::{Outcome, PlanWarning};
 use crate::ports::buildx::{Phase, ProgressSummary};
+use crate::shown;
 
 /// Most findings of the Dockerfile's checks that are listed.
 const CHECKS: usize = 10;
@@ -226,15 +227,12 @@ fn duration(seconds: f64) -> String {
 }
 
 fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(160).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
+    shown::cut(text, 160)
 }
 
 /// Text in a table cell or a quote: one line, and nothing in it is Markdown or HTML.
 fn cell(text: &str) -> String {
+    let text = &shown::hide(text);
     if !Guard::InertSummary.holds() {
         return text.to_owned();
     }
@@ -264,6 +262,7 @@ fn code(text: &str) -> String {
 
 /// A block that its content cannot close.
 fn fenced(text: &mut String, content: &str) {
+    let content = &shown::hide(content);
     let longest = content.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     let _ = writeln!(text, "{fence}\n{content}\n{fence}\n");

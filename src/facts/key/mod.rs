@@ -24,7 +24,7 @@ use crate::ports::Ports;
 use crate::ports::buildx::SourcePin;
 use crate::ports::failure::FailureKind;
 use crate::run::RunContext;
-use crate::{crash, env};
+use crate::{crash, env, shown};
 use contexts::{NamedContexts, named_contexts};
 use entries::settings;
 use remote::{Remote, pins, remote};
@@ -194,6 +194,7 @@ impl Material {
         };
         let analysed = tokio::task::spawn_blocking(analyse).await.map_err(|error| crash::joined(&error))?;
         let mut analysis = analysed.map_err(key_error)?;
+        analysis.remote.iter().for_each(|source| ports.console.mask_user(&source.url));
         let contexts = named_contexts(build, &analysis)?;
         if let Some((name, _)) = contexts.fixed.first()
             && let Copied::Known(_) = analysis.copied
@@ -237,8 +238,9 @@ impl Material {
         for (kind, base) in &remote.images {
             key.plain(*kind, &base.name, &base.content());
         }
+        let mut names = Vec::new();
         for (source, _) in &remote.sources {
-            key.plain(EntryKind::AddSource, &source.url, &source.content);
+            key.plain(EntryKind::AddSource, &public_name(&source.url, &mut names), &source.content);
         }
         for (name, content) in &contexts.fixed {
             key.plain(EntryKind::BuildContext, name, content);
@@ -285,6 +287,16 @@ impl Material {
             ports.console.line(&format!("note: the key covers the whole context: {reason}"));
         }
     }
+}
+
+/// The source's name without its user, for entries travel with the image. The same address as another user is another
+/// source, so each has its number.
+fn public_name<'a>(url: &'a str, known: &mut Vec<&'a str>) -> String {
+    let clean = shown::without_users(url);
+    let others: BTreeSet<&str> =
+        known.iter().copied().filter(|other| *other != url && shown::without_users(other) == clean).collect();
+    known.push(url);
+    if others.is_empty() { clean.into_owned() } else { format!("{clean} as user {}", others.len() + 1) }
 }
 
 /// The Dockerfile, from the working folder or from the repository that is the context.

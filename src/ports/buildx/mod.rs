@@ -204,14 +204,12 @@ impl Buildx {
         for (name, value) in variables {
             build = build.env(name, value);
         }
-        if !(spec.sources.is_empty() && spec.images.is_empty()) {
-            let path = metadata.with_file_name("source-policy.json");
-            if let Err(error) = fs_err::write(&path, policy::policy(&spec.sources, &spec.images).to_string())
-            {
-                let failed = Error::new(FailureClass::Resource, "failed to write the source policy");
-                return (Err(failed.because(&error)), progress.into_inner().into_summary());
-            }
-            build = build.env(policy::VARIABLE, path.display().to_string().into());
+        let policy = match private_policy(spec, metadata) {
+            Ok(policy) => policy,
+            Err(error) => return (Err(error), progress.into_inner().into_summary()),
+        };
+        if let Some(policy) = &policy {
+            build = build.env(policy::VARIABLE, policy.path().display().to_string().into());
         }
         let line = |stream, line: &[u8]| match stream {
             Stream::Stderr => progress.borrow_mut().line(line, &mut log),
@@ -300,6 +298,23 @@ impl Buildx {
         }
         Err(classify(&what, &last_line(&done)))
     }
+}
+
+/// The source policy's file, removed with the value: BuildKit knows a file by its whole URL, in which a password may be.
+fn private_policy(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Option<tempfile::NamedTempFile>> {
+    use std::io::Write as _;
+    if spec.sources.is_empty() && spec.images.is_empty() {
+        return Ok(None);
+    }
+    let write = || {
+        let folder = metadata.parent().unwrap_or(std::path::Path::new("."));
+        let mut file = tempfile::Builder::new().prefix("source-policy-").suffix(".json").tempfile_in(folder)?;
+        file.write_all(policy::policy(&spec.sources, &spec.images).to_string().as_bytes())?;
+        Ok(file)
+    };
+    write().map(Some).map_err(|error: std::io::Error| {
+        Error::new(FailureClass::Resource, "failed to write the source policy").because(&error)
+    })
 }
 
 /// The same build with a copy of the Dockerfile, which has the ignore file beside it that is to be used: BuildKit

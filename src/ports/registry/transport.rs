@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::image::{ImageReference, MEDIA_TYPES};
 use crate::inputs::SecretString;
 use crate::ports::failure::{FailureKind, classify};
+use crate::shown;
 
 /// One request.
 pub(super) struct Call {
@@ -278,7 +279,7 @@ pub(super) async fn whole(
 pub(super) fn registry_error(body: &[u8]) -> (String, String) {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| body["errors"][0][name].as_str().unwrap_or_default().to_owned();
-    (text("code"), text("message").chars().take(300).collect())
+    (shown::cut(&text("code"), 60), shown::cut(&text("message"), 300))
 }
 
 /// What keeps a request from its answer.

@@ -404,7 +404,7 @@ fn flush(state: &mut State, log: &mut impl FnMut(&[u8])) {
     }
     let text = String::from_utf8_lossy(&state.partial).trim_end().to_owned();
     log(format!("#{} {text}", state.number).as_bytes());
-    state.tail.push_back(text.chars().take(500).collect());
+    state.tail.push_back(crate::shown::cut(&text, 500));
     if state.tail.len() > TAIL {
         state.tail.pop_front();
     }

@@ -1,0 +1,188 @@
+//! The one kind of text that people see: without secrets and without the users of URLs.
+//!
+//! Which values are secret is a fact of the process, as its environment is: every one that is masked is known here,
+//! and every way out (log, annotations, summary, outputs, plan, standard output) asks [`hide`] before it escapes or
+//! cuts anything. The runner's own masks are the second line: they do not fit what is escaped or cut.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::{PoisonError, RwLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+/// What stands in a secret's place; the runner writes the same.
+const HIDDEN: &str = "***";
+/// Fewest characters of what is hidden. To hide fewer would protect nothing, and would remove every `{` or `e` from
+/// the log.
+pub const SHORTEST: usize = 4;
+
+/// Every form in which a known secret is looked for.
+static KNOWN: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
+
+/// The parts of a secret that are hidden: its lines, without blanks around them, those that are long enough.
+pub fn parts(secret: &str) -> impl Iterator<Item = &str> {
+    secret.lines().map(str::trim).filter(|line| line.chars().count() >= SHORTEST)
+}
+
+/// Hides this value from now on: as it is, and as URLs, JSON and base64 write it.
+pub fn learn(secret: &str) {
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    for part in std::iter::once(secret.trim()).chain(parts(secret)).filter(|part| part.len() >= SHORTEST) {
+        let json = Value::from(part).to_string();
+        let encoded = [part.to_owned(), percent(part), json.trim_matches('"').to_owned(), STANDARD.encode(part)];
+        known.extend(encoded);
+    }
+}
+
+/// As a URL's query or user writes it.
+fn percent(text: &str) -> String {
+    let byte = |b: u8| match b {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
+        b => format!("%{b:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+/// The text as people may see it: known secrets and the users of URLs are gone.
+#[must_use]
+pub fn hide(text: &str) -> String {
+    let mut text = without_users(text).into_owned();
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    // The longest first: a part of a secret must not hide that the rest of it follows.
+    let mut found: Vec<&String> = known.iter().filter(|secret| text.contains(secret.as_str())).collect();
+    found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    for secret in found {
+        text = text.replace(secret.as_str(), HIDDEN);
+    }
+    text
+}
+
+/// At most `most` characters of the text, cut after everything is hidden: no mask fits half a secret.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> String {
+    let mut text = hide(text);
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// Hides in every text of the value, the names of its fields among them.
+pub fn hide_in(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = hide(text),
+        Value::Array(values) => values.iter_mut().for_each(hide_in),
+        Value::Object(fields) => {
+            for (name, mut value) in std::mem::take(fields) {
+                hide_in(&mut value);
+                fields.insert(hide(&name), value);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The text with every URL's user and password removed. The user of an `ssh` URL that has no password stays: it is
+/// `git` nearly always, and no secret.
+#[must_use]
+pub fn without_users(text: &str) -> Cow<'_, str> {
+    if !text.contains("://") {
+        return Cow::Borrowed(text);
+    }
+    let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((before, after)) = rest.split_once("://") {
+        clean.extend([before, "://"]);
+        let user = user(after);
+        let stays = before.ends_with("ssh") && !user.contains(':');
+        rest = if stays || user.is_empty() { after } else { &after[user.len() + 1..] };
+    }
+    clean.push_str(rest);
+    Cow::Owned(clean)
+}
+
+/// What stands before the `@` of a URL, from the text after `://`; empty without one.
+fn user(after: &str) -> &str {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '<' | '>' | '`' | '\\');
+    let authority = after.split(ends).next().unwrap_or_default();
+    authority.rsplit_once('@').map_or("", |(user, _)| user)
+}
+
+/// The secret in a URL's user, as it is written: the password, or the whole user where there is none and the
+/// protocol knows no user without one.
+#[must_use]
+pub fn secret_of(url: &str) -> Option<&str> {
+    let (scheme, after) = url.split_once("://")?;
+    let user = user(after);
+    match user.split_once(':') {
+        Some((_, password)) => Some(password),
+        None if scheme.ends_with("ssh") => None,
+        None => Some(user),
+    }
+    .filter(|secret| !secret.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// D12
+    #[test]
+    fn d12_the_users_of_urls_are_gone() {
+        for (text, expected) in [
+            ("http://bob:pw@h/f", "http://h/f"),
+            ("ADD https://ghp_token@h/r.git#main:x /y", "ADD https://h/r.git#main:x /y"),
+            ("a http://u:p@h, then https://v:q@i/x?to=a@b", "a http://h, then https://i/x?to=a@b"),
+            ("http://u:p@ss@h/x", "http://h/x"),
+            ("ssh://git@h/r and ssh://git:pw@h/r", "ssh://git@h/r and ssh://h/r"),
+            ("git@github.com:o/r.git", "git@github.com:o/r.git"),
+            ("https://h/a@b://c", "https://h/a@b://c"),
+            ("\"http://u:${PW}@h\"", "\"http://h\""),
+            ("docker-image://h/x@sha256:0", "docker-image://h/x@sha256:0"),
+        ] {
+            assert_eq!(without_users(text), expected);
+        }
+        assert_eq!(secret_of("http://bob:p%40w@h/x"), Some("p%40w"));
+        assert_eq!(secret_of("https://ghp_x@h/x"), Some("ghp_x"));
+        assert_eq!(secret_of("ssh://git@h/x"), None);
+        assert_eq!(secret_of("https://h/x@y"), None);
+    }
+
+    /// D14
+    #[test]
+    fn d14_what_is_cut_is_hidden_first() {
+        learn("d14-secret-value");
+        for most in 0..40 {
+            let cut = cut("before d14-secret-value after", most);
+            assert!(!cut.contains("d14"), "{cut}");
+        }
+    }
+
+    /// D13, D75
+    #[test]
+    fn every_form_of_a_secret_is_hidden() {
+        learn("{\n  \"key\": \"d75 pä_*ss\"\n}\n");
+        learn("d13_p@ss*word\n");
+        let encoded = STANDARD.encode("d13_p@ss*word");
+        for text in ["d13_p@ss*word", "d13_p%40ss%2Aword", encoded.as_str(), "\"key\": \"d75 pä_*ss\""] {
+            assert_eq!(hide(&format!("<{text}>")), "<***>");
+        }
+        // A mask of one character would remove half of the log.
+        assert_eq!(hide("{ }"), "{ }");
+        assert_eq!(parts("{\n  \"a\": 1\n}").collect::<Vec<_>>(), ["\"a\": 1"]);
+    }
+
+    proptest! {
+        #[test]
+        fn d12_no_password_is_left(user in "[a-z]{1,8}", password in "[A-Za-z0-9:@!$&'()*+,;=%-]{1,20}") {
+            let password = format!("d12{password}");
+            for text in [format!("see http://{user}:{password}@h/x"), format!("[git://{password}@h]")] {
+                prop_assert!(!hide(&text).contains("d12"), "{}", hide(&text));
+            }
+        }
+    }
+}
