@@ -152,6 +152,8 @@ names! {
     SOURCE_DATE_EPOCH;
     /// The folder buildx keeps its builders in.
     BUILDX_CONFIG;
+    /// Names the builder, where no flag does.
+    BUILDX_BUILDER;
     /// The engine's address.
     DOCKER_HOST;
     /// The folder for a user's caches.

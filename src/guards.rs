@@ -70,6 +70,8 @@ guards! {
     LocalBase = "local-base";
     /// A trusted run takes no layers that others have made on its engine.
     OwnLayers = "own-layers";
+    /// A builder that trusted runs keep builds for them alone.
+    KeptBuilder = "kept-builder";
     /// A folder with a layer cache is the runner's own, and no link.
     CacheFolder = "cache-folder";
     /// Foreign text cannot be a workflow command.

@@ -117,11 +117,12 @@ pub async fn prepare(
     };
     let mut run = RunContext::read(env, event.as_deref())?;
     plan::take_extra_args(&mut inputs, &run, env)?;
-    let console = console.clone().with_style(inputs.report.log);
+    let console = &console.clone().with_style(inputs.report.log);
     env.proxy_passwords().for_each(|password| console.mask(&password));
     for secret in inputs.build.all_secrets() {
-        if let inputs::SecretSource::Value(value) = &secret.source {
-            console.mask(value.expose());
+        match &secret.source {
+            inputs::SecretSource::Value(value) => console.mask(value.expose()),
+            inputs::SecretSource::File(path) => mask_file(path, console),
         }
     }
     let contexts = inputs.build.build_contexts.iter().map(|(_, value)| value.as_str());
@@ -133,12 +134,25 @@ pub async fn prepare(
     if let Some(token) = env.get(env::ACTIONS_RUNTIME_TOKEN) {
         console.mask(token);
     }
-    let ports = Ports::new(&inputs, env, console, cancel);
+    let ports = Ports::new(&inputs, env, console.clone(), cancel);
     if run.event.is_none() {
         ports::git::complete(&mut run, &ports.exec).await;
     }
     let access = access(&inputs, &run);
     Ok(Prepared { inputs, run, access, ports })
+}
+
+/// Longest secret file whose value is masked; a longer one is no password, and docker takes none above 500 KiB.
+const MASKED_FILE: u64 = 500 * 1024;
+
+/// Hides what a file of a secret holds. One that cannot be read is the build's to complain of.
+fn mask_file(path: &std::path::Path, console: &Console) {
+    let is_small = |meta: &std::fs::Metadata| meta.is_file() && meta.len() <= MASKED_FILE;
+    if fs_err::metadata(path).is_ok_and(|meta| is_small(&meta))
+        && let Ok(bytes) = fs_err::read(path)
+    {
+        console.mask(&String::from_utf8_lossy(&bytes));
+    }
 }
 
 /// Reads everything and decides; writes nothing.

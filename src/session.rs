@@ -39,9 +39,12 @@ impl Cancel {
             Error::of(FailureKind::Machine, "failed to listen for signals").because(&error)
         };
         let (sender, signal_out) = watch::channel(None);
-        for (kind, stop) in
-            [(SignalKind::interrupt(), Stop::Interrupt), (SignalKind::terminate(), Stop::Terminate)]
-        {
+        let signals = [
+            (SignalKind::interrupt(), Stop::Interrupt),
+            (SignalKind::terminate(), Stop::Terminate),
+            (SignalKind::hangup(), Stop::Terminate),
+        ];
+        for (kind, stop) in signals {
             let mut stream = signal(kind).map_err(refused)?;
             let sender = sender.clone();
             tokio::spawn(async move {
@@ -230,7 +233,19 @@ async fn attempt(
         watch: *watch,
         retries: &course.retries,
     };
-    execute(plan, &workshop, &mut course.journal).await;
+    // The question opens an upload: it is no part of a plan that is only printed, and waits for nothing.
+    let builds = plan.steps.iter().any(|step| matches!(step, plan::Step::Build { .. }));
+    let watched = facts.repository.repository().filter(|_| builds && prepared.access.reads_shared_only);
+    let rights = async {
+        match watched {
+            Some(home) => ports.registry.may_push(home).await.unwrap_or_default(),
+            None => false,
+        }
+    };
+    let ((), may_push) = tokio::join!(execute(plan, &workshop, &mut course.journal), rights);
+    if let Some(home) = watched.filter(|_| may_push) {
+        plan.notices.insert(0, plan::too_many_rights(&prepared.access, home));
+    }
     Ok(())
 }
 

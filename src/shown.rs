@@ -31,7 +31,8 @@ pub fn learn(secret: &str) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     for part in std::iter::once(secret.trim()).chain(parts(secret)).filter(|part| part.len() >= SHORTEST) {
         let json = Value::from(part).to_string();
-        let encoded = [part.to_owned(), percent(part), json.trim_matches('"').to_owned(), STANDARD.encode(part)];
+        let encoded =
+            [part.to_owned(), percent(part), json.trim_matches('"').to_owned(), STANDARD.encode(part)];
         known.extend(encoded);
     }
 }
@@ -47,14 +48,14 @@ fn percent(text: &str) -> String {
 
 /// The text as people may see it: known secrets and the users of URLs are gone.
 #[must_use]
-pub fn hide(text: &str) -> String {
-    let mut text = without_users(text).into_owned();
+pub fn hide(text: &str) -> Cow<'_, str> {
+    let mut text = without_users(text);
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     // The longest first: a part of a secret must not hide that the rest of it follows.
     let mut found: Vec<&String> = known.iter().filter(|secret| text.contains(secret.as_str())).collect();
     found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in found {
-        text = text.replace(secret.as_str(), HIDDEN);
+        text = Cow::Owned(text.replace(secret.as_str(), HIDDEN));
     }
     text
 }
@@ -62,7 +63,7 @@ pub fn hide(text: &str) -> String {
 /// At most `most` characters of the text, cut after everything is hidden: no mask fits half a secret.
 #[must_use]
 pub fn cut(text: &str, most: usize) -> String {
-    let mut text = hide(text);
+    let mut text = hide(text).into_owned();
     if let Some((end, _)) = text.char_indices().nth(most) {
         text.truncate(end);
         text.push('…');
@@ -73,12 +74,12 @@ pub fn cut(text: &str, most: usize) -> String {
 /// Hides in every text of the value, the names of its fields among them.
 pub fn hide_in(value: &mut Value) {
     match value {
-        Value::String(text) => *text = hide(text),
+        Value::String(text) => *text = hide(text).into_owned(),
         Value::Array(values) => values.iter_mut().for_each(hide_in),
         Value::Object(fields) => {
             for (name, mut value) in std::mem::take(fields) {
                 hide_in(&mut value);
-                fields.insert(hide(&name), value);
+                fields.insert(hide(&name).into_owned(), value);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}

@@ -16,9 +16,7 @@ use crate::shown;
 #[must_use]
 pub fn print(result: &Result<String>, as_json: bool) -> ExitCode {
     let (written, code) = match result {
-        Ok(text) if as_json => {
-            (std::io::stdout().write_all(inert_json(&shown::hide(text)).as_bytes()), 0)
-        }
+        Ok(text) if as_json => (std::io::stdout().write_all(inert_json(&shown::hide(text)).as_bytes()), 0),
         Ok(text) => (std::io::stdout().write_all(lines(text).as_bytes()), 0),
         Err(error) => {
             let text = lines(&format!("error: {error}\n"));

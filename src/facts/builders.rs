@@ -10,7 +10,7 @@ use crate::env;
 use crate::error::{Error, Result};
 use crate::image::Digest;
 use crate::inputs::{Driver, Inputs};
-use crate::plan::{Access, BUILDER_PREFIX, Owner};
+use crate::plan::{Access, BUILDER_PREFIX, KEPT, Owner};
 use crate::ports::buildx::{builder_of, container_of};
 use crate::ports::docker::Docker;
 use crate::ports::{Ports, host};
@@ -123,7 +123,7 @@ pub fn kept_name(inputs: &Inputs) -> Result<Option<String>> {
         inputs.build.allow,
     ]);
     let digest = Digest::of(settings.to_string().as_bytes());
-    Ok(Some(format!("{BUILDER_PREFIX}kept-{}", digest.short())))
+    Ok(Some(format!("{KEPT}{}", digest.short())))
 }
 
 fn read(path: &std::path::Path) -> Result<Vec<u8>> {

@@ -279,24 +279,16 @@ pub async fn gather_late(
                 tools_known(&toolchain, &builders);
                 Ok::<_, Error>((toolchain, builders))
             };
-            let watched = facts.repository.repository().filter(|_| *shared && access.reads_shared_only);
-            let (tools, caches, miss, may_push) = tokio::join!(
+            let (tools, caches, miss) = tokio::join!(
                 tools,
                 caches::caches(ports, inputs, run, access, facts, *shared),
                 // Where a build is asked for, nothing was missed.
                 async {
                     if inputs.rebuild { None } else { explain::miss(ports, inputs, run, access, facts).await }
                 },
-                // Beside the others, and never on a hit: nobody waits for it.
-                async {
-                    match watched {
-                        Some(home) => ports.registry.may_push(home).await.unwrap_or_default(),
-                        None => false,
-                    }
-                }
             );
             let (toolchain, builders) = tools?;
-            Ok(LateFacts { toolchain: Some(toolchain), builders, caches, miss, may_push })
+            Ok(LateFacts { toolchain: Some(toolchain), builders, caches, miss })
         }
     }
 }

@@ -64,8 +64,6 @@ pub struct LateFacts {
     pub toolchain: Option<Toolchain>,
     /// Builders of this program's that are there.
     pub builders: BuilderFacts,
-    /// Whether the credentials may write where this run has no business to.
-    pub may_push: bool,
     /// Layer caches.
     pub caches: CacheFacts,
     /// Why no image has the key.

@@ -10,6 +10,7 @@ use crate::key::dockerfile::{self, Analysis, GitRef, RemoteSource};
 use crate::ports::buildx::{Hold, SourcePin};
 use crate::ports::failure::FailureKind;
 use crate::ports::git::Found;
+use crate::ports::proxies::Proxies;
 use crate::ports::{Ports, fetch, git};
 
 /// `ADD` of URLs and repositories: each with its content, and whether it had to be looked up.
@@ -37,7 +38,7 @@ async fn one(ports: &Ports, source: &RemoteSource, file: &str) -> Result<(Source
     };
     match pin {
         dockerfile::Pin::Fixed(content) => Ok((pinned(content.clone()), false)),
-        dockerfile::Pin::File => match fetch::checksum(url).await {
+        dockerfile::Pin::File => match fetch::checksum(url, Proxies::new(&ports.env)).await {
             Ok(digest) => Ok((pinned(digest.to_string()), true)),
             Err(error) => Err(failed(error, "add --checksum=sha256:… to the ADD instruction")),
         },

@@ -2,6 +2,7 @@
 
 mod digest;
 mod grammar;
+mod host;
 mod local;
 mod manifest;
 mod platform;
@@ -9,8 +10,11 @@ mod reference;
 mod tags;
 
 pub use digest::{Digest, InvalidDigest};
+pub use host::{canonical as canonical_host, is_this_machine};
 pub use local::{LocalScheme, is_of, is_private, place};
 pub use manifest::{ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, ManifestError, is_own_label};
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference, Repository};
-pub use tags::{ImageName, InvalidImageName, TagScheme, branch_prefix, is_less_trusted, sanitise, usable};
+pub use tags::{
+    ImageName, InvalidImageName, Owner, TagScheme, branch_prefix, is_less_trusted, owner, sanitise, usable,
+};

@@ -56,6 +56,13 @@ impl Repository {
         &self.path
     }
 
+    /// Whether it is the same one, by whatever spelling of its host.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.path == other.path
+            && super::canonical_host(&self.registry) == super::canonical_host(&other.registry)
+    }
+
     /// The image under this tag. `tag` comes from the tag scheme, which yields legal tags only.
     #[must_use]
     pub fn tagged(&self, tag: impl Into<String>) -> ImageReference {
@@ -107,6 +114,12 @@ impl ImageReference {
     #[must_use]
     pub fn registry(&self) -> &str {
         &self.repository.registry
+    }
+
+    /// Whether it names the same, by whatever spelling of its host.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.repository.is(&other.repository) && self.tag == other.tag && self.digest == other.digest
     }
 
     /// The tag; `None` only if there is a digest.

@@ -145,6 +145,33 @@ pub fn is_less_trusted(tag: &str) -> bool {
     }
 }
 
+/// Whose a tag is, as a run of one zone sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// That zone's.
+    Own,
+    /// The trusted ones'.
+    Trusted,
+    /// Another zone's, which is trusted less than the trusted one.
+    Other,
+}
+
+/// Whose a tag is, exactly: no branch's or pull request's name is the beginning of another one's.
+#[must_use]
+pub fn owner(tag: &str, zone: &Zone) -> Owner {
+    if !is_less_trusted(tag) {
+        return Owner::Trusted;
+    }
+    let prefix = zone.tag_prefix().filter(|prefix| !prefix.is_empty());
+    let own = prefix.and_then(|prefix| tag.strip_prefix(&prefix)).is_some_and(|rest| match zone {
+        // The hyphen ends the number.
+        Zone::PullRequest(_) => true,
+        // A branch's name may go on with anything but a kind, or it is marked by its hash.
+        _ => rest.split('-').next().is_some_and(|kind| KINDS.contains(&kind)),
+    });
+    if own { Owner::Own } else { Owner::Other }
+}
+
 /// The tags of one image. Tags of different zones, kinds or images differ, unless the hashes of
 /// two names agree; `docs/trust.md` says why that harms nobody.
 #[derive(Clone, Copy, Debug)]
@@ -268,6 +295,15 @@ mod tests {
         fn different_things_have_different_tags(a in thing(), b in thing()) {
             prop_assume!(a != b);
             prop_assert_ne!(a.tag(), b.tag(), "{:?} {:?}", a, b);
+        }
+
+        // D23
+        #[test]
+        fn d23_a_tag_is_its_own_zones_alone(a in thing(), other in zone()) {
+            prop_assume!(other != a.zone);
+            let own = if a.zone == Zone::Trusted { Owner::Trusted } else { Owner::Own };
+            prop_assert_eq!(owner(&a.tag(), &a.zone), own);
+            prop_assert_ne!(owner(&a.tag(), &other), Owner::Own, "{:?}", a);
         }
 
         #[test]

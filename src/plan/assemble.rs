@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::access::Access;
-use super::builder::{Choice, Names, Needs, choose};
+use super::builder::{Choice, KEPT, Names, Needs, choose};
 use super::caches::caches;
 use super::decide::{Decision, Outcome, Verdict};
 use super::extra_args::extra;
@@ -18,9 +18,10 @@ use super::steps::{Plan, PlanWarning, PlannedTag, Step};
 use super::versions;
 use super::written::Written;
 use crate::coherence::makers::{Lasting, Makers};
-use crate::env::Env;
+use crate::env::{self, Env};
 use crate::error::{Error, FailureClass, Result, SourceLine};
 use crate::facts::{BuilderFacts, Facts, LateFacts, Pin};
+use crate::guards::Guard;
 use crate::image::{ImageReference, Repository};
 use crate::inputs::Inputs;
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
@@ -84,7 +85,6 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     refuse_foreign_bases(given, &written)?;
     let mut notices = no_repository_notice(facts);
     notices.extend(verdict.notices);
-    notices.extend(shared.filter(|_| given.late.may_push).map(|home| too_many_rights(given, home)));
 
     let home = shared.filter(|_| verdict.shared && verdict.publish);
     let zone_names = home.map(|home| ZoneNames::new(inputs, given.run, access, home));
@@ -97,6 +97,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let mut caches = caches(given, own_home, &written, &images, by_hand)?;
     let names = Names::new(given.unique, given.owner, &given.late.builders, access);
     let choice = choose(inputs, toolchain, needs, names)?;
+    refuse_kept_builder(given, &choice, toolchain.builder.as_ref())?;
     if matches!(choice, Choice::AtHand { without_cache_export: true, .. }) {
         caches.drop_export();
     }
@@ -301,6 +302,20 @@ fn apart(given: &Given<'_>) -> Option<String> {
     given.late.builders.makers.as_ref().map(|makers| makers.own().to_owned())
 }
 
+/// A builder that trusted runs keep is theirs alone: whoever builds in it can leave layers and cache mounts there.
+fn refuse_kept_builder(given: &Given<'_>, choice: &Choice, current: Option<&Builder>) -> Result<()> {
+    let Choice::AtHand { name, .. } = choice else { return Ok(()) };
+    let by_variable = given.env.get(env::BUILDX_BUILDER);
+    let name = name.as_deref().or(by_variable).or(current.map(|builder| builder.name.as_str()));
+    let name = name.unwrap_or_default();
+    if given.access.keep_builder || !name.starts_with(KEPT) || !Guard::KeptBuilder.holds() {
+        return Ok(());
+    }
+    Err(Error::input(format!("builder: {name} is kept for trusted runs"))
+        .cause(format!("this is {}", given.run.zone_reason))
+        .hint("leave builder and BUILDX_BUILDER out, and the run gets a builder of its own"))
+}
+
 /// Whether the engine's own BuildKit builds.
 fn is_engine(choice: &Choice, builder: Option<&Builder>) -> bool {
     match choice {
@@ -312,8 +327,9 @@ fn is_engine(choice: &Choice, builder: Option<&Builder>) -> bool {
 }
 
 /// The names of zones are kept by this program alone; what else runs in the job need not.
-fn too_many_rights(given: &Given<'_>, home: &Repository) -> String {
-    let instead = if given.access.write_images {
+#[must_use]
+pub fn too_many_rights(access: &Access, home: &Repository) -> String {
+    let instead = if access.write_images {
         "give its job a role that only reads there and writes in pr-repository"
     } else {
         "give its job a role that only reads"
@@ -338,10 +354,32 @@ fn refuse_foreign_bases(given: &Given<'_>, written: &Written<'_>) -> Result<()> 
             written.read(&reference).map_err(|why| refused(format!("base image {}", base.name), why))?;
         }
     }
+    for (what, name) in named_images(given) {
+        // What is no reference is refused by the tool that reads it.
+        if let Ok(reference) = name.parse() {
+            written.read(&reference).map_err(|why| refused(format!("{what} {name}"), why))?;
+        }
+    }
     for (name, value) in &given.inputs.build.build_contexts {
         written.read_context(value).map_err(|why| refused(format!("build-contexts: {name}"), why))?;
     }
     Ok(())
+}
+
+/// Images that decide what is built without being its base: the frontend, the scanner, BuildKit itself.
+fn named_images(given: &Given<'_>) -> Vec<(&'static str, String)> {
+    let Given { inputs, facts, .. } = given;
+    let mut images: Vec<(&str, String)> = Vec::new();
+    images.extend(facts.pins.frontend_name.clone().map(|name| ("frontend", name)));
+    images.extend(inputs.builder.image.clone().map(|name| ("buildkit-image", name)));
+    for option in &inputs.builder.driver_opts {
+        images.extend(option.strip_prefix("image=").map(|name| ("driver-opts: image", name.to_owned())));
+    }
+    let attributes = inputs.build.sbom.to_string();
+    for field in attributes.split(',').map(|field| field.trim_matches('"').trim()) {
+        images.extend(field.strip_prefix("generator=").map(|name| ("sbom: generator", name.to_owned())));
+    }
+    images
 }
 
 /// What of the key the user should mend.

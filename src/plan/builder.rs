@@ -119,6 +119,9 @@ impl<'a> Names<'a> {
     }
 }
 
+/// What the names of builders that are kept begin with.
+pub const KEPT: &str = "build-once-kept-";
+
 const ENGINE_ONLY: &str = "a base image is only in the engine's store, which this builder does not see";
 const OTHERS: &str = "other repositories or runs of less trust have built with it";
 const CLASSIC: &str = "several platforms, attestations, annotations and compression need an engine with the containerd image store";

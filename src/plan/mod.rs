@@ -23,9 +23,9 @@ mod versions;
 mod written;
 
 pub use access::{Access, access};
-pub use assemble::{Given, assemble};
+pub use assemble::{Given, assemble, too_many_rights};
 pub use build_flags::Extra;
-pub use builder::{Choice, Names, Needs, choose};
+pub use builder::{Choice, KEPT, Names, Needs, choose};
 pub use caches::{CacheName, cache_home, own_cache, readable_caches};
 pub use decide::{Decision, FoundBy, Outcome, Verdict, decide};
 pub use extra_args::{for_key as extra_args_for_key, take as take_extra_args};

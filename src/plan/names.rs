@@ -4,7 +4,7 @@
 use super::access::Access;
 use super::caches::{own_cache, readable_caches};
 use crate::guards::Guard;
-use crate::image::{Digest, ImageReference, LocalScheme, Repository, TagScheme, is_less_trusted};
+use crate::image::{Digest, ImageReference, LocalScheme, Owner, Repository, TagScheme, owner};
 use crate::inputs::{CacheKind, Inputs, Mode};
 use crate::run::{RunContext, Zone};
 
@@ -114,11 +114,10 @@ impl<'a> ZoneNames<'a> {
     fn may_set(&self, reference: &ImageReference) -> bool {
         let Access { write_tags, write_images, own_repository, .. } = self.access;
         let tag = reference.tag().unwrap_or_default();
-        let own = || tag.starts_with(&self.run.zone.tag_prefix().unwrap_or_default());
         *write_tags
             || (*write_images
-                && own_repository.as_ref() == Some(reference.repository())
-                && (!is_less_trusted(tag) || own()))
+                && own_repository.as_ref().is_some_and(|own| own.is(reference.repository()))
+                && owner(tag, &self.run.zone) != Owner::Other)
     }
 
     /// The layer cache it may write.

@@ -2,12 +2,12 @@
 //! arguments. They are added to the computed ones and held to the same rights.
 
 use super::assemble::Given;
-use super::caches::{Caches, cache_home, github_cache, own_cache};
+use super::caches::{Caches, cache_home, github_cache};
 use super::written::{Written, understood};
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::guards::Guard;
-use crate::image::{ImageReference, is_less_trusted};
+use crate::image::{ImageReference, Owner, is_less_trusted, owner};
 use crate::inputs::{CacheKind, CacheWrite, inline_secret, items};
 use crate::ports::buildx::CacheEntry;
 use crate::run::Zone;
@@ -97,17 +97,6 @@ struct Rules<'a> {
     published: &'a [ImageReference],
 }
 
-/// What a name in the repository says about whose it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
-    /// This run's zone.
-    Own,
-    /// The trusted ones'.
-    Trusted,
-    /// Another zone's, which is trusted less than the trusted one.
-    Other,
-}
-
 impl Rules<'_> {
     /// Nobody in a run of less trust has asked for what the runner's owner names: its place is the
     /// owner's, not the zone's.
@@ -124,21 +113,7 @@ impl Rules<'_> {
 
     /// Whose a name is. Prefixes of the tag scheme are reserved, whoever made the tag.
     fn owner(&self, name: &str) -> Owner {
-        let Given { inputs, run, .. } = self.given;
-        let own = own_cache(inputs, run).map(|own| own.tag);
-        // After a number, the hyphen ends it: `pr-1-` is no part of `pr-12-`. A branch's name
-        // can hold anything, so there only the very name is its own.
-        let prefix = match run.zone {
-            Zone::PullRequest(number) => Some(format!("pr-{number}-cache-")),
-            _ => None,
-        };
-        if own.as_deref() == Some(name) || prefix.is_some_and(|prefix| name.starts_with(&prefix)) {
-            Owner::Own
-        } else if is_less_trusted(name) {
-            Owner::Other
-        } else {
-            Owner::Trusted
-        }
+        owner(name, &self.given.run.zone)
     }
 
     fn judge_read(&self, name: &str) -> std::result::Result<(), String> {
@@ -197,7 +172,11 @@ impl Rules<'_> {
                 let path = entry.get("src").or_else(|| entry.get("dest")).unwrap_or_default();
                 let managed = self.given.inputs.cache.dir.as_ref();
                 let used = self.given.inputs.cache.has(CacheKind::Local);
-                if used && managed.is_some_and(|dir| lexically(path).starts_with(lexically(dir))) {
+                // D104: buildx reads a relative path from the working folder.
+                let whole = |path: &std::path::Path| {
+                    lexically(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+                };
+                if used && managed.is_some_and(|dir| whole(path.as_ref()).starts_with(whole(dir))) {
                     return Err("it lies in cache-dir, where only cache local reads and writes".to_owned());
                 }
                 Ok(())
@@ -238,7 +217,7 @@ impl Rules<'_> {
             return Ok(());
         };
         let Given { inputs, .. } = self.given;
-        if self.published.contains(&reference) || inputs.tags.contains(&reference) {
+        if self.published.iter().chain(&inputs.tags).any(|image| image.is(&reference)) {
             return refused();
         }
         if self.written.is_ours(&reference) && reference.tag().is_some_and(is_image_tag) {

@@ -5,7 +5,7 @@
 use super::access::Access;
 use crate::facts::EngineImage;
 use crate::guards::Guard;
-use crate::image::{ImageReference, Repository, is_less_trusted, is_of};
+use crate::image::{ImageReference, Owner, Repository, is_of, owner};
 use crate::run::{RunContext, Zone};
 
 /// Judges references by the repositories of one run.
@@ -31,11 +31,6 @@ impl<'a> Written<'a> {
         Self { run, access, shared, pr }
     }
 
-    fn is_own(&self, tag: &str) -> bool {
-        let prefix = self.run.zone.tag_prefix().unwrap_or_default();
-        !prefix.is_empty() && tag.starts_with(&prefix)
-    }
-
     /// Whether it is in a repository of this run's.
     pub(super) fn is_ours(&self, reference: &ImageReference) -> bool {
         is(reference, self.shared) || is(reference, self.pr)
@@ -48,13 +43,12 @@ impl<'a> Written<'a> {
         }
         let tag = reference.tag().unwrap_or_default();
         let writes_there = self.access.own_repository.is_some();
-        if is(reference, self.pr) && self.pr != self.shared && !writes_there {
+        if is(reference, self.pr) && !is(reference, self.shared) && !writes_there {
             return Err(format!("{reference} is in the repository of the pull requests"));
         }
         if self.is_ours(reference)
             && reference.digest().is_none()
-            && is_less_trusted(tag)
-            && !self.is_own(tag)
+            && owner(tag, &self.run.zone) == Owner::Other
         {
             return Err(format!("{reference} is another zone's"));
         }
@@ -88,9 +82,9 @@ impl<'a> Written<'a> {
         }
         let tag = reference.tag().unwrap_or_default();
         let may = match self.run.zone {
-            Zone::Trusted => shared && !is_less_trusted(tag),
+            Zone::Trusted => shared && owner(tag, &self.run.zone) == Owner::Trusted,
             Zone::PullRequest(_) | Zone::Branch(_) => {
-                self.is_own(tag) && (pr || self.access.own_repository.is_none())
+                owner(tag, &self.run.zone) == Owner::Own && (pr || self.access.own_repository.is_none())
             }
             Zone::Queue | Zone::Fork => false,
         };
@@ -108,13 +102,7 @@ impl<'a> Written<'a> {
 
 /// Whether a reference is in this repository, by whatever spelling of its host.
 fn is(reference: &ImageReference, repository: Option<&Repository>) -> bool {
-    let host = |text: &str| {
-        let text = text.to_ascii_lowercase();
-        text.strip_suffix(":443").unwrap_or(&text).to_owned()
-    };
-    let theirs = reference.repository();
-    repository
-        .is_some_and(|ours| theirs.path() == ours.path() && host(theirs.registry()) == host(ours.registry()))
+    repository.is_some_and(|ours| ours.is(reference.repository()))
 }
 
 /// The reference a text is. What is not understood is not judged to be harmless.
@@ -157,6 +145,7 @@ mod tests {
     #[test]
     fn one_repository() {
         let (main, pr, fork) = (Zone::Trusted, Zone::PullRequest(12), Zone::Fork);
+        let fix = Zone::Branch("fix".into());
         for (zone, tag, expected) in [
             (&main, "cache-app-main", (true, true)),
             (&main, "mine", (true, true)),
@@ -167,6 +156,10 @@ mod tests {
             (&pr, "pr-12-cache-app", (true, true)),
             (&pr, "pr-1-cache-app", (false, false)),
             (&pr, "pr-121-cache-app", (false, false)),
+            // D23
+            (&fix, "br-fix-cache-app", (true, true)),
+            (&fix, "br-fix-it-cache-app", (false, false)),
+            (&fix, "br-fix-it-key-app", (false, false)),
             (&pr, "mine", (true, false)),
             (&Zone::Queue, "queue-cache-app", (true, false)),
             (&Zone::Queue, "pr-12-cache-app", (false, false)),

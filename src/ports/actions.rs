@@ -73,7 +73,7 @@ impl Annotation<'_> {
     pub fn to_command(&self) -> String {
         let line = self.at.map(|(_, line)| line.to_string());
         let (title, file) = (shown::hide(self.title), self.at.map(|(file, _)| shown::hide(file)));
-        let mut properties = vec![("title", title.as_str())];
+        let mut properties = vec![("title", &*title)];
         if let (Some(file), Some(line)) = (&file, &line) {
             properties.push(("file", file));
             properties.push(("line", line));

@@ -72,7 +72,9 @@ impl Console {
     pub fn mask_user(&self, url: &str) {
         if let Some(secret) = shown::secret_of(url) {
             self.mask(secret);
-            crate::env::percent_decoded(secret).iter().for_each(|plain| self.mask(plain));
+            if let Some(plain) = crate::env::percent_decoded(secret) {
+                self.mask(&plain);
+            }
         }
     }
 

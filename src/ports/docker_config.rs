@@ -111,8 +111,14 @@ impl UserDockerConfig {
         std::path::absolute(found).ok()
     }
 
-    /// The user's credential for a registry: its helper's if one is named, else the file's.
-    pub async fn credential(&self, registry: &str, exec: &Exec) -> Option<Credential> {
+    /// The user's credential for a registry: its helper's if one is named, else the file's. What a helper says
+    /// that fails is added to `said`.
+    pub async fn credential(
+        &self,
+        registry: &str,
+        exec: &Exec,
+        said: &mut Vec<String>,
+    ) -> Option<Credential> {
         let key = auth_key(registry);
         let helper = self
             .file
@@ -122,7 +128,7 @@ impl UserDockerConfig {
         for helper in
             [helper, store].into_iter().flatten().filter_map(Value::as_str).filter(|name| !name.is_empty())
         {
-            if let Some(found) = from_helper(helper, key, exec).await {
+            if let Some(found) = from_helper(helper, key, exec, said).await {
                 return Some(found);
             }
         }
@@ -153,14 +159,38 @@ fn from_entry(entry: &Value) -> Option<Credential> {
 
 /// Asks `docker-credential-<name>`; a helper that fails or is not there has nothing to give
 /// (<https://github.com/docker/docker-credential-helpers>).
-async fn from_helper(name: &str, key: &str, exec: &Exec) -> Option<Credential> {
-    let program = exec.find(&format!("docker-credential-{name}"))?;
+async fn from_helper(name: &str, key: &str, exec: &Exec, said: &mut Vec<String>) -> Option<Credential> {
+    let name = format!("docker-credential-{name}");
+    let Some(program) = exec.find(&name) else {
+        said.push(format!("{name}, which docker's configuration names, is not on the PATH"));
+        return None;
+    };
     let ask = Invocation::new(program, Effect::Read).arg("get").stdin(SecretString::from(key.to_owned()));
-    let answer =
-        exec.output(&ask, Duration::from_secs(10)).await.ok().filter(|answer| answer.status.success())?;
-    let answer: Value = serde_json::from_slice(&answer.stdout).ok()?;
-    let (user, password) = (answer["Username"].as_str()?, answer["Secret"].as_str()?);
-    Some(Credential { user: user.to_owned(), password: password.to_owned().into() })
+    let answer = match exec.output(&ask, Duration::from_secs(10)).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            said.push(error.to_string());
+            return None;
+        }
+    };
+    let answered: Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
+    match (answered["Username"].as_str(), answered["Secret"].as_str()) {
+        (Some(user), Some(password)) if answer.status.success() => {
+            Some(Credential { user: user.to_owned(), password: password.to_owned().into() })
+        }
+        _ => {
+            // A helper says so on its standard output. Of one that succeeded, that may be half of a secret.
+            let words = if answer.status.success() {
+                "its answer is not what docker's helpers give".to_owned()
+            } else {
+                format!("{} {}", answer.stdout_text().trim(), answer.stderr_text().trim())
+            };
+            if !words.contains("credentials not found") {
+                said.push(crate::shown::cut(&format!("{name}: {}", words.trim()), 300));
+            }
+            None
+        }
+    }
 }
 
 /// Settings that carry over. Credentials and their stores do not: those this run needs are
@@ -338,7 +368,10 @@ mod tests {
             ),
         );
         let get = async |host: &str| {
-            config.credential(host, &exec()).await.map(|c| (c.user, c.password.expose().to_owned()))
+            config
+                .credential(host, &exec(), &mut Vec::new())
+                .await
+                .map(|c| (c.user, c.password.expose().to_owned()))
         };
         assert_eq!(get("docker.io").await, Some(("bob".into(), "p:w".into())));
         assert_eq!(get("ghcr.io").await, Some(("u".into(), "p".into())));

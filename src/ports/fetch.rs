@@ -8,6 +8,7 @@ use crate::budget::{FETCH, FETCHED};
 use crate::error::{Error, Result};
 use crate::image::Digest;
 use crate::ports::failure::FailureKind;
+use crate::ports::proxies::Proxies;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
@@ -16,10 +17,11 @@ const SILENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// If it cannot be fetched, or is too large.
-pub async fn checksum(url: &str) -> Result<Digest> {
+pub async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
     let what = || Error::of(FailureKind::TransientNetwork, format!("failed to fetch {url}"));
     let client = reqwest::Client::builder()
         .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
+        .proxy(proxies.of_reqwest())
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
         .timeout(FETCH)

@@ -16,6 +16,7 @@ pub mod host;
 pub mod lineages;
 pub mod local_cache;
 pub mod metadata;
+pub mod proxies;
 pub mod random;
 pub mod registry;
 
@@ -60,7 +61,12 @@ impl Ports {
             exec.clone(),
             console.clone(),
         );
-        let registry = registry::Registry::new(credentials, inputs.reliability.retries, exec.clone());
+        let registry = registry::Registry::new(
+            credentials,
+            inputs.reliability.retries,
+            proxies::Proxies::new(env),
+            exec.clone(),
+        );
         Self { env: env.clone(), console, aws, registry, user_config, exec }
     }
 

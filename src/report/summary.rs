@@ -234,7 +234,7 @@ fn shorten(text: &str) -> String {
 fn cell(text: &str) -> String {
     let text = &shown::hide(text);
     if !Guard::InertSummary.holds() {
-        return text.to_owned();
+        return text.to_string();
     }
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {

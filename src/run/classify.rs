@@ -50,8 +50,8 @@ const TELLING: [(&str, &str); 10] = [
     ("deployment", ""),
 ];
 
-/// Where the environment and the event file do not describe the same event. What the file does
-/// not say is no contradiction, except the object an event is about.
+/// Where the environment and the event file do not describe the same event. What the file should say and does not
+/// is a contradiction too.
 fn contradiction(signals: &Signals<'_>) -> Option<String> {
     let Signals { event_name, git_ref, event, .. } = signals;
     let known = ["push", "schedule", "workflow_dispatch", "repository_dispatch", "release", "merge_group"];
@@ -60,6 +60,9 @@ fn contradiction(signals: &Signals<'_>) -> Option<String> {
         if let Some((object, _)) = foreign {
             return Some(format!("the event file is not that of {event_name}: it has a {object}"));
         }
+    }
+    if !event["repository"].is_object() {
+        return Some("the event file does not say of which repository it is".to_owned());
     }
     if let Some((field, run)) = other_repository(signals) {
         return Some(format!("the event file is of another repository: its {field} is not {run}"));
@@ -74,7 +77,13 @@ fn contradiction(signals: &Signals<'_>) -> Option<String> {
         "pull_request" => return other_pull_request(event, git_ref),
         _ => None,
     };
-    let named = named.filter(|named| named != git_ref)?;
+    let tells = ["push", "workflow_dispatch", "repository_dispatch", "release", "merge_group"];
+    let Some(named) = named else {
+        return tells.contains(event_name).then(|| format!("the event file of {event_name} names no ref"));
+    };
+    if named == *git_ref {
+        return None;
+    }
     Some(format!("the event file is of another ref: {named} is not {git_ref}"))
 }
 
@@ -152,14 +161,14 @@ fn by_ref(signals: &Signals<'_>) -> (Zone, String) {
     if event["repository"]["default_branch"].as_str() == Some(branch) {
         return (Zone::Trusted, format!("{what} on the default branch"));
     }
-    if signals.ref_protected || !Guard::ProtectedRef.holds() {
-        return (Zone::Trusted, format!("{what} on a protected branch"));
-    }
     let by_dependabot = is_dependabot(&event["sender"]["login"])
         || is_dependabot(&event["pusher"]["name"])
         || branch.starts_with("dependabot/");
     if by_dependabot && Guard::Dependabot.holds() {
         return (Zone::Fork, format!("{what} of Dependabot's"));
+    }
+    if signals.ref_protected || !Guard::ProtectedRef.holds() {
+        return (Zone::Trusted, format!("{what} on a protected branch"));
     }
     (Zone::Branch(branch.to_owned()), format!("{what} on a branch without protection"))
 }
@@ -179,7 +188,9 @@ fn by_pull_request(event: &Value) -> (Zone, String) {
     }
     // The author, not the actor: a re-run by a maintainer does not change whose code it is.
     let made_by = if Guard::Dependabot.holds() { &request["user"] } else { &event["sender"] };
-    if is_dependabot(&made_by["login"]) {
+    // A person who goes on with Dependabot's branch goes on with its changes.
+    let its_branch = request["head"]["ref"].as_str().is_some_and(|name| name.starts_with("dependabot/"));
+    if is_dependabot(&made_by["login"]) || its_branch && Guard::Dependabot.holds() {
         return fork("a pull request by Dependabot");
     }
     (Zone::PullRequest(number), format!("pull request {number} of the same repository"))
@@ -199,7 +210,6 @@ mod tests {
 
     #[test]
     fn refs() {
-        let event = json!({"repository": {"default_branch": "main"}});
         let queue = "refs/heads/gh-readonly-queue/main/pr-1-abc";
         let rows = [
             ("push", "refs/heads/main", false, Zone::Trusted),
@@ -220,29 +230,64 @@ mod tests {
             ("", "refs/heads/main", true, Zone::Fork),
         ];
         for (name, git_ref, protected, expected) in rows {
+            let mut event = json!({"ref": git_ref, "repository": {"default_branch": "main"}});
+            if name == "merge_group" {
+                event["merge_group"] = json!({"head_ref": git_ref});
+            }
             assert_eq!(zone(name, git_ref, protected, &event), expected, "{name} {git_ref}");
         }
     }
 
     #[test]
     fn a_branch_is_not_default_because_the_payload_says_nothing() {
-        assert_eq!(zone("push", "refs/heads/main", false, &Value::Null), Zone::Branch("main".into()));
+        let event = json!({"ref": "refs/heads/main", "repository": {}});
+        assert_eq!(zone("push", "refs/heads/main", false, &event), Zone::Branch("main".into()));
+    }
+
+    /// D97
+    #[test]
+    fn d97_what_is_absent_is_a_contradiction() {
+        let whole = json!({"ref": "refs/heads/main", "repository": {"id": 1, "default_branch": "main"}});
+        assert_eq!(zone("push", "refs/heads/main", true, &whole), Zone::Trusted);
+        for event in [json!({}), json!([]), json!("x"), Value::Null, json!({"repository": {"id": 1}})] {
+            for name in ["push", "workflow_dispatch", "repository_dispatch", "release", "merge_group"] {
+                assert_eq!(zone(name, "refs/heads/main", true, &event), Zone::Fork, "{name} {event}");
+            }
+        }
+        for event in [json!({}), json!([]), json!("x"), Value::Null] {
+            assert_eq!(zone("schedule", "refs/heads/main", true, &event), Zone::Fork, "{event}");
+        }
+    }
+
+    /// D97
+    #[test]
+    fn d97_dependabot_is_asked_first() {
+        let branch = "refs/heads/dependabot/npm/x";
+        let event = json!({"ref": branch, "repository": {"id": 1}, "sender": {"login": "ann"}});
+        assert_eq!(zone("push", branch, true, &event), Zone::Fork, "a ruleset covers every branch");
+        let by =
+            json!({"ref": "refs/heads/x", "repository": {"id": 1}, "sender": {"login": "dependabot[bot]"}});
+        assert_eq!(zone("push", "refs/heads/x", true, &by), Zone::Fork);
+        let repo = json!({"id": 1, "full_name": "o/r"});
+        let request = json!({"repository": repo, "pull_request": {"number": 12, "user": {"login": "ann"},
+            "head": {"ref": "dependabot/npm/x", "repo": repo}, "base": {"repo": repo}}});
+        assert_eq!(zone("pull_request", "refs/pull/12/merge", false, &request), Zone::Fork);
     }
 
     #[test]
     fn the_queue_pushes_its_own_branches() {
         let queue = "refs/heads/gh-readonly-queue/main/pr-1-abc";
-        let by = |login: &str| json!({"sender": {"login": login}});
+        let by = |login: &str| json!({"ref": queue, "repository": {"id": 1}, "sender": {"login": login}});
         assert_eq!(zone("push", queue, true, &by(QUEUE_PUSHER)), Zone::Queue);
         let branch = Zone::Branch("gh-readonly-queue/main/pr-1-abc".into());
         assert_eq!(zone("push", queue, true, &by("ann")), branch);
-        assert_eq!(zone("push", queue, true, &Value::Null), branch);
+        assert_eq!(zone("push", queue, true, &Value::Null), Zone::Fork);
     }
 
     #[test]
     fn pull_requests() {
         let repo = |id: Value, name: &str| json!({"id": id, "full_name": name});
-        let event = |head: Value, login: &str| json!({"pull_request": {"number": 12, "head": {"repo": head}, "base": {"repo": repo(json!(1), "o/r")}, "user": {"login": login}}});
+        let event = |head: Value, login: &str| json!({"repository": repo(json!(1), "o/r"), "pull_request": {"number": 12, "head": {"repo": head}, "base": {"repo": repo(json!(1), "o/r")}, "user": {"login": login}}});
         let merge = "refs/pull/12/merge";
         let rows = [
             (event(repo(json!(1), "o/r"), "ann"), Zone::PullRequest(12)),
@@ -285,10 +330,11 @@ mod tests {
         let dispatch = |name: &str| pushed(json!({"ref": name}));
         assert_eq!(zone("workflow_dispatch", main, false, &dispatch("main")), Zone::Trusted);
         assert_eq!(zone("workflow_dispatch", main, false, &dispatch("x")), Zone::Fork);
-        let release = |tag: &str| json!({"release": {"tag_name": tag}});
+        let repository = json!({"id": 1});
+        let release = |tag: &str| json!({"repository": repository, "release": {"tag_name": tag}});
         assert_eq!(zone("release", "refs/tags/v1", false, &release("v1")), Zone::Trusted);
         assert_eq!(zone("release", "refs/tags/v1", false, &release("v2")), Zone::Fork);
-        let queue = |head: &str| json!({"merge_group": {"head_ref": head}});
+        let queue = |head: &str| json!({"repository": repository, "merge_group": {"head_ref": head}});
         assert_eq!(zone("merge_group", main, true, &queue(main)), Zone::Queue);
         assert_eq!(zone("merge_group", main, true, &queue("refs/heads/x")), Zone::Fork);
     }
@@ -296,7 +342,7 @@ mod tests {
     #[test]
     fn a_pull_request_is_the_one_of_its_ref() {
         let repo = json!({"id": 1, "full_name": "o/r"});
-        let event = json!({"number": 12, "pull_request": {"number": 12, "merged": true, "user": {"login": "ann"},
+        let event = json!({"number": 12, "repository": repo, "pull_request": {"number": 12, "merged": true, "user": {"login": "ann"},
             "head": {"repo": repo}, "base": {"ref": "main", "repo": repo}}});
         for (git_ref, expected) in [
             ("refs/pull/12/merge", Zone::PullRequest(12)),

@@ -210,7 +210,7 @@ mod tests {
             ("GITHUB_EVENT_NAME", "merge_group"),
             ("GITHUB_REF", "refs/heads/gh-readonly-queue/dev/pr-1-abc"),
         ]);
-        let event = r#"{"repository":{"default_branch":"main"},"merge_group":{"base_ref":"refs/heads/dev"}}"#;
+        let event = r#"{"repository":{"default_branch":"main"},"merge_group":{"head_ref":"refs/heads/gh-readonly-queue/dev/pr-1-abc","base_ref":"refs/heads/dev"}}"#;
         assert_eq!(RunContext::read(&env, Some(event)).unwrap().cache_branches(), ["dev", "main"]);
     }
 

@@ -170,7 +170,7 @@ fn secrets_go_through_the_childs_environment_alone() {
     }
     // Masked before anything else is printed.
     let masks: Vec<_> = run.commands("add-mask").iter().map(|mask| mask.message.clone()).collect();
-    assert_eq!(masks, ["a", "b1", "b2", "c"].map(|end| format!("{CANARY}-{end}")));
+    assert_eq!(masks, ["a", "b1", "b2", "c", "file"].map(|end| format!("{CANARY}-{end}")));
     assert!(run.stdout.starts_with("::add-mask::"), "{}", run.stdout);
 }
 

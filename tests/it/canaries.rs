@@ -41,7 +41,7 @@ fn channels() -> Vec<Channel> {
     vec![
         channel("by-value", &["BUILD_ONCE_SECRET_0"], false, true),
         channel("by-env", &["BUILD_ONCE_SECRET_1"], false, true),
-        channel("by-file", &[], false, false),
+        channel("by-file", &[], false, true),
         channel("password", &[], true, true),
         channel("github", &[], false, false),
         channel("runtime", &[], false, true),

@@ -44,6 +44,7 @@ mod race;
 mod raw_caches;
 mod reactions;
 mod rebuild;
+mod secrets;
 mod summary;
 mod support;
 mod token_service;

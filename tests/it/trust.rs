@@ -129,7 +129,7 @@ fn pull_request_target_does_not_build_by_way_of_pull_either() {
 fn the_queue_has_names_of_its_own_and_no_cache() {
     let lab = Lab::new();
     let git_ref = "refs/heads/gh-readonly-queue/main/pr-12-abc";
-    let event = json!({"repository": {"default_branch": "main"}});
+    let event = json!({"repository": {"default_branch": "main"}, "merge_group": {"head_ref": git_ref}});
     let run = lab.shared().event("merge_group", git_ref, HEAD, &event).run().succeeds("built");
     assert_eq!(
         (run.output("zone"), run.output("commit-tag")),

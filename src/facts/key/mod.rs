@@ -62,6 +62,9 @@ struct Material {
 pub struct Pins {
     /// `BUILDKIT_SYNTAX` with the frontend's digest.
     pub frontend: Option<String>,
+    /// The frontend as it is named, by the Dockerfile or by `BUILDKIT_SYNTAX`.
+    #[serde(skip)]
+    pub frontend_name: Option<String>,
     /// The context's repository at its commit.
     pub context: Option<String>,
     /// Build contexts: images by digest, repositories by commit.

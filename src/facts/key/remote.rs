@@ -123,6 +123,7 @@ pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<&Reposi
     let registries = remote.images.iter().filter_map(|(_, base)| base.registry()).collect();
     Pins {
         frontend,
+        frontend_name: analysis.frontend.as_ref().map(|frontend| frontend.reference.clone()),
         context,
         contexts,
         sources,

@@ -308,7 +308,8 @@ fn private_policy(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Option
     }
     let write = || {
         let folder = metadata.parent().unwrap_or(std::path::Path::new("."));
-        let mut file = tempfile::Builder::new().prefix("source-policy-").suffix(".json").tempfile_in(folder)?;
+        let mut file =
+            tempfile::Builder::new().prefix("source-policy-").suffix(".json").tempfile_in(folder)?;
         file.write_all(policy::policy(&spec.sources, &spec.images).to_string().as_bytes())?;
         Ok(file)
     };

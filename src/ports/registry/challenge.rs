@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::transport::{Attempt, asked_to_wait, passing, unanswered, unavailable, whole};
 use crate::budget::TOKEN;
 use crate::error::Error;
+use crate::image::is_this_machine;
 use crate::inputs::SecretString;
 use crate::ports::docker_config::Credential;
 use crate::ports::failure::FailureKind;
@@ -139,7 +140,7 @@ impl TokenRequest {
     /// Credentials go to the token service only over TLS, or on this machine.
     fn url(&self, registry: &str) -> Result<Url, Attempt> {
         let url = Url::parse(&self.realm).ok().filter(|url| {
-            let local = url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."));
+            let local = url.host_str().is_some_and(is_this_machine);
             url.scheme() == "https" || (url.scheme() == "http" && local)
         });
         url.ok_or_else(|| {
@@ -165,7 +166,14 @@ mod tests {
 
     #[test]
     fn a_token_service_must_be_safe() {
-        for realm in ["http://evil.example/token", "ftp://x", "nonsense"] {
+        for realm in [
+            "http://evil.example/token",
+            // D16
+            "http://127.evil.example/token",
+            "http://localhost.evil.example/token",
+            "ftp://x",
+            "nonsense",
+        ] {
             let request = TokenRequest { realm: realm.into(), service: None };
             assert!(request.url("r").is_err(), "{realm}");
         }

@@ -41,6 +41,9 @@ impl Credentials {
         for login in logins {
             match env.get(&login.password_env) {
                 Some(password) => {
+                    // As `docker login --password-stdin`: a secret made by `echo` ends in one.
+                    let password = password.strip_suffix('\n').unwrap_or(password);
+                    let password = password.strip_suffix('\r').unwrap_or(password);
                     console.mask(password);
                     let password = SecretString::from(password.to_owned());
                     known.insert(login.host.clone(), Credential { user: login.user.clone(), password });
@@ -95,7 +98,14 @@ impl Credentials {
 
     /// What the user's docker is logged in with.
     async fn users(&self, registry: &str) -> Option<Credential> {
-        let found = self.user.credential(registry, &self.exec).await;
+        let mut said = Vec::new();
+        let found = self.user.credential(registry, &self.exec, &mut said).await;
+        // It matters only if nothing else gives a login.
+        if found.is_none() {
+            for said in said {
+                self.console.line(&format!("note: {said}"));
+            }
+        }
         found.inspect(|credential| self.console.mask(credential.password.expose()))
     }
 

@@ -23,6 +23,7 @@ use crate::inputs::SecretString;
 use crate::ports::docker::from_exec;
 use crate::ports::exec::Exec;
 use crate::ports::failure::{FailureKind, Reaction};
+use crate::ports::proxies::Proxies;
 use crate::ports::random;
 
 mod challenge;
@@ -57,6 +58,7 @@ pub struct Registry {
     /// `Authorization` by registry and repository, once it is known.
     authorizations: Mutex<HashMap<(String, String), Option<SecretString>>>,
     retries: u32,
+    proxies: Proxies,
     exec: Exec,
     /// How many requests may still be opened.
     places: Semaphore,
@@ -72,13 +74,14 @@ impl Registry {
     /// `retries` further tries for answers that may be better the next time. Reads and waits end
     /// when `exec` is cancelled; a write is left to its end, so that it is known what came of it.
     #[must_use]
-    pub fn new(credentials: Credentials, retries: u32, exec: Exec) -> Self {
+    pub fn new(credentials: Credentials, retries: u32, proxies: Proxies, exec: Exec) -> Self {
         let (places, waits) = (Semaphore::new(REQUESTS), Waits::default());
         Self {
             http: OnceLock::new(),
             credentials,
             authorizations: Mutex::default(),
             retries,
+            proxies,
             exec,
             places,
             waits,
@@ -99,7 +102,8 @@ impl Registry {
 
     fn http(&self) -> Shared<BoxFuture<'static, Result<Client, Error>>> {
         let make = || {
-            let made = tokio::task::spawn_blocking(client);
+            let proxies = self.proxies.clone();
+            let made = tokio::task::spawn_blocking(|| client(proxies));
             made.map(|made| made.unwrap_or_else(|error| Err(crash::joined(&error)))).boxed().shared()
         };
         self.http.get_or_init(make).clone()
@@ -396,10 +400,13 @@ impl Registry {
     }
 }
 
-fn client() -> Result<Client, Error> {
+/// Follows no redirect by itself: a token service's would get the credentials.
+fn client(proxies: Proxies) -> Result<Client, Error> {
     crash::on_purpose("tls");
     Client::builder()
         .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
+        .proxy(proxies.of_reqwest())
+        .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
         .dns_resolver(Arc::new(names::Names))

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::Value;
 
 use super::Registry;
 use super::challenge::{self, Challenge};
 use crate::budget::{MANIFEST, REQUEST};
 use crate::error::Error;
-use crate::image::{ImageReference, MEDIA_TYPES};
+use crate::image::{ImageReference, MEDIA_TYPES, is_this_machine};
 use crate::inputs::SecretString;
 use crate::ports::failure::{FailureKind, classify};
 use crate::shown;
@@ -121,20 +123,41 @@ async fn within<T>(
     tokio::time::timeout(limit, answer).await.unwrap_or_else(slow)
 }
 
+/// Most redirects that a read follows: registries keep blobs elsewhere.
+const REDIRECTS: usize = 5;
+
+/// Follows redirects of reads alone, without credentials to another origin, and never from https to http.
 async fn send(
     http: &Client,
     registry: &str,
     call: &Call,
     authorization: Option<&SecretString>,
 ) -> Result<Response, Attempt> {
-    let mut request = http.request(call.method.clone(), &call.url).header(ACCEPT, MEDIA_TYPES.join(", "));
-    if let Some((media_type, bytes)) = &call.body {
-        request = request.header(CONTENT_TYPE, media_type).body(bytes.clone());
+    let failed = || unavailable(registry);
+    let first = Url::parse(&call.url).map_err(|error| Attempt::error(failed().because(&error)))?;
+    let mut url = first.clone();
+    for _ in 0..=REDIRECTS {
+        let mut request =
+            http.request(call.method.clone(), url.clone()).header(ACCEPT, MEDIA_TYPES.join(", "));
+        if let Some((media_type, bytes)) = &call.body {
+            request = request.header(CONTENT_TYPE, media_type).body(bytes.clone());
+        }
+        if let Some(authorization) = authorization.filter(|_| url.origin() == first.origin()) {
+            request = request.header(AUTHORIZATION, authorization.expose());
+        }
+        let response = request.send().await.map_err(|error| unanswered(failed(), error))?;
+        let reads = call.method == Method::GET || call.method == Method::HEAD;
+        let next = header(response.headers(), LOCATION.as_str()).and_then(|to| url.join(&to).ok());
+        let next = next.filter(|next| matches!(next.scheme(), "http" | "https"));
+        match next.filter(|_| reads && response.status().is_redirection()) {
+            Some(next) if url.scheme() == "https" && next.scheme() == "http" => {
+                return Err(Attempt::error(failed().cause("it redirects from https to http")));
+            }
+            Some(next) => url = next,
+            None => return Ok(response),
+        }
     }
-    if let Some(authorization) = authorization {
-        request = request.header(AUTHORIZATION, authorization.expose());
-    }
-    request.send().await.map_err(|error| unanswered(unavailable(registry), error))
+    Err(Attempt::error(failed().cause(format!("it redirects more than {REDIRECTS} times"))))
 }
 
 /// What became of a request that got no answer, or half of one.
@@ -239,10 +262,9 @@ pub(super) fn no_login(reference: &ImageReference) -> Error {
 /// Docker Hub's API lives on another host than its name; registries on this machine speak
 /// plain HTTP, as docker and BuildKit assume (containerd `docker.MatchLocalhost`).
 pub(super) fn base_url(registry: &str) -> String {
-    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
     if registry == "docker.io" {
         "https://registry-1.docker.io".to_owned()
-    } else if host == "localhost" || host.starts_with("127.") || host == "[::1]" {
+    } else if is_this_machine(registry) {
         format!("http://{registry}")
     } else {
         format!("https://{registry}")
@@ -317,6 +339,9 @@ mod tests {
         assert_eq!(base_url("ghcr.io"), "https://ghcr.io");
         assert_eq!(base_url("localhost:5000"), "http://localhost:5000");
         assert_eq!(base_url("127.0.0.1:5000"), "http://127.0.0.1:5000");
+        // D16
+        assert_eq!(base_url("127.evil.example"), "https://127.evil.example");
+        assert_eq!(base_url("localhost.evil.example:80"), "https://localhost.evil.example:80");
         assert_eq!(base_url("registry.example:5000"), "https://registry.example:5000");
     }
 

@@ -48,9 +48,9 @@ fn a_branch_named_like_a_pull_request() {
 #[test]
 fn a_branch_named_like_the_queue() {
     fails("branch-mark", NONE, |world| {
-        let event = json!({"repository": {"default_branch": "main"}});
-        let queue =
-            world.lab.shared().event("merge_group", "refs/heads/gh-readonly-queue/main/x", MERGE, &event);
+        let git_ref = "refs/heads/gh-readonly-queue/main/x";
+        let event = json!({"repository": {"default_branch": "main"}, "merge_group": {"head_ref": git_ref}});
+        let queue = world.lab.shared().event("merge_group", git_ref, MERGE, &event);
         world.poisons(world.lab.shared().push_to("queue"), queue)
     });
 }

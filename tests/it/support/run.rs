@@ -81,7 +81,16 @@ impl<'a> BuildOnce<'a> {
         self.env(&format!("INPUT_{}", name.replace('-', "_").to_uppercase()), value)
     }
 
-    pub(crate) fn event(mut self, name: &str, git_ref: &str, commit: &str, event: &Value) -> Self {
+    /// With the ref in the event file, where GitHub says it too.
+    pub(crate) fn event(self, name: &str, git_ref: &str, commit: &str, event: &Value) -> Self {
+        let mut event = event.clone();
+        if let (true, Some(fields)) = (["push", "workflow_dispatch"].contains(&name), event.as_object_mut()) {
+            fields.entry("ref").or_insert_with(|| git_ref.into());
+        }
+        self.event_as_it_is(name, git_ref, commit, &event)
+    }
+
+    fn event_as_it_is(mut self, name: &str, git_ref: &str, commit: &str, event: &Value) -> Self {
         self.event = event.to_string();
         self.env("GITHUB_EVENT_NAME", name).env("GITHUB_REF", git_ref).env("GITHUB_SHA", commit)
     }
@@ -98,7 +107,7 @@ impl<'a> BuildOnce<'a> {
         let mut event = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         change(&mut event);
         let commit = if name.starts_with("pull_request") { MERGE } else { HEAD };
-        self.event(name, git_ref, commit, &event).env("GITHUB_REPOSITORY_ID", "1")
+        self.event_as_it_is(name, git_ref, commit, &event).env("GITHUB_REPOSITORY_ID", "1")
     }
 
     /// Without these guards, by name.
@@ -107,8 +116,9 @@ impl<'a> BuildOnce<'a> {
     }
 
     pub(crate) fn push_to(self, branch: &str) -> Self {
-        let event = json!({"repository": {"default_branch": "main"}});
-        self.event("push", &format!("refs/heads/{branch}"), HEAD, &event)
+        let git_ref = format!("refs/heads/{branch}");
+        let event = json!({"ref": git_ref, "repository": {"default_branch": "main"}});
+        self.event("push", &git_ref, HEAD, &event)
     }
 
     /// A commit of the default branch.

@@ -100,7 +100,7 @@ commit() {
 # as_push: the environment of a push to the default branch, at the project's present commit.
 as_push() {
   local runner=$WORK/runner
-  echo '{"repository":{"default_branch":"main"}}' >"$runner/event.json"
+  echo '{"ref":"refs/heads/main","repository":{"default_branch":"main"}}' >"$runner/event.json"
   : >"$runner/output"
   : >"$runner/summary"
   export GITHUB_ACTIONS=true GITHUB_EVENT_NAME=push GITHUB_REF=refs/heads/main GITHUB_REF_NAME=main \

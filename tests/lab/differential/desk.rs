@@ -66,7 +66,11 @@ impl<'a> Desk<'a> {
         fs::write(root.join("home/.docker/config.json"), "{}").unwrap();
         let plugin = root.join("home/.docker/cli-plugins/docker-buildx");
         std::os::unix::fs::symlink(lab().get("BUILD_ONCE_LAB_BUILDX"), plugin).unwrap();
-        fs::write(root.join("event.json"), r#"{"repository":{"default_branch":"main"}}"#).unwrap();
+        fs::write(
+            root.join("event.json"),
+            r#"{"ref":"refs/heads/main","repository":{"default_branch":"main"}}"#,
+        )
+        .unwrap();
         Self { world, registry: Registry::new(World::host(), &world.repository()), shrink, root }
     }
 

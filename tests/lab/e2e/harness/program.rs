@@ -139,12 +139,9 @@ impl<'a> Program<'a> {
     /// A push to a branch; `main` is the default one.
     pub fn push(self, branch: &str) -> Self {
         let sha = self.workspace.head();
-        self.event(
-            "push",
-            &format!("refs/heads/{branch}"),
-            &sha,
-            json!({"repository": {"default_branch": "main"}}),
-        )
+        let git_ref = format!("refs/heads/{branch}");
+        let event = json!({"ref": git_ref, "repository": {"default_branch": "main"}});
+        self.event("push", &git_ref, &sha, event)
     }
 
     /// A pull request of the same repository, or of a fork; the checkout is its merge commit.

@@ -1,0 +1,96 @@
+//! Whether two spellings of a registry's host are one registry.
+
+use std::net::IpAddr;
+
+/// Whether the host, with or without a port, is this machine: `localhost`, or a loopback address.
+#[must_use]
+pub fn is_this_machine(host: &str) -> bool {
+    let name = without_port(host).0.trim_matches(['[', ']']);
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+fn without_port(host: &str) -> (&str, Option<&str>) {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    }
+}
+
+/// The one spelling of a registry's host that comparisons use; not for requests. A name that only the name server
+/// knows to be another's cannot be seen here.
+#[must_use]
+pub fn canonical(host: &str) -> String {
+    let host = host.to_ascii_lowercase();
+    let (name, port) = without_port(&host);
+    let name = name.trim_end_matches('.');
+    if let Some(registry) = ecr(name) {
+        return registry;
+    }
+    if is_this_machine(name) {
+        // What answers there may be asked by any of its names.
+        return format!("localhost:{}", port.unwrap_or("80"));
+    }
+    match (name, port) {
+        ("index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com", None | Some("443")) => {
+            "docker.io".to_owned()
+        }
+        (name, None | Some("443")) => name.to_owned(),
+        (name, Some(port)) => format!("{name}:{port}"),
+    }
+}
+
+/// ECR's registries have names for IPv4, for both protocols and for FIPS (AWS docs, "Amazon ECR endpoints and quotas").
+fn ecr(name: &str) -> Option<String> {
+    if matches!(name, "public.ecr.aws" | "ecr-public.aws.com") {
+        return Some("public.ecr.aws".to_owned());
+    }
+    let (account, rest) = name.split_once('.')?;
+    if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let service = ["dkr.ecr-fips.", "dkr.ecr.", "dkr-ecr-fips.", "dkr-ecr."];
+    let rest = service.iter().find_map(|service| rest.strip_prefix(service))?;
+    // The region decides the partition, and so the rest of the name.
+    let (region, _) = rest.split_once('.')?;
+    Some(format!("{account}.ecr.{region}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// D16, D22
+    #[test]
+    fn d22_spellings_of_one_host() {
+        for same in [
+            &["h.example", "H.Example:443", "h.example."][..],
+            &["localhost:5000", "127.0.0.1:5000", "127.1.2.3:5000", "[::1]:5000", "LOCALHOST:5000"],
+            &["docker.io", "index.docker.io", "registry-1.docker.io"],
+            &[
+                "123456789012.dkr.ecr.us-east-1.amazonaws.com",
+                "123456789012.dkr.ecr-fips.us-east-1.amazonaws.com",
+                "123456789012.dkr-ecr.us-east-1.on.aws",
+                "123456789012.dkr-ecr-fips.us-east-1.on.aws",
+                "123456789012.dkr.ecr.us-east-1.amazonaws.com:443",
+            ],
+            &["public.ecr.aws", "ecr-public.aws.com"],
+        ] {
+            assert!(same.iter().all(|host| canonical(host) == canonical(same[0])), "{same:?}");
+        }
+        let other = [
+            "h.example",
+            "h.example:5000",
+            "localhost:5000",
+            "localhost:5001",
+            "127.evil.example:5000",
+            "123456789012.dkr.ecr.us-east-1.amazonaws.com",
+            "123456789012.dkr.ecr.us-east-2.amazonaws.com",
+            "210987654321.dkr.ecr.us-east-1.amazonaws.com",
+        ];
+        for (at, a) in other.iter().enumerate() {
+            assert!(other[..at].iter().all(|b| canonical(a) != canonical(b)), "{a}");
+        }
+        assert!(is_this_machine("localhost:5000") && is_this_machine("[::1]:5000") && is_this_machine("::1"));
+        assert!(!is_this_machine("127.evil.example") && !is_this_machine("localhost.evil.example:5000"));
+    }
+}
