@@ -165,8 +165,8 @@ mod tests {
             ),
             ("v0.29.1", Some("v0.11.6"), &[PushAndLoad, ImagePolicy]),
             ("v0.20.1", None, &[GithubCache]),
-            ("v0.12.1", Some("v0.25.2"), &[RawJson, PushAndLoad, GithubCache]),
-            ("v0.11.2", None, &[RawJson, Annotations, OwnAnnotations, PushAndLoad, GithubCache]),
+            ("v0.12.1", Some("v0.25.2"), &[Checks, RawJson, PushAndLoad, GithubCache]),
+            ("v0.11.2", None, &[Checks, RawJson, Annotations, OwnAnnotations, PushAndLoad, GithubCache]),
             ("v0.9.1", None, &ALL),
         ];
         for (buildx, buildkit, lacking) in rows {
