@@ -65,9 +65,13 @@ fn registry_errors(cause: &str) -> Vec<(String, String)> {
     errors.iter().take(10).map(|error| (text(error, "code"), text(error, "message"))).collect()
 }
 
-/// The last number that is a status: one that its reason follows, or that is called a status.
+/// The last number that is a status: one that its reason follows, or that is called a status, in the same line.
 fn status(plain: &str) -> Option<u16> {
-    let spaced = plain.replace(['<', '>', '(', ')', ':', ','], " ");
+    plain.split(['\n', '\r']).rev().find_map(status_in)
+}
+
+fn status_in(line: &str) -> Option<u16> {
+    let spaced = line.replace(['<', '>', '(', ')', ':', ','], " ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let named = |at: usize| {
         let before = at.checked_sub(1).and_then(|at| words.get(at)).copied().unwrap_or_default();
