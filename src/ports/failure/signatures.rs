@@ -94,7 +94,6 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
     BadInput "correct the input shm-size" ["invalid size"];
     BadInput "correct the input ulimit" ["ulimit"];
     BadInput "correct the inputs provenance and sbom" ["attestation type"] ["attest"  , "invalid"];
-    BadInput "correct the inputs cache-from and cache-to" ["unknown cache exporter"] ["unknown cache importer"];
     BadInput "correct the inputs builder, driver and driver-opts"
         ["failed to find driver"] ["failed to find instance"] ["no builder \"\" found"] ["driver option"] ["driver-opt"];
     BadInput "correct the input context" ["failed to get build context"] ["must be within the build context"] ["error from sender"]

@@ -76,7 +76,9 @@ fn a_wrong_password() {
     };
     let required = program().input("registry-policy", "required").run().failed(20, "access");
     assert!(
-        required.log.contains(&format!("check that the login for {}", repository.host)),
+        required
+            .log
+            .contains(&format!("check the user and the password of the login for {}", repository.host)),
         "{}",
         required.log
     );

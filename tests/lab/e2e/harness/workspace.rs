@@ -151,14 +151,22 @@ impl Workspace {
             if host.is_empty() {
                 continue;
             }
-            // Everything of this test's has its name somewhere in a reference.
-            let (_, list) =
-                engine_at(host, &["image", "ls", "--all", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]);
-            let own = list.lines().filter(|line| line.contains(&self.image));
-            let mut ids: Vec<&str> = own.filter_map(|line| line.split(' ').next_back()).collect();
-            ids.dedup();
-            if !ids.is_empty() {
-                engine_at(host, &[&["image", "rm", "--force"], &*ids].concat());
+            // A list fails where another test removes an image at that moment.
+            for _ in 0..5 {
+                // Everything of this test's has its name somewhere in a reference.
+                let (listed, list) = engine_at(
+                    host,
+                    &["image", "ls", "--all", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"],
+                );
+                let own = list.lines().filter(|line| listed && line.contains(&self.image));
+                let mut ids: Vec<&str> = own.filter_map(|line| line.split(' ').next_back()).collect();
+                ids.dedup();
+                if listed && ids.is_empty() {
+                    break;
+                }
+                if !ids.is_empty() {
+                    engine_at(host, &[&["image", "rm", "--force"], &*ids].concat());
+                }
             }
         }
     }

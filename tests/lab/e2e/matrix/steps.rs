@@ -47,7 +47,14 @@ fn a_step_that_speaks_to_the_runner() {
     work.commit("speaks");
     let built = work.program().repository(&repository).run().is("built");
     let obeyed: Vec<String> = built.obeyed().into_iter().filter(|name| name != "add-mask").collect();
-    assert_eq!(obeyed, ["group", "stop-commands", "endgroup"], "{}", built.log);
+    // The notice is that of BuildKit's check of the Dockerfile.
+    assert_eq!(obeyed, ["group", "stop-commands", "endgroup", "notice"], "{}", built.log);
+    assert!(
+        built
+            .annotations("notice")
+            .iter()
+            .all(|text| text.contains("Dockerfile check") && !text.contains("forged"))
+    );
     assert!(built.log.matches("forged").count() >= 60, "it is shown");
     built.is_published(&repository, &[&work.commit_tag()]);
 }
