@@ -9,7 +9,7 @@ use super::Workshop;
 use crate::coherence::transfer::{Lineage, Sent};
 use crate::env;
 use crate::error::{Error, Result};
-use crate::inputs::{ContextSource, SecretString};
+use crate::inputs::{ContextSource, SecretString, small_letters};
 use crate::key::BuildKey;
 use crate::key::files::{self, Kind};
 use crate::key::names::hex;
@@ -160,7 +160,9 @@ fn sent(key: &BuildKey, spec: &BuildSpec) -> Option<Sent> {
     let dockerfile = spec.build.dockerfile();
     let mut beside = dockerfile.clone().into_os_string();
     beside.push(".dockerignore");
-    for path in [dockerfile, PathBuf::from(beside), context.join(".dockerignore")] {
+    let small = small_letters(&dockerfile);
+    let named = [dockerfile, PathBuf::from(beside), context.join(".dockerignore")];
+    for path in named.into_iter().chain(small) {
         let Ok(metadata) = fs_err::metadata(&path) else { continue };
         if !metadata.is_file() || metadata.len() > LARGEST {
             return None;

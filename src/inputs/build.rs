@@ -156,6 +156,12 @@ fn names_only<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) -
     serializer.collect_seq(pairs.iter().map(|(name, _)| name))
 }
 
+/// `dockerfile` beside a `Dockerfile`: BuildKit reads it where the other is not there (`dockerui.ReadEntrypoint`).
+#[must_use]
+pub fn small_letters(file: &std::path::Path) -> Option<PathBuf> {
+    (file.file_name()? == "Dockerfile").then(|| file.with_file_name("dockerfile"))
+}
+
 impl BuildInputs {
     /// The same without layers that the builder has, and with cache mounts under a name of their own (BuildKit
     /// `BUILDKIT_CACHE_MOUNT_NS`).

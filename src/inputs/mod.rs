@@ -17,7 +17,7 @@ mod types;
 mod validated;
 
 pub use attestation::Attestation;
-pub use build::{BuildInputs, Call, ContextSource, Secret, SecretSource};
+pub use build::{BuildInputs, Call, ContextSource, Secret, SecretSource, small_letters};
 pub use caches::{CacheInputs, CacheKind, CacheMode, CacheSpec, inline_secret};
 pub use compression::Compression;
 pub use lists::{comma_items, items, pairs};

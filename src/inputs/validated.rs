@@ -16,7 +16,7 @@ use super::types::{
 };
 use crate::env::{self, Env};
 use crate::error::Result;
-use crate::image::{Digest, ImageName, ImageReference, Repository};
+use crate::image::{Digest, ImageName, ImageReference, Repository, canonical_host};
 use crate::key::dockerfile::go_bool;
 
 /// All inputs, checked.
@@ -247,13 +247,20 @@ fn ignore_args(problems: &mut Problems, text: &str) -> Vec<String> {
     names
 }
 
+/// A registry's host as references name it; `docker login` takes it as a URL too.
+fn login_host(given: &str) -> String {
+    let host = given.split_once("://").map_or(given, |(_, rest)| rest);
+    let host = host.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    if canonical_host(&host) == "docker.io" { "docker.io".to_owned() } else { host }
+}
+
 /// `HOST USER VARIABLE` a line.
 fn logins(problems: &mut Problems, lines: Vec<String>) -> Vec<Login> {
     let mut logins = Vec::new();
     for line in lines {
         match line.split_whitespace().collect::<Vec<_>>().as_slice() {
             [host, user, password_env] => logins.push(Login {
-                host: (*host).to_owned(),
+                host: login_host(host),
                 user: (*user).to_owned(),
                 password_env: (*password_env).to_owned(),
             }),
@@ -282,6 +289,20 @@ mod tests {
         assert!(!inputs.build.provenance.is_on());
         assert_eq!(inputs.reliability.retries, 3);
         assert_eq!(inputs.reliability.stall_timeout, Some(Duration::from_mins(20)));
+    }
+
+    /// D68
+    #[test]
+    fn logins_name_a_host_in_any_of_dockers_ways() {
+        for (given, host) in [
+            ("ghcr.io", "ghcr.io"),
+            ("https://Registry.example:5000/", "registry.example:5000"),
+            ("https://index.docker.io/v1/", "docker.io"),
+            ("[::1]:5000", "[::1]:5000"),
+        ] {
+            let raw = RawInputs { logins: Some(format!("{given} ann PASSWORD")), ..raw() };
+            assert_eq!(Inputs::read(&raw, &Env::default()).unwrap().access.logins[0].host, host);
+        }
     }
 
     #[test]

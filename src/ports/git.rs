@@ -27,13 +27,20 @@ pub async fn complete(run: &mut RunContext, exec: &Exec) {
     run.branch = ask(exec, &["symbolic-ref", "--short", "HEAD"]).await;
 }
 
+/// A question about the working folder's repository. It may be another user's, as in the container of a job: git only
+/// reads here, and starts no program that the repository's configuration names.
+fn own(git: &Path) -> Invocation {
+    let settings = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false"];
+    Invocation::new(git, Effect::Read).args(settings)
+}
+
 /// The commits before the one that is checked out, nearest first, as far as the clone goes back.
 /// `None` where git refuses to say; a folder without a repository has none.
 pub async fn first_parents(exec: &Exec, most: usize) -> Option<Vec<String>> {
     let Some(git) = exec.find("git") else { return Some(Vec::new()) };
     let count = format!("--max-count={most}");
     let list = ["rev-list", "--first-parent", "--skip=1", &count, "HEAD"];
-    let answer = exec.output(&Invocation::new(&git, Effect::Read).args(list), QUICK).await.ok()?;
+    let answer = exec.output(&own(&git).args(list), QUICK).await.ok()?;
     if answer.status.success() {
         return Some(answer.stdout_text().lines().map(str::to_owned).collect());
     }
@@ -46,7 +53,7 @@ pub async fn first_parents(exec: &Exec, most: usize) -> Option<Vec<String>> {
 /// if anything in it is.
 pub async fn untracked(exec: &Exec, folder: &Path, paths: &[&str]) -> BTreeSet<String> {
     let Some(git) = exec.find("git").filter(|_| !paths.is_empty()) else { return BTreeSet::new() };
-    let list = Invocation::new(&git, Effect::Read).arg("-C").arg(folder).args(["ls-files", "-z", "--"]);
+    let list = own(&git).arg("-C").arg(folder).args(["ls-files", "-z", "--"]);
     let list = list.args(paths.iter().map(|path| format!(":(literal){path}")));
     let Ok(answer) = exec.output(&list, QUICK).await else { return BTreeSet::new() };
     if !answer.status.success() {
@@ -63,7 +70,7 @@ pub async fn untracked(exec: &Exec, folder: &Path, paths: &[&str]) -> BTreeSet<S
 /// What git says, if it says anything.
 async fn ask(exec: &Exec, arguments: &[&str]) -> Option<String> {
     let git = exec.find("git")?;
-    let answer = exec.output(&Invocation::new(&git, Effect::Read).args(arguments), QUICK).await.ok()?;
+    let answer = exec.output(&own(&git).args(arguments), QUICK).await.ok()?;
     let text = answer.status.success().then(|| answer.stdout_text().trim().to_owned())?;
     (!text.is_empty()).then_some(text)
 }

@@ -401,3 +401,21 @@ fn a_plan_shows_the_flags_of_extra_arguments_alone() {
     assert!(!run.all().contains(CANARY), "{}", run.stdout);
     assert!(run.stdout.contains("--from-the-future"), "{}", run.stdout);
 }
+
+/// D68: BuildKit reads `dockerfile` where there is no `Dockerfile`.
+#[test]
+fn d68_a_dockerfile_in_small_letters() {
+    let lab = Lab::new();
+    let _ = lab.build_once().run().succeeds("built-local");
+    std::fs::rename(lab.path("work/Dockerfile"), lab.path("work/dockerfile")).unwrap();
+    let _ = lab.build_once().run().succeeds("reused-local");
+    lab.write("work/dockerfile", "FROM scratch\nCOPY hello /other\n");
+    let _ = lab.build_once().run().succeeds("built-local");
+    std::fs::remove_file(lab.path("work/dockerfile")).unwrap();
+    let run = lab.build_once().run().fails(10, "build");
+    assert!(
+        run.error().contains("failed to read the Dockerfile") && run.error().contains("work"),
+        "{}",
+        run.error()
+    );
+}

@@ -7,6 +7,7 @@ mod triggers;
 mod walk;
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::bases::{Base, Pin};
@@ -16,7 +17,7 @@ use crate::budget;
 use crate::coherence::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::image::Platform;
-use crate::inputs::{ContextSource, Inputs, KeyScope};
+use crate::inputs::{ContextSource, Inputs, KeyScope, small_letters};
 use crate::key::dockerfile::{self, Analysis, Copied, Request};
 use crate::key::{BuildKey, EntryKind, KeyBuilder, KeyError};
 use crate::plan::{Extra, extra_args_for_key};
@@ -305,7 +306,14 @@ fn public_name<'a>(url: &'a str, known: &mut Vec<&'a str>) -> String {
 /// The Dockerfile, from the working folder or from the repository that is the context.
 async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&Repository>) -> Result<Vec<u8>> {
     let Some(repository) = context else {
-        return budget::read_file(file, budget::DOCKERFILE).map_err(|error| {
+        let read = |file: &Path| budget::read_file(file, budget::DOCKERFILE);
+        let found = match (read(file), small_letters(file)) {
+            (Err(error), Some(small)) if error.kind() == ErrorKind::NotFound => {
+                read(&small).map_err(|_| error)
+            }
+            (found, _) => found,
+        };
+        return found.map_err(|error| {
             Error::of(FailureKind::DockerfileError, "failed to read the Dockerfile")
                 .because(&error)
                 .hint("name it in the input file, relative to the working folder")

@@ -17,6 +17,8 @@ mod lex;
 #[cfg(test)]
 mod lex_tests;
 mod lines;
+#[cfg(test)]
+mod narrow_tests;
 mod remote;
 mod render;
 mod scope;
