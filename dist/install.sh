@@ -10,6 +10,7 @@
 #
 # Runs on bash 3.2, which macOS has. Exit codes are the program's own (README, "Exit codes").
 set -euo pipefail
+umask 022
 
 slug=build-once/build-once # the one place that names the repository
 
@@ -102,6 +103,19 @@ make_folder() {
   [[ -w $folder || -f $folder/build-once ]] && echo "$folder"
 }
 
+# is_private FOLDER: whether no other user of the machine can change it, nor the four folders that it is in up to the
+# cache's own: each is ours or root's, and its owner alone may write.
+is_private() {
+  local at=$1 mode owner part
+  for part in program triple version name; do
+    # shellcheck disable=SC2012 # only the mode and the owner's number are read
+    read -r mode _ owner _ <<<"$(ls -ldn -- "$at")" || return 1
+    [[ $owner == 0 || $owner == "$EUID" ]] || return 1
+    [[ ${mode:5:1} != w && ${mode:8:1} != w ]] || return 1
+    at=${at%/*}
+  done
+}
+
 # fetch URL FILE: returns the downloader's own code. No credentials are sent.
 fetch() {
   local protocols='=https'
@@ -190,4 +204,14 @@ fi
 [[ -x $program ]] || chmod 755 "$program" || true
 [[ -x $program ]] ||
   fail 60 "$program cannot be executed" "put the folder RUNNER_TOOL_CACHE on a file system without noexec"
+if ! is_private "$folder"; then
+  # Another user could change the program between the check and its start: a copy that is ours alone is checked again.
+  own=$(mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/build-once-program.XXXXXXXX") || own=/nowhere
+  cp -- "$program" "$own/build-once" ||
+    fail 50 "failed to copy the program to ${RUNNER_TEMP:-${TMPDIR:-/tmp}}" \
+      "free disk space there, or make the folder RUNNER_TOOL_CACHE writable for the runner's user alone"
+  program=$own/build-once
+  is_good "$program" || fail 40 "somebody else changed the program in $folder just now" "make the tool cache writable for the runner alone"
+  chmod 700 "$program"
+fi
 printf '%s\n' "$program" >&3

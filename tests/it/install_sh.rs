@@ -47,6 +47,26 @@ fn a_cached_program_is_not_fetched_again() {
     assert_eq!(lab.urls().len(), 1);
 }
 
+/// D20: another user of the machine who may write there could change the program after it was checked.
+#[test]
+fn d20_a_cache_that_others_may_write_is_not_run_from() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for below in ["tool cache", "tool cache/build-once/1.2.3"] {
+        let lab = Lab::new();
+        lab.run(&[]).assert_path(&lab.cached());
+        fs::set_permissions(lab.path(below), fs::Permissions::from_mode(0o777)).unwrap();
+        let temp = lab.path("own temp");
+        fs::create_dir(&temp).unwrap();
+        let run = lab.run(&[("RUNNER_TEMP", temp.to_str().unwrap())]);
+        let program = Path::new(run.stdout.trim());
+        assert!(program.starts_with(&temp), "{below}: {} {}", run.stdout, run.stderr);
+        assert_eq!(fs::read(program).unwrap(), PROGRAM);
+        let folder = fs::metadata(program.parent().unwrap()).unwrap();
+        assert_eq!(folder.permissions().mode() & 0o777, 0o700);
+        assert_eq!(lab.urls().len(), 1, "it is not fetched again");
+    }
+}
+
 #[test]
 fn a_cached_program_that_lost_its_mode_gets_it_back() {
     let lab = Lab::new();

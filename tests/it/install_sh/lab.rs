@@ -31,7 +31,7 @@ fi
 const UNAME: &str = "#!/bin/sh\ncase $1 in -s) echo \"${FAKE_SYSTEM:-Linux}\" ;; -m) echo \"${FAKE_MACHINE:-x86_64}\" ;; esac\n";
 
 /// All that the script may use besides bash and the fakes. `perl` is for `shasum`.
-const TOOLS: &str = "cat chmod dirname grep mkdir mktemp mv perl rm sh sha256sum shasum";
+const TOOLS: &str = "cat chmod dirname grep mkdir mktemp mv perl rm sh sha256sum shasum ls cp";
 
 fn find(tool: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
