@@ -206,12 +206,13 @@ fi
   fail 60 "$program cannot be executed" "put the folder RUNNER_TOOL_CACHE on a file system without noexec"
 if ! is_private "$folder"; then
   # Another user could change the program between the check and its start: a copy that is ours alone is checked again.
-  own=$(mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/build-once-program.XXXXXXXX") || own=/nowhere
-  cp -- "$program" "$own/build-once" ||
-    fail 50 "failed to copy the program to ${RUNNER_TEMP:-${TMPDIR:-/tmp}}" \
+  temp=${RUNNER_TEMP:-${TMPDIR:-/tmp}}
+  if ! own=$(mktemp -d "$temp/build-once-program.XXXXXXXX") || ! cp -- "$program" "$own/build-once"; then
+    fail 50 "failed to copy the program to $temp" \
       "free disk space there, or make the folder RUNNER_TOOL_CACHE writable for the runner's user alone"
+  fi
   program=$own/build-once
-  is_good "$program" || fail 40 "somebody else changed the program in $folder just now" "make the tool cache writable for the runner alone"
+  is_good "$program" || fail 40 "another user changed the program in $folder just now" "make the tool cache writable for the runner alone"
   chmod 700 "$program"
 fi
 printf '%s\n' "$program" >&3

@@ -147,10 +147,7 @@ const MASKED_FILE: u64 = 500 * 1024;
 
 /// Hides what a file of a secret holds. One that cannot be read is the build's to complain of.
 fn mask_file(path: &std::path::Path, console: &Console) {
-    let is_small = |meta: &std::fs::Metadata| meta.is_file() && meta.len() <= MASKED_FILE;
-    if fs_err::metadata(path).is_ok_and(|meta| is_small(&meta))
-        && let Ok(bytes) = fs_err::read(path)
-    {
+    if let Ok(bytes) = budget::read_file(path, MASKED_FILE) {
         console.mask(&String::from_utf8_lossy(&bytes));
     }
 }

@@ -233,7 +233,7 @@ async fn attempt(
         watch: *watch,
         retries: &course.retries,
     };
-    // The question opens an upload: it is no part of a plan that is only printed, and waits for nothing.
+    // The question opens an upload: it is no part of a plan that is only printed. It runs beside the build.
     let builds = plan.steps.iter().any(|step| matches!(step, plan::Step::Build { .. }));
     let watched = facts.repository.repository().filter(|_| builds && prepared.access.reads_shared_only);
     let rights = async {

@@ -66,8 +66,10 @@ pub(super) async fn run(
         // What comes after its export, such as the layer cache, does not take the image back.
         if pushed && (error.class == FailureClass::Interrupted || phase == Some(Phase::CacheExport)) {
             journal.published(&spec.names);
-            // A run that is stopped reads nothing back.
-            journal.digest = exported.filter(|_| error.class == FailureClass::Interrupted);
+            if error.class == FailureClass::Interrupted {
+                // A run that is stopped reads nothing back.
+                journal.digest = exported;
+            }
         }
         let error = out_of_memory(error, own, docker).await;
         let error = match converge::after_push(&now, error, phase, workshop, journal).await {

@@ -210,6 +210,7 @@ mod tests {
         assert_eq!(repository("https://h/r.git?submodules=0", "c0", "c0").content(), "c0 without submodules");
     }
 
+    /// D71
     #[test]
     fn d71_a_reference_whose_git_folder_is_kept_stays() {
         let url = "https://u:p@h/r.git?keep-git-dir=1#v1";

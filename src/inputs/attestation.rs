@@ -66,6 +66,7 @@ impl From<Attestation> for String {
 mod tests {
     use super::*;
 
+    /// D11
     #[test]
     fn d11_as_buildx_reads_them() {
         for text in ["0", "f", "F", "false", "FALSE", "False", "disabled=true", "mode=max,disabled=1"] {

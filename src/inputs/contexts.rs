@@ -90,6 +90,7 @@ mod tests {
     use super::super::lists::items;
     use super::*;
 
+    /// D03
     #[test]
     fn d03_of_two_build_contexts_with_one_name_the_last_one_counts() {
         let list = "alpine=/etc\nsrc=/tmp\ndocker.io/library/alpine:latest=/usr\nlibrary/x/y=/bin\nx/y=/";

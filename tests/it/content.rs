@@ -215,6 +215,7 @@ fn d88_an_annotation_among_extra_arguments_is_one() {
     assert_eq!(manifest["annotations"]["a"], run.output("key"));
 }
 
+/// D07
 #[test]
 fn d07_buildx_makes_no_labels_of_the_commit() {
     let lab = Lab::new();
@@ -222,6 +223,7 @@ fn d07_buildx_makes_no_labels_of_the_commit() {
     assert!(run.build().env["BUILDX_GIT_LABELS"].is_null());
 }
 
+/// D04
 #[test]
 fn d04_proxies_of_dockers_configuration_count_where_they_are_declared() {
     let lab = Lab::new();

@@ -139,6 +139,7 @@ fn d53_what_is_excluded_is_left_out_of_the_build_too() {
     assert!(lab.build_once().input("exclude", "[").run().error().contains("input `exclude`"));
 }
 
+/// D54, D55
 #[test]
 fn d54_d55_a_hit_asks_one_question_a_base_and_none_for_a_digest() {
     let lab = Lab::new();
@@ -166,6 +167,7 @@ fn d54_d55_a_hit_asks_one_question_a_base_and_none_for_a_digest() {
     assert_eq!(asked, ["HEAD base/os/manifests/12", "HEAD base/tool/manifests/latest"]);
 }
 
+/// D54
 #[test]
 fn d54_a_registry_that_does_not_answer_makes_no_other_key() {
     let lab = Lab::new();
@@ -189,6 +191,7 @@ fn d54_a_registry_that_does_not_answer_makes_no_other_key() {
     }
 }
 
+/// D54
 #[test]
 fn d54_a_base_with_triggers_widens_the_key() {
     let lab = Lab::new();
@@ -213,6 +216,7 @@ fn d54_a_base_with_triggers_widens_the_key() {
     assert_eq!(key(&lab), copied.output("key"));
 }
 
+/// D55
 #[test]
 fn d55_only_the_platforms_that_are_asked_for_are_looked_at() {
     let lab = Lab::new();
@@ -239,6 +243,7 @@ fn d55_only_the_platforms_that_are_asked_for_are_looked_at() {
     assert_eq!(scope("linux/amd64,linux/arm64"), "context");
 }
 
+/// D57
 #[test]
 fn d57_arguments_that_name_the_run_do_not_count() {
     let lab = Lab::new();
@@ -265,6 +270,7 @@ fn d57_arguments_that_name_the_run_do_not_count() {
     }
 }
 
+/// D57
 #[test]
 fn d57_a_miss_says_what_would_have_made_it_a_hit() {
     let lab = Lab::new();
@@ -293,6 +299,7 @@ fn d57_a_miss_says_what_would_have_made_it_a_hit() {
     assert!(!third.output("reason").contains("would have been"), "{}", third.output("reason"));
 }
 
+/// D57
 #[test]
 fn d57_a_miss_for_files_that_no_instruction_takes_names_the_scope() {
     let lab = Lab::new();

@@ -66,6 +66,7 @@ fn hosts(given: &[String]) -> String {
 mod tests {
     use super::*;
 
+    /// D09
     #[test]
     fn d09_the_order_of_hosts_does_not_matter() {
         let of = |list: &[&str]| hosts(&list.iter().map(|&host| host.to_owned()).collect::<Vec<_>>());

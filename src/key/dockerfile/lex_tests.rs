@@ -183,6 +183,7 @@ fn moby_heredocs() {
         ("EOF", true, false, ""),
     ];
     assert_eq!(found, want);
+    // D40: BuildKit takes a blank after the arrow since Dockerfile 1.16.
     for word in ["<<EOF", "<<'EOF'", "<<\"EOF\"", "<<-EOF", "<<-'EOF'", "<<EO\"F\"", "<< EOF", "<<- EOF"] {
         assert_eq!(lines::heredoc(word).unwrap().unwrap().name, "EOF", "{word}");
     }

@@ -131,6 +131,7 @@ mod tests {
         }
     }
 
+    /// D57
     #[test]
     fn d57_each_cause_has_its_cure() {
         use EntryKind::{BaseImage, BuildArg, Files, Git, Label};

@@ -106,6 +106,7 @@ mod tests {
         assert_eq!(query["rules"][0]["updates"]["identifier"], "git://h/r.git#c0ffee");
     }
 
+    /// D71
     #[test]
     fn d71_a_name_that_is_kept_stays() {
         let rules = policy(

@@ -48,6 +48,7 @@ fn listed_values() {
     assert!(matches!(value("package.json#dependencies"), Err(KeyError::SubKey { .. })));
 }
 
+/// D06
 #[test]
 fn d06_a_listed_link_counts_with_what_it_leads_to() {
     let place = Place::new(&["real/v[1].txt", "real/more/x", "other"]);

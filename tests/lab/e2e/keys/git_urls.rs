@@ -54,6 +54,7 @@ fn ours(work: &Workspace) -> String {
     engine(&["run", "--rm", &work.image, "sh", "-c", SEEN])
 }
 
+/// D71
 #[test]
 fn d56_d71_add_of_a_repository_is_what_buildx_makes() {
     let (work, web) = (Workspace::new("git-add"), tempfile::tempdir().unwrap());
@@ -100,6 +101,7 @@ fn d56_d71_add_of_a_repository_is_what_buildx_makes() {
 }
 
 /// A name that moves while the image is built stops the build, where `.git` is kept too.
+/// D71
 #[test]
 fn d71_a_name_is_held_to_its_commit() {
     let (work, web) = (Workspace::new("git-held"), tempfile::tempdir().unwrap());
@@ -118,6 +120,7 @@ fn d71_a_name_is_held_to_its_commit() {
     assert_ne!(before.visible(), after.visible());
 }
 
+/// D71
 #[test]
 fn d56_d71_a_context_is_what_buildx_makes() {
     let (work, web) = (Workspace::new("git-context"), tempfile::tempdir().unwrap());

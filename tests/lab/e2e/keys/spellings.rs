@@ -37,6 +37,7 @@ fn d72_an_image_without_layers() {
     assert_eq!(again.output("digest"), digest);
 }
 
+/// D03
 #[test]
 fn d03_a_build_context_given_twice() {
     let work = Workspace::new("twice");
@@ -71,6 +72,7 @@ fn d110_an_ignore_file_that_is_a_link() {
     }
 }
 
+/// D11
 #[test]
 fn d70_d88_d11_two_spellings_have_one_key() {
     let work = Workspace::new("one-key");
