@@ -177,6 +177,7 @@ pub fn dockerfile(data: &[u8]) {
         platforms: &[],
         build_platform: &platform,
         build_contexts: &[],
+        triggers: &[],
     };
     let digest = |data: &[u8]| dockerfile::analyse(data, &request).map(|analysis| analysis.digest).ok();
     assert_eq!(digest(data), digest(data));

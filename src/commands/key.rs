@@ -53,8 +53,8 @@ pub async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
 /// The key that a build would publish under.
 async fn settled(prepared: &Prepared) -> Result<BuildKey> {
     let Prepared { inputs, run, ports, .. } = prepared;
-    let mut computed = compute_key(ports, inputs, run, false).await?;
-    computed.settle(ports, inputs, run).await?;
+    let computed = compute_key(ports, inputs, run, false).await?;
+    let (computed, _) = computed.settle(ports, inputs, run).await?;
     for warning in computed.key.warnings.iter().filter(|warning| warning.is_grave()) {
         ports.console.line(&format!("warning: {warning}; {}", warning.hint()));
     }

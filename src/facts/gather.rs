@@ -49,14 +49,14 @@ pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &A
     let mut computed = key?;
     let asked = Asked { ports, inputs, access, names, commit: commit.zip(commit_probe) };
     let waits = inputs.mode == Mode::Pull && inputs.on_missing == OnMissing::Wait;
-    let narrow = asked.under(&computed.key, false).await?;
-    let found = if narrow.is_found() {
-        narrow
-    } else if computed.settle(ports, inputs, run).await? || waits {
-        asked.under(&computed.key, waits).await?
-    } else {
-        narrow
-    };
+    let mut found = asked.under(&computed.key, false).await?;
+    if !found.is_found() {
+        let other;
+        (computed, other) = computed.settle(ports, inputs, run).await?;
+        if other || waits {
+            found = asked.under(&computed.key, waits).await?;
+        }
+    }
     let key::Computed { key, bases, pins, .. } = computed;
     Ok(Facts { repository, key: Some(key), bases, pins, lookups: found.lookups, local: found.local })
 }

@@ -20,6 +20,13 @@ pub fn is_own_label(name: &str) -> bool {
     Guard::OwnLabels.holds() && name.contains("io.github.build-once.")
 }
 
+/// The `ONBUILD` instructions of an image's configuration, docker's or OCI's. What is no text is none that can be read.
+#[must_use]
+pub fn triggers(config: &Value) -> Vec<String> {
+    let list = config["OnBuild"].as_array().into_iter().flatten();
+    list.map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect()
+}
+
 /// What is asked for in `Accept`, single images and indexes in both dialects.
 pub const MEDIA_TYPES: [&str; 4] = [
     "application/vnd.oci.image.index.v1+json",

@@ -12,7 +12,9 @@ mod tags;
 pub use digest::{Digest, InvalidDigest};
 pub use host::{canonical as canonical_host, is_this_machine};
 pub use local::{LocalScheme, is_of, is_private, place};
-pub use manifest::{ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, ManifestError, is_own_label};
+pub use manifest::{
+    ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, ManifestError, is_own_label, triggers,
+};
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference, Repository};
 pub use tags::{

@@ -19,6 +19,7 @@ fn analysis(text: &str) -> Analysis {
         platforms: &[],
         build_platform: &build,
         build_contexts: &[],
+        triggers: &[],
     };
     analyse(text.as_bytes(), &request).unwrap()
 }

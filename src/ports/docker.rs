@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::{Error, FailureClass, Result};
-use crate::image::{ANNOTATION_KEY, ImageReference, Platform};
+use crate::image::{ANNOTATION_KEY, ImageReference, Platform, triggers};
 use crate::ports::buildx::BuildxVersion;
 use crate::ports::docker_config::{Credential, PrivateDockerConfig, UserDockerConfig};
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation};
@@ -151,17 +151,17 @@ impl Docker {
         Ok(labels[label].as_str().filter(|_| done.status.success()).map(str::to_owned))
     }
 
-    /// Whether an image of the engine's store has `ONBUILD` instructions; nothing if it is not there.
+    /// The `ONBUILD` instructions of an image of the engine's store; nothing if it is not there.
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn has_triggers(&self, name: &str) -> Result<Option<bool>> {
+    pub async fn triggers(&self, name: &str) -> Result<Option<Vec<String>>> {
         let inspect = self.command(Effect::Read).args(["image", "inspect", name]);
         let done = self.run(&inspect, QUICK).await?;
         let found: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
-        let triggers = &found[0]["Config"]["OnBuild"];
-        let known = done.status.success() && found[0]["Config"].is_object();
-        Ok(known.then(|| triggers.as_array().is_some_and(|list| !list.is_empty())))
+        let config = &found[0]["Config"];
+        let known = done.status.success() && config.is_object();
+        Ok(known.then(|| triggers(config)))
     }
 
     /// Fetches an image by digest; of an index the one for `platform`, else for the engine's own.

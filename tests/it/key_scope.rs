@@ -191,16 +191,52 @@ fn d54_a_registry_that_does_not_answer_makes_no_other_key() {
     }
 }
 
-/// D54
+/// E05
 #[test]
-fn d54_a_base_with_triggers_widens_the_key() {
+fn e05_what_the_triggers_of_a_base_copy_counts_and_no_more() {
     let lab = Lab::new();
     let host = lab.registry.address().to_owned();
-    lab.registry.publish_triggers("base/os/12");
+    let other = lab.registry.publish("base/other/1", &json!({}), &json!({}));
+    let triggers = ["ARG A", "COPY package.json /", &format!("COPY --from={host}/base/other:1 / /")];
+    lab.registry.publish_triggers("base/os/12", &triggers);
+    lab.write("work/Dockerfile", format!("FROM {host}/base/os:12\nCOPY hello /\n"));
+    lab.write("work/package.json", "1");
+    let built = lab.shared().run().succeeds("built");
+    assert!(!built.stdout.contains("note: the key covers"), "{}", built.stdout);
+    assert!(
+        built.build().policy.to_string().contains(&other),
+        "the image that a trigger copies from is held"
+    );
+    lab.another_machine();
+    lab.write("work/README.md", "not copied");
+    lab.shared().input("build-args", "B=1").commit(COMMIT).run().succeeds("reused-key");
+    let told = lab.build_once().args(&["key"]).run();
+    assert!(told.stdout.starts_with(built.output("key")), "{}", told.stdout);
+    let key = |args: &str| {
+        let told = lab.build_once().args(&["key"]).input("build-args", args).run().stdout;
+        told.lines().next().unwrap().to_owned()
+    };
+    let mut keys = vec![key(""), key("A=1")];
+    lab.write("work/package.json", "2");
+    keys.push(key(""));
+    lab.registry.publish("base/other/1", &json!({"moved": "yes"}), &json!({}));
+    keys.push(key(""));
+    lab.registry.publish_triggers("base/os/12", &triggers[..2]);
+    keys.push(key(""));
+    assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), keys.len(), "{keys:#?}");
+}
+
+/// D54
+#[test]
+fn d54_a_base_with_triggers_that_cannot_be_read_widens_the_key() {
+    let lab = Lab::new();
+    let host = lab.registry.address().to_owned();
+    lab.registry.publish_triggers("base/os/12", &["COPY <<A b /\nx\nA"]);
     lab.write("work/Dockerfile", format!("FROM {host}/base/os:12\nCOPY hello /\n"));
     let first = lab.shared().run().succeeds("built");
-    let note =
-        format!("note: the key covers the whole context: base `{host}/base/os:12` has ONBUILD instructions");
+    let note = format!(
+        "note: the key covers the whole context: base `{host}/base/os:12` has ONBUILD instructions, and"
+    );
     assert_eq!(first.stdout.matches(&note).count(), 1, "{}", first.stdout);
     lab.another_machine();
     let second = lab.shared().commit(COMMIT).run().succeeds("reused-key");
@@ -222,7 +258,7 @@ fn d55_only_the_platforms_that_are_asked_for_are_looked_at() {
     let lab = Lab::new();
     let host = lab.registry.address().to_owned();
     let amd = lab.registry.publish("ci/amd", &json!({"a": "1"}), &json!({}));
-    let arm = lab.registry.publish_triggers("ci/arm");
+    let arm = lab.registry.publish_triggers("ci/arm", &["COPY . /src"]);
     lab.registry.put_index("both", &[&amd, &arm]);
     lab.write("work/Dockerfile", format!("FROM {host}/ci:both\nCOPY hello /\n"));
     let scope = |platforms: &str| {
@@ -239,7 +275,8 @@ fn d55_only_the_platforms_that_are_asked_for_are_looked_at() {
     lab.registry.forget_requests();
     assert_eq!(scope("linux/amd64"), "copied");
     assert!(!lab.registry.asked().iter().any(|line| line.contains(&arm)), "{:?}", lab.registry.asked());
-    assert_eq!(scope("linux/arm64"), "context");
+    assert_eq!(scope("linux/arm64"), "copied");
+    // Their instructions differ.
     assert_eq!(scope("linux/amd64,linux/arm64"), "context");
 }
 

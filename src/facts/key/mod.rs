@@ -18,7 +18,7 @@ use crate::coherence::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::image::Platform;
 use crate::inputs::{ContextSource, Inputs, KeyScope, small_letters};
-use crate::key::dockerfile::{self, Analysis, Copied, Request};
+use crate::key::dockerfile::{self, Analysis, BaseTriggers, Copied, Request};
 use crate::key::{BuildKey, EntryKind, KeyBuilder, KeyError};
 use crate::plan::{Extra, extra_args_for_key};
 use crate::ports::Ports;
@@ -95,18 +95,15 @@ pub struct Pins {
 /// # Errors
 /// If a file cannot be read, the Dockerfile is not valid, or an image has no digest.
 pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext, ask_engine: bool) -> Result<Computed> {
-    let material = Material::read(ports, inputs, run).await?;
+    let material = Material::read(ports, inputs, run, &[]).await?;
     let walk = walk(inputs, &material);
     let engine = ask_engine.then(|| Engine::new(ports, inputs, run));
-    let remote = remote(ports, &material.analysis, &material.contexts, &material.file, engine);
+    let remote =
+        remote(ports, &material.analysis, &material.contexts, &material.file, engine, Remote::default());
     let (walked, remote) = tokio::join!(walk, remote);
-    let (Walked { key, ignore }, remote) = (walked?, remote?);
-    let key = material.key(key, inputs, &remote);
-    material.say(ports, inputs, &key, &remote);
-    let epoch = Epoch::of(&key, &material.analysis.secrets);
-    let pins = Pins { ignore, epoch, ..pins(&material.analysis, &remote, material.repository.as_ref()) };
-    let bases = bases(&remote);
-    Ok(Computed { key, bases, pins, material, remote, asked_engine: ask_engine })
+    let computed = Computed::of(material, remote?, walked?, inputs, ask_engine);
+    computed.material.say(ports, inputs, &computed.key, &computed.remote);
+    Ok(computed)
 }
 
 /// The images that the build stands on.
@@ -119,29 +116,38 @@ fn bases(remote: &Remote) -> Vec<Base> {
 }
 
 impl Computed {
+    fn of(material: Material, remote: Remote, walked: Walked, inputs: &Inputs, asked_engine: bool) -> Self {
+        let Walked { key, ignore } = walked;
+        let key = material.key(key, inputs, &remote);
+        let epoch = Epoch::of(&key, &material.analysis.secrets);
+        let pins = Pins { ignore, epoch, ..pins(&material.analysis, &remote, material.repository.as_ref()) };
+        Self { key, bases: bases(&remote), pins, material, remote, asked_engine }
+    }
+
     /// Makes sure of the key where it rests on bases without `ONBUILD` instructions: asks, and computes it again
-    /// over the whole context if there are some. Says whether the key is another one now.
+    /// with those that there are. Says whether the key is another one now.
     ///
     /// # Errors
-    /// If nobody says whether there are some, or a file cannot be read.
-    pub async fn settle(&mut self, ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result<bool> {
+    /// If neither registry nor engine says whether there are some, or a file cannot be read.
+    pub async fn settle(mut self, ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result<(Self, bool)> {
         let mut other = !self.asked_engine && self.prefer_engine(ports, inputs, run).await;
         self.asked_engine = true;
-        if self.material.is_narrow(inputs)
-            && let Some(base) = triggers::found(ports, inputs, &self.material.analysis, &self.remote).await?
+        if self.material.knows_triggers(inputs)
+            && let triggers = triggers::found(ports, inputs, &self.material.analysis, &self.remote).await?
+            && !triggers.is_empty()
         {
-            self.material.analysis.base_has_triggers(&base);
+            self.material = Material::read(ports, inputs, run, &triggers).await?;
             self.material.say_scope(ports, inputs);
+            let Material { analysis, contexts, file, .. } = &self.material;
+            let engine = Some(Engine::new(ports, inputs, run));
+            self.remote = remote(ports, analysis, contexts, file, engine, self.remote).await?;
             other = true;
         }
         if other {
-            let Walked { key, ignore } = walk(inputs, &self.material).await?;
-            self.key = self.material.key(key, inputs, &self.remote);
-            self.bases = bases(&self.remote);
-            self.pins.ignore = ignore;
-            self.pins.epoch = Epoch::of(&self.key, &self.material.analysis.secrets);
+            let walked = walk(inputs, &self.material).await?;
+            self = Self::of(self.material, self.remote, walked, inputs, true);
         }
-        Ok(other)
+        Ok((self, other))
     }
 
     /// Takes the engine's own image where `docker build` would take it; says whether there is one.
@@ -161,7 +167,12 @@ impl Computed {
 }
 
 impl Material {
-    async fn read(ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result<Self> {
+    async fn read(
+        ports: &Ports,
+        inputs: &Inputs,
+        run: &RunContext,
+        triggers: &[BaseTriggers],
+    ) -> Result<Self> {
         let build = &inputs.build;
         let file = build.dockerfile();
         let mut extra = extra_args_for_key(inputs, run, &ports.env)?;
@@ -183,7 +194,7 @@ impl Material {
         let text = dockerfile_text(ports, &file, repository.as_ref()).await?;
         let names: Vec<String> = build.build_contexts.iter().map(|(name, _)| name.clone()).collect();
         let (target, platforms) = (build.target.clone(), build.platforms.clone());
-        let (shown, args) = (file.display().to_string(), build_args.clone());
+        let (shown, args, triggers) = (file.display().to_string(), build_args.clone(), triggers.to_vec());
         // On a thread of its own: signals and `timeout` are heeded meanwhile.
         let analyse = move || {
             let request = Request {
@@ -193,6 +204,7 @@ impl Material {
                 platforms: &platforms,
                 build_platform: &Platform::of_this_machine(),
                 build_contexts: &names,
+                triggers: &triggers,
             };
             dockerfile::analyse(&text, &request)
         };
@@ -220,6 +232,11 @@ impl Material {
         inputs.key.scope == KeyScope::Auto
             && self.repository.is_none()
             && matches!(self.analysis.copied, Copied::Known(_))
+    }
+
+    /// Whether the bases' `ONBUILD` instructions can be read as part of the Dockerfile.
+    fn knows_triggers(&self, inputs: &Inputs) -> bool {
+        inputs.key.scope == KeyScope::Auto && self.analysis.whole_text.is_none()
     }
 
     /// The key, from the files that count on.

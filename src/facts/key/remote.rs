@@ -18,7 +18,7 @@ use crate::ports::Ports;
 use crate::ports::buildx::SourcePin;
 
 /// Everything that other machines say, asked for side by side.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Remote {
     pub images: Vec<(EntryKind, Base)>,
     pub sources: Vec<(SourcePin, bool)>,
@@ -27,7 +27,7 @@ pub(super) struct Remote {
 }
 
 /// Resolves the frontend, every base, every context that is an image or a repository, and every `ADD` from
-/// outside.
+/// outside; images and repositories that are `known` already stay as they are.
 ///
 /// # Errors
 /// If one of them is not known.
@@ -37,6 +37,7 @@ pub(super) async fn remote(
     contexts: &NamedContexts,
     file: &Path,
     engine: Option<Engine<'_>>,
+    known: Remote,
 ) -> Result<Remote> {
     let mut wanted: Vec<(EntryKind, &str, &str, usize)> = Vec::new();
     if let Some(frontend) = &analysis.frontend {
@@ -50,6 +51,8 @@ pub(super) async fn remote(
     for (name, reference) in &contexts.images {
         wanted.push((EntryKind::BuildContext, name, reference, 0));
     }
+    wanted
+        .retain(|(kind, name, ..)| !known.images.iter().any(|(own, base)| own == kind && base.name == *name));
     let images = try_join_all(wanted.into_iter().map(async |(kind, name, reference, line)| {
         let engine = engine.filter(|_| kind == EntryKind::BaseImage);
         let base = resolve(ports, reference, (file, line), engine).await?;
@@ -58,16 +61,23 @@ pub(super) async fn remote(
         let base = if is_context { Base { name: name.to_owned(), pin: named_pin(base)? } } else { base };
         Ok::<_, Error>((kind, base))
     }));
-    let repositories = try_join_all(contexts.repositories.iter().map(async |(name, url)| {
+    let new = contexts
+        .repositories
+        .iter()
+        .filter(|(name, _)| !known.repositories.iter().any(|(own, _)| own == name));
+    let repositories = try_join_all(new.map(async |(name, url)| {
         let repository = sources::build_context(ports, name, url).await?;
         Ok::<_, Error>((name.clone(), repository))
     }));
     let file_name = file.display().to_string();
     let (images, repositories, sources) =
         tokio::join!(images, repositories, sources::added(ports, analysis, &file_name));
-    let mut images = images?;
-    agree(&mut images);
-    Ok(Remote { images, sources: sources?, repositories: repositories? })
+    let mut remote = known;
+    remote.images.extend(images?);
+    remote.sources = sources?;
+    remote.repositories.extend(repositories?);
+    agree(&mut remote.images);
+    Ok(remote)
 }
 
 /// `node` and `node:latest` are one image, also where its tag moves between the two questions: the

@@ -1,6 +1,6 @@
-//! Whether a base has `ONBUILD` instructions, which may copy anything.
+//! The bases' `ONBUILD` instructions, which may copy anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -10,15 +10,15 @@ use crate::facts::bases::Pin;
 use crate::image::ImageReference;
 use crate::inputs::Inputs;
 use crate::key::EntryKind;
-use crate::key::dockerfile::{Analysis, Role};
+use crate::key::dockerfile::{Analysis, BaseTriggers, Role};
 use crate::ports::Ports;
 use crate::ports::failure::FailureKind;
 
 /// Bases that are asked for at once.
 const AT_ONCE: usize = 16;
 
-/// A base of a reached stage that has some; nothing if none has. Every base is asked for by its digest, once, for
-/// the platforms that are built, side by side.
+/// Those of each base of a reached stage that has some. Every base is asked for by its digest, once, for the platforms
+/// that are built, side by side.
 ///
 /// # Errors
 /// If neither its registry nor the engine says.
@@ -27,9 +27,9 @@ pub(super) async fn found(
     inputs: &Inputs,
     analysis: &Analysis,
     remote: &Remote,
-) -> Result<Option<String>> {
+) -> Result<Vec<BaseTriggers>> {
     let asked: Vec<String> = inputs.build.platforms.iter().map(ToString::to_string).collect();
-    let mut questions: BTreeMap<(String, Vec<String>), &str> = BTreeMap::new();
+    let mut questions: BTreeMap<(&str, String, Vec<String>), usize> = BTreeMap::new();
     for (kind, base) in &remote.images {
         let image = match &base.pin {
             Pin::Registry(reference) => reference.to_string(),
@@ -38,39 +38,54 @@ pub(super) async fn found(
         };
         let uses = analysis.images.iter();
         let uses = uses.filter(|image| image.role == Role::From && image.reference == base.name);
-        let platforms: Vec<Vec<String>> = match kind {
+        let uses: Vec<(usize, Vec<String>)> = match kind {
             EntryKind::BaseImage => uses
-                .map(|image| image.platform.clone().map_or_else(|| asked.clone(), |own| vec![own]))
+                .map(|image| {
+                    let own = image.platform.clone().map(|own| vec![own]);
+                    (image.line, own.unwrap_or_else(|| asked.clone()))
+                })
                 .collect(),
             // Which instruction names a build context is not known.
-            EntryKind::BuildContext => vec![asked.clone()],
+            EntryKind::BuildContext => vec![(1, asked.clone())],
             _ => Vec::new(),
         };
-        for platforms in platforms {
-            questions.insert((image.clone(), platforms), &base.name);
+        for (line, platforms) in uses {
+            questions.entry((&base.name, image.clone(), platforms)).or_insert(line);
         }
     }
-    let answers = questions.into_iter().map(async |((image, platforms), name)| {
-        let has = one(ports, &image, &platforms).await.map_err(|error| unanswered(name, &error))?;
-        Ok::<_, Error>(has.then(|| name.to_owned()))
+    let answers = questions.into_iter().map(async |((name, image, platforms), line)| {
+        let lists = one(ports, &image, &platforms).await.map_err(|error| unanswered(name, &error))?;
+        Ok::<_, Error>((name, line, lists))
     });
-    let answers: Vec<Option<String>> = stream::iter(answers).buffered(AT_ONCE).try_collect().await?;
-    Ok(answers.into_iter().flatten().next())
+    let answers: Vec<_> = stream::iter(answers).buffered(AT_ONCE).try_collect().await?;
+    let mut lists_of: BTreeMap<&str, (usize, BTreeSet<Vec<String>>)> = BTreeMap::new();
+    for (name, line, lists) in answers {
+        lists_of.entry(name).or_insert((line, BTreeSet::new())).1.extend(lists);
+    }
+    let some = lists_of.into_iter().filter(|(_, (_, lists))| lists.iter().any(|list| !list.is_empty()));
+    let triggers = some.map(|(name, (line, mut lists))| {
+        let only = lists.pop_first().filter(|_| lists.is_empty());
+        BaseTriggers { base: name.to_owned(), line, texts: only }
+    });
+    Ok(triggers.collect())
 }
 
-/// By its registry, else by the engine, which may hold it.
-async fn one(ports: &Ports, image: &str, platforms: &[String]) -> Result<bool> {
+/// The different lists of an image's platforms: by its registry, else by the engine, which may hold it.
+async fn one(ports: &Ports, image: &str, platforms: &[String]) -> Result<BTreeSet<Vec<String>>> {
     let failed = match image.parse::<ImageReference>() {
         Ok(reference) if !image.starts_with("sha256:") => {
-            match ports.registry.has_triggers(&reference, platforms).await {
-                Ok(has) => return Ok(has),
+            match ports.registry.triggers(&reference, platforms).await {
+                Ok(lists) => return Ok(lists),
                 Err(error) => error,
             }
         }
         _ => Error::of(FailureKind::BadAnswer, format!("the engine does not say what {image} holds")),
     };
     match ports.docker() {
-        Ok(docker) => docker.has_triggers(image).await.ok().flatten().ok_or(failed),
+        Ok(docker) => {
+            let list = docker.triggers(image).await.ok().flatten().ok_or(failed)?;
+            Ok(BTreeSet::from([list]))
+        }
         Err(_) => Err(failed),
     }
 }

@@ -13,6 +13,7 @@ fn read(text: &str) -> Result<Analysis, KeyError> {
         platforms: &[],
         build_platform: &Platform::of_this_machine(),
         build_contexts: &[],
+        triggers: &[],
     };
     analyse(text.as_bytes(), &request)
 }

@@ -25,6 +25,9 @@ mod scope;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod triggers;
+#[cfg(test)]
+mod triggers_tests;
 #[cfg(test)]
 mod whole_tests;
 mod words;
@@ -44,6 +47,8 @@ pub use remote::{Place, context_place, place};
 pub(crate) use render::Digest;
 use scope::Scope;
 use stages::{Broken, Stages};
+pub use triggers::BaseTriggers;
+use triggers::Triggers;
 pub use words::csv;
 
 /// What is asked of a Dockerfile.
@@ -61,6 +66,8 @@ pub struct Request<'a> {
     pub build_platform: &'a Platform,
     /// Names of the build contexts given.
     pub build_contexts: &'a [String],
+    /// `ONBUILD` instructions of the images and contexts that `FROM` names, as far as they are known.
+    pub triggers: &'a [BaseTriggers],
 }
 
 impl Request<'_> {
@@ -209,11 +216,13 @@ impl Analysis {
             || name == "SOURCE_DATE_EPOCH"
     }
 
-    /// Takes note that the base image `reference` has `ONBUILD` triggers, which may copy and mount anything.
-    pub fn base_has_triggers(&mut self, reference: &str) {
+    /// Takes note that the base image `reference` has `ONBUILD` instructions that cannot be read here, and so may copy
+    /// and mount anything.
+    fn has_unread_triggers(&mut self, reference: &str, why: &str) {
         (self.secrets, self.runs) = (SecretMounts::unknown(), true);
         if let Copied::Known(_) = self.copied {
-            self.copied = Copied::Unknown(format!("base `{reference}` has ONBUILD instructions"));
+            let reason = format!("base `{reference}` has ONBUILD instructions, and {why}");
+            self.copied = Copied::Unknown(reason);
         }
     }
 }
@@ -230,7 +239,7 @@ pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError>
         .as_ref()
         .filter(|frontend| !frontend.official)
         .map(|frontend| format!("frontend `{}` may read the file in its own way", frontend.reference));
-    let mut analysis = match read(&lossy, request, frontend.as_ref()) {
+    let mut analysis = match with_triggers(&lossy, request, frontend.as_ref()) {
         Ok(analysis) => analysis,
         // Only its own frontend can say what such a file means.
         Err(KeyError::Dockerfile { .. } | KeyError::Unset { .. }) if foreign.is_some() => Analysis::opaque(),
@@ -281,7 +290,37 @@ fn refused((line, reason): Fault, request: &Request<'_>) -> KeyError {
     KeyError::Dockerfile { file: request.file.to_owned(), line, reason: lex::short(&reason, 1000) }
 }
 
-fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Result<Analysis, KeyError> {
+/// With the bases' `ONBUILD` instructions in the stages that they run in; where they cannot be read, without.
+fn with_triggers(
+    text: &str,
+    request: &Request<'_>,
+    frontend: Option<&Frontend>,
+) -> Result<Analysis, KeyError> {
+    let [first, ..] = request.triggers else { return read(text, request, frontend, &Triggers::new()) };
+    let escape = lines::split(text).map_or('\\', |lines| lines.escape);
+    let read_with = |triggers| match read(text, request, frontend, &triggers) {
+        Ok(analysis) if analysis.whole_text.is_none() => Ok(analysis),
+        Ok(analysis) => Err(analysis.whole_text.unwrap_or_default()),
+        Err(error) => Err(error.to_string()),
+    };
+    let (base, why) = match triggers::read(request.triggers, escape) {
+        Ok(triggers) => match read_with(triggers) {
+            Ok(analysis) => return Ok(analysis),
+            Err(why) => (first.base.as_str(), why),
+        },
+        Err(fault) => fault,
+    };
+    let mut analysis = read(text, request, frontend, &Triggers::new())?;
+    analysis.has_unread_triggers(base, &lex::short(&why, 200));
+    Ok(analysis)
+}
+
+fn read(
+    text: &str,
+    request: &Request<'_>,
+    frontend: Option<&Frontend>,
+    triggers: &Triggers,
+) -> Result<Analysis, KeyError> {
     let fault = |fault| refused(fault, request);
     let broken = |broken: Broken| match broken {
         Broken::Fault(found) => fault(found),
@@ -327,7 +366,7 @@ fn read(text: &str, request: &Request<'_>, frontend: Option<&Frontend>) -> Resul
                     .map_err(|reason| fault((instruction.line, reason)))?;
             }
         }
-        let stages = Stages::resolve(rest, &globals, request, escape).map_err(broken)?;
+        let stages = Stages::resolve((rest, triggers), &globals, request, escape).map_err(broken)?;
         let target = target(&stages, request)?;
         let reached = stages.reached(target, request).map_err(fault)?;
         stages.check(&reached).map_err(broken)?;

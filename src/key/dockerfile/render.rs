@@ -104,6 +104,14 @@ pub fn reached(
             }
         }
     }
+    // Those of a base image stand nowhere in the text.
+    for (place, stage) in reached.iter().filter_map(|number| stages.stages.get(*number)).enumerate() {
+        let triggers = stage.triggers.iter().flatten().filter(|_| !matches!(stage.base, Base::Stage(_)));
+        for trigger in triggers {
+            digest.count(place);
+            feed(&mut digest, trigger, |_| false);
+        }
+    }
     Ok([digest.finish(), uses.finish()])
 }
 

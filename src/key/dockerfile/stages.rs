@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::instruction::{Body, Instruction};
 use super::lines::Fault;
 use super::scope::Scope;
+use super::triggers::Triggers;
 use super::{Request, familiar};
 use crate::budget::{INSTRUCTIONS, more_than};
 use crate::image::{ImageReference, Platform};
@@ -49,7 +50,7 @@ pub struct Stage<'a> {
     /// `--platform`, variables replaced.
     pub platform: Option<String>,
     pub instructions: &'a [Instruction],
-    /// `ONBUILD` instructions of the stage this one is built on; they run first.
+    /// `ONBUILD` instructions of what this one is built on; they run first.
     pub triggers: Result<Vec<&'a Instruction>, Fault>,
 }
 
@@ -62,9 +63,9 @@ pub struct Stages<'a> {
 }
 
 impl<'a> Stages<'a> {
-    /// Resolves each `FROM`. `rest` starts with the first `FROM`.
+    /// Resolves each `FROM`. `rest` starts with the first `FROM`; `triggers` are those of the images from outside.
     pub fn resolve(
-        rest: &'a [Instruction],
+        (rest, triggers_of_bases): (&'a [Instruction], &'a Triggers),
         globals: &Scope,
         request: &Request<'_>,
         escape: char,
@@ -102,7 +103,10 @@ impl<'a> Stages<'a> {
                 .unwrap_or_else(|| out.find(&image).map_or_else(|| external(&image, request), Base::Stage));
             let triggers = match base {
                 Base::Stage(number) => out.triggers_of(number),
-                _ => Ok(Vec::new()),
+                Base::Context(ref name) | Base::Image(ref name) => {
+                    Ok(triggers_of_bases.get(name).into_iter().flatten().collect())
+                }
+                Base::Scratch => Ok(Vec::new()),
             };
             triggered += triggers.as_ref().map_or(0, Vec::len);
             if triggered > INSTRUCTIONS {

@@ -18,7 +18,7 @@ use crate::budget::{CHILDREN, REQUESTS, WAITS};
 use crate::crash;
 use crate::error::Error;
 use crate::guards::Guard;
-use crate::image::{Digest, ImageReference, Manifest};
+use crate::image::{Digest, ImageReference, Manifest, triggers};
 use crate::inputs::SecretString;
 use crate::ports::docker::from_exec;
 use crate::ports::exec::Exec;
@@ -208,16 +208,16 @@ impl Registry {
             .collect())
     }
 
-    /// Whether an image has `ONBUILD` instructions; of an index, any of its images for these platforms. A platform
-    /// that the index does not name by its architecture may be any image of it.
+    /// The `ONBUILD` instructions of an image; of an index, the different lists of its images for these platforms. A
+    /// platform that the index does not name by its architecture may be any image of it.
     ///
     /// # Errors
     /// If the registry does not say.
-    pub async fn has_triggers(
+    pub async fn triggers(
         &self,
         reference: &ImageReference,
         platforms: &[String],
-    ) -> Result<bool, Error> {
+    ) -> Result<BTreeSet<Vec<String>>, Error> {
         let ask = async |reference: &ImageReference| match self.probe(reference).await {
             Probe::Present(manifest) => Ok(manifest),
             Probe::Absent { .. } => {
@@ -243,9 +243,9 @@ impl Registry {
             images.iter().filter_map(|image| Some(image.config()?.digest().to_string())).collect();
         let answers = try_join_all(configs.iter().map(async |digest| {
             let config = self.config(reference, digest).await?;
-            Ok::<_, Error>(config["config"]["OnBuild"].as_array().is_some_and(|list| !list.is_empty()))
+            Ok::<_, Error>(triggers(&config["config"]))
         }));
-        Ok(answers.await?.contains(&true))
+        Ok(answers.await?.into_iter().collect())
     }
 
     async fn config(&self, reference: &ImageReference, digest: &str) -> Result<Value, Error> {

@@ -88,10 +88,9 @@ impl Registry {
         digest
     }
 
-    /// An image with an `ONBUILD` instruction, as a base.
-    pub(crate) fn publish_triggers(&self, name: &str) -> String {
+    /// An image with `ONBUILD` instructions, as a base.
+    pub(crate) fn publish_triggers(&self, name: &str, triggers: &[&str]) -> String {
         let mut state = self.state.lock().unwrap();
-        let triggers = json!(["COPY . /src"]);
         state.publish_config(name, &json!({"OnBuild": triggers}), &json!({}))["digest"]
             .as_str()
             .unwrap()

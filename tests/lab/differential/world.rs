@@ -24,10 +24,10 @@ pub struct World {
 }
 
 /// The repository of the base images, the same for all runs: what is in it never changes.
-const BASES: &str = "differential/base3";
+const BASES: &str = "differential/base4";
 
 /// Base images beside the lab's own. `FROM {REG}/base:1` is built on, so all have its shell, but `tiny`.
-const DOCKERFILES: [(&str, &str, &str); 5] = [
+const DOCKERFILES: [(&str, &str, &str); 6] = [
     (
         "onbuild",
         "linux/amd64",
@@ -41,6 +41,11 @@ const DOCKERFILES: [(&str, &str, &str); 5] = [
     ("tiny", "linux/amd64", "FROM scratch\nCOPY <<X /one/file\ntiny\nX\n"),
     ("index", "linux/amd64,linux/arm64", "FROM {REG}/base:1\nARG TARGETARCH\nENV ARCH=${TARGETARCH}\n"),
     ("run", "linux/amd64", "FROM {REG}/base:2\nONBUILD ARG WHO=x\nONBUILD RUN echo ${WHO} >/triggered\n"),
+    (
+        "triggers",
+        "linux/amd64",
+        "FROM {REG}/base:1\nONBUILD ARG NAME=base\nONBUILD COPY --from={BASES}:tiny /one/file /onbuild/tiny\nONBUILD COPY *.md /onbuild/\nONBUILD LABEL trigger=${NAME}\n",
+    ),
 ];
 
 /// The name of an image that only the engines know.

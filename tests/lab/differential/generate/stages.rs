@@ -96,16 +96,16 @@ impl Writer<'_> {
             let name = self.dice.of(&named).trim_end_matches(":latest").to_lowercase();
             return (name, Known::default());
         }
-        // Bases with triggers are rare, and make the key cover the whole context.
         match self.dice.below(60) {
             0 => ("scratch".to_owned(), Known::default()),
             1 => {
                 ("{BASES}:tiny".to_owned(), Known { files: vec!["/one/file".to_owned()], ..Known::default() })
             }
-            2 => ("{BASES}:onbuild".to_owned(), shell(&[])),
+            2 | 22 => ("{BASES}:onbuild".to_owned(), shell(&[])),
             3 => ("{BASES}:env".to_owned(), Known { shell: false, ..shell(&[]) }),
             4 | 11..=13 => ("{BASES}:index".to_owned(), shell(&[])),
-            5 => ("{BASES}:run".to_owned(), shell(&["/triggered"])),
+            10 | 23 => ("{BASES}:triggers".to_owned(), shell(&["/onbuild/tiny"])),
+            5 | 24 => ("{BASES}:run".to_owned(), shell(&["/triggered"])),
             6 | 14..=16 => (
                 self.dice.text(&[LOCAL, &format!("{LOCAL}:latest"), &format!("docker.io/library/{LOCAL}")]),
                 shell(&[]),

@@ -1,0 +1,53 @@
+//! `ONBUILD` instructions of base images, read as instructions of the stages built on them.
+
+use std::collections::BTreeMap;
+
+use super::instruction::{self, Instruction};
+use super::lines;
+
+/// The `ONBUILD` instructions of a base image, as its configuration has them.
+#[derive(Debug, Clone)]
+pub struct BaseTriggers {
+    /// The image or build context that a `FROM` names, variables replaced.
+    pub base: String,
+    /// Line of that `FROM`, from 1.
+    pub line: usize,
+    /// Their texts; nothing where the base's images for the platforms that are built have different ones.
+    pub texts: Option<Vec<String>>,
+}
+
+/// By the base's name.
+pub(super) type Triggers = BTreeMap<String, Vec<Instruction>>;
+
+/// Each text by itself, as BuildKit reads it (`dockerfile2llb`, `parseOnBuild`).
+///
+/// # Errors
+/// The base whose instructions say less, or something else, than all that they do, and why.
+pub(super) fn read(given: &[BaseTriggers], escape: char) -> Result<Triggers, (&str, String)> {
+    let mut out = Triggers::new();
+    for BaseTriggers { base, line, texts } in given {
+        let fault = |reason: String| (base.as_str(), reason);
+        let texts = texts.as_ref().ok_or_else(|| fault("they differ by platform".to_owned()))?;
+        let parsed: Result<Vec<_>, _> = texts.iter().map(|text| one(text, *line, escape)).collect();
+        out.insert(base.clone(), parsed.map_err(fault)?);
+    }
+    Ok(out)
+}
+
+fn one(text: &str, line: usize, escape: char) -> Result<Instruction, String> {
+    // The text is read with the usual escape character, its variables with the Dockerfile's.
+    if escape != '\\' {
+        return Err("the Dockerfile has an escape character of its own".to_owned());
+    }
+    let read = lines::split(text).map_err(|(_, reason)| reason)?;
+    let [only] = read.lines.as_slice() else { return Err(format!("`{text}` is not one instruction")) };
+    if read.escape != escape || !only.heredocs.is_empty() {
+        return Err(format!("`{text}` is more than one line"));
+    }
+    let read = instruction::parse(only, escape)?;
+    match (read.command.keyword.as_str(), read.doubt) {
+        ("from" | "onbuild" | "maintainer", _) => Err(format!("`{text}` cannot be a trigger")),
+        (_, Some(doubt)) => Err(doubt),
+        (_, None) => Ok(Instruction { line, doubt: None, ..read }),
+    }
+}
