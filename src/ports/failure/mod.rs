@@ -83,14 +83,20 @@ const BUILDER_IMAGE: &str = "name a BuildKit image that this runner can pull in 
 /// of the credentials for the push, and no fault of the cache is the registry's.
 fn at(kind: FailureKind, said: &Said, phase: Option<Phase>) -> FailureKind {
     use FailureKind::{
-        AuthDenied, AuthMissing, BaseNotFound, BuilderLost, BuildkitInternal, CacheReadLost,
+        AuthDenied, AuthMissing, BadInput, BaseNotFound, BuilderLost, BuildkitInternal, CacheReadLost,
         CacheWriteFailed, DiskFull, DockerfileError, ImmutableTag, NotFoundRepo, Oom, TagLimit, Unknown,
     };
     match (phase, kind) {
+        // It is the login that is wrong, whatever is absent.
+        (Some(Phase::Base), AuthMissing) if said.has(&["incorrect username or password"]) => kind,
         (Some(Phase::Base), AuthDenied | AuthMissing | NotFoundRepo | CacheReadLost) => BaseNotFound,
         (Some(Phase::Base), Unknown) if said.has(&["not found"]) => BaseNotFound,
         (Some(Phase::Steps), AuthDenied | AuthMissing | NotFoundRepo | ImmutableTag | TagLimit) => {
             DockerfileError
+        }
+        // A name that the result gets, and no base's.
+        (Some(Phase::Export | Phase::Push), DockerfileError) if said.has(&["invalid reference format"]) => {
+            BadInput
         }
         (_, DockerfileError | BuilderLost | BuildkitInternal | DiskFull | Oom) => kind,
         (Some(Phase::CacheImport), _) => CacheReadLost,

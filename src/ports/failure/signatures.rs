@@ -51,7 +51,7 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
     BuildkitInternal ["inconsistent graph state"] ["failed to get state for index"] ["failed to get edge"]
         ["lease \"\": not found"] ["missing lease"] ["parent snapshot"] ["snapshot ", "does not exist"]
         ["locked for"] ["locked: unavailable"] ["content digest", "not found"] ["layer does not exist"]
-        ["failed to get deleted record"] ["failed to get record"] ["nil pointer dereference"] ["concurrent map"];
+        ["missing provenance for"] ["failed to get deleted record"] ["failed to get record"] ["nil pointer dereference"] ["concurrent map"];
     EngineClash ["image \"\": already exists"];
     ContainerRuntime ["buildctl: exec format error"] ["apparmor"] ["seccomp"] ["cgroup"] ["newuidmap"] ["rootlesskit"]
         ["failed to mount /", "permission denied"] ["failed to mount /", "operation not permitted"] ["runc did not terminate"]
@@ -62,7 +62,8 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
         ["permission denied while trying to connect to the docker"] ["docker.sock: connect: permission denied"];
     ToolMissing ["cannot connect to the docker daemon"] ["failed to connect to the docker api"] ["error during connect"]
         ["docker.sock: connect:"];
-    ToolMissing "install the docker-buildx plug-in" ["is not a docker command"] ["unknown command: docker buildx"];
+    ToolMissing "install the docker-buildx plug-in" ["is not a docker command"] ["unknown command: docker buildx"]
+        ["buildx component is missing or broken"];
     ToolMissing "use a docker engine of today" ["daemon with experimental features"];
     ToolTooOld "update BuildKit, or the frontend that the Dockerfile's first line names"
         ["unsupported frontend capability"] ["unknown api capability"] ["requested experimental feature"];
@@ -100,12 +101,12 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
         ["evaluate symlinks in context path"];
     BadInput ["strconv.parse"];
     DockerfileError "correct the input file, or add the Dockerfile" ["failed to read dockerfile: open "] ["symlinks in dockerfile path"];
-    BadInput "correct the input context" ["unable to prepare context"];
     // Git.
     AuthMissing "give a token for the git repository in the input secrets, as GIT_AUTH_TOKEN"
         ["could not read username for"] ["could not read password for"] ["authentication failed for"] ["terminal prompts disabled"];
     GitSource ["not our ref"] ["no such remote ref"] ["couldn't find remote ref"] ["remote: repository not found"]
         ["submodule path"] ["host key verification failed"];
+    BadInput "correct the input context" ["unable to prepare context"];
     // What a builder cannot do.
     UnsupportedDriver "annotate the manifest (manifest:NAME=value), or build an index: several platforms, or provenance"
         ["annotations not supported for single platform export"];
@@ -118,6 +119,8 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
     BootFailed ["failed to initialize builder"] ["no valid drivers found"] ["replicas to be ready"] ["buildkitd.sock"]
         ["no such image: moby/buildkit"] ["privileged=true is not allowed"];
     // Caches.
+    BadInput "correct the reference in cache-from or cache-to: its name is in lower case"
+        ["cache exporter: invalid reference format"] ["cache importer: invalid reference format"];
     LocalIndex ["index.json.lock"] ["could not unmarshal", "index.json"];
     CacheWriteFailed ["error writing layer blob"] ["error writing manifest blob"] ["error writing config blob"] ["cache exporter"] ["failed to reserve cache"] ["actions cache"];
     PullLimit ["pull rate limit"] ["data limit exceeded"];
@@ -139,6 +142,8 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
         ["405 not allowed"] ["not supported by this url"] ["unsupported media type"] ["size_invalid"];
     AwsCredentials ["unrecognizedclientexception"] ["security token included in the request is invalid"] ["invalidclienttokenid"]
         ["unable to locate credentials"] ["nocredentialproviders"] ["signaturedoesnotmatch"];
+    AwsUnavailable ["connection was closed before we received a valid response from endpoint url"]
+        ["could not connect to the endpoint url"] ["timeout on endpoint url"];
     AuthExpired ["token has expired"] ["expiredtoken"] ["requestexpired"] ["token is expired"];
     // Certificates and proxies.
     TlsExpired ["has expired or is not yet valid"] ["certificate has expired"];
@@ -164,7 +169,7 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
     RegistryError ["unknown: unknown"] ["unavailable: service unavailable"];
     AuthMissing ["failed to fetch anonymous token", "403"];
     AuthDenied ["accessdenied"] ["access denied"] ["denied:"] ["is not allowed access"];
-    Dns ["no such host"] ["server misbehaving"] ["lookup ", "i/o timeout"] ["temporary failure in name resolution"] ["could not resolve host"];
+    Dns ["dial tcp: lookup "] ["no such host"] ["server misbehaving"] ["lookup ", "i/o timeout"] ["temporary failure in name resolution"] ["could not resolve host"];
     Refused ["connection refused"] ["network is unreachable"] ["no route to host"];
     TransientNetwork
         ["connection reset by peer"] ["broken pipe"] ["use of closed network connection"] ["unexpected eof"] [": eof"]

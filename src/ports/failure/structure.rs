@@ -108,11 +108,11 @@ pub(super) const fn of_status(status: u16) -> Option<FailureKind> {
 /// and who is denied has reached it. A 400 and its kin leave the reason to the words.
 pub(super) fn outranks(status: u16, words: FailureKind) -> bool {
     use FailureKind::{
-        AuthDenied, AuthMissing, CacheReadLost, Dns, NotARegistry, Refused, RegistryError, Throttled,
-        TransientNetwork,
+        AuthDenied, AuthMissing, BaseNotFound, CacheReadLost, Dns, NotARegistry, Refused, RegistryError,
+        Throttled, TransientNetwork,
     };
     match (of_status(status), words) {
-        (Some(_), NotARegistry) | (Some(RegistryError | Throttled), CacheReadLost) => true,
+        (Some(_), NotARegistry) | (Some(RegistryError | Throttled), BaseNotFound | CacheReadLost) => true,
         (
             Some(kind),
             AuthDenied | AuthMissing | Dns | Refused | RegistryError | Throttled | TransientNetwork,
