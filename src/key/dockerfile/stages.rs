@@ -164,10 +164,13 @@ impl<'a> Stages<'a> {
     }
 
     /// Why the frontend may see something in the file that is not seen here, unreached stages included: there, BuildKit
-    /// refuses some of what is refused in a reached stage.
+    /// refuses some of what is refused in a reached stage. It takes a name there that a later stage takes over, unless
+    /// that one comes back to it.
     pub fn doubt(&self, reached: &BTreeSet<usize>, request: &Request<'_>) -> Option<String> {
         let unknown = |(number, stage): (usize, &Stage<'_>)| {
-            let unreached = if reached.contains(&number) { None } else { self.needs(number, request).err() };
+            let is_reached = |later: usize| reached.contains(&later);
+            let needs = || self.needs_where(number, request, is_reached);
+            let unreached = if is_reached(number) { None } else { needs().err() };
             let platform = stage.platform.as_deref().filter(|text| text.parse::<Platform>().is_err());
             let platform = platform.map(|text| (stage.from.line, format!("`{text}` is no platform")));
             unreached.or(platform)
@@ -183,6 +186,16 @@ impl<'a> Stages<'a> {
 
     /// What the `--from` of an instruction in stage `current` names.
     pub fn from(&self, from: &str, current: usize, request: &Request<'_>) -> Result<Base, String> {
+        self.from_where(from, current, request, |_| false)
+    }
+
+    fn from_where(
+        &self,
+        from: &str,
+        current: usize,
+        request: &Request<'_>,
+        may_be_later: impl Fn(usize) -> bool,
+    ) -> Result<Base, String> {
         let number = match from.parse::<usize>() {
             Ok(number) => Some(number),
             Err(_) => self.find(from),
@@ -195,6 +208,9 @@ impl<'a> Stages<'a> {
                 if matches!(context, Base::Context(_)) {
                     return Ok(context);
                 }
+                if may_be_later(number) {
+                    return Ok(Base::Stage(number));
+                }
                 Err(format!("stage `{from}` must be defined before it is used"))
             }
             Some(_) => Err(format!("there is no stage {from}")),
@@ -204,6 +220,15 @@ impl<'a> Stages<'a> {
 
     /// What stage `number` takes directly: its base, and every `--from`.
     pub fn needs(&self, number: usize, request: &Request<'_>) -> Result<Vec<(Base, &'a Instruction)>, Fault> {
+        self.needs_where(number, request, |_| false)
+    }
+
+    fn needs_where(
+        &self,
+        number: usize,
+        request: &Request<'_>,
+        may_be_later: impl Fn(usize) -> bool,
+    ) -> Result<Vec<(Base, &'a Instruction)>, Fault> {
         let Some(stage) = self.stages.get(number) else { return Ok(Vec::new()) };
         if let Err(fault) = &stage.triggers {
             return Err(fault.clone());
@@ -211,7 +236,8 @@ impl<'a> Stages<'a> {
         let mut out = vec![(stage.base.clone(), stage.from)];
         for instruction in stage.commands() {
             for from in sources(instruction).map_err(|reason| (instruction.line, reason))? {
-                let base = self.from(&from, number, request).map_err(|reason| (instruction.line, reason))?;
+                let base = self.from_where(&from, number, request, &may_be_later);
+                let base = base.map_err(|reason| (instruction.line, reason))?;
                 out.push((base, instruction));
             }
         }

@@ -70,6 +70,11 @@ fn d109_what_is_in_doubt_counts() {
     }
     let platform = plain("FROM --platform=what/ever/and/more a\nFROM b\n");
     assert_eq!(reason(&platform), "line 1: `what/ever/and/more` is no platform");
+    // An unreached stage may copy from a later one of a name that is taken twice; not from one that comes back to it.
+    let twice = "FROM a AS x\nFROM b AS unreached\nCOPY --from=x / /\nFROM x AS x\nCOPY y /\n";
+    assert_eq!(plain(twice).whole_text, None);
+    let circle = "FROM b AS one\nCOPY --from=two / /\nFROM one AS two\nFROM a\n";
+    assert!(reason(&plain(circle)).starts_with("line 2: stage `two` must be defined"));
     // What no parser looks at.
     for line in
         ["HEALTHCHECK --x NONE", "ARG --x=1 A", "STOPSIGNAL --x KILL", "ONBUILD FOO", "ONBUILD COPY --x a"]
