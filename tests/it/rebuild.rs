@@ -62,3 +62,14 @@ fn a_pull_builds_nothing_anew() {
         run.error()
     );
 }
+
+/// D51
+#[test]
+fn d51_a_first_run_misses_no_tag() {
+    let lab = Lab::new();
+    let first = lab.shared().run().succeeds("built");
+    assert_eq!(
+        first.output("reason"),
+        "no image has this key; there is no earlier image of app to compare with"
+    );
+}

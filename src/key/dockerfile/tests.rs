@@ -233,6 +233,21 @@ fn build_contexts_take_the_place_of_images_and_stages() {
     assert_eq!(with(&["mid"]), (vec![], strings(&["mid"])), "a replaced stage needs nothing itself");
 }
 
+/// D51
+#[test]
+fn d51_short_names_are_those_of_docker() {
+    for (name, short) in [
+        ("docker.io/library/alpine:latest", "alpine"),
+        ("index.docker.io/library/alpine:3", "alpine:3"),
+        ("library/foo/bar", "library/foo/bar"),
+        ("docker.io/library/foo/bar", "library/foo/bar"),
+        ("docker.io/foo/bar:latest", "foo/bar"),
+        ("ghcr.io/library/foo", "ghcr.io/library/foo"),
+    ] {
+        assert_eq!(familiar(name), short);
+    }
+}
+
 #[test]
 fn frontends() {
     for (text, official) in [
