@@ -54,6 +54,7 @@ pub mod plan;
 pub mod ports;
 pub mod report;
 pub mod run;
+mod secret_name;
 pub mod session;
 pub mod shown;
 
@@ -106,6 +107,10 @@ pub async fn prepare(
     #[cfg(debug_assertions)]
     if let Some(names) = env.get("BUILD_ONCE_WITHOUT_GUARDS") {
         guards::switch_off(names).map_err(Error::input)?;
+    }
+    // Before a message can quote them.
+    for (_, text) in raw.entries() {
+        text.into_iter().flat_map(shown::passwords).for_each(|password| console.mask(password));
     }
     let mut inputs = Inputs::read(raw, env)?;
     let event = match env.get(env::GITHUB_EVENT_PATH).filter(|_| env.in_github_actions()) {

@@ -12,6 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::secret_name::looks_secret;
+
 /// What stands in a secret's place; the runner writes the same.
 const HIDDEN: &str = "***";
 /// Fewest characters of what is hidden. To hide fewer would protect nothing, and would remove every `{` or `e` from
@@ -49,7 +51,7 @@ fn percent(text: &str) -> String {
 /// The text as people may see it: known secrets and the users of URLs are gone.
 #[must_use]
 pub fn hide(text: &str) -> Cow<'_, str> {
-    let mut text = without_users(text);
+    let mut text = clean_urls(text);
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     // The longest first: a part of a secret must not hide that the rest of it follows.
     let mut found: Vec<&String> = known.iter().filter(|secret| text.contains(secret.as_str())).collect();
@@ -104,11 +106,64 @@ pub fn without_users(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
+/// The text with every URL as it may be shown: without its user, and without the values of its query that a name
+/// says are secret (`token`, `X-Amz-Signature`, an Azure `sig`).
+#[must_use]
+pub fn clean_urls(text: &str) -> Cow<'_, str> {
+    let text = without_users(text);
+    if !(text.contains("://") && text.contains('?')) {
+        return text;
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = &*text;
+    while let Some((before, after)) = rest.split_once("://") {
+        clean.extend([before, "://"]);
+        let end = after.find(|c| ends_url(c) && !matches!(c, '/' | '?')).unwrap_or(after.len());
+        let (url, next) = after.split_at(end);
+        let (path, query) = url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)));
+        clean.push_str(path);
+        for (at, pair) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
+            clean.push(if at == 0 { '?' } else { '&' });
+            match pair.split_once('=') {
+                Some((name, value)) if !value.is_empty() && is_token(name) => {
+                    clean.extend([name, "=", HIDDEN]);
+                }
+                _ => clean.push_str(pair),
+            }
+        }
+        rest = next;
+    }
+    clean.push_str(rest);
+    Cow::Owned(clean)
+}
+
+/// Whether the value of this name in a URL's query is a secret. Amazon's and Azure's signed URLs have names of their
+/// own (AWS Signature Version 4; Azure Storage, "service SAS").
+fn is_token(name: &str) -> bool {
+    const SIGNED: [&str; 4] = ["sig", "signature", "x-amz-signature", "x-amz-security-token"];
+    SIGNED.iter().any(|signed| name.eq_ignore_ascii_case(signed)) || looks_secret(&name.replace('-', "_"))
+}
+
 /// What stands before the `@` of a URL, from the text after `://`; empty without one.
 fn user(after: &str) -> &str {
-    let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '<' | '>' | '`' | '\\');
-    let authority = after.split(ends).next().unwrap_or_default();
+    let authority = after.split(ends_url).next().unwrap_or_default();
     authority.rsplit_once('@').map_or("", |(user, _)| user)
+}
+
+/// Passwords before a host, `USER:PASSWORD@HOST`, with or without a protocol. What precedes a digest is a tag.
+pub fn passwords(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '=' | '"' | '\'' | '/' | '`'));
+    words.filter_map(|word| {
+        let (login, host) = word.rsplit_once('@')?;
+        let is_digest = ["sha256:", "sha512:"].iter().any(|algorithm| host.starts_with(algorithm));
+        let (_, password) = login.split_once(':').filter(|_| !is_digest)?;
+        Some(password).filter(|password| !password.is_empty())
+    })
+}
+
+/// Whether a URL's host ends before this character, or the URL does.
+fn ends_url(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '<' | '>' | '`' | '\\')
 }
 
 /// The secret in a URL's user, as it is written: the password, or the whole user where there is none and the
@@ -151,6 +206,37 @@ mod tests {
         assert_eq!(secret_of("https://ghp_x@h/x"), Some("ghp_x"));
         assert_eq!(secret_of("ssh://git@h/x"), None);
         assert_eq!(secret_of("https://h/x@y"), None);
+    }
+
+    #[test]
+    fn passwords_are_found_without_a_protocol() {
+        for (text, found) in [
+            ("bob:pw@h:5000/r", vec!["pw"]),
+            ("type=registry,ref=bob:p:w@h/r\nhttp://a:b%40@h", vec!["p:w", "b%40"]),
+            ("alpine:3@sha256:00 h:5000/r:1@sha512:00 git@github.com:o/r.git a@b", vec![]),
+        ] {
+            assert_eq!(passwords(text).collect::<Vec<_>>(), found);
+        }
+    }
+
+    #[test]
+    fn tokens_in_queries_are_gone() {
+        for (text, expected) in [
+            ("ADD https://h/x?a=1&token=abc&b /y", "ADD https://h/x?a=1&token=***&b /y"),
+            ("https://u:p@h/?sv=1&sig=a%2Bb#f", "https://h/?sv=1&sig=***#f"),
+            (
+                "<https://b/o?X-Amz-Date=1&X-Amz-Signature=00&x-amz-security-token=t>",
+                "<https://b/o?X-Amz-Date=1&X-Amz-Signature=***&x-amz-security-token=***>",
+            ),
+            (
+                "https://h/r.git?ref=main&private-token=x and https://i?key=",
+                "https://h/r.git?ref=main&private-token=*** and https://i?key=",
+            ),
+            ("what? token=abc", "what? token=abc"),
+        ] {
+            assert_eq!(clean_urls(text), expected);
+            assert_eq!(hide(text), expected);
+        }
     }
 
     /// D14

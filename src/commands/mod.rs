@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::error::Result;
-use crate::ports::actions::{inert, inert_json};
+use crate::ports::actions::{inert_json, log_line};
 use crate::shown;
 
 /// Prints a command's result, text or JSON, to standard output, or its error to standard error. Both quote foreign
@@ -31,5 +31,5 @@ pub fn print(result: &Result<String>, as_json: bool) -> ExitCode {
 /// The text as people may see it, line by line.
 #[must_use]
 pub fn lines(text: &str) -> String {
-    shown::hide(text).lines().flat_map(|line| [inert(line.as_bytes()), "\n".to_owned()]).collect()
+    shown::hide(text).lines().flat_map(|line| [log_line(line), "\n".to_owned()]).collect()
 }

@@ -7,8 +7,9 @@ use super::lists::{items, lines};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::types::{BuilderInputs, Driver, Endpoint};
-use crate::image::Platform;
+use crate::image::{ImageReference, Platform};
 use crate::key::dockerfile::csv;
+use crate::shown;
 
 /// Reads them all.
 pub(super) fn read(raw: &RawInputs, problems: &mut Problems) -> BuilderInputs {
@@ -22,7 +23,11 @@ pub(super) fn read(raw: &RawInputs, problems: &mut Problems) -> BuilderInputs {
         driver: text(&raw.driver).and_then(|driver| problems.choice("driver", &driver, &drivers)),
         driver_opts: driver_options(raw.driver_opts.as_deref().unwrap_or_default(), problems),
         endpoints: lines.iter().filter_map(|line| endpoint(line, problems)).collect(),
-        image: text(&raw.buildkit_image),
+        image: text(&raw.buildkit_image).inspect(|image| {
+            if let Err(error) = image.parse::<ImageReference>() {
+                problems.add("buildkit-image", error);
+            }
+        }),
         config: text(&raw.buildkitd_config).map(|path| config(path, problems)),
         keep: problems.boolean("keep-builder", &text(&raw.keep_builder).unwrap_or_else(|| "false".into())),
     };
@@ -42,13 +47,20 @@ fn driver_options(text: &str, problems: &mut Problems) -> Vec<String> {
             1 => why,
             _ => format!("{why}; a value with commas is written in double quotes, \"{line}\""),
         };
-        options.extend(
-            problems.checked("driver-opts", fields.clone(), |field| {
-                grammar::driver_option(field).map_err(quotes)
-            }),
-        );
+        options.extend(problems.checked("driver-opts", fields.clone(), |field| {
+            no_login(field)?;
+            grammar::driver_option(field).map_err(quotes)
+        }));
     }
     options
+}
+
+/// Arguments are public on the machine.
+fn no_login(text: &str) -> Result<(), String> {
+    match shown::secret_of(text) {
+        Some(_) => Err("the password would stand in the process list: name the URL without it".to_owned()),
+        None => Ok(()),
+    }
 }
 
 /// The file is there.
@@ -80,6 +92,10 @@ fn endpoint(line: &str, problems: &mut Problems) -> Option<Endpoint> {
     let (address, rest) = words.split_first()?;
     if address.split_once("://").is_none_or(|(scheme, host)| scheme.is_empty() || host.is_empty()) {
         problems.add("endpoints", format!("`{address}` is no address: expected one such as tcp://HOST:1234"));
+        return None;
+    }
+    if let Err(why) = no_login(address) {
+        problems.add("endpoints", why);
         return None;
     }
     let mut endpoint = Endpoint { address: address.clone(), platforms: Vec::new(), options: Vec::new() };

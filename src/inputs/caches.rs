@@ -252,7 +252,13 @@ const SECRETS: [(&str, &str); 5] = [
 #[must_use]
 pub fn inline_secret(item: &str) -> Option<String> {
     item.split(',').find_map(|field| {
-        let name = field.trim().trim_matches('"').split_once('=')?.0.trim().to_ascii_lowercase();
+        let (name, value) = field.trim().trim_matches('"').split_once('=')?;
+        let name = name.trim().to_ascii_lowercase();
+        if crate::shown::clean_urls(value) != value {
+            return Some(format!(
+                "the URL of {name} would show its user or token in the process list; name it without"
+            ));
+        }
         let (_, instead) = SECRETS.iter().find(|(secret, _)| *secret == name)?;
         Some(format!("{name} would show a credential in the process list; use the variable {instead}"))
     })
@@ -303,6 +309,13 @@ mod tests {
     fn a_credential_is_refused_and_not_shown() {
         for field in ["access_key_id", "secret_access_key", "SESSION_TOKEN", "token", "\"token"] {
             let text = read(&format!("s3,bucket=b,region=r,{field}=hunter2")).unwrap_err();
+            assert!(text.contains("process list") && !text.contains("hunter2"), "{text}");
+        }
+        for text in [
+            "s3,bucket=b,region=r,endpoint_url=http://bob:hunter2@h:9000",
+            "azblob,account_url=https://h.example/?sv=1&sig=hunter2",
+        ] {
+            let text = read(text).unwrap_err();
             assert!(text.contains("process list") && !text.contains("hunter2"), "{text}");
         }
     }

@@ -243,8 +243,12 @@ raw_inputs! {
     }
 }
 
-/// Inputs that hold secret values: never accepted as flags, because a process list shows them.
-const SECRET_INPUTS: [&str; 2] = ["secrets", "github-token"];
+/// Inputs that hold secret values, and what to give them by: they are never accepted as flags, because a process list
+/// shows them.
+const SECRET_INPUTS: [(&str, &str); 2] = [
+    ("secrets", "use --secret-envs or --secret-files, or the environment variable INPUT_SECRETS"),
+    ("github-token", "use the environment variable INPUT_GITHUB_TOKEN"),
+];
 
 /// The command line with `INPUT_*` put in as flags, weaker than the real ones. Hyphens are
 /// underscores in `INPUT_*`, because shells drop other names.
@@ -260,11 +264,10 @@ pub fn arguments(argv: &[OsString], env: &Env) -> Result<Vec<String>> {
     }
     let argv = texts;
     let options = argv.iter().skip(1).take_while(|argument| *argument != "--");
-    for name in SECRET_INPUTS {
+    for (name, hint) in SECRET_INPUTS {
         let flag = format!("--{name}");
         if options.clone().any(|argument| *argument == flag || argument.starts_with(&format!("{flag}="))) {
-            return Err(Error::input(format!("{flag} would show the secret in the process list"))
-                .hint("use --secret-envs or --secret-files, or the environment variable INPUT_SECRETS"));
+            return Err(Error::input(format!("{flag} would show the secret in the process list")).hint(hint));
         }
     }
     let mut argv = argv.into_iter();

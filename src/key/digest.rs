@@ -6,7 +6,7 @@ use std::fmt;
 use crate::key::dockerfile::{Analysis, Digest};
 use crate::key::files::{KeyFiles, Selector, Tree, Warning};
 use crate::key::names::{escape, hex};
-use crate::key::secret::looks_secret;
+use crate::secret_name::looks_secret;
 
 /// Version of everything a key is made from. A change gives every image a new key; it belongs in the CHANGELOG.
 pub const FORMAT_VERSION: u32 = 2;

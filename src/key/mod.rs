@@ -20,12 +20,10 @@ pub mod explain;
 pub mod files;
 pub mod names;
 pub mod period;
-pub mod secret;
 
 pub use digest::{BuildKey, EntryKind, FORMAT_VERSION, KeyBuilder, KeyEntry, Scope};
 pub use error::KeyError;
 pub use period::period;
-pub use secret::looks_secret;
 
 #[cfg(test)]
 mod tests;

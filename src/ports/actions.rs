@@ -112,6 +112,12 @@ pub fn inert(bytes: &[u8]) -> String {
     clean
 }
 
+/// A line as the log may have it: without secrets, also those that control characters split, and no command.
+#[must_use]
+pub fn log_line(text: &str) -> String {
+    shown::hide(&inert(shown::hide(text).as_bytes())).into_owned()
+}
+
 /// JSON that holds foreign text, made harmless: the same data, and no line of it is a command. Its lines begin with
 /// what JSON itself has there.
 #[must_use]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::guards::Guard;
 use crate::inputs::LogStyle;
-use crate::ports::actions::{Annotation, command, inert};
+use crate::ports::actions::{Annotation, command, log_line};
 use crate::ports::random;
 use crate::shown;
 
@@ -55,7 +55,7 @@ impl Console {
 
     /// One line of our own. It may quote foreign text: no workflow command survives it.
     pub fn line(&self, text: &str) {
-        self.write(&format!("{}\n", inert(shown::hide(text).as_bytes())));
+        self.write(&format!("{}\n", log_line(text)));
     }
 
     /// Hides a value in everything that follows.
@@ -114,7 +114,7 @@ impl Foreign {
     /// One line of the child's.
     pub fn line(&self, text: &[u8]) {
         let text = String::from_utf8_lossy(text);
-        self.console.write(&format!("{}\n", inert(shown::hide(&text).as_bytes())));
+        self.console.write(&format!("{}\n", log_line(&text)));
     }
 }
 

@@ -34,6 +34,7 @@ mod local;
 mod local_cache;
 mod log;
 mod login;
+mod logins;
 mod matrix;
 mod moving_over;
 mod outcomes;

@@ -15,7 +15,7 @@ use super::engine_base::Engine;
 use super::sources::{self, Repository};
 use crate::budget;
 use crate::coherence::epoch::Epoch;
-use crate::error::{Error, Result};
+use crate::error::{Error, FailureClass, Result};
 use crate::image::Platform;
 use crate::inputs::{ContextSource, Inputs, KeyScope, small_letters};
 use crate::key::dockerfile::{self, Analysis, BaseTriggers, Copied, Request};
@@ -310,12 +310,12 @@ impl Material {
     }
 }
 
-/// The source's name without its user, for entries travel with the image. The same address as another user is another
-/// source, so each has its number.
+/// The source's name without its user and its tokens, for entries travel with the image. The same address as another
+/// user is another source, so each has its number.
 fn public_name<'a>(url: &'a str, known: &mut Vec<&'a str>) -> String {
-    let clean = shown::without_users(url);
+    let clean = shown::clean_urls(url);
     let others: BTreeSet<&str> =
-        known.iter().copied().filter(|other| *other != url && shown::without_users(other) == clean).collect();
+        known.iter().copied().filter(|other| *other != url && shown::clean_urls(other) == clean).collect();
     known.push(url);
     if others.is_empty() { clean.into_owned() } else { format!("{clean} as user {}", others.len() + 1) }
 }
@@ -337,9 +337,12 @@ async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&Repository
         });
     };
     repository.file(ports, &file.display().to_string()).await.map_err(|error| {
-        error
-            .within(format!("failed to read the Dockerfile of {}", repository.url()))
-            .hint("name it in the input file, relative to the repository's folder")
+        let error = error.within(format!("failed to read the Dockerfile of {}", repository.url()));
+        // A repository that is not there, or does not answer, has a hint of its own.
+        match error.class {
+            FailureClass::Access | FailureClass::Unavailable if error.hint.is_some() => error,
+            _ => error.hint("name it in the input file, relative to the repository's folder"),
+        }
     })
 }
 

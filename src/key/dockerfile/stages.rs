@@ -186,10 +186,10 @@ impl<'a> Stages<'a> {
 
     /// What the `--from` of an instruction in stage `current` names.
     pub fn from(&self, from: &str, current: usize, request: &Request<'_>) -> Result<Base, String> {
-        self.from_where(from, current, request, |_| false)
+        self.resolve_from(from, current, request, |_| false)
     }
 
-    fn from_where(
+    fn resolve_from(
         &self,
         from: &str,
         current: usize,
@@ -236,7 +236,7 @@ impl<'a> Stages<'a> {
         let mut out = vec![(stage.base.clone(), stage.from)];
         for instruction in stage.commands() {
             for from in sources(instruction).map_err(|reason| (instruction.line, reason))? {
-                let base = self.from_where(&from, number, request, &may_be_later);
+                let base = self.resolve_from(&from, number, request, &may_be_later);
                 let base = base.map_err(|reason| (instruction.line, reason))?;
                 out.push((base, instruction));
             }

@@ -7,7 +7,7 @@ use crate::key::digest::{BuildKey, EntryKind, KeyEntry};
 use crate::key::dockerfile::Digest;
 use crate::key::files::{Entry, Fact, Kind, Tree};
 use crate::key::names::{escape, hex};
-use crate::key::secret::looks_secret;
+use crate::secret_name::looks_secret;
 
 /// The entries in at most about `room` bytes. Kinds with the most text are put together first.
 pub fn items(key: &BuildKey, room: usize) -> Vec<Item> {

@@ -380,7 +380,10 @@ impl Registry {
                     }
                     _ if tried >= self.tries(&error) => {
                         let hint = error.kind.map_or("", FailureKind::hint);
-                        let hint = format!("{} tries were made; {hint}", tried + 1);
+                        let hint = match tried {
+                            0 => hint.to_owned(),
+                            _ => format!("{} tries were made; {hint}", tried + 1),
+                        };
                         return Err(fail(Error { retry_after: wait, ..error }.hint(hint)));
                     }
                     wait => (error, wait),
