@@ -241,6 +241,12 @@ fn d54_a_base_with_triggers_that_cannot_be_read_widens_the_key() {
     lab.another_machine();
     let second = lab.shared().commit(COMMIT).run().succeeds("reused-key");
     assert_eq!(first.output("key"), second.output("key"));
+    // Another reason is said once too.
+    let file = std::fs::read_to_string(lab.path("work/Dockerfile")).unwrap();
+    lab.write("work/Dockerfile", format!("{file}COPY $OF_BASE /x/\n"));
+    let unknown = lab.shared().run().succeeds("built");
+    assert_eq!(unknown.stdout.matches("note: the key covers").count(), 1, "{}", unknown.stdout);
+    lab.write("work/Dockerfile", file);
     let told = lab.build_once().args(&["key"]).run();
     assert!(told.stdout.starts_with(first.output("key")), "{}", told.stdout);
     lab.write("work/README.md", "new");

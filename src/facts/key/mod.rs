@@ -136,8 +136,11 @@ impl Computed {
             && let triggers = triggers::found(ports, inputs, &self.material.analysis, &self.remote).await?
             && !triggers.is_empty()
         {
-            self.material = Material::read(ports, inputs, run, &triggers).await?;
-            self.material.say_scope(ports, inputs);
+            let material = Material::read(ports, inputs, run, &triggers).await?;
+            if material.analysis.copied != self.material.analysis.copied {
+                material.say_scope(ports, inputs);
+            }
+            self.material = material;
             let Material { analysis, contexts, file, .. } = &self.material;
             let engine = Some(Engine::new(ports, inputs, run));
             self.remote = remote(ports, analysis, contexts, file, engine, self.remote).await?;
