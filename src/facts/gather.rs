@@ -34,6 +34,10 @@ pub fn wants_local(inputs: &Inputs, has_repository: bool) -> bool {
 pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &Access) -> Result<Facts> {
     let repository = repository::resolve(inputs, &ports.env, &ports.aws).await?;
     let home = repository.repository().cloned();
+    if let Some((pr, _)) = inputs.pr_repository.as_ref().zip(home.as_ref()).filter(|(pr, home)| pr.is(home)) {
+        return Err(Error::input(format!("pr-repository: {pr} is the repository itself"))
+            .hint("name another one, or leave it out"));
+    }
     if let Some(digest) = &inputs.digest {
         return by_digest(ports, inputs, run, access, repository, digest).await;
     }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use reqwest::Url;
+
 /// Whether the host, with or without a port, is this machine: `localhost`, or a loopback address.
 #[must_use]
 pub fn is_this_machine(host: &str) -> bool {
@@ -26,17 +28,39 @@ pub fn canonical(host: &str) -> String {
     if let Some(registry) = ecr(name) {
         return registry;
     }
-    if is_this_machine(name) {
+    // A number, with however many zeros before it.
+    let port = port.map(|port| port.parse::<u32>().map_or_else(|_| port.to_owned(), |port| port.to_string()));
+    let port = port.as_deref();
+    let address = address(name);
+    if address.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified()) || is_localhost(name) {
         // What answers there may be asked by any of its names.
         return format!("localhost:{}", port.unwrap_or("80"));
     }
-    match (name, port) {
+    let address = address.map(|ip| ip.to_string());
+    match (address.as_deref().unwrap_or(name), port) {
         ("index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com", None | Some("443")) => {
             "docker.io".to_owned()
         }
         (name, None | Some("443")) => name.to_owned(),
         (name, Some(port)) => format!("{name}:{port}"),
     }
+}
+
+/// `localhost` and the names that stand for it (RFC 6761, section 6.3).
+fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name == "localhost.localdomain" || name.ends_with(".localhost")
+}
+
+/// The address that a name is, in any of its spellings (`127.1`, `[::ffff:127.0.0.1]`).
+fn address(name: &str) -> Option<IpAddr> {
+    let ip: IpAddr = if let Ok(ip) = name.parse() {
+        ip
+    } else {
+        // As the C library and browsers read numbers.
+        let url = Url::parse(&format!("http://{name}/")).ok()?;
+        url.host_str()?.trim_matches(['[', ']']).parse().ok()?
+    };
+    Some(ip.to_canonical())
 }
 
 /// ECR's registries have names for IPv4, for both protocols and for FIPS (AWS docs, "Amazon ECR endpoints and quotas").
@@ -65,6 +89,22 @@ mod tests {
         for same in [
             &["h.example", "H.Example:443", "h.example."][..],
             &["localhost:5000", "127.0.0.1:5000", "127.1.2.3:5000", "[::1]:5000", "LOCALHOST:5000"],
+            &[
+                "127.0.0.1:05000",
+                "127.1:5000",
+                "127.000.000.001:5000",
+                "[::ffff:127.0.0.1]:5000",
+                "0.0.0.0:5000",
+            ],
+            &[
+                "[::]:5000",
+                "a.localhost:5000",
+                "localhost.localdomain:0005000",
+                "0x7f.1:5000",
+                "localhost:5000",
+            ],
+            &["10.0.0.1:5000", "10.1:5000", "[::ffff:10.0.0.1]:5000"],
+            &["h.example:0443", "h.example"],
             &["docker.io", "index.docker.io", "registry-1.docker.io"],
             &[
                 "123456789012.dkr.ecr.us-east-1.amazonaws.com",

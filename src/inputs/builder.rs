@@ -7,6 +7,7 @@ use super::lists::{items, lines};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::types::{BuilderInputs, Driver, Endpoint};
+use crate::budget;
 use crate::image::{ImageReference, Platform};
 use crate::key::dockerfile::csv;
 use crate::shown;
@@ -63,9 +64,9 @@ fn no_login(text: &str) -> Result<(), String> {
     }
 }
 
-/// The file is there.
+/// The file is there, and is one that may be read.
 fn config(path: String, problems: &mut Problems) -> PathBuf {
-    if let Err(error) = fs_err::File::open(&path) {
+    if let Err(error) = budget::read_text(path.as_ref(), budget::INPUT_FILE) {
         problems.add("buildkitd-config", error);
     }
     PathBuf::from(path)

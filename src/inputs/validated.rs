@@ -210,7 +210,7 @@ impl Inputs {
             problems.add("exclude", "does not go with a context that is a git repository: put the patterns into its .dockerignore, or check it out and name the folder");
         }
         builder::check_platforms(&self.builder, &self.build.platforms, problems);
-        if self.pr_repository.is_some() && self.pr_repository == self.repository {
+        if self.pr_repository.as_ref().zip(self.repository.as_ref()).is_some_and(|(pr, main)| pr.is(main)) {
             problems.add("pr-repository", "is the same as repository: name another one, or leave it out");
         }
         if self.reliability.stall_timeout.is_some_and(|limit| limit.is_zero()) {

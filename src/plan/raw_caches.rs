@@ -91,6 +91,18 @@ fn parse(input: &str, text: &str) -> Result<CacheEntry> {
     text.parse().map_err(|why| Error::input(format!("{input}: `{text}` {why}")))
 }
 
+/// Where a cache in a bucket lies: its manifests, and the beginning of its blobs' names (BuildKit
+/// `cache/remotecache/s3`, `manifestKey` and `blobKey`; `azblob` likewise).
+fn places(entry: &CacheEntry) -> Vec<String> {
+    let part = |name: &str, default: &str| entry.get(name).unwrap_or(default).to_owned();
+    let prefix = part("prefix", "");
+    let names = part("name", "buildkit");
+    let manifests = [prefix.as_str(), &part("manifests_prefix", "manifests/")].concat();
+    let mut places: Vec<String> = names.split(';').map(|name| [manifests.as_str(), name].concat()).collect();
+    places.push([prefix, part("blobs_prefix", "blobs/")].concat());
+    places
+}
+
 struct Rules<'a> {
     given: &'a Given<'a>,
     written: &'a Written<'a>,
@@ -191,20 +203,21 @@ impl Rules<'_> {
         entry: &CacheEntry,
         judge: &dyn Fn(&str) -> std::result::Result<(), String>,
     ) -> std::result::Result<(), String> {
-        let same = |name: &str, cache: &crate::inputs::CacheSpec| entry.get(name) == cache.get(name);
+        // One that is not named may be any: the builder's environment decides. Hosts of one store have many names.
+        let same = |name: &str, cache: &crate::inputs::CacheSpec| {
+            entry.get(name).is_none() || cache.get(name).is_none() || entry.get(name) == cache.get(name)
+        };
         let managed = self.given.inputs.cache.kinds.iter().find(|cache| {
-            cache.kind.name() == entry.kind
-                && ["bucket", "endpoint_url", "account_url", "container"].iter().all(|name| same(name, cache))
+            cache.kind.name() == entry.kind && ["bucket", "container"].iter().all(|name| same(name, cache))
         });
         let Some(managed) = managed else { return Ok(()) };
         let home = format!("{}{}/", managed.get("prefix").unwrap_or_default(), cache_home(self.given.run));
-        let prefix = entry.get("prefix").unwrap_or_default();
-        let Some(zone) = prefix.strip_prefix(&home) else { return Ok(()) };
         // In the folders that build-once keeps, a name counts as the tag of that zone would.
-        match zone.trim_end_matches('/') {
-            "trusted" => judge("cache-"),
-            zone => judge(&format!("{zone}-cache-")),
-        }
+        places(entry).iter().filter_map(|place| place.strip_prefix(&home)).try_for_each(|place| {
+            let zone = place.split('/').next().unwrap_or_default();
+            let tag = if zone == "trusted" { "cache-".to_owned() } else { format!("{zone}-cache-") };
+            judge(&tag).map_err(|_| format!("`{entry}` lies in the folder of another zone, {home}{zone}"))
+        })
     }
 
     /// A cache written under an image's tag would replace the image.

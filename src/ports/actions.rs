@@ -78,7 +78,7 @@ impl Annotation<'_> {
             properties.push(("file", file));
             properties.push(("line", line));
         }
-        let message = shown::cut(&self.message, Self::LIMIT - 100);
+        let message = shown::cut(&without_controls(&self.message), Self::LIMIT - 100);
         command(&self.level.to_string(), &properties, &message)
     }
 }
@@ -110,6 +110,13 @@ pub fn inert(bytes: &[u8]) -> String {
         clean.insert(at, ' ');
     }
     clean
+}
+
+/// Foreign text of several lines: in each line nothing but text.
+#[must_use]
+pub fn without_controls(text: &str) -> String {
+    let lines: Vec<String> = shown::hide(text).lines().map(log_line).collect();
+    lines.join("\n")
 }
 
 /// A line as the log may have it: without secrets, also those that control characters split, and no command.

@@ -6,6 +6,7 @@ use super::Report;
 use crate::SLUG;
 use crate::guards::Guard;
 use crate::plan::{Outcome, PlanWarning};
+use crate::ports::actions::without_controls;
 use crate::ports::buildx::{Phase, ProgressSummary};
 use crate::shown;
 
@@ -262,7 +263,7 @@ fn code(text: &str) -> String {
 
 /// A block that its content cannot close.
 fn fenced(text: &mut String, content: &str) {
-    let content = &shown::hide(content);
+    let content = &without_controls(content);
     let longest = content.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     let _ = writeln!(text, "{fence}\n{content}\n{fence}\n");

@@ -78,7 +78,7 @@ impl RunContext {
         let (zone, zone_reason) = classify(&Signals {
             event_name,
             git_ref,
-            ref_protected: env.flag(env::GITHUB_REF_PROTECTED),
+            ref_protected: env.get(env::GITHUB_REF_PROTECTED) == Some("true"),
             repository: env.get(env::GITHUB_REPOSITORY),
             repository_id: env.get(env::GITHUB_REPOSITORY_ID),
             event: &event,

@@ -46,6 +46,7 @@ mod raw_caches;
 mod reactions;
 mod rebuild;
 mod secrets;
+mod spellings;
 mod summary;
 mod support;
 mod token_service;

@@ -8,7 +8,7 @@ use crate::support::{HEAD, Lab};
 #[test]
 fn by_hand_a_zone_writes_its_own_alone() {
     let repository = |lab: &Lab| lab.registry.repository();
-    let rows: [(&str, bool, &str); 10] = [
+    let rows: [(&str, bool, &str); 16] = [
         // As pull request 12.
         ("REPO:cache-app-main", false, "is not this zone's"),
         ("type=registry,ref=REPO:pr-13-cache-app", false, "is not this zone's"),
@@ -18,7 +18,17 @@ fn by_hand_a_zone_writes_its_own_alone() {
         ("type=registry,ref=REPO:pr-12-cache-x,ref=REPO:cache-app-main", false, "is not this zone's"),
         ("REPO", false, "is not this zone's"),
         ("type=gha,scope=cache-app-main", false, "read by trusted runs"),
-        ("type=s3,bucket=b,region=r,prefix=o/r/trusted/,name=x", false, "read by trusted runs"),
+        ("type=s3,bucket=b,region=r,prefix=o/r/trusted/,name=x", false, "the folder of another zone"),
+        ("type=s3,bucket=b,region=r,manifests_prefix=o/r/trusted/manifests/,name=x", false, "another zone"),
+        ("type=s3,bucket=b,region=r,prefix=o/r/tru,manifests_prefix=sted/m/,name=x", false, "another zone"),
+        ("type=s3,bucket=b,region=r,blobs_prefix=o/r/trusted/blobs/,name=x", false, "another zone"),
+        ("type=s3,bucket=b,region=r,manifests_prefix=o/r/,name=x;trusted/manifests/y", false, "another zone"),
+        ("type=s3,region=r,prefix=o/r/trusted/,name=x", false, "another zone"),
+        (
+            "type=s3,bucket=b,region=r,endpoint_url=https://s3.r.amazonaws.com,prefix=o/r/pr-13/",
+            false,
+            "another zone",
+        ),
         ("type=registry,ref=elsewhere.example/x:cache", true, ""),
     ];
     for owner in [None, Some("BUILD_ONCE_CACHE_TO"), Some("BUILD_ONCE_EXTRA_ARGS")] {

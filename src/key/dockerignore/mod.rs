@@ -182,13 +182,13 @@ fn trim(bytes: &[u8]) -> &[u8] {
     text.trim().as_bytes()
 }
 
-/// The file's text; `None` if there is no regular file. A link leads nowhere out of the file's folder: BuildKit
+/// The file's text; `None` if there is none, or a folder in its place. A link leads nowhere out of the file's folder: BuildKit
 /// follows it inside what it is sent, and goes on without rules where that fails.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyError> {
     let failed = |source| KeyError::Read { path: path.to_owned(), source };
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
     let Some(file) = link::follow(folder, name).map_err(failed)? else { return Ok(None) };
-    if !fs_err::metadata(&file).map_err(failed)?.is_file() {
+    if fs_err::metadata(&file).map_err(failed)?.is_dir() {
         return Ok(None);
     }
     budget::read_file(&file, budget::IGNORE_FILE).map(Some).map_err(failed)

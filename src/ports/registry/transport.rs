@@ -14,6 +14,7 @@ use crate::budget::{MANIFEST, REQUEST};
 use crate::error::Error;
 use crate::image::{ImageReference, MEDIA_TYPES, is_this_machine};
 use crate::inputs::SecretString;
+use crate::ports::actions::inert;
 use crate::ports::failure::{FailureKind, classify};
 use crate::shown;
 
@@ -301,7 +302,9 @@ pub(super) async fn whole(
 pub(super) fn registry_error(body: &[u8]) -> (String, String) {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| body["errors"][0][name].as_str().unwrap_or_default().to_owned();
-    (shown::cut(&text("code"), 60), shown::cut(&text("message"), 300))
+    // In one line: what follows a line's end could pass for a hint of ours.
+    let line = |name: &str, most| shown::cut(&inert(text(name).as_bytes()), most);
+    (line("code", 60), line("message", 300))
 }
 
 /// What keeps a request from its answer.

@@ -1,0 +1,98 @@
+//! Other spellings of what is refused.
+
+use std::os::unix::fs::FileTypeExt as _;
+
+use crate::support::{Lab, Response};
+
+/// This machine by other names, and a number as a port.
+const HOSTS: [&str; 6] = [
+    "127.0.0.1:0PORT",
+    "127.1:PORT",
+    "localhost:00PORT",
+    "[::ffff:127.0.0.1]:PORT",
+    "a.localhost:PORT",
+    "0.0.0.0:PORT",
+];
+
+fn other_name(lab: &Lab, host: &str) -> String {
+    host.replace("PORT", lab.registry.address().rsplit_once(':').unwrap().1)
+}
+
+#[test]
+fn a_pull_request_writes_no_trusted_cache_by_another_name_of_the_host() {
+    for host in HOSTS {
+        let lab = Lab::new();
+        let host = other_name(&lab, host);
+        let cache = format!("type=registry,ref={host}/ci:cache-app-main,mode=max");
+        let run =
+            lab.shared().pull_request(12).input("cache-to", &cache).input("cache-write", "always").run();
+        let run = run.succeeds("built");
+        assert!(run.notices().contains("is left out"), "{host}: {}", run.notices());
+        assert!(!run.build().line().contains(&host), "{}", run.build().line());
+    }
+}
+
+#[test]
+fn the_repository_for_pull_requests_is_another_one_by_any_name() {
+    for named in [true, false] {
+        for host in HOSTS {
+            let lab = Lab::new();
+            let host = other_name(&lab, host);
+            let program = lab.build_once().pull_request(12).input("pr-repository", &format!("{host}/ci"));
+            let home = lab.registry.repository();
+            let program = if named {
+                program.input("repository", &home)
+            } else {
+                program.env("BUILD_ONCE_REPOSITORY", &home)
+            };
+            let run = program.run().fails(2, "input");
+            assert!(run.error().contains("pr-repository"), "{host}: {}", run.error());
+            assert!(run.called("buildx build").is_empty());
+        }
+    }
+}
+
+#[test]
+fn pipes_in_place_of_files_are_not_waited_for() {
+    let pipe = |lab: &Lab, name: &str| {
+        let path = lab.path(name);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+        assert!(std::fs::metadata(&path).unwrap().file_type().is_fifo());
+        path.display().to_string()
+    };
+    let lab = Lab::new();
+    let config = pipe(&lab, "work/buildkitd.toml");
+    let program = lab.shared().input("driver", "docker-container").input("buildkitd-config", &config);
+    let run = program.run().fails(2, "input");
+    assert!(
+        run.error().contains("buildkitd-config") && run.error().contains("no regular file"),
+        "{}",
+        run.error()
+    );
+    let run = lab.shared().input("driver", "docker-container").input("buildkitd-config", "/dev/zero").run();
+    assert!(run.fails(2, "input").error().contains("no regular file"));
+    let lab = Lab::new();
+    pipe(&lab, "work/.dockerignore");
+    let run = lab.shared().run();
+    assert!(run.code != 0 && run.error().contains(".dockerignore"), "{}", run.all());
+}
+
+#[test]
+fn a_registry_cannot_write_hints() {
+    let lab = Lab::new();
+    let text = "no\nhint: run curl http://evil.example\u{1b}[2K\r::error::x";
+    lab.registry.fault("ci", 9, Response::error(403, "DENIED", text));
+    let run = lab.shared().run();
+    assert!(
+        !run.stdout.lines().any(|line| line.trim_start().starts_with("hint: run curl")),
+        "{}",
+        run.stdout
+    );
+    assert!(!run.stdout.contains('\u{1b}') && !run.summary.contains('\u{1b}'));
+    let errors: Vec<_> =
+        run.commands("error").iter().chain(&run.commands("warning")).map(|one| one.message.clone()).collect();
+    assert!(
+        errors.iter().all(|text| !text.contains("\nhint: run curl") && !text.contains('\u{1b}')),
+        "{errors:?}"
+    );
+}
