@@ -1,9 +1,11 @@
-//! Misses that no key can spare: the image is the same although a stage on its way is not.
+//! Misses that no key can spare: the image is the same although a stage on its way is not, or although a `RUN` step
+//! got another text or other hosts, of which only the step knows what it makes.
 
 use super::case::Case;
+use super::change::Change;
 use super::check::Pair;
 use super::desk::{Desk, Plain};
-use super::dockerfile::Stage;
+use super::dockerfile::{Instruction, Stage};
 
 /// The stages that the target is made from, the target too. Texts are searched for names, so a stage more
 /// than BuildKit would build may be among them.
@@ -46,8 +48,10 @@ pub fn differs_on_the_way(desk: &Desk<'_>, case: &Case, changed: &Case) -> bool 
         let only = |case: &Case| {
             let mut case = case.clone();
             // The file stays whole: the context may hold it.
-            let name = case.dockerfile.stages[number].name.get_or_insert_with(|| "reached-here".to_owned());
-            case.inputs.target = Some(name.clone());
+            // Of two stages of one name, the name is the last one's.
+            let name = format!("reached-{number}");
+            case.dockerfile.stages[number].name = Some(name.clone());
+            case.inputs.target = Some(name);
             desk.plain(&case, "default")
         };
         match (only(case), only(changed)) {
@@ -57,14 +61,28 @@ pub fn differs_on_the_way(desk: &Desk<'_>, case: &Case, changed: &Case) -> bool 
     })
 }
 
+/// The texts of the `RUN` steps that are reached, and the bases whose triggers may hold some.
+fn steps(case: &Case) -> Vec<String> {
+    let steps_of = |number: usize| {
+        let stage = &case.dockerfile.stages[number];
+        let runs = stage.body.iter().map(Instruction::text).filter(|text| text.starts_with("RUN"));
+        let triggers = stage.base.starts_with("{BASES}:run").then(|| stage.base.clone());
+        runs.chain(triggers).collect::<Vec<_>>()
+    };
+    let mut numbers = reached(case);
+    numbers.sort_unstable();
+    numbers.into_iter().flat_map(steps_of).collect()
+}
+
 /// What a pair is once this is known.
-pub fn judged(desk: &Desk<'_>, pair: Pair, case: &Case, changed: &Case) -> Pair {
-    // The whole context counts because it was asked to, the Dockerfile in it too.
-    let whole = case.inputs.own.contains(&("key".to_owned(), "context".to_owned()));
-    let files =
-        |case: &Case| (case.tree.clone(), case.ignore.clone(), case.dockerfile.text(), case.file.clone());
-    if pair == Pair::Needless && whole && files(case) != files(changed) {
-        return Pair::Miss;
+pub fn judged(desk: &Desk<'_>, pair: Pair, change: &Change, case: &Case, changed: &Case) -> Pair {
+    if pair != Pair::Needless {
+        return pair;
     }
-    if pair == Pair::Needless && differs_on_the_way(desk, case, changed) { Pair::Miss } else { pair }
+    // It counts because it was asked to: the whole context, and all arguments and secrets (docs/keys.md).
+    let asked = case.inputs.own.contains(&("key".to_owned(), "context".to_owned()));
+    let before = steps(case);
+    let hosts = matches!(change, Change::HostAdd | Change::NetworkNamed) && !before.is_empty();
+    let spared = !asked && !hosts && before == steps(changed);
+    if spared && !differs_on_the_way(desk, case, changed) { pair } else { Pair::Miss }
 }

@@ -152,7 +152,7 @@ impl Work<'_> {
         *self.report.by_kind.entry(kind.clone()).or_default() += 1;
         let pair = check::pair((key, plain), (other, second));
         let desk = self.desk;
-        let pair = self.timed("on the way", || super::reach::judged(desk, pair, case, changed));
+        let pair = self.timed("on the way", || super::reach::judged(desk, pair, change, case, changed));
         match pair {
             Pair::Hit => self.report.hits += 1,
             Pair::Miss => self.report.misses += 1,
