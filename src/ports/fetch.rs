@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use crate::budget::{FETCH, FETCHED};
 use crate::error::{Error, Result};
 use crate::image::Digest;
+use crate::ports::clock::Stopwatch;
 use crate::ports::failure::FailureKind;
 use crate::ports::proxies::Proxies;
 
@@ -27,7 +28,15 @@ pub async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
         .timeout(FETCH)
         .build()
         .map_err(|error| Error::of(FailureKind::Machine, "failed to set up TLS").because(&error))?;
-    let failed = |error: reqwest::Error| what().because(&error.without_url());
+    let watch = Stopwatch::start();
+    let failed = |error: reqwest::Error| {
+        if watch.seconds() < FETCH.as_secs_f64() {
+            return what().because(&error.without_url());
+        }
+        what()
+            .cause(format!("it takes longer than {} s", FETCH.as_secs()))
+            .hint("give its checksum to the ADD instruction: then it is not fetched for the key")
+    };
     let mut response = client.get(url).send().await.map_err(failed)?;
     if !response.status().is_success() {
         // What is refused or absent is so the next time; it is the Dockerfile that names it.

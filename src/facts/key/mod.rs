@@ -22,6 +22,7 @@ use crate::key::dockerfile::{self, Analysis, BaseTriggers, Copied, Request};
 use crate::key::{BuildKey, EntryKind, KeyBuilder, KeyError};
 use crate::plan::{Extra, extra_args_for_key};
 use crate::ports::Ports;
+use crate::ports::actions::{Annotation, Level};
 use crate::ports::buildx::SourcePin;
 use crate::ports::failure::FailureKind;
 use crate::run::RunContext;
@@ -296,7 +297,15 @@ impl Material {
             ports.console.line(&format!("note: {warning}; {}", warning.hint()));
         }
         for name in crate::key::digest::secret_looking(&self.build_args) {
-            ports.console.line(&format!("note: the build argument {name} looks like a secret: its value stays in the image and the layer cache; use the input secrets"));
+            let message = format!(
+                "the build argument {name} looks like a secret: its value stays in the image and the layer cache; use the input secrets"
+            );
+            ports.console.annotate(&Annotation {
+                level: Level::Warning,
+                title: "build-once",
+                message,
+                at: None,
+            });
         }
         for (source, _) in remote.sources.iter().filter(|(_, moves)| *moves) {
             ports.console.line(&format!("note: ADD {} {}", source.url, sources::said(source)));
