@@ -140,6 +140,7 @@ pub async fn prepare(
         console.mask(token);
     }
     let ports = Ports::new(&inputs, env, console.clone(), cancel);
+    ports.user_config.proxies(env).for_each(|(_, proxy)| console.mask_user(proxy));
     if run.event.is_none() {
         ports::git::complete(&mut run, &ports.exec).await;
     }

@@ -41,7 +41,9 @@ pub async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
     if !response.status().is_success() {
         // What is refused or absent is so the next time; it is the Dockerfile that names it.
         let error = what().cause(format!("it answers {}", response.status()));
-        return Err(if response.status().is_client_error() {
+        return Err(if response.status() == reqwest::StatusCode::TOO_MANY_REQUESTS {
+            error.of_kind(FailureKind::Throttled)
+        } else if response.status().is_client_error() {
             error.of_kind(FailureKind::DockerfileError).hint("check the URL; BuildKit sends no login to it")
         } else {
             error

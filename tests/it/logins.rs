@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Call, Lab, Run};
+use crate::support::{Call, Lab, Response, Run, Server};
 
 const SECRET: &str = "logins-hunter2";
 
@@ -86,4 +86,37 @@ fn a_secret_that_colours_split_is_not_put_together() {
     let run = lab.shared().input("secrets", &format!("one={SECRET}")).run();
     assert_ne!(run.code, 0);
     assert!(!told(&lab, &run).contains(SECRET), "{}", told(&lab, &run));
+}
+
+#[test]
+fn a_proxy_that_asks_for_a_login_is_told_as_one() {
+    let proxy = Server::start(|_| Response::new(407, ""));
+    let lab = Lab::new();
+    let program =
+        lab.build_once().input("repository", "registry.example/ci").input("registry-policy", "required");
+    let run = program.env("HTTPS_PROXY", &format!("http://{}", proxy.address)).run().fails(20, "access");
+    assert_eq!(run.output("failure-cause"), "proxy", "{}", run.error());
+    assert!(!run.error().contains("tries were made"), "{}", run.error());
+}
+
+#[test]
+fn the_passwords_of_dockers_own_proxies_are_masked() {
+    let lab = Lab::new();
+    let proxy = format!("http://bob:{SECRET}@127.0.0.1:1");
+    lab.docker_config(&json!({"proxies": {"default": {"httpProxy": proxy}}}));
+    lab.rule("buildx build", json!({"stderr": format!("#1 0.1 {SECRET}\n"), "exit": 1}));
+    let run = lab.shared().run();
+    assert_ne!(run.code, 0);
+    assert!(run.commands("add-mask").iter().any(|mask| mask.message == SECRET));
+    let shown = format!("{}{}", run.summary, run.stdout.replace(&format!("::add-mask::{SECRET}"), ""));
+    assert!(!shown.contains(SECRET), "{shown}");
+}
+
+#[test]
+fn an_address_that_is_asked_too_often_is_no_fault_of_the_dockerfile() {
+    let lab = Lab::new();
+    let files = Server::start(|_| Response::new(429, ""));
+    lab.write("work/Dockerfile", format!("FROM scratch\nADD http://{}/f /f\n", files.address));
+    let run = lab.shared().run().fails(30, "unavailable");
+    assert_eq!(run.output("failure-cause"), "throttled", "{}", run.error());
 }

@@ -84,13 +84,16 @@ const BUILDER_IMAGE: &str = "name a BuildKit image that this runner can pull in 
 fn at(kind: FailureKind, said: &Said, phase: Option<Phase>) -> FailureKind {
     use FailureKind::{
         AuthDenied, AuthMissing, BadInput, BaseNotFound, BuilderLost, BuildkitInternal, CacheReadLost,
-        CacheWriteFailed, DiskFull, DockerfileError, ImmutableTag, NotFoundRepo, Oom, TagLimit, Unknown,
+        CacheWriteFailed, DiskFull, DockerfileError, ImmutableTag, NotFoundRepo, Oom, RegistryError,
+        TagLimit, Unknown,
     };
     match (phase, kind) {
         // It is the login that is wrong, whatever is absent.
         (Some(Phase::Base), AuthMissing) if said.has(&["incorrect username or password"]) => kind,
         (Some(Phase::Base), AuthDenied | AuthMissing | NotFoundRepo | CacheReadLost) => BaseNotFound,
         (Some(Phase::Base), Unknown) if said.has(&["not found"]) => BaseNotFound,
+        // The code of a registry that has none for it (distribution specification, "Error codes").
+        (Some(Phase::Push), Unknown) if said.has(&["unknown: "]) => RegistryError,
         (Some(Phase::Steps), AuthDenied | AuthMissing | NotFoundRepo | ImmutableTag | TagLimit) => {
             DockerfileError
         }

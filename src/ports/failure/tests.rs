@@ -158,3 +158,11 @@ proptest! {
         prop_assert_eq!(error.cause_name(), row.kind);
     }
 }
+
+#[test]
+fn a_registrys_code_for_the_unknown_is_its_fault() {
+    let text = "failed to push h.example/ci:x: unknown: something went wrong in here";
+    let error = classify_at("failed", text, Some(Phase::Push));
+    assert_eq!(error.kind, Some(FailureKind::RegistryError));
+    assert_eq!(classify_at("failed", text, Some(Phase::Steps)).kind, Some(FailureKind::Unknown));
+}

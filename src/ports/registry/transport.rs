@@ -169,6 +169,8 @@ pub(super) fn unanswered(failed: Error, error: reqwest::Error) -> Attempt {
         Attempt::error(
             failed.hint("trust the registry's certificate authority on this machine (SSL_CERT_FILE)"),
         )
+    } else if kind == FailureKind::Proxy {
+        Attempt::error(failed)
     } else {
         Attempt::Again { error: failed, wait: None }
     }
@@ -221,6 +223,7 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
             };
             Err(Attempt::error(failed(kind).hint(hint)))
         }
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(Attempt::error(failed(FailureKind::Proxy))),
         // What a push is refused for is told in the same words as to BuildKit.
         _ if writes => Err(Attempt::error(classify(&format!("failed to set {reference}"), &cause))),
         _ => Err(Attempt::error(failed(FailureKind::NotARegistry))),
@@ -310,7 +313,9 @@ pub(super) fn registry_error(body: &[u8]) -> (String, String) {
 /// What keeps a request from its answer.
 fn kind_of(error: &(dyn std::error::Error + 'static)) -> FailureKind {
     let any = |words: &[&str]| words.iter().any(|word| says(error, word));
-    if any(&["certificate"]) {
+    if any(&["proxy authorization required"]) {
+        FailureKind::Proxy
+    } else if any(&["certificate"]) {
         FailureKind::TlsTrust
     } else if any(&["dns error", "failed to lookup address"]) {
         FailureKind::Dns
