@@ -44,6 +44,8 @@ guards! {
     ZonePrefix = "zone-prefix";
     /// A branch's prefix is none that another zone can have.
     BranchMark = "branch-mark";
+    /// Shared names say of which GitHub repository they are.
+    RepositoryMark = "repository-mark";
     /// Different names stay different when they are made into tags.
     NamesApart = "names-apart";
     /// An image is used only if it carries the key.

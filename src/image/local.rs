@@ -74,11 +74,16 @@ pub fn place(server: Option<&str>, repository: Option<&str>) -> String {
     let Some((owner, name)) = repository.and_then(|repository| repository.split_once('/')) else {
         return "local".to_owned();
     };
-    let server = server.map(|server| server.split_once("://").map_or(server, |(_, host)| host));
-    match server.map(|host| host.trim_end_matches('/')).filter(|host| *host != "github.com") {
+    match host_of_server(server).filter(|host| *host != "github.com") {
         Some(host) => format!("{}/{}", component(&format!("{host}/{owner}")), component(name)),
         None => format!("{}/{}", component(owner), component(name)),
     }
+}
+
+/// The host of a GitHub server's URL.
+pub(super) fn host_of_server(server: Option<&str>) -> Option<&str> {
+    let server = server.map(|server| server.split_once("://").map_or(server, |(_, host)| host));
+    server.map(|host| host.trim_end_matches('/'))
 }
 
 /// The text as one part of an image's path. Where that changes it, eight hex digits of its hash

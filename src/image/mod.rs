@@ -5,18 +5,22 @@ mod grammar;
 mod host;
 mod local;
 mod manifest;
+mod mark;
 mod platform;
 mod reference;
 mod tags;
 
 pub use digest::{Digest, InvalidDigest};
 pub use host::{canonical as canonical_host, is_this_machine};
+use local::host_of_server;
 pub use local::{LocalScheme, is_of, is_private, place};
 pub use manifest::{
     ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, ManifestError, is_own_label, triggers,
 };
+pub use mark::Mark;
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference, Repository};
 pub use tags::{
-    ImageName, InvalidImageName, Owner, TagScheme, branch_prefix, is_less_trusted, owner, sanitise, usable,
+    ImageName, InvalidImageName, Owner, TagScheme, branch_prefix, is_less_trusted, names_another_repository,
+    owner, sanitise, usable,
 };

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Digest, ImageReference};
+use super::mark::is_mark;
+use super::{Digest, ImageReference, Mark};
 use crate::guards::Guard;
 use crate::run::Zone;
 
@@ -62,7 +63,7 @@ const TAG_LIMIT: usize = 128;
 const NAME_LIMIT: usize = 100;
 /// The same for what must leave room for more: a branch beside an image, a branch in a prefix.
 const BRANCH_LIMIT: usize = 50;
-const PREFIX_LIMIT: usize = 39;
+const PREFIX_LIMIT: usize = 29;
 /// What a tag can be; the word after a zone's prefix.
 const KINDS: [&str; 3] = ["key", "sha", "cache"];
 
@@ -78,7 +79,7 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
-fn is_hash(word: &str) -> bool {
+pub(super) fn is_hash(word: &str) -> bool {
     word.len() == 8 && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
@@ -145,25 +146,28 @@ pub fn is_less_trusted(tag: &str) -> bool {
     }
 }
 
-/// Whose a tag is, as a run of one zone sees it.
+/// Whose a tag is, as a run of one zone and GitHub repository sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// That zone's.
     Own,
-    /// The trusted ones'.
+    /// The trusted ones' of this GitHub repository, or a name outside the scheme, which only trusted runs set.
     Trusted,
+    /// The trusted ones' of another GitHub repository.
+    TrustedElsewhere,
     /// Another zone's, which is trusted less than the trusted one.
     Other,
 }
 
 /// Whose a tag is, exactly: no branch's or pull request's name is the beginning of another one's.
 #[must_use]
-pub fn owner(tag: &str, zone: &Zone) -> Owner {
+pub fn owner(tag: &str, zone: &Zone, own: Option<&Mark>) -> Owner {
     if !is_less_trusted(tag) {
-        return Owner::Trusted;
+        return if is_marked_otherwise(tag, own) { Owner::TrustedElsewhere } else { Owner::Trusted };
     }
     let prefix = zone.tag_prefix().filter(|prefix| !prefix.is_empty());
     let own = prefix.and_then(|prefix| tag.strip_prefix(&prefix)).is_some_and(|rest| match zone {
+        _ if is_marked_otherwise(rest, own) => false,
         // The hyphen ends the number.
         Zone::PullRequest(_) => true,
         // A branch's name may go on with anything but a kind, or it is marked by its hash.
@@ -172,27 +176,45 @@ pub fn owner(tag: &str, zone: &Zone) -> Owner {
     if own { Owner::Own } else { Owner::Other }
 }
 
-/// The tags of one image. Tags of different zones, kinds or images differ, unless the hashes of
+/// Whether what follows a zone's prefix begins with a kind and another GitHub repository's mark.
+fn is_marked_otherwise(rest: &str, own: Option<&Mark>) -> bool {
+    let mut words = rest.split('-');
+    let is_kind = words.next().is_some_and(|kind| KINDS.contains(&kind));
+    words.next().is_some_and(|word| is_kind && is_mark(word) && own.map(Mark::as_str) != Some(word))
+}
+
+/// Whether a tag of any zone is another GitHub repository's.
+#[must_use]
+pub fn names_another_repository(tag: &str, own: Option<&Mark>) -> bool {
+    tag.match_indices('-')
+        .map(|(at, _)| &tag[at + 1..])
+        .chain([tag])
+        .any(|rest| is_marked_otherwise(rest, own))
+}
+
+/// The tags of one image. Tags of different GitHub repositories, zones, kinds or images differ, unless the hashes of
 /// two names agree; `docs/trust.md` says why that harms nobody.
 #[derive(Clone, Copy, Debug)]
 pub struct TagScheme<'a> {
     image: &'a ImageName,
+    mark: Option<&'a Mark>,
 }
 
 impl<'a> TagScheme<'a> {
-    /// The scheme for this image.
+    /// The scheme for this image of this GitHub repository. Where it is not known which one that is, there are no
+    /// shared names.
     #[must_use]
-    pub const fn new(image: &'a ImageName) -> Self {
-        Self { image }
+    pub const fn new(image: &'a ImageName, mark: Option<&'a Mark>) -> Self {
+        Self { image, mark }
     }
 
-    /// `key-<image>-<32 hex>`, with the zone's prefix; nothing for a zone that has no names.
+    /// `key-<mark>-<image>-<32 hex>`, with the zone's prefix; nothing for a zone that has no names.
     #[must_use]
     pub fn key_tag(self, zone: &Zone, key_short: &str) -> Option<String> {
         self.tag(zone, "key", &format!("-{key_short}"))
     }
 
-    /// `sha-<image>-<40 hex>`, with the zone's prefix.
+    /// `sha-<mark>-<image>-<40 hex>`, with the zone's prefix.
     #[must_use]
     pub fn commit_tag(self, zone: &Zone, commit: &str) -> Option<String> {
         self.tag(zone, "sha", &format!("-{commit}"))
@@ -211,178 +233,14 @@ impl<'a> TagScheme<'a> {
 
     /// What tells zones and contents apart stays whole: the image's name takes the room that is left.
     fn tag(self, zone: &Zone, kind: &str, end: &str) -> Option<String> {
-        let start = format!("{}{kind}-", zone.tag_prefix()?);
+        let start = match self.mark?.as_str() {
+            _ if !Guard::RepositoryMark.holds() => format!("{}{kind}-", zone.tag_prefix()?),
+            mark => format!("{}{kind}-{mark}-", zone.tag_prefix()?),
+        };
         let room = TAG_LIMIT.saturating_sub(start.len() + end.len()).min(NAME_LIMIT);
         Some(format!("{start}{}{end}", name(self.image.as_str(), room)))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn name(text: &str) -> ImageName {
-        text.parse().unwrap()
-    }
-
-    const SHA: &str = "0123456789012345678901234567890123456789";
-    const KEY: &str = "abcdefabcdefabcdefabcdefabcdefab";
-
-    #[test]
-    fn the_table() {
-        let image = name("app-ci");
-        let tags = TagScheme::new(&image);
-        let rows = [
-            (Zone::Trusted, "key-app-ci-", "sha-app-ci-", Some("cache-app-ci-main")),
-            (Zone::Queue, "queue-key-app-ci-", "queue-sha-app-ci-", None),
-            (Zone::PullRequest(12), "pr-12-key-app-ci-", "pr-12-sha-app-ci-", Some("pr-12-cache-app-ci")),
-            (
-                Zone::Branch("fix-it".into()),
-                "br-fix-it-key-app-ci-",
-                "br-fix-it-sha-app-ci-",
-                Some("br-fix-it-cache-app-ci"),
-            ),
-            (
-                Zone::Branch("fix/it".into()),
-                "br-bbe4d8cc-fix-it-key-app-ci-",
-                "br-bbe4d8cc-fix-it-sha-app-ci-",
-                Some("br-bbe4d8cc-fix-it-cache-app-ci"),
-            ),
-        ];
-        for (zone, key, sha, cache) in rows {
-            assert_eq!(tags.key_tag(&zone, KEY).unwrap(), format!("{key}{KEY}"));
-            assert_eq!(tags.commit_tag(&zone, SHA).unwrap(), format!("{sha}{SHA}"));
-            assert_eq!(tags.cache_tag(&zone, Some("main")).as_deref(), cache);
-        }
-        assert_eq!(tags.key_tag(&Zone::Fork, KEY), None);
-        assert_eq!(tags.commit_tag(&Zone::Fork, SHA), None);
-        assert_eq!(tags.cache_tag(&Zone::Fork, Some("main")), None);
-    }
-
-    #[test]
-    fn a_host_is_no_image_name() {
-        for text in ["ghcr.io/o/app", "localhost/app", "h:5000/app", "App", "a@sha256:00", "", "a b"] {
-            assert!(text.parse::<ImageName>().is_err(), "{text}");
-        }
-        assert_eq!(name("org/app:ci").local_reference(), "org/app:ci");
-        assert_eq!(name("app").local_reference(), "app:latest");
-    }
-
-    proptest! {
-        #[test]
-        fn every_tag_is_legal(image in "[a-z0-9]{1,60}(/[a-z0-9]{1,60}){0,2}", branch in ".{1,200}", number in any::<u64>()) {
-            let image = name(&image);
-            let tags = TagScheme::new(&image);
-            for zone in [Zone::Trusted, Zone::Queue, Zone::PullRequest(number), Zone::Branch(branch.clone())] {
-                for tag in [tags.key_tag(&zone, KEY), tags.commit_tag(&zone, SHA), tags.cache_tag(&zone, Some(&branch))].into_iter().flatten() {
-                    prop_assert!(tag.len() <= 128, "{} {}", tag.len(), tag);
-                    let mut chars = tag.chars();
-                    prop_assert!(chars.next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_'));
-                    prop_assert!(chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')));
-                }
-            }
-        }
-
-        #[test]
-        fn different_names_stay_different(a in NAMES, b in NAMES) {
-            prop_assume!(a != b);
-            prop_assert_ne!(sanitise(&a), sanitise(&b));
-            prop_assert_ne!(branch_prefix(&a), branch_prefix(&b));
-        }
-
-        #[test]
-        fn different_things_have_different_tags(a in thing(), b in thing()) {
-            prop_assume!(a != b);
-            prop_assert_ne!(a.tag(), b.tag(), "{:?} {:?}", a, b);
-        }
-
-        // D23
-        #[test]
-        fn d23_a_tag_is_its_own_zones_alone(a in thing(), other in zone()) {
-            prop_assume!(other != a.zone);
-            let own = if a.zone == Zone::Trusted { Owner::Trusted } else { Owner::Own };
-            prop_assert_eq!(owner(&a.tag(), &a.zone), own);
-            prop_assert_ne!(owner(&a.tag(), &other), Owner::Own, "{:?}", a);
-        }
-
-        #[test]
-        fn whose_a_tag_is_can_be_told(a in thing()) {
-            prop_assert_eq!(is_less_trusted(&a.tag()), a.zone != Zone::Trusted);
-        }
-    }
-
-    /// Names of every shape that was ever mistaken for another, and long ones.
-    const NAMES: &str = "(pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef|\\.|_|é|x{90}|x{40})([-/.:+](pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef|y{60})){0,4}";
-    const IMAGES: &str = "(pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef|x{90})([-/](pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef)){0,4}(:[a-c])?";
-
-    #[derive(Clone, Debug, PartialEq)]
-    struct Thing {
-        zone: Zone,
-        image: String,
-        /// `key`, `sha`, or `cache`, and what it is of.
-        of: (&'static str, String),
-    }
-
-    impl Thing {
-        fn tag(&self) -> String {
-            let image = name(&self.image);
-            let (tags, (kind, of)) = (TagScheme::new(&image), &self.of);
-            let tag = match *kind {
-                "key" => tags.key_tag(&self.zone, of),
-                "sha" => tags.commit_tag(&self.zone, of),
-                _ => tags.cache_tag(&self.zone, Some(of)),
-            };
-            tag.unwrap()
-        }
-    }
-
-    fn zone() -> impl Strategy<Value = Zone> {
-        prop_oneof![
-            2 => Just(Zone::Trusted),
-            1 => Just(Zone::Queue),
-            1 => prop_oneof![Just(1), Just(12), Just(121), any::<u64>()].prop_map(Zone::PullRequest),
-            4 => NAMES.prop_map(Zone::Branch),
-        ]
-    }
-
-    fn thing() -> impl Strategy<Value = Thing> {
-        let of = prop_oneof![
-            ("[ab]{32}").prop_map(|key| ("key", key)),
-            prop_oneof!["[ab]{40}", "[ab]{64}"].prop_map(|commit| ("sha", commit)),
-            NAMES.prop_map(|branch| ("cache", branch)),
-        ];
-        (zone(), IMAGES, of).prop_map(|(zone, image, of)| {
-            // The queue has no cache, and other zones' have no branch.
-            let of = match (&zone, of) {
-                (Zone::Queue, ("cache", _)) => ("key", "a".repeat(32)),
-                (Zone::PullRequest(_) | Zone::Branch(_), ("cache", _)) => ("cache", String::new()),
-                (_, of) => of,
-            };
-            Thing { zone, image, of }
-        })
-    }
-
-    #[test]
-    fn names_that_were_once_the_same() {
-        let image = |text: &str| name(text);
-        let branch = |text: &str| Zone::Branch(text.into());
-        let key = |zone: &Zone, text: &str| TagScheme::new(&image(text)).key_tag(zone, KEY).unwrap();
-        let cache = |text: &str, branch: &str| {
-            TagScheme::new(&image(text)).cache_tag(&Zone::Trusted, Some(branch)).unwrap()
-        };
-        for (a, b) in [
-            (key(&branch("a/b"), "app"), key(&branch("a-b"), "app")),
-            (key(&branch("x"), "key-y"), key(&branch("x-key"), "y")),
-            (key(&branch("pr-12"), "app"), key(&Zone::PullRequest(12), "app")),
-            (key(&branch("queue"), "app"), key(&Zone::Queue, "app")),
-            (key(&Zone::PullRequest(1), "2-key-app"), key(&Zone::PullRequest(12), "app")),
-            (key(&Zone::Trusted, "pr-12-key-app"), key(&Zone::PullRequest(12), "app")),
-            (key(&Zone::Trusted, "o/app"), key(&Zone::Trusted, "o-app")),
-            (cache("a-b", "c"), cache("a", "b-c")),
-            (cache("app", "release/1"), cache("app", "release-1")),
-        ] {
-            assert_ne!(a, b);
-        }
-    }
-}
+mod tests;

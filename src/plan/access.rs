@@ -58,7 +58,10 @@ pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
         Zone::Trusted | Zone::Queue | Zone::Fork => vec![Zone::Trusted],
         Zone::PullRequest(_) | Zone::Branch(_) => vec![own.clone(), Zone::Trusted],
     };
-    let may_write = (own != Zone::Fork || !Guard::ForkWrites.holds()) && inputs.push != Switch::Off;
+    let may_write = (own != Zone::Fork || !Guard::ForkWrites.holds())
+        && inputs.push != Switch::Off
+        // Else there is no name for it.
+        && run.mark.is_some();
     let cache_allowed = match own {
         Zone::Trusted => !run.is_tag,
         Zone::PullRequest(_) | Zone::Branch(_) => inputs.cache.write == CacheWrite::Always,
@@ -108,6 +111,7 @@ fn local_zone(run: &RunContext) -> String {
 mod tests {
     use super::*;
     use crate::env::Env;
+    use crate::image::Mark;
     use crate::inputs::RawInputs;
 
     fn inputs(cache_write: &str, push: &str) -> Inputs {
@@ -122,7 +126,8 @@ mod tests {
     }
 
     fn run(zone: Zone, is_tag: bool) -> RunContext {
-        RunContext { zone, is_tag, ..RunContext::read(&Env::default(), None).unwrap() }
+        let mark = Mark::of(None, Some("1"), None);
+        RunContext { zone, is_tag, mark, ..RunContext::read(&Env::default(), None).unwrap() }
     }
 
     #[test]
@@ -157,6 +162,14 @@ mod tests {
     #[test]
     fn push_false_writes_nothing() {
         let access = access(&inputs("always", "false"), &run(Zone::Trusted, false));
+        assert!(!(access.write_images || access.write_cache || access.write_tags));
+    }
+
+    // D91
+    #[test]
+    fn d91_what_has_no_name_is_not_written() {
+        let run = RunContext { mark: None, ..run(Zone::Trusted, false) };
+        let access = access(&inputs("always", "true"), &run);
         assert!(!(access.write_images || access.write_cache || access.write_tags));
     }
 

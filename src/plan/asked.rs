@@ -46,6 +46,7 @@ pub(super) fn with_rest(
 ) -> Verdict {
     let rest = [
         source_failed(facts),
+        not_looked_for(inputs, run, facts),
         not_published(&verdict, inputs, run, access),
         tags_left(inputs, run, access, facts),
     ];
@@ -84,6 +85,14 @@ fn source_failed(facts: &Facts) -> Option<Left> {
     }
 }
 
+/// Outside GitHub nothing may say which GitHub repository it is.
+fn not_looked_for(inputs: &Inputs, run: &RunContext, facts: &Facts) -> Option<Left> {
+    facts.repository.repository().filter(|_| run.mark.is_none() && inputs.digest.is_none())?;
+    let why = "shared images and caches are not looked for: it is not known which GitHub repository's they would \
+               be; set GITHUB_REPOSITORY_ID to its number (gh api repos/OWNER/NAME --jq .id)";
+    Some(Left { why: why.to_owned(), degrades: None })
+}
+
 fn not_published(verdict: &Verdict, inputs: &Inputs, run: &RunContext, access: &Access) -> Option<Left> {
     let builds = matches!(verdict, Verdict::Build { shared: true, .. });
     (builds && inputs.push == Switch::On && !access.write_images).then(|| Left {
@@ -113,7 +122,9 @@ fn tags_left(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) 
     if missing.is_empty() {
         return None;
     }
-    let why = if access.own_repository.is_some() {
+    let why = if access.write_tags {
+        "their names are another GitHub repository's".to_owned()
+    } else if access.own_repository.is_some() {
         format!("outside pr-repository only trusted runs set tags, and this is {}", run.zone_reason)
     } else {
         format!("only trusted runs set them, and this is {}", run.zone_reason)

@@ -25,10 +25,10 @@ pub struct CacheName {
 }
 
 impl CacheName {
-    fn new(inputs: &Inputs, zone: &Zone, branch: Option<&str>) -> Option<Self> {
+    fn new(inputs: &Inputs, run: &RunContext, zone: &Zone, branch: Option<&str>) -> Option<Self> {
         let prefix = zone.tag_prefix()?;
         let folder = if prefix.is_empty() { zone.name() } else { prefix.trim_end_matches('-') };
-        let tag = TagScheme::new(&inputs.image).cache_tag(zone, branch)?;
+        let tag = TagScheme::new(&inputs.image, run.mark.as_ref()).cache_tag(zone, branch)?;
         Some(Self { of: zone.clone(), zone: folder.to_owned(), tag })
     }
 }
@@ -36,7 +36,7 @@ impl CacheName {
 /// The cache of this run's own zone; none for a zone that has none.
 #[must_use]
 pub fn own_cache(inputs: &Inputs, run: &RunContext) -> Option<CacheName> {
-    CacheName::new(inputs, &run.zone, run.branch.as_deref())
+    CacheName::new(inputs, run, &run.zone, run.branch.as_deref())
 }
 
 /// The caches this run may read, nearest first: its own, then the base's, then the default
@@ -46,7 +46,8 @@ pub fn readable_caches(inputs: &Inputs, run: &RunContext, access: &Access) -> Ve
     let mut names: Vec<CacheName> = Vec::new();
     for zone in &access.read_caches {
         let branches = if *zone == Zone::Trusted { run.cache_branches() } else { vec![""] };
-        for name in branches.into_iter().filter_map(|branch| CacheName::new(inputs, zone, Some(branch))) {
+        for name in branches.into_iter().filter_map(|branch| CacheName::new(inputs, run, zone, Some(branch)))
+        {
             if !names.contains(&name) {
                 names.push(name);
             }

@@ -4,7 +4,9 @@
 use super::access::Access;
 use super::caches::{own_cache, readable_caches};
 use crate::guards::Guard;
-use crate::image::{Digest, ImageReference, LocalScheme, Owner, Repository, TagScheme, owner};
+use crate::image::{
+    Digest, ImageReference, LocalScheme, Owner, Repository, TagScheme, names_another_repository, owner,
+};
 use crate::inputs::{CacheKind, Inputs, Mode};
 use crate::run::{RunContext, Zone};
 
@@ -49,7 +51,7 @@ impl<'a> ZoneNames<'a> {
     }
 
     fn scheme(&self) -> TagScheme<'a> {
-        TagScheme::new(&self.inputs.image)
+        TagScheme::new(&self.inputs.image, self.run.mark.as_ref())
     }
 
     /// The image of this commit: in its own zone, else in the first it reads.
@@ -109,15 +111,17 @@ impl<'a> ZoneNames<'a> {
         self.inputs.tags.iter().filter(may).cloned().collect()
     }
 
-    /// Trusted runs set any; a run that has a repository of its own sets those in it that are no
-    /// other run's.
+    /// Trusted runs set any that is not another GitHub repository's; a run that has a repository of its own sets
+    /// those in it that are no other run's.
     fn may_set(&self, reference: &ImageReference) -> bool {
         let Access { write_tags, write_images, own_repository, .. } = self.access;
-        let tag = reference.tag().unwrap_or_default();
-        *write_tags
-            || (*write_images
-                && own_repository.as_ref().is_some_and(|own| own.is(reference.repository()))
-                && owner(tag, &self.run.zone) != Owner::Other)
+        let (tag, mark) = (reference.tag().unwrap_or_default(), self.run.mark.as_ref());
+        let own = own_repository.as_ref().is_some_and(|own| own.is(reference.repository()));
+        let shared = self.shared.is(reference.repository());
+        if (own || shared) && names_another_repository(tag, mark) {
+            return false;
+        }
+        *write_tags || (*write_images && own && owner(tag, &self.run.zone, mark) != Owner::Other)
     }
 
     /// The layer cache it may write.

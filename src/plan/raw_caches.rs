@@ -7,7 +7,7 @@ use super::written::{Written, understood};
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::guards::Guard;
-use crate::image::{ImageReference, Owner, is_less_trusted, owner};
+use crate::image::{ImageReference, Owner, is_less_trusted, names_another_repository, owner};
 use crate::inputs::{CacheKind, CacheWrite, inline_secret, items};
 use crate::ports::buildx::CacheEntry;
 use crate::run::Zone;
@@ -125,12 +125,12 @@ impl Rules<'_> {
 
     /// Whose a name is. Prefixes of the tag scheme are reserved, whoever made the tag.
     fn owner(&self, name: &str) -> Owner {
-        owner(name, &self.given.run.zone)
+        owner(name, &self.given.run.zone, self.given.run.mark.as_ref())
     }
 
     fn judge_read(&self, name: &str) -> std::result::Result<(), String> {
         match self.owner(name) {
-            Owner::Own | Owner::Trusted => Ok(()),
+            Owner::Own | Owner::Trusted | Owner::TrustedElsewhere => Ok(()),
             Owner::Other => Err(format!("{name} is written by runs of another, less trusted zone")),
         }
     }
@@ -141,6 +141,7 @@ impl Rules<'_> {
             Owner::Own => Ok(()),
             Owner::Trusted if trusted => Ok(()),
             Owner::Trusted => Err(format!("{name} is read by trusted runs, and this one is not trusted")),
+            Owner::TrustedElsewhere => Err(format!("{name} belongs to another GitHub repository")),
             Owner::Other => Err(format!("{name} belongs to another zone")),
         }
     }
@@ -211,6 +212,9 @@ impl Rules<'_> {
             cache.kind.name() == entry.kind && ["bucket", "container"].iter().all(|name| same(name, cache))
         });
         let Some(managed) = managed else { return Ok(()) };
+        let mark = self.given.run.mark.as_ref();
+        let names = entry.get("name").unwrap_or_default().split(';');
+        names.filter(|name| names_another_repository(name, mark)).try_for_each(judge)?;
         let home = format!("{}{}/", managed.get("prefix").unwrap_or_default(), cache_home(self.given.run));
         // In the folders that build-once keeps, a name counts as the tag of that zone would.
         places(entry).iter().filter_map(|place| place.strip_prefix(&home)).try_for_each(|place| {

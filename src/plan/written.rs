@@ -48,7 +48,7 @@ impl<'a> Written<'a> {
         }
         if self.is_ours(reference)
             && reference.digest().is_none()
-            && owner(tag, &self.run.zone) == Owner::Other
+            && owner(tag, &self.run.zone, self.run.mark.as_ref()) == Owner::Other
         {
             return Err(format!("{reference} is another zone's"));
         }
@@ -82,9 +82,10 @@ impl<'a> Written<'a> {
         }
         let tag = reference.tag().unwrap_or_default();
         let may = match self.run.zone {
-            Zone::Trusted => shared && owner(tag, &self.run.zone) == Owner::Trusted,
+            Zone::Trusted => shared && owner(tag, &self.run.zone, self.run.mark.as_ref()) == Owner::Trusted,
             Zone::PullRequest(_) | Zone::Branch(_) => {
-                owner(tag, &self.run.zone) == Owner::Own && (pr || self.access.own_repository.is_none())
+                owner(tag, &self.run.zone, self.run.mark.as_ref()) == Owner::Own
+                    && (pr || self.access.own_repository.is_none())
             }
             Zone::Queue | Zone::Fork => false,
         };
@@ -114,6 +115,7 @@ pub(super) fn understood(text: &str) -> Result<ImageReference, Refusal> {
 mod tests {
     use super::*;
     use crate::env::Env;
+    use crate::image::Mark;
     use crate::inputs::{Inputs, RawInputs};
     use crate::plan::access;
     use crate::ports::buildx::CacheEntry;
@@ -128,7 +130,8 @@ mod tests {
             ..RawInputs::default()
         };
         let inputs = Inputs::read(&raw, &Env::default()).unwrap();
-        let run = RunContext { zone: zone.clone(), ..RunContext::read(&Env::default(), None).unwrap() };
+        let mark = Mark::of(None, Some("1"), None);
+        let run = RunContext { zone: zone.clone(), mark, ..RunContext::read(&Env::default(), None).unwrap() };
         let access = access(&inputs, &run);
         let judge = Written::new(&run, &access, inputs.repository.as_ref(), inputs.pr_repository.as_ref());
         if written.starts_with("docker-image://") {
@@ -147,24 +150,30 @@ mod tests {
         let (main, pr, fork) = (Zone::Trusted, Zone::PullRequest(12), Zone::Fork);
         let fix = Zone::Branch("fix".into());
         for (zone, tag, expected) in [
-            (&main, "cache-app-main", (true, true)),
+            (&main, "cache-rf9d832d9-app-main", (true, true)),
             (&main, "mine", (true, true)),
-            (&main, "pr-12-cache-app", (false, false)),
-            (&main, "br-x-cache-app", (false, false)),
-            (&main, "queue-key-app", (false, false)),
-            (&pr, "cache-app-main", (true, false)),
-            (&pr, "pr-12-cache-app", (true, true)),
-            (&pr, "pr-1-cache-app", (false, false)),
-            (&pr, "pr-121-cache-app", (false, false)),
+            (&main, "pr-12-cache-rf9d832d9-app", (false, false)),
+            (&main, "br-x-cache-rf9d832d9-app", (false, false)),
+            (&main, "queue-key-rf9d832d9-app", (false, false)),
+            (&pr, "cache-rf9d832d9-app-main", (true, false)),
+            (&pr, "pr-12-cache-rf9d832d9-app", (true, true)),
+            (&pr, "pr-1-cache-rf9d832d9-app", (false, false)),
+            (&pr, "pr-121-cache-rf9d832d9-app", (false, false)),
             // D23
-            (&fix, "br-fix-cache-app", (true, true)),
-            (&fix, "br-fix-it-cache-app", (false, false)),
-            (&fix, "br-fix-it-key-app", (false, false)),
+            (&fix, "br-fix-cache-rf9d832d9-app", (true, true)),
+            (&fix, "br-fix-it-cache-rf9d832d9-app", (false, false)),
+            (&fix, "br-fix-it-key-rf9d832d9-app", (false, false)),
             (&pr, "mine", (true, false)),
-            (&Zone::Queue, "queue-cache-app", (true, false)),
-            (&Zone::Queue, "pr-12-cache-app", (false, false)),
-            (&fork, "cache-app-main", (true, false)),
-            (&fork, "pr-12-cache-app", (false, false)),
+            (&Zone::Queue, "queue-cache-rf9d832d9-app", (true, false)),
+            (&Zone::Queue, "pr-12-cache-rf9d832d9-app", (false, false)),
+            // D91
+            (&main, "cache-rd4b3670a-app-main", (true, false)),
+            (&pr, "cache-rd4b3670a-app-main", (true, false)),
+            (&pr, "pr-12-cache-rd4b3670a-app", (false, false)),
+            (&fix, "br-fix-cache-rd4b3670a-app", (false, false)),
+            (&Zone::Queue, "queue-key-rd4b3670a-app", (false, false)),
+            (&fork, "cache-rf9d832d9-app-main", (true, false)),
+            (&fork, "pr-12-cache-rf9d832d9-app", (false, false)),
         ] {
             for spelled in
                 ["type=registry,ref=h.example/ci:", "type=registry,\"REF=H.example:443/ci:", "H.EXAMPLE/ci:"]
@@ -182,8 +191,14 @@ mod tests {
             (false, false),
             "no reference"
         );
-        assert_eq!(rights(&main, None, "docker-image://h.example/ci:pr-12-sha-app"), (false, false));
-        assert_eq!(rights(&main, None, "docker-image://h.example./ci:pr-12-sha-app"), (false, false));
+        assert_eq!(
+            rights(&main, None, "docker-image://h.example/ci:pr-12-sha-rf9d832d9-app"),
+            (false, false)
+        );
+        assert_eq!(
+            rights(&main, None, "docker-image://h.example./ci:pr-12-sha-rf9d832d9-app"),
+            (false, false)
+        );
         assert!(rights(&main, None, "docker-image://h.example/ci:mine").0);
     }
 
@@ -192,10 +207,10 @@ mod tests {
         let pr = Some("h.example/ci/pr");
         for (zone, written, expected) in [
             (Zone::Trusted, "h.example/ci/pr:latest", (false, false)),
-            (Zone::PullRequest(12), "h.example/ci/pr:pr-12-cache-app", (true, true)),
-            (Zone::PullRequest(12), "h.example/ci/pr:pr-1-cache-app", (false, false)),
-            (Zone::PullRequest(12), "h.example/ci:pr-12-cache-app", (true, false)),
-            (Zone::Fork, "h.example/ci/pr:pr-12-cache-app", (false, false)),
+            (Zone::PullRequest(12), "h.example/ci/pr:pr-12-cache-rf9d832d9-app", (true, true)),
+            (Zone::PullRequest(12), "h.example/ci/pr:pr-1-cache-rf9d832d9-app", (false, false)),
+            (Zone::PullRequest(12), "h.example/ci:pr-12-cache-rf9d832d9-app", (true, false)),
+            (Zone::Fork, "h.example/ci/pr:pr-12-cache-rf9d832d9-app", (false, false)),
         ] {
             assert_eq!(rights(&zone, pr, written), expected, "{zone:?} {written}");
         }

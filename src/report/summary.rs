@@ -279,7 +279,7 @@ mod tests {
         Report {
             image: Some("app-ci".into()),
             outcome: Some(Outcome::ReusedKey),
-            reason: "an image of the same content is there: h.example/ci:key-app-ci-abc".into(),
+            reason: "an image of the same content is there: h.example/ci:key-rf9d832d9-app-ci-abc".into(),
             digest: Some(crate::image::Digest::of(b"x")),
             reference: Some(
                 "h.example/ci"
@@ -287,7 +287,7 @@ mod tests {
                     .unwrap()
                     .at(crate::image::Digest::of(b"x")),
             ),
-            tag: Some("sha-app-ci-1".into()),
+            tag: Some("sha-rf9d832d9-app-ci-1".into()),
             key: Some("k".repeat(64)),
             zone: Some(("trusted", "push on the default branch".into())),
             read_seconds: 0.08,

@@ -7,6 +7,7 @@ use super::lean;
 use super::zone::Zone;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
+use crate::image::Mark;
 
 /// The commit the run is about.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -33,6 +34,9 @@ pub struct RunContext {
     pub event: Option<String>,
     /// `owner/name`.
     pub repository: Option<String>,
+    /// Which GitHub repository shared names are of; none where nothing says which.
+    #[serde(skip)]
+    pub mark: Option<Mark>,
     /// The GitHub server, such as `https://github.com`.
     #[serde(skip)]
     pub server: Option<String>,
@@ -94,6 +98,11 @@ impl RunContext {
         });
         Ok(Self {
             event: (!event_name.is_empty()).then(|| event_name.to_owned()),
+            mark: Mark::of(
+                env.get(env::GITHUB_SERVER_URL),
+                env.get(env::GITHUB_REPOSITORY_ID),
+                env.get(env::GITHUB_REPOSITORY),
+            ),
             server: owned(env::GITHUB_SERVER_URL),
             branch: git_ref.strip_prefix("refs/heads/").map(str::to_owned),
             default_branch: text(&event["repository"]["default_branch"]),

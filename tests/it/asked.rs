@@ -93,11 +93,12 @@ fn tags_in_the_repository_of_pull_requests_are_theirs_to_set() {
         assert_eq!(lab.registry.digest(&format!("ci/pr/{tag}")).as_deref(), Some(run.output("digest")));
     }
     // Another pull request's names are not, and the other repository is not.
-    let foreign = format!("{}\n{}:latest", tags(&["pr-13-key-app"]), lab.registry.repository());
+    let foreign = format!("{}\n{}:latest", tags(&["pr-13-key-rf9d832d9-app"]), lab.registry.repository());
     let run = program(&foreign).pull_request(12).run().succeeds("reused-tag").degraded();
-    assert!(run.commands("warning")[0].message.contains("pr-13-key-app"));
+    assert!(run.commands("warning")[0].message.contains("pr-13-key-rf9d832d9-app"));
     assert!(
-        lab.registry.digest("ci/pr/pr-13-key-app").is_none() && lab.registry.digest("ci/latest").is_none()
+        lab.registry.digest("ci/pr/pr-13-key-rf9d832d9-app").is_none()
+            && lab.registry.digest("ci/latest").is_none()
     );
     let run = program(&tags(&["preview-14"])).fork().run();
     assert_eq!(run.output("degraded"), "true");
@@ -120,7 +121,7 @@ fn d82_a_pull_sets_no_tags() {
         let said = run.notices();
         assert!(said.contains("the input push is false") && !said.contains("trusted"), "{said}");
         lab.write("work/hello", "changed");
-        assert!(lab.registry.digest(&format!("ci/sha-app-{HEAD}")).is_some());
+        assert!(lab.registry.digest(&format!("ci/sha-rf9d832d9-app-{HEAD}")).is_some());
     }
 }
 

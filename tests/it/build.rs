@@ -12,7 +12,11 @@ fn all_names_in_one_push_and_the_digest_read_back() {
     let repository = lab.registry.repository();
     let run = lab.shared().input("tags", &format!("{repository}:latest")).run().succeeds("built");
     let key = run.output("key");
-    let names = [format!("sha-app-{HEAD}"), format!("key-app-{}", &key[..32]), "latest".to_owned()];
+    let names = [
+        format!("sha-rf9d832d9-app-{HEAD}"),
+        format!("key-rf9d832d9-app-{}", &key[..32]),
+        "latest".to_owned(),
+    ];
     // One name is pushed; the others are set afterwards, each by itself.
     assert_eq!(run.build().values("--tag"), [format!("{repository}:{}", names[0])]);
     assert!(run.build().has("--push") && !run.build().has("--load") && run.build().has("--provenance=false"));
@@ -306,7 +310,7 @@ fn extra_args_that_break_the_contract_are_refused() {
 #[test]
 fn a_cache_cannot_replace_the_image() {
     let lab = Lab::new();
-    let cache = format!("type=registry,ref={}:sha-app-{HEAD}", lab.registry.repository());
+    let cache = format!("type=registry,ref={}:sha-rf9d832d9-app-{HEAD}", lab.registry.repository());
     let run = lab.shared().input("cache-to", &cache).run().fails(2, "input");
     assert!(run.error().contains("would overwrite an image"), "{}", run.error());
 }

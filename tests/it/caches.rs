@@ -31,8 +31,8 @@ fn gha_gets_its_token_by_the_childs_environment_alone() {
     assert_eq!(
         from_to(&run),
         (
-            vec!["type=gha,scope=cache-app-main".to_owned()],
-            vec!["type=gha,scope=cache-app-main,mode=max,ignore-error=true".to_owned()]
+            vec!["type=gha,scope=cache-rf9d832d9-app-main".to_owned()],
+            vec!["type=gha,scope=cache-rf9d832d9-app-main,mode=max,ignore-error=true".to_owned()]
         )
     );
     for (name, value) in GHA {
@@ -92,8 +92,9 @@ fn buckets_are_split_by_repository_and_zone() {
             .env("AWS_SECRET_ACCESS_KEY", CANARY)
     };
     let run = program().run().succeeds("built");
-    let s3 = "type=s3,bucket=b,region=r,prefix=ci/o/r/trusted/,name=cache-app-main";
-    let azblob = "type=azblob,account_url=https://a.example,prefix=o/r/trusted/,name=cache-app-main";
+    let s3 = "type=s3,bucket=b,region=r,prefix=ci/o/r/trusted/,name=cache-rf9d832d9-app-main";
+    let azblob =
+        "type=azblob,account_url=https://a.example,prefix=o/r/trusted/,name=cache-rf9d832d9-app-main";
     let write = ",mode=max,ignore-error=true";
     assert_eq!(
         from_to(&run),
@@ -105,7 +106,7 @@ fn buckets_are_split_by_repository_and_zone() {
     lab.forget_calls();
     let run = program().pull_request(12).input("cache-write", "always").run().succeeds("built");
     let (from, to) = from_to(&run);
-    assert!(from[0].contains("prefix=ci/o/r/pr-12/,name=pr-12-cache-app"), "{from:?}");
+    assert!(from[0].contains("prefix=ci/o/r/pr-12/,name=pr-12-cache-rf9d832d9-app"), "{from:?}");
     assert_eq!(from[1], s3);
     assert!(to.iter().all(|to| to.contains("o/r/pr-12/,")), "{to:?}");
 }
@@ -136,7 +137,7 @@ fn inline_is_written_into_the_image_and_read_from_the_one_before() {
     let event = json!({"repository": {"default_branch": "main"}, "before": MERGE});
     let run = lab.shared().input("cache", "inline").event("push", "refs/heads/main", HEAD, &event);
     let (from, _) = from_to(&run.run().succeeds("built"));
-    assert_eq!(from, [format!("type=registry,ref={repository}:sha-app-{MERGE}")]);
+    assert_eq!(from, [format!("type=registry,ref={repository}:sha-rf9d832d9-app-{MERGE}")]);
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn local_reads_and_writes_folders_of_its_zone() {
     let run = program().commit(MERGE).run().succeeds("built");
     let (from, to) = from_to(&run);
     assert!(from.is_empty());
-    let cache = dir.join("o/r/trusted/cache-app-main");
+    let cache = dir.join("o/r/trusted/cache-rf9d832d9-app-main");
     assert!(to[0].starts_with(&format!("type=local,dest={}/gen-", cache.display())), "{to:?}");
     assert_eq!(
         fs::read_dir(&cache).unwrap().filter(|e| e.as_ref().unwrap().file_name() != "lock").count(),
@@ -166,7 +167,9 @@ fn local_reads_and_writes_folders_of_its_zone() {
     let run = program().pull_request(12).input("cache-write", "always").run().succeeds("built");
     let (from, to) = from_to(&run);
     assert!(
-        from.len() == 1 && from[0].contains("/trusted/") && to[0].contains("/o/r/pr-12/pr-12-cache-app/gen-")
+        from.len() == 1
+            && from[0].contains("/trusted/")
+            && to[0].contains("/o/r/pr-12/pr-12-cache-rf9d832d9-app/gen-")
     );
     lab.write("work/hello", "trusted again");
     lab.forget_calls();
@@ -179,7 +182,7 @@ fn with_a_held_lock(lab: &Lab, test: impl FnOnce(crate::support::Running<'_>)) {
     let dir = lab.path("layers");
     let program = || lab.shared().input("cache", "local").input("cache-dir", dir.to_str().unwrap());
     let _ = program().commit(MERGE).run().succeeds("built");
-    let cache = dir.join("o/r/trusted/cache-app-main");
+    let cache = dir.join("o/r/trusted/cache-rf9d832d9-app-main");
     let current = fs::read_link(cache.join("current")).unwrap();
     // Another process than the program's: this one.
     let lock = fs::File::open(cache.join("lock")).unwrap();
@@ -221,7 +224,7 @@ fn local_keeps_the_old_one_when_the_build_fails_or_exports_nothing() {
     let dir = lab.path("layers");
     let program = || lab.shared().input("cache", "local").input("cache-dir", dir.to_str().unwrap());
     let _ = program().commit(MERGE).run().succeeds("built");
-    let cache = dir.join("o/r/trusted/cache-app-main");
+    let cache = dir.join("o/r/trusted/cache-rf9d832d9-app-main");
     let before = fs::read_link(cache.join("current")).unwrap();
     lab.write("work/hello", "changed");
     lab.rule("buildx build", json!({"stderr": "ERROR: failed to solve: process \"/bin/sh -c x\" did not complete successfully: exit code: 1\n", "exit": 1, "times": 1}));
@@ -259,7 +262,7 @@ fn a_kill_at_any_moment_leaves_the_old_or_the_new() {
     let dir = lab.path("layers");
     let program = || lab.shared().input("cache", "local").input("cache-dir", dir.to_str().unwrap());
     let _ = program().commit(MERGE).run().succeeds("built");
-    let cache = dir.join("o/r/trusted/cache-app-main");
+    let cache = dir.join("o/r/trusted/cache-rf9d832d9-app-main");
     for attempt in 0..20_u32 {
         lab.write("work/hello", format!("attempt {attempt}"));
         lab.forget_calls();
@@ -316,7 +319,7 @@ fn auto_notes_what_the_cache_costs_and_leaves_it_out_when_it_does_not_pay() {
             + "\n"
     };
     let note = || {
-        let manifest = lab.registry.manifest("ci/cache-app-main").unwrap();
+        let manifest = lab.registry.manifest("ci/cache-rf9d832d9-app-main").unwrap();
         serde_json::from_str::<Value>(
             manifest["annotations"]["io.github.build-once.cache-economy"].as_str().unwrap(),
         )

@@ -158,7 +158,7 @@ fn while_waiting_for_another_jobs_image() {
     let lab = Lab::new();
     let program = lab.shared().input("on-missing", "wait").input("mode", "pull");
     let running = program.start();
-    wait_for_questions(&lab, "key-app-", 2);
+    wait_for_questions(&lab, "key-rf9d832d9-app-", 2);
     let start = Instant::now();
     running.signal(Signal::TERM);
     let run = cancelled(running.finish(), 143, "while looking");
@@ -193,7 +193,7 @@ fn pushed(run: &Run) {
 fn after_the_push(lab: &Lab, program: BuildOnce<'_>, questions: usize) -> Run {
     let mut running = program.start();
     let _ = running.wait_for_call("buildx build");
-    wait_for_questions(lab, "sha-app-", questions);
+    wait_for_questions(lab, "sha-rf9d832d9-app-", questions);
     let start = Instant::now();
     running.signal(Signal::INT);
     let run = running.finish().fails(130, "cancelled");
@@ -217,8 +217,12 @@ fn while_the_registry_asks_for_patience() {
     let lab = Lab::new();
     let busy = Response::error(429, "TOOMANYREQUESTS", "slow down").header("retry-after", "30");
     // One look before the build, then those after it.
-    lab.registry.fault("/manifests/sha-app-", 1, Response::error(404, "MANIFEST_UNKNOWN", "unknown"));
-    lab.registry.fault("/manifests/sha-app-", 1000, busy);
+    lab.registry.fault(
+        "/manifests/sha-rf9d832d9-app-",
+        1,
+        Response::error(404, "MANIFEST_UNKNOWN", "unknown"),
+    );
+    lab.registry.fault("/manifests/sha-rf9d832d9-app-", 1000, busy);
     let _ = after_the_push(&lab, lab.shared().input("retries", "3"), 2);
 }
 
@@ -355,9 +359,12 @@ fn while_a_tag_is_set() {
     running.signal(Signal::INT);
     let run = running.finish().fails(130, "cancelled");
     gone(&call);
-    assert!(run.error().starts_with("cancelled (set the tag sha-app-3333"), "{}", run.error());
+    assert!(run.error().starts_with("cancelled (set the tag sha-rf9d832d9-app-3333"), "{}", run.error());
     let tags = lab.registry.tags();
-    assert!(tags.iter().all(|tag| !tag.starts_with("sha-app-3333")), "the tag is not half set: {tags:?}");
+    assert!(
+        tags.iter().all(|tag| !tag.starts_with("sha-rf9d832d9-app-3333")),
+        "the tag is not half set: {tags:?}"
+    );
 }
 
 /// The step of action.yml, as the runner starts it.

@@ -12,7 +12,7 @@ mod targets;
 
 /// Where mutations begin: something valid for each target, and what has been trouble.
 const SEEDS: [&str; 24] = [
-    "123456789012.dkr.ecr.us-east-1.amazonaws.com/ci:sha-app-1@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "123456789012.dkr.ecr.us-east-1.amazonaws.com/ci:sha-rf9d832d9-app-1@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "linux/arm64/v8",
     "A=1\n# comment\n\n\"B=one\ntwo \"\"quoted\"\"\"\r\nC=3,D=4\n",
     r#"{"containerimage.digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","containerimage.config.digest":1}"#,

@@ -79,7 +79,7 @@ fn an_alias_that_hangs_is_given_up() {
     let program = || lab.shared().commit(OTHER_COMMIT).input("retries", "3").input("stall-timeout", "1s");
     let run = program().run().fails(30, "unavailable");
     assert_eq!((run.called("buildx imagetools").len(), run.output("failure-cause")), (2, "hang"));
-    let said = format!("failed to set {}:sha-app-{OTHER_COMMIT}", lab.registry.repository());
+    let said = format!("failed to set {}:sha-rf9d832d9-app-{OTHER_COMMIT}", lab.registry.repository());
     assert!(run.error().contains(&said), "{}", run.error());
     assert!(run.error().contains("nobody answered for 1s while setting the tag"), "{}", run.error());
     // Twice a second, and the wait between.

@@ -16,14 +16,15 @@ fn by_commit_without_docker_on_one_connection() {
     assert!(hit.calls.is_empty(), "{:?}", hit.lines());
     // Whether the key's tag is there, too: a run that was cancelled may have left it out.
     let key_tag = built.output("tag");
-    let asked = [format!("sha-app-{HEAD}"), key_tag.to_owned()].map(|tag| format!("GET ci/manifests/{tag}"));
+    let asked = [format!("sha-rf9d832d9-app-{HEAD}"), key_tag.to_owned()]
+        .map(|tag| format!("GET ci/manifests/{tag}"));
     assert_eq!(lab.registry.asked(), asked);
     assert_eq!(lab.registry.connections(), 1);
     let digest = built.output("digest");
     for (name, value) in [
         ("digest", digest),
         ("tag", key_tag),
-        ("commit-tag", &format!("sha-app-{HEAD}")),
+        ("commit-tag", &format!("sha-rf9d832d9-app-{HEAD}")),
         ("image", &format!("{}@{digest}", lab.registry.repository())),
         ("local-image", ""),
         ("key", built.output("key")),
@@ -57,8 +58,11 @@ fn by_key_with_an_alias_of_the_same_digest() {
     let hit = lab.shared().commit(OTHER).run().succeeds("reused-key");
     assert_eq!(hit.output("digest"), built.output("digest"));
     assert_eq!(hit.output("tag"), built.output("tag"));
-    assert_eq!(hit.output("commit-tag"), format!("sha-app-{OTHER}"));
-    assert_eq!(lab.registry.digest(&format!("ci/sha-app-{OTHER}")).as_deref(), Some(built.output("digest")));
+    assert_eq!(hit.output("commit-tag"), format!("sha-rf9d832d9-app-{OTHER}"));
+    assert_eq!(
+        lab.registry.digest(&format!("ci/sha-rf9d832d9-app-{OTHER}")).as_deref(),
+        Some(built.output("digest"))
+    );
     let alias = hit.called("buildx imagetools create");
     assert_eq!(alias.len(), 1);
     assert!(alias[0].has("--prefer-index=false"), "{}", alias[0].line());
@@ -78,10 +82,13 @@ fn an_old_buildx_cannot_change_the_digest() {
     let built = lab.shared().run().succeeds("built");
     lab.set("buildx", "v0.13.1");
     let hit = lab.shared().commit(OTHER).run().succeeds("reused-key");
-    assert_eq!(lab.registry.digest(&format!("ci/sha-app-{OTHER}")).as_deref(), Some(built.output("digest")));
+    assert_eq!(
+        lab.registry.digest(&format!("ci/sha-rf9d832d9-app-{OTHER}")).as_deref(),
+        Some(built.output("digest"))
+    );
     let tried = hit.called("buildx imagetools");
     assert!(tried.iter().all(|call| call.has("--prefer-index=false")), "it would wrap the image in an index");
-    assert!(lab.registry.asked().contains(&format!("PUT ci/manifests/sha-app-{OTHER}")));
+    assert!(lab.registry.asked().contains(&format!("PUT ci/manifests/sha-rf9d832d9-app-{OTHER}")));
 }
 
 #[test]
@@ -92,10 +99,10 @@ fn an_alias_with_another_digest_is_no_alias() {
     let repository = lab.registry.repository();
     lab.registry.put("other", None);
     lab.rule("buildx imagetools create", json!({"exit": 0}));
-    lab.registry.publish(&format!("ci/sha-app-{OTHER}"), &json!({"x": "y"}), &json!({}));
+    lab.registry.publish(&format!("ci/sha-rf9d832d9-app-{OTHER}"), &json!({"x": "y"}), &json!({}));
     let run = lab.shared().commit(OTHER).run().fails(40, "integrity");
     assert!(
-        run.error().contains(&format!("{repository}:sha-app-{OTHER} has another digest")),
+        run.error().contains(&format!("{repository}:sha-rf9d832d9-app-{OTHER} has another digest")),
         "{}",
         run.error()
     );
@@ -121,7 +128,8 @@ fn the_label_counts_where_there_is_no_annotation() {
     let lab = Lab::new();
     let key = lab.build_once().args(&["key", "--json"]).run();
     let key: serde_json::Value = serde_json::from_str(&key.stdout).unwrap();
-    let digest = lab.registry.put_labelled(&format!("sha-app-{HEAD}"), key["key"].as_str().unwrap());
+    let digest =
+        lab.registry.put_labelled(&format!("sha-rf9d832d9-app-{HEAD}"), key["key"].as_str().unwrap());
     let hit = lab.shared().run().succeeds("reused-tag");
     assert_eq!(hit.output("digest"), digest);
 }
@@ -131,7 +139,7 @@ fn a_tag_with_another_key_is_never_used() {
     let other_key = "f".repeat(64);
     for (key, labelled) in [(Some(other_key.as_str()), false), (Some(&other_key), true), (None, false)] {
         let lab = Lab::new();
-        let tag = format!("sha-app-{HEAD}");
+        let tag = format!("sha-rf9d832d9-app-{HEAD}");
         let wrong = match key {
             Some(key) if labelled => lab.registry.put_labelled(&tag, key),
             key => lab.registry.put(&tag, key),
@@ -147,7 +155,7 @@ fn a_tag_with_another_key_is_never_used() {
 fn a_key_tag_with_another_key_is_never_used() {
     let lab = Lab::new();
     let first = lab.shared().run().succeeds("built");
-    let key_tag = format!("key-app-{}", &first.output("key")[..32]);
+    let key_tag = format!("key-rf9d832d9-app-{}", &first.output("key")[..32]);
     let wrong = lab.registry.put(&key_tag, Some(&"f".repeat(64)));
     let run = lab.shared().commit(OTHER).run().succeeds("built");
     assert_ne!(run.output("digest"), wrong);
@@ -213,7 +221,7 @@ fn a_slow_answer_is_waited_for() {
     lab.registry.forget_requests();
     let _ = lab.shared().input("retries", "3").run().succeeds("reused-tag");
     let asked = lab.registry.asked();
-    assert_eq!(asked.iter().filter(|asked| asked.contains("sha-app-")).count(), 4, "{asked:?}");
+    assert_eq!(asked.iter().filter(|asked| asked.contains("sha-rf9d832d9-app-")).count(), 4, "{asked:?}");
 }
 
 /// An argument that the Dockerfile does not declare changes nothing, as long as nothing else can read it.

@@ -13,7 +13,7 @@ fn program<'a>(lab: &'a Lab, folder: &Path) -> BuildOnce<'a> {
 }
 
 fn cache(folder: &Path) -> PathBuf {
-    folder.join("o/r/trusted/cache-app-main")
+    folder.join("o/r/trusted/cache-rf9d832d9-app-main")
 }
 
 fn generations(folder: &Path) -> usize {

@@ -51,5 +51,6 @@ mod summary;
 mod support;
 mod token_service;
 mod trust;
+mod two_repositories;
 mod unknown;
 mod zones;

@@ -63,7 +63,7 @@ fn a_plan_of_a_hit() {
     let _ = lab.shared().run().succeeds("built");
     let run = lab.shared().commit(&"4".repeat(40)).args(&["plan"]).run();
     assert_eq!(run.code, 0, "{}", run.all());
-    assert!(lab.registry.digest(&format!("ci/sha-app-{}", "4".repeat(40))).is_none());
+    assert!(lab.registry.digest(&format!("ci/sha-rf9d832d9-app-{}", "4".repeat(40))).is_none());
     insta::assert_snapshot!(scrub(&lab, &run.stdout));
 }
 

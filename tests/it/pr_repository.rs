@@ -18,7 +18,7 @@ fn a_pull_request_writes_there_and_nowhere_else() {
     assert!(lab.registry.tags().iter().all(|tag| tag.starts_with("pr/")), "{:?}", lab.registry.tags());
     assert!(
         run.build().values("--cache-to")[0]
-            .starts_with(&format!("type=registry,ref={home}:pr-12-cache-app,"))
+            .starts_with(&format!("type=registry,ref={home}:pr-12-cache-rf9d832d9-app,"))
     );
     let again = split(&lab).pull_request(12).run().succeeds("reused-tag");
     assert_eq!(again.output("image"), run.output("image"));
@@ -54,7 +54,7 @@ fn what_is_trusted_is_used_where_it_is() {
     // No copy of the image for the sake of a name.
     assert_eq!((hit.output("image"), lab.registry.tags()), (trusted.output("image"), tags));
     assert!(hit.called("buildx imagetools").is_empty());
-    assert_eq!(hit.output("tag"), format!("key-app-{}", &hit.output("key")[..32]));
+    assert_eq!(hit.output("tag"), format!("key-rf9d832d9-app-{}", &hit.output("key")[..32]));
 }
 
 #[test]

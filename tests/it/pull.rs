@@ -65,7 +65,10 @@ fn by_digest_other_content_is_refused() {
         1,
         Response::new(
             200,
-            lab.registry.manifest("ci/sha-app-1111111111111111111111111111111111111111").unwrap().to_string(),
+            lab.registry
+                .manifest("ci/sha-rf9d832d9-app-1111111111111111111111111111111111111111")
+                .unwrap()
+                .to_string(),
         ),
     );
     lab.forget_calls();
@@ -83,10 +86,10 @@ fn by_key() {
     let run = lab.shared().commit(other).input("mode", "pull").run().succeeds("reused-key");
     assert_eq!(run.output("digest"), built.output("digest"));
     assert_eq!(run.output("local-image"), run.private_name("trusted"));
-    assert!(run.output("tag").starts_with("key-app-"), "{}", run.output("tag"));
+    assert!(run.output("tag").starts_with("key-rf9d832d9-app-"), "{}", run.output("tag"));
     // Pulling is reading.
     assert!(run.called("buildx").is_empty(), "{:?}", run.lines());
-    assert!(lab.registry.digest(&format!("ci/sha-app-{other}")).is_none());
+    assert!(lab.registry.digest(&format!("ci/sha-rf9d832d9-app-{other}")).is_none());
     // Again: the engine has it.
     lab.forget_calls();
     let again = lab.shared().commit(other).input("mode", "pull").run().succeeds("reused-local");
@@ -119,12 +122,12 @@ fn missing_may_be_waited_for() {
     let key = key["key"].as_str().unwrap();
     let waiting =
         lab.shared().input("mode", "pull").input("on-missing", "wait").input("wait-timeout", "20s").start();
-    while !lab.registry.asked().iter().any(|asked| asked.contains("/key-app-")) {
+    while !lab.registry.asked().iter().any(|asked| asked.contains("/key-rf9d832d9-app-")) {
         std::thread::sleep(Duration::from_millis(20));
     }
     // A registry that is busy for a while is no answer.
-    lab.registry.fault("/key-app-", 4, Response::new(503, ""));
-    let digest = lab.registry.put(&format!("key-app-{}", &key[..32]), Some(key));
+    lab.registry.fault("/key-rf9d832d9-app-", 4, Response::new(503, ""));
+    let digest = lab.registry.put(&format!("key-rf9d832d9-app-{}", &key[..32]), Some(key));
     let run = waiting.finish().succeeds("reused-key");
     assert_eq!((run.output("digest"), run.output("built")), (digest.as_str(), "false"));
 }

@@ -17,7 +17,7 @@ fn race(looks_before_it_is_there: usize) -> Race {
     let lab = Lab::new();
     let key: Value = serde_json::from_str(&lab.build_once().args(&["key", "--json"]).run().stdout).unwrap();
     let key = key["key"].as_str().unwrap().to_owned();
-    let theirs = rival(&lab, &format!("key-app-{}", &key[..32]), &key);
+    let theirs = rival(&lab, &format!("key-rf9d832d9-app-{}", &key[..32]), &key);
     let absent = Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown");
     lab.registry.fault("/manifests/key-", looks_before_it_is_there, absent);
     Race { lab, key, theirs }
@@ -31,7 +31,7 @@ fn rival(lab: &Lab, tag: &str, key: &str) -> String {
 
 impl Race {
     fn key_tag(&self) -> String {
-        format!("ci/key-app-{}", &self.key[..32])
+        format!("ci/key-rf9d832d9-app-{}", &self.key[..32])
     }
 
     fn digest(&self, name: &str) -> String {
@@ -49,7 +49,7 @@ impl Race {
         let run = self.lab.shared().input("tags", &format!("{repository}:latest")).run().succeeds("built");
         assert_eq!(run.output("digest"), self.theirs);
         assert_eq!(run.output("image"), format!("{repository}@{}", self.theirs));
-        for name in [&self.key_tag(), &format!("ci/sha-app-{HEAD}"), "ci/latest"] {
+        for name in [&self.key_tag(), &format!("ci/sha-rf9d832d9-app-{HEAD}"), "ci/latest"] {
             assert_eq!(self.digest(name), self.theirs, "{name} follows the winner");
         }
         // What this run built is not what counts.
@@ -84,7 +84,7 @@ fn this_runs_request_lands_last() {
     let own = race.digest(&race.key_tag());
     assert_ne!(own, race.theirs);
     assert_eq!((run.output("digest"), race.sets()), (own.as_str(), 1));
-    assert_eq!(race.digest(&format!("ci/sha-app-{HEAD}")), own);
+    assert_eq!(race.digest(&format!("ci/sha-rf9d832d9-app-{HEAD}")), own);
     assert!(run.notices().is_empty(), "{}", run.notices());
 }
 
@@ -104,7 +104,7 @@ fn a_protected_tag_with_other_content_is_a_conflict() {
     let refused = "tag invalid: the tag is immutable";
     race.lab.registry.fault("/manifests/key-", 1, Response::error(400, "TAG_INVALID", refused));
     let run = race.lab.shared().run().fails(40, "integrity");
-    let own = race.digest(&format!("ci/sha-app-{HEAD}"));
+    let own = race.digest(&format!("ci/sha-rf9d832d9-app-{HEAD}"));
     assert!(run.error().contains(&other) && run.error().contains(&own), "both are named: {}", run.error());
 }
 
@@ -129,7 +129,7 @@ fn an_answer_that_was_lost_is_no_reason_to_set_it_twice() {
 #[test]
 fn a_push_that_a_rivals_protected_tag_refuses() {
     let race = race(1);
-    rival(&race.lab, &format!("sha-app-{HEAD}"), &race.key);
+    rival(&race.lab, &format!("sha-rf9d832d9-app-{HEAD}"), &race.key);
     let absent = Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown");
     race.lab.registry.fault("/manifests/sha-", 1, absent);
     race.lab.registry.refuse(
@@ -139,14 +139,14 @@ fn a_push_that_a_rivals_protected_tag_refuses() {
     let run = race.lab.shared().run().succeeds("built");
     assert_eq!(run.output("digest"), race.theirs);
     assert_eq!((run.output("built"), run.output("pushed")), ("true", "false"));
-    assert_eq!(run.output("commit-tag"), format!("sha-app-{HEAD}"));
+    assert_eq!(run.output("commit-tag"), format!("sha-rf9d832d9-app-{HEAD}"));
     assert!(run.notices().contains("although the push failed"), "{}", run.notices());
 }
 
 #[test]
 fn a_push_that_fails_for_other_reasons_still_fails() {
     let race = race(9);
-    let other = rival(&race.lab, &format!("sha-app-{HEAD}"), &"f".repeat(64));
+    let other = rival(&race.lab, &format!("sha-rf9d832d9-app-{HEAD}"), &"f".repeat(64));
     let own = format!("sha256:{}", "b".repeat(64));
     let packed = json!({"statuses": [{"id": format!("exporting manifest {own}"), "vertex": "x"}]});
     race.lab.set("progress", format!("{PROGRESS}{packed}\n"));
@@ -154,7 +154,7 @@ fn a_push_that_fails_for_other_reasons_still_fails() {
     let run = race.lab.shared().run().fails(40, "integrity");
     assert!(run.error().contains("made from other inputs"), "{}", run.error());
     assert!(run.error().contains(&other) && run.error().contains(&own), "both are named: {}", run.error());
-    assert_eq!(race.digest(&format!("ci/sha-app-{HEAD}")), other, "the tag stays as it is");
+    assert_eq!(race.digest(&format!("ci/sha-rf9d832d9-app-{HEAD}")), other, "the tag stays as it is");
     assert_eq!(run.output("digest"), "", "what nobody can pull is not reported");
 }
 

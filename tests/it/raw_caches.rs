@@ -10,14 +10,18 @@ fn by_hand_a_zone_writes_its_own_alone() {
     let repository = |lab: &Lab| lab.registry.repository();
     let rows: [(&str, bool, &str); 16] = [
         // As pull request 12.
-        ("REPO:cache-app-main", false, "is not this zone's"),
-        ("type=registry,ref=REPO:pr-13-cache-app", false, "is not this zone's"),
-        ("type=registry,ref=REPO:pr-1-cache-app", false, "is not this zone's"),
-        ("type=registry,ref=REPO:pr-12-cache-app", true, ""),
+        ("REPO:cache-rf9d832d9-app-main", false, "is not this zone's"),
+        ("type=registry,ref=REPO:pr-13-cache-rf9d832d9-app", false, "is not this zone's"),
+        ("type=registry,ref=REPO:pr-1-cache-rf9d832d9-app", false, "is not this zone's"),
+        ("type=registry,ref=REPO:pr-12-cache-rf9d832d9-app", true, ""),
         ("type=registry,ref=REPO:pr-12-cache-more", true, ""),
-        ("type=registry,ref=REPO:pr-12-cache-x,ref=REPO:cache-app-main", false, "is not this zone's"),
+        (
+            "type=registry,ref=REPO:pr-12-cache-x,ref=REPO:cache-rf9d832d9-app-main",
+            false,
+            "is not this zone's",
+        ),
         ("REPO", false, "is not this zone's"),
-        ("type=gha,scope=cache-app-main", false, "read by trusted runs"),
+        ("type=gha,scope=cache-rf9d832d9-app-main", false, "read by trusted runs"),
         ("type=s3,bucket=b,region=r,prefix=o/r/trusted/,name=x", false, "the folder of another zone"),
         ("type=s3,bucket=b,region=r,manifests_prefix=o/r/trusted/manifests/,name=x", false, "another zone"),
         ("type=s3,bucket=b,region=r,prefix=o/r/tru,manifests_prefix=sted/m/,name=x", false, "another zone"),
@@ -75,9 +79,9 @@ fn a_pull_request_leaves_the_runners_own_cache_alone() {
 #[test]
 fn by_hand_nothing_less_trusted_is_read() {
     for (reference, allowed) in [
-        ("pr-12-cache-app", false),
+        ("pr-12-cache-rf9d832d9-app", false),
         ("queue-cache-x", false),
-        ("br-x-cache-app", false),
+        ("br-x-cache-rf9d832d9-app", false),
         ("cache-other", true),
     ] {
         let lab = Lab::new();
@@ -113,12 +117,12 @@ fn a_fork_and_a_tag_write_no_cache_at_all() {
 #[test]
 fn d58_a_run_of_a_tag_reads_the_default_branchs_cache_and_its_own() {
     let lab = Lab::new();
-    lab.registry.put("cache-app-main", None);
+    lab.registry.put("cache-rf9d832d9-app-main", None);
     let event = json!({"repository": {"default_branch": "main"}});
     let program = lab.shared().event("push", "refs/tags/v1", HEAD, &event);
     let run = program.input("cache-from", "elsewhere.example/x:y").run().succeeds("built");
     let (from, to) = from_to(&run);
-    let main = format!("type=registry,ref={}:cache-app-main", lab.registry.repository());
+    let main = format!("type=registry,ref={}:cache-rf9d832d9-app-main", lab.registry.repository());
     assert_eq!(from, [main, "type=registry,ref=elsewhere.example/x:y".to_owned()]);
     assert!(to.is_empty() && run.notices().is_empty(), "{}", run.notices());
 }
@@ -129,10 +133,10 @@ fn a_cache_under_an_images_name_is_refused() {
     let repository = lab.registry.repository();
     let key = "0".repeat(32);
     for text in [
-        format!("{repository}:sha-app-{HEAD}"),
-        format!("type=registry,mode=max,ref={repository}:sha-app-{HEAD}"),
+        format!("{repository}:sha-rf9d832d9-app-{HEAD}"),
+        format!("type=registry,mode=max,ref={repository}:sha-rf9d832d9-app-{HEAD}"),
         format!("{repository}:key-other-{key}"),
-        format!("{repository}:pr-12-key-app-{key}"),
+        format!("{repository}:pr-12-key-rf9d832d9-app-{key}"),
         format!("{repository}:latest"),
     ] {
         let run = lab.shared().input("tags", &format!("{repository}:latest")).input("cache-to", &text).run();

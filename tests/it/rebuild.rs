@@ -11,7 +11,8 @@ fn the_new_image_takes_the_keys_tag() {
     let key: serde_json::Value = serde_json::from_str(&key.stdout).unwrap();
     let key = key["key"].as_str().unwrap();
     // Of the same key, and not what this run builds.
-    let (key_tag, commit_tag) = (format!("ci/key-app-{}", &key[..32]), format!("ci/sha-app-{HEAD}"));
+    let (key_tag, commit_tag) =
+        (format!("ci/key-rf9d832d9-app-{}", &key[..32]), format!("ci/sha-rf9d832d9-app-{HEAD}"));
     for tag in [&key_tag, &commit_tag] {
         let annotations = json!({"io.github.build-once.key": key, "made-by": "an earlier run"});
         lab.registry.publish(tag, &json!({}), &annotations);
@@ -49,7 +50,10 @@ fn tags_that_cannot_be_changed_are_said() {
     assert!(run.error().contains("still names the image from before"), "{}", run.error());
     assert!(run.error().contains("hint: rebuild moves tags"), "{}", run.error());
     assert_eq!((run.output("pushed"), run.output("digest")), ("false", ""));
-    assert_eq!(lab.registry.digest(&format!("ci/sha-app-{HEAD}")).as_deref(), Some(built.output("digest")));
+    assert_eq!(
+        lab.registry.digest(&format!("ci/sha-rf9d832d9-app-{HEAD}")).as_deref(),
+        Some(built.output("digest"))
+    );
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn d65_this_machines_registry_is_not_asked_through_a_proxy() {
 #[test]
 fn d21_every_image_that_decides_the_build_is_judged() {
     let lab = Lab::new();
-    let theirs = format!("{}:pr-12-key-app-0", lab.registry.repository());
+    let theirs = format!("{}:pr-12-key-rf9d832d9-app-0", lab.registry.repository());
     for (input, value) in [("sbom", format!("generator={theirs}")), ("buildkit-image", theirs.clone())] {
         let program = lab.shared().input(input, &value).input("driver", "docker-container");
         let run = program.run().fails(2, "input");
@@ -109,7 +109,7 @@ fn d22_another_spelling_of_the_host_is_the_same_registry() {
     let path = lab.registry.repository();
     let path = path.split_once('/').unwrap().1;
     for host in ["localhost", "127.0.0.1"] {
-        let to = format!("type=registry,ref={host}:{port}/{path}:cache-app-main");
+        let to = format!("type=registry,ref={host}:{port}/{path}:cache-rf9d832d9-app-main");
         let run = lab.shared().pull_request(12).input("cache-to", &to).run();
         assert!(!run.build().line().contains(&to), "{}", run.build().line());
         assert!(run.notices().contains("is not this zone's"), "{}", run.notices());

@@ -8,10 +8,10 @@ use crate::support::{HEAD, Lab, MERGE};
 fn a_pull_request_writes_its_own_names() {
     let lab = Lab::new();
     let run = lab.shared().pull_request(12).run().succeeds("built");
-    let tag = format!("pr-12-sha-app-{HEAD}");
+    let tag = format!("pr-12-sha-rf9d832d9-app-{HEAD}");
     assert_eq!((run.output("zone"), run.output("commit-tag")), ("pr", tag.as_str()));
     let tags = lab.registry.tags();
-    assert_eq!(tags, [format!("pr-12-key-app-{}", &run.output("key")[..32]), tag.clone()]);
+    assert_eq!(tags, [format!("pr-12-key-rf9d832d9-app-{}", &run.output("key")[..32]), tag.clone()]);
     let annotations = lab.registry.manifest(&format!("ci/{tag}")).unwrap()["annotations"].clone();
     assert_eq!(annotations["org.opencontainers.image.revision"], HEAD);
     assert_eq!(annotations["io.github.build-once.merge-revision"], MERGE);
@@ -29,7 +29,7 @@ fn a_pull_request_uses_what_is_trusted_under_its_own_name() {
     let run = lab.shared().pull_request(12).run().succeeds("reused-key");
     assert_eq!(
         (run.output("digest"), run.output("commit-tag")),
-        (built.output("digest"), format!("pr-12-sha-app-{HEAD}").as_str())
+        (built.output("digest"), format!("pr-12-sha-rf9d832d9-app-{HEAD}").as_str())
     );
 }
 
@@ -49,7 +49,7 @@ fn a_pull_requests_cache_is_its_own_and_asked_for() {
     let lab = Lab::new();
     let repository = lab.registry.repository();
     let run = lab.shared().run().succeeds("built");
-    let main = format!("type=registry,ref={repository}:cache-app-main");
+    let main = format!("type=registry,ref={repository}:cache-rf9d832d9-app-main");
     assert_eq!(
         run.build().values("--cache-to"),
         [format!("{main},mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true")]
@@ -61,7 +61,7 @@ fn a_pull_requests_cache_is_its_own_and_asked_for() {
     assert_eq!(run.build().values("--cache-from"), [main.as_str()]);
     assert!(
         run.build().values("--cache-to")[0]
-            .starts_with(&format!("type=registry,ref={repository}:pr-12-cache-app,"))
+            .starts_with(&format!("type=registry,ref={repository}:pr-12-cache-rf9d832d9-app,"))
     );
 }
 
@@ -69,7 +69,7 @@ fn a_pull_requests_cache_is_its_own_and_asked_for() {
 fn the_trusted_never_read_a_pull_requests_cache() {
     let lab = Lab::new();
     let _ = lab.shared().pull_request(12).input("cache-write", "always").run().succeeds("built");
-    assert!(lab.registry.tags().contains(&"pr-12-cache-app".to_owned()));
+    assert!(lab.registry.tags().contains(&"pr-12-cache-rf9d832d9-app".to_owned()));
     lab.forget_calls();
     let run = lab.shared().run().succeeds("built");
     assert!(run.build().values("--cache-from").is_empty(), "{}", run.build().line());
@@ -133,7 +133,7 @@ fn the_queue_has_names_of_its_own_and_no_cache() {
     let run = lab.shared().event("merge_group", git_ref, HEAD, &event).run().succeeds("built");
     assert_eq!(
         (run.output("zone"), run.output("commit-tag")),
-        ("queue", format!("queue-sha-app-{HEAD}").as_str())
+        ("queue", format!("queue-sha-rf9d832d9-app-{HEAD}").as_str())
     );
     assert!(run.build().values("--cache-to").is_empty());
 }
@@ -150,17 +150,17 @@ fn a_tag_publishes_and_writes_no_cache() {
     assert!(run.build().values("--cache-to").is_empty(), "{}", run.build().line());
     // It reads what the default branch wrote.
     let from = run.build().values("--cache-from");
-    assert_eq!(from, [format!("type=registry,ref={}:cache-app-main", lab.registry.repository())]);
+    assert_eq!(from, [format!("type=registry,ref={}:cache-rf9d832d9-app-main", lab.registry.repository())]);
 }
 
 #[test]
 fn an_unprotected_branch_is_no_trusted_one() {
     let lab = Lab::new();
     let run = lab.shared().push_to("feature/x").run().succeeds("built");
-    assert_eq!(run.output("commit-tag"), format!("br-217d2bf5-feature-x-sha-app-{HEAD}"));
+    assert_eq!(run.output("commit-tag"), format!("br-217d2bf5-feature-x-sha-rf9d832d9-app-{HEAD}"));
     lab.forget_calls();
     let run = lab.shared().push_to("release/1").env("GITHUB_REF_PROTECTED", "true").run().succeeds("built");
-    assert_eq!(run.output("commit-tag"), format!("sha-app-{HEAD}"));
+    assert_eq!(run.output("commit-tag"), format!("sha-rf9d832d9-app-{HEAD}"));
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn other_bytes_than_the_digest_says() {
 #[test]
 fn a_configuration_that_is_not_its_digest() {
     let lab = Lab::new();
-    lab.registry.put(&format!("sha-app-{HEAD}"), None);
+    lab.registry.put(&format!("sha-rf9d832d9-app-{HEAD}"), None);
     lab.registry.fault(
         "/blobs/",
         1,

@@ -46,6 +46,14 @@ act_event() {
     "$@" >"$output" 2>&1 </dev/null
 }
 
+# act_mark REPOSITORY: what tags call its GitHub repository (docs/trust.md, "Tags"). act names no number.
+act_mark() {
+  local name
+  name=$(git -C "$1" remote get-url origin)
+  name=${name%.git}
+  printf 'r%.8s' "$(printf 'github.com\0example/%s' "${name##*/}" | sha256sum)"
+}
+
 # The lines that are JSON: act itself can print others.
 act_lines() { jq -R 'fromjson? // empty' "$1"; }
 

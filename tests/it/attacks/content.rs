@@ -9,7 +9,7 @@ use crate::support::{HEAD, Response};
 #[test]
 fn another_image_under_mains_commit_tag() {
     fails("expected-key", "was made from other inputs", |world| {
-        let evil = world.lab.registry.put(&format!("sha-app-{HEAD}"), None);
+        let evil = world.lab.registry.put(&format!("sha-rf9d832d9-app-{HEAD}"), None);
         world.uses(&evil, world.lab.shared())
     });
 }
@@ -17,7 +17,7 @@ fn another_image_under_mains_commit_tag() {
 #[test]
 fn another_image_under_mains_key_tag() {
     fails("expected-key", "was made from other inputs", |world| {
-        let tag = format!("key-app-{}", &world.key()[..32]);
+        let tag = format!("key-rf9d832d9-app-{}", &world.key()[..32]);
         let evil = world.lab.registry.put(&tag, Some(&"e".repeat(64)));
         world.uses(&evil, world.lab.shared())
     });
@@ -30,7 +30,7 @@ fn an_index_one_of_whose_images_was_swapped() {
         let image = |labels, tag: &str| world.lab.registry.publish(&format!("ci/{tag}"), &labels, &json!({}));
         let genuine = image(json!({"io.github.build-once.key": key}), "genuine");
         let evil = image(json!({"evil": "1"}), "evil");
-        let index = world.lab.registry.put_index(&format!("sha-app-{HEAD}"), &[&genuine, &evil]);
+        let index = world.lab.registry.put_index(&format!("sha-rf9d832d9-app-{HEAD}"), &[&genuine, &evil]);
         world.uses(&index, world.lab.shared())
     });
 }
@@ -39,13 +39,13 @@ fn an_index_one_of_whose_images_was_swapped() {
 fn an_image_whose_bytes_were_swapped() {
     fails("content-digest", "the registry sent wrong content", |world| {
         let attack = world.run(world.lab.shared().pull_request(12));
-        let evil = world.lab.registry.manifest(&format!("ci/pr-12-sha-app-{HEAD}")).unwrap();
+        let evil = world.lab.registry.manifest(&format!("ci/pr-12-sha-rf9d832d9-app-{HEAD}")).unwrap();
         let genuine = world.run(world.lab.shared().commit(LATER));
         world.lab.another_machine();
         let swapped = Response::new(200, evil.to_string())
             .header("content-type", "application/vnd.oci.image.manifest.v1+json")
             .header("docker-content-digest", genuine.output("digest"));
-        world.lab.registry.fault(&format!("/manifests/sha-app-{LATER}"), 99, swapped);
+        world.lab.registry.fault(&format!("/manifests/sha-rf9d832d9-app-{LATER}"), 99, swapped);
         let Played { worked, told } = world.uses(attack.output("digest"), world.lab.shared().commit(LATER));
         Played { worked, told }
     });

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Played, World, fails, told};
 
-const MAIN: &str = "trusted/cache-app-main";
-const PULL_REQUEST: &str = "pr-12/pr-12-cache-app";
+const MAIN: &str = "trusted/cache-rf9d832d9-app-main";
+const PULL_REQUEST: &str = "pr-12/pr-12-cache-rf9d832d9-app";
 
 /// The folder of this repository's caches, with one that a pull request wrote.
 fn filled(world: &World) -> PathBuf {

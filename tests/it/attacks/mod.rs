@@ -58,7 +58,7 @@ impl World {
 
     /// The tag under which trusted runs look for it.
     fn trusted_key_tag(&self) -> String {
-        format!("{}:key-app-{}", self.repository(), &self.key()[..32])
+        format!("{}:key-rf9d832d9-app-{}", self.repository(), &self.key()[..32])
     }
 
     /// The attacker builds and publishes what it can; then the victim runs, on another machine. It

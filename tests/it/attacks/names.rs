@@ -58,7 +58,7 @@ fn a_branch_named_like_the_queue() {
 #[test]
 fn a_branch_named_like_a_key_tag() {
     fails("zone-prefix", NONE, |world| {
-        let branch = format!("key-app-{}", &world.key()[..32]);
+        let branch = format!("key-rf9d832d9-app-{}", &world.key()[..32]);
         world.poisons(world.lab.shared().push_to(&branch), world.lab.shared().commit(LATER))
     });
 }
@@ -80,7 +80,7 @@ fn a_branch_that_becomes_another_by_its_length() {
 
 #[test]
 fn a_branch_that_takes_a_part_of_the_images_name() {
-    fails("names-apart", NONE, |world| {
+    fails("names-apart,repository-mark", NONE, |world| {
         let attacker = world.lab.shared().push_to("fix-key").input("image", "app");
         world.poisons(attacker, world.lab.shared().push_to("fix").input("image", "key-app"))
     });
@@ -90,5 +90,32 @@ fn a_branch_that_takes_a_part_of_the_images_name() {
 fn a_branch_whose_name_differs_from_mains_in_case() {
     fails("protected-ref", "push on a branch without protection", |world| {
         world.poisons(world.lab.shared().push_to("Main"), world.lab.shared().commit(LATER))
+    });
+}
+
+/// D91: of two GitHub repositories that share a registry repository.
+#[test]
+fn an_image_of_another_github_repositorys_pull_request() {
+    fails("zone-prefix,repository-mark", NONE, |world| {
+        let attacker = world.lab.shared().env("GITHUB_REPOSITORY", "else/where");
+        let attacker = attacker.env("GITHUB_REPOSITORY_ID", "2").pull_request(12);
+        world.poisons(attacker, world.lab.shared().commit(LATER))
+    });
+}
+
+#[test]
+fn d91_pull_requests_12_of_two_github_repositories() {
+    fails("repository-mark", NONE, |world| {
+        let attacker = world.lab.shared().env("GITHUB_REPOSITORY", "else/where");
+        let attacker = attacker.env("GITHUB_REPOSITORY_ID", "2").pull_request(12);
+        world.poisons(attacker, world.lab.shared().pull_request(12))
+    });
+}
+
+#[test]
+fn d91_another_github_repositorys_main() {
+    fails("repository-mark", NONE, |world| {
+        let attacker = world.lab.shared().env("GITHUB_REPOSITORY", "else/where");
+        world.poisons(attacker.env("GITHUB_REPOSITORY_ID", "2"), world.lab.shared().commit(LATER))
     });
 }

@@ -16,7 +16,7 @@ fn the_input_tags_names_mains_key_tag() {
 #[test]
 fn the_input_tags_names_mains_next_commit() {
     fails("asked-tags", LEFT, |world| {
-        let tag = format!("{}:sha-app-{LATER}", world.repository());
+        let tag = format!("{}:sha-rf9d832d9-app-{LATER}", world.repository());
         let attacker = world.lab.shared().pull_request(12).input("tags", &tag);
         world.poisons(attacker, world.lab.shared().commit(LATER))
     });
@@ -54,20 +54,21 @@ fn a_tag_in_a_short_flag() {
 /// request's build wrote.
 fn cache_poisons(world: &World, attacker: BuildOnce<'_>) -> Played {
     let attack = world.run(attacker.input("cache-write", "always"));
-    let poisoned = world.lab.registry.tags().contains(&"cache-app-main".to_owned());
+    let poisoned = world.lab.registry.tags().contains(&"cache-rf9d832d9-app-main".to_owned());
     world.lab.write("work/hello", "the next commit\n");
     world.lab.another_machine();
     let victim = world.run(world.lab.shared().commit(LATER));
-    let imports = victim.build().values("--cache-from").iter().any(|from| from.ends_with(":cache-app-main"));
+    let imports =
+        victim.build().values("--cache-from").iter().any(|from| from.ends_with(":cache-rf9d832d9-app-main"));
     Played { worked: poisoned && imports, told: told(&victim) }.after(&attack)
 }
 
-const NOT_ITS: &str = "cache-app-main is not this zone's";
+const NOT_ITS: &str = "cache-rf9d832d9-app-main is not this zone's";
 
 #[test]
 fn a_cache_under_mains_name() {
     fails("written-references", NOT_ITS, |world| {
-        let to = format!("type=registry,ref={}:cache-app-main", world.repository());
+        let to = format!("type=registry,ref={}:cache-rf9d832d9-app-main", world.repository());
         cache_poisons(world, world.lab.shared().pull_request(12).input("cache-to", &to))
     });
 }
@@ -75,7 +76,7 @@ fn a_cache_under_mains_name() {
 #[test]
 fn a_cache_under_mains_name_by_a_variable_of_the_runners() {
     fails("written-references", NOT_ITS, |world| {
-        let to = format!("type=registry,ref={}:cache-app-main", world.repository());
+        let to = format!("type=registry,ref={}:cache-rf9d832d9-app-main", world.repository());
         cache_poisons(world, world.lab.shared().push_to("fix").env("BUILD_ONCE_CACHE_TO", &to))
     });
 }
@@ -83,7 +84,7 @@ fn a_cache_under_mains_name_by_a_variable_of_the_runners() {
 #[test]
 fn a_cache_under_mains_name_by_an_argument() {
     fails("written-references", NOT_ITS, |world| {
-        let extra = format!("--cache-to type=registry,ref={}:cache-app-main", world.repository());
+        let extra = format!("--cache-to type=registry,ref={}:cache-rf9d832d9-app-main", world.repository());
         cache_poisons(world, world.lab.shared().pull_request(12).input("extra-args", &extra))
     });
 }
@@ -91,7 +92,7 @@ fn a_cache_under_mains_name_by_an_argument() {
 #[test]
 fn a_forks_cache_under_mains_name() {
     fails("written-references", "this run writes no cache", |world| {
-        let to = format!("type=registry,ref={}:cache-app-main", world.repository());
+        let to = format!("type=registry,ref={}:cache-rf9d832d9-app-main", world.repository());
         let push = world.lab.shared().fork().input("cache-to", &to);
         cache_poisons(world, push)
     });
@@ -108,9 +109,9 @@ fn reads(world: &World, attacker: BuildOnce<'_>, victim: BuildOnce<'_>, written:
 
 #[test]
 fn main_imports_a_pull_requests_cache() {
-    fails("written-references", "pr-12-cache-app is another zone's; it is left out", |world| {
+    fails("written-references", "pr-12-cache-rf9d832d9-app is another zone's; it is left out", |world| {
         let attacker = world.lab.shared().pull_request(12).input("cache-write", "always");
-        let from = format!("type=registry,ref={}:pr-12-cache-app", world.repository());
+        let from = format!("type=registry,ref={}:pr-12-cache-rf9d832d9-app", world.repository());
         reads(world, attacker, world.lab.shared().input("cache-from", &from), &from)
     });
 }
@@ -119,7 +120,7 @@ fn main_imports_a_pull_requests_cache() {
 fn main_builds_on_a_pull_requests_image() {
     fails("written-references", "is another zone's", |world| {
         let attacker = world.lab.shared().pull_request(12);
-        let base = format!("{}:pr-12-key-app-{}", world.repository(), &world.key()[..32]);
+        let base = format!("{}:pr-12-key-rf9d832d9-app-{}", world.repository(), &world.key()[..32]);
         let attack = world.run(attacker);
         world.lab.another_machine();
         world.lab.write("work/Dockerfile", format!("FROM {base}\n"));
@@ -135,7 +136,7 @@ fn main_takes_a_pull_requests_image_for_a_build_context() {
         let attack = world.run(world.lab.shared().pull_request(12));
         world.lab.another_machine();
         world.lab.write("work/Dockerfile", "FROM base\n");
-        let image = format!("base=docker-image://{}:pr-12-sha-app-{HEAD}", world.repository());
+        let image = format!("base=docker-image://{}:pr-12-sha-rf9d832d9-app-{HEAD}", world.repository());
         let victim = world.run(world.lab.shared().input("build-contexts", &image));
         let worked = !victim.called("buildx build").is_empty();
         Played { worked, told: told(&victim) }.after(&attack)

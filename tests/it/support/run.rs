@@ -40,6 +40,7 @@ impl<'a> BuildOnce<'a> {
             ("GITHUB_OUTPUT", path("temp/outputs")),
             ("GITHUB_STEP_SUMMARY", path("temp/summary")),
             ("GITHUB_REPOSITORY", "o/r".to_owned()),
+            ("GITHUB_REPOSITORY_ID", "1".to_owned()),
             ("GITHUB_RUN_ID", "77".to_owned()),
             ("GITHUB_RUN_ATTEMPT", "1".to_owned()),
             ("GITHUB_JOB", "image".to_owned()),
@@ -107,7 +108,7 @@ impl<'a> BuildOnce<'a> {
         let mut event = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         change(&mut event);
         let commit = if name.starts_with("pull_request") { MERGE } else { HEAD };
-        self.event_as_it_is(name, git_ref, commit, &event).env("GITHUB_REPOSITORY_ID", "1")
+        self.event_as_it_is(name, git_ref, commit, &event)
     }
 
     /// Without these guards, by name.

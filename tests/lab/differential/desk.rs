@@ -179,6 +179,7 @@ impl<'a> Desk<'a> {
             .env("GITHUB_EVENT_PATH", self.root.join("event.json"))
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_REPOSITORY", "o/r")
+            .env("GITHUB_REPOSITORY_ID", "1")
             .env("GITHUB_RUN_ID", &how.image)
             .env("GITHUB_RUN_ATTEMPT", "1")
             .env("GITHUB_JOB", "job")

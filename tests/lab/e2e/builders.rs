@@ -22,7 +22,7 @@ fn a_remote_one_that_is_made_for_the_run() {
     };
     let built = program().run().is("built");
     built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
-    assert!(repository.image(&format!("cache-{}-main", work.image)).is_some());
+    assert!(repository.image(&format!("cache-rf9d832d9-{}-main", work.image)).is_some());
     assert!(!work.docker(&["buildx", "ls"]).contains("build-once-"), "its definition goes with the run");
     program().run().is("reused-tag").has(built.output("digest"));
 }

@@ -56,7 +56,7 @@ fn warm<'a>(work: &'a Workspace, program: impl Fn() -> Program<'a>) -> (Finished
 fn registry() {
     let (work, repository) = (Workspace::new("c-registry"), Repository::ecr("c-registry"));
     let _ = warm(&work, || work.program().repository(&repository));
-    let cache = repository.image(&format!("cache-{}-main", work.image)).unwrap();
+    let cache = repository.image(&format!("cache-rf9d832d9-{}-main", work.image)).unwrap();
     // What ECR takes, and engines and cleaners understand.
     assert_eq!(cache.media_type, "application/vnd.oci.image.manifest.v1+json");
 }
@@ -71,7 +71,7 @@ fn local() {
     };
     let (_, second) = warm(&work, program);
     assert!(second.log.contains("cache from type=local"), "{}", second.log);
-    let cache = dir.join(format!("o/r/trusted/cache-{}-main", work.image));
+    let cache = dir.join(format!("o/r/trusted/cache-rf9d832d9-{}-main", work.image));
     let generations = || {
         let names =
             fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -165,7 +165,7 @@ fn auto_is_noted_with_the_cache_and_the_cache_stays_good() {
         "{}",
         second.log
     );
-    let cache = repository.image(&format!("cache-{}-main", work.image)).unwrap();
+    let cache = repository.image(&format!("cache-rf9d832d9-{}-main", work.image)).unwrap();
     let note = cache.manifest["annotations"]["io.github.build-once.cache-economy"].as_str().unwrap();
     let note: Value = serde_json::from_str(note).unwrap();
     assert_eq!(note["samples"].as_array().unwrap().len(), 2, "{note}");
@@ -237,7 +237,7 @@ fn gha_through_the_action() {
     work.commit("another key, the same steps");
     let second = act(&work);
     assert_eq!((&second["cached-steps"], &second["total-steps"]), (&json!("2"), &json!("2")), "{second}");
-    let scope = format!("cache from type=gha,scope=cache-{}-main", work.image);
+    let scope = format!("cache from type=gha,scope=cache-rf9d832d9-{}-main", work.image);
     assert!(second["log"].as_str().unwrap().contains(&scope), "{}", second["log"].as_str().unwrap());
 }
 

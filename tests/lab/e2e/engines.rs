@@ -51,7 +51,11 @@ fn the_classic_store_gets_a_builder_that_can_write_the_cache() {
     assert_eq!(built.steps(), ["create-builder", "build", "read-back", "claim"]);
     built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
     nothing_left(&work, classic());
-    assert!(repository.image(&format!("cache-{}-main", work.image)).is_some(), "{:?}", repository.tags());
+    assert!(
+        repository.image(&format!("cache-rf9d832d9-{}-main", work.image)).is_some(),
+        "{:?}",
+        repository.tags()
+    );
 
     work.write("more.txt", "not in the image, but in the context");
     work.commit("another key, the same steps");
@@ -134,7 +138,7 @@ fn a_builder_by_name() {
     let built = program().run().is("built");
     assert_eq!(built.steps(), ["build", "read-back", "claim"]);
     built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
-    assert!(repository.image(&format!("cache-{}-main", work.image)).is_some());
+    assert!(repository.image(&format!("cache-rf9d832d9-{}-main", work.image)).is_some());
     assert!(work.docker(&["buildx", "ls"]).contains(&name), "it is not ours to remove");
 
     let unknown = work.program().repository(&repository).input("builder", "no-such-builder");

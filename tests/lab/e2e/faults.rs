@@ -197,7 +197,7 @@ fn a_push_that_breaks_is_tried_again() {
     for (at, fault) in faults.iter().enumerate() {
         work.write("content.txt", &format!("{} {at}", work.image));
         work.commit("other content");
-        let sha = format!("manifests/sha-{}", work.image);
+        let sha = format!("manifests/sha-rf9d832d9-{}", work.image);
         rules.replace(&[rule("PUT", &repository.path, &sha, Some(1), fault)]);
         let built = work.program().repository(&repository).run().is("built");
         assert_eq!(rules.applied(), [1]);

@@ -18,7 +18,7 @@ fn built_then_reused_by_tag_then_by_key() {
     assert_eq!(repository.labels(&image)[KEY], first.output("key"));
     assert_eq!(image.manifest["annotations"]["org.opencontainers.image.revision"], work.head());
     assert_eq!(image.manifest["annotations"]["io.github.build-once.zone"], "trusted");
-    let cache = format!("cache-{}-main", work.image);
+    let cache = format!("cache-rf9d832d9-{}-main", work.image);
     let mut tags = vec![first_tag.clone(), key_tag.clone(), cache.clone()];
     tags.sort();
     assert_eq!(repository.tags(), tags, "no tag but these, no latest");
@@ -107,7 +107,8 @@ fn the_layer_cache_serves_another_machine() {
     work.docker(&["buildx", "rm", "--force", &cold]);
     let first = first.is("built");
     assert_eq!((first.number("cached-steps"), first.number("total-steps")), (0, 2));
-    let cache = repository.image(&format!("cache-{}-main", work.image)).expect("a cache was written");
+    let cache =
+        repository.image(&format!("cache-rf9d832d9-{}-main", work.image)).expect("a cache was written");
     assert_eq!(cache.media_type, "application/vnd.oci.image.manifest.v1+json", "what ECR takes");
 
     work.write(

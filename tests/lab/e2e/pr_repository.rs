@@ -13,7 +13,7 @@ fn a_pull_requests_layers_are_mounted_from_what_is_trusted() {
     work.write("content.txt", "changed\n");
     let before = home.tags();
     let built = program().pull_request(12, HEAD, false).run().is("built");
-    let commit = format!("pr-12-sha-{}-{HEAD}", work.image);
+    let commit = format!("pr-12-sha-rf9d832d9-{}-{HEAD}", work.image);
     built.is_published(&theirs, &[&commit, &built.key_tag("pr-12-", &work.image)]);
     assert_eq!(home.tags(), before, "nothing was written where trusted runs read");
     // The base's layers are in this registry since the first build: BuildKit mounts them from a

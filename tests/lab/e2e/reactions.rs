@@ -92,7 +92,7 @@ fn a_cache_whose_layer_is_gone_is_not_read_again() {
     work.commit("a layer that the next step needs");
     let program = || fresh(work.program().repository(&repository).engine(classic()));
     program().run().is("built");
-    let cache = repository.image(&format!("cache-{}-main", work.image)).unwrap();
+    let cache = repository.image(&format!("cache-rf9d832d9-{}-main", work.image)).unwrap();
     work.write("content.txt", "other");
     work.commit("the last two steps run anew");
     // The manifest stays, every layer of it is gone: as a lifecycle rule may leave it.
@@ -220,7 +220,7 @@ fn id(work: &Workspace) -> Option<String> {
 #[test]
 fn a_cache_that_is_never_taken_costs_a_while() {
     let (work, repository) = (Workspace::new("slow-cache"), Repository::ecr("slow-cache"));
-    let at = format!("manifests/cache-{}-main", work.image);
+    let at = format!("manifests/cache-rf9d832d9-{}-main", work.image);
     let rules = Rules::set(&[rule("PUT", &repository.path, &at, None, &json!({"kind": "hang"}))]);
     let built = work.program().repository(&repository).input("stall-timeout", "6s").run().is("built");
     assert!(rules.applied()[0] > 0);
@@ -229,5 +229,5 @@ fn a_cache_that_is_never_taken_costs_a_while() {
     assert!(warning.contains("nothing moved for 6s while writing the layer cache"), "{warning}");
     assert!(built.took < Duration::from_secs(40), "{:?}", built.took);
     built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
-    assert!(repository.image(&format!("cache-{}-main", work.image)).is_none());
+    assert!(repository.image(&format!("cache-rf9d832d9-{}-main", work.image)).is_none());
 }

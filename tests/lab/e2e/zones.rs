@@ -1,6 +1,6 @@
 //! Who writes what, and who reads it: by the event, at a real registry.
 
-use crate::harness::{Entry, Repository, Workspace};
+use crate::harness::{Entry, Program, Repository, Workspace};
 
 const HEAD: &str = "1234567890123456789012345678901234567890";
 
@@ -9,7 +9,7 @@ fn a_pull_request_writes_its_own_names_by_its_head_commit() {
     let (work, repository) = (Workspace::new("pr"), Repository::ecr("pr"));
     let built = work.program().repository(&repository).pull_request(12, HEAD, false).run().is("built");
     assert_eq!(built.output("zone"), "pr");
-    let commit = format!("pr-12-sha-{}-{HEAD}", work.image);
+    let commit = format!("pr-12-sha-rf9d832d9-{}-{HEAD}", work.image);
     let key = built.key_tag("pr-12-", &work.image);
     built.is_published(&repository, &[&commit, &key]);
     let mut expected = vec![commit.clone(), key];
@@ -33,7 +33,11 @@ fn a_trusted_run_uses_nothing_that_a_pull_request_wrote() {
         work.program().repository(&repository).input("cache-write", "always").pull_request(13, HEAD, false)
     };
     let theirs = pull_request().run().is("built");
-    assert!(repository.image(&format!("pr-13-cache-{}", work.image)).is_some(), "{:?}", repository.tags());
+    assert!(
+        repository.image(&format!("pr-13-cache-rf9d832d9-{}", work.image)).is_some(),
+        "{:?}",
+        repository.tags()
+    );
     let before = repository.journal().last().unwrap().seq;
     let ours = work.program().repository(&repository).run().is("built");
     assert_eq!(ours.output("key"), theirs.output("key"), "the same content");
@@ -51,7 +55,7 @@ fn a_pull_request_reads_what_is_trusted_and_sets_its_own_name() {
     let trusted = work.program().repository(&repository).run().is("built");
     let hit = work.program().repository(&repository).pull_request(15, HEAD, false).run();
     let hit = hit.is("reused-key").has(trusted.output("digest"));
-    let commit = format!("pr-15-sha-{}-{HEAD}", work.image);
+    let commit = format!("pr-15-sha-rf9d832d9-{}-{HEAD}", work.image);
     assert_eq!(
         (hit.output("commit-tag"), repository.digest(&commit)),
         (&*commit, trusted.output("digest").to_owned())
@@ -116,4 +120,32 @@ fn a_pull_request_target_run_builds_nothing() {
     let program = work.program().repository(&repository).pull_request(17, HEAD, true);
     program.env("GITHUB_EVENT_NAME", "pull_request_target").run().failed(60, "unsupported");
     assert!(repository.tags().is_empty());
+}
+
+/// D91: two GitHub repositories share a registry repository and an image's name, with pull requests of one number.
+#[test]
+fn d91_two_github_repositories_do_not_mix() {
+    let (work, repository) = (Workspace::new("two"), Repository::ecr("two"));
+    let own =
+        || work.program().repository(&repository).input("cache-write", "always").input("key", "context");
+    let other = || own().env("GITHUB_REPOSITORY", "else/where").env("GITHUB_REPOSITORY_ID", "2");
+    let pull_request = |program: Program<'_>| program.pull_request(12, HEAD, false).run().is("built");
+    let mut keys = Vec::new();
+    // The pull requests come first: there is no trusted image that they could reuse.
+    for (ours, theirs) in
+        [(pull_request(own()), pull_request(other())), (own().run().is("built"), other().run().is("built"))]
+    {
+        assert_eq!(ours.output("key"), theirs.output("key"), "the same content");
+        assert!(!theirs.log.contains("cache from type=registry"), "{}", theirs.log);
+        keys.push(ours.output("tag").replace("-rf9d832d9-", "-rd4b3670a-"));
+        assert_eq!(keys.last().map(String::as_str), Some(theirs.output("tag")));
+        let (a, b) = (repository.digest(ours.output("tag")), repository.digest(theirs.output("tag")));
+        assert_eq!((&*a, &*b), (ours.output("digest"), theirs.output("digest")));
+    }
+    for tag in repository.tags() {
+        assert!(tag.contains("-rf9d832d9-") != tag.contains("-rd4b3670a-"), "{tag}");
+    }
+    // A new name changes nothing.
+    let _ = own().env("GITHUB_REPOSITORY", "o/new-name").run().is("reused-tag");
+    let _ = other().run().is("reused-tag");
 }

@@ -8,9 +8,9 @@ published() {
   local here=$REGISTRY/$1 image
   image=$(digest "$here" "staging-$(commit_id)")
   [[ $image == sha256:* ]] || problems+=("$1 has no staging-$(commit_id)")
-  is "$(digest "$here" "sha-$1-$(commit_id)")" "$image" "$1: the commit's tag"
+  is "$(digest "$here" "sha-$(mark)-$1-$(commit_id)")" "$image" "$1: the commit's tag"
   is "$(digest "$here" latest)" "$image" "$1: latest"
-  [[ $(digest "$here" "cache-$1-main") != "$image" ]] || problems+=("$1: the cache stands under a deploy tag")
+  [[ $(digest "$here" "cache-$(mark)-$1-main") != "$image" ]] || problems+=("$1: the cache stands under a deploy tag")
 }
 
 commit 'First commit'

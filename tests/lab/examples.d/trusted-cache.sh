@@ -9,8 +9,8 @@ forget() { docker builder prune --all --force >/dev/null 2>&1; }
 commit 'First commit'
 images 'main builds and writes its cache' push
 is "$(output image/outcome)" built 'the outcome'
-is "$(caches)" cache-tools-main 'the caches'
-main=$(digest "$REGISTRY" cache-tools-main)
+is "$(caches)" "cache-$(mark)-tools-main" 'the caches'
+main=$(digest "$REGISTRY" "cache-$(mark)-tools-main")
 over
 
 forget
@@ -20,7 +20,7 @@ images 'a pull request reads the cache of main and writes its own' 'pull_request
 is "$(output image/zone)" pr 'the zone'
 is "$(output image/outcome)" built 'the outcome'
 holds "$(output image/cached-steps) > 0" 'steps from the cache of main'
-is "$(caches)" 'cache-tools-main pr-7-cache-tools' 'the caches'
+is "$(caches)" "cache-$(mark)-tools-main pr-7-cache-$(mark)-tools" 'the caches'
 over
 
 forget
@@ -29,7 +29,7 @@ echo more >>"$repository/notes.txt"
 commit 'A pull request, second push'
 images 'its next push goes on from its own cache' 'pull_request 7'
 holds "$(output image/cached-steps) > $cached" 'steps from its own cache'
-is "$(digest "$REGISTRY" cache-tools-main)" "$main" 'the cache of main'
+is "$(digest "$REGISTRY" "cache-$(mark)-tools-main")" "$main" 'the cache of main'
 over
 
 forget
@@ -47,7 +47,7 @@ forget
 images 'main reads nothing of theirs' push
 is "$(output image/outcome)" built 'the outcome'
 ! grep -q 'importing cache manifest from .*pr-' "$log.log" || problems+=('a cache of a pull request was read')
-grep -q 'cache from type=registry,ref=.*cache-tools-main' "$log.log" || problems+=('the cache of main was not read')
+grep -q "cache from type=registry,ref=.*cache-$(mark)-tools-main" "$log.log" || problems+=('the cache of main was not read')
 over
 
 before=$(caches)

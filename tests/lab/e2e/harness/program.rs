@@ -60,6 +60,7 @@ impl<'a> Program<'a> {
             .env("GITHUB_EVENT_PATH", &text(&temp.join("event.json")))
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_REPOSITORY", "o/r")
+            .env("GITHUB_REPOSITORY_ID", "1")
             // Of the test's own: builders are named by it.
             .env("GITHUB_RUN_ID", &workspace.image)
             .env("GITHUB_RUN_ATTEMPT", "1")

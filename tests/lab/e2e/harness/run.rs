@@ -158,7 +158,7 @@ impl Finished {
 
     /// The key tag in a zone with this prefix.
     pub fn key_tag(&self, prefix: &str, image: &str) -> String {
-        format!("{prefix}key-{image}-{}", &self.output("key")[..32])
+        format!("{prefix}key-rf9d832d9-{image}-{}", &self.output("key")[..32])
     }
 
     /// What was published is really there, under these tags, with the key in it, and is what

@@ -112,7 +112,7 @@ impl Workspace {
 
     /// Commit tag of this checkout in the trusted zone.
     pub fn commit_tag(&self) -> String {
-        format!("sha-{}-{}", self.image, self.head())
+        format!("sha-rf9d832d9-{}-{}", self.image, self.head())
     }
 
     /// docker with this home's configuration, builders included.

@@ -145,7 +145,7 @@ fn one_tag_of_five_is_refused() {
 #[test]
 fn a_cache_that_is_none() {
     let (work, repository) = (Workspace::new("junk"), Repository::open("junk"));
-    let cache = format!("cache-{}-main", work.image);
+    let cache = format!("cache-rf9d832d9-{}-main", work.image);
     let junk = repository.copy_base("1", &cache);
     let built = work.program().repository(&repository).run().is("built");
     built.is_published(&repository, &[&work.commit_tag()]);
@@ -158,7 +158,7 @@ fn a_cache_that_is_none() {
 fn a_cache_that_is_junk() {
     let (work, repository) = (Workspace::new("no-manifest"), Repository::ecr("no-manifest"));
     let program = || work.program().repository(&repository).input("key", "context");
-    let cache = format!("cache-{}-main", work.image);
+    let cache = format!("cache-rf9d832d9-{}-main", work.image);
     program().run().is("built");
     let before = repository.digest(&cache);
     work.write("content.txt", &format!("{} other", work.image));
@@ -192,7 +192,7 @@ fn a_cache_that_is_junk() {
 #[test]
 fn a_cache_that_may_not_be_written() {
     let (work, repository) = (Workspace::new("refused"), Repository::ecr("refused"));
-    let at = format!("manifests/cache-{}-main", work.image);
+    let at = format!("manifests/cache-rf9d832d9-{}-main", work.image);
     let rules = Rules::set(&[rule("PUT", &repository.path, &at, None, &status(403, "DENIED"))]);
     let built = work.program().repository(&repository).run().is("built").degraded();
     assert!(rules.applied()[0] > 0);

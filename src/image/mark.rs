@@ -1,0 +1,64 @@
+//! Which GitHub repository a shared name is of: several may use one registry repository.
+
+use super::host_of_server;
+use super::tags::hash;
+
+/// `r` and eight hex digits of a hash over the server and the GitHub repository's number, which a new name
+/// does not change. Where no number is known, over its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark(String);
+
+impl Mark {
+    /// `None` where nothing says which GitHub repository it is.
+    #[must_use]
+    pub fn of(server: Option<&str>, id: Option<&str>, name: Option<&str>) -> Option<Self> {
+        let number = id.and_then(|id| id.parse::<u64>().ok()).map(|id| id.to_string());
+        // A name has a slash, so no name is read as a number.
+        let which = number.or_else(|| name.map(str::to_lowercase))?;
+        let server = host_of_server(server).unwrap_or("github.com").to_lowercase();
+        Some(Self(format!("r{}", hash(&format!("{server}\0{which}")))))
+    }
+
+    /// As it stands in a name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether a word of a tag is a mark.
+pub(super) fn is_mark(word: &str) -> bool {
+    word.strip_prefix('r').is_some_and(super::tags::is_hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // D91
+    #[test]
+    fn d91_a_mark_is_one_github_repositorys() {
+        let mark = |server, id, name| Mark::of(server, id, name).map(|mark| mark.0);
+        let github = mark(Some("https://github.com"), Some("1"), Some("o/r")).unwrap();
+        assert_eq!(github, "rf9d832d9");
+        assert!(is_mark(&github));
+        // A new name, and a runner that does not name the server.
+        assert_eq!(mark(None, Some("1"), Some("o/new")).as_ref(), Some(&github));
+        let name = mark(None, None, Some("o/r")).unwrap();
+        for (server, id, name, expected) in [
+            (None, Some(""), Some("O/R"), Some(&name)),
+            (None, Some("no number"), Some("o/r"), Some(&name)),
+            (None, None, None, None),
+        ] {
+            assert_eq!(mark(server, id, name).as_ref(), expected, "{server:?} {id:?}");
+        }
+        for other in [
+            mark(None, Some("2"), Some("o/r")),
+            mark(None, None, Some("o/other")),
+            mark(Some("https://ghe.example"), Some("1"), Some("o/r")),
+        ] {
+            let other = other.unwrap();
+            assert!(other != github && other != name, "{other}");
+        }
+    }
+}
