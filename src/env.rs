@@ -120,6 +120,8 @@ names! {
     GITHUB_SERVER_URL;
     /// Where a debug build is to panic, for the tests.
     BUILD_ONCE_TEST_PANIC;
+    /// Where a debug build looks for the certificates of registries, for the tests.
+    BUILD_ONCE_TEST_CERTIFICATES;
     /// The file step outputs are appended to.
     GITHUB_OUTPUT;
     /// The file the job summary is appended to.

@@ -16,9 +16,9 @@ use crate::plan::{self, Plan};
 use crate::ports::actions::{self, Annotation, Level};
 use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
-use crate::ports::docker_config::{RUN_PREFIX, private_temporary, sweep, temporary_folder};
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::ports::failure::FailureKind;
+use crate::ports::temporary::{PrivateFolder, RUN, sweep, temporary_folder};
 use crate::report::{Course, Report, Stage, annotations, outputs, summary};
 use crate::{Decided, Prepared, commands, crash, plan_for, prepare, shown};
 
@@ -218,7 +218,16 @@ async fn attempt(
         ports.console.line(&format!("  {change}"));
     }
     course.stage = Stage::Steps;
-    let files = RunFiles::create(env, prepared, &facts, &plan)?;
+    let mut plan = plan;
+    let builds = plan.steps.iter().any(|step| matches!(step, plan::Step::Build { .. }));
+    let files = match RunFiles::create(env, prepared, &facts, &plan) {
+        // D100: only a build needs them.
+        Err(error) if !builds => {
+            plan.notices.push(format!("the plan is not kept for later steps: {}", error.headline()));
+            RunFiles::default()
+        }
+        files => files?,
+    };
     course.report.plan.clone_from(&files.plan);
     course.metadata = files.plan.is_some().then(|| files.metadata.clone());
     let plan = course.plan.insert(plan);
@@ -234,7 +243,6 @@ async fn attempt(
         retries: &course.retries,
     };
     // The question opens an upload: it is no part of a plan that is only printed. It runs beside the build.
-    let builds = plan.steps.iter().any(|step| matches!(step, plan::Step::Build { .. }));
     let watched = facts.repository.repository().filter(|_| builds && prepared.access.reads_shared_only);
     let rights = async {
         match watched {
@@ -264,17 +272,18 @@ pub async fn until<T>(signal: &CancelSignal, work: impl Future<Output = Result<T
 
 /// The plan, and what buildx says it built. In a workflow they outlive the step, for later
 /// ones; elsewhere they go with the program.
+#[derive(Default)]
 struct RunFiles {
     plan: Option<PathBuf>,
     metadata: PathBuf,
-    _folder: Option<tempfile::TempDir>,
+    _folder: Option<PrivateFolder>,
 }
 
 impl RunFiles {
     fn create(env: &Env, prepared: &Prepared, facts: &Facts, plan: &Plan) -> Result<Self> {
         let failed = |error: std::io::Error| Error::of_io("failed to write the plan", &error);
         let parent = temporary_folder(env);
-        let folder = private_temporary(RUN_PREFIX, &parent).map_err(failed)?;
+        let folder = PrivateFolder::new(RUN, &parent).map_err(failed)?;
         let metadata = folder.path().join("metadata.json");
         if !env.in_github_actions() {
             return Ok(Self { plan: None, metadata, _folder: Some(folder) });

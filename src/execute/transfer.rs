@@ -14,10 +14,10 @@ use crate::key::BuildKey;
 use crate::key::files::{self, Kind};
 use crate::key::names::hex;
 use crate::ports::buildx::BuildSpec;
-use crate::ports::docker_config::temporary_folder;
 use crate::ports::failure::FailureKind;
 use crate::ports::lineages::{Lineages, buildx_folder};
 use crate::ports::random;
+use crate::ports::temporary::{PrivateFolder, temporary_folder};
 
 /// Largest Dockerfile or ignore file that is compared, in bytes; with a larger one all is sent.
 const LARGEST: u64 = 4 << 20;
@@ -29,7 +29,7 @@ const MOST: usize = 200_000;
 #[derive(Default)]
 pub(super) struct Session {
     /// A configuration folder for buildx, which gives the session its name.
-    folder: Option<tempfile::TempDir>,
+    folder: Option<PrivateFolder>,
     record: Option<Record>,
 }
 

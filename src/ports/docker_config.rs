@@ -1,11 +1,9 @@
 //! Docker's client configuration: what the user's says, and the private one that children get.
 //!
 //! The user's own file is only read. Credentials that a run needs are written into a private
-//! folder (0700) under the runner's temporary folder, which is removed on every exit path;
-//! what a killed run left behind is swept at the next start.
+//! folder (0700) under the runner's temporary folder, which is removed on every exit path.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,10 +16,7 @@ use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::inputs::SecretString;
 use crate::ports::exec::{Effect, Exec, Invocation};
-use crate::ports::git;
-
-/// The folder of a run's plan and of what buildx says.
-pub const RUN_PREFIX: &str = "build-once-run-";
+use crate::ports::temporary::{DOCKER, PrivateFolder, temporary_folder};
 
 /// A user name and a password for one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,13 +197,10 @@ fn failed(error: &std::io::Error) -> Error {
     Error::of_io("failed to write the private docker configuration", error)
 }
 
-/// Names private configuration folders.
-pub const PREFIX: &str = "build-once-docker-";
-
 /// The private configuration folder; removed when dropped.
 #[derive(Debug)]
 pub struct PrivateDockerConfig {
-    folder: tempfile::TempDir,
+    folder: PrivateFolder,
     buildx: Option<PathBuf>,
     /// The user's settings that carry over.
     settings: Map<String, Value>,
@@ -224,8 +216,7 @@ impl PrivateDockerConfig {
         user: &UserDockerConfig,
         credentials: &BTreeMap<String, Credential>,
     ) -> Result<Self> {
-        let parent = temporary_folder(env);
-        let folder = private_temporary(PREFIX, &parent).map_err(|error| failed(&error))?;
+        let folder = PrivateFolder::new(DOCKER, &temporary_folder(env)).map_err(|error| failed(&error))?;
         if let Some(original) = &user.folder {
             // Contexts and plug-ins are found through the configuration folder.
             for name in ["contexts", "cli-plugins"] {
@@ -291,55 +282,6 @@ impl PrivateDockerConfig {
             None => exec,
         }
     }
-}
-
-/// Where temporary files go: the runner's folder, which the runner itself empties, else the
-/// machine's.
-#[must_use]
-pub fn temporary_folder(env: &Env) -> PathBuf {
-    let named = env.get(env::RUNNER_TEMP).or_else(|| env.get(env::TMPDIR));
-    let folder = named.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    // The runner's folder exists; a runner that only names it is not a reason to fail.
-    let _ = private_folder(&folder);
-    folder
-}
-
-/// A new folder with an unguessable name that only its owner can enter.
-///
-/// # Errors
-/// What the operating system says.
-pub fn private_temporary(prefix: &str, parent: &Path) -> std::io::Result<tempfile::TempDir> {
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    tempfile::Builder::new().prefix(prefix).permissions(private).tempdir_in(parent)
-}
-
-/// Removes what a killed run left behind: ours by name, a day old.
-pub fn sweep(env: &Env) {
-    const OLD: Duration = Duration::from_hours(24);
-    // In a workflow later steps read what a run leaves, and the runner empties the folder.
-    let left: &[&str] = if env.in_github_actions() { &[] } else { &[RUN_PREFIX] };
-    let ours = |name: &str| [PREFIX, git::PREFIX].iter().chain(left).any(|prefix| name.starts_with(prefix));
-    let entries = BTreeSet::from([temporary_folder(env), std::env::temp_dir()]).into_iter();
-    let entries = entries.filter_map(|folder| fs_err::read_dir(folder).ok()).flatten().flatten();
-    for entry in entries.filter(|entry| ours(&entry.file_name().to_string_lossy())) {
-        let age = entry
-            .metadata()
-            .ok()
-            .filter(std::fs::Metadata::is_dir)
-            .and_then(|m| m.modified().ok()?.elapsed().ok());
-        if age.is_some_and(|age| age > OLD) {
-            // Another run may be sweeping too.
-            let _ = fs_err::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// Makes a folder only its owner can enter.
-///
-/// # Errors
-/// What the operating system says.
-pub fn private_folder(path: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use crate::image::Digest;
 use crate::ports::clock::Stopwatch;
 use crate::ports::failure::FailureKind;
 use crate::ports::proxies::Proxies;
+use crate::ports::registry::kind_of;
+use crate::ports::tls;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
@@ -21,6 +23,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
     let what = || Error::of(FailureKind::TransientNetwork, format!("failed to fetch {url}"));
     let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::config(tls::OfHost::default())?)
         .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
         .proxy(proxies.of_reqwest())
         .connect_timeout(CONNECT)
@@ -31,7 +34,8 @@ pub async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
     let watch = Stopwatch::start();
     let failed = |error: reqwest::Error| {
         if watch.seconds() < FETCH.as_secs_f64() {
-            return what().because(&error.without_url());
+            let kind = kind_of(&error);
+            return what().of_kind(kind).because(&error.without_url()).hint(kind.hint_of_host());
         }
         what()
             .cause(format!("it takes longer than {} s", FETCH.as_secs()))

@@ -14,6 +14,7 @@ use crate::inputs::SecretString;
 use crate::ports::docker::{from_exec, last_line};
 use crate::ports::exec::{Effect, Exec, Invocation};
 use crate::ports::failure::{FailureKind, classify};
+use crate::ports::temporary::{GIT, PrivateFolder};
 use crate::run::{Commit, RunContext};
 use crate::shown;
 
@@ -136,8 +137,10 @@ async fn remote(
     }
     let what = format!("git {} failed", arguments.first().copied().unwrap_or_default());
     let error = classify(&what, &last_line(&done));
-    let unknown = error.is(FailureKind::Unknown);
-    Err(if unknown { error.of_kind(FailureKind::GitSource) } else { error })
+    Err(match error.kind {
+        None | Some(FailureKind::Unknown) => error.of_kind(FailureKind::GitSource),
+        Some(kind) => error.hint(kind.hint_of_host()),
+    })
 }
 
 /// What a name stands for in a repository.
@@ -187,16 +190,13 @@ fn pick(listed: &str, name: &str) -> Result<Found> {
     }
 }
 
-/// Of the folders that hold a part of a remote repository for a moment.
-pub const PREFIX: &str = "build-once-git-";
-
 /// One file of a commit of a remote repository, without the rest of it.
 ///
 /// # Errors
 /// If the repository does not answer, or the commit has no such file.
 pub async fn file(exec: &Exec, url: &str, commit: &str, path: &str) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| Error::of_io("failed to make a temporary folder", &error);
-    let folder = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(failed)?;
+    let folder = PrivateFolder::new(GIT, &std::env::temp_dir()).map_err(failed)?;
     let at = Some(folder.path());
     let address = Address::new(url);
     let url = &*address.url;

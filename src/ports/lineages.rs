@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::docker_config::{PREFIX, private_folder, private_temporary};
+use super::temporary::{DOCKER, PrivateFolder, private_folder};
 use crate::coherence::transfer::Lineage;
 
 /// Largest file that is read, in bytes: some six million files of one context.
@@ -90,8 +90,8 @@ impl Lineages {
 ///
 /// # Errors
 /// If it cannot be made.
-pub fn buildx_folder(user: Option<&Path>, lineage: &str, parent: &Path) -> io::Result<tempfile::TempDir> {
-    let folder = private_temporary(PREFIX, parent)?;
+pub fn buildx_folder(user: Option<&Path>, lineage: &str, parent: &Path) -> io::Result<PrivateFolder> {
+    let folder = PrivateFolder::new(DOCKER, parent)?;
     let entries = user.and_then(|user| fs_err::read_dir(std::path::absolute(user).ok()?).ok());
     for entry in entries.into_iter().flatten().flatten() {
         if !OWN.iter().any(|own| entry.file_name() == *own) {

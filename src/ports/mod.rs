@@ -19,6 +19,8 @@ pub mod metadata;
 pub mod proxies;
 pub mod random;
 pub mod registry;
+pub mod temporary;
+pub mod tls;
 
 use crate::env::Env;
 use crate::error::Result;
@@ -38,6 +40,12 @@ pub struct Ports {
     pub user_config: docker_config::UserDockerConfig,
     /// Starts processes.
     pub exec: exec::Exec,
+}
+
+/// Where docker keeps the certificates of registries; elsewhere in tests of a build that is no release.
+fn certificates(env: &Env) -> &str {
+    let elsewhere = env.get(crate::env::BUILD_ONCE_TEST_CERTIFICATES).filter(|_| cfg!(debug_assertions));
+    elsewhere.unwrap_or(tls::FOLDER)
 }
 
 impl Ports {
@@ -65,6 +73,7 @@ impl Ports {
             credentials,
             inputs.reliability.retries,
             proxies::Proxies::new(env),
+            certificates(env).into(),
             exec.clone(),
         );
         Self { env: env.clone(), console, aws, registry, user_config, exec }

@@ -49,6 +49,7 @@ mod secrets;
 mod spellings;
 mod summary;
 mod support;
+mod tls;
 mod token_service;
 mod trust;
 mod two_repositories;

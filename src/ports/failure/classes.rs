@@ -209,6 +209,23 @@ kinds! {
 }
 
 impl FailureKind {
+    /// The same where the host is no registry: a git server, or what an `ADD` fetches from.
+    #[must_use]
+    pub const fn hint_of_host(self) -> &'static str {
+        match self {
+            Self::Dns => "check the spelling of the host, and the runner's name server",
+            Self::Refused => "check that the host is up, and its name and port",
+            Self::TlsTrust => {
+                "trust the host's certificate, or its authority's, on this machine (SSL_CERT_FILE) and in the builder"
+            }
+            Self::TlsExpired => "renew the host's certificate; or set this machine's clock, if it is wrong",
+            Self::RegistryError => "the host has a problem of its own; try again",
+            Self::Throttled => "the host limits the rate of requests; try again later",
+            Self::AuthMissing | Self::AuthDenied | Self::AuthExpired => Self::GitSource.hint(),
+            _ => self.hint(),
+        }
+    }
+
     /// What may help where it came up in this part of a build.
     #[must_use]
     pub const fn reaction_at(self, phase: Option<Phase>) -> Reaction {

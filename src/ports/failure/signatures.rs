@@ -170,7 +170,9 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
     AuthMissing ["failed to fetch anonymous token", "403"];
     AuthDenied ["accessdenied"] ["access denied"] ["denied:"] ["is not allowed access"];
     Dns ["dial tcp: lookup "] ["no such host"] ["server misbehaving"] ["lookup ", "i/o timeout"] ["temporary failure in name resolution"] ["could not resolve host"];
-    Refused ["connection refused"] ["network is unreachable"] ["no route to host"];
+    Refused ["connection refused"] ["network is unreachable"] ["no route to host"]
+        // curl, in git: "couldn't" or "could not".
+        ["failed to connect to", "t connect to server"];
     TransientNetwork
         ["connection reset by peer"] ["broken pipe"] ["use of closed network connection"] ["unexpected eof"] [": eof"]
         ["tls handshake timeout"] ["i/o timeout"] ["connection timed out"] ["closed pipe"] ["closed response body"]

@@ -4,7 +4,8 @@
 //! cannot set it without changing the digest, and a note on a layer cache.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -25,6 +26,7 @@ use crate::ports::exec::Exec;
 use crate::ports::failure::{FailureKind, Reaction};
 use crate::ports::proxies::Proxies;
 use crate::ports::random;
+use crate::ports::tls;
 
 mod challenge;
 mod credentials;
@@ -34,6 +36,7 @@ mod transport;
 mod waits;
 
 pub use credentials::Credentials;
+pub use transport::kind_of;
 use transport::{Answer, Attempt, Call, Failure, base_url, fail};
 use waits::Waits;
 
@@ -51,9 +54,15 @@ pub enum Probe {
     Unknown(Error),
 }
 
+/// A client that is being made.
+type Connection = Shared<BoxFuture<'static, Result<Client, Error>>>;
+
 /// Reads from registries.
 pub struct Registry {
-    http: OnceLock<Shared<BoxFuture<'static, Result<Client, Error>>>>,
+    /// One client for all registries, and one for each that docker keeps certificates of.
+    clients: std::sync::Mutex<HashMap<Option<PathBuf>, Connection>>,
+    /// Where docker keeps them.
+    certificates: PathBuf,
     credentials: Credentials,
     /// `Authorization` by registry and repository, once it is known.
     authorizations: Mutex<HashMap<(String, String), Option<SecretString>>>,
@@ -74,10 +83,17 @@ impl Registry {
     /// `retries` further tries for answers that may be better the next time. Reads and waits end
     /// when `exec` is cancelled; a write is left to its end, so that it is known what came of it.
     #[must_use]
-    pub fn new(credentials: Credentials, retries: u32, proxies: Proxies, exec: Exec) -> Self {
+    pub fn new(
+        credentials: Credentials,
+        retries: u32,
+        proxies: Proxies,
+        certificates: PathBuf,
+        exec: Exec,
+    ) -> Self {
         let (places, waits) = (Semaphore::new(REQUESTS), Waits::default());
         Self {
-            http: OnceLock::new(),
+            clients: std::sync::Mutex::default(),
+            certificates,
             credentials,
             authorizations: Mutex::default(),
             retries,
@@ -97,16 +113,22 @@ impl Registry {
     /// Gets ready on another thread, while something else is asked first: the system's
     /// certificates take 10 ms to read.
     pub fn warm_up(&self) {
-        drop(self.http());
+        drop(self.client(None));
     }
 
-    fn http(&self) -> Shared<BoxFuture<'static, Result<Client, Error>>> {
+    /// The client that this registry is asked with.
+    fn http(&self, registry: &str) -> Connection {
+        self.client(tls::folder_of(&self.certificates, registry))
+    }
+
+    fn client(&self, folder: Option<PathBuf>) -> Connection {
         let make = || {
-            let proxies = self.proxies.clone();
-            let made = tokio::task::spawn_blocking(|| client(proxies));
+            let (proxies, folder) = (self.proxies.clone(), folder.clone());
+            let made = tokio::task::spawn_blocking(move || client(proxies, folder.as_deref()));
             made.map(|made| made.unwrap_or_else(|error| Err(crash::joined(&error)))).boxed().shared()
         };
-        self.http.get_or_init(make).clone()
+        let mut clients = self.clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        clients.entry(folder.clone()).or_insert_with(make).clone()
     }
 
     /// The credentials in use, for the children's configuration.
@@ -404,9 +426,11 @@ impl Registry {
 }
 
 /// Follows no redirect by itself: a token service's would get the credentials.
-fn client(proxies: Proxies) -> Result<Client, Error> {
+fn client(proxies: Proxies, folder: Option<&Path>) -> Result<Client, Error> {
     crash::on_purpose("tls");
+    let tls = tls::config(folder.map(tls::OfHost::read).unwrap_or_default())?;
     Client::builder()
+        .tls_backend_preconfigured(tls)
         .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
         .proxy(proxies.of_reqwest())
         .redirect(reqwest::redirect::Policy::none())

@@ -84,7 +84,7 @@ impl Registry {
                 .map_err(Attempt::error)?
                 .map(|c| challenge::basic(&c)),
         };
-        let http = self.http().await.map_err(Attempt::error)?;
+        let http = self.http(registry).await.map_err(Attempt::error)?;
         let response = send(&http, registry, call, authorization.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED || (authorization.is_some() && !was_known) {
             self.authorizations.lock().await.insert(scope, authorization.clone());
@@ -164,15 +164,18 @@ async fn send(
 /// What became of a request that got no answer, or half of one.
 pub(super) fn unanswered(failed: Error, error: reqwest::Error) -> Attempt {
     let kind = kind_of(&error);
+    let names_another = says(&error, "not valid for name");
     let failed = failed.of_kind(kind).because(&error.without_url());
-    if kind == FailureKind::TlsTrust {
-        Attempt::error(
-            failed.hint("trust the registry's certificate authority on this machine (SSL_CERT_FILE)"),
-        )
-    } else if kind == FailureKind::Proxy {
-        Attempt::error(failed)
-    } else {
-        Attempt::Again { error: failed, wait: None }
+    match kind {
+        FailureKind::TlsTrust if names_another => Attempt::error(failed.hint(
+            "ask for the registry by a name that its certificate is for, or give it one for this name",
+        )),
+        FailureKind::TlsTrust => Attempt::error(failed.hint(
+            "trust the registry's certificate, or its authority's, on this machine (SSL_CERT_FILE, \
+             or a .crt in /etc/docker/certs.d/HOST:PORT), in the engine and in the builder",
+        )),
+        FailureKind::TlsExpired | FailureKind::Proxy => Attempt::error(failed),
+        _ => Attempt::Again { error: failed, wait: None },
     }
 }
 
@@ -311,10 +314,13 @@ pub(super) fn registry_error(body: &[u8]) -> (String, String) {
 }
 
 /// What keeps a request from its answer.
-fn kind_of(error: &(dyn std::error::Error + 'static)) -> FailureKind {
+#[must_use]
+pub fn kind_of(error: &(dyn std::error::Error + 'static)) -> FailureKind {
     let any = |words: &[&str]| words.iter().any(|word| says(error, word));
     if any(&["proxy authorization required"]) {
         FailureKind::Proxy
+    } else if any(&["certificate expired", "certificate not valid yet"]) {
+        FailureKind::TlsExpired
     } else if any(&["certificate"]) {
         FailureKind::TlsTrust
     } else if any(&["dns error", "failed to lookup address"]) {

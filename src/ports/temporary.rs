@@ -1,0 +1,132 @@
+//! The program's temporary folders: for their owner alone, removed on every exit path. What a killed run left behind is
+//! swept at a later start. Whether a folder is in use says its lock, not its age: the clock of a machine may jump, and a
+//! run may take longer than a day.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+
+use crate::env::{self, Env};
+
+/// What the names of folders with a docker configuration begin with.
+pub const DOCKER: &str = "build-once-docker-";
+/// The same for those that hold a part of a remote repository for a moment.
+pub const GIT: &str = "build-once-git-";
+/// The same for those of a run's plan and of what buildx says.
+pub const RUN: &str = "build-once-run-";
+
+/// A folder with an unguessable name, locked while it is in use, and removed when dropped.
+#[derive(Debug)]
+pub struct PrivateFolder {
+    folder: tempfile::TempDir,
+    /// Closed with the program's last breath, whatever ends it.
+    _lock: Option<File>,
+}
+
+impl PrivateFolder {
+    /// Makes one that only its owner can enter.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn new(prefix: &str, parent: &Path) -> std::io::Result<Self> {
+        let private = std::fs::Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix(prefix).permissions(private).tempdir_in(parent)?;
+        // A file system without locks has the folder's age alone.
+        let lock = open(folder.path()).filter(|at| flock(at, FlockOperation::NonBlockingLockShared).is_ok());
+        Ok(Self { folder, _lock: lock })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Leaves it there for later steps.
+    #[must_use]
+    pub fn keep(self) -> PathBuf {
+        self.folder.keep()
+    }
+}
+
+/// Opens a folder that is no link.
+fn open(folder: &Path) -> Option<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(folder, flags, Mode::empty()).ok().map(File::from)
+}
+
+/// Where temporary files go: the runner's folder, which the runner itself empties, else the
+/// machine's.
+#[must_use]
+pub fn temporary_folder(env: &Env) -> PathBuf {
+    let named = env.get(env::RUNNER_TEMP).or_else(|| env.get(env::TMPDIR));
+    let folder = named.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    // The runner's folder exists; a runner that only names it is not a reason to fail.
+    let _ = private_folder(&folder);
+    folder
+}
+
+/// Makes a folder only its owner can enter.
+///
+/// # Errors
+/// What the operating system says.
+pub fn private_folder(path: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes what a killed run left behind: ours by name, used by no one, and a day old, so that later steps can read a
+/// plan and a folder that is being made is not taken for one that was left.
+pub fn sweep(env: &Env) {
+    // In a workflow later steps read what a run leaves, and the runner empties the folder.
+    let left: &[&str] = if env.in_github_actions() { &[] } else { &[RUN] };
+    let ours = |name: &str| [DOCKER, GIT].iter().chain(left).any(|prefix| name.starts_with(prefix));
+    let entries = BTreeSet::from([temporary_folder(env), std::env::temp_dir()]).into_iter();
+    let entries = entries.filter_map(|folder| fs_err::read_dir(folder).ok()).flatten().flatten();
+    for entry in entries.filter(|entry| ours(&entry.file_name().to_string_lossy())) {
+        if let Some(_lock) = left_behind(&entry.path()) {
+            // Another run may be sweeping too.
+            let _ = fs_err::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The lock of a folder that is old and used by no one.
+fn left_behind(folder: &Path) -> Option<File> {
+    const OLD: Duration = Duration::from_hours(24);
+    let at = open(folder)?;
+    let age = at.metadata().ok()?.modified().ok()?.elapsed().ok()?;
+    let free = age > OLD && flock(&at, FlockOperation::NonBlockingLockExclusive).is_ok();
+    free.then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // D19
+    #[test]
+    fn d19_a_clock_that_jumps_removes_no_folder_in_use() {
+        let temp = tempfile::tempdir().unwrap();
+        let env = Env::from([("RUNNER_TEMP", temp.path().to_str().unwrap())]);
+        let folders = [DOCKER, GIT, RUN].map(|prefix| PrivateFolder::new(prefix, temp.path()).unwrap());
+        // As far away as a machine's clock can be set.
+        for days in [2, 20_000] {
+            let past = std::time::UNIX_EPOCH + Duration::from_hours(24 * (20_001 - days));
+            for folder in &folders {
+                File::open(folder.path()).unwrap().set_modified(past).unwrap();
+            }
+            sweep(&env);
+            assert!(folders.iter().all(|folder| folder.path().is_dir()), "{days}");
+        }
+        // Their run is killed: nobody removes them, and nobody holds them.
+        for folder in folders {
+            let path = folder.keep();
+            sweep(&env);
+            assert!(!path.exists());
+        }
+    }
+}
