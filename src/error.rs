@@ -210,6 +210,13 @@ impl Error {
         }
         text
     }
+
+    /// The same with the hint: a run that makes do has no other place for it.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        self.headline() + &hint
+    }
 }
 
 impl fmt::Display for Error {

@@ -90,8 +90,7 @@ impl Journal {
     }
 
     fn makes_do(&mut self, how: &str, why: &Error) {
-        let hint = why.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let degraded = format!("{how}: {}{hint}", why.headline());
+        let degraded = format!("{how}: {}", why.advice());
         self.degraded.get_or_insert(degraded);
         self.gave_up_cache = true;
     }

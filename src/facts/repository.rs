@@ -152,7 +152,7 @@ async fn from_parameter(
         Ok(text) => found(&text, format!("SSM parameter {name}")),
         Err(ParameterError::Absent) => none(NoRepository::ParameterAbsent(name)),
         Err(ParameterError::Denied) => none(NoRepository::AccessDenied(name)),
-        Err(ParameterError::Failed(error)) => none(NoRepository::ParameterFailed(error.headline())),
+        Err(ParameterError::Failed(error)) => none(NoRepository::ParameterFailed(error.advice())),
     }
 }
 

@@ -237,8 +237,9 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
     if !may_degrade || must_publish || !(may_build || own(inputs, facts).is_some()) {
         return Verdict::Fail(error.clone());
     }
+    let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
     let degraded =
-        format!("the registry cannot be used ({}); the image stays on this machine", error.headline());
+        format!("the registry cannot be used ({}); the image stays on this machine{hint}", error.headline());
     match own(inputs, facts) {
         Some(image) => Verdict::ReuseLocal {
             image: image.clone(),

@@ -1,7 +1,8 @@
 //! The local engine, through the docker CLI.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::io::ErrorKind::NotFound;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,23 +40,28 @@ const PULL: Duration = Duration::from_hours(2);
 /// The docker CLI.
 #[derive(Clone, Debug)]
 pub struct Docker {
-    program: PathBuf,
+    /// None where buildx is alone on this machine.
+    program: Option<PathBuf>,
     buildx: Option<PathBuf>,
     exec: Exec,
     logins: Option<Arc<PrivateDockerConfig>>,
 }
 
 impl Docker {
-    /// Finds docker on the `PATH`, and the buildx plug-in where it would look for it.
+    /// Finds docker on the `PATH`, and the buildx plug-in where it would look for it. buildx alone will do for a
+    /// build by a remote builder: what asks docker itself fails then.
     ///
     /// # Errors
-    /// If docker is not there.
+    /// If neither is there.
     pub fn find(exec: Exec, config: &UserDockerConfig) -> Result<Self> {
-        let program = exec.find("docker").ok_or_else(|| {
-            Error::of(FailureKind::ToolMissing, "failed to find docker on the PATH")
-                .hint("install docker with the buildx plug-in on this runner")
-        })?;
-        Ok(Self { program, buildx: config.plugin("buildx"), exec, logins: None })
+        let (program, plugin) = (exec.find("docker"), config.plugin("buildx"));
+        let alone = || exec.find("buildx").or_else(|| exec.find("docker-buildx"));
+        let buildx = if program.is_some() { plugin } else { plugin.or_else(alone) };
+        if program.is_none() && buildx.is_none() {
+            return Err(Error::of(FailureKind::ToolMissing, "failed to find docker on the PATH")
+                .hint("install docker with the buildx plug-in on this runner"));
+        }
+        Ok(Self { program, buildx, exec, logins: None })
     }
 
     /// The same docker with another environment or configuration.
@@ -88,7 +94,7 @@ impl Docker {
     /// A docker command.
     #[must_use]
     pub fn command(&self, effect: Effect) -> Invocation {
-        Invocation::new(&self.program, effect)
+        Invocation::new(self.program.as_deref().unwrap_or(Path::new("docker")), effect)
     }
 
     /// A buildx command. The plug-in itself is started where it is known: docker would start
@@ -106,7 +112,21 @@ impl Docker {
     /// # Errors
     /// If it cannot be started, is cancelled or takes too long.
     pub async fn run(&self, invocation: &Invocation, limit: Duration) -> Result<Completed> {
-        self.exec.output(invocation, limit).await.map_err(from_exec)
+        self.exec.output(invocation, limit).await.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: ExecError) -> Error {
+        match (&self.program, &self.buildx, &error) {
+            (None, Some(buildx), ExecError::Start { source, .. }) if source.kind() == NotFound => {
+                Error::of(FailureKind::ToolMissing, "failed to find docker on the PATH")
+                    .cause(format!("{} is there alone, which builds by a remote builder", buildx.display()))
+                    .hint(
+                        "install docker; or push to a repository, leave load out, and name a remote builder: \
+                         driver: remote and endpoints",
+                    )
+            }
+            _ => from_exec(error),
+        }
     }
 
     /// An image of the engine's store by name or id.
@@ -185,7 +205,7 @@ impl Docker {
         let status = tokio::time::timeout(PULL, streamed)
             .await
             .map_err(|_| Error::of(FailureKind::Hang, format!("the pull of {reference} did not end")))?
-            .map_err(from_exec)?;
+            .map_err(|error| self.failed(error))?;
         if status.success() {
             return Ok(());
         }

@@ -181,6 +181,25 @@ fn a_remote_one_of_two_nodes() {
     assert_eq!(run.called(&format!("buildx rm --force {name}")).len(), 1);
 }
 
+/// D48: buildx where there is no docker.
+#[test]
+fn d48_buildx_alone_builds_by_a_remote_builder() {
+    let lab = Lab::new();
+    lab.with_buildx_alone();
+    let remote = || lab.shared().input("driver", "remote").input("endpoints", "tcp://one.example:1234");
+    let run = remote().run().succeeds("built");
+    assert_eq!((run.output("degraded"), run.output("pushed")), ("false", "true"), "{}", run.all());
+    let _ = remote().run().succeeds("reused-tag");
+    // What needs the engine says so.
+    let without = [lab.build_once(), lab.shared().input("key-extra", "1"), remote().input("load", "true")];
+    for program in without {
+        let run = program.run().fails(60, "unsupported");
+        let error = run.error();
+        assert!(error.contains("is there alone, which builds by a remote builder"), "{error}");
+        assert!(error.contains("driver: remote and endpoints"), "{error}");
+    }
+}
+
 #[test]
 fn pods_of_a_cluster() {
     let lab = Lab::new();

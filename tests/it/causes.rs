@@ -85,3 +85,76 @@ fn instance_metadata_can_be_switched_off() {
     assert!(run.notices().contains("AWS_EC2_METADATA_DISABLED"), "{}", run.notices());
     assert_eq!(aws.asked(), [""; 0], "neither metadata nor SSM is asked");
 }
+
+/// D100: what the hint says is about what failed.
+fn hints(run: &Run, cause: &str, hint: &str) {
+    told(run, cause);
+    let error = run.error();
+    assert!(error.split("hint: ").nth(1).is_some_and(|said| said.contains(hint)), "{cause}: {error}");
+}
+
+#[test]
+fn d100_a_temporary_folder_that_cannot_be_written() {
+    let lab = Lab::new();
+    let built = lab.shared().run().succeeds("built");
+    let no_room = || lab.shared().env("RUNNER_TEMP", "/proc/no-room").input("load", "false");
+    let hit = no_room().run().succeeds("reused-tag");
+    assert_eq!(hit.output("digest"), built.output("digest"));
+    assert!(hit.notices().contains("the plan is not kept for later steps"), "{}", hit.notices());
+    let run = no_room().input("key-extra", "1").run();
+    hints(&run, "read-only", "make the folder writable");
+    assert!(run.error().contains("/proc/no-room"), "{}", run.error());
+}
+
+#[test]
+fn d100_hosts_that_are_no_registry() {
+    let lab = Lab::new();
+    // As git with curl 7 and 8 says it, of a port where nothing listens.
+    for said in ["Couldn't", "Could not"] {
+        lab.git_says(&format!("Failed to connect to 127.0.0.1 port 9 after 0 ms: {said} connect to server"));
+        let git = lab.build_once().input("context", "https://127.0.0.1:9/o/r.git#main").run();
+        hints(&git, "refused", "check that the host is up");
+    }
+    lab.git_says("repository 'https://h.example/o/r.git/' not found");
+    let git = lab.build_once().input("context", "https://h.example/o/r.git#main").run();
+    hints(&git, "git-source", "check the git repository's URL");
+    lab.write("work/Dockerfile", "FROM scratch\nADD http://127.0.0.1:9/file /file\n");
+    hints(&lab.build_once().run(), "refused", "check that the host is up");
+    let server = Server::start(|_| Response::new(403, ""));
+    lab.write("work/Dockerfile", format!("FROM scratch\nADD http://{}/file /file\n", server.address));
+    hints(&lab.build_once().run(), "dockerfile-error", "check the URL");
+}
+
+#[test]
+fn d100_what_a_user_got_wrong() {
+    let lab = Lab::new();
+    let _ = lab.build_once().env("HOME", "").run().succeeds("built-local");
+    lab.rule("buildx build", json!({"stderr": "unknown flag: --prgress\n", "exit": 125}));
+    let run = lab.shared().input("extra-args", "--prgress=plain").run();
+    hints(&run, "tool-too-old", "correct extra-args");
+    let lab = Lab::new();
+    let said = "ERROR: open /ro/buildx/.lock: read-only file system\n";
+    lab.rule("buildx build", json!({"stderr": said, "exit": 1}));
+    hints(&lab.shared().run(), "read-only", "make the folder writable");
+}
+
+#[test]
+fn d100_a_degraded_run_keeps_the_hint() {
+    let page = Server::start(|_| Response::new(200, "<html>").header("content-type", "text/html"));
+    let lab = Lab::new();
+    let run = lab.build_once().input("repository", &format!("{}/ci", page.address)).run();
+    let run = run.succeeds("built-local").degraded();
+    let said = &run.commands("warning")[0].message;
+    assert!(said.contains("correct the registry's address"), "{said}");
+    // F64, F67
+    for (code, hint) in [("ExpiredTokenException", "AWS credentials"), ("InvalidSignatureException", "clock")]
+    {
+        let lab = Lab::new();
+        let aws = Aws::start("");
+        aws.refuse_token(code);
+        let program = lab.build_once().input("repository", ECR).env("HTTPS_PROXY", "http://127.0.0.1:9");
+        let run = aws.serves(program).run().succeeds("built-local").degraded();
+        let said = &run.commands("warning")[0].message;
+        assert!(said.contains(code) && said.contains(hint), "{said}");
+    }
+}

@@ -144,3 +144,28 @@ fn a_cache_under_an_images_name_is_refused() {
         assert!(run.error().contains("would overwrite an image"), "{text}: {}", run.error());
     }
 }
+
+/// D104: buildx reads a relative path from the folder that it is started in.
+#[test]
+fn d104_a_relative_path_into_cache_dir() {
+    for (path, inside) in [
+        ("layers/o/r/trusted/x", true),
+        ("./layers", true),
+        ("../work/layers/x", true),
+        ("other/../layers/x", true),
+        ("layers-of-mine", false),
+        ("../elsewhere", false),
+    ] {
+        for (input, attribute) in [("cache-from", "src"), ("cache-to", "dest")] {
+            let lab = Lab::new();
+            let dir = lab.path("work/layers");
+            let program = lab.shared().input("cache", "local").input("cache-dir", dir.to_str().unwrap());
+            let cache = format!("type=local,{attribute}={path}");
+            let run = program.input(input, &cache).run().succeeds("built");
+            let told =
+                run.notices().contains("it lies in cache-dir, where only cache local reads and writes");
+            assert_eq!(told, inside, "{input} {cache}: {}", run.notices());
+            assert_eq!(run.build().line().contains(&format!("{attribute}={path}")), !inside, "{cache}");
+        }
+    }
+}

@@ -138,6 +138,22 @@ impl Lab {
         fs::remove_file(self.path("home/.docker/cli-plugins/docker-buildx")).unwrap();
     }
 
+    /// docker is gone, and its plug-in is there.
+    pub(crate) fn with_buildx_alone(&self) {
+        let plugin = self.path("home/.docker/cli-plugins/docker-buildx");
+        fs::remove_file(&plugin).unwrap();
+        fs::rename(self.path("bin/docker"), self.path("bin/engine")).unwrap();
+        symlink(self.path("bin/engine"), plugin).unwrap();
+    }
+
+    /// A git that fails with this text.
+    pub(crate) fn git_says(&self, text: &str) {
+        let text = text.replace('\'', "'\\''");
+        self.write("bin/git", format!("#!/bin/sh\nprintf 'fatal: %s\\n' '{text}' >&2\nexit 128\n"));
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(self.path("bin/git"), executable).unwrap();
+    }
+
     pub(crate) fn calls(&self) -> Vec<Call> {
         let text = fs::read_to_string(self.path("bin/calls.jsonl")).unwrap_or_default();
         // A line that is still being written has no end yet.
