@@ -86,6 +86,10 @@ limits! {
     EVENT_MEMBERS: Count(usize) = 100_000, "members of all objects of the event", "refused, exit 2";
     /// Bytes of docker's configuration.
     DOCKER_CONFIG: Bytes(u64) = MIB, "docker's own `config.json`", "taken as absent";
+    /// Bytes of a certificate or key that docker keeps for a registry.
+    CERTIFICATE: Bytes(u64) = MIB, "a file of docker's `certs.d`", "taken as absent";
+    /// Files of a registry's folder there.
+    CERTIFICATES: Count(usize) = 64, "files of a registry's folder in docker's `certs.d`", "the rest is not read";
     /// Bytes of what buildx says it built.
     METADATA: Bytes(u64) = 16 * MIB, "buildx's metadata file", "not known what was built, exit 30";
     /// Bytes of a message of buildx that is spread over lines.

@@ -127,7 +127,7 @@ mod tests {
 
     fn run(zone: Zone, is_tag: bool) -> RunContext {
         let mark = Mark::of(None, Some("1"), None);
-        RunContext { zone, is_tag, mark, ..RunContext::read(&Env::default(), None).unwrap() }
+        RunContext { mark, zone, is_tag, ..RunContext::read(&Env::default(), None).unwrap() }
     }
 
     #[test]

@@ -117,7 +117,7 @@ mod tests {
         for days in [2, 20_000] {
             let past = std::time::UNIX_EPOCH + Duration::from_hours(24 * (20_001 - days));
             for folder in &folders {
-                File::open(folder.path()).unwrap().set_modified(past).unwrap();
+                fs_err::File::open(folder.path()).unwrap().file().set_modified(past).unwrap();
             }
             sweep(&env);
             assert!(folders.iter().all(|folder| folder.path().is_dir()), "{days}");

@@ -16,14 +16,12 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
 };
 
-use crate::budget::{self, DOCKER_CONFIG};
+use crate::budget::{self, CERTIFICATE, CERTIFICATES};
 use crate::error::Error;
 use crate::ports::failure::FailureKind;
 
 /// Where docker looks for the certificates of a registry, by its name as in references.
 pub const FOLDER: &str = "/etc/docker/certs.d";
-/// Most files of one registry's folder that are read.
-const FILES: usize = 64;
 
 /// What docker keeps for one registry.
 #[derive(Debug, Default)]
@@ -46,7 +44,7 @@ impl OfHost {
         let mut files: Vec<PathBuf> = fs_err::read_dir(folder)
             .into_iter()
             .flatten()
-            .take(FILES)
+            .take(CERTIFICATES)
             .flatten()
             .map(|file| file.path())
             .collect();
@@ -54,7 +52,7 @@ impl OfHost {
         let of = |end: &'static str| {
             files.iter().filter(move |file| file.extension().is_some_and(|have| have == end))
         };
-        let text = |file: &Path| budget::read_file(file, DOCKER_CONFIG).ok();
+        let text = |file: &Path| budget::read_file(file, CERTIFICATE).ok();
         let chain = |file: &Path| -> Vec<CertificateDer<'static>> {
             let bytes = text(file).unwrap_or_default();
             CertificateDer::pem_slice_iter(&bytes).flatten().collect()
