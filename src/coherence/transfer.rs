@@ -46,7 +46,7 @@ impl Sent {
 
     fn tree(&mut self, context: &str, tree: &Tree) {
         tree.visit(|path, entry| {
-            if entry.kind != Kind::Folder {
+            if !matches!(entry.kind, Kind::Folder | Kind::Special) {
                 let fact = entry.fact;
                 self.0.insert(compared(context, path, fact.size, fact.modified), short(&fact.digest));
             }

@@ -42,7 +42,7 @@ pub async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
             let (name, digest) = (escape(entry.name), hex(&entry.fact.digest));
             let name = match entry.kind {
                 Kind::Folder => format!("{name}/ ({} files)", entry.fact.size),
-                Kind::File | Kind::Symlink => name,
+                Kind::File | Kind::Symlink | Kind::Special => name,
             };
             let _ = writeln!(text, "{context:<14} {name:<30} {digest}");
         }

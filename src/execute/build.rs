@@ -43,6 +43,7 @@ pub(super) async fn run(
         session.close(&now, workshop);
         let phase = progress.place;
         let unwritten = progress.unwritten_cache.clone();
+        let unread = progress.unread_caches.clone();
         let pushed = progress.pushed && spec.output.pushes();
         let exported = progress.exported.clone();
         journal.progress = Some(progress);
@@ -50,6 +51,7 @@ pub(super) async fn run(
             if let Some(why) = unwritten {
                 journal.without_cache(&classify_at("its export failed", &why, Some(Phase::CacheExport)));
             }
+            journal.caches_unread(&unread);
             // Noted at once: what comes now may be broken off.
             journal.built = true;
             if spec.output.pushes() {

@@ -89,6 +89,18 @@ impl Journal {
         self.makes_do("the layer cache is not written", why);
     }
 
+    /// Notes the layer caches that were not read. One that is not there, as on a first run, is no fault.
+    pub fn caches_unread(&mut self, unread: &[(String, String)]) {
+        for (name, why) in unread {
+            if ["not found", "no such file or directory"].iter().any(|end| why.ends_with(end)) {
+                self.notices.push(format!("the layer cache {name} is not there"));
+                continue;
+            }
+            let said = self.degraded.take().map(|said| format!("{said}; ")).unwrap_or_default();
+            self.degraded = Some(format!("{said}the layer cache {name} is not read: {why}"));
+        }
+    }
+
     fn makes_do(&mut self, how: &str, why: &Error) {
         let degraded = format!("{how}: {}", why.advice());
         self.degraded.get_or_insert(degraded);

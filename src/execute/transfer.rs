@@ -105,7 +105,7 @@ fn untouched(key: &BuildKey, spec: &BuildSpec) -> bool {
             let path = files::full(&root, path);
             same = same
                 && match entry.kind {
-                    Kind::Folder => true,
+                    Kind::Folder | Kind::Special => true,
                     Kind::File => fs_err::symlink_metadata(path).is_ok_and(|now| {
                         let touched = files::touched(now.ino(), now.ctime(), now.ctime_nsec());
                         now.is_file() && now.len() == entry.fact.size && touched == entry.fact.touched

@@ -1,5 +1,6 @@
 //! Looks the image up in the registry: commit tag, then key tags; own zone first.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::error::{Error, FailureClass};
@@ -41,6 +42,9 @@ pub enum Seen {
         digest: Digest,
         /// Bytes as stored, where it is a single image.
         size: Option<u64>,
+        /// Annotations of the manifest or index itself.
+        #[serde(skip)]
+        annotations: HashMap<String, String>,
     },
     /// An image is there, made from other inputs.
     OtherKey {
@@ -81,7 +85,11 @@ pub async fn judge(
             Ok(found) if key.is_some() && found.as_deref() != key && Guard::ExpectedKey.holds() => {
                 Seen::OtherKey { digest: manifest.digest.clone(), key: found }
             }
-            Ok(_) => Seen::Match { digest: manifest.digest.clone(), size: manifest.size() },
+            Ok(_) => Seen::Match {
+                digest: manifest.digest.clone(),
+                size: manifest.size(),
+                annotations: manifest.annotations().cloned().unwrap_or_default(),
+            },
         },
     };
     Lookup { at, reference, seen }

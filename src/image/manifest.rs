@@ -1,6 +1,6 @@
 //! Manifests and indexes as a registry returns them, read for the facts needed here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
 use serde_json::Value;
@@ -110,14 +110,19 @@ impl Manifest {
         Ok(Self { digest: Digest::of(bytes), media_type, body })
     }
 
+    /// The document's own annotations.
+    #[must_use]
+    pub fn annotations(&self) -> Option<&HashMap<String, String>> {
+        match &self.body {
+            Body::Image(manifest) => manifest.annotations().as_ref(),
+            Body::Index(index) => index.annotations().as_ref(),
+        }
+    }
+
     /// An annotation of the document itself.
     #[must_use]
     pub fn annotation(&self, name: &str) -> Option<&str> {
-        let annotations = match &self.body {
-            Body::Image(manifest) => manifest.annotations(),
-            Body::Index(index) => index.annotations(),
-        };
-        annotations.as_ref()?.get(name).map(String::as_str)
+        self.annotations()?.get(name).map(String::as_str)
     }
 
     /// The image's configuration, where its labels are. An index has none of its own.

@@ -173,7 +173,7 @@ const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy"
 
 /// Labels that name the run rather than the content. An image that is reused keeps those of the run that built
 /// it; if they counted, no two commits would share an image.
-const RUN_LABELS: [&str; 3] = [
+pub const RUN_LABELS: [&str; 3] = [
     "org.opencontainers.image.created",
     "org.opencontainers.image.revision",
     "org.opencontainers.image.version",

@@ -5,8 +5,9 @@ use super::access::Access;
 use super::decide::Verdict;
 use super::names::ZoneNames;
 use crate::error::Error;
-use crate::facts::{Facts, RepositoryFact};
+use crate::facts::{Facts, RepositoryFact, Seen};
 use crate::inputs::{Inputs, Mode, RegistryPolicy, Switch};
+use crate::key::digest::RUN_LABELS;
 use crate::ports::failure::FailureKind;
 use crate::run::RunContext;
 
@@ -49,6 +50,7 @@ pub(super) fn with_rest(
         not_looked_for(inputs, run, facts),
         not_published(&verdict, inputs, run, access),
         tags_left(inputs, run, access, facts),
+        annotations_left(&verdict, inputs, facts),
     ];
     rest.into_iter().flatten().fold(verdict, |verdict, left| add(verdict, left, inputs))
 }
@@ -94,10 +96,32 @@ fn not_looked_for(inputs: &Inputs, run: &RunContext, facts: &Facts) -> Option<Le
 }
 
 fn not_published(verdict: &Verdict, inputs: &Inputs, run: &RunContext, access: &Access) -> Option<Left> {
-    let builds = matches!(verdict, Verdict::Build { shared: true, .. });
-    (builds && inputs.push == Switch::On && !access.write_images).then(|| Left {
+    let local = matches!(verdict, Verdict::Build { shared: true, .. } | Verdict::ReuseLocal { .. });
+    (local && inputs.mode == Mode::Build && inputs.push == Switch::On && !access.write_images).then(|| Left {
         why: format!("the image is not published: {}", run.zone_reason),
         degrades: Some(FailureKind::NotPublished),
+    })
+}
+
+/// An image that is there keeps the annotations it was built with. Those that name the run are not missed.
+fn annotations_left(verdict: &Verdict, inputs: &Inputs, facts: &Facts) -> Option<Left> {
+    let Verdict::Reuse { digest, .. } = verdict else { return None };
+    let has = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
+        Seen::Match { digest: found, annotations, .. } if found == digest => Some(annotations),
+        _ => None,
+    })?;
+    let missing = |(name, value): &&(String, String)| {
+        let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name);
+        !RUN_LABELS.contains(&name) && has.get(name) != Some(value)
+    };
+    let names: Vec<&str> =
+        inputs.build.annotations.iter().filter(missing).map(|(name, _)| name.as_str()).collect();
+    (inputs.mode == Mode::Build && !names.is_empty()).then(|| Left {
+        why: format!(
+            "annotations not set: {}; the image that is there keeps its own (rebuild: true makes a new one)",
+            names.join(", ")
+        ),
+        degrades: None,
     })
 }
 

@@ -118,6 +118,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         notices.push("compression: zstd packs new layers alone: those of base images, and those that the builder or a layer cache has as gzip, stay so (zstd,force packs all)".to_owned());
     }
     notices.append(&mut caches.notices);
+    notices.extend(no_such_stages(given));
 
     let noted = caches.noted.as_ref().map(|cache| format!("type=registry,ref={cache},"));
     let noted_is_written = noted.is_some_and(|noted| caches.to.iter().any(|cache| cache.starts_with(&noted)));
@@ -195,6 +196,21 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         commit_tag: published.commit_tag.map(|reference| PlannedTag { reference, there: false }),
         local_image: None,
     })
+}
+
+/// Stages of `no-cache-filters` that the Dockerfile does not have: BuildKit passes over them. A frontend of the
+/// user's own may have others.
+fn no_such_stages(given: &Given<'_>) -> Option<String> {
+    let (filters, pins) = (&given.inputs.build.no_cache_filters, &given.facts.pins);
+    let unnamed =
+        |name: &str| name.strip_prefix("stage-").is_some_and(|number| number.parse::<u32>().is_ok());
+    let known = |name: &&String| {
+        let name = name.to_lowercase();
+        pins.stage_names.contains(&name) || unnamed(&name)
+    };
+    let missing: Vec<&str> = filters.iter().filter(|name| !known(name)).map(String::as_str).collect();
+    (!missing.is_empty() && !pins.foreign_frontend)
+        .then(|| format!("no-cache-filters: the Dockerfile has no stage {}", missing.join(", ")))
 }
 
 fn decision(given: &Given<'_>, publish: bool, reason: String) -> Decision {

@@ -9,7 +9,7 @@ use crate::env;
 use crate::error::Result;
 use crate::facts::{CacheFacts, Economy};
 use crate::image::{ImageReference, Repository, TagScheme, sanitise};
-use crate::inputs::{CacheKind, CacheMode, CacheSpec, Inputs};
+use crate::inputs::{CacheKind, CacheMode, CacheSpec, CacheWrite, Inputs, Switch};
 use crate::ports::buildx::{CacheEntry, LocalCaches, registry_cache_from};
 use crate::run::{RunContext, Zone};
 
@@ -120,8 +120,23 @@ pub(super) fn caches(
             CacheKind::S3 | CacheKind::Azblob => bucket(&mut caches, given, &scene, cache),
         }
     }
+    not_written(&mut caches, given);
     raw_caches::add(&mut caches, given, written, published, by_hand)?;
     Ok(caches)
+}
+
+/// Says where `cache-write: always` asks for what this run may not do.
+fn not_written(caches: &mut Caches, given: &Given<'_>) {
+    let Given { inputs, run, access, .. } = given;
+    if inputs.cache.write != CacheWrite::Always || inputs.cache.kinds.is_empty() || access.write_cache {
+        return;
+    }
+    let left = "the layer cache is not written, as cache-write: always asks";
+    match inputs.push {
+        Switch::Off => caches.notices.push(format!("{left}: the input push is false")),
+        _ if run.is_tag => caches.off.push(format!("{left}: a run of a git tag writes none")),
+        _ => caches.off.push(format!("{left}: this is {}", run.zone_reason)),
+    }
 }
 
 struct Scene<'a> {

@@ -45,6 +45,7 @@ mod race;
 mod raw_caches;
 mod reactions;
 mod rebuild;
+mod said;
 mod secrets;
 mod spellings;
 mod summary;

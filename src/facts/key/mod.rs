@@ -73,6 +73,9 @@ pub struct Pins {
     pub contexts: Vec<(String, String)>,
     /// `ADD` of URLs and repositories that could move.
     pub sources: Vec<SourcePin>,
+    /// Whether another frontend than Docker's reads the Dockerfile.
+    #[serde(skip)]
+    pub foreign_frontend: bool,
     /// Names of the Dockerfile's stages, which no context may take.
     pub stage_names: BTreeSet<String>,
     /// `FROM --platform=` of the image that the target stage begins with.

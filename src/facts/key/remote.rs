@@ -137,6 +137,7 @@ pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<&Reposi
         context,
         contexts,
         sources,
+        foreign_frontend: analysis.frontend.as_ref().is_some_and(|frontend| !frontend.official),
         stage_names: analysis.stage_names.clone(),
         from_platform: analysis.from_platform.clone(),
         registries,

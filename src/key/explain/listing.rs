@@ -66,6 +66,7 @@ const fn kind_name(kind: Kind) -> &'static str {
         Kind::File => "file",
         Kind::Folder => "folder",
         Kind::Symlink => "link",
+        Kind::Special => "special",
     }
 }
 

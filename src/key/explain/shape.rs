@@ -182,7 +182,11 @@ fn short(fact: &Fact) -> String {
 }
 
 fn letter(entry: &Entry<'_>) -> char {
-    if entry.kind == Kind::Symlink { 'l' } else { flags_letter(entry.fact.flags) }
+    match entry.kind {
+        Kind::Symlink => 'l',
+        Kind::Special => 's',
+        Kind::File | Kind::Folder => flags_letter(entry.fact.flags),
+    }
 }
 
 /// The letter of a file with these flags.

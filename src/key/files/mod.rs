@@ -38,8 +38,8 @@ pub use tree::{Entry, Fact, Kind, Tree};
 pub enum Warning {
     /// A git repository counts: no two commits have one key.
     Git(Taken),
-    /// Neither file, folder nor link; no key can hold its content.
-    Skipped {
+    /// Neither file, folder nor link: it counts by its name and its kind.
+    Special {
         /// Where it is.
         path: Vec<u8>,
         /// What it is, such as `socket`.
@@ -90,8 +90,13 @@ impl fmt::Display for Warning {
                     None => Ok(()),
                 }
             }
-            Self::Skipped { path, what } => {
-                write!(f, "`{}` is a {what} and does not count in the key", escape(path))
+            Self::Special { path, what } => {
+                let becomes = if *what == "socket" { "an empty file of that name" } else { "it" };
+                let path = escape(path);
+                write!(
+                    f,
+                    "`{path}` is a {what}: the build gets {becomes}, and its name and kind count in the key"
+                )
             }
         }
     }
@@ -109,7 +114,7 @@ impl Warning {
     pub const fn at(&self) -> Option<&(String, usize)> {
         match self {
             Self::Git(taken) => taken.at.as_ref(),
-            Self::Skipped { .. } => None,
+            Self::Special { .. } => None,
         }
     }
 
@@ -130,7 +135,7 @@ impl Warning {
                     escape(path)
                 )
             }
-            Self::Skipped { .. } => "leave it out with .dockerignore".to_owned(),
+            Self::Special { .. } => "leave it out with .dockerignore".to_owned(),
         }
     }
 }

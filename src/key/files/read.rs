@@ -77,7 +77,7 @@ pub fn file_type(stat: &Stat) -> FileType {
 }
 
 #[allow(clippy::useless_conversion, reason = "the raw type is narrower on macOS")]
-fn mode(stat: &Stat) -> u32 {
+pub fn mode(stat: &Stat) -> u32 {
     rustix::fs::Mode::from_raw_mode(stat.st_mode).bits().into()
 }
 

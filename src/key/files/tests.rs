@@ -161,23 +161,30 @@ fn a_link_and_a_file_with_its_target_as_content_differ() {
 }
 
 #[test]
-fn sockets_and_pipes_are_named_and_skipped() {
+/// D86. BuildKit puts a pipe into the image as it is, and for a socket an empty file.
+fn d86_pipes_and_sockets_count_by_name_and_kind() {
     let place = Place::new(&["a"]);
     let before = place.digest();
     let _socket = std::os::unix::net::UnixListener::bind(place.path(b"sock")).unwrap();
     let mode = rustix::fs::Mode::RUSR;
     rustix::fs::mknodat(rustix::fs::CWD, place.path(b"pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
     let (tree, warnings) = place.walk("");
-    assert_eq!(tree.digest(), before);
+    assert_eq!(names(&tree), ["a", "pipe", "sock"]);
+    assert_ne!(tree.digest(), before);
+    assert_eq!(place.digest(), tree.digest());
     let texts: Vec<_> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         texts,
         [
-            "`pipe` is a pipe and does not count in the key",
-            "`sock` is a socket and does not count in the key"
+            "`pipe` is a pipe: the build gets it, and its name and kind count in the key",
+            "`sock` is a socket: the build gets an empty file of that name, and its name and kind count in the key"
         ]
     );
     assert!(place.walk("sock\npipe").1.is_empty());
+    // Another kind under the same name is another image.
+    fs_err::remove_file(place.path(b"pipe")).unwrap();
+    place.write(b"pipe", "");
+    assert_ne!(place.digest(), tree.digest());
 }
 
 #[test]

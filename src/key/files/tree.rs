@@ -15,12 +15,14 @@ pub enum Kind {
     Folder,
     /// A symbolic link.
     Symlink,
+    /// A pipe, a socket or a device.
+    Special,
 }
 
 /// What decides an entry's place in the image, beside its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fact {
-    /// SHA-256 of a file's contents, of a link's target, or of a folder's entries.
+    /// SHA-256 of a file's contents, of a link's target, of a folder's entries, or of what else it is.
     pub digest: [u8; 32],
     /// Bytes of a file or of a link's target; files and links below a folder.
     pub size: u64,
@@ -49,6 +51,13 @@ impl Fact {
         let bit = |mask: u32, flag: u8| if mode & mask == 0 { 0 } else { flag };
         let flags = bit(0o100, Self::EXECUTABLE) | bit(0o4000, Self::SETUID) | bit(0o2000, Self::SETGID);
         Self { digest, size, flags, modified, touched }
+    }
+
+    /// What BuildKit makes of it: the same pipe or device, and of a socket an empty file with its permissions.
+    pub(super) fn special(what: &str, mode: u32, device: u64) -> Self {
+        let executable = if what == "socket" && mode & 0o100 != 0 { Self::EXECUTABLE } else { 0 };
+        let digest = Sha256::digest(format!("{what} {device}")).into();
+        Self { digest, flags: executable, ..Self::EMPTY }
     }
 
     pub(super) fn symlink(target: &[u8]) -> Self {
@@ -190,7 +199,7 @@ impl Tree {
         self.root.digest
     }
 
-    /// Number of files and links.
+    /// Number of entries that are no folders.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.root.size
@@ -261,6 +270,7 @@ fn summarise(folder: &Folder) -> Fact {
             Kind::File => b'f',
             Kind::Folder => b'd',
             Kind::Symlink => b'l',
+            Kind::Special => b's',
         }]);
         hash.update([entry.fact.flags]);
         hash.update((entry.name.len() as u64).to_le_bytes());

@@ -105,6 +105,7 @@ struct Opened {
 struct Found {
     entries: Vec<(Vec<u8>, Kind)>,
     inner: Vec<(Vec<u8>, Vec<u8>, State, bool)>,
+    /// Links, pipes, sockets and devices.
     links: Vec<(Vec<u8>, Fact)>,
     repositories: Vec<(Vec<u8>, Option<git::Answers>)>,
     warnings: Vec<Warning>,
@@ -251,7 +252,15 @@ impl Walk<'_> {
                 found.links.push((name.to_vec(), Fact::symlink(target.as_bytes())));
                 found.entries.push((name.to_vec(), Kind::Symlink));
             }
-            other => found.warnings.push(Warning::Skipped { path, what: describe(other) }),
+            other => {
+                let stat = rustix::fs::statat(handle, name, AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(|error| self.failed(&path, error))?;
+                let what = describe(other);
+                let device = if what == "device" { stat.st_rdev } else { 0 };
+                found.links.push((name.to_vec(), Fact::special(what, read::mode(&stat), device)));
+                found.entries.push((name.to_vec(), Kind::Special));
+                found.warnings.push(Warning::Special { path, what });
+            }
         }
         Ok(())
     }
@@ -306,7 +315,8 @@ impl Walk<'_> {
             folder.folders = numbers;
             let links: std::collections::HashMap<&[u8], &Fact> =
                 links.iter().map(|(name, fact)| (name.as_slice(), fact)).collect();
-            for slot in (0..listing.len()).filter(|&slot| listing.kind(slot) == Some(Kind::Symlink)) {
+            let is_one = |slot: &usize| matches!(listing.kind(*slot), Some(Kind::Symlink | Kind::Special));
+            for slot in (0..listing.len()).filter(is_one) {
                 if let Some(fact) = links.get(listing.name(slot)) {
                     folder.set(slot, **fact);
                 }

@@ -67,6 +67,9 @@ pub struct ProgressSummary {
     /// Why a layer cache could not be written; BuildKit goes on without, if told to ignore it.
     #[serde(skip)]
     pub unwritten_cache: Option<String>,
+    /// Layer caches that could not be read, by the names that BuildKit gives them, each with the reason.
+    #[serde(skip)]
+    pub unread_caches: Vec<(String, String)>,
     /// BuildKit's own warnings, those of the Dockerfile's checks with a line.
     pub warnings: Vec<Finding>,
 }
@@ -107,6 +110,8 @@ pub struct Progress {
     said: Option<String>,
     /// A message that has not ended: buildx 0.13 spreads each over many lines.
     spread: Vec<u8>,
+    /// Folders of layer caches that buildx itself leaves out, each with the reason.
+    unread_folders: Vec<(String, String)>,
 }
 
 /// What is said of a vertex that was stopped.
@@ -132,6 +137,7 @@ impl Progress {
             failed_at: None,
             said: None,
             spread: Vec::new(),
+            unread_folders: Vec::new(),
         }
     }
 
@@ -178,6 +184,11 @@ impl Progress {
             self.error = Some(error.to_owned());
         } else if self.failed_at.is_none() && (self.raw || self.error.is_none()) {
             self.failed_at = source_line(text);
+        }
+        if let Some((folder, why)) = unread_folder(text)
+            && self.unread_folders.len() < MOST_WARNINGS
+        {
+            self.unread_folders.push((folder.to_owned(), why.to_owned()));
         }
         if !text.is_empty() {
             if self.raw && self.said.is_none() && !text.starts_with("WARN") {
@@ -344,6 +355,16 @@ impl Progress {
             .filter(unwritten)
             .min_by_key(|state| state.number)
             .map(|state| state.error.clone());
+        let unread = |state: &&State| {
+            vertex_phase(&state.name) == Some(Phase::CacheImport)
+                && !state.error.is_empty()
+                && !state.error.contains(STOPPED)
+        };
+        let mut imports: Vec<&State> = self.vertices.values().filter(unread).collect();
+        imports.sort_by_key(|state| state.number);
+        let name = |state: &State| state.name.rsplit(' ').next().unwrap_or_default().to_owned();
+        let imports = imports.into_iter().map(|state| (name(state), state.error.clone()));
+        let unread_caches = imports.chain(self.unread_folders).collect();
         for state in self.vertices.into_values() {
             if let (Some(phase), Some(from), Some(to)) =
                 (vertex_phase(&state.name), state.started, state.completed)
@@ -371,6 +392,7 @@ impl Progress {
             exported: self.exported.digest(),
             pushed,
             unwritten_cache,
+            unread_caches,
             warnings: self.warnings,
         }
     }
@@ -409,6 +431,11 @@ fn flush(state: &mut State, log: &mut impl FnMut(&[u8])) {
         state.tail.pop_front();
     }
     state.partial.clear();
+}
+
+/// What buildx says of a folder that holds no layer cache (`parseCacheEntry`, `build/opt.go`).
+fn unread_folder(line: &str) -> Option<(&str, &str)> {
+    line.split_once("local cache import at ")?.1.split_once(" not found due to err: ")
 }
 
 /// `Dockerfile:12`, on a line of its own above the excerpt.
