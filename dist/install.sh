@@ -29,7 +29,7 @@ outputs() {
     *) class=unsupported ;;
   esac
   for name in outcome reason digest tag commit-tag image local-image key zone built pushed degraded cached-steps \
-    total-steps attempts failure-class failure-cause seconds metadata plan; do
+    total-steps attempts failure-class failure-cause seconds imageid metadata metadata-file plan; do
     case $name in
       outcome) value=failed ;;
       reason) value=$2 ;;

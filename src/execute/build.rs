@@ -7,7 +7,7 @@ use super::{Journal, Workshop, converge, ports_log};
 use crate::crash;
 use crate::error::{Error, FailureClass, Result};
 use crate::inputs::SecretString;
-use crate::ports::buildx::{BuildSpec, Buildx, NewBuilder, Phase, container_of};
+use crate::ports::buildx::{BuildMetadata, BuildSpec, Buildx, NewBuilder, Phase, container_of};
 use crate::ports::docker::{Docker, from_exec};
 use crate::ports::failure::{FailureKind, classify_at};
 use crate::ports::local_cache::LocalCacheUse;
@@ -54,6 +54,7 @@ pub(super) async fn run(
             journal.caches_unread(&unread);
             // Noted at once: what comes now may be broken off.
             journal.built = true;
+            journal.image_id = BuildMetadata::read(workshop.metadata).ok().and_then(BuildMetadata::image_id);
             if spec.output.pushes() {
                 journal.published(&spec.names);
             }

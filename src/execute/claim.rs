@@ -19,6 +19,7 @@ use crate::image::{Digest, ImageReference};
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
 use crate::ports::failure::FailureKind;
+use crate::ports::registry::Probe;
 
 /// Times what looking and setting took this run itself: rivals talk to the same registry at the same
 /// moment.
@@ -66,9 +67,13 @@ pub(super) async fn run(
     }
     if winner != own {
         // What this run pushed is not what counts.
-        (journal.adopted, journal.pushed) = (true, false);
+        journal.pushed = false;
+        let config = match workshop.ports.registry.probe(&source).await {
+            Probe::Present(manifest) => manifest.config_digest(),
+            Probe::Absent { .. } | Probe::Unknown(_) => None,
+        };
+        journal.adopt(winner, config);
     }
-    journal.digest = Some(winner);
     Ok(())
 }
 

@@ -32,17 +32,19 @@ pub(super) async fn after_push(
     if !may_be_there {
         return Err(error);
     }
-    let mut found: Option<Digest> = None;
+    let mut found: Option<(Digest, Option<Digest>)> = None;
     for name in names(spec) {
         match seen(&name, workshop).await {
-            Seen::Match { digest, .. } if found.as_ref().is_none_or(|first| *first == digest) => {
-                found = Some(digest);
+            Seen::Match { digest, config, .. }
+                if found.as_ref().is_none_or(|(first, _)| *first == digest) =>
+            {
+                found = Some((digest, config));
             }
             Seen::Unknown(said) if said.is(FailureKind::AuthExpired) => return Err(said.because(&error)),
             _ => return Err(error),
         }
     }
-    let Some(digest) = found else { return Err(error) };
+    let Some((digest, config)) = found else { return Err(error) };
     if phase == Some(Phase::CacheExport) {
         journal.without_cache(&error);
     } else {
@@ -54,7 +56,7 @@ pub(super) async fn after_push(
         journal.notices.push(what);
     }
     journal.published(&spec.names);
-    (journal.adopted, journal.digest) = (true, Some(digest));
+    journal.adopt(digest, config);
     Ok(())
 }
 
@@ -77,12 +79,13 @@ pub(super) async fn adopt(
             Err(not_replaced(&name).because(&error))
         }
         Seen::Match { .. } if workshop.inputs.rebuild => Err(error),
-        Seen::Match { digest, .. } => {
+        Seen::Match { digest, config, .. } => {
             journal.notices.push(format!(
                 "{name} is there with this key, {digest}, although the push failed: {}",
                 error.headline()
             ));
-            (journal.built, journal.adopted, journal.digest) = (true, true, Some(digest));
+            journal.built = true;
+            journal.adopt(digest, config);
             journal.tags.push(name.to_string());
             Ok(())
         }

@@ -27,6 +27,8 @@ pub struct Journal {
     pub under_way: Option<(String, Stopwatch)>,
     /// The image's digest in the registry.
     pub digest: Option<Digest>,
+    /// The digest of its configuration, of an index its own; of an image that only the engine has, the engine's id.
+    pub image_id: Option<String>,
     /// The name it has in the engine's store.
     pub local_image: Option<String>,
     /// Whether a build ended well.
@@ -69,10 +71,16 @@ impl Journal {
         self.tags.extend(names.iter().cloned());
     }
 
+    /// Takes another run's image with the same key, which stands in the registry, for this run's.
+    pub(super) fn adopt(&mut self, digest: Digest, config: Option<Digest>) {
+        self.image_id = Some(config.as_ref().unwrap_or(&digest).to_string());
+        (self.adopted, self.digest) = (true, Some(digest));
+    }
+
     /// Takes that back: what was pushed has no name any more.
     pub(super) fn unpublished(&mut self) {
         self.pushed = false;
-        self.digest = None;
+        (self.digest, self.image_id) = (None, None);
         self.tags.clear();
     }
 

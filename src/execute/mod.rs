@@ -66,6 +66,7 @@ impl Workshop<'_> {
 /// caller's, because these steps may be broken off at any moment.
 pub async fn execute(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) {
     journal.digest.clone_from(&plan.digest);
+    journal.image_id.clone_from(&plan.image_id);
     journal.local_image.clone_from(&plan.local_image);
     if plan.steps.is_empty() {
         return;

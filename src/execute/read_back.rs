@@ -22,15 +22,16 @@ pub(super) async fn run(
         wait_for(&workshop.ports.registry, PATIENCE, Where::CommitTag, references, workshop.key_hex()).await;
     let seen = lookups.into_iter().next_back().map(|lookup| lookup.seen);
     match seen {
-        Some(Seen::Match { digest, .. }) => {
+        Some(Seen::Match { digest, config, .. }) => {
             // Same key, other digest: another run pushed between our push and this look. Its
             // content is as good as ours, and it is what the tag names.
             let built = BuildMetadata::read(workshop.metadata).ok().and_then(|metadata| metadata.digest);
             if built.is_some_and(|built| built != digest) {
                 journal.notices.push(format!("{reference} is {digest}: the registry's copy counts"));
-                journal.adopted = true;
+                journal.adopt(digest, config);
+            } else {
+                journal.digest = Some(digest);
             }
-            journal.digest = Some(digest);
             Ok(())
         }
         Some(Seen::OtherKey { digest, .. }) => {

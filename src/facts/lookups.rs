@@ -42,6 +42,9 @@ pub enum Seen {
         digest: Digest,
         /// Bytes as stored, where it is a single image.
         size: Option<u64>,
+        /// The digest of its configuration, where it is a single image.
+        #[serde(skip)]
+        config: Option<Digest>,
         /// Annotations of the manifest or index itself.
         #[serde(skip)]
         annotations: HashMap<String, String>,
@@ -88,6 +91,7 @@ pub async fn judge(
             Ok(_) => Seen::Match {
                 digest: manifest.digest.clone(),
                 size: manifest.size(),
+                config: manifest.config_digest(),
                 annotations: manifest.annotations().cloned().unwrap_or_default(),
             },
         },

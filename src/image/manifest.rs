@@ -110,6 +110,12 @@ impl Manifest {
         Ok(Self { digest: Digest::of(bytes), media_type, body })
     }
 
+    /// The digest of a single image's configuration.
+    #[must_use]
+    pub fn config_digest(&self) -> Option<Digest> {
+        self.config()?.digest().to_string().parse().ok()
+    }
+
     /// The document's own annotations.
     #[must_use]
     pub fn annotations(&self) -> Option<&HashMap<String, String>> {

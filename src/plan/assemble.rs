@@ -191,6 +191,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
         notices,
         degraded,
         digest: None,
+        image_id: None,
         repository: published.name.map(|reference| reference.repository().clone()),
         key_tag: published.key_tag.map(|reference| PlannedTag { reference, there: false }),
         commit_tag: published.commit_tag.map(|reference| PlannedTag { reference, there: false }),

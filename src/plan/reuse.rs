@@ -5,8 +5,8 @@ use super::decide::{Decision, Outcome, Verdict};
 use super::names::LocalNames;
 use super::steps::{Plan, PlannedTag, Step};
 use crate::error::Result;
-use crate::facts::Where;
-use crate::image::{ImageReference, Platform};
+use crate::facts::{Facts, Seen, Where};
+use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::{Mode, Switch};
 
 pub(super) fn reuse(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
@@ -74,6 +74,7 @@ pub(super) fn reuse(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
                 warnings: if given.inputs.mode == Mode::Build { warnings(given.facts) } else { Vec::new() },
                 notices,
                 degraded,
+                image_id: Some(image_id(given.facts, &digest)),
                 digest: Some(digest),
                 repository,
                 key_tag,
@@ -97,6 +98,7 @@ pub(super) fn reuse(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             notices: no_repository_notice(given.facts).into_iter().chain(notices).collect(),
             degraded,
             digest: None,
+            image_id: Some(image.id),
             repository: None,
             key_tag: None,
             commit_tag: None,
@@ -104,6 +106,16 @@ pub(super) fn reuse(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
         }),
         Verdict::Build { .. } | Verdict::Fail(_) => Err(bug("a reuse that is none")),
     }
+}
+
+/// What docker calls the id of an image in the registry.
+fn image_id(facts: &Facts, digest: &Digest) -> String {
+    let config = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
+        Seen::Match { digest: found, config, .. } if found == digest => config.as_ref(),
+        _ => None,
+    });
+    let own = facts.local.of_digest.as_ref().map(|local| local.id.clone());
+    config.map(ToString::to_string).or(own).unwrap_or_else(|| digest.to_string())
 }
 
 /// Names an image of the engine's: first by the private name, which no run of another zone sets, then

@@ -129,6 +129,9 @@ pub struct Plan {
     pub degraded: Option<String>,
     /// The digest, where it is known before anything is done.
     pub digest: Option<Digest>,
+    /// The digest of its configuration, of an index its own, or the engine's id, where it is known so early.
+    #[serde(skip)]
+    pub image_id: Option<String>,
     /// Where that digest is, or will be.
     #[serde(skip)]
     pub repository: Option<Repository>,

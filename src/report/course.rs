@@ -82,7 +82,7 @@ impl Course {
     #[must_use]
     pub fn finish(self) -> Report {
         let Self { mut report, plan, mut journal, metadata, retries, .. } = self;
-        report.metadata = metadata.filter(|_| journal.built);
+        report.metadata_file = metadata.filter(|_| journal.built);
         // What is still under way did not come to its end.
         journal.end(true);
         report.retries = retries.into_inner();

@@ -3,6 +3,7 @@
 
 mod annotations;
 mod course;
+mod metadata;
 mod outputs;
 mod summary;
 
@@ -41,6 +42,8 @@ pub struct Report {
     pub commit_tag: Option<String>,
     /// The image by digest.
     pub reference: Option<ImageReference>,
+    /// What docker calls its id.
+    pub image_id: Option<String>,
     /// The name in the engine's store.
     pub local_image: Option<String>,
     /// The key, 64 hex digits.
@@ -78,7 +81,9 @@ pub struct Report {
     /// Seconds in all.
     pub seconds: f64,
     /// buildx's metadata file, if a build wrote one.
-    pub metadata: Option<PathBuf>,
+    pub metadata_file: Option<PathBuf>,
+    /// What is in it as JSON; of an image that was there its digests and names under the same keys.
+    pub metadata: Option<String>,
     /// The plan as JSON.
     pub plan: Option<PathBuf>,
     /// Commits, where the run knows them.
@@ -118,7 +123,7 @@ impl Report {
         };
         if !journal.lost_its_image() {
             (self.tag, self.commit_tag) = (has(&plan.key_tag), has(&plan.commit_tag));
-            self.digest = journal.digest.clone();
+            (self.digest, self.image_id) = (journal.digest.clone(), journal.image_id.clone());
         }
         self.degraded = plan.degraded.clone().or(journal.degraded);
         self.warnings.extend(plan.warnings.iter().cloned());
@@ -140,6 +145,10 @@ impl Report {
             let found = progress.warnings.iter().filter(|warning| warning.line.is_some()).cloned();
             self.checks.extend(found.map(|finding| crate::commands::check::at(finding, &file)));
         }
+        let file = self.metadata_file.as_deref().filter(|_| !journal.adopted);
+        let metadata = metadata::of(file, self);
+        self.metadata = metadata.text;
+        self.notices.extend(metadata.left_out);
         self.progress = journal.progress;
         self.entries = journal.entries;
         self.error = journal.error;

@@ -3,7 +3,7 @@
 use super::Report;
 
 /// Every output with its meaning; `action.yml` and the README are checked against it.
-pub const OUTPUTS: [(&str, &str); 20] = [
+pub const OUTPUTS: [(&str, &str); 22] = [
     (
         "outcome",
         "reused-local, reused-digest, reused-tag, reused-key, built, built-local, checked (call: check) or failed",
@@ -37,7 +37,15 @@ pub const OUTPUTS: [(&str, &str); 20] = [
         "What failed, more narrowly than its class: registry-5xx, throttled, builder-lost, dockerfile-error and so on; the class where nothing narrower is known",
     ),
     ("seconds", "Seconds from start to finish"),
-    ("metadata", "Path of the metadata file that buildx wrote"),
+    (
+        "imageid",
+        "What docker calls the image's id: the digest of its configuration; of an index its own digest",
+    ),
+    (
+        "metadata",
+        "What buildx wrote of the build, as JSON; of an image that was there its digests and names under the same keys",
+    ),
+    ("metadata-file", "Path of the file that buildx wrote; empty where nothing was built"),
     ("plan", "Path of the plan as JSON"),
 ];
 
@@ -85,7 +93,9 @@ fn value(report: &Report, name: &str) -> String {
             report.error.as_ref().map(|error| error.cause_name().to_owned()).unwrap_or_default()
         }
         "seconds" => format!("{:.3}", report.seconds),
-        "metadata" => path(&report.metadata),
+        "imageid" => text(&report.image_id),
+        "metadata" => text(&report.metadata),
+        "metadata-file" => path(&report.metadata_file),
         "plan" => path(&report.plan),
         _ => String::new(),
     }

@@ -184,7 +184,7 @@ fn pushed(run: &Run) {
     let output = |name| run.output(name);
     assert_eq!((output("outcome"), output("failure-class")), ("failed", "cancelled"), "{}", run.all());
     assert_eq!((output("built"), output("pushed"), output("attempts")), ("true", "true", "1"));
-    assert!(!output("metadata").is_empty() && !output("commit-tag").is_empty(), "{:?}", run.outputs);
+    assert!(!output("metadata-file").is_empty() && !output("commit-tag").is_empty(), "{:?}", run.outputs);
 }
 
 /// Interrupted once the commit's tag was asked for so often; the first time is the look before the

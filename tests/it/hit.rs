@@ -35,7 +35,7 @@ fn by_commit_without_docker_on_one_connection() {
         ("attempts", "0"),
         ("cached-steps", ""),
         ("total-steps", ""),
-        ("metadata", ""),
+        ("metadata-file", ""),
     ] {
         assert_eq!(hit.output(name), value, "{name}");
     }

@@ -99,7 +99,7 @@ fn metadata_of_three_megabytes() {
     let lab = Lab::new();
     lab.set("metadata", json!({"buildx.build.warnings": "x".repeat(3_000_000)}));
     let run = lab.shared().run().succeeds("built");
-    let file = std::fs::metadata(run.output("metadata")).unwrap();
+    let file = std::fs::metadata(run.output("metadata-file")).unwrap();
     assert!(file.len() > 3_000_000 && run.outputs.values().all(|value| value.len() < 4096));
 }
 

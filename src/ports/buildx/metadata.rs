@@ -29,6 +29,12 @@ impl BuildMetadata {
         Self::parse(&bytes).map_err(|error| what().because(&error))
     }
 
+    /// What docker calls the image's id: the digest of its configuration; of an index its own (buildx, `getImageID`).
+    #[must_use]
+    pub fn image_id(self) -> Option<String> {
+        Some(self.config.or(self.digest)?.to_string())
+    }
+
     /// Reads the file's bytes.
     ///
     /// # Errors

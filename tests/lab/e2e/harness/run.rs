@@ -81,8 +81,8 @@ impl Finished {
     pub fn visible(&self) -> String {
         let log = self.log.lines().filter(|line| !line.starts_with("::add-mask::"));
         let files = [&self.summary, self.plan.as_deref().unwrap_or_default()].map(str::to_owned);
-        let metadata =
-            fs::read_to_string(self.outputs.get("metadata").map_or("", String::as_str)).unwrap_or_default();
+        let metadata = fs::read_to_string(self.outputs.get("metadata-file").map_or("", String::as_str))
+            .unwrap_or_default();
         let outputs = self.outputs.values().cloned();
         log.map(str::to_owned).chain(outputs).chain(files).chain([metadata]).collect::<Vec<_>>().join("\n")
     }
