@@ -108,7 +108,7 @@ impl Repository {
     pub(super) async fn look_up(ports: &Ports, url: &str, git: GitRef, keeps: bool) -> Result<Self> {
         let found = match git.fixed() {
             Some(id) => Found { object: id.to_owned(), commit: id.to_owned() },
-            None => git::resolve(&ports.exec, &git.url(), &git.reference).await?,
+            None => git::resolve(&ports.exec, &ports.remotes, &git.url(), &git.reference).await?,
         };
         let keeps = keeps || git.keep_git_dir == Some(true);
         let repository = Self { url: url.to_owned(), git, found, keeps };
@@ -182,7 +182,7 @@ impl Repository {
     pub(super) async fn file(&self, ports: &Ports, file: &str) -> Result<Vec<u8>> {
         let folder = self.git.folder.trim_matches('/');
         let path = if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") };
-        git::file(&ports.exec, &self.git.url(), &self.found.commit, &path).await
+        git::file(&ports.exec, &ports.remotes, &self.git.url(), &self.found.commit, &path).await
     }
 }
 

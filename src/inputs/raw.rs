@@ -228,7 +228,7 @@ raw_inputs! {
     "Access" {
         /// Registry logins, one a line: HOST USER VARIABLE, where the environment variable holds the password. Skipped when it is not set.
         logins;
-        /// Token that BuildKit fetches a git context on this run's server with; the job's own in the action. Git's own look at a private repository uses the runner's credentials.
+        /// Token for a git context on this run's server, where the secrets have none (GIT_AUTH_TOKEN); the job's own in the action.
         github_token;
         /// AWS region; without it the one in the repository's host name.
         aws_region;

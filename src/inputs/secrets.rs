@@ -24,9 +24,9 @@ pub(super) fn secrets(problems: &mut Problems, raw: &RawInputs, env: &Env) -> Ve
                 problems.warn(input, format!("item {} is not ID=value and is left out; a value of several lines is written in double quotes, \"ID=value\"", at + 1));
                 continue;
             };
-            let is_id = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+            let is_id = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':');
             if !id.bytes().all(is_id) {
-                problems.add(input, "an id has characters other than letters, digits, `_`, `-` and `.`");
+                problems.add(input, "an id has characters other than letters, digits, `_`, `-`, `.` and `:`");
             } else if value.is_empty() {
                 problems.warn(input, format!("secret `{id}` is empty and is left out"));
             } else if secrets.iter().any(|secret| secret.id == id) {

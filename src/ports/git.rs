@@ -1,5 +1,7 @@
 //! Commits, from the git CLI.
 
+mod remotes;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,6 +19,8 @@ use crate::ports::failure::{FailureKind, classify};
 use crate::ports::temporary::{GIT, PrivateFolder};
 use crate::run::{Commit, RunContext};
 use crate::shown;
+
+pub use remotes::Remotes;
 
 const QUICK: Duration = Duration::from_secs(5);
 
@@ -79,22 +83,9 @@ async fn ask(exec: &Exec, arguments: &[&str]) -> Option<String> {
 /// Longest a remote repository may take to answer.
 const REMOTE: Duration = Duration::from_mins(1);
 
-/// A repository's address: other processes can read a child's arguments, so its password goes into git's
-/// configuration, which is in the environment.
-struct Address<'a> {
-    url: Cow<'a, str>,
-    /// For which addresses, and what is sent.
-    header: Option<(String, SecretString)>,
-}
-
-impl<'a> Address<'a> {
-    fn new(url: &'a str) -> Self {
-        let header = http_login(url).map(|(origin, header)| {
-            (format!("http.{origin}/.extraHeader"), format!("Authorization: {}", header.expose()).into())
-        });
-        let url = if header.is_some() { shown::without_users(url) } else { Cow::Borrowed(url) };
-        Self { url, header }
-    }
+/// The URL for git's arguments, which other processes can read: without a password. Its login is among the variables.
+fn address(url: &str) -> Cow<'_, str> {
+    if http_login(url).is_some() { shown::without_users(url) } else { Cow::Borrowed(url) }
 }
 
 /// The origin of an `http` URL with a user, and the value of the `Authorization` header that its user makes.
@@ -114,7 +105,7 @@ pub fn http_login(url: &str) -> Option<(String, SecretString)> {
 async fn remote(
     exec: &Exec,
     folder: Option<&Path>,
-    address: Option<&Address<'_>>,
+    variables: Vec<(String, SecretString)>,
     arguments: &[&str],
 ) -> Result<Vec<u8>> {
     let git = exec.find("git").ok_or_else(|| {
@@ -125,11 +116,8 @@ async fn remote(
     if let Some(folder) = folder {
         ask = ask.arg("-C").arg(folder);
     }
-    if let Some((name, value)) = address.and_then(|address| address.header.as_ref()) {
-        ask = ask
-            .env("GIT_CONFIG_COUNT", "1".to_owned().into())
-            .env("GIT_CONFIG_KEY_0", name.clone().into())
-            .env("GIT_CONFIG_VALUE_0", value.clone());
+    for (name, value) in variables {
+        ask = ask.env(name, value);
     }
     let done = exec.output(&ask.args(arguments), REMOTE).await.map_err(from_exec)?;
     if done.status.success() {
@@ -156,11 +144,12 @@ pub struct Found {
 ///
 /// # Errors
 /// If the repository does not answer or has no such name, or the name is that of a branch and of a tag.
-pub async fn resolve(exec: &Exec, url: &str, name: &str) -> Result<Found> {
+pub async fn resolve(exec: &Exec, remotes: &Remotes, url: &str, name: &str) -> Result<Found> {
     let asked = if name.is_empty() { "HEAD" } else { name };
     let peeled = format!("{asked}^{{}}");
-    let at = Address::new(url);
-    let listed = remote(exec, None, Some(&at), &["ls-remote", "--", &at.url, asked, &peeled]).await?;
+    let at = address(url);
+    let ask = ["ls-remote", "--", &at, asked, &peeled];
+    let listed = remote(exec, None, remotes.variables(url), &ask).await?;
     pick(&String::from_utf8_lossy(&listed), name)
 }
 
@@ -194,38 +183,24 @@ fn pick(listed: &str, name: &str) -> Result<Found> {
 ///
 /// # Errors
 /// If the repository does not answer, or the commit has no such file.
-pub async fn file(exec: &Exec, url: &str, commit: &str, path: &str) -> Result<Vec<u8>> {
+pub async fn file(exec: &Exec, remotes: &Remotes, url: &str, commit: &str, path: &str) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| Error::of_io("failed to make a temporary folder", &error);
     let folder = PrivateFolder::new(GIT, &std::env::temp_dir()).map_err(failed)?;
     let at = Some(folder.path());
-    let address = Address::new(url);
-    let url = &*address.url;
-    remote(exec, at, None, &["init", "--quiet", "--bare"]).await?;
-    let shallow = ["fetch", "--quiet", "--depth=1", "--no-tags", "--", url, commit];
-    if remote(exec, at, Some(&address), &shallow).await.is_err() {
+    let login = || remotes.variables(url);
+    let address = address(url);
+    remote(exec, at, Vec::new(), &["init", "--quiet", "--bare"]).await?;
+    let shallow = ["fetch", "--quiet", "--depth=1", "--no-tags", "--", &address, commit];
+    if remote(exec, at, login(), &shallow).await.is_err() {
         // A plain web server gives no part of a history, and may give no commit by its name.
-        remote(exec, at, Some(&address), &["fetch", "--quiet", "--", url, "+refs/*:refs/*"]).await?;
+        remote(exec, at, login(), &["fetch", "--quiet", "--", &address, "+refs/*:refs/*"]).await?;
     }
-    remote(exec, at, None, &["cat-file", "blob", &format!("{commit}:{path}")]).await
+    remote(exec, at, Vec::new(), &["cat-file", "blob", &format!("{commit}:{path}")]).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    // D12
-    #[test]
-    fn d12_a_password_is_no_argument() {
-        let at = Address::new("https://bob:p%40w@h.example:8443/r.git");
-        assert_eq!(at.url, "https://h.example:8443/r.git");
-        let (name, header) = at.header.unwrap();
-        assert_eq!(name, "http.https://h.example:8443/.extraHeader");
-        assert_eq!(header.expose(), format!("Authorization: Basic {}", STANDARD.encode("bob:p@w")));
-        for plain in ["https://h/r.git", "git@h:r.git", "ssh://git@h/r.git"] {
-            let at = Address::new(plain);
-            assert!(at.header.is_none() && at.url == plain, "{plain}");
-        }
-    }
 
     #[test]
     fn d56_names_in_buildkits_order() {

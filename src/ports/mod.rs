@@ -40,6 +40,8 @@ pub struct Ports {
     pub user_config: docker_config::UserDockerConfig,
     /// Starts processes.
     pub exec: exec::Exec,
+    /// Logins and settings for remote repositories.
+    pub remotes: git::Remotes,
 }
 
 /// Where docker keeps the certificates of registries; elsewhere in tests of a build that is no release.
@@ -76,7 +78,8 @@ impl Ports {
             certificates(env).into(),
             exec.clone(),
         );
-        Self { env: env.clone(), console, aws, registry, user_config, exec }
+        let remotes = git::Remotes::new(inputs.build.all_secrets(), env);
+        Self { env: env.clone(), console, aws, registry, user_config, exec, remotes }
     }
 
     /// docker with the user's own configuration, for looking.

@@ -157,3 +157,35 @@ fn d56_d71_a_context_is_what_buildx_makes() {
         assert_eq!(ours(&work), plain, "{named}");
     }
 }
+
+/// D46. Key and build read a private repository with one token, which stands in no argument, log or key.
+#[test]
+fn d46_a_private_repository_with_buildkits_own_secrets() {
+    use base64::Engine as _;
+    let (work, web) = (Workspace::new("git-private"), tempfile::tempdir().unwrap());
+    repository(web.path());
+    let token = "canary-git-5ec2e7";
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{token}"));
+    let header = format!("basic {basic}");
+    let server = Web::serve_to(web.path().to_owned(), Some(header.clone()));
+    let url = format!("{}#light", server.url("r.git"));
+    let refused = work.program().input("context", &url).run();
+    assert_eq!(refused.output("failure-class"), "access", "{}", refused.log);
+    assert!(refused.log.contains("GIT_AUTH_TOKEN"), "{}", refused.log);
+    let mut keys = Vec::new();
+    for (name, value) in [
+        ("GIT_AUTH_TOKEN".to_owned(), token),
+        (format!("GIT_AUTH_TOKEN.{}", server.host()), token),
+        (format!("GIT_AUTH_HEADER.{}", server.host()), header.as_str()),
+    ] {
+        let run = work.program().input("context", &url).input("secrets", &format!("{name}={value}"));
+        let run = run.input("rebuild", "true").run().is("built-local");
+        assert!(ours(&work).starts_with("one"), "{name}");
+        for text in [run.visible(), run.plan().to_string()] {
+            assert!(!text.contains(token) && !text.contains(&basic), "{name}: {text}");
+        }
+        keys.push(run.output("key").to_owned());
+    }
+    keys.dedup();
+    assert_eq!(keys.len(), 1, "a token decides nothing");
+}
