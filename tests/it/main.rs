@@ -37,6 +37,7 @@ mod login;
 mod logins;
 mod matrix;
 mod moving_over;
+mod moving_over_ci;
 mod outcomes;
 mod plan;
 mod pr_repository;

@@ -8,7 +8,7 @@ use build_once::inputs::{
 };
 
 /// Its inputs, from its action.yml (v7.3.0).
-const INPUTS: [&str; 33] = [
+pub(crate) const INPUTS: [&str; 33] = [
     "add-hosts",
     "allow",
     "annotations",
