@@ -37,6 +37,9 @@ impl FromStr for Attestation {
             let (name, value) = field.trim_matches('"').split_once('=').ok_or_else(|| {
                 format!("`{text}` is neither true or false nor attributes such as mode=max")
             })?;
+            if name.trim().eq_ignore_ascii_case("mode") && !["min", "max"].contains(&value) {
+                return Err(format!("mode is min or max, not `{value}`"));
+            }
             if name.trim().eq_ignore_ascii_case("disabled") {
                 disabled =
                     go_bool(value).ok_or_else(|| format!("disabled is true or false, not `{value}`"))?;
@@ -78,7 +81,7 @@ mod tests {
         for text in ["mode=min", "mode=max,disabled=0", "generator=h/scanner:1,\"a=b\""] {
             assert_eq!(text.parse::<Attestation>().unwrap().to_string(), text);
         }
-        for text in ["maybe", "mode=max,on", "disabled=maybe", "fALSE"] {
+        for text in ["maybe", "mode=max,on", "disabled=maybe", "fALSE", "mode=foo"] {
             assert!(text.parse::<Attestation>().is_err(), "{text}");
         }
     }

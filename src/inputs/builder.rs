@@ -212,6 +212,21 @@ mod tests {
         assert_eq!(b.options[3], ("servername".to_owned(), "b.example".to_owned()));
     }
 
+    // D66
+    #[test]
+    fn d66_a_value_with_commas_is_one_option() {
+        let quoted = "network=host\n\"env.no_proxy=localhost,127.0.0.1,.corp\"\nimage=h/buildkit:1,memory=2g";
+        let builder = inputs(&[("driver-opts", quoted)]).unwrap();
+        let options =
+            ["network=host", "env.no_proxy=localhost,127.0.0.1,.corp", "image=h/buildkit:1", "memory=2g"];
+        assert_eq!(builder.driver_opts, options);
+        let error = inputs(&[("driver-opts", "env.no_proxy=localhost,127.0.0.1,.corp")]).unwrap_err();
+        assert!(
+            error.contains("input `driver-opts`: `127.0.0.1`") && error.contains("written in double quotes"),
+            "{error}"
+        );
+    }
+
     #[test]
     fn paths_are_absolute() {
         let builder = inputs(&[("driver", "remote"), ("endpoints", "tcp://a:1 cacert=tls/ca.pem")]).unwrap();

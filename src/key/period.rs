@@ -61,6 +61,17 @@ mod tests {
         assert_eq!(moment(951_782_400), "2000-02-29");
     }
 
+    /// D38. The period is that of the moment of asking, in the code and on the page.
+    #[test]
+    fn d38_each_job_asks_at_its_own_time() {
+        let page = include_str!("../../docs/keys.md");
+        let row = page.lines().find(|line| line.starts_with("| period |")).unwrap();
+        assert!(row.contains("the calendar period's name at the time of asking"), "{row}");
+        assert!(row.contains("Jobs of a run on both sides of the period's end have two keys"), "{row}");
+        let end = 1_795_219_200 / DAY * DAY + DAY;
+        assert_ne!(period(DAY, end - 1), period(DAY, end));
+    }
+
     #[test]
     fn a_period_is_shared_by_all_its_moments() {
         let start = 1_795_219_200 / WEEK * WEEK + 4 * DAY; // a Monday

@@ -45,6 +45,7 @@ pub(super) fn add(
     for (input, text) in list("cache-from", &cache.from, env::BUILD_ONCE_CACHE_FROM, given.env, by_hand.from)
     {
         let entry = parse(&input, &text)?;
+        has_place(&input, &text, &entry, "src")?;
         if entry.kind == "gha" && (is_off(caches, github.off.as_ref()) || !github.reads) {
             continue;
         }
@@ -55,6 +56,7 @@ pub(super) fn add(
     }
     for (input, text) in list("cache-to", &cache.to, env::BUILD_ONCE_CACHE_TO, given.env, by_hand.to) {
         let entry = parse(&input, &text)?;
+        has_place(&input, &text, &entry, "dest")?;
         rules.over_image(&input, &entry)?;
         if entry.kind == "gha" {
             if is_off(caches, github.off.as_ref()) {
@@ -101,6 +103,19 @@ fn places(entry: &CacheEntry) -> Vec<String> {
     let mut places: Vec<String> = names.split(';').map(|name| [manifests.as_str(), name].concat()).collect();
     places.push([prefix, part("blobs_prefix", "blobs/")].concat());
     places
+}
+
+/// What buildx and BuildKit refuse, or pass over in silence, once the build has begun.
+fn has_place(input: &str, text: &str, entry: &CacheEntry, folder: &str) -> Result<()> {
+    let name = match entry.kind.as_str() {
+        "registry" => "ref",
+        "local" => folder,
+        _ => return Ok(()),
+    };
+    match entry.get(name) {
+        Some(value) if !value.is_empty() => Ok(()),
+        _ => Err(Error::input(format!("{input}: `{text}` needs {name}=…"))),
+    }
 }
 
 struct Rules<'a> {

@@ -348,3 +348,27 @@ fn auto_notes_what_the_cache_costs_and_leaves_it_out_when_it_does_not_pay() {
     );
     assert_eq!(note()["samples"][3]["skipped"], true);
 }
+
+/// D35. What else the run warns of does not decide whether the cache's cost is noted.
+#[test]
+fn d35_a_warning_of_something_else_is_no_sign_of_a_lost_cache() {
+    let lab = Lab::new();
+    let vertex = |name: &str, error: &str| {
+        let vertex = json!({"digest": name, "name": name, "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z", "error": error});
+        json!({"vertexes": [vertex]}).to_string()
+    };
+    let stream = [
+        vertex(
+            "importing cache manifest from h.example/x:c",
+            "dial tcp 127.0.0.1:1: connect: connection refused",
+        ),
+        vertex("[1/1] RUN a", ""),
+        vertex("exporting cache to registry", ""),
+    ];
+    lab.set("progress", stream.join("\n"));
+    let program = lab.shared().input("cache-mode", "auto").input("cache-from", "h.example/x:c");
+    let run = program.run().succeeds("built").degraded();
+    assert!(run.notices().contains("layer cache: written in"), "{}", run.notices());
+    let manifest = lab.registry.manifest("ci/cache-app-main").unwrap();
+    assert!(manifest["annotations"]["io.github.build-once.cache-economy"].is_string(), "{manifest}");
+}

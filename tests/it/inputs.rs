@@ -259,3 +259,44 @@ fn d60_a_plan_of_a_hit_needs_no_docker() {
     let run = lab.shared().input("load", "true").run().fails(60, "unsupported");
     assert!(run.error().contains("docker"), "{}", run.error());
 }
+
+/// D74. What buildx says of an input once it runs is traced back to that input.
+#[test]
+fn d74_what_buildx_refuses_names_the_input() {
+    let config = "ERROR: failed to parse buildkit config: (2, 1): unterminated array\n";
+    let option = "ERROR: failed to initialize builder b (b0): invalid driver option nonsense for docker-container driver\n";
+    for (command, text, hint) in [
+        ("buildx create", config, "correct the input buildkitd-config"),
+        ("buildx create", option, "correct the inputs builder, driver and driver-opts"),
+        (
+            "buildx build",
+            "ERROR: failed to build: failed to solve: invalid mode \"foo\"\n",
+            "correct the inputs provenance and sbom",
+        ),
+        (
+            "buildx build",
+            "ERROR: failed to build: failed to convert agent config {default [/k] false}: failed to parse /k: ssh: no key found\n",
+            "in the input ssh",
+        ),
+    ] {
+        let lab = Lab::new();
+        lab.rule(command, serde_json::json!({"stderr": text, "exit": 1}));
+        let run = lab.shared().input("driver", "docker-container").run().fails(2, "input");
+        assert!(run.error().contains(hint), "{text}: {}", run.error());
+        assert_eq!(run.called(command).len(), 1, "{text}");
+    }
+    // What it passes over, or lets a build fail for, is asked before.
+    for (input, value, missing) in [
+        ("cache-from", "type=local", "cache-from: `type=local` needs src=…"),
+        ("cache-to", "type=local", "cache-to: `type=local` needs dest=…"),
+        ("cache-from", "type=registry", "cache-from: `type=registry` needs ref=…"),
+    ] {
+        let lab = Lab::new();
+        let run = lab.shared().input(input, value).run().fails(2, "input");
+        assert!(run.error().contains(missing), "{}", run.error());
+        assert!(run.called("buildx build").is_empty());
+    }
+    let run = Lab::new();
+    let run = run.shared().input("provenance", "mode=foo").run().fails(2, "input");
+    assert!(run.error().contains("input `provenance`: mode is min or max, not `foo`"), "{}", run.error());
+}

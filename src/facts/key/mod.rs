@@ -19,6 +19,7 @@ use crate::error::{Error, FailureClass, Result};
 use crate::image::Platform;
 use crate::inputs::{ContextSource, Inputs, KeyScope, small_letters};
 use crate::key::dockerfile::{self, Analysis, BaseTriggers, Copied, Request};
+use crate::key::dockerignore;
 use crate::key::{BuildKey, EntryKind, KeyBuilder, KeyError};
 use crate::plan::{Extra, extra_args_for_key};
 use crate::ports::Ports;
@@ -198,6 +199,9 @@ impl Material {
             ContextSource::Folder(_) => None,
             ContextSource::Remote(url) => Some(sources::context(ports, url, &build_args).await?),
         };
+        if repository.is_none() && build.exclude.is_empty() {
+            refuse_link_out(&file)?;
+        }
         let text = dockerfile_text(ports, &file, repository.as_ref()).await?;
         let names: Vec<String> = build.build_contexts.iter().map(|(name, _)| name.clone()).collect();
         let (target, platforms) = (build.target.clone(), build.platforms.clone());
@@ -336,6 +340,23 @@ fn public_name<'a>(url: &'a str, known: &mut Vec<&'a str>) -> String {
 }
 
 /// The Dockerfile, from the working folder or from the repository that is the context.
+/// BuildKit gets the folder of the Dockerfile, and follows a link in it alone. With `exclude` it gets a copy.
+fn refuse_link_out(file: &Path) -> Result<()> {
+    let Ok(target) = fs_err::read_link(file) else { return Ok(()) };
+    if !fs_err::metadata(file).is_ok_and(|there| there.is_file()) {
+        return Ok(());
+    }
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(()) };
+    let there = dockerignore::follow(folder, name).ok().flatten();
+    if there.is_some_and(|there| fs_err::canonicalize(there).ok() == fs_err::canonicalize(file).ok()) {
+        return Ok(());
+    }
+    let (file, leads) = (file.display(), file.with_file_name(&target));
+    Err(Error::of(FailureKind::DockerfileError, format!("{file} is a link that BuildKit does not follow"))
+        .cause(format!("it leads to {}, and BuildKit gets the link's own folder alone", target.display()))
+        .hint(format!("name the file itself: file: {}", leads.display())))
+}
+
 async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&Repository>) -> Result<Vec<u8>> {
     let Some(repository) = context else {
         let read = |file: &Path| budget::read_file(file, budget::DOCKERFILE);

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::budget::{self, IGNORE_RULES, more_than};
 use crate::key::error::KeyError;
 pub(crate) use clean::{clean, rooted};
+pub(crate) use link::follow;
 pub(crate) use pattern::Pattern;
 
 /// The rules of one ignore file, in order. The default has none.
@@ -70,6 +71,8 @@ impl Ignore {
     pub fn parse(whole: &[u8], name: &Path) -> Result<Self, KeyError> {
         let text = whole.strip_prefix(b"\xef\xbb\xbf").unwrap_or(whole);
         let mut rules = Vec::new();
+        // BuildKit's client sends the patterns as a header, and escapes them all where one is not ASCII (`session/filesync`).
+        let escaped = !text.is_ascii();
         for (index, line) in text.split(|&b| b == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.first() == Some(&b'#') {
@@ -81,6 +84,9 @@ impl Ignore {
                 pattern: crate::key::names::escape(trim(line)),
                 reason,
             };
+            if !escaped && trim(line).iter().any(u8::is_ascii_control) {
+                return Err(refused("it holds a control character, which BuildKit does not take".to_owned()));
+            }
             rules.extend(parse_line(line).map_err(refused)?);
             if rules.len() > IGNORE_RULES {
                 return Err(refused(more_than(IGNORE_RULES, "patterns")));

@@ -311,3 +311,17 @@ proptest! {
         }
     }
 }
+
+// D69
+#[test]
+fn d69_a_control_character_is_refused_with_its_line() {
+    let parse = |text: &str| Ignore::parse(text.as_bytes(), Path::new(".dockerignore"));
+    let error = parse("ok\n# \u{1} in a comment\na\u{1}b\n").unwrap_err();
+    assert!(error.is_user_build_error());
+    let text = error.to_string();
+    assert!(text.starts_with(".dockerignore:3: ignore pattern `a\\x01b` is not valid"), "{text}");
+    // Around a pattern it is no part of it; and BuildKit's client escapes them all where one needs it.
+    for taken in ["\ta\t\r\n", "a\u{1}b\né\n"] {
+        assert!(parse(taken).is_ok(), "{taken:?}");
+    }
+}

@@ -140,10 +140,13 @@ impl Buildx {
             self.remove_builder(&new.name).await.ok();
         }
         result.map_err(|error| match (error.class, new.driver) {
-            (FailureClass::Interrupted, _) => error,
-            (_, Driver::Remote) => error.hint("is BuildKit up at every address in the input endpoints, and the certificate right?"),
-            (_, Driver::Kubernetes) => error.hint("check the cluster's context (KUBECONFIG), its rights, and the input driver-opts"),
-            (_, Driver::DockerContainer) => error.hint("name a BuildKit image that this runner can pull in the input buildkit-image, or a builder in the input builder"),
+            // An input's own cure, and what is said of an image, are not replaced.
+            (FailureClass::Interrupted | FailureClass::Input, _) | (_, Driver::DockerContainer) => error,
+            (_, Driver::Remote) => error
+                .hint("is BuildKit up at every address in the input endpoints, and the certificate right?"),
+            (_, Driver::Kubernetes) => {
+                error.hint("check the cluster's context (KUBECONFIG), its rights, and the input driver-opts")
+            }
         })
     }
 

@@ -73,7 +73,10 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
         ["both source and id can't be set"] ["circular dependency detected on stage"] ["base name (", ") should not be blank"]
         ["when using json array syntax"] ["unsupported modifier (", "in substitution"] ["dockerfile line greater than max allowed size"]
         ["dockerfile cannot be empty"] ["failed to parse platform"] ["invalid user index"] ["invalid group index"];
-    DockerfileError "correct the ignore file" ["dockerignore"] ["illegal exclusion pattern"] ["syntax error in pattern"];
+    CacheWriteFailed "name a folder whose path has plain ASCII letters alone"
+        ["error writing layer blob", "contains value with non-printable ascii characters"];
+    DockerfileError "correct the ignore file" ["header key", "contains value with non-printable ascii characters"]
+        ["dockerignore"] ["illegal exclusion pattern"] ["syntax error in pattern"];
     DockerfileError "correct the input target, or add the stage to the Dockerfile" ["target stage", "could not be found"];
     DockerfileError "the file is not in the build context; check its path and .dockerignore"
         ["failed to calculate checksum of ref"] ["failed to compute cache key", "\"\" not found"] ["failed to compute cache key", "\"\": not found"]
@@ -94,7 +97,9 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
     BadInput "correct the input allow" ["unknown entitlement"] ["invalid entitlement"];
     BadInput "correct the input shm-size" ["invalid size"];
     BadInput "correct the input ulimit" ["ulimit"];
-    BadInput "correct the inputs provenance and sbom" ["attestation type"] ["attest"  , "invalid"];
+    BadInput "correct the inputs provenance and sbom" ["attestation type"] ["attest"  , "invalid"] ["failed to solve: invalid mode"];
+    BadInput "correct the input buildkitd-config" ["failed to parse buildkit config"];
+    BadInput "name a key without a passphrase, or an agent's socket, in the input ssh" ["failed to convert agent config"];
     BadInput "correct the inputs builder, driver and driver-opts"
         ["failed to find driver"] ["failed to find instance"] ["no builder \"\" found"] ["driver option"] ["driver-opt"];
     BadInput "correct the input context" ["failed to get build context"] ["must be within the build context"] ["error from sender"]
@@ -113,8 +118,9 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
     UnsupportedDriver
         ["is not supported for the docker driver"] ["not supported for docker driver"] ["cache export feature is currently not supported"]
         ["docker exporter does not currently support exporting manifest lists"];
-    Entitlement ["entitlement", "is not allowed"] ["network.host is not allowed"] ["security.insecure is not allowed"]
-        ["additional privileges requested"];
+    Entitlement ["entitlement", "is not allowed"] ["additional privileges requested"];
+    Entitlement "ask for it in the input allow: network.host, or security.insecure"
+        ["network.host is not allowed"] ["security.insecure is not allowed"];
     ToolTooOld "update docker buildx; or correct extra-args, if the flag comes from there" ["unknown flag"] ["unknown shorthand flag"];
     BootFailed ["failed to initialize builder"] ["no valid drivers found"] ["replicas to be ready"] ["buildkitd.sock"]
         ["no such image: moby/buildkit"] ["privileged=true is not allowed"];

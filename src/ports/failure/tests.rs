@@ -166,3 +166,75 @@ fn a_registrys_code_for_the_unknown_is_its_fault() {
     assert_eq!(error.kind, Some(FailureKind::RegistryError));
     assert_eq!(classify_at("failed", text, Some(Phase::Steps)).kind, Some(FailureKind::Unknown));
 }
+
+/// D42. What the user must correct is no exit 30.
+#[test]
+fn d42_what_the_user_must_correct_is_not_unavailable() {
+    for (text, class, hint) in [
+        (
+            "failed to solve: index annotations not supported for single platform export",
+            FailureClass::Unsupported,
+            "annotate the manifest",
+        ),
+        (
+            "failed to solve: dockerfile parse error on line 2: when using JSON array syntax, arrays must be comprised of strings only",
+            FailureClass::Build,
+            "correct the Dockerfile",
+        ),
+        (
+            "failed to solve: failed to process \"${X:?}\": unsupported modifier (?) in substitution",
+            FailureClass::Build,
+            "correct the Dockerfile",
+        ),
+        (
+            "failed to solve: dockerfile line greater than max allowed size of 65535",
+            FailureClass::Build,
+            "correct the Dockerfile",
+        ),
+        (
+            "failed to solve: failed to read dockerfile: failed to fetch remote https://github.com/o/r.git: git stderr: fatal: could not read Username for 'https://github.com': terminal prompts disabled: exit status 128",
+            FailureClass::Access,
+            "GIT_AUTH_TOKEN",
+        ),
+        (
+            "failed to solve: failed to read dockerfile: unknown scheme git",
+            FailureClass::Unsupported,
+            "has no git",
+        ),
+    ] {
+        let error = classify("the build failed", text);
+        assert_eq!(error.class, class, "{text}");
+        assert!(error.hint.as_deref().unwrap_or_default().contains(hint), "{text}: {:?}", error.hint);
+        assert_eq!(error.kind.unwrap().reaction(), Reaction::Stop, "{text}");
+    }
+}
+
+/// D69. As buildx 0.29 and BuildKit 0.26 say them.
+#[test]
+fn d69_the_hint_is_for_what_was_wrong() {
+    for (text, class, hint) in [
+        (
+            "failed to build: failed to solve: failed to load LLB: network.host is not allowed",
+            FailureClass::Unsupported,
+            "the input allow: network.host",
+        ),
+        (
+            "failed to solve: entitlement network.host is not allowed",
+            FailureClass::Unsupported,
+            "use a builder that grants it",
+        ),
+        (
+            "failed to build: failed to solve: Internal: rpc error: code = Internal desc = header key \"exclude-patterns\" contains value with non-printable ASCII characters",
+            FailureClass::Build,
+            "correct the ignore file",
+        ),
+    ] {
+        let error = classify("the build failed", text);
+        assert_eq!(error.class, class, "{text}");
+        assert!(error.hint.as_deref().unwrap_or_default().contains(hint), "{text}: {:?}", error.hint);
+    }
+    let text = "error writing layer blob: rpc error: code = Internal desc = header key \"buildkit-attachable-store-id\" contains value with non-printable ASCII characters";
+    let error = classify_at("its export failed", text, Some(Phase::CacheExport));
+    assert!(error.is(FailureKind::CacheWriteFailed));
+    assert_eq!(error.hint.as_deref(), Some("name a folder whose path has plain ASCII letters alone"));
+}

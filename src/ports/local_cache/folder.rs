@@ -9,6 +9,13 @@ use crate::guards::Guard;
 /// Why caches cannot be kept below this folder, if they cannot. Reads only.
 #[must_use]
 pub fn why_unusable(root: &Path) -> Option<String> {
+    // BuildKit's client sends the path as a header as it is.
+    if !root.as_os_str().as_encoded_bytes().iter().all(|byte| (b' '..=b'~').contains(byte)) {
+        let path = crate::key::names::escape(root.as_os_str().as_encoded_bytes());
+        return Some(format!(
+            "{path} has letters that BuildKit does not take: name a folder of plain ASCII letters"
+        ));
+    }
     // The nearest part that exists decides, for the rest is made by us.
     let there = root.ancestors().find(|part| fs_err::symlink_metadata(part).is_ok())?;
     if there == root {
@@ -149,5 +156,17 @@ mod tests {
             assert!(generation_name(Path::new(bad)).is_err(), "{bad}");
         }
         assert!(generation_name(Path::new("gen-0aF9")).is_ok());
+    }
+
+    // D69
+    #[test]
+    fn d69_a_path_that_buildkit_does_not_take_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(why_unusable(&folder.path().join("a b,c")), None);
+        let why = why_unusable(&folder.path().join("ä")).unwrap();
+        assert!(
+            why.ends_with("/ä has letters that BuildKit does not take: name a folder of plain ASCII letters"),
+            "{why}"
+        );
     }
 }

@@ -173,3 +173,39 @@ fn longer_than_allowed() {
     assert!(late.annotations("error")[0].contains("timeout"), "{}", late.log);
     assert!(late.took < Duration::from_secs(18), "{:?}", late.took);
 }
+
+/// D69. Each text as the real engine gives it: its class, and no blame on something else.
+#[test]
+fn d69_what_is_wrong_is_blamed_and_nothing_else() {
+    let work = Workspace::new("blame");
+    let error = |run: &crate::harness::Finished| run.annotations("error")[0].to_owned();
+    for (input, value) in [("network", "bridge"), ("add-hosts", "nonsense")] {
+        let run = work.program().input(input, value).run().failed(2, "input");
+        assert!(error(&run).contains(&format!("input `{input}`")), "{}", run.log);
+    }
+    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN --network=host true\n");
+    let run = work.program().run().failed(60, "unsupported");
+    assert!(error(&run).contains("the input allow: network.host"), "{}", run.log);
+    assert_eq!(run.output("attempts"), "1");
+    work.program().input("allow", "network.host").run().is("built-local");
+
+    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY . /src\n");
+    work.write(".dockerignore", ".git\na\u{1}b\n");
+    let run = work.program().run().failed(10, "build");
+    assert!(error(&run).contains("file=.dockerignore,line=2"), "{}", run.log);
+    work.write(".dockerignore", ".git\n");
+
+    work.write("elsewhere/Dockerfile.ci", "ARG BASE\nFROM ${BASE}\n");
+    std::fs::create_dir_all(work.folder().join("sub")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere/Dockerfile.ci", work.folder().join("sub/Dockerfile")).unwrap();
+    let run = work.program().input("file", "sub/Dockerfile").run().failed(10, "build");
+    assert!(error(&run).contains("file: sub/../elsewhere/Dockerfile.ci"), "{}", run.log);
+    assert!(!error(&run).contains("add the Dockerfile"), "{}", run.log);
+
+    let letters = work.root().join("läger");
+    let letters = letters.to_str().unwrap();
+    let run = work.program().input("cache", "local").input("cache-dir", letters).run();
+    let run = run.is("built-local").degraded();
+    let warning = run.annotations("warning").join("\n");
+    assert!(warning.contains("plain ASCII letters") && !warning.contains("login"), "{warning}");
+}

@@ -182,6 +182,12 @@ impl Progress {
         let text = text.trim();
         if let Some(error) = text.strip_prefix("ERROR: ").or_else(|| text.strip_prefix("error: ")) {
             self.error = Some(error.to_owned());
+        } else if let Some(error) = self.error.as_mut().filter(|error| error.ends_with("git stderr:"))
+            && text.starts_with("fatal: ")
+        {
+            // What git says goes on over more lines.
+            error.push(' ');
+            error.push_str(text);
         } else if self.failed_at.is_none() && (self.raw || self.error.is_none()) {
             self.failed_at = source_line(text);
         }

@@ -179,3 +179,23 @@ fn d30_a_lone_brace_hides_no_error() {
         assert!(log.iter().any(|line| line.starts_with("ERROR: ")), "{log:?}");
     }
 }
+
+/// D69. What BuildKit says of a submodule that cannot be had; the reason stands three lines below.
+#[test]
+fn d69_the_reason_of_a_submodule_is_kept() {
+    let mut progress = Progress::new(true);
+    for line in [
+        "ERROR: failed to build: failed to solve: failed to read dockerfile: failed to update submodules for http://h.example/r.git: git stderr:",
+        "Submodule 's' (http://127.0.0.1:1/none.git) registered for path 's'",
+        "Cloning into '/var/lib/x/s'...",
+        "fatal: unable to access 'http://127.0.0.1:1/none.git/': Failed to connect to 127.0.0.1 port 1 after 0 ms",
+        "fatal: clone of 'http://127.0.0.1:1/none.git' into submodule path '/var/lib/x/s' failed",
+        ": exit status 1",
+    ] {
+        progress.line(line.as_bytes(), &mut |_| {});
+    }
+    let error = progress.error().unwrap();
+    assert!(error.ends_with("git stderr: fatal: unable to access 'http://127.0.0.1:1/none.git/': Failed to connect to 127.0.0.1 port 1 after 0 ms"), "{error}");
+    let error = crate::ports::failure::classify("the build failed", &error);
+    assert!(error.is(crate::ports::failure::FailureKind::GitSource), "{error:?}");
+}

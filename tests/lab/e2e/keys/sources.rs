@@ -30,6 +30,11 @@ pub(super) struct Web {
 
 impl Web {
     pub(super) fn serve(root: PathBuf) -> Self {
+        Self::serve_to(root, None)
+    }
+
+    /// Only for requests with this value of `Authorization`.
+    pub(super) fn serve_to(root: PathBuf, login: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let stop = Arc::new(AtomicBool::new(false));
@@ -39,11 +44,16 @@ impl Web {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                let root = root.clone();
-                std::thread::spawn(move || answer(&stream.unwrap(), &root));
+                let (root, login) = (root.clone(), login.clone());
+                std::thread::spawn(move || answer(&stream.unwrap(), &root, login.as_deref()));
             }
         });
         Self { port, stop }
+    }
+
+    /// Its host and port.
+    pub(super) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -58,7 +68,7 @@ impl Drop for Web {
     }
 }
 
-fn answer(mut stream: &std::net::TcpStream, root: &Path) {
+fn answer(mut stream: &std::net::TcpStream, root: &Path, login: Option<&str>) {
     let lines: Vec<String> =
         BufReader::new(stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
     let Some(request) = lines.first() else { return };
@@ -76,7 +86,17 @@ fn answer(mut stream: &std::net::TcpStream, root: &Path) {
         "moving" => Ok(if ours { b"as the key saw it".to_vec() } else { b"as it is by then".to_vec() }),
         path => fs::read(root.join(path)),
     };
-    let (status, body) = body.map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
+    let given = lines.iter().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("authorization").then_some(value)
+    });
+    let (status, body) = match body {
+        _ if login.is_some() && given != login => {
+            ("401 Unauthorized\r\nwww-authenticate: Basic realm=\"x\"", Vec::new())
+        }
+        Ok(body) => ("200 OK", body),
+        Err(_) => ("404 Not Found", Vec::new()),
+    };
     let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
     let _ = stream.write_all(head.as_bytes());
     if !request.starts_with("HEAD") {
@@ -150,4 +170,32 @@ fn a_context_that_is_a_repository() {
     work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY --from=src x /y\n");
     let named = work.program().input("build-contexts", &format!("src={open}#main")).run().is("built-local");
     assert!(named.log.contains(&fixed), "{}", named.log);
+}
+
+/// D69. The same of a repository whose submodule cannot be had.
+#[test]
+fn d69_a_submodule_that_cannot_be_had() {
+    let (work, web) = (Workspace::new("submodule"), tempfile::tempdir().unwrap());
+    let source = web.path().join("work");
+    fs::create_dir(&source).unwrap();
+    git(&source, &["init", "--quiet", "--initial-branch=main"]);
+    fs::write(source.join("Dockerfile"), "ARG BASE\nFROM ${BASE}\n").unwrap();
+    fs::write(
+        source.join(".gitmodules"),
+        "[submodule \"s\"]\n\tpath = s\n\turl = http://127.0.0.1:1/none.git\n",
+    )
+    .unwrap();
+    git(&source, &["add", "--all"]);
+    git(
+        &source,
+        &["update-index", "--add", "--cacheinfo", "160000,1111111111111111111111111111111111111111,s"],
+    );
+    git(&source, &["commit", "--quiet", "--message=x"]);
+    git(web.path(), &["clone", "--quiet", "--bare", "work", "r.git"]);
+    git(&web.path().join("r.git"), &["update-server-info"]);
+    let server = Web::serve(web.path().to_owned());
+    let run = work.program().input("context", &server.url("r.git")).run().failed(20, "access");
+    let error = run.annotations("error")[0];
+    assert!(error.contains("fatal: unable to access 'http://127.0.0.1:1/none.git/'"), "{error}");
+    assert!(error.contains("submodules") && !error.contains("add the Dockerfile"), "{error}");
 }
