@@ -369,6 +369,6 @@ fn d35_a_warning_of_something_else_is_no_sign_of_a_lost_cache() {
     let program = lab.shared().input("cache-mode", "auto").input("cache-from", "h.example/x:c");
     let run = program.run().succeeds("built").degraded();
     assert!(run.notices().contains("layer cache: written in"), "{}", run.notices());
-    let manifest = lab.registry.manifest("ci/cache-app-main").unwrap();
+    let manifest = lab.registry.manifest("ci/cache-rf9d832d9-app-main").unwrap();
     assert!(manifest["annotations"]["io.github.build-once.cache-economy"].is_string(), "{manifest}");
 }
