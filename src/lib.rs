@@ -130,7 +130,8 @@ pub async fn prepare(
             inputs::SecretSource::File(path) => mask_file(path, console),
         }
     }
-    let contexts = inputs.build.build_contexts.iter().map(|(_, value)| value.as_str());
+    let values = inputs.build.build_args.iter().chain(&inputs.build.build_contexts);
+    let contexts = values.map(|(_, value)| value.as_str());
     let context = match &inputs.build.context {
         inputs::ContextSource::Remote(url) => Some(url.as_str()),
         inputs::ContextSource::Folder(_) => None,

@@ -5,14 +5,15 @@
 //! cuts anything. The runner's own masks are the second line: they do not fit what is escaped or cut.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::secret_name::looks_secret;
+
+mod forms;
+
+use forms::Known;
 
 /// What stands in a secret's place; the runner writes the same.
 const HIDDEN: &str = "***";
@@ -20,46 +21,39 @@ const HIDDEN: &str = "***";
 /// the log.
 pub const SHORTEST: usize = 4;
 
-/// Every form in which a known secret is looked for.
-static KNOWN: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
+/// The secrets of this process.
+static KNOWN: RwLock<Known> = RwLock::new(Known::new());
 
 /// The parts of a secret that are hidden: its lines, without blanks around them, those that are long enough.
 pub fn parts(secret: &str) -> impl Iterator<Item = &str> {
     secret.lines().map(str::trim).filter(|line| line.chars().count() >= SHORTEST)
 }
 
-/// Hides this value from now on: as it is, and as URLs, JSON and base64 write it.
+/// Hides this value from now on, and each of its lines, in every form that [`forms`] knows.
 pub fn learn(secret: &str) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     for part in std::iter::once(secret.trim()).chain(parts(secret)).filter(|part| part.len() >= SHORTEST) {
-        let json = Value::from(part).to_string();
-        let encoded =
-            [part.to_owned(), percent(part), json.trim_matches('"').to_owned(), STANDARD.encode(part)];
-        known.extend(encoded);
+        known.add(part);
     }
-}
-
-/// As a URL's query or user writes it.
-fn percent(text: &str) -> String {
-    let byte = |b: u8| match b {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
-        b => format!("%{b:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }
 
 /// The text as people may see it: known secrets and the users of URLs are gone.
 #[must_use]
 pub fn hide(text: &str) -> Cow<'_, str> {
-    let mut text = clean_urls(text);
+    let text = clean_urls(text);
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    // The longest first: a part of a secret must not hide that the rest of it follows.
-    let mut found: Vec<&String> = known.iter().filter(|secret| text.contains(secret.as_str())).collect();
-    found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    for secret in found {
-        text = Cow::Owned(text.replace(secret.as_str(), HIDDEN));
+    let places = known.places(&text);
+    if places.is_empty() {
+        return text;
     }
-    text
+    let (mut clean, mut at) = (String::with_capacity(text.len()), 0);
+    for place in places {
+        clean.push_str(&text[at..place.start]);
+        clean.push_str(HIDDEN);
+        at = place.end;
+    }
+    clean.push_str(&text[at..]);
+    Cow::Owned(clean)
 }
 
 /// At most `most` characters of the text, cut after everything is hidden: no mask fits half a secret.
@@ -182,6 +176,8 @@ pub fn secret_of(url: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
     use super::*;

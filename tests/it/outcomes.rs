@@ -39,6 +39,40 @@ fn agrees(lab: &Lab, run: &Run) {
     assert_eq!(run.output("outcome") == "failed", run.code != 0);
 }
 
+/// Which outputs say something, run by run, by outcome.
+type Table = std::collections::BTreeMap<String, Vec<Vec<String>>>;
+
+/// The columns of the README's table.
+const COLUMNS: [&str; 6] = ["digest", "tag", "commit-tag", "local-image", "built", "pushed"];
+
+fn note(table: &mut Table, run: &Run) {
+    let says = |name: &&str| !["", "false"].contains(&run.output(name));
+    let names = COLUMNS.iter().filter(|name| says(name)).map(|name| (*name).to_owned()).collect();
+    table.entry(run.output("outcome").to_owned()).or_default().push(names);
+}
+
+/// README: yes is always, no is never, and a cell that begins with `if` is both.
+fn is_the_readmes(table: &Table) {
+    let head =
+        "| `outcome` | `digest`, `image` | `tag` | `commit-tag` | `local-image` | `built` | `pushed` |\n";
+    let rows = crate::docs::page::rows("README.md", head);
+    assert_eq!(rows.len(), table.len());
+    for row in rows {
+        let runs = &table[row[0].trim_matches('`')];
+        for (name, cell) in COLUMNS.iter().zip(&row[1..]) {
+            let times = runs.iter().filter(|run| run.iter().any(|known| known == name)).count();
+            let expected = if times == 0 {
+                "no"
+            } else if times == runs.len() {
+                "yes"
+            } else {
+                "if"
+            };
+            assert_eq!(cell.split(' ').next(), Some(expected), "{}: {name}", row[0]);
+        }
+    }
+}
+
 /// The outputs `outcome`, `built`, `pushed`, `degraded`, and which of `digest`, `tag`, `commit-tag` and
 /// `local-image` say something.
 #[track_caller]
@@ -56,6 +90,11 @@ const SHARED: &[&str] = &["digest", "tag", "commit-tag"];
 
 #[test]
 fn d87_the_table() {
+    let mut table = Table::new();
+    let mut says = |lab: &Lab, run: &Run, expected: [&str; 4], filled: &[&str]| {
+        says(lab, run, expected, filled);
+        note(&mut table, run);
+    };
     let lab = Lab::new();
     // The engine's own builder keeps what it pushes.
     let built = lab.shared().run();
@@ -88,6 +127,25 @@ fn d87_the_table() {
     lab.registry.fault("/manifests/", 9, Response::new(503, ""));
     let down = lab.shared().commit(&"6".repeat(40)).run();
     says(&lab, &down, ["built-local", "true", "false", "true"], &["local-image"]);
+    let lab = Lab::new();
+    // A builder of its own keeps nothing in the engine.
+    lab.set("driver", "docker-container");
+    lab.write("work/hello", "by another builder");
+    says(&lab, &lab.shared().run(), ["built", "true", "true", "false"], SHARED);
+    lab.set("driver", "docker");
+    let unloaded = || lab.build_once().input("load", "false").input("push", "false");
+    lab.write("work/hello", "for nobody");
+    lab.set("containerd", false);
+    let unloaded = unloaded().run();
+    let named: &[&str] = if unloaded.output("local-image").is_empty() { &[] } else { &["local-image"] };
+    says(&lab, &unloaded, ["built-local", "true", "false", "false"], named);
+    lab.set("containerd", true);
+    lab.write("work/hello", "refused");
+    says(&lab, &half(&lab).commit(&"7".repeat(40)).run(), ["failed", "true", "true", "false"], ALL);
+    lab.rule("buildx build", json!({"stderr": "ERROR: failed to solve: x\n", "exit": 1}));
+    lab.write("work/hello", "fails");
+    says(&lab, &lab.shared().commit(&"8".repeat(40)).run(), ["failed", "false", "false", "false"], &[]);
+    is_the_readmes(&table);
 }
 
 /// `v1` to `v5`, of which `v3` is refused.

@@ -133,6 +133,8 @@ impl TokenRequest {
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let token = body["token"].as_str().or_else(|| body["access_token"].as_str());
         token
+            // A registry may quote what it was sent.
+            .inspect(|token| crate::shown::learn(token))
             .map(|token| format!("Bearer {token}").into())
             .ok_or_else(|| Attempt::error(unavailable(registry).cause("its token service gave no token")))
     }

@@ -7,4 +7,4 @@ mod codes;
 mod inputs;
 mod page;
 mod runner;
-mod table;
+pub(crate) mod table;

@@ -39,7 +39,7 @@ pub(super) struct Row {
     pub not_yet: Option<String>,
 }
 
-pub(super) fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -48,7 +48,7 @@ pub(super) fn table() -> Table {
 }
 
 /// Where a test's module is written, and its function.
-pub(super) fn place(test: &str) -> (PathBuf, String) {
+pub(crate) fn place(test: &str) -> (PathBuf, String) {
     let mut words: Vec<&str> = test.split("::").collect();
     let function = words.pop().unwrap().to_owned();
     let folder = match words.remove(0) {
@@ -69,7 +69,7 @@ pub(super) fn place(test: &str) -> (PathBuf, String) {
 }
 
 /// Whether this text holds a test function of this name: one that cargo runs.
-fn has_test(text: &str, function: &str) -> bool {
+pub(crate) fn has_test(text: &str, function: &str) -> bool {
     let mut attribute = false;
     for line in text.lines().map(str::trim) {
         if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {

@@ -3,6 +3,7 @@
 mod aws;
 mod http;
 mod lab;
+pub(crate) mod masker;
 mod moments;
 mod registry;
 mod result;

@@ -1,0 +1,167 @@
+//! In which forms a secret is looked for: those that the runner masks (actions/runner, `ValueEncoders`), and JSON as
+//! Go writes it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use serde_json::Value;
+
+/// Fewest characters of base64 that are looked for inside a longer word.
+const SHORTEST_WORD: usize = 8;
+
+/// Bytes by which forms are found: none is shorter than what is hidden at all.
+const START: usize = super::SHORTEST;
+
+/// Secrets by their forms, those by how they begin; and of each whether the whole word around it is hidden, for it is
+/// base64 of more than the secret.
+pub(super) struct Known(BTreeMap<[u8; START], BTreeMap<String, bool>>);
+
+impl Known {
+    pub(super) const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    pub(super) fn add(&mut self, secret: &str) {
+        let written = written(secret).into_iter().map(|form| (form, false));
+        for (form, is_word) in written.chain(inside_base64(secret).into_iter().map(|core| (core, true))) {
+            if let Some(start) = form.as_bytes().first_chunk() {
+                *self.0.entry(*start).or_default().entry(form).or_default() |= is_word;
+            }
+        }
+    }
+
+    /// Where secrets stand in the text, in order, apart from each other.
+    pub(super) fn places(&self, text: &str) -> Vec<Range<usize>> {
+        let (mut places, mut hidden) = (Vec::new(), 0);
+        if self.0.is_empty() {
+            return places;
+        }
+        for (at, start) in text.as_bytes().windows(START).enumerate() {
+            let Some(forms) = <&[u8; START]>::try_from(start).ok().and_then(|start| self.0.get(start)) else {
+                continue;
+            };
+            let rest = &text.as_bytes()[at..];
+            for (form, is_word) in forms.iter().filter(|(form, _)| rest.starts_with(form.as_bytes())) {
+                let place = at..at + form.len();
+                // A word is looked at once, however often the secret is in it.
+                if place.end > hidden {
+                    let place = if *is_word { word(text, place) } else { place };
+                    hidden = hidden.max(place.end);
+                    places.push(place);
+                }
+            }
+        }
+        places.sort_by_key(|place| (place.start, place.end));
+        places.dedup_by(|next, before| {
+            let joins = next.start <= before.end;
+            if joins {
+                before.end = before.end.max(next.end);
+            }
+            joins
+        });
+        places
+    }
+}
+
+/// The secret as a command line, an expression, JSON, a URL, XML and base64 write it.
+fn written(secret: &str) -> Vec<String> {
+    let json = Value::from(secret).to_string();
+    let json = &json[1..json.len() - 1];
+    let go = json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
+    let xml = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;"), ("'", "&apos;")];
+    let xml = xml.iter().fold(secret.to_owned(), |text, (plain, written)| text.replace(plain, written));
+    let quoted = secret.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let quoted = quoted.filter(|_| secret.len() > SHORTEST_WORD).unwrap_or(secret);
+    vec![
+        secret.to_owned(),
+        secret.replace('"', "\\\""),
+        secret.replace('\'', "''"),
+        json.to_owned(),
+        go,
+        percent(secret),
+        xml,
+        quoted.to_owned(),
+        STANDARD.encode(secret),
+    ]
+}
+
+/// What base64 of a text with the secret in it holds, wherever the secret begins: its whole groups of three bytes.
+fn inside_base64(secret: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for skipped in 0..3 {
+        let rest = secret.as_bytes().get(skipped..).unwrap_or_default();
+        let whole = &rest[..rest.len() / 3 * 3];
+        found.extend([STANDARD_NO_PAD.encode(whole), URL_SAFE_NO_PAD.encode(whole)]);
+    }
+    found.retain(|text| text.len() >= SHORTEST_WORD);
+    found
+}
+
+/// The word of base64 around this place.
+fn word(text: &str, place: Range<usize>) -> Range<usize> {
+    let of_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=');
+    let start = text[..place.start].trim_end_matches(of_base64).len();
+    let rest = &text[place.end..];
+    let end = text.len() - rest.trim_start_matches(of_base64).len();
+    start..end
+}
+
+/// As a URL's query or user writes it.
+fn percent(text: &str) -> String {
+    let byte = |b: u8| match b {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
+        b => format!("%{b:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hidden(known: &Known, text: &str) -> String {
+        let mut text = text.to_owned();
+        known.places(&text).into_iter().rev().for_each(|place| text.replace_range(place, "***"));
+        text
+    }
+
+    /// D37
+    #[test]
+    fn d37_a_secret_inside_base64_is_hidden_at_each_offset() {
+        let mut known = Known::new();
+        known.add("d37_p@ss*word>?");
+        for before in ["", "a", "ann:", "user:"] {
+            for after in ["", "\n", "xy"] {
+                let basic = STANDARD.encode(format!("{before}d37_p@ss*word>?{after}"));
+                assert_eq!(hidden(&known, &format!("Basic {basic}, more")), "Basic ***, more");
+            }
+        }
+        // A short one would hide words that have nothing to do with it.
+        let mut short = Known::new();
+        short.add("main");
+        assert_eq!(hidden(&short, "bWFpbmx5 bWFpbg=="), "bWFpbmx5 ***");
+    }
+
+    /// D37
+    #[test]
+    fn d37_places_that_overlap_are_one() {
+        let mut known = Known::new();
+        known.add("abcdefgh");
+        known.add("efghijkl");
+        assert_eq!(hidden(&known, "<abcdefghijkl> abcdefgh"), "<***> ***");
+    }
+
+    /// D37: a file of a secret may have thousands of lines; a line of the log costs one look a place all the same.
+    #[test]
+    fn d37_many_lines_cost_one_pass() {
+        let mut known = Known::new();
+        for at in 0..8000 {
+            known.add(&format!("{at}-line-of-a-file-with-a-secret-in-it"));
+        }
+        known.add(&"x".repeat(500 * 1024));
+        let text = "a line of the log that says nothing of it ".repeat(20_000);
+        assert!(known.places(&text).is_empty());
+    }
+}

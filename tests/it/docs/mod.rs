@@ -1,0 +1,7 @@
+//! The pages of users say what is so: each promise that is a sentence names its test in the source of the page, and
+//! each table is made from the program or compared with it.
+
+mod key;
+pub(crate) mod page;
+mod promises;
+mod tables;

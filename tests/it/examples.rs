@@ -1,0 +1,51 @@
+//! The example workflows, as their jobs would run here.
+
+use serde_yaml_ng::Value;
+
+use crate::support::Lab;
+
+/// The inputs of the workflow's one step of this action, `${{ … || 'x' }}` as x.
+fn inputs(workflow: &str) -> Vec<(String, String)> {
+    let workflow: Value = serde_yaml_ng::from_str(workflow).unwrap();
+    let steps = workflow["jobs"]["test"]["steps"].as_sequence().unwrap();
+    let ours = steps
+        .iter()
+        .find(|step| step["uses"].as_str().is_some_and(|uses| uses.starts_with("build-once/build-once@")));
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(on) => on.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let plain = |text: String| match text.split_once("${{") {
+        Some((before, expression)) => {
+            let default = expression.split('\'').nth(1).unwrap_or_default();
+            format!("{before}{default}")
+        }
+        None => text,
+    };
+    let with = ours.unwrap()["with"].as_mapping().unwrap();
+    with.iter().map(|(name, value)| (name.as_str().unwrap().to_owned(), plain(text(value)))).collect()
+}
+
+/// D99: it needs nothing else, whatever registry a fleet's settings name: `docker run ci-native` finds the image.
+#[test]
+fn d99_the_ephemeral_runner_loads_what_it_runs() {
+    let workflow = include_str!("../../examples/ephemeral-runner/.github/workflows/ci.yml");
+    assert!(workflow.contains("docker run --rm ci-native "));
+    for fleet in [None, Some("ECR_CACHE_URL"), Some("BUILD_ONCE_REPOSITORY")] {
+        let lab = Lab::new();
+        lab.write("work/Dockerfile", "FROM scratch\nCOPY packages.txt /\n");
+        lab.write("work/packages.txt", "x\n");
+        let mut program = lab.build_once();
+        for (name, value) in inputs(workflow) {
+            let value = if name == "cache-dir" { lab.path("disk").display().to_string() } else { value };
+            program = program.input(&name, &value);
+        }
+        if let Some(variable) = fleet {
+            program = program.env(variable, &lab.registry.repository());
+        }
+        let run = program.run().succeeds(if fleet.is_some() { "built" } else { "built-local" });
+        let images = lab.images().to_string();
+        assert!(images.contains("\"ci-native:latest\""), "{fleet:?}: {images}\n{}", run.all());
+    }
+}
