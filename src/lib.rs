@@ -137,9 +137,8 @@ pub async fn prepare(
         inputs::ContextSource::Folder(_) => None,
     };
     contexts.chain(context).for_each(|url| console.mask_user(url));
-    if let Some(token) = env.get(env::ACTIONS_RUNTIME_TOKEN) {
-        console.mask(token);
-    }
+    let tokens = [env.get(env::ACTIONS_RUNTIME_TOKEN), raw.github_token.as_deref()];
+    tokens.into_iter().flatten().for_each(|token| console.mask(token));
     let ports = Ports::new(&inputs, env, console.clone(), cancel);
     ports.user_config.proxies(env).for_each(|(_, proxy)| console.mask_user(proxy));
     if run.event.is_none() {

@@ -171,12 +171,12 @@ fn what_counts_in_the_key() {
         lab.registry.publish("base/os/1", &json!({"v": "2"}), &json!({}));
     };
     seen.change("base images", true, &[], moved);
-    let content = Arc::new(Mutex::new("one"));
-    let answer = Arc::clone(&content);
+    let page = Arc::new(Mutex::new("one"));
+    let answer = Arc::clone(&page);
     let server = Server::start(move |_| Response::new(200, *answer.lock().unwrap()));
     let add =
         |lab: &Lab| edit(lab, "ARG DECLARED", &format!("ADD http://{}/f /f\nARG DECLARED", server.address));
-    seen.change_after("`ADD` of URLs and git", true, &[], add, |_| *content.lock().unwrap() = "two");
+    seen.change_after("`ADD` of URLs and git", true, &[], add, |_| *page.lock().unwrap() = "two");
     let more = [("build-contexts", "more=more")];
     let from = |lab: &Lab| {
         lab.write("work/more/f", "1");
