@@ -56,7 +56,7 @@ fn channels() -> Vec<Channel> {
         channel("proxy", plain(), &["HTTPS_PROXY"], |_, program, secret| {
             program.env("HTTPS_PROXY", &format!("http://ann:{secret}@127.0.0.1:9"))
         }),
-        channel("build-context", plain(), &[], |lab, program, secret| {
+        channel("build-context", plain(), &["BUILD_ONCE_SECRET_0"], |lab, program, secret| {
             lab.write("work/Dockerfile", "FROM scratch\nCOPY hello /\n");
             program.input(
                 "build-contexts",
