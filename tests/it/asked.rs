@@ -128,13 +128,15 @@ fn d82_a_pull_sets_no_tags() {
 /// D79: a source of the repository's name that failed is not one that is absent.
 #[test]
 fn d79_a_source_that_failed_is_not_absent() {
-    for code in ["AccessDeniedException", "ValidationException"] {
+    for (code, exit, class) in
+        [("AccessDeniedException", 20, "access"), ("ValidationException", 30, "unavailable")]
+    {
         let lab = Lab::new();
         let aws = Aws::start("unused/x");
         aws.deny_parameter(code);
         let _ = aws.serves(lab.build_once()).run().succeeds("built-local").degraded();
         let required = aws.serves(lab.build_once()).input("registry-policy", "required");
-        let run = required.run().fails(30, "unavailable");
+        let run = required.run().fails(exit, class);
         assert!(run.error().contains("no repository"), "{}", run.error());
     }
     // Absent is no failure.
