@@ -32,13 +32,14 @@ fn d29_what_is_no_regular_file_is_refused() {
     assert!(run.error().contains("Dockerfile is no regular file"), "{}", run.error());
 }
 
-/// D29: an ignore file that is a pipe, or leads to one, is none, as for BuildKit.
+/// D29: an ignore file that is a pipe, or leads to one, is refused: buildx would wait for it.
 #[test]
 fn d29_an_ignore_file_that_is_a_pipe_is_not_waited_for() {
     let lab = Lab::new();
     pipe(&lab, "work/rules");
     symlink("rules", lab.path("work/.dockerignore")).unwrap();
-    let _ = lab.shared().run().succeeds("built");
+    let run = lab.shared().run();
+    assert!(run.code != 0 && run.error().contains("no regular file"), "{}", run.all());
 }
 
 /// D28: what takes too long to read is refused, with the line and the limit.
