@@ -4,14 +4,17 @@
 use std::path::Path;
 
 use build_once::env::Env;
-use build_once::image::{Digest, ImageName, ImageReference, Manifest, Platform, sanitise};
+use build_once::image::{Digest, ImageName, ImageReference, Platform, sanitise};
 use build_once::inputs::{comma_items, items, pairs};
-use build_once::key::dockerfile::{self, Request};
+use build_once::key::dockerfile::{self, GitRef, Request};
 use build_once::key::dockerignore::{Ignore, Inherited};
 use build_once::ports::actions::{Annotation, Level, encode_outputs, inert};
-use build_once::ports::buildx::{BuildMetadata, Progress};
+use build_once::ports::aws::EcrHost;
+use build_once::ports::buildx::{BuildMetadata, CacheEntry, Progress};
 use build_once::ports::failure::classify;
+use build_once::ports::git::http_login;
 use build_once::run::{RunContext, Zone};
+use build_once::shown::without_users;
 
 use super::oracle;
 
@@ -19,7 +22,7 @@ use super::oracle;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 18] = [
     ("reference", reference),
     ("lists", lists),
     ("metadata", metadata),
@@ -29,7 +32,24 @@ pub const TARGETS: [Target; 9] = [
     ("event_file", event_file),
     ("dockerfile", dockerfile),
     ("dockerignore", dockerignore),
+    ("manifest", answers::manifest),
+    ("challenge", answers::challenge),
+    ("tool_answers", answers::tool_answers),
+    ("explanation", answers::explanation),
+    ("inputs", answers::inputs),
+    ("key_files", folders::key_files),
+    ("tree", folders::tree),
+    ("git_folder", folders::git_folder),
+    ("local_cache", folders::local_cache),
 ];
+
+/// What stands between the parts of an input that has several.
+pub const BREAK: char = '\u{1e}';
+
+#[path = "answers.rs"]
+pub mod answers;
+#[path = "folders.rs"]
+pub mod folders;
 
 fn text(data: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(data)
@@ -57,7 +77,12 @@ pub fn reference(data: &[u8]) {
         tag.len() <= 128 && tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)),
         "{tag:?}"
     );
-    let _ = Manifest::parse(data, None);
+    if let Ok(entry) = text.parse::<CacheEntry>() {
+        assert_eq!(entry.to_string().parse::<CacheEntry>().as_ref(), Ok(&entry), "{entry}");
+    }
+    let _ = (GitRef::parse(&text), EcrHost::parse(&text), http_login(&text));
+    let hidden = without_users(&text);
+    assert_eq!(without_users(&hidden), hidden, "a second time changes nothing");
 }
 
 /// No item is empty, begins or ends with space, or is a comment.

@@ -84,6 +84,18 @@ limits! {
     EVENT: Bytes(u64) = 32 * MIB, "the event file of GitHub", "refused, exit 2";
     /// Members of all objects of the event.
     EVENT_MEMBERS: Count(usize) = 100_000, "members of all objects of the event", "refused, exit 2";
+    /// Files, links and folders that the key covers.
+    FILES: Count(usize) = 5_000_000, "files, links and folders that the key covers, of one folder", "refused, exit 2";
+    /// Bytes of one file of a repository in the context, such as `packed-refs`, which has about 60 for each reference.
+    GIT_FILE: Bytes(u64) = 64 * MIB, "`packed-refs` and `shallow` of a repository in the context", "the repository's bytes count";
+    /// Tags and replacements of a repository in the context, each.
+    GIT_TAGS: Count(usize) = 200_000, "tags and replacements of a repository in the context", "the repository's bytes count";
+    /// Submodules of a repository in the context.
+    GIT_MODULES: Count(usize) = 1_000, "submodules of a repository in the context", "the repository's bytes count";
+    /// Folders in one another, and submodules in one another, of a repository in the context.
+    GIT_DEPTH: Count(usize) = 32, "levels of folders below a repository's `modules` and `refs/tags`", "the repository's bytes count";
+    /// Bytes of a configuration of git that is searched for credentials.
+    GIT_CONFIG: Bytes(u64) = MIB, "a configuration of git that is searched for credentials", "taken for one that holds a credential";
     /// Bytes of docker's configuration.
     DOCKER_CONFIG: Bytes(u64) = MIB, "docker's own `config.json`", "taken as absent";
     /// Bytes of a certificate or key that docker keeps for a registry.
@@ -94,18 +106,32 @@ limits! {
     METADATA: Bytes(u64) = 16 * MIB, "buildx's metadata file", "not known what was built, exit 30";
     /// Bytes of a message of buildx that is spread over lines.
     PROGRESS_MESSAGE: Bytes(u64) = 8 * MIB, "one message of buildx's progress", "shown as plain text";
+    /// Bytes of one line of a child.
+    LINE: Bytes(u64) = 8 * MIB, "one line of what `docker buildx build` and `docker pull` print", "comes in pieces";
     /// Bytes of what a child prints that is read as a whole.
     CHILD_OUTPUT: Bytes(u64) = 64 * MIB, "what one `docker` or `git` command prints", "the command counts as failed";
+    /// Names of a list of docker's.
+    LISTED: Count(usize) = 100_000, "names in a list of docker's (containers, volumes)", "the list counts as failed";
     /// Bytes of a manifest, an index or a configuration.
     MANIFEST: Bytes(u64) = 8 * MIB, "a manifest, an index or a configuration of an image", "the registry's answer is unknown";
     /// Bytes of a token service's answer.
     TOKEN: Bytes(u64) = MIB, "the answer of a registry's token service", "the registry's answer is unknown";
+    /// Bytes of all names and values of an answer's headers.
+    HEADERS: Bytes(u64) = 64 * KIB, "the headers of a registry's or a token service's answer", "the registry's answer is unknown";
+    /// Redirects that a read of a registry follows: registries keep blobs elsewhere.
+    REDIRECTS: Count(usize) = 5, "redirects of one request to a registry", "the registry's answer is unknown";
     /// Images of an index that are looked at.
     CHILDREN: Count(usize) = 64, "images of an index that are asked for", "refused, exit 40";
     /// Bytes of a document in a local layer cache.
     CACHE_DOCUMENT: Bytes(u64) = 16 * MIB, "a manifest in a local layer cache", "the cache is not used";
+    /// Bytes of all documents of a local layer cache.
+    CACHE_DOCUMENTS: Bytes(u64) = 64 * MIB, "all manifests in a local layer cache", "the cache is not used";
+    /// Bytes of the note of what a builder was sent: some six million files.
+    LINEAGE: Bytes(u64) = 256 * MIB, "the note of what a builder was sent", "all files are sent once more";
     /// Bytes of a file that an `ADD` fetches, for its checksum.
     FETCHED: Bytes(u64) = 1024 * MIB, "a file behind a URL of `ADD`", "refused, exit 30";
+    /// Redirects of the fetch of one URL; BuildKit's Go follows as many.
+    FETCH_REDIRECTS: Count(usize) = 10, "redirects of the fetch of one URL of `ADD`", "refused, exit 30";
     /// Requests to registries that are open at once.
     REQUESTS: Count(usize) = 8, "requests to registries at once; the same for URLs, and for repositories of `ADD`", "the next one waits";
     /// How long one request to a registry may take from its first byte to its last, login included.

@@ -102,8 +102,8 @@ pub enum KeyError {
     /// More of something than a key can hold.
     #[error("{what}: too many for one key")]
     TooMany {
-        /// Of what there is too much.
-        what: &'static str,
+        /// How much of what, as [`crate::budget::more_than`] says.
+        what: String,
     },
     /// An explanation that cannot be read back.
     #[error("not an explanation of a build key: {reason}")]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::budget::{LISTED, more_than};
 use crate::error::{Error, FailureClass, Result};
 use crate::image::{ANNOTATION_KEY, ImageReference, Platform, triggers};
 use crate::ports::buildx::BuildxVersion;
@@ -30,6 +31,27 @@ pub struct LocalImage {
     pub tags: Vec<String>,
     /// The references by digest that the engine knows it by.
     pub digests: Vec<String>,
+}
+
+impl LocalImage {
+    /// Reads the first image of `docker image inspect`; nothing if there is none. `name` is what it was asked for by.
+    #[must_use]
+    pub fn parse(name: &str, answer: &[u8]) -> Option<Self> {
+        let found: Value = serde_json::from_slice(answer).ok()?;
+        let image = &found[0];
+        let list = |field: &str| {
+            let texts = image[field].as_array().into_iter().flatten();
+            texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+        };
+        Some(Self {
+            name: name.to_owned(),
+            id: image["Id"].as_str()?.to_owned(),
+            platform: platform_of(image),
+            key: image["Config"]["Labels"][ANNOTATION_KEY].as_str().map(str::to_owned),
+            tags: list("RepoTags"),
+            digests: list("RepoDigests"),
+        })
+    }
 }
 
 /// Quick questions to the engine.
@@ -143,21 +165,7 @@ impl Docker {
                 Err(engine_error("failed to look at an image of the engine's", &done))
             };
         }
-        let found: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
-        let image = &found[0];
-        let Some(id) = image["Id"].as_str() else { return Ok(None) };
-        let list = |field: &str| {
-            let texts = image[field].as_array().into_iter().flatten();
-            texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
-        };
-        Ok(Some(LocalImage {
-            name: name.to_owned(),
-            id: id.to_owned(),
-            platform: platform_of(image),
-            key: image["Config"]["Labels"][ANNOTATION_KEY].as_str().map(str::to_owned),
-            tags: list("RepoTags"),
-            digests: list("RepoDigests"),
-        }))
+        Ok(LocalImage::parse(name, &done.stdout))
     }
 
     /// A label of an image of the engine's store.
@@ -230,13 +238,14 @@ impl Docker {
     /// # Errors
     /// If the engine does not answer.
     pub async fn containers(&self, prefix: &str) -> Result<Vec<String>> {
+        let what = "failed to list the engine's containers";
         let filter = format!("name=^/{prefix}");
         let list = ["container", "ls", "--all", "--format", "{{.Names}}", "--filter", &filter];
         let done = self.run(&self.command(Effect::Read).args(list), QUICK).await?;
         if !done.status.success() {
-            return Err(engine_error("failed to list the engine's containers", &done));
+            return Err(engine_error(what, &done));
         }
-        Ok(done.stdout_text().lines().map(str::to_owned).collect())
+        listed(&done.stdout, what)
     }
 
     /// Names of all volumes whose name begins so.
@@ -244,13 +253,14 @@ impl Docker {
     /// # Errors
     /// If the engine does not answer.
     pub async fn volumes(&self, prefix: &str) -> Result<BTreeSet<String>> {
+        let what = "failed to list the engine's volumes";
         let filter = format!("name=^{prefix}");
         let list = ["volume", "ls", "--quiet", "--filter", &filter];
         let done = self.run(&self.command(Effect::Read).args(list), QUICK).await?;
         if !done.status.success() {
-            return Err(engine_error("failed to list the engine's volumes", &done));
+            return Err(engine_error(what, &done));
         }
-        Ok(done.stdout_text().lines().map(str::to_owned).collect())
+        listed(&done.stdout, what)
     }
 
     /// Makes a volume; one that is there stays as it is.
@@ -304,26 +314,29 @@ impl Docker {
     pub async fn engine(&self) -> Result<Engine> {
         let info = self.command(Effect::Read).args(["info", "--format", "{{json .}}"]);
         let done = self.run(&info, QUICK).await?;
+        if let Some(engine) = Engine::parse(&done.stdout).filter(|_| done.status.success()) {
+            return Ok(engine);
+        }
         let facts: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
-        let server = facts["ServerVersion"].as_str().filter(|version| !version.is_empty());
-        let Some(version) = server.filter(|_| done.status.success()) else {
-            let said = facts["ServerErrors"][0].as_str().map(str::to_owned);
-            let error = Error::of(FailureKind::ToolMissing, "failed to reach the docker engine");
-            return Err(error
-                .cause(said.unwrap_or_else(|| last_line(&done)))
-                .hint("start the docker engine, or point DOCKER_HOST at one"));
-        };
-        let plugins = facts["ClientInfo"]["Plugins"].as_array().into_iter().flatten();
-        let buildx = plugins.filter(|plugin| plugin["Name"] == "buildx").find_map(|p| p["Version"].as_str());
-        Ok(Engine {
-            version: version.to_owned(),
-            platform: facts["Architecture"].as_str().map(Platform::linux_on),
-            buildx: buildx.and_then(BuildxVersion::parse),
-            containerd_store: facts["DriverStatus"].as_array().is_some_and(|rows| {
-                rows.iter().any(|row| row[0] == "driver-type" && row[1] == "io.containerd.snapshotter.v1")
-            }),
-        })
+        let said = facts["ServerErrors"][0].as_str().map(str::to_owned);
+        let error = Error::of(FailureKind::ToolMissing, "failed to reach the docker engine");
+        Err(error
+            .cause(said.unwrap_or_else(|| last_line(&done)))
+            .hint("start the docker engine, or point DOCKER_HOST at one"))
     }
+}
+
+/// The names of a list of docker's, one a line. `what` is what failed if there are too many.
+///
+/// # Errors
+/// If there are more than [`LISTED`].
+pub fn listed<T: FromIterator<String>>(answer: &[u8], what: &str) -> Result<T> {
+    let text = String::from_utf8_lossy(answer);
+    if text.lines().count() > LISTED {
+        let error = Error::new(FailureClass::Unavailable, what).cause(more_than(LISTED, "names"));
+        return Err(error.hint("remove what old builders left: docker buildx rm, docker volume prune"));
+    }
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 fn platform_of(image: &Value) -> Option<Platform> {
@@ -345,6 +358,25 @@ pub struct Engine {
     /// The version of the CLI's buildx plug-in, where docker says it.
     #[serde(skip)]
     pub buildx: Option<BuildxVersion>,
+}
+
+impl Engine {
+    /// Reads `docker info`; nothing if no engine answered it.
+    #[must_use]
+    pub fn parse(answer: &[u8]) -> Option<Self> {
+        let facts: Value = serde_json::from_slice(answer).ok()?;
+        let version = facts["ServerVersion"].as_str().filter(|version| !version.is_empty())?;
+        let plugins = facts["ClientInfo"]["Plugins"].as_array().into_iter().flatten();
+        let buildx = plugins.filter(|plugin| plugin["Name"] == "buildx").find_map(|p| p["Version"].as_str());
+        Some(Self {
+            version: version.to_owned(),
+            platform: facts["Architecture"].as_str().map(Platform::linux_on),
+            buildx: buildx.and_then(BuildxVersion::parse),
+            containerd_store: facts["DriverStatus"].as_array().is_some_and(|rows| {
+                rows.iter().any(|row| row[0] == "driver-type" && row[1] == "io.containerd.snapshotter.v1")
+            }),
+        })
+    }
 }
 
 /// A process that did not run to its end, in our words.

@@ -58,12 +58,15 @@ impl UserDockerConfig {
             .get(env::DOCKER_CONFIG)
             .map(PathBuf::from)
             .or_else(|| env.get(env::HOME).map(|home| Path::new(home).join(".docker")));
-        let file = folder
-            .as_ref()
-            .and_then(|folder| budget::read_file(&folder.join("config.json"), budget::DOCKER_CONFIG).ok())
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
-        Self { folder, file }
+        let read = |folder: &PathBuf| budget::read_file(&folder.join("config.json"), budget::DOCKER_CONFIG);
+        let file = folder.as_ref().and_then(|folder| read(folder).ok()).unwrap_or_default();
+        Self { folder, ..Self::read(&file) }
+    }
+
+    /// What `config.json` says; one that is no object says nothing.
+    #[must_use]
+    pub fn read(file: &[u8]) -> Self {
+        Self { folder: None, file: serde_json::from_slice(file).unwrap_or_default() }
     }
 
     /// Where buildx keeps its builders: the user's own, whatever configuration a child gets.

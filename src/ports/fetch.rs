@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::budget::{FETCH, FETCHED};
+use crate::budget::{FETCH, FETCH_REDIRECTS, FETCHED, Most};
 use crate::error::{Error, Result};
 use crate::image::Digest;
 use crate::ports::clock::Stopwatch;
@@ -29,6 +29,7 @@ pub async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
         .timeout(FETCH)
+        .redirect(reqwest::redirect::Policy::limited(FETCH_REDIRECTS))
         .build()
         .map_err(|error| Error::of(FailureKind::Machine, "failed to set up TLS").because(&error))?;
     let watch = Stopwatch::start();
@@ -57,7 +58,7 @@ pub async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         size += chunk.len() as u64;
         if size > FETCHED {
-            return Err(what().cause("it is larger than 1 GiB"));
+            return Err(what().cause(format!("it is larger than {}", Most::Bytes(FETCHED))));
         }
         hash.update(&chunk);
     }

@@ -155,7 +155,10 @@ pub async fn resolve(exec: &Exec, remotes: &Remotes, url: &str, name: &str) -> R
 
 /// By BuildKit's order of names (`source/git/source.go`). Of a branch and a tag, BuildKit from 0.26 on takes the
 /// branch, an older one the tag: then the name does not say which image it makes.
-fn pick(listed: &str, name: &str) -> Result<Found> {
+///
+/// # Errors
+/// If `listed`, an answer of `git ls-remote`, has no such name, or one of a branch and of a tag.
+pub fn pick(listed: &str, name: &str) -> Result<Found> {
     let lines: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once('\t')).collect();
     let find = |full: &str| {
         let id = |full: &str| lines.iter().find(|(_, known)| *known == full).map(|(id, _)| (*id).to_owned());

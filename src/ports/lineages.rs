@@ -1,7 +1,7 @@
 //! Lineages of what builders were sent (`coherence::transfer`): their files on this machine, and the
 //! configuration folder that gives buildx the name of one.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,10 +9,9 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::temporary::{DOCKER, PrivateFolder, private_folder};
+use crate::budget;
 use crate::coherence::transfer::Lineage;
 
-/// Largest file that is read, in bytes: some six million files of one context.
-const LARGEST: u64 = 256 << 20;
 /// What was not used for so long is removed.
 const OLD: Duration = Duration::from_hours(14 * 24);
 /// The file in buildx's folder that names the session (docker/buildx, `util/confutil`, `TryNodeIdentifier`).
@@ -45,8 +44,7 @@ impl Lineages {
         let path = taken.path().join(name);
         fs_err::rename(self.folder.join(name), &path).ok()?;
         let metadata = fs_err::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
-        let mut bytes = Vec::new();
-        fs_err::File::open(path).ok()?.take(LARGEST).read_to_end(&mut bytes).ok()?;
+        let bytes = budget::read_file(&path, budget::LINEAGE).ok()?;
         let bytes = bytes.strip_prefix(&self.place(&metadata)?)?;
         Lineage::decode(bytes)
     }

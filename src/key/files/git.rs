@@ -6,10 +6,10 @@
 //! own configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::git_config as config;
+use crate::budget::{self, GIT_CONFIG, GIT_DEPTH, GIT_FILE, GIT_MODULES, GIT_TAGS};
 use crate::key::dockerfile::Digest;
 use crate::key::names::hex;
 
@@ -39,10 +39,6 @@ pub enum Repository {
     Unreadable(&'static str),
 }
 
-/// Most bytes of one file: `packed-refs` holds about 60 for each reference.
-const MOST: u64 = 64 << 20;
-/// Most tags, and most folders that are searched for them.
-const TAGS: usize = 200_000;
 /// Most references that refer to one another.
 const HOPS: usize = 5;
 
@@ -81,10 +77,13 @@ fn at_depth(git: &Path, depth: usize) -> Repository {
             return Repository::Unreadable("its tags cannot be read");
         }
     }
+    if tags.len() > GIT_TAGS {
+        return Repository::Unreadable("it has too many tags");
+    }
     let Some(submodules) = submodules(git, depth) else {
         return Repository::Unreadable("one of its submodules cannot be read");
     };
-    let shallow: BTreeSet<String> = match text(&git.join("shallow"), MOST) {
+    let shallow: BTreeSet<String> = match text(&git.join("shallow"), GIT_FILE) {
         Some(text) => text.lines().map(str::to_owned).collect(),
         None if git.join("shallow").exists() => {
             return Repository::Unreadable("its shallow file cannot be read");
@@ -116,10 +115,7 @@ const NAMED: [&str; 2] = ["refs/tags/", "refs/replace/"];
 fn submodules(git: &Path, depth: usize) -> Option<Vec<String>> {
     let root = git.join("modules");
     let mut open = Vec::new();
-    modules(&root, &mut open, 0);
-    if open.len() > FILES || depth > HOPS {
-        return None;
-    }
+    modules(&root, &mut open, 0).filter(|()| depth <= HOPS)?;
     let mut found = Vec::new();
     open.retain(|folder| !open_above(&root, folder));
     open.sort();
@@ -146,13 +142,8 @@ pub fn is_elsewhere(text: &str) -> bool {
 
 /// A small regular file's text; nothing if it is none, is larger, or is not UTF-8.
 pub(super) fn text(path: &Path, most: u64) -> Option<String> {
-    let before = fs_err::symlink_metadata(path).ok()?;
-    if !before.is_file() || before.len() > most {
-        return None;
-    }
-    let mut text = String::new();
-    fs_err::File::open(path).ok()?.take(most).read_to_string(&mut text).ok()?;
-    Some(text)
+    fs_err::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    budget::read_text(path, most).ok()
 }
 
 fn is_object(text: &str) -> bool {
@@ -162,7 +153,7 @@ fn is_object(text: &str) -> bool {
 /// References of `packed-refs`; the object of an annotated tag is the tag's own.
 fn packed(git: &Path) -> Result<BTreeMap<String, String>, &'static str> {
     let path = git.join("packed-refs");
-    let Some(text) = text(&path, MOST) else {
+    let Some(text) = text(&path, GIT_FILE) else {
         return if path.exists() { Err("its packed-refs cannot be read") } else { Ok(BTreeMap::new()) };
     };
     let lines = text.lines().filter(|line| !line.starts_with(['#', '^']));
@@ -200,7 +191,7 @@ fn loose(folder: &Path, prefix: &str, tags: &mut BTreeMap<String, String>, depth
         let entry = entry.ok()?;
         let name = format!("{prefix}{}", entry.file_name().to_str()?);
         let kind = entry.file_type().ok()?;
-        if tags.len() > TAGS || depth > 32 {
+        if tags.len() > GIT_TAGS || depth > GIT_DEPTH {
             return None;
         }
         if kind.is_dir() {
@@ -218,17 +209,25 @@ fn loose(folder: &Path, prefix: &str, tags: &mut BTreeMap<String, String>, depth
 pub fn credential(root: &Path, git: &Path) -> Option<PathBuf> {
     let mut open = vec![(git.join("config"), 0), (git.join("config.worktree"), 0)];
     let mut inner = Vec::new();
-    modules(&git.join("modules"), &mut inner, 0);
+    // Of more than can be searched, the first ones.
+    let _ = modules(&git.join("modules"), &mut inner, 0);
     open.extend(inner.into_iter().map(|folder| (folder.join("config"), 0)));
     let mut seen = BTreeSet::new();
     while let Some((path, depth)) = open.pop() {
         let inside = fs_err::canonicalize(&path).ok().zip(fs_err::canonicalize(root).ok());
         let Some((path, _)) = inside.filter(|(path, root)| path.starts_with(root)) else { continue };
-        if seen.len() > FILES || !seen.insert(path.clone()) {
+        if seen.len() > 2 * GIT_MODULES || !seen.insert(path.clone()) {
             continue;
         }
-        let Some(config) = text(&path, 1 << 20) else { continue };
-        let found = config::scan(&config);
+        let found = match text(&path, GIT_CONFIG) {
+            Some(config) => config::scan(&config),
+            None if fs_err::metadata(&path)
+                .is_ok_and(|found| found.is_file() && found.len() > GIT_CONFIG) =>
+            {
+                config::Found { credential: true, includes: Vec::new() }
+            }
+            None => continue,
+        };
         if found.credential {
             let root = fs_err::canonicalize(root).ok()?;
             return path.strip_prefix(root).ok().map(Path::to_owned);
@@ -241,23 +240,24 @@ pub fn credential(root: &Path, git: &Path) -> Option<PathBuf> {
     None
 }
 
-/// Most configurations that are looked at.
-const FILES: usize = 1000;
-
-/// The repositories of submodules below a folder, those in each other too.
-fn modules(folder: &Path, found: &mut Vec<PathBuf>, depth: usize) {
+/// The repositories of submodules below a folder, those in each other too; nothing if there are too many to search.
+fn modules(folder: &Path, found: &mut Vec<PathBuf>, depth: usize) -> Option<()> {
     for entry in fs_err::read_dir(folder).into_iter().flatten().flatten() {
-        if found.len() > FILES || depth > 16 || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
+        }
+        if found.len() >= GIT_MODULES || depth >= GIT_DEPTH {
+            return None;
         }
         let path = entry.path();
         if path.join("HEAD").is_file() {
-            modules(&path.join("modules"), found, depth + 1);
+            modules(&path.join("modules"), found, depth + 1)?;
             found.push(path);
         } else {
-            modules(&path, found, depth + 1);
+            modules(&path, found, depth + 1)?;
         }
     }
+    Some(())
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ fn walk_links(
             listed.push(Listed { pattern, negative: false, used: AtomicBool::new(false) });
         }
     }
-    Err(KeyError::TooMany { what: "links that lead to links" })
+    Err(KeyError::TooMany { what: "links that lead to links".to_owned() })
 }
 
 /// Whether a pattern names this very path.

@@ -18,6 +18,7 @@ use super::read::{self, Failure};
 use super::select::{Selector, State};
 use super::tree::{Fact, Folder, Kind, Listing, Tree};
 use super::{Taken, Warning};
+use crate::budget::{FILES, more_than};
 use crate::crash;
 use crate::key::error::KeyError;
 
@@ -28,9 +29,14 @@ const THREADS: usize = 16;
 
 /// Reads what `selector` picks below `root`.
 pub(super) fn run(root: &Path, selector: &Selector) -> Result<(Tree, Vec<Warning>), KeyError> {
+    run_within(root, selector, FILES)
+}
+
+/// The same, of at most so many files, links and folders.
+fn run_within(root: &Path, selector: &Selector, most: usize) -> Result<(Tree, Vec<Warning>), KeyError> {
     let handle = rustix::fs::open(root, FOLDER, Mode::empty())
         .map_err(|_| KeyError::Context { path: root.to_owned() })?;
-    let walk = Walk { root, handle, selector, shared: Mutex::default(), wake: Condvar::new() };
+    let walk = Walk { root, handle, selector, most, shared: Mutex::default(), wake: Condvar::new() };
     {
         let mut shared = walk.lock();
         shared.folders.push(Folder { listed: true, ..Folder::default() });
@@ -66,6 +72,7 @@ struct Walk<'a> {
     root: &'a Path,
     handle: OwnedFd,
     selector: &'a Selector,
+    most: usize,
     shared: Mutex<Shared>,
     wake: Condvar,
 }
@@ -78,6 +85,8 @@ struct Shared {
     /// A thread has panicked.
     broken: bool,
     folders: Vec<Folder>,
+    /// Files, links and folders so far.
+    entries: usize,
     repositories: Vec<(Vec<u8>, Option<git::Answers>)>,
     warnings: Vec<Warning>,
 }
@@ -180,8 +189,7 @@ impl Walk<'_> {
             let entry = entry.map_err(|error| self.failed(&path, error))?;
             self.entry(&handle, &path, entry.file_name().to_bytes(), entry.file_type(), state, &mut found)?;
         }
-        let listing =
-            Arc::new(Listing::new(found.entries).ok_or(KeyError::TooMany { what: "names in one folder" })?);
+        let listing = Arc::new(Listing::new(found.entries).ok_or_else(|| too_many(self.most))?);
         let opened = Arc::new(Opened { handle, path, listing });
         self.lock().repositories.append(&mut found.repositories);
         self.install(number, &opened, found.inner, &found.links, found.warnings)
@@ -286,13 +294,17 @@ impl Walk<'_> {
         let mut inner = inner.into_iter();
         let mut batches = Vec::new();
         let mut shared = self.lock();
+        shared.entries += listing.len();
+        if shared.entries > self.most {
+            return Err(too_many(self.most));
+        }
         let mut numbers = Vec::new();
         let mut start = None;
         for slot in 0..listing.len() {
             if listing.kind(slot) == Some(Kind::Folder) {
-                let too_many = KeyError::TooMany { what: "folders" };
-                let Ok(child) = u32::try_from(shared.folders.len()) else { return Err(too_many) };
-                let Ok(place) = u32::try_from(slot) else { return Err(too_many) };
+                let too_many = |_| too_many(self.most);
+                let child = u32::try_from(shared.folders.len()).map_err(too_many)?;
+                let place = u32::try_from(slot).map_err(too_many)?;
                 let Some((_, path, state, listed)) = inner.next() else { continue };
                 shared.folders.push(Folder { place: Some((number, place)), listed, ..Folder::default() });
                 shared.jobs.push(Job::Folder { number: child, path, state, listed });
@@ -356,6 +368,10 @@ impl Walk<'_> {
     }
 }
 
+fn too_many(most: usize) -> KeyError {
+    KeyError::TooMany { what: more_than(most, "files, links and folders") }
+}
+
 /// A file that turned into a link (`LOOP`) or a socket (`NXIO`) is gone as a file.
 fn vanished(error: Errno) -> io::Error {
     match error {
@@ -374,5 +390,22 @@ fn describe(kind: FileType) -> &'static str {
         FileType::Fifo => "pipe",
         FileType::CharacterDevice | FileType::BlockDevice => "device",
         _ => "special file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_has_a_size() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c/d"] {
+            fs_err::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        let selector = Selector::context(crate::key::dockerignore::Ignore::default());
+        assert!(run_within(folder.path(), &selector, 4).is_ok());
+        let error = run_within(folder.path(), &selector, 3).unwrap_err();
+        assert_eq!(error.to_string(), "more than 3 files, links and folders: too many for one key");
     }
 }

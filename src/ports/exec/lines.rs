@@ -1,6 +1,6 @@
 //! A child's output: whole, or line by line.
 
-use crate::budget::{CHILD_OUTPUT, Most};
+use crate::budget::{CHILD_OUTPUT, LINE, Most};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
 pub(super) async fn read_all(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
@@ -24,7 +24,7 @@ pub(super) fn tail(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// A line longer than this is handed over in pieces: memory does not grow with what a child
 /// prints. BuildKit's own messages end soon after 1 MiB of log (`client/solve.go`, `Marshal`).
-const LONGEST: usize = 8 * 1024 * 1024;
+const LONGEST: usize = LINE as usize;
 
 /// Lines of a stream in one buffer that is used again.
 pub(super) struct Lines<R> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::budget::{self, CACHE_DOCUMENT};
+use crate::budget::{self, CACHE_DOCUMENT, CACHE_DOCUMENTS, Most};
 use crate::image::Digest;
 
 /// Every file of a whole generation.
@@ -20,6 +20,7 @@ pub(super) fn generation(path: &Path) -> Result<Vec<PathBuf>, String> {
     let text =
         budget::read_file(&index, CACHE_DOCUMENT).ok().filter(|_| plain).ok_or("nothing was exported")?;
     let mut documents = vec![parse(&text)?];
+    let mut bytes_read = text.len() as u64;
     while let Some(document) = documents.pop() {
         for descriptor in descriptors(&document) {
             let (Some(digest), Some(size)) = (descriptor["digest"].as_str(), descriptor["size"].as_u64())
@@ -44,6 +45,10 @@ pub(super) fn generation(path: &Path) -> Result<Vec<PathBuf>, String> {
                 let bytes = budget::read_file(&blob, CACHE_DOCUMENT).map_err(|error| error.to_string())?;
                 if Digest::of(&bytes) != digest {
                     return Err(format!("{digest} has other content"));
+                }
+                bytes_read += bytes.len() as u64;
+                if bytes_read > CACHE_DOCUMENTS {
+                    return Err(format!("its manifests are larger than {}", Most::Bytes(CACHE_DOCUMENTS)));
                 }
                 documents.push(parse(&bytes)?);
             }

@@ -16,19 +16,23 @@ use crate::ports::docker_config::Credential;
 use crate::ports::failure::FailureKind;
 
 /// What the registry wants.
-pub(super) enum Challenge {
+pub enum Challenge {
+    /// User and password with each request.
     Basic,
+    /// A token of its token service.
     Bearer(TokenRequest),
 }
 
 /// Where to get a token.
-pub(super) struct TokenRequest {
+pub struct TokenRequest {
     realm: String,
     service: Option<String>,
 }
 
 impl Challenge {
-    pub(super) fn parse(header: &str) -> Option<Self> {
+    /// Reads `WWW-Authenticate`; nothing if it names another way.
+    #[must_use]
+    pub fn parse(header: &str) -> Option<Self> {
         let (scheme, parameters) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
         if scheme.eq_ignore_ascii_case("basic") {
             return Some(Self::Basic);
@@ -130,25 +134,34 @@ impl TokenRequest {
             ));
         }
         let body = whole(response, TOKEN, failed, "its token service's answer is too large").await?;
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let token = body["token"].as_str().or_else(|| body["access_token"].as_str());
-        token
+        bearer(&body)
             // A registry may quote what it was sent.
-            .inspect(|token| crate::shown::learn(token))
-            .map(|token| format!("Bearer {token}").into())
+            .inspect(|token| crate::shown::learn(token.expose().trim_start_matches("Bearer ")))
             .ok_or_else(|| Attempt::error(unavailable(registry).cause("its token service gave no token")))
     }
 
-    /// Credentials go to the token service only over TLS, or on this machine.
-    fn url(&self, registry: &str) -> Result<Url, Attempt> {
-        let url = Url::parse(&self.realm).ok().filter(|url| {
+    /// Where the token service is, if credentials may go there: over TLS, or on this machine.
+    #[must_use]
+    pub fn address(&self) -> Option<Url> {
+        Url::parse(&self.realm).ok().filter(|url| {
             let local = url.host_str().is_some_and(is_this_machine);
             url.scheme() == "https" || (url.scheme() == "http" && local)
-        });
-        url.ok_or_else(|| {
+        })
+    }
+
+    fn url(&self, registry: &str) -> Result<Url, Attempt> {
+        self.address().ok_or_else(|| {
             Attempt::error(unavailable(registry).cause("its token service has no safe address"))
         })
     }
+}
+
+/// The `Authorization` that a token service's answer makes.
+#[must_use]
+pub fn bearer(answer: &[u8]) -> Option<SecretString> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    let token = answer["token"].as_str().or_else(|| answer["access_token"].as_str())?;
+    Some(format!("Bearer {token}").into())
 }
 
 #[cfg(test)]

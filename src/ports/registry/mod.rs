@@ -35,9 +35,11 @@ mod rights;
 mod transport;
 mod waits;
 
+pub use challenge::{Challenge, TokenRequest, bearer};
 pub use credentials::Credentials;
 pub use transport::kind_of;
 use transport::{Answer, Attempt, Call, Failure, base_url, fail};
+pub use transport::{redirected, registry_error};
 use waits::Waits;
 
 /// What a registry says of an image. Unknown is never read as absent or present.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Registry;
 use super::challenge::{self, Challenge};
-use crate::budget::{MANIFEST, REQUEST};
+use crate::budget::{HEADERS, MANIFEST, Most, REDIRECTS, REQUEST};
 use crate::error::Error;
 use crate::image::{ImageReference, MEDIA_TYPES, is_this_machine};
 use crate::inputs::SecretString;
@@ -124,9 +124,6 @@ async fn within<T>(
     tokio::time::timeout(limit, answer).await.unwrap_or_else(slow)
 }
 
-/// Most redirects that a read follows: registries keep blobs elsewhere.
-const REDIRECTS: usize = 5;
-
 /// Follows redirects of reads alone, without credentials to another origin, and never from https to http.
 async fn send(
     http: &Client,
@@ -147,18 +144,28 @@ async fn send(
             request = request.header(AUTHORIZATION, authorization.expose());
         }
         let response = request.send().await.map_err(|error| unanswered(failed(), error))?;
+        if size(response.headers()) > HEADERS {
+            let why = format!("its headers are larger than {}", Most::Bytes(HEADERS));
+            return Err(Attempt::error(failed().cause(why)));
+        }
         let reads = call.method == Method::GET || call.method == Method::HEAD;
-        let next = header(response.headers(), LOCATION.as_str()).and_then(|to| url.join(&to).ok());
-        let next = next.filter(|next| matches!(next.scheme(), "http" | "https"));
-        match next.filter(|_| reads && response.status().is_redirection()) {
-            Some(next) if url.scheme() == "https" && next.scheme() == "http" => {
-                return Err(Attempt::error(failed().cause("it redirects from https to http")));
-            }
-            Some(next) => url = next,
+        let to = header(response.headers(), LOCATION.as_str());
+        let to = to.filter(|_| reads && response.status().is_redirection());
+        match to.and_then(|to| redirected(&url, &to)) {
+            Some(Err(why)) => return Err(Attempt::error(failed().cause(why))),
+            Some(Ok(next)) => url = next,
             None => return Ok(response),
         }
     }
     Err(Attempt::error(failed().cause(format!("it redirects more than {REDIRECTS} times"))))
+}
+
+/// Where `Location` leads from `url`; nothing if that is no address that a registry may have.
+#[must_use]
+pub fn redirected(url: &Url, location: &str) -> Option<Result<Url, &'static str>> {
+    let next = url.join(location).ok().filter(|next| matches!(next.scheme(), "http" | "https"))?;
+    let weaker = url.scheme() == "https" && next.scheme() == "http";
+    Some(if weaker { Err("it redirects from https to http") } else { Ok(next) })
 }
 
 /// What became of a request that got no answer, or half of one.
@@ -278,6 +285,11 @@ pub(super) fn base_url(registry: &str) -> String {
     }
 }
 
+/// Bytes of all names and values.
+fn size(headers: &HeaderMap) -> u64 {
+    headers.iter().map(|(name, value)| (name.as_str().len() + value.len()) as u64).sum()
+}
+
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
@@ -305,7 +317,8 @@ pub(super) async fn whole(
 }
 
 /// The first error of the body: its code and its message (distribution specification, "Error codes").
-pub(super) fn registry_error(body: &[u8]) -> (String, String) {
+#[must_use]
+pub fn registry_error(body: &[u8]) -> (String, String) {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| body["errors"][0][name].as_str().unwrap_or_default().to_owned();
     // In one line: what follows a line's end could pass for a hint of ours.
