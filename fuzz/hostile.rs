@@ -10,12 +10,15 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz")
 }
 
-/// Where mutations begin: something valid for each target, and what has been trouble (`fuzz/seeds`).
-pub fn seeds() -> Vec<Vec<u8>> {
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(folder().join("seeds")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+/// Where mutations begin: something valid for each target, and what has been trouble (`fuzz/seeds`). A name begins
+/// with that of the target that it is for.
+pub fn seeds() -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(folder().join("seeds")).unwrap().map(Result::unwrap);
+    let mut seeds: Vec<_> = entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect();
+    seeds.sort();
+    seeds
 }
 
 /// Pieces that mean something to one parser or another (`fuzz/words.dict`).
@@ -39,13 +42,23 @@ fn unescaped(text: &str) -> Vec<u8> {
 pub struct Maker {
     numbers: u64,
     seeds: Vec<Vec<u8>>,
+    /// Those of the target.
+    own: Vec<Vec<u8>>,
     words: Vec<Vec<u8>>,
 }
 
 impl Maker {
-    /// The same seed makes the same inputs on every machine; it is not 0.
-    pub fn new(seed: u64) -> Self {
-        Self { numbers: seed, seeds: seeds(), words: words() }
+    /// For one target. The same seed makes the same inputs on every machine; it is not 0.
+    pub fn new(seed: u64, target: &str) -> Self {
+        let own = seeds().into_iter().filter(|(name, _)| name.starts_with(target));
+        let own: Vec<_> = own.map(|(_, seed)| seed).collect();
+        assert!(!own.is_empty(), "fuzz/seeds has none for {target}");
+        Self {
+            numbers: seed,
+            seeds: seeds().into_iter().map(|(_, seed)| seed).collect(),
+            own,
+            words: words(),
+        }
     }
 
     /// xorshift64*.
@@ -64,7 +77,12 @@ impl Maker {
         u8::try_from(self.next() & 0xff).unwrap()
     }
 
+    /// Most often one of the target's own.
     fn seed(&mut self) -> Vec<u8> {
+        if self.below(4) > 0 {
+            let at = self.below(self.own.len());
+            return self.own[at].clone();
+        }
         let at = self.below(self.seeds.len());
         self.seeds[at].clone()
     }

@@ -45,7 +45,7 @@ fn main() {
         if !wanted.is_empty() && !wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
             continue;
         }
-        let mut maker = Maker::new(seed);
+        let mut maker = Maker::new(seed, name);
         let (mut longest, mut largest) = (Duration::ZERO, 0);
         for at in 1..=count {
             let data = maker.hostile();

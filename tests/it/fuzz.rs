@@ -20,7 +20,7 @@ fn every_target_holds_under_mutation() {
     let seconds = std::env::var("BUILD_ONCE_FUZZ_SECONDS").ok().map(|text| text.parse::<u64>().unwrap());
     let seed = seconds.map_or(0x5eed, |_| u64::from(std::process::id()) | 1);
     for (name, target) in targets::TARGETS {
-        let mut maker = Maker::new(seed);
+        let mut maker = Maker::new(seed, name);
         let start = Instant::now();
         let mut runs = 0_u32;
         while seconds.map_or(runs < 1000, |seconds| start.elapsed() < Duration::from_secs(seconds)) {
@@ -35,7 +35,7 @@ fn every_target_holds_under_mutation() {
         println!("fuzz {name}: {runs} runs in {:.1} s", start.elapsed().as_secs_f64());
     }
     for (name, target) in targets::TARGETS {
-        for seed in hostile::seeds() {
+        for (_, seed) in hostile::seeds() {
             assert!(catch_unwind(|| target(&seed)).is_ok(), "{name}: {:?}", String::from_utf8_lossy(&seed));
         }
         target(b"");
