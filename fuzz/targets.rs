@@ -210,7 +210,8 @@ pub fn dockerfile(data: &[u8]) {
 
 /// Reads or refuses, and decides about any path.
 pub fn dockerignore(data: &[u8]) {
-    let (rules, path) = data.split_at(data.len() - data.len() / 4);
+    // Linux: the longest path.
+    let (rules, path) = data.split_at(data.len() - (data.len() / 4).min(4095));
     if let Ok(ignore) = Ignore::parse(rules, Path::new(".dockerignore")) {
         let (_, inherited) = ignore.enter(b"a", &Inherited::default());
         let _ = (ignore.excludes(path, &inherited), ignore.may_skip(path));

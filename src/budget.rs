@@ -74,6 +74,8 @@ limits! {
     IGNORE_FILE: Bytes(u64) = MIB, "`.dockerignore`, with what `exclude` adds", "refused, exit 2";
     /// Patterns of an ignore file: each is held against each path.
     IGNORE_RULES: Count(usize) = 10_000, "patterns of a `.dockerignore`", "refused, exit 10";
+    /// Bytes of one pattern: as long as the longest path.
+    PATTERN: Bytes(u64) = 4 * KIB, "one pattern of a `.dockerignore` or of `key-files`", "refused, exit 10 (of `key-files`: exit 2)";
     /// What `{a,b}` in one pattern of `key-files` comes to.
     ALTERNATIVES: Count(usize) = 1_000, "patterns that one `{a,b}` of `key-files` comes to", "refused, exit 2";
     /// Bytes of a file that an input names: `build-args-file` and its like, `buildkitd-config`.

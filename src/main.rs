@@ -3,37 +3,41 @@
 #![recursion_limit = "256"]
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use build_once::env::Env;
 use build_once::inputs::{self, Command, LogStyle, arguments};
 use build_once::ports::console::Console;
-use build_once::session::{self, Cancel};
+use build_once::session::{self, Cancel, never};
 use build_once::{Error, commands, crash, prepare};
 
 fn main() -> ExitCode {
     let env = Env::capture();
-    let console = Console::new(env.in_github_actions(), LogStyle::Grouped);
     crash::keep_quiet(&env);
+    let cancel = Cancel::on_signals();
+    let signal = cancel.as_ref().map_or_else(|_| never(), |cancel| cancel.signal.clone());
+    let console = Console::new(env.in_github_actions(), LogStyle::Grouped, signal);
     let run = || {
+        let cancel = cancel?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Error::of_io("failed to start", &error))?;
-        let code = runtime.block_on(start(&env, &console));
+        let code = runtime.block_on(start(&env, &console, &cancel));
         // Threads that still read files or ask for addresses are not waited for.
         runtime.shutdown_background();
         code
     };
-    crash::caught(run).unwrap_or_else(|error| session::fail(error, &env, &console))
+    let code = crash::caught(run).unwrap_or_else(|error| session::fail(error, &env, &console));
+    console.finish();
+    code
 }
 
-async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
+async fn start(env: &Env, console: &Console, cancel: &Cancel) -> Result<ExitCode, Error> {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let only_prints = argv.get(1).is_some_and(|command| command == "plan" || command == "key");
     let arguments = match arguments(&argv, env) {
-        Err(error) if only_prints => return Ok(commands::print(&Err(error), false)),
+        Err(error) if only_prints => return Ok(commands::print(&Err(error), false, console)),
         arguments => arguments?,
     };
     let command = match inputs::parse(&arguments) {
@@ -45,8 +49,7 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
         // `--help` and `--version` are no errors.
         Err(answer) => {
             if answer.use_stderr() {
-                let text = commands::lines(&answer.to_string());
-                std::io::stderr().write_all(text.as_bytes()).ok();
+                console.result(&commands::lines(&answer.to_string()), true);
             } else {
                 answer.print().ok();
             }
@@ -54,10 +57,9 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
         }
     };
     crash::on_purpose("start");
-    let cancel = Cancel::on_signals()?;
     let mut explain = None;
     let (flags, as_plan) = match command {
-        Command::Run(raw) => return Ok(session::run(&raw, env, console, &cancel).await),
+        Command::Run(raw) => return Ok(session::run(&raw, env, console, cancel).await),
         Command::Plan(flags) => (flags, true),
         Command::Key(flags) => {
             explain = flags.explain;
@@ -77,7 +79,7 @@ async fn start(env: &Env, console: &Console) -> Result<ExitCode, Error> {
             }
         }
     };
-    Ok(commands::print(&session::until(&cancel.signal, text).await, flags.json))
+    Ok(commands::print(&session::until(&cancel.signal, text).await, flags.json, console))
 }
 
 /// What clap says of a command line: first what is wrong, then tips, then the usage.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -22,10 +23,12 @@ use crate::ports::temporary::{PrivateFolder, RUN, sweep, temporary_folder};
 use crate::report::{Course, Report, Stage, annotations, outputs, summary};
 use crate::{Decided, Prepared, commands, crash, plan_for, prepare, shown};
 
-/// Turns SIGINT, SIGTERM and the `timeout` input into one signal for everyone.
+/// Turns SIGINT, SIGTERM, SIGHUP and the `timeout` input into one signal for everyone. A thread of its own listens:
+/// the program's may wait for a file or a reader of its log.
 pub struct Cancel {
     sender: watch::Sender<Option<Stop>>,
-    /// What the doors listen to.
+    thread: Handle,
+    /// What the ports listen to.
     pub signal: CancelSignal,
 }
 
@@ -39,6 +42,9 @@ impl Cancel {
             Error::of(FailureKind::Machine, "failed to listen for signals").because(&error)
         };
         let (sender, signal_out) = watch::channel(None);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let thread = runtime.handle().clone();
+        let inside = runtime.enter();
         let signals = [
             (SignalKind::interrupt(), Stop::Interrupt),
             (SignalKind::terminate(), Stop::Terminate),
@@ -47,22 +53,31 @@ impl Cancel {
         for (kind, stop) in signals {
             let mut stream = signal(kind).map_err(refused)?;
             let sender = sender.clone();
-            tokio::spawn(async move {
+            runtime.spawn(async move {
                 stream.recv().await;
                 // The first one names the reason; the runner sends the second to everybody.
                 sender.send_if_modified(|state| state.is_none() && state.replace(stop).is_none());
             });
         }
-        Ok(Self { sender, signal: signal_out })
+        drop(inside);
+        let listen = move || runtime.block_on(std::future::pending::<()>());
+        std::thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(refused)?;
+        Ok(Self { sender, thread, signal: signal_out })
     }
 
     fn after(&self, limit: Duration) {
         let sender = self.sender.clone();
-        tokio::spawn(async move {
+        self.thread.spawn(async move {
             tokio::time::sleep(limit).await;
             sender.send_if_modified(|state| state.is_none() && state.replace(Stop::Timeout).is_none());
         });
     }
+}
+
+/// A signal that never comes.
+#[must_use]
+pub fn never() -> CancelSignal {
+    watch::channel(None).1
 }
 
 /// How long cleaning up may take once the run is to stop: the runner kills everything 10 s

@@ -4,28 +4,24 @@ pub mod check;
 pub mod key;
 pub mod plan;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::error::Result;
 use crate::ports::actions::{inert_json, log_line};
+use crate::ports::console::Console;
 use crate::shown;
 
 /// Prints a command's result, text or JSON, to standard output, or its error to standard error. Both quote foreign
 /// text, and the runner obeys commands on either stream.
 #[must_use]
-pub fn print(result: &Result<String>, as_json: bool) -> ExitCode {
-    let (written, code) = match result {
-        Ok(text) if as_json => (std::io::stdout().write_all(inert_json(&shown::hide(text)).as_bytes()), 0),
-        Ok(text) => (std::io::stdout().write_all(lines(text).as_bytes()), 0),
-        Err(error) => {
-            let text = lines(&format!("error: {error}\n"));
-            (std::io::stderr().write_all(text.as_bytes()), error.class.exit_code())
-        }
+pub fn print(result: &Result<String>, as_json: bool, console: &Console) -> ExitCode {
+    let (text, error) = match result {
+        Ok(text) if as_json => (inert_json(&shown::hide(text)), None),
+        Ok(text) => (lines(text), None),
+        Err(error) => (lines(&format!("error: {error}\n")), Some(error)),
     };
-    // A reader that has left, as `head` does, is no failure of ours.
-    written.ok();
-    ExitCode::from(code)
+    console.result(&text, error.is_some());
+    ExitCode::from(error.map_or(0, |error| error.class.exit_code()))
 }
 
 /// The text as people may see it, line by line.

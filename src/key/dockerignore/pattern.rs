@@ -1,5 +1,7 @@
 //! One pattern, compiled and matched as github.com/moby/patternmatcher does it.
 
+use crate::budget::{Most, PATTERN};
+
 use super::regex::{Program, decode};
 
 /// A compiled pattern. Paths are slash-separated bytes relative to the context, without a leading slash.
@@ -22,6 +24,9 @@ enum Matcher {
 impl Pattern {
     /// Compiles a cleaned pattern. The error is a reason, without the pattern.
     pub fn new(text: &[u8]) -> Result<Self, String> {
+        if text.len() as u64 > PATTERN {
+            return Err(format!("longer than {}", Most::Bytes(PATTERN)));
+        }
         check_syntax(text)?;
         let matcher = compile(text)?;
         Ok(Self { text: text.to_vec(), matcher })
@@ -77,6 +82,9 @@ impl Pattern {
     }
 }
 
+/// Any number of whole folders, or none.
+const FOLDERS: &str = "(.*/)?";
+
 /// moby's `Pattern.compile`: glob to regular expression, with shortcuts for the plain shapes.
 fn compile(text: &[u8]) -> Result<Matcher, String> {
     #[derive(PartialEq)]
@@ -100,7 +108,10 @@ fn compile(text: &[u8]) -> Result<Matcher, String> {
                     at += 1;
                 }
                 if at < chars.len() {
-                    out.push_str("(.*/)?");
+                    // Twice the same is as good as once, and costs as much again.
+                    if !out.ends_with(FOLDERS) {
+                        out.push_str(FOLDERS);
+                    }
                     kind = Kind::Expression;
                 } else if kind == Kind::Exact {
                     kind = Kind::Prefix;

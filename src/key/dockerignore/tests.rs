@@ -35,6 +35,20 @@ fn matches_or_parent(patterns: &[(bool, Pattern)], path: &str) -> bool {
     matched
 }
 
+// D33: found by a random input of 64 KiB of stars, which took a minute for one path.
+#[test]
+fn d33_stars_after_stars_cost_no_more_than_one() {
+    let one = Pattern::new(b"**/a*").unwrap();
+    for many in ["**/".repeat(1300) + "a*", "*".repeat(4000) + "/a*"] {
+        let many = Pattern::new(many.as_bytes()).unwrap();
+        for path in ["a", "x/ab", "x/y/a", "b", "xa", &"x/".repeat(2000)] {
+            assert_eq!(many.matches(path.as_bytes()), one.matches(path.as_bytes()), "{path}");
+        }
+    }
+    let error = Ignore::parse("*".repeat(4097).as_bytes(), Path::new(".dockerignore")).unwrap_err();
+    assert!(error.to_string().ends_with("is not valid: longer than 4 KiB"), "{error}");
+}
+
 /// Pattern, path, and whether it matches exactly (2), through a parent (1) or not (0): `TestMatches`.
 const MATCHES: &[(&str, &str, u8)] = &[
     ("**", "file", 2),

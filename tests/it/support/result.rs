@@ -48,7 +48,7 @@ impl Run {
     }
 
     /// Holds after every run, whatever became of it.
-    pub(super) fn check(&self, lab: &Lab) {
+    pub(crate) fn check(&self, lab: &Lab) {
         if self.reports {
             let names: Vec<&str> = self.outputs.keys().map(String::as_str).collect();
             let mut declared: Vec<&str> = OUTPUTS.iter().map(|(name, _)| *name).collect();

@@ -4,30 +4,35 @@
 //! in a workflow everything goes to standard output, because the runner reads commands from
 //! both and keeps no order between them. Commands that only print data are the exception.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+mod sink;
+
+use std::io;
 
 use crate::guards::Guard;
 use crate::inputs::LogStyle;
 use crate::ports::actions::{Annotation, command, log_line};
+use crate::ports::exec::CancelSignal;
 use crate::ports::random;
 use crate::shown;
+use sink::Sink;
 
 /// The log.
 #[derive(Clone)]
 pub struct Console {
     github: bool,
     style: LogStyle,
-    sink: Arc<Mutex<Box<dyn Write + Send>>>,
+    sink: Sink,
+    cancel: CancelSignal,
 }
 
 impl Console {
-    /// For a workflow step if `github`, else for a terminal.
+    /// For a workflow step if `github`, else for a terminal. A log that its reader does not read holds up the run, but
+    /// not its end once `cancel` says so.
     #[must_use]
-    pub fn new(github: bool, style: LogStyle) -> Self {
-        let sink: Box<dyn Write + Send> =
-            if github { Box::new(io::stdout()) } else { Box::new(io::stderr()) };
-        Self { github, style, sink: Arc::new(Mutex::new(sink)) }
+    pub fn new(github: bool, style: LogStyle, cancel: CancelSignal) -> Self {
+        let signal = cancel.clone();
+        let sink = if github { Sink::new(io::stdout(), signal) } else { Sink::new(io::stderr(), signal) };
+        Self { github, style, sink, cancel }
     }
 
     /// With another style.
@@ -41,16 +46,25 @@ impl Console {
     /// error, where the runner reads commands as well.
     #[must_use]
     pub fn beside_data(mut self) -> Self {
-        self.sink = Arc::new(Mutex::new(Box::new(io::stderr())));
+        self.sink = Sink::new(io::stderr(), self.cancel.clone());
         self
     }
 
     fn write(&self, text: &str) {
-        // A log that nobody reads any more is no reason to fail the build.
-        if let Ok(mut sink) = self.sink.lock() {
-            let _ = sink.write_all(text.as_bytes());
-            let _ = sink.flush();
-        }
+        self.sink.write(text.as_bytes());
+    }
+
+    /// Waits until everything is written.
+    pub fn finish(&self) {
+        self.sink.finish();
+    }
+
+    /// Writes a command's result to standard output, or its error to standard error, to its end. It is harmless text.
+    pub fn result(&self, text: &str, failed: bool) {
+        let cancel = self.cancel.clone();
+        let sink = if failed { Sink::new(io::stderr(), cancel) } else { Sink::new(io::stdout(), cancel) };
+        sink.write(text.as_bytes());
+        sink.finish();
     }
 
     /// One line of our own. It may quote foreign text: no workflow command survives it.

@@ -1,0 +1,179 @@
+//! A stream that its reader may leave unread: a thread of its own writes, so that whoever prints can go on once the
+//! run is to stop.
+
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::ports::clock::Stopwatch;
+use crate::ports::exec::CancelSignal;
+
+/// Bytes that may wait: memory does not grow where the reader is slow.
+const WAITING: usize = 1024 * 1024;
+/// How long, in all, a run that is to stop waits for its reader.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often who waits for the reader looks whether the run is to stop.
+const LOOK: Duration = Duration::from_millis(20);
+
+#[derive(Default)]
+struct Queue {
+    text: Vec<u8>,
+    /// The thread writes what it has taken.
+    writing: bool,
+    /// Nothing more is taken: a text that comes after a lost one may be one that a lost mask hides.
+    closed: bool,
+    /// Since when a reader is waited for although the run is to stop.
+    stopping: Option<Stopwatch>,
+}
+
+impl Queue {
+    /// Whether it is left as it is.
+    fn give_up(&mut self, cancel: &CancelSignal) -> bool {
+        if !self.closed && cancel.borrow().is_some() {
+            self.closed = self.stopping.get_or_insert_with(Stopwatch::start).elapsed() > PATIENCE;
+        }
+        self.closed
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        self.changed.wait_timeout(queue, LOOK).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn write_all(&self, mut stream: impl Write) {
+        loop {
+            let mut queue = self.lock();
+            while queue.text.is_empty() {
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            let text = std::mem::take(&mut queue.text);
+            queue.writing = true;
+            drop(queue);
+            self.changed.notify_all();
+            // A log that nobody reads any more is no reason to fail the build.
+            let _ = stream.write_all(&text).and_then(|()| stream.flush());
+            self.lock().writing = false;
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// What is written goes out in order. Clones are one.
+#[derive(Clone)]
+pub struct Sink {
+    shared: Arc<Shared>,
+    cancel: CancelSignal,
+}
+
+impl Sink {
+    /// Begins a thread for the stream, which ends with the program.
+    #[must_use]
+    pub fn new(stream: impl Write + Send + 'static, cancel: CancelSignal) -> Self {
+        let shared = Arc::new(Shared::default());
+        let own = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("log".to_owned());
+        if thread.spawn(move || own.write_all(stream)).is_err() {
+            // Without a thread there is no log.
+            shared.lock().closed = true;
+        }
+        Self { shared, cancel }
+    }
+
+    /// Hands a text over, and waits for room if the reader is slow. Once the run is to stop, it waits a second in all:
+    /// then this text and all that come later are lost.
+    pub fn write(&self, text: &[u8]) {
+        let mut queue = self.shared.lock();
+        while queue.text.len() >= WAITING && !queue.give_up(&self.cancel) {
+            queue = self.shared.wait(queue);
+        }
+        if !queue.closed {
+            queue.text.extend_from_slice(text);
+            drop(queue);
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Waits until all is written, as long as [`Self::write`] does.
+    pub fn finish(&self) {
+        let mut queue = self.shared.lock();
+        while (queue.writing || !queue.text.is_empty()) && !queue.give_up(&self.cancel) {
+            queue = self.shared.wait(queue);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::exec::Stop;
+    use std::sync::mpsc;
+
+    struct Stuck;
+
+    impl Write for Stuck {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            loop {
+                std::thread::park();
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Sent(mpsc::Sender<Vec<u8>>);
+
+    impl Write for Sent {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            self.0.send(text.to_vec()).unwrap();
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn texts_go_out_in_order() {
+        let (_sender, cancel) = tokio::sync::watch::channel(None);
+        let (send, sent) = mpsc::channel();
+        let sink = Sink::new(Sent(send), cancel);
+        for number in 0..1000 {
+            sink.write(format!("{number}\n").as_bytes());
+        }
+        sink.finish();
+        let text: Vec<u8> = sent.try_iter().flatten().collect();
+        let expected: String = (0..1000).map(|number| format!("{number}\n")).collect();
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+    }
+
+    // D18
+    #[test]
+    fn d18_a_stream_that_is_not_read_holds_nobody_back_once_the_run_is_to_stop() {
+        let (sender, cancel) = tokio::sync::watch::channel(None);
+        let sink = Sink::new(Stuck, cancel);
+        let writer = {
+            let sink = sink.clone();
+            std::thread::spawn(move || (0..4).for_each(|_| sink.write(&vec![b'x'; WAITING])))
+        };
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!writer.is_finished(), "without a signal it waits");
+        sender.send(Some(Stop::Terminate)).unwrap();
+        writer.join().unwrap();
+        sink.finish();
+        assert!(sink.shared.lock().text.len() <= 2 * WAITING);
+    }
+}

@@ -1,0 +1,69 @@
+//! A log that its reader does not read holds up the run, and not its end.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::Lab;
+
+/// More than a pipe and what waits to be written hold.
+const FLOOD: u64 = 8_000_000;
+
+/// D18: the child is ended, the private docker configuration removed and the report written, though the pipe is full.
+#[test]
+fn d18_a_log_that_is_not_read_holds_no_signal_back() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 143)] {
+        let lab = Lab::new();
+        lab.rule("buildx build", json!({"flood": FLOOD, "hang": true}));
+        let mut running = lab.shared().start();
+        let call = running.wait_for_call("buildx build");
+        let private = call.env["DOCKER_CONFIG"].as_str().unwrap().to_owned();
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(Path::new(&private).exists());
+        let start = Instant::now();
+        running.signal(signal);
+        while running.is_running() {
+            assert!(start.elapsed() < Duration::from_secs(9), "the runner would kill it now");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!Path::new(&private).exists(), "{private} is still there");
+        // Its log breaks off.
+        let run = running.finish_unchecked();
+        assert_eq!(
+            (run.code, run.output("outcome"), run.output("failure-class")),
+            (code, "failed", "cancelled")
+        );
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", call.pid)).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "docker is still running");
+    }
+}
+
+/// D18: the same for a plan, whose reader takes nothing, and for the input `timeout`.
+#[test]
+fn d18_neither_is_a_plan_nor_a_timeout_held_back() {
+    let lab = Lab::new();
+    let many: String = (0..20_000).map(|at| format!("A{at}=1\n")).collect();
+    lab.write("work/args", many);
+    let program = lab.shared().input("build-args-file", "args").args(&["key", "--json"]);
+    let mut running = program.start();
+    std::thread::sleep(Duration::from_secs(2));
+    let start = Instant::now();
+    running.signal(Signal::TERM);
+    while running.is_running() {
+        assert!(start.elapsed() < Duration::from_secs(5));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+
+    let lab = Lab::new();
+    lab.rule("buildx build", json!({"flood": FLOOD, "hang": true}));
+    let mut running = lab.shared().input("timeout", "2s").start();
+    let start = Instant::now();
+    while running.is_running() {
+        assert!(start.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let run = running.finish_unchecked();
+    assert_eq!((run.code, run.output("failure-class")), (30, "unavailable"), "{:?}", run.outputs);
+}
