@@ -14,6 +14,7 @@ use crate::execute::{Boot, Workshop, execute};
 use crate::facts::{Facts, gather};
 use crate::inputs::{Call, Inputs, RawInputs};
 use crate::plan::{self, Plan};
+use crate::ports::Writes;
 use crate::ports::actions::{self, Annotation, Level};
 use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
@@ -246,7 +247,12 @@ async fn attempt(
     course.report.plan.clone_from(&files.plan);
     course.metadata = files.plan.is_some().then(|| files.metadata.clone());
     let plan = course.plan.insert(plan);
+    let watched = facts.repository.repository().filter(|_| builds && prepared.access.reads_shared_only);
+    #[expect(clippy::disallowed_methods, reason = "the plan is complete: now it is executed")]
+    let writes = Writes::granted();
     let workshop = Workshop {
+        writes,
+        watched,
         ports,
         inputs,
         toolchain: late.toolchain.as_ref(),
@@ -257,16 +263,8 @@ async fn attempt(
         watch: *watch,
         retries: &course.retries,
     };
-    // The question opens an upload: it is no part of a plan that is only printed. It runs beside the build.
-    let watched = facts.repository.repository().filter(|_| builds && prepared.access.reads_shared_only);
-    let rights = async {
-        match watched {
-            Some(home) => ports.registry.may_push(home).await.unwrap_or_default(),
-            None => false,
-        }
-    };
-    let ((), may_push) = tokio::join!(execute(plan, &workshop, &mut course.journal), rights);
-    if let Some(home) = watched.filter(|_| may_push) {
+    execute(plan, &workshop, &mut course.journal).await;
+    if let Some(home) = watched.filter(|_| course.journal.may_push) {
         plan.notices.insert(0, plan::too_many_rights(&prepared.access, home));
     }
     Ok(())

@@ -59,7 +59,7 @@ async fn once(
         workshop.ports.console.line(&format!(
             "buildx {found} would wrap the image in an index (0.15 or newer would not): the tag is set through the registry itself"
         ));
-        registry.put_tag(source, target).await?;
+        registry.put_tag(source, target, workshop.writes).await?;
     }
     match registry.probe(target).await {
         Probe::Present(found) if Some(&found.digest) == source.digest() => Ok(()),

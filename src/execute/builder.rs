@@ -13,9 +13,9 @@ use crate::facts::Leftover;
 use crate::image::ImageReference;
 use crate::inputs::Inputs;
 use crate::plan::Choice;
-use crate::ports::Ports;
 use crate::ports::buildx::{Buildx, NewBuilder, container_of};
 use crate::ports::docker::Docker;
+use crate::ports::{Ports, Writes};
 
 /// A boot that began before the plan was complete.
 #[derive(Default)]
@@ -33,7 +33,8 @@ impl Boot {
     /// its image; else the plan's step does it with this run's credentials.
     pub fn start(&self, choice: &Choice, ports: &Ports, inputs: &Inputs) {
         let Choice::Fresh { builder, keep, .. } = choice else { return };
-        let Ok(docker) = ports.docker() else { return };
+        #[expect(clippy::disallowed_methods, reason = "the one step that begins before its plan is complete")]
+        let Ok(docker) = ports.writing_docker(Writes::granted()) else { return };
         if needs_credentials(inputs) {
             return;
         }

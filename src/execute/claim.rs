@@ -153,7 +153,9 @@ async fn look(key_tag: &ImageReference, workshop: &Workshop<'_>) -> Result<(Opti
 /// look tells.
 async fn set(key_tag: &ImageReference, own: &Digest, workshop: &Workshop<'_>) -> Result<()> {
     let source = key_tag.repository().at(own.clone());
-    let Err(error) = workshop.ports.registry.put_tag(&source, key_tag).await else { return Ok(()) };
+    let Err(error) = workshop.ports.registry.put_tag(&source, key_tag, workshop.writes).await else {
+        return Ok(());
+    };
     match look_up(&workshop.ports.registry, Where::KeyTag, key_tag.clone(), workshop.key_hex()).await.seen {
         Seen::Match { .. } => Ok(()),
         Seen::OtherKey { digest, .. } => Err(taken(key_tag, &digest, own).because(&error)),
@@ -179,7 +181,7 @@ async fn point(
     if matches!(&current, Seen::Match { digest, .. } if digest == winner) {
         return Ok(());
     }
-    let Err(error) = registry.put_tag(source, name).await else { return Ok(()) };
+    let Err(error) = registry.put_tag(source, name, workshop.writes).await else { return Ok(()) };
     match current {
         // A tag that may not move, and the same content: as good.
         Seen::Match { .. } if error.class == FailureClass::Integrity => Ok(()),

@@ -18,7 +18,9 @@ pub(super) async fn remember(
     };
     let economy = so_far.clone().with(times(progress, wrote));
     journal.notices.extend(economy.says());
-    if let Err(error) = workshop.ports.registry.annotate(cache, ECONOMY, &economy.text()).await {
+    if let Err(error) =
+        workshop.ports.registry.annotate(cache, ECONOMY, &economy.text(), workshop.writes).await
+    {
         workshop.ports.console.line(&format!("not remembered: {}", error.headline()));
     }
 }

@@ -49,6 +49,8 @@ pub struct Journal {
     pub no_builder: bool,
     /// What else to say.
     pub notices: Vec<String>,
+    /// Whether the credentials of a run that may only read could push.
+    pub may_push: bool,
     /// Whether a layer cache that was to be used was given up.
     pub gave_up_cache: bool,
     /// Why a step made do with less.

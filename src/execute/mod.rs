@@ -21,20 +21,22 @@ pub use journal::{Entry, Journal};
 
 use crate::error::{Error, FailureClass, Result};
 use crate::facts::Toolchain;
-use crate::image::{Digest, ImageReference, Platform};
+use crate::image::{Digest, ImageReference, Platform, Repository};
 use crate::inputs::Inputs;
 use crate::key::BuildKey;
 use crate::plan::{Access, Plan, Step, brief, describe};
-use crate::ports::Ports;
 use crate::ports::actions::inert;
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
 use crate::ports::docker_config::PrivateDockerConfig;
 use crate::ports::failure::FailureKind;
 use crate::ports::registry::{Probe, gone};
+use crate::ports::{Ports, Writes};
 
 /// What the steps work with.
 pub struct Workshop<'a> {
+    /// The right to write.
+    pub writes: Writes,
     /// The doors.
     pub ports: &'a Ports,
     /// The inputs.
@@ -51,6 +53,8 @@ pub struct Workshop<'a> {
     pub boot: &'a Boot,
     /// Runs since the program began; the input `timeout` counts from there.
     pub watch: Stopwatch,
+    /// The repository whose image a build of a run that may only read is asked for, to see whether it could push.
+    pub watched: Option<&'a Repository>,
     /// What was tried again, and why.
     pub retries: &'a RefCell<Vec<String>>,
 }
@@ -71,14 +75,23 @@ pub async fn execute(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal
     if plan.steps.is_empty() {
         return;
     }
-    if let Err(error) = steps(plan, workshop, journal).await {
+    // The question opens an upload. It runs beside the build: its answer only makes a notice.
+    let rights = async {
+        match workshop.watched {
+            Some(home) => workshop.ports.registry.may_push(home, workshop.writes).await.unwrap_or_default(),
+            None => false,
+        }
+    };
+    let (done, may_push) = tokio::join!(steps(plan, workshop, journal), rights);
+    journal.may_push = may_push;
+    if let Err(error) = done {
         journal.error = Some(error);
     }
 }
 
 async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> Result<()> {
     let ports = workshop.ports;
-    let own_docker = ports.docker()?;
+    let own_docker = ports.writing_docker(workshop.writes)?;
     // Removed when it goes out of scope, on every path.
     let config = private_config(plan, ports).await?;
     let docker = own_docker.with_logins(Arc::new(config));

@@ -1,5 +1,7 @@
 //! The inputs that shape the build itself.
 
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use super::attestation::Attestation;
@@ -363,11 +365,19 @@ fn build_args(problems: &mut Problems, list: Vec<String>, env: &Env) -> Vec<(Str
             // The value is not shown: it may be a secret put in the wrong input.
             problems.add("build-args", format!("`{name}` is not the name of a build argument"));
         } else if let Some((name, value)) = pair {
-            args.retain(|(known, _)| *known != name);
             args.push((name, value));
         }
     }
-    args
+    last_of_each(args, |(name, _)| name.clone())
+}
+
+/// Of those with one name the last, which is the one that counts.
+pub(super) fn last_of_each<T, N: Eq + Hash>(mut list: Vec<T>, name: impl Fn(&T) -> N) -> Vec<T> {
+    let mut known = HashSet::new();
+    list.reverse();
+    list.retain(|item| known.insert(name(item)));
+    list.reverse();
+    list
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::build::{ContextSource, named};
+use super::build::{ContextSource, last_of_each, named};
 use super::problems::Problems;
 use crate::env::{self, Env};
 use crate::key::dockerfile::{Place, context_place, familiar};
@@ -52,13 +52,13 @@ pub(super) fn build_contexts(problems: &mut Problems, list: Vec<String>, env: &E
     let mut contexts: Vec<(String, String)> = Vec::new();
     // Of two with one name, buildx takes the last; `alpine` and `docker.io/library/alpine:latest` are one.
     for (name, value) in named(problems, "build-contexts", list) {
-        contexts.retain(|(known, _)| familiar(known) != familiar(&name));
         let value = with_default(problems, "build-contexts", &value, env);
         if let Err(why) = is_there(&value) {
             problems.add("build-contexts", format!("`{name}`: {why}"));
         }
         contexts.push((name, value));
     }
+    let mut contexts = last_of_each(contexts, |(name, _)| familiar(name));
     for (name, value) in contexts.iter_mut().filter(|(_, value)| value.starts_with("github.com/")) {
         if fs_err::metadata(value.as_str()).is_ok_and(|metadata| metadata.is_dir()) {
             value.insert_str(0, "./");

@@ -398,6 +398,7 @@ pub fn from_exec(error: ExecError) -> Error {
             Error::of(FailureKind::Hang, text).hint(FailureKind::Hang.hint())
         }
         ExecError::Cancelled { .. } => Error::new(FailureClass::Interrupted, text),
+        ExecError::ReadOnly { .. } => Error::new(FailureClass::Bug, text),
     };
     if let Some(source) = std::error::Error::source(&error) {
         reported = reported.because(source);

@@ -26,7 +26,20 @@ use crate::env::Env;
 use crate::error::Result;
 use crate::inputs::{Inputs, SecretSource};
 
-/// All of them, set up for one run.
+/// The right to write outside this program. What gathers facts and decides has none, so that whatever it is handed can
+/// only read; `clippy.toml` says who may grant it.
+#[derive(Clone, Copy, Debug)]
+pub struct Writes(());
+
+impl Writes {
+    /// For the execution of a plan, and nothing before it.
+    #[must_use]
+    pub const fn granted() -> Self {
+        Self(())
+    }
+}
+
+/// All of them, set up for one run. They read, until [`Writes`] is handed over.
 pub struct Ports {
     /// The environment, for the paths and variables that other doors need.
     pub env: Env,
@@ -88,5 +101,13 @@ impl Ports {
     /// If it is not on the `PATH`.
     pub fn docker(&self) -> Result<docker::Docker> {
         docker::Docker::find(self.exec.clone(), &self.user_config)
+    }
+
+    /// The same, for writing too.
+    ///
+    /// # Errors
+    /// As for [`Self::docker`].
+    pub fn writing_docker(&self, writes: Writes) -> Result<docker::Docker> {
+        docker::Docker::find(self.exec.writing(writes), &self.user_config)
     }
 }

@@ -66,6 +66,12 @@ fn every_bad_input_is_named_before_any_call() {
             assert!(run.error().contains(&format!("input `{name}`: ")), "{name}: {}", run.error());
         }
         assert!(run.calls.is_empty() && run.output("key").is_empty());
+        // Each by itself: nothing is asked, of nobody.
+        for (name, value) in bad {
+            let run = lab.shared().input(name, value).run().fails(2, "input");
+            assert!(run.calls.is_empty(), "{name}: {:?}", run.lines());
+            assert_eq!(lab.registry.connections(), 0, "{name}: {:?}", lab.registry.asked());
+        }
     }
     let run = lab.build_once().input("mode", "pul").run().fails(2, "input");
     // Accepted words are told with the bad one.

@@ -50,6 +50,7 @@ mod pull;
 mod race;
 mod raw_caches;
 mod reactions;
+mod reads;
 mod rebuild;
 mod said;
 mod secrets;

@@ -112,6 +112,12 @@ pub enum ExecError {
         #[source]
         source: std::io::Error,
     },
+    /// It writes, where only reading is allowed: a defect of this program.
+    #[error("`{command}` would write before the plan is executed")]
+    ReadOnly {
+        /// The command.
+        command: String,
+    },
     /// Talking to it failed.
     #[error("lost `{command}`")]
     Io {

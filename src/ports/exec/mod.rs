@@ -18,6 +18,7 @@ use lines::{Lines, read_all, tail};
 use stop::Group;
 pub use stop::{CancelSignal, Stop, cancelled};
 
+use super::Writes;
 use crate::env::Env;
 
 /// Starts processes with the allowed environment.
@@ -25,6 +26,8 @@ use crate::env::Env;
 pub struct Exec {
     env: Vec<(String, String)>,
     cancel: CancelSignal,
+    /// Whether it starts processes that write.
+    writes: bool,
 }
 
 /// Which of a child's streams a line came from.
@@ -50,7 +53,13 @@ impl Exec {
     /// A starter of processes that all stop when `cancel` says so.
     #[must_use]
     pub fn new(env: &Env, cancel: CancelSignal) -> Self {
-        Self { env: environment::allowed(env), cancel }
+        Self { env: environment::allowed(env), cancel, writes: false }
+    }
+
+    /// The same, which starts processes that write too.
+    #[must_use]
+    pub fn writing(&self, _: Writes) -> Self {
+        Self { writes: true, ..self.clone() }
     }
 
     /// The same, where no child gets what `secrets` holds under a name of docker's own: of the variables that pass
@@ -86,7 +95,7 @@ impl Exec {
     #[must_use]
     pub fn uncancellable(&self) -> Self {
         let (_, cancel) = watch::channel(None);
-        Self { env: self.env.clone(), cancel }
+        Self { env: self.env.clone(), cancel, writes: self.writes }
     }
 
     /// Runs to the end and keeps what it wrote. A status other than 0 is not an error here.
@@ -204,14 +213,17 @@ impl Exec {
     /// # Errors
     /// If it cannot be started.
     pub fn detach(&self, invocation: &Invocation) -> Result<(), ExecError> {
-        let mut command = self.prepare(invocation);
+        let mut command = self.prepare(invocation)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let start = |source| ExecError::Start { command: invocation.display(), source };
         command.spawn().map(drop).map_err(start)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the only door for processes")]
-    fn prepare(&self, invocation: &Invocation) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "the only place that starts processes")]
+    fn prepare(&self, invocation: &Invocation) -> Result<Command, ExecError> {
+        if invocation.effect() == Effect::Write && !self.writes {
+            return Err(ExecError::ReadOnly { command: invocation.display() });
+        }
         let mut command = Command::new(&invocation.program);
         command
             .args(&invocation.args)
@@ -220,12 +232,12 @@ impl Exec {
             .envs(invocation.env.iter().map(|(name, value)| (name, value.expose())))
             // A group of its own: signals reach docker and its plugin through us, in our order.
             .process_group(0);
-        command
+        Ok(command)
     }
 
     fn spawn(&self, invocation: &Invocation) -> Result<Child, ExecError> {
         let start = |source| ExecError::Start { command: invocation.display(), source };
-        let mut command = self.prepare(invocation);
+        let mut command = self.prepare(invocation)?;
         command
             .stdin(if invocation.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
@@ -240,5 +252,29 @@ impl Exec {
             });
         }
         Ok(child)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // D24, D36
+    #[tokio::test(flavor = "current_thread")]
+    async fn d24_what_writes_is_not_started_before_a_plan_is_executed() {
+        let (_sender, cancel) = watch::channel(None);
+        let exec = Exec::new(&Env::from([("PATH", "/bin:/usr/bin")]), cancel);
+        let limit = Duration::from_secs(30);
+        let (read, write) = (Invocation::new("true", Effect::Read), Invocation::new("true", Effect::Write));
+        assert!(exec.output(&read, limit).await.is_ok());
+        for refused in [exec.output(&write, limit).await.err(), exec.detach(&write).err()] {
+            assert!(matches!(refused, Some(ExecError::ReadOnly { .. })), "{refused:?}");
+        }
+        #[expect(clippy::disallowed_methods, reason = "this is what is tested")]
+        let exec = exec.writing(Writes::granted());
+        assert!(
+            exec.output(&write, limit).await.is_ok()
+                && exec.uncancellable().output(&write, limit).await.is_ok()
+        );
     }
 }

@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::guards::Guard;
 use crate::image::{Digest, ImageReference, Manifest, triggers};
 use crate::inputs::SecretString;
+use crate::ports::Writes;
 use crate::ports::docker::from_exec;
 use crate::ports::exec::Exec;
 use crate::ports::failure::{FailureKind, Reaction};
@@ -299,16 +300,27 @@ impl Registry {
     ///
     /// # Errors
     /// If the image cannot be read, or the registry refuses the tag.
-    pub async fn put_tag(&self, source: &ImageReference, target: &ImageReference) -> Result<(), Error> {
+    pub async fn put_tag(
+        &self,
+        source: &ImageReference,
+        target: &ImageReference,
+        writes: Writes,
+    ) -> Result<(), Error> {
         let (media_type, bytes) = self.bytes(source).await?;
-        self.put(target, media_type, bytes).await
+        self.put(target, media_type, bytes, writes).await
     }
 
     /// Sets an annotation in the manifest that a tag names; the tag then names the changed one.
     ///
     /// # Errors
     /// If it is no single manifest, cannot be read, or the registry refuses it.
-    pub async fn annotate(&self, tag: &ImageReference, name: &str, value: &str) -> Result<(), Error> {
+    pub async fn annotate(
+        &self,
+        tag: &ImageReference,
+        name: &str,
+        value: &str,
+        writes: Writes,
+    ) -> Result<(), Error> {
         let (media_type, bytes) = self.bytes(tag).await?;
         let unfit = || Error::of(FailureKind::BadAnswer, format!("{tag} takes no annotation"));
         let mut manifest: Value = serde_json::from_slice(&bytes).map_err(|error| unfit().because(&error))?;
@@ -317,7 +329,7 @@ impl Registry {
             return Err(unfit());
         }
         manifest["annotations"][name] = value.into();
-        self.put(tag, media_type, manifest.to_string().into_bytes()).await
+        self.put(tag, media_type, manifest.to_string().into_bytes(), writes).await
     }
 
     async fn bytes(&self, source: &ImageReference) -> Result<(String, Vec<u8>), Error> {
@@ -334,14 +346,21 @@ impl Registry {
         Ok((manifest.media_type, bytes))
     }
 
-    async fn put(&self, target: &ImageReference, media_type: String, bytes: Vec<u8>) -> Result<(), Error> {
+    async fn put(
+        &self,
+        target: &ImageReference,
+        media_type: String,
+        bytes: Vec<u8>,
+        writes: Writes,
+    ) -> Result<(), Error> {
         let url = format!(
             "{}/v2/{}/manifests/{}",
             base_url(target.registry()),
             target.repository().path(),
             target.identifier()
         );
-        let call = Call { method: Method::PUT, url, actions: "pull,push", body: Some((media_type, bytes)) };
+        let (body, writes) = (Some((media_type, bytes)), Some(writes));
+        let call = Call { method: Method::PUT, url, actions: "pull,push", body, writes };
         match self.call(target, &call).await {
             Ok(Answer::Found(_)) => Ok(()),
             Ok(Answer::NotFound) => Err(written(Failure::NoRepository, target)),
@@ -384,7 +403,8 @@ impl Registry {
         let url = format!("{}/v2/{path}/{kind}/{id}", base_url(registry));
         let (mut tried, mut renewed) = (0, false);
         loop {
-            let call = Call { method: method.clone(), url: url.clone(), actions: "pull", body: None };
+            let call =
+                Call { method: method.clone(), url: url.clone(), actions: "pull", body: None, writes: None };
             let (error, wait) = match self.call(reference, &call).await {
                 Ok(answer) => return Ok(answer),
                 // A run may outlive its token.

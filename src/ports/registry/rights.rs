@@ -8,6 +8,7 @@ use super::Registry;
 use super::transport::{Answer, Attempt, Call, Failure, base_url};
 use crate::error::FailureClass;
 use crate::image::Repository;
+use crate::ports::Writes;
 
 /// The answer is not worth more waiting: it only makes a notice.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -19,16 +20,16 @@ impl Registry {
     /// specification, "Pushing a blob in chunks", "Cancelling a blob upload"). There is no other
     /// question: ECR's tokens have no scope, and its rights to look at layers belong to pull-only
     /// policies too.
-    pub async fn may_push(&self, repository: &Repository) -> Option<bool> {
-        tokio::time::timeout(LIMIT, self.opens_upload(repository)).await.ok().flatten()
+    pub async fn may_push(&self, repository: &Repository, writes: Writes) -> Option<bool> {
+        tokio::time::timeout(LIMIT, self.opens_upload(repository, writes)).await.ok().flatten()
     }
 
-    async fn opens_upload(&self, repository: &Repository) -> Option<bool> {
+    async fn opens_upload(&self, repository: &Repository, writes: Writes) -> Option<bool> {
         let base = base_url(repository.registry());
         let url = format!("{base}/v2/{}/blobs/uploads/", repository.path());
         // Calls are about an image; which one is the same here.
         let reference = repository.tagged("latest");
-        let call = |method, url| Call { method, url, actions: "pull,push", body: None };
+        let call = |method, url| Call { method, url, actions: "pull,push", body: None, writes: Some(writes) };
         match self.call(&reference, &call(Method::POST, url.clone())).await {
             Ok(Answer::Found(reply)) => {
                 let session =

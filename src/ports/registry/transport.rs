@@ -11,9 +11,10 @@ use serde_json::Value;
 use super::Registry;
 use super::challenge::{self, Challenge};
 use crate::budget::{HEADERS, MANIFEST, Most, REDIRECTS, REQUEST};
-use crate::error::Error;
+use crate::error::{Error, FailureClass};
 use crate::image::{ImageReference, MEDIA_TYPES, is_this_machine};
 use crate::inputs::SecretString;
+use crate::ports::Writes;
 use crate::ports::actions::inert;
 use crate::ports::failure::{FailureKind, classify};
 use crate::shown;
@@ -26,6 +27,14 @@ pub(super) struct Call {
     pub(super) actions: &'static str,
     /// Media type and bytes, for writes.
     pub(super) body: Option<(String, Vec<u8>)>,
+    /// Without it, only GET and HEAD are sent.
+    pub(super) writes: Option<Writes>,
+}
+
+impl Call {
+    fn reads(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
+    }
 }
 
 pub(super) enum Answer {
@@ -64,6 +73,10 @@ impl Attempt {
 impl Registry {
     /// One request, with login, within the time and beside as few others as [`crate::budget`] says.
     pub(super) async fn call(&self, reference: &ImageReference, call: &Call) -> Result<Answer, Attempt> {
+        if !call.reads() && call.writes.is_none() {
+            let what = format!("{} {} would write before the plan is executed", call.method, call.url);
+            return Err(Attempt::error(Error::new(FailureClass::Bug, what)));
+        }
         let _place = self.places.acquire().await;
         within(REQUEST, reference.registry(), self.ask(reference, call)).await
     }
@@ -148,9 +161,8 @@ async fn send(
             let why = format!("its headers are larger than {}", Most::Bytes(HEADERS));
             return Err(Attempt::error(failed().cause(why)));
         }
-        let reads = call.method == Method::GET || call.method == Method::HEAD;
         let to = header(response.headers(), LOCATION.as_str());
-        let to = to.filter(|_| reads && response.status().is_redirection());
+        let to = to.filter(|_| call.reads() && response.status().is_redirection());
         match to.and_then(|to| redirected(&url, &to)) {
             Some(Err(why)) => return Err(Attempt::error(failed().cause(why))),
             Some(Ok(next)) => url = next,
