@@ -1,6 +1,13 @@
 //! What a hostile input costs: 64 KiB of each kind, made from a seed, in processor time and memory.
 //! `BUILD_ONCE_HOSTILE` is how many of each kind (20), `BUILD_ONCE_SEED` another seed.
 //! A program of its own: time and memory are those of the whole process.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "this is a test: what breaks here must break loudly, and it prints its figures"
+)]
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,10 +16,10 @@ use peak_alloc::PeakAlloc;
 use rustix::time::{ClockId, clock_gettime};
 
 #[path = "../../fuzz/hostile.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with tests/it and fuzz/")]
 mod hostile;
 #[path = "../it/support/scanner.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with tests/it and fuzz/")]
 mod oracle;
 #[path = "../../fuzz/targets.rs"]
 mod targets;

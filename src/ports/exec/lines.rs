@@ -24,7 +24,7 @@ pub(super) fn tail(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// A line longer than this is handed over in pieces: memory does not grow with what a child
 /// prints. BuildKit's own messages end soon after 1 MiB of log (`client/solve.go`, `Marshal`).
-const LONGEST: usize = LINE as usize;
+const LONGEST: u64 = LINE;
 
 /// Lines of a stream in one buffer that is used again.
 pub(super) struct Lines<R> {
@@ -39,19 +39,23 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Self { ended: reader.is_none(), reader, buffer: Vec::new() }
     }
 
+    fn is_full(&self) -> bool {
+        self.buffer.len() as u64 >= LONGEST
+    }
+
     /// The next line; `None` at the end. Safe to drop and call again: what was read so far
     /// stays in the buffer.
     pub(super) async fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
         let Some(reader) = &mut self.reader else { return Ok(None) };
-        if self.buffer.last() == Some(&b'\n') || self.buffer.len() >= LONGEST {
+        if self.buffer.last() == Some(&b'\n') || self.is_full() {
             self.buffer.clear();
         }
-        let room = u64::try_from(LONGEST - self.buffer.len()).unwrap_or(u64::MAX);
+        let room = LONGEST.saturating_sub(self.buffer.len() as u64);
         (&mut *reader).take(room).read_until(b'\n', &mut self.buffer).await?;
         if self.buffer.last() == Some(&b'\n') {
             return Ok(Some(&self.buffer[..self.buffer.len() - 1]));
         }
-        if self.buffer.len() >= LONGEST {
+        if self.is_full() {
             return Ok(Some(&self.buffer));
         }
         self.ended = true;
@@ -70,12 +74,13 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_line_without_end_comes_in_pieces() {
-        let text = [vec![b'x'; 2 * LONGEST + 5], b"\nshort\nlast".to_vec()].concat();
+        let longest = usize::try_from(LONGEST).unwrap();
+        let text = [vec![b'x'; 2 * longest + 5], b"\nshort\nlast".to_vec()].concat();
         let mut lines = Lines::new(Some(text.as_slice()));
         let mut lengths = Vec::new();
         while !lines.ended {
             lengths.extend(lines.next().await.unwrap().map(<[u8]>::len));
         }
-        assert_eq!(lengths, [LONGEST, LONGEST, 5, 5, 4]);
+        assert_eq!(lengths, [longest, longest, 5, 5, 4]);
     }
 }
