@@ -26,6 +26,10 @@ pub(super) fn tail(mut bytes: Vec<u8>) -> Vec<u8> {
 /// prints. BuildKit's own messages end soon after 1 MiB of log (`client/solve.go`, `Marshal`).
 const LONGEST: u64 = LINE;
 
+fn is_full(buffer: &[u8]) -> bool {
+    buffer.len() as u64 >= LONGEST
+}
+
 /// Lines of a stream in one buffer that is used again.
 pub(super) struct Lines<R> {
     reader: Option<BufReader<R>>,
@@ -39,15 +43,11 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Self { ended: reader.is_none(), reader, buffer: Vec::new() }
     }
 
-    fn is_full(&self) -> bool {
-        self.buffer.len() as u64 >= LONGEST
-    }
-
     /// The next line; `None` at the end. Safe to drop and call again: what was read so far
     /// stays in the buffer.
     pub(super) async fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
         let Some(reader) = &mut self.reader else { return Ok(None) };
-        if self.buffer.last() == Some(&b'\n') || self.is_full() {
+        if self.buffer.last() == Some(&b'\n') || is_full(&self.buffer) {
             self.buffer.clear();
         }
         let room = LONGEST.saturating_sub(self.buffer.len() as u64);
@@ -55,7 +55,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         if self.buffer.last() == Some(&b'\n') {
             return Ok(Some(&self.buffer[..self.buffer.len() - 1]));
         }
-        if self.is_full() {
+        if is_full(&self.buffer) {
             return Ok(Some(&self.buffer));
         }
         self.ended = true;
