@@ -392,7 +392,10 @@ fn key_error(error: KeyError) -> Error {
         KeyError::Dockerfile { file, line, .. } | KeyError::Unset { file, line, .. } => {
             Some((file.clone(), *line))
         }
-        KeyError::Ignore { file, line, .. } => Some((file.display().to_string(), *line)),
+        // Without `./`: annotations name files as the repository does.
+        KeyError::Ignore { file, line, .. } => {
+            Some((file.strip_prefix(".").unwrap_or(file).display().to_string(), *line))
+        }
         _ => None,
     };
     let hint = error.hint();

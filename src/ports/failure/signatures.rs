@@ -110,7 +110,7 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
     AuthMissing "give a token for the git repository in the input secrets, as GIT_AUTH_TOKEN"
         ["could not read username for"] ["could not read password for"] ["authentication failed for"] ["terminal prompts disabled"];
     GitSource ["not our ref"] ["no such remote ref"] ["couldn't find remote ref"] ["remote: repository not found"]
-        ["submodule path"] ["host key verification failed"];
+        ["submodule path"] ["failed to update submodules"] ["host key verification failed"];
     BadInput "correct the input context" ["unable to prepare context"];
     // What a builder cannot do.
     UnsupportedDriver "annotate the manifest (manifest:NAME=value), or build an index: several platforms, or provenance"

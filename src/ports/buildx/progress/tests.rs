@@ -188,14 +188,14 @@ fn d69_the_reason_of_a_submodule_is_kept() {
         "ERROR: failed to build: failed to solve: failed to read dockerfile: failed to update submodules for http://h.example/r.git: git stderr:",
         "Submodule 's' (http://127.0.0.1:1/none.git) registered for path 's'",
         "Cloning into '/var/lib/x/s'...",
-        "fatal: unable to access 'http://127.0.0.1:1/none.git/': Failed to connect to 127.0.0.1 port 1 after 0 ms",
+        "fatal: unable to access 'http://127.0.0.1:1/none.git/': Failed to connect to 127.0.0.1 port 1 after 0 ms: Couldn't connect to server",
         "fatal: clone of 'http://127.0.0.1:1/none.git' into submodule path '/var/lib/x/s' failed",
         ": exit status 1",
     ] {
         progress.line(line.as_bytes(), &mut |_| {});
     }
     let error = progress.error().unwrap();
-    assert!(error.ends_with("git stderr: fatal: unable to access 'http://127.0.0.1:1/none.git/': Failed to connect to 127.0.0.1 port 1 after 0 ms"), "{error}");
+    assert!(error.ends_with("git stderr: fatal: unable to access 'http://127.0.0.1:1/none.git/': Failed to connect to 127.0.0.1 port 1 after 0 ms: Couldn't connect to server"), "{error}");
     let error = crate::ports::failure::classify("the build failed", &error);
     assert!(error.is(crate::ports::failure::FailureKind::GitSource), "{error:?}");
 }
