@@ -81,7 +81,7 @@ fn add(mut verdict: Verdict, left: Left, inputs: &Inputs) -> Verdict {
 fn source_failed(facts: &Facts) -> Option<Left> {
     match &facts.repository {
         RepositoryFact::None(reason) if reason.is_failure() => {
-            Some(Left { why: reason.explain(), degrades: Some(FailureKind::AwsUnavailable) })
+            Some(Left { why: reason.explain(), degrades: Some(reason.kind()) })
         }
         _ => None,
     }
