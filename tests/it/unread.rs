@@ -35,8 +35,8 @@ fn d18_a_log_that_is_not_read_holds_no_signal_back() {
             (run.code, run.output("outcome"), run.output("failure-class")),
             (code, "failed", "cancelled")
         );
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", call.pid)).unwrap_or_default();
-        assert!(stat.is_empty() || stat.contains(") Z "), "docker is still running");
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", call.pid)).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "docker is still running");
     }
 }
 

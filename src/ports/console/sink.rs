@@ -149,14 +149,14 @@ mod tests {
     #[test]
     fn texts_go_out_in_order() {
         let (_sender, cancel) = tokio::sync::watch::channel(None);
-        let (send, sent) = mpsc::channel();
-        let sink = Sink::new(Sent(send), cancel);
+        let (sender_of_texts, texts) = mpsc::channel();
+        let sink = Sink::new(Sent(sender_of_texts), cancel);
         for number in 0..1000 {
             sink.write(format!("{number}\n").as_bytes());
         }
         sink.finish();
-        let text: Vec<u8> = sent.try_iter().flatten().collect();
-        let expected: String = (0..1000).map(|number| format!("{number}\n")).collect();
+        let text: Vec<u8> = texts.try_iter().flatten().collect();
+        let expected: String = (0..1000).flat_map(|number| [number.to_string(), "\n".to_owned()]).collect();
         assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 
