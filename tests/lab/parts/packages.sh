@@ -74,6 +74,9 @@ extract() {
 # The extracted busybox: packages made since /usr was merged have it below /usr.
 static_busybox() { PATH=$ROOT/bin:$ROOT/usr/bin command -v busybox; }
 
+# thrice COMMAND: a registry of packages that fails once fails no test.
+thrice() { "$@" || { sleep 5 && "$@"; } || { sleep 15 && "$@"; }; }
+
 # pip PACKAGE PROGRAM: into the lab's virtual environment, once.
 pip_install() {
   [[ -x $VENV/bin/$2 ]] && return
@@ -82,7 +85,7 @@ pip_install() {
     python3 -m venv "$VENV"
   fi
   say "installing $1 (PyPI)"
-  "$VENV/bin/pip" install -q --disable-pip-version-check "$1" >>"$RUN/log/pip.log" 2>&1 \
+  thrice "$VENV/bin/pip" install -q --disable-pip-version-check "$1" >>"$RUN/log/pip.log" 2>&1 \
     || die "pip install $1 failed: $RUN/log/pip.log"
 }
 
@@ -96,8 +99,8 @@ npm_install() {
   say "installing ${missing[*]} (npm)"
   mkdir -p "$NODE"
   [[ -e $NODE/package.json ]] || echo '{"private":true}' >"$NODE/package.json"
-  npm install --prefix "$NODE" --silent --no-audit --no-fund "${missing[@]}" >>"$RUN/log/npm.log" 2>&1 \
-    || die "npm install ${missing[*]} failed: $RUN/log/npm.log"
+  thrice npm install --prefix "$NODE" --loglevel=error --no-audit --no-fund "${missing[@]}" \
+    >>"$RUN/log/npm.log" 2>&1 || die "npm install ${missing[*]} failed: $RUN/log/npm.log"
 }
 
 # link TARGET NAME: a program on the lab's PATH.
