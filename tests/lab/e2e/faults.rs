@@ -38,8 +38,9 @@ fn reads(repository: &Repository, times: Option<u64>, fault: &Value) -> Value {
 #[test]
 fn an_unknown_certificate_authority_is_said_in_one_sentence() {
     let (work, repository) = (Workspace::new("no-ca"), Repository::ecr("no-ca"));
-    let refused =
-        work.program().repository(&repository).without("SSL_CERT_FILE").run().failed(60, "unsupported");
+    // Nor is it among docker's own certificates.
+    let program = work.program().repository(&repository).without("SSL_CERT_FILE");
+    let refused = program.env("BUILD_ONCE_TEST_CERTIFICATES", "/nowhere").run().failed(60, "unsupported");
     let error = refused.annotations("error")[0];
     assert!(error.contains("certificate") && error.contains("SSL_CERT_FILE"), "{error}");
     assert!(repository.journal().is_empty(), "nothing was asked");

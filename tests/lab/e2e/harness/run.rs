@@ -22,7 +22,7 @@ pub struct Finished {
     pub log: String,
     /// Standard output alone.
     pub stdout: String,
-    outputs: BTreeMap<String, String>,
+    pub outputs: BTreeMap<String, String>,
     /// The job summary.
     pub summary: String,
     /// The plan file's text, if there is one.
