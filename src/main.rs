@@ -5,9 +5,11 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use build_once::env::Env;
 use build_once::inputs::{self, Command, LogStyle, arguments};
 use build_once::ports::console::Console;
+use build_once::ports::failure::FailureKind;
 use build_once::session::{self, Cancel, never};
 use build_once::{Error, commands, crash, prepare};
 
@@ -19,21 +21,27 @@ fn main() -> ExitCode {
     let console = Console::new(env.in_github_actions(), LogStyle::Grouped, signal);
     let run = || {
         let cancel = cancel?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::of_io("failed to start", &error))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.context("failed to start")?;
         let code = runtime.block_on(start(&env, &console, &cancel));
         // Threads that still read files or ask for addresses are not waited for.
         runtime.shutdown_background();
         code
     };
-    let code = crash::caught(run).unwrap_or_else(|error| session::fail(error, &env, &console));
+    let code =
+        crash::caught(|| run().map_err(classed)).unwrap_or_else(|error| session::fail(error, &env, &console));
     console.finish();
     code
 }
 
-async fn start(env: &Env, console: &Console, cancel: &Cancel) -> Result<ExitCode, Error> {
+/// The error with its class. What has none failed on this machine.
+fn classed(error: anyhow::Error) -> Error {
+    error.downcast().unwrap_or_else(|error| {
+        Error::of(FailureKind::Machine, error.to_string()).cause(error.root_cause().to_string())
+    })
+}
+
+async fn start(env: &Env, console: &Console, cancel: &Cancel) -> anyhow::Result<ExitCode> {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let only_prints = argv.get(1).is_some_and(|command| command == "plan" || command == "key");
     let arguments = match arguments(&argv, env) {
@@ -44,7 +52,7 @@ async fn start(env: &Env, console: &Console, cancel: &Cancel) -> Result<ExitCode
         Ok(command) => command,
         // A workflow reads outputs and annotations.
         Err(answer) if answer.use_stderr() && env.in_github_actions() && !only_prints => {
-            return Err(misread(&answer.to_string()));
+            return Err(misread(&answer.to_string()).into());
         }
         // `--help` and `--version` are no errors.
         Err(answer) => {

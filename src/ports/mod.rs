@@ -21,6 +21,7 @@ pub mod random;
 pub mod registry;
 pub mod temporary;
 pub mod tls;
+pub mod trace;
 
 use crate::env::Env;
 use crate::error::Result;
@@ -63,6 +64,15 @@ fn certificates(env: &Env) -> &str {
     elsewhere.unwrap_or(tls::FOLDER)
 }
 
+/// The runner's debug log, where it is asked for.
+fn trace(env: &Env, console: &console::Console) -> trace::Trace {
+    if !env.flag(crate::env::RUNNER_DEBUG) {
+        return trace::Trace::default();
+    }
+    let console = console.clone();
+    trace::Trace::to(move |text| console.debug(text))
+}
+
 impl Ports {
     /// Sets them up; nothing is asked yet.
     #[must_use]
@@ -73,7 +83,7 @@ impl Ports {
             SecretSource::File(_) => None,
         });
         let withheld: Vec<&str> = passwords.chain(secrets).collect();
-        let exec = exec::Exec::new(env, cancel).withholding(&withheld);
+        let exec = exec::Exec::new(env, cancel).withholding(&withheld).traced(trace(env, &console));
         let aws = aws::Aws::new(inputs.access.aws_region.clone());
         let user_config = docker_config::UserDockerConfig::load(env);
         let credentials = registry::Credentials::new(

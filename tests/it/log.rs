@@ -155,3 +155,23 @@ fn outputs_survive_any_text() {
     assert_eq!(run.output("outcome"), "failed");
     assert_ne!(run.code, 0);
 }
+
+// D36
+#[test]
+fn d36_the_runners_debug_log_says_what_was_run_and_asked() {
+    let lab = Lab::new();
+    let debug = |run: &crate::support::Run| {
+        run.commands("debug").iter().map(|one| one.message.clone()).collect::<Vec<_>>()
+    };
+    let quiet = lab.shared().run().succeeds("built");
+    assert!(debug(&quiet).is_empty(), "{:?}", debug(&quiet));
+    lab.another_machine();
+    let secret = "d36-secret-value";
+    let run = lab.shared().input("secrets", &format!("one={secret}")).input("rebuild", "true");
+    let run = run.env("RUNNER_DEBUG", "1").run().succeeds("built");
+    let lines = debug(&run);
+    for what in ["docker info ", "HEAD http", "PUT http", " took 0."] {
+        assert!(lines.iter().any(|line| line.contains(what)), "{what}: {lines:#?}");
+    }
+    assert!(!lines.iter().any(|line| line.contains(secret)), "{lines:#?}");
+}

@@ -72,6 +72,15 @@ impl Console {
         self.write(&format!("{}\n", log_line(text)));
     }
 
+    /// One line that the runner shows in its debug log alone.
+    pub fn debug(&self, text: &str) {
+        if self.github {
+            self.write(&command("debug", &[], &log_line(text)));
+        } else {
+            self.line(&format!("debug: {text}"));
+        }
+    }
+
     /// Hides a value in everything that follows.
     pub fn mask(&self, value: &str) {
         shown::learn(value);

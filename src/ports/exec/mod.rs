@@ -19,6 +19,7 @@ use stop::Group;
 pub use stop::{CancelSignal, Stop, cancelled};
 
 use super::Writes;
+use super::trace::{Trace, Traced};
 use crate::env::Env;
 
 /// Starts processes with the allowed environment.
@@ -28,6 +29,7 @@ pub struct Exec {
     cancel: CancelSignal,
     /// Whether it starts processes that write.
     writes: bool,
+    trace: Trace,
 }
 
 /// Which of a child's streams a line came from.
@@ -53,7 +55,19 @@ impl Exec {
     /// A starter of processes that all stop when `cancel` says so.
     #[must_use]
     pub fn new(env: &Env, cancel: CancelSignal) -> Self {
-        Self { env: environment::allowed(env), cancel, writes: false }
+        Self { env: environment::allowed(env), cancel, writes: false, trace: Trace::default() }
+    }
+
+    /// The same, which tells of each process whose output it read. What is streamed is shown as it comes.
+    #[must_use]
+    pub fn traced(self, trace: Trace) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// Begins something that the debug log tells of.
+    #[must_use]
+    pub fn trace(&self, what: impl FnOnce() -> String) -> Option<Traced> {
+        self.trace.begin(what)
     }
 
     /// The same, which starts processes that write too.
@@ -95,7 +109,7 @@ impl Exec {
     #[must_use]
     pub fn uncancellable(&self) -> Self {
         let (_, cancel) = watch::channel(None);
-        Self { env: self.env.clone(), cancel, writes: self.writes }
+        Self { cancel, ..self.clone() }
     }
 
     /// Runs to the end and keeps what it wrote. A status other than 0 is not an error here.
@@ -103,6 +117,7 @@ impl Exec {
     /// # Errors
     /// If it cannot be started, is cancelled, or takes longer than `limit`.
     pub async fn output(&self, invocation: &Invocation, limit: Duration) -> Result<Completed, ExecError> {
+        let _traced = self.trace(|| invocation.display());
         let command = || invocation.display();
         let io = |source| ExecError::Io { command: command(), source };
         let mut child = self.spawn(invocation)?;

@@ -78,6 +78,7 @@ impl Registry {
             return Err(Attempt::error(Error::new(FailureClass::Bug, what)));
         }
         let _place = self.places.acquire().await;
+        let _traced = self.exec.trace(|| format!("{} {}", call.method, call.url));
         within(REQUEST, reference.registry(), self.ask(reference, call)).await
     }
 

@@ -1,0 +1,46 @@
+//! What the program did and how long it took, for the runner's debug log (`RUNNER_DEBUG`, "Re-run jobs with debug
+//! logging").
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::clock::Stopwatch;
+
+type Sink = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Where it is told; nowhere without debug logging.
+#[derive(Clone, Default)]
+pub struct Trace(Option<Sink>);
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trace({})", self.0.is_some())
+    }
+}
+
+impl Trace {
+    /// Told to `sink`, a line for each thing that ended.
+    pub fn to(sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(sink)))
+    }
+
+    /// Begins something that ends when the answer is dropped.
+    #[must_use]
+    pub fn begin(&self, what: impl FnOnce() -> String) -> Option<Traced> {
+        let sink = self.0.clone()?;
+        Some(Traced { what: what(), watch: Stopwatch::start(), sink })
+    }
+}
+
+/// Something that has begun.
+pub struct Traced {
+    what: String,
+    watch: Stopwatch,
+    sink: Sink,
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        (self.sink)(&format!("{} took {:.3} s", self.what, self.watch.seconds()));
+    }
+}
