@@ -180,7 +180,12 @@ fn a_cache_that_is_junk() {
     let import = lines().find(|line| line.contains(" importing cache manifest from ")).unwrap();
     let number = import.split(' ').next().unwrap();
     assert!(lines().any(|line| line.starts_with(&format!("{number} ERROR: "))), "{}", built.log);
-    assert!(import.ends_with(&cache) && built.output("degraded") == "false", "{}", built.log);
+    assert!(import.ends_with(&cache) && built.output("degraded") == "true", "{}", built.log);
+    assert!(
+        built.annotations("warning")[0].contains("is not read: invalid ambiguous manifest"),
+        "{}",
+        built.log
+    );
     assert_ne!(repository.digest(&cache), before, "it is replaced");
     // The next machine reads the new one.
     work.write("more.txt", "in the context alone");
