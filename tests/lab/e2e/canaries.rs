@@ -188,7 +188,9 @@ fn every_channel_of_a_real_build() {
                     };
                 // D37: docker hands the proxy of its configuration to the steps, as a build argument.
                 let step = program == "sh" && what.starts_with("config: ") && !what.ends_with("arguments");
-                !(docker || step || program == "build-once" && !what.ends_with("arguments"))
+                // git asks repositories through it.
+                let git = program.starts_with("git") && what == "proxy: HTTPS_PROXY";
+                !(docker || git || step || program == "build-once" && !what.ends_with("arguments"))
             })
             .collect();
         assert!(strange.is_empty(), "{strange:?}");
