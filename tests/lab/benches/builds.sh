@@ -35,7 +35,7 @@ run_program() { "$PROGRAM" run --image "$IMAGE" --ssm-parameter "$PARAMETER" --b
 
 # The flags are those of the program: see the step in `build-once plan`.
 run_plain() {
-  local key cache=$REPOSITORY:cache-$IMAGE-main
+  local key cache=$REPOSITORY:cache-$MARK-$IMAGE-main
   key=$(printf '%s' "$GITHUB_SHA" | sha256sum | cut -d' ' -f1)
   docker buildx build --progress plain --builder "$BUILDER" --file Dockerfile \
     --build-context "$BUILD_ONCE_LAB_BASE_IMAGE=docker-image://${BUILD_ONCE_LAB_BASE_IMAGE%:*}@$BASE_DIGEST" \
@@ -45,6 +45,6 @@ run_plain() {
     --annotation "manifest:org.opencontainers.image.revision=$GITHUB_SHA" \
     --cache-from "type=registry,ref=$cache" \
     --cache-to "type=registry,ref=$cache,mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true" \
-    --tag "$REPOSITORY:sha-$IMAGE-$GITHUB_SHA" --tag "$REPOSITORY:key-$IMAGE-${key:0:32}" \
+    --tag "$REPOSITORY:sha-$MARK-$IMAGE-$GITHUB_SHA" --tag "$REPOSITORY:key-$MARK-$IMAGE-${key:0:32}" \
     --metadata-file "$WORK/metadata.json" --provenance=false --push .
 }

@@ -45,7 +45,7 @@ plain() {
   local from to key
   key=$(printf '%s' "$1 $2" | sha256sum | cut -d' ' -f1)
   case $1 in
-    registry) from=ref=$REPOSITORY:cache-$IMAGE-main to=$from,image-manifest=true,oci-mediatypes=true ;;
+    registry) from=ref=$REPOSITORY:cache-$MARK-$IMAGE-main to=$from,image-manifest=true,oci-mediatypes=true ;;
     local) from=src=$WORK/plain to=dest=$WORK/plain,image-manifest=true,oci-mediatypes=true ;;
     gha) from=scope=plain to=$from ;;
   esac
@@ -55,7 +55,7 @@ plain() {
     --annotation manifest:io.github.build-once.zone=trusted \
     --annotation "manifest:org.opencontainers.image.revision=$GITHUB_SHA" \
     --cache-from "type=$1,$from" --cache-to "type=$1,$to,mode=max,ignore-error=true" \
-    --tag "$REPOSITORY:sha-$IMAGE-$key" --tag "$REPOSITORY:key-$IMAGE-${key:0:32}" \
+    --tag "$REPOSITORY:sha-$MARK-$IMAGE-$key" --tag "$REPOSITORY:key-$MARK-$IMAGE-${key:0:32}" \
     --metadata-file "$WORK/metadata.json" --provenance=false --push .
 }
 

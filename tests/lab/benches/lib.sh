@@ -56,6 +56,8 @@ new_repository() {
   REPOSITORY=$ECR_HOST/$path
   # The instance's id is for the program, or the shell flow, to fill in.
   PARAMETER="/$path/{instance-id}/ecr-cache-url"
+  # What tags call the GitHub repository bench/bench (docs/trust.md, "Tags").
+  MARK=r$(printf 'github.com\0bench/bench' | sha256sum | cut -c1-8)
   local name=${PARAMETER/'{instance-id}'/$BUILD_ONCE_LAB_INSTANCE_ID}
   aws_call ssm AmazonSSM.PutParameter "{\"Name\":\"$name\",\"Value\":\"$REPOSITORY\",\"Type\":\"String\"}" >/dev/null
   PARAMETERS+=("$name")
