@@ -72,6 +72,10 @@ fn pipes_in_place_of_files_are_not_waited_for() {
     let run = lab.shared().input("driver", "docker-container").input("buildkitd-config", "/dev/zero").run();
     assert!(run.fails(2, "input").error().contains("no regular file"));
     let lab = Lab::new();
+    pipe(&lab, "work/p.json");
+    let run = lab.shared().input("key", "files").input("key-files", "p.json#a").run().fails(2, "input");
+    assert!(run.error().contains("`p.json` matches no file"), "{}", run.error());
+    let lab = Lab::new();
     pipe(&lab, "work/.dockerignore");
     let run = lab.shared().run();
     assert!(run.code != 0 && run.error().contains(".dockerignore"), "{}", run.all());

@@ -227,6 +227,10 @@ fn sub_keys(root: &Path, file: &str, key: &str) -> Result<Vec<SubKey>, KeyError>
             paths.push(path.to_vec());
         }
     });
+    // A folder or a pipe has no value.
+    if paths.is_empty() {
+        return Err(KeyError::NoMatch { pattern: file.to_owned(), root: root.to_owned() });
+    }
     paths
         .into_iter()
         .map(|path| {
