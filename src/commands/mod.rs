@@ -7,7 +7,7 @@ pub mod plan;
 use std::process::ExitCode;
 
 use crate::error::Result;
-use crate::ports::actions::{inert_json, log_line};
+use crate::ports::actions::{inert_json, without_controls};
 use crate::ports::console::Console;
 use crate::shown;
 
@@ -24,8 +24,9 @@ pub fn print(result: &Result<String>, as_json: bool, console: &Console) -> ExitC
     ExitCode::from(error.map_or(0, |error| error.class.exit_code()))
 }
 
-/// The text as people may see it, line by line.
+/// The text as people may see it, each of its lines ended.
 #[must_use]
 pub fn lines(text: &str) -> String {
-    shown::hide(text).lines().flat_map(|line| [log_line(line), "\n".to_owned()]).collect()
+    let clean = without_controls(text);
+    if clean.is_empty() { clean } else { clean + "\n" }
 }

@@ -22,12 +22,10 @@ pub(super) fn tail(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// A line longer than this is handed over in pieces: memory does not grow with what a child
+/// A longer line than [`LINE`] is handed over in pieces: memory does not grow with what a child
 /// prints. BuildKit's own messages end soon after 1 MiB of log (`client/solve.go`, `Marshal`).
-const LONGEST: u64 = LINE;
-
 fn is_full(buffer: &[u8]) -> bool {
-    buffer.len() as u64 >= LONGEST
+    buffer.len() as u64 >= LINE
 }
 
 /// Lines of a stream in one buffer that is used again.
@@ -50,7 +48,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         if self.buffer.last() == Some(&b'\n') || is_full(&self.buffer) {
             self.buffer.clear();
         }
-        let room = LONGEST.saturating_sub(self.buffer.len() as u64);
+        let room = LINE.saturating_sub(self.buffer.len() as u64);
         (&mut *reader).take(room).read_until(b'\n', &mut self.buffer).await?;
         if self.buffer.last() == Some(&b'\n') {
             return Ok(Some(&self.buffer[..self.buffer.len() - 1]));
@@ -74,7 +72,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_line_without_end_comes_in_pieces() {
-        let longest = usize::try_from(LONGEST).unwrap();
+        let longest = usize::try_from(LINE).unwrap();
         let text = [vec![b'x'; 2 * longest + 5], b"\nshort\nlast".to_vec()].concat();
         let mut lines = Lines::new(Some(text.as_slice()));
         let mut lengths = Vec::new();
