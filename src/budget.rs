@@ -118,6 +118,8 @@ limits! {
     MANIFEST: Bytes(u64) = 8 * MIB, "a manifest, an index or a configuration of an image", "the registry's answer is unknown";
     /// Bytes of a token service's answer.
     TOKEN: Bytes(u64) = MIB, "the answer of a registry's token service", "the registry's answer is unknown";
+    /// Bytes of an answer of AWS's.
+    AWS_ANSWER: Bytes(u64) = MIB, "an answer of AWS's API or of instance metadata", "the request counts as failed";
     /// Bytes of all names and values of an answer's headers.
     HEADERS: Bytes(u64) = 64 * KIB, "the headers of a registry's or a token service's answer", "the registry's answer is unknown";
     /// Redirects that a read of a registry follows: registries keep blobs elsewhere.

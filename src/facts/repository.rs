@@ -6,7 +6,7 @@ use crate::image::{ImageReference, InvalidReference, Repository};
 use crate::inputs::{Inputs, Switch};
 use crate::ports::aws::{Aws, ParameterError};
 use crate::ports::failure::FailureKind;
-use crate::ports::metadata::{self, NoInstance};
+use crate::ports::metadata::NoInstance;
 
 /// Where shared copies live.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -142,7 +142,7 @@ async fn from_parameter(
     if off {
         return none(NoRepository::MetadataOff("AWS_EC2_METADATA_DISABLED is true".to_owned()));
     }
-    let instance = match metadata::instance().await {
+    let instance = match aws.instance().await {
         Ok(instance) => instance,
         Err(NoInstance::NotEc2) => return none(NoRepository::NotOnEc2),
         Err(NoInstance::Off(why)) => return none(NoRepository::MetadataOff(why)),

@@ -5,13 +5,17 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ecr::config::SharedHttpClient;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::Error;
 use crate::inputs::SecretString;
+use crate::ports::aws_http;
 use crate::ports::failure::FailureKind;
+use crate::ports::metadata::{self, Instance, NoInstance};
+use crate::ports::proxies::Proxies;
 
 /// An ECR registry, read off its host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +84,7 @@ impl EcrHost {
 #[derive(Clone, Debug)]
 pub struct Aws {
     region: Option<String>,
+    http: SharedHttpClient,
 }
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -87,8 +92,16 @@ const LIMIT: Duration = Duration::from_secs(10);
 impl Aws {
     /// With the `aws-region` input; the hosts of ECR name a region of their own.
     #[must_use]
-    pub const fn new(region: Option<String>) -> Self {
-        Self { region }
+    pub fn new(region: Option<String>, proxies: &Proxies) -> Self {
+        Self { region, http: aws_http::client(proxies.clone()) }
+    }
+
+    /// What the machine says of itself.
+    ///
+    /// # Errors
+    /// [`NoInstance`].
+    pub async fn instance(&self) -> Result<Instance, NoInstance> {
+        metadata::instance(self.http.clone()).await
     }
 
     async fn config(&self, region: Option<&str>, fips: bool, dual_stack: bool) -> SdkConfig {
@@ -102,7 +115,7 @@ impl Aws {
             .with_max_attempts(6)
             .with_initial_backoff(Duration::from_millis(300))
             .with_max_backoff(Duration::from_secs(3));
-        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(self.http.clone());
         let mut loader = loader.timeout_config(timeouts).retry_config(retries);
         if let Some(region) = region.or(self.region.as_deref()) {
             loader = loader.region(Region::new(region.to_owned()));

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::image::Digest;
 use crate::ports::clock::Stopwatch;
 use crate::ports::failure::FailureKind;
+use crate::ports::http;
 use crate::ports::proxies::Proxies;
 use crate::ports::registry::kind_of;
 use crate::ports::tls;
@@ -22,16 +23,13 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// If it cannot be fetched, or is too large.
 pub async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
     let what = || Error::of(FailureKind::TransientNetwork, format!("failed to fetch {url}"));
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls::config(tls::OfHost::default())?)
-        .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
-        .proxy(proxies.of_reqwest())
+    let client = http::client(tls::of_machine()?, move |url| proxies.of(url))
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
         .timeout(FETCH)
         .redirect(reqwest::redirect::Policy::limited(FETCH_REDIRECTS))
         .build()
-        .map_err(|error| Error::of(FailureKind::Machine, "failed to set up TLS").because(&error))?;
+        .map_err(|error| http::not_made(&error))?;
     let watch = Stopwatch::start();
     let failed = |error: reqwest::Error| {
         if watch.seconds() < FETCH.as_secs_f64() {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use aws_config::imds::client::Client;
 use aws_config::imds::client::error::ImdsError;
+use aws_config::provider_config::ProviderConfig;
+use aws_sdk_ecr::config::SharedHttpClient;
 
 /// What the machine says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +34,10 @@ const WHOLE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`NoInstance`].
-pub async fn instance() -> Result<Instance, NoInstance> {
+pub async fn instance(http: SharedHttpClient) -> Result<Instance, NoInstance> {
     let ask = async {
         let client = Client::builder()
+            .configure(&ProviderConfig::without_region().with_http_client(http))
             .max_attempts(1)
             .connect_timeout(CALL)
             .read_timeout(CALL)

@@ -3,6 +3,7 @@
 
 pub mod actions;
 pub mod aws;
+mod aws_http;
 pub mod buildx;
 pub mod clock;
 pub mod console;
@@ -13,6 +14,7 @@ pub mod failure;
 pub mod fetch;
 pub mod git;
 pub mod host;
+mod http;
 pub mod lineages;
 pub mod local_cache;
 pub mod metadata;
@@ -84,7 +86,8 @@ impl Ports {
         });
         let withheld: Vec<&str> = passwords.chain(secrets).collect();
         let exec = exec::Exec::new(env, cancel).withholding(&withheld).traced(trace(env, &console));
-        let aws = aws::Aws::new(inputs.access.aws_region.clone());
+        let proxies = proxies::Proxies::new(env);
+        let aws = aws::Aws::new(inputs.access.aws_region.clone(), &proxies);
         let user_config = docker_config::UserDockerConfig::load(env);
         let credentials = registry::Credentials::new(
             &inputs.access.logins,
@@ -97,7 +100,7 @@ impl Ports {
         let registry = registry::Registry::new(
             credentials,
             inputs.reliability.retries,
-            proxies::Proxies::new(env),
+            proxies,
             certificates(env).into(),
             exec.clone(),
         );

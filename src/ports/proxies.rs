@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use reqwest::{Proxy, Url};
+use reqwest::Url;
 
 use crate::env::Env;
 use crate::image::is_this_machine;
@@ -57,8 +57,9 @@ impl Proxies {
         }))
     }
 
-    /// The proxy for this URL.
-    fn of(&self, url: &Url) -> Option<Url> {
+    /// The proxy for this URL, in place of the client's own reading of the environment.
+    #[must_use]
+    pub fn of(&self, url: &Url) -> Option<Url> {
         let rules = &self.0;
         let proxy = if url.scheme() == "https" { &rules.https } else { &rules.http };
         let host = url.host_str()?.trim_matches(['[', ']']).to_ascii_lowercase();
@@ -66,12 +67,6 @@ impl Proxies {
         let direct = is_this_machine(&host)
             || rules.no.as_ref().is_none_or(|list| list.iter().any(|entry| entry.holds(&host, &port)));
         proxy.clone().filter(|_| !direct)
-    }
-
-    /// For a client; in place of its own reading of the environment.
-    #[must_use]
-    pub fn of_reqwest(self) -> Proxy {
-        Proxy::custom(move |url| self.of(url))
     }
 }
 

@@ -3,12 +3,12 @@
 //! <https://docs.docker.com/engine/security/certificates/>
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -27,8 +27,11 @@ pub const FOLDER: &str = "/etc/docker/certs.d";
 #[derive(Debug, Default)]
 pub struct OfHost {
     authorities: Vec<CertificateDer<'static>>,
-    client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    client: Option<Identity>,
 }
+
+/// A certificate with those that prove it, and its key.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// The registry's folder, if there is one.
 #[must_use]
@@ -69,42 +72,132 @@ impl OfHost {
     }
 }
 
-/// TLS as a registry is spoken to; any other host with the machine's certificates alone.
+/// TLS as a registry is spoken to. The certificates are read before it returns.
 ///
 /// # Errors
-/// If this machine has no certificates, or the client's own cannot be used.
+/// If the client's own certificate cannot be used.
 pub fn config(host: OfHost) -> Result<ClientConfig, Error> {
-    let failed = |error: &TlsError| Error::of(FailureKind::Machine, "failed to set up TLS").because(error);
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut certificates = rustls_native_certs::load_native_certs().certs;
-    certificates.extend(host.authorities);
-    let verifier = Anchored::new(certificates, &provider).map_err(|error| failed(&error))?;
-    let config = ClientConfig::builder_with_provider(provider)
+    let verifier = if host.authorities.is_empty() {
+        Arc::clone(&MACHINE)
+    } else {
+        Arc::new(Anchored::new(bundle, everything, host.authorities))
+    };
+    verifier.first();
+    using(verifier, host.client)
+}
+
+/// TLS with the machine's certificates, which are read when the first host shows its own.
+///
+/// # Errors
+/// If TLS cannot be set up.
+pub fn of_machine() -> Result<ClientConfig, Error> {
+    using(Arc::clone(&MACHINE), None)
+}
+
+static MACHINE: LazyLock<Arc<Anchored>> =
+    LazyLock::new(|| Arc::new(Anchored::new(bundle, everything, Vec::new())));
+
+fn using(verifier: Arc<Anchored>, client: Option<Identity>) -> Result<ClientConfig, Error> {
+    let failed = |error: TlsError| Error::of(FailureKind::Machine, "failed to set up TLS").because(&error);
+    let config = ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| failed(&error))?
+        .map_err(failed)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier));
-    match host.client {
-        Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(|error| failed(&error)),
+        .with_custom_certificate_verifier(verifier);
+    match client {
+        Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(failed),
         None => Ok(config.with_no_client_auth()),
     }
 }
+
+/// The file with all of the machine's certificates (`SSL_CERT_FILE`, or the system's), where it has one. It is read in
+/// a tenth of the time that the folders take. Read once.
+fn bundle() -> &'static [CertificateDer<'static>] {
+    static BUNDLE: LazyLock<Vec<CertificateDer<'static>>> = LazyLock::new(|| {
+        let file = openssl_probe::probe().cert_file.filter(|_| cfg!(target_os = "linux"));
+        rustls_native_certs::load_certs_from_paths(file.as_deref(), None).certs
+    });
+    &BUNDLE
+}
+
+/// All that the machine trusts: its folders and keychain too. Read once, if at all.
+fn everything() -> &'static [CertificateDer<'static>] {
+    static ALL: LazyLock<Vec<CertificateDer<'static>>> =
+        LazyLock::new(|| rustls_native_certs::load_native_certs().certs);
+    &ALL
+}
+
+/// Where certificates of the machine are read from.
+type Source = fn() -> &'static [CertificateDer<'static>];
 
 /// As webpki verifies, and a server's certificate that is trusted itself is enough, though it is an authority's: docker's
 /// documentation has registries sign their own, which `openssl req -x509` marks so. Go, OpenSSL and curl accept them.
 #[derive(Debug)]
 struct Anchored {
-    inner: Arc<WebPkiServerVerifier>,
-    trusted: Vec<CertificateDer<'static>>,
+    /// A host's own authorities.
+    own: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+    first: (Source, OnceLock<Trusted>),
+    /// For what the first do not prove.
+    all: (Source, OnceLock<Trusted>),
+}
+
+/// Certificates that are believed.
+#[derive(Debug)]
+struct Trusted {
+    certificates: Vec<CertificateDer<'static>>,
+    /// `None` if there are no certificates.
+    verifier: Option<Arc<WebPkiServerVerifier>>,
+}
+
+impl Trusted {
+    fn new(
+        read: &[CertificateDer<'static>],
+        own: &[CertificateDer<'static>],
+        provider: &Arc<CryptoProvider>,
+    ) -> Self {
+        let certificates = [read, own].concat();
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(certificates.iter().cloned());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        let verifier = verifier.build().ok();
+        Self { certificates, verifier }
+    }
+
+    fn verify(
+        &self,
+        server: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        let verifier = self.verifier.as_ref().ok_or(CertificateError::UnknownIssuer)?;
+        match verifier.verify_server_cert(server, intermediates, name, ocsp, now) {
+            Err(error) if is_authoritys(&error) => {
+                if !self.certificates.iter().any(|trusted| trusted == server) {
+                    return Err(CertificateError::UnknownIssuer.into());
+                }
+                verify_server_name(&ParsedCertificate::try_from(server)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            answer => answer,
+        }
+    }
 }
 
 impl Anchored {
-    fn new(trusted: Vec<CertificateDer<'static>>, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(trusted.iter().cloned());
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-        let inner = inner.build().map_err(|error| TlsError::General(error.to_string()))?;
-        Ok(Self { inner, trusted })
+    fn new(first: Source, all: Source, own: Vec<CertificateDer<'static>>) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        Self { own, provider, first: (first, OnceLock::new()), all: (all, OnceLock::new()) }
+    }
+
+    fn read<'a>(&self, (source, read): &'a (Source, OnceLock<Trusted>)) -> &'a Trusted {
+        read.get_or_init(|| Trusted::new(source(), &self.own, &self.provider))
+    }
+
+    fn first(&self) -> &Trusted {
+        self.read(&self.first)
     }
 }
 
@@ -122,16 +215,8 @@ impl ServerCertVerifier for Anchored {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        match self.inner.verify_server_cert(server, intermediates, name, ocsp, now) {
-            Err(error) if is_authoritys(&error) => {
-                if !self.trusted.iter().any(|trusted| trusted == server) {
-                    return Err(CertificateError::UnknownIssuer.into());
-                }
-                verify_server_name(&ParsedCertificate::try_from(server)?, name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            verified => verified,
-        }
+        let by = |trusted: &Trusted| trusted.verify(server, intermediates, name, ocsp, now);
+        by(self.first()).or_else(|_| by(self.read(&self.all)))
     }
 
     fn verify_tls12_signature(
@@ -140,7 +225,12 @@ impl ServerCertVerifier for Anchored {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -149,11 +239,16 @@ impl ServerCertVerifier for Anchored {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -171,25 +266,41 @@ mod tests {
     // D90
     #[test]
     fn d90_what_is_trusted_itself_is_trusted_for_its_name_and_time() {
-        let own = certificate(include_str!("../../tests/fixtures/tls/registry.crt"));
+        fn none() -> &'static [CertificateDer<'static>] {
+            &[]
+        }
+        fn held() -> &'static [CertificateDer<'static>] {
+            static HELD: LazyLock<Vec<CertificateDer<'static>>> =
+                LazyLock::new(|| vec![certificate(include_str!("../../tests/fixtures/tls/registry.crt"))]);
+            &HELD
+        }
         let other = certificate(include_str!("../../tests/fixtures/tls/client.cert"));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let year = 365 * 24 * 60 * 60;
-        for (trusted, name, years, expected) in [
-            (&own, "registry.test", 60, Ok(())),
-            (&own, "other.test", 60, Err("not valid for name")),
-            (&own, "registry.test", 200, Err("certificate expired")),
-            (&own, "registry.test", 1, Err("certificate not valid yet")),
-            (&other, "registry.test", 60, Err("UnknownIssuer")),
+        let sources: [[(Source, Source, &[_]); 3]; 2] = [
+            [(held, none, &[]), (none, held, &[]), (none, none, held())],
+            [(none, none, &[]), (none, none, &[other]), (none, none, &[])],
+        ];
+        for (is_trusted, name, years, expected) in [
+            (true, "registry.test", 60, Ok(())),
+            (true, "other.test", 60, Err("not valid for name")),
+            (true, "registry.test", 200, Err("certificate expired")),
+            (true, "registry.test", 1, Err("certificate not valid yet")),
+            (false, "registry.test", 60, Err("UnknownIssuer")),
         ] {
-            let verifier = Anchored::new(vec![trusted.clone()], &provider).unwrap();
-            let name = ServerName::try_from(name).unwrap();
-            let now = UnixTime::since_unix_epoch(Duration::from_secs(years * year));
-            let got = verifier.verify_server_cert(&own, &[], &name, &[], now).map(|_| ());
-            match (got, expected) {
-                (Ok(()), Ok(())) => {}
-                (Err(error), Err(word)) => assert!(error.to_string().contains(word), "{error}"),
-                (got, _) => panic!("{name:?} {years}: {got:?}"),
+            for (first, all, own) in &sources[usize::from(!is_trusted)] {
+                let verifier = Anchored::new(*first, *all, own.to_vec());
+                let name = ServerName::try_from(name).unwrap();
+                let now = UnixTime::since_unix_epoch(Duration::from_secs(years * year));
+                let got = verifier.verify_server_cert(&held()[0], &[], &name, &[], now).map(|_| ());
+                match (got, expected) {
+                    (Ok(()), Ok(())) => {}
+                    // What `all` says; without certificates it is the issuer that is unknown.
+                    (Err(error), Err(word)) => {
+                        let error = error.to_string();
+                        assert!(error.contains(word) || error.contains("UnknownIssuer"), "{error}");
+                    }
+                    (got, _) => panic!("{name:?} {years}: {got:?}"),
+                }
             }
         }
     }

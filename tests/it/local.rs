@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Aws, Lab, Response};
+use crate::support::{Aws, BuildOnce, Lab, Response, Server};
 
 #[test]
 fn built_here_then_found_here() {
@@ -148,6 +148,31 @@ fn every_reason_for_none() {
         assert!(run.commands("warning")[0].message.contains(told), "{told}: {}", run.all());
         assert!(!run.notices().contains("no repository"), "{}", run.notices());
     }
+}
+
+#[test]
+fn what_aws_answers_has_a_limit() {
+    let lab = Lab::new();
+    let aws = Aws::start("unused/x");
+    aws.parameter(Response::new(200, "x".repeat(2 << 20)));
+    let run = aws.serves(lab.build_once()).run().succeeds("built-local").degraded();
+    assert!(run.all().contains("the answer is too large"), "{}", run.all());
+}
+
+#[test]
+fn aws_is_asked_through_the_proxy_and_instance_metadata_is_not() {
+    let proxy = Server::start(|_| Response::new(503, ""));
+    let proxied = |program: BuildOnce| program.env("HTTP_PROXY", &format!("http://{}", proxy.address)).run();
+    let lab = Lab::new();
+    let run = proxied(lab.build_once().env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.1.2:1"));
+    let run = run.succeeds("built-local");
+    assert!(run.notices().contains("instance metadata does not"), "{}", run.all());
+    assert!(proxy.requests().is_empty(), "{:?}", proxy.requests().len());
+    let aws = Aws::start("unused/x");
+    let program = aws.serves(lab.build_once()).env("AWS_ENDPOINT_URL_SSM", "http://ssm.example");
+    proxied(program).succeeds("reused-local").degraded();
+    let asked = proxy.requests();
+    assert!(!asked.is_empty() && asked.iter().all(|request| request.target == "http://ssm.example/"));
 }
 
 #[test]

@@ -25,13 +25,13 @@ use crate::ports::Writes;
 use crate::ports::docker::from_exec;
 use crate::ports::exec::Exec;
 use crate::ports::failure::{FailureKind, Reaction};
+use crate::ports::http;
 use crate::ports::proxies::Proxies;
 use crate::ports::random;
 use crate::ports::tls;
 
 mod challenge;
 mod credentials;
-mod names;
 mod rights;
 mod transport;
 mod waits;
@@ -447,20 +447,11 @@ impl Registry {
     }
 }
 
-/// Follows no redirect by itself: a token service's would get the credentials.
 fn client(proxies: Proxies, folder: Option<&Path>) -> Result<Client, Error> {
     crash::on_purpose("tls");
     let tls = tls::config(folder.map(tls::OfHost::read).unwrap_or_default())?;
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
-        .proxy(proxies.of_reqwest())
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT)
-        .read_timeout(SILENCE)
-        .dns_resolver(Arc::new(names::Names))
-        .build()
-        .map_err(|error| Error::of(FailureKind::Machine, "failed to set up TLS").because(&error))
+    let client = http::client(tls, move |url| proxies.of(url));
+    client.connect_timeout(CONNECT).read_timeout(SILENCE).build().map_err(|error| http::not_made(&error))
 }
 
 /// What a failure means to a write.

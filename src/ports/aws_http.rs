@@ -1,0 +1,129 @@
+//! AWS's requests, by the client that all else is asked with: the same certificates, proxies and limits.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_ecr::config::http::{HttpRequest, HttpResponse};
+use aws_sdk_ecr::config::{HttpClient, RuntimeComponents, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use reqwest::{Client, Method, Url};
+
+use crate::budget::AWS_ANSWER;
+use crate::ports::http;
+use crate::ports::proxies::Proxies;
+use crate::ports::tls;
+
+/// One client for each limit of a connection: instance metadata has a shorter one.
+#[derive(Debug)]
+struct Http {
+    proxies: Proxies,
+    clients: Mutex<Vec<(Option<Duration>, Client)>>,
+}
+
+/// For the SDK.
+#[must_use]
+pub fn client(proxies: Proxies) -> SharedHttpClient {
+    SharedHttpClient::new(Http { proxies, clients: Mutex::default() })
+}
+
+/// Whether this is a service of the machine's own (instance metadata, a container's credentials), which no proxy
+/// can reach.
+fn is_of_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    match host.parse() {
+        Ok(IpAddr::V4(ip)) => ip.is_link_local(),
+        // fd00:ec2::254, fd00:ec2::23
+        Ok(IpAddr::V6(ip)) => ip.segments()[..2] == [0xfd00, 0xec2],
+        Err(_) => false,
+    }
+}
+
+impl Http {
+    fn make(&self, connect: Option<Duration>) -> Result<Client, String> {
+        let tls = tls::of_machine().map_err(|error| error.to_string())?;
+        let proxies = self.proxies.clone();
+        let mut client =
+            http::client(tls, move |url| if is_of_machine(url) { None } else { proxies.of(url) });
+        if let Some(connect) = connect {
+            client = client.connect_timeout(connect);
+        }
+        client.build().map_err(|error| error.to_string())
+    }
+
+    fn client(&self, connect: Option<Duration>) -> Result<Client, String> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.iter().find(|(limit, _)| *limit == connect) {
+            return Ok(client.clone());
+        }
+        let client = self.make(connect)?;
+        clients.push((connect, client.clone()));
+        Ok(client)
+    }
+}
+
+impl HttpClient for Http {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Connector {
+            client: self.client(settings.connect_timeout()),
+            silence: settings.read_timeout(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    client: Result<Client, String>,
+    silence: Option<Duration>,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (client, silence) = (self.client.clone(), self.silence);
+        HttpConnectorFuture::new(async move {
+            let client = client.map_err(|error| ConnectorError::user(error.into()))?;
+            send(&client, silence, &request).await
+        })
+    }
+}
+
+async fn send(
+    client: &Client,
+    silence: Option<Duration>,
+    request: &HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
+    let user = |error: &str| ConnectorError::user(error.into());
+    let method = Method::from_bytes(request.method().as_bytes()).map_err(|_| user("no method of HTTP"))?;
+    let body = request.body().bytes().ok_or_else(|| user("a body that is not in memory"))?;
+    let mut sent = client.request(method, request.uri()).body(body.to_vec());
+    for (name, value) in request.headers() {
+        sent = sent.header(name, value);
+    }
+    if let Some(silence) = silence {
+        sent = sent.timeout(silence);
+    }
+    let mut answer = sent.send().await.map_err(failed)?;
+    let status = answer.status().as_u16().try_into().map_err(|_| user("no status of HTTP"))?;
+    let mut held = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+        if (held.len() + chunk.len()) as u64 > AWS_ANSWER {
+            return Err(ConnectorError::other("the answer is too large".into(), None));
+        }
+        held.extend_from_slice(&chunk);
+    }
+    let mut response = HttpResponse::new(status, held.into());
+    for (name, value) in answer.headers() {
+        if let Ok(value) = value.to_str() {
+            response.headers_mut().try_append(name.to_string(), value.to_owned()).ok();
+        }
+    }
+    Ok(response)
+}
+
+fn failed(error: reqwest::Error) -> ConnectorError {
+    let error = error.without_url();
+    if error.is_timeout() { ConnectorError::timeout(error.into()) } else { ConnectorError::io(error.into()) }
+}

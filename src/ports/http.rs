@@ -1,0 +1,48 @@
+//! The client that everything is asked with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Url};
+use rustls::ClientConfig;
+
+use crate::error::Error;
+use crate::ports::failure::FailureKind;
+
+/// A client that follows no redirect by itself: a token service's would get the credentials.
+pub fn client(
+    tls: ClientConfig,
+    proxy: impl Fn(&Url) -> Option<Url> + Send + Sync + 'static,
+) -> ClientBuilder {
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(concat!("build-once/", env!("CARGO_PKG_VERSION")))
+        .proxy(reqwest::Proxy::custom(proxy))
+        .redirect(Policy::none())
+        .dns_resolver(Arc::new(Names))
+}
+
+/// The failure to make one.
+pub fn not_made(error: &reqwest::Error) -> Error {
+    Error::of(FailureKind::Machine, "failed to set up TLS").because(error)
+}
+
+/// Longest a name server may take. The system's own limit is longer than a connection may take,
+/// and what ends it then does not say that a name was asked for.
+const NAMES: Duration = Duration::from_secs(5);
+
+/// The system's names, within [`NAMES`].
+struct Names;
+
+impl reqwest::dns::Resolve for Names {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        Box::pin(async move {
+            let found = tokio::time::timeout(NAMES, tokio::net::lookup_host((name.as_str(), 0))).await;
+            let found = found
+                .map_err(|_| format!("no answer from the name server within {}s", NAMES.as_secs()))??;
+            let found: Vec<std::net::SocketAddr> = found.collect();
+            Ok(Box::new(found.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}
