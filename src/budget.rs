@@ -78,6 +78,8 @@ limits! {
     PATTERN: Bytes(u64) = 4 * KIB, "one pattern of a `.dockerignore` or of `key-files`", "refused, exit 10 (of `key-files`: exit 2)";
     /// What `{a,b}` in one pattern of `key-files` comes to.
     ALTERNATIVES: Count(usize) = 1_000, "patterns that one `{a,b}` of `key-files` comes to", "refused, exit 2";
+    /// Steps that the patterns of a folder take: one against one path, or 64 steps of their expressions at one character.
+    PATH_MATCHING: Count(usize) = 20_000_000_000, "steps that all patterns of `.dockerignore`, `key-files` and `COPY` take for all paths of a folder", "refused, exit 2";
     /// Bytes of a file that an input names: `build-args-file` and its like, `buildkitd-config`.
     INPUT_FILE: Bytes(u64) = MIB, "a file that an input names (`build-args-file`, `buildkitd-config` and their like)", "refused, exit 2";
     /// Bytes of a file whose single value counts (`key-files: file.json#a.b`), and of a printed key.

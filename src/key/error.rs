@@ -105,6 +105,12 @@ pub enum KeyError {
         /// How much of what, as [`crate::budget::more_than`] says.
         what: String,
     },
+    /// The patterns of a folder take too long.
+    #[error("matching the paths with the patterns of .dockerignore, key-files and COPY takes {what}")]
+    Matching {
+        /// How many steps, as [`crate::budget::more_than`] says.
+        what: String,
+    },
     /// An explanation that cannot be read back.
     #[error("not an explanation of a build key: {reason}")]
     Explanation {
@@ -140,6 +146,7 @@ impl KeyError {
             }
             Self::SubKey { .. } => "write `file.json#name.inner`, or name the whole file",
             Self::TooMany { .. } => "narrow the context with .dockerignore",
+            Self::Matching { .. } => "write fewer patterns, or begin them with a plain folder",
             Self::Explanation { .. } => "the image was made by another program or another version",
         })
     }

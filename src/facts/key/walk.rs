@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Material, key_error};
+use crate::budget::PATH_MATCHING;
 use crate::crash;
 use crate::error::Result;
 use crate::inputs::{ContextSource, Inputs, KeyScope};
@@ -129,6 +130,7 @@ fn take(
     };
     for source in sources {
         let selector = Selector::copied(context, ignore.clone(), std::slice::from_ref(source))?;
+        selector.affordable(PATH_MATCHING)?;
         if selector.takes(&taken.path) {
             let file = file.display().to_string();
             taken.by = format!("line {} of {file} takes it", source.line);

@@ -1,7 +1,7 @@
 //! Character classes and escapes as Go's `regexp/syntax` reads them.
 
 /// A set of characters: ranges, perhaps negated.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Set {
     negated: bool,
     ranges: Vec<(char, char)>,

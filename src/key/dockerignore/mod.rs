@@ -8,31 +8,44 @@
 mod class;
 mod clean;
 mod link;
+mod machine;
 mod pattern;
+mod patterns;
 mod regex;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::budget::{self, IGNORE_RULES, more_than};
 use crate::key::error::KeyError;
 pub(crate) use clean::{clean, rooted};
 pub(crate) use link::follow;
 pub(crate) use pattern::Pattern;
+pub(crate) use patterns::{Patterns, Steps};
 
 /// The rules of one ignore file, in order. The default has none.
 #[derive(Debug, Clone, Default)]
 pub struct Ignore {
-    rules: Vec<Rule>,
+    rules: Arc<Patterns<Rule>>,
+    /// What the exceptions name, with a slash in place of a closing `/**` or `/*`, sorted; none if one is more than a
+    /// plain path.
+    exceptions: Option<Arc<[Vec<u8>]>>,
     source: Option<PathBuf>,
     text: Vec<u8>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Rule {
     pattern: Pattern,
     exception: bool,
+}
+
+impl AsRef<Pattern> for Rule {
+    fn as_ref(&self) -> &Pattern {
+        &self.pattern
+    }
 }
 
 /// Which rules matched a folder; its entries inherit them. Empty above the context's first level.
@@ -92,7 +105,14 @@ impl Ignore {
                 return Err(refused(more_than(IGNORE_RULES, "patterns")));
             }
         }
-        Ok(Self { rules, source: Some(name.to_owned()), text: whole.to_vec() })
+        let exceptions = || rules.iter().filter(|rule| rule.exception).map(|rule| &rule.pattern);
+        let plain = exceptions().all(Pattern::is_prefix_only).then(|| {
+            let mut names: Vec<_> = exceptions().map(|one| [one.without_trailing_glob(), b"/"].concat()).collect();
+            names.sort_unstable();
+            names.into()
+        });
+        let (rules, source, text) = (Arc::new(Patterns::new(rules)), Some(name.to_owned()), whole.to_vec());
+        Ok(Self { rules, exceptions: plain, source, text })
     }
 
     /// The same with more patterns at its end.
@@ -134,21 +154,26 @@ impl Ignore {
     /// Whether an excluded folder needs no look inside: no exception can bring back anything below it.
     /// fsutil skips by this rule, so it is part of the result, not only of the speed.
     pub fn may_skip(&self, dir: &[u8]) -> bool {
-        let exceptions = || self.rules.iter().filter(|rule| rule.exception).map(|rule| &rule.pattern);
-        if !exceptions().all(Pattern::is_prefix_only) {
-            return false;
-        }
+        let Some(exceptions) = &self.exceptions else { return false };
+        // Of names in order, those below a folder stand together.
         let below = [dir, b"/"].concat();
-        !exceptions().any(|pattern| [pattern.without_trailing_glob(), b"/"].concat().starts_with(&below))
+        let first = exceptions.partition_point(|name| *name < below);
+        !exceptions.get(first).is_some_and(|name| name.starts_with(&below))
+    }
+
+    /// What matching this and its copies has cost.
+    pub(crate) fn steps(&self) -> &Steps {
+        self.rules.steps()
     }
 
     /// moby's `MatchesUsingParentResults`: a rule that cannot change the verdict is not evaluated, and then
     /// counts as not matching for what lies below.
     fn evaluate(&self, path: &[u8], parent: &Inherited, mut record: impl FnMut(bool)) -> bool {
         let mut excluded = false;
+        let rules = self.rules.against(path);
         for (index, rule) in self.rules.iter().enumerate() {
             let inherited = parent.0.get(index).copied().unwrap_or(false);
-            let hit = inherited || (rule.exception == excluded && rule.pattern.matches(path));
+            let hit = inherited || (rule.exception == excluded && rules.hit(index));
             record(hit);
             if hit {
                 excluded = !rule.exception;

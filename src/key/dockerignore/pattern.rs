@@ -4,6 +4,12 @@ use crate::budget::{Most, PATTERN};
 
 use super::regex::{Program, decode};
 
+impl AsRef<Self> for Pattern {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// A compiled pattern. Paths are slash-separated bytes relative to the context, without a leading slash.
 #[derive(Debug, Clone)]
 pub struct Pattern {
@@ -43,8 +49,8 @@ impl Pattern {
         &self.text
     }
 
-    /// Whether the path itself (not a parent of it) matches.
-    pub fn matches(&self, path: &[u8]) -> bool {
+    /// Whether the path itself (not a parent of it) matches; `found` says it of an expression, and is asked last.
+    pub(super) fn matches(&self, path: &[u8], found: impl FnOnce() -> bool) -> bool {
         match &self.matcher {
             Matcher::Exact => path == self.text,
             Matcher::Prefix(prefix) => path.starts_with(prefix),
@@ -52,7 +58,15 @@ impl Pattern {
                 path.ends_with(suffix)
                     || suffix.split_first().is_some_and(|(&b, rest)| b == b'/' && rest == path)
             }
-            Matcher::Expression(program) => program.is_match(path),
+            Matcher::Expression(program) => program.may_match(path) && found(),
+        }
+    }
+
+    /// The expression, if the pattern needs one.
+    pub(super) fn expression(&self) -> Option<&Program> {
+        match &self.matcher {
+            Matcher::Expression(program) => Some(program),
+            _ => None,
         }
     }
 
@@ -72,13 +86,12 @@ impl Pattern {
     pub fn may_match_below(&self, dir: &[u8]) -> bool {
         let wild = self.text.iter().position(|b| b"*?[\\^".contains(b));
         let lead = wild.map_or(self.text.as_slice(), |end| self.text.get(..end).unwrap_or_default());
-        let folder = [dir, b"/"].concat();
-        let inside = if wild.is_some() {
-            folder.starts_with(lead)
-        } else {
-            folder.starts_with(&[lead, b"/"].concat())
+        let within = |rest: &[u8]| rest.first() == Some(&b'/');
+        let inside = match dir.strip_prefix(lead) {
+            Some(rest) => wild.is_some() || rest.is_empty() || within(rest),
+            None => false,
         };
-        inside || lead.starts_with(&folder)
+        inside || lead.strip_prefix(dir).is_some_and(within)
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::class::{self, Set};
 
-/// One step of a compiled expression. Steps only lead forward, so one ascending pass closes over empty moves.
+/// One step of a compiled expression.
 #[derive(Debug, Clone)]
 pub enum Op {
     /// One given character.
@@ -16,8 +16,8 @@ pub enum Op {
     One(Set),
     /// Any number of characters of a set.
     Many(Set),
-    /// The next `n` steps may be skipped.
-    Optional(usize),
+    /// Any number of whole folders, or none: `(.*/)?`.
+    Folders,
     /// Start of the text (`^`, `\A`).
     Start,
     /// End of the text (`$`, `\z`).
@@ -26,7 +26,7 @@ pub enum Op {
     Boundary(bool),
 }
 
-/// A compiled expression, searched for anywhere in the text unless anchored.
+/// A compiled expression. Moby anchors them all, at the start and at the end.
 #[derive(Debug, Clone)]
 pub struct Program {
     ops: Vec<Op>,
@@ -46,9 +46,14 @@ impl Program {
         Ok(Self { prefix: literal_prefix(&ops), suffix: literal_suffix(&ops), ops })
     }
 
-    /// Whether the expression is found in `path`. Bytes that are not UTF-8 count as U+FFFD, one each, as in Go.
-    pub fn is_match(&self, path: &[u8]) -> bool {
-        path.starts_with(&self.prefix) && path.ends_with(&self.suffix) && run(&self.ops, path)
+    /// Its steps; the first is a start, the last an end.
+    pub fn ops(&self) -> &[Op] {
+        &self.ops
+    }
+
+    /// Whether `path` begins and ends as every match does.
+    pub fn may_match(&self, path: &[u8]) -> bool {
+        path.starts_with(&self.prefix) && path.ends_with(&self.suffix)
     }
 }
 
@@ -63,7 +68,7 @@ fn parse_atom(chars: &[char], at: usize, ops: &mut Vec<Op>) -> Result<usize, Str
         }
         // The only group moby writes: any number of whole folders, or none.
         ['(', '.', '*', '/', ')', '?', ..] => {
-            ops.extend([Op::Optional(2), Op::Many(Set::not_newline()), Op::Literal('/')]);
+            ops.push(Op::Folders);
             return Ok(at + 6);
         }
         ['[', ..] => {
@@ -123,13 +128,7 @@ fn literal_prefix(ops: &[Op]) -> Vec<u8> {
 
 fn literal_suffix(ops: &[Op]) -> Vec<u8> {
     let Some((Op::End, rest)) = ops.split_last() else { return Vec::new() };
-    // What may be skipped is no part of every match.
-    let optional = rest.iter().enumerate().filter_map(|(at, op)| match op {
-        Op::Optional(count) => Some(at + 1 + count),
-        _ => None,
-    });
     let run = rest.iter().rev().take_while(|op| plain(op).is_some()).count();
-    let run = run.min(rest.len() - optional.max().unwrap_or(0).min(rest.len()));
     literals(rest.iter().skip(rest.len() - run))
 }
 
@@ -142,78 +141,6 @@ fn plain(op: &Op) -> Option<char> {
     match op {
         Op::Literal(c) if *c != char::REPLACEMENT_CHARACTER => Some(*c),
         _ => None,
-    }
-}
-
-/// What surrounds a position: the characters before and after it.
-#[derive(Clone, Copy)]
-struct Here {
-    before: Option<char>,
-    after: Option<char>,
-}
-
-impl Here {
-    fn holds(self, op: &Op) -> bool {
-        let word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
-        match op {
-            Op::Start => self.before.is_none(),
-            Op::End => self.after.is_none(),
-            Op::Boundary(wanted) => (word(self.before) != word(self.after)) == *wanted,
-            _ => false,
-        }
-    }
-}
-
-fn run(ops: &[Op], path: &[u8]) -> bool {
-    let mut now = vec![false; ops.len() + 1];
-    let mut next = now.clone();
-    let mut before = None;
-    let mut rest = path;
-    loop {
-        let after = decode(rest);
-        if let Some(start) = now.first_mut() {
-            *start = true;
-        }
-        close(ops, &mut now, Here { before, after: after.map(|(c, _)| c) });
-        if now.last() == Some(&true) {
-            return true;
-        }
-        let Some((c, width)) = after else { return false };
-        next.fill(false);
-        for (index, (op, _)) in ops.iter().zip(&now).enumerate().filter(|(_, (_, active))| **active) {
-            match op {
-                Op::Literal(want) if *want == c => mark(&mut next, index + 1),
-                Op::One(set) if set.contains(c) => mark(&mut next, index + 1),
-                Op::Many(set) if set.contains(c) => mark(&mut next, index),
-                _ => {}
-            }
-        }
-        std::mem::swap(&mut now, &mut next);
-        before = Some(c);
-        rest = rest.get(width..).unwrap_or_default();
-    }
-}
-
-fn close(ops: &[Op], states: &mut [bool], here: Here) {
-    for (index, op) in ops.iter().enumerate() {
-        if states.get(index) != Some(&true) {
-            continue;
-        }
-        match op {
-            Op::Many(_) => mark(states, index + 1),
-            Op::Optional(skipped) => {
-                mark(states, index + 1);
-                mark(states, index + 1 + skipped);
-            }
-            _ if here.holds(op) => mark(states, index + 1),
-            _ => {}
-        }
-    }
-}
-
-fn mark(states: &mut [bool], index: usize) {
-    if let Some(state) = states.get_mut(index) {
-        *state = true;
     }
 }
 

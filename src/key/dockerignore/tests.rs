@@ -5,10 +5,16 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use super::regex::Op;
 use super::*;
 
 fn rules(text: &str) -> Ignore {
     Ignore::parse(text.as_bytes(), Path::new(".dockerignore")).unwrap()
+}
+
+/// Whether a pattern matches this very path.
+fn matches(pattern: &Pattern, path: &str) -> bool {
+    Patterns::new(vec![pattern.clone()]).against(path.as_bytes()).hit(0)
 }
 
 /// The verdict a walk reaches: every parent is entered first.
@@ -28,7 +34,7 @@ fn matches_or_parent(patterns: &[(bool, Pattern)], path: &str) -> bool {
             continue;
         }
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        if ends.into_iter().any(|end| pattern.matches(&path.as_bytes()[..end])) {
+        if ends.into_iter().any(|end| matches(pattern, &path[..end])) {
             matched = !exception;
         }
     }
@@ -42,7 +48,7 @@ fn d33_stars_after_stars_cost_no_more_than_one() {
     for many in ["**/".repeat(1300) + "a*", "*".repeat(4000) + "/a*"] {
         let many = Pattern::new(many.as_bytes()).unwrap();
         for path in ["a", "x/ab", "x/y/a", "b", "xa", &"x/".repeat(2000)] {
-            assert_eq!(many.matches(path.as_bytes()), one.matches(path.as_bytes()), "{path}");
+            assert_eq!(matches(&many, path), matches(&one, path), "{path}");
         }
     }
     let error = Ignore::parse("*".repeat(4097).as_bytes(), Path::new(".dockerignore")).unwrap_err();
@@ -145,7 +151,7 @@ const MATCHES: &[(&str, &str, u8)] = &[
 fn moby_table() {
     for &(pattern, path, want) in MATCHES {
         let ignore = rules(pattern);
-        assert_eq!(ignore.rules[0].pattern.matches(path.as_bytes()), want == 2, "exact: {pattern} {path}");
+        assert_eq!(matches(&ignore.rules[0].pattern, path), want == 2, "exact: {pattern} {path}");
         assert_eq!(walked(&ignore, path), want > 0, "walked: {pattern} {path}");
     }
 }
@@ -319,7 +325,7 @@ proptest! {
     fn may_match_below_is_sound(pattern in "[ab*?]{1,3}(/[ab*]{1,2}){0,2}", path in "[ab]{1,2}(/[ab]{1,2}){1,3}") {
         let pattern = Pattern::new(&clean(pattern.as_bytes())).unwrap();
         for (at, _) in path.match_indices('/') {
-            if pattern.matches(path.as_bytes()) {
+            if matches(&pattern, &path) {
                 prop_assert!(pattern.may_match_below(&path.as_bytes()[..at]));
             }
         }
@@ -338,4 +344,59 @@ fn d69_a_control_character_is_refused_with_its_line() {
     for taken in ["\ta\t\r\n", "a\u{1}b\né\n"] {
         assert!(parse(taken).is_ok(), "{taken:?}");
     }
+}
+
+/// An expression on one path, step by step: the oracle of the machine that takes all at once.
+fn oracle(ops: &[Op], before: Option<char>, rest: &[char]) -> bool {
+    let word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+    let Some((op, later)) = ops.split_first() else { return rest.is_empty() };
+    let here = || oracle(later, before, rest);
+    let next = rest.split_first();
+    match op {
+        Op::Start => before.is_none() && here(),
+        Op::End => rest.is_empty() && here(),
+        Op::Boundary(wanted) => (word(before) != word(rest.first().copied())) == *wanted && here(),
+        Op::Literal(c) => next.is_some_and(|(found, rest)| found == c && oracle(later, Some(*c), rest)),
+        Op::One(set) => next.is_some_and(|(c, rest)| set.contains(*c) && oracle(later, Some(*c), rest)),
+        Op::Many(set) => {
+            here() || next.is_some_and(|(c, rest)| set.contains(*c) && oracle(ops, Some(*c), rest))
+        }
+        Op::Folders => {
+            let line = rest.iter().take_while(|c| **c != '\n').count();
+            let ends = (0..line).filter(|at| rest[*at] == '/');
+            here() || ends.into_iter().any(|at| oracle(later, Some('/'), &rest[at + 1..]))
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    /// Many expressions at once, over several words, say what each says alone. D33
+    #[test]
+    fn d33_all_at_once_is_as_one_by_one(
+        patterns in proptest::collection::vec(
+            "(\\*\\*/?|\\*|\\?|[ab/é]|\\\\[bBdWz*]|\\[\\^?[a-z*é\\\\d]{1,3}\\]){1,9}", 1..30
+        ),
+        path in "([ab/é. ]|\n){0,12}",
+    ) {
+        let patterns: Vec<_> = patterns.iter().filter_map(|text| Pattern::new(&clean(text.as_bytes())).ok()).collect();
+        let patterns = Patterns::new(patterns);
+        let chars: Vec<char> = path.chars().collect();
+        let against = patterns.against(path.as_bytes());
+        for (index, pattern) in patterns.iter().enumerate() {
+            if let Some(program) = pattern.expression() {
+                let text = String::from_utf8_lossy(pattern.text()).into_owned();
+                prop_assert_eq!(against.hit(index), oracle(program.ops(), None, &chars), "{} {:?}", text, path);
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_one_character_each() {
+    let hit = |pattern: &str, path: &[u8]| {
+        Patterns::new(vec![Pattern::new(pattern.as_bytes()).unwrap()]).against(path).hit(0)
+    };
+    assert!(hit("a?b", b"a\xffb") && hit("a??b", b"a\xc3\xffb") && hit("a?b", "aéb".as_bytes()));
+    assert!(!hit("a?b", b"a\xc3\xffb") && !hit("a??b", "aéb".as_bytes()));
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::follow;
 use super::select::{Rule, Selector};
-use crate::key::dockerignore::{Ignore, Pattern};
+use crate::key::dockerignore::{Ignore, Pattern, Patterns};
 use crate::key::error::KeyError;
 
 /// A source in the context that a reached `COPY`, `ADD` or bind mount names, variables already replaced.
@@ -57,7 +57,7 @@ fn everything(source: &CopySource) -> Rule {
 
 /// `--exclude` of a folder named plainly. Where its reading differs between versions (wildcards, links,
 /// exceptions) nothing is left out: the key is then wider, never wrong.
-fn excludes(base: &[u8], source: &CopySource) -> Option<(Vec<u8>, Vec<Pattern>)> {
+fn excludes(base: &[u8], source: &CopySource) -> Option<(Vec<u8>, Patterns)> {
     let patterns: Option<Vec<Pattern>> = source
         .excludes
         .iter()
@@ -69,5 +69,6 @@ fn excludes(base: &[u8], source: &CopySource) -> Option<(Vec<u8>, Vec<Pattern>)>
             }
         })
         .collect();
-    patterns.filter(|patterns| !patterns.is_empty()).map(|patterns| (base.to_vec(), patterns))
+    let patterns = patterns.filter(|patterns| !patterns.is_empty())?;
+    Some((base.to_vec(), Patterns::new(patterns)))
 }

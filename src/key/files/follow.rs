@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use crate::key::dockerignore::{Pattern, clean, rooted};
+use crate::key::dockerignore::{Pattern, Patterns, clean, rooted};
 use crate::key::error::KeyError;
 
 /// The paths and patterns that stand for `path` below `root` once links on the way are followed inside it:
@@ -71,10 +71,11 @@ impl Resolver<'_> {
             Err(source) => return Err(KeyError::Read { path: full, source }),
         };
         let Ok(pattern) = Pattern::new(name) else { return Ok(None) };
+        let pattern = Patterns::new(vec![pattern]);
         let mut targets = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|source| KeyError::Read { path: full.clone(), source })?;
-            if pattern.matches(entry.file_name().as_bytes()) {
+            if pattern.against(entry.file_name().as_bytes()).hit(0) {
                 let path = [folder, b"/", entry.file_name().as_bytes()].concat();
                 targets.extend(self.target(folder, &path)?);
             }

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::key::dockerignore::{Ignore, Inherited, Pattern};
+use crate::budget::more_than;
+use crate::key::dockerignore::{Ignore, Inherited, Pattern, Patterns};
+use crate::key::error::KeyError;
 
 /// Chooses entries during a walk: an ignore file, then a scope.
 #[derive(Debug, Default)]
@@ -17,9 +19,9 @@ enum Pick {
     #[default]
     All,
     /// What at least one rule names.
-    Named(Vec<Rule>),
+    Named(Patterns<Rule>),
     /// What the last matching pattern of a list includes; files only.
-    Listed(Vec<Listed>),
+    Listed(Patterns<Listed>),
 }
 
 /// One source of a `COPY`, `ADD` or bind mount.
@@ -27,7 +29,13 @@ enum Pick {
 pub(crate) struct Rule {
     pub(crate) pattern: Pattern,
     /// `--exclude` patterns, relative to the folder named first.
-    pub(crate) excludes: Option<(Vec<u8>, Vec<Pattern>)>,
+    pub(crate) excludes: Option<(Vec<u8>, Patterns)>,
+}
+
+impl AsRef<Pattern> for Rule {
+    fn as_ref(&self) -> &Pattern {
+        &self.pattern
+    }
 }
 
 #[derive(Debug)]
@@ -35,6 +43,12 @@ pub(super) struct Listed {
     pub(super) pattern: Pattern,
     pub(super) negative: bool,
     pub(super) used: AtomicBool,
+}
+
+impl AsRef<Pattern> for Listed {
+    fn as_ref(&self) -> &Pattern {
+        &self.pattern
+    }
 }
 
 /// What a folder passes on to its entries.
@@ -51,22 +65,40 @@ impl Selector {
         Self { ignore, pick: Pick::All }
     }
 
-    pub(crate) fn named(ignore: Ignore, rules: Vec<Rule>) -> Self {
+    pub(crate) fn named(ignore: Ignore, mut rules: Vec<Rule>) -> Self {
+        let steps = ignore.steps();
+        for rule in &mut rules {
+            rule.excludes = rule.excludes.take().map(|(base, patterns)| (base, patterns.counted(steps)));
+        }
+        let rules = Patterns::new(rules).counted(steps);
         Self { ignore, pick: Pick::Named(rules) }
     }
 
     pub(super) fn listed(patterns: Vec<Listed>) -> Self {
-        Self { ignore: Ignore::default(), pick: Pick::Listed(patterns) }
+        let ignore = Ignore::default();
+        let patterns = Patterns::new(patterns).counted(ignore.steps());
+        Self { ignore, pick: Pick::Listed(patterns) }
     }
 
     /// The patterns of a list.
     pub(super) fn into_listed(self) -> Vec<Listed> {
-        if let Pick::Listed(list) = self.pick { list } else { Vec::new() }
+        if let Pick::Listed(list) = self.pick { list.into_items() } else { Vec::new() }
+    }
+
+    /// Whether matching has cost no more than `most` steps, together with what shares the ignore file.
+    ///
+    /// # Errors
+    /// If it has cost more.
+    pub(crate) fn affordable(&self, most: usize) -> Result<(), KeyError> {
+        if self.ignore.steps().so_far() > most as u64 {
+            return Err(KeyError::Matching { what: more_than(most, "steps") });
+        }
+        Ok(())
     }
 
     /// The positions of listed patterns that matched no file.
     pub(super) fn unused(&self) -> impl Iterator<Item = usize> {
-        let list = if let Pick::Listed(list) = &self.pick { list.as_slice() } else { &[] };
+        let list = if let Pick::Listed(list) = &self.pick { list } else { [].as_slice() };
         list.iter()
             .enumerate()
             .filter(|(_, l)| !l.negative && !l.used.load(Ordering::Relaxed))
@@ -109,13 +141,17 @@ impl Selector {
         }
         match &self.pick {
             Pick::All => true,
-            Pick::Named(rules) => rules.iter().enumerate().any(|(index, rule)| {
-                (inherited(parent, index) || rule.pattern.matches(path)) && !rule.excludes(path)
-            }),
+            Pick::Named(rules) => {
+                let patterns = rules.against(path);
+                rules.iter().enumerate().any(|(index, rule)| {
+                    (inherited(parent, index) || patterns.hit(index)) && !rule.excludes(path)
+                })
+            }
             Pick::Listed(list) => {
                 let mut picked = false;
+                let patterns = list.against(path);
                 for (index, listed) in list.iter().enumerate() {
-                    if inherited(parent, index) || listed.pattern.matches(path) {
+                    if inherited(parent, index) || patterns.hit(index) {
                         listed.used.store(true, Ordering::Relaxed);
                         picked = !listed.negative;
                     }
@@ -131,21 +167,12 @@ impl Selector {
         if ignored && self.ignore.may_skip(path) {
             return None;
         }
-        let patterns: &mut dyn Iterator<Item = &Pattern> = match &self.pick {
+        let (possible, matched) = match &self.pick {
             Pick::All => return Some((!ignored, State { ignored: inner, matched: Box::default() })),
-            Pick::Named(rules) => &mut rules.iter().map(|rule| &rule.pattern),
+            Pick::Named(rules) => enter(rules, path, parent),
             Pick::Listed(_) if path.rsplit(|&b| b == b'/').next() == Some(b".git") => return None,
-            Pick::Listed(list) => &mut list.iter().map(|listed| &listed.pattern),
+            Pick::Listed(list) => enter(list, path, parent),
         };
-        let mut possible = false;
-        let matched: Box<[bool]> = patterns
-            .enumerate()
-            .map(|(index, pattern)| {
-                let hit = inherited(parent, index) || pattern.matches(path);
-                possible |= hit || pattern.may_match_below(path);
-                hit
-            })
-            .collect();
         let listed = match &self.pick {
             Pick::Named(rules) => {
                 !ignored && rules.iter().zip(&matched).any(|(rule, hit)| *hit && !rule.excludes(path))
@@ -168,8 +195,23 @@ impl Rule {
         let ends =
             below.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).chain([below.len()]);
         let mut parents = ends.filter_map(|end| below.get(..end));
-        parents.any(|part| patterns.iter().any(|pattern| pattern.matches(part)))
+        parents.any(|part| {
+            let part = patterns.against(part);
+            (0..patterns.len()).any(|index| part.hit(index))
+        })
     }
+}
+
+/// Whether anything in the folder `path` may match, and which patterns match the folder.
+fn enter<T: AsRef<Pattern>>(patterns: &Patterns<T>, path: &[u8], parent: &State) -> (bool, Box<[bool]>) {
+    let (mut possible, against) = (false, patterns.against(path));
+    let matched = patterns.iter().enumerate().map(|(index, item)| {
+        let hit = inherited(parent, index) || against.hit(index);
+        possible |= hit || item.as_ref().may_match_below(path);
+        hit
+    });
+    let matched = matched.collect();
+    (possible, matched)
 }
 
 fn inherited(state: &State, index: usize) -> bool {

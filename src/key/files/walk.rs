@@ -18,7 +18,7 @@ use super::read::{self, Failure};
 use super::select::{Selector, State};
 use super::tree::{Fact, Folder, Kind, Listing, Tree};
 use super::{Taken, Warning};
-use crate::budget::{FILES, more_than};
+use crate::budget::{FILES, PATH_MATCHING, more_than};
 use crate::crash;
 use crate::key::error::KeyError;
 
@@ -29,14 +29,19 @@ const THREADS: usize = 16;
 
 /// Reads what `selector` picks below `root`.
 pub(super) fn run(root: &Path, selector: &Selector) -> Result<(Tree, Vec<Warning>), KeyError> {
-    run_within(root, selector, FILES)
+    run_within(root, selector, FILES, PATH_MATCHING)
 }
 
-/// The same, of at most so many files, links and folders.
-fn run_within(root: &Path, selector: &Selector, most: usize) -> Result<(Tree, Vec<Warning>), KeyError> {
+/// The same, of at most so many files, links and folders, with at most so many steps of matching.
+fn run_within(
+    root: &Path,
+    selector: &Selector,
+    most: usize,
+    steps: usize,
+) -> Result<(Tree, Vec<Warning>), KeyError> {
     let handle = rustix::fs::open(root, FOLDER, Mode::empty())
         .map_err(|_| KeyError::Context { path: root.to_owned() })?;
-    let walk = Walk { root, handle, selector, most, shared: Mutex::default(), wake: Condvar::new() };
+    let walk = Walk { root, handle, selector, most, steps, shared: Mutex::default(), wake: Condvar::new() };
     {
         let mut shared = walk.lock();
         shared.folders.push(Folder { listed: true, ..Folder::default() });
@@ -73,6 +78,7 @@ struct Walk<'a> {
     handle: OwnedFd,
     selector: &'a Selector,
     most: usize,
+    steps: usize,
     shared: Mutex<Shared>,
     wake: Condvar,
 }
@@ -229,6 +235,7 @@ impl Walk<'_> {
         if name == b"." || name == b".." {
             return Ok(());
         }
+        self.selector.affordable(self.steps)?;
         let path = join(folder, name);
         let kind = if kind == FileType::Unknown { self.look(handle, name, &path)? } else { kind };
         if kind == FileType::Directory {
@@ -404,8 +411,8 @@ mod tests {
             fs_err::create_dir_all(folder.path().join(name)).unwrap();
         }
         let selector = Selector::context(crate::key::dockerignore::Ignore::default());
-        assert!(run_within(folder.path(), &selector, 4).is_ok());
-        let error = run_within(folder.path(), &selector, 3).unwrap_err();
+        assert!(run_within(folder.path(), &selector, 4, 1).is_ok());
+        let error = run_within(folder.path(), &selector, 3, 1).unwrap_err();
         assert_eq!(error.to_string(), "more than 3 files, links and folders: too many for one key");
     }
 }

@@ -1,0 +1,99 @@
+//! Many patterns against one path.
+
+use std::cell::OnceCell;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::machine::{Found, Machine};
+use super::pattern::Pattern;
+
+/// Things with a pattern each.
+#[derive(Debug)]
+pub struct Patterns<T = Pattern> {
+    items: Vec<T>,
+    machine: Machine,
+    steps: Steps,
+}
+
+/// What matching has cost: a step is one pattern against one path, or an operation of the machine's. Clones are one count.
+#[derive(Debug, Clone, Default)]
+pub struct Steps(Arc<AtomicU64>);
+
+impl Steps {
+    pub fn so_far(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, steps: u64) {
+        self.0.fetch_add(steps, Ordering::Relaxed);
+    }
+}
+
+impl<T: AsRef<Pattern>> Patterns<T> {
+    pub fn new(items: Vec<T>) -> Self {
+        let machine = Machine::new(items.iter().map(|item| item.as_ref().expression()));
+        Self { items, machine, steps: Steps::default() }
+    }
+
+    /// The patterns and one path, which has no leading slash.
+    pub fn against<'a>(&'a self, path: &'a [u8]) -> Against<'a, T> {
+        self.steps.add(self.items.len() as u64);
+        Against { patterns: self, path, found: OnceCell::new() }
+    }
+
+    /// The same, counted with others.
+    #[must_use]
+    pub fn counted(self, steps: &Steps) -> Self {
+        Self { steps: steps.clone(), ..self }
+    }
+
+    pub fn steps(&self) -> &Steps {
+        &self.steps
+    }
+
+    pub fn into_items(self) -> Vec<T> {
+        self.items
+    }
+}
+
+impl<T: AsRef<Pattern>> Default for Patterns<T> {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl<T> Deref for Patterns<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.items
+    }
+}
+
+/// One path: which patterns match it (not a parent of it).
+pub struct Against<'a, T> {
+    patterns: &'a Patterns<T>,
+    path: &'a [u8],
+    /// The expressions that match, once one is asked for.
+    found: OnceCell<Found>,
+}
+
+impl<T: AsRef<Pattern>> Against<'_, T> {
+    /// Whether the pattern of the item at `index` matches.
+    pub fn hit(&self, index: usize) -> bool {
+        let Some(item) = self.patterns.items.get(index) else { return false };
+        item.as_ref().matches(self.path, || self.patterns.machine.is_found(self.found(), index))
+    }
+
+    fn found(&self) -> &Found {
+        self.found.get_or_init(|| {
+            let candidates = self.patterns.items.iter().enumerate().filter_map(|(index, item)| {
+                item.as_ref().expression().filter(|one| one.may_match(self.path)).map(|_| index)
+            });
+            let (found, steps) = self.patterns.machine.run(self.path, candidates);
+            self.patterns.steps.add(steps);
+            found
+        })
+    }
+}
