@@ -76,8 +76,12 @@ limits! {
     IGNORE_RULES: Count(usize) = 10_000, "patterns of a `.dockerignore`", "refused, exit 10";
     /// Bytes of one pattern: as long as the longest path.
     PATTERN: Bytes(u64) = 4 * KIB, "one pattern of a `.dockerignore` or of `key-files`", "refused, exit 10 (of `key-files`: exit 2)";
-    /// What `{a,b}` in one pattern of `key-files` comes to.
-    ALTERNATIVES: Count(usize) = 1_000, "patterns that one `{a,b}` of `key-files` comes to", "refused, exit 2";
+    /// Patterns of `key-files`, with what `{a,b}` in them comes to: each is held against each path.
+    ALTERNATIVES: Count(usize) = 10_000, "patterns of `key-files`, each alternative of `{a,b}` by itself", "refused, exit 2";
+    /// Bytes of all these patterns.
+    ALTERNATIVES_TEXT: Bytes(u64) = 256 * KIB, "all patterns of `key-files`, each alternative of `{a,b}` by itself", "refused, exit 2";
+    /// Values inside files that `key-files` names: each is a look for the file, and a reading of it.
+    SUB_KEYS: Count(usize) = 1_000, "values of files that `key-files` takes (`file.json#a.b`)", "refused, exit 2";
     /// Steps that the patterns of a folder take: one against one path, or 64 steps of their expressions at one character.
     PATH_MATCHING: Count(usize) = 20_000_000_000, "steps that all patterns of `.dockerignore`, `key-files` and `COPY` take for all paths of a folder", "refused, exit 2";
     /// Bytes of a file that an input names: `build-args-file` and its like, `buildkitd-config`.

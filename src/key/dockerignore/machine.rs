@@ -55,7 +55,8 @@ impl Here {
     /// The steps of `word` that need no character here.
     fn passes(self, word: &Word) -> u64 {
         let is_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
-        let boundary = if is_word(self.before) == is_word(self.after) { word.no_boundary } else { word.boundary };
+        let boundary =
+            if is_word(self.before) == is_word(self.after) { word.no_boundary } else { word.boundary };
         let start = if self.before.is_none() { word.start } else { 0 };
         let end = if self.after.is_none() { word.end } else { 0 };
         word.many | word.folders | boundary | start | end
@@ -117,13 +118,14 @@ impl Machine {
             let here = Here { before, after: next.map(|(c, _)| c) };
             let takes = match here.after {
                 None => &[],
-                Some(c) => match self.ascii.get(c as usize) {
-                    Some(known) => known.get_or_init(|| self.takes(c)).as_slice(),
-                    None => {
+                Some(c) => {
+                    if let Some(known) = self.ascii.get(c as usize) {
+                        known.get_or_init(|| self.takes(c)).as_slice()
+                    } else {
                         own = self.takes(c);
                         &own
                     }
-                },
+                }
             };
             steps += words.len() as u64;
             let reached = states.get_mut(low..high).unwrap_or_default();
@@ -165,10 +167,10 @@ impl Machine {
 pub struct Found(Vec<State>);
 
 /// Takes one character, or comes to the end of the path; whether any expression can still match.
-fn step(states: &mut [State], words: &[Word], takes: &[u64], here: Here) -> bool {
+fn step(states: &mut [State], words: &[Word], accepts: &[u64], here: Here) -> bool {
     let (mut carry, mut moved_in, mut alive) = (false, 0, 0);
-    let takes = takes.iter().copied().chain(std::iter::repeat(0));
-    for ((state, word), takes) in states.iter_mut().zip(words).zip(takes) {
+    let accepts = accepts.iter().copied().chain(std::iter::repeat(0));
+    for ((state, word), accepts) in states.iter_mut().zip(words).zip(accepts) {
         if state.at | state.inside | moved_in == 0 && !carry {
             continue;
         }
@@ -179,7 +181,7 @@ fn step(states: &mut [State], words: &[Word], takes: &[u64], here: Here) -> bool
         state.at |= sum ^ passes;
         let Some(c) = here.after else { continue };
         state.inside = if c == '\n' { 0 } else { state.inside | state.at & word.folders };
-        let taken = state.at & takes;
+        let taken = state.at & accepts;
         let moved = taken & !word.many | if c == '/' { state.inside } else { 0 };
         state.at = moved << 1 | moved_in | taken & word.many;
         moved_in = moved >> 63;

@@ -107,7 +107,8 @@ impl Ignore {
         }
         let exceptions = || rules.iter().filter(|rule| rule.exception).map(|rule| &rule.pattern);
         let plain = exceptions().all(Pattern::is_prefix_only).then(|| {
-            let mut names: Vec<_> = exceptions().map(|one| [one.without_trailing_glob(), b"/"].concat()).collect();
+            let mut names: Vec<_> =
+                exceptions().map(|one| [one.without_trailing_glob(), b"/"].concat()).collect();
             names.sort_unstable();
             names.into()
         });
@@ -153,6 +154,7 @@ impl Ignore {
 
     /// Whether an excluded folder needs no look inside: no exception can bring back anything below it.
     /// fsutil skips by this rule, so it is part of the result, not only of the speed.
+    #[must_use]
     pub fn may_skip(&self, dir: &[u8]) -> bool {
         let Some(exceptions) = &self.exceptions else { return false };
         // Of names in order, those below a folder stand together.

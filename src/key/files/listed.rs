@@ -5,14 +5,14 @@
 //! working folder. `.git` is never searched. `file.json#a.b` means only
 //! that value of the file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::select::{Listed, Selector};
 use super::subkey;
 use super::{Kind, Tree, Warning, walk};
-use crate::budget::{ALTERNATIVES, more_than};
+use crate::budget::{ALTERNATIVES, ALTERNATIVES_TEXT, Most, SUB_KEYS, more_than};
 use crate::key::dockerignore::{Pattern, clean};
 use crate::key::error::KeyError;
 
@@ -49,6 +49,9 @@ pub fn key_files(root: &Path, patterns: &[String]) -> Result<KeyFiles, KeyError>
         match text.rsplit_once('#') {
             Some((file, key)) if !file.is_empty() && !key.is_empty() => {
                 out.sub_keys.extend(sub_keys(root, file, key)?);
+                if out.sub_keys.len() > SUB_KEYS {
+                    return Err(too_many(text, more_than(SUB_KEYS, "values of files")));
+                }
             }
             _ => whole.push(text),
         }
@@ -61,29 +64,31 @@ pub fn key_files(root: &Path, patterns: &[String]) -> Result<KeyFiles, KeyError>
 
 fn pick(root: &Path, texts: &[&str]) -> Result<(Tree, Vec<Warning>), KeyError> {
     let mut listed = Vec::new();
-    let mut origin = Vec::new();
-    for (index, text) in texts.iter().enumerate() {
-        let all = alternatives(text).ok_or_else(|| KeyError::Pattern {
-            pattern: text.chars().take(200).collect(),
-            reason: more_than(ALTERNATIVES, "patterns come of its braces"),
-        })?;
-        for one in all {
+    // Of each text, the place after its last pattern.
+    let mut ends = Vec::new();
+    let mut space = Room::new();
+    for text in texts {
+        for one in alternatives(text, &mut space).map_err(|reason| too_many(text, reason))? {
             listed.push(parse(text, &one)?);
-            origin.push(index);
         }
+        ends.push(listed.len());
     }
     let (selector, found) = walk_links(root, texts, listed)?;
     // A list in braces matches if any of its alternatives does.
-    let unused: Vec<usize> = selector.unused().collect();
-    let barren = (0..texts.len()).find(|text| {
-        let mut own =
-            origin.iter().enumerate().filter(|(_, o)| *o == text).map(|(index, _)| index).peekable();
-        own.peek().is_some() && own.all(|index| unused.contains(&index))
-    });
-    match barren.and_then(|index| texts.get(index)) {
-        Some(text) => Err(KeyError::NoMatch { pattern: (*text).to_owned(), root: root.to_owned() }),
+    let unused: BTreeSet<usize> = selector.unused().collect();
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let barren = texts
+        .iter()
+        .zip(starts.zip(&ends))
+        .find(|(_, (start, end))| unused.range(start..*end).count() == *end - start);
+    match barren {
+        Some((text, _)) => Err(KeyError::NoMatch { pattern: (*text).to_owned(), root: root.to_owned() }),
         None => Ok(found),
     }
+}
+
+fn too_many(text: &str, reason: String) -> KeyError {
+    KeyError::Pattern { pattern: text.chars().take(200).collect(), reason }
 }
 
 /// Most times that what links name is read anew: they may lead to one another.
@@ -96,6 +101,14 @@ fn walk_links(
     mut listed: Vec<Listed>,
 ) -> Result<(Selector, (Tree, Vec<Warning>)), KeyError> {
     let mut known: BTreeSet<Vec<u8>> = BTreeSet::new();
+    // What stands in the list as it is.
+    let mut named: BTreeMap<Vec<u8>, &str> = BTreeMap::new();
+    for text in texts {
+        let mut space = Room::new();
+        for one in alternatives(text, &mut space).unwrap_or_default() {
+            named.entry(clean(one.trim_start_matches('/').as_bytes())).or_insert(text);
+        }
+    }
     for _ in 0..HOPS {
         let selector = Selector::listed(listed);
         let found = walk(root, &selector)?;
@@ -108,7 +121,7 @@ fn walk_links(
         links.retain(|link| known.insert(link.clone()));
         let mut targets = Vec::new();
         for link in links {
-            match (target(root, &link), texts.iter().find(|text| names(text, &link))) {
+            match (target(root, &link), named.get(&link)) {
                 (Ok(target), named) => {
                     // What leads to a folder above itself is followed only if it is named.
                     let above = target.is_empty() || link.starts_with(&[&target, b"/".as_slice()].concat());
@@ -131,11 +144,6 @@ fn walk_links(
         }
     }
     Err(KeyError::TooMany { what: "links that lead to links".to_owned() })
-}
-
-/// Whether a pattern names this very path.
-fn names(text: &str, path: &[u8]) -> bool {
-    alternatives(text).iter().flatten().any(|one| clean(one.trim_start_matches('/').as_bytes()) == path)
 }
 
 /// Where a link leads to, relative to `root`; the error is a reason.
@@ -166,23 +174,59 @@ fn parse(text: &str, one: &str) -> Result<Listed, KeyError> {
     Ok(Listed { pattern, negative, used: AtomicBool::new(false) })
 }
 
-/// `a{b,c{d,e}}` is `ab`, `acd`, `ace`. Braces without a comma, and escaped ones, stay. `None` if there are too many.
-fn alternatives(text: &str) -> Option<Vec<String>> {
-    let (mut out, mut open) = (Vec::new(), vec![text.to_owned()]);
-    while let Some(text) = open.pop() {
-        match split(&text) {
-            Some(parts) => open.extend(parts.into_iter().rev()),
-            None => out.push(text),
-        }
-        if out.len() + open.len() > ALTERNATIVES {
-            return None;
-        }
-    }
-    Some(out)
+/// How many patterns a list may still come to, and how many bytes they may have.
+#[derive(Debug)]
+struct Room {
+    count: usize,
+    bytes: u64,
 }
 
-/// The alternatives of the first braces.
-fn split(text: &str) -> Option<Vec<String>> {
+impl Room {
+    const fn new() -> Self {
+        Self { count: ALTERNATIVES, bytes: ALTERNATIVES_TEXT }
+    }
+
+    /// The error is a reason.
+    fn take(&mut self, text: &str) -> Result<(), String> {
+        self.count = self
+            .count
+            .checked_sub(1)
+            .ok_or_else(|| more_than(ALTERNATIVES, "patterns, with what braces come to"))?;
+        let rest = self.bytes.checked_sub(text.len() as u64);
+        self.bytes =
+            rest.ok_or_else(|| format!("the patterns come to more than {}", Most::Bytes(ALTERNATIVES_TEXT)))?;
+        Ok(())
+    }
+
+    fn give_back(&mut self, text: &str) {
+        self.count += 1;
+        self.bytes += text.len() as u64;
+    }
+}
+
+/// `a{b,c{d,e}}` is `ab`, `acd`, `ace`. Braces without a comma, and escaped ones, stay. The error is a reason.
+fn alternatives(text: &str, room: &mut Room) -> Result<Vec<String>, String> {
+    room.take(text)?;
+    let (mut out, mut open) = (Vec::new(), vec![text.to_owned()]);
+    while let Some(text) = open.pop() {
+        let Some(pieces) = split(&text) else {
+            out.push(text);
+            continue;
+        };
+        room.give_back(&text);
+        let mut parts = Vec::new();
+        for piece in pieces {
+            let part = piece.concat();
+            room.take(&part)?;
+            parts.push(part);
+        }
+        open.extend(parts.into_iter().rev());
+    }
+    Ok(out)
+}
+
+/// The alternatives of the first braces, each in three pieces.
+fn split(text: &str) -> Option<Vec<[&str; 3]>> {
     let mut depth = 0_u32;
     let mut start = None;
     let mut commas = Vec::new();
@@ -207,10 +251,7 @@ fn split(text: &str) -> Option<Vec<String>> {
                 let ends = commas.iter().copied().chain([at]);
                 let middles = starts.zip(ends).map(|(from, to)| piece(from + 1..to));
                 return Some(
-                    middles
-                        .take(ALTERNATIVES + 1)
-                        .map(|middle| [piece(0..open), middle, piece(at + 1..text.len())].concat())
-                        .collect(),
+                    middles.map(|middle| [piece(0..open), middle, piece(at + 1..text.len())]).collect(),
                 );
             }
             _ => {}
@@ -241,18 +282,24 @@ fn sub_keys(root: &Path, file: &str, key: &str) -> Result<Vec<SubKey>, KeyError>
 
 #[cfg(test)]
 mod tests {
-    use super::alternatives;
+    use super::*;
 
     #[test]
     fn braces() {
+        let alternatives = |text: &str| alternatives(text, &mut Room::new());
         assert_eq!(alternatives("a{b,c{d,e}}f").unwrap(), ["abf", "acdf", "acef"]);
         assert_eq!(alternatives("{a,b}/{c,d}").unwrap(), ["a/c", "a/d", "b/c", "b/d"]);
         for plain in ["a{b}c", "a\\{b,c\\}", "a{b,c", "a,b}"] {
             assert_eq!(alternatives(plain).unwrap(), [plain]);
         }
         // D33.
-        for many in ["{a,b}".repeat(20), format!("{{{}}}", "a,".repeat(2000))] {
-            assert_eq!(alternatives(&many), None);
+        for (many, why) in [
+            ("{a,b}".repeat(20), "10,000 patterns"),
+            (format!("{{{}}}", "a,".repeat(20_000)), "10,000 patterns"),
+            (format!("{{{}}}{}", "a,".repeat(200), "x".repeat(4000)), "more than 256 KiB"),
+        ] {
+            let error = alternatives(&many).unwrap_err();
+            assert!(error.contains(why), "{error}");
         }
     }
 }

@@ -415,4 +415,19 @@ mod tests {
         let error = run_within(folder.path(), &selector, 3, 1).unwrap_err();
         assert_eq!(error.to_string(), "more than 3 files, links and folders: too many for one key");
     }
+
+    // D33: thousands of rules against millions of paths.
+    #[test]
+    fn d33_the_patterns_of_a_walk_take_so_many_steps() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("a-file"), "").unwrap();
+        fs_err::write(folder.path().join("another"), "").unwrap();
+        let ignore =
+            crate::key::dockerignore::Ignore::parse("**/*x*y\n!b\n".repeat(100).as_bytes(), Path::new("i"));
+        let selector = Selector::context(ignore.unwrap());
+        assert!(run_within(folder.path(), &selector, FILES, 10_000).is_ok());
+        let error = run_within(folder.path(), &selector, FILES, 200).unwrap_err();
+        assert!(error.to_string().ends_with("takes more than 200 steps"), "{error}");
+        assert!(!error.is_user_build_error());
+    }
 }
