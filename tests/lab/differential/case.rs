@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 
 use super::dockerfile::Dockerfile;
+use super::plain::mark;
 use super::tree::Tree;
 use super::world::World;
 
@@ -114,6 +115,21 @@ impl Written<'_> {
         add("--add-host", &inputs.add_hosts);
         add("--network", inputs.network.as_slice());
         all
+    }
+
+    /// A hash of all that plain buildx is given; nothing where two builds of the same may differ: BuildKit's own
+    /// clone of a repository holds times, and some names are of this run alone.
+    pub fn inputs_mark(&self) -> Option<String> {
+        let mut case = self.case.clone();
+        case.inputs.own.clear();
+        let text = format!("{case:?}\n{}", case.dockerfile.text());
+        if text.contains("{RUN}") || text.contains("keep-git-dir") {
+            return None;
+        }
+        let root = self.root.join(self.name).display().to_string();
+        let arguments = format!("{:?}", self.arguments()).replace(&root, "ROOT");
+        let given = format!("{}\n{arguments}\n{:?}", self.world.fill(&text), self.environment());
+        Some(mark(&format!("{}\n{given}", self.world.surroundings)))
     }
 
     /// The variables that the arguments refer to.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::case::{Case, Written};
 use super::image::{Content, read};
+use super::plain::Plain;
 use super::store::{Layout, Registry};
 use super::world::World;
 use crate::harness::{lab, parse_outputs};
@@ -22,15 +23,9 @@ pub struct Desk<'a> {
     pub registry: Registry,
     /// How many smaller cases are tried for each finding.
     pub shrink: usize,
+    /// The build-once that is looked at.
+    pub program: String,
     root: PathBuf,
-}
-
-/// What plain buildx makes of a case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plain {
-    Image(Content),
-    /// With its last words.
-    Refused(String),
 }
 
 /// A key, or why there is none.
@@ -71,7 +66,14 @@ impl<'a> Desk<'a> {
             r#"{"ref":"refs/heads/main","repository":{"default_branch":"main"}}"#,
         )
         .unwrap();
-        Self { world, registry: Registry::new(World::host(), &world.repository()), shrink, root }
+        let registry = Registry::new(World::host(), &world.repository());
+        Self { world, registry, shrink, program: world.program.clone(), root }
+    }
+
+    /// The same place with another program.
+    pub fn with_program(&self, program: &str) -> Self {
+        let registry = Registry::new(World::host(), &self.world.repository());
+        Self { world: self.world, registry, shrink: 0, program: program.to_owned(), root: self.root.clone() }
     }
 
     /// A folder below this one that nobody has.
@@ -93,9 +95,36 @@ impl<'a> Desk<'a> {
         command
     }
 
+    /// What is recorded of a case.
+    pub fn recorded(&self, case: &Case) -> Option<Plain> {
+        self.world.records.find(&self.mark(case)?)
+    }
+
+    /// The same, and where nothing is recorded what plain buildx makes now.
+    pub fn plain(&self, case: &Case) -> Plain {
+        self.recorded(case).unwrap_or_else(|| self.build(case))
+    }
+
+    /// What plain buildx makes of it on the engine's builder. It is recorded if records are written.
+    pub fn build(&self, case: &Case) -> Plain {
+        let plain = self.build_on(case, "default");
+        if let Some(mark) = self.mark(case).filter(|_| self.world.records.writing) {
+            if plain.is_like(&self.build_on(case, "default")) {
+                self.world.records.note(&mark, &plain);
+            } else {
+                println!("not recorded, because two builds differ:\n{case}");
+            }
+        }
+        plain
+    }
+
+    fn mark(&self, case: &Case) -> Option<String> {
+        Written { case, root: &self.root, name: "ctx", world: self.world }.inputs_mark()
+    }
+
     /// Builds with plain buildx and without a cache. The folder's name is used once: BuildKit would take
     /// files that look unchanged from an earlier transfer of a folder of the same name.
-    pub fn plain(&self, case: &Case, builder: &str) -> Plain {
+    fn build_on(&self, case: &Case, builder: &str) -> Plain {
         let root = self.folder("plain");
         let name = root.file_name().unwrap().to_str().unwrap().to_owned();
         let written = case.write(&root, &name, self.world);
@@ -111,9 +140,9 @@ impl<'a> Desk<'a> {
             .unwrap();
         let plain = if output.status.success() {
             let layout = Layout(&layout);
-            Plain::Image(read(&layout, &layout.digest()))
+            Plain::built(read(&layout, &layout.digest()))
         } else {
-            Plain::Refused(last_words(&output))
+            Plain::Refused(Some(last_words(&output)))
         };
         fs::remove_dir_all(&root).unwrap();
         plain
@@ -127,7 +156,7 @@ impl<'a> Desk<'a> {
         let options = ["--driver=docker-container", "--driver-opt=network=host", "--driver-opt", &image];
         let made = buildx().arg("create").args(options).args(["--name", &name]).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let plain = self.plain(case, &name);
+        let plain = self.build_on(case, &name);
         let gone = buildx().args(["rm", &name]).output().unwrap();
         assert!(gone.status.success(), "{}", String::from_utf8_lossy(&gone.stderr));
         plain
@@ -170,7 +199,7 @@ impl<'a> Desk<'a> {
     }
 
     fn once(&self, written: &Written<'_>, command: &str, how: &How, temp: &Path) -> Command {
-        let mut once = self.command(&self.world.program, &how.host);
+        let mut once = self.command(&self.program, &how.host);
         once.arg(command)
             .current_dir(written.root)
             .env("RUNNER_TEMP", temp)

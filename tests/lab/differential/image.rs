@@ -9,6 +9,8 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::plain::{Marks, mark};
+
 /// An image, or each platform's image of an index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
@@ -190,6 +192,16 @@ fn remove(files: &mut BTreeMap<String, Fact>, path: &str) {
 }
 
 impl Content {
+    /// Its hashes.
+    pub fn marks(&self) -> Marks {
+        let (mut content, mut layers) = (String::new(), String::new());
+        for (platform, image) in &self.images {
+            let _ = writeln!(content, "{platform:?} {:?} {}", image.files, sorted(&image.config));
+            let _ = writeln!(layers, "{:?}", image.layers);
+        }
+        Marks { content: mark(&content), layers: mark(&(content + &layers)) }
+    }
+
     /// What is different in the other one, a line each, at most ten.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -236,6 +248,18 @@ impl Fact {
     fn show(&self) -> String {
         let content = if self.glimpse.is_empty() { &self.content } else { &self.glimpse };
         format!("{} {:o} {}:{} {content:?}", self.kind, self.mode, self.owner.0, self.owner.1)
+    }
+}
+
+/// The same text for the same value: the order of an object's fields has no meaning.
+fn sorted(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<_, _> = fields.iter().map(|(name, value)| (name, sorted(value))).collect();
+            format!("{fields:?}")
+        }
+        Value::Array(values) => format!("{:?}", values.iter().map(sorted).collect::<Vec<_>>()),
+        value => value.to_string(),
     }
 }
 

@@ -4,8 +4,9 @@
 use super::case::Case;
 use super::change::Change;
 use super::check::Pair;
-use super::desk::{Desk, Plain};
+use super::desk::Desk;
 use super::dockerfile::{Instruction, Stage};
+use super::plain::Plain;
 
 /// The stages that the target is made from, the target too. Texts are searched for names, so a stage more
 /// than BuildKit would build may be among them.
@@ -52,10 +53,10 @@ pub fn differs_on_the_way(desk: &Desk<'_>, case: &Case, changed: &Case) -> bool 
             let name = format!("reached-{number}");
             case.dockerfile.stages[number].name = Some(name.clone());
             case.inputs.target = Some(name);
-            desk.plain(&case, "default")
+            desk.plain(&case)
         };
         match (only(case), only(changed)) {
-            (Plain::Image(one), Plain::Image(two)) => one != two,
+            (Plain::Image(one), Plain::Image(two)) => one.marks != two.marks,
             _ => false,
         }
     })

@@ -9,6 +9,8 @@ use super::check::Fault;
 #[derive(Debug, Default)]
 pub struct Report {
     pub cases: usize,
+    /// Lies that were planted.
+    pub planted: usize,
     /// Images compared, and of them those that plain buildx could not build either.
     pub images: usize,
     pub both_refused: usize,
@@ -37,13 +39,16 @@ impl Report {
     /// Adds what another worker found.
     pub fn add(&mut self, other: Self) {
         self.cases += other.cases;
+        self.planted += other.planted;
         self.images += other.images;
         self.both_refused += other.both_refused;
         self.pairs += other.pairs;
         self.hits += other.hits;
         self.misses += other.misses;
         self.nothing += other.nothing;
-        self.faults.extend(other.faults);
+        for (case, texts) in other.faults {
+            self.faults.entry(case).or_default().extend(texts);
+        }
         for (to, from) in [
             (&mut self.needless, other.needless),
             (&mut self.by_kind, other.by_kind),
@@ -68,6 +73,12 @@ impl Report {
         self.faults.entry(case).or_default().push(text);
     }
 
+    /// Notes that a planted lie was not found.
+    pub fn not_found(&mut self, name: &str, seen: &str) {
+        *self.fault_kinds.entry("a planted lie was not found".to_owned()).or_default() += 1;
+        self.faults.entry(u64::MAX).or_default().push(format!("NOT FOUND: the planted lie {name}: {seen}"));
+    }
+
     /// Needless misses in percent of the pairs that could be compared.
     pub fn needless_percent(&self) -> f64 {
         let count: usize = self.needless.values().sum();
@@ -84,13 +95,14 @@ impl Report {
         self.faults.len() + usize::from(too_many)
     }
 
-    /// Figures, and the line that is counted: one test for each case, and one for the needless misses.
+    /// Figures, and the line that is counted: one test for each case and each planted lie, and one for
+    /// the needless misses.
     pub fn text(&self, seconds: f64) -> String {
         let mut text = String::new();
         let _ = writeln!(
             text,
-            "{} cases: {} images compared ({} that neither builds), {} pairs ({} hits, {} misses, {} not comparable)",
-            self.cases, self.images, self.both_refused, self.pairs, self.hits, self.misses, self.nothing
+            "{} cases, {} planted lies: {} images compared ({} that neither builds), {} pairs ({} hits, {} misses, {} not comparable)",
+            self.cases, self.planted, self.images, self.both_refused, self.pairs, self.hits, self.misses, self.nothing
         );
         let _ = writeln!(
             text,
@@ -117,7 +129,7 @@ impl Report {
         let _ = writeln!(text, "seconds: {:.0?}", self.seconds);
         let _ = writeln!(text, "faults: {:?}", self.fault_kinds);
         let failed = self.failed();
-        let passed = self.cases + 1 - failed;
+        let passed = self.cases + self.planted + 1 - failed;
         let verdict = if failed == 0 { "ok" } else { "FAILED" };
         let _ = writeln!(
             text,

@@ -4,9 +4,10 @@
 use super::case::Case;
 use super::check::{Fault, is_documented, published, run, serial};
 use super::claims::untrue;
-use super::desk::{Desk, How, Plain, Ran};
+use super::desk::{Desk, How, Ran};
 use super::dice::Dice;
 use super::dockerfile::{Instruction, Run};
+use super::plain::Plain;
 use super::world::{LOCAL, World};
 use crate::harness::lab;
 
@@ -51,7 +52,7 @@ impl Told<'_> {
         if first.code != Some(0) || silent {
             return faults;
         }
-        if let Some(fault) = published(self.desk, self.plain, &first) {
+        if let Some(fault) = published(self.desk, self.case, self.plain, &first) {
             faults.push(("build", fault));
         }
         let hits = [("the same commit", how.clone()), ("another commit", how.clone().commit(7))];
@@ -145,7 +146,7 @@ impl Told<'_> {
             // Of two commits: the first one has left its tag.
             let how = how.clone().commit(if what == "fresh builder" { 1 } else { 2 });
             let ran = told.run(what, &how, matches!(plain, Plain::Image(_)), &mut faults);
-            if let Some(fault) = published(self.desk, plain, &ran) {
+            if let Some(fault) = published(self.desk, case, plain, &ran) {
                 faults.push((what, fault));
             }
         }

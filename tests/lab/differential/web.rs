@@ -10,10 +10,13 @@ pub struct Web {
     port: u16,
 }
 
+const PORT: u16 = 5030;
+
 impl Web {
     /// Serves these files.
     pub fn serve(root: PathBuf) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Always the same port if it can be: it stands in Dockerfiles, which get into images.
+        let listener = TcpListener::bind(("127.0.0.1", PORT)).or_else(|_| TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
             for stream in listener.incoming() {

@@ -5,9 +5,10 @@ use std::time::Instant;
 use super::case::Case;
 use super::change::Change;
 use super::check::{self, Fault, Pair};
-use super::desk::{Desk, How, Key, Plain};
+use super::desk::{Desk, How, Key};
 use super::dice::Dice;
 use super::generate;
+use super::plain::Plain;
 use super::report::Report;
 use super::story::Told;
 
@@ -19,25 +20,29 @@ pub struct Wanted {
     pub pairs: usize,
     /// Of a hundred cases, how many have runs that follow each other.
     pub stories: usize,
+    /// Of [`SAMPLED`] cases, which one's record is compared with what plain buildx makes.
+    pub sample: u64,
     pub verbose: bool,
 }
+
+/// Cases of which one is built although there is a record.
+pub const SAMPLED: u64 = 10;
 
 /// Makes the case with this number and asks everything of it.
 pub fn case(desk: &Desk<'_>, wanted: Wanted, number: u64) -> Report {
     let mut dice = Dice::of_case(wanted.seed, number);
     let case = generate::case(&mut dice);
     let mut work = Work { desk, wanted, number, report: Report { cases: 1, ..Report::default() } };
-    let plain = work.timed("plain", || desk.plain(&case, "default"));
-    let key = work.timed("key", || check::key(desk, &case));
+    let plain = work.plain(&case);
     let how = How::new(desk, &format!("{}-{number}", desk.world.run));
-    work.image(&case, &plain, &how);
+    let key = work.image(&case, &plain, &how);
     if dice.percent(3) {
         work.reference(&case, &plain);
     }
     if dice.percent(wanted.pairs) {
         let (change, changed) = Change::any(&mut dice, &case);
         let other = work.timed("key", || check::key(desk, &changed));
-        let second = work.timed("plain", || desk.plain(&changed, "default"));
+        let second = work.plain(&changed);
         work.pair((&case, &key, &plain), (&change, &changed, &other, &second));
         if let (Err(why), Plain::Image(_), true) = (&other, &second, key.is_ok())
             && !check::is_documented(why)
@@ -62,6 +67,19 @@ pub fn case(desk: &Desk<'_>, wanted: Wanted, number: u64) -> Report {
             _ => told.published(&mut dice),
         });
         work.faults(faults, &case.to_string());
+    }
+    work.report
+}
+
+/// Asks of one case, and of its change, what is asked of all.
+pub fn planted(desk: &Desk<'_>, wanted: Wanted, case: &Case, change: Option<Change>) -> Report {
+    let mut work = Work { desk, wanted, number: wanted.sample + 1, report: Report::default() };
+    let plain = work.plain(case);
+    let how = How::new(desk, &format!("{}-p{}", desk.world.run, check::serial()));
+    let key = work.image(case, &plain, &how);
+    if let Some((change, changed)) = change.and_then(|change| change.apply(case).map(|to| (change, to))) {
+        let (other, second) = (check::key(desk, &changed), work.plain(&changed));
+        work.pair((case, &key, &plain), (&change, &changed, &other, &second));
     }
     work.report
 }
@@ -92,18 +110,34 @@ impl Work<'_> {
         }
     }
 
-    /// (a)
-    fn image(&mut self, case: &Case, plain: &Plain, how: &How) {
+    /// What plain buildx makes of a case. Of what is recorded a part is built, another one every day.
+    fn plain(&mut self, case: &Case) -> Plain {
+        let desk = self.desk;
+        let recorded = desk.recorded(case);
+        if let Some(plain) = recorded.clone().filter(|_| self.number % SAMPLED != self.wanted.sample) {
+            *self.report.checks.entry("recorded").or_default() += 1;
+            return plain;
+        }
+        let built = self.timed("plain", || desk.build(case));
+        if recorded.is_some_and(|recorded| !recorded.is_like(&built)) {
+            self.fault("plain", Fault::Record, &case.to_string());
+        }
+        built
+    }
+
+    /// (a), and the key that the run says.
+    fn image(&mut self, case: &Case, plain: &Plain, how: &How) -> Key {
         let desk = self.desk;
         let ran = self.timed("run", || check::run(desk, case, "once", how));
         self.report.images += 1;
-        if let Plain::Refused(why) = plain {
+        if let Plain::Refused(words) = plain {
+            let why = Plain::why(words.as_ref());
             self.report.both_refused += usize::from(ran.code != Some(0));
             if self.wanted.verbose {
                 println!("neither builds: case {}: {why}\n{}\n{case}", self.number, ran.output("reason"));
             }
         }
-        let fault = self.timed("read", || check::published(desk, plain, &ran));
+        let fault = self.timed("read", || check::published(desk, case, plain, &ran));
         if let Some(fault) = fault {
             let (small, shown) = check::shrink(desk, case, &fault, check::image_fault);
             self.fault("build", shown, &small.to_string());
@@ -112,6 +146,8 @@ impl Work<'_> {
         if !untrue.is_empty() {
             self.fault("build", Fault::Untrue(untrue), &case.to_string());
         }
+        let key = ran.output("key");
+        if key.is_empty() { Err(ran.output("reason").to_owned()) } else { Ok(key.to_owned()) }
     }
 
     /// Plain buildx without a cache on a builder with a past makes what it makes on a fresh builder.
@@ -123,22 +159,17 @@ impl Work<'_> {
             return;
         }
         let fresh = self.timed("fresh plain", || desk.plain_on_fresh(case));
-        if let (Plain::Image(plain), Plain::Image(fresh)) = (plain, &fresh) {
-            let differences = plain.differences(fresh);
-            if !differences.is_empty() {
-                self.fault(
-                    "fresh plain",
-                    Fault::Lie("the reference depends on the builder", differences),
-                    &case.to_string(),
-                );
+        let differences = match (plain, &fresh) {
+            (Plain::Image(plain), Plain::Image(fresh)) if plain.marks.content == fresh.marks.content => return,
+            (Plain::Refused(_), Plain::Refused(_)) => return,
+            (Plain::Image(plain), Plain::Image(fresh)) => {
+                let contents = plain.content.as_ref().zip(fresh.content.as_ref());
+                contents.map(|(one, two)| one.differences(two)).unwrap_or_default()
             }
-        } else if matches!(plain, Plain::Image(_)) != matches!(fresh, Plain::Image(_)) {
-            self.fault(
-                "fresh plain",
-                Fault::Lie("the reference depends on the builder", vec![format!("{fresh:.200?}")]),
-                &case.to_string(),
-            );
-        }
+            _ => vec![format!("{fresh:.200?}")],
+        };
+        let fault = Fault::Lie("the reference depends on the builder", differences);
+        self.fault("fresh plain", fault, &case.to_string());
     }
 
     /// (b)
@@ -150,8 +181,17 @@ impl Work<'_> {
         let kind = change.kind();
         self.report.pairs += 1;
         *self.report.by_kind.entry(kind.clone()).or_default() += 1;
-        let pair = check::pair((key, plain), (other, second));
         let desk = self.desk;
+        let mut pair = check::pair((key, plain), (other, second));
+        if matches!(pair, Pair::Fault(_)) && !(plain.is_built() && second.is_built()) {
+            let built = (desk.build(case), desk.build(changed));
+            let stale = !plain.is_like(&built.0) || !second.is_like(&built.1);
+            pair = match check::pair((key, &built.0), (other, &built.1)) {
+                Pair::Fault(fault) => Pair::Fault(fault),
+                _ if stale => Pair::Fault(Fault::Record),
+                pair => pair,
+            };
+        }
         let pair = self.timed("on the way", || super::reach::judged(desk, pair, change, case, changed));
         match pair {
             Pair::Hit => self.report.hits += 1,
@@ -177,7 +217,7 @@ impl Work<'_> {
         let how = how.clone().commit(9);
         let ran = self.timed("follows", || check::run(desk, changed, "once", &how));
         let text = || format!("{change:?}\n{case}");
-        if let Some(fault) = check::published(desk, second, &ran) {
+        if let Some(fault) = check::published(desk, changed, second, &ran) {
             self.fault("follows", fault, &text());
         }
         let untrue = super::claims::untrue(desk, &how, &ran);

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::plain::{Records, mark};
 use super::store::Registry;
 use super::web::Web;
 use crate::harness::{engine, engine_at, lab, unique};
@@ -20,6 +21,10 @@ pub struct World {
     pub apart: bool,
     /// The build-once that is looked at.
     pub program: String,
+    /// What plain buildx makes of the fixed cases.
+    pub records: Records,
+    /// A hash of what builds depend on and cases do not say: base images, versions of engine and buildx.
+    pub surroundings: String,
     web: Web,
 }
 
@@ -52,8 +57,8 @@ const DOCKERFILES: [(&str, &str, &str); 6] = [
 pub const LOCAL: &str = "differential-local";
 
 impl World {
-    /// Makes what is not there yet.
-    pub fn new() -> Self {
+    /// Makes what is not there yet. `recorded`: what is recorded of plain builds is used.
+    pub fn new(recorded: bool) -> Self {
         let root = tempfile::Builder::new().prefix("build-once-differential-").tempdir().unwrap();
         let web = root.path().join("web");
         fs::create_dir(&web).unwrap();
@@ -61,7 +66,15 @@ impl World {
         let own = || env!("CARGO_BIN_EXE_build-once").to_owned();
         let program = std::env::var("BUILD_ONCE_BIN").unwrap_or_else(|_| own());
         let apart = std::env::var_os("BUILD_ONCE_APART").is_some();
-        let this = Self { apart, program, run: unique("d").replace("-0-", ""), web: Web::serve(web), root };
+        let this = Self {
+            apart,
+            program,
+            records: Records::read(recorded),
+            surroundings: surroundings(),
+            run: unique("d").replace("-0-", ""),
+            web: Web::serve(web),
+            root,
+        };
         this.bases();
         this
     }
@@ -127,6 +140,15 @@ impl Drop for World {
     fn drop(&mut self) {
         self.clean();
     }
+}
+
+fn surroundings() -> String {
+    let registry = Registry::new(World::host(), "base");
+    let bases = ["1", "2", "latest"].map(|tag| registry.digest(tag));
+    let version = engine(&["version", "--format", "{{.Server.Version}} {{.Server.GitCommit}}"]);
+    let buildx = Command::new(lab().get("BUILD_ONCE_LAB_BUILDX")).arg("version").output().unwrap();
+    let buildx = String::from_utf8_lossy(&buildx.stdout).into_owned();
+    mark(&format!("{bases:?} {BASES} {DOCKERFILES:?} {version} {buildx}"))
 }
 
 fn base_digest() -> String {
