@@ -267,7 +267,7 @@ async fn name_it(
                 pull(&winner, None, workshop, docker).await?;
                 winner.to_string()
             } else {
-                loaded(docker, &reference, digest, workshop.key_hex()).await?
+                return name_loaded(docker, &reference, digest, workshop.key_hex(), name).await;
             }
         }
         _ => image.to_owned(),
@@ -293,21 +293,22 @@ async fn pull(
     }
 }
 
-/// What the engine calls the image that was pushed and loaded: its digest, or where it was loaded
-/// without one, the id of what has its tag and its key. The tag alone does not tell: another job on
-/// this engine may have moved it.
-async fn loaded(
+/// Names the image that was pushed and loaded. The engine knows it by its digest, or where it was loaded without one,
+/// by the id of what has its tag and its key. The tag alone does not tell: another job on this engine may have moved it.
+async fn name_loaded(
     docker: &Docker,
     reference: &ImageReference,
     digest: &Digest,
     key: Option<&str>,
-) -> Result<String> {
+    name: &str,
+) -> Result<()> {
     let by_digest = reference.repository().at(digest.clone()).to_string();
-    if docker.inspect(&by_digest).await?.is_some() {
-        return Ok(by_digest);
+    // Not asked for first: a question costs what the answer does.
+    let Err(error) = docker.tag(&by_digest, name).await else { return Ok(()) };
+    match docker.inspect(&reference.to_string()).await?.filter(|image| image.key.as_deref() == key) {
+        Some(image) => docker.tag(&image.id, name).await,
+        None => Err(error),
     }
-    let by_tag = docker.inspect(&reference.to_string()).await?;
-    Ok(by_tag.filter(|image| image.key.as_deref() == key).map_or(by_digest, |image| image.id))
 }
 
 fn ports_log(workshop: &Workshop<'_>, title: &str) -> crate::ports::console::Foreign {

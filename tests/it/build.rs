@@ -53,6 +53,16 @@ fn all_names_in_one_push_and_the_digest_read_back() {
 }
 
 #[test]
+fn after_a_build_the_engine_is_told_the_name_and_asked_nothing() {
+    let lab = Lab::new();
+    let run = lab.shared().run().succeeds("built");
+    let lines = run.lines();
+    let build = lines.iter().position(|line| line.starts_with("buildx build")).unwrap();
+    let name = format!("tag {} {}", run.output("image"), run.private_name("trusted"));
+    assert_eq!(lines[build + 1..], [name]);
+}
+
+#[test]
 fn the_key_and_its_commit_travel_with_the_image() {
     let lab = Lab::new();
     let run = lab.shared().run().succeeds("built");
