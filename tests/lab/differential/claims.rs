@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::desk::{Desk, How, Ran};
 use super::store::Registry;
 use super::world::World;
-use crate::harness::{KEY, engine_at};
+use crate::harness::KEY;
 
 /// Sentences about what is not so.
 pub fn untrue(desk: &Desk<'_>, how: &How, ran: &Ran) -> Vec<String> {
-    let mut list = Claims { how, ran, registry: &desk.registry, said: Vec::new() };
+    let mut list = Claims { how, ran, registry: &desk.registry, engine: desk.engine(&how.host), said: Vec::new() };
     list.exit();
     list.outcome();
     if how.get("repository").is_some_and(|name| name.starts_with(World::host())) {
@@ -24,6 +24,7 @@ struct Claims<'a> {
     how: &'a How,
     ran: &'a Ran,
     registry: &'a Registry,
+    engine: &'a Registry,
     said: Vec<String>,
 }
 
@@ -174,8 +175,6 @@ impl Claims<'_> {
 
     fn engine(&mut self) {
         let name = self.ran.output("local-image").to_owned();
-        let inspect =
-            |name: &str| engine_at(&self.how.host, &["image", "inspect", "--format", "{{json .}}", name]);
         let good = self.ran.code == Some(0);
         if name.is_empty() {
             self.must(!good || self.how.get("load") != Some("true"), || {
@@ -185,9 +184,9 @@ impl Claims<'_> {
                 "built-local, and no local-image".to_owned()
             });
         } else {
-            let (is_there, text) = inspect(&name);
-            self.must(is_there, || format!("local-image {name} is not in the engine: {text}"));
-            let local: Value = serde_json::from_str(&text).unwrap_or_default();
+            let local = self.engine.image(&name);
+            self.must(local.is_some(), || format!("local-image {name} is not in the engine"));
+            let local = local.unwrap_or_default();
             let label = local["Config"]["Labels"][KEY].as_str().unwrap_or_default().to_owned();
             let key = self.ran.output("key").to_owned();
             self.must(label == key || label.is_empty() || key.is_empty(), || {
@@ -195,7 +194,7 @@ impl Claims<'_> {
             });
         }
         if good && self.how.get("load") == Some("false") {
-            let (is_there, _) = inspect(&format!("{}:latest", self.how.image));
+            let is_there = self.engine.image(&format!("{}:latest", self.how.image)).is_some();
             self.must(!is_there, || format!("load: false, and the engine has {}", self.how.image));
         }
     }

@@ -21,6 +21,8 @@ use crate::harness::{lab, parse_outputs};
 pub struct Desk<'a> {
     pub world: &'a World,
     pub registry: Registry,
+    /// By address.
+    engines: BTreeMap<String, Registry>,
     /// How many smaller cases are tried for each finding.
     pub shrink: usize,
     /// The build-once that is looked at.
@@ -66,14 +68,25 @@ impl<'a> Desk<'a> {
             r#"{"ref":"refs/heads/main","repository":{"default_branch":"main"}}"#,
         )
         .unwrap();
-        let registry = Registry::new(World::host(), &world.repository());
-        Self { world, registry, shrink, program: world.program.clone(), root }
+        Self { shrink, ..Self::at(world, root, world.program.clone()) }
     }
 
     /// The same place with another program.
     pub fn with_program(&self, program: &str) -> Self {
-        let registry = Registry::new(World::host(), &self.world.repository());
-        Self { world: self.world, registry, shrink: 0, program: program.to_owned(), root: self.root.clone() }
+        Self::at(self.world, self.root.clone(), program.to_owned())
+    }
+
+    fn at(world: &'a World, root: PathBuf, program: String) -> Self {
+        let registry = Registry::new(World::host(), &world.repository());
+        let engines = ["DOCKER_HOST", "BUILD_ONCE_LAB_CLASSIC_HOST"].map(|name| lab().get(name));
+        let engines = engines.into_iter().filter(|host| !host.is_empty());
+        let engines = engines.map(|host| (host.to_owned(), Registry::engine(host))).collect();
+        Self { world, registry, engines, shrink: 0, program, root }
+    }
+
+    /// The engine with this address.
+    pub fn engine(&self, host: &str) -> &Registry {
+        &self.engines[host]
     }
 
     /// A folder below this one that nobody has.

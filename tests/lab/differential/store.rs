@@ -24,7 +24,7 @@ impl Store for Layout<'_> {
     }
 }
 
-/// A repository of a registry that asks for no password. One connection for all requests of a thread.
+/// A repository of a registry that asks for no password, or an engine. One connection for all requests of a thread.
 pub struct Registry {
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
@@ -40,6 +40,18 @@ impl Registry {
     pub fn new(host: &str, path: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { client: reqwest::Client::new(), runtime, base: format!("http://{host}/v2/{path}") }
+    }
+
+    /// An engine, by its `unix://` address. A process of docker's for each question would cost more than the answer.
+    pub fn engine(host: &str) -> Self {
+        let socket = host.strip_prefix("unix://").unwrap_or_else(|| panic!("{host} is no socket"));
+        let client = reqwest::Client::builder().unix_socket(socket).build().unwrap();
+        Self { client, base: "http://engine".to_owned(), ..Self::new("", "") }
+    }
+
+    /// An image of an engine.
+    pub fn image(&self, name: &str) -> Option<Value> {
+        self.ask("GET", &format!("images/{name}/json")).map(|(bytes, _)| serde_json::from_slice(&bytes).unwrap())
     }
 
     /// The body, and the digest that a manifest is served under; nothing where there is none.
