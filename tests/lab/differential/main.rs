@@ -60,9 +60,11 @@ fn main() -> ExitCode {
     let begin = Instant::now();
     // Other seeds have no records.
     let world = world::World::new(wanted.seed == 1 && wanted.sample < work::SAMPLED);
+    let mut report = report::Report::default();
+    report.seconds.insert("set up", begin.elapsed().as_secs_f64());
     let lies = planted::LIES.iter().filter(|_| first == 0);
     let lies = Mutex::new(lies);
-    let (next, all) = (AtomicU64::new(first), Mutex::new(report::Report::default()));
+    let (next, all) = (AtomicU64::new(first), Mutex::new(report));
     std::thread::scope(|scope| {
         for worker in 0..workers {
             let (world, next, all, lies) = (&world, &next, &all, &lies);
@@ -91,7 +93,10 @@ fn main() -> ExitCode {
             });
         }
     });
-    let report = all.into_inner().unwrap();
+    let mut report = all.into_inner().unwrap();
+    let cleaning = Instant::now();
+    world.clean();
+    report.seconds.insert("clean", cleaning.elapsed().as_secs_f64());
     println!("{}", report.text(begin.elapsed().as_secs_f64()));
     if world.records.writing {
         if report.failed() == 0 {

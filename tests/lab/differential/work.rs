@@ -36,7 +36,8 @@ pub fn case(desk: &Desk<'_>, wanted: Wanted, number: u64) -> Report {
     let plain = work.plain(&case);
     let how = How::new(desk, &format!("{}-{number}", desk.world.run));
     let key = work.image(&case, &plain, &how);
-    if dice.percent(3) {
+    // A record was compared with it when it was written.
+    if dice.percent(3) && plain.is_built() {
         work.reference(&case, &plain);
     }
     if dice.percent(wanted.pairs) {
