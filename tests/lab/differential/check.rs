@@ -131,9 +131,10 @@ pub fn pair(one: (&Key, &Plain), two: (&Key, &Plain)) -> Pair {
                 }
             }
         }
-        (Plain::Refused(why), _) | (_, Plain::Refused(why)) if key == other => {
-            Pair::Fault(Fault::Lie("one key, and one of the two cannot be built", vec![Plain::why(why.as_ref())]))
-        }
+        (Plain::Refused(why), _) | (_, Plain::Refused(why)) if key == other => Pair::Fault(Fault::Lie(
+            "one key, and one of the two cannot be built",
+            vec![Plain::why(why.as_ref())],
+        )),
         _ => Pair::Miss,
     }
 }

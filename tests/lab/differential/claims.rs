@@ -9,7 +9,8 @@ use crate::harness::KEY;
 
 /// Sentences about what is not so.
 pub fn untrue(desk: &Desk<'_>, how: &How, ran: &Ran) -> Vec<String> {
-    let mut list = Claims { how, ran, registry: &desk.registry, engine: desk.engine(&how.host), said: Vec::new() };
+    let mut list =
+        Claims { how, ran, registry: &desk.registry, engine: desk.engine(&how.host), said: Vec::new() };
     list.exit();
     list.outcome();
     if how.get("repository").is_some_and(|name| name.starts_with(World::host())) {

@@ -110,7 +110,8 @@ impl Records {
     /// Reads them, unless all is to be built.
     pub fn read(used: bool) -> Self {
         let writing = std::env::var("BUILD_ONCE_UPDATE").is_ok_and(|value| value == "1");
-        let text = if used && !writing { fs::read_to_string(path()).unwrap_or_default() } else { String::new() };
+        let text =
+            if used && !writing { fs::read_to_string(path()).unwrap_or_default() } else { String::new() };
         let records = text.lines().filter(|line| !line.starts_with('#'));
         let records = records.filter_map(|line| line.split_once('\t'));
         let known = records.map(|(inputs, image)| (inputs.to_owned(), image.to_owned())).collect();

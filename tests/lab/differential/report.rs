@@ -102,7 +102,14 @@ impl Report {
         let _ = writeln!(
             text,
             "{} cases, {} planted lies: {} images compared ({} that neither builds), {} pairs ({} hits, {} misses, {} not comparable)",
-            self.cases, self.planted, self.images, self.both_refused, self.pairs, self.hits, self.misses, self.nothing
+            self.cases,
+            self.planted,
+            self.images,
+            self.both_refused,
+            self.pairs,
+            self.hits,
+            self.misses,
+            self.nothing
         );
         let _ = writeln!(
             text,

@@ -51,7 +51,8 @@ impl Registry {
 
     /// An image of an engine.
     pub fn image(&self, name: &str) -> Option<Value> {
-        self.ask("GET", &format!("images/{name}/json")).map(|(bytes, _)| serde_json::from_slice(&bytes).unwrap())
+        self.ask("GET", &format!("images/{name}/json"))
+            .map(|(bytes, _)| serde_json::from_slice(&bytes).unwrap())
     }
 
     /// The body, and the digest that a manifest is served under; nothing where there is none.

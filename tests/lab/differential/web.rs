@@ -16,7 +16,8 @@ impl Web {
     /// Serves these files.
     pub fn serve(root: PathBuf) -> Self {
         // Always the same port if it can be: it stands in Dockerfiles, which get into images.
-        let listener = TcpListener::bind(("127.0.0.1", PORT)).or_else(|_| TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener =
+            TcpListener::bind(("127.0.0.1", PORT)).or_else(|_| TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
             for stream in listener.incoming() {

@@ -161,7 +161,9 @@ impl Work<'_> {
         }
         let fresh = self.timed("fresh plain", || desk.plain_on_fresh(case));
         let differences = match (plain, &fresh) {
-            (Plain::Image(plain), Plain::Image(fresh)) if plain.marks.content == fresh.marks.content => return,
+            (Plain::Image(plain), Plain::Image(fresh)) if plain.marks.content == fresh.marks.content => {
+                return;
+            }
             (Plain::Refused(_), Plain::Refused(_)) => return,
             (Plain::Image(plain), Plain::Image(fresh)) => {
                 let contents = plain.content.as_ref().zip(fresh.content.as_ref());
