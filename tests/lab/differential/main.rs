@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         verbose: std::env::var_os("BUILD_ONCE_VERBOSE").is_some(),
     };
     let shrink = few("BUILD_ONCE_SHRINK", 40);
-    let workers = few("BUILD_ONCE_WORKERS", 2);
+    let workers = few("BUILD_ONCE_WORKERS", 3);
     println!("cases {first} to {}, {wanted:?}", first + count - 1);
     let begin = Instant::now();
     // Other seeds have no records.
