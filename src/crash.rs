@@ -7,9 +7,10 @@ use std::task::Poll;
 
 use tokio::task::JoinError;
 
-use crate::SLUG;
+use crate::env::SLUG;
 use crate::env::{self, Env};
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
+use crate::failure::FailureClass;
 
 /// Where the first panic was, `src/x.rs:1:2`: one on another thread brings on others.
 static PLACE: Mutex<Option<String>> = Mutex::new(None);

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// The action's repository on GitHub; `dist/install.sh` has the shell's copy.
+pub const SLUG: &str = "build-once/build-once";
+
 /// What the process was started with. Values that are not UTF-8 are left out: none of the
 /// variables read here may hold such a value.
 #[derive(Clone, Debug, Default)]

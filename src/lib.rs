@@ -46,10 +46,12 @@ pub mod env;
 pub mod error;
 pub mod execute;
 pub mod facts;
+pub mod failure;
 pub mod guards;
 pub mod image;
 pub mod inputs;
 pub mod key;
+mod phase;
 pub mod plan;
 pub mod ports;
 pub mod report;
@@ -67,9 +69,6 @@ use plan::{Access, Choice, Given, Names, Needs, Plan, access, assemble};
 use ports::exec::CancelSignal;
 use ports::{Ports, console::Console, random};
 use run::RunContext;
-
-/// The action's repository on GitHub; `dist/install.sh` has the shell's copy.
-pub const SLUG: &str = "build-once/build-once";
 
 /// Inputs checked, run classified, doors ready; nothing asked yet.
 pub struct Prepared {

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use build_once::env::Env;
+use build_once::failure::FailureKind;
 use build_once::inputs::{self, Command, LogStyle, arguments};
 use build_once::ports::console::Console;
-use build_once::ports::failure::FailureKind;
 use build_once::session::{self, Cancel, never};
 use build_once::{Error, commands, crash, prepare};
 

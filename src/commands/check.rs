@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, FailureClass, Result, SourceLine};
+use crate::error::{Error, Result, SourceLine};
+use crate::failure::FailureClass;
 use crate::plan::PlanWarning;
 use crate::ports::buildx::{BuildSpec, Buildx, Finding, OutputTarget};
 use crate::report::Report;

@@ -10,12 +10,12 @@ use crate::budget;
 use crate::error::{Error, Result};
 use crate::facts::explain::{self, Earlier};
 use crate::facts::{compute_key, gather};
+use crate::failure::FailureKind;
 use crate::image::ImageReference;
 use crate::key::BuildKey;
 use crate::key::explain::{from_listing, listing, shown};
 use crate::key::files::Kind;
 use crate::key::names::{escape, hex};
-use crate::ports::failure::FailureKind;
 
 /// The key as text or JSON. Values of build arguments are shown as digests only.
 ///

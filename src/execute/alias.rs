@@ -2,11 +2,12 @@
 
 use super::Workshop;
 use super::retry::Attempts;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
+use crate::failure::FailureClass;
+use crate::failure::FailureKind;
 use crate::image::ImageReference;
 use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
-use crate::ports::failure::FailureKind;
 use crate::ports::registry::{Probe, gone};
 
 /// Sets the tag, again where that may help: buildx does not try its last request twice.

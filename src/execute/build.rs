@@ -5,11 +5,14 @@ use super::retry::{Attempts, log_in_again};
 use super::transfer::Session;
 use super::{Journal, Workshop, converge, ports_log};
 use crate::crash;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
+use crate::failure::FailureClass;
+use crate::failure::FailureKind;
 use crate::inputs::SecretString;
-use crate::ports::buildx::{BuildMetadata, BuildSpec, Buildx, NewBuilder, Phase, container_of};
+use crate::phase::Phase;
+use crate::ports::buildx::{BuildMetadata, BuildSpec, Buildx, NewBuilder, container_of};
 use crate::ports::docker::{Docker, from_exec};
-use crate::ports::failure::{FailureKind, classify_at};
+use crate::ports::failure::classify_at;
 use crate::ports::local_cache::LocalCacheUse;
 
 /// Builds until it is done, or trying again does not help. `own`: the builder that this run has

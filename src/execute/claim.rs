@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use super::retry::Attempts;
 use super::{Journal, Workshop, alias};
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::facts::{Lookup, Seen, Where, look_up};
+use crate::failure::FailureClass;
+use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference};
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
-use crate::ports::failure::FailureKind;
 use crate::ports::registry::Probe;
 
 /// Times what looking and setting took this run itself: rivals talk to the same registry at the same

@@ -3,7 +3,8 @@
 use super::{Journal, Workshop};
 use crate::facts::{ECONOMY, Economy, Times};
 use crate::image::ImageReference;
-use crate::ports::buildx::{Phase, ProgressSummary};
+use crate::phase::Phase;
+use crate::ports::buildx::ProgressSummary;
 
 /// Never an error: it is a note on a convenience.
 pub(super) async fn remember(

@@ -1,10 +1,10 @@
 //! What happened.
 
 use crate::error::Error;
+use crate::failure::FailureKind;
 use crate::image::Digest;
 use crate::ports::buildx::ProgressSummary;
 use crate::ports::clock::Stopwatch;
-use crate::ports::failure::FailureKind;
 
 /// One step as it went.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

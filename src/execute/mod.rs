@@ -19,8 +19,10 @@ use std::sync::Arc;
 pub use builder::Boot;
 pub use journal::{Entry, Journal};
 
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
 use crate::facts::Toolchain;
+use crate::failure::FailureClass;
+use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference, Platform, Repository};
 use crate::inputs::Inputs;
 use crate::key::BuildKey;
@@ -29,7 +31,6 @@ use crate::ports::actions::inert;
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
 use crate::ports::docker_config::PrivateDockerConfig;
-use crate::ports::failure::FailureKind;
 use crate::ports::registry::{Probe, gone};
 use crate::ports::{Ports, Writes};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::ports::buildx::Phase;
-use crate::ports::failure::{FailureKind, Reaction};
+use crate::failure::{FailureKind, Reaction};
+use crate::phase::Phase;
 
 /// What the next attempt does otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

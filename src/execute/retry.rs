@@ -3,7 +3,7 @@
 use super::Workshop;
 use super::react::{self, Action, Budget, Can, Change, Failed, SoFar};
 use crate::error::{Error, Result};
-use crate::ports::buildx::Phase;
+use crate::phase::Phase;
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::{Docker, from_exec};
 use crate::ports::random;

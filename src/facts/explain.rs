@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 
 use super::{Facts, Lookup, Seen};
 use crate::env;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
+use crate::failure::FailureClass;
+use crate::failure::FailureKind;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, Repository};
 use crate::inputs::{ContextSource, Inputs};
 use crate::key::BuildKey;
@@ -17,7 +19,6 @@ use crate::key::files::Selector;
 use crate::key::names::unescape;
 use crate::plan::{Access, ZoneNames, extra_args_for_key};
 use crate::ports::Ports;
-use crate::ports::failure::FailureKind;
 use crate::ports::registry::Probe;
 use crate::run::RunContext;
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::error::{Error, FailureClass};
+use crate::error::Error;
+use crate::failure::FailureClass;
 use crate::guards::Guard;
 use crate::image::{ANNOTATION_KEY, Digest, ImageReference, Manifest};
 use crate::ports::clock::Stopwatch;

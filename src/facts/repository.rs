@@ -2,10 +2,10 @@
 
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
+use crate::failure::FailureKind;
 use crate::image::{ImageReference, InvalidReference, Repository};
 use crate::inputs::{Inputs, Switch};
 use crate::ports::aws::{Aws, ParameterError};
-use crate::ports::failure::FailureKind;
 use crate::ports::metadata::NoInstance;
 
 /// Where shared copies live.

@@ -6,9 +6,9 @@ use super::decide::Verdict;
 use super::names::ZoneNames;
 use crate::error::Error;
 use crate::facts::{Facts, RepositoryFact, Seen};
+use crate::failure::FailureKind;
 use crate::inputs::{Inputs, Mode, RegistryPolicy, Switch};
 use crate::key::digest::RUN_LABELS;
-use crate::ports::failure::FailureKind;
 use crate::run::RunContext;
 
 /// What is left undone.

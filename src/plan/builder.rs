@@ -4,12 +4,12 @@ use super::owner::{Owner, PREFIX};
 use crate::coherence::makers::Lasting;
 use crate::error::{Error, Result};
 use crate::facts::{BuilderFacts, Facts, Pin, Toolchain};
+use crate::failure::FailureKind;
 use crate::guards::Guard;
 use crate::image::sanitise;
 use crate::inputs::{CacheKind, Driver, Inputs};
 use crate::plan::{Access, Verdict};
 use crate::ports::buildx::NewBuilder;
-use crate::ports::failure::FailureKind;
 
 /// What the build asks of a builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +243,7 @@ fn fresh_name(driver: Driver, names: Names<'_>) -> String {
 mod tests {
     use super::*;
     use crate::env::Env;
-    use crate::error::FailureClass;
+    use crate::failure::FailureClass;
     use crate::inputs::RawInputs;
     use crate::ports::buildx::{Builder, BuildxVersion};
     use crate::ports::docker::Engine;

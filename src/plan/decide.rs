@@ -3,14 +3,15 @@
 use super::access::Access;
 use super::asked::{refuse_push, with_rest};
 use super::names::ZoneNames;
-use crate::error::{Error, FailureClass};
+use crate::error::Error;
 use crate::facts::{Facts, Lookup, Seen, Where};
+use crate::failure::FailureClass;
+use crate::failure::FailureKind;
 use crate::guards::Guard;
 use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::{Inputs, Mode, OnMissing, RegistryPolicy, Switch};
 use crate::ports::aws::EcrHost;
 use crate::ports::docker::LocalImage;
-use crate::ports::failure::FailureKind;
 use crate::run::RunContext;
 
 /// Under which name the image was found.

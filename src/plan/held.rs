@@ -49,8 +49,8 @@ pub(super) fn hold(facts: &Facts, versions: Versions<'_>) -> Result<Held> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::FailureClass;
     use crate::facts::{Base, NoRepository, Pins, RepositoryFact};
+    use crate::failure::FailureClass;
     use crate::ports::buildx::BuildxVersion;
 
     fn facts(bases: &[&str], stages: &[&str]) -> Facts {

@@ -7,9 +7,9 @@
 use super::builder::Choice;
 use crate::error::{Error, Result};
 use crate::facts::{Facts, Toolchain};
+use crate::failure::FailureKind;
 use crate::image::Platform;
 use crate::inputs::BuildInputs;
-use crate::ports::failure::FailureKind;
 
 /// The platforms that the build names: those that are asked for. Where none is, none, if the builder
 /// builds for this machine's by itself: that is the one in the key.
@@ -64,8 +64,8 @@ fn native<'a>(toolchain: &'a Toolchain, choice: &Choice) -> Option<&'a Platform>
 mod tests {
     use super::*;
     use crate::env::Env;
-    use crate::error::FailureClass;
     use crate::facts::{NoRepository, Pins, RepositoryFact};
+    use crate::failure::FailureClass;
     use crate::inputs::{Inputs, RawInputs};
     use crate::ports::buildx::{Builder, BuildxVersion};
 

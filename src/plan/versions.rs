@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::facts::Toolchain;
+use crate::failure::FailureKind;
 use crate::inputs::Inputs;
 use crate::ports::buildx::{BuildSpec, Builder, Feature, Lack, OutputTarget, Versions};
-use crate::ports::failure::FailureKind;
 
 /// What goes on without a feature.
 #[derive(Debug, Default, PartialEq, Eq)]

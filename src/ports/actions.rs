@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
+use crate::failure::FailureKind;
 use crate::guards::Guard;
-use crate::ports::failure::FailureKind;
 use crate::ports::random;
 use crate::shown;
 

@@ -11,9 +11,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::Error;
+use crate::failure::FailureKind;
 use crate::inputs::SecretString;
 use crate::ports::aws_http;
-use crate::ports::failure::FailureKind;
 use crate::ports::metadata::{self, Instance, NoInstance};
 use crate::ports::proxies::Proxies;
 

@@ -9,12 +9,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::budget::{LISTED, more_than};
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
+use crate::failure::FailureClass;
+use crate::failure::FailureKind;
 use crate::image::{ANNOTATION_KEY, ImageReference, Platform, triggers};
 use crate::ports::buildx::BuildxVersion;
 use crate::ports::docker_config::{Credential, PrivateDockerConfig, UserDockerConfig};
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation};
-use crate::ports::failure::{FailureKind, classify};
+use crate::ports::failure::classify;
 
 /// An image in the engine's store.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -6,9 +6,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::budget::{FETCH, FETCH_REDIRECTS, FETCHED, Most};
 use crate::error::{Error, Result};
+use crate::failure::FailureKind;
 use crate::image::Digest;
 use crate::ports::clock::Stopwatch;
-use crate::ports::failure::FailureKind;
 use crate::ports::http;
 use crate::ports::proxies::Proxies;
 use crate::ports::registry::kind_of;

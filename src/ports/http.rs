@@ -8,7 +8,7 @@ use reqwest::{Client, ClientBuilder, Url};
 use rustls::ClientConfig;
 
 use crate::error::Error;
-use crate::ports::failure::FailureKind;
+use crate::failure::FailureKind;
 
 /// A client that follows no redirect by itself: a token service's would get the credentials.
 pub fn client(

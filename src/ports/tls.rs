@@ -18,7 +18,7 @@ use rustls::{
 
 use crate::budget::{self, CERTIFICATE, CERTIFICATES};
 use crate::error::Error;
-use crate::ports::failure::FailureKind;
+use crate::failure::FailureKind;
 
 /// Where docker looks for the certificates of a registry, by its name as in references.
 pub const FOLDER: &str = "/etc/docker/certs.d";

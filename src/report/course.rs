@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use super::Report;
 use crate::error::Error;
 use crate::execute::Journal;
+use crate::phase::Phase;
 use crate::plan::Plan;
-use crate::ports::buildx::Phase;
 
 /// What is being done, for whoever stops it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

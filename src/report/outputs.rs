@@ -104,7 +104,8 @@ fn value(report: &Report, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, FailureClass};
+    use crate::error::Error;
+    use crate::failure::FailureClass;
 
     #[test]
     fn every_output_is_there_even_when_nothing_is_known() {

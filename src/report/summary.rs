@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use super::Report;
-use crate::SLUG;
+use crate::env::SLUG;
 use crate::guards::Guard;
+use crate::phase::Phase;
 use crate::plan::{Outcome, PlanWarning};
 use crate::ports::actions::without_controls;
-use crate::ports::buildx::{Phase, ProgressSummary};
+use crate::ports::buildx::ProgressSummary;
 use crate::shown;
 
 /// Most findings of the Dockerfile's checks that are listed.
@@ -272,7 +273,8 @@ fn fenced(text: &mut String, content: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, FailureClass};
+    use crate::error::Error;
+    use crate::failure::FailureClass;
     use proptest::prelude::*;
 
     fn report() -> Report {

@@ -323,7 +323,7 @@ fn walk(value: &Value, check: &mut impl FnMut(&str)) -> usize {
 /// The table of causes in the docs is the program's own.
 #[test]
 fn the_docs_list_every_cause_of_failure() {
-    use build_once::ports::failure::FailureKind;
+    use build_once::failure::FailureKind;
 
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md");
     let page = std::fs::read_to_string(path).unwrap();

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use build_once::error::{Error, FailureClass};
+use build_once::error::Error;
+use build_once::failure::FailureClass;
 use build_once::ports::actions::{encode_outputs, inert};
 use build_once::report::{Report, annotations, outputs, summary};
 use proptest::prelude::*;

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use build_once::env::Env;
-use build_once::error::{Error, FailureClass};
+use build_once::error::Error;
+use build_once::failure::FailureClass;
 use build_once::ports::actions::{Level, write_summary};
 use build_once::report::{Report, annotations};
 use serde_json::json;

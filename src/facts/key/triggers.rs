@@ -7,12 +7,12 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::remote::Remote;
 use crate::error::{Error, Result};
 use crate::facts::bases::Pin;
+use crate::failure::FailureKind;
 use crate::image::ImageReference;
 use crate::inputs::Inputs;
 use crate::key::EntryKind;
 use crate::key::dockerfile::{Analysis, BaseTriggers, Role};
 use crate::ports::Ports;
-use crate::ports::failure::FailureKind;
 
 /// Bases that are asked for at once.
 const AT_ONCE: usize = 16;

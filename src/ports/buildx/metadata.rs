@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::budget;
 use crate::error::{Error, Result};
+use crate::failure::FailureKind;
 use crate::image::Digest;
-use crate::ports::failure::FailureKind;
 
 /// What a build made.
 #[derive(Clone, Debug, PartialEq, Eq)]

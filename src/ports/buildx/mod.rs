@@ -23,16 +23,18 @@ pub use checks::Finding;
 pub use features::{Feature, Lack, Versions};
 pub use metadata::BuildMetadata;
 pub use policy::{Hold, ImagePin, SourcePin};
-pub use progress::{FailedStep, Phase, Progress, ProgressSummary, StepTime};
+pub use progress::{FailedStep, Progress, ProgressSummary, StepTime};
 pub use version::BuildxVersion;
 
 use crate::budget;
-use crate::error::{Error, FailureClass, Result};
+use crate::error::{Error, Result};
+use crate::failure::FailureClass;
+use crate::failure::FailureKind;
 use crate::image::ImageReference;
 use crate::inputs::{Driver, SecretString};
 use crate::ports::docker::{Docker, from_exec, last_line};
 use crate::ports::exec::{Effect, ExecError, Invocation, Stream};
-use crate::ports::failure::{FailureKind, classify, classify_at, classify_boot};
+use crate::ports::failure::{classify, classify_at, classify_boot};
 
 /// The buildx plug-in of a docker CLI.
 #[derive(Clone, Debug)]

@@ -4,7 +4,6 @@
 //! `RUN` step can print anything. What stands between double quotes is the user's (commands,
 //! paths, names) and is not read either.
 
-mod classes;
 #[cfg(test)]
 mod public;
 mod signatures;
@@ -14,12 +13,12 @@ mod tests;
 
 use std::time::Duration;
 
-pub use classes::{FailureKind, Reaction};
 use signatures::SIGNATURES;
 use structure::Said;
 
-use crate::error::{Error, FailureClass};
-use crate::ports::buildx::Phase;
+use crate::error::Error;
+use crate::failure::{FailureClass, FailureKind};
+use crate::phase::Phase;
 
 /// The error for a child's final words.
 #[must_use]

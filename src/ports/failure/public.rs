@@ -8,7 +8,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::error::FailureClass;
+use crate::failure::{FailureClass, Reaction};
 
 struct Row {
     class: &'static str,

@@ -4,7 +4,7 @@
 //! errors"; the threads named in `tests/fixtures/failures.tsv`, which holds a real text for
 //! each.
 
-use super::classes::FailureKind;
+use crate::failure::FailureKind;
 
 /// A kind's words.
 pub(super) struct Signature {

@@ -3,7 +3,7 @@
 
 use reqwest::StatusCode;
 
-use super::classes::FailureKind;
+use crate::failure::FailureKind;
 
 /// A final error, taken apart.
 pub(super) struct Said {

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ports::failure::FailureKind;
+use crate::failure::FailureKind;
+use crate::failure::Reaction;
 
 pub(super) const PHASES: [(&str, Phase); 7] = [
     ("context", Phase::Context),

@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::transport::{Attempt, asked_to_wait, passing, unanswered, unavailable, whole};
 use crate::budget::TOKEN;
 use crate::error::Error;
+use crate::failure::FailureKind;
 use crate::image::is_this_machine;
 use crate::inputs::SecretString;
 use crate::ports::docker_config::Credential;
-use crate::ports::failure::FailureKind;
 
 /// What the registry wants.
 pub enum Challenge {

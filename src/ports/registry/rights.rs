@@ -6,7 +6,7 @@ use reqwest::{Method, Url};
 
 use super::Registry;
 use super::transport::{Answer, Attempt, Call, Failure, base_url};
-use crate::error::FailureClass;
+use crate::failure::FailureClass;
 use crate::image::Repository;
 use crate::ports::Writes;
 

@@ -11,12 +11,14 @@ use serde_json::Value;
 use super::Registry;
 use super::challenge::{self, Challenge};
 use crate::budget::{HEADERS, MANIFEST, Most, REDIRECTS, REQUEST};
-use crate::error::{Error, FailureClass};
+use crate::error::Error;
+use crate::failure::FailureClass;
+use crate::failure::FailureKind;
 use crate::image::{ImageReference, MEDIA_TYPES, is_this_machine};
 use crate::inputs::SecretString;
 use crate::ports::Writes;
 use crate::ports::actions::inert;
-use crate::ports::failure::{FailureKind, classify};
+use crate::ports::failure::classify;
 use crate::shown;
 
 /// One request.

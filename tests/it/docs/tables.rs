@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use build_once::error::FailureClass;
+use build_once::failure::FailureClass;
 use build_once::plan::Outcome;
 use serde_json::Value;
 

@@ -14,13 +14,13 @@ mod tests;
 mod wire;
 
 use exported::Exported;
-pub use phases::Phase;
 use phases::{covered, is_step, moment, place, status_phase, vertex_phase};
 use wire::{Message, Vertex};
 
 use super::checks::{Finding, first_line};
 use crate::budget::PROGRESS_MESSAGE;
 use crate::image::Digest;
+use crate::phase::Phase;
 
 /// A step and how long it took.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

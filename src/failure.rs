@@ -1,9 +1,69 @@
 //! The failures that are told apart, as data: exit class, reaction, hint.
 
-use crate::error::FailureClass;
-use crate::ports::buildx::Phase;
+use crate::phase::Phase;
 
-/// What may help when this happens; [`crate::execute`] decides whether it is done.
+/// Classes of failure; each has its exit code, and scripts may rely on both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureClass {
+    /// An input is wrong.
+    Input,
+    /// The user's own build failed.
+    Build,
+    /// Credentials, rights, a missing repository or image.
+    Access,
+    /// Network, registry or builder not available.
+    Unavailable,
+    /// Content is not what it must be, or a tag is taken by other content.
+    Integrity,
+    /// The machine ran out of disk or memory.
+    Resource,
+    /// The environment or a tool cannot do what is asked.
+    Unsupported,
+    /// A defect of this program.
+    Bug,
+    /// Stopped by SIGINT.
+    Interrupted,
+    /// Stopped by SIGTERM.
+    Terminated,
+}
+
+impl FailureClass {
+    /// The process exit code.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Input => 2,
+            Self::Build => 10,
+            Self::Access => 20,
+            Self::Unavailable => 30,
+            Self::Integrity => 40,
+            Self::Resource => 50,
+            Self::Unsupported => 60,
+            Self::Bug => 70,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// The value of the `failure-class` output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Build => "build",
+            Self::Access => "access",
+            Self::Unavailable => "unavailable",
+            Self::Integrity => "integrity",
+            Self::Resource => "resource",
+            Self::Unsupported => "unsupported",
+            Self::Bug => "bug",
+            Self::Interrupted | Self::Terminated => "cancelled",
+        }
+    }
+}
+
+/// What may help when this happens; the executor decides whether it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reaction {
