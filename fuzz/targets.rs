@@ -13,8 +13,9 @@ use build_once::ports::aws::EcrHost;
 use build_once::ports::buildx::{BuildMetadata, CacheEntry, Progress};
 use build_once::ports::failure::classify;
 use build_once::ports::git::http_login;
-use build_once::run::{RunContext, Zone};
+use build_once::run::RunContext;
 use build_once::shown::without_users;
+use build_once::zone::Zone;
 
 use super::oracle;
 

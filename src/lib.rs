@@ -59,6 +59,7 @@ pub mod run;
 mod secret_name;
 pub mod session;
 pub mod shown;
+pub mod zone;
 
 pub use error::{Error, Result};
 

@@ -8,7 +8,8 @@ use crate::inputs::Inputs;
 use crate::ports::Ports;
 use crate::ports::buildx::Buildx;
 use crate::ports::registry::Probe;
-use crate::run::{RunContext, Zone};
+use crate::run::RunContext;
+use crate::zone::Zone;
 
 /// Whose image a name stands for, by the run's own settings.
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use crate::guards::Guard;
 /// The annotation (manifest, index) and label (config) that carries the build key.
 pub const ANNOTATION_KEY: &str = "io.github.build-once.key";
 
-/// The annotation or label that carries what the key was made from ([`crate::key::explain`]).
+/// The annotation or label that carries what the key was made from (`key::explain`).
 pub const ANNOTATION_ENTRIES: &str = "io.github.build-once.entries";
 
 /// Whether a label or annotation, with or without its type (`manifest:`), is one of ours.

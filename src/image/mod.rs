@@ -22,5 +22,5 @@ pub use platform::{InvalidPlatform, Platform};
 pub use reference::{ImageReference, InvalidReference, Repository};
 pub use tags::{
     ImageName, InvalidImageName, Owner, TagScheme, branch_prefix, is_less_trusted, names_another_repository,
-    owner, sanitise, usable,
+    owner, sanitise, usable, zone_prefix,
 };

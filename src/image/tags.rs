@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::mark::is_mark;
 use super::{Digest, ImageReference, Mark};
 use crate::guards::Guard;
-use crate::run::Zone;
+use crate::zone::Zone;
 
 /// What the user calls the image: the local name, `name[:tag]`, without registry or digest.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -117,6 +117,21 @@ fn marked_unless(text: &str, limit: usize, clear: bool) -> String {
     format!("{}-{}", usable(text, limit.saturating_sub(9)), hash(text))
 }
 
+/// What a zone's tags begin with; `None` if it never writes one. No zone's prefix begins
+/// another's tags (the tests prove it).
+#[must_use]
+pub fn zone_prefix(zone: &Zone) -> Option<String> {
+    match zone {
+        Zone::Fork => None,
+        _ if !Guard::ZonePrefix.holds() => Some(String::new()),
+        Zone::Trusted => Some(String::new()),
+        Zone::Queue => Some("queue-".to_owned()),
+        Zone::PullRequest(number) => Some(format!("pr-{number}-")),
+        Zone::Branch(branch) if !Guard::BranchMark.holds() => Some(format!("{branch}-")),
+        Zone::Branch(branch) => Some(branch_prefix(branch)),
+    }
+}
+
 /// What the tags of a branch without protection begin with: `br-<branch>-`, or with its hash
 /// first, `br-<8 hex>-<branch>-`, where the branch's own name would not say where it ends.
 #[must_use]
@@ -165,7 +180,7 @@ pub fn owner(tag: &str, zone: &Zone, own: Option<&Mark>) -> Owner {
     if !is_less_trusted(tag) {
         return if is_marked_otherwise(tag, own) { Owner::TrustedElsewhere } else { Owner::Trusted };
     }
-    let prefix = zone.tag_prefix().filter(|prefix| !prefix.is_empty());
+    let prefix = zone_prefix(zone).filter(|prefix| !prefix.is_empty());
     let own = prefix.and_then(|prefix| tag.strip_prefix(&prefix)).is_some_and(|rest| match zone {
         _ if is_marked_otherwise(rest, own) => false,
         // The hyphen ends the number.
@@ -234,8 +249,8 @@ impl<'a> TagScheme<'a> {
     /// What tells zones and contents apart stays whole: the image's name takes the room that is left.
     fn tag(self, zone: &Zone, kind: &str, end: &str) -> Option<String> {
         let start = match self.mark?.as_str() {
-            _ if !Guard::RepositoryMark.holds() => format!("{}{kind}-", zone.tag_prefix()?),
-            mark => format!("{}{kind}-{mark}-", zone.tag_prefix()?),
+            _ if !Guard::RepositoryMark.holds() => format!("{}{kind}-", zone_prefix(zone)?),
+            mark => format!("{}{kind}-{mark}-", zone_prefix(zone)?),
         };
         let room = TAG_LIMIT.saturating_sub(start.len() + end.len()).min(NAME_LIMIT);
         Some(format!("{start}{}{end}", name(self.image.as_str(), room)))

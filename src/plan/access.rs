@@ -3,7 +3,8 @@
 use crate::guards::Guard;
 use crate::image::{Repository, place};
 use crate::inputs::{CacheWrite, Inputs, Switch};
-use crate::run::{RunContext, Zone};
+use crate::run::RunContext;
+use crate::zone::Zone;
 
 /// What this run may do with shared images and caches.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

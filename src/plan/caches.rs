@@ -8,10 +8,11 @@ use super::written::Written;
 use crate::env;
 use crate::error::Result;
 use crate::facts::{CacheFacts, Economy};
-use crate::image::{ImageReference, Repository, TagScheme, sanitise};
+use crate::image::{ImageReference, Repository, TagScheme, sanitise, zone_prefix};
 use crate::inputs::{CacheKind, CacheMode, CacheSpec, CacheWrite, Inputs, Switch};
 use crate::ports::buildx::{CacheEntry, LocalCaches, registry_cache_from};
-use crate::run::{RunContext, Zone};
+use crate::run::RunContext;
+use crate::zone::Zone;
 
 /// A cache by its name: one per image, zone and, where the zone is trusted, branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct CacheName {
 
 impl CacheName {
     fn new(inputs: &Inputs, run: &RunContext, zone: &Zone, branch: Option<&str>) -> Option<Self> {
-        let prefix = zone.tag_prefix()?;
+        let prefix = zone_prefix(zone)?;
         let folder = if prefix.is_empty() { zone.name() } else { prefix.trim_end_matches('-') };
         let tag = TagScheme::new(&inputs.image, run.mark.as_ref()).cache_tag(zone, branch)?;
         Some(Self { of: zone.clone(), zone: folder.to_owned(), tag })

@@ -8,7 +8,8 @@ use crate::image::{
     Digest, ImageReference, LocalScheme, Owner, Repository, TagScheme, names_another_repository, owner,
 };
 use crate::inputs::{CacheKind, Inputs, Mode};
-use crate::run::{RunContext, Zone};
+use crate::run::RunContext;
+use crate::zone::Zone;
 
 /// The names of one run.
 #[derive(Clone, Copy)]

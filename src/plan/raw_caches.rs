@@ -10,7 +10,7 @@ use crate::guards::Guard;
 use crate::image::{ImageReference, Owner, is_less_trusted, names_another_repository, owner};
 use crate::inputs::{CacheKind, CacheWrite, inline_secret, items};
 use crate::ports::buildx::CacheEntry;
-use crate::run::Zone;
+use crate::zone::Zone;
 
 /// Caches that the extra arguments named, each with the input it came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

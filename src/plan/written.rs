@@ -6,7 +6,8 @@ use super::access::Access;
 use crate::facts::EngineImage;
 use crate::guards::Guard;
 use crate::image::{ImageReference, Owner, Repository, is_of, owner};
-use crate::run::{RunContext, Zone};
+use crate::run::RunContext;
+use crate::zone::Zone;
 
 /// Judges references by the repositories of one run.
 #[derive(Clone, Copy)]

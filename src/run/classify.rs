@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::zone::Zone;
 use crate::guards::Guard;
+use crate::zone::Zone;
 
 /// What the zone is decided from: the environment's word, and the event file.
 pub(super) struct Signals<'a> {

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::classify::{Signals, classify};
 use super::lean;
-use super::zone::Zone;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::image::Mark;
+use crate::zone::Zone;
 
 /// The commit the run is about.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

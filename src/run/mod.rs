@@ -3,7 +3,5 @@
 mod classify;
 mod event;
 mod lean;
-mod zone;
 
 pub use event::{Commit, PullRequest, RunContext};
-pub use zone::Zone;

@@ -1,9 +1,6 @@
 //! How far a run is trusted.
 
-use crate::guards::Guard;
-use crate::image::branch_prefix;
-
-/// A zone of trust; who may read and write what follows from it (`plan::access`).
+/// A zone of trust; who may read and write what follows from it ([`crate::trust`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Zone {
     /// The default branch, a protected branch, a tag.
@@ -27,21 +24,6 @@ impl Zone {
             Self::Queue => "queue",
             Self::PullRequest(_) | Self::Branch(_) => "pr",
             Self::Fork => "fork",
-        }
-    }
-
-    /// What this zone's tags begin with; `None` if it never writes one. No zone's prefix begins
-    /// another's tags (`image::tags` proves it).
-    #[must_use]
-    pub fn tag_prefix(&self) -> Option<String> {
-        match self {
-            Self::Fork => None,
-            _ if !Guard::ZonePrefix.holds() => Some(String::new()),
-            Self::Trusted => Some(String::new()),
-            Self::Queue => Some("queue-".to_owned()),
-            Self::PullRequest(number) => Some(format!("pr-{number}-")),
-            Self::Branch(branch) if !Guard::BranchMark.holds() => Some(format!("{branch}-")),
-            Self::Branch(branch) => Some(branch_prefix(branch)),
         }
     }
 }
