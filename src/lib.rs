@@ -15,12 +15,11 @@
 //! - [`inputs`]: one clap definition is the source of flags, `action.yml` and the README's table.
 //! - [`run`]: which event and commit, and the *zone*: how far the run is trusted.
 //! - [`image`]: references, digests, manifests, and the scheme of tags.
+//! - [`trust`]: the one place where a zone's rights are decided, and where everything that is shared gets its name.
 //! - [`key`]: the *build key*, SHA-256 over everything that decides the image's content.
 //! - [`facts`]: what is asked before anything is decided. A *probe* has three answers: present,
 //!   absent, unknown; unknown is never read as one of the others.
 //! - [`plan`]: the decision and every step it takes, fully known before the first write.
-//!   `plan::access` is the one place where a zone's rights are decided, `plan::caches` where
-//!   layer caches are named.
 //! - [`guards`]: what keeps the zones apart, by name, for the tests that go without one.
 //! - [`execute`]: the steps, one small file each, and the journal of what happened.
 //! - [`report`]: outputs, summary and annotations, drawn from the journal on every exit.
@@ -56,9 +55,11 @@ pub mod plan;
 pub mod ports;
 pub mod report;
 pub mod run;
+mod secret;
 mod secret_name;
 pub mod session;
 pub mod shown;
+pub mod trust;
 pub mod zone;
 
 pub use error::{Error, Result};
@@ -66,10 +67,11 @@ pub use error::{Error, Result};
 use env::Env;
 use facts::{BuilderFacts, Facts, LateFacts, Toolchain, gather, gather_late};
 use inputs::{Inputs, RawInputs};
-use plan::{Access, Choice, Given, Names, Needs, Plan, access, assemble};
+use plan::{Choice, Given, Names, Needs, Plan, assemble};
 use ports::exec::CancelSignal;
 use ports::{Ports, console::Console, random};
 use run::RunContext;
+use trust::{Access, access};
 
 /// Inputs checked, run classified, doors ready; nothing asked yet.
 pub struct Prepared {
@@ -121,7 +123,7 @@ pub async fn prepare(
         None => None,
     };
     let mut run = RunContext::read(env, event.as_deref())?;
-    plan::take_extra_args(&mut inputs, &run, env)?;
+    inputs::extra_args::take(&mut inputs, &run, env)?;
     let console = &console.clone().with_style(inputs.report.log);
     env.proxy_passwords().for_each(|password| console.mask(&password));
     for secret in inputs.build.all_secrets() {

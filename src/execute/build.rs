@@ -8,12 +8,12 @@ use crate::crash;
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
-use crate::inputs::SecretString;
 use crate::phase::Phase;
 use crate::ports::buildx::{BuildMetadata, BuildSpec, Buildx, NewBuilder, container_of};
 use crate::ports::docker::{Docker, from_exec};
 use crate::ports::failure::classify_at;
 use crate::ports::local_cache::LocalCacheUse;
+use crate::secret::SecretString;
 
 /// Builds until it is done, or trying again does not help. `own`: the builder that this run has
 /// made for itself.

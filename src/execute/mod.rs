@@ -26,13 +26,14 @@ use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference, Platform, Repository};
 use crate::inputs::Inputs;
 use crate::key::BuildKey;
-use crate::plan::{Access, Plan, Step, brief, describe};
+use crate::plan::{Plan, Step, brief, describe};
 use crate::ports::actions::inert;
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
 use crate::ports::docker_config::PrivateDockerConfig;
 use crate::ports::registry::{Probe, gone};
 use crate::ports::{Ports, Writes};
+use crate::trust::Access;
 
 /// What the steps work with.
 pub struct Workshop<'a> {

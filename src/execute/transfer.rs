@@ -10,7 +10,7 @@ use crate::coherence::transfer::{Lineage, Sent};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
-use crate::inputs::{ContextSource, SecretString, small_letters};
+use crate::inputs::{ContextSource, small_letters};
 use crate::key::BuildKey;
 use crate::key::files::{self, Kind};
 use crate::key::names::hex;
@@ -18,6 +18,7 @@ use crate::ports::buildx::BuildSpec;
 use crate::ports::lineages::{Lineages, buildx_folder};
 use crate::ports::random;
 use crate::ports::temporary::{PrivateFolder, temporary_folder};
+use crate::secret::SecretString;
 
 /// Largest Dockerfile or ignore file that is compared, in bytes; with a larger one all is sent.
 const LARGEST: u64 = 4 << 20;

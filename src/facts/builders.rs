@@ -10,10 +10,11 @@ use crate::env;
 use crate::error::{Error, Result};
 use crate::image::Digest;
 use crate::inputs::{Driver, Inputs};
-use crate::plan::{Access, BUILDER_PREFIX, KEPT, Owner};
 use crate::ports::buildx::{builder_of, container_of};
 use crate::ports::docker::Docker;
+use crate::ports::owner::{KEPT, Owner, PREFIX};
 use crate::ports::{Ports, host};
+use crate::trust::Access;
 
 /// What is known of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub(super) async fn gather(
         || toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
     if may_make_one {
         // A runner's home goes, and the engine stays. One that does not answer has its say later.
-        let prefix = container_of(BUILDER_PREFIX);
+        let prefix = container_of(PREFIX);
         let containers = docker.containers(prefix.trim_end_matches('0')).await;
         for container in containers.unwrap_or_default() {
             if let Some(name) = builder_of(&container) {

@@ -6,10 +6,10 @@ use super::Facts;
 use super::economy::{ECONOMY, Economy};
 use crate::image::ImageReference;
 use crate::inputs::{CacheKind, CacheMode, Inputs};
-use crate::plan::{Access, ZoneNames};
 use crate::ports::registry::{Probe, Resolve};
 use crate::ports::{Ports, git, local_cache};
 use crate::run::RunContext;
+use crate::trust::{Access, ZoneNames};
 
 /// What was found out about caches.
 #[derive(Clone, Debug, Default)]

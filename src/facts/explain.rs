@@ -11,16 +11,17 @@ use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, Repository};
+use crate::inputs::extra_args;
 use crate::inputs::{ContextSource, Inputs};
 use crate::key::BuildKey;
 use crate::key::EntryKind;
 use crate::key::explain::{Change, Clues, Explained, advice, decode, diff};
 use crate::key::files::Selector;
 use crate::key::names::unescape;
-use crate::plan::{Access, ZoneNames, extra_args_for_key};
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
 use crate::run::RunContext;
+use crate::trust::{Access, ZoneNames};
 
 /// What there is to say of a miss.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -120,7 +121,7 @@ async fn clues(
     key: &BuildKey,
     changes: &[Change],
 ) -> Clues {
-    let extra = extra_args_for_key(inputs, run, &ports.env).unwrap_or_default();
+    let extra = extra_args::for_key(inputs, run, &ports.env).unwrap_or_default();
     let build = &inputs.build;
     let given = build.build_args.iter().chain(&build.labels).chain(&extra.build_args).chain(&extra.labels);
     let commits = run.commit.iter().flat_map(|commit| [Some(commit.head.clone()), commit.merge.clone()]);

@@ -11,10 +11,11 @@ use crate::error::{Error, Result};
 use crate::image::ImageReference;
 use crate::inputs::{Inputs, Mode, OnMissing, Switch};
 use crate::key::BuildKey;
-use crate::plan::{Access, LocalNames, Verdict, ZoneNames};
+use crate::plan::Verdict;
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
 use crate::run::RunContext;
+use crate::trust::{Access, LocalNames, ZoneNames};
 
 /// Whether the image is wanted in the engine's store.
 #[must_use]

@@ -12,12 +12,12 @@ use super::lists::{comma_items, items, pairs};
 use super::outputs::{Outputs, attests};
 use super::problems::Problems;
 use super::raw::RawInputs;
-use super::secret::SecretString;
 use super::secrets::{git_token, secrets};
 use crate::budget;
 use crate::env::{self, Env};
 use crate::image::{Platform, is_own_label};
 use crate::key::dockerignore::Ignore;
+use crate::secret::SecretString;
 
 /// Where the build context comes from.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

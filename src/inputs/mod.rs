@@ -6,12 +6,12 @@ mod builder;
 mod caches;
 mod compression;
 mod contexts;
+pub mod extra_args;
 mod grammar;
 mod lists;
 mod outputs;
 mod problems;
 mod raw;
-mod secret;
 mod secrets;
 mod types;
 mod validated;
@@ -22,7 +22,6 @@ pub use caches::{CacheInputs, CacheKind, CacheMode, CacheSpec, inline_secret};
 pub use compression::Compression;
 pub use lists::{comma_items, items, pairs};
 pub use raw::{Command, CommandLine, KeyFlags, PlanFlags, RawInputs, arguments, parse};
-pub use secret::SecretString;
 pub use types::{
     AccessInputs, BuilderInputs, CacheWrite, Driver, Endpoint, KeyInputs, KeyScope, LogStyle, Login, Mode,
     OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,

@@ -6,8 +6,8 @@ use super::build::{Secret, SecretSource};
 use super::lists::{comma_items, items, pairs};
 use super::problems::Problems;
 use super::raw::RawInputs;
-use super::secret::SecretString;
 use crate::env::{self, Env};
+use crate::secret::SecretString;
 
 /// Those of all three inputs. What docker/build-push-action leaves out with a warning is left out with a warning.
 pub(super) fn secrets(problems: &mut Problems, raw: &RawInputs, env: &Env) -> Vec<Secret> {

@@ -1,15 +1,15 @@
 //! What was asked for and is not done: tags that are not set, an image that is not published. One
 //! rule for images that are there and for those that are built.
 
-use super::access::Access;
 use super::decide::Verdict;
-use super::names::ZoneNames;
 use crate::error::Error;
 use crate::facts::{Facts, RepositoryFact, Seen};
 use crate::failure::FailureKind;
 use crate::inputs::{Inputs, Mode, RegistryPolicy, Switch};
 use crate::key::digest::RUN_LABELS;
 use crate::run::RunContext;
+use crate::trust::Access;
+use crate::trust::ZoneNames;
 
 /// What is left undone.
 struct Left {

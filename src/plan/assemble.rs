@@ -2,21 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::access::Access;
-use super::builder::{Choice, KEPT, Names, Needs, choose};
+use super::builder::{Choice, Names, Needs, choose};
 use super::caches::caches;
 use super::decide::{Decision, Outcome, Verdict};
-use super::extra_args::extra;
 use super::held::hold;
 use super::load::{bare, loading, of_platform};
-use super::names::{LocalNames, Published, ZoneNames};
-use super::owner::Owner;
 use super::platform::platforms;
 use super::reuse::{name_steps, public_names, reuse};
 use super::spec::build_inputs;
 use super::steps::{Plan, PlanWarning, PlannedTag, Step};
 use super::versions;
-use super::written::Written;
 use crate::coherence::makers::{Lasting, Makers};
 use crate::env::{self, Env};
 use crate::error::{Error, Result, SourceLine};
@@ -25,8 +20,13 @@ use crate::failure::FailureClass;
 use crate::guards::Guard;
 use crate::image::{ImageReference, Repository};
 use crate::inputs::Inputs;
+use crate::inputs::extra_args::extra;
 use crate::ports::buildx::{BuildSpec, Builder, OutputTarget};
+use crate::ports::owner::{KEPT, Owner};
 use crate::run::RunContext;
+use crate::trust::Access;
+use crate::trust::UserReferences;
+use crate::trust::{LocalNames, Published, ZoneNames};
 
 /// Everything the plan is made from.
 pub struct Given<'a> {
@@ -82,7 +82,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let toolchain = given.late.toolchain.as_ref().ok_or_else(|| bug("a build without its tools"))?;
     let key = facts.key.as_ref().ok_or_else(|| bug("a build without a key"))?;
     let shared = facts.repository.repository();
-    let written = Written::new(given.run, access, shared, inputs.pr_repository.as_ref());
+    let written = UserReferences::new(given.run, access, shared, inputs.pr_repository.as_ref());
     refuse_foreign_bases(given, &written)?;
     let mut notices = no_repository_notice(facts);
     notices.extend(verdict.notices);
@@ -92,10 +92,10 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let published = zone_names.map(|names| names.written(key.short())).unwrap_or_default();
     let private = LocalNames::new(inputs, access).own_of_key(key.short());
     let mut extra = extra(inputs, given.run, given.env, &key.hex)?;
-    let by_hand = std::mem::take(&mut extra.caches);
+    let by_user = std::mem::take(&mut extra.caches);
     let images = published.all();
     let own_home = zone_names.map(|names| names.own_home());
-    let mut caches = caches(given, own_home, &written, &images, by_hand)?;
+    let mut caches = caches(given, own_home, &written, &images, by_user)?;
     let names = Names::new(given.unique, given.owner, &given.late.builders, access);
     let choice = choose(inputs, toolchain, needs, names)?;
     refuse_kept_builder(given, &choice, toolchain.builder.as_ref())?;
@@ -358,7 +358,7 @@ pub fn too_many_rights(access: &Access, home: &Repository) -> String {
 }
 
 /// Bases and build contexts are read like any other image.
-fn refuse_foreign_bases(given: &Given<'_>, written: &Written<'_>) -> Result<()> {
+fn refuse_foreign_bases(given: &Given<'_>, written: &UserReferences<'_>) -> Result<()> {
     let refused = |what: String, why: String| {
         Error::input(format!("{what}: {why}"))
             .cause(format!("this is {}", given.run.zone_reason))
@@ -366,7 +366,9 @@ fn refuse_foreign_bases(given: &Given<'_>, written: &Written<'_>) -> Result<()> 
     };
     for base in &given.facts.bases {
         if let Pin::Engine(image) = &base.pin {
-            written.read_engine(image).map_err(|why| refused(format!("base image {}", base.name), why))?;
+            written
+                .read_engine(&image.private)
+                .map_err(|why| refused(format!("base image {}", base.name), why))?;
         }
         if let Ok(reference) = base.name.parse() {
             written.read(&reference).map_err(|why| refused(format!("base image {}", base.name), why))?;

@@ -1,6 +1,5 @@
 //! Which builder builds: the one at hand if it can do what is asked, else one that is made.
 
-use super::owner::{Owner, PREFIX};
 use crate::coherence::makers::Lasting;
 use crate::error::{Error, Result};
 use crate::facts::{BuilderFacts, Facts, Pin, Toolchain};
@@ -8,8 +7,10 @@ use crate::failure::FailureKind;
 use crate::guards::Guard;
 use crate::image::sanitise;
 use crate::inputs::{CacheKind, Driver, Inputs};
-use crate::plan::{Access, Verdict};
+use crate::plan::Verdict;
 use crate::ports::buildx::NewBuilder;
+use crate::ports::owner::{Owner, PREFIX};
+use crate::trust::Access;
 
 /// What the build asks of a builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +119,6 @@ impl<'a> Names<'a> {
         Self { unique, owner, kept: builders.kept.as_ref().filter(|_| access.keep_builder) }
     }
 }
-
-/// What the names of builders that are kept begin with.
-pub const KEPT: &str = "build-once-kept-";
 
 const ENGINE_ONLY: &str = "a base image is only in the engine's store, which this builder does not see";
 const OTHERS: &str = "other repositories or runs of less trust have built with it";

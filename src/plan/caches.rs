@@ -1,72 +1,16 @@
 //! Layer caches: what is read and written, by kind and zone. The rights come from
-//! [`access`](super::access); no other code names a cache.
+//! [`trust`](crate::trust); no other code names a cache.
 
-use super::access::Access;
 use super::assemble::Given;
-use super::raw_caches;
-use super::written::Written;
+use super::user_caches;
 use crate::env;
 use crate::error::Result;
 use crate::facts::{CacheFacts, Economy};
-use crate::image::{ImageReference, Repository, TagScheme, sanitise, zone_prefix};
-use crate::inputs::{CacheKind, CacheMode, CacheSpec, CacheWrite, Inputs, Switch};
+use crate::image::{ImageReference, Repository};
+use crate::inputs::extra_args::UserCaches;
+use crate::inputs::{CacheKind, CacheMode, CacheSpec, CacheWrite, Switch};
 use crate::ports::buildx::{CacheEntry, LocalCaches, registry_cache_from};
-use crate::run::RunContext;
-use crate::zone::Zone;
-
-/// A cache by its name: one per image, zone and, where the zone is trusted, branch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CacheName {
-    /// Whose it is.
-    pub of: Zone,
-    /// The zone, as a folder: `trusted`, `pr-12`, `br-fix`.
-    pub zone: String,
-    /// As a tag.
-    pub tag: String,
-}
-
-impl CacheName {
-    fn new(inputs: &Inputs, run: &RunContext, zone: &Zone, branch: Option<&str>) -> Option<Self> {
-        let prefix = zone_prefix(zone)?;
-        let folder = if prefix.is_empty() { zone.name() } else { prefix.trim_end_matches('-') };
-        let tag = TagScheme::new(&inputs.image, run.mark.as_ref()).cache_tag(zone, branch)?;
-        Some(Self { of: zone.clone(), zone: folder.to_owned(), tag })
-    }
-}
-
-/// The cache of this run's own zone; none for a zone that has none.
-#[must_use]
-pub fn own_cache(inputs: &Inputs, run: &RunContext) -> Option<CacheName> {
-    CacheName::new(inputs, run, &run.zone, run.branch.as_deref())
-}
-
-/// The caches this run may read, nearest first: its own, then the base's, then the default
-/// branch's.
-#[must_use]
-pub fn readable_caches(inputs: &Inputs, run: &RunContext, access: &Access) -> Vec<CacheName> {
-    let mut names: Vec<CacheName> = Vec::new();
-    for zone in &access.read_caches {
-        let branches = if *zone == Zone::Trusted { run.cache_branches() } else { vec![""] };
-        for name in branches.into_iter().filter_map(|branch| CacheName::new(inputs, run, zone, Some(branch)))
-        {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-    }
-    names
-}
-
-/// The folder that one GitHub repository's caches are in, where a machine or a bucket serves
-/// several.
-#[must_use]
-pub fn cache_home(run: &RunContext) -> String {
-    let part = |text: &str| {
-        let clean = sanitise(text);
-        if clean.trim_matches('.').is_empty() { "_".to_owned() } else { clean }
-    };
-    run.repository.as_deref().unwrap_or("_").split('/').map(part).collect::<Vec<_>>().join("/")
-}
+use crate::trust::{CacheName, UserReferences, cache_home, own_cache, readable_caches};
 
 /// What the build reads and writes.
 #[derive(Debug, Default)]
@@ -91,7 +35,7 @@ impl Caches {
     }
 }
 
-/// Every cache of a build. `home`: where its image goes, if it is published. `by_hand` are sources
+/// Every cache of a build. `home`: where its image goes, if it is published. `by_user` are sources
 /// and destinations taken out of the extra arguments.
 ///
 /// # Errors
@@ -99,9 +43,9 @@ impl Caches {
 pub(super) fn caches(
     given: &Given<'_>,
     home: Option<&Repository>,
-    written: &Written<'_>,
+    written: &UserReferences<'_>,
     published: &[ImageReference],
-    by_hand: raw_caches::ByHand,
+    by_user: UserCaches,
 ) -> Result<Caches> {
     let Given { inputs, run, access, late, .. } = given;
     let mut caches = Caches::default();
@@ -122,7 +66,7 @@ pub(super) fn caches(
         }
     }
     not_written(&mut caches, given);
-    raw_caches::add(&mut caches, given, written, published, by_hand)?;
+    user_caches::add(&mut caches, given, written, published, by_user)?;
     Ok(caches)
 }
 
@@ -227,7 +171,7 @@ fn local(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
     });
 }
 
-/// Written into the image, read from the images of the commits before.
+/// UserReferences into the image, read from the images of the commits before.
 fn inline(caches: &mut Caches, scene: &Scene<'_>, write: bool) {
     caches.from.extend(scene.facts.images.iter().map(registry_cache_from));
     if write {

@@ -1,8 +1,6 @@
 //! Reuse or build, and why.
 
-use super::access::Access;
 use super::asked::{refuse_push, with_rest};
-use super::names::ZoneNames;
 use crate::error::Error;
 use crate::facts::{Facts, Lookup, Seen, Where};
 use crate::failure::FailureClass;
@@ -13,6 +11,8 @@ use crate::inputs::{Inputs, Mode, OnMissing, RegistryPolicy, Switch};
 use crate::ports::aws::EcrHost;
 use crate::ports::docker::LocalImage;
 use crate::run::RunContext;
+use crate::trust::Access;
+use crate::trust::ZoneNames;
 
 /// Under which name the image was found.
 pub type FoundBy = Where;

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::{Access, AllNames, Plan, Step, ZoneNames};
+use super::{Plan, Step};
 use crate::facts::{Facts, RepositoryFact, Seen};
 use crate::image::ImageReference;
 use crate::inputs::Inputs;
 use crate::ports::buildx::OutputTarget;
 use crate::run::RunContext;
+use crate::trust::{Access, AllNames, ZoneNames};
 
 /// What the plan rests on, beside the plan.
 pub struct Rendered<'a> {

@@ -2,12 +2,12 @@
 
 use super::assemble::{Given, bug, no_repository_notice, warnings};
 use super::decide::{Decision, Outcome, Verdict};
-use super::names::LocalNames;
 use super::steps::{Plan, PlannedTag, Step};
 use crate::error::Result;
 use crate::facts::{Facts, Seen, Where};
 use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::{Mode, Switch};
+use crate::trust::LocalNames;
 
 pub(super) fn reuse(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
     match verdict {

@@ -1,11 +1,11 @@
 //! What exactly is built: the inputs, and what the key and the plan add to them.
 
 use super::assemble::Given;
-use super::build_flags::Extra;
 use crate::coherence::epoch::Epoch;
 use crate::facts::Toolchain;
 use crate::guards::Guard;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY};
+use crate::inputs::extra_args::Extra;
 use crate::inputs::{BuildInputs, ContextSource, Secret, SecretSource};
 use crate::key::{BuildKey, explain};
 use crate::ports::buildx::OutputTarget;

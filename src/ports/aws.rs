@@ -12,10 +12,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::error::Error;
 use crate::failure::FailureKind;
-use crate::inputs::SecretString;
 use crate::ports::aws_http;
 use crate::ports::metadata::{self, Instance, NoInstance};
 use crate::ports::proxies::Proxies;
+use crate::secret::SecretString;
 
 /// An ECR registry, read off its host name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 use crate::budget;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
-use crate::inputs::SecretString;
 use crate::ports::exec::{Effect, Exec, Invocation};
 use crate::ports::temporary::{DOCKER, PrivateFolder, temporary_folder};
+use crate::secret::SecretString;
 
 /// A user name and a password for one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]

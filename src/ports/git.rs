@@ -13,12 +13,12 @@ use base64::engine::general_purpose::STANDARD;
 use crate::env::percent_decoded;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
-use crate::inputs::SecretString;
 use crate::ports::docker::{from_exec, last_line};
 use crate::ports::exec::{Effect, Exec, Invocation};
 use crate::ports::failure::classify;
 use crate::ports::temporary::{GIT, PrivateFolder};
 use crate::run::{Commit, RunContext};
+use crate::secret::SecretString;
 use crate::shown;
 
 pub use remotes::Remotes;

@@ -18,6 +18,7 @@ mod http;
 pub mod lineages;
 pub mod local_cache;
 pub mod metadata;
+pub mod owner;
 pub mod proxies;
 pub mod random;
 pub mod registry;

@@ -19,11 +19,11 @@ use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::Platform;
+use crate::inputs::extra_args::{self, Extra};
 use crate::inputs::{ContextSource, Inputs, KeyScope, small_letters};
 use crate::key::dockerfile::{self, Analysis, BaseTriggers, Copied, Request};
 use crate::key::dockerignore;
 use crate::key::{BuildKey, EntryKind, KeyBuilder, KeyError};
-use crate::plan::{Extra, extra_args_for_key};
 use crate::ports::Ports;
 use crate::ports::actions::{Annotation, Level};
 use crate::ports::buildx::SourcePin;
@@ -184,7 +184,7 @@ impl Material {
     ) -> Result<Self> {
         let build = &inputs.build;
         let file = build.dockerfile();
-        let mut extra = extra_args_for_key(inputs, run, &ports.env)?;
+        let mut extra = extra_args::for_key(inputs, run, &ports.env)?;
         let mut build_args = build.build_args.clone();
         build_args.append(&mut extra.build_args);
         // buildx makes arguments of them too, unless they are given.

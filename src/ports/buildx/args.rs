@@ -7,7 +7,8 @@ use std::path::Path;
 use super::cache::{csv_field, variables};
 use super::{BuildxVersion, ImagePin, LocalCaches, SourcePin};
 use crate::image::ImageReference;
-use crate::inputs::{BuildInputs, Secret, SecretSource, SecretString};
+use crate::inputs::{BuildInputs, Secret, SecretSource};
+use crate::secret::SecretString;
 
 /// Where the result goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

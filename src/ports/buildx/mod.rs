@@ -31,10 +31,11 @@ use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
-use crate::inputs::{Driver, SecretString};
+use crate::inputs::Driver;
 use crate::ports::docker::{Docker, from_exec, last_line};
 use crate::ports::exec::{Effect, ExecError, Invocation, Stream};
 use crate::ports::failure::{classify, classify_at, classify_boot};
+use crate::secret::SecretString;
 
 /// The buildx plug-in of a docker CLI.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::inputs::SecretString;
+use crate::secret::SecretString;
 
 /// Whether a process changes anything outside this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

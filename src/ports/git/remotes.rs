@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::http_login;
 use crate::budget;
 use crate::env::Env;
-use crate::inputs::{Secret, SecretSource, SecretString};
+use crate::inputs::{Secret, SecretSource};
+use crate::secret::SecretString;
 use crate::shown;
 
 /// Variables that set git up. None of those that make it print what it sends.

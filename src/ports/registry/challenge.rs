@@ -12,8 +12,8 @@ use crate::budget::TOKEN;
 use crate::error::Error;
 use crate::failure::FailureKind;
 use crate::image::is_this_machine;
-use crate::inputs::SecretString;
 use crate::ports::docker_config::Credential;
+use crate::secret::SecretString;
 
 /// What the registry wants.
 pub enum Challenge {

@@ -7,11 +7,12 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::env::Env;
 use crate::error::Error;
-use crate::inputs::{Login, SecretString};
+use crate::inputs::Login;
 use crate::ports::aws::{Aws, EcrHost};
 use crate::ports::console::Console;
 use crate::ports::docker_config::{Credential, UserDockerConfig};
 use crate::ports::exec::Exec;
+use crate::secret::SecretString;
 
 type Cell = Arc<OnceCell<Result<Option<Credential>, Error>>>;
 

@@ -21,7 +21,6 @@ use crate::error::Error;
 use crate::failure::{FailureKind, Reaction};
 use crate::guards::Guard;
 use crate::image::{Digest, ImageReference, Manifest, triggers};
-use crate::inputs::SecretString;
 use crate::ports::Writes;
 use crate::ports::docker::from_exec;
 use crate::ports::exec::Exec;
@@ -29,6 +28,7 @@ use crate::ports::http;
 use crate::ports::proxies::Proxies;
 use crate::ports::random;
 use crate::ports::tls;
+use crate::secret::SecretString;
 
 mod challenge;
 mod credentials;

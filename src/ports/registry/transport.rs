@@ -15,10 +15,10 @@ use crate::error::Error;
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{ImageReference, MEDIA_TYPES, is_this_machine};
-use crate::inputs::SecretString;
 use crate::ports::Writes;
 use crate::ports::actions::inert;
 use crate::ports::failure::classify;
+use crate::secret::SecretString;
 use crate::shown;
 
 /// One request.

@@ -1,8 +1,8 @@
 //! Every shared name that a run looks up or writes. They follow from [`Access`] and the tag
 //! scheme; no other code makes one.
 
-use super::access::Access;
 use super::caches::{own_cache, readable_caches};
+use super::rights::Access;
 use crate::guards::Guard;
 use crate::image::{
     Digest, ImageReference, LocalScheme, Owner, Repository, TagScheme, names_another_repository, owner,

@@ -2,8 +2,7 @@
 //! rights as the names the program makes. Honest workflows only: code that runs in the job can
 //! call the registry by itself.
 
-use super::access::Access;
-use crate::facts::EngineImage;
+use super::rights::Access;
 use crate::guards::Guard;
 use crate::image::{ImageReference, Owner, Repository, is_of, owner};
 use crate::run::RunContext;
@@ -11,7 +10,7 @@ use crate::zone::Zone;
 
 /// Judges references by the repositories of one run.
 #[derive(Clone, Copy)]
-pub(super) struct Written<'a> {
+pub struct UserReferences<'a> {
     run: &'a RunContext,
     access: &'a Access,
     shared: Option<&'a Repository>,
@@ -22,8 +21,10 @@ pub(super) struct Written<'a> {
 /// Why a reference is not to be used, as a clause.
 type Refusal = String;
 
-impl<'a> Written<'a> {
-    pub(super) const fn new(
+impl<'a> UserReferences<'a> {
+    /// `shared` is the repository that every zone reads, `pr` that of the pull requests.
+    #[must_use]
+    pub const fn new(
         run: &'a RunContext,
         access: &'a Access,
         shared: Option<&'a Repository>,
@@ -33,12 +34,12 @@ impl<'a> Written<'a> {
     }
 
     /// Whether it is in a repository of this run's.
-    pub(super) fn is_ours(&self, reference: &ImageReference) -> bool {
+    pub fn is_ours(&self, reference: &ImageReference) -> bool {
         is(reference, self.shared) || is(reference, self.pr)
     }
 
     /// Whether the image or cache may be read: not what a run of less trust could have written.
-    pub(super) fn read(&self, reference: &ImageReference) -> Result<(), Refusal> {
+    pub fn read(&self, reference: &ImageReference) -> Result<(), Refusal> {
         if !Guard::WrittenReferences.holds() {
             return Ok(());
         }
@@ -56,13 +57,13 @@ impl<'a> Written<'a> {
         Ok(())
     }
 
-    /// Whether an image of the engine's may be built on: not one that only runs of other repositories or of less trust
-    /// made or pulled.
-    pub(super) fn read_engine(&self, image: &EngineImage) -> Result<(), Refusal> {
+    /// Whether an image of the engine's with these private names may be built on: not one that only runs of other
+    /// repositories or of less trust made or pulled.
+    pub fn read_engine(&self, private: &[String]) -> Result<(), Refusal> {
         let Access { place, local_zones, .. } = self.access;
         let own = |name: &String| is_of(name, place, local_zones);
-        match image.private.first() {
-            Some(other) if Guard::LocalBase.holds() && !image.private.iter().any(own) => {
+        match private.first() {
+            Some(other) if Guard::LocalBase.holds() && !private.iter().any(own) => {
                 Err(format!("the engine has it from a run of another repository or of less trust ({other})"))
             }
             _ => Ok(()),
@@ -70,7 +71,7 @@ impl<'a> Written<'a> {
     }
 
     /// Whether a cache may be written there.
-    pub(super) fn write(&self, reference: &ImageReference) -> Result<(), Refusal> {
+    pub fn write(&self, reference: &ImageReference) -> Result<(), Refusal> {
         if !Guard::WrittenReferences.holds() {
             return Ok(());
         }
@@ -94,7 +95,7 @@ impl<'a> Written<'a> {
     }
 
     /// As [`Self::read`], for a build context; a folder or a git repository is no image.
-    pub(super) fn read_context(&self, value: &str) -> Result<(), Refusal> {
+    pub fn read_context(&self, value: &str) -> Result<(), Refusal> {
         match value.strip_prefix("docker-image://").filter(|_| Guard::WrittenReferences.holds()) {
             Some(image) => self.read(&understood(image)?),
             None => Ok(()),
@@ -108,7 +109,7 @@ fn is(reference: &ImageReference, repository: Option<&Repository>) -> bool {
 }
 
 /// The reference a text is. What is not understood is not judged to be harmless.
-pub(super) fn understood(text: &str) -> Result<ImageReference, Refusal> {
+pub fn understood(text: &str) -> Result<ImageReference, Refusal> {
     text.parse().map_err(|_| format!("`{text}` is not an image reference"))
 }
 
@@ -118,8 +119,8 @@ mod tests {
     use crate::env::Env;
     use crate::image::Mark;
     use crate::inputs::{Inputs, RawInputs};
-    use crate::plan::access;
     use crate::ports::buildx::CacheEntry;
+    use crate::trust::access;
 
     /// What a zone may read and write, of caches and contexts as they are written out, with the
     /// repositories `h/ci` and `h/ci/pr`.
@@ -134,7 +135,8 @@ mod tests {
         let mark = Mark::of(None, Some("1"), None);
         let run = RunContext { zone: zone.clone(), mark, ..RunContext::read(&Env::default(), None).unwrap() };
         let access = access(&inputs, &run);
-        let judge = Written::new(&run, &access, inputs.repository.as_ref(), inputs.pr_repository.as_ref());
+        let judge =
+            UserReferences::new(&run, &access, inputs.repository.as_ref(), inputs.pr_repository.as_ref());
         if written.starts_with("docker-image://") {
             return (judge.read_context(written).is_ok(), false);
         }

@@ -1,8 +1,7 @@
 //! Flags of `docker buildx build` among extra arguments, read as buildx reads them (pflag:
 //! long names in full, short ones in groups, a value after `=`, at once, or in the next word).
 
-pub use super::flag_inputs::Extra;
-use super::flag_inputs::Field;
+use super::fields::{Extra, Field};
 use crate::error::{Error, Result};
 use crate::guards::Guard;
 use crate::image::is_own_label;

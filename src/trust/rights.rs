@@ -81,7 +81,7 @@ pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
             && cache_allowed
             && inputs.cache.write != CacheWrite::Never
             && !inputs.cache.kinds.is_empty(),
-        // To name one is to ask for it; where it lies decides the rest (`plan::raw_caches`).
+        // To name one is to ask for it; where it lies decides the rest (`plan::user_caches`).
         write_raw_caches: inputs.cache.write != CacheWrite::Never
             && match own {
                 Zone::Trusted => !run.is_tag,

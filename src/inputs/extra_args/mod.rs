@@ -1,9 +1,13 @@
 //! `extra-args` and the runner's own `BUILD_ONCE_EXTRA_ARGS`.
 
-use super::build_flags::{self, Extra};
+mod fields;
+mod flags;
+
+pub use fields::{Extra, UserCaches};
+
+use super::Inputs;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
-use crate::inputs::Inputs;
 use crate::run::RunContext;
 
 /// The run's own names, for `${NAME}`.
@@ -23,7 +27,7 @@ pub(super) fn names(inputs: &Inputs, run: &RunContext, key: &str) -> [(&'static 
 ///
 /// # Errors
 /// If one is refused or names what is not known.
-pub(super) fn extra(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<Extra> {
+pub fn extra(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<Extra> {
     let [own, owners] = both(inputs, run, env, key)?;
     Ok(own.and(owners))
 }
@@ -50,7 +54,7 @@ pub fn take(inputs: &mut Inputs, run: &RunContext, env: &Env) -> Result<()> {
 fn both(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<[Extra; 2]> {
     let names = names(inputs, run, key);
     // As it is expanded: a name may stand for an argument.
-    let read = |args: &[String], source| build_flags::check(&expand(args, &names, env, source)?, source);
+    let read = |args: &[String], source| flags::check(&expand(args, &names, env, source)?, source);
     let owners = shell_words::split(env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
         .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
     Ok([read(&inputs.build.extra_args, "extra-args")?, read(&owners, env::BUILD_ONCE_EXTRA_ARGS)?])

@@ -2,22 +2,16 @@
 //! arguments. They are added to the computed ones and held to the same rights.
 
 use super::assemble::Given;
-use super::caches::{Caches, cache_home, github_cache};
-use super::written::{Written, understood};
+use super::caches::{Caches, github_cache};
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::guards::Guard;
 use crate::image::{ImageReference, Owner, is_less_trusted, names_another_repository, owner};
+use crate::inputs::extra_args::UserCaches;
 use crate::inputs::{CacheKind, CacheWrite, inline_secret, items};
 use crate::ports::buildx::CacheEntry;
+use crate::trust::{UserReferences, cache_home, understood};
 use crate::zone::Zone;
-
-/// Caches that the extra arguments named, each with the input it came from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ByHand {
-    pub from: Vec<(String, String)>,
-    pub to: Vec<(String, String)>,
-}
 
 /// Adds what may be used; says why the rest is not.
 ///
@@ -26,9 +20,9 @@ pub(super) struct ByHand {
 pub(super) fn add(
     caches: &mut Caches,
     given: &Given<'_>,
-    written: &Written<'_>,
+    written: &UserReferences<'_>,
     published: &[ImageReference],
-    by_hand: ByHand,
+    by_user: UserCaches,
 ) -> Result<()> {
     let rules = Rules { given, written, published };
     let github = github_cache(given);
@@ -42,7 +36,7 @@ pub(super) fn add(
         own.chain(owners).chain(more).collect::<Vec<_>>()
     };
     let cache = &given.inputs.cache;
-    for (input, text) in list("cache-from", &cache.from, env::BUILD_ONCE_CACHE_FROM, given.env, by_hand.from)
+    for (input, text) in list("cache-from", &cache.from, env::BUILD_ONCE_CACHE_FROM, given.env, by_user.from)
     {
         let entry = parse(&input, &text)?;
         has_place(&input, &text, &entry, "src")?;
@@ -54,7 +48,7 @@ pub(super) fn add(
             Err(why) => caches.notices.push(left_out(&input, why)),
         }
     }
-    for (input, text) in list("cache-to", &cache.to, env::BUILD_ONCE_CACHE_TO, given.env, by_hand.to) {
+    for (input, text) in list("cache-to", &cache.to, env::BUILD_ONCE_CACHE_TO, given.env, by_user.to) {
         let entry = parse(&input, &text)?;
         has_place(&input, &text, &entry, "dest")?;
         rules.over_image(&input, &entry)?;
@@ -120,7 +114,7 @@ fn has_place(input: &str, text: &str, entry: &CacheEntry, folder: &str) -> Resul
 
 struct Rules<'a> {
     given: &'a Given<'a>,
-    written: &'a Written<'a>,
+    written: &'a UserReferences<'a>,
     published: &'a [ImageReference],
 }
 

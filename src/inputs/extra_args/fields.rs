@@ -1,6 +1,5 @@
 //! Flags of `docker buildx build` that say what an input says: they have the same effect, in the key too.
 
-use super::raw_caches::ByHand;
 use crate::error::{Error, Result};
 use crate::inputs::{BuildInputs, comma_items};
 
@@ -35,7 +34,7 @@ pub struct Extra {
     /// Flags that are inputs, but for those above.
     pub(super) inputs: AsInputs,
     /// Caches among them.
-    pub(super) caches: ByHand,
+    pub caches: UserCaches,
 }
 
 impl Extra {
@@ -87,6 +86,15 @@ impl Extra {
         }
         Ok(())
     }
+}
+
+/// Caches that the extra arguments named, each with the input it came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserCaches {
+    /// Read.
+    pub from: Vec<(String, String)>,
+    /// UserReferences.
+    pub to: Vec<(String, String)>,
 }
 
 /// What is as if inputs had said it.
