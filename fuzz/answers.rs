@@ -1,13 +1,14 @@
 //! What registries, docker, buildx and users answer or write.
 
+use build_once::buildkit::{Builder, BuildxVersion, checks};
+use build_once::buildkit::{Engine, LocalImage};
 use build_once::coherence::transfer::Lineage;
 use build_once::env::Env;
 use build_once::facts::Economy;
 use build_once::image::{MEDIA_TYPES, Manifest};
 use build_once::inputs::{self, Command, Inputs, arguments};
 use build_once::key::explain;
-use build_once::ports::buildx::{Builder, BuildxVersion, checks};
-use build_once::ports::docker::{Engine, LocalImage, listed};
+use build_once::ports::docker::listed;
 use build_once::ports::docker_config::UserDockerConfig;
 use build_once::ports::git::pick;
 use build_once::ports::registry::{Challenge, bearer, redirected, registry_error};

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use build_once::buildkit::LocalCaches;
 use build_once::image::Digest;
 use build_once::inputs::CacheMode;
 use build_once::key::dockerignore::Ignore;
 use build_once::key::files::{self, Selector, Tree};
-use build_once::ports::buildx::LocalCaches;
 use build_once::ports::local_cache::LocalCacheUse;
 
 use super::BREAK;

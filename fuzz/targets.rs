@@ -3,16 +3,16 @@
 
 use std::path::Path;
 
+use build_once::buildkit::failure::classify;
+use build_once::buildkit::{BuildMetadata, CacheEntry, Progress};
 use build_once::env::Env;
+use build_once::image::EcrHost;
 use build_once::image::{Digest, ImageName, ImageReference, Platform, sanitise};
+use build_once::inputs::http_login;
 use build_once::inputs::{comma_items, items, pairs};
 use build_once::key::dockerfile::{self, GitRef, Request};
 use build_once::key::dockerignore::{Ignore, Inherited};
 use build_once::ports::actions::{Annotation, Level, encode_outputs, inert};
-use build_once::ports::aws::EcrHost;
-use build_once::ports::buildx::{BuildMetadata, CacheEntry, Progress};
-use build_once::ports::failure::classify;
-use build_once::ports::git::http_login;
 use build_once::run::RunContext;
 use build_once::shown::without_users;
 use build_once::zone::Zone;

@@ -38,6 +38,7 @@
 #![recursion_limit = "256"]
 
 pub mod budget;
+pub mod buildkit;
 pub mod coherence;
 pub mod commands;
 pub mod crash;

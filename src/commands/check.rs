@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::buildkit::{BuildSpec, Finding, OutputTarget};
 use crate::error::{Error, Result, SourceLine};
 use crate::failure::FailureClass;
 use crate::plan::PlanWarning;
-use crate::ports::buildx::{BuildSpec, Buildx, Finding, OutputTarget};
+use crate::ports::buildx::Buildx;
 use crate::report::Report;
 use crate::{Prepared, plan::Outcome};
 

@@ -7,13 +7,14 @@ use tokio::task::JoinHandle;
 use super::react::Can;
 use super::retry::Attempts;
 use super::{Journal, Workshop};
+use crate::buildkit::{NewBuilder, container_of};
 use crate::crash;
 use crate::error::Result;
 use crate::facts::Leftover;
 use crate::image::ImageReference;
 use crate::inputs::Inputs;
 use crate::plan::Choice;
-use crate::ports::buildx::{Buildx, NewBuilder, container_of};
+use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
 use crate::ports::{Ports, Writes};
 

@@ -130,7 +130,7 @@ async fn settle(key_tag: &ImageReference, own: &Digest, workshop: &Workshop<'_>)
             }
         }
         let wait = (slowest * MARGIN).clamp(SHORTEST, LONGEST);
-        workshop.ports.exec.sleep(wait).await.map_err(crate::ports::docker::from_exec)?;
+        workshop.ports.exec.sleep(wait).await.map_err(crate::ports::exec::from_exec)?;
     }
     Err(Error::of(FailureKind::Unsettled, format!("{key_tag} does not come to rest"))
         .hint("other runs keep setting it; try again"))

@@ -2,13 +2,13 @@
 
 use super::claim::not_replaced;
 use super::{Journal, Workshop};
+use crate::buildkit::BuildSpec;
 use crate::error::{Error, Result};
 use crate::facts::{Seen, Where, look_up};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference};
 use crate::phase::Phase;
-use crate::ports::buildx::BuildSpec;
 
 /// A build failed that may have pushed all it had to: a reply was lost, or only its cache could
 /// not be written. Done, if every name is there with this run's key.

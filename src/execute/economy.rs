@@ -1,10 +1,10 @@
 //! What the layer cache cost and saved: said, and kept with the cache for the next run.
 
 use super::{Journal, Workshop};
+use crate::buildkit::ProgressSummary;
 use crate::facts::{ECONOMY, Economy, Times};
 use crate::image::ImageReference;
 use crate::phase::Phase;
-use crate::ports::buildx::ProgressSummary;
 
 /// Never an error: it is a note on a convenience.
 pub(super) async fn remember(

@@ -1,9 +1,9 @@
 //! What happened.
 
+use crate::buildkit::ProgressSummary;
 use crate::error::Error;
 use crate::failure::FailureKind;
 use crate::image::Digest;
-use crate::ports::buildx::ProgressSummary;
 use crate::ports::clock::Stopwatch;
 
 /// One step as it went.

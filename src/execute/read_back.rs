@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::{Journal, Workshop};
+use crate::buildkit::BuildMetadata;
 use crate::error::{Error, Result};
 use crate::facts::{Seen, Where, wait_for};
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
-use crate::ports::buildx::BuildMetadata;
 
 /// Registries may show a manifest a little after they took it.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -5,7 +5,8 @@ use super::react::{self, Action, Budget, Can, Change, Failed, SoFar};
 use crate::error::{Error, Result};
 use crate::phase::Phase;
 use crate::ports::clock::Stopwatch;
-use crate::ports::docker::{Docker, from_exec};
+use crate::ports::docker::Docker;
+use crate::ports::exec::from_exec;
 use crate::ports::random;
 
 /// The attempts at one step.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::Workshop;
+use crate::buildkit::BuildSpec;
 use crate::coherence::transfer::{Lineage, Sent};
 use crate::env;
 use crate::error::{Error, Result};
@@ -14,7 +15,6 @@ use crate::inputs::{ContextSource, small_letters};
 use crate::key::BuildKey;
 use crate::key::files::{self, Kind};
 use crate::key::names::hex;
-use crate::ports::buildx::BuildSpec;
 use crate::ports::lineages::{Lineages, buildx_folder};
 use crate::ports::random;
 use crate::ports::temporary::{PrivateFolder, temporary_folder};

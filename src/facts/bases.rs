@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::engine_base::Engine;
+use crate::buildkit::LocalImage;
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference, is_private};
 use crate::ports::Ports;
-use crate::ports::docker::LocalImage;
 use crate::ports::registry::Resolve;
 
 /// An image that the Dockerfile or a build context names.

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use super::Toolchain;
 use crate::budget;
+use crate::buildkit::owner::{KEPT, Owner, PREFIX};
+use crate::buildkit::{builder_of, container_of};
 use crate::coherence::makers::{self, Makers};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::image::Digest;
 use crate::inputs::{Driver, Inputs};
-use crate::ports::buildx::{builder_of, container_of};
 use crate::ports::docker::Docker;
-use crate::ports::owner::{KEPT, Owner, PREFIX};
 use crate::ports::{Ports, host};
 use crate::trust::Access;
 

@@ -1,7 +1,8 @@
 //! The engine's own copies of the image.
 
+use crate::buildkit::LocalImage;
 use crate::error::Result;
-use crate::ports::docker::{Docker, LocalImage};
+use crate::ports::docker::Docker;
 
 /// What the engine has of the image that is wanted. Only what the decision may rest on is asked.
 #[derive(Clone, Debug, Default, serde::Serialize)]

@@ -5,11 +5,11 @@ use futures_util::future::try_join_all;
 use tokio::sync::Semaphore;
 
 use crate::budget::REQUESTS;
+use crate::buildkit::{Hold, SourcePin};
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::key::dockerfile::{self, Analysis, GitRef, RemoteSource};
-use crate::ports::buildx::{Hold, SourcePin};
 use crate::ports::git::Found;
 use crate::ports::proxies::Proxies;
 use crate::ports::{Ports, fetch, git};

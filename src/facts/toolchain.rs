@@ -1,9 +1,11 @@
 //! docker, buildx and the builder: read only when something is to be built.
 
+use crate::buildkit::Engine;
+use crate::buildkit::{Builder, BuildxVersion};
 use crate::error::Result;
 use crate::inputs::{Driver, Inputs};
-use crate::ports::buildx::{Builder, Buildx, BuildxVersion};
-use crate::ports::docker::{Docker, Engine};
+use crate::ports::buildx::Buildx;
+use crate::ports::docker::Docker;
 
 /// The tools at hand.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -1,6 +1,7 @@
 //! What an image is called: references, digests, platforms, manifests and the tag scheme.
 
 mod digest;
+mod ecr;
 mod grammar;
 mod host;
 mod local;
@@ -11,6 +12,7 @@ mod reference;
 mod tags;
 
 pub use digest::{Digest, InvalidDigest};
+pub use ecr::EcrHost;
 pub use host::{canonical as canonical_host, is_this_machine};
 use local::host_of_server;
 pub use local::{LocalScheme, is_of, is_private, place};

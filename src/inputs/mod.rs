@@ -8,6 +8,7 @@ mod compression;
 mod contexts;
 pub mod extra_args;
 mod grammar;
+mod http_login;
 mod lists;
 mod outputs;
 mod problems;
@@ -20,6 +21,7 @@ pub use attestation::Attestation;
 pub use build::{BuildInputs, Call, ContextSource, Secret, SecretSource, small_letters};
 pub use caches::{CacheInputs, CacheKind, CacheMode, CacheSpec, inline_secret};
 pub use compression::Compression;
+pub use http_login::http_login;
 pub use lists::{comma_items, items, pairs};
 pub use raw::{Command, CommandLine, KeyFlags, PlanFlags, RawInputs, arguments, parse};
 pub use types::{

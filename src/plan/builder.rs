@@ -1,5 +1,7 @@
 //! Which builder builds: the one at hand if it can do what is asked, else one that is made.
 
+use crate::buildkit::NewBuilder;
+use crate::buildkit::owner::{Owner, PREFIX};
 use crate::coherence::makers::Lasting;
 use crate::error::{Error, Result};
 use crate::facts::{BuilderFacts, Facts, Pin, Toolchain};
@@ -8,8 +10,6 @@ use crate::guards::Guard;
 use crate::image::sanitise;
 use crate::inputs::{CacheKind, Driver, Inputs};
 use crate::plan::Verdict;
-use crate::ports::buildx::NewBuilder;
-use crate::ports::owner::{Owner, PREFIX};
 use crate::trust::Access;
 
 /// What the build asks of a builder.
@@ -240,11 +240,11 @@ fn fresh_name(driver: Driver, names: Names<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buildkit::Engine;
+    use crate::buildkit::{Builder, BuildxVersion};
     use crate::env::Env;
     use crate::failure::FailureClass;
     use crate::inputs::RawInputs;
-    use crate::ports::buildx::{Builder, BuildxVersion};
-    use crate::ports::docker::Engine;
 
     fn toolchain(driver: &str, containerd_store: bool) -> Toolchain {
         Toolchain {

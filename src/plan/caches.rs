@@ -3,13 +3,13 @@
 
 use super::assemble::Given;
 use super::user_caches;
+use crate::buildkit::{CacheEntry, LocalCaches, registry_cache_from};
 use crate::env;
 use crate::error::Result;
 use crate::facts::{CacheFacts, Economy};
 use crate::image::{ImageReference, Repository};
 use crate::inputs::extra_args::UserCaches;
 use crate::inputs::{CacheKind, CacheMode, CacheSpec, CacheWrite, Switch};
-use crate::ports::buildx::{CacheEntry, LocalCaches, registry_cache_from};
 use crate::trust::{CacheName, UserReferences, cache_home, own_cache, readable_caches};
 
 /// What the build reads and writes.

@@ -1,15 +1,15 @@
 //! Reuse or build, and why.
 
 use super::asked::{refuse_push, with_rest};
+use crate::buildkit::LocalImage;
 use crate::error::Error;
 use crate::facts::{Facts, Lookup, Seen, Where};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::guards::Guard;
+use crate::image::EcrHost;
 use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::{Inputs, Mode, OnMissing, RegistryPolicy, Switch};
-use crate::ports::aws::EcrHost;
-use crate::ports::docker::LocalImage;
 use crate::run::RunContext;
 use crate::trust::Access;
 use crate::trust::ZoneNames;

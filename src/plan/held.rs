@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 
 use super::versions;
+use crate::buildkit::{Feature, ImagePin, Versions};
 use crate::error::Result;
 use crate::facts::{Facts, Pin};
 use crate::key::dockerfile::familiar;
-use crate::ports::buildx::{Feature, ImagePin, Versions};
 
 /// What the build gets.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,9 +49,9 @@ pub(super) fn hold(facts: &Facts, versions: Versions<'_>) -> Result<Held> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buildkit::BuildxVersion;
     use crate::facts::{Base, NoRepository, Pins, RepositoryFact};
     use crate::failure::FailureClass;
-    use crate::ports::buildx::BuildxVersion;
 
     fn facts(bases: &[&str], stages: &[&str]) -> Facts {
         let pin = |name: &str| {

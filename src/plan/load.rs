@@ -1,9 +1,9 @@
 //! How what is built gets into the engine's store, which may hold less than what is built.
 
+use crate::buildkit::Engine;
+use crate::buildkit::{BuildSpec, OutputTarget};
 use crate::image::Platform;
 use crate::inputs::{Attestation, BuildInputs, Compression};
-use crate::ports::buildx::{BuildSpec, OutputTarget};
-use crate::ports::docker::Engine;
 
 /// What becomes of the image.
 #[derive(Debug, PartialEq, Eq)]

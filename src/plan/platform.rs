@@ -63,11 +63,11 @@ fn native<'a>(toolchain: &'a Toolchain, choice: &Choice) -> Option<&'a Platform>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buildkit::{Builder, BuildxVersion};
     use crate::env::Env;
     use crate::facts::{NoRepository, Pins, RepositoryFact};
     use crate::failure::FailureClass;
     use crate::inputs::{Inputs, RawInputs};
-    use crate::ports::buildx::{Builder, BuildxVersion};
 
     fn named(asked: Option<&str>, from: Option<&str>, native: Option<&str>) -> Result<Vec<Platform>> {
         let raw = RawInputs {

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{Plan, Step};
+use crate::buildkit::OutputTarget;
 use crate::facts::{Facts, RepositoryFact, Seen};
 use crate::image::ImageReference;
 use crate::inputs::Inputs;
-use crate::ports::buildx::OutputTarget;
 use crate::run::RunContext;
 use crate::trust::{Access, AllNames, ZoneNames};
 

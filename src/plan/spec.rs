@@ -1,15 +1,15 @@
 //! What exactly is built: the inputs, and what the key and the plan add to them.
 
 use super::assemble::Given;
+use crate::buildkit::OutputTarget;
 use crate::coherence::epoch::Epoch;
 use crate::facts::Toolchain;
 use crate::guards::Guard;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY};
 use crate::inputs::extra_args::Extra;
+use crate::inputs::http_login;
 use crate::inputs::{BuildInputs, ContextSource, Secret, SecretSource};
 use crate::key::{BuildKey, explain};
-use crate::ports::buildx::OutputTarget;
-use crate::ports::git::http_login;
 use crate::shown;
 
 /// The build argument that makes an index of one platform.

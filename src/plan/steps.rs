@@ -1,10 +1,10 @@
 //! Steps, as data.
 
 use super::decide::Decision;
+use crate::buildkit::{BuildSpec, NewBuilder};
 use crate::error::SourceLine;
 use crate::facts::{Economy, Leftover};
 use crate::image::{Digest, ImageReference, Platform, Repository};
-use crate::ports::buildx::{BuildSpec, NewBuilder};
 
 /// One write, or the check that follows it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

@@ -3,13 +3,13 @@
 
 use super::assemble::Given;
 use super::caches::{Caches, github_cache};
+use crate::buildkit::CacheEntry;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::guards::Guard;
 use crate::image::{ImageReference, Owner, is_less_trusted, names_another_repository, owner};
 use crate::inputs::extra_args::UserCaches;
 use crate::inputs::{CacheKind, CacheWrite, inline_secret, items};
-use crate::ports::buildx::CacheEntry;
 use crate::trust::{UserReferences, cache_home, understood};
 use crate::zone::Zone;
 

@@ -1,10 +1,10 @@
 //! What old tools cannot do, and what is done instead: never another result without a word.
 
+use crate::buildkit::{BuildSpec, Builder, Feature, Lack, OutputTarget, Versions};
 use crate::error::{Error, Result};
 use crate::facts::Toolchain;
 use crate::failure::FailureKind;
 use crate::inputs::Inputs;
-use crate::ports::buildx::{BuildSpec, Builder, Feature, Lack, OutputTarget, Versions};
 
 /// What goes on without a feature.
 #[derive(Debug, Default, PartialEq, Eq)]

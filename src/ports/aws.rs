@@ -12,72 +12,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::error::Error;
 use crate::failure::FailureKind;
+use crate::image::EcrHost;
 use crate::ports::aws_http;
 use crate::ports::metadata::{self, Instance, NoInstance};
 use crate::ports::proxies::Proxies;
 use crate::secret::SecretString;
-
-/// An ECR registry, read off its host name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EcrHost {
-    /// Where it is; `us-east-1` for the public one, which has its API there alone.
-    pub region: String,
-    /// Its FIPS endpoint.
-    pub fips: bool,
-    /// Its dual-stack endpoint.
-    pub dual_stack: bool,
-    /// `public.ecr.aws`.
-    pub public: bool,
-}
-
-/// Domains of private registries in every partition
-/// (amazon-ecr-credential-helper, `ecr-login/api/client.go`).
-const PRIVATE: [&str; 8] = [
-    "amazonaws.com",
-    "amazonaws.com.cn",
-    "amazonaws.eu",
-    "c2s.ic.gov",
-    "sc2s.sgov.gov",
-    "cloud.adc-e.uk",
-    "csp.hci.ic.gov",
-    "amazonaws-us-gov.com",
-];
-const DUAL_STACK: [&str; 2] = ["on.aws", "on.amazonwebservices.com.cn"];
-
-impl EcrHost {
-    /// `None` if the host is not ECR's.
-    #[must_use]
-    pub fn parse(host: &str) -> Option<Self> {
-        if host == "public.ecr.aws" || host == "ecr-public.aws.com" {
-            return Some(Self {
-                region: "us-east-1".to_owned(),
-                fips: false,
-                dual_stack: false,
-                public: true,
-            });
-        }
-        let (account, rest) = host.split_once('.')?;
-        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        let (service, rest, dual_stack) = if let Some(rest) = rest.strip_prefix("dkr.") {
-            let (service, rest) = rest.split_once('.')?;
-            (service.strip_prefix("ecr")?, rest, false)
-        } else {
-            let (service, rest) = rest.split_once('.')?;
-            (service.strip_prefix("dkr-ecr")?, rest, true)
-        };
-        let fips = match service {
-            "" => false,
-            "-fips" => true,
-            _ => return None,
-        };
-        let (region, domain) = rest.split_once('.')?;
-        let domains: &[&str] = if dual_stack { &DUAL_STACK } else { &PRIVATE };
-        let known = domains.contains(&domain) && !region.is_empty();
-        known.then(|| Self { region: region.to_owned(), fips, dual_stack, public: false })
-    }
-}
 
 /// Connects to AWS. Without credentials at hand, the search for them ends at instance
 /// metadata, which off AWS may not answer at all: hence the outer limits.
@@ -273,43 +212,4 @@ fn says_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
         next = error.source();
     }
     false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_of_every_partition() {
-        let rows = [
-            ("123456789012.dkr.ecr.us-east-1.amazonaws.com", "us-east-1", false, false),
-            ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1", false, false),
-            ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1", true, false),
-            ("123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1", false, false),
-            ("123456789012.dkr-ecr.eu-west-1.on.aws", "eu-west-1", false, true),
-            ("123456789012.dkr-ecr-fips.us-east-2.on.aws", "us-east-2", true, true),
-            ("123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", "cn-north-1", false, true),
-            ("123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov", "us-iso-east-1", false, false),
-        ];
-        for (host, region, fips, dual_stack) in rows {
-            let expected = EcrHost { region: region.into(), fips, dual_stack, public: false };
-            assert_eq!(EcrHost::parse(host), Some(expected), "{host}");
-        }
-        assert!(EcrHost::parse("public.ecr.aws").unwrap().public);
-    }
-
-    #[test]
-    fn other_hosts_are_not_ecr() {
-        for host in [
-            "ghcr.io",
-            "localhost:5000",
-            "12345.dkr.ecr.us-east-1.amazonaws.com",
-            "123456789012.dkr.ecr.us-east-1.amazonaws.com.evil.example",
-            "123456789012.dkr.ecr.us-east-1.example.com",
-            "123456789012.dkr.ecrx.us-east-1.amazonaws.com",
-            "x123456789012.dkr.ecr.us-east-1.amazonaws.com",
-        ] {
-            assert_eq!(EcrHost::parse(host), None, "{host}");
-        }
-    }
 }

@@ -9,52 +9,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::budget::{LISTED, more_than};
+use crate::buildkit::failure::classify;
+use crate::buildkit::{Engine, LocalImage};
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
-use crate::image::{ANNOTATION_KEY, ImageReference, Platform, triggers};
-use crate::ports::buildx::BuildxVersion;
+use crate::image::{ImageReference, Platform, triggers};
 use crate::ports::docker_config::{Credential, PrivateDockerConfig, UserDockerConfig};
-use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation};
-use crate::ports::failure::classify;
-
-/// An image in the engine's store.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct LocalImage {
-    /// The name or id it was asked for by.
-    pub name: String,
-    /// The engine's id of it: the digest of its configuration, or of its manifest.
-    pub id: String,
-    /// What it is for: of an index the one that the engine would run.
-    pub platform: Option<Platform>,
-    /// The build key its label carries.
-    pub key: Option<String>,
-    /// Its names.
-    pub tags: Vec<String>,
-    /// The references by digest that the engine knows it by.
-    pub digests: Vec<String>,
-}
-
-impl LocalImage {
-    /// Reads the first image of `docker image inspect`; nothing if there is none. `name` is what it was asked for by.
-    #[must_use]
-    pub fn parse(name: &str, answer: &[u8]) -> Option<Self> {
-        let found: Value = serde_json::from_slice(answer).ok()?;
-        let image = &found[0];
-        let list = |field: &str| {
-            let texts = image[field].as_array().into_iter().flatten();
-            texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
-        };
-        Some(Self {
-            name: name.to_owned(),
-            id: image["Id"].as_str()?.to_owned(),
-            platform: platform_of(image),
-            key: image["Config"]["Labels"][ANNOTATION_KEY].as_str().map(str::to_owned),
-            tags: list("RepoTags"),
-            digests: list("RepoDigests"),
-        })
-    }
-}
+use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation, from_exec, last_line};
 
 /// Quick questions to the engine.
 const QUICK: Duration = Duration::from_secs(30);
@@ -339,85 +301,6 @@ pub fn listed<T: FromIterator<String>>(answer: &[u8], what: &str) -> Result<T> {
         return Err(error.hint("remove what old builders left: docker buildx rm, docker volume prune"));
     }
     Ok(text.lines().map(str::to_owned).collect())
-}
-
-fn platform_of(image: &Value) -> Option<Platform> {
-    let field = |name: &str| image[name].as_str().filter(|text| !text.is_empty());
-    let platform = format!("{}/{}", field("Os")?, field("Architecture")?);
-    field("Variant").map_or_else(|| platform.parse(), |variant| format!("{platform}/{variant}").parse()).ok()
-}
-
-/// What the engine can do.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Engine {
-    /// Its version.
-    pub version: String,
-    /// What it runs on, where docker says it.
-    pub platform: Option<Platform>,
-    /// Whether images live in containerd's store, which makes the `docker` driver able to
-    /// export caches and indexes.
-    pub containerd_store: bool,
-    /// The version of the CLI's buildx plug-in, where docker says it.
-    #[serde(skip)]
-    pub buildx: Option<BuildxVersion>,
-}
-
-impl Engine {
-    /// Reads `docker info`; nothing if no engine answered it.
-    #[must_use]
-    pub fn parse(answer: &[u8]) -> Option<Self> {
-        let facts: Value = serde_json::from_slice(answer).ok()?;
-        let version = facts["ServerVersion"].as_str().filter(|version| !version.is_empty())?;
-        let plugins = facts["ClientInfo"]["Plugins"].as_array().into_iter().flatten();
-        let buildx = plugins.filter(|plugin| plugin["Name"] == "buildx").find_map(|p| p["Version"].as_str());
-        Some(Self {
-            version: version.to_owned(),
-            platform: facts["Architecture"].as_str().map(Platform::linux_on),
-            buildx: buildx.and_then(BuildxVersion::parse),
-            containerd_store: facts["DriverStatus"].as_array().is_some_and(|rows| {
-                rows.iter().any(|row| row[0] == "driver-type" && row[1] == "io.containerd.snapshotter.v1")
-            }),
-        })
-    }
-}
-
-/// A process that did not run to its end, in our words.
-#[must_use]
-pub fn from_exec(error: ExecError) -> Error {
-    // Linux: one string of the arguments or the environment may have 131,071 bytes.
-    if let ExecError::Start { source, .. } = &error
-        && source.kind() == std::io::ErrorKind::ArgumentListTooLong
-    {
-        return Error::input("failed to start docker with these inputs")
-            .because(source)
-            .hint("a build argument, label or secret over 131,071 bytes belongs in a file");
-    }
-    let text = error.to_string();
-    let mut reported = match &error {
-        ExecError::Start { .. } => Error::of(FailureKind::Machine, text),
-        ExecError::Io { .. } => Error::new(FailureClass::Unavailable, text),
-        ExecError::Stalled { .. } | ExecError::TimedOut { .. } => {
-            Error::of(FailureKind::Hang, text).hint(FailureKind::Hang.hint())
-        }
-        ExecError::Cancelled { .. } => Error::new(FailureClass::Interrupted, text),
-        ExecError::ReadOnly { .. } => Error::new(FailureClass::Bug, text),
-    };
-    if let Some(source) = std::error::Error::source(&error) {
-        reported = reported.because(source);
-    }
-    reported
-}
-
-/// The last line a process wrote to standard error.
-#[must_use]
-pub fn last_line(done: &Completed) -> String {
-    done.stderr_text()
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
 }
 
 fn engine_error(what: &str, done: &Completed) -> Error {

@@ -7,15 +7,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-use crate::env::percent_decoded;
+use crate::buildkit::failure::classify;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
-use crate::ports::docker::{from_exec, last_line};
+use crate::inputs::http_login;
 use crate::ports::exec::{Effect, Exec, Invocation};
-use crate::ports::failure::classify;
+use crate::ports::exec::{from_exec, last_line};
 use crate::ports::temporary::{GIT, PrivateFolder};
 use crate::run::{Commit, RunContext};
 use crate::secret::SecretString;
@@ -87,19 +84,6 @@ const REMOTE: Duration = Duration::from_mins(1);
 /// The URL for git's arguments, which other processes can read: without a password. Its login is among the variables.
 fn address(url: &str) -> Cow<'_, str> {
     if http_login(url).is_some() { shown::without_users(url) } else { Cow::Borrowed(url) }
-}
-
-/// The origin of an `http` URL with a user, and the value of the `Authorization` header that its user makes.
-#[must_use]
-pub fn http_login(url: &str) -> Option<(String, SecretString)> {
-    let parsed = reqwest::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    let clear = |text: &str| percent_decoded(text).unwrap_or_else(|| text.to_owned());
-    let (user, password) = (clear(parsed.username()), clear(parsed.password().unwrap_or_default()));
-    if user.is_empty() && password.is_empty() {
-        return None;
-    }
-    let header = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-    Some((parsed.origin().ascii_serialization(), header.into()))
 }
 
 /// A command that talks to a remote repository and never asks for a password.

@@ -1,7 +1,7 @@
 //! This machine and its processes, from `/proc`: whose builder is whose.
 
+use crate::buildkit::owner::Owner;
 use crate::image::Digest;
-use crate::ports::owner::Owner;
 
 /// This very process as an owner; `None` where the system does not tell who is who (another
 /// kernel, or one that hides other users' processes).

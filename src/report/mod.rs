@@ -14,13 +14,13 @@ pub use summary::summary;
 
 use std::path::PathBuf;
 
+use crate::buildkit::ProgressSummary;
 use crate::error::Error;
 use crate::execute::Journal;
 use crate::facts::RepositoryFact;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;
 use crate::plan::{Outcome, Plan, PlanWarning, PlannedTag, Step};
-use crate::ports::buildx::ProgressSummary;
 use crate::run::RunContext;
 
 /// Everything that is reported. Every field is there on every exit; what is not known is empty.

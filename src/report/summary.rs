@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use super::Report;
+use crate::buildkit::ProgressSummary;
 use crate::env::SLUG;
 use crate::guards::Guard;
 use crate::phase::Phase;
 use crate::plan::{Outcome, PlanWarning};
 use crate::ports::actions::without_controls;
-use crate::ports::buildx::ProgressSummary;
 use crate::shown;
 
 /// Most findings of the Dockerfile's checks that are listed.

@@ -116,10 +116,10 @@ pub fn understood(text: &str) -> Result<ImageReference, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buildkit::CacheEntry;
     use crate::env::Env;
     use crate::image::Mark;
     use crate::inputs::{Inputs, RawInputs};
-    use crate::ports::buildx::CacheEntry;
     use crate::trust::access;
 
     /// What a zone may read and write, of caches and contexts as they are written out, with the

@@ -17,7 +17,7 @@ fn fresh_named(run: &Run, prefix: &str) -> String {
     let name = create[0].values("--name")[0].to_owned();
     assert!(name.starts_with(prefix), "{name}");
     let here = build_once::ports::host::this_process().unwrap();
-    let owner = build_once::ports::owner::Owner::of_builder(&name).unwrap();
+    let owner = build_once::buildkit::owner::Owner::of_builder(&name).unwrap();
     assert_eq!((owner.machine, owner.boot), (here.machine, here.boot), "it says whose it is");
     let order: Vec<usize> = ["buildx create", "buildx build", "buildx rm"]
         .iter()
@@ -229,7 +229,7 @@ fn what_killed_runs_left_is_removed_first_and_nothing_else() {
     lab.set("containerd", false);
     let folder = buildx_folder(&lab);
     let here = build_once::ports::host::this_process().unwrap();
-    let owned = |job: &str, change: fn(&mut build_once::ports::owner::Owner)| {
+    let owned = |job: &str, change: fn(&mut build_once::buildkit::owner::Owner)| {
         let mut owner = here.clone();
         change(&mut owner);
         format!("build-once-{job}-{owner}")

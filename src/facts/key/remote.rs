@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 
 use super::Pins;
 use super::contexts::NamedContexts;
+use crate::buildkit::SourcePin;
 use crate::error::{Error, Result};
 use crate::facts::bases::{Base, Pin, resolve};
 use crate::facts::engine_base::Engine;
@@ -15,7 +16,6 @@ use crate::image::ImageReference;
 use crate::key::EntryKind;
 use crate::key::dockerfile::Analysis;
 use crate::ports::Ports;
-use crate::ports::buildx::SourcePin;
 
 /// Everything that other machines say, asked for side by side.
 #[derive(Debug, Default)]

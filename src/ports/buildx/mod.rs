@@ -1,40 +1,26 @@
 //! `docker buildx`: build, builders, aliases.
 
-mod args;
-mod builder;
-mod cache;
-pub mod checks;
-mod features;
 mod imagetools;
-mod metadata;
-mod policy;
-mod progress;
-mod version;
 
 use std::cell::RefCell;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-pub use args::{BuildSpec, OutputTarget};
-pub use builder::{Builder, NewBuilder, builder_of, container_of};
-pub use cache::{CacheEntry, LocalCaches, registry_cache_from};
-pub use checks::Finding;
-pub use features::{Feature, Lack, Versions};
-pub use metadata::BuildMetadata;
-pub use policy::{Hold, ImagePin, SourcePin};
-pub use progress::{FailedStep, Progress, ProgressSummary, StepTime};
-pub use version::BuildxVersion;
-
 use crate::budget;
+use crate::buildkit::failure::{classify, classify_at, classify_boot};
+use crate::buildkit::{
+    BuildMetadata, BuildSpec, Builder, BuildxVersion, Finding, NewBuilder, Progress, ProgressSummary,
+    builder, checks, policy,
+};
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
 use crate::inputs::Driver;
-use crate::ports::docker::{Docker, from_exec, last_line};
+use crate::ports::docker::Docker;
 use crate::ports::exec::{Effect, ExecError, Invocation, Stream};
-use crate::ports::failure::{classify, classify_at, classify_boot};
+use crate::ports::exec::{from_exec, last_line};
 use crate::secret::SecretString;
 
 /// The buildx plug-in of a docker CLI.

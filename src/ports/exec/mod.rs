@@ -3,6 +3,7 @@
 mod environment;
 mod invocation;
 mod lines;
+mod report;
 mod stop;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 
 pub use invocation::{Completed, Effect, ExecError, Invocation};
 use lines::{Lines, read_all, tail};
+pub use report::{from_exec, last_line};
 use stop::Group;
 pub use stop::{CancelSignal, Stop, cancelled};
 

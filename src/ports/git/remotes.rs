@@ -4,9 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::http_login;
 use crate::budget;
 use crate::env::Env;
+use crate::inputs::http_login;
 use crate::inputs::{Secret, SecretSource};
 use crate::secret::SecretString;
 use crate::shown;

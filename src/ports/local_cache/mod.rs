@@ -28,7 +28,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
 pub use folder::why_unusable;
 
-use crate::ports::buildx::{CacheEntry, LocalCaches};
+use crate::buildkit::{CacheEntry, LocalCaches};
 use crate::ports::clock::Stopwatch;
 use crate::ports::random;
 

@@ -7,8 +7,9 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::env::Env;
 use crate::error::Error;
+use crate::image::EcrHost;
 use crate::inputs::Login;
-use crate::ports::aws::{Aws, EcrHost};
+use crate::ports::aws::Aws;
 use crate::ports::console::Console;
 use crate::ports::docker_config::{Credential, UserDockerConfig};
 use crate::ports::exec::Exec;

@@ -11,13 +11,13 @@ use serde_json::Value;
 use super::Registry;
 use super::challenge::{self, Challenge};
 use crate::budget::{HEADERS, MANIFEST, Most, REDIRECTS, REQUEST};
+use crate::buildkit::failure::classify;
 use crate::error::Error;
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{ImageReference, MEDIA_TYPES, is_this_machine};
 use crate::ports::Writes;
 use crate::ports::actions::inert;
-use crate::ports::failure::classify;
 use crate::secret::SecretString;
 use crate::shown;
 
@@ -236,7 +236,7 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
                 )
             } else if message.contains("expired") {
                 (FailureKind::AuthExpired, format!("log in to {registry} again"))
-            } else if crate::ports::aws::EcrHost::parse(registry).is_some() {
+            } else if crate::image::EcrHost::parse(registry).is_some() {
                 (
                     FailureKind::AuthDenied,
                     format!("allow {action} on {} for this role", reference.repository()),

@@ -13,7 +13,7 @@ pub struct Finding {
 
 /// A line of a source, as BuildKit writes it (`solver/pb`, `Range`).
 #[derive(Deserialize)]
-pub(super) struct Range {
+pub(crate) struct Range {
     start: Position,
 }
 
@@ -24,7 +24,7 @@ struct Position {
 }
 
 /// The first line of these.
-pub(super) fn first_line(ranges: &[Range]) -> Option<usize> {
+pub(crate) fn first_line(ranges: &[Range]) -> Option<usize> {
     ranges.first().map(|range| range.start.line).filter(|line| *line > 0)
 }
 

@@ -211,19 +211,19 @@ impl Progress {
     }
 
     /// The part of the build that failed, if a vertex did.
-    pub(super) fn failed_phase(&self) -> Option<Phase> {
+    pub(crate) fn failed_phase(&self) -> Option<Phase> {
         let failed = failed(self.vertices.values(), self.error.as_deref())?;
         place(&failed.name, failed.pushes)
     }
 
     /// Whether no step of the Dockerfile runs, as far as the stream tells: then something is to
     /// move.
-    pub(super) fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.raw && !self.under_way().any(|state| is_step(&state.name))
     }
 
     /// What was begun last and has not ended.
-    pub(super) fn doing(&self) -> &'static str {
+    pub(crate) fn doing(&self) -> &'static str {
         self.begun_last().map_or("talking to the builder", Phase::doing)
     }
 

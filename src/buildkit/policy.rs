@@ -9,7 +9,7 @@ use crate::image::ImageReference;
 use crate::key::dockerfile::GitRef;
 
 /// The variable that names the policy's file.
-pub(super) const VARIABLE: &str = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY";
+pub(crate) const VARIABLE: &str = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY";
 
 /// What an `ADD` or a context names, and what that was when the key was made.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -45,7 +45,7 @@ pub struct ImagePin {
 
 /// The policy: a file must have its checksum, a repository is taken at its commit, an image by its
 /// digest.
-pub(super) fn policy(sources: &[SourcePin], images: &[ImagePin]) -> Value {
+pub(crate) fn policy(sources: &[SourcePin], images: &[ImagePin]) -> Value {
     // A rule is for every use of a name; what one use needs, the others bear.
     let mut strictest: BTreeMap<String, &SourcePin> = BTreeMap::new();
     for pin in sources {

@@ -113,7 +113,7 @@ fn fields(text: &str) -> Option<Vec<String>> {
 }
 
 /// A field of buildx's comma-separated options.
-pub(super) fn csv_field(text: &str) -> String {
+pub(crate) fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\n']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
@@ -172,7 +172,7 @@ const S3: [&str; 17] = [
 ];
 
 /// The variables that these caches need; no other child gets them.
-pub(super) fn variables<'a>(caches: impl Iterator<Item = &'a String>) -> Vec<&'static str> {
+pub(crate) fn variables<'a>(caches: impl Iterator<Item = &'a String>) -> Vec<&'static str> {
     let mut names: Vec<&'static str> = Vec::new();
     for cache in caches {
         let kind = cache.parse::<CacheEntry>().map(|entry| entry.kind).unwrap_or_default();

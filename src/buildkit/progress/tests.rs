@@ -196,6 +196,6 @@ fn d69_the_reason_of_a_submodule_is_kept() {
     }
     let error = progress.error().unwrap();
     assert!(error.ends_with("git stderr: fatal: unable to access 'http://127.0.0.1:1/none.git/': Failed to connect to 127.0.0.1 port 1 after 0 ms: Couldn't connect to server"), "{error}");
-    let error = crate::ports::failure::classify("the build failed", &error);
+    let error = crate::buildkit::failure::classify("the build failed", &error);
     assert!(error.is(crate::failure::FailureKind::GitSource), "{error:?}");
 }

@@ -9,7 +9,7 @@ use super::features::{Feature, Versions};
 /// The version of the buildx plug-in.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(into = "String")]
-pub struct BuildxVersion(pub(super) Version);
+pub struct BuildxVersion(pub(crate) Version);
 
 impl BuildxVersion {
     /// Reads `docker buildx version`, `github.com/docker/buildx v0.29.1 <commit>`, or the version

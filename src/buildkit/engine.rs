@@ -1,0 +1,84 @@
+//! What docker says of its engine and of an image in its store.
+
+use serde_json::Value;
+
+use super::version::BuildxVersion;
+use crate::image::{ANNOTATION_KEY, Platform};
+
+/// An image in the engine's store.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LocalImage {
+    /// The name or id it was asked for by.
+    pub name: String,
+    /// The engine's id of it: the digest of its configuration, or of its manifest.
+    pub id: String,
+    /// What it is for: of an index the one that the engine would run.
+    pub platform: Option<Platform>,
+    /// The build key its label carries.
+    pub key: Option<String>,
+    /// Its names.
+    pub tags: Vec<String>,
+    /// The references by digest that the engine knows it by.
+    pub digests: Vec<String>,
+}
+
+impl LocalImage {
+    /// Reads the first image of `docker image inspect`; nothing if there is none. `name` is what it was asked for by.
+    #[must_use]
+    pub fn parse(name: &str, answer: &[u8]) -> Option<Self> {
+        let found: Value = serde_json::from_slice(answer).ok()?;
+        let image = &found[0];
+        let list = |field: &str| {
+            let texts = image[field].as_array().into_iter().flatten();
+            texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+        };
+        Some(Self {
+            name: name.to_owned(),
+            id: image["Id"].as_str()?.to_owned(),
+            platform: platform_of(image),
+            key: image["Config"]["Labels"][ANNOTATION_KEY].as_str().map(str::to_owned),
+            tags: list("RepoTags"),
+            digests: list("RepoDigests"),
+        })
+    }
+}
+
+/// What the engine can do.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Engine {
+    /// Its version.
+    pub version: String,
+    /// What it runs on, where docker says it.
+    pub platform: Option<Platform>,
+    /// Whether images live in containerd's store, which makes the `docker` driver able to
+    /// export caches and indexes.
+    pub containerd_store: bool,
+    /// The version of the CLI's buildx plug-in, where docker says it.
+    #[serde(skip)]
+    pub buildx: Option<BuildxVersion>,
+}
+
+impl Engine {
+    /// Reads `docker info`; nothing if no engine answered it.
+    #[must_use]
+    pub fn parse(answer: &[u8]) -> Option<Self> {
+        let facts: Value = serde_json::from_slice(answer).ok()?;
+        let version = facts["ServerVersion"].as_str().filter(|version| !version.is_empty())?;
+        let plugins = facts["ClientInfo"]["Plugins"].as_array().into_iter().flatten();
+        let buildx = plugins.filter(|plugin| plugin["Name"] == "buildx").find_map(|p| p["Version"].as_str());
+        Some(Self {
+            version: version.to_owned(),
+            platform: facts["Architecture"].as_str().map(Platform::linux_on),
+            buildx: buildx.and_then(BuildxVersion::parse),
+            containerd_store: facts["DriverStatus"].as_array().is_some_and(|rows| {
+                rows.iter().any(|row| row[0] == "driver-type" && row[1] == "io.containerd.snapshotter.v1")
+            }),
+        })
+    }
+}
+
+fn platform_of(image: &Value) -> Option<Platform> {
+    let field = |name: &str| image[name].as_str().filter(|text| !text.is_empty());
+    let platform = format!("{}/{}", field("Os")?, field("Architecture")?);
+    field("Variant").map_or_else(|| platform.parse(), |variant| format!("{platform}/{variant}").parse()).ok()
+}

@@ -1,0 +1,44 @@
+//! What a process that failed said, and how that is told.
+
+use super::{Completed, ExecError};
+use crate::error::Error;
+use crate::failure::{FailureClass, FailureKind};
+
+/// A process that did not run to its end, in our words.
+#[must_use]
+pub fn from_exec(error: ExecError) -> Error {
+    // Linux: one string of the arguments or the environment may have 131,071 bytes.
+    if let ExecError::Start { source, .. } = &error
+        && source.kind() == std::io::ErrorKind::ArgumentListTooLong
+    {
+        return Error::input("failed to start docker with these inputs")
+            .because(source)
+            .hint("a build argument, label or secret over 131,071 bytes belongs in a file");
+    }
+    let text = error.to_string();
+    let mut reported = match &error {
+        ExecError::Start { .. } => Error::of(FailureKind::Machine, text),
+        ExecError::Io { .. } => Error::new(FailureClass::Unavailable, text),
+        ExecError::Stalled { .. } | ExecError::TimedOut { .. } => {
+            Error::of(FailureKind::Hang, text).hint(FailureKind::Hang.hint())
+        }
+        ExecError::Cancelled { .. } => Error::new(FailureClass::Interrupted, text),
+        ExecError::ReadOnly { .. } => Error::new(FailureClass::Bug, text),
+    };
+    if let Some(source) = std::error::Error::source(&error) {
+        reported = reported.because(source);
+    }
+    reported
+}
+
+/// The last line a process wrote to standard error.
+#[must_use]
+pub fn last_line(done: &Completed) -> String {
+    done.stderr_text()
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
