@@ -9,9 +9,10 @@ use anyhow::Context as _;
 use build_once::env::Env;
 use build_once::failure::FailureKind;
 use build_once::inputs::{self, Command, LogStyle, arguments};
+use build_once::pipeline::prepare;
 use build_once::ports::console::Console;
 use build_once::session::{self, Cancel, never};
-use build_once::{Error, commands, crash, prepare};
+use build_once::{Error, commands, crash};
 
 fn main() -> ExitCode {
     let env = Env::capture();

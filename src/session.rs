@@ -15,6 +15,7 @@ use crate::facts::{Facts, gather};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::inputs::{Call, Inputs, RawInputs};
+use crate::pipeline::{Decided, Prepared, plan_for, prepare};
 use crate::plan::{self, Plan};
 use crate::ports::Writes;
 use crate::ports::actions::{self, Annotation, Level};
@@ -23,7 +24,7 @@ use crate::ports::console::Console;
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::ports::temporary::{PrivateFolder, RUN, sweep, temporary_folder};
 use crate::report::{Course, Report, Stage, annotations, outputs, summary};
-use crate::{Decided, Prepared, commands, crash, plan_for, prepare, shown};
+use crate::{commands, crash, shown};
 
 /// Turns SIGINT, SIGTERM, SIGHUP and the `timeout` input into one signal for everyone. A thread of its own listens:
 /// the program's may wait for a file or a reader of its log.

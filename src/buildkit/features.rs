@@ -4,7 +4,7 @@ use std::fmt;
 
 use semver::Version;
 
-use super::BuildxVersion;
+use super::version::BuildxVersion;
 
 /// Something that not every version can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +128,36 @@ impl Versions<'_> {
             needed: format!("{tool} 0.{needed} or newer"),
             instead: row.instead,
         })
+    }
+}
+
+impl BuildxVersion {
+    /// The progress stream.
+    #[must_use]
+    pub fn has_rawjson(&self) -> bool {
+        self.has(Feature::RawJson)
+    }
+
+    /// `--call=check`.
+    #[must_use]
+    pub fn has_checks(&self) -> bool {
+        self.has(Feature::Checks)
+    }
+
+    /// `--annotation`.
+    #[must_use]
+    pub fn has_annotations(&self) -> bool {
+        self.has(Feature::Annotations)
+    }
+
+    /// GitHub's cache service.
+    #[must_use]
+    pub fn has_github_cache(&self) -> bool {
+        self.has(Feature::GithubCache)
+    }
+
+    fn has(&self, feature: Feature) -> bool {
+        Versions { buildx: self, buildkit: None }.lacks(feature).is_none()
     }
 }
 

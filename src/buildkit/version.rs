@@ -4,8 +4,6 @@ use std::fmt;
 
 use semver::Version;
 
-use super::features::{Feature, Versions};
-
 /// The version of the buildx plug-in.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(into = "String")]
@@ -23,34 +21,6 @@ impl BuildxVersion {
                 Version::parse(numbers).ok()
             })
             .map(Self)
-    }
-
-    /// The progress stream.
-    #[must_use]
-    pub fn has_rawjson(&self) -> bool {
-        self.has(Feature::RawJson)
-    }
-
-    /// `--call=check`.
-    #[must_use]
-    pub fn has_checks(&self) -> bool {
-        self.has(Feature::Checks)
-    }
-
-    /// `--annotation`.
-    #[must_use]
-    pub fn has_annotations(&self) -> bool {
-        self.has(Feature::Annotations)
-    }
-
-    /// GitHub's cache service.
-    #[must_use]
-    pub fn has_github_cache(&self) -> bool {
-        self.has(Feature::GithubCache)
-    }
-
-    fn has(&self, feature: Feature) -> bool {
-        Versions { buildx: self, buildkit: None }.lacks(feature).is_none()
     }
 }
 

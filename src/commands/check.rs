@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::buildkit::{BuildSpec, Finding, OutputTarget};
-use crate::error::{Error, Result, SourceLine};
+use crate::error::{Error, Result};
 use crate::failure::FailureClass;
-use crate::plan::PlanWarning;
+use crate::pipeline::Prepared;
+use crate::plan::{Outcome, PlanWarning};
 use crate::ports::buildx::Buildx;
 use crate::report::Report;
-use crate::{Prepared, plan::Outcome};
 
 /// Runs them; what they find is in the report.
 ///
@@ -41,7 +41,7 @@ pub async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> {
     for Finding { text, line } in &found {
         ports.console.line(&format!("{file}:{}: {text}", line.unwrap_or_default()));
     }
-    report.checks = found.into_iter().map(|finding| at(finding, &file)).collect();
+    report.checks = found.into_iter().map(|finding| PlanWarning::found(finding, &file)).collect();
     report.outcome = Some(Outcome::Checked);
     "the checks of the Dockerfile found nothing".clone_into(&mut report.reason);
     match report.checks.len() {
@@ -49,10 +49,4 @@ pub async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> {
         1 => Err(Error::new(FailureClass::Build, format!("{file}: one check found something"))),
         many => Err(Error::new(FailureClass::Build, format!("{file}: the checks found {many} things"))),
     }
-}
-
-/// A finding in this file.
-pub(crate) fn at(finding: Finding, file: &str) -> PlanWarning {
-    let at = finding.line.map(|line| SourceLine { file: file.to_owned(), line });
-    PlanWarning { text: finding.text, at }
 }

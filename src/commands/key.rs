@@ -5,7 +5,6 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::Prepared;
 use crate::budget;
 use crate::error::{Error, Result};
 use crate::facts::explain::{self, Earlier};
@@ -16,6 +15,7 @@ use crate::key::BuildKey;
 use crate::key::explain::{from_listing, listing, shown};
 use crate::key::files::Kind;
 use crate::key::names::{escape, hex};
+use crate::pipeline::Prepared;
 
 /// The key as text or JSON. Values of build arguments are shown as digests only.
 ///

@@ -1,14 +1,14 @@
 //! `build-once plan`: the plan, and nothing written.
 
 use crate::error::Result;
+use crate::pipeline::{Decided, decide};
 use crate::plan::{Rendered, json, text};
-use crate::{Decided, decide};
 
 /// The plan as text or JSON.
 ///
 /// # Errors
 /// What `run` would fail with before its first write.
-pub async fn run(prepared: &crate::Prepared, as_json: bool) -> Result<String> {
+pub async fn run(prepared: &crate::pipeline::Prepared, as_json: bool) -> Result<String> {
     let Decided { facts, plan, .. } = decide(prepared).await?;
     let rendered = Rendered {
         inputs: &prepared.inputs,

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::engine_base::Engine;
-use crate::buildkit::LocalImage;
+use super::pin::{EngineImage, Pin};
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
-use crate::image::{Digest, ImageReference, is_private};
+use crate::image::ImageReference;
 use crate::ports::Ports;
 use crate::ports::registry::Resolve;
 
@@ -18,37 +18,6 @@ pub struct Base {
     pub name: String,
     /// What it is.
     pub pin: Pin,
-}
-
-/// How a base is held to the content that the key was computed from.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pin {
-    /// By its digest in a registry; the build gets this reference in place of the name.
-    Registry(ImageReference),
-    /// It is only in the engine's store; the engine's BuildKit takes it from there.
-    Engine(EngineImage),
-    /// It is written with its digest.
-    AsWritten,
-}
-
-/// An image of the engine's store.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct EngineImage {
-    /// The engine's id of it.
-    pub id: String,
-    /// Its private names ([`crate::image::LocalScheme`]), which say what runs made or pulled it.
-    #[serde(skip)]
-    pub private: Vec<String>,
-}
-
-impl EngineImage {
-    /// As the engine tells of it; nothing if its id is none.
-    pub(super) fn new(image: LocalImage) -> Option<Self> {
-        image.id.parse::<Digest>().ok()?;
-        let private = image.tags.into_iter().filter(|name| is_private(name)).collect();
-        Some(Self { id: image.id, private })
-    }
 }
 
 impl Base {

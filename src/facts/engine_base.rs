@@ -1,7 +1,7 @@
 //! Where the engine and a registry know different images by one name, such as one that an earlier step of the job
 //! has built under a name that a stranger has on Docker Hub.
 
-use super::bases::{EngineImage, Pin};
+use super::pin::{EngineImage, Pin};
 use crate::env;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::Inputs;

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use super::lookups::{Lookup, Seen, Where, judge, look_up, wait_for};
+use super::pin::Pin;
 use super::{
-    BuilderFacts, Facts, LateFacts, Local, Pins, Toolchain, bases, builders, caches, explain, key, local,
+    BuilderFacts, Facts, LateFacts, Local, Pins, Toolchain, builders, caches, explain, key, local,
     repository, toolchain,
 };
 use crate::error::{Error, Result};
 use crate::image::ImageReference;
 use crate::inputs::{Inputs, Mode, OnMissing, Switch};
 use crate::key::BuildKey;
-use crate::plan::Verdict;
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
 use crate::run::RunContext;
@@ -258,7 +258,16 @@ fn needs_store(inputs: &Inputs) -> bool {
     build.makes_index() || !build.annotations.is_empty() || build.compression.is_asked()
 }
 
-/// Finds out what only some decisions need. `tools_known` is told as soon as a builder can be
+/// What a build needs to know beside the facts of every run.
+#[derive(Clone, Copy, Debug)]
+pub struct ForBuild {
+    /// Whether the registry can be used at all: caches, pins.
+    pub shared: bool,
+    /// Whether the image is wanted in the engine's store.
+    pub load: bool,
+}
+
+/// Finds out what only a build needs. `tools_known` is told as soon as a builder can be
 /// chosen, while other questions are still under way.
 ///
 /// # Errors
@@ -269,31 +278,24 @@ pub async fn gather_late(
     run: &RunContext,
     access: &Access,
     facts: &Facts,
-    verdict: &Verdict,
+    wanted: ForBuild,
     tools_known: impl FnOnce(&Toolchain, &BuilderFacts),
 ) -> Result<LateFacts> {
-    match verdict {
-        Verdict::Reuse { .. } | Verdict::ReuseLocal { .. } | Verdict::Fail(_) => Ok(LateFacts::default()),
-        Verdict::Build { shared, load, .. } => {
-            let docker = ports.docker()?;
-            let on_engine = facts.bases.iter().any(|base| matches!(base.pin, bases::Pin::Engine(_)));
-            let tools = async {
-                let toolchain =
-                    toolchain::gather(&docker, inputs, on_engine, *load && needs_store(inputs)).await?;
-                let builders = builders::gather(ports, &docker, inputs, access, &toolchain).await?;
-                tools_known(&toolchain, &builders);
-                Ok::<_, Error>((toolchain, builders))
-            };
-            let (tools, caches, miss) = tokio::join!(
-                tools,
-                caches::caches(ports, inputs, run, access, facts, *shared),
-                // Where a build is asked for, nothing was missed.
-                async {
-                    if inputs.rebuild { None } else { explain::miss(ports, inputs, run, access, facts).await }
-                },
-            );
-            let (toolchain, builders) = tools?;
-            Ok(LateFacts { toolchain: Some(toolchain), builders, caches, miss })
-        }
-    }
+    let docker = ports.docker()?;
+    let on_engine = facts.bases.iter().any(|base| matches!(base.pin, Pin::Engine(_)));
+    let tools = async {
+        let toolchain =
+            toolchain::gather(&docker, inputs, on_engine, wanted.load && needs_store(inputs)).await?;
+        let builders = builders::gather(ports, &docker, inputs, access, &toolchain).await?;
+        tools_known(&toolchain, &builders);
+        Ok::<_, Error>((toolchain, builders))
+    };
+    let (tools, caches, miss) = tokio::join!(
+        tools,
+        caches::caches(ports, inputs, run, access, facts, wanted.shared),
+        // Where a build is asked for, nothing was missed.
+        async { if inputs.rebuild { None } else { explain::miss(ports, inputs, run, access, facts).await } },
+    );
+    let (toolchain, builders) = tools?;
+    Ok(LateFacts { toolchain: Some(toolchain), builders, caches, miss })
 }

@@ -79,6 +79,12 @@ fn ecr(name: &str) -> Option<String> {
     Some(format!("{account}.ecr.{region}"))
 }
 
+/// The host of a GitHub server's URL.
+pub(super) fn host_of_server(server: Option<&str>) -> Option<&str> {
+    let server = server.map(|server| server.split_once("://").map_or(server, |(_, host)| host));
+    server.map(|host| host.trim_end_matches('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

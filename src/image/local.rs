@@ -2,7 +2,9 @@
 //! repository (`docs/trust.md`). A label says so too, but an image built on another inherits its
 //! labels; a name is never inherited, and it goes when its image goes.
 
-use super::{Digest, ImageName, sanitise, tags::hash};
+use super::hash::hash;
+use super::host::host_of_server;
+use super::{Digest, ImageName, sanitise};
 use crate::guards::Guard;
 
 /// No registry can have this host (RFC 6761, section 6.4): docker can neither push nor pull what
@@ -78,12 +80,6 @@ pub fn place(server: Option<&str>, repository: Option<&str>) -> String {
         Some(host) => format!("{}/{}", component(&format!("{host}/{owner}")), component(name)),
         None => format!("{}/{}", component(owner), component(name)),
     }
-}
-
-/// The host of a GitHub server's URL.
-pub(super) fn host_of_server(server: Option<&str>) -> Option<&str> {
-    let server = server.map(|server| server.split_once("://").map_or(server, |(_, host)| host));
-    server.map(|host| host.trim_end_matches('/'))
 }
 
 /// The text as one part of an image's path. Where that changes it, eight hex digits of its hash

@@ -1,7 +1,7 @@
 //! Which GitHub repository a shared name is of: several may use one registry repository.
 
+use super::hash::{hash, is_hash};
 use super::host_of_server;
-use super::tags::hash;
 
 /// `r` and eight hex digits of a hash over the server and the GitHub repository's number, which a new name
 /// does not change. Where no number is known, over its name.
@@ -28,7 +28,7 @@ impl Mark {
 
 /// Whether a word of a tag is a mark.
 pub(super) fn is_mark(word: &str) -> bool {
-    word.strip_prefix('r').is_some_and(super::tags::is_hash)
+    word.strip_prefix('r').is_some_and(is_hash)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod digest;
 mod ecr;
 mod grammar;
+mod hash;
 mod host;
 mod local;
 mod manifest;
@@ -13,8 +14,8 @@ mod tags;
 
 pub use digest::{Digest, InvalidDigest};
 pub use ecr::EcrHost;
+use host::host_of_server;
 pub use host::{canonical as canonical_host, is_this_machine};
-use local::host_of_server;
 pub use local::{LocalScheme, is_of, is_private, place};
 pub use manifest::{
     ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, ManifestError, is_own_label, triggers,

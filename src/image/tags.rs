@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::hash::{hash, is_hash};
 use super::mark::is_mark;
-use super::{Digest, ImageReference, Mark};
+use super::{ImageReference, Mark};
 use crate::guards::Guard;
 use crate::zone::Zone;
 
@@ -79,19 +80,10 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
-pub(super) fn is_hash(word: &str) -> bool {
-    word.len() == 8 && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
 /// The text with every other character as `-`, cut: different texts may become the same.
 #[must_use]
 pub fn usable(text: &str, limit: usize) -> String {
     text.chars().map(|c| if is_plain(c) { c } else { '-' }).take(limit).collect()
-}
-
-/// Eight hex digits of the text's digest.
-pub(super) fn hash(text: &str) -> String {
-    Digest::of(text.as_bytes()).short()[..8].to_owned()
 }
 
 /// As it is, if it can be; else marked by its hash at the end. What ends in a hash of its own

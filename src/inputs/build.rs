@@ -1,67 +1,21 @@
 //! The inputs that shape the build itself.
 
-use std::collections::HashSet;
-use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use super::attestation::Attestation;
 use super::compression::Compression;
-use super::contexts::{build_contexts, context};
+use super::contexts::{ContextSource, build_contexts, context};
 use super::grammar;
-use super::lists::{comma_items, items, pairs};
+use super::lists::{comma_items, items};
 use super::outputs::{Outputs, attests};
+use super::pairs::{last_of_each, named};
 use super::problems::Problems;
 use super::raw::RawInputs;
-use super::secrets::{git_token, secrets};
+use super::secrets::{Secret, git_token, secrets};
 use crate::budget;
 use crate::env::{self, Env};
 use crate::image::{Platform, is_own_label};
 use crate::key::dockerignore::Ignore;
-use crate::secret::SecretString;
-
-/// Where the build context comes from.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(into = "String")]
-pub enum ContextSource {
-    /// A folder of this machine.
-    Folder(PathBuf),
-    /// A git repository; in a plan, with its commit.
-    Remote(String),
-}
-
-impl From<ContextSource> for String {
-    fn from(source: ContextSource) -> Self {
-        match source {
-            ContextSource::Folder(path) => path.display().to_string(),
-            ContextSource::Remote(url) => url,
-        }
-    }
-}
-
-/// A build secret: its id counts in the key, its value appears nowhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Secret {
-    /// What `RUN --mount=type=secret,id=…` names.
-    pub id: String,
-    /// Where the value is.
-    pub source: SecretSource,
-}
-
-/// Where a secret's value is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// Given as an input, or taken from the environment.
-    Value(SecretString),
-    /// In this file.
-    File(PathBuf),
-}
-
-/// A plan shows a secret's id alone.
-impl serde::Serialize for Secret {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.id)
-    }
-}
 
 /// What is done with the Dockerfile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -332,17 +286,6 @@ fn exclude(problems: &mut Problems, patterns: Vec<String>) -> Vec<String> {
     patterns
 }
 
-pub(super) fn named(problems: &mut Problems, input: &str, list: Vec<String>) -> Vec<(String, String)> {
-    let mut good = Vec::new();
-    for pair in pairs(list) {
-        match pair {
-            Ok(pair) => good.push(pair),
-            Err(item) => problems.add(input, format!("`{item}` is not NAME=value")),
-        }
-    }
-    good
-}
-
 /// What later runs read is nobody else's to set: two values would leave it to the tools which counts.
 fn marks(problems: &mut Problems, input: &str, list: Vec<String>) -> Vec<(String, String)> {
     let list = named(problems, input, list);
@@ -369,15 +312,6 @@ fn build_args(problems: &mut Problems, list: Vec<String>, env: &Env) -> Vec<(Str
         }
     }
     last_of_each(args, |(name, _)| name.clone())
-}
-
-/// Of those with one name the last, which is the one that counts.
-pub(super) fn last_of_each<T, N: Eq + Hash>(mut list: Vec<T>, name: impl Fn(&T) -> N) -> Vec<T> {
-    let mut known = HashSet::new();
-    list.reverse();
-    list.retain(|item| known.insert(name(item)));
-    list.reverse();
-    list
 }
 
 #[cfg(test)]

@@ -2,10 +2,29 @@
 
 use std::path::PathBuf;
 
-use super::build::{ContextSource, last_of_each, named};
+use super::pairs::{last_of_each, named};
 use super::problems::Problems;
 use crate::env::{self, Env};
 use crate::key::dockerfile::{Place, context_place, familiar};
+
+/// Where the build context comes from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(into = "String")]
+pub enum ContextSource {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A git repository; in a plan, with its commit.
+    Remote(String),
+}
+
+impl From<ContextSource> for String {
+    fn from(source: ContextSource) -> Self {
+        match source {
+            ContextSource::Folder(path) => path.display().to_string(),
+            ContextSource::Remote(url) => url,
+        }
+    }
+}
 
 /// This run's repository at its commit, in place of `{{defaultContext}}`, with a folder after it as
 /// docker/build-push-action has it.

@@ -11,6 +11,7 @@ mod grammar;
 mod http_login;
 mod lists;
 mod outputs;
+mod pairs;
 mod problems;
 mod raw;
 mod secrets;
@@ -18,12 +19,14 @@ mod types;
 mod validated;
 
 pub use attestation::Attestation;
-pub use build::{BuildInputs, Call, ContextSource, Secret, SecretSource, small_letters};
+pub use build::{BuildInputs, Call, small_letters};
 pub use caches::{CacheInputs, CacheKind, CacheMode, CacheSpec, inline_secret};
 pub use compression::Compression;
+pub use contexts::ContextSource;
 pub use http_login::http_login;
 pub use lists::{comma_items, items, pairs};
 pub use raw::{Command, CommandLine, KeyFlags, PlanFlags, RawInputs, arguments, parse};
+pub use secrets::{Secret, SecretSource};
 pub use types::{
     AccessInputs, BuilderInputs, CacheWrite, Driver, Endpoint, KeyInputs, KeyScope, LogStyle, Login, Mode,
     OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,

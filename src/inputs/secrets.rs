@@ -2,12 +2,36 @@
 
 use std::path::PathBuf;
 
-use super::build::{Secret, SecretSource};
 use super::lists::{comma_items, items, pairs};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use crate::env::{self, Env};
 use crate::secret::SecretString;
+
+/// A build secret: its id counts in the key, its value appears nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// What `RUN --mount=type=secret,id=…` names.
+    pub id: String,
+    /// Where the value is.
+    pub source: SecretSource,
+}
+
+/// Where a secret's value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Given as an input, or taken from the environment.
+    Value(SecretString),
+    /// In this file.
+    File(PathBuf),
+}
+
+/// A plan shows a secret's id alone.
+impl serde::Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.id)
+    }
+}
 
 /// Those of all three inputs. What docker/build-push-action leaves out with a warning is left out with a warning.
 pub(super) fn secrets(problems: &mut Problems, raw: &RawInputs, env: &Env) -> Vec<Secret> {

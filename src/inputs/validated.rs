@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::build::{BuildInputs, Call, ContextSource, with_file};
+use super::build::{BuildInputs, Call, with_file};
 use super::builder;
 use super::caches::CacheInputs;
+use super::contexts::ContextSource;
 use super::grammar;
 use super::lists::{comma_items, items};
 use super::outputs::outputs;
@@ -128,7 +129,7 @@ impl Inputs {
             // The stand-in is never seen: a missing or bad name is a problem noted above.
             image: image
                 .or_else(|| "invalid".parse().ok())
-                .ok_or_else(|| crate::Error::input("input `image`"))?,
+                .ok_or_else(|| crate::error::Error::input("input `image`"))?,
             repository,
             pr_repository: problems.parse("pr-repository", text(&raw.pr_repository).as_deref()),
             tags,

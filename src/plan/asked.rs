@@ -1,7 +1,7 @@
 //! What was asked for and is not done: tags that are not set, an image that is not published. One
 //! rule for images that are there and for those that are built.
 
-use super::decide::Verdict;
+use super::verdict::Verdict;
 use crate::error::Error;
 use crate::facts::{Facts, RepositoryFact, Seen};
 use crate::failure::FailureKind;

@@ -4,49 +4,27 @@ use std::collections::BTreeSet;
 
 use super::builder::{Choice, Names, Needs, choose};
 use super::caches::caches;
-use super::decide::{Decision, Outcome, Verdict};
+use super::given::{Given, bug, no_repository_notice, warnings};
 use super::held::hold;
 use super::load::{bare, loading, of_platform};
 use super::platform::platforms;
 use super::reuse::{name_steps, public_names, reuse};
 use super::spec::build_inputs;
-use super::steps::{Plan, PlanWarning, PlannedTag, Step};
+use super::steps::{Plan, PlannedTag, Step};
+use super::verdict::{Decision, Outcome, Verdict};
 use super::versions;
-use crate::buildkit::owner::{KEPT, Owner};
+use crate::buildkit::owner::KEPT;
 use crate::buildkit::{BuildSpec, Builder, OutputTarget};
 use crate::coherence::makers::{Lasting, Makers};
-use crate::env::{self, Env};
-use crate::error::{Error, Result, SourceLine};
-use crate::facts::{BuilderFacts, Facts, LateFacts, Pin};
-use crate::failure::FailureClass;
+use crate::env::{self};
+use crate::error::{Error, Result};
+use crate::facts::{BuilderFacts, Pin};
 use crate::guards::Guard;
 use crate::image::{ImageReference, Repository};
-use crate::inputs::Inputs;
 use crate::inputs::extra_args::extra;
-use crate::run::RunContext;
 use crate::trust::Access;
 use crate::trust::UserReferences;
 use crate::trust::{LocalNames, Published, ZoneNames};
-
-/// Everything the plan is made from.
-pub struct Given<'a> {
-    /// The inputs.
-    pub inputs: &'a Inputs,
-    /// The run.
-    pub run: &'a RunContext,
-    /// Its rights.
-    pub access: &'a Access,
-    /// What was found out.
-    pub facts: &'a Facts,
-    /// What was found out after the verdict.
-    pub late: &'a LateFacts,
-    /// The environment, for `extra-args`.
-    pub env: &'a Env,
-    /// Names the builder so that it is nobody else's.
-    pub unique: &'a str,
-    /// Says in the builder's name whose it is.
-    pub owner: Option<&'a Owner>,
-}
 
 /// The plan for a verdict.
 ///
@@ -400,28 +378,4 @@ fn named_images(given: &Given<'_>) -> Vec<(&'static str, String)> {
         images.extend(field.strip_prefix("generator=").map(|name| ("sbom: generator", name.to_owned())));
     }
     images
-}
-
-/// What of the key the user should mend.
-pub(super) fn warnings(facts: &Facts) -> Vec<PlanWarning> {
-    let warnings = facts.key.iter().flat_map(|key| &key.warnings);
-    let grave = warnings.filter(|warning| warning.is_grave());
-    grave
-        .map(|warning| PlanWarning {
-            text: format!("{warning}; {}", warning.hint()),
-            at: warning.at().map(|(file, line)| SourceLine { file: file.clone(), line: *line }),
-        })
-        .collect()
-}
-
-pub(super) fn no_repository_notice(facts: &Facts) -> Vec<String> {
-    match &facts.repository {
-        // What failed is told by the warning.
-        crate::facts::RepositoryFact::None(reason) if !reason.is_failure() => vec![reason.explain()],
-        _ => Vec::new(),
-    }
-}
-
-pub(super) fn bug(what: &str) -> Error {
-    Error::new(FailureClass::Bug, format!("planned {what}"))
 }

@@ -1,39 +1,16 @@
 //! Layer caches: what is read and written, by kind and zone. The rights come from
 //! [`trust`](crate::trust); no other code names a cache.
 
-use super::assemble::Given;
+use super::cache_set::{Caches, github_cache};
+use super::given::Given;
 use super::user_caches;
 use crate::buildkit::{CacheEntry, LocalCaches, registry_cache_from};
-use crate::env;
 use crate::error::Result;
 use crate::facts::{CacheFacts, Economy};
 use crate::image::{ImageReference, Repository};
 use crate::inputs::extra_args::UserCaches;
 use crate::inputs::{CacheKind, CacheMode, CacheSpec, CacheWrite, Switch};
 use crate::trust::{CacheName, UserReferences, cache_home, own_cache, readable_caches};
-
-/// What the build reads and writes.
-#[derive(Debug, Default)]
-pub(super) struct Caches {
-    pub from: Vec<String>,
-    pub to: Vec<String>,
-    pub local: Option<LocalCaches>,
-    pub notices: Vec<String>,
-    /// Kinds that were asked for and cannot be used, with the reason.
-    pub off: Vec<String>,
-    /// The cache that remembers what it costs.
-    pub noted: Option<ImageReference>,
-}
-
-impl Caches {
-    /// Leaves out what this builder cannot write.
-    pub fn drop_export(&mut self) {
-        self.to.retain(|cache| cache.starts_with("type=inline"));
-        if let Some(local) = &mut self.local {
-            local.write = None;
-        }
-    }
-}
 
 /// Every cache of a build. `home`: where its image goes, if it is published. `by_user` are sources
 /// and destinations taken out of the extra arguments.
@@ -107,35 +84,6 @@ fn registry(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
             caches.noted = Some(home.tagged(own.tag.clone()));
         }
     }
-}
-
-/// Why GitHub's cache service cannot be read, or written; nothing if it can.
-pub(super) struct GithubCache {
-    pub off: Option<String>,
-    pub reads: bool,
-    pub unwritable: Option<String>,
-}
-
-pub(super) fn github_cache(given: &Given<'_>) -> GithubCache {
-    let set = |name: &str| given.env.get(name).is_some();
-    let second = given.env.get(env::ACTIONS_CACHE_SERVICE_V2).is_some_and(|v| v != "false" && v != "0");
-    let address = if second { env::ACTIONS_RESULTS_URL } else { env::ACTIONS_CACHE_URL };
-    let off = if !(set(env::ACTIONS_RUNTIME_TOKEN) && set(address)) {
-        Some("cache gha is off: the runner gave no access to GitHub's cache service".to_owned())
-    } else if second && !given.late.toolchain.as_ref().is_some_and(|tools| tools.buildx.has_github_cache()) {
-        Some("cache gha is off: GitHub's cache service needs buildx 0.21 or newer".to_owned())
-    } else {
-        None
-    };
-    // Modes: actions/runner#4538. One that is not known says nothing.
-    let mode = given.env.get(env::ACTIONS_CACHE_MODE).unwrap_or_default();
-    let unwritable = matches!(mode, "none" | "read").then(|| {
-        format!(
-            "GitHub's cache is not written: this run's access to it is {mode} ({})",
-            env::ACTIONS_CACHE_MODE
-        )
-    });
-    GithubCache { off, reads: !matches!(mode, "none" | "write-only"), unwritable }
 }
 
 fn gha(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {

@@ -3,8 +3,10 @@
 mod asked;
 mod assemble;
 mod builder;
+mod cache_set;
 mod caches;
 mod decide;
+mod given;
 mod held;
 mod load;
 mod platform;
@@ -14,10 +16,13 @@ mod reuse;
 mod spec;
 mod steps;
 mod user_caches;
+mod verdict;
 mod versions;
 
-pub use assemble::{Given, assemble, too_many_rights};
+pub use assemble::{assemble, too_many_rights};
 pub use builder::{Choice, Names, Needs, choose};
-pub use decide::{Decision, FoundBy, Outcome, Verdict, decide};
+pub use decide::decide;
+pub use given::Given;
 pub use render::{Rendered, brief, describe, json, text};
 pub use steps::{Plan, PlanWarning, PlannedTag, Step};
+pub use verdict::{Decision, FoundBy, Outcome, Verdict};

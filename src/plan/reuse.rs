@@ -1,8 +1,8 @@
 //! The plan for an image that is there.
 
-use super::assemble::{Given, bug, no_repository_notice, warnings};
-use super::decide::{Decision, Outcome, Verdict};
+use super::given::{Given, bug, no_repository_notice, warnings};
 use super::steps::{Plan, PlannedTag, Step};
+use super::verdict::{Decision, Outcome, Verdict};
 use crate::error::Result;
 use crate::facts::{Facts, Seen, Where};
 use crate::image::{Digest, ImageReference, Platform};

@@ -1,6 +1,6 @@
 //! What exactly is built: the inputs, and what the key and the plan add to them.
 
-use super::assemble::Given;
+use super::given::Given;
 use crate::buildkit::OutputTarget;
 use crate::coherence::epoch::Epoch;
 use crate::facts::Toolchain;

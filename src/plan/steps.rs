@@ -1,7 +1,7 @@
 //! Steps, as data.
 
-use super::decide::Decision;
-use crate::buildkit::{BuildSpec, NewBuilder};
+use super::verdict::Decision;
+use crate::buildkit::{BuildSpec, Finding, NewBuilder};
 use crate::error::SourceLine;
 use crate::facts::{Economy, Leftover};
 use crate::image::{Digest, ImageReference, Platform, Repository};
@@ -102,6 +102,15 @@ pub struct PlanWarning {
     /// Where, if a line of the user's is the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<SourceLine>,
+}
+
+impl PlanWarning {
+    /// What a check of BuildKit's found in this file.
+    #[must_use]
+    pub fn found(finding: Finding, file: &str) -> Self {
+        let at = finding.line.map(|line| SourceLine { file: file.to_owned(), line });
+        Self { text: finding.text, at }
+    }
 }
 
 /// A tag that the image has or gets.

@@ -1,8 +1,8 @@
 //! Caches named by hand: `cache-from`, `cache-to`, the runner's own, and those among the extra
 //! arguments. They are added to the computed ones and held to the same rights.
 
-use super::assemble::Given;
-use super::caches::{Caches, github_cache};
+use super::cache_set::{Caches, github_cache};
+use super::given::Given;
 use crate::buildkit::CacheEntry;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};

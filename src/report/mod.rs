@@ -143,7 +143,7 @@ impl Report {
         if let (Some(progress), Some(build)) = (&journal.progress, build) {
             let file = build.dockerfile().display().to_string();
             let found = progress.warnings.iter().filter(|warning| warning.line.is_some()).cloned();
-            self.checks.extend(found.map(|finding| crate::commands::check::at(finding, &file)));
+            self.checks.extend(found.map(|finding| PlanWarning::found(finding, &file)));
         }
         let file = self.metadata_file.as_deref().filter(|_| !journal.adopted);
         let metadata = metadata::of(file, self);

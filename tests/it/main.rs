@@ -28,6 +28,7 @@ mod fuzz;
 mod hangs;
 mod hit;
 mod hostile;
+mod imports;
 mod inputs;
 mod install_sh;
 mod key_scope;

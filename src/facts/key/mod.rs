@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::bases::{Base, Pin};
+use super::bases::Base;
 use super::engine_base::Engine;
+use super::pin::Pin;
 use super::sources::{self, Repository};
 use crate::budget;
 use crate::buildkit::SourcePin;

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::remote::Remote;
 use crate::error::{Error, Result};
-use crate::facts::bases::Pin;
+use crate::facts::pin::Pin;
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
 use crate::inputs::Inputs;

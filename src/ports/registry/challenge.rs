@@ -7,7 +7,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Url};
 use serde_json::Value;
 
-use super::transport::{Attempt, asked_to_wait, passing, unanswered, unavailable, whole};
+use super::answer::{Attempt, asked_to_wait, passing, unanswered, unavailable, whole};
 use crate::budget::TOKEN;
 use crate::error::Error;
 use crate::failure::FailureKind;

@@ -30,17 +30,19 @@ use crate::ports::random;
 use crate::ports::tls;
 use crate::secret::SecretString;
 
+mod answer;
 mod challenge;
 mod credentials;
 mod rights;
 mod transport;
 mod waits;
 
+use answer::{Attempt, Failure, fail};
+pub use answer::{kind_of, registry_error};
 pub use challenge::{Challenge, TokenRequest, bearer};
 pub use credentials::Credentials;
-pub use transport::kind_of;
-use transport::{Answer, Attempt, Call, Failure, base_url, fail};
-pub use transport::{redirected, registry_error};
+pub use transport::redirected;
+use transport::{Answer, Call, base_url};
 use waits::Waits;
 
 /// What a registry says of an image. Unknown is never read as absent or present.

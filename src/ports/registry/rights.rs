@@ -5,7 +5,8 @@ use std::time::Duration;
 use reqwest::{Method, Url};
 
 use super::Registry;
-use super::transport::{Answer, Attempt, Call, Failure, base_url};
+use super::answer::{Attempt, Failure};
+use super::transport::{Answer, Call, base_url};
 use crate::failure::FailureClass;
 use crate::image::Repository;
 use crate::ports::Writes;

@@ -1,0 +1,13 @@
+//! The short hash that tells apart what would get one name.
+
+use super::digest::Digest;
+
+/// Eight hex digits of the text's digest.
+pub(super) fn hash(text: &str) -> String {
+    Digest::of(text.as_bytes()).short()[..8].to_owned()
+}
+
+/// Whether a word is one.
+pub(super) fn is_hash(word: &str) -> bool {
+    word.len() == 8 && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
