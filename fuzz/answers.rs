@@ -1,17 +1,17 @@
 //! What registries, docker, buildx and users answer or write.
 
-use build_once::buildkit::{Builder, BuildxVersion, checks};
-use build_once::buildkit::{Engine, LocalImage};
-use build_once::coherence::transfer::Lineage;
-use build_once::env::Env;
-use build_once::facts::Economy;
-use build_once::image::{MEDIA_TYPES, Manifest};
-use build_once::inputs::{self, Command, Inputs, arguments};
-use build_once::key::explain;
-use build_once::ports::docker::listed;
-use build_once::ports::docker_config::UserDockerConfig;
-use build_once::ports::git::pick;
-use build_once::ports::registry::{Challenge, bearer, redirected, registry_error};
+use build_once::testing::Economy;
+use build_once::testing::Env;
+use build_once::testing::Lineage;
+use build_once::testing::UserDockerConfig;
+use build_once::testing::explain;
+use build_once::testing::listed;
+use build_once::testing::pick;
+use build_once::testing::{Builder, BuildxVersion, checks};
+use build_once::testing::{Challenge, bearer, redirected, registry_error};
+use build_once::testing::{Command, Inputs, arguments, parse};
+use build_once::testing::{Engine, LocalImage};
+use build_once::testing::{MEDIA_TYPES, Manifest};
 use reqwest::Url;
 
 use super::{BREAK, text};
@@ -41,7 +41,7 @@ pub fn challenge(data: &[u8]) {
     if let Some(Challenge::Bearer(request)) = Challenge::parse(header)
         && let Some(address) = request.address()
     {
-        let local = || build_once::image::is_this_machine(address.host_str().unwrap_or_default());
+        let local = || build_once::testing::is_this_machine(address.host_str().unwrap_or_default());
         assert!(address.scheme() == "https" || (address.scheme() == "http" && local()), "{address}");
     }
     for from in ["https://r.example/v2/a", "http://127.0.0.1:5000/v2/a"] {
@@ -94,7 +94,7 @@ pub fn inputs(data: &[u8]) {
         .collect();
     let env = Env::from([("TOKEN", "a-long-secret")]);
     let Ok(argv) = arguments(&argv, &env) else { return };
-    let Ok(Command::Run(raw)) = inputs::parse(&argv) else { return };
+    let Ok(Command::Run(raw)) = parse(&argv) else { return };
     if let Err(error) = Inputs::read(&raw, &env) {
         assert_eq!(error.class.exit_code(), 2, "{error}");
         assert!(!error.to_string().contains("a-long-secret"));

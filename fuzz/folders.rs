@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use build_once::buildkit::LocalCaches;
-use build_once::image::Digest;
-use build_once::inputs::CacheMode;
-use build_once::key::dockerignore::Ignore;
-use build_once::key::files::{self, Selector, Tree};
-use build_once::ports::local_cache::LocalCacheUse;
+use build_once::testing::CacheMode;
+use build_once::testing::Digest;
+use build_once::testing::Ignore;
+use build_once::testing::LocalCacheUse;
+use build_once::testing::LocalCaches;
+use build_once::testing::{Selector, Tree, key_files as listed_files, leaking, walk};
 
 use super::BREAK;
 
@@ -66,7 +66,7 @@ pub fn tree(data: &[u8]) {
     }
     let Ok(ignore) = Ignore::parse(rules, Path::new(".dockerignore")) else { return };
     let selector = Selector::context(ignore);
-    let read = || files::walk(root.path(), &selector).map(|(tree, warnings)| (facts(&tree), warnings));
+    let read = || walk(root.path(), &selector).map(|(tree, warnings)| (facts(&tree), warnings));
     match (read(), read()) {
         (Ok(one), Ok(two)) => assert_eq!(one, two),
         (one, two) => assert_eq!(one.is_ok(), two.is_ok()),
@@ -94,8 +94,8 @@ pub fn git_folder(data: &[u8]) {
         place(root.path(), &format!(".git/{name}"), content);
     }
     let selector = Selector::context(Ignore::default());
-    let (_, warnings) = files::walk(root.path(), &selector).unwrap();
-    let leaking = files::leaking(root.path(), &selector);
+    let (_, warnings) = walk(root.path(), &selector).unwrap();
+    let leaking = leaking(root.path(), &selector);
     // What is said of a credential does not hang on who asks.
     let said = warnings.iter().any(|warning| warning.to_string().contains("holds a credential"));
     assert!(!said || leaking.is_some());
@@ -110,7 +110,7 @@ pub fn key_files(data: &[u8]) {
     for name in ["a.json", "b.toml", "c/d"] {
         place(root.path(), name, parts.next().unwrap_or(b"x"));
     }
-    if let Ok(found) = files::key_files(root.path(), &patterns) {
+    if let Ok(found) = listed_files(root.path(), &patterns) {
         assert!(facts(&found.tree).len() <= 4);
     }
 }

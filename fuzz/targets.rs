@@ -3,19 +3,19 @@
 
 use std::path::Path;
 
-use build_once::buildkit::failure::classify;
-use build_once::buildkit::{BuildMetadata, CacheEntry, Progress};
-use build_once::env::Env;
-use build_once::image::EcrHost;
-use build_once::image::{Digest, ImageName, ImageReference, Platform, sanitise};
-use build_once::inputs::http_login;
-use build_once::inputs::{comma_items, items, pairs};
-use build_once::key::dockerfile::{self, GitRef, Request};
-use build_once::key::dockerignore::{Ignore, Inherited};
-use build_once::ports::actions::{Annotation, Level, encode_outputs, inert};
-use build_once::run::RunContext;
-use build_once::shown::without_users;
-use build_once::zone::Zone;
+use build_once::testing::EcrHost;
+use build_once::testing::Env;
+use build_once::testing::RunContext;
+use build_once::testing::Zone;
+use build_once::testing::classify;
+use build_once::testing::http_login;
+use build_once::testing::without_users;
+use build_once::testing::{Annotation, Level, encode_outputs, inert};
+use build_once::testing::{BuildMetadata, CacheEntry, Progress};
+use build_once::testing::{Digest, ImageName, ImageReference, Platform, sanitise};
+use build_once::testing::{GitRef, Request, analyse};
+use build_once::testing::{Ignore, Inherited};
+use build_once::testing::{comma_items, items, pairs};
 
 use super::oracle;
 
@@ -194,7 +194,7 @@ pub fn event_file(data: &[u8]) {
 
 /// Reads or refuses; twice the same.
 pub fn dockerfile(data: &[u8]) {
-    let platform = build_once::image::Platform::of_this_machine();
+    let platform = build_once::testing::Platform::of_this_machine();
     let args = [("A".to_owned(), "1".to_owned())];
     let request = Request {
         file: "Dockerfile",
@@ -205,7 +205,7 @@ pub fn dockerfile(data: &[u8]) {
         build_contexts: &[],
         triggers: &[],
     };
-    let digest = |data: &[u8]| dockerfile::analyse(data, &request).map(|analysis| analysis.digest).ok();
+    let digest = |data: &[u8]| analyse(data, &request).map(|analysis| analysis.digest).ok();
     assert_eq!(digest(data), digest(data));
 }
 

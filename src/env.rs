@@ -101,16 +101,10 @@ names! {
     GITHUB_REF;
     /// The short name of that ref.
     GITHUB_REF_NAME;
-    /// `branch` or `tag`.
-    GITHUB_REF_TYPE;
     /// Whether branch protection or a ruleset covers the ref.
     GITHUB_REF_PROTECTED;
     /// The commit that started the run; for pull requests the merge commit.
     GITHUB_SHA;
-    /// A pull request's target branch.
-    GITHUB_BASE_REF;
-    /// A pull request's source branch.
-    GITHUB_HEAD_REF;
     /// Unique number of the run; the same on a re-run.
     GITHUB_RUN_ID;
     /// The run's number in its workflow.
@@ -176,8 +170,6 @@ names! {
     ACTIONS_CACHE_MODE;
     /// The user's home.
     HOME;
-    /// Where programs are looked for.
-    PATH;
     /// The folder for temporary files.
     TMPDIR;
 }

@@ -37,31 +37,73 @@
 // The AWS clients' futures are deep.
 #![recursion_limit = "256"]
 
-pub mod budget;
-pub mod buildkit;
-pub mod coherence;
-pub mod commands;
-pub mod crash;
-pub mod env;
-pub mod error;
-pub mod execute;
-pub mod facts;
-pub mod failure;
-pub mod guards;
-pub mod image;
-pub mod inputs;
-pub mod key;
+mod budget;
+mod buildkit;
+mod cli;
+mod coherence;
+mod commands;
+mod crash;
+mod env;
+mod error;
+mod execute;
+mod facts;
+mod failure;
+mod guards;
+mod image;
+mod inputs;
+mod key;
 mod phase;
-pub mod pipeline;
-pub mod plan;
-pub mod ports;
-pub mod report;
-pub mod run;
+mod pipeline;
+mod plan;
+mod ports;
+mod report;
+mod run;
 mod secret;
 mod secret_name;
-pub mod session;
-pub mod shown;
-pub mod trust;
-pub mod zone;
+mod session;
+mod shown;
+mod trust;
+mod zone;
 
-pub use error::{Error, Result};
+pub use cli::main;
+
+/// What the tests and the fuzz targets use; no one else's to rely on.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::budget::TABLE as LIMITS;
+    pub use crate::buildkit::failure::classify;
+    pub use crate::buildkit::owner::Owner;
+    pub use crate::buildkit::{
+        BuildMetadata, Builder, BuildxVersion, CacheEntry, Engine, LocalCaches, LocalImage, Progress, checks,
+    };
+    pub use crate::coherence::transfer::Lineage;
+    pub use crate::env::Env;
+    pub use crate::error::Error;
+    pub use crate::facts::Economy;
+    pub use crate::failure::{FailureClass, FailureKind};
+    pub use crate::image::{
+        ANNOTATION_KEY, Digest, EcrHost, ImageName, ImageReference, MEDIA_TYPES, Manifest, Platform,
+        is_this_machine, sanitise,
+    };
+    pub use crate::inputs::{
+        CacheMode, Call, Command, CommandLine, ContextSource, Inputs, RawInputs, SecretSource, Switch,
+        arguments, comma_items, http_login, items, pairs, parse,
+    };
+    pub use crate::key::dockerfile::{GitRef, Request, analyse};
+    pub use crate::key::dockerignore::{Ignore, Inherited};
+    pub use crate::key::files::{Selector, Tree, key_files, leaking, walk};
+    pub use crate::key::names::{escape, hex, unescape};
+    pub use crate::key::{EntryKind, explain};
+    pub use crate::plan::Outcome;
+    pub use crate::ports::actions::{Annotation, Level, encode_outputs, inert, write_summary};
+    pub use crate::ports::docker::listed;
+    pub use crate::ports::docker_config::UserDockerConfig;
+    pub use crate::ports::git::pick;
+    pub use crate::ports::host::this_process;
+    pub use crate::ports::local_cache::LocalCacheUse;
+    pub use crate::ports::registry::{Challenge, bearer, redirected, registry_error};
+    pub use crate::report::{OUTPUTS, Report, annotations, outputs, summary};
+    pub use crate::run::RunContext;
+    pub use crate::shown::without_users;
+    pub use crate::zone::Zone;
+}

@@ -22,5 +22,5 @@ pub use engine::{Engine, LocalImage};
 pub use features::{Feature, Lack, Versions};
 pub use metadata::BuildMetadata;
 pub use policy::{Hold, ImagePin, SourcePin};
-pub use progress::{FailedStep, Progress, ProgressSummary, StepTime};
+pub use progress::{Progress, ProgressSummary};
 pub use version::BuildxVersion;

@@ -16,15 +16,17 @@ mod sources;
 mod toolchain;
 
 pub use bases::Base;
-pub use builders::{BuilderFacts, Leftover, kept_name};
+pub use builders::{BuilderFacts, Leftover};
 pub use caches::CacheFacts;
 pub use economy::{ECONOMY, Economy, Times};
 pub use gather::{ForBuild, gather, gather_late, wants_local};
-pub use key::{Computed, Pins, compute as compute_key};
+pub use key::{Pins, compute as compute_key};
 pub use local::Local;
 pub use lookups::{Lookup, Seen, Where, look_up, wait_for};
-pub use pin::{EngineImage, Pin};
-pub use repository::{NoRepository, RepositoryFact, resolve as resolve_repository};
+pub use pin::Pin;
+#[cfg(test)]
+pub use repository::NoRepository;
+pub use repository::{RepositoryFact, resolve as resolve_repository};
 pub use toolchain::Toolchain;
 
 use crate::image::Digest;

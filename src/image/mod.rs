@@ -12,18 +12,16 @@ mod platform;
 mod reference;
 mod tags;
 
-pub use digest::{Digest, InvalidDigest};
+pub use digest::Digest;
 pub use ecr::EcrHost;
 use host::host_of_server;
 pub use host::{canonical as canonical_host, is_this_machine};
 pub use local::{LocalScheme, is_of, is_private, place};
-pub use manifest::{
-    ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, ManifestError, is_own_label, triggers,
-};
+pub use manifest::{ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, is_own_label, triggers};
 pub use mark::Mark;
-pub use platform::{InvalidPlatform, Platform};
+pub use platform::Platform;
 pub use reference::{ImageReference, InvalidReference, Repository};
 pub use tags::{
-    ImageName, InvalidImageName, Owner, TagScheme, branch_prefix, is_less_trusted, names_another_repository,
-    owner, sanitise, usable, zone_prefix,
+    ImageName, Owner, TagScheme, branch_prefix, is_less_trusted, names_another_repository, owner, sanitise,
+    usable, zone_prefix,
 };

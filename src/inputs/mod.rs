@@ -20,15 +20,14 @@ mod validated;
 
 pub use attestation::Attestation;
 pub use build::{BuildInputs, Call, small_letters};
-pub use caches::{CacheInputs, CacheKind, CacheMode, CacheSpec, inline_secret};
+pub use caches::{CacheKind, CacheMode, CacheSpec, inline_secret};
 pub use compression::Compression;
 pub use contexts::ContextSource;
 pub use http_login::http_login;
 pub use lists::{comma_items, items, pairs};
-pub use raw::{Command, CommandLine, KeyFlags, PlanFlags, RawInputs, arguments, parse};
+pub use raw::{Command, CommandLine, RawInputs, arguments, parse};
 pub use secrets::{Secret, SecretSource};
 pub use types::{
-    AccessInputs, BuilderInputs, CacheWrite, Driver, Endpoint, KeyInputs, KeyScope, LogStyle, Login, Mode,
-    OnMissing, RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
+    CacheWrite, Driver, Endpoint, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy, Switch,
 };
 pub use validated::Inputs;

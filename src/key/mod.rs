@@ -21,7 +21,7 @@ pub mod files;
 pub mod names;
 pub mod period;
 
-pub use digest::{BuildKey, EntryKind, FORMAT_VERSION, KeyBuilder, KeyEntry, Scope};
+pub use digest::{BuildKey, EntryKind, KeyBuilder, KeyEntry, Scope};
 pub use error::KeyError;
 pub use period::period;
 

@@ -25,4 +25,4 @@ pub use decide::decide;
 pub use given::Given;
 pub use render::{Rendered, brief, describe, json, text};
 pub use steps::{Plan, PlanWarning, PlannedTag, Step};
-pub use verdict::{Decision, FoundBy, Outcome, Verdict};
+pub use verdict::{Outcome, Verdict};

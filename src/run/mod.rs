@@ -4,4 +4,4 @@ mod classify;
 mod event;
 mod lean;
 
-pub use event::{Commit, PullRequest, RunContext};
+pub use event::{Commit, RunContext};

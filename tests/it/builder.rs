@@ -16,8 +16,8 @@ fn fresh_named(run: &Run, prefix: &str) -> String {
     assert_eq!(create.len(), 1, "{:?}", run.lines());
     let name = create[0].values("--name")[0].to_owned();
     assert!(name.starts_with(prefix), "{name}");
-    let here = build_once::ports::host::this_process().unwrap();
-    let owner = build_once::buildkit::owner::Owner::of_builder(&name).unwrap();
+    let here = build_once::testing::this_process().unwrap();
+    let owner = build_once::testing::Owner::of_builder(&name).unwrap();
     assert_eq!((owner.machine, owner.boot), (here.machine, here.boot), "it says whose it is");
     let order: Vec<usize> = ["buildx create", "buildx build", "buildx rm"]
         .iter()
@@ -228,8 +228,8 @@ fn what_killed_runs_left_is_removed_first_and_nothing_else() {
     let lab = Lab::new();
     lab.set("containerd", false);
     let folder = buildx_folder(&lab);
-    let here = build_once::ports::host::this_process().unwrap();
-    let owned = |job: &str, change: fn(&mut build_once::buildkit::owner::Owner)| {
+    let here = build_once::testing::this_process().unwrap();
+    let owned = |job: &str, change: fn(&mut build_once::testing::Owner)| {
         let mut owner = here.clone();
         change(&mut owner);
         format!("build-once-{job}-{owner}")
@@ -266,7 +266,7 @@ fn what_killed_runs_left_is_removed_first_and_nothing_else() {
 fn a_leftover_that_cannot_be_removed_is_told_not_fatal() {
     let lab = Lab::new();
     let folder = buildx_folder(&lab);
-    let mut owner = build_once::ports::host::this_process().unwrap();
+    let mut owner = build_once::testing::this_process().unwrap();
     owner.started += 1;
     lab.write(&format!("buildx/instances/build-once-x-{owner}"), "{}");
     lab.rule("buildx rm", json!({"stderr": "ERROR: no rights\n", "exit": 1}));

@@ -61,7 +61,7 @@ fn d59_two_platforms_and_nothing_to_publish_on_the_classic_store() {
     let builds = run.called("buildx build");
     assert_eq!(builds[0].values("--platform"), ["linux/amd64,linux/arm64"]);
     assert!(builds[0].has("--output=type=cacheonly"), "{}", builds[0].line());
-    let here = build_once::image::Platform::of_this_machine().to_string();
+    let here = build_once::testing::Platform::of_this_machine().to_string();
     assert_eq!(builds[1].values("--platform"), [&here]);
     assert!(builds[1].has("--load") && builds[1].has("--provenance=false"), "{}", builds[1].line());
     assert_eq!(builds[0].values("--builder"), builds[1].values("--builder"));

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use build_once::inputs::{CommandLine, RawInputs};
-use build_once::report::OUTPUTS;
+use build_once::testing::OUTPUTS;
+use build_once::testing::{CommandLine, RawInputs};
 use clap::CommandFactory as _;
 use serde_yaml_ng::Value;
 
@@ -131,7 +131,7 @@ struct Section {
 }
 
 fn limits_markdown() -> String {
-    let rows = build_once::budget::TABLE.iter();
+    let rows = build_once::testing::LIMITS.iter();
     let rows = rows.map(|(what, most, beyond)| format!("| {} | {most} | {beyond} |\n", cell(what)));
     format!("| of what | most | beyond it |\n| --- | --- | --- |\n{}", rows.collect::<String>())
 }
@@ -323,7 +323,7 @@ fn walk(value: &Value, check: &mut impl FnMut(&str)) -> usize {
 /// The table of causes in the docs is the program's own.
 #[test]
 fn the_docs_list_every_cause_of_failure() {
-    use build_once::failure::FailureKind;
+    use build_once::testing::FailureKind;
 
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md");
     let page = std::fs::read_to_string(path).unwrap();

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use build_once::error::Error;
-use build_once::failure::FailureClass;
-use build_once::ports::actions::{encode_outputs, inert};
-use build_once::report::{Report, annotations, outputs, summary};
+use build_once::testing::Error;
+use build_once::testing::FailureClass;
+use build_once::testing::{Report, annotations, outputs, summary};
+use build_once::testing::{encode_outputs, inert};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use serde_json::json;

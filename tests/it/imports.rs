@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// From the ground up.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 30] = [
     "budget",
     "guards",
     "secret_name",
@@ -32,6 +32,7 @@ const ORDER: [&str; 29] = [
     "pipeline",
     "commands",
     "session",
+    "cli",
     "lib",
     "main",
     "",

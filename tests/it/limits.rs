@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use build_once::env::Env;
-use build_once::error::Error;
-use build_once::failure::FailureClass;
-use build_once::ports::actions::{Level, write_summary};
-use build_once::report::{Report, annotations};
+use build_once::testing::Env;
+use build_once::testing::Error;
+use build_once::testing::FailureClass;
+use build_once::testing::{Level, write_summary};
+use build_once::testing::{Report, annotations};
 use serde_json::json;
 
 use crate::support::Lab;

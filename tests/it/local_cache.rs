@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use build_once::image::Digest;
+use build_once::testing::Digest;
 use serde_json::Value;
 
 use crate::support::{BuildOnce, Lab};

@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 
-use build_once::env::Env;
-use build_once::inputs::{
+use build_once::testing::Env;
+use build_once::testing::{
     Call, Command, ContextSource, Inputs, RawInputs, SecretSource, Switch, arguments, parse,
 };
 

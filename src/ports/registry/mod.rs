@@ -39,7 +39,7 @@ mod waits;
 
 use answer::{Attempt, Failure, fail};
 pub use answer::{kind_of, registry_error};
-pub use challenge::{Challenge, TokenRequest, bearer};
+pub use challenge::{Challenge, bearer};
 pub use credentials::Credentials;
 pub use transport::redirected;
 use transport::{Answer, Call, base_url};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use build_once::failure::FailureClass;
-use build_once::plan::Outcome;
+use build_once::testing::FailureClass;
+use build_once::testing::Outcome;
 use serde_json::Value;
 
 use super::page::rows;

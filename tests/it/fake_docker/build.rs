@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use build_once::image::Digest;
+use build_once::testing::Digest;
 use serde_json::{Map, Value, json};
 
 use crate::{Docker, fail, wire};

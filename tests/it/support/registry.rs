@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use build_once::image::{ANNOTATION_KEY, Digest, MEDIA_TYPES};
+use build_once::testing::{ANNOTATION_KEY, Digest, MEDIA_TYPES};
 use serde_json::{Value, json};
 
 use super::http::{Request, Response, Server};

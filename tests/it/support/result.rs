@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Output;
 
-use build_once::report::OUTPUTS;
+use build_once::testing::OUTPUTS;
 
 use super::lab::{Call, Lab};
 use super::run::CANARY;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use build_once::report::OUTPUTS;
+use build_once::testing::OUTPUTS;
 use serde_json::Value;
 
 use super::registry::Repository;

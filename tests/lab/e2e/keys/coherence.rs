@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
 use std::time::{Duration, SystemTime};
 
-use build_once::key::EntryKind;
+use build_once::testing::EntryKind;
 
 use super::sources::Web;
 use crate::harness::{Program, Repository, Workspace, lab};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use build_once::key::explain::{MAX_BYTES, decode};
+use build_once::testing::explain::{MAX_BYTES, decode};
 
 use crate::engines::{classic, no_classic};
 use crate::harness::{Program, Repository, Workspace, engine};

@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
-use build_once::key::names::escape;
+use build_once::testing::escape;
 
 use super::sets::{Set, found, run, seen, texts};
 use super::trees::{Dice, ignore, tree};

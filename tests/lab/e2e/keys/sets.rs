@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use build_once::key::names::{hex, unescape};
+use build_once::testing::{hex, unescape};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
