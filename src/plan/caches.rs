@@ -119,7 +119,7 @@ fn local(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
     });
 }
 
-/// UserReferences into the image, read from the images of the commits before.
+/// Written into the image, read from the images of the commits before.
 fn inline(caches: &mut Caches, scene: &Scene<'_>, write: bool) {
     caches.from.extend(scene.facts.images.iter().map(registry_cache_from));
     if write {

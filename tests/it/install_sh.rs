@@ -238,7 +238,7 @@ fn what_has_no_sum_is_not_downloaded() {
 #[test]
 fn before_the_first_release_it_says_so() {
     let lab = Lab::new();
-    lab.sums("# UserReferences by the release workflow.\n");
+    lab.sums("# Written by the release workflow.\n");
     lab.run(&[]).assert_failed(40, &["not released", "BUILD_ONCE_BIN"]);
     fs::remove_file(lab.path("dist/SHA256SUMS")).unwrap();
     lab.run(&[]).assert_failed(40, &["not released"]);

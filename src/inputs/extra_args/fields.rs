@@ -93,7 +93,7 @@ impl Extra {
 pub struct UserCaches {
     /// Read.
     pub from: Vec<(String, String)>,
-    /// UserReferences.
+    /// Written.
     pub to: Vec<(String, String)>,
 }
 

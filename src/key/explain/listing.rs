@@ -12,7 +12,7 @@ use crate::key::files::{Fact, Kind};
 use crate::key::names::{escape, hex};
 
 /// Everything a key is made from, every file by its path and digest, as JSON. What [`encode`](super::encode)
-/// hides is hidden here too. UserReferences as it goes: a million files fit no tree of JSON values.
+/// hides is hidden here too. Written as it goes: a million files fit no tree of JSON values.
 #[must_use]
 pub fn listing(key: &BuildKey) -> String {
     let entries = key.entries.iter().map(|entry| {

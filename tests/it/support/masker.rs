@@ -1,4 +1,4 @@
-//! How the runner hides secrets: the oracle of what people can read. UserReferences from actions/runner: `SecretMasker`
+//! How the runner hides secrets: the oracle of what people can read. Written from actions/runner: `SecretMasker`
 //! (every place of every form, joined where they overlap), the encoders that `HostContext` adds (`ValueEncoders`), and
 //! `AddMaskCommandExtension` (a value, and each of its lines without the blanks around it).
 

@@ -1,4 +1,4 @@
-//! How the runner reads what a step prints: the oracle of every test. UserReferences from
+//! How the runner reads what a step prints: the oracle of every test. Written from
 //! actions/runner: `ProcessInvoker` (lines end at CR, LF and CRLF, on both streams),
 //! `OutputManager` and `ActionCommandManager` (who obeys), `ActionCommand` (`::name::` at the
 //! start of a line after trimming; the older `##[name]` anywhere in it). Stricter in one thing:

@@ -46,7 +46,7 @@ pub enum Source {
 }
 
 /// A case as it lies on the disk.
-pub struct UserReferences<'a> {
+pub struct Written<'a> {
     pub case: &'a Case,
     pub root: &'a Path,
     /// The name of the context's folder.
@@ -56,7 +56,7 @@ pub struct UserReferences<'a> {
 
 impl Case {
     /// Writes it below `root`: the context as `name`, folders of named contexts as `name-CONTEXT`.
-    pub fn write<'a>(&'a self, root: &'a Path, name: &'a str, world: &'a World) -> UserReferences<'a> {
+    pub fn write<'a>(&'a self, root: &'a Path, name: &'a str, world: &'a World) -> Written<'a> {
         let mut tree = self.tree.clone();
         if let Some(lines) = &self.ignore {
             tree.file(".dockerignore", &lines.iter().fold(String::new(), |text, line| text + line + "\n"));
@@ -68,11 +68,11 @@ impl Case {
                 tree.write(&root.join(format!("{name}-{context}")));
             }
         }
-        UserReferences { case: self, root, name, world }
+        Written { case: self, root, name, world }
     }
 }
 
-impl UserReferences<'_> {
+impl Written<'_> {
     /// The named contexts, as `NAME=SOURCE`.
     fn contexts(&self) -> Vec<String> {
         let one = |(context, source): &(String, Source)| match source {

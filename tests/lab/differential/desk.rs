@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::case::{Case, UserReferences};
+use super::case::{Case, Written};
 use super::image::{Content, read};
 use super::plain::Plain;
 use super::store::{Layout, Registry};
@@ -176,7 +176,7 @@ impl<'a> Desk<'a> {
     }
 
     /// The program's key of what is written there.
-    pub fn key(&self, written: &UserReferences<'_>) -> Key {
+    pub fn key(&self, written: &Written<'_>) -> Key {
         let temp = self.folder("key");
         fs::create_dir(&temp).unwrap();
         let output = self.once(written, "key", &How::new(self, "key"), &temp).arg("--json").output().unwrap();
@@ -189,7 +189,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Runs the program on what is written there, as a step of a workflow on a push to `main`.
-    pub fn run(&self, written: &UserReferences<'_>, how: &How) -> Ran {
+    pub fn run(&self, written: &Written<'_>, how: &How) -> Ran {
         let temp = self.folder("temp");
         fs::create_dir(&temp).unwrap();
         let log = |name: &str| fs::File::create(temp.join(name)).unwrap();
@@ -211,7 +211,7 @@ impl<'a> Desk<'a> {
         Ran { code: status.code(), outputs, log }
     }
 
-    fn once(&self, written: &UserReferences<'_>, command: &str, how: &How, temp: &Path) -> Command {
+    fn once(&self, written: &Written<'_>, command: &str, how: &How, temp: &Path) -> Command {
         let mut once = self.command(&self.program, &how.host);
         once.arg(command)
             .current_dir(written.root)
