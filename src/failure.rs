@@ -158,6 +158,8 @@ kinds! {
         "The builder's or the engine's disk is full.";
     Oom "oom" Resource Stop "use a runner with more memory, or build less in parallel"
         "The builder, or docker itself, ran out of memory.";
+    Killed "killed" Unavailable Stop "SIGKILL comes from the kernel where memory ends, or from a person or a program: look at the kernel's log (dmesg) and at what else runs there; with too little memory use a larger runner, or build less in parallel"
+        "Docker, or a program that BuildKit ran, was ended by SIGKILL, and nothing says why.";
     ImmutableTag "immutable-tag" Integrity Stop "add the tag to the repository's mutability exclusions, or use another tag"
         "The tag is there, and may not be changed.";
     TagTaken "tag-taken" Integrity Stop "use one image name for each set of inputs"

@@ -14,6 +14,7 @@ use crate::phase::Phase;
 use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
 use crate::ports::exec::from_exec;
+use crate::ports::host;
 use crate::ports::local_cache::LocalCacheUse;
 use crate::secret::SecretString;
 
@@ -42,6 +43,7 @@ pub(super) async fn run(
         let session = Session::open(&now, workshop)?;
         let variables = variables(&now, workshop).into_iter().chain(session.variable()).collect();
         crash::on_purpose("build");
+        let kills = host::memory_kills();
         let (result, progress) =
             buildx.build(&now, &toolchain.buildx, workshop.metadata, variables, |line| log.line(line)).await;
         drop(log);
@@ -79,7 +81,7 @@ pub(super) async fn run(
                 journal.digest = exported;
             }
         }
-        let error = out_of_memory(error, own, docker).await;
+        let error = out_of_memory(error, own, docker, kills).await;
         let error = match converge::after_push(&now, error, phase, workshop, journal).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
@@ -149,12 +151,24 @@ async fn prepare(
 
 /// A builder that went away because its memory ran out will do so again; a step that was killed for
 /// it stays the step's failure, and lacked no more than this.
-async fn out_of_memory(error: Error, own: Option<&NewBuilder>, docker: &Docker) -> Error {
+///
+/// `kills` is what the kernel had counted before ([`host::memory_kills`]).
+async fn out_of_memory(error: Error, own: Option<&NewBuilder>, docker: &Docker, kills: Option<u64>) -> Error {
     let step = error.is(FailureKind::DockerfileError) && error.headline().ends_with(KILLED);
-    let Some(new) = own.filter(|_| step || error.is(FailureKind::BuilderLost)) else { return error };
-    let Some(limit) = docker.killed_for_memory(&container_of(&new.name)).await else { return error };
-    let limit = if limit == 0 { String::new() } else { format!(" of {} MiB", limit / 1024 / 1024) };
-    let why = format!("the builder ran out of its memory{limit}");
+    let killed = error.is(FailureKind::Killed);
+    let own = own.filter(|_| step || killed || error.is(FailureKind::BuilderLost));
+    let limit = match own {
+        Some(new) => docker.killed_for_memory(&container_of(&new.name)).await,
+        None => None,
+    };
+    let why = match limit {
+        Some(0) => "the builder ran out of its memory".to_owned(),
+        Some(limit) => format!("the builder ran out of its memory of {} MiB", limit / 1024 / 1024),
+        None if killed && kills.is_some() && host::memory_kills() > kills => {
+            "the kernel ended a process of this machine for want of memory meanwhile".to_owned()
+        }
+        None => return error,
+    };
     if step {
         return error.cause(why);
     }

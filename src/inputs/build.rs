@@ -141,7 +141,9 @@ impl BuildInputs {
             (None, ContextSource::Remote(_)) => PathBuf::from("Dockerfile"),
         };
         // Without `./`: annotations name files as the repository does.
-        path.components().filter(|part| *part != std::path::Component::CurDir).collect()
+        let path: PathBuf = path.components().filter(|part| *part != std::path::Component::CurDir).collect();
+        // The working folder itself, which is no file: it still has a name.
+        if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
     }
 
     /// Whether the result is an index: several platforms, an attestation beside the image, or

@@ -237,7 +237,11 @@ fn append_by(
     path: &Path,
     write: impl FnOnce(&mut fs_err::File) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
-    let mut file = fs_err::OpenOptions::new().append(true).create(true).open(path)?;
+    use fs_err::os::unix::fs::OpenOptionsExt as _;
+    // Opening a pipe would wait for its reader, writing to it for its room.
+    let mut options = fs_err::OpenOptions::new();
+    options.append(true).create(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    let mut file = options.open(path)?;
     let before = file.metadata()?.len();
     write(&mut file).inspect_err(|_| {
         // A device cannot be cut, and keeps nothing.
@@ -248,7 +252,18 @@ fn append_by(
 fn append(path: &Path, text: &str) -> Result<()> {
     use std::io::Write as _;
     append_by(path, |file| file.write_all(text.as_bytes())).map_err(|error| {
-        let failed = Error::of_io("failed to write a file of the runner's", &error);
+        let what = "failed to write a file of the runner's";
+        let unread = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+            Some(rustix::io::Errno::NXIO) => Some("is a pipe that nothing reads, or a socket"),
+            Some(rustix::io::Errno::AGAIN) => Some("is a pipe that is full, and nothing reads it"),
+            _ => None,
+        };
+        if let Some(why) = unread {
+            return Error::of(FailureKind::Machine, what)
+                .cause(format!("{} {why}", path.display()))
+                .hint("the runner names this file: let it be a regular file");
+        }
+        let failed = Error::of_io(what, &error);
         if failed.is(FailureKind::DiskFull) {
             failed
         } else {

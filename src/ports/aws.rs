@@ -173,20 +173,22 @@ where
             let message = context.err().message().unwrap_or_default();
             let cause = format!("{code} {message}");
             let cause = cause.trim();
+            let skewed =
+                ["InvalidSignature", "SignatureDoesNotMatch", "RequestExpired", "RequestTimeTooSkewed"];
             if code.contains("AccessDenied") || code.contains("NotAuthorized") {
                 access(FailureKind::AuthDenied, format!("allow {right} for this role")).cause(cause)
+            } else if skewed.iter().any(|skewed| code.contains(skewed)) {
+                access(
+                    FailureKind::ClockSkew,
+                    "check the AWS secret key, and the clock of this machine".to_owned(),
+                )
+                .cause(cause)
             } else if code.contains("Expired")
                 || code.contains("InvalidClientTokenId")
                 || code.contains("UnrecognizedClient")
             {
                 access(FailureKind::AwsCredentials, "renew the AWS credentials of this job".to_owned())
                     .cause(cause)
-            } else if code.contains("InvalidSignature") || code.contains("SignatureDoesNotMatch") {
-                access(
-                    FailureKind::ClockSkew,
-                    "check the AWS secret key, and the clock of this machine".to_owned(),
-                )
-                .cause(cause)
             } else {
                 Error::of(FailureKind::AwsUnavailable, what).cause(cause)
             }

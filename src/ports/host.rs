@@ -37,6 +37,17 @@ pub fn started(pid: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// How many processes of this machine the kernel has ended for want of memory, since it started; none if it does not
+/// tell.
+#[must_use]
+pub fn memory_kills() -> Option<u64> {
+    oom_kill(&fs_err::read_to_string("/proc/vmstat").ok()?)
+}
+
+fn oom_kill(vmstat: &str) -> Option<u64> {
+    vmstat.lines().find_map(|line| line.strip_prefix("oom_kill "))?.parse().ok()
+}
+
 fn short(text: &str, digits: usize) -> String {
     Digest::of(text.as_bytes()).as_str()["sha256:".len()..][..digits].to_owned()
 }
@@ -44,6 +55,12 @@ fn short(text: &str, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernel_counts_what_it_ends() {
+        assert_eq!(oom_kill("pgpgin 1\noom_kill_disable 0\noom_kill 7\nx 1\n"), Some(7));
+        assert_eq!(oom_kill("pgpgin 1\n"), None);
+    }
 
     #[test]
     #[cfg(target_os = "linux")]

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::guards::Guard;
+use crate::key::names::escape;
 use crate::zone::Zone;
 
 /// What the zone is decided from: the environment's word, and the event file.
@@ -84,7 +85,9 @@ fn contradiction(signals: &Signals<'_>) -> Option<String> {
     if named == *git_ref {
         return None;
     }
-    Some(format!("the event file is of another ref: {named} is not {git_ref}"))
+    // What cannot be seen would make two that look the same.
+    let (named, own) = (escape(named.as_bytes()), escape(git_ref.as_bytes()));
+    Some(format!("the event file is of another ref: {named} is not {own}"))
 }
 
 /// GitHub writes a dispatch's ref long, an API client may have written it short.
@@ -337,6 +340,22 @@ mod tests {
         let queue = |head: &str| json!({"repository": repository, "merge_group": {"head_ref": head}});
         assert_eq!(zone("merge_group", main, true, &queue(main)), Zone::Queue);
         assert_eq!(zone("merge_group", main, true, &queue("refs/heads/x")), Zone::Fork);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_in_a_ref_is_written_out() {
+        let event = json!({"ref": "refs/heads/main\0", "repository": {"id": 1}});
+        let signals = Signals {
+            event_name: "push",
+            git_ref: "refs/heads/main",
+            ref_protected: false,
+            repository: None,
+            repository_id: None,
+            event: &event,
+        };
+        let (zone, why) = classify(&signals);
+        assert_eq!(zone, Zone::Fork);
+        assert_eq!(why, "the event file is of another ref: refs/heads/main\\x00 is not refs/heads/main");
     }
 
     #[test]

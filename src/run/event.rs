@@ -199,6 +199,25 @@ mod tests {
     }
 
     #[test]
+    fn a_push_is_of_the_commit_that_the_environment_names() {
+        let read = |sha: &'static str| {
+            let env = Env::from([
+                ("GITHUB_ACTIONS", "true"),
+                ("GITHUB_EVENT_NAME", "push"),
+                ("GITHUB_REF", "refs/heads/main"),
+                ("GITHUB_SHA", sha),
+            ]);
+            let event = format!(
+                r#"{{"ref":"refs/heads/main","after":"{HEAD}","repository":{{"default_branch":"main"}}}}"#
+            );
+            RunContext::read(&env, Some(&event)).unwrap()
+        };
+        assert_eq!(read(MERGE).commit, Some(Commit { head: MERGE.into(), merge: None }));
+        assert_eq!((read(MERGE).zone, read("junk").zone), (Zone::Trusted, Zone::Trusted));
+        assert_eq!(read("junk").commit, None);
+    }
+
+    #[test]
     fn earlier_commits_come_from_the_event() {
         let zero = "0".repeat(40);
         let earlier = |event: &str| {

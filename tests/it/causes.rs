@@ -57,6 +57,8 @@ fn aws_refusals_are_told_apart() {
         ("ExpiredTokenException", "aws-credentials"),
         ("UnrecognizedClientException", "aws-credentials"),
         ("InvalidSignatureException", "clock-skew"),
+        ("RequestExpired", "clock-skew"),
+        ("RequestTimeTooSkewed", "clock-skew"),
     ] {
         let lab = Lab::new();
         let aws = Aws::start("");
@@ -64,6 +66,23 @@ fn aws_refusals_are_told_apart() {
         let program = lab.build_once().input("repository", ECR).env("HTTPS_PROXY", "http://127.0.0.1:9");
         told(&aws.serves(program).input("registry-policy", "required").run(), cause);
     }
+}
+
+#[test]
+fn the_host_that_refused_is_named() {
+    let lab = Lab::new();
+    let other = Server::start(|_| Response::new(401, "").header("www-authenticate", "Basic realm=\"r\""));
+    let there = format!("http://localhost:{}", other.address.rsplit_once(':').unwrap().1);
+    let moved = format!("{there}/elsewhere");
+    let registry = Server::start(move |_| Response::new(307, "").header("location", moved.clone()));
+    let program = lab.build_once().input("repository", &format!("{}/ci", registry.address));
+    let run = program.input("registry-policy", "required").run();
+    assert_ne!(run.code, 0, "{}", run.all());
+    let host = there.trim_start_matches("http://");
+    let told = format!("{host} answered 401");
+    assert!(run.error().contains(&told), "{}", run.error());
+    assert!(run.error().contains(&format!("{} redirects to {host}", registry.address)), "{}", run.error());
+    assert!(!run.error().contains("the login for"), "{}", run.error());
 }
 
 // D101

@@ -83,7 +83,7 @@ const BUILDER_IMAGE: &str = "name a BuildKit image that this runner can pull in 
 fn at(kind: FailureKind, said: &Said, phase: Option<Phase>) -> FailureKind {
     use FailureKind::{
         AuthDenied, AuthMissing, BadInput, BaseNotFound, BuilderLost, BuildkitInternal, CacheReadLost,
-        CacheWriteFailed, DiskFull, DockerfileError, ImmutableTag, NotFoundRepo, Oom, RegistryError,
+        CacheWriteFailed, DiskFull, DockerfileError, ImmutableTag, Killed, NotFoundRepo, Oom, RegistryError,
         TagLimit, Unknown,
     };
     match (phase, kind) {
@@ -100,7 +100,7 @@ fn at(kind: FailureKind, said: &Said, phase: Option<Phase>) -> FailureKind {
         (Some(Phase::Export | Phase::Push), DockerfileError) if said.has(&["invalid reference format"]) => {
             BadInput
         }
-        (_, DockerfileError | BuilderLost | BuildkitInternal | DiskFull | Oom) => kind,
+        (_, DockerfileError | BuilderLost | BuildkitInternal | DiskFull | Killed | Oom) => kind,
         (Some(Phase::CacheImport), _) => CacheReadLost,
         (Some(Phase::CacheExport), _) => CacheWriteFailed,
         _ => kind,

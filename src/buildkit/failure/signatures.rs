@@ -36,11 +36,12 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
         ["did not complete successfully: exit code: 137"];
     DockerfileError ["did not complete successfully: exit code"] ["executor failed running"];
     // The machine, by errno.
-    Oom ["cannot allocate memory"] ["signal: killed"] ["oomkilled"] ["out of memory"];
+    Oom ["cannot allocate memory"] ["oomkilled"] ["out of memory"];
+    Killed ["signal: killed"];
     DiskFull ["no space left on device"] ["disk quota exceeded"];
     ReadOnly ["read-only file system"];
     MessageTooLarge ["message larger than max"];
-    ClockSkew ["requesttimetooskewed"] ["signature expired"] ["signature not yet current"] ["x509:", "is before"];
+    ClockSkew ["requesttimetooskewed"] ["requestexpired"] ["signature expired"] ["signature not yet current"] ["x509:", "is before"];
     CredentialHelper ["error getting credentials"] ["error storing credentials"] ["docker-credential-"] ["dbus-launch"];
     // The builder, before what failed for want of it.
     BuilderLost

@@ -338,7 +338,7 @@ fn failed(progress: &Progress, status: ExitStatus, spec: &BuildSpec) -> Error {
     const WHAT: &str = "the build failed";
     let error = match (progress.error(), status.signal()) {
         (Some(text), _) => classify_at(WHAT, &text, progress.failed_phase()),
-        // Nothing of ours kills so; the kernel does where memory ends.
+        // Nothing of ours kills so.
         (None, Some(9)) => classify(WHAT, "docker buildx was ended by a signal: killed"),
         (None, Some(signal)) => classify(WHAT, &format!("docker buildx was ended by signal {signal}")),
         (None, None) => classify(WHAT, "docker buildx said nothing"),

@@ -84,7 +84,10 @@ impl Registry {
         };
         let http = self.http(registry).await.map_err(Attempt::error)?;
         let response = send(&http, registry, call, authorization.as_ref()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED || (authorization.is_some() && !was_known) {
+        // A host that the registry redirects to gets no login, so what it asks for is not heeded.
+        let final_word =
+            response.status() != StatusCode::UNAUTHORIZED || redirected_host(call, &response).is_some();
+        if final_word || (authorization.is_some() && !was_known) {
             self.authorizations.lock().await.insert(scope, authorization.clone());
             return read_status(reference, call, response).await;
         }
@@ -141,6 +144,11 @@ async fn send(
         if let Some(authorization) = authorization.filter(|_| url.origin() == first.origin()) {
             request = request.header(AUTHORIZATION, authorization.expose());
         }
+        let to = url.host_str().filter(|_| url.origin() != first.origin());
+        let failed = || match to {
+            Some(host) => failed().cause(format!("it redirects to {host}")),
+            None => failed(),
+        };
         let response = request.send().await.map_err(|error| unanswered(failed(), error))?;
         if size(response.headers()) > HEADERS {
             let why = format!("its headers are larger than {}", Most::Bytes(HEADERS));
@@ -155,6 +163,13 @@ async fn send(
         }
     }
     Err(Attempt::error(failed().cause(format!("it redirects more than {REDIRECTS} times"))))
+}
+
+/// The host and port that answered, if that is not the one that was asked.
+fn redirected_host(call: &Call, response: &Response) -> Option<String> {
+    let (asked, answered) = (Url::parse(&call.url).ok()?, response.url());
+    let host = answered.host_str().filter(|_| asked.origin() != answered.origin())?;
+    Some(answered.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// Where `Location` leads from `url`; nothing if that is no address that a registry may have.
@@ -176,12 +191,17 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
     let basic = header(response.headers(), WWW_AUTHENTICATE.as_str());
     let unknown_login = status == StatusCode::UNAUTHORIZED
         && basic.is_some_and(|offer| offer.trim_start().to_lowercase().starts_with("basic"));
+    let elsewhere = redirected_host(call, &response);
     let again = passing(status).map(|kind| (kind, asked_to_wait(&response, kind)));
     // HEAD answers have no body; then the status alone decides.
     let body = body(reference, response).await.unwrap_or_default();
     let (code, message) = registry_error(&body);
     let registry = reference.registry();
-    let cause = format!("{registry} answered {status} {message}").trim().to_owned();
+    let who = match &elsewhere {
+        Some(host) => format!("{registry} redirects to {host}, and {host}"),
+        None => registry.to_owned(),
+    };
+    let cause = format!("{who} answered {status} {message}").trim().to_owned();
     let writes = call.method == Method::PUT;
     let (what, may, action) =
         if writes { ("set", "write", "ecr:PutImage") } else { ("look up", "read", "ecr:BatchGetImage") };
@@ -193,7 +213,10 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
         StatusCode::NOT_FOUND if code == "NAME_UNKNOWN" => Err(Attempt::Final(Failure::NoRepository)),
         StatusCode::NOT_FOUND => Ok(Answer::NotFound),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            let (kind, hint) = if unknown_login {
+            let (kind, hint) = if let Some(host) = elsewhere {
+                let hint = format!("{host} gets no login from here: look at what {registry} redirects to");
+                (FailureKind::AuthDenied, hint)
+            } else if unknown_login {
                 (
                     FailureKind::AuthMissing,
                     format!("check the user and the password of the login for {registry}"),

@@ -72,6 +72,28 @@ fn text_that_is_more_than_text() {
     }
 }
 
+/// F47: a builder of such a name is not there.
+#[test]
+fn a_builder_with_a_name_that_is_more_than_text() {
+    let lab = Lab::new();
+    lab.rule("buildx inspect", serde_json::json!({"stderr": "ERROR: no builder found\n", "exit": 1}));
+    for name in ["$(touch forged)", "<script>forged</script>", "::error::forged"] {
+        let run = lab.shared().input("builder", name).run();
+        assert!([2, 60].contains(&run.code), "{name}: {}", run.all());
+        assert!(!lab.path("work/forged").exists(), "a shell has run");
+    }
+}
+
+/// A folder in place of a Dockerfile is named.
+#[test]
+fn a_dockerfile_that_is_the_working_folder() {
+    let lab = Lab::new();
+    for file in [".", "./"] {
+        let run = lab.shared().input("file", file).run().fails(10, "build");
+        assert!(run.error().contains(". is no regular file"), "{file}: {}", run.error());
+    }
+}
+
 /// F56: lists as editors and YAML leave them.
 #[test]
 fn lists_with_odd_ends() {

@@ -51,6 +51,27 @@ fn outputs_that_cannot_be_written() {
     assert_eq!(lab.build_once().outside_github().run().code, 0);
 }
 
+/// F49: a pipe that nothing reads is not waited for, and is named.
+#[test]
+fn outputs_into_a_pipe_that_nothing_reads() {
+    let lab = Lab::new();
+    let pipe = lab.path("pipe").display().to_string();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut running = lab.shared().env("GITHUB_OUTPUT", &pipe).env("GITHUB_STEP_SUMMARY", &pipe).start();
+    let mut left = 600;
+    while running.is_running() && left > 0 {
+        std::thread::sleep(Duration::from_millis(100));
+        left -= 1;
+    }
+    if running.is_running() {
+        running.kill_alone();
+        panic!("it waits for a reader");
+    }
+    let run = running.finish();
+    assert_eq!(run.code, 60, "{}", run.all());
+    assert!(run.all().contains(&format!("{pipe} is a pipe that nothing reads")), "{}", run.all());
+}
+
 /// F53: killed at any moment, the next run is as if nothing had been; what was left is swept.
 /// `BUILD_ONCE_KILLS` makes it longer.
 #[test]
