@@ -228,7 +228,7 @@ write_figures() {
     for name in hit alias cold warm context; do
       [[ ! -r $FIGURES/$name.md ]] || cat "$FIGURES/$name.md"
     done
-    for name in cache overhead key; do
+    for name in cache overhead refused hostile key; do
       [[ ! -r $FIGURES/$name.md ]] || { echo && cat "$FIGURES/$name.md"; }
     done
   } >"$figures"
