@@ -251,16 +251,13 @@ fn append_by(
 
 fn append(path: &Path, text: &str) -> Result<()> {
     use std::io::Write as _;
+    use std::os::unix::fs::FileTypeExt as _;
     append_by(path, |file| file.write_all(text.as_bytes())).map_err(|error| {
         let what = "failed to write a file of the runner's";
-        let unread = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
-            Some(rustix::io::Errno::NXIO) => Some("is a pipe that nothing reads, or a socket"),
-            Some(rustix::io::Errno::AGAIN) => Some("is a pipe that is full, and nothing reads it"),
-            _ => None,
-        };
-        if let Some(why) = unread {
+        let pipe = |file: std::fs::Metadata| file.file_type().is_fifo() || file.file_type().is_socket();
+        if fs_err::metadata(path).is_ok_and(pipe) {
             return Error::of(FailureKind::Machine, what)
-                .cause(format!("{} {why}", path.display()))
+                .cause(format!("{} is a pipe that nothing reads", path.display()))
                 .hint("the runner names this file: let it be a regular file");
         }
         let failed = Error::of_io(what, &error);

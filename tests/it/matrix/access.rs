@@ -86,7 +86,7 @@ fn credentials_that_aws_refuses() {
     let rows = [
         ("ExpiredTokenException", "renew the AWS credentials"),
         ("ExpiredToken", "renew the AWS credentials"),
-        ("RequestExpired", "renew the AWS credentials"),
+        ("RequestExpired", "the clock of this machine"),
         ("UnrecognizedClientException", "renew the AWS credentials"),
         ("InvalidSignatureException", "the clock of this machine"),
         ("SignatureDoesNotMatch", "the clock of this machine"),
