@@ -4,7 +4,6 @@
 use serde_json::Value;
 
 use crate::guards::Guard;
-use crate::key::names::escape;
 use crate::zone::Zone;
 
 /// What the zone is decided from: the environment's word, and the event file.
@@ -86,7 +85,7 @@ fn contradiction(signals: &Signals<'_>) -> Option<String> {
         return None;
     }
     // What cannot be seen would make two that look the same.
-    let (named, own) = (escape(named.as_bytes()), escape(git_ref.as_bytes()));
+    let (named, own) = (named.escape_debug(), git_ref.escape_debug());
     Some(format!("the event file is of another ref: {named} is not {own}"))
 }
 
@@ -355,7 +354,7 @@ mod tests {
         };
         let (zone, why) = classify(&signals);
         assert_eq!(zone, Zone::Fork);
-        assert_eq!(why, "the event file is of another ref: refs/heads/main\\x00 is not refs/heads/main");
+        assert_eq!(why, "the event file is of another ref: refs/heads/main\\0 is not refs/heads/main");
     }
 
     #[test]
