@@ -45,11 +45,11 @@ impl fmt::Display for Most {
 }
 
 /// One row: of what, the most, and what becomes of more.
-pub type Row = (&'static str, Most, &'static str);
+pub(crate) type Row = (&'static str, Most, &'static str);
 
 macro_rules! limits {
     ($($(#[$doc:meta])* $name:ident: $kind:ident($type:ty) = $value:expr, $what:literal, $beyond:literal;)*) => {
-        $($(#[$doc])* pub const $name: $type = $value;)*
+        $($(#[$doc])* pub(crate) const $name: $type = $value;)*
         /// Every limit, in the order of the docs.
         pub const TABLE: &[Row] = &[$(($what, Most::$kind($name), $beyond),)*];
     };
@@ -156,7 +156,7 @@ limits! {
 ///
 /// # Errors
 /// If it cannot be read, is no regular file, or has more than `most` bytes.
-pub fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut options = fs_err::OpenOptions::new();
     // Opening a pipe would wait for its writer.
     options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
@@ -179,14 +179,14 @@ pub fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// Also if it is not UTF-8.
-pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
+pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(read_file(path, most)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} is not UTF-8", path.display())))
 }
 
 /// What one reading of a Dockerfile has cost so far. The error is a reason.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub(crate) struct Meter {
     bytes: Cell<u64>,
     steps: Cell<usize>,
 }
@@ -196,7 +196,7 @@ impl Meter {
     ///
     /// # Errors
     /// If it is too much now.
-    pub fn text(&self, text: &str) -> Result<(), String> {
+    pub(crate) fn text(&self, text: &str) -> Result<(), String> {
         self.bytes.set(self.bytes.get().saturating_add(text.len() as u64));
         if self.bytes.get() > EXPANDED {
             return Err(format!("the variables come to more than {}", Most::Bytes(EXPANDED)));
@@ -208,7 +208,7 @@ impl Meter {
     ///
     /// # Errors
     /// If there are too many now.
-    pub fn steps(&self, steps: usize) -> Result<(), String> {
+    pub(crate) fn steps(&self, steps: usize) -> Result<(), String> {
         self.steps.set(self.steps.get().saturating_add(steps));
         if self.steps.get() > MATCHING {
             return Err(format!("the patterns take more than {} steps", Most::Count(MATCHING)));
@@ -219,7 +219,7 @@ impl Meter {
 
 /// More than there may be, as a reason.
 #[must_use]
-pub fn more_than(most: usize, what: &str) -> String {
+pub(crate) fn more_than(most: usize, what: &str) -> String {
     format!("more than {} {what}", Most::Count(most))
 }
 

@@ -19,7 +19,7 @@ static PLACE: Mutex<Option<String>> = Mutex::new(None);
 static WANTED: OnceLock<(String, String)> = OnceLock::new();
 
 /// Keeps the place of a panic, and prints nothing: its text may quote any value.
-pub fn keep_quiet(env: &Env) {
+pub(crate) fn keep_quiet(env: &Env) {
     if let Some(place) = env.get(env::BUILD_ONCE_TEST_PANIC).filter(|_| cfg!(debug_assertions)) {
         let text = format!("asked for, with {} in its text", env.get(env::HOME).unwrap_or_default());
         // Set already only if this is called twice.
@@ -46,7 +46,7 @@ fn defect() -> Error {
 ///
 /// # Errors
 /// Its own, or that it has a defect.
-pub fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(defect()))
 }
 
@@ -54,7 +54,7 @@ pub fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 ///
 /// # Errors
 /// The same.
-pub async fn caught_while<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn caught_while<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)))
@@ -65,7 +65,7 @@ pub async fn caught_while<T>(work: impl Future<Output = Result<T>>) -> Result<T>
 
 /// What a task's end without a result means: mostly a panic, whose text its own words quote.
 #[must_use]
-pub fn joined(error: &JoinError) -> Error {
+pub(crate) fn joined(error: &JoinError) -> Error {
     if error.is_panic() {
         return defect();
     }
@@ -76,7 +76,7 @@ pub fn joined(error: &JoinError) -> Error {
 ///
 /// # Panics
 /// That is what it is for.
-pub fn on_purpose(place: &str) {
+pub(crate) fn on_purpose(place: &str) {
     if let Some((wanted, text)) = WANTED.get() {
         assert!(wanted != place, "{text}");
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// The action's repository on GitHub; `dist/install.sh` has the shell's copy.
-pub const SLUG: &str = "build-once/build-once";
+pub(crate) const SLUG: &str = "build-once/build-once";
 
 /// What the process was started with. Values that are not UTF-8 are left out: none of the
 /// variables read here may hold such a value.
@@ -81,7 +81,7 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Env {
 
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident;)*) => {
-        $($(#[$doc])* pub const $name: &str = stringify!($name);)*
+        $($(#[$doc])* pub(crate) const $name: &str = stringify!($name);)*
     };
 }
 

@@ -36,7 +36,7 @@ pub struct Error {
 }
 
 /// Result with this crate's error.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// A failure without cause or hint.

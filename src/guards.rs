@@ -6,17 +6,17 @@ macro_rules! guards {
     ($($(#[doc = $doc:literal])+ $guard:ident = $name:literal;)+) => {
         /// One guard.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Guard {
+        pub(crate) enum Guard {
             $($(#[doc = $doc])+ $guard,)+
         }
 
         impl Guard {
             /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$guard,)+];
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$guard,)+];
 
             /// Its name.
             #[must_use]
-            pub const fn name(self) -> &'static str {
+            pub(crate) const fn name(self) -> &'static str {
                 match self {
                     $(Self::$guard => $name,)+
                 }
@@ -108,7 +108,7 @@ static OFF: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 impl Guard {
     /// Whether it holds: unless [`switch_off`] named it.
     #[must_use]
-    pub fn holds(self) -> bool {
+    pub(crate) fn holds(self) -> bool {
         OFF.load(std::sync::atomic::Ordering::Relaxed) & self.bit() == 0
     }
 
@@ -122,7 +122,7 @@ impl Guard {
 /// # Errors
 /// If a name is not known: a test must not pass because it names nothing.
 #[cfg(debug_assertions)]
-pub fn switch_off(names: &str) -> Result<(), String> {
+pub(crate) fn switch_off(names: &str) -> Result<(), String> {
     for name in names.split(',') {
         let guard = Guard::ALL.iter().find(|guard| guard.name() == name);
         let guard = guard.ok_or_else(|| format!("no guard is called {name}"))?;

@@ -34,6 +34,8 @@
 //!
 //! The fences are lints: `clippy.toml` names the calls that only one module may make.
 
+// Dead code is seen, and what tests use is named in one place.
+#![warn(unreachable_pub)]
 // The AWS clients' futures are deep.
 #![recursion_limit = "256"]
 

@@ -12,10 +12,8 @@ use crate::trust::{Access, access};
 use crate::{budget, env, guards, image, plan, ports, shown};
 
 /// Inputs checked, run classified, ports ready; nothing asked yet.
-pub struct Prepared {
-    /// The inputs.
+pub(crate) struct Prepared {
     pub inputs: Inputs,
-    /// The run.
     pub run: RunContext,
     /// Its rights.
     pub access: Access,
@@ -24,12 +22,10 @@ pub struct Prepared {
 }
 
 /// Everything known before the first write.
-pub struct Decided {
-    /// The facts.
+pub(crate) struct Decided {
     pub facts: Facts,
     /// Those that only this decision needs.
     pub late: LateFacts,
-    /// The plan.
     pub plan: Plan,
 }
 
@@ -37,7 +33,7 @@ pub struct Decided {
 ///
 /// # Errors
 /// One that names every bad input, or an event file that cannot be read.
-pub async fn prepare(
+pub(crate) async fn prepare(
     raw: &RawInputs,
     env: &Env,
     console: &Console,
@@ -102,7 +98,7 @@ fn mask_file(path: &std::path::Path, console: &Console) {
 ///
 /// # Errors
 /// If a read that the decision rests on fails, or the decision is that it cannot be done.
-pub async fn decide(prepared: &Prepared) -> Result<Decided> {
+pub(crate) async fn decide(prepared: &Prepared) -> Result<Decided> {
     let Prepared { inputs, run, access, ports } = prepared;
     let facts = gather(ports, inputs, run, access).await?;
     plan_for(prepared, facts, |_| {}).await
@@ -113,7 +109,11 @@ pub async fn decide(prepared: &Prepared) -> Result<Decided> {
 ///
 /// # Errors
 /// If the tools it needs are not there, or the decision is that it cannot be done.
-pub async fn plan_for(prepared: &Prepared, facts: Facts, chosen: impl FnOnce(&Choice)) -> Result<Decided> {
+pub(crate) async fn plan_for(
+    prepared: &Prepared,
+    facts: Facts,
+    chosen: impl FnOnce(&Choice),
+) -> Result<Decided> {
     let Prepared { inputs, run, access, ports } = prepared;
     let verdict = plan::decide(inputs, run, access, &facts);
     let unique = [run.unique.clone(), random::hex_128().unwrap_or_default().chars().take(8).collect()];

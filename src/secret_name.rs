@@ -8,7 +8,7 @@ const ALLOW: [&str; 3] = ["public", "file", "version"];
 /// Whether one of the words between underscores is a secret's, and none says otherwise: `GITHUB_TOKEN`, but not
 /// `PUBLIC_KEY` and not `TOKENIZER`.
 #[must_use]
-pub fn looks_secret(name: &str) -> bool {
+pub(crate) fn looks_secret(name: &str) -> bool {
     let has =
         |words: &[&str]| name.split('_').any(|part| words.iter().any(|word| part.eq_ignore_ascii_case(word)));
     has(&DENY) && !has(&ALLOW)

@@ -28,7 +28,7 @@ use crate::{commands, crash, shown};
 
 /// Turns SIGINT, SIGTERM, SIGHUP and the `timeout` input into one signal for everyone. A thread of its own listens:
 /// the program's may wait for a file or a reader of its log.
-pub struct Cancel {
+pub(crate) struct Cancel {
     sender: watch::Sender<Option<Stop>>,
     thread: Handle,
     /// What the ports listen to.
@@ -40,7 +40,7 @@ impl Cancel {
     ///
     /// # Errors
     /// If the operating system refuses.
-    pub fn on_signals() -> Result<Self> {
+    pub(crate) fn on_signals() -> Result<Self> {
         let refused = |error: std::io::Error| {
             Error::of(FailureKind::Machine, "failed to listen for signals").because(&error)
         };
@@ -79,7 +79,7 @@ impl Cancel {
 
 /// A signal that never comes.
 #[must_use]
-pub fn never() -> CancelSignal {
+pub(crate) fn never() -> CancelSignal {
     watch::channel(None).1
 }
 
@@ -89,7 +89,7 @@ const GRACE: Duration = Duration::from_secs(7);
 
 /// The main job, from inputs to exit code. Outputs, summary and annotations are written on
 /// every path.
-pub async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &Cancel) -> ExitCode {
+pub(crate) async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &Cancel) -> ExitCode {
     let watch = Stopwatch::start();
     let mut course = Course::default();
     let signal = cancel.signal.clone();
@@ -133,7 +133,7 @@ fn stopped(stop: Stop, phase: &str) -> Error {
 
 /// A failure before the pipeline could start.
 #[must_use]
-pub fn fail(error: Error, env: &Env, console: &Console) -> ExitCode {
+pub(crate) fn fail(error: Error, env: &Env, console: &Console) -> ExitCode {
     let mut report = Report::default();
     report.fail(error);
     publish(&report, env, console, true)
@@ -276,7 +276,7 @@ async fn attempt(
 ///
 /// # Errors
 /// The work's own, or that it was stopped.
-pub async fn until<T>(signal: &CancelSignal, work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn until<T>(signal: &CancelSignal, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         // First, so that nothing is decided on answers that broke off.
         biased;

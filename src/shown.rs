@@ -19,18 +19,18 @@ use forms::Known;
 const HIDDEN: &str = "***";
 /// Fewest characters of what is hidden. To hide fewer would protect nothing, and would remove every `{` or `e` from
 /// the log.
-pub const SHORTEST: usize = 4;
+pub(crate) const SHORTEST: usize = 4;
 
 /// The secrets of this process.
 static KNOWN: RwLock<Known> = RwLock::new(Known::new());
 
 /// The parts of a secret that are hidden: its lines, without blanks around them, those that are long enough.
-pub fn parts(secret: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn parts(secret: &str) -> impl Iterator<Item = &str> {
     secret.lines().map(str::trim).filter(|line| line.chars().count() >= SHORTEST)
 }
 
 /// Hides this value from now on, and each of its lines, in every form that [`forms`] knows.
-pub fn learn(secret: &str) {
+pub(crate) fn learn(secret: &str) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     for part in std::iter::once(secret.trim()).chain(parts(secret)).filter(|part| part.len() >= SHORTEST) {
         known.add(part);
@@ -39,7 +39,7 @@ pub fn learn(secret: &str) {
 
 /// The text as people may see it: known secrets and the users of URLs are gone.
 #[must_use]
-pub fn hide(text: &str) -> Cow<'_, str> {
+pub(crate) fn hide(text: &str) -> Cow<'_, str> {
     let text = clean_urls(text);
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     let places = known.places(&text);
@@ -58,7 +58,7 @@ pub fn hide(text: &str) -> Cow<'_, str> {
 
 /// At most `most` characters of the text, cut after everything is hidden: no mask fits half a secret.
 #[must_use]
-pub fn cut(text: &str, most: usize) -> String {
+pub(crate) fn cut(text: &str, most: usize) -> String {
     let mut text = hide(text).into_owned();
     if let Some((end, _)) = text.char_indices().nth(most) {
         text.truncate(end);
@@ -68,7 +68,7 @@ pub fn cut(text: &str, most: usize) -> String {
 }
 
 /// Hides in every text of the value, the names of its fields among them.
-pub fn hide_in(value: &mut Value) {
+pub(crate) fn hide_in(value: &mut Value) {
     match value {
         Value::String(text) => *text = hide(text).into_owned(),
         Value::Array(values) => values.iter_mut().for_each(hide_in),
@@ -103,7 +103,7 @@ pub fn without_users(text: &str) -> Cow<'_, str> {
 /// The text with every URL as it may be shown: without its user, and without the values of its query that a name
 /// says are secret (`token`, `X-Amz-Signature`, an Azure `sig`).
 #[must_use]
-pub fn clean_urls(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean_urls(text: &str) -> Cow<'_, str> {
     let text = without_users(text);
     if !(text.contains("://") && text.contains('?')) {
         return text;
@@ -145,7 +145,7 @@ fn user(after: &str) -> &str {
 }
 
 /// Passwords before a host, `USER:PASSWORD@HOST`, with or without a protocol. What precedes a digest is a tag.
-pub fn passwords(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn passwords(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '=' | '"' | '\'' | '/' | '`'));
     words.filter_map(|word| {
         let (login, host) = word.rsplit_once('@')?;
@@ -163,7 +163,7 @@ fn ends_url(c: char) -> bool {
 /// The secret in a URL's user, as it is written: the password, or the whole user where there is none and the
 /// protocol knows no user without one.
 #[must_use]
-pub fn secret_of(url: &str) -> Option<&str> {
+pub(crate) fn secret_of(url: &str) -> Option<&str> {
     let (scheme, after) = url.split_once("://")?;
     let user = user(after);
     match user.split_once(':') {

@@ -9,7 +9,6 @@ use crate::inputs::{Driver, Endpoint};
 /// What `docker buildx inspect` says of a builder.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Builder {
-    /// Its name.
     pub name: String,
     /// `docker`, `docker-container`, `kubernetes`, `remote` or `cloud`.
     pub driver: String,
@@ -77,7 +76,7 @@ impl Builder {
 
 /// Whether `docker buildx inspect` says that no node answers: paused, stopped, or out of reach.
 #[must_use]
-pub fn is_silent(text: &str) -> bool {
+pub(crate) fn is_silent(text: &str) -> bool {
     let has = |start: &str| text.lines().any(|line| line.starts_with(start));
     has("Error:") && !has("Status:")
 }
@@ -152,13 +151,13 @@ const CONTAINER: &str = "buildx_buildkit_";
 
 /// The container of the builder with this name.
 #[must_use]
-pub fn container_of(name: &str) -> String {
+pub(crate) fn container_of(name: &str) -> String {
     format!("{CONTAINER}{name}0")
 }
 
 /// The builder that this container is of.
 #[must_use]
-pub fn builder_of(container: &str) -> Option<&str> {
+pub(crate) fn builder_of(container: &str) -> Option<&str> {
     container.strip_prefix(CONTAINER)?.strip_suffix('0')
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn csv_field(text: &str) -> String {
 
 /// A registry cache to read.
 #[must_use]
-pub fn registry_cache_from(reference: &ImageReference) -> String {
+pub(crate) fn registry_cache_from(reference: &ImageReference) -> String {
     CacheEntry::new("registry").with("ref", reference.to_string()).to_string()
 }
 

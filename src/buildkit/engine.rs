@@ -46,7 +46,6 @@ impl LocalImage {
 /// What the engine can do.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Engine {
-    /// Its version.
     pub version: String,
     /// What it runs on, where docker says it.
     pub platform: Option<Platform>,

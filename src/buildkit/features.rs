@@ -8,7 +8,7 @@ use super::version::BuildxVersion;
 
 /// Something that not every version can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feature {
+pub(crate) enum Feature {
     /// Everything else that is asked of buildx.
     Floor,
     /// The checks of a Dockerfile by themselves.
@@ -82,7 +82,7 @@ impl Feature {
 
 /// A feature that is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lack {
+pub(crate) struct Lack {
     feature: &'static str,
     found: String,
     needed: String,
@@ -99,7 +99,7 @@ impl fmt::Display for Lack {
 
 /// The versions that a build has to do with.
 #[derive(Clone, Copy, Debug)]
-pub struct Versions<'a> {
+pub(crate) struct Versions<'a> {
     /// buildx's.
     pub buildx: &'a BuildxVersion,
     /// BuildKit's as the builder says it, where one that is there builds. Builds of distributions
@@ -111,7 +111,7 @@ impl Versions<'_> {
     /// What is missing for a feature. An unknown version is taken to have it: what does not work
     /// fails, and says so.
     #[must_use]
-    pub fn lacks(&self, feature: Feature) -> Option<Lack> {
+    pub(crate) fn lacks(&self, feature: Feature) -> Option<Lack> {
         let row = feature.row();
         let buildkit = self.buildkit.and_then(BuildxVersion::parse).map(|version| version.0);
         let buildkit = buildkit.filter(|version| *version != Version::new(0, 0, 0));
@@ -144,7 +144,6 @@ impl BuildxVersion {
         self.has(Feature::Checks)
     }
 
-    /// `--annotation`.
     #[must_use]
     pub fn has_annotations(&self) -> bool {
         self.has(Feature::Annotations)

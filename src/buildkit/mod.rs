@@ -2,25 +2,28 @@
 //! what they say when they fail. Nothing here asks or starts anything.
 
 mod args;
-pub mod builder;
+pub(crate) mod builder;
 mod cache;
 pub mod checks;
 mod engine;
-pub mod failure;
+pub(crate) mod failure;
 mod features;
 mod metadata;
-pub mod owner;
-pub mod policy;
+pub(crate) mod owner;
+pub(crate) mod policy;
 mod progress;
 mod version;
 
-pub use args::{BuildSpec, OutputTarget};
-pub use builder::{Builder, NewBuilder, builder_of, container_of};
-pub use cache::{CacheEntry, LocalCaches, registry_cache_from};
-pub use checks::Finding;
+pub(crate) use args::{BuildSpec, OutputTarget};
+pub use builder::Builder;
+pub(crate) use builder::{NewBuilder, builder_of, container_of};
+pub(crate) use cache::registry_cache_from;
+pub use cache::{CacheEntry, LocalCaches};
+pub(crate) use checks::Finding;
 pub use engine::{Engine, LocalImage};
-pub use features::{Feature, Lack, Versions};
+pub(crate) use features::{Feature, Lack, Versions};
 pub use metadata::BuildMetadata;
-pub use policy::{Hold, ImagePin, SourcePin};
-pub use progress::{Progress, ProgressSummary};
+pub(crate) use policy::{Hold, ImagePin, SourcePin};
+pub use progress::Progress;
+pub(crate) use progress::ProgressSummary;
 pub use version::BuildxVersion;

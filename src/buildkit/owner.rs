@@ -5,9 +5,9 @@
 use std::fmt;
 
 /// What the names of all builders begin with that this program makes.
-pub const PREFIX: &str = "build-once-";
+pub(crate) const PREFIX: &str = "build-once-";
 /// What the names of builders that are kept begin with.
-pub const KEPT: &str = "build-once-kept-";
+pub(crate) const KEPT: &str = "build-once-kept-";
 
 /// The process that made a builder.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -12,12 +12,12 @@ use crate::key::{BuildKey, EntryKind, KeyEntry};
 
 /// The epoch of a build; two builds of one epoch may share layers.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Epoch(String);
+pub(crate) struct Epoch(String);
 
 impl Epoch {
     /// The epoch of a key; `None` where BuildKit's cache sees all that decides the image.
     #[must_use]
-    pub fn of(key: &BuildKey, mounted: &SecretMounts) -> Option<Self> {
+    pub(crate) fn of(key: &BuildKey, mounted: &SecretMounts) -> Option<Self> {
         let unseen: Vec<&KeyEntry> = key.entries.iter().filter(|entry| is_unseen(entry, mounted)).collect();
         if unseen.is_empty() {
             return None;
@@ -32,7 +32,7 @@ impl Epoch {
     /// The extra host that separates the steps of this epoch from those of others, as buildx takes it.
     /// The name cannot exist (RFC 6761, `.invalid`).
     #[must_use]
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("epoch-{}.build-once.invalid:127.0.0.1", self.0)
     }
 }

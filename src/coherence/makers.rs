@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::key::names::hex;
 
 /// What the names of such volumes begin with.
-pub const PREFIX: &str = "build-once-built-";
+pub(crate) const PREFIX: &str = "build-once-built-";
 
 /// A builder that outlives the runs that build with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +37,7 @@ fn short(text: &str) -> String {
 
 /// The notes of one engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Makers {
+pub(crate) struct Makers {
     own: String,
     noted: BTreeSet<String>,
 }
@@ -45,32 +45,32 @@ pub struct Makers {
 impl Makers {
     /// `place` and `zone`: this run's GitHub repository and zone. `noted`: the volumes that are there.
     #[must_use]
-    pub fn new(place: &str, zone: &str, noted: BTreeSet<String>) -> Self {
+    pub(crate) fn new(place: &str, zone: &str, noted: BTreeSet<String>) -> Self {
         Self { own: short(&format!("{place}\0{zone}")), noted }
     }
 
     /// This run's repository and zone, hashed.
     #[must_use]
-    pub fn own(&self) -> &str {
+    pub(crate) fn own(&self) -> &str {
         &self.own
     }
 
     /// The volume that notes this run.
     #[must_use]
-    pub fn note(&self, builder: Lasting<'_>) -> String {
+    pub(crate) fn note(&self, builder: Lasting<'_>) -> String {
         builder.prefix() + &self.own
     }
 
     /// Whether a run of another repository or zone has built there.
     #[must_use]
-    pub fn has_others(&self, builder: Lasting<'_>) -> bool {
+    pub(crate) fn has_others(&self, builder: Lasting<'_>) -> bool {
         let (prefix, own) = (builder.prefix(), self.note(builder));
         self.noted.iter().any(|name| name.starts_with(&prefix) && *name != own)
     }
 
     /// The volume to make, unless it is there.
     #[must_use]
-    pub fn missing(&self, builder: Lasting<'_>) -> Option<String> {
+    pub(crate) fn missing(&self, builder: Lasting<'_>) -> Option<String> {
         Some(self.note(builder)).filter(|own| !self.noted.contains(own))
     }
 }

@@ -7,6 +7,6 @@
 //! - [`transfer`]: a file whose content changed, but not its size and time;
 //! - [`makers`]: layers that a run of less trust has made on the same engine.
 
-pub mod epoch;
-pub mod makers;
-pub mod transfer;
+pub(crate) mod epoch;
+pub(crate) mod makers;
+pub(crate) mod transfer;

@@ -14,7 +14,7 @@ use crate::report::Report;
 ///
 /// # Errors
 /// If they find something, or cannot be run.
-pub async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> {
+pub(crate) async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> {
     let Prepared { inputs, ports, .. } = prepared;
     let buildx = Buildx::new(ports.docker()?);
     let version = buildx.version().await?;

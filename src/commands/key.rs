@@ -21,7 +21,7 @@ use crate::pipeline::Prepared;
 ///
 /// # Errors
 /// If a file cannot be read, or an image has no digest.
-pub async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
+pub(crate) async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
     let key = settled(prepared).await?;
     if as_json {
         return Ok(listing(&key));
@@ -69,7 +69,7 @@ const LISTED: u64 = 1000;
 ///
 /// # Errors
 /// If the key cannot be computed, or what it is to be compared with does not say what it was made from.
-pub async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> Result<String> {
+pub(crate) async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> Result<String> {
     let (key, earlier) = match with {
         "" => nearest(prepared).await?,
         with => {

@@ -1,8 +1,8 @@
 //! The commands besides `run`.
 
-pub mod check;
-pub mod key;
-pub mod plan;
+pub(crate) mod check;
+pub(crate) mod key;
+pub(crate) mod plan;
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use crate::shown;
 /// Prints a command's result, text or JSON, to standard output, or its error to standard error. Both quote foreign
 /// text, and the runner obeys commands on either stream.
 #[must_use]
-pub fn print(result: &Result<String>, as_json: bool, console: &Console) -> ExitCode {
+pub(crate) fn print(result: &Result<String>, as_json: bool, console: &Console) -> ExitCode {
     let (text, error) = match result {
         Ok(text) if as_json => (inert_json(&shown::hide(text)), None),
         Ok(text) => (lines(text), None),
@@ -26,7 +26,7 @@ pub fn print(result: &Result<String>, as_json: bool, console: &Console) -> ExitC
 
 /// The text as people may see it, each of its lines ended.
 #[must_use]
-pub fn lines(text: &str) -> String {
+pub(crate) fn lines(text: &str) -> String {
     let clean = without_controls(text);
     if clean.is_empty() { clean } else { clean + "\n" }
 }

@@ -8,7 +8,7 @@ use crate::plan::{Rendered, json, text};
 ///
 /// # Errors
 /// What `run` would fail with before its first write.
-pub async fn run(prepared: &crate::pipeline::Prepared, as_json: bool) -> Result<String> {
+pub(crate) async fn run(prepared: &crate::pipeline::Prepared, as_json: bool) -> Result<String> {
     let Decided { facts, plan, .. } = decide(prepared).await?;
     let rendered = Rendered {
         inputs: &prepared.inputs,

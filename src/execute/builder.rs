@@ -20,7 +20,7 @@ use crate::ports::{Ports, Writes};
 
 /// A boot that began before the plan was complete.
 #[derive(Default)]
-pub struct Boot(RefCell<Option<UnderWay>>);
+pub(crate) struct Boot(RefCell<Option<UnderWay>>);
 
 struct UnderWay {
     builder: NewBuilder,
@@ -32,7 +32,7 @@ struct UnderWay {
 impl Boot {
     /// Starts it, if a builder is to be made and the user's own configuration suffices to pull
     /// its image; else the plan's step does it with this run's credentials.
-    pub fn start(&self, choice: &Choice, ports: &Ports, inputs: &Inputs) {
+    pub(crate) fn start(&self, choice: &Choice, ports: &Ports, inputs: &Inputs) {
         let Choice::Fresh { builder, keep, .. } = choice else { return };
         #[expect(clippy::disallowed_methods, reason = "the one step that begins before its plan is complete")]
         let Ok(docker) = ports.writing_docker(Writes::granted()) else { return };
@@ -58,7 +58,7 @@ impl Boot {
     }
 
     /// Removes what no plan came to use. Nothing to do after a step has taken it.
-    pub async fn discard(&self) {
+    pub(crate) async fn discard(&self) {
         let Some(UnderWay { builder, keep, docker, boot }) = self.0.take() else { return };
         if joined(boot).await.is_ok() && !keep {
             // The next run sweeps what is still there.

@@ -16,8 +16,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub use builder::Boot;
-pub use journal::{Entry, Journal};
+pub(crate) use builder::Boot;
+pub(crate) use journal::{Entry, Journal};
 
 use crate::error::{Error, Result};
 use crate::facts::Toolchain;
@@ -36,12 +36,11 @@ use crate::ports::{Ports, Writes};
 use crate::trust::Access;
 
 /// What the steps work with.
-pub struct Workshop<'a> {
+pub(crate) struct Workshop<'a> {
     /// The right to write.
     pub writes: Writes,
     /// The doors.
     pub ports: &'a Ports,
-    /// The inputs.
     pub inputs: &'a Inputs,
     /// The tools, where a step needs them.
     pub toolchain: Option<&'a Toolchain>,
@@ -70,7 +69,7 @@ impl Workshop<'_> {
 
 /// Runs every step until one fails. Never an error: a failure is in the journal, which is the
 /// caller's, because these steps may be broken off at any moment.
-pub async fn execute(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) {
+pub(crate) async fn execute(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) {
     journal.digest.clone_from(&plan.digest);
     journal.image_id.clone_from(&plan.image_id);
     journal.local_image.clone_from(&plan.local_image);

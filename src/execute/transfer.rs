@@ -39,7 +39,6 @@ struct Record {
     lineages: Lineages,
     id: String,
     lineage: Lineage,
-    /// What is sent now.
     now: Sent,
 }
 

@@ -13,17 +13,16 @@ use crate::ports::registry::Resolve;
 
 /// An image that the Dockerfile or a build context names.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Base {
+pub(crate) struct Base {
     /// As it is written.
     pub name: String,
-    /// What it is.
     pub pin: Pin,
 }
 
 impl Base {
     /// The registry it comes from.
     #[must_use]
-    pub fn registry(&self) -> Option<String> {
+    pub(crate) fn registry(&self) -> Option<String> {
         let written = self.name.parse::<ImageReference>();
         match &self.pin {
             Pin::Registry(reference) => Some(reference.registry().to_owned()),
@@ -34,7 +33,7 @@ impl Base {
 
     /// What stands for its content in the key.
     #[must_use]
-    pub fn content(&self) -> String {
+    pub(crate) fn content(&self) -> String {
         match &self.pin {
             Pin::Registry(reference) => reference.identifier().to_owned(),
             Pin::Engine(image) => image.id.clone(),

@@ -18,7 +18,7 @@ use crate::trust::Access;
 
 /// What is known of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BuilderFacts {
+pub(crate) struct BuilderFacts {
     /// The name of the one to keep, where one is to be kept, and whether it is there.
     pub kept: Option<(String, bool)>,
     /// Those whose owner is dead.
@@ -30,7 +30,6 @@ pub struct BuilderFacts {
 /// A builder whose owner is dead.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Leftover {
-    /// Its name.
     pub name: String,
     /// Whether buildx knows it here; else only its container is left.
     pub known: bool,
@@ -106,7 +105,7 @@ fn instances(ports: &Ports) -> Vec<String> {
 ///
 /// # Errors
 /// If its configuration file cannot be read.
-pub fn kept_name(inputs: &Inputs) -> Result<Option<String>> {
+pub(crate) fn kept_name(inputs: &Inputs) -> Result<Option<String>> {
     let builder = &inputs.builder;
     let driver = builder.driver.unwrap_or(Driver::DockerContainer);
     if driver == Driver::Remote {

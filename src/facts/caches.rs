@@ -13,7 +13,7 @@ use crate::trust::{Access, ZoneNames};
 
 /// What was found out about caches.
 #[derive(Clone, Debug, Default)]
-pub struct CacheFacts {
+pub(crate) struct CacheFacts {
     /// Caches in the repository that exist, in the order they are to be read.
     pub registry: Vec<ImageReference>,
     /// Images of the commits before that exist, for the cache inside them.
@@ -29,7 +29,7 @@ const IMAGES: usize = 4;
 
 /// Asks for them side by side. One that is missing on a first run is no error, and asking
 /// first keeps BuildKit from reporting it as one. `shared`: the registry can be used.
-pub async fn caches(
+pub(crate) async fn caches(
     ports: &Ports,
     inputs: &Inputs,
     run: &RunContext,

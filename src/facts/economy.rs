@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The annotation of a cache's manifest that holds it.
-pub const ECONOMY: &str = "io.github.build-once.cache-economy";
+pub(crate) const ECONOMY: &str = "io.github.build-once.cache-economy";
 
 /// One run: seconds that writing the cache took, and that reading it saved.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -20,7 +20,6 @@ pub(super) struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    /// For this run.
     pub(super) const fn new(ports: &'a Ports, inputs: &'a Inputs, run: &'a RunContext) -> Self {
         Self { ports, inputs, run }
     }

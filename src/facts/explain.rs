@@ -25,7 +25,7 @@ use crate::trust::{Access, ZoneNames};
 
 /// What there is to say of a miss.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Miss {
+pub(crate) struct Miss {
     /// The image compared with; none if no earlier image was found.
     pub with: Option<String>,
     /// Why it is not known whether there is an earlier image, where that is so.
@@ -39,7 +39,7 @@ pub struct Miss {
 
 /// An earlier image, and what it was made from.
 #[derive(Clone, Debug)]
-pub struct Earlier {
+pub(crate) struct Earlier {
     /// In words.
     pub name: String,
     /// Its entries.
@@ -58,7 +58,7 @@ const CHANGE: usize = 200;
 impl Miss {
     /// As the run's reason.
     #[must_use]
-    pub fn reason(&self, otherwise: &str, image: &str) -> String {
+    pub(crate) fn reason(&self, otherwise: &str, image: &str) -> String {
         match &self.with {
             None => match &self.unknown {
                 None => format!("{otherwise}; there is no earlier image of {image} to compare with"),
@@ -87,7 +87,7 @@ const LISTED: usize = 50;
 
 /// All changes as a list, where the sentence could not hold them.
 #[must_use]
-pub fn rest(changes: &[String]) -> Vec<String> {
+pub(crate) fn rest(changes: &[String]) -> Vec<String> {
     if changes.len() <= SHOWN {
         return Vec::new();
     }
@@ -99,7 +99,7 @@ pub fn rest(changes: &[String]) -> Vec<String> {
 }
 
 /// What differs between an earlier image and a key, and with which inputs nothing would.
-pub async fn compare(
+pub(crate) async fn compare(
     ports: &Ports,
     inputs: &Inputs,
     run: &RunContext,
@@ -158,7 +158,7 @@ fn untaken(taken: &Selector, changes: &[Change]) -> BTreeSet<String> {
 
 /// A key's entries in more detail than travels with an image.
 #[must_use]
-pub fn wide(key: &BuildKey) -> Explained {
+pub(crate) fn wide(key: &BuildKey) -> Explained {
     Explained::of(key, WIDE)
 }
 
@@ -169,7 +169,7 @@ fn shown(text: &str) -> String {
 }
 
 /// The comparison for a build that nobody has done yet. Never an error.
-pub async fn miss(
+pub(crate) async fn miss(
     ports: &Ports,
     inputs: &Inputs,
     run: &RunContext,
@@ -189,7 +189,7 @@ pub async fn miss(
 ///
 /// # Errors
 /// `None` if there is none; why that is not known, if something kept it from being asked.
-pub async fn nearest(
+pub(crate) async fn nearest(
     ports: &Ports,
     inputs: &Inputs,
     run: &RunContext,
@@ -275,7 +275,7 @@ fn candidates(
 ///
 /// # Errors
 /// If it is not there, or the registry does not say.
-pub async fn published(ports: &Ports, reference: &ImageReference) -> Result<Option<Explained>> {
+pub(crate) async fn published(ports: &Ports, reference: &ImageReference) -> Result<Option<Explained>> {
     let manifest = match ports.registry.probe(reference).await {
         Probe::Present(manifest) => manifest,
         Probe::Absent { .. } => {
@@ -297,7 +297,7 @@ pub async fn published(ports: &Ports, reference: &ImageReference) -> Result<Opti
 }
 
 /// What an image of the engine's says it was made from.
-pub async fn local(ports: &Ports, name: &str) -> Option<Earlier> {
+pub(crate) async fn local(ports: &Ports, name: &str) -> Option<Earlier> {
     let text = ports.docker().ok()?.label(name, ANNOTATION_ENTRIES).await.ok()??;
     Some(Earlier { name: format!("{name} on this machine"), explained: decode(&text).ok()? })
 }

@@ -19,7 +19,7 @@ use crate::trust::{Access, LocalNames, ZoneNames};
 
 /// Whether the image is wanted in the engine's store.
 #[must_use]
-pub fn wants_local(inputs: &Inputs, has_repository: bool) -> bool {
+pub(crate) fn wants_local(inputs: &Inputs, has_repository: bool) -> bool {
     match inputs.load {
         Switch::On => true,
         Switch::Off => false,
@@ -32,7 +32,12 @@ pub fn wants_local(inputs: &Inputs, has_repository: bool) -> bool {
 /// # Errors
 /// If an input of the key cannot be read or resolved, or a source names no repository.
 /// A registry that does not answer is a fact, not an error.
-pub async fn gather(ports: &Ports, inputs: &Inputs, run: &RunContext, access: &Access) -> Result<Facts> {
+pub(crate) async fn gather(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    access: &Access,
+) -> Result<Facts> {
     let repository = repository::resolve(inputs, &ports.env, &ports.aws).await?;
     let home = repository.repository().cloned();
     if let Some((pr, _)) = inputs.pr_repository.as_ref().zip(home.as_ref()).filter(|(pr, home)| pr.is(home)) {
@@ -260,7 +265,7 @@ fn needs_store(inputs: &Inputs) -> bool {
 
 /// What a build needs to know beside the facts of every run.
 #[derive(Clone, Copy, Debug)]
-pub struct ForBuild {
+pub(crate) struct ForBuild {
     /// Whether the registry can be used at all: caches, pins.
     pub shared: bool,
     /// Whether the image is wanted in the engine's store.
@@ -272,7 +277,7 @@ pub struct ForBuild {
 ///
 /// # Errors
 /// If there is no docker, no buildx, or no builder that answers.
-pub async fn gather_late(
+pub(crate) async fn gather_late(
     ports: &Ports,
     inputs: &Inputs,
     run: &RunContext,

@@ -6,7 +6,7 @@ use crate::ports::docker::Docker;
 
 /// What the engine has of the image that is wanted. Only what the decision may rest on is asked.
 #[derive(Clone, Debug, Default, serde::Serialize)]
-pub struct Local {
+pub(crate) struct Local {
     /// The image of this key, under a private name that this run may use.
     pub of_key: Option<LocalImage>,
     /// The copy of exactly the registry's image, under its reference by digest.
@@ -18,7 +18,7 @@ pub struct Local {
 ///
 /// # Errors
 /// If the engine does not answer.
-pub async fn with_key(docker: &Docker, names: &[String], key: &str) -> Result<Option<LocalImage>> {
+pub(crate) async fn with_key(docker: &Docker, names: &[String], key: &str) -> Result<Option<LocalImage>> {
     for name in names {
         let found = docker.inspect(name).await?;
         if let Some(image) = found.filter(|image| image.key.as_deref() == Some(key)) {

@@ -13,7 +13,7 @@ use crate::ports::registry::{Probe, Registry};
 /// Under which name the image was looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Where {
+pub(crate) enum Where {
     /// The digest that was asked for.
     Digest,
     /// This commit's tag.
@@ -24,7 +24,7 @@ pub enum Where {
 
 /// One question to the registry, and its answer.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Lookup {
+pub(crate) struct Lookup {
     /// Under which name.
     pub at: Where,
     /// The reference asked for.
@@ -36,10 +36,9 @@ pub struct Lookup {
 /// What the registry said.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Seen {
+pub(crate) enum Seen {
     /// The image is there and carries the expected key, or is the digest asked for.
     Match {
-        /// Its digest.
         digest: Digest,
         /// Bytes as stored, where it is a single image.
         size: Option<u64>,
@@ -52,7 +51,6 @@ pub enum Seen {
     },
     /// An image is there, made from other inputs.
     OtherKey {
-        /// Its digest.
         digest: Digest,
         /// The key it carries, if it carries one.
         key: Option<String>,
@@ -67,14 +65,19 @@ pub enum Seen {
 }
 
 /// Asks for one reference; `key` is what the image must carry.
-pub async fn look_up(registry: &Registry, at: Where, reference: ImageReference, key: Option<&str>) -> Lookup {
+pub(crate) async fn look_up(
+    registry: &Registry,
+    at: Where,
+    reference: ImageReference,
+    key: Option<&str>,
+) -> Lookup {
     let probe = registry.probe(&reference).await;
     judge(registry, at, reference, probe, key).await
 }
 
 /// Whether an answer is the image that is wanted. Apart from the question, so that the
 /// question can be under way while the key is still being computed.
-pub async fn judge(
+pub(crate) async fn judge(
     registry: &Registry,
     at: Where,
     reference: ImageReference,
@@ -142,7 +145,7 @@ const CHILDREN: usize = 16;
 
 /// Asks again until there is an answer other than absent, or the time is over. That a registry
 /// does not answer for a while is no answer.
-pub async fn wait_for(
+pub(crate) async fn wait_for(
     registry: &Registry,
     limit: Duration,
     at: Where,

@@ -5,7 +5,7 @@ mod builders;
 mod caches;
 mod economy;
 mod engine_base;
-pub mod explain;
+pub(crate) mod explain;
 mod gather;
 mod key;
 mod local;
@@ -15,26 +15,29 @@ mod repository;
 mod sources;
 mod toolchain;
 
-pub use bases::Base;
-pub use builders::{BuilderFacts, Leftover};
-pub use caches::CacheFacts;
-pub use economy::{ECONOMY, Economy, Times};
-pub use gather::{ForBuild, gather, gather_late, wants_local};
-pub use key::{Pins, compute as compute_key};
-pub use local::Local;
-pub use lookups::{Lookup, Seen, Where, look_up, wait_for};
-pub use pin::Pin;
+pub(crate) use bases::Base;
+pub(crate) use builders::{BuilderFacts, Leftover};
+pub(crate) use caches::CacheFacts;
+pub use economy::Economy;
+pub(crate) use economy::{ECONOMY, Times};
+pub(crate) use gather::{ForBuild, gather, gather_late, wants_local};
+pub(crate) use key::Pins;
+pub(crate) use key::compute as compute_key;
+pub(crate) use local::Local;
+pub(crate) use lookups::{Lookup, Seen, Where, look_up, wait_for};
+pub(crate) use pin::Pin;
 #[cfg(test)]
-pub use repository::NoRepository;
-pub use repository::{RepositoryFact, resolve as resolve_repository};
-pub use toolchain::Toolchain;
+pub(crate) use repository::NoRepository;
+pub(crate) use repository::RepositoryFact;
+pub(crate) use repository::resolve as resolve_repository;
+pub(crate) use toolchain::Toolchain;
 
 use crate::image::Digest;
 use crate::key::BuildKey;
 
 /// What was found out.
 #[derive(Debug)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Where shared copies live, and who said so.
     pub repository: RepositoryFact,
     /// The key; none for a pull by digest.
@@ -52,7 +55,7 @@ pub struct Facts {
 impl Facts {
     /// Takes an image that is gone for absent, also where a tag still names it: a registry may
     /// answer from what it knew before.
-    pub fn forget(&mut self, gone: &Digest) {
+    pub(crate) fn forget(&mut self, gone: &Digest) {
         for lookup in &mut self.lookups {
             if matches!(&lookup.seen, Seen::Match { digest, .. } if digest == gone) {
                 lookup.seen = Seen::Absent { no_repository: false };
@@ -63,7 +66,7 @@ impl Facts {
 
 /// What is read only once the decision asks for it: a hit needs none of it.
 #[derive(Clone, Debug, Default)]
-pub struct LateFacts {
+pub(crate) struct LateFacts {
     /// docker, buildx, the builder.
     pub toolchain: Option<Toolchain>,
     /// Builders of this program's that are there.

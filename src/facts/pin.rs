@@ -6,7 +6,7 @@ use crate::image::{Digest, ImageReference, is_private};
 /// How a base is held to the content that the key was computed from.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Pin {
+pub(crate) enum Pin {
     /// By its digest in a registry; the build gets this reference in place of the name.
     Registry(ImageReference),
     /// It is only in the engine's store; the engine's BuildKit takes it from there.
@@ -17,7 +17,7 @@ pub enum Pin {
 
 /// An image of the engine's store.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct EngineImage {
+pub(crate) struct EngineImage {
     /// The engine's id of it.
     pub id: String,
     /// Its private names ([`crate::image::LocalScheme`]), which say what runs made or pulled it.

@@ -98,7 +98,7 @@ impl NoRepository {
 ///
 /// # Errors
 /// If a source names something that is no repository: a junk value is not read as none.
-pub async fn resolve(inputs: &Inputs, env: &Env, aws: &Aws) -> Result<RepositoryFact> {
+pub(crate) async fn resolve(inputs: &Inputs, env: &Env, aws: &Aws) -> Result<RepositoryFact> {
     if let Some(repository) = &inputs.repository {
         return Ok(RepositoryFact::Found {
             repository: repository.clone(),

@@ -9,7 +9,7 @@ use crate::ports::docker::Docker;
 
 /// The tools at hand.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Toolchain {
+pub(crate) struct Toolchain {
     /// buildx's version.
     pub buildx: BuildxVersion,
     /// The builder that is named, or the current one.
@@ -24,7 +24,12 @@ pub struct Toolchain {
 ///
 /// # Errors
 /// If there is no buildx, or the builder or the engine does not answer.
-pub async fn gather(docker: &Docker, inputs: &Inputs, on_engine: bool, store: bool) -> Result<Toolchain> {
+pub(crate) async fn gather(
+    docker: &Docker,
+    inputs: &Inputs,
+    on_engine: bool,
+    store: bool,
+) -> Result<Toolchain> {
     let buildx = Buildx::new(docker.clone());
     let store = async || if store { docker.engine().await.ok() } else { None };
     if matches!(inputs.builder.driver, Some(Driver::Remote | Driver::Kubernetes)) {

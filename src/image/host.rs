@@ -21,7 +21,7 @@ fn without_port(host: &str) -> (&str, Option<&str>) {
 /// The one spelling of a registry's host that comparisons use; not for requests. A name that only the name server
 /// knows to be another's cannot be seen here.
 #[must_use]
-pub fn canonical(host: &str) -> String {
+pub(crate) fn canonical(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     let (name, port) = without_port(&host);
     let name = name.trim_end_matches('.');

@@ -15,7 +15,7 @@ const LIMIT: usize = 60;
 
 /// The private names of one image in one GitHub repository.
 #[derive(Clone, Copy, Debug)]
-pub struct LocalScheme<'a> {
+pub(crate) struct LocalScheme<'a> {
     place: &'a str,
     image: &'a ImageName,
 }
@@ -23,20 +23,20 @@ pub struct LocalScheme<'a> {
 impl<'a> LocalScheme<'a> {
     /// `place` is what [`place`] says.
     #[must_use]
-    pub const fn new(place: &'a str, image: &'a ImageName) -> Self {
+    pub(crate) const fn new(place: &'a str, image: &'a ImageName) -> Self {
         Self { place, image }
     }
 
     /// The name of the image with this key that a run of this zone built or pulled.
     #[must_use]
-    pub fn key_name(self, zone: &str, key_short: &str) -> String {
+    pub(crate) fn key_name(self, zone: &str, key_short: &str) -> String {
         self.name(zone, "key", key_short)
     }
 
     /// The name of an image that was asked for by digest. It is never looked up by key: whoever
     /// handed the digest over may be of another zone.
     #[must_use]
-    pub fn digest_name(self, zone: &str, digest: &Digest) -> String {
+    pub(crate) fn digest_name(self, zone: &str, digest: &Digest) -> String {
         self.name(zone, "digest", &digest.as_str()["sha256:".len()..][..32])
     }
 
@@ -52,13 +52,13 @@ impl<'a> LocalScheme<'a> {
 
 /// Whether it is one of these names.
 #[must_use]
-pub fn is_private(name: &str) -> bool {
+pub(crate) fn is_private(name: &str) -> bool {
     name.strip_prefix(HOST).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether a private name is of this GitHub repository and one of these zones.
 #[must_use]
-pub fn is_of(name: &str, own: &str, zones: &[String]) -> bool {
+pub(crate) fn is_of(name: &str, own: &str, zones: &[String]) -> bool {
     let rest = name.strip_prefix(HOST).and_then(|rest| rest.strip_prefix('/'));
     let rest = rest.and_then(|rest| rest.strip_prefix(own)).and_then(|rest| rest.strip_prefix('/'));
     let image = rest.and_then(|rest| rest.rsplit_once(':'));
@@ -72,7 +72,7 @@ pub fn is_of(name: &str, own: &str, zones: &[String]) -> bool {
 /// The part of a private name that says whose it is: `<owner>/<repository>` on GitHub, `local`
 /// outside. A server other than github.com is part of the owner.
 #[must_use]
-pub fn place(server: Option<&str>, repository: Option<&str>) -> String {
+pub(crate) fn place(server: Option<&str>, repository: Option<&str>) -> String {
     let Some((owner, name)) = repository.and_then(|repository| repository.split_once('/')) else {
         return "local".to_owned();
     };

@@ -12,17 +12,17 @@ use crate::guards::Guard;
 pub const ANNOTATION_KEY: &str = "io.github.build-once.key";
 
 /// The annotation or label that carries what the key was made from (`key::explain`).
-pub const ANNOTATION_ENTRIES: &str = "io.github.build-once.entries";
+pub(crate) const ANNOTATION_ENTRIES: &str = "io.github.build-once.entries";
 
 /// Whether a label or annotation, with or without its type (`manifest:`), is one of ours.
 #[must_use]
-pub fn is_own_label(name: &str) -> bool {
+pub(crate) fn is_own_label(name: &str) -> bool {
     Guard::OwnLabels.holds() && name.contains("io.github.build-once.")
 }
 
 /// The `ONBUILD` instructions of an image's configuration, docker's or OCI's. What is no text is none that can be read.
 #[must_use]
-pub fn triggers(config: &Value) -> Vec<String> {
+pub(crate) fn triggers(config: &Value) -> Vec<String> {
     let list = config["OnBuild"].as_array().into_iter().flatten();
     list.map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect()
 }

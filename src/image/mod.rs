@@ -14,14 +14,17 @@ mod tags;
 
 pub use digest::Digest;
 pub use ecr::EcrHost;
+pub(crate) use host::canonical as canonical_host;
 use host::host_of_server;
-pub use host::{canonical as canonical_host, is_this_machine};
-pub use local::{LocalScheme, is_of, is_private, place};
-pub use manifest::{ANNOTATION_ENTRIES, ANNOTATION_KEY, MEDIA_TYPES, Manifest, is_own_label, triggers};
-pub use mark::Mark;
+pub use host::is_this_machine;
+pub(crate) use local::{LocalScheme, is_of, is_private, place};
+pub(crate) use manifest::{ANNOTATION_ENTRIES, is_own_label, triggers};
+pub use manifest::{ANNOTATION_KEY, MEDIA_TYPES, Manifest};
+pub(crate) use mark::Mark;
 pub use platform::Platform;
-pub use reference::{ImageReference, InvalidReference, Repository};
-pub use tags::{
-    ImageName, Owner, TagScheme, branch_prefix, is_less_trusted, names_another_repository, owner, sanitise,
-    usable, zone_prefix,
+pub use reference::ImageReference;
+pub(crate) use reference::{InvalidReference, Repository};
+pub use tags::{ImageName, sanitise};
+pub(crate) use tags::{
+    Owner, TagScheme, branch_prefix, is_less_trusted, names_another_repository, owner, usable, zone_prefix,
 };

@@ -82,7 +82,7 @@ fn is_plain(c: char) -> bool {
 
 /// The text with every other character as `-`, cut: different texts may become the same.
 #[must_use]
-pub fn usable(text: &str, limit: usize) -> String {
+pub(crate) fn usable(text: &str, limit: usize) -> String {
     text.chars().map(|c| if is_plain(c) { c } else { '-' }).take(limit).collect()
 }
 
@@ -112,7 +112,7 @@ fn marked_unless(text: &str, limit: usize, clear: bool) -> String {
 /// What a zone's tags begin with; `None` if it never writes one. No zone's prefix begins
 /// another's tags (the tests prove it).
 #[must_use]
-pub fn zone_prefix(zone: &Zone) -> Option<String> {
+pub(crate) fn zone_prefix(zone: &Zone) -> Option<String> {
     match zone {
         Zone::Fork => None,
         _ if !Guard::ZonePrefix.holds() => Some(String::new()),
@@ -127,7 +127,7 @@ pub fn zone_prefix(zone: &Zone) -> Option<String> {
 /// What the tags of a branch without protection begin with: `br-<branch>-`, or with its hash
 /// first, `br-<8 hex>-<branch>-`, where the branch's own name would not say where it ends.
 #[must_use]
-pub fn branch_prefix(branch: &str) -> String {
+pub(crate) fn branch_prefix(branch: &str) -> String {
     let mut words = branch.split('-');
     let clear = !words.clone().any(|word| KINDS.contains(&word))
         && !words.next().is_some_and(is_hash)
@@ -143,7 +143,7 @@ pub fn branch_prefix(branch: &str) -> String {
 /// Whose name a tag is. A tag that is none of the scheme's belongs to no zone: only trusted runs
 /// set such.
 #[must_use]
-pub fn is_less_trusted(tag: &str) -> bool {
+pub(crate) fn is_less_trusted(tag: &str) -> bool {
     let mut words = tag.split('-');
     match (words.next(), words.next()) {
         (Some("queue"), Some(kind)) => KINDS.contains(&kind),
@@ -155,7 +155,7 @@ pub fn is_less_trusted(tag: &str) -> bool {
 
 /// Whose a tag is, as a run of one zone and GitHub repository sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub(crate) enum Owner {
     /// That zone's.
     Own,
     /// The trusted ones' of this GitHub repository, or a name outside the scheme, which only trusted runs set.
@@ -168,7 +168,7 @@ pub enum Owner {
 
 /// Whose a tag is, exactly: no branch's or pull request's name is the beginning of another one's.
 #[must_use]
-pub fn owner(tag: &str, zone: &Zone, own: Option<&Mark>) -> Owner {
+pub(crate) fn owner(tag: &str, zone: &Zone, own: Option<&Mark>) -> Owner {
     if !is_less_trusted(tag) {
         return if is_marked_otherwise(tag, own) { Owner::TrustedElsewhere } else { Owner::Trusted };
     }
@@ -192,7 +192,7 @@ fn is_marked_otherwise(rest: &str, own: Option<&Mark>) -> bool {
 
 /// Whether a tag of any zone is another GitHub repository's.
 #[must_use]
-pub fn names_another_repository(tag: &str, own: Option<&Mark>) -> bool {
+pub(crate) fn names_another_repository(tag: &str, own: Option<&Mark>) -> bool {
     tag.match_indices('-')
         .map(|(at, _)| &tag[at + 1..])
         .chain([tag])
@@ -202,7 +202,7 @@ pub fn names_another_repository(tag: &str, own: Option<&Mark>) -> bool {
 /// The tags of one image. Tags of different GitHub repositories, zones, kinds or images differ, unless the hashes of
 /// two names agree; `docs/trust.md` says why that harms nobody.
 #[derive(Clone, Copy, Debug)]
-pub struct TagScheme<'a> {
+pub(crate) struct TagScheme<'a> {
     image: &'a ImageName,
     mark: Option<&'a Mark>,
 }
@@ -211,26 +211,26 @@ impl<'a> TagScheme<'a> {
     /// The scheme for this image of this GitHub repository. Where it is not known which one that is, there are no
     /// shared names.
     #[must_use]
-    pub const fn new(image: &'a ImageName, mark: Option<&'a Mark>) -> Self {
+    pub(crate) const fn new(image: &'a ImageName, mark: Option<&'a Mark>) -> Self {
         Self { image, mark }
     }
 
     /// `key-<mark>-<image>-<32 hex>`, with the zone's prefix; nothing for a zone that has no names.
     #[must_use]
-    pub fn key_tag(self, zone: &Zone, key_short: &str) -> Option<String> {
+    pub(crate) fn key_tag(self, zone: &Zone, key_short: &str) -> Option<String> {
         self.tag(zone, "key", &format!("-{key_short}"))
     }
 
     /// `sha-<mark>-<image>-<40 hex>`, with the zone's prefix.
     #[must_use]
-    pub fn commit_tag(self, zone: &Zone, commit: &str) -> Option<String> {
+    pub(crate) fn commit_tag(self, zone: &Zone, commit: &str) -> Option<String> {
         self.tag(zone, "sha", &format!("-{commit}"))
     }
 
     /// The layer cache of a line of development: one per branch where the zone is trusted,
     /// else one per zone. The queue has none.
     #[must_use]
-    pub fn cache_tag(self, zone: &Zone, branch: Option<&str>) -> Option<String> {
+    pub(crate) fn cache_tag(self, zone: &Zone, branch: Option<&str>) -> Option<String> {
         match zone {
             Zone::Trusted => self.tag(zone, "cache", &format!("-{}", last_name(branch?, BRANCH_LIMIT))),
             Zone::PullRequest(_) | Zone::Branch(_) => self.tag(zone, "cache", ""),

@@ -52,11 +52,9 @@ pub struct BuildInputs {
     pub build_args: Vec<(String, String)>,
     /// Named contexts.
     pub build_contexts: Vec<(String, String)>,
-    /// Labels.
     pub labels: Vec<(String, String)>,
     /// Annotations, with the type prefix if there was one.
     pub annotations: Vec<(String, String)>,
-    /// Secrets.
     pub secrets: Vec<Secret>,
     /// The job's token, for a context that is a repository of its own server. No part of the key.
     #[serde(skip)]
@@ -114,7 +112,7 @@ fn names_only<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) -
 
 /// `dockerfile` beside a `Dockerfile`: BuildKit reads it where the other is not there (`dockerui.ReadEntrypoint`).
 #[must_use]
-pub fn small_letters(file: &std::path::Path) -> Option<PathBuf> {
+pub(crate) fn small_letters(file: &std::path::Path) -> Option<PathBuf> {
     (file.file_name()? == "Dockerfile").then(|| file.with_file_name("dockerfile"))
 }
 

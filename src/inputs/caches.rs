@@ -73,7 +73,6 @@ impl CacheKind {
 /// One cache of the list.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct CacheSpec {
-    /// Its kind.
     pub kind: CacheKind,
     /// Where it lies, as BuildKit's attributes.
     pub attributes: Vec<(String, String)>,
@@ -250,7 +249,7 @@ const SECRETS: [(&str, &str); 5] = [
 
 /// Why a cache's text is refused, if it holds a credential. The text itself is not shown.
 #[must_use]
-pub fn inline_secret(item: &str) -> Option<String> {
+pub(crate) fn inline_secret(item: &str) -> Option<String> {
     item.split(',').find_map(|field| {
         let (name, value) = field.trim().trim_matches('"').split_once('=')?;
         let name = name.trim().to_ascii_lowercase();

@@ -27,7 +27,7 @@ pub fn items(text: &str) -> Vec<String> {
 
 /// Lines, trimmed, without empty ones; quotes stay.
 #[must_use]
-pub fn lines(text: &str) -> Vec<String> {
+pub(crate) fn lines(text: &str) -> Vec<String> {
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
     lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
 }

@@ -6,7 +6,7 @@ mod builder;
 mod caches;
 mod compression;
 mod contexts;
-pub mod extra_args;
+pub(crate) mod extra_args;
 mod grammar;
 mod http_login;
 mod lists;
@@ -18,16 +18,20 @@ mod secrets;
 mod types;
 mod validated;
 
-pub use attestation::Attestation;
-pub use build::{BuildInputs, Call, small_letters};
-pub use caches::{CacheKind, CacheMode, CacheSpec, inline_secret};
-pub use compression::Compression;
+pub(crate) use attestation::Attestation;
+pub use build::Call;
+pub(crate) use build::{BuildInputs, small_letters};
+pub use caches::CacheMode;
+pub(crate) use caches::{CacheKind, CacheSpec, inline_secret};
+pub(crate) use compression::Compression;
 pub use contexts::ContextSource;
 pub use http_login::http_login;
 pub use lists::{comma_items, items, pairs};
 pub use raw::{Command, CommandLine, RawInputs, arguments, parse};
-pub use secrets::{Secret, SecretSource};
-pub use types::{
-    CacheWrite, Driver, Endpoint, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy, Switch,
+pub(crate) use secrets::Secret;
+pub use secrets::SecretSource;
+pub use types::Switch;
+pub(crate) use types::{
+    CacheWrite, Driver, Endpoint, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy,
 };
 pub use validated::Inputs;

@@ -12,13 +12,11 @@ pub(super) struct Outputs {
     pub given: bool,
     /// Publish.
     pub push: bool,
-    /// Load.
     pub load: bool,
     /// Under no name of its own.
     pub by_digest: bool,
     /// Names of the image.
     pub names: Vec<String>,
-    /// Annotations.
     pub annotations: Vec<String>,
     /// What the input `compression` would be.
     pub compression: String,

@@ -35,7 +35,6 @@ pub struct PlanFlags {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment here would become the command's help")]
     pub inputs: RawInputs,
 }
 
@@ -46,7 +45,6 @@ pub struct KeyFlags {
     #[arg(long, value_name = "REFERENCE|FILE", num_args = 0..=1, default_missing_value = "")]
     pub explain: Option<String>,
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a doc comment here would become the command's help")]
     pub plan: PlanFlags,
 }
 

@@ -22,7 +22,6 @@ pub struct Secret {
 pub enum SecretSource {
     /// Given as an input, or taken from the environment.
     Value(SecretString),
-    /// In this file.
     File(PathBuf),
 }
 

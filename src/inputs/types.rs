@@ -33,7 +33,6 @@ pub enum OnMissing {
     Build,
     /// Ask again until `wait-timeout`.
     Wait,
-    /// Fail.
     Fail,
 }
 
@@ -56,7 +55,6 @@ pub enum CacheWrite {
     Auto,
     /// A pull request writes its own too.
     Always,
-    /// Never.
     Never,
 }
 
@@ -89,7 +87,6 @@ pub struct Login {
     pub password_env: String,
 }
 
-/// Inputs of the key.
 #[derive(Clone, Debug)]
 pub struct KeyInputs {
     /// What it covers.
@@ -143,7 +140,6 @@ pub struct Endpoint {
     pub options: Vec<(String, String)>,
 }
 
-/// Inputs of the builder.
 #[derive(Clone, Debug, Default)]
 pub struct BuilderInputs {
     /// An existing one, by name.
@@ -180,7 +176,6 @@ pub struct ReliabilityInputs {
 pub struct AccessInputs {
     /// Registry logins.
     pub logins: Vec<Login>,
-    /// AWS region.
     pub aws_region: Option<String>,
     /// Name of the SSM parameter, with `{instance-id}`.
     pub ssm_parameter: Option<String>,

@@ -49,19 +49,14 @@ pub struct Inputs {
     pub on_missing: OnMissing,
     /// How long to wait for it.
     pub wait_timeout: Duration,
-    /// The build.
     pub build: BuildInputs,
-    /// The key.
     pub key: KeyInputs,
     /// The layer cache.
     pub cache: CacheInputs,
-    /// The builder.
     pub builder: BuilderInputs,
     /// What goes wrong.
     pub reliability: ReliabilityInputs,
-    /// Access.
     pub access: AccessInputs,
-    /// The report.
     pub report: ReportInputs,
 }
 

@@ -9,7 +9,7 @@ use crate::key::names::{escape, hex};
 use crate::secret_name::looks_secret;
 
 /// Version of everything a key is made from. A change gives every image a new key; it belongs in the CHANGELOG.
-pub const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// What an entry is about. The order is the order in which changes are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,7 +37,6 @@ pub enum EntryKind {
     AddSource,
     /// One value of a file, from `key-files`.
     FileValue,
-    /// A label.
     Label,
     /// The id of a secret or an SSH socket, never its value.
     SecretId,
@@ -113,8 +112,7 @@ pub struct KeyEntry {
 
 /// Which files count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// All of the context.
+pub(crate) enum Scope {
     Context,
     /// What the Dockerfile takes from it.
     Copied,
@@ -159,7 +157,7 @@ impl BuildKey {
 
 /// Gathers entries. The order of calls does not matter, except among extra arguments.
 #[derive(Debug)]
-pub struct KeyBuilder {
+pub(crate) struct KeyBuilder {
     key: BuildKey,
     extra_args: usize,
 }
@@ -173,7 +171,7 @@ const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy"
 
 /// Labels that name the run rather than the content. An image that is reused keeps those of the run that built
 /// it; if they counted, no two commits would share an image.
-pub const RUN_LABELS: [&str; 3] = [
+pub(crate) const RUN_LABELS: [&str; 3] = [
     "org.opencontainers.image.created",
     "org.opencontainers.image.revision",
     "org.opencontainers.image.version",
@@ -182,7 +180,7 @@ pub const RUN_LABELS: [&str; 3] = [
 impl KeyBuilder {
     /// A key of this scope and of the present format.
     #[must_use]
-    pub fn new(scope: Scope) -> Self {
+    pub(crate) fn new(scope: Scope) -> Self {
         let mut builder = Self { key: BuildKey::default(), extra_args: 0 };
         builder.plain(EntryKind::Format, "", &FORMAT_VERSION.to_string());
         builder.plain(EntryKind::Scope, "", &scope.to_string());
@@ -190,21 +188,21 @@ impl KeyBuilder {
     }
 
     /// An entry whose value may be shown.
-    pub fn plain(&mut self, kind: EntryKind, name: &str, value: &str) -> &mut Self {
+    pub(crate) fn plain(&mut self, kind: EntryKind, name: &str, value: &str) -> &mut Self {
         self.key.entries.push(KeyEntry { kind, name: name.to_owned(), value: value.to_owned() });
         self
     }
 
     /// An entry of which only the digest is kept. Kind and name go into the digest, so equal values of two
     /// arguments cannot be told to be equal.
-    pub fn hashed(&mut self, kind: EntryKind, name: &str, value: &str) -> &mut Self {
+    pub(crate) fn hashed(&mut self, kind: EntryKind, name: &str, value: &str) -> &mut Self {
         let mut digest = Digest::new("build-once value");
         digest.texts(&[kind.as_str(), name, value]);
         self.plain(kind, name, &hex(&digest.finish()))
     }
 
     /// The files below one root; `name` is `context` or a build context's name.
-    pub fn files(&mut self, name: &str, tree: Tree, warnings: Vec<Warning>) -> &mut Self {
+    pub(crate) fn files(&mut self, name: &str, tree: Tree, warnings: Vec<Warning>) -> &mut Self {
         self.plain(EntryKind::Files, name, &hex(&tree.digest()));
         for (path, answers) in tree.repositories() {
             let place = escape(path);
@@ -230,7 +228,7 @@ impl KeyBuilder {
     }
 
     /// What `key-files` named.
-    pub fn key_files(&mut self, files: KeyFiles) -> &mut Self {
+    pub(crate) fn key_files(&mut self, files: KeyFiles) -> &mut Self {
         for value in &files.sub_keys {
             let name = format!("{}#{}", escape(&value.path), value.key);
             self.plain(EntryKind::FileValue, &name, &hex(&value.digest));
@@ -239,25 +237,25 @@ impl KeyBuilder {
     }
 
     /// One more thing that the user should know of.
-    pub fn warn(&mut self, warning: Option<Warning>) -> &mut Self {
+    pub(crate) fn warn(&mut self, warning: Option<Warning>) -> &mut Self {
         self.key.warnings.extend(warning);
         self
     }
 
     /// Says what the Dockerfile takes, where more was given here.
-    pub fn taken(&mut self, taken: Selector) -> &mut Self {
+    pub(crate) fn taken(&mut self, taken: Selector) -> &mut Self {
         self.key.taken = Some(taken);
         self
     }
 
     /// Says that the build may send more files than were given here.
-    pub fn partial(&mut self) -> &mut Self {
+    pub(crate) fn partial(&mut self) -> &mut Self {
         self.key.partial = true;
         self
     }
 
     /// The Dockerfile's text, as far as the target reaches it; `narrow` where no base has `ONBUILD` instructions.
-    pub fn dockerfile(&mut self, analysis: &Analysis, narrow: bool) -> &mut Self {
+    pub(crate) fn dockerfile(&mut self, analysis: &Analysis, narrow: bool) -> &mut Self {
         let text = if narrow { &analysis.narrow_digest } else { &analysis.digest };
         self.plain(EntryKind::Dockerfile, "", &hex(text)).plain(
             EntryKind::Dockerfile,
@@ -267,7 +265,11 @@ impl KeyBuilder {
     }
 
     /// Every given argument counts, used or not, but proxies only if the Dockerfile declares them.
-    pub fn build_args(&mut self, given: &[(String, String)], analysis: Option<&Analysis>) -> &mut Self {
+    pub(crate) fn build_args(
+        &mut self,
+        given: &[(String, String)],
+        analysis: Option<&Analysis>,
+    ) -> &mut Self {
         // Of an argument given twice, the last value is the one in force.
         let given: BTreeMap<&str, &str> =
             given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -282,7 +284,7 @@ impl KeyBuilder {
     }
 
     /// Labels, but for those that name the run.
-    pub fn labels(&mut self, given: &[(String, String)]) -> &mut Self {
+    pub(crate) fn labels(&mut self, given: &[(String, String)]) -> &mut Self {
         let given: BTreeMap<&str, &str> =
             given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         for (name, value) in given.into_iter().filter(|(name, _)| !RUN_LABELS.contains(name)) {
@@ -292,7 +294,7 @@ impl KeyBuilder {
     }
 
     /// One raw argument of the build command; their order counts.
-    pub fn extra_arg(&mut self, argument: &str) -> &mut Self {
+    pub(crate) fn extra_arg(&mut self, argument: &str) -> &mut Self {
         self.extra_args += 1;
         let flag = argument.split('=').next().filter(|flag| flag.starts_with('-')).unwrap_or_default();
         let name = format!("{} {flag}", self.extra_args);
@@ -301,7 +303,7 @@ impl KeyBuilder {
 
     /// Closes the key.
     #[must_use]
-    pub fn finish(self) -> BuildKey {
+    pub(crate) fn finish(self) -> BuildKey {
         let mut key = self.key;
         key.entries.sort();
         key.entries.dedup();
@@ -319,7 +321,7 @@ impl KeyBuilder {
 
 /// Names of given build arguments that look like secrets, to be flagged once.
 #[must_use]
-pub fn secret_looking(given: &[(String, String)]) -> Vec<&str> {
+pub(crate) fn secret_looking(given: &[(String, String)]) -> Vec<&str> {
     let mut names: Vec<&str> =
         given.iter().map(|(name, _)| name.as_str()).filter(|name| looks_secret(name)).collect();
     names.sort_unstable();

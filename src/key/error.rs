@@ -60,7 +60,6 @@ pub enum KeyError {
         line: usize,
         /// The image as it is written.
         image: String,
-        /// The variables.
         variables: String,
     },
     /// The requested target is not a stage.
@@ -92,7 +91,6 @@ pub enum KeyError {
     /// A `key-files` sub-key whose file is neither JSON nor TOML, or cannot be parsed.
     #[error("{}: cannot look up `{key}`: {reason}", shown(.file))]
     SubKey {
-        /// The file.
         file: PathBuf,
         /// The path inside it.
         key: String,

@@ -12,18 +12,19 @@
 //!
 //! Nothing here starts a process, reads the environment or asks for the time.
 
-pub mod digest;
-pub mod dockerfile;
-pub mod dockerignore;
-pub mod error;
+pub(crate) mod digest;
+pub(crate) mod dockerfile;
+pub(crate) mod dockerignore;
+pub(crate) mod error;
 pub mod explain;
-pub mod files;
-pub mod names;
-pub mod period;
+pub(crate) mod files;
+pub(crate) mod names;
+pub(crate) mod period;
 
-pub use digest::{BuildKey, EntryKind, KeyBuilder, KeyEntry, Scope};
-pub use error::KeyError;
-pub use period::period;
+pub use digest::EntryKind;
+pub(crate) use digest::{BuildKey, KeyBuilder, KeyEntry, Scope};
+pub(crate) use error::KeyError;
+pub(crate) use period::period;
 
 #[cfg(test)]
 mod tests;

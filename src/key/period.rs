@@ -7,7 +7,7 @@ const WEEK: u64 = 7 * DAY;
 /// Names the period of `max_age` seconds that holds `now` (seconds since 1970, UTC): its first moment and its
 /// length. Periods of whole weeks begin on Mondays, all others at multiples since 1970. `max_age` 0 counts as 1.
 #[must_use]
-pub fn period(max_age: u64, now: u64) -> String {
+pub(crate) fn period(max_age: u64, now: u64) -> String {
     let length = max_age.max(1);
     let offset = if length.is_multiple_of(WEEK) { 4 * DAY } else { 0 };
     let start = now.checked_sub(offset).map_or(0, |since| since / length * length + offset);

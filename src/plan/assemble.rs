@@ -30,7 +30,7 @@ use crate::trust::{LocalNames, Published, ZoneNames};
 ///
 /// # Errors
 /// If the verdict is a failure, or what is asked cannot be done here.
-pub fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
+pub(crate) fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
     match verdict {
         Verdict::Fail(error) => Err(error),
         verdict @ (Verdict::Reuse { .. } | Verdict::ReuseLocal { .. }) => reuse(given, verdict),
@@ -324,7 +324,7 @@ fn is_engine(choice: &Choice, builder: Option<&Builder>) -> bool {
 
 /// The names of zones are kept by this program alone; what else runs in the job need not.
 #[must_use]
-pub fn too_many_rights(access: &Access, home: &Repository) -> String {
+pub(crate) fn too_many_rights(access: &Access, home: &Repository) -> String {
     let instead = if access.write_images {
         "give its job a role that only reads there and writes in pr-repository"
     } else {

@@ -15,7 +15,7 @@ use crate::trust::Access;
 /// What the build asks of a builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "one a need")]
-pub struct Needs {
+pub(crate) struct Needs {
     /// Writing a registry cache.
     pub cache_export: bool,
     /// A result that is an index: several platforms, attestations or annotations of an index.
@@ -32,7 +32,12 @@ impl Needs {
     /// With what is known of the builder at hand, and of the engine's where only that one sees a base. Untrusted runs
     /// take what is there.
     #[must_use]
-    pub fn with(self, builders: &BuilderFacts, access: &Access, toolchain: Option<&Toolchain>) -> Self {
+    pub(crate) fn with(
+        self,
+        builders: &BuilderFacts,
+        access: &Access,
+        toolchain: Option<&Toolchain>,
+    ) -> Self {
         let at_hand = toolchain.and_then(|toolchain| toolchain.builder.as_ref()?.lasting());
         let used = at_hand.into_iter().chain(self.engine_images.then_some(Lasting::Engine));
         let others =
@@ -44,7 +49,7 @@ impl Needs {
 impl Needs {
     /// What this verdict asks.
     #[must_use]
-    pub fn of(inputs: &Inputs, access: &Access, facts: &Facts, verdict: &Verdict) -> Self {
+    pub(crate) fn of(inputs: &Inputs, access: &Access, facts: &Facts, verdict: &Verdict) -> Self {
         let (publish, shared) = match verdict {
             Verdict::Build { publish, shared, .. } => (*publish, *shared),
             _ => (false, false),
@@ -68,9 +73,8 @@ impl Needs {
     }
 }
 
-/// The choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// The one at hand. A named one is passed on by name.
     AtHand {
         /// Its name, unless it is the current one.
@@ -81,10 +85,7 @@ pub enum Choice {
         without_layers: bool,
     },
     /// One that an earlier run made with the same settings, and left.
-    Kept {
-        /// Its name.
-        name: String,
-    },
+    Kept { name: String },
     /// A new one.
     Fresh {
         /// What is made.
@@ -98,7 +99,7 @@ pub enum Choice {
 
 /// Names for a builder that is made.
 #[derive(Clone, Copy, Debug)]
-pub struct Names<'a> {
+pub(crate) struct Names<'a> {
     /// Of this run alone.
     pub unique: &'a str,
     /// Whose it is, where the machine tells.
@@ -110,7 +111,7 @@ pub struct Names<'a> {
 impl<'a> Names<'a> {
     /// With those facts that this run's rights let it use.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         unique: &'a str,
         owner: Option<&'a Owner>,
         builders: &'a BuilderFacts,
@@ -145,7 +146,12 @@ fn can(toolchain: &Toolchain, needs: Needs) -> bool {
 ///
 /// # Errors
 /// If no builder that may be used or made can do what is asked.
-pub fn choose(inputs: &Inputs, toolchain: &Toolchain, needs: Needs, names: Names<'_>) -> Result<Choice> {
+pub(crate) fn choose(
+    inputs: &Inputs,
+    toolchain: &Toolchain,
+    needs: Needs,
+    names: Names<'_>,
+) -> Result<Choice> {
     let asked = &inputs.builder;
     if let Some(driver) = asked.driver {
         if needs.engine_images {

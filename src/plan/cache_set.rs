@@ -20,7 +20,7 @@ pub(super) struct Caches {
 
 impl Caches {
     /// Leaves out what this builder cannot write.
-    pub fn drop_export(&mut self) {
+    pub(crate) fn drop_export(&mut self) {
         self.to.retain(|cache| cache.starts_with("type=inline"));
         if let Some(local) = &mut self.local {
             local.write = None;

@@ -17,7 +17,7 @@ use crate::trust::ZoneNames;
 
 /// Decides from the facts alone.
 #[must_use]
-pub fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
+pub(crate) fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
     let verdict = match refuse_push(inputs, run, facts) {
         Some(error) => Verdict::Fail(error),
         None => with_rest(decide_for(inputs, run, access, facts), inputs, run, access, facts),

@@ -11,10 +11,8 @@ use crate::run::RunContext;
 use crate::trust::Access;
 
 /// Everything the plan is made from.
-pub struct Given<'a> {
-    /// The inputs.
+pub(crate) struct Given<'a> {
     pub inputs: &'a Inputs,
-    /// The run.
     pub run: &'a RunContext,
     /// Its rights.
     pub access: &'a Access,

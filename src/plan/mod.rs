@@ -19,10 +19,11 @@ mod user_caches;
 mod verdict;
 mod versions;
 
-pub use assemble::{assemble, too_many_rights};
-pub use builder::{Choice, Names, Needs, choose};
-pub use decide::decide;
-pub use given::Given;
-pub use render::{Rendered, brief, describe, json, text};
-pub use steps::{Plan, PlanWarning, PlannedTag, Step};
-pub use verdict::{Outcome, Verdict};
+pub(crate) use assemble::{assemble, too_many_rights};
+pub(crate) use builder::{Choice, Names, Needs, choose};
+pub(crate) use decide::decide;
+pub(crate) use given::Given;
+pub(crate) use render::{Rendered, brief, describe, json, text};
+pub(crate) use steps::{Plan, PlanWarning, PlannedTag, Step};
+pub use verdict::Outcome;
+pub(crate) use verdict::Verdict;

@@ -11,16 +11,12 @@ use crate::run::RunContext;
 use crate::trust::{Access, AllNames, ZoneNames};
 
 /// What the plan rests on, beside the plan.
-pub struct Rendered<'a> {
-    /// The inputs.
+pub(crate) struct Rendered<'a> {
     pub inputs: &'a Inputs,
-    /// The run.
     pub run: &'a RunContext,
     /// Its rights.
     pub access: &'a Access,
-    /// The facts.
     pub facts: &'a Facts,
-    /// The plan.
     pub plan: &'a Plan,
 }
 
@@ -35,7 +31,7 @@ impl Rendered<'_> {
 
 /// As text.
 #[must_use]
-pub fn text(rendered: &Rendered<'_>) -> String {
+pub(crate) fn text(rendered: &Rendered<'_>) -> String {
     let Rendered { run, access, facts, plan, .. } = rendered;
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {
@@ -110,7 +106,7 @@ fn seen(seen: &Seen) -> String {
 
 /// One step in words.
 #[must_use]
-pub fn describe(step: &Step) -> String {
+pub(crate) fn describe(step: &Step) -> String {
     match step {
         Step::Sweep { builders } => {
             let names: Vec<&str> = builders.iter().map(|builder| builder.name.as_str()).collect();
@@ -156,7 +152,7 @@ pub fn describe(step: &Step) -> String {
 
 /// One step in a few words, for tables.
 #[must_use]
-pub fn brief(step: &Step) -> String {
+pub(crate) fn brief(step: &Step) -> String {
     let tag = |reference: &crate::image::ImageReference| {
         reference.tag().unwrap_or_else(|| reference.identifier()).to_owned()
     };
@@ -182,7 +178,7 @@ pub fn brief(step: &Step) -> String {
 
 /// As JSON.
 #[must_use]
-pub fn json(rendered: &Rendered<'_>) -> serde_json::Value {
+pub(crate) fn json(rendered: &Rendered<'_>) -> serde_json::Value {
     let Rendered { run, access, facts, plan, .. } = rendered;
     serde_json::json!({
         "outcome": plan.decision.outcome,

@@ -11,10 +11,7 @@ use crate::image::{Digest, ImageReference, Platform, Repository};
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
     /// Remove builders that killed runs left behind. What cannot be removed is told.
-    Sweep {
-        /// The builders.
-        builders: Vec<Leftover>,
-    },
+    Sweep { builders: Vec<Leftover> },
     /// Note in the engine that this run builds with its builder.
     NoteMaker {
         /// The volume that says so.
@@ -22,7 +19,6 @@ pub enum Step {
     },
     /// Make and boot a builder; it is removed at the end unless `keep`.
     CreateBuilder {
-        /// The builder.
         builder: NewBuilder,
         /// Leave it behind.
         keep: bool,
@@ -77,7 +73,6 @@ pub enum Step {
     },
     /// Fetch an image by digest into the engine's store.
     Pull {
-        /// The image.
         reference: ImageReference,
         /// Which one of an index; the engine's own without it.
         #[serde(skip_serializing_if = "Option::is_none")]

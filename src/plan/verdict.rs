@@ -6,11 +6,11 @@ use crate::facts::{ForBuild, Where};
 use crate::image::{Digest, ImageReference};
 
 /// Under which name the image was found.
-pub type FoundBy = Where;
+pub(crate) type FoundBy = Where;
 
 /// What is to be done about the image.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is in the registry.
     Reuse {
         /// How it was found.
@@ -67,7 +67,7 @@ pub enum Verdict {
 impl Verdict {
     /// What a build needs to know; nothing if there is none.
     #[must_use]
-    pub const fn for_build(&self) -> Option<ForBuild> {
+    pub(crate) const fn for_build(&self) -> Option<ForBuild> {
         match *self {
             Self::Build { shared, load, .. } => Some(ForBuild { shared, load }),
             _ => None,

@@ -14,7 +14,7 @@ use crate::shown;
 
 /// A workflow command on a line of its own. The name and property names are ours.
 #[must_use]
-pub fn command(name: &str, properties: &[(&str, &str)], message: &str) -> String {
+pub(crate) fn command(name: &str, properties: &[(&str, &str)], message: &str) -> String {
     let mut text = format!("::{name}");
     for (at, (property, value)) in properties.iter().enumerate() {
         let separator = if at == 0 { ' ' } else { ',' };
@@ -56,7 +56,6 @@ impl fmt::Display for Level {
 pub struct Annotation<'a> {
     /// How serious.
     pub level: Level,
-    /// Its title.
     pub title: &'a str,
     /// What it says.
     pub message: String,
@@ -114,21 +113,21 @@ pub fn inert(bytes: &[u8]) -> String {
 
 /// Foreign text of several lines: in each line nothing but text.
 #[must_use]
-pub fn without_controls(text: &str) -> String {
+pub(crate) fn without_controls(text: &str) -> String {
     let lines: Vec<String> = shown::hide(text).lines().map(log_line).collect();
     lines.join("\n")
 }
 
 /// A line as the log may have it: without secrets, also those that control characters split, and no command.
 #[must_use]
-pub fn log_line(text: &str) -> String {
+pub(crate) fn log_line(text: &str) -> String {
     shown::hide(&inert(shown::hide(text).as_bytes())).into_owned()
 }
 
 /// JSON that holds foreign text, made harmless: the same data, and no line of it is a command. Its lines begin with
 /// what JSON itself has there.
 #[must_use]
-pub fn inert_json(json: &str) -> String {
+pub(crate) fn inert_json(json: &str) -> String {
     let mut clean = String::with_capacity(json.len());
     let mut last = ' ';
     for c in json.chars() {
@@ -173,7 +172,7 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_outputs(env: &Env, outputs: &[(&str, String)]) -> Result<()> {
+pub(crate) fn write_outputs(env: &Env, outputs: &[(&str, String)]) -> Result<()> {
     let Some(path) = env.get(env::GITHUB_OUTPUT) else {
         if env.in_github_actions() {
             return Err(Error::of(
@@ -214,7 +213,7 @@ fn encode_with(outputs: &[(&str, String)], mut random: impl FnMut() -> Option<St
 }
 
 /// Summaries over 1 MiB are dropped whole by the runner.
-pub const SUMMARY_LIMIT: usize = 900 * 1024;
+pub(crate) const SUMMARY_LIMIT: usize = 900 * 1024;
 
 /// Appends to the job summary; nothing outside a workflow.
 ///

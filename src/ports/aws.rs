@@ -21,7 +21,7 @@ use crate::secret::SecretString;
 /// Connects to AWS. Without credentials at hand, the search for them ends at instance
 /// metadata, which off AWS may not answer at all: hence the outer limits.
 #[derive(Clone, Debug)]
-pub struct Aws {
+pub(crate) struct Aws {
     region: Option<String>,
     http: SharedHttpClient,
 }
@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 impl Aws {
     /// With the `aws-region` input; the hosts of ECR name a region of their own.
     #[must_use]
-    pub fn new(region: Option<String>, proxies: &Proxies) -> Self {
+    pub(crate) fn new(region: Option<String>, proxies: &Proxies) -> Self {
         Self { region, http: aws_http::client(proxies.clone()) }
     }
 
@@ -39,7 +39,7 @@ impl Aws {
     ///
     /// # Errors
     /// [`NoInstance`].
-    pub async fn instance(&self) -> Result<Instance, NoInstance> {
+    pub(crate) async fn instance(&self) -> Result<Instance, NoInstance> {
         metadata::instance(self.http.clone()).await
     }
 
@@ -72,7 +72,7 @@ impl Aws {
     ///
     /// # Errors
     /// Without credentials or the right to `ecr:GetAuthorizationToken`: access; else unavailable.
-    pub async fn registry_password(&self, host: &EcrHost) -> Result<SecretString, Error> {
+    pub(crate) async fn registry_password(&self, host: &EcrHost) -> Result<SecretString, Error> {
         let what = "failed to get a registry token from ECR";
         let token = async {
             let config = self.config(Some(&host.region), host.fips, host.dual_stack).await;
@@ -115,7 +115,7 @@ impl Aws {
     ///
     /// # Errors
     /// [`ParameterError`].
-    pub async fn parameter(&self, name: &str, region: Option<&str>) -> Result<String, ParameterError> {
+    pub(crate) async fn parameter(&self, name: &str, region: Option<&str>) -> Result<String, ParameterError> {
         let what = format!("failed to read the SSM parameter {name}");
         let read = async {
             let config = self.config(region, false, false).await;
@@ -144,7 +144,7 @@ impl Aws {
 
 /// Why a parameter has no value for us.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ParameterError {
+pub(crate) enum ParameterError {
     /// It does not exist, or is empty.
     Absent,
     /// The role may not read it.

@@ -26,7 +26,7 @@ struct Http {
 
 /// For the SDK.
 #[must_use]
-pub fn client(proxies: Proxies) -> SharedHttpClient {
+pub(crate) fn client(proxies: Proxies) -> SharedHttpClient {
     SharedHttpClient::new(Http { proxies, clients: Mutex::default() })
 }
 

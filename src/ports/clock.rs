@@ -30,6 +30,6 @@ impl Stopwatch {
 /// Seconds since 1970, UTC.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the clock's only door")]
-pub fn unix_seconds() -> u64 {
+pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

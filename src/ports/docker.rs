@@ -25,7 +25,7 @@ const PULL: Duration = Duration::from_hours(2);
 
 /// The docker CLI.
 #[derive(Clone, Debug)]
-pub struct Docker {
+pub(crate) struct Docker {
     /// None where buildx is alone on this machine.
     program: Option<PathBuf>,
     buildx: Option<PathBuf>,
@@ -39,7 +39,7 @@ impl Docker {
     ///
     /// # Errors
     /// If neither is there.
-    pub fn find(exec: Exec, config: &UserDockerConfig) -> Result<Self> {
+    pub(crate) fn find(exec: Exec, config: &UserDockerConfig) -> Result<Self> {
         let (program, plugin) = (exec.find("docker"), config.plugin("buildx"));
         let alone = || exec.find("buildx").or_else(|| exec.find("docker-buildx"));
         let buildx = if program.is_some() { plugin } else { plugin.or_else(alone) };
@@ -52,14 +52,14 @@ impl Docker {
 
     /// The same docker with another environment or configuration.
     #[must_use]
-    pub fn with_exec(&self, exec: Exec) -> Self {
+    pub(crate) fn with_exec(&self, exec: Exec) -> Self {
         Self { exec, ..self.clone() }
     }
 
     /// The same docker with a configuration of this run's own, which lives as long as any docker
     /// that uses it.
     #[must_use]
-    pub fn with_logins(&self, logins: Arc<PrivateDockerConfig>) -> Self {
+    pub(crate) fn with_logins(&self, logins: Arc<PrivateDockerConfig>) -> Self {
         Self { exec: logins.exec(&self.exec), logins: Some(logins), ..self.clone() }
     }
 
@@ -67,26 +67,26 @@ impl Docker {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn renew_logins(&self, credentials: &BTreeMap<String, Credential>) -> Result<()> {
+    pub(crate) fn renew_logins(&self, credentials: &BTreeMap<String, Credential>) -> Result<()> {
         self.logins.as_ref().map_or(Ok(()), |logins| logins.renew(credentials))
     }
 
     /// The starter of its processes.
     #[must_use]
-    pub const fn exec(&self) -> &Exec {
+    pub(crate) const fn exec(&self) -> &Exec {
         &self.exec
     }
 
     /// A docker command.
     #[must_use]
-    pub fn command(&self, effect: Effect) -> Invocation {
+    pub(crate) fn command(&self, effect: Effect) -> Invocation {
         Invocation::new(self.program.as_deref().unwrap_or(Path::new("docker")), effect)
     }
 
     /// A buildx command. The plug-in itself is started where it is known: docker would start
     /// it twice, for its metadata and for the command, and look at every other plug-in first.
     #[must_use]
-    pub fn buildx(&self, effect: Effect) -> Invocation {
+    pub(crate) fn buildx(&self, effect: Effect) -> Invocation {
         match &self.buildx {
             Some(plugin) => Invocation::new(plugin, effect),
             None => self.command(effect).arg("buildx"),
@@ -97,7 +97,7 @@ impl Docker {
     ///
     /// # Errors
     /// If it cannot be started, is cancelled or takes too long.
-    pub async fn run(&self, invocation: &Invocation, limit: Duration) -> Result<Completed> {
+    pub(crate) async fn run(&self, invocation: &Invocation, limit: Duration) -> Result<Completed> {
         self.exec.output(invocation, limit).await.map_err(|error| self.failed(error))
     }
 
@@ -119,7 +119,7 @@ impl Docker {
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn inspect(&self, name: &str) -> Result<Option<LocalImage>> {
+    pub(crate) async fn inspect(&self, name: &str) -> Result<Option<LocalImage>> {
         let inspect = self.command(Effect::Read).args(["image", "inspect", name]);
         let done = self.run(&inspect, QUICK).await?;
         if !done.status.success() {
@@ -136,7 +136,7 @@ impl Docker {
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn label(&self, name: &str, label: &str) -> Result<Option<String>> {
+    pub(crate) async fn label(&self, name: &str, label: &str) -> Result<Option<String>> {
         let format = ["image", "inspect", "--format", "{{json .Config.Labels}}", name];
         let done = self.run(&self.command(Effect::Read).args(format), QUICK).await?;
         let labels: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
@@ -147,7 +147,7 @@ impl Docker {
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn triggers(&self, name: &str) -> Result<Option<Vec<String>>> {
+    pub(crate) async fn triggers(&self, name: &str) -> Result<Option<Vec<String>>> {
         let inspect = self.command(Effect::Read).args(["image", "inspect", name]);
         let done = self.run(&inspect, QUICK).await?;
         let found: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
@@ -160,7 +160,7 @@ impl Docker {
     ///
     /// # Errors
     /// By what the engine says.
-    pub async fn pull(
+    pub(crate) async fn pull(
         &self,
         reference: &ImageReference,
         platform: Option<&Platform>,
@@ -188,7 +188,7 @@ impl Docker {
     ///
     /// # Errors
     /// By what the engine says.
-    pub async fn tag(&self, image: &str, name: &str) -> Result<()> {
+    pub(crate) async fn tag(&self, image: &str, name: &str) -> Result<()> {
         let done = self.run(&self.command(Effect::Write).args(["tag", image, name]), QUICK).await?;
         if done.status.success() {
             Ok(())
@@ -201,7 +201,7 @@ impl Docker {
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn containers(&self, prefix: &str) -> Result<Vec<String>> {
+    pub(crate) async fn containers(&self, prefix: &str) -> Result<Vec<String>> {
         let what = "failed to list the engine's containers";
         let filter = format!("name=^/{prefix}");
         let list = ["container", "ls", "--all", "--format", "{{.Names}}", "--filter", &filter];
@@ -216,7 +216,7 @@ impl Docker {
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn volumes(&self, prefix: &str) -> Result<BTreeSet<String>> {
+    pub(crate) async fn volumes(&self, prefix: &str) -> Result<BTreeSet<String>> {
         let what = "failed to list the engine's volumes";
         let filter = format!("name=^{prefix}");
         let list = ["volume", "ls", "--quiet", "--filter", &filter];
@@ -231,7 +231,7 @@ impl Docker {
     ///
     /// # Errors
     /// By what the engine says.
-    pub async fn create_volume(&self, name: &str) -> Result<()> {
+    pub(crate) async fn create_volume(&self, name: &str) -> Result<()> {
         let done = self.run(&self.command(Effect::Write).args(["volume", "create", name]), QUICK).await?;
         if done.status.success() {
             Ok(())
@@ -244,7 +244,7 @@ impl Docker {
     ///
     /// # Errors
     /// By what the engine says.
-    pub async fn remove_builder_container(&self, name: &str) -> Result<()> {
+    pub(crate) async fn remove_builder_container(&self, name: &str) -> Result<()> {
         let remove = ["container", "rm", "--force", "--volumes", name];
         let done = self.run(&self.command(Effect::Write).args(remove), QUICK).await?;
         if !done.status.success() {
@@ -262,7 +262,7 @@ impl Docker {
 
     /// The memory limit in bytes, 0 for none, of a container that the kernel has killed a process
     /// of for want of memory; `None` if it has not, or nobody knows.
-    pub async fn killed_for_memory(&self, container: &str) -> Option<u64> {
+    pub(crate) async fn killed_for_memory(&self, container: &str) -> Option<u64> {
         let format =
             ["container", "inspect", "--format", "{{.State.OOMKilled}} {{.HostConfig.Memory}}", container];
         let done = self.run(&self.command(Effect::Read).args(format), QUICK).await.ok()?;
@@ -275,7 +275,7 @@ impl Docker {
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn engine(&self) -> Result<Engine> {
+    pub(crate) async fn engine(&self) -> Result<Engine> {
         let info = self.command(Effect::Read).args(["info", "--format", "{{json .}}"]);
         let done = self.run(&info, QUICK).await?;
         if let Some(engine) = Engine::parse(&done.stdout).filter(|_| done.status.success()) {

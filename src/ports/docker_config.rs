@@ -21,7 +21,6 @@ use crate::secret::SecretString;
 /// A user name and a password for one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
-    /// The user.
     pub user: String,
     /// The password, or an identity token if the user is `<token>`.
     pub password: SecretString,
@@ -202,7 +201,7 @@ fn failed(error: &std::io::Error) -> Error {
 
 /// The private configuration folder; removed when dropped.
 #[derive(Debug)]
-pub struct PrivateDockerConfig {
+pub(crate) struct PrivateDockerConfig {
     folder: PrivateFolder,
     buildx: Option<PathBuf>,
     /// The user's settings that carry over.
@@ -214,7 +213,7 @@ impl PrivateDockerConfig {
     ///
     /// # Errors
     /// If the folder cannot be made or written.
-    pub fn create(
+    pub(crate) fn create(
         env: &Env,
         user: &UserDockerConfig,
         credentials: &BTreeMap<String, Credential>,
@@ -252,7 +251,7 @@ impl PrivateDockerConfig {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn renew(&self, credentials: &BTreeMap<String, Credential>) -> Result<()> {
+    pub(crate) fn renew(&self, credentials: &BTreeMap<String, Credential>) -> Result<()> {
         let auths: Map<String, Value> = credentials
             .iter()
             .map(|(registry, credential)| {
@@ -278,7 +277,7 @@ impl PrivateDockerConfig {
 
     /// The starter of processes that use this configuration.
     #[must_use]
-    pub fn exec(&self, exec: &Exec) -> Exec {
+    pub(crate) fn exec(&self, exec: &Exec) -> Exec {
         let exec = exec.clone().with_env(env::DOCKER_CONFIG, &self.folder.path().to_string_lossy());
         match &self.buildx {
             Some(buildx) => exec.with_env(env::BUILDX_CONFIG, &buildx.to_string_lossy()),

@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// If it cannot be fetched, or is too large.
-pub async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
+pub(crate) async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
     let what = || Error::of(FailureKind::TransientNetwork, format!("failed to fetch {url}"));
     let client = http::client(tls::of_machine()?, move |url| proxies.of(url))
         .connect_timeout(CONNECT)

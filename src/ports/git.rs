@@ -18,13 +18,13 @@ use crate::run::{Commit, RunContext};
 use crate::secret::SecretString;
 use crate::shown;
 
-pub use remotes::Remotes;
+pub(crate) use remotes::Remotes;
 
 const QUICK: Duration = Duration::from_secs(5);
 
 /// Adds commit and branch to a run that no event describes. Without git, or outside a
 /// repository, the run goes on without.
-pub async fn complete(run: &mut RunContext, exec: &Exec) {
+pub(crate) async fn complete(run: &mut RunContext, exec: &Exec) {
     let head = ask(exec, &["rev-parse", "--verify", "HEAD"]).await;
     run.commit = head.map(|head| Commit { head, merge: None });
     run.branch = ask(exec, &["symbolic-ref", "--short", "HEAD"]).await;
@@ -39,7 +39,7 @@ fn own(git: &Path) -> Invocation {
 
 /// The commits before the one that is checked out, nearest first, as far as the clone goes back.
 /// `None` where git refuses to say; a folder without a repository has none.
-pub async fn first_parents(exec: &Exec, most: usize) -> Option<Vec<String>> {
+pub(crate) async fn first_parents(exec: &Exec, most: usize) -> Option<Vec<String>> {
     let Some(git) = exec.find("git") else { return Some(Vec::new()) };
     let count = format!("--max-count={most}");
     let list = ["rev-list", "--first-parent", "--skip=1", &count, "HEAD"];
@@ -54,7 +54,7 @@ pub async fn first_parents(exec: &Exec, most: usize) -> Option<Vec<String>> {
 
 /// Those of these paths below `folder` that git does not know; none where there is no repository. A folder is known
 /// if anything in it is.
-pub async fn untracked(exec: &Exec, folder: &Path, paths: &[&str]) -> BTreeSet<String> {
+pub(crate) async fn untracked(exec: &Exec, folder: &Path, paths: &[&str]) -> BTreeSet<String> {
     let Some(git) = exec.find("git").filter(|_| !paths.is_empty()) else { return BTreeSet::new() };
     let list = own(&git).arg("-C").arg(folder).args(["ls-files", "-z", "--"]);
     let list = list.args(paths.iter().map(|path| format!(":(literal){path}")));
@@ -121,7 +121,6 @@ async fn remote(
 pub struct Found {
     /// The object that has the name: a commit, or an annotated tag.
     pub object: String,
-    /// The commit.
     pub commit: String,
 }
 
@@ -129,7 +128,7 @@ pub struct Found {
 ///
 /// # Errors
 /// If the repository does not answer or has no such name, or the name is that of a branch and of a tag.
-pub async fn resolve(exec: &Exec, remotes: &Remotes, url: &str, name: &str) -> Result<Found> {
+pub(crate) async fn resolve(exec: &Exec, remotes: &Remotes, url: &str, name: &str) -> Result<Found> {
     let asked = if name.is_empty() { "HEAD" } else { name };
     let peeled = format!("{asked}^{{}}");
     let at = address(url);
@@ -171,7 +170,13 @@ pub fn pick(listed: &str, name: &str) -> Result<Found> {
 ///
 /// # Errors
 /// If the repository does not answer, or the commit has no such file.
-pub async fn file(exec: &Exec, remotes: &Remotes, url: &str, commit: &str, path: &str) -> Result<Vec<u8>> {
+pub(crate) async fn file(
+    exec: &Exec,
+    remotes: &Remotes,
+    url: &str,
+    commit: &str,
+    path: &str,
+) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| Error::of_io("failed to make a temporary folder", &error);
     let folder = PrivateFolder::new(GIT, &std::env::temp_dir()).map_err(failed)?;
     let at = Some(folder.path());

@@ -28,7 +28,7 @@ pub fn this_process() -> Option<Owner> {
 /// When the process with this number started, in clock ticks since the boot; `None` if there is
 /// none.
 #[must_use]
-pub fn started(pid: u32) -> Option<u64> {
+pub(crate) fn started(pid: u32) -> Option<u64> {
     let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may hold anything, parentheses too; the 22nd field counts from before it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();

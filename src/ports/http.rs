@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::failure::FailureKind;
 
 /// A client that follows no redirect by itself: a token service's would get the credentials.
-pub fn client(
+pub(crate) fn client(
     tls: ClientConfig,
     proxy: impl Fn(&Url) -> Option<Url> + Send + Sync + 'static,
 ) -> ClientBuilder {
@@ -24,7 +24,7 @@ pub fn client(
 }
 
 /// The failure to make one.
-pub fn not_made(error: &reqwest::Error) -> Error {
+pub(crate) fn not_made(error: &reqwest::Error) -> Error {
     Error::of(FailureKind::Machine, "failed to set up TLS").because(error)
 }
 

@@ -21,7 +21,7 @@ const OWN: [&str; 2] = [NODE_ID, ".lock"];
 
 /// Where the lineages of one user are.
 #[derive(Debug)]
-pub struct Lineages {
+pub(crate) struct Lineages {
     folder: PathBuf,
     boot: String,
 }
@@ -29,7 +29,7 @@ pub struct Lineages {
 impl Lineages {
     /// Those below the user's cache folder.
     #[must_use]
-    pub fn below(cache: &Path) -> Self {
+    pub(crate) fn below(cache: &Path) -> Self {
         // Linux: random(4). Elsewhere a copy from before a restart is not told.
         let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Self { folder: cache.join("transfers"), boot }
@@ -38,7 +38,7 @@ impl Lineages {
     /// Takes the lineage of this name away, so that no other build adds to it at the same time. `None`
     /// if there is none that can be read.
     #[must_use]
-    pub fn take(&self, name: &str) -> Option<Lineage> {
+    pub(crate) fn take(&self, name: &str) -> Option<Lineage> {
         // The first to move it has it; a second build at the same time starts its own.
         let taken = tempfile::Builder::new().prefix(".taken-").tempdir_in(&self.folder).ok()?;
         let path = taken.path().join(name);
@@ -65,7 +65,7 @@ impl Lineages {
     ///
     /// # Errors
     /// If the folder cannot be written: then the next build sends all files once more.
-    pub fn keep(&self, name: &str, lineage: &Lineage) -> io::Result<()> {
+    pub(crate) fn keep(&self, name: &str, lineage: &Lineage) -> io::Result<()> {
         private_folder(&self.folder)?;
         let mut new = tempfile::NamedTempFile::new_in(&self.folder)?;
         let place = self.place(&new.as_file().metadata()?).ok_or(io::ErrorKind::Unsupported)?;
@@ -88,7 +88,7 @@ impl Lineages {
 ///
 /// # Errors
 /// If it cannot be made.
-pub fn buildx_folder(user: Option<&Path>, lineage: &str, parent: &Path) -> io::Result<PrivateFolder> {
+pub(crate) fn buildx_folder(user: Option<&Path>, lineage: &str, parent: &Path) -> io::Result<PrivateFolder> {
     let folder = PrivateFolder::new(DOCKER, parent)?;
     let entries = user.and_then(|user| fs_err::read_dir(std::path::absolute(user).ok()?).ok());
     for entry in entries.into_iter().flatten().flatten() {

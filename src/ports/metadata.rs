@@ -9,7 +9,7 @@ use aws_sdk_ecr::config::SharedHttpClient;
 
 /// What the machine says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instance {
+pub(crate) struct Instance {
     /// For example `i-0123456789abcdef0`.
     pub id: String,
     /// Where it runs.
@@ -18,7 +18,7 @@ pub struct Instance {
 
 /// Why the machine says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoInstance {
+pub(crate) enum NoInstance {
     /// Nothing answers: not an EC2 instance, or out of reach (a container with hop limit 1).
     NotEc2,
     /// It answers, and refuses.
@@ -34,7 +34,7 @@ const WHOLE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`NoInstance`].
-pub async fn instance(http: SharedHttpClient) -> Result<Instance, NoInstance> {
+pub(crate) async fn instance(http: SharedHttpClient) -> Result<Instance, NoInstance> {
     let ask = async {
         let client = Client::builder()
             .configure(&ProviderConfig::without_region().with_http_client(http))

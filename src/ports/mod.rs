@@ -1,28 +1,28 @@
 //! The doors to the outside: each outside thing has one module here, and no other code
 //! reaches it.
 
-pub mod actions;
-pub mod aws;
+pub(crate) mod actions;
+pub(crate) mod aws;
 mod aws_http;
-pub mod buildx;
-pub mod clock;
-pub mod console;
-pub mod docker;
-pub mod docker_config;
-pub mod exec;
-pub mod fetch;
-pub mod git;
-pub mod host;
+pub(crate) mod buildx;
+pub(crate) mod clock;
+pub(crate) mod console;
+pub(crate) mod docker;
+pub(crate) mod docker_config;
+pub(crate) mod exec;
+pub(crate) mod fetch;
+pub(crate) mod git;
+pub(crate) mod host;
 mod http;
-pub mod lineages;
-pub mod local_cache;
-pub mod metadata;
-pub mod proxies;
-pub mod random;
-pub mod registry;
-pub mod temporary;
-pub mod tls;
-pub mod trace;
+pub(crate) mod lineages;
+pub(crate) mod local_cache;
+pub(crate) mod metadata;
+pub(crate) mod proxies;
+pub(crate) mod random;
+pub(crate) mod registry;
+pub(crate) mod temporary;
+pub(crate) mod tls;
+pub(crate) mod trace;
 
 use crate::env::Env;
 use crate::error::Result;
@@ -42,12 +42,11 @@ impl Writes {
 }
 
 /// All of them, set up for one run. They read, until [`Writes`] is handed over.
-pub struct Ports {
+pub(crate) struct Ports {
     /// The environment, for the paths and variables that other doors need.
     pub env: Env,
     /// The log.
     pub console: console::Console,
-    /// AWS.
     pub aws: aws::Aws,
     /// Registry reads.
     pub registry: registry::Registry,
@@ -77,7 +76,12 @@ fn trace(env: &Env, console: &console::Console) -> trace::Trace {
 impl Ports {
     /// Sets them up; nothing is asked yet.
     #[must_use]
-    pub fn new(inputs: &Inputs, env: &Env, console: console::Console, cancel: exec::CancelSignal) -> Self {
+    pub(crate) fn new(
+        inputs: &Inputs,
+        env: &Env,
+        console: console::Console,
+        cancel: exec::CancelSignal,
+    ) -> Self {
         let passwords = inputs.access.logins.iter().filter_map(|login| env.get(&login.password_env));
         let secrets = inputs.build.all_secrets().filter_map(|secret| match &secret.source {
             SecretSource::Value(value) => Some(value.expose()),
@@ -111,7 +115,7 @@ impl Ports {
     ///
     /// # Errors
     /// If it is not on the `PATH`.
-    pub fn docker(&self) -> Result<docker::Docker> {
+    pub(crate) fn docker(&self) -> Result<docker::Docker> {
         docker::Docker::find(self.exec.clone(), &self.user_config)
     }
 
@@ -119,7 +123,7 @@ impl Ports {
     ///
     /// # Errors
     /// As for [`Self::docker`].
-    pub fn writing_docker(&self, writes: Writes) -> Result<docker::Docker> {
+    pub(crate) fn writing_docker(&self, writes: Writes) -> Result<docker::Docker> {
         docker::Docker::find(self.exec.writing(writes), &self.user_config)
     }
 }

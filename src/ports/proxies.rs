@@ -11,7 +11,7 @@ use crate::image::is_this_machine;
 
 /// The proxies that the environment names.
 #[derive(Clone, Debug)]
-pub struct Proxies(Arc<Rules>);
+pub(crate) struct Proxies(Arc<Rules>);
 
 #[derive(Debug)]
 struct Rules {
@@ -43,7 +43,7 @@ enum Without {
 impl Proxies {
     /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, in capitals first.
     #[must_use]
-    pub fn new(env: &Env) -> Self {
+    pub(crate) fn new(env: &Env) -> Self {
         let get = |name: &str| env.get(name).or_else(|| env.get(&name.to_ascii_lowercase()));
         let url = |text: &str| match Url::parse(text) {
             Ok(url) if url.has_host() && ["http", "https", "socks5"].contains(&url.scheme()) => Some(url),
@@ -59,7 +59,7 @@ impl Proxies {
 
     /// The proxy for this URL, in place of the client's own reading of the environment.
     #[must_use]
-    pub fn of(&self, url: &Url) -> Option<Url> {
+    pub(crate) fn of(&self, url: &Url) -> Option<Url> {
         let rules = &self.0;
         let proxy = if url.scheme() == "https" { &rules.https } else { &rules.http };
         let host = url.host_str()?.trim_matches(['[', ']']).to_ascii_lowercase();

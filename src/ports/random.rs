@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// 128 random bits in hex; `None` only if the operating system has no randomness to give.
 #[must_use]
-pub fn hex_128() -> Option<String> {
+pub(crate) fn hex_128() -> Option<String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).ok()?;
     Some(bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
@@ -16,7 +16,7 @@ pub fn hex_128() -> Option<String> {
 
 /// A number in `0.0..1.0`, for jitter; the middle where there is no randomness.
 #[must_use]
-pub fn fraction() -> f64 {
+pub(crate) fn fraction() -> f64 {
     let mut bytes = [0_u8; 4];
     getrandom::fill(&mut bytes)
         .map_or(0.5, |()| f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0))

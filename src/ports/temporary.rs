@@ -13,15 +13,15 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use crate::env::{self, Env};
 
 /// What the names of folders with a docker configuration begin with.
-pub const DOCKER: &str = "build-once-docker-";
+pub(crate) const DOCKER: &str = "build-once-docker-";
 /// The same for those that hold a part of a remote repository for a moment.
-pub const GIT: &str = "build-once-git-";
+pub(crate) const GIT: &str = "build-once-git-";
 /// The same for those of a run's plan and of what buildx says.
-pub const RUN: &str = "build-once-run-";
+pub(crate) const RUN: &str = "build-once-run-";
 
 /// A folder with an unguessable name, locked while it is in use, and removed when dropped.
 #[derive(Debug)]
-pub struct PrivateFolder {
+pub(crate) struct PrivateFolder {
     folder: tempfile::TempDir,
     /// Closed with the program's last breath, whatever ends it.
     _lock: Option<File>,
@@ -32,7 +32,7 @@ impl PrivateFolder {
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn new(prefix: &str, parent: &Path) -> std::io::Result<Self> {
+    pub(crate) fn new(prefix: &str, parent: &Path) -> std::io::Result<Self> {
         let private = std::fs::Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix(prefix).permissions(private).tempdir_in(parent)?;
         // A file system without locks has the folder's age alone.
@@ -42,13 +42,13 @@ impl PrivateFolder {
 
     /// Where it is.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Leaves it there for later steps.
     #[must_use]
-    pub fn keep(self) -> PathBuf {
+    pub(crate) fn keep(self) -> PathBuf {
         self.folder.keep()
     }
 }
@@ -62,7 +62,7 @@ fn open(folder: &Path) -> Option<File> {
 /// Where temporary files go: the runner's folder, which the runner itself empties, else the
 /// machine's.
 #[must_use]
-pub fn temporary_folder(env: &Env) -> PathBuf {
+pub(crate) fn temporary_folder(env: &Env) -> PathBuf {
     let named = env.get(env::RUNNER_TEMP).or_else(|| env.get(env::TMPDIR));
     let folder = named.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
     // The runner's folder exists; a runner that only names it is not a reason to fail.
@@ -74,13 +74,13 @@ pub fn temporary_folder(env: &Env) -> PathBuf {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn private_folder(path: &Path) -> std::io::Result<()> {
+pub(crate) fn private_folder(path: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Removes what a killed run left behind: ours by name, used by no one, and a day old, so that later steps can read a
 /// plan and a folder that is being made is not taken for one that was left.
-pub fn sweep(env: &Env) {
+pub(crate) fn sweep(env: &Env) {
     // In a workflow later steps read what a run leaves, and the runner empties the folder.
     let left: &[&str] = if env.in_github_actions() { &[] } else { &[RUN] };
     let ours = |name: &str| [DOCKER, GIT].iter().chain(left).any(|prefix| name.starts_with(prefix));

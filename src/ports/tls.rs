@@ -21,11 +21,11 @@ use crate::error::Error;
 use crate::failure::FailureKind;
 
 /// Where docker looks for the certificates of a registry, by its name as in references.
-pub const FOLDER: &str = "/etc/docker/certs.d";
+pub(crate) const FOLDER: &str = "/etc/docker/certs.d";
 
 /// What docker keeps for one registry.
 #[derive(Debug, Default)]
-pub struct OfHost {
+pub(crate) struct OfHost {
     authorities: Vec<CertificateDer<'static>>,
     client: Option<Identity>,
 }
@@ -35,7 +35,7 @@ type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// The registry's folder, if there is one.
 #[must_use]
-pub fn folder_of(certificates: &Path, registry: &str) -> Option<PathBuf> {
+pub(crate) fn folder_of(certificates: &Path, registry: &str) -> Option<PathBuf> {
     Some(certificates.join(registry)).filter(|folder| !registry.starts_with('.') && folder.is_dir())
 }
 
@@ -43,7 +43,7 @@ impl OfHost {
     /// Reads `*.crt` as authorities, and `NAME.cert` with `NAME.key` as the client's own. What this user may not read
     /// is left out: the engine, which may, is another program.
     #[must_use]
-    pub fn read(folder: &Path) -> Self {
+    pub(crate) fn read(folder: &Path) -> Self {
         let mut files: Vec<PathBuf> = fs_err::read_dir(folder)
             .into_iter()
             .flatten()
@@ -76,7 +76,7 @@ impl OfHost {
 ///
 /// # Errors
 /// If the client's own certificate cannot be used.
-pub fn config(host: OfHost) -> Result<ClientConfig, Error> {
+pub(crate) fn config(host: OfHost) -> Result<ClientConfig, Error> {
     let verifier = if host.authorities.is_empty() {
         Arc::clone(&MACHINE)
     } else {
@@ -90,7 +90,7 @@ pub fn config(host: OfHost) -> Result<ClientConfig, Error> {
 ///
 /// # Errors
 /// If TLS cannot be set up.
-pub fn of_machine() -> Result<ClientConfig, Error> {
+pub(crate) fn of_machine() -> Result<ClientConfig, Error> {
     using(Arc::clone(&MACHINE), None)
 }
 

@@ -12,7 +12,7 @@ use crate::plan::Plan;
 
 /// What is being done, for whoever stops it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Getting ready.
     #[default]
     Start,
@@ -24,7 +24,7 @@ pub enum Stage {
 
 /// All that is known so far.
 #[derive(Debug, Default)]
-pub struct Course {
+pub(crate) struct Course {
     /// What was known before anything was decided.
     pub report: Report,
     /// How far it is.
@@ -41,7 +41,7 @@ pub struct Course {
 
 impl Course {
     /// Goes on without the plan, which `why` made nothing of. What was done stays told.
-    pub fn start_over(&mut self, why: String) {
+    pub(crate) fn start_over(&mut self, why: String) {
         (self.plan, self.stage) = (None, Stage::Looking);
         self.journal = Journal { entries: std::mem::take(&mut self.journal.entries), ..Journal::default() };
         self.retries.get_mut().push(why);
@@ -49,7 +49,7 @@ impl Course {
 
     /// What was under way, or else done last; and what a build was at if it did not end.
     #[must_use]
-    pub fn phase(&self) -> String {
+    pub(crate) fn phase(&self) -> String {
         match self.stage {
             Stage::Looking => return "while looking".to_owned(),
             Stage::Start => return "before the first step".to_owned(),
@@ -68,19 +68,18 @@ impl Course {
     }
 
     /// Why it ended, in place of what the steps say.
-    pub fn fail(&mut self, error: Error) {
+    pub(crate) fn fail(&mut self, error: Error) {
         self.journal.error = Some(error);
     }
 
     /// Whether it failed.
     #[must_use]
-    pub const fn failed(&self) -> bool {
+    pub(crate) const fn failed(&self) -> bool {
         self.journal.error.is_some()
     }
 
-    /// The report.
     #[must_use]
-    pub fn finish(self) -> Report {
+    pub(crate) fn finish(self) -> Report {
         let Self { mut report, plan, mut journal, metadata, retries, .. } = self;
         report.metadata_file = metadata.filter(|_| journal.built);
         // What is still under way did not come to its end.

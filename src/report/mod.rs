@@ -8,7 +8,7 @@ mod outputs;
 mod summary;
 
 pub use annotations::annotations;
-pub use course::{Course, Stage};
+pub(crate) use course::{Course, Stage};
 pub use outputs::{OUTPUTS, outputs};
 pub use summary::summary;
 
@@ -78,7 +78,6 @@ pub struct Report {
     pub entries: Vec<crate::execute::Entry>,
     /// Seconds until all was read.
     pub read_seconds: f64,
-    /// Seconds in all.
     pub seconds: f64,
     /// buildx's metadata file, if a build wrote one.
     pub metadata_file: Option<PathBuf>,

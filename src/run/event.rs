@@ -21,7 +21,6 @@ pub struct Commit {
 /// The pull request the run is about.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PullRequest {
-    /// Its number.
     pub number: u64,
     /// The branch it is to go into.
     pub base: Option<String>,

@@ -4,4 +4,5 @@ mod classify;
 mod event;
 mod lean;
 
-pub use event::{Commit, RunContext};
+pub(crate) use event::Commit;
+pub use event::RunContext;

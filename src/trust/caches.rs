@@ -8,7 +8,7 @@ use crate::zone::Zone;
 
 /// A cache by its name: one per image, zone and, where the zone is trusted, branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CacheName {
+pub(crate) struct CacheName {
     /// Whose it is.
     pub of: Zone,
     /// The zone, as a folder: `trusted`, `pr-12`, `br-fix`.
@@ -28,14 +28,14 @@ impl CacheName {
 
 /// The cache of this run's own zone; none for a zone that has none.
 #[must_use]
-pub fn own_cache(inputs: &Inputs, run: &RunContext) -> Option<CacheName> {
+pub(crate) fn own_cache(inputs: &Inputs, run: &RunContext) -> Option<CacheName> {
     CacheName::new(inputs, run, &run.zone, run.branch.as_deref())
 }
 
 /// The caches this run may read, nearest first: its own, then the base's, then the default
 /// branch's.
 #[must_use]
-pub fn readable_caches(inputs: &Inputs, run: &RunContext, access: &Access) -> Vec<CacheName> {
+pub(crate) fn readable_caches(inputs: &Inputs, run: &RunContext, access: &Access) -> Vec<CacheName> {
     let mut names: Vec<CacheName> = Vec::new();
     for zone in &access.read_caches {
         let branches = if *zone == Zone::Trusted { run.cache_branches() } else { vec![""] };
@@ -52,7 +52,7 @@ pub fn readable_caches(inputs: &Inputs, run: &RunContext, access: &Access) -> Ve
 /// The folder that one GitHub repository's caches are in, where a machine or a bucket serves
 /// several.
 #[must_use]
-pub fn cache_home(run: &RunContext) -> String {
+pub(crate) fn cache_home(run: &RunContext) -> String {
     let part = |text: &str| {
         let clean = sanitise(text);
         if clean.trim_matches('.').is_empty() { "_".to_owned() } else { clean }

@@ -5,7 +5,7 @@ mod names;
 mod references;
 mod rights;
 
-pub use caches::{CacheName, cache_home, own_cache, readable_caches};
-pub use names::{AllNames, LocalNames, Published, ZoneNames};
-pub use references::{UserReferences, understood};
-pub use rights::{Access, access};
+pub(crate) use caches::{CacheName, cache_home, own_cache, readable_caches};
+pub(crate) use names::{AllNames, LocalNames, Published, ZoneNames};
+pub(crate) use references::{UserReferences, understood};
+pub(crate) use rights::{Access, access};

@@ -13,7 +13,7 @@ use crate::zone::Zone;
 
 /// The names of one run.
 #[derive(Clone, Copy)]
-pub struct ZoneNames<'a> {
+pub(crate) struct ZoneNames<'a> {
     inputs: &'a Inputs,
     run: &'a RunContext,
     access: &'a Access,
@@ -23,7 +23,7 @@ pub struct ZoneNames<'a> {
 impl<'a> ZoneNames<'a> {
     /// `shared` is the repository that every zone reads.
     #[must_use]
-    pub const fn new(
+    pub(crate) const fn new(
         inputs: &'a Inputs,
         run: &'a RunContext,
         access: &'a Access,
@@ -34,7 +34,7 @@ impl<'a> ZoneNames<'a> {
 
     /// Where this run writes.
     #[must_use]
-    pub fn own_home(&self) -> &'a Repository {
+    pub(crate) fn own_home(&self) -> &'a Repository {
         self.access.own_repository.as_ref().unwrap_or(self.shared)
     }
 
@@ -45,7 +45,7 @@ impl<'a> ZoneNames<'a> {
 
     /// Every repository it reads, its own first.
     #[must_use]
-    pub fn homes(&self) -> Vec<&'a Repository> {
+    pub(crate) fn homes(&self) -> Vec<&'a Repository> {
         let mut homes = vec![self.own_home(), self.shared];
         homes.dedup();
         homes
@@ -57,27 +57,27 @@ impl<'a> ZoneNames<'a> {
 
     /// The image of this commit: in its own zone, else in the first it reads.
     #[must_use]
-    pub fn commit(&self) -> Option<ImageReference> {
+    pub(crate) fn commit(&self) -> Option<ImageReference> {
         self.of_commit(&self.run.commit.as_ref()?.head).into_iter().next()
     }
 
     /// The images of a commit, own zone first.
     #[must_use]
-    pub fn of_commit(&self, commit: &str) -> Vec<ImageReference> {
+    pub(crate) fn of_commit(&self, commit: &str) -> Vec<ImageReference> {
         let tag = |zone| Some(self.home(zone).tagged(self.scheme().commit_tag(zone, commit)?));
         self.access.read.iter().filter_map(tag).collect()
     }
 
     /// The images of a key, own zone first.
     #[must_use]
-    pub fn of_key(&self, key_short: &str) -> Vec<ImageReference> {
+    pub(crate) fn of_key(&self, key_short: &str) -> Vec<ImageReference> {
         let tag = |zone| Some(self.home(zone).tagged(self.scheme().key_tag(zone, key_short)?));
         self.access.read.iter().filter_map(tag).collect()
     }
 
     /// Layer caches in a repository that it may read, nearest first.
     #[must_use]
-    pub fn caches(&self) -> Vec<ImageReference> {
+    pub(crate) fn caches(&self) -> Vec<ImageReference> {
         if !self.inputs.cache.has(CacheKind::Registry) {
             return Vec::new();
         }
@@ -87,14 +87,14 @@ impl<'a> ZoneNames<'a> {
 
     /// What it may name this commit's image; nothing if it writes none.
     #[must_use]
-    pub fn written_commit(&self) -> Option<ImageReference> {
+    pub(crate) fn written_commit(&self) -> Option<ImageReference> {
         let commit = self.run.commit.as_ref().filter(|_| self.access.write_images)?;
         Some(self.own_home().tagged(self.scheme().commit_tag(&self.run.zone, &commit.head)?))
     }
 
     /// Every name of a new image.
     #[must_use]
-    pub fn written(&self, key_short: &str) -> Published {
+    pub(crate) fn written(&self, key_short: &str) -> Published {
         let tag = self.scheme().key_tag(&self.run.zone, key_short).filter(|_| self.access.write_images);
         let key_tag = tag.map(|tag| self.own_home().tagged(tag));
         // Without a commit there is no other name to push it under.
@@ -107,7 +107,7 @@ impl<'a> ZoneNames<'a> {
 
     /// The references in `tags` that it sets. Pulling is reading: only the build job sets names.
     #[must_use]
-    pub fn asked(&self) -> Vec<ImageReference> {
+    pub(crate) fn asked(&self) -> Vec<ImageReference> {
         let may = |tag: &&ImageReference| self.inputs.mode == Mode::Build && self.may_set(tag);
         self.inputs.tags.iter().filter(may).cloned().collect()
     }
@@ -127,7 +127,7 @@ impl<'a> ZoneNames<'a> {
 
     /// The layer cache it may write.
     #[must_use]
-    pub fn written_cache(&self) -> Option<ImageReference> {
+    pub(crate) fn written_cache(&self) -> Option<ImageReference> {
         let writes = self.access.write_cache && self.inputs.cache.has(CacheKind::Registry);
         let name = own_cache(self.inputs, self.run).filter(|_| writes)?;
         Some(self.own_home().tagged(name.tag))
@@ -135,7 +135,7 @@ impl<'a> ZoneNames<'a> {
 
     /// All of them, for the plan that is printed.
     #[must_use]
-    pub fn all(&self, key_short: Option<&str>) -> AllNames {
+    pub(crate) fn all(&self, key_short: Option<&str>) -> AllNames {
         let of_key = |key| self.commit().into_iter().chain(self.of_key(key)).collect();
         AllNames {
             reads_images: key_short.map_or_else(Vec::new, of_key),
@@ -148,7 +148,7 @@ impl<'a> ZoneNames<'a> {
 
 /// The private names of the image in the engine's store: which it may use, and which it sets.
 #[derive(Clone, Copy)]
-pub struct LocalNames<'a> {
+pub(crate) struct LocalNames<'a> {
     inputs: &'a Inputs,
     access: &'a Access,
 }
@@ -156,7 +156,7 @@ pub struct LocalNames<'a> {
 impl<'a> LocalNames<'a> {
     /// The names for this run.
     #[must_use]
-    pub const fn new(inputs: &'a Inputs, access: &'a Access) -> Self {
+    pub(crate) const fn new(inputs: &'a Inputs, access: &'a Access) -> Self {
         Self { inputs, access }
     }
 
@@ -166,7 +166,7 @@ impl<'a> LocalNames<'a> {
 
     /// The images of a key that it may use, own zone first.
     #[must_use]
-    pub fn of_key(&self, key_short: &str) -> Vec<String> {
+    pub(crate) fn of_key(&self, key_short: &str) -> Vec<String> {
         let name = |zone: &String| self.scheme().key_name(zone, key_short);
         let private = self.access.local_zones.iter().map(name);
         // What people call it, which any build can take over.
@@ -176,13 +176,13 @@ impl<'a> LocalNames<'a> {
 
     /// The name it gives the image of a key that it built or pulled.
     #[must_use]
-    pub fn own_of_key(&self, key_short: &str) -> String {
+    pub(crate) fn own_of_key(&self, key_short: &str) -> String {
         self.scheme().key_name(self.own_zone(), key_short)
     }
 
     /// The name it gives an image that it pulled by digest.
     #[must_use]
-    pub fn own_of_digest(&self, digest: &Digest) -> String {
+    pub(crate) fn own_of_digest(&self, digest: &Digest) -> String {
         self.scheme().digest_name(self.own_zone(), digest)
     }
 
@@ -193,7 +193,7 @@ impl<'a> LocalNames<'a> {
 
 /// What a build publishes.
 #[derive(Clone, Debug, Default)]
-pub struct Published {
+pub(crate) struct Published {
     /// The one name it is pushed under, so that the push is whole or has not happened.
     pub name: Option<ImageReference>,
     /// The commit's tag.
@@ -207,7 +207,7 @@ pub struct Published {
 impl Published {
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> Vec<ImageReference> {
+    pub(crate) fn all(&self) -> Vec<ImageReference> {
         let mut all: Vec<_> = self.name.iter().chain(&self.asked).cloned().collect();
         all.extend(self.key_tag.iter().filter(|tag| !all.contains(tag)).cloned().collect::<Vec<_>>());
         all
@@ -216,7 +216,7 @@ impl Published {
 
 /// What a run reads and writes, by name.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct AllNames {
+pub(crate) struct AllNames {
     /// Images it looks for, in this order.
     pub reads_images: Vec<ImageReference>,
     /// Layer caches it reads, where they exist.

@@ -10,7 +10,7 @@ use crate::zone::Zone;
 
 /// Judges references by the repositories of one run.
 #[derive(Clone, Copy)]
-pub struct UserReferences<'a> {
+pub(crate) struct UserReferences<'a> {
     run: &'a RunContext,
     access: &'a Access,
     shared: Option<&'a Repository>,
@@ -24,7 +24,7 @@ type Refusal = String;
 impl<'a> UserReferences<'a> {
     /// `shared` is the repository that every zone reads, `pr` that of the pull requests.
     #[must_use]
-    pub const fn new(
+    pub(crate) const fn new(
         run: &'a RunContext,
         access: &'a Access,
         shared: Option<&'a Repository>,
@@ -34,12 +34,12 @@ impl<'a> UserReferences<'a> {
     }
 
     /// Whether it is in a repository of this run's.
-    pub fn is_ours(&self, reference: &ImageReference) -> bool {
+    pub(crate) fn is_ours(&self, reference: &ImageReference) -> bool {
         is(reference, self.shared) || is(reference, self.pr)
     }
 
     /// Whether the image or cache may be read: not what a run of less trust could have written.
-    pub fn read(&self, reference: &ImageReference) -> Result<(), Refusal> {
+    pub(crate) fn read(&self, reference: &ImageReference) -> Result<(), Refusal> {
         if !Guard::WrittenReferences.holds() {
             return Ok(());
         }
@@ -59,7 +59,7 @@ impl<'a> UserReferences<'a> {
 
     /// Whether an image of the engine's with these private names may be built on: not one that only runs of other
     /// repositories or of less trust made or pulled.
-    pub fn read_engine(&self, private: &[String]) -> Result<(), Refusal> {
+    pub(crate) fn read_engine(&self, private: &[String]) -> Result<(), Refusal> {
         let Access { place, local_zones, .. } = self.access;
         let own = |name: &String| is_of(name, place, local_zones);
         match private.first() {
@@ -71,7 +71,7 @@ impl<'a> UserReferences<'a> {
     }
 
     /// Whether a cache may be written there.
-    pub fn write(&self, reference: &ImageReference) -> Result<(), Refusal> {
+    pub(crate) fn write(&self, reference: &ImageReference) -> Result<(), Refusal> {
         if !Guard::WrittenReferences.holds() {
             return Ok(());
         }
@@ -95,7 +95,7 @@ impl<'a> UserReferences<'a> {
     }
 
     /// As [`Self::read`], for a build context; a folder or a git repository is no image.
-    pub fn read_context(&self, value: &str) -> Result<(), Refusal> {
+    pub(crate) fn read_context(&self, value: &str) -> Result<(), Refusal> {
         match value.strip_prefix("docker-image://").filter(|_| Guard::WrittenReferences.holds()) {
             Some(image) => self.read(&understood(image)?),
             None => Ok(()),
@@ -109,7 +109,7 @@ fn is(reference: &ImageReference, repository: Option<&Repository>) -> bool {
 }
 
 /// The reference a text is. What is not understood is not judged to be harmless.
-pub fn understood(text: &str) -> Result<ImageReference, Refusal> {
+pub(crate) fn understood(text: &str) -> Result<ImageReference, Refusal> {
     text.parse().map_err(|_| format!("`{text}` is not an image reference"))
 }
 

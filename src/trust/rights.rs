@@ -9,7 +9,7 @@ use crate::zone::Zone;
 /// What this run may do with shared images and caches.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "one a right")]
-pub struct Access {
+pub(crate) struct Access {
     /// Zones whose images it may use, its own first. Never one that is trusted less.
     pub read: Vec<Zone>,
     /// Zones whose layer caches it may read, its own first.
@@ -40,14 +40,14 @@ pub struct Access {
 impl Access {
     /// Whether it trusts no other zone, as the trusted one.
     #[must_use]
-    pub fn is_trusted(&self) -> bool {
+    pub(crate) fn is_trusted(&self) -> bool {
         self.local_zones.iter().all(|zone| zone == Zone::Trusted.name())
     }
 }
 
 /// The zone table of the design, applied to this run.
 #[must_use]
-pub fn access(inputs: &Inputs, run: &RunContext) -> Access {
+pub(crate) fn access(inputs: &Inputs, run: &RunContext) -> Access {
     let own = run.zone.clone();
     let is_pr = matches!(own, Zone::PullRequest(_) | Zone::Branch(_));
     let read = match own {

@@ -29,7 +29,7 @@ pub fn classify(what: &str, text: &str) -> Error {
 /// The error for a child's final words, and the part of the build they are about. What is not
 /// known is `unknown` with the raw line: it is never success.
 #[must_use]
-pub fn classify_at(what: &str, text: &str, phase: Option<Phase>) -> Error {
+pub(crate) fn classify_at(what: &str, text: &str, phase: Option<Phase>) -> Error {
     let cause = text.trim().trim_start_matches("ERROR: ").to_owned();
     let said = Said::read(&cause);
     let found = find(&said);
@@ -59,7 +59,7 @@ fn find(said: &Said) -> Option<(FailureKind, Option<&'static str>)> {
 /// absent is the builder's image, and no part of the user's build; what does not answer is the
 /// builder, unless it is the engine that speaks, of a registry.
 #[must_use]
-pub fn classify_boot(text: &str) -> Error {
+pub(crate) fn classify_boot(text: &str) -> Error {
     use FailureKind::{CredentialHelper, Dns, Proxy, Refused, TransientNetwork, Unknown};
     let error = classify("failed to boot a builder", text);
     let kind = error.kind.unwrap_or(Unknown);

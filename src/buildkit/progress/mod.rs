@@ -27,7 +27,6 @@ use crate::phase::Phase;
 pub struct StepTime {
     /// As BuildKit names it, `[2/5] RUN make`.
     pub name: String,
-    /// Seconds.
     pub seconds: f64,
 }
 

@@ -37,8 +37,7 @@ use walk::{Walked, walk};
 
 /// The key, and what it pinned.
 #[derive(Debug)]
-pub struct Computed {
-    /// The key.
+pub(crate) struct Computed {
     pub key: BuildKey,
     /// Images, each held to the content that the key was computed from.
     pub bases: Vec<Base>,
@@ -64,7 +63,7 @@ struct Material {
 
 /// What besides base images the build must take as the key saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Pins {
+pub(crate) struct Pins {
     /// `BUILDKIT_SYNTAX` with the frontend's digest.
     pub frontend: Option<String>,
     /// The frontend as it is named, by the Dockerfile or by `BUILDKIT_SYNTAX`.
@@ -101,7 +100,12 @@ pub struct Pins {
 ///
 /// # Errors
 /// If a file cannot be read, the Dockerfile is not valid, or an image has no digest.
-pub async fn compute(ports: &Ports, inputs: &Inputs, run: &RunContext, ask_engine: bool) -> Result<Computed> {
+pub(crate) async fn compute(
+    ports: &Ports,
+    inputs: &Inputs,
+    run: &RunContext,
+    ask_engine: bool,
+) -> Result<Computed> {
     let material = Material::read(ports, inputs, run, &[]).await?;
     let walk = walk(inputs, &material);
     let engine = ask_engine.then(|| Engine::new(ports, inputs, run));
@@ -136,7 +140,12 @@ impl Computed {
     ///
     /// # Errors
     /// If neither registry nor engine says whether there are some, or a file cannot be read.
-    pub async fn settle(mut self, ports: &Ports, inputs: &Inputs, run: &RunContext) -> Result<(Self, bool)> {
+    pub(crate) async fn settle(
+        mut self,
+        ports: &Ports,
+        inputs: &Inputs,
+        run: &RunContext,
+    ) -> Result<(Self, bool)> {
         let mut other = !self.asked_engine && self.prefer_engine(ports, inputs, run).await;
         self.asked_engine = true;
         if self.material.knows_triggers(inputs)

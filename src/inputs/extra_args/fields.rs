@@ -22,7 +22,7 @@ pub(super) enum Field {
 
 /// Extra arguments that may be used, expanded.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Extra {
+pub(crate) struct Extra {
     /// Passed on as they are.
     pub args: Vec<String>,
     /// Those of them that count in the key.
@@ -90,7 +90,7 @@ impl Extra {
 
 /// Caches that the extra arguments named, each with the input it came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UserCaches {
+pub(crate) struct UserCaches {
     /// Read.
     pub from: Vec<(String, String)>,
     /// Written.

@@ -3,7 +3,7 @@
 mod fields;
 mod flags;
 
-pub use fields::{Extra, UserCaches};
+pub(crate) use fields::{Extra, UserCaches};
 
 use super::Inputs;
 use crate::env::{self, Env};
@@ -27,7 +27,7 @@ pub(super) fn names(inputs: &Inputs, run: &RunContext, key: &str) -> [(&'static 
 ///
 /// # Errors
 /// If one is refused or names what is not known.
-pub fn extra(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<Extra> {
+pub(crate) fn extra(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<Extra> {
     let [own, owners] = both(inputs, run, env, key)?;
     Ok(own.and(owners))
 }
@@ -37,7 +37,7 @@ pub fn extra(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<
 ///
 /// # Errors
 /// As for the build.
-pub fn for_key(inputs: &Inputs, run: &RunContext, env: &Env) -> Result<Extra> {
+pub(crate) fn for_key(inputs: &Inputs, run: &RunContext, env: &Env) -> Result<Extra> {
     extra(inputs, run, env, "${KEY}")
 }
 
@@ -46,7 +46,7 @@ pub fn for_key(inputs: &Inputs, run: &RunContext, env: &Env) -> Result<Extra> {
 ///
 /// # Errors
 /// As for the build.
-pub fn take(inputs: &mut Inputs, run: &RunContext, env: &Env) -> Result<()> {
+pub(crate) fn take(inputs: &mut Inputs, run: &RunContext, env: &Env) -> Result<()> {
     extra(inputs, run, env, "${KEY}")?.inputs.add_to(&mut inputs.build);
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::key::files::CopySource;
 
 /// Everything found, for one target platform.
 #[derive(Debug, Default)]
-pub struct Collected {
+pub(crate) struct Collected {
     pub images: Vec<ImageUse>,
     pub contexts: BTreeSet<String>,
     pub sources: BTreeSet<CopySource>,
@@ -29,14 +29,14 @@ pub struct Collected {
 }
 
 impl Collected {
-    pub fn copied(&self) -> Copied {
+    pub(crate) fn copied(&self) -> Copied {
         match &self.unknown {
             Some(reason) => Copied::Unknown(reason.clone()),
             None => Copied::Known(self.sources.iter().cloned().collect()),
         }
     }
 
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         for image in other.images {
             if !self.images.contains(&image) {
                 self.images.push(image);
@@ -58,7 +58,7 @@ impl Collected {
 }
 
 /// Walks the reached stages in order with their variables.
-pub struct Collector<'a> {
+pub(crate) struct Collector<'a> {
     pub request: &'a Request<'a>,
     pub stages: &'a Stages<'a>,
     pub globals: &'a Scope,
@@ -66,7 +66,7 @@ pub struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    pub fn run(&self, reached: &BTreeSet<usize>) -> Result<Collected, Fault> {
+    pub(crate) fn run(&self, reached: &BTreeSet<usize>) -> Result<Collected, Fault> {
         let mut out = Collected::default();
         let mut scopes: BTreeMap<usize, Scope> = BTreeMap::new();
         for &number in reached {

@@ -218,7 +218,7 @@ fn decode(text: &str, query: bool) -> Option<String> {
 
 /// Go's `strconv.ParseBool`.
 #[must_use]
-pub fn go_bool(text: &str) -> Option<bool> {
+pub(crate) fn go_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
@@ -228,7 +228,7 @@ pub fn go_bool(text: &str) -> Option<bool> {
 
 /// A whole SHA-1 or SHA-256 object name.
 #[must_use]
-pub fn is_commit(text: &str) -> bool {
+pub(crate) fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 

@@ -61,7 +61,13 @@ fn lengths(tokens: &[Token], text: &[char], meter: &Meter) -> Result<Vec<usize>,
 }
 
 /// `value` without the shortest (or, greedy, the longest) matching start or end.
-pub fn trim(value: &str, pattern: &str, start: bool, greedy: bool, meter: &Meter) -> Result<String, String> {
+pub(crate) fn trim(
+    value: &str,
+    pattern: &str,
+    start: bool,
+    greedy: bool,
+    meter: &Meter,
+) -> Result<String, String> {
     let mut tokens = parse(pattern)?;
     let mut chars: Vec<char> = value.chars().collect();
     if !start {
@@ -79,7 +85,7 @@ pub fn trim(value: &str, pattern: &str, start: bool, greedy: bool, meter: &Meter
 
 /// `value` with the first, or every, longest match of `pattern` replaced, as Go's `regexp` does: an empty match
 /// right after another one is none, and where all are replaced, `$` in the replacement has a meaning.
-pub fn replace(
+pub(crate) fn replace(
     value: &str,
     pattern: &str,
     replacement: &str,

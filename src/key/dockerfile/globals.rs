@@ -8,7 +8,11 @@ use super::stages::Stages;
 /// Global arguments whose value reaches no reached stage: no `FROM` of one names them, no `ARG` of one declares
 /// them, and no global argument that is read has them in its default (BuildKit `buildMetaArgs`, `dispatchArg`).
 /// Those that BuildKit knows by name count as read.
-pub fn unread(head: &[Instruction], stages: &Stages<'_>, reached: &BTreeSet<usize>) -> BTreeSet<String> {
+pub(crate) fn unread(
+    head: &[Instruction],
+    stages: &Stages<'_>,
+    reached: &BTreeSet<usize>,
+) -> BTreeSet<String> {
     let mut read: BTreeSet<&str> = BTreeSet::new();
     for stage in reached.iter().filter_map(|number| stages.stages.get(*number)) {
         if let Body::From { image, platform, .. } = &stage.from.body {

@@ -51,7 +51,7 @@ fn flags(keyword: &str) -> Option<&'static [(&'static str, Kind)]> {
 }
 
 /// Refuses what BuildKit's parser refuses; says what only a newer frontend could mean.
-pub fn check(command: &Command, escape: char) -> Result<Option<String>, String> {
+pub(crate) fn check(command: &Command, escape: char) -> Result<Option<String>, String> {
     let Command { keyword, rest, .. } = command;
     let name = keyword.to_uppercase();
     let one = || if rest.is_empty() { Err(format!("{name} takes one argument")) } else { Ok(()) };

@@ -6,7 +6,7 @@ use super::words::{self, Command};
 
 /// One instruction.
 #[derive(Debug, Clone)]
-pub struct Instruction {
+pub(crate) struct Instruction {
     pub line: usize,
     pub command: Command,
     pub heredocs: Vec<Heredoc>,
@@ -17,7 +17,7 @@ pub struct Instruction {
 
 /// What an instruction says, as far as a key cares.
 #[derive(Debug, Clone)]
-pub enum Body {
+pub(crate) enum Body {
     From {
         image: String,
         name: Option<String>,
@@ -37,7 +37,7 @@ pub enum Body {
 
 /// A `COPY` or `ADD`.
 #[derive(Debug, Clone, Default)]
-pub struct Copy {
+pub(crate) struct Copy {
     pub add: bool,
     /// All arguments, the destination too.
     pub words: Vec<String>,
@@ -65,7 +65,7 @@ const OTHERS: [&str; 11] = [
 ];
 
 /// Types a line; the error is a reason.
-pub fn parse(line: &Line, escape: char) -> Result<Instruction, String> {
+pub(crate) fn parse(line: &Line, escape: char) -> Result<Instruction, String> {
     let command = words::command(&line.text).ok_or("an empty instruction")?;
     let body = body(&command, line, escape)?;
     let doubt = grammar::check(&command, escape)?;
@@ -187,7 +187,7 @@ fn copy(command: &Command, add: bool) -> Result<Copy, String> {
 
 /// A parsed `--mount`. Values are as given to [`mount`], that is, already expanded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mount {
+pub(crate) struct Mount {
     pub kind: String,
     pub from: Option<String>,
     pub source: String,
@@ -198,7 +198,7 @@ pub struct Mount {
 impl Mount {
     /// The id of the secret or SSH socket it mounts, as a key names it; `None` for any other mount
     /// (BuildKit `dispatchSecret`, `dispatchSSH`).
-    pub fn secret(&self) -> Option<String> {
+    pub(crate) fn secret(&self) -> Option<String> {
         let first = |names: [&str; 2]| names.into_iter().find(|name| !name.is_empty()).map(str::to_owned);
         match self.kind.as_str() {
             "secret" => {
@@ -211,7 +211,10 @@ impl Mount {
 }
 
 /// Reads one `--mount` value, passing every part through `expand`.
-pub fn mount(text: &str, mut expand: impl FnMut(&str) -> Result<String, String>) -> Result<Mount, String> {
+pub(crate) fn mount(
+    text: &str,
+    mut expand: impl FnMut(&str) -> Result<String, String>,
+) -> Result<Mount, String> {
     let mut mount = Mount { kind: "bind".to_owned(), ..Mount::default() };
     for field in words::csv(text)? {
         let Some((name, value)) = field.split_once('=') else { continue };

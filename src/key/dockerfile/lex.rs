@@ -5,7 +5,7 @@ use crate::budget::{Meter, NESTING, more_than};
 
 /// What is known of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lookup {
+pub(crate) enum Lookup {
     Set(String),
     Unset,
     /// It may come from an image that only the build engine sees.
@@ -14,7 +14,7 @@ pub enum Lookup {
 
 /// A processed word.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Expanded {
+pub(crate) struct Expanded {
     pub word: String,
     /// The word split at blanks, after variables are replaced.
     pub words: Vec<String>,
@@ -26,7 +26,7 @@ pub struct Expanded {
 
 /// How words are processed. The default is how instructions are expanded.
 #[derive(Debug, Clone, Copy)]
-pub struct Lex {
+pub(crate) struct Lex {
     /// `\`, or a backtick by directive.
     pub escape: char,
     pub raw_quotes: bool,
@@ -36,17 +36,17 @@ pub struct Lex {
 }
 
 impl Lex {
-    pub fn new(escape: char) -> Self {
+    pub(crate) fn new(escape: char) -> Self {
         Self { escape, raw_quotes: false, raw_escapes: false, skip_unset: false }
     }
 
     /// Processes `text`; the error is a reason.
-    pub fn process(self, text: &str, env: &dyn Fn(&str) -> Lookup) -> Result<Expanded, String> {
+    pub(crate) fn process(self, text: &str, env: &dyn Fn(&str) -> Lookup) -> Result<Expanded, String> {
         self.metered(text, env, &Meter::default())
     }
 
     /// As [`Self::process`], within what `meter` leaves.
-    pub fn metered(
+    pub(crate) fn metered(
         self,
         text: &str,
         env: &dyn Fn(&str) -> Lookup,
@@ -72,7 +72,7 @@ impl Lex {
 }
 
 /// The beginning of a text, for a message.
-pub fn short(text: &str, characters: usize) -> String {
+pub(crate) fn short(text: &str, characters: usize) -> String {
     let end = text.char_indices().nth(characters);
     end.map_or_else(|| text.to_owned(), |(end, _)| format!("{}…", text.get(..end).unwrap_or_default()))
 }

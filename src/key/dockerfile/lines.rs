@@ -6,7 +6,7 @@ use super::words;
 
 /// One logical line and what belongs to it.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub(crate) struct Line {
     /// Its first and last physical line, from 1.
     pub first: usize,
     pub last: usize,
@@ -17,7 +17,7 @@ pub struct Line {
 
 /// A here-document of a `RUN`, `COPY` or `ADD`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heredoc {
+pub(crate) struct Heredoc {
     pub name: String,
     /// Its delimiter is unquoted.
     pub expand: bool,
@@ -28,16 +28,16 @@ pub struct Heredoc {
 
 /// The lines of a file and the escape character in force.
 #[derive(Debug)]
-pub struct Lines {
+pub(crate) struct Lines {
     pub lines: Vec<Line>,
     pub escape: char,
 }
 
 /// A reason and the physical line it is about.
-pub type Fault = (usize, String);
+pub(crate) type Fault = (usize, String);
 
 /// Splits `text` (no byte-order mark) into logical lines.
-pub fn split(text: &str) -> Result<Lines, Fault> {
+pub(crate) fn split(text: &str) -> Result<Lines, Fault> {
     let mut directives = Directives::default();
     let mut escape = '\\';
     let mut lines = Vec::new();
@@ -132,7 +132,7 @@ fn directive(text: &str) -> Option<(String, String)> {
 
 /// The frontend a file asks for (BuildKit `DetectSyntax`): the whole value and its line. Besides `# syntax=`
 /// it may stand in a `//` comment or a JSON document; a shebang line before it is passed over.
-pub fn syntax(text: &str) -> Option<(String, usize)> {
+pub(crate) fn syntax(text: &str) -> Option<(String, usize)> {
     let (body, offset) = match text.split_once('\n') {
         Some((first, rest)) if first.starts_with("#!") => (rest, 1),
         _ => (text, 0),
@@ -173,7 +173,7 @@ fn heredocs(line: &str) -> Result<Vec<Heredoc>, String> {
 }
 
 /// `3<<-"EOF"`, if `word` is of that shape (BuildKit `ParseHeredoc`).
-pub fn heredoc(word: &str) -> Result<Option<Heredoc>, String> {
+pub(crate) fn heredoc(word: &str) -> Result<Option<Heredoc>, String> {
     let after = word.trim_start_matches(|c: char| c.is_ascii_digit());
     let Some(rest) = after.strip_prefix("<<") else { return Ok(None) };
     let (chomp, rest) = rest.strip_prefix('-').map_or((false, rest), |rest| (true, rest));

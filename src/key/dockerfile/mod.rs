@@ -39,17 +39,18 @@ use crate::image::Platform;
 use crate::key::error::KeyError;
 use crate::key::files::CopySource;
 use collect::{Collected, Collector};
-pub use frontend::Frontend;
-pub use git_ref::{GitRef, go_bool};
+pub(crate) use frontend::Frontend;
+pub use git_ref::GitRef;
+pub(crate) use git_ref::go_bool;
 use instruction::{Body, Instruction};
 use lines::Fault;
-pub use remote::{Place, context_place};
+pub(crate) use remote::{Place, context_place};
 pub(crate) use render::Digest;
 use scope::Scope;
 use stages::{Broken, Stages};
-pub use triggers::BaseTriggers;
+pub(crate) use triggers::BaseTriggers;
 use triggers::Triggers;
-pub use words::csv;
+pub(crate) use words::csv;
 
 /// What is asked of a Dockerfile.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +88,6 @@ impl Request<'_> {
 /// Why an image is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// `FROM`.
     From,
     /// `COPY --from=`.
     Copy,
@@ -118,10 +118,7 @@ pub enum Pin {
     /// A repository whose present commit must be looked up; checksum and `.git` as the instruction's flags say too.
     Repository(GitRef),
     /// It depends on a variable that only the base image defines.
-    Unknown {
-        /// The variable.
-        variable: String,
-    },
+    Unknown { variable: String },
 }
 
 /// An `ADD` of something that is not in the context.
@@ -455,7 +452,7 @@ fn stage_name(stages: &Stages<'_>, number: usize) -> String {
 /// An image reference by its short name: no Docker Hub host, no `library/`, no `:latest`
 /// (`reference.FamiliarString`, then what BuildKit's `NamedContext` trims).
 #[must_use]
-pub fn familiar(name: &str) -> String {
+pub(crate) fn familiar(name: &str) -> String {
     let name =
         name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
     let name = name.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(name);

@@ -4,7 +4,7 @@ use super::git_ref::GitRef;
 
 /// Where an `ADD` source or a build context lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// A path.
     Local,
     /// A file behind a URL.
@@ -17,7 +17,7 @@ pub enum Place {
 ///
 /// # Errors
 /// What BuildKit refuses in a repository's URL, as a reason.
-pub fn context_place(source: &str) -> Result<Place, String> {
+pub(crate) fn context_place(source: &str) -> Result<Place, String> {
     match GitRef::parse(source) {
         Some(git) => git.map(Place::Git),
         None if source.starts_with("http://") || source.starts_with("https://") => Ok(Place::Http),
@@ -29,6 +29,6 @@ pub fn context_place(source: &str) -> Result<Place, String> {
 ///
 /// # Errors
 /// As for [`context_place`].
-pub fn place(source: &str) -> Result<Place, String> {
+pub(crate) fn place(source: &str) -> Result<Place, String> {
     if source.starts_with("github.com/") { Ok(Place::Local) } else { context_place(source) }
 }

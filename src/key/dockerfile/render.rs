@@ -12,36 +12,36 @@ use super::stages::{Base, Stages};
 use super::words::Command;
 
 /// Length-prefixed text into a digest, so that no two sequences read the same.
-pub struct Digest(Sha256);
+pub(crate) struct Digest(Sha256);
 
 impl Digest {
-    pub fn new(domain: &str) -> Self {
+    pub(crate) fn new(domain: &str) -> Self {
         let mut digest = Self(Sha256::new());
         digest.text(domain);
         digest
     }
-    pub fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
-    pub fn texts(&mut self, texts: &[&str]) {
+    pub(crate) fn texts(&mut self, texts: &[&str]) {
         for text in texts {
             self.text(text);
         }
     }
-    pub fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
     }
-    pub fn count(&mut self, count: usize) {
+    pub(crate) fn count(&mut self, count: usize) {
         self.0.update((count as u64).to_le_bytes());
     }
-    pub fn finish(self) -> [u8; 32] {
+    pub(crate) fn finish(self) -> [u8; 32] {
         self.0.finalize().into()
     }
 }
 
 /// The digest of a file's whole text.
-pub fn whole(text: &[u8]) -> [u8; 32] {
+pub(crate) fn whole(text: &[u8]) -> [u8; 32] {
     let mut digest = Digest::new("dockerfile, whole");
     digest.bytes(text);
     digest.finish()
@@ -49,7 +49,7 @@ pub fn whole(text: &[u8]) -> [u8; 32] {
 
 /// The digest of the global arguments, but for those left out, and of the reached stages, and that of the images and
 /// contexts they come to, in order. Apart, because a build argument may change the second alone.
-pub fn reached(
+pub(crate) fn reached(
     head: (&str, char),
     (globals, left_out): (&[Instruction], &BTreeSet<String>),
     stages: &Stages<'_>,

@@ -11,7 +11,7 @@ use crate::image::Platform;
 
 /// Variables by name. A copy shares what it does not change.
 #[derive(Debug, Clone, Default)]
-pub struct Scope {
+pub(crate) struct Scope {
     known: RedBlackTreeMap<String, Lookup>,
     /// Variables not listed may come from the base image.
     open: bool,
@@ -21,7 +21,7 @@ pub struct Scope {
 impl Scope {
     /// The arguments BuildKit defines by itself (`defaultArgs`), for one target platform. A build argument of
     /// the same name wins.
-    pub fn predefined(request: &Request<'_>, platform: &Platform, stage: &str) -> Self {
+    pub(crate) fn predefined(request: &Request<'_>, platform: &Platform, stage: &str) -> Self {
         let own = [("TARGETSTAGE".to_owned(), stage.to_owned())];
         let named = request
             .build_platform
@@ -39,11 +39,11 @@ impl Scope {
 
     /// The environment a stage starts with: nothing from `scratch`, anything from an image. What it costs counts with
     /// what these, the global arguments, have cost.
-    pub fn of_base(&self, open: bool) -> Self {
+    pub(crate) fn of_base(&self, open: bool) -> Self {
         Self { known: RedBlackTreeMap::new(), open, meter: Rc::clone(&self.meter) }
     }
 
-    pub fn get(&self, name: &str) -> Lookup {
+    pub(crate) fn get(&self, name: &str) -> Lookup {
         match self.known.get(name) {
             Some(value) => value.clone(),
             // BuildKit gives every stage a PATH.
@@ -52,11 +52,11 @@ impl Scope {
         }
     }
 
-    pub fn set(&mut self, name: String, value: Lookup) {
+    pub(crate) fn set(&mut self, name: String, value: Lookup) {
         self.known.insert_mut(name, value);
     }
 
-    pub fn expand(&self, text: &str, escape: char) -> Result<Expanded, String> {
+    pub(crate) fn expand(&self, text: &str, escape: char) -> Result<Expanded, String> {
         Lex::new(escape).metered(text, &|name| self.get(name), &self.meter)
     }
 
@@ -67,7 +67,7 @@ impl Scope {
     }
 
     /// An `ARG` before the first `FROM` (`buildMetaArgs`).
-    pub fn global_arg(
+    pub(crate) fn global_arg(
         &mut self,
         request: &Request<'_>,
         name: &str,
@@ -84,7 +84,7 @@ impl Scope {
     }
 
     /// An `ARG` in a stage (`dispatchArg`): the build argument, else the default, else the global value.
-    pub fn arg(
+    pub(crate) fn arg(
         &mut self,
         request: &Request<'_>,
         globals: &Self,
@@ -103,7 +103,7 @@ impl Scope {
     }
 
     /// An `ENV`: every pair sees the values from before the instruction.
-    pub fn env(&mut self, pairs: &[(String, String)], escape: char) -> Result<(), String> {
+    pub(crate) fn env(&mut self, pairs: &[(String, String)], escape: char) -> Result<(), String> {
         let before = self.clone();
         for (name, value) in pairs {
             let name = before.expand(name, escape)?.word;

@@ -12,7 +12,7 @@ use crate::image::{ImageReference, Platform};
 
 /// Where a stage or a `--from` gets its files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Base {
+pub(crate) enum Base {
     Scratch,
     /// An earlier stage, by number.
     Stage(usize),
@@ -23,7 +23,7 @@ pub enum Base {
 
 /// Why stages do not resolve.
 #[derive(Debug)]
-pub enum Broken {
+pub(crate) enum Broken {
     Fault(Fault),
     /// A `FROM` comes to no image, for want of these variables.
     Unset {
@@ -41,7 +41,7 @@ impl From<Fault> for Broken {
 
 /// One stage.
 #[derive(Debug)]
-pub struct Stage<'a> {
+pub(crate) struct Stage<'a> {
     pub name: Option<String>,
     pub from: &'a Instruction,
     pub base: Base,
@@ -56,7 +56,7 @@ pub struct Stage<'a> {
 
 /// Every stage of a file, in order.
 #[derive(Debug)]
-pub struct Stages<'a> {
+pub(crate) struct Stages<'a> {
     pub stages: Vec<Stage<'a>>,
     /// The last stage of each name.
     named: HashMap<&'a str, usize>,
@@ -64,7 +64,7 @@ pub struct Stages<'a> {
 
 impl<'a> Stages<'a> {
     /// Resolves each `FROM`. `rest` starts with the first `FROM`; `triggers` are those of the images from outside.
-    pub fn resolve(
+    pub(crate) fn resolve(
         (rest, triggers_of_bases): (&'a [Instruction], &'a Triggers),
         globals: &Scope,
         request: &Request<'_>,
@@ -140,7 +140,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Whether each reached stage comes to an image where its variables have no value.
-    pub fn check(&self, reached: &BTreeSet<usize>) -> Result<(), Broken> {
+    pub(crate) fn check(&self, reached: &BTreeSet<usize>) -> Result<(), Broken> {
         for stage in reached.iter().filter_map(|number| self.stages.get(*number)) {
             let (Base::Image(name), Body::From { image, .. }) = (&stage.base, &stage.from.body) else {
                 continue;
@@ -154,7 +154,7 @@ impl<'a> Stages<'a> {
     }
 
     /// `--platform` of the image that a stage begins with, by way of the stages it is built on.
-    pub fn platform_of(&self, number: usize) -> Option<String> {
+    pub(crate) fn platform_of(&self, number: usize) -> Option<String> {
         let mut stage = self.stages.get(number)?;
         // Always an earlier one.
         while let Base::Stage(earlier) = stage.base {
@@ -166,7 +166,7 @@ impl<'a> Stages<'a> {
     /// Why the frontend may see something in the file that is not seen here, unreached stages included: there, BuildKit
     /// refuses some of what is refused in a reached stage. It takes a name there that a later stage takes over, unless
     /// that one comes back to it.
-    pub fn doubt(&self, reached: &BTreeSet<usize>, request: &Request<'_>) -> Option<String> {
+    pub(crate) fn doubt(&self, reached: &BTreeSet<usize>, request: &Request<'_>) -> Option<String> {
         let unknown = |(number, stage): (usize, &Stage<'_>)| {
             let is_reached = |later: usize| reached.contains(&later);
             let needs = || self.needs_where(number, request, is_reached);
@@ -180,12 +180,12 @@ impl<'a> Stages<'a> {
     }
 
     /// The last stage of that name, whatever its case.
-    pub fn find(&self, name: &str) -> Option<usize> {
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.named.get(name.to_ascii_lowercase().as_str()).copied()
     }
 
     /// What the `--from` of an instruction in stage `current` names.
-    pub fn from(&self, from: &str, current: usize, request: &Request<'_>) -> Result<Base, String> {
+    pub(crate) fn from(&self, from: &str, current: usize, request: &Request<'_>) -> Result<Base, String> {
         self.resolve_from(from, current, request, |_| false)
     }
 
@@ -219,7 +219,11 @@ impl<'a> Stages<'a> {
     }
 
     /// What stage `number` takes directly: its base, and every `--from`.
-    pub fn needs(&self, number: usize, request: &Request<'_>) -> Result<Vec<(Base, &'a Instruction)>, Fault> {
+    pub(crate) fn needs(
+        &self,
+        number: usize,
+        request: &Request<'_>,
+    ) -> Result<Vec<(Base, &'a Instruction)>, Fault> {
         self.needs_where(number, request, |_| false)
     }
 
@@ -245,7 +249,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The stages that `target` needs, itself included, in order.
-    pub fn reached(&self, target: usize, request: &Request<'_>) -> Result<BTreeSet<usize>, Fault> {
+    pub(crate) fn reached(&self, target: usize, request: &Request<'_>) -> Result<BTreeSet<usize>, Fault> {
         let mut seen = BTreeSet::new();
         let mut open = vec![target];
         while let Some(number) = open.pop() {
@@ -262,13 +266,13 @@ impl<'a> Stages<'a> {
 
 impl<'a> Stage<'a> {
     /// What runs in the stage, triggers first.
-    pub fn commands(&self) -> impl Iterator<Item = &'a Instruction> + use<'_, 'a> {
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &'a Instruction> + use<'_, 'a> {
         self.triggers.iter().flatten().copied().chain(self.instructions)
     }
 }
 
 /// The `--from` values of an instruction.
-pub fn sources(instruction: &Instruction) -> Result<Vec<String>, String> {
+pub(crate) fn sources(instruction: &Instruction) -> Result<Vec<String>, String> {
     match &instruction.body {
         Body::Copy(copy) => match &copy.from {
             Some(from) if from.contains(['$', '\\', '"', '\'']) => {

@@ -27,7 +27,6 @@ fn paths(analysis: &Analysis) -> Vec<&str> {
     sources.iter().map(|source| source.path.as_str()).collect()
 }
 
-/// E05
 #[test]
 fn e05_triggers_of_a_base_count_as_instructions_of_its_stages() {
     let text = "ARG NODE_ENV=a\nFROM b AS tools\nFROM node:onbuild AS first\nFROM first\nCOPY x /\n";
@@ -56,7 +55,6 @@ fn e05_triggers_of_a_base_count_as_instructions_of_its_stages() {
     assert!(paths(&copies).is_empty());
 }
 
-/// E05
 #[test]
 fn e05_every_list_of_triggers_has_a_digest_of_its_own() {
     let text = "FROM base AS a\nFROM base AS b\nCOPY --from=a / /\n";
@@ -78,7 +76,6 @@ fn e05_every_list_of_triggers_has_a_digest_of_its_own() {
     assert_ne!(with(text, &[("one", list)]).digest, with(text, &[("two", list)]).digest);
 }
 
-/// E05
 #[test]
 fn e05_where_triggers_cannot_be_read_the_whole_context_counts() {
     let text = "FROM scratch AS s\nFROM base\nCOPY x /\n";

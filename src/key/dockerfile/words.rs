@@ -2,7 +2,7 @@
 
 /// A line taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
+pub(crate) struct Command {
     /// Lower case.
     pub keyword: String,
     /// `--name=value` or `--name`, quotes and escapes gone.
@@ -14,7 +14,7 @@ pub struct Command {
 const BLANKS: [char; 5] = [' ', '\t', '\u{b}', '\u{c}', '\r'];
 
 /// Takes a line apart; `None` if it is blank.
-pub fn command(line: &str) -> Option<Command> {
+pub(crate) fn command(line: &str) -> Option<Command> {
     let line = line.trim();
     let (keyword, tail) = line.split_once(BLANKS).unwrap_or((line, ""));
     if keyword.is_empty() {
@@ -59,17 +59,17 @@ fn flags(text: &str) -> (Vec<String>, String) {
 }
 
 /// The strings of a JSON array; `None` if it is none. An array of other things is the caller's error.
-pub fn json_array(text: &str) -> Option<Vec<serde_json::Value>> {
+pub(crate) fn json_array(text: &str) -> Option<Vec<serde_json::Value>> {
     if text.trim_start().starts_with('[') { serde_json::from_str(text).ok() } else { None }
 }
 
 /// Arguments split at blanks, as `FROM`, `COPY` and `ADD` read them.
-pub fn fields(rest: &str) -> Vec<String> {
+pub(crate) fn fields(rest: &str) -> Vec<String> {
     rest.split(BLANKS).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// Arguments split at blanks outside quotes; quotes and escapes stay (`parseWords`).
-pub fn quoted(rest: &str, escape: char) -> Vec<String> {
+pub(crate) fn quoted(rest: &str, escape: char) -> Vec<String> {
     let mut out = Vec::new();
     let mut word = String::new();
     let mut quote = None;
@@ -103,7 +103,7 @@ pub fn quoted(rest: &str, escape: char) -> Vec<String> {
 }
 
 /// The pairs of an `ENV` or `LABEL`: `name=value …`, or the old `name value` (`parseNameVal`).
-pub fn pairs(keyword: &str, rest: &str, escape: char) -> Result<Vec<(String, String)>, String> {
+pub(crate) fn pairs(keyword: &str, rest: &str, escape: char) -> Result<Vec<(String, String)>, String> {
     let words = quoted(rest, escape);
     if words.first().is_some_and(|first| !first.contains('=')) {
         let (name, value) =
@@ -122,7 +122,7 @@ pub fn pairs(keyword: &str, rest: &str, escape: char) -> Result<Vec<(String, Str
 ///
 /// # Errors
 /// What is wrong with its quotes.
-pub fn csv(text: &str) -> Result<Vec<String>, String> {
+pub(crate) fn csv(text: &str) -> Result<Vec<String>, String> {
     let mut out = Vec::new();
     let mut rest = text;
     loop {

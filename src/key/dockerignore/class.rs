@@ -2,18 +2,18 @@
 
 /// A set of characters: ranges, perhaps negated.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Set {
+pub(crate) struct Set {
     negated: bool,
     ranges: Vec<(char, char)>,
 }
 
 impl Set {
     /// `.` without the `s` flag.
-    pub fn not_newline() -> Self {
+    pub(crate) fn not_newline() -> Self {
         Self { negated: true, ranges: vec![('\n', '\n')] }
     }
 
-    pub fn contains(&self, c: char) -> bool {
+    pub(crate) fn contains(&self, c: char) -> bool {
         self.ranges.iter().any(|&(low, high)| low <= c && c <= high) != self.negated
     }
 
@@ -30,7 +30,7 @@ const NOT_SPACE: &[(char, char)] = &[('\0', '\x08'), ('\x0b', '\x0b'), ('\x0e', 
 const NOT_WORD: &[(char, char)] = &[('\0', '/'), (':', '@'), ('[', '^'), ('`', '`'), ('{', char::MAX)];
 
 /// A class such as `\d` at `at`: its set and where it ends.
-pub fn perl(chars: &[char], at: usize) -> Option<(Set, usize)> {
+pub(crate) fn perl(chars: &[char], at: usize) -> Option<(Set, usize)> {
     perl_ranges(chars, at).map(|ranges| (Set { negated: false, ranges: ranges.to_vec() }, at + 2))
 }
 
@@ -47,7 +47,7 @@ fn perl_ranges(chars: &[char], at: usize) -> Option<&'static [(char, char)]> {
 }
 
 /// The character an escape at `at` stands for, and where it ends (Go `regexp/syntax` `escape`).
-pub fn escape(chars: &[char], at: usize) -> Result<(char, usize), String> {
+pub(crate) fn escape(chars: &[char], at: usize) -> Result<(char, usize), String> {
     let digit =
         |index: usize| chars.get(index).filter(|c| ('0'..='7').contains(*c)).and_then(|c| c.to_digit(8));
     match chars.get(at + 1) {
@@ -87,7 +87,7 @@ fn invalid(c: char) -> String {
 }
 
 /// A bracketed class starting at `at`: its set and where it ends (Go `regexp/syntax` `parseClass`).
-pub fn parse(chars: &[char], at: usize) -> Result<(Set, usize), String> {
+pub(crate) fn parse(chars: &[char], at: usize) -> Result<(Set, usize), String> {
     let mut set = Set::default();
     let mut at = at + 1;
     if chars.get(at) == Some(&'^') {

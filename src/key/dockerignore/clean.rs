@@ -2,7 +2,7 @@
 
 /// The shortest equivalent of `path`: no `.`, no doubled slashes, `..` resolved against what precedes it.
 /// An empty path is `.`. Source: Go `path/filepath.Clean`.
-pub fn clean(path: &[u8]) -> Vec<u8> {
+pub(crate) fn clean(path: &[u8]) -> Vec<u8> {
     let rooted = path.first() == Some(&b'/');
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in path.split(|&b| b == b'/') {
@@ -28,7 +28,7 @@ pub fn clean(path: &[u8]) -> Vec<u8> {
 
 /// `path` seen from the context's root: cleaned as if absolute, so that `..` cannot leave it, without the
 /// leading slash. The root itself is empty.
-pub fn rooted(path: &[u8]) -> Vec<u8> {
+pub(crate) fn rooted(path: &[u8]) -> Vec<u8> {
     let mut absolute = clean(&[b"/", path].concat());
     absolute.remove(0);
     absolute

@@ -12,7 +12,7 @@ const MOST: usize = 255;
 ///
 /// # Errors
 /// If a folder on the way cannot be read.
-pub fn follow(root: &Path, name: &OsStr) -> io::Result<Option<PathBuf>> {
+pub(crate) fn follow(root: &Path, name: &OsStr) -> io::Result<Option<PathBuf>> {
     let mut rest: VecDeque<OsString> = VecDeque::from([name.to_owned()]);
     let mut at: Vec<OsString> = Vec::new();
     let mut links = 0;

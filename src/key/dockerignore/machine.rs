@@ -12,7 +12,7 @@ use super::class::Set;
 use super::regex::{Op, Program, decode};
 
 #[derive(Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// The first bit and the last of each expression, by its place in the list.
     spans: Vec<Option<(usize, usize)>>,
     words: Vec<Word>,
@@ -28,7 +28,6 @@ pub struct Machine {
 struct Word {
     /// Any number of characters of a set.
     many: u64,
-    /// `(.*/)?`.
     folders: u64,
     start: u64,
     end: u64,
@@ -64,7 +63,7 @@ impl Here {
 }
 
 impl Machine {
-    pub fn new<'a>(programs: impl Iterator<Item = Option<&'a Program>>) -> Self {
+    pub(crate) fn new<'a>(programs: impl Iterator<Item = Option<&'a Program>>) -> Self {
         let (mut spans, mut steps, mut bits) = (Vec::new(), Vec::new(), 0);
         for program in programs {
             spans.push(program.map(|program| {
@@ -101,7 +100,7 @@ impl Machine {
 
     /// The expressions among `candidates` (places in the list) that match `path`, in [`Found`]'s form, and the number
     /// of operations on a word that it took. Bytes that are not UTF-8 count as U+FFFD, one each, as in Go.
-    pub fn run(&self, path: &[u8], candidates: impl Iterator<Item = usize>) -> (Found, u64) {
+    pub(crate) fn run(&self, path: &[u8], candidates: impl Iterator<Item = usize>) -> (Found, u64) {
         let mut states = vec![State::default(); self.words.len()];
         let (mut low, mut high) = (self.words.len(), 0);
         for (first, last) in candidates.filter_map(|index| self.span(index)) {
@@ -137,7 +136,7 @@ impl Machine {
     }
 
     /// Whether the expression at `index` of the list is among the found.
-    pub fn is_found(&self, found: &Found, index: usize) -> bool {
+    pub(crate) fn is_found(&self, found: &Found, index: usize) -> bool {
         self.span(index).is_some_and(|(_, last)| {
             found.0.get(last / 64).is_some_and(|state| state.at >> (last % 64) & 1 == 1)
         })
@@ -164,7 +163,7 @@ impl Machine {
 }
 
 /// The expressions that match, by their last bits. If none is left before the end of the path, none has its last bit.
-pub struct Found(Vec<State>);
+pub(crate) struct Found(Vec<State>);
 
 /// Takes one character, or comes to the end of the path; whether any expression can still match.
 fn step(states: &mut [State], words: &[Word], accepts: &[u64], here: Here) -> bool {

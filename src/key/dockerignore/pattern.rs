@@ -12,7 +12,7 @@ impl AsRef<Self> for Pattern {
 
 /// A compiled pattern. Paths are slash-separated bytes relative to the context, without a leading slash.
 #[derive(Debug, Clone)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     text: Vec<u8>,
     matcher: Matcher,
 }
@@ -29,7 +29,7 @@ enum Matcher {
 
 impl Pattern {
     /// Compiles a cleaned pattern. The error is a reason, without the pattern.
-    pub fn new(text: &[u8]) -> Result<Self, String> {
+    pub(crate) fn new(text: &[u8]) -> Result<Self, String> {
         if text.len() as u64 > PATTERN {
             return Err(format!("longer than {}", Most::Bytes(PATTERN)));
         }
@@ -39,13 +39,13 @@ impl Pattern {
     }
 
     /// The pattern `**`, which matches every path.
-    pub fn all() -> Self {
+    pub(crate) fn all() -> Self {
         Self { text: b"**".to_vec(), matcher: Matcher::Suffix(Vec::new()) }
     }
 
     /// The cleaned text.
     #[cfg(test)]
-    pub fn text(&self) -> &[u8] {
+    pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }
 
@@ -71,19 +71,19 @@ impl Pattern {
     }
 
     /// The text up to a closing `/**` or `/*` (fsutil `patternWithoutTrailingGlob`).
-    pub fn without_trailing_glob(&self) -> &[u8] {
+    pub(crate) fn without_trailing_glob(&self) -> &[u8] {
         let text = self.text.strip_suffix(b"/**").unwrap_or(&self.text);
         text.strip_suffix(b"/*").unwrap_or(text)
     }
 
     /// Whether, apart from a closing `/**` or `/*`, the pattern is a plain path.
-    pub fn is_prefix_only(&self) -> bool {
+    pub(crate) fn is_prefix_only(&self) -> bool {
         !self.without_trailing_glob().iter().any(|b| b"*[]?^\\".contains(b))
     }
 
     /// Whether something below the folder `dir` could match, judged by the pattern's part before its first
     /// wildcard. May say yes too often, never no.
-    pub fn may_match_below(&self, dir: &[u8]) -> bool {
+    pub(crate) fn may_match_below(&self, dir: &[u8]) -> bool {
         let wild = self.text.iter().position(|b| b"*?[\\^".contains(b));
         let lead = wild.map_or(self.text.as_slice(), |end| self.text.get(..end).unwrap_or_default());
         let within = |rest: &[u8]| rest.first() == Some(&b'/');

@@ -10,7 +10,7 @@ use super::pattern::Pattern;
 
 /// Things with a pattern each.
 #[derive(Debug)]
-pub struct Patterns<T = Pattern> {
+pub(crate) struct Patterns<T = Pattern> {
     items: Vec<T>,
     machine: Machine,
     steps: Steps,
@@ -18,10 +18,10 @@ pub struct Patterns<T = Pattern> {
 
 /// What matching has cost: a step is one pattern against one path, or an operation of the machine's. Clones are one count.
 #[derive(Debug, Clone, Default)]
-pub struct Steps(Arc<AtomicU64>);
+pub(crate) struct Steps(Arc<AtomicU64>);
 
 impl Steps {
-    pub fn so_far(&self) -> u64 {
+    pub(crate) fn so_far(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
@@ -31,28 +31,28 @@ impl Steps {
 }
 
 impl<T: AsRef<Pattern>> Patterns<T> {
-    pub fn new(items: Vec<T>) -> Self {
+    pub(crate) fn new(items: Vec<T>) -> Self {
         let machine = Machine::new(items.iter().map(|item| item.as_ref().expression()));
         Self { items, machine, steps: Steps::default() }
     }
 
     /// The patterns and one path, which has no leading slash.
-    pub fn against<'a>(&'a self, path: &'a [u8]) -> Against<'a, T> {
+    pub(crate) fn against<'a>(&'a self, path: &'a [u8]) -> Against<'a, T> {
         self.steps.add(self.items.len() as u64);
         Against { patterns: self, path, found: OnceCell::new() }
     }
 
     /// The same, counted with others.
     #[must_use]
-    pub fn counted(self, steps: &Steps) -> Self {
+    pub(crate) fn counted(self, steps: &Steps) -> Self {
         Self { steps: steps.clone(), ..self }
     }
 
-    pub fn steps(&self) -> &Steps {
+    pub(crate) fn steps(&self) -> &Steps {
         &self.steps
     }
 
-    pub fn into_items(self) -> Vec<T> {
+    pub(crate) fn into_items(self) -> Vec<T> {
         self.items
     }
 }
@@ -72,7 +72,7 @@ impl<T> Deref for Patterns<T> {
 }
 
 /// One path: which patterns match it (not a parent of it).
-pub struct Against<'a, T> {
+pub(crate) struct Against<'a, T> {
     patterns: &'a Patterns<T>,
     path: &'a [u8],
     /// The expressions that match, once one is asked for.
@@ -81,7 +81,7 @@ pub struct Against<'a, T> {
 
 impl<T: AsRef<Pattern>> Against<'_, T> {
     /// Whether the pattern of the item at `index` matches.
-    pub fn hit(&self, index: usize) -> bool {
+    pub(crate) fn hit(&self, index: usize) -> bool {
         let Some(item) = self.patterns.items.get(index) else { return false };
         item.as_ref().matches(self.path, || self.patterns.machine.is_found(self.found(), index))
     }

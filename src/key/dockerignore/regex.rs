@@ -9,7 +9,7 @@ use super::class::{self, Set};
 
 /// One step of a compiled expression.
 #[derive(Debug, Clone)]
-pub enum Op {
+pub(crate) enum Op {
     /// One given character.
     Literal(char),
     /// One character of a set.
@@ -28,7 +28,7 @@ pub enum Op {
 
 /// A compiled expression. Moby anchors them all, at the start and at the end.
 #[derive(Debug, Clone)]
-pub struct Program {
+pub(crate) struct Program {
     ops: Vec<Op>,
     prefix: Vec<u8>,
     suffix: Vec<u8>,
@@ -36,7 +36,7 @@ pub struct Program {
 
 impl Program {
     /// Reads `text` as Go's `regexp.Compile` would. The error says what is not understood.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let chars: Vec<char> = text.chars().collect();
         let mut ops = Vec::new();
         let mut at = 0;
@@ -47,12 +47,12 @@ impl Program {
     }
 
     /// Its steps; the first is a start, the last an end.
-    pub fn ops(&self) -> &[Op] {
+    pub(crate) fn ops(&self) -> &[Op] {
         &self.ops
     }
 
     /// Whether `path` begins and ends as every match does.
-    pub fn may_match(&self, path: &[u8]) -> bool {
+    pub(crate) fn may_match(&self, path: &[u8]) -> bool {
         path.starts_with(&self.prefix) && path.ends_with(&self.suffix)
     }
 }
@@ -145,7 +145,7 @@ fn plain(op: &Op) -> Option<char> {
 }
 
 /// The first character of `bytes` and its width; a byte that starts no valid character is U+FFFD, one wide.
-pub fn decode(bytes: &[u8]) -> Option<(char, usize)> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<(char, usize)> {
     let first = *bytes.first()?;
     if first.is_ascii() {
         return Some((char::from(first), 1));

@@ -51,7 +51,6 @@ pub struct Item {
 pub enum Node {
     /// What it is (`f` file, `x` executable, `l` link, a digit for set-id bits) and its digest, cut.
     Leaf(String),
-    /// A folder.
     Folder {
         /// Of all that is below, cut.
         digest: String,

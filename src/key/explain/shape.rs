@@ -10,7 +10,7 @@ use crate::key::names::{escape, hex};
 use crate::secret_name::looks_secret;
 
 /// The entries in at most about `room` bytes. Kinds with the most text are put together first.
-pub fn items(key: &BuildKey, room: usize) -> Vec<Item> {
+pub(crate) fn items(key: &BuildKey, room: usize) -> Vec<Item> {
     let told = key.entries.iter().filter(|entry| !matches!(entry.kind, EntryKind::Files | EntryKind::Format));
     let mut items: Vec<Item> = told.map(item).collect();
     while items.iter().map(item_size).sum::<usize>() > room {
@@ -33,19 +33,19 @@ pub fn items(key: &BuildKey, room: usize) -> Vec<Item> {
 }
 
 /// An entry, cut; the value of a build argument that looks like a secret is left out.
-pub fn item(entry: &KeyEntry) -> Item {
+pub(crate) fn item(entry: &KeyEntry) -> Item {
     let hidden = entry.kind == EntryKind::BuildArg && looks_secret(&entry.name);
     let value = if hidden { String::new() } else { cut(&entry.value) };
     Item { kind: entry.kind, name: entry.name.clone(), value }
 }
 
 /// Bytes of an item in JSON, about.
-pub fn item_size(item: &Item) -> usize {
+pub(crate) fn item_size(item: &Item) -> usize {
     item.kind.as_str().len() + item.name.len() + item.value.len() + 12
 }
 
 /// Digests are cut, with or without their algorithm; other text is kept up to 64 characters.
-pub fn cut(value: &str) -> String {
+pub(crate) fn cut(value: &str) -> String {
     let (algorithm, digits) = value.split_once(':').unwrap_or(("", value));
     if digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         let short = digits.get(..SHORT).unwrap_or(digits);
@@ -69,7 +69,7 @@ const DEEPEST: usize = 64;
 const CLOSED: usize = 30;
 
 /// The tree in at most about `room` bytes.
-pub fn tree(tree: &Tree, room: usize) -> Node {
+pub(crate) fn tree(tree: &Tree, room: usize) -> Node {
     let mut costs = vec![Cost { depth: 0, own: CLOSED, parent: usize::MAX }];
     measure(tree, tree.top(), 0, &mut costs);
     let closed = choose(&costs, room);
@@ -190,7 +190,7 @@ fn letter(entry: &Entry<'_>) -> char {
 }
 
 /// The letter of a file with these flags.
-pub fn flags_letter(flags: u8) -> char {
+pub(crate) fn flags_letter(flags: u8) -> char {
     match flags {
         0 => 'f',
         Fact::EXECUTABLE => 'x',

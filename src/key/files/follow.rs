@@ -13,7 +13,7 @@ use crate::key::error::KeyError;
 ///
 /// # Errors
 /// A link or folder on the way that cannot be read.
-pub fn resolve(root: &Path, path: &[u8]) -> Result<Option<Vec<Vec<u8>>>, KeyError> {
+pub(crate) fn resolve(root: &Path, path: &[u8]) -> Result<Option<Vec<Vec<u8>>>, KeyError> {
     let mut resolver = Resolver { root, found: BTreeSet::new() };
     resolver.add(&rooted(path))?;
     if resolver.found.contains(b".".as_slice()) {
@@ -98,7 +98,7 @@ impl Resolver<'_> {
 }
 
 /// fsutil's `containsWildcards`.
-pub fn has_wildcard(name: &[u8]) -> bool {
+pub(crate) fn has_wildcard(name: &[u8]) -> bool {
     let mut bytes = name.iter();
     while let Some(b) = bytes.next() {
         match b {

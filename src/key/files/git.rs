@@ -30,7 +30,7 @@ pub struct Answers {
 
 /// What a folder named `.git` is.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Repository {
+pub(crate) enum Repository {
     /// No repository: nothing but a folder of that name.
     None,
     /// One that can be read.
@@ -44,7 +44,7 @@ const HOPS: usize = 5;
 
 /// Reads the repository in the folder `git`.
 #[must_use]
-pub fn read(git: &Path) -> Repository {
+pub(crate) fn read(git: &Path) -> Repository {
     at_depth(git, 0)
 }
 
@@ -136,7 +136,7 @@ fn open_above(root: &Path, folder: &Path) -> bool {
 /// Whether the text of a file named `.git` says that the repository is at a place of this machine, where no build
 /// can find it: in the image git answers nothing. Work trees have such a file; submodules have a relative one.
 #[must_use]
-pub fn is_elsewhere(text: &str) -> bool {
+pub(crate) fn is_elsewhere(text: &str) -> bool {
     text.strip_prefix("gitdir:").is_some_and(|place| place.trim().starts_with('/'))
 }
 
@@ -206,7 +206,7 @@ fn loose(folder: &Path, prefix: &str, tags: &mut BTreeMap<String, String>, depth
 /// The file, below `root`, that holds a credential of the repository `git`: its configuration, those of its
 /// submodules, or one that these include and that lies below `root` too.
 #[must_use]
-pub fn credential(root: &Path, git: &Path) -> Option<PathBuf> {
+pub(crate) fn credential(root: &Path, git: &Path) -> Option<PathBuf> {
     let mut open = vec![(git.join("config"), 0), (git.join("config.worktree"), 0)];
     let mut inner = Vec::new();
     // Of more than can be searched, the first ones.

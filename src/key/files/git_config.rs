@@ -2,14 +2,14 @@
 
 /// What one file holds.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     pub credential: bool,
     /// Files that it includes, as written.
     pub includes: Vec<String>,
 }
 
 /// Looks for headers that log in, for passwords in URLs, and for what is included.
-pub fn scan(text: &str) -> Found {
+pub(crate) fn scan(text: &str) -> Found {
     let mut found = Found::default();
     let mut section = String::new();
     for line in text.lines().map(str::trim) {

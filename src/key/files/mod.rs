@@ -25,11 +25,13 @@ use std::path::{Path, PathBuf};
 
 use crate::key::error::KeyError;
 use crate::key::names::escape;
-pub use copied::CopySource;
-pub use listed::{KeyFiles, key_files};
+pub(crate) use copied::CopySource;
+pub(crate) use listed::KeyFiles;
+pub use listed::key_files;
 pub(crate) use read::touched;
 pub use select::Selector;
-pub use tree::{Entry, Fact, Kind, Tree};
+pub use tree::Tree;
+pub(crate) use tree::{Entry, Fact, Kind};
 
 /// Something the walk met that the user should know of. Paths are relative to the root.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

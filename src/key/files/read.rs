@@ -9,11 +9,11 @@ use sha2::{Digest as _, Sha256};
 use super::tree::Fact;
 
 /// Size of a thread's read buffer in bytes. Larger files are streamed through it.
-pub const BUFFER: usize = 128 * 1024;
+pub(crate) const BUFFER: usize = 128 * 1024;
 
 /// What must not change between the first and the last byte: size in bytes, and both clocks to the nanosecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     pub size: u64,
     pub clocks: [i128; 4],
     pub inode: u64,
@@ -32,7 +32,7 @@ impl Stamp {
 }
 
 /// [`Fact::touched`] of an inode that was last changed then.
-pub fn touched(inode: u64, seconds: i64, nanoseconds: i64) -> u16 {
+pub(crate) fn touched(inode: u64, seconds: i64, nanoseconds: i64) -> u16 {
     let mut hash = Sha256::new();
     for part in [inode.to_le_bytes(), seconds.to_le_bytes(), nanoseconds.to_le_bytes()] {
         hash.update(part);
@@ -42,7 +42,7 @@ pub fn touched(inode: u64, seconds: i64, nanoseconds: i64) -> u16 {
 }
 
 /// An opened file, or a test's stand-in for one.
-pub trait Source {
+pub(crate) trait Source {
     fn stamp(&self) -> io::Result<Stamp>;
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 }
@@ -72,25 +72,25 @@ impl Source for OwnedFd {
     }
 }
 
-pub fn file_type(stat: &Stat) -> FileType {
+pub(crate) fn file_type(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
 #[allow(clippy::useless_conversion, reason = "the raw type is narrower on macOS")]
-pub fn mode(stat: &Stat) -> u32 {
+pub(crate) fn mode(stat: &Stat) -> u32 {
     rustix::fs::Mode::from_raw_mode(stat.st_mode).bits().into()
 }
 
 /// Why a file has no digest.
 #[derive(Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     Io(io::Error),
     /// It changed during both attempts.
     Changed,
 }
 
 /// Reads what `open` yields to its end. A file that changes meanwhile, or vanishes, is tried once more.
-pub fn digest<S: Source>(
+pub(crate) fn digest<S: Source>(
     mut open: impl FnMut() -> io::Result<S>,
     buffer: &mut [u8],
 ) -> Result<Fact, Failure> {

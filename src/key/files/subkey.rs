@@ -10,7 +10,7 @@ use crate::key::error::KeyError;
 
 /// SHA-256 of the value `key` (nested by dots) of `file`. Tables are taken in the order of their names, so
 /// neither layout nor order counts.
-pub fn digest(file: &Path, key: &str) -> Result<[u8; 32], KeyError> {
+pub(crate) fn digest(file: &Path, key: &str) -> Result<[u8; 32], KeyError> {
     let bad = |reason: String| KeyError::SubKey { file: file.to_owned(), key: key.to_owned(), reason };
     let text = budget::read_text(file, budget::DOCUMENT_FILE)
         .map_err(|source| KeyError::Read { path: file.to_owned(), source })?;

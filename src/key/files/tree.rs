@@ -11,7 +11,6 @@ use super::git::Answers;
 pub enum Kind {
     /// A regular file.
     File,
-    /// A folder.
     Folder,
     /// A symbolic link.
     Symlink,
@@ -137,7 +136,6 @@ impl Folder {
 pub struct Entry<'a> {
     /// Its name in its folder.
     pub name: &'a [u8],
-    /// What it is.
     pub kind: Kind,
     /// Its digest, size and flags.
     pub fact: &'a Fact,

@@ -25,7 +25,7 @@ use crate::secret::SecretString;
 
 /// The buildx plug-in of a docker CLI.
 #[derive(Clone, Debug)]
-pub struct Buildx {
+pub(crate) struct Buildx {
     docker: Docker,
     /// How long a builder may say nothing while it boots, pushes or packs.
     stall: Option<Duration>,
@@ -43,14 +43,14 @@ const BOOT: Duration = Duration::from_mins(5);
 impl Buildx {
     /// The plug-in of this docker.
     #[must_use]
-    pub const fn new(docker: Docker) -> Self {
+    pub(crate) const fn new(docker: Docker) -> Self {
         Self { docker, stall: None }
     }
 
     /// The same, giving up on builders that say nothing for this long while they boot, or build
     /// without a step of the Dockerfile running. A step may be silent for as long as it likes.
     #[must_use]
-    pub const fn with_stall(mut self, stall: Option<Duration>) -> Self {
+    pub(crate) const fn with_stall(mut self, stall: Option<Duration>) -> Self {
         self.stall = stall;
         self
     }
@@ -63,7 +63,7 @@ impl Buildx {
     ///
     /// # Errors
     /// If docker has no buildx.
-    pub async fn version(&self) -> Result<BuildxVersion> {
+    pub(crate) async fn version(&self) -> Result<BuildxVersion> {
         let done = self.docker.run(&self.command(Effect::Read).arg("version"), QUICK).await?;
         if !done.status.success() {
             return Err(Error::of(FailureKind::ToolMissing, "failed to find docker buildx")
@@ -81,7 +81,7 @@ impl Buildx {
     ///
     /// # Errors
     /// If there is none, or it does not answer.
-    pub async fn builder(&self, name: Option<&str>) -> Result<Builder> {
+    pub(crate) async fn builder(&self, name: Option<&str>) -> Result<Builder> {
         let done = self.docker.run(&self.command(Effect::Read).arg("inspect").args(name), QUICK).await?;
         if !done.status.success() {
             let what = name.map_or_else(
@@ -109,7 +109,7 @@ impl Buildx {
     ///
     /// # Errors
     /// If it does not boot; what was made of it is removed.
-    pub async fn create_builder(&self, new: &NewBuilder, shared: bool) -> Result<()> {
+    pub(crate) async fn create_builder(&self, new: &NewBuilder, shared: bool) -> Result<()> {
         let mut result = Ok(());
         for command in new.commands() {
             result = self.step_of_creation(self.command(Effect::Write).args(command)).await;
@@ -151,7 +151,7 @@ impl Buildx {
     ///
     /// # Errors
     /// By what buildx says.
-    pub async fn remove_builder(&self, name: &str) -> Result<()> {
+    pub(crate) async fn remove_builder(&self, name: &str) -> Result<()> {
         let docker = self.docker.with_exec(self.docker.exec().uncancellable());
         let done = docker.run(&self.command(Effect::Write).args(["rm", "--force", name]), QUICK).await?;
         if done.status.success() {
@@ -163,7 +163,7 @@ impl Buildx {
 
     /// Has a builder removed by a process that outlives this one: the last resort where nobody
     /// can wait any more.
-    pub fn abandon_builder(&self, name: &str) {
+    pub(crate) fn abandon_builder(&self, name: &str) {
         // If even that fails, the next run sweeps it.
         self.docker.exec().detach(&self.command(Effect::Write).args(["rm", "--force", name])).ok();
     }
@@ -172,7 +172,7 @@ impl Buildx {
     ///
     /// # Errors
     /// The classified failure; what the progress stream told until then is returned beside it.
-    pub async fn build(
+    pub(crate) async fn build(
         &self,
         spec: &BuildSpec,
         version: &BuildxVersion,
@@ -230,7 +230,7 @@ impl Buildx {
     ///
     /// # Errors
     /// If they cannot be run, or the Dockerfile cannot be read to its end.
-    pub async fn check(&self, spec: &BuildSpec, version: &BuildxVersion) -> Result<Vec<Finding>> {
+    pub(crate) async fn check(&self, spec: &BuildSpec, version: &BuildxVersion) -> Result<Vec<Finding>> {
         const WHAT: &str = "the Dockerfile's checks could not be run";
         if !version.has_checks() {
             return Err(Error::new(FailureClass::Unsupported, WHAT)
@@ -265,7 +265,7 @@ impl Buildx {
     ///
     /// # Errors
     /// The classified failure.
-    pub async fn alias(&self, source: &ImageReference, target: &ImageReference) -> Result<bool> {
+    pub(crate) async fn alias(&self, source: &ImageReference, target: &ImageReference) -> Result<bool> {
         let args = imagetools::create_args(&source.to_string(), &target.to_string());
         // A copy may take its time, but a tag has nothing to move: there a registry that took the
         // request and does not answer is one that hangs.

@@ -18,7 +18,7 @@ use sink::Sink;
 
 /// The log.
 #[derive(Clone)]
-pub struct Console {
+pub(crate) struct Console {
     github: bool,
     style: LogStyle,
     sink: Sink,
@@ -29,7 +29,7 @@ impl Console {
     /// For a workflow step if `github`, else for a terminal. A log that its reader does not read holds up the run, but
     /// not its end once `cancel` says so.
     #[must_use]
-    pub fn new(github: bool, style: LogStyle, cancel: CancelSignal) -> Self {
+    pub(crate) fn new(github: bool, style: LogStyle, cancel: CancelSignal) -> Self {
         let signal = cancel.clone();
         let sink = if github { Sink::new(io::stdout(), signal) } else { Sink::new(io::stderr(), signal) };
         Self { github, style, sink, cancel }
@@ -37,7 +37,7 @@ impl Console {
 
     /// With another style.
     #[must_use]
-    pub fn with_style(mut self, style: LogStyle) -> Self {
+    pub(crate) fn with_style(mut self, style: LogStyle) -> Self {
         self.style = style;
         self
     }
@@ -45,7 +45,7 @@ impl Console {
     /// For commands whose result goes to standard output: the log, masks too, goes to standard
     /// error, where the runner reads commands as well.
     #[must_use]
-    pub fn beside_data(mut self) -> Self {
+    pub(crate) fn beside_data(mut self) -> Self {
         self.sink = Sink::new(io::stderr(), self.cancel.clone());
         self
     }
@@ -55,12 +55,12 @@ impl Console {
     }
 
     /// Waits until everything is written.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.sink.finish();
     }
 
     /// Writes a command's result to standard output, or its error to standard error, to its end. It is harmless text.
-    pub fn result(&self, text: &str, failed: bool) {
+    pub(crate) fn result(&self, text: &str, failed: bool) {
         let cancel = self.cancel.clone();
         let sink = if failed { Sink::new(io::stderr(), cancel) } else { Sink::new(io::stdout(), cancel) };
         sink.write(text.as_bytes());
@@ -68,12 +68,12 @@ impl Console {
     }
 
     /// One line of our own. It may quote foreign text: no workflow command survives it.
-    pub fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         self.write(&format!("{}\n", log_line(text)));
     }
 
     /// One line that the runner shows in its debug log alone.
-    pub fn debug(&self, text: &str) {
+    pub(crate) fn debug(&self, text: &str) {
         if self.github {
             self.write(&command("debug", &[], &log_line(text)));
         } else {
@@ -82,7 +82,7 @@ impl Console {
     }
 
     /// Hides a value in everything that follows.
-    pub fn mask(&self, value: &str) {
+    pub(crate) fn mask(&self, value: &str) {
         shown::learn(value);
         if self.github {
             for part in shown::parts(value) {
@@ -92,7 +92,7 @@ impl Console {
     }
 
     /// Hides the password of a URL, as it is written and as it is sent.
-    pub fn mask_user(&self, url: &str) {
+    pub(crate) fn mask_user(&self, url: &str) {
         if let Some(secret) = shown::secret_of(url) {
             self.mask(secret);
             if let Some(plain) = crate::env::percent_decoded(secret) {
@@ -102,7 +102,7 @@ impl Console {
     }
 
     /// An annotation; a plain line in a terminal.
-    pub fn annotate(&self, annotation: &Annotation<'_>) {
+    pub(crate) fn annotate(&self, annotation: &Annotation<'_>) {
         if self.github {
             self.write(&annotation.to_command());
         } else {
@@ -112,7 +112,7 @@ impl Console {
 
     /// Opens a fold for a child's output, and a bracket in which the runner obeys no command.
     #[must_use]
-    pub fn foreign(&self, title: &str) -> Foreign {
+    pub(crate) fn foreign(&self, title: &str) -> Foreign {
         if self.github && self.style == LogStyle::Grouped {
             self.write(&command("group", &[], &shown::hide(title)));
         } else {
@@ -128,14 +128,14 @@ impl Console {
 }
 
 /// A child's output; closes its bracket and fold when dropped, on every path.
-pub struct Foreign {
+pub(crate) struct Foreign {
     console: Console,
     token: Option<String>,
 }
 
 impl Foreign {
     /// One line of the child's.
-    pub fn line(&self, text: &[u8]) {
+    pub(crate) fn line(&self, text: &[u8]) {
         let text = String::from_utf8_lossy(text);
         self.console.write(&format!("{}\n", log_line(&text)));
     }

@@ -71,7 +71,7 @@ impl Shared {
 
 /// What is written goes out in order. Clones are one.
 #[derive(Clone)]
-pub struct Sink {
+pub(crate) struct Sink {
     shared: Arc<Shared>,
     cancel: CancelSignal,
 }
@@ -79,7 +79,7 @@ pub struct Sink {
 impl Sink {
     /// Begins a thread for the stream, which ends with the program.
     #[must_use]
-    pub fn new(stream: impl Write + Send + 'static, cancel: CancelSignal) -> Self {
+    pub(crate) fn new(stream: impl Write + Send + 'static, cancel: CancelSignal) -> Self {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("log".to_owned());
@@ -92,7 +92,7 @@ impl Sink {
 
     /// Hands a text over, and waits for room if the reader is slow. Once the run is to stop, it waits a second in all:
     /// then this text and all that come later are lost.
-    pub fn write(&self, text: &[u8]) {
+    pub(crate) fn write(&self, text: &[u8]) {
         let mut queue = self.shared.lock();
         while queue.text.len() >= WAITING && !queue.give_up(&self.cancel) {
             queue = self.shared.wait(queue);
@@ -105,7 +105,7 @@ impl Sink {
     }
 
     /// Waits until all is written, as long as [`Self::write`] does.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let mut queue = self.shared.lock();
         while (queue.writing || !queue.text.is_empty()) && !queue.give_up(&self.cancel) {
             queue = self.shared.wait(queue);

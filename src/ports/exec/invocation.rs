@@ -12,7 +12,6 @@ use crate::secret::SecretString;
 pub enum Effect {
     /// It only looks.
     Read,
-    /// It writes.
     Write,
 }
 
@@ -78,7 +77,6 @@ impl Invocation {
 /// How a process ended.
 #[derive(Clone, Debug)]
 pub struct Completed {
-    /// Its exit status.
     pub status: ExitStatus,
     /// What it wrote to standard output.
     pub stdout: Vec<u8>,
@@ -106,7 +104,6 @@ pub enum ExecError {
     /// It could not be started.
     #[error("failed to start `{command}`")]
     Start {
-        /// The command.
         command: String,
         /// What the operating system said.
         #[source]
@@ -114,14 +111,10 @@ pub enum ExecError {
     },
     /// It writes, where only reading is allowed: a defect of this program.
     #[error("`{command}` would write before the plan is executed")]
-    ReadOnly {
-        /// The command.
-        command: String,
-    },
+    ReadOnly { command: String },
     /// Talking to it failed.
     #[error("lost `{command}`")]
     Io {
-        /// The command.
         command: String,
         /// What the operating system said.
         #[source]
@@ -129,24 +122,11 @@ pub enum ExecError {
     },
     /// It was stopped because the run was cancelled.
     #[error("cancelled `{command}`")]
-    Cancelled {
-        /// The command.
-        command: String,
-    },
+    Cancelled { command: String },
     /// It was silent for longer than it may be.
     #[error("`{command}` said nothing for {}s", limit.as_secs())]
-    Stalled {
-        /// The command.
-        command: String,
-        /// The limit.
-        limit: Duration,
-    },
+    Stalled { command: String, limit: Duration },
     /// It took longer than it may.
     #[error("`{command}` did not end within {}s", limit.as_secs())]
-    TimedOut {
-        /// The command.
-        command: String,
-        /// The limit.
-        limit: Duration,
-    },
+    TimedOut { command: String, limit: Duration },
 }

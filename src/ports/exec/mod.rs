@@ -14,11 +14,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-pub use invocation::{Completed, Effect, ExecError, Invocation};
+pub(crate) use invocation::{Completed, Effect, ExecError, Invocation};
 use lines::{Lines, read_all, tail};
-pub use report::{from_exec, last_line};
+pub(crate) use report::{from_exec, last_line};
 use stop::Group;
-pub use stop::{CancelSignal, Stop, cancelled};
+pub(crate) use stop::{CancelSignal, Stop, cancelled};
 
 use super::Writes;
 use super::trace::{Trace, Traced};

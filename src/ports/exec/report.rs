@@ -6,7 +6,7 @@ use crate::failure::{FailureClass, FailureKind};
 
 /// A process that did not run to its end, in our words.
 #[must_use]
-pub fn from_exec(error: ExecError) -> Error {
+pub(crate) fn from_exec(error: ExecError) -> Error {
     // Linux: one string of the arguments or the environment may have 131,071 bytes.
     if let ExecError::Start { source, .. } = &error
         && source.kind() == std::io::ErrorKind::ArgumentListTooLong
@@ -33,7 +33,7 @@ pub fn from_exec(error: ExecError) -> Error {
 
 /// The last line a process wrote to standard error.
 #[must_use]
-pub fn last_line(done: &Completed) -> String {
+pub(crate) fn last_line(done: &Completed) -> String {
     done.stderr_text()
         .lines()
         .rev()

@@ -7,7 +7,7 @@ use tokio::process::Child;
 use tokio::sync::watch;
 
 /// Which signal asked the program to stop, if one did.
-pub type CancelSignal = watch::Receiver<Option<Stop>>;
+pub(crate) type CancelSignal = watch::Receiver<Option<Stop>>;
 
 /// Why to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Stop {
 }
 
 /// Resolves when the run is to stop.
-pub async fn cancelled(signal: &CancelSignal) -> Stop {
+pub(crate) async fn cancelled(signal: &CancelSignal) -> Stop {
     let mut signal = signal.clone();
     loop {
         if let Some(stop) = *signal.borrow_and_update() {

@@ -16,7 +16,7 @@ const SETTINGS: [&str; 4] = ["GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_PROXY_"]
 
 /// What git gets of this run for questions to remote repositories.
 #[derive(Clone, Debug, Default)]
-pub struct Remotes {
+pub(crate) struct Remotes {
     secrets: Vec<Secret>,
     settings: Vec<(String, SecretString)>,
     /// Settings that `GIT_CONFIG_COUNT` announces.
@@ -25,7 +25,7 @@ pub struct Remotes {
 
 impl Remotes {
     /// Takes the secrets that are for git, and git's variables.
-    pub fn new<'a>(secrets: impl Iterator<Item = &'a Secret>, env: &Env) -> Self {
+    pub(crate) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>, env: &Env) -> Self {
         let is_setting =
             |name: &str| name == "GIT_ASKPASS" || SETTINGS.iter().any(|prefix| name.starts_with(prefix));
         let settings = env.iter().filter(|(name, _)| is_setting(name));

@@ -8,7 +8,7 @@ use crate::guards::Guard;
 
 /// Why caches cannot be kept below this folder, if they cannot. Reads only.
 #[must_use]
-pub fn why_unusable(root: &Path) -> Option<String> {
+pub(crate) fn why_unusable(root: &Path) -> Option<String> {
     // BuildKit's client sends the path as a header as it is.
     if !root.as_os_str().as_encoded_bytes().iter().all(|byte| (b' '..=b'~').contains(byte)) {
         let path = crate::key::names::escape(root.as_os_str().as_encoded_bytes());

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
-pub use folder::why_unusable;
+pub(crate) use folder::why_unusable;
 
 use crate::buildkit::{CacheEntry, LocalCaches};
 use crate::ports::clock::Stopwatch;

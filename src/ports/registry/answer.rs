@@ -104,7 +104,7 @@ pub fn registry_error(body: &[u8]) -> (String, String) {
 
 /// What keeps a request from its answer.
 #[must_use]
-pub fn kind_of(error: &(dyn std::error::Error + 'static)) -> FailureKind {
+pub(crate) fn kind_of(error: &(dyn std::error::Error + 'static)) -> FailureKind {
     let any = |words: &[&str]| words.iter().any(|word| says(error, word));
     if any(&["proxy authorization required"]) {
         FailureKind::Proxy

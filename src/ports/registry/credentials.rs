@@ -19,7 +19,7 @@ type Cell = Arc<OnceCell<Result<Option<Credential>, Error>>>;
 
 /// The logins named in the inputs, ECR's own tokens, the user's docker configuration; in this
 /// order. Every password is masked before it is used.
-pub struct Credentials {
+pub(crate) struct Credentials {
     logins: BTreeMap<String, Credential>,
     aws: Aws,
     user: UserDockerConfig,
@@ -31,7 +31,7 @@ pub struct Credentials {
 impl Credentials {
     /// Logins whose variable is not set are left out: a fork's run has no secrets.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         logins: &[Login],
         env: &Env,
         aws: Aws,
@@ -61,7 +61,7 @@ impl Credentials {
     ///
     /// # Errors
     /// If ECR gives no token and the user's configuration has none either.
-    pub async fn for_registry(&self, registry: &str) -> Result<Option<Credential>, Error> {
+    pub(crate) async fn for_registry(&self, registry: &str) -> Result<Option<Credential>, Error> {
         let cell = Arc::clone(self.found.lock().await.entry(registry.to_owned()).or_default());
         cell.get_or_init(|| self.find(registry)).await.clone()
     }
@@ -89,7 +89,7 @@ impl Credentials {
     }
 
     /// Everything found so far, for the children's configuration.
-    pub async fn collected(&self) -> BTreeMap<String, Credential> {
+    pub(crate) async fn collected(&self) -> BTreeMap<String, Credential> {
         let found = self.found.lock().await;
         let found = found.iter().filter_map(|(registry, cell)| match cell.get() {
             Some(Ok(Some(credential))) => Some((registry.clone(), credential.clone())),

@@ -37,17 +37,18 @@ mod rights;
 mod transport;
 mod waits;
 
+pub(crate) use answer::kind_of;
+pub use answer::registry_error;
 use answer::{Attempt, Failure, fail};
-pub use answer::{kind_of, registry_error};
 pub use challenge::{Challenge, bearer};
-pub use credentials::Credentials;
+pub(crate) use credentials::Credentials;
 pub use transport::redirected;
 use transport::{Answer, Call, base_url};
 use waits::Waits;
 
 /// What a registry says of an image. Unknown is never read as absent or present.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Probe {
+pub(crate) enum Probe {
     /// It is there.
     Present(Arc<Manifest>),
     /// The registry says that it is not: 404.
@@ -63,7 +64,7 @@ pub enum Probe {
 type Connection = Shared<BoxFuture<'static, Result<Client, Error>>>;
 
 /// Reads from registries.
-pub struct Registry {
+pub(crate) struct Registry {
     /// One client for all registries, and one for each that docker keeps certificates of.
     clients: std::sync::Mutex<HashMap<Option<PathBuf>, Connection>>,
     /// Where docker keeps them.
@@ -88,7 +89,7 @@ impl Registry {
     /// `retries` further tries for answers that may be better the next time. Reads and waits end
     /// when `exec` is cancelled; a write is left to its end, so that it is known what came of it.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         credentials: Credentials,
         retries: u32,
         proxies: Proxies,
@@ -110,14 +111,14 @@ impl Registry {
     }
 
     /// Waits before the next question.
-    pub async fn rest(&self, wait: Duration) {
+    pub(crate) async fn rest(&self, wait: Duration) {
         // The question itself says that the run is cancelled.
         self.exec.sleep(wait).await.ok();
     }
 
     /// Gets ready on another thread, while something else is asked first: the system's
     /// certificates take 10 ms to read.
-    pub fn warm_up(&self) {
+    pub(crate) fn warm_up(&self) {
         drop(self.client(None));
     }
 
@@ -138,7 +139,7 @@ impl Registry {
 
     /// The credentials in use, for the children's configuration.
     #[must_use]
-    pub const fn credentials(&self) -> &Credentials {
+    pub(crate) const fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
@@ -146,13 +147,13 @@ impl Registry {
     ///
     /// # Errors
     /// If there is none to get.
-    pub async fn log_in_again(&self, registry: &str) -> Result<(), Error> {
+    pub(crate) async fn log_in_again(&self, registry: &str) -> Result<(), Error> {
         self.authorizations.lock().await.retain(|(known, _), _| known != registry);
         self.credentials.renew(registry).await
     }
 
     /// Asks for an image.
-    pub async fn probe(&self, reference: &ImageReference) -> Probe {
+    pub(crate) async fn probe(&self, reference: &ImageReference) -> Probe {
         match self.manifest(reference).await {
             Ok(Some(manifest)) => Probe::Present(manifest),
             Ok(None) => Probe::Absent { no_repository: false },
@@ -198,7 +199,7 @@ impl Registry {
     ///
     /// # Errors
     /// If it is absent, or the registry does not say.
-    pub async fn resolve(&self, reference: &ImageReference) -> Result<Digest, Resolve> {
+    pub(crate) async fn resolve(&self, reference: &ImageReference) -> Result<Digest, Resolve> {
         if let Some(digest) = reference.digest() {
             return Ok(digest.clone());
         }
@@ -220,7 +221,7 @@ impl Registry {
     ///
     /// # Errors
     /// If the configuration cannot be read or is not what its digest says.
-    pub async fn labels(
+    pub(crate) async fn labels(
         &self,
         reference: &ImageReference,
         manifest: &Manifest,
@@ -240,7 +241,7 @@ impl Registry {
     ///
     /// # Errors
     /// If the registry does not say.
-    pub async fn triggers(
+    pub(crate) async fn triggers(
         &self,
         reference: &ImageReference,
         platforms: &[String],
@@ -302,7 +303,7 @@ impl Registry {
     ///
     /// # Errors
     /// If the image cannot be read, or the registry refuses the tag.
-    pub async fn put_tag(
+    pub(crate) async fn put_tag(
         &self,
         source: &ImageReference,
         target: &ImageReference,
@@ -316,7 +317,7 @@ impl Registry {
     ///
     /// # Errors
     /// If it is no single manifest, cannot be read, or the registry refuses it.
-    pub async fn annotate(
+    pub(crate) async fn annotate(
         &self,
         tag: &ImageReference,
         name: &str,
@@ -468,14 +469,14 @@ fn written(failure: Failure, target: &ImageReference) -> Error {
 
 /// The image that was to be tagged is not there any more.
 #[must_use]
-pub fn gone(source: &ImageReference) -> Error {
+pub(crate) fn gone(source: &ImageReference) -> Error {
     Error::of(FailureKind::SourceGone, format!("{source} is not there any more"))
         .hint(FailureKind::SourceGone.hint())
 }
 
 /// Why a reference has no digest for us.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resolve {
+pub(crate) enum Resolve {
     /// The registry says that it is not there.
     Absent,
     /// The registry did not say.

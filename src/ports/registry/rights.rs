@@ -21,7 +21,7 @@ impl Registry {
     /// specification, "Pushing a blob in chunks", "Cancelling a blob upload"). There is no other
     /// question: ECR's tokens have no scope, and its rights to look at layers belong to pull-only
     /// policies too.
-    pub async fn may_push(&self, repository: &Repository, writes: Writes) -> Option<bool> {
+    pub(crate) async fn may_push(&self, repository: &Repository, writes: Writes) -> Option<bool> {
         tokio::time::timeout(LIMIT, self.opens_upload(repository, writes)).await.ok().flatten()
     }
 
