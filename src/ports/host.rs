@@ -40,7 +40,7 @@ pub(crate) fn started(pid: u32) -> Option<u64> {
 /// How many processes of this machine the kernel has ended for want of memory, since it started; none if it does not
 /// tell.
 #[must_use]
-pub fn memory_kills() -> Option<u64> {
+pub(crate) fn memory_kills() -> Option<u64> {
     oom_kill(&fs_err::read_to_string("/proc/vmstat").ok()?)
 }
 
