@@ -8,7 +8,7 @@
 #   BUILD_ONCE_BIN           run this program; nothing is downloaded or checked
 #   BUILD_ONCE_DOWNLOAD_URL  a mirror: BASE/v<version>/build-once-<triple>
 #
-# Runs on bash 3.2, which macOS has. Exit codes are the program's own (README, "Exit codes").
+# Runs on bash 3.2, which macOS has. Exit codes are the program's own (docs/inputs.md, "Exit codes").
 set -euo pipefail
 umask 022
 
@@ -17,7 +17,7 @@ slug=build-once/build-once # the one place that names the repository
 # Only the path may reach stdout: the caller runs what stands there.
 exec 3>&1 1>&2
 
-# outputs CODE REASON: all outputs of the step, as the program writes them of a failure (README, "Outputs").
+# outputs CODE REASON: all outputs of the step, as the program writes them of a failure (docs/inputs.md, "Outputs").
 outputs() {
   [[ -n ${GITHUB_OUTPUT:-} ]] || return 0
   local class name value

@@ -12,7 +12,7 @@
 //! (Plan, Journal) ─▶ Report ─▶ outputs, summary, annotations    report/   pure, then one writer
 //! ```
 //!
-//! - [`inputs`]: one clap definition is the source of flags, `action.yml` and the README's table.
+//! - [`inputs`]: one clap definition is the source of flags, `action.yml` and `docs/inputs.md`.
 //! - [`run`]: which event and commit, and the *zone*: how far the run is trusted.
 //! - [`image`]: references, digests, manifests, and the scheme of tags.
 //! - [`trust`]: the one place where a zone's rights are decided, and where everything that is shared gets its name.

@@ -1,5 +1,5 @@
 //! The one definition of the inputs: flags of the program, inputs of the action.
-//! `action.yml`, the README's table and `--help` are checked against it.
+//! `action.yml`, `docs/inputs.md` and `--help` are checked against it.
 
 use std::ffi::OsString;
 

@@ -2,7 +2,7 @@
 
 use super::Report;
 
-/// Every output with its meaning; `action.yml` and the README are checked against it.
+/// Every output with its meaning; `action.yml` and `docs/inputs.md` are checked against it.
 pub const OUTPUTS: [(&str, &str); 22] = [
     (
         "outcome",

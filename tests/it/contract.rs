@@ -1,5 +1,5 @@
-//! action.yml and the README say what the program does: names, defaults and texts of inputs
-//! from clap, those of outputs from the report. `BUILD_ONCE_UPDATE=1` writes them anew.
+//! action.yml, `docs/inputs.md` and the README say what the program does: names, defaults and texts of
+//! inputs from clap, those of outputs from the report. `BUILD_ONCE_UPDATE=1` writes these texts.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -103,18 +103,48 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
+const INPUTS_HEAD: &str = "| input | default | meaning |\n| --- | --- | --- |\n";
+
+fn input_row(input: &Input) -> String {
+    let default = input.default.map(|default| format!("`{default}`")).unwrap_or_default();
+    format!("| `{}` | {default} | {} |\n", input.name, cell(&input.help))
+}
+
 fn inputs_markdown() -> String {
     let mut text = String::new();
     let mut heading = "";
     for input in inputs() {
         if heading != input.heading {
             heading = input.heading;
-            writeln!(text, "\n### {heading}\n\n| input | default | meaning |\n| --- | --- | --- |").unwrap();
+            write!(text, "\n### {heading}\n\n{INPUTS_HEAD}").unwrap();
         }
-        let default = input.default.map(|default| format!("`{default}`")).unwrap_or_default();
-        writeln!(text, "| `{}` | {default} | {} |", input.name, cell(&input.help)).unwrap();
+        text.push_str(&input_row(&input));
     }
     text + "\n"
+}
+
+/// The inputs of most workflows.
+const TEN: [&str; 10] =
+    ["image", "repository", "logins", "context", "file", "build-args", "tags", "mode", "digest", "load"];
+
+fn ten_inputs() -> String {
+    let known = inputs();
+    let row = |name: &&str| input_row(known.iter().find(|input| input.name == *name).unwrap());
+    TEN.iter().map(row).fold(INPUTS_HEAD.to_owned(), |table, row| table + &row)
+}
+
+/// The rows of `docs/benchmarks.md` that compare a whole run, without their target.
+fn figures() -> String {
+    let page = fs::read_to_string(path("docs/benchmarks.md")).unwrap();
+    let mut table =
+        "| case | build-once | without it | ratio | command |\n| --- | --- | --- | --- | --- |\n".to_owned();
+    for case in ["hit", "alias", "cold"] {
+        let row = page.lines().find(|line| line.starts_with(&format!("| {case}: "))).unwrap();
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [name, here, without, ratio, _, command] = cells[..] else { panic!("{row}") };
+        writeln!(table, "| {name} | {here} | {without} | {ratio} | {command} |").unwrap();
+    }
+    table
 }
 
 fn outputs_markdown() -> String {
@@ -136,15 +166,17 @@ fn limits_markdown() -> String {
     format!("| of what | most | beyond it |\n| --- | --- | --- |\n{}", rows.collect::<String>())
 }
 
-fn sections() -> [Section; 6] {
+fn sections() -> [Section; 8] {
     let section = |file, begin, end, generated| Section { file, begin, end, generated };
     [
         section("action.yml", "  # inputs: generated\n", "  # end of inputs\n", inputs_yaml()),
         section("action.yml", "  # outputs: generated\n", "  # end of outputs\n", outputs_yaml()),
         section("action.yml", "        # env: generated\n", "        # end of env\n", env_yaml()),
-        section("README.md", "<!-- inputs -->\n", "<!-- /inputs -->\n", inputs_markdown()),
+        section("docs/inputs.md", "<!-- inputs -->\n", "<!-- /inputs -->\n", inputs_markdown()),
+        section("README.md", "<!-- ten inputs -->\n", "<!-- /ten inputs -->\n", ten_inputs()),
+        section("README.md", "<!-- figures -->\n", "<!-- /figures -->\n", figures()),
         section("docs/limits.md", "<!-- limits -->\n", "<!-- /limits -->\n", limits_markdown()),
-        section("README.md", "<!-- outputs -->\n", "<!-- /outputs -->\n", outputs_markdown()),
+        section("docs/inputs.md", "<!-- outputs -->\n", "<!-- /outputs -->\n", outputs_markdown()),
     ]
 }
 
@@ -286,22 +318,37 @@ fn no_text_holds_an_expression() {
     }
 }
 
-/// The README's own examples use inputs and outputs that exist.
+/// The examples of the pages use inputs that exist.
 #[test]
 fn examples_use_names_that_exist() {
-    let readme = fs::read_to_string(path("README.md")).unwrap();
     let known = inputs();
-    let mut uses = 0;
-    for block in readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
-        let Ok(workflow) = serde_yaml_ng::from_str::<Value>(block) else { panic!("not YAML:\n{block}") };
-        uses += walk(&workflow, &mut |name| {
-            assert!(
-                known.iter().any(|input| input.name == name),
-                "README.md uses the input {name}:\n{block}"
-            );
-        });
+    for page in ["README.md", "docs/usage.md", "docs/migrate.md"] {
+        let text = fs::read_to_string(path(page)).unwrap();
+        let mut uses = 0;
+        for block in blocks(&text) {
+            let Ok(workflow) = serde_yaml_ng::from_str::<Value>(&block) else { panic!("not YAML:\n{block}") };
+            uses += walk(&workflow, &mut |name| {
+                assert!(
+                    known.iter().any(|input| input.name == name),
+                    "{page} uses the input {name}:\n{block}"
+                );
+            });
+        }
+        assert!(uses > 0, "{page} shows no use of the action");
     }
-    assert!(uses > 0, "the README shows no use of the action");
+}
+
+/// The YAML of a page; of a diff what it leads to.
+fn blocks(page: &str) -> Vec<String> {
+    let of = |kind: &str| {
+        let blocks = page.split(kind).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
+        blocks.collect::<Vec<_>>()
+    };
+    let after = |diff: &String| {
+        let lines = diff.lines().filter(|line| !line.starts_with('-'));
+        lines.map(|line| line.get(1..).unwrap_or_default().to_owned() + "\n").collect()
+    };
+    [of("```yaml\n"), of("```diff\n").iter().map(after).collect()].concat()
 }
 
 fn walk(value: &Value, check: &mut impl FnMut(&str)) -> usize {

@@ -1,8 +1,9 @@
-//! The example workflows, as their jobs would run here.
+//! The example workflows, and the README's first one, as their jobs would run here.
 
+use serde_json::json;
 use serde_yaml_ng::Value;
 
-use crate::support::Lab;
+use crate::support::{Lab, Login};
 
 /// The inputs of the workflow's one step of this action, `${{ … || 'x' }}` as x.
 fn inputs(workflow: &str) -> Vec<(String, String)> {
@@ -48,4 +49,43 @@ fn d99_the_ephemeral_runner_loads_what_it_runs() {
         let images = lab.images().to_string();
         assert!(images.contains("\"ci-native:latest\""), "{fleet:?}: {images}\n{}", run.all());
     }
+}
+
+fn first_workflow() -> &'static str {
+    let readme = include_str!("../../README.md");
+    readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap()
+}
+
+/// With the login that docker/login-action leaves, a registry that asks for a password, and no AWS.
+#[test]
+fn the_first_workflow_of_the_readme_builds_once() {
+    let workflow = first_workflow();
+    assert!(workflow.lines().count() <= 12 && !workflow.to_lowercase().contains("aws"), "{workflow}");
+    let lab = Lab::new();
+    lab.registry.require(Login::Bearer("ann", "password-of-ann"));
+    // ann:password-of-ann
+    lab.docker_config(&json!({"auths": {lab.registry.address(): {"auth": "YW5uOnBhc3N3b3JkLW9mLWFubg=="}}}));
+    lab.write("work/Dockerfile", "FROM scratch\nCOPY Makefile /\n");
+    lab.write("work/Makefile", "test:\n");
+    let run = |commit: &str| {
+        let given = inputs(workflow).into_iter().fold(lab.build_once(), |program, (name, value)| {
+            let full = format!("{}/o/r/ci", lab.registry.address());
+            program.input(&name, if name == "repository" { &full } else { &value })
+        });
+        given.commit(commit).run()
+    };
+    let first = run("1111111111111111111111111111111111111111").succeeds("built");
+    let images = lab.images().to_string();
+    assert!(images.contains("\"app-ci:latest\""), "{images}\n{}", first.all());
+    lab.another_machine();
+    let next = run("2222222222222222222222222222222222222222").succeeds("reused-key");
+    assert_eq!(next.output("digest"), first.output("digest"));
+}
+
+#[test]
+fn capitals_in_the_repository_are_refused() {
+    let lab = Lab::new();
+    let run = lab.build_once().input("repository", "ghcr.io/Owner/r/ci").run();
+    assert_eq!(run.code, 2);
+    assert!(run.error().contains("the name must be lower-case"), "{}", run.error());
 }

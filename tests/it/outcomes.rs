@@ -42,7 +42,7 @@ fn agrees(lab: &Lab, run: &Run) {
 /// Which outputs say something, run by run, by outcome.
 type Table = std::collections::BTreeMap<String, Vec<Vec<String>>>;
 
-/// The columns of the README's table.
+/// The columns of the table in `docs/inputs.md`.
 const COLUMNS: [&str; 6] = ["digest", "tag", "commit-tag", "local-image", "built", "pushed"];
 
 fn note(table: &mut Table, run: &Run) {
@@ -51,11 +51,11 @@ fn note(table: &mut Table, run: &Run) {
     table.entry(run.output("outcome").to_owned()).or_default().push(names);
 }
 
-/// README: yes is always, no is never, and a cell that begins with `if` is both.
-fn is_the_readmes(table: &Table) {
+/// `docs/inputs.md`: yes is always, no is never, and a cell that begins with `if` is both.
+fn is_the_pages(table: &Table) {
     let head =
         "| `outcome` | `digest`, `image` | `tag` | `commit-tag` | `local-image` | `built` | `pushed` |\n";
-    let rows = crate::docs::page::rows("README.md", head);
+    let rows = crate::docs::page::rows("docs/inputs.md", head);
     assert_eq!(rows.len(), table.len());
     for row in rows {
         let runs = &table[row[0].trim_matches('`')];
@@ -145,7 +145,7 @@ fn d87_the_table() {
     lab.rule("buildx build", json!({"stderr": "ERROR: failed to solve: x\n", "exit": 1}));
     lab.write("work/hello", "fails");
     says(&lab, &lab.shared().commit(&"8".repeat(40)).run(), ["failed", "false", "false", "false"], &[]);
-    is_the_readmes(&table);
+    is_the_pages(&table);
 }
 
 /// `v1` to `v5`, of which `v3` is refused.

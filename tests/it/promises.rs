@@ -26,7 +26,7 @@ fn secrets_that_are_not_masked() {
     }
 }
 
-/// README, docs/trust.md
+/// docs/trust.md
 #[test]
 fn latest_is_written_only_if_it_is_asked_for() {
     let lab = Lab::new();

@@ -2,6 +2,7 @@
 //! each table is made from the program or compared with it.
 
 mod key;
+mod links;
 pub(crate) mod page;
 mod promises;
 mod tables;

@@ -14,7 +14,7 @@ fn code(text: &str) -> &str {
 }
 
 #[test]
-fn the_readme_has_every_exit_code() {
+fn the_page_has_every_exit_code() {
     use FailureClass::{
         Access, Bug, Build, Input, Integrity, Interrupted, Resource, Terminated, Unavailable, Unsupported,
     };
@@ -23,17 +23,17 @@ fn the_readme_has_every_exit_code() {
     let known: Vec<(String, String)> =
         classes.iter().map(|class| (class.exit_code().to_string(), class.name().to_owned())).collect();
     let mut found = Vec::new();
-    for row in rows("README.md", "| code | `failure-class` | meaning |\n").iter().skip(1) {
+    for row in rows("docs/inputs.md", "| code | `failure-class` | meaning |\n").iter().skip(1) {
         found.extend(row[0].split(", ").map(|number| (number.to_owned(), code(&row[1]).to_owned())));
     }
     assert_eq!(found, known);
 }
 
 #[test]
-fn the_readme_says_when_each_outcome_comes() {
+fn the_page_says_when_each_outcome_comes() {
     use Outcome::{Built, BuiltLocal, Failed, ReusedDigest, ReusedKey, ReusedLocal, ReusedTag};
     let found: Vec<String> =
-        rows("README.md", "| | `outcome` |\n").iter().map(|row| code(&row[1]).to_owned()).collect();
+        rows("docs/inputs.md", "| when | `outcome` |\n").iter().map(|row| code(&row[1]).to_owned()).collect();
     let all = [ReusedLocal, ReusedTag, ReusedDigest, ReusedKey, Built, BuiltLocal, Failed];
     assert_eq!(found, all.map(Outcome::name));
 }

@@ -12,7 +12,7 @@ Each fault ends in one of two ways: it is survived, or it is explained in a sent
 remedy; and the next run works. This page is made from `tests/it/matrix/rows.toml`, the table that the
 tests are tied to.
 
-Exit codes are explained in the [README](../README.md#exit-codes), messages one by one in
+Exit codes are explained in [inputs.md](inputs.md#exit-codes), messages one by one in
 [troubleshooting](troubleshooting.md), who is protected against whom in [SECURITY.md](../SECURITY.md).
 
 After every run of every test this holds too, whatever broke: no child process is left, the private docker

@@ -32,11 +32,17 @@ cargo_deny() {
   fi
 }
 
+EMOJI=/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf
+PAGE_PACKAGES=(marked github-markdown-css mermaid upng-js)
+
 browser_healthy() {
-  have chromium && [[ -d $NODE/node_modules/marked && -d $NODE/node_modules/mermaid && -d $NODE/node_modules/github-markdown-css ]]
+  local package
+  have chromium && [[ -e $EMOJI ]] || return
+  for package in "${PAGE_PACKAGES[@]}"; do [[ -d $NODE/node_modules/$package ]] || return; done
 }
 
 browser_up() {
   need chromium chromium
-  npm_install marked github-markdown-css mermaid
+  [[ -e $EMOJI ]] || need no-such-command fonts-noto-color-emoji
+  npm_install "${PAGE_PACKAGES[@]}"
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::caches::GHA;
-use crate::moving_over::INPUTS;
+use crate::migrate::INPUTS;
 use crate::support::{Lab, Run};
 
 #[derive(Deserialize)]
@@ -229,7 +229,7 @@ fn d45_its_ci_stands_on_the_page() {
     }
     let rows: Vec<String> =
         kinds.iter().map(|kind| format!("| {} | {} |", kind.title(), kind.here())).collect();
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/moving-over.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/migrate.md");
     let page = fs::read_to_string(path).unwrap();
     let head = "| kind there | here |\n| --- | --- |\n";
     let (before, _) = page.split_once(head).unwrap();

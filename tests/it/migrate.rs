@@ -1,4 +1,4 @@
-//! `docs/moving-over.md`, and docker/build-push-action's own table of arguments (`__tests__/context.test.ts`).
+//! `docs/migrate.md`, and docker/build-push-action's own table of arguments (`__tests__/context.test.ts`).
 
 use std::ffi::OsString;
 
@@ -47,9 +47,8 @@ pub(crate) const INPUTS: [&str; 33] = [
 /// D45. The runner drops what is not declared with no more than a warning.
 #[test]
 fn d45_every_input_is_declared_and_on_the_page() {
-    let page = include_str!("../../docs/moving-over.md");
-    let rows: Vec<&str> =
-        page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let table = crate::docs::page::rows("docs/migrate.md", "| input there | here |\n");
+    let rows: Vec<&str> = table.iter().map(|row| row[0].trim_matches('`')).collect();
     assert_eq!(rows, INPUTS);
     let declared: Vec<String> = RawInputs::schema().map(|(_, name, _)| name).collect();
     for name in INPUTS {
