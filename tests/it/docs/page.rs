@@ -19,8 +19,8 @@ pub(super) fn read(page: &str) -> String {
 /// Every page that makes promises to users.
 pub(super) fn pages() -> Vec<String> {
     let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
-    let docs = docs.filter_map(|name| name.into_string().ok().filter(|name| name.ends_with(".md")));
-    let mut pages: Vec<String> = docs.map(|name| format!("docs/{name}")).collect();
+    let docs = docs.map(|name| format!("docs/{}", name.to_str().unwrap()));
+    let mut pages: Vec<String> = docs.filter(|page| root().join(page).is_file()).collect();
     pages.extend(["README.md", "SECURITY.md"].map(str::to_owned));
     pages.sort();
     pages
