@@ -13,7 +13,7 @@ pub struct Env(BTreeMap<String, String>);
 impl Env {
     /// The one place that asks the operating system.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the environment's only door")]
+    #[expect(clippy::disallowed_methods, reason = "the only caller of std::env")]
     pub fn capture() -> Self {
         Self(
             std::env::vars_os()

@@ -28,7 +28,7 @@ pub struct Error {
     pub causes: Vec<String>,
     /// The one next thing to do.
     pub hint: Option<String>,
-    /// Where, if a file of the user's is at fault.
+    /// LookupBy, if a file of the user's is at fault.
     pub at: Option<Box<SourceLine>>,
     /// How long to wait before another try, where the other side said so.
     #[serde(skip)]

@@ -257,7 +257,7 @@ kinds! {
     SourceGone "source-gone" Unavailable Stop "run again: the image is built again"
         "The image that was found was deleted meanwhile.";
     Unsettled "unsettled" Unavailable Stop "run again: other runs keep setting the same tag"
-        "A tag does not come to rest.";
+        "A tag keeps changing.";
     WaitTimeout "wait-timeout" Unavailable Stop "look at the job that builds the image, or raise wait-timeout"
         "The image that was waited for did not appear.";
     Timeout "timeout" Unavailable Stop "raise the input timeout, or see in the summary where the time went"

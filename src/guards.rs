@@ -14,7 +14,8 @@ macro_rules! guards {
             /// All of them.
             pub(crate) const ALL: &'static [Self] = &[$(Self::$guard,)+];
 
-            /// Its name.
+            /// The name by which a test switches it off.
+            #[cfg(debug_assertions)]
             #[must_use]
             pub(crate) const fn name(self) -> &'static str {
                 match self {
@@ -62,7 +63,7 @@ guards! {
     WrittenReferences = "written-references";
     /// `extra-args` holds no flag that names or sends the result.
     ExtraFlags = "extra-flags";
-    /// The labels and annotations of the program's own are nobody else's to set.
+    /// Only the program sets its own labels and annotations.
     OwnLabels = "own-labels";
     /// An image of the engine's counts only by its private name; its labels prove nothing.
     LocalRecord = "local-record";
@@ -86,7 +87,7 @@ guards! {
 impl Guard {
     /// Whether it holds: always.
     #[must_use]
-    pub const fn holds(self) -> bool {
+    pub(crate) const fn holds(self) -> bool {
         true
     }
 }

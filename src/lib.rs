@@ -24,13 +24,30 @@
 //! - [`execute`]: the steps, one small file each, and the journal of what happened.
 //! - [`report`]: outputs, summary and annotations, drawn from the journal on every exit.
 //! - [`crash`]: a panic ends a run as a failure does.
+//! - [`pipeline`]: from the inputs to the plan.
 //! - [`session`]: one run of the program from signals to exit code.
 //! - [`commands`]: what the program does besides `run`.
-//! - [`ports`]: the doors to the outside, one module each: processes ([`ports::exec`] is the
+//! - [`ports`]: the adapters to the outside, one module each: processes ([`ports::exec`] is the
 //!   only spawner), docker, buildx, registries, AWS, the runner's files, the log, the clock.
 //! - [`budget`]: the most that is taken of anything from outside.
 //! - [`shown`]: what people see: secrets and the users of URLs are gone before a text is escaped or cut.
 //! - [`env`](mod@env), [`error`]: every variable's name; the one error type with its exit codes.
+//!
+//! Words of a run, in the order in which they come up:
+//!
+//! | word | what it is |
+//! | --- | --- |
+//! | `RawInputs`, `Inputs` | the action's inputs as text; the same, checked and typed |
+//! | `RunContext`, `Zone` | the GitHub run: event, commit, branch; how far it is trusted |
+//! | `Access`, `ZoneNames` | what the zone may read and write; the tags it uses for that |
+//! | `BuildKey` | the hash that an image is found by, and the entries it is made from |
+//! | `Facts`, `Lookup` | everything that was read; one question to a registry with its answer |
+//! | `Verdict` | reuse, build or fail, with the reason |
+//! | `LateFacts` | what only a build needs to know: tools, builders, caches, the comparison with earlier images |
+//! | `PlanContext` | all of the above, as the planner gets it |
+//! | `Plan`, `Step` | the decision as reported; one write, or the check after it |
+//! | `StepContext`, `Journal` | what the executor hands to each step; what each step did |
+//! | `RunState`, `Report` | what is known of the run so far; what outputs, summary and annotations are made from |
 //!
 //! The fences are lints: `clippy.toml` names the calls that only one module may make.
 

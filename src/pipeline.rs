@@ -4,12 +4,12 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::facts::{BuilderFacts, Facts, LateFacts, Toolchain, gather, gather_late};
 use crate::inputs::{ContextSource, Inputs, RawInputs, SecretSource, extra_args};
-use crate::plan::{Choice, Given, Names, Needs, Plan, assemble};
+use crate::plan::{Choice, Names, Needs, Plan, PlanContext, assemble};
 use crate::ports::exec::CancelSignal;
 use crate::ports::{Ports, console::Console, random};
 use crate::run::RunContext;
 use crate::trust::{Access, access};
-use crate::{budget, env, guards, image, plan, ports, shown};
+use crate::{budget, env, image, plan, ports, shown};
 
 /// Inputs checked, run classified, ports ready; nothing asked yet.
 pub(crate) struct Prepared {
@@ -42,7 +42,7 @@ pub(crate) async fn prepare(
     // For tests/it/attacks; a release has neither the variable nor the function.
     #[cfg(debug_assertions)]
     if let Some(names) = env.get("BUILD_ONCE_WITHOUT_GUARDS") {
-        guards::switch_off(names).map_err(Error::input)?;
+        crate::guards::switch_off(names).map_err(Error::input)?;
     }
     // Before a message can quote them.
     for (_, text) in raw.entries() {
@@ -136,8 +136,16 @@ pub(crate) async fn plan_for(
         Some(wanted) => gather_late(ports, inputs, run, access, &facts, wanted, tools_known).await?,
         None => LateFacts::default(),
     };
-    let given =
-        Given { inputs, run, access, facts: &facts, late: &late, env: &ports.env, unique: &unique, owner };
+    let given = PlanContext {
+        inputs,
+        run,
+        access,
+        facts: &facts,
+        late: &late,
+        env: &ports.env,
+        unique: &unique,
+        owner,
+    };
     let plan = assemble(&given, verdict)?;
     Ok(Decided { facts, late, plan })
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::execute::{Boot, Workshop, execute};
+use crate::execute::{Boot, StepContext, execute};
 use crate::facts::{Facts, gather};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
@@ -23,7 +23,7 @@ use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::ports::temporary::{PrivateFolder, RUN, sweep, temporary_folder};
-use crate::report::{Course, Report, Stage, annotations, outputs, summary};
+use crate::report::{Report, RunState, Stage, annotations, outputs, summary};
 use crate::{commands, crash, shown};
 
 /// Turns SIGINT, SIGTERM, SIGHUP and the `timeout` input into one signal for everyone. A thread of its own listens:
@@ -91,10 +91,10 @@ const GRACE: Duration = Duration::from_secs(7);
 /// every path.
 pub(crate) async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &Cancel) -> ExitCode {
     let watch = Stopwatch::start();
-    let mut course = Course::default();
+    let mut state = RunState::default();
     let signal = cancel.signal.clone();
     let ended = {
-        let work = crash::caught_while(pipeline(raw, env, console, cancel, &watch, &mut course));
+        let work = crash::caught_while(pipeline(raw, env, console, cancel, &watch, &mut state));
         tokio::pin!(work);
         tokio::select! {
             ended = &mut work => Some(ended),
@@ -103,15 +103,15 @@ pub(crate) async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &
     };
     let dropped = ended.is_none();
     if let Some(Err(error)) = ended {
-        course.fail(error);
+        state.fail(error);
     }
     let stop = *signal.borrow();
     // A run that was over before the signal came is not cancelled.
-    if let Some(stop) = stop.filter(|_| dropped || course.failed()) {
-        let phase = course.phase();
-        course.fail(stopped(stop, &phase));
+    if let Some(stop) = stop.filter(|_| dropped || state.failed()) {
+        let phase = state.phase();
+        state.fail(stopped(stop, &phase));
     }
-    let mut report = course.finish();
+    let mut report = state.finish();
     if report.entries.is_empty() && report.read_seconds == 0.0 {
         report.read_seconds = watch.seconds();
     }
@@ -181,36 +181,36 @@ async fn pipeline(
     console: &Console,
     cancel: &Cancel,
     watch: &Stopwatch,
-    course: &mut Course,
+    state: &mut RunState,
 ) -> Result<()> {
     sweep(env);
     let prepared = prepare(raw, env, console, cancel.signal.clone()).await?;
-    course.report.start(&prepared.inputs, &prepared.run);
+    state.report.start(&prepared.inputs, &prepared.run);
     if let Some(limit) = prepared.inputs.reliability.timeout {
         cancel.after(limit);
     }
     let Prepared { inputs, run, access, ports } = &prepared;
     if inputs.call == Call::Check {
-        return until(&cancel.signal, commands::check::run(&prepared, &mut course.report)).await;
+        return until(&cancel.signal, commands::check::run(&prepared, &mut state.report)).await;
     }
     ports.registry.warm_up();
-    course.stage = Stage::Looking;
+    state.stage = Stage::Looking;
     // Reads leave nothing behind: they are simply dropped.
     let facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
-    course.report.repository(&facts.repository);
-    course.report.key = facts.key.as_ref().map(|key| key.hex.clone());
+    state.report.repository(&facts.repository);
+    state.report.key = facts.key.as_ref().map(|key| key.hex.clone());
     let boot = Boot::default();
     let done = async {
-        attempt(env, cancel, &prepared, facts, watch, course, &boot).await?;
-        let digest = course.plan.as_ref().and_then(|plan| plan.digest.clone());
-        let Some(lost) = digest.filter(|_| course.journal.lost_its_image()) else { return Ok(()) };
+        attempt(env, cancel, &prepared, facts, watch, state, &boot).await?;
+        let digest = state.plan.as_ref().and_then(|plan| plan.digest.clone());
+        let Some(lost) = digest.filter(|_| state.journal.lost_its_image()) else { return Ok(()) };
         // It is gone when its turn comes: looked for once more, and most often built then.
-        let retry = format!("the image {lost} was removed meanwhile: looked once more");
+        let retry = format!("the image {lost} was deleted while this run was using it: looking it up again");
         ports.console.line(&retry);
-        course.start_over(retry);
+        state.start_over(retry);
         let mut facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
         facts.forget(&lost);
-        attempt(env, cancel, &prepared, facts, watch, course, &boot).await
+        attempt(env, cancel, &prepared, facts, watch, state, &boot).await
     };
     let done = done.await;
     boot.discard().await;
@@ -224,18 +224,18 @@ async fn attempt(
     prepared: &Prepared,
     facts: Facts,
     watch: &Stopwatch,
-    course: &mut Course,
+    state: &mut RunState,
     boot: &Boot,
 ) -> Result<()> {
     let Prepared { inputs, ports, .. } = prepared;
     let chosen = |choice: &plan::Choice| boot.start(choice, ports, inputs);
     let Decided { facts, late, plan } = until(&cancel.signal, plan_for(prepared, facts, chosen)).await?;
-    course.report.read_seconds = watch.seconds();
+    state.report.read_seconds = watch.seconds();
     ports.console.line(&format!("{}: {}", plan.decision.outcome.name(), plan.decision.reason));
     for change in crate::facts::explain::rest(&plan.decision.changes) {
         ports.console.line(&format!("  {change}"));
     }
-    course.stage = Stage::Steps;
+    state.stage = Stage::Steps;
     let mut plan = plan;
     let builds = plan.steps.iter().any(|step| matches!(step, plan::Step::Build { .. }));
     let files = match RunFiles::create(env, prepared, &facts, &plan) {
@@ -246,13 +246,13 @@ async fn attempt(
         }
         files => files?,
     };
-    course.report.plan.clone_from(&files.plan);
-    course.metadata = files.plan.is_some().then(|| files.metadata.clone());
-    let plan = course.plan.insert(plan);
+    state.report.plan.clone_from(&files.plan);
+    state.metadata = files.plan.is_some().then(|| files.metadata.clone());
+    let plan = state.plan.insert(plan);
     let watched = facts.repository.repository().filter(|_| builds && prepared.access.reads_shared_only);
     #[expect(clippy::disallowed_methods, reason = "the plan is complete: now it is executed")]
     let writes = Writes::granted();
-    let workshop = Workshop {
+    let context = StepContext {
         writes,
         watched,
         ports,
@@ -263,10 +263,10 @@ async fn attempt(
         metadata: &files.metadata,
         boot,
         watch: *watch,
-        retries: &course.retries,
+        retries: &state.retries,
     };
-    execute(plan, &workshop, &mut course.journal).await;
-    if let Some(home) = watched.filter(|_| course.journal.may_push) {
+    execute(plan, &context, &mut state.journal).await;
+    if let Some(home) = watched.filter(|_| state.journal.may_push) {
         plan.notices.insert(0, plan::too_many_rights(&prepared.access, home));
     }
     Ok(())

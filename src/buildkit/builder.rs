@@ -84,7 +84,7 @@ pub(crate) fn is_silent(text: &str) -> bool {
 /// A builder to make.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct NewBuilder {
-    /// A name nobody else has, or one that stands for these settings.
+    /// A name that no other run uses, or one that stands for these settings.
     pub name: String,
     /// Where its BuildKit runs.
     pub driver: Driver,

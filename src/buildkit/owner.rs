@@ -108,7 +108,7 @@ mod tests {
         let rows: [(&str, Owner, Option<u64>, bool); 6] = [
             ("it runs", owner(), Some(987_654), false),
             ("it is gone", owner(), None, true),
-            ("its number is somebody else's now", owner(), Some(1_000_000), true),
+            ("another process has its number now", owner(), Some(1_000_000), true),
             ("another machine", change(|owner| owner.machine = "ffffffff".into()), None, false),
             ("before the last boot", change(|owner| owner.boot = "cccccc".into()), Some(987_654), true),
             ("another process namespace", change(|owner| owner.namespace = "dddd".into()), None, false),

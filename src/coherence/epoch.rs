@@ -47,7 +47,7 @@ fn is_unseen(entry: &KeyEntry, mounted: &SecretMounts) -> bool {
         // BuildKit counts that a step may have the secret, not whether it gets one.
         EntryKind::SecretId => mounted.contains(&entry.name),
         // In the text of steps, in their environment, in what they stand on or copy; or in the image's
-        // configuration and form, which are made anew in each build.
+        // configuration and form, which each build makes again.
         EntryKind::Format
         | EntryKind::Scope
         | EntryKind::Target

@@ -1,6 +1,6 @@
 //! Aliases: a new tag on an image that is there; the digest stays the same.
 
-use super::Workshop;
+use super::StepContext;
 use super::retry::Attempts;
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
@@ -14,14 +14,14 @@ use crate::ports::registry::{Probe, gone};
 pub(super) async fn run(
     source: &ImageReference,
     target: &ImageReference,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<()> {
     let mut attempts = Attempts::default();
     loop {
-        match once(source, target, workshop, docker).await {
+        match once(source, target, context, docker).await {
             Ok(()) => return Ok(()),
-            Err(error) => attempts.after_request(error, target.registry(), workshop, docker).await?,
+            Err(error) => attempts.after_request(error, target.registry(), context, docker).await?,
         }
     }
 }
@@ -29,17 +29,17 @@ pub(super) async fn run(
 async fn once(
     source: &ImageReference,
     target: &ImageReference,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<()> {
-    let registry = &workshop.ports.registry;
+    let registry = &context.ports.registry;
     // Set already: nothing to write, and an immutable tag is no obstacle.
     if let Probe::Present(found) = registry.probe(target).await
         && Some(&found.digest) == source.digest()
     {
         return Ok(());
     }
-    let buildx = Buildx::new(docker.clone()).with_stall(workshop.inputs.reliability.stall_timeout);
+    let buildx = Buildx::new(docker.clone()).with_stall(context.inputs.reliability.stall_timeout);
     let set = match buildx.alias(source, target).await {
         // A registry that lost the image has no better words for it than "not found".
         Err(error) if matches!(registry.probe(source).await, Probe::Absent { .. }) => {
@@ -57,10 +57,10 @@ async fn once(
             .cause(format!("buildx {found} would wrap it in an index, with another digest"))
             .hint("update docker buildx to 0.15 or newer"));
         }
-        workshop.ports.console.line(&format!(
+        context.ports.console.line(&format!(
             "buildx {found} would wrap the image in an index (0.15 or newer would not): the tag is set through the registry itself"
         ));
-        registry.put_tag(source, target, workshop.writes).await?;
+        registry.put_tag(source, target, context.writes).await?;
     }
     match registry.probe(target).await {
         Probe::Present(found) if Some(&found.digest) == source.digest() => Ok(()),
@@ -80,7 +80,7 @@ async fn once(
 /// Whether a commit's alias that failed so can be done without.
 pub(super) fn may_go_without(error: &Error) -> bool {
     // ECR allows 1,000 tags on one image ("Amazon ECR service quotas").
-    // And somebody's tag that may not move.
+    // Or a protected tag that the registry does not move.
     error.class == FailureClass::Access
         || error.is(FailureKind::TagLimit)
         || error.is(FailureKind::ImmutableTag)

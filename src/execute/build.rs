@@ -3,7 +3,7 @@
 use super::react::{Can, Change};
 use super::retry::{Attempts, log_in_again};
 use super::transfer::Session;
-use super::{Journal, Workshop, converge, ports_log};
+use super::{Journal, StepContext, converge, ports_log};
 use crate::buildkit::failure::classify_at;
 use crate::buildkit::{BuildMetadata, BuildSpec, NewBuilder, container_of};
 use crate::crash;
@@ -23,31 +23,31 @@ use crate::secret::SecretString;
 pub(super) async fn run(
     spec: &BuildSpec,
     own: Option<&NewBuilder>,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
     journal: &mut Journal,
 ) -> Result<()> {
-    let toolchain = workshop.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "built without tools"))?;
-    let buildx = Buildx::new(docker.clone()).with_stall(workshop.inputs.reliability.stall_timeout);
+    let toolchain = context.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "built without tools"))?;
+    let buildx = Buildx::new(docker.clone()).with_stall(context.inputs.reliability.stall_timeout);
     let mut attempts = Attempts::default();
     let mut spec = spec.clone();
     loop {
         journal.attempts += 1;
         // Each try writes a generation of its own; the locks last as long as the build.
         let local = match spec.local_caches.clone() {
-            Some(caches) => Some(aside(workshop, move || LocalCacheUse::open(&caches)).await?),
+            Some(caches) => Some(aside(context, move || LocalCacheUse::open(&caches)).await?),
             None => None,
         };
         let now = with_local(&spec, local.as_ref());
-        let log = ports_log(workshop, "docker buildx build");
-        let session = Session::open(&now, workshop)?;
-        let variables = variables(&now, workshop).into_iter().chain(session.variable()).collect();
+        let log = ports_log(context, "docker buildx build");
+        let session = Session::open(&now, context)?;
+        let variables = variables(&now, context).into_iter().chain(session.variable()).collect();
         crash::on_purpose("build");
         let kills = host::memory_kills();
         let (result, progress) =
-            buildx.build(&now, &toolchain.buildx, workshop.metadata, variables, |line| log.line(line)).await;
+            buildx.build(&now, &toolchain.buildx, context.metadata, variables, |line| log.line(line)).await;
         drop(log);
-        session.close(&now, workshop);
+        session.close(&now, context);
         let phase = progress.place;
         let unwritten = progress.unwritten_cache.clone();
         let unread = progress.unread_caches.clone();
@@ -61,7 +61,7 @@ pub(super) async fn run(
             journal.caches_unread(&unread);
             // Noted at once: what comes now may be broken off.
             journal.built = true;
-            journal.image_id = BuildMetadata::read(workshop.metadata).ok().and_then(BuildMetadata::image_id);
+            journal.image_id = BuildMetadata::read(context.metadata).ok().and_then(BuildMetadata::image_id);
             if spec.output.pushes() {
                 journal.published(&spec.names);
             }
@@ -69,7 +69,7 @@ pub(super) async fn run(
                 journal.notices.push(notice.clone());
             }
             if let Some(local) = local {
-                journal.notices.extend(aside(workshop, move || local.commit()).await?);
+                journal.notices.extend(aside(context, move || local.commit()).await?);
             }
             break;
         };
@@ -82,7 +82,7 @@ pub(super) async fn run(
             }
         }
         let error = out_of_memory(error, own, docker, kills).await;
-        let error = match converge::after_push(&now, error, phase, workshop, journal).await {
+        let error = match converge::after_push(&now, error, phase, context, journal).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -92,15 +92,15 @@ pub(super) async fn run(
             drop_exports: !now.cache_to.is_empty(),
         };
         let why = error.headline();
-        match attempts.after(error, phase, can, workshop).await {
+        match attempts.after(error, phase, can, context).await {
             Ok(change) => {
                 if matches!(change, Change::WithoutCacheImports | Change::WithoutCacheExports) {
                     journal.degraded = Some(format!("built{}: {why}", change.words()));
                     journal.gave_up_cache = true;
                 }
-                prepare(change, &mut spec, own, &buildx, workshop, docker).await?;
+                prepare(change, &mut spec, own, &buildx, context, docker).await?;
             }
-            Err(error) => return converge::adopt(&spec, error, workshop, journal).await,
+            Err(error) => return converge::adopt(&spec, error, context, journal).await,
         }
     }
     if spec.output.loads() && !spec.output.pushes() {
@@ -112,11 +112,11 @@ pub(super) async fn run(
 /// Works on files on a thread of its own, so that a signal is seen meanwhile; then the thread is
 /// left behind, as a kill would leave it.
 async fn aside<T: Send + 'static>(
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
     let work = tokio::task::spawn_blocking(work);
-    let done = workshop.ports.exec.unless_cancelled("the local layer cache", work).await;
+    let done = context.ports.exec.unless_cancelled("the local layer cache", work).await;
     done.map_err(from_exec)?.map_err(|error| crash::joined(&error))
 }
 
@@ -126,7 +126,7 @@ async fn prepare(
     spec: &mut BuildSpec,
     own: Option<&NewBuilder>,
     buildx: &Buildx,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<()> {
     match (change, own) {
@@ -145,7 +145,7 @@ async fn prepare(
             *spec = spec.without_cache_exports();
             Ok(())
         }
-        (Change::NewLogin, _) => log_in_again(&spec.registries(), workshop, docker).await,
+        (Change::NewLogin, _) => log_in_again(&spec.registries(), context, docker).await,
     }
 }
 
@@ -177,7 +177,7 @@ async fn out_of_memory(error: Error, own: Option<&NewBuilder>, docker: &Docker, 
     killed
 }
 
-/// How BuildKit tells of a step that somebody killed.
+/// How BuildKit reports a step that was killed.
 const KILLED: &str = "did not complete successfully: exit code: 137";
 
 fn with_local(spec: &BuildSpec, local: Option<&LocalCacheUse>) -> BuildSpec {
@@ -190,7 +190,7 @@ fn with_local(spec: &BuildSpec, local: Option<&LocalCacheUse>) -> BuildSpec {
 }
 
 /// What the caches need of this program's environment; nothing else of it reaches buildx.
-fn variables(spec: &BuildSpec, workshop: &Workshop<'_>) -> Vec<(&'static str, SecretString)> {
-    let value = |name: &'static str| Some((name, workshop.ports.env.get(name)?.to_owned().into()));
+fn variables(spec: &BuildSpec, context: &StepContext<'_>) -> Vec<(&'static str, SecretString)> {
+    let value = |name: &'static str| Some((name, context.ports.env.get(name)?.to_owned().into()));
     spec.cache_variables().into_iter().filter_map(value).collect()
 }

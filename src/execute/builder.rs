@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 
 use super::react::Can;
 use super::retry::Attempts;
-use super::{Journal, Workshop};
+use super::{Journal, StepContext};
 use crate::buildkit::{NewBuilder, container_of};
 use crate::crash;
 use crate::error::Result;
@@ -51,7 +51,7 @@ impl Boot {
         self.0.replace(Some(UnderWay { builder, keep, docker, boot }));
     }
 
-    /// Waits for this builder if it is under way; `None` if nobody has begun it.
+    /// Waits for this builder if it is under way; `None` if its boot has not begun.
     pub(super) async fn finish(&self, builder: &NewBuilder) -> Option<Result<()>> {
         let under_way = self.0.take().filter(|under_way| under_way.builder == *builder)?;
         Some(joined(under_way.boot).await)
@@ -86,19 +86,19 @@ pub(super) async fn create(
     builder: &NewBuilder,
     keep: bool,
     optional: bool,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<()> {
-    let buildx = Buildx::new(docker.clone()).with_stall(workshop.inputs.reliability.stall_timeout);
+    let buildx = Buildx::new(docker.clone()).with_stall(context.inputs.reliability.stall_timeout);
     let mut attempts = Attempts::default();
-    let mut booted = match workshop.boot.finish(builder).await {
+    let mut booted = match context.boot.finish(builder).await {
         Some(booted) => booted,
         None => buildx.create_builder(builder, keep).await,
     };
     loop {
         match booted {
             Err(error) if !optional => {
-                attempts.after(error, None, Can::default(), workshop).await?;
+                attempts.after(error, None, Can::default(), context).await?;
                 booted = buildx.create_builder(builder, keep).await;
             }
             other => return other,

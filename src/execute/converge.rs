@@ -1,10 +1,10 @@
 //! Writes converge: after an unclear failure the registry is asked before anything is done again.
 
-use super::claim::not_replaced;
-use super::{Journal, Workshop};
+use super::set_key_tag::not_replaced;
+use super::{Journal, StepContext};
 use crate::buildkit::BuildSpec;
 use crate::error::{Error, Result};
-use crate::facts::{Seen, Where, look_up};
+use crate::facts::{LookupBy, LookupResult, look_up};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference};
@@ -20,7 +20,7 @@ pub(super) async fn after_push(
     spec: &BuildSpec,
     error: Error,
     phase: Option<Phase>,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     journal: &mut Journal,
 ) -> Result<()> {
     // Before the push there is nothing to look for; what is loaded too is not in the registry.
@@ -28,21 +28,23 @@ pub(super) async fn after_push(
         && !spec.output.loads()
         && matches!(phase, None | Some(Phase::Push | Phase::CacheExport))
         && matches!(error.class, FailureClass::Access | FailureClass::Unavailable)
-        && workshop.key.is_some()
+        && context.key.is_some()
         // What is there under these names may be the image from before.
-        && !workshop.inputs.rebuild;
+        && !context.inputs.rebuild;
     if !may_be_there {
         return Err(error);
     }
     let mut found: Option<(Digest, Option<Digest>)> = None;
     for name in names(spec) {
-        match seen(&name, workshop).await {
-            Seen::Match { digest, config, .. }
+        match seen(&name, context).await {
+            LookupResult::Match { digest, config, .. }
                 if found.as_ref().is_none_or(|(first, _)| *first == digest) =>
             {
                 found = Some((digest, config));
             }
-            Seen::Unknown(said) if said.is(FailureKind::AuthExpired) => return Err(said.because(&error)),
+            LookupResult::Unknown(said) if said.is(FailureKind::AuthExpired) => {
+                return Err(said.because(&error));
+            }
             _ => return Err(error),
         }
     }
@@ -54,7 +56,7 @@ pub(super) async fn after_push(
             "the image is already stored as {digest}, although the push failed: {}",
             error.headline()
         );
-        workshop.ports.console.line(&what);
+        context.ports.console.line(&what);
         journal.notices.push(what);
     }
     journal.published(&spec.names);
@@ -67,21 +69,21 @@ pub(super) async fn after_push(
 pub(super) async fn adopt(
     spec: &BuildSpec,
     error: Error,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     journal: &mut Journal,
 ) -> Result<()> {
     use FailureClass::{Access, Integrity, Unavailable};
     let Some(name) = names(spec).next().filter(|_| spec.output.pushes()) else { return Err(error) };
     // What the build itself died of is not in the registry.
-    if !matches!(error.class, Access | Integrity | Unavailable) || workshop.key.is_none() {
+    if !matches!(error.class, Access | Integrity | Unavailable) || context.key.is_none() {
         return Err(error);
     }
-    match seen(&name, workshop).await {
-        Seen::Match { .. } if workshop.inputs.rebuild && error.class == Integrity => {
+    match seen(&name, context).await {
+        LookupResult::Match { .. } if context.inputs.rebuild && error.class == Integrity => {
             Err(not_replaced(&name).because(&error))
         }
-        Seen::Match { .. } if workshop.inputs.rebuild => Err(error),
-        Seen::Match { digest, config, .. } => {
+        LookupResult::Match { .. } if context.inputs.rebuild => Err(error),
+        LookupResult::Match { digest, config, .. } => {
             journal.notices.push(format!(
                 "{name} is there with this key, {digest}, although the push failed: {}",
                 error.headline()
@@ -91,7 +93,7 @@ pub(super) async fn adopt(
             journal.tags.push(name.to_string());
             Ok(())
         }
-        Seen::OtherKey { digest, .. } if error.class == Integrity => {
+        LookupResult::OtherKey { digest, .. } if error.class == Integrity => {
             let error = error.cause(format!("{name} is {digest}, made from other inputs"));
             let own = journal.progress.as_ref().and_then(|progress| progress.exported.as_ref());
             Err(match own {
@@ -99,7 +101,7 @@ pub(super) async fn adopt(
                 None => error,
             })
         }
-        Seen::OtherKey { .. } | Seen::Absent { .. } | Seen::Unknown(_) => Err(error),
+        LookupResult::OtherKey { .. } | LookupResult::Absent { .. } | LookupResult::Unknown(_) => Err(error),
     }
 }
 
@@ -107,6 +109,6 @@ fn names(spec: &BuildSpec) -> impl Iterator<Item = ImageReference> {
     spec.names.iter().filter_map(|name| name.parse().ok())
 }
 
-async fn seen(name: &ImageReference, workshop: &Workshop<'_>) -> Seen {
-    look_up(&workshop.ports.registry, Where::CommitTag, name.clone(), workshop.key_hex()).await.seen
+async fn seen(name: &ImageReference, context: &StepContext<'_>) -> LookupResult {
+    look_up(&context.ports.registry, LookupBy::CommitTag, name.clone(), context.key_hex()).await.seen
 }

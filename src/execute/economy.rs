@@ -1,6 +1,6 @@
 //! What the layer cache cost and saved: said, and kept with the cache for the next run.
 
-use super::{Journal, Workshop};
+use super::{Journal, StepContext};
 use crate::buildkit::ProgressSummary;
 use crate::facts::{ECONOMY, Economy, Times};
 use crate::image::ImageReference;
@@ -11,7 +11,7 @@ pub(super) async fn remember(
     cache: &ImageReference,
     so_far: &Economy,
     wrote: bool,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     journal: &mut Journal,
 ) {
     let Some(progress) = journal.progress.as_ref().filter(|_| journal.built && !journal.gave_up_cache) else {
@@ -19,10 +19,12 @@ pub(super) async fn remember(
     };
     let economy = so_far.clone().with(times(progress, wrote));
     journal.notices.extend(economy.says());
-    if let Err(error) =
-        workshop.ports.registry.annotate(cache, ECONOMY, &economy.text(), workshop.writes).await
+    if let Err(error) = context.ports.registry.annotate(cache, ECONOMY, &economy.text(), context.writes).await
     {
-        workshop.ports.console.line(&format!("not remembered: {}", error.headline()));
+        context
+            .ports
+            .console
+            .line(&format!("could not store the statistics of the layer cache: {}", error.headline()));
     }
 }
 

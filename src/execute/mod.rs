@@ -3,13 +3,13 @@
 mod alias;
 mod build;
 mod builder;
-mod claim;
 mod converge;
 mod economy;
 mod journal;
 mod react;
 mod read_back;
 mod retry;
+mod set_key_tag;
 mod transfer;
 
 use std::cell::RefCell;
@@ -36,10 +36,10 @@ use crate::ports::{Ports, Writes};
 use crate::trust::Access;
 
 /// What the steps work with.
-pub(crate) struct Workshop<'a> {
+pub(crate) struct StepContext<'a> {
     /// The right to write.
     pub writes: Writes,
-    /// The doors.
+    /// The ports.
     pub ports: &'a Ports,
     pub inputs: &'a Inputs,
     /// The tools, where a step needs them.
@@ -60,7 +60,7 @@ pub(crate) struct Workshop<'a> {
     pub retries: &'a RefCell<Vec<String>>,
 }
 
-impl Workshop<'_> {
+impl StepContext<'_> {
     /// The key as an image carries it.
     fn key_hex(&self) -> Option<&str> {
         self.key.map(|key| key.hex.as_str())
@@ -69,7 +69,7 @@ impl Workshop<'_> {
 
 /// Runs every step until one fails. Never an error: a failure is in the journal, which is the
 /// caller's, because these steps may be broken off at any moment.
-pub(crate) async fn execute(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) {
+pub(crate) async fn execute(plan: &Plan, context: &StepContext<'_>, journal: &mut Journal) {
     journal.digest.clone_from(&plan.digest);
     journal.image_id.clone_from(&plan.image_id);
     journal.local_image.clone_from(&plan.local_image);
@@ -78,21 +78,21 @@ pub(crate) async fn execute(plan: &Plan, workshop: &Workshop<'_>, journal: &mut 
     }
     // The question opens an upload. It runs beside the build: its answer only makes a notice.
     let rights = async {
-        match workshop.watched {
-            Some(home) => workshop.ports.registry.may_push(home, workshop.writes).await.unwrap_or_default(),
+        match context.watched {
+            Some(home) => context.ports.registry.may_push(home, context.writes).await.unwrap_or_default(),
             None => false,
         }
     };
-    let (done, may_push) = tokio::join!(steps(plan, workshop, journal), rights);
+    let (done, may_push) = tokio::join!(steps(plan, context, journal), rights);
     journal.may_push = may_push;
     if let Err(error) = done {
         journal.error = Some(error);
     }
 }
 
-async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> Result<()> {
-    let ports = workshop.ports;
-    let own_docker = ports.writing_docker(workshop.writes)?;
+async fn steps(plan: &Plan, context: &StepContext<'_>, journal: &mut Journal) -> Result<()> {
+    let ports = context.ports;
+    let own_docker = ports.writing_docker(context.writes)?;
     // Removed when it goes out of scope, on every path.
     let config = private_config(plan, ports).await?;
     let docker = own_docker.with_logins(Arc::new(config));
@@ -101,7 +101,7 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
     for step in &plan.steps {
         ports.console.line(&format!("→ {}", describe(step)));
         journal.begin(brief(step));
-        let done = one(step, plan, workshop, &docker, journal).await;
+        let done = one(step, plan, context, &docker, journal).await;
         if let (Step::CreateBuilder { builder, keep: false, .. }, Ok(()), false) =
             (step, &done, journal.no_builder)
         {
@@ -115,7 +115,7 @@ async fn steps(plan: &Plan, workshop: &Workshop<'_>, journal: &mut Journal) -> R
                 journal.refused.push((target.to_string(), error));
             }
             // The image is there by another name.
-            (Step::Claim { key_tag, .. }, Err(error)) if plan.digest.is_some() && may_go_on(&error) => {
+            (Step::SetKeyTag { key_tag, .. }, Err(error)) if plan.digest.is_some() && may_go_on(&error) => {
                 journal.notices.push(format!("{key_tag} is not set: {}", error.headline()));
             }
             (_, Err(error)) => {
@@ -157,7 +157,7 @@ fn tags_refused(journal: &mut Journal) -> Result<()> {
 async fn one(
     step: &Step,
     plan: &Plan,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
     journal: &mut Journal,
 ) -> Result<()> {
@@ -168,7 +168,7 @@ async fn one(
         }
         Step::NoteMaker { volume } => docker.create_volume(volume).await,
         Step::CreateBuilder { builder, keep, optional } => {
-            match builder::create(builder, *keep, *optional, workshop, docker).await {
+            match builder::create(builder, *keep, *optional, context, docker).await {
                 // No fault of the cache fails a build that would pass without it.
                 Err(error) if *optional && error.class != FailureClass::Interrupted => {
                     let is_apart = |step: &Step| matches!(step, Step::Build { spec } if spec.apart.is_some());
@@ -184,36 +184,36 @@ async fn one(
             }
         }
         Step::Build { spec } if journal.no_builder => {
-            build::run(&spec.without_own_builder(), None, workshop, docker, journal).await
+            build::run(&spec.without_own_builder(), None, context, docker, journal).await
         }
         Step::Build { spec } => {
             let own = plan.steps.iter().find_map(|step| match step {
                 Step::CreateBuilder { builder, keep: false, .. } => Some(builder),
                 _ => None,
             });
-            build::run(spec, own, workshop, docker, journal).await
+            build::run(spec, own, context, docker, journal).await
         }
         Step::Load { spec } => {
             // The build's own figures are what is told.
             let (attempts, progress) = (journal.attempts, journal.progress.take());
-            build::run(spec, None, workshop, docker, journal).await?;
+            build::run(spec, None, context, docker, journal).await?;
             (journal.attempts, journal.progress) = (attempts, progress);
             Ok(())
         }
         Step::NoteCache { cache, so_far, wrote } => {
-            economy::remember(cache, so_far, *wrote, workshop, journal).await;
+            economy::remember(cache, so_far, *wrote, context, journal).await;
             Ok(())
         }
-        Step::ReadBack { reference } => read_back::run(reference, workshop, journal).await,
-        Step::Claim { key_tag, replace: true, .. } => {
-            claim::replace(key_tag, workshop, docker, journal).await
+        Step::ReadBack { reference } => read_back::run(reference, context, journal).await,
+        Step::SetKeyTag { key_tag, replace: true, .. } => {
+            set_key_tag::replace(key_tag, context, docker, journal).await
         }
-        Step::Claim { key_tag, others, .. } => {
-            claim::run(key_tag, others, plan.digest.is_some(), workshop, docker, journal).await
+        Step::SetKeyTag { key_tag, others, .. } => {
+            set_key_tag::run(key_tag, others, plan.digest.is_some(), context, docker, journal).await
         }
         Step::Alias { source, target, required } => {
             let source = &now_known(source, plan, journal);
-            match alias::run(source, target, workshop, docker).await {
+            match alias::run(source, target, context, docker).await {
                 Err(error) if !required && alias::may_go_without(&error) => {
                     journal.notices.push(format!("{}; the digest carries the hand-over", error.headline()));
                     Ok(())
@@ -222,19 +222,19 @@ async fn one(
             }
         }
         Step::Pull { reference, platform } => {
-            pull(&now_known(reference, plan, journal), platform.as_ref(), workshop, docker).await
+            pull(&now_known(reference, plan, journal), platform.as_ref(), context, docker).await
         }
         // What this engine has is not what counts.
         Step::Tag { required: false, .. } if journal.adopted => Ok(()),
         Step::Tag { image, name, required } => {
-            match name_it(image, name, plan, workshop, docker, journal).await {
+            match name_it(image, name, plan, context, docker, journal).await {
                 Ok(()) => {
                     // The first is the private one.
                     journal.local_image.get_or_insert_with(|| name.clone());
                     Ok(())
                 }
                 Err(error) if !required && error.class != FailureClass::Interrupted => {
-                    workshop.ports.console.line(&format!("not named: {}", error.headline()));
+                    context.ports.console.line(&format!("not named: {}", error.headline()));
                     Ok(())
                 }
                 Err(error) => Err(error),
@@ -255,7 +255,7 @@ async fn name_it(
     image: &str,
     name: &str,
     plan: &Plan,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
     journal: &Journal,
 ) -> Result<()> {
@@ -265,10 +265,10 @@ async fn name_it(
             if journal.adopted {
                 // What this engine has is the loser's.
                 let winner = reference.repository().at(digest.clone());
-                pull(&winner, None, workshop, docker).await?;
+                pull(&winner, None, context, docker).await?;
                 winner.to_string()
             } else {
-                return name_loaded(docker, &reference, digest, workshop.key_hex(), name).await;
+                return name_loaded(docker, &reference, digest, context.key_hex(), name).await;
             }
         }
         _ => image.to_owned(),
@@ -279,15 +279,15 @@ async fn name_it(
 async fn pull(
     reference: &ImageReference,
     platform: Option<&Platform>,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<()> {
     let pulled = {
-        let log = ports_log(workshop, &format!("docker pull {reference}"));
+        let log = ports_log(context, &format!("docker pull {reference}"));
         docker.pull(reference, platform, |line| log.line(line)).await
     };
     match pulled {
-        Err(error) if matches!(workshop.ports.registry.probe(reference).await, Probe::Absent { .. }) => {
+        Err(error) if matches!(context.ports.registry.probe(reference).await, Probe::Absent { .. }) => {
             Err(gone(reference).because(&error))
         }
         pulled => pulled,
@@ -312,8 +312,8 @@ async fn name_loaded(
     }
 }
 
-fn ports_log(workshop: &Workshop<'_>, title: &str) -> crate::ports::console::Foreign {
-    workshop.ports.console.foreign(&inert(title.as_bytes()))
+fn ports_log(context: &StepContext<'_>, title: &str) -> crate::ports::console::Foreign {
+    context.ports.console.foreign(&inert(title.as_bytes()))
 }
 
 /// The children's docker configuration, with the credentials that these steps need.
@@ -336,7 +336,7 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
             }
             Step::Pull { reference, .. }
             | Step::ReadBack { reference }
-            | Step::Claim { key_tag: reference, .. } => {
+            | Step::SetKeyTag { key_tag: reference, .. } => {
                 add(&reference.to_string());
             }
             Step::Build { spec } | Step::Load { spec } => {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Journal, Workshop};
+use super::{Journal, StepContext};
 use crate::buildkit::BuildMetadata;
 use crate::error::{Error, Result};
-use crate::facts::{Seen, Where, wait_for};
+use crate::facts::{LookupBy, LookupResult, wait_for};
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
 
@@ -14,18 +14,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(
     reference: &ImageReference,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     journal: &mut Journal,
 ) -> Result<()> {
     let references = std::slice::from_ref(reference);
     let lookups =
-        wait_for(&workshop.ports.registry, PATIENCE, Where::CommitTag, references, workshop.key_hex()).await;
+        wait_for(&context.ports.registry, PATIENCE, LookupBy::CommitTag, references, context.key_hex()).await;
     let seen = lookups.into_iter().next_back().map(|lookup| lookup.seen);
     match seen {
-        Some(Seen::Match { digest, config, .. }) => {
+        Some(LookupResult::Match { digest, config, .. }) => {
             // Same key, other digest: another run pushed between our push and this look. Its
             // content is as good as ours, and it is what the tag names.
-            let built = BuildMetadata::read(workshop.metadata).ok().and_then(|metadata| metadata.digest);
+            let built = BuildMetadata::read(context.metadata).ok().and_then(|metadata| metadata.digest);
             if built.is_some_and(|built| built != digest) {
                 journal.notices.push(format!("{reference} is {digest}: the registry's copy counts"));
                 journal.adopt(digest, config);
@@ -34,15 +34,15 @@ pub(super) async fn run(
             }
             Ok(())
         }
-        Some(Seen::OtherKey { digest, .. }) => {
+        Some(LookupResult::OtherKey { digest, .. }) => {
             // The name is another's by now.
             journal.unpublished();
             Err(Error::of(FailureKind::TagTaken, format!("{reference} names other content than was pushed"))
                 .cause(format!("it is {digest}"))
                 .hint("two jobs with different inputs use one image name; give each its own"))
         }
-        Some(Seen::Unknown(error)) => Err(error),
-        Some(Seen::Absent { .. }) | None => {
+        Some(LookupResult::Unknown(error)) => Err(error),
+        Some(LookupResult::Absent { .. }) | None => {
             Err(Error::of(FailureKind::EventualRead, format!("{reference} was pushed and is not there"))
                 .hint(FailureKind::EventualRead.hint()))
         }

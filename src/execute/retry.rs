@@ -1,6 +1,6 @@
 //! Another attempt, where [`react::decide`] says so: the wait, the line in the log, the note.
 
-use super::Workshop;
+use super::StepContext;
 use super::react::{self, Action, Budget, Can, Change, Failed, SoFar};
 use crate::error::{Error, Result};
 use crate::phase::Phase;
@@ -24,14 +24,14 @@ impl Attempts {
         error: Error,
         phase: Option<Phase>,
         can: Can,
-        workshop: &Workshop<'_>,
+        context: &StepContext<'_>,
     ) -> Result<Change> {
         let watch = *self.first_failure.get_or_insert_with(Stopwatch::start);
         self.so_far.since_first = watch.elapsed();
         let Some(kind) = error.kind else { return Err(error) };
         let attempt = self.so_far.seen.len() + 1;
         let failed = Failed { kind, phase, retry_after: error.retry_after };
-        let action = react::decide(failed, can, &self.so_far, workshop.budget());
+        let action = react::decide(failed, can, &self.so_far, context.budget());
         self.so_far.seen.push(kind);
         let Action::Again { wait, change } = action else {
             return Err(if attempt > 1 {
@@ -42,13 +42,13 @@ impl Attempts {
         };
         self.so_far.retried += u32::from(react::counts(change));
         let next = format!("trying again{} in {:.1}s", change.words(), wait.as_secs_f64());
-        workshop.ports.console.line(&format!(
+        context.ports.console.line(&format!(
             "attempt {attempt} failed: {} ({}); {next}",
             error.headline(),
             kind.name()
         ));
-        workshop.note_retry(format!("{}: {next}", kind.name()));
-        workshop.ports.exec.sleep(wait).await.map_err(|stopped| from_exec(stopped).because(&error))?;
+        context.note_retry(format!("{}: {next}", kind.name()));
+        context.ports.exec.sleep(wait).await.map_err(|stopped| from_exec(stopped).because(&error))?;
         Ok(change)
     }
 
@@ -57,12 +57,12 @@ impl Attempts {
         &mut self,
         error: Error,
         registry: &str,
-        workshop: &Workshop<'_>,
+        context: &StepContext<'_>,
         docker: &Docker,
     ) -> Result<()> {
         // A tag is as harmless twice as a push.
-        match self.after(error, Some(Phase::Push), Can::default(), workshop).await? {
-            Change::NewLogin => log_in_again(&[registry.to_owned()], workshop, docker).await,
+        match self.after(error, Some(Phase::Push), Can::default(), context).await? {
+            Change::NewLogin => log_in_again(&[registry.to_owned()], context, docker).await,
             _ => Ok(()),
         }
     }
@@ -71,17 +71,17 @@ impl Attempts {
 /// New tokens for these registries, for this program and for docker.
 pub(super) async fn log_in_again(
     registries: &[String],
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<()> {
-    let registry = &workshop.ports.registry;
+    let registry = &context.ports.registry;
     for host in registries {
         registry.log_in_again(host).await?;
     }
     docker.renew_logins(&registry.credentials().collected().await)
 }
 
-impl Workshop<'_> {
+impl StepContext<'_> {
     fn budget(&self) -> Budget {
         let limits = &self.inputs.reliability;
         Budget {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::Workshop;
+use super::StepContext;
 use crate::buildkit::BuildSpec;
 use crate::coherence::transfer::{Lineage, Sent};
 use crate::env;
@@ -48,7 +48,7 @@ impl Session {
     ///
     /// # Errors
     /// If the folder cannot be written.
-    pub(super) fn open(spec: &BuildSpec, workshop: &Workshop<'_>) -> Result<Self> {
+    pub(super) fn open(spec: &BuildSpec, context: &StepContext<'_>) -> Result<Self> {
         if spec.fresh_builder {
             return Ok(Self::default());
         }
@@ -57,12 +57,12 @@ impl Session {
                 Error::of(FailureKind::Machine, "the operating system has no randomness to give")
             })
         };
-        let ports = workshop.ports;
-        let lineages = workshop.inputs.cache.user.as_deref().map(Lineages::below);
-        let now = workshop.key.and_then(|key| sent(key, spec));
+        let ports = context.ports;
+        let lineages = context.inputs.cache.user.as_deref().map(Lineages::below);
+        let now = context.key.and_then(|key| sent(key, spec));
         let record = match lineages.zip(now) {
             Some((lineages, now)) => {
-                let id = id(spec, workshop);
+                let id = id(spec, context);
                 let lineage = match lineages.take(&id).and_then(|earlier| earlier.with(&now)) {
                     Some(lineage) => lineage,
                     None => Lineage { name: new()?, sent: now.clone() },
@@ -87,8 +87,8 @@ impl Session {
 
     /// Writes down what was sent, also by a build that failed: if it was what the key saw. A file that
     /// was touched meanwhile ends the lineage, because it is not known which content was sent.
-    pub(super) fn close(self, spec: &BuildSpec, workshop: &Workshop<'_>) {
-        let (Some(record), Some(key)) = (self.record, workshop.key) else { return };
+    pub(super) fn close(self, spec: &BuildSpec, context: &StepContext<'_>) {
+        let (Some(record), Some(key)) = (self.record, context.key) else { return };
         if untouched(key, spec) && sent(key, spec).as_ref() == Some(&record.now) {
             // Where it cannot be written, the next build begins a lineage of its own.
             let _ = record.lineages.keep(&record.id, &record.lineage);
@@ -131,21 +131,21 @@ fn root(context: &str, spec: &BuildSpec) -> Option<PathBuf> {
 }
 
 /// Names the lineage's file: whose build it is, and the folders that are sent.
-fn id(spec: &BuildSpec, workshop: &Workshop<'_>) -> String {
+fn id(spec: &BuildSpec, context: &StepContext<'_>) -> String {
     let mut digest = Sha256::new();
     let mut add = |text: &[u8]| {
         digest.update((text.len() as u64).to_le_bytes());
         digest.update(text);
     };
-    add(workshop.access.place.as_bytes());
-    add(workshop.access.local_zones.first().map_or(&[], |zone| zone.as_bytes()));
-    add(workshop.inputs.image.as_str().as_bytes());
+    add(context.access.place.as_bytes());
+    add(context.access.local_zones.first().map_or(&[], |zone| zone.as_bytes()));
+    add(context.inputs.image.as_str().as_bytes());
     let folder = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if let ContextSource::Folder(context) = &spec.build.context {
         add(folder(context).as_os_str().as_encoded_bytes());
     }
     add(folder(&spec.build.dockerfile()).as_os_str().as_encoded_bytes());
-    for (name, value) in &workshop.inputs.build.build_contexts {
+    for (name, value) in &context.inputs.build.build_contexts {
         add(name.as_bytes());
         add(folder(Path::new(value)).as_os_str().as_encoded_bytes());
     }

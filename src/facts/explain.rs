@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Facts, Lookup, Seen};
+use super::{Facts, Lookup, LookupResult};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
@@ -168,7 +168,7 @@ fn shown(text: &str) -> String {
     crate::shown::cut(&text, CHANGE)
 }
 
-/// The comparison for a build that nobody has done yet. Never an error.
+/// Compares with the nearest earlier image, when the image must be built. Never an error.
 pub(crate) async fn miss(
     ports: &Ports,
     inputs: &Inputs,
@@ -214,8 +214,8 @@ async fn shared(
     // A registry that did not answer is not asked more.
     for lookup in &facts.lookups {
         match &lookup.seen {
-            Seen::Unknown(_) => return Err(Some("the registry did not answer".to_owned())),
-            Seen::Absent { no_repository: true } => return Err(None),
+            LookupResult::Unknown(_) => return Err(Some("the registry did not answer".to_owned())),
+            LookupResult::Absent { no_repository: true } => return Err(None),
             _ => {}
         }
     }
@@ -253,7 +253,8 @@ fn candidates(
     parents: &[String],
 ) -> Vec<(ImageReference, String)> {
     let mut found: Vec<(ImageReference, String)> = Vec::new();
-    let there = |lookup: &&Lookup| matches!(lookup.seen, Seen::OtherKey { .. } | Seen::Match { .. });
+    let there =
+        |lookup: &&Lookup| matches!(lookup.seen, LookupResult::OtherKey { .. } | LookupResult::Match { .. });
     for lookup in facts.lookups.iter().filter(there) {
         let name = format!("this commit's image {}", lookup.reference.identifier());
         found.push((lookup.reference.clone(), name));

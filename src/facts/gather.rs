@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::lookups::{Lookup, Seen, Where, judge, look_up, wait_for};
+use super::lookups::{Lookup, LookupBy, LookupResult, judge, look_up, wait_for};
 use super::pin::Pin;
 use super::{
     BuilderFacts, Facts, LateFacts, Local, Pins, Toolchain, builders, caches, explain, key, local,
@@ -101,7 +101,7 @@ impl Asked<'_> {
         let private = LocalNames::new(inputs, access).of_key(key.short());
         let (mut lookups, mut local) = (Vec::new(), Local::default());
         if let Some((reference, probe)) = self.commit.clone() {
-            lookups.push(judge(&ports.registry, Where::CommitTag, reference, probe, Some(&key.hex)).await);
+            lookups.push(judge(&ports.registry, LookupBy::CommitTag, reference, probe, Some(&key.hex)).await);
         }
         // What is here already need not be waited for.
         if names.is_none() || (wait && !lookups.iter().any(settles)) {
@@ -111,7 +111,7 @@ impl Asked<'_> {
         lookups.extend(by_key(ports, patient, *names, key, &lookups).await);
         // A run that was cancelled may have left it out.
         if let Some(key_tag) = self.missing_beside(&lookups, key) {
-            lookups.push(look_up(&ports.registry, Where::KeyTag, key_tag, Some(&key.hex)).await);
+            lookups.push(look_up(&ports.registry, LookupBy::KeyTag, key_tag, Some(&key.hex)).await);
         }
         if let Some(found) = found(&lookups) {
             // Without docker nothing can be loaded: that is said where the plan is executed.
@@ -131,9 +131,9 @@ impl Asked<'_> {
 
     /// The key's tag, where the commit's was found and this run may set the other.
     fn missing_beside(&self, lookups: &[Lookup], key: &BuildKey) -> Option<ImageReference> {
-        let by_commit = lookups
-            .iter()
-            .any(|lookup| lookup.at == Where::CommitTag && matches!(lookup.seen, Seen::Match { .. }));
+        let by_commit = lookups.iter().any(|lookup| {
+            lookup.at == LookupBy::CommitTag && matches!(lookup.seen, LookupResult::Match { .. })
+        });
         let names = self.names.filter(|_| by_commit && self.inputs.mode == Mode::Build)?;
         names.written(key.short()).key_tag
     }
@@ -141,12 +141,12 @@ impl Asked<'_> {
 
 /// Whether a lookup settles where the image is, or that the registry cannot say.
 fn settles(lookup: &Lookup) -> bool {
-    matches!(lookup.seen, Seen::Match { .. } | Seen::Unknown(_))
+    matches!(lookup.seen, LookupResult::Match { .. } | LookupResult::Unknown(_))
 }
 
 /// Whether the repository of this reference is known not to exist.
 fn is_nowhere(lookups: &[Lookup], reference: &ImageReference) -> bool {
-    let gone = |lookup: &&Lookup| lookup.seen == Seen::Absent { no_repository: true };
+    let gone = |lookup: &&Lookup| lookup.seen == LookupResult::Absent { no_repository: true };
     lookups.iter().filter(gone).any(|lookup| lookup.reference.repository() == reference.repository())
 }
 
@@ -155,13 +155,13 @@ fn is_nowhere(lookups: &[Lookup], reference: &ImageReference) -> bool {
 fn may_use_own(inputs: &Inputs, access: &Access, lookups: &[Lookup]) -> bool {
     inputs.mode == Mode::Pull
         || !access.write_images
-        || lookups.iter().any(|lookup| matches!(lookup.seen, Seen::Unknown(_)))
+        || lookups.iter().any(|lookup| matches!(lookup.seen, LookupResult::Unknown(_)))
 }
 
 /// The image that was found, by digest.
 fn found(lookups: &[Lookup]) -> Option<ImageReference> {
     lookups.iter().find_map(|lookup| match &lookup.seen {
-        Seen::Match { digest, .. } => Some(lookup.reference.repository().at(digest.clone())),
+        LookupResult::Match { digest, .. } => Some(lookup.reference.repository().at(digest.clone())),
         _ => None,
     })
 }
@@ -180,7 +180,7 @@ async fn by_key(
     let mut references = names.of_key(key.short());
     references.retain(|reference| !is_nowhere(earlier, reference));
     if let Some(limit) = patient {
-        return wait_for(&ports.registry, limit, Where::KeyTag, &references, Some(&key.hex)).await;
+        return wait_for(&ports.registry, limit, LookupBy::KeyTag, &references, Some(&key.hex)).await;
     }
     let mut lookups = Vec::new();
     for reference in references {
@@ -188,7 +188,7 @@ async fn by_key(
             continue;
         }
         // One after the other: on one connection, and most often the first answers.
-        let lookup = look_up(&ports.registry, Where::KeyTag, reference, Some(&key.hex)).await;
+        let lookup = look_up(&ports.registry, LookupBy::KeyTag, reference, Some(&key.hex)).await;
         let ended = settles(&lookup);
         lookups.push(lookup);
         if ended {
@@ -220,7 +220,7 @@ async fn by_digest(
     };
     let names = ZoneNames::new(inputs, run, access, &home);
     let references: Vec<ImageReference> =
-        names.homes().into_iter().map(|home| home.at(digest.clone())).collect();
+        names.repositories().into_iter().map(|home| home.at(digest.clone())).collect();
     let own_copy = async {
         let mut local = Local::default();
         if wants_local(inputs, true)
@@ -238,13 +238,13 @@ async fn by_digest(
     if inputs.on_missing == OnMissing::Wait {
         let local = own_copy.await?;
         let limit = if local.of_digest.is_some() { Duration::ZERO } else { inputs.wait_timeout };
-        let lookups = wait_for(&ports.registry, limit, Where::Digest, &references, None).await;
+        let lookups = wait_for(&ports.registry, limit, LookupBy::Digest, &references, None).await;
         return Ok(known(repository, lookups, local));
     }
     let ask = async {
         let mut lookups = Vec::new();
         for reference in &references {
-            let lookup = look_up(&ports.registry, Where::Digest, reference.clone(), None).await;
+            let lookup = look_up(&ports.registry, LookupBy::Digest, reference.clone(), None).await;
             let ended = settles(&lookup);
             lookups.push(lookup);
             if ended {

@@ -13,7 +13,7 @@ use crate::ports::registry::{Probe, Registry};
 /// Under which name the image was looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Where {
+pub(crate) enum LookupBy {
     /// The digest that was asked for.
     Digest,
     /// This commit's tag.
@@ -26,17 +26,17 @@ pub(crate) enum Where {
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Lookup {
     /// Under which name.
-    pub at: Where,
+    pub at: LookupBy,
     /// The reference asked for.
     pub reference: ImageReference,
     /// The answer.
-    pub seen: Seen,
+    pub seen: LookupResult,
 }
 
 /// What the registry said.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Seen {
+pub(crate) enum LookupResult {
     /// The image is there and carries the expected key, or is the digest asked for.
     Match {
         digest: Digest,
@@ -67,7 +67,7 @@ pub(crate) enum Seen {
 /// Asks for one reference; `key` is what the image must carry.
 pub(crate) async fn look_up(
     registry: &Registry,
-    at: Where,
+    at: LookupBy,
     reference: ImageReference,
     key: Option<&str>,
 ) -> Lookup {
@@ -79,20 +79,20 @@ pub(crate) async fn look_up(
 /// question can be under way while the key is still being computed.
 pub(crate) async fn judge(
     registry: &Registry,
-    at: Where,
+    at: LookupBy,
     reference: ImageReference,
     probe: Probe,
     key: Option<&str>,
 ) -> Lookup {
     let seen = match probe {
-        Probe::Absent { no_repository } => Seen::Absent { no_repository },
-        Probe::Unknown(error) => Seen::Unknown(error),
+        Probe::Absent { no_repository } => LookupResult::Absent { no_repository },
+        Probe::Unknown(error) => LookupResult::Unknown(error),
         Probe::Present(manifest) => match carried_key(registry, &reference, &manifest, key.is_some()).await {
-            Err(error) => Seen::Unknown(error),
+            Err(error) => LookupResult::Unknown(error),
             Ok(found) if key.is_some() && found.as_deref() != key && Guard::ExpectedKey.holds() => {
-                Seen::OtherKey { digest: manifest.digest.clone(), key: found }
+                LookupResult::OtherKey { digest: manifest.digest.clone(), key: found }
             }
-            Ok(_) => Seen::Match {
+            Ok(_) => LookupResult::Match {
                 digest: manifest.digest.clone(),
                 size: manifest.size(),
                 config: manifest.config_digest(),
@@ -148,7 +148,7 @@ const CHILDREN: usize = 16;
 pub(crate) async fn wait_for(
     registry: &Registry,
     limit: Duration,
-    at: Where,
+    at: LookupBy,
     references: &[ImageReference],
     key: Option<&str>,
 ) -> Vec<Lookup> {
@@ -159,9 +159,9 @@ pub(crate) async fn wait_for(
         for reference in references {
             let lookup = look_up(registry, at, reference.clone(), key).await;
             let ended = match &lookup.seen {
-                Seen::Absent { .. } => false,
-                Seen::Unknown(error) => error.class != FailureClass::Unavailable,
-                Seen::Match { .. } | Seen::OtherKey { .. } => true,
+                LookupResult::Absent { .. } => false,
+                LookupResult::Unknown(error) => error.class != FailureClass::Unavailable,
+                LookupResult::Match { .. } | LookupResult::OtherKey { .. } => true,
             };
             lookups.push(lookup);
             if ended {

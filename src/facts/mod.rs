@@ -24,7 +24,7 @@ pub(crate) use gather::{ForBuild, gather, gather_late, wants_local};
 pub(crate) use key::Pins;
 pub(crate) use key::compute as compute_key;
 pub(crate) use local::Local;
-pub(crate) use lookups::{Lookup, Seen, Where, look_up, wait_for};
+pub(crate) use lookups::{Lookup, LookupBy, LookupResult, look_up, wait_for};
 pub(crate) use pin::Pin;
 #[cfg(test)]
 pub(crate) use repository::NoRepository;
@@ -57,8 +57,8 @@ impl Facts {
     /// answer from what it knew before.
     pub(crate) fn forget(&mut self, gone: &Digest) {
         for lookup in &mut self.lookups {
-            if matches!(&lookup.seen, Seen::Match { digest, .. } if digest == gone) {
-                lookup.seen = Seen::Absent { no_repository: false };
+            if matches!(&lookup.seen, LookupResult::Match { digest, .. } if digest == gone) {
+                lookup.seen = LookupResult::Absent { no_repository: false };
             }
         }
     }

@@ -52,7 +52,7 @@ impl RepositoryFact {
     }
 }
 
-const NOBODY: &str =
+const NOT_NAMED: &str =
     "no repository: none of the inputs repository and tags and the variable BUILD_ONCE_REPOSITORY names one";
 
 impl NoRepository {
@@ -78,10 +78,10 @@ impl NoRepository {
     #[must_use]
     pub fn explain(&self) -> String {
         match self {
-            Self::NotNamed => format!("{NOBODY}, and the input ssm-parameter is empty"),
+            Self::NotNamed => format!("{NOT_NAMED}, and the input ssm-parameter is empty"),
             Self::NotOnEc2 => {
                 format!(
-                    "{NOBODY}, and instance metadata does not answer (not EC2, or a container behind hop limit 1)"
+                    "{NOT_NAMED}, and instance metadata does not answer (not EC2, or a container behind hop limit 1)"
                 )
             }
             Self::MetadataOff(why) => format!("no repository: instance metadata does not help ({why})"),

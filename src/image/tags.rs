@@ -200,7 +200,7 @@ pub(crate) fn names_another_repository(tag: &str, own: Option<&Mark>) -> bool {
 }
 
 /// The tags of one image. Tags of different GitHub repositories, zones, kinds or images differ, unless the hashes of
-/// two names agree; `docs/trust.md` says why that harms nobody.
+/// two names agree; `docs/trust.md` says why that does no harm.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TagScheme<'a> {
     image: &'a ImageName,

@@ -286,7 +286,7 @@ fn exclude(problems: &mut Problems, patterns: Vec<String>) -> Vec<String> {
     patterns
 }
 
-/// What later runs read is nobody else's to set: two values would leave it to the tools which counts.
+/// Rejects labels and annotations that build-once sets itself: of two values the tools would choose one.
 fn marks(problems: &mut Problems, input: &str, list: Vec<String>) -> Vec<(String, String)> {
     let list = named(problems, input, list);
     for (name, _) in list.iter().filter(|(name, _)| is_own_label(name)) {

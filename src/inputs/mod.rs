@@ -1,4 +1,4 @@
-//! Inputs: raw strings from `INPUT_*` or flags, turned once into values nobody re-checks.
+//! Inputs: raw strings from `INPUT_*` or flags, turned once into values that no later stage checks again.
 
 mod attestation;
 mod build;

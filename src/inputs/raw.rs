@@ -82,11 +82,11 @@ raw_inputs! {
     "What" {
         /// Name of the image: what it is called locally, and part of its tags. Required, unless tags or outputs name one: then the last word of the first name.
         image;
-        /// Repository that shares the image, such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/ci. Without it the first full reference in tags, BUILD_ONCE_REPOSITORY, ECR_CACHE_URL and the SSM parameter are asked; without any, all stays local.
+        /// Repository that shares the image, such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/ci. Without it the first full reference in tags, BUILD_ONCE_REPOSITORY, ECR_CACHE_URL and the SSM parameter are asked; without any, the image stays on this machine.
         repository;
-        /// Second repository, for pull requests and branches without protection: they write there, and read repository too. Lets the registry's rights keep them from what trusted runs use.
+        /// Second repository, for pull requests and branches without protection: they write there, and read repository too. The rights in the registry then keep them away from the images of trusted runs.
         pr_repository;
-        /// More references to publish, one a line, as docker/metadata-action writes them. Set from trusted runs, and in pr-repository from its own.
+        /// More references to publish, one a line, as docker/metadata-action writes them. Trusted runs set them; pull requests set those in pr-repository.
         tags;
         /// File with more lines for tags.
         tags_file;
@@ -96,17 +96,17 @@ raw_inputs! {
         digest;
         /// Make the image available to the local engine: true, false, or auto (with mode pull, and without a repository).
         load = "auto";
-        /// Publish what is built: true (an error where it cannot be), false, or auto (if there is a repository and the run may write to it).
+        /// Publish the built image: true (fail if that is not possible), false, or auto (if there is a repository and the run may write to it).
         push = "auto";
-        /// Where the result goes, as docker buildx build takes it: type=image, type=registry, type=docker or type=cacheonly, instead of push, load, tags and compression. What writes files is refused.
+        /// Output of the build, as docker buildx build takes it: type=image, type=registry, type=docker or type=cacheonly, instead of push, load, tags and compression. Outputs to files are refused.
         outputs;
         /// build, or check: run the checks of the Dockerfile in place of a build, and fail where they find something.
         call = "build";
         /// Build although the image is there: the new image takes over the key's tag and the commit's. Not with mode pull.
         rebuild = "false";
-        /// With mode pull, when the image is not there: build (said loudly), wait, or fail.
+        /// With mode pull, if the image is missing: build (with a warning), wait, or fail.
         on_missing = "build";
-        /// How long on-missing wait waits, such as 90s, 10m or 2h.
+        /// Time limit of on-missing: wait, such as 90s, 10m or 2h.
         wait_timeout = "10m";
     }
     "Build" {
@@ -174,13 +174,13 @@ raw_inputs! {
     "Key" {
         /// What the key covers: auto (what the Dockerfile can take from the context; where that is not certain, all of it), context (all of it), or files (key-files).
         key = "auto";
-        /// Globs over the working tree, one a line; data.json#a.b takes one value. For key files.
+        /// Globs over the working tree, one a line; data.json#a.b takes one value. Only with key: files.
         key_files;
         /// Build arguments that name the run, such as a commit or a version, by name, one a line: they are handed to the build, and their values do not count in the key.
         key_ignore_args;
-        /// Anything else that must lead to another image when it changes.
+        /// Any other text; a change of it makes another image.
         key_extra;
-        /// Build anew when the image is older, such as 7d: the key rolls over by calendar period.
+        /// Build again when the image is older, such as 7d: the key rolls over by calendar period.
         max_age;
     }
     "Cache" {
@@ -210,17 +210,17 @@ raw_inputs! {
         buildkit_image;
         /// BuildKit configuration file for that builder.
         buildkitd_config;
-        /// Leave a docker-container or kubernetes builder behind for the next trusted run with the same settings.
+        /// Keep a docker-container or kubernetes builder for the next trusted run with the same settings.
         keep_builder = "false";
     }
     "Reliability" {
         /// When the registry cannot be reached: auto (build locally, say so) or required (fail).
         registry_policy = "auto";
-        /// How often a failed step that may work the next time is tried again.
+        /// How many times a step is tried again after a failure that may pass.
         retries = "3";
-        /// Longest the whole may take, such as 45m; without it only the job's own limit.
+        /// Overall time limit, such as 45m; without it only the limit of the job.
         timeout;
-        /// Longest nothing may move while a builder boots, fetches, packs or pushes, such as 20m; off for ever. Steps of the Dockerfile may be silent for as long as they like, if the builder still answers.
+        /// Fail if a builder makes no progress for this long while it boots, fetches, packs or pushes, such as 20m; off disables it. A step of the Dockerfile may be silent while the builder answers.
         stall_timeout = "20m";
     }
     "Access" {

@@ -165,9 +165,9 @@ pub struct ReliabilityInputs {
     pub policy: RegistryPolicy,
     /// Further tries of a step that may work the next time.
     pub retries: u32,
-    /// Longest the whole may take.
+    /// Time limit of the run.
     pub timeout: Option<Duration>,
-    /// Longest nothing may move; `None` is for ever.
+    /// Longest time without progress; `None` is without a limit.
     pub stall_timeout: Option<Duration>,
 }
 

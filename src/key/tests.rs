@@ -69,7 +69,7 @@ fn proxies_count_only_where_they_are_declared() {
     assert_ne!(
         key("FROM a\n", &[("OTHER", "x")]),
         key("FROM a\n", &[]),
-        "an argument nobody declares counts"
+        "an argument that no instruction declares counts"
     );
 }
 

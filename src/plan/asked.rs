@@ -3,7 +3,7 @@
 
 use super::verdict::Verdict;
 use crate::error::Error;
-use crate::facts::{Facts, RepositoryFact, Seen};
+use crate::facts::{Facts, LookupResult, RepositoryFact};
 use crate::failure::FailureKind;
 use crate::inputs::{Inputs, Mode, RegistryPolicy, Switch};
 use crate::key::digest::RUN_LABELS;
@@ -107,7 +107,7 @@ fn not_published(verdict: &Verdict, inputs: &Inputs, run: &RunContext, access: &
 fn annotations_left(verdict: &Verdict, inputs: &Inputs, facts: &Facts) -> Option<Left> {
     let Verdict::Reuse { digest, .. } = verdict else { return None };
     let has = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
-        Seen::Match { digest: found, annotations, .. } if found == digest => Some(annotations),
+        LookupResult::Match { digest: found, annotations, .. } if found == digest => Some(annotations),
         _ => None,
     })?;
     let missing = |(name, value): &&(String, String)| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::builder::{Choice, Names, Needs, choose};
 use super::caches::caches;
-use super::given::{Given, bug, no_repository_notice, warnings};
+use super::given::{PlanContext, bug, no_repository_notice, warnings};
 use super::held::hold;
 use super::load::{bare, loading, of_platform};
 use super::platform::platforms;
@@ -30,7 +30,7 @@ use crate::trust::{LocalNames, Published, ZoneNames};
 ///
 /// # Errors
 /// If the verdict is a failure, or what is asked cannot be done here.
-pub(crate) fn assemble(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
+pub(crate) fn assemble(given: &PlanContext<'_>, verdict: Verdict) -> Result<Plan> {
     match verdict {
         Verdict::Fail(error) => Err(error),
         verdict @ (Verdict::Reuse { .. } | Verdict::ReuseLocal { .. }) => reuse(given, verdict),
@@ -55,8 +55,8 @@ struct Build {
 }
 
 #[expect(clippy::too_many_lines, reason = "one build, from its facts to its steps, in order")]
-fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
-    let Given { inputs, facts, access, .. } = given;
+fn build(given: &PlanContext<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
+    let PlanContext { inputs, facts, access, .. } = given;
     let toolchain = given.late.toolchain.as_ref().ok_or_else(|| bug("a build without its tools"))?;
     let key = facts.key.as_ref().ok_or_else(|| bug("a build without a key"))?;
     let shared = facts.repository.repository();
@@ -72,8 +72,8 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
     let mut extra = extra(inputs, given.run, given.env, &key.hex)?;
     let by_user = std::mem::take(&mut extra.caches);
     let images = published.all();
-    let own_home = zone_names.map(|names| names.own_home());
-    let mut caches = caches(given, own_home, &written, &images, by_user)?;
+    let own_repository = zone_names.map(|names| names.own_repository());
+    let mut caches = caches(given, own_repository, &written, &images, by_user)?;
     let names = Names::new(given.unique, given.owner, &given.late.builders, access);
     let choice = choose(inputs, toolchain, needs, names)?;
     refuse_kept_builder(given, &choice, toolchain.builder.as_ref())?;
@@ -180,7 +180,7 @@ fn build(given: &Given<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
 
 /// Stages of `no-cache-filters` that the Dockerfile does not have: BuildKit passes over them. A frontend of the
 /// user's own may have others.
-fn no_such_stages(given: &Given<'_>) -> Option<String> {
+fn no_such_stages(given: &PlanContext<'_>) -> Option<String> {
     let (filters, pins) = (&given.inputs.build.no_cache_filters, &given.facts.pins);
     let unnamed =
         |name: &str| name.strip_prefix("stage-").is_some_and(|number| number.parse::<u32>().is_ok());
@@ -193,7 +193,7 @@ fn no_such_stages(given: &Given<'_>) -> Option<String> {
         .then(|| format!("no-cache-filters: the Dockerfile has no stage {}", missing.join(", ")))
 }
 
-fn decision(given: &Given<'_>, publish: bool, reason: String) -> Decision {
+fn decision(given: &PlanContext<'_>, publish: bool, reason: String) -> Decision {
     let outcome = if publish { Outcome::Built } else { Outcome::BuiltLocal };
     let (reason, changes) = match &given.late.miss {
         Some(miss) => (miss.reason(&reason, given.inputs.image.as_str()), miss.changes.clone()),
@@ -213,7 +213,7 @@ fn publish_steps(
     let mut steps = vec![Step::ReadBack { reference: pushed.clone() }];
     if let Some(key_tag) = published.key_tag.clone() {
         let others = Some(pushed.clone()).filter(|name| *name != key_tag).into_iter().collect();
-        steps.push(Step::Claim { key_tag, others, replace });
+        steps.push(Step::SetKeyTag { key_tag, others, replace });
     }
     let source = || pushed.clone();
     let alias =
@@ -225,7 +225,7 @@ fn publish_steps(
 
 /// What the builder cannot do, or does not.
 fn builder_notices(
-    given: &Given<'_>,
+    given: &PlanContext<'_>,
     choice: &Choice,
     may_keep: bool,
     builder: Option<&Builder>,
@@ -269,7 +269,7 @@ fn degraded(why: Option<String>, off: &mut Vec<String>, notices: &mut Vec<String
 }
 
 /// What comes before the build, and the builder's name where it is not the current one.
-fn builder_steps(given: &Given<'_>, choice: Choice) -> (Vec<Step>, Option<String>) {
+fn builder_steps(given: &PlanContext<'_>, choice: Choice) -> (Vec<Step>, Option<String>) {
     let mut steps = Vec::new();
     let BuilderFacts { leftovers, makers, .. } = &given.late.builders;
     if !leftovers.is_empty() {
@@ -294,12 +294,12 @@ fn builder_steps(given: &Given<'_>, choice: Choice) -> (Vec<Step>, Option<String
 }
 
 /// What keeps this run's cache mounts apart from those of others on one builder.
-fn apart(given: &Given<'_>) -> Option<String> {
+fn apart(given: &PlanContext<'_>) -> Option<String> {
     given.late.builders.makers.as_ref().map(|makers| makers.own().to_owned())
 }
 
 /// A builder that trusted runs keep is theirs alone: whoever builds in it can leave layers and cache mounts there.
-fn refuse_kept_builder(given: &Given<'_>, choice: &Choice, current: Option<&Builder>) -> Result<()> {
+fn refuse_kept_builder(given: &PlanContext<'_>, choice: &Choice, current: Option<&Builder>) -> Result<()> {
     let Choice::AtHand { name, .. } = choice else { return Ok(()) };
     let by_variable = given.env.get(env::BUILDX_BUILDER);
     let name = name.as_deref().or(by_variable).or(current.map(|builder| builder.name.as_str()));
@@ -336,7 +336,7 @@ pub(crate) fn too_many_rights(access: &Access, home: &Repository) -> String {
 }
 
 /// Bases and build contexts are read like any other image.
-fn refuse_foreign_bases(given: &Given<'_>, written: &UserReferences<'_>) -> Result<()> {
+fn refuse_foreign_bases(given: &PlanContext<'_>, written: &UserReferences<'_>) -> Result<()> {
     let refused = |what: String, why: String| {
         Error::input(format!("{what}: {why}"))
             .cause(format!("this is {}", given.run.zone_reason))
@@ -365,8 +365,8 @@ fn refuse_foreign_bases(given: &Given<'_>, written: &UserReferences<'_>) -> Resu
 }
 
 /// Images that decide what is built without being its base: the frontend, the scanner, BuildKit itself.
-fn named_images(given: &Given<'_>) -> Vec<(&'static str, String)> {
-    let Given { inputs, facts, .. } = given;
+fn named_images(given: &PlanContext<'_>) -> Vec<(&'static str, String)> {
+    let PlanContext { inputs, facts, .. } = given;
     let mut images: Vec<(&str, String)> = Vec::new();
     images.extend(facts.pins.frontend_name.clone().map(|name| ("frontend", name)));
     images.extend(inputs.builder.image.clone().map(|name| ("buildkit-image", name)));

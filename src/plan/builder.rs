@@ -225,7 +225,7 @@ fn made(inputs: &Inputs, driver: Driver, names: Names<'_>, optional: bool) -> Ch
     Choice::Fresh { builder, keep: names.kept.is_some(), optional }
 }
 
-/// Nobody else's, and it says whose.
+/// A name that no other run uses; it holds the owner.
 fn fresh_name(driver: Driver, names: Names<'_>) -> String {
     let unique = match driver {
         // It names a deployment and is in its label: 63 characters (Kubernetes docs, "Object

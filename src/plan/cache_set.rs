@@ -1,6 +1,6 @@
 //! The layer caches of a build.
 
-use super::given::Given;
+use super::given::PlanContext;
 use crate::buildkit::LocalCaches;
 use crate::env;
 use crate::image::ImageReference;
@@ -35,7 +35,7 @@ pub(super) struct GithubCache {
     pub unwritable: Option<String>,
 }
 
-pub(super) fn github_cache(given: &Given<'_>) -> GithubCache {
+pub(super) fn github_cache(given: &PlanContext<'_>) -> GithubCache {
     let set = |name: &str| given.env.get(name).is_some();
     let second = given.env.get(env::ACTIONS_CACHE_SERVICE_V2).is_some_and(|v| v != "false" && v != "0");
     let address = if second { env::ACTIONS_RESULTS_URL } else { env::ACTIONS_CACHE_URL };

@@ -2,7 +2,7 @@
 //! [`trust`](crate::trust); no other code names a cache.
 
 use super::cache_set::{Caches, github_cache};
-use super::given::Given;
+use super::given::PlanContext;
 use super::user_caches;
 use crate::buildkit::{CacheEntry, LocalCaches, registry_cache_from};
 use crate::error::Result;
@@ -18,15 +18,15 @@ use crate::trust::{CacheName, UserReferences, cache_home, own_cache, readable_ca
 /// # Errors
 /// If a cache would overwrite an image, or is not written as buildx takes it.
 pub(super) fn caches(
-    given: &Given<'_>,
+    given: &PlanContext<'_>,
     home: Option<&Repository>,
     written: &UserReferences<'_>,
     published: &[ImageReference],
     by_user: UserCaches,
 ) -> Result<Caches> {
-    let Given { inputs, run, access, late, .. } = given;
+    let PlanContext { inputs, run, access, late, .. } = given;
     let mut caches = Caches::default();
-    let scene = Scene {
+    let sources = CacheSources {
         names: readable_caches(inputs, run, access),
         own: own_cache(inputs, run).filter(|_| access.write_cache),
         home,
@@ -35,11 +35,11 @@ pub(super) fn caches(
     };
     for cache in &inputs.cache.kinds {
         match cache.kind {
-            CacheKind::Registry => registry(&mut caches, given, &scene),
-            CacheKind::Gha => gha(&mut caches, given, &scene),
-            CacheKind::Local => local(&mut caches, given, &scene),
-            CacheKind::Inline => inline(&mut caches, &scene, home.is_some() && access.write_cache),
-            CacheKind::S3 | CacheKind::Azblob => bucket(&mut caches, given, &scene, cache),
+            CacheKind::Registry => registry(&mut caches, given, &sources),
+            CacheKind::Gha => gha(&mut caches, given, &sources),
+            CacheKind::Local => local(&mut caches, given, &sources),
+            CacheKind::Inline => inline(&mut caches, &sources, home.is_some() && access.write_cache),
+            CacheKind::S3 | CacheKind::Azblob => bucket(&mut caches, given, &sources, cache),
         }
     }
     not_written(&mut caches, given);
@@ -48,8 +48,8 @@ pub(super) fn caches(
 }
 
 /// Says where `cache-write: always` asks for what this run may not do.
-fn not_written(caches: &mut Caches, given: &Given<'_>) {
-    let Given { inputs, run, access, .. } = given;
+fn not_written(caches: &mut Caches, given: &PlanContext<'_>) {
+    let PlanContext { inputs, run, access, .. } = given;
     if inputs.cache.write != CacheWrite::Always || inputs.cache.kinds.is_empty() || access.write_cache {
         return;
     }
@@ -61,7 +61,7 @@ fn not_written(caches: &mut Caches, given: &Given<'_>) {
     }
 }
 
-struct Scene<'a> {
+struct CacheSources<'a> {
     names: Vec<CacheName>,
     /// The cache that may be written.
     own: Option<CacheName>,
@@ -70,12 +70,12 @@ struct Scene<'a> {
     facts: &'a CacheFacts,
 }
 
-fn registry(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
-    caches.from.extend(scene.facts.registry.iter().map(registry_cache_from));
-    if let (Some(own), Some(home)) = (&scene.own, scene.home) {
+fn registry(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>) {
+    caches.from.extend(sources.facts.registry.iter().map(registry_cache_from));
+    if let (Some(own), Some(home)) = (&sources.own, sources.home) {
         let reference = home.tagged(own.tag.clone()).to_string();
         let entry = CacheEntry::new("registry").with("ref", reference);
-        let economy = scene.facts.economy.as_ref().filter(|_| given.inputs.cache.mode == CacheMode::Auto);
+        let economy = sources.facts.economy.as_ref().filter(|_| given.inputs.cache.mode == CacheMode::Auto);
         match economy.and_then(Economy::verdict) {
             Some(why) => caches.notices.push(format!("the layer cache is not written this time: {why}")),
             None => caches.to.push(entry.to_write(given.inputs.cache.mode).to_string()),
@@ -86,7 +86,7 @@ fn registry(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
     }
 }
 
-fn gha(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
+fn gha(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>) {
     let github = github_cache(given);
     if let Some(off) = github.off {
         caches.off.push(off);
@@ -94,9 +94,9 @@ fn gha(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
     }
     let entry = |name: &CacheName| CacheEntry::new("gha").with("scope", name.tag.clone());
     if github.reads {
-        caches.from.extend(scene.names.iter().map(|name| entry(name).to_string()));
+        caches.from.extend(sources.names.iter().map(|name| entry(name).to_string()));
     }
-    if let Some(own) = &scene.own {
+    if let Some(own) = &sources.own {
         match github.unwritable {
             Some(why) => caches.notices.push(why),
             None => caches.to.push(entry(own).to_write(given.inputs.cache.mode).to_string()),
@@ -104,41 +104,41 @@ fn gha(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
     }
 }
 
-fn local(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>) {
-    if let Some(why) = &scene.facts.local_off {
+fn local(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>) {
+    if let Some(why) = &sources.facts.local_off {
         caches.off.push(format!("cache local is off: {why}"));
         return;
     }
     let Some(root) = &given.inputs.cache.dir else { return };
-    let folder = |name: &CacheName| root.join(&scene.cache_home).join(&name.zone).join(&name.tag);
+    let folder = |name: &CacheName| root.join(&sources.cache_home).join(&name.zone).join(&name.tag);
     caches.local = Some(LocalCaches {
         root: root.clone(),
-        read: scene.names.iter().map(folder).collect(),
-        write: scene.own.as_ref().map(folder),
+        read: sources.names.iter().map(folder).collect(),
+        write: sources.own.as_ref().map(folder),
         mode: given.inputs.cache.mode,
     });
 }
 
 /// Written into the image, read from the images of the commits before.
-fn inline(caches: &mut Caches, scene: &Scene<'_>, write: bool) {
-    caches.from.extend(scene.facts.images.iter().map(registry_cache_from));
+fn inline(caches: &mut Caches, sources: &CacheSources<'_>, write: bool) {
+    caches.from.extend(sources.facts.images.iter().map(registry_cache_from));
     if write {
         caches.to.push(CacheEntry::new("inline").to_string());
     }
 }
 
-fn bucket(caches: &mut Caches, given: &Given<'_>, scene: &Scene<'_>, cache: &CacheSpec) {
+fn bucket(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>, cache: &CacheSpec) {
     let place = |name: &CacheName| {
         let mut entry = CacheEntry::new(cache.kind.name());
         for (attribute, value) in &cache.attributes {
             entry = entry.with(attribute, value.clone());
         }
         let prefix =
-            format!("{}{}/{}/", cache.get("prefix").unwrap_or_default(), scene.cache_home, name.zone);
+            format!("{}{}/{}/", cache.get("prefix").unwrap_or_default(), sources.cache_home, name.zone);
         entry.with("prefix", prefix).with("name", name.tag.clone())
     };
-    caches.from.extend(scene.names.iter().map(|name| place(name).to_string()));
-    if let Some(own) = &scene.own {
+    caches.from.extend(sources.names.iter().map(|name| place(name).to_string()));
+    if let Some(own) = &sources.own {
         caches.to.push(place(own).to_write(given.inputs.cache.mode).to_string());
     }
 }

@@ -4,7 +4,7 @@ use super::asked::{refuse_push, with_rest};
 use super::verdict::Verdict;
 use crate::buildkit::LocalImage;
 use crate::error::Error;
-use crate::facts::{Facts, Lookup, Seen, Where};
+use crate::facts::{Facts, Lookup, LookupBy, LookupResult};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::guards::Guard;
@@ -37,7 +37,7 @@ pub(crate) fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: 
 fn decide_for(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
     let load = crate::facts::wants_local(inputs, facts.repository.repository().is_some());
     if let Some(hit) = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
-        Seen::Match { digest, .. } if !inputs.rebuild => Some((lookup, digest)),
+        LookupResult::Match { digest, .. } if !inputs.rebuild => Some((lookup, digest)),
         _ => None,
     }) {
         return reuse(inputs, run, access, facts, hit, load);
@@ -46,7 +46,7 @@ fn decide_for(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts)
         return own_copy(digest, facts).unwrap_or_else(|| Verdict::Fail(digest_missing(inputs, facts)));
     }
     match facts.lookups.iter().find_map(|lookup| match &lookup.seen {
-        Seen::Unknown(error) => Some(error),
+        LookupResult::Unknown(error) => Some(error),
         _ => None,
     }) {
         Some(error) => unknown(inputs, facts, error),
@@ -73,7 +73,7 @@ fn reuse(
     if let Some(home) = facts.repository.repository().filter(|_| inputs.mode == Mode::Build) {
         let names = ZoneNames::new(inputs, run, access, home);
         let commit = names.written_commit();
-        if let (Where::KeyTag, Some(commit)) = (lookup.at, commit) {
+        if let (LookupBy::KeyTag, Some(commit)) = (lookup.at, commit) {
             // In another repository it would be a copy of the whole image; its digest is known,
             // and the next run finds it by its key.
             if commit.repository() == lookup.reference.repository() {
@@ -83,17 +83,17 @@ fn reuse(
         aliases.extend(names.asked().into_iter().map(|tag| (tag, true)));
     }
     // It is asked only where this run may set it.
-    let beside = |wanted: &dyn Fn(&Seen) -> bool| {
-        let of_key = |other: &&Lookup| other.at == Where::KeyTag && wanted(&other.seen);
-        let other = facts.lookups.iter().filter(|_| lookup.at == Where::CommitTag).find(of_key)?;
+    let beside = |wanted: &dyn Fn(&LookupResult) -> bool| {
+        let of_key = |other: &&Lookup| other.at == LookupBy::KeyTag && wanted(&other.seen);
+        let other = facts.lookups.iter().filter(|_| lookup.at == LookupBy::CommitTag).find(of_key)?;
         Some(other.reference.clone())
     };
     Verdict::Reuse {
         found_by: lookup.at,
         reference: lookup.reference.clone(),
         digest: digest.clone(),
-        claim: beside(&|seen| matches!(seen, Seen::Absent { .. })),
-        key_tag: beside(&|seen| matches!(seen, Seen::Match { digest: named, .. } if named == digest)),
+        missing_key_tag: beside(&|seen| matches!(seen, LookupResult::Absent { .. })),
+        key_tag: beside(&|seen| matches!(seen, LookupResult::Match { digest: named, .. } if named == digest)),
         aliases,
         pull: load && !have_local,
         have_local: load && have_local,
@@ -105,10 +105,10 @@ fn reuse(
 /// The engine has exactly the digest that was asked for, whatever the registry says.
 fn own_copy(digest: &Digest, facts: &Facts) -> Option<Verdict> {
     Some(Verdict::Reuse {
-        found_by: Where::Digest,
+        found_by: LookupBy::Digest,
         reference: facts.local.of_digest.as_ref()?.name.parse().ok()?,
         digest: digest.clone(),
-        claim: None,
+        missing_key_tag: None,
         key_tag: None,
         aliases: Vec::new(),
         pull: false,
@@ -156,11 +156,12 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
     let Some(home) = facts.repository.repository() else {
         return without_repository(inputs, facts);
     };
-    let home = ZoneNames::new(inputs, run, access, home).own_home();
+    let home = ZoneNames::new(inputs, run, access, home).own_repository();
     // Others say so of what has no image yet, and make it with the first push.
     let is_missing = EcrHost::parse(home.registry()).is_some()
         && facts.lookups.iter().any(|lookup| {
-            lookup.seen == Seen::Absent { no_repository: true } && lookup.reference.repository() == home
+            lookup.seen == LookupResult::Absent { no_repository: true }
+                && lookup.reference.repository() == home
         });
     if is_missing && access.write_images {
         return Verdict::Fail(
@@ -260,7 +261,7 @@ fn miss_reason(inputs: &Inputs, facts: &Facts) -> String {
     if inputs.rebuild {
         return REBUILD.to_owned();
     }
-    match facts.lookups.iter().find(|lookup| matches!(lookup.seen, Seen::OtherKey { .. })) {
+    match facts.lookups.iter().find(|lookup| matches!(lookup.seen, LookupResult::OtherKey { .. })) {
         Some(lookup) => format!("{} was made from other inputs", lookup.reference.tag().unwrap_or_default()),
         None => "no image has this key".to_owned(),
     }
@@ -272,7 +273,7 @@ fn digest_missing(inputs: &Inputs, facts: &Facts) -> Error {
             .hint("set the input repository as in the job that built the image");
     };
     let unknown = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
-        Seen::Unknown(error) => Some(error.clone()),
+        LookupResult::Unknown(error) => Some(error.clone()),
         _ => None,
     });
     unknown.unwrap_or_else(|| {

@@ -11,7 +11,7 @@ use crate::run::RunContext;
 use crate::trust::Access;
 
 /// Everything the plan is made from.
-pub(crate) struct Given<'a> {
+pub(crate) struct PlanContext<'a> {
     pub inputs: &'a Inputs,
     pub run: &'a RunContext,
     /// Its rights.
@@ -22,7 +22,7 @@ pub(crate) struct Given<'a> {
     pub late: &'a LateFacts,
     /// The environment, for `extra-args`.
     pub env: &'a Env,
-    /// Names the builder so that it is nobody else's.
+    /// A part of the builder's name that no other run uses.
     pub unique: &'a str,
     /// Says in the builder's name whose it is.
     pub owner: Option<&'a Owner>,

@@ -22,7 +22,7 @@ mod versions;
 pub(crate) use assemble::{assemble, too_many_rights};
 pub(crate) use builder::{Choice, Names, Needs, choose};
 pub(crate) use decide::decide;
-pub(crate) use given::Given;
+pub(crate) use given::PlanContext;
 pub(crate) use render::{Rendered, brief, describe, json, text};
 pub(crate) use steps::{Plan, PlanWarning, PlannedTag, Step};
 pub use verdict::Outcome;

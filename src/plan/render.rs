@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Plan, Step};
 use crate::buildkit::OutputTarget;
-use crate::facts::{Facts, RepositoryFact, Seen};
+use crate::facts::{Facts, LookupResult, RepositoryFact};
 use crate::image::ImageReference;
 use crate::inputs::Inputs;
 use crate::run::RunContext;
@@ -89,18 +89,18 @@ pub(crate) fn text(rendered: &Rendered<'_>) -> String {
     text
 }
 
-fn seen(seen: &Seen) -> String {
+fn seen(seen: &LookupResult) -> String {
     match seen {
-        Seen::Match { digest, .. } => format!("there, {digest}"),
-        Seen::OtherKey { digest, key } => {
+        LookupResult::Match { digest, .. } => format!("there, {digest}"),
+        LookupResult::OtherKey { digest, key } => {
             format!(
                 "there, {digest}, but {}",
                 key.as_deref().map_or("without a key".to_owned(), |key| format!("with key {key}"))
             )
         }
-        Seen::Absent { no_repository: true } => "the repository does not exist".to_owned(),
-        Seen::Absent { .. } => "not there".to_owned(),
-        Seen::Unknown(error) => format!("unknown: {}", error.headline()),
+        LookupResult::Absent { no_repository: true } => "the repository does not exist".to_owned(),
+        LookupResult::Absent { .. } => "not there".to_owned(),
+        LookupResult::Unknown(error) => format!("unknown: {}", error.headline()),
     }
 }
 
@@ -137,8 +137,8 @@ pub(crate) fn describe(step: &Step) -> String {
         }
         Step::NoteCache { cache, .. } => format!("note what {cache} cost and saved"),
         Step::ReadBack { reference } => format!("read back the digest of {reference}"),
-        Step::Claim { key_tag, replace: true, .. } => format!("set {key_tag} to it"),
-        Step::Claim { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
+        Step::SetKeyTag { key_tag, replace: true, .. } => format!("set {key_tag} to it"),
+        Step::SetKeyTag { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
         Step::Alias { source, target, .. } => format!("set {target} to {source}"),
         Step::Load { spec } => {
             let platforms: Vec<String> = spec.build.platforms.iter().map(ToString::to_string).collect();
@@ -168,7 +168,7 @@ pub(crate) fn brief(step: &Step) -> String {
         },
         Step::NoteCache { .. } => "note what the cache cost".to_owned(),
         Step::ReadBack { .. } => "read back the digest".to_owned(),
-        Step::Claim { .. } => "set the key's tag".to_owned(),
+        Step::SetKeyTag { .. } => "set the key's tag".to_owned(),
         Step::Alias { target, .. } => format!("set the tag {}", tag(target)),
         Step::Load { .. } => "load".to_owned(),
         Step::Pull { .. } => "pull".to_owned(),

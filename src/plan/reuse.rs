@@ -1,21 +1,21 @@
 //! The plan for an image that is there.
 
-use super::given::{Given, bug, no_repository_notice, warnings};
+use super::given::{PlanContext, bug, no_repository_notice, warnings};
 use super::steps::{Plan, PlannedTag, Step};
 use super::verdict::{Decision, Outcome, Verdict};
 use crate::error::Result;
-use crate::facts::{Facts, Seen, Where};
+use crate::facts::{Facts, LookupBy, LookupResult};
 use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::{Mode, Switch};
 use crate::trust::LocalNames;
 
-pub(super) fn reuse(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
+pub(super) fn reuse(given: &PlanContext<'_>, verdict: Verdict) -> Result<Plan> {
     match verdict {
         Verdict::Reuse {
             found_by,
             reference,
             digest,
-            claim,
+            missing_key_tag,
             key_tag,
             aliases,
             pull,
@@ -28,19 +28,20 @@ pub(super) fn reuse(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             let planned =
                 |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: false };
             let (key_tag, commit_tag) = match found_by {
-                Where::Digest => (None, None),
-                Where::CommitTag => {
-                    let key_tag = key_tag.as_ref().map(there).or_else(|| claim.as_ref().map(planned));
+                LookupBy::Digest => (None, None),
+                LookupBy::CommitTag => {
+                    let key_tag =
+                        key_tag.as_ref().map(there).or_else(|| missing_key_tag.as_ref().map(planned));
                     (key_tag, Some(there(&reference)))
                 }
-                Where::KeyTag => {
+                LookupBy::KeyTag => {
                     let commit = aliases.iter().find(|(_, required)| !required);
                     (Some(there(&reference)), commit.map(|(tag, _)| planned(tag)))
                 }
             };
-            let mut steps: Vec<Step> = claim
+            let mut steps: Vec<Step> = missing_key_tag
                 .into_iter()
-                .map(|key_tag| Step::Claim { key_tag, others: Vec::new(), replace: false })
+                .map(|key_tag| Step::SetKeyTag { key_tag, others: Vec::new(), replace: false })
                 .collect();
             steps.extend(aliases.into_iter().map(|(target, required)| Step::Alias {
                 source: source.clone(),
@@ -63,9 +64,9 @@ pub(super) fn reuse(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
             }
             let (outcome, reason) = match found_by {
                 _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
-                Where::Digest => (Outcome::ReusedDigest, "this digest was asked for"),
-                Where::CommitTag => (Outcome::ReusedTag, "this commit's image is there"),
-                Where::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
+                LookupBy::Digest => (Outcome::ReusedDigest, "this digest was asked for"),
+                LookupBy::CommitTag => (Outcome::ReusedTag, "this commit's image is there"),
+                LookupBy::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
             };
             let repository = Some(reference.repository().clone());
             Ok(Plan {
@@ -111,7 +112,7 @@ pub(super) fn reuse(given: &Given<'_>, verdict: Verdict) -> Result<Plan> {
 /// What docker calls the id of an image in the registry.
 fn image_id(facts: &Facts, digest: &Digest) -> String {
     let config = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
-        Seen::Match { digest: found, config, .. } if found == digest => config.as_ref(),
+        LookupResult::Match { digest: found, config, .. } if found == digest => config.as_ref(),
         _ => None,
     });
     let own = facts.local.of_digest.as_ref().map(|local| local.id.clone());
@@ -120,7 +121,7 @@ fn image_id(facts: &Facts, digest: &Digest) -> String {
 
 /// Names an image of the engine's: first by the private name, which no run of another zone sets, then
 /// from that one as people call it.
-pub(super) fn name_steps(given: &Given<'_>, image: String, private: String) -> Vec<Step> {
+pub(super) fn name_steps(given: &PlanContext<'_>, image: String, private: String) -> Vec<Step> {
     let public: Vec<Step> = public_names(given, &private, true).collect();
     let private = Step::Tag { image, name: private, required: true };
     std::iter::once(private).chain(public).collect()
@@ -128,7 +129,11 @@ pub(super) fn name_steps(given: &Given<'_>, image: String, private: String) -> V
 
 /// Names an image of the engine's as people call it; and one that is published nowhere by the tags that are
 /// asked for too, where `load` is.
-pub(super) fn public_names(given: &Given<'_>, image: &str, published: bool) -> impl Iterator<Item = Step> {
+pub(super) fn public_names(
+    given: &PlanContext<'_>,
+    image: &str,
+    published: bool,
+) -> impl Iterator<Item = Step> {
     let inputs = given.inputs;
     let here = inputs.load == Switch::On && !published;
     let tags = inputs.tags.iter().map(ToString::to_string).filter(move |_| here);

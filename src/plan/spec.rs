@@ -1,6 +1,6 @@
 //! What exactly is built: the inputs, and what the key and the plan add to them.
 
-use super::given::Given;
+use super::given::PlanContext;
 use crate::buildkit::OutputTarget;
 use crate::coherence::epoch::Epoch;
 use crate::facts::Toolchain;
@@ -20,7 +20,7 @@ const SYNTAX: &str = "BUILDKIT_SYNTAX";
 /// The build's own inputs, with pinned contexts, the key, and extra arguments expanded.
 /// `on_engine`: the engine's own BuildKit builds. `bases`: those held as named contexts.
 pub(super) fn build_inputs(
-    given: &Given<'_>,
+    given: &PlanContext<'_>,
     toolchain: &Toolchain,
     key: &BuildKey,
     on_engine: bool,
@@ -93,7 +93,7 @@ fn without_login(url: &str, secrets: &mut Vec<Secret>) -> String {
 /// would give the same content another configuration in every commit. The engine's old image
 /// store cannot write them; there the key's label alone must do.
 fn annotations(
-    given: &Given<'_>,
+    given: &PlanContext<'_>,
     toolchain: &Toolchain,
     key: &crate::key::BuildKey,
     on_engine: bool,

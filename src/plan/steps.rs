@@ -45,7 +45,7 @@ pub enum Step {
         /// Whether the build wrote it.
         wrote: bool,
     },
-    /// Read back what was pushed: its digest is what the outputs report. If somebody else was
+    /// Read back what was pushed: its digest is what the outputs report. If another run was
     /// first under this tag with the same key, theirs is adopted; other content is an error.
     ReadBack {
         /// The tag that was pushed.
@@ -53,7 +53,7 @@ pub enum Step {
     },
     /// Set the key's tag to what was read back, unless an image with this key stands there by
     /// now: then that one counts, and the other names follow it.
-    Claim {
+    SetKeyTag {
         /// The key's tag.
         key_tag: ImageReference,
         /// The other names.
@@ -94,7 +94,7 @@ pub enum Step {
 pub struct PlanWarning {
     /// What, and how.
     pub text: String,
-    /// Where, if a line of the user's is the reason.
+    /// LookupBy, if a line of the user's is the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<SourceLine>,
 }

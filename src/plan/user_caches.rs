@@ -2,7 +2,7 @@
 //! arguments. They are added to the computed ones and held to the same rights.
 
 use super::cache_set::{Caches, github_cache};
-use super::given::Given;
+use super::given::PlanContext;
 use crate::buildkit::CacheEntry;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use crate::zone::Zone;
 /// If a text is no cache, holds a credential, or is the name of an image.
 pub(super) fn add(
     caches: &mut Caches,
-    given: &Given<'_>,
+    given: &PlanContext<'_>,
     written: &UserReferences<'_>,
     published: &[ImageReference],
     by_user: UserCaches,
@@ -113,16 +113,16 @@ fn has_place(input: &str, text: &str, entry: &CacheEntry, folder: &str) -> Resul
 }
 
 struct Rules<'a> {
-    given: &'a Given<'a>,
+    given: &'a PlanContext<'a>,
     written: &'a UserReferences<'a>,
     published: &'a [ImageReference],
 }
 
 impl Rules<'_> {
-    /// Nobody in a run of less trust has asked for what the runner's owner names: its place is the
-    /// owner's, not the zone's.
+    /// All zones share a cache that the runner's owner names, so only trusted runs write it, unless
+    /// `cache-write: always` is set.
     fn asked(&self, input: &str) -> std::result::Result<(), String> {
-        let Given { inputs, run, .. } = self.given;
+        let PlanContext { inputs, run, .. } = self.given;
         let owners = [env::BUILD_ONCE_CACHE_TO, env::BUILD_ONCE_EXTRA_ARGS].contains(&input);
         if owners && run.zone != Zone::Trusted && inputs.cache.write != CacheWrite::Always {
             return Err(
@@ -163,11 +163,11 @@ impl Rules<'_> {
     }
 
     fn write(&self, entry: &CacheEntry) -> std::result::Result<(), String> {
-        let Given { run, access, .. } = self.given;
+        let PlanContext { run, access, .. } = self.given;
         if !Guard::WrittenReferences.holds() {
             return Ok(());
         }
-        // On a developer's machine a folder is nobody else's.
+        // On a developer's machine no other run shares a folder.
         let private = run.event.is_none() && entry.kind == "local";
         if entry.kind == "inline" || private || access.write_raw_caches {
             return self.place(entry, &|name| self.judge_write(name), &|at| self.written.write(at));
@@ -242,7 +242,7 @@ impl Rules<'_> {
         let Some(reference) = entry.get("ref").and_then(|text| text.parse::<ImageReference>().ok()) else {
             return Ok(());
         };
-        let Given { inputs, .. } = self.given;
+        let PlanContext { inputs, .. } = self.given;
         if self.published.iter().chain(&inputs.tags).any(|image| image.is(&reference)) {
             return refused();
         }

@@ -2,11 +2,8 @@
 
 use crate::buildkit::LocalImage;
 use crate::error::Error;
-use crate::facts::{ForBuild, Where};
+use crate::facts::{ForBuild, LookupBy};
 use crate::image::{Digest, ImageReference};
-
-/// Under which name the image was found.
-pub(crate) type FoundBy = Where;
 
 /// What is to be done about the image.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,13 +11,13 @@ pub(crate) enum Verdict {
     /// It is in the registry.
     Reuse {
         /// How it was found.
-        found_by: FoundBy,
+        found_by: LookupBy,
         /// Where.
         reference: ImageReference,
         /// Its content.
         digest: Digest,
         /// The key's tag, where the image lacks it.
-        claim: Option<ImageReference>,
+        missing_key_tag: Option<ImageReference>,
         /// The key's tag, where the image has it beside the commit's.
         key_tag: Option<ImageReference>,
         /// Tags it lacks; the flag says whether each is required.
@@ -45,7 +42,7 @@ pub(crate) enum Verdict {
         /// What else to say.
         notices: Vec<String>,
     },
-    /// Nobody has it.
+    /// No registry and no engine has it.
     Build {
         /// Why.
         reason: String,

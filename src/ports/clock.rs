@@ -9,7 +9,7 @@ pub struct Stopwatch(Instant);
 impl Stopwatch {
     /// Starts now.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the clock's only door")]
+    #[expect(clippy::disallowed_methods, reason = "the only reader of the clock")]
     pub fn start() -> Self {
         Self(Instant::now())
     }
@@ -29,7 +29,7 @@ impl Stopwatch {
 
 /// Seconds since 1970, UTC.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the clock's only door")]
+#[expect(clippy::disallowed_methods, reason = "the only reader of the clock")]
 pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -261,7 +261,7 @@ impl Docker {
     }
 
     /// The memory limit in bytes, 0 for none, of a container that the kernel has killed a process
-    /// of for want of memory; `None` if it has not, or nobody knows.
+    /// of for want of memory; `None` if it has not, or that is not known.
     pub(crate) async fn killed_for_memory(&self, container: &str) -> Option<u64> {
         let format =
             ["container", "inspect", "--format", "{{.State.OOMKilled}} {{.HostConfig.Memory}}", container];

@@ -16,7 +16,7 @@ use crate::coherence::transfer::Lineage;
 const OLD: Duration = Duration::from_hours(14 * 24);
 /// The file in buildx's folder that names the session (docker/buildx, `util/confutil`, `TryNodeIdentifier`).
 const NODE_ID: &str = ".buildNodeID";
-/// What buildx makes in each folder anew.
+/// What buildx writes again in each folder.
 const OWN: [&str; 2] = [NODE_ID, ".lock"];
 
 /// Where the lineages of one user are.

@@ -1,4 +1,4 @@
-//! The doors to the outside: each outside thing has one module here, and no other code
+//! The adapters to the outside: each outside thing has one module here, and no other code
 //! reaches it.
 
 pub(crate) mod actions;
@@ -43,7 +43,7 @@ impl Writes {
 
 /// All of them, set up for one run. They read, until [`Writes`] is handed over.
 pub(crate) struct Ports {
-    /// The environment, for the paths and variables that other doors need.
+    /// The environment, for the paths and variables that other ports need.
     pub env: Env,
     /// The log.
     pub console: console::Console,

@@ -1,4 +1,4 @@
-//! Randomness that nobody can guess.
+//! Random values that cannot be guessed.
 
 use std::fmt::Write as _;
 

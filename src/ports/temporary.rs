@@ -122,7 +122,7 @@ mod tests {
             sweep(&env);
             assert!(folders.iter().all(|folder| folder.path().is_dir()), "{days}");
         }
-        // Their run is killed: nobody removes them, and nobody holds them.
+        // Their run was killed: no process holds or removes them.
         for folder in folders {
             let path = folder.keep();
             sweep(&env);

@@ -2,14 +2,14 @@
 //! failure and cancellation alike.
 
 mod annotations;
-mod course;
 mod metadata;
 mod outputs;
+mod state;
 mod summary;
 
 pub use annotations::annotations;
-pub(crate) use course::{Course, Stage};
 pub use outputs::{OUTPUTS, outputs};
+pub(crate) use state::{RunState, Stage};
 pub use summary::summary;
 
 use std::path::PathBuf;

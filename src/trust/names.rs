@@ -34,21 +34,21 @@ impl<'a> ZoneNames<'a> {
 
     /// Where this run writes.
     #[must_use]
-    pub(crate) fn own_home(&self) -> &'a Repository {
+    pub(crate) fn own_repository(&self) -> &'a Repository {
         self.access.own_repository.as_ref().unwrap_or(self.shared)
     }
 
     /// Where a zone's images are, of those that this run reads.
-    fn home(&self, zone: &Zone) -> &'a Repository {
-        if *zone == self.run.zone { self.own_home() } else { self.shared }
+    fn repository_of(&self, zone: &Zone) -> &'a Repository {
+        if *zone == self.run.zone { self.own_repository() } else { self.shared }
     }
 
     /// Every repository it reads, its own first.
     #[must_use]
-    pub(crate) fn homes(&self) -> Vec<&'a Repository> {
-        let mut homes = vec![self.own_home(), self.shared];
-        homes.dedup();
-        homes
+    pub(crate) fn repositories(&self) -> Vec<&'a Repository> {
+        let mut repositories = vec![self.own_repository(), self.shared];
+        repositories.dedup();
+        repositories
     }
 
     fn scheme(&self) -> TagScheme<'a> {
@@ -64,14 +64,14 @@ impl<'a> ZoneNames<'a> {
     /// The images of a commit, own zone first.
     #[must_use]
     pub(crate) fn of_commit(&self, commit: &str) -> Vec<ImageReference> {
-        let tag = |zone| Some(self.home(zone).tagged(self.scheme().commit_tag(zone, commit)?));
+        let tag = |zone| Some(self.repository_of(zone).tagged(self.scheme().commit_tag(zone, commit)?));
         self.access.read.iter().filter_map(tag).collect()
     }
 
     /// The images of a key, own zone first.
     #[must_use]
     pub(crate) fn of_key(&self, key_short: &str) -> Vec<ImageReference> {
-        let tag = |zone| Some(self.home(zone).tagged(self.scheme().key_tag(zone, key_short)?));
+        let tag = |zone| Some(self.repository_of(zone).tagged(self.scheme().key_tag(zone, key_short)?));
         self.access.read.iter().filter_map(tag).collect()
     }
 
@@ -82,21 +82,21 @@ impl<'a> ZoneNames<'a> {
             return Vec::new();
         }
         let names = readable_caches(self.inputs, self.run, self.access);
-        names.into_iter().map(|name| self.home(&name.of).tagged(name.tag)).collect()
+        names.into_iter().map(|name| self.repository_of(&name.of).tagged(name.tag)).collect()
     }
 
     /// What it may name this commit's image; nothing if it writes none.
     #[must_use]
     pub(crate) fn written_commit(&self) -> Option<ImageReference> {
         let commit = self.run.commit.as_ref().filter(|_| self.access.write_images)?;
-        Some(self.own_home().tagged(self.scheme().commit_tag(&self.run.zone, &commit.head)?))
+        Some(self.own_repository().tagged(self.scheme().commit_tag(&self.run.zone, &commit.head)?))
     }
 
     /// Every name of a new image.
     #[must_use]
     pub(crate) fn written(&self, key_short: &str) -> Published {
         let tag = self.scheme().key_tag(&self.run.zone, key_short).filter(|_| self.access.write_images);
-        let key_tag = tag.map(|tag| self.own_home().tagged(tag));
+        let key_tag = tag.map(|tag| self.own_repository().tagged(tag));
         // Without a commit there is no other name to push it under.
         let own = self.written_commit().or_else(|| key_tag.clone());
         let mut asked = self.asked();
@@ -130,7 +130,7 @@ impl<'a> ZoneNames<'a> {
     pub(crate) fn written_cache(&self) -> Option<ImageReference> {
         let writes = self.access.write_cache && self.inputs.cache.has(CacheKind::Registry);
         let name = own_cache(self.inputs, self.run).filter(|_| writes)?;
-        Some(self.own_home().tagged(name.tag))
+        Some(self.own_repository().tagged(name.tag))
     }
 
     /// All of them, for the plan that is printed.

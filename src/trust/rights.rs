@@ -23,7 +23,7 @@ pub(crate) struct Access {
     /// Whether a builder it made may outlive it: cache mounts and imported layers in it are
     /// what the next run builds with.
     pub keep_builder: bool,
-    /// Whether it may write caches that somebody named by hand.
+    /// Whether it may write caches that the user names.
     pub write_raw_caches: bool,
     /// Where its own zone's images are, if not in the repository that all read.
     pub own_repository: Option<Repository>,

@@ -316,7 +316,7 @@ fn an_image_that_is_gone_before_its_new_tag_is_built_anew() {
     lab.rule("buildx imagetools", not_found);
     let run = lab.shared().commit(OTHER_COMMIT).input("retries", "3").run().succeeds("built");
     assert_eq!((builds(&run), run.called("buildx imagetools").len()), (1, 1));
-    let said = format!("the image {digest} was removed meanwhile: looked once more");
+    let said = format!("the image {digest} was deleted while this run was using it: looking it up again");
     assert!(run.summary.contains(&said), "{}", run.summary);
 }
 

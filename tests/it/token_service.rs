@@ -68,7 +68,7 @@ fn who_wants_a_long_rest_gets_it() {
         let run = run.fails(30, "unavailable");
         assert!(start.elapsed() < Duration::from_secs(8), "{target}: {:?}", start.elapsed());
         assert_eq!(run.output("failure-cause"), "throttled");
-        assert!(run.error().contains("wants to be left alone for 40 s"), "{}", run.error());
+        assert!(run.error().contains("asks to retry after 40 s"), "{}", run.error());
         let asked = lab.registry.asked().iter().filter(|asked| asked.contains(target)).count();
         assert_eq!(asked, 1, "{:?}", lab.registry.asked());
     }

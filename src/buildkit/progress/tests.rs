@@ -99,8 +99,8 @@ fn where_it_failed_and_what_runs() {
 #[test]
 fn what_is_said_last_where_nothing_is_called_an_error() {
     let message = vertex("a", "[2/3] RUN x", "");
-    let (progress, _) = run(&["early", &message, "WARN: x", "killed by somebody", "see --help"]);
-    assert_eq!(progress.error().as_deref(), Some("killed by somebody"));
+    let (progress, _) = run(&["early", &message, "WARN: x", "killed by another process", "see --help"]);
+    assert_eq!(progress.error().as_deref(), Some("killed by another process"));
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn group(word: &str) -> std::result::Result<Found<'_>, (char, &'static str)> {
                 let value = (!rest.is_empty()).then(|| rest.strip_prefix('=').unwrap_or(rest));
                 return Ok(Found { what: flag.what, value, wants: value.is_none() });
             }
-            // Nobody knows whether it takes a value, and what hides behind it.
+            // Whether it takes a value is not known.
             None => return Err((letter, "the long form")),
         }
     }

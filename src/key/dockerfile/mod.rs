@@ -137,7 +137,7 @@ pub struct RemoteSource {
 pub enum Copied {
     /// These sources.
     Known(Vec<CopySource>),
-    /// Nobody can tell from the text; the reason is a clause for the user.
+    /// The text does not tell; the reason is a clause for the user.
     Unknown(String),
 }
 

@@ -91,7 +91,7 @@ fn too_many(text: &str, reason: String) -> KeyError {
     KeyError::Pattern { pattern: text.chars().take(200).collect(), reason }
 }
 
-/// Most times that what links name is read anew: they may lead to one another.
+/// Most times that what links name is read again: they may lead to one another.
 const HOPS: usize = 8;
 
 /// What the patterns pick, and what the links among it lead to within `root`.

@@ -118,7 +118,7 @@ impl Buildx {
             }
         }
         if shared && result.as_ref().is_err_and(|error| error.class != FailureClass::Interrupted) {
-            // Somebody else was first; it boots, or is booted already.
+            // Another process was first: the builder boots, or has booted.
             let boot = self.command(Effect::Write).args(["inspect", "--bootstrap", &new.name]);
             if self.step_of_creation(boot).await.is_ok() {
                 return Ok(());
@@ -161,7 +161,7 @@ impl Buildx {
         }
     }
 
-    /// Has a builder removed by a process that outlives this one: the last resort where nobody
+    /// Has a builder removed by a process that outlives this one: the last resort where no one
     /// can wait any more.
     pub(crate) fn abandon_builder(&self, name: &str) {
         // If even that fails, the next run sweeps it.
@@ -207,7 +207,7 @@ impl Buildx {
             Stream::Stderr => progress.borrow_mut().line(line, &mut log),
             Stream::Stdout => log(line),
         };
-        // A step may be silent for as long as it likes, if there still is somebody to run it.
+        // A step may be silent for as long as it likes, if the builder still answers.
         let is_stalled = async || progress.borrow().waits() || !self.answers(spec.builder.as_deref()).await;
         let status = self.docker.exec().stream(&build, self.stall, line, is_stalled).await;
         let mut progress = progress.into_inner();
@@ -278,7 +278,7 @@ impl Buildx {
         let done = match self.docker.run(&self.command(Effect::Write).args(args), limit).await {
             Err(error) if error.is(FailureKind::Hang) => {
                 return Err(Error { message: what, ..error }
-                    .cause(format!("nobody answered for {}s while setting the tag", limit.as_secs())));
+                    .cause(format!("no answer for {}s while setting the tag", limit.as_secs())));
             }
             done => done?,
         };

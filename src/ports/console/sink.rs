@@ -61,7 +61,7 @@ impl Shared {
             queue.writing = true;
             drop(queue);
             self.changed.notify_all();
-            // A log that nobody reads any more is no reason to fail the build.
+            // A log that is no longer read is no reason to fail the build.
             let _ = stream.write_all(&text).and_then(|()| stream.flush());
             self.lock().writing = false;
             self.changed.notify_all();
@@ -162,7 +162,7 @@ mod tests {
 
     // D18
     #[test]
-    fn d18_a_stream_that_is_not_read_holds_nobody_back_once_the_run_is_to_stop() {
+    fn d18_a_stream_that_is_not_read_holds_nothing_up_once_the_run_is_to_stop() {
         let (sender, cancel) = tokio::sync::watch::channel(None);
         let sink = Sink::new(Stuck, cancel);
         let writer = {

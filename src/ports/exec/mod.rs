@@ -191,7 +191,7 @@ impl Exec {
                 Ok(status)
             }
             (why, _) => {
-                // A child whose last words nobody reads may never come to its end.
+                // A child may hang if its last output is not read.
                 tokio::select! {
                     () = group.stop(&mut child) => {}
                     () = async { tokio::join!(stdout.drain(), stderr.drain()); std::future::pending().await } => {}
@@ -225,7 +225,7 @@ impl Exec {
         }
     }
 
-    /// Starts a process that nobody waits for and that goes on after this program's end.
+    /// Starts a process that outlives this program; it is not waited for.
     ///
     /// # Errors
     /// If it cannot be started.

@@ -28,7 +28,7 @@ pub(crate) async fn cancelled(signal: &CancelSignal) -> Stop {
             return stop;
         }
         if signal.changed().await.is_err() {
-            // Nobody is left who could cancel.
+            // The sender is gone: no cancellation can come.
             std::future::pending::<()>().await;
         }
     }

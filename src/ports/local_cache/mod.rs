@@ -77,7 +77,7 @@ impl Drop for Locked {
     }
 }
 
-/// A generation that is in use: nobody removes it until this is dropped.
+/// A generation that is in use: no run removes it until this is dropped.
 #[derive(Debug)]
 struct Held {
     path: PathBuf,
@@ -148,7 +148,7 @@ impl LocalCacheUse {
         Some(entry.to_write(fresh.mode).to_string())
     }
 
-    /// After a build that ended well: what it wrote becomes current, and what nobody uses any
+    /// After a build that ended well: what it wrote becomes current, and what no run uses any
     /// more is removed. Returns what to say if that did not go well.
     #[must_use]
     pub fn commit(self) -> Option<String> {
@@ -240,7 +240,7 @@ fn fresh(root: &Path, cache: &Path) -> Result<Held, String> {
 }
 
 /// Puts the blobs of one generation into another, so that only new ones are written: they are
-/// named by their content and never changed. What cannot be linked is written anew.
+/// named by their content and never changed. What cannot be linked is copied.
 fn seed(from: &Path, to: &Path) {
     let blobs = Path::new("blobs").join("sha256");
     let made = folder::make(&to.join("blobs")).and_then(|()| folder::make(&to.join(&blobs)));
@@ -312,7 +312,7 @@ fn sync(path: &Path) -> Result<(), String> {
     fs_err::File::open(path).and_then(|file| file.sync_all()).map_err(failed)
 }
 
-/// Removes every generation but the current one that nobody uses. Called with the lock held.
+/// Removes every generation that no run uses, but the current one. Called with the lock held.
 fn sweep(cache: &Path, at: &mut dyn FnMut(&'static str)) -> Result<(), String> {
     let current = fs_err::read_link(cache.join("current")).map_err(|error| error.to_string())?;
     let entries = fs_err::read_dir(cache).map_err(|error| error.to_string())?;

@@ -422,7 +422,10 @@ impl Registry {
                 Err(Attempt::Again { error, wait }) => match wait {
                     // To ask before would only make it worse.
                     Some(wait) if wait > LONGEST_WAIT => {
-                        let hint = format!("{registry} wants to be left alone for {} s", wait.as_secs());
+                        let hint = format!(
+                            "{registry} asks to retry after {} s, which is longer than this run waits",
+                            wait.as_secs()
+                        );
                         return Err(fail(Error { retry_after: Some(wait), ..error }.hint(hint)));
                     }
                     _ if tried >= self.tries(&error) => {

@@ -70,7 +70,7 @@ impl Registry {
         let registry = reference.registry();
         let scope = (registry.to_owned(), format!("{}:{}", reference.repository().path(), call.actions));
         let known = self.authorizations.lock().await.get(&scope).cloned();
-        // A token that was good may have run out: then the registry is asked anew what it wants.
+        // A token that was good may have run out: then the registry is asked again how to log in.
         let was_known = known.is_some();
         let authorization = match known {
             Some(authorization) => authorization,

@@ -253,7 +253,7 @@ fn while_held(rules: &Rules, repository: &Repository, digest: &str, program: Pro
     eventually("a request is held back", Duration::from_secs(60), || rules.applied() == [1]);
     repository.remove(digest);
     let finished = running.finish();
-    let said = format!("the image {digest} was removed meanwhile: looked once more");
+    let said = format!("the image {digest} was deleted while this run was using it: looking it up again");
     assert!(finished.log.contains(&said) && finished.summary.contains(digest), "{}", finished.log);
     assert!(finished.annotations("error").is_empty(), "{}", finished.log);
     finished

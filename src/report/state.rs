@@ -1,4 +1,4 @@
-//! A run as far as it has come. It outlives the work, which a panic or the end of the grace may
+//! What is known of a run so far. It outlives the work, which a panic or the end of the grace may
 //! break off anywhere: the report is drawn from it on every path.
 
 use std::cell::RefCell;
@@ -24,7 +24,7 @@ pub(crate) enum Stage {
 
 /// All that is known so far.
 #[derive(Debug, Default)]
-pub(crate) struct Course {
+pub(crate) struct RunState {
     /// What was known before anything was decided.
     pub report: Report,
     /// How far it is.
@@ -39,7 +39,7 @@ pub(crate) struct Course {
     pub retries: RefCell<Vec<String>>,
 }
 
-impl Course {
+impl RunState {
     /// Goes on without the plan, which `why` made nothing of. What was done stays told.
     pub(crate) fn start_over(&mut self, why: String) {
         (self.plan, self.stage) = (None, Stage::Looking);

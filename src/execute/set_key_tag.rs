@@ -12,9 +12,9 @@
 use std::time::Duration;
 
 use super::retry::Attempts;
-use super::{Journal, Workshop, alias};
+use super::{Journal, StepContext, alias};
 use crate::error::{Error, Result};
-use crate::facts::{Lookup, Seen, Where, look_up};
+use crate::facts::{Lookup, LookupBy, LookupResult, look_up};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference};
@@ -36,7 +36,7 @@ pub(super) async fn run(
     key_tag: &ImageReference,
     others: &[ImageReference],
     found: bool,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
     journal: &mut Journal,
 ) -> Result<()> {
@@ -45,9 +45,9 @@ pub(super) async fn run(
     };
     let mut attempts = Attempts::default();
     let winner = loop {
-        match settle(key_tag, &own, workshop).await {
+        match settle(key_tag, &own, context).await {
             Ok(winner) => break winner,
-            Err(error) => attempts.after_request(error, key_tag.registry(), workshop, docker).await?,
+            Err(error) => attempts.after_request(error, key_tag.registry(), context, docker).await?,
         }
     };
     if found && winner != own {
@@ -64,12 +64,12 @@ pub(super) async fn run(
     }
     let source = key_tag.repository().at(winner.clone());
     for name in others {
-        point(&source, name, workshop, docker).await?;
+        point(&source, name, context, docker).await?;
     }
     if winner != own {
         // What this run pushed is not what counts.
         journal.pushed = false;
-        let config = match workshop.ports.registry.probe(&source).await {
+        let config = match context.ports.registry.probe(&source).await {
             Probe::Present(manifest) => manifest.config_digest(),
             Probe::Absent { .. } | Probe::Unknown(_) => None,
         };
@@ -81,7 +81,7 @@ pub(super) async fn run(
 /// Makes the key's tag name this image, whatever stood there.
 pub(super) async fn replace(
     key_tag: &ImageReference,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
     journal: &mut Journal,
 ) -> Result<()> {
@@ -89,17 +89,17 @@ pub(super) async fn replace(
         return Err(Error::new(FailureClass::Bug, "a key's tag without an image"));
     };
     let mut attempts = Attempts::default();
-    while let Err(error) = set(key_tag, &own, workshop).await {
-        attempts.after_request(error, key_tag.registry(), workshop, docker).await?;
+    while let Err(error) = set(key_tag, &own, context).await {
+        attempts.after_request(error, key_tag.registry(), context, docker).await?;
     }
     let Lookup { seen, .. } =
-        look_up(&workshop.ports.registry, Where::KeyTag, key_tag.clone(), workshop.key_hex()).await;
+        look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await;
     match seen {
-        Seen::Match { digest, .. } if digest == own => {
+        LookupResult::Match { digest, .. } if digest == own => {
             journal.tags.push(key_tag.to_string());
             Ok(())
         }
-        Seen::Unknown(error) => Err(error),
+        LookupResult::Unknown(error) => Err(error),
         _ => Err(not_replaced(key_tag)),
     }
 }
@@ -111,11 +111,11 @@ pub(super) fn not_replaced(name: &ImageReference) -> Error {
 }
 
 /// One go: the digest that the tag names, once it is at rest.
-async fn settle(key_tag: &ImageReference, own: &Digest, workshop: &Workshop<'_>) -> Result<Digest> {
+async fn settle(key_tag: &ImageReference, own: &Digest, context: &StepContext<'_>) -> Result<Digest> {
     let mut slowest = Duration::ZERO;
     let mut seen = None;
     for _ in 0..ROUNDS {
-        let (found, took) = look(key_tag, workshop).await?;
+        let (found, took) = look(key_tag, context).await?;
         slowest = slowest.max(took);
         match found {
             // The second look at the same image, a wait after the first.
@@ -124,43 +124,43 @@ async fn settle(key_tag: &ImageReference, own: &Digest, workshop: &Workshop<'_>)
             None => {
                 // What counts for rivals is the time from the question to the end of the answer.
                 let watch = Stopwatch::start();
-                set(key_tag, own, workshop).await?;
+                set(key_tag, own, context).await?;
                 slowest = slowest.max(took + watch.elapsed());
                 seen = Some(own.clone());
             }
         }
         let wait = (slowest * MARGIN).clamp(SHORTEST, LONGEST);
-        workshop.ports.exec.sleep(wait).await.map_err(crate::ports::exec::from_exec)?;
+        context.ports.exec.sleep(wait).await.map_err(crate::ports::exec::from_exec)?;
     }
-    Err(Error::of(FailureKind::Unsettled, format!("{key_tag} does not come to rest"))
+    Err(Error::of(FailureKind::Unsettled, format!("{key_tag} keeps changing"))
         .hint("other runs keep setting it; try again"))
 }
 
 /// The image with this run's key under the tag, and how long the answer took. An image made from
 /// other inputs has no business there and is as good as none.
-async fn look(key_tag: &ImageReference, workshop: &Workshop<'_>) -> Result<(Option<Digest>, Duration)> {
+async fn look(key_tag: &ImageReference, context: &StepContext<'_>) -> Result<(Option<Digest>, Duration)> {
     let watch = Stopwatch::start();
     let Lookup { seen, .. } =
-        look_up(&workshop.ports.registry, Where::KeyTag, key_tag.clone(), workshop.key_hex()).await;
+        look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await;
     let took = watch.elapsed();
     match seen {
-        Seen::Match { digest, .. } => Ok((Some(digest), took)),
-        Seen::OtherKey { .. } | Seen::Absent { .. } => Ok((None, took)),
-        Seen::Unknown(error) => Err(error),
+        LookupResult::Match { digest, .. } => Ok((Some(digest), took)),
+        LookupResult::OtherKey { .. } | LookupResult::Absent { .. } => Ok((None, took)),
+        LookupResult::Unknown(error) => Err(error),
     }
 }
 
-/// Sets the tag; a refusal because somebody was first is no error, whose image it is the next
+/// Sets the tag; a refusal because another run was first is no error; whose image it is, the next
 /// look tells.
-async fn set(key_tag: &ImageReference, own: &Digest, workshop: &Workshop<'_>) -> Result<()> {
+async fn set(key_tag: &ImageReference, own: &Digest, context: &StepContext<'_>) -> Result<()> {
     let source = key_tag.repository().at(own.clone());
-    let Err(error) = workshop.ports.registry.put_tag(&source, key_tag, workshop.writes).await else {
+    let Err(error) = context.ports.registry.put_tag(&source, key_tag, context.writes).await else {
         return Ok(());
     };
-    match look_up(&workshop.ports.registry, Where::KeyTag, key_tag.clone(), workshop.key_hex()).await.seen {
-        Seen::Match { .. } => Ok(()),
-        Seen::OtherKey { digest, .. } => Err(taken(key_tag, &digest, own).because(&error)),
-        Seen::Absent { .. } | Seen::Unknown(_) => Err(error),
+    match look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await.seen {
+        LookupResult::Match { .. } => Ok(()),
+        LookupResult::OtherKey { digest, .. } => Err(taken(key_tag, &digest, own).because(&error)),
+        LookupResult::Absent { .. } | LookupResult::Unknown(_) => Err(error),
     }
 }
 
@@ -168,25 +168,25 @@ async fn set(key_tag: &ImageReference, own: &Digest, workshop: &Workshop<'_>) ->
 async fn point(
     source: &ImageReference,
     name: &ImageReference,
-    workshop: &Workshop<'_>,
+    context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<()> {
-    let registry = &workshop.ports.registry;
+    let registry = &context.ports.registry;
     if name.repository() != source.repository() {
-        return alias::run(source, name, workshop, docker).await;
+        return alias::run(source, name, context, docker).await;
     }
     let Some(winner) = source.digest() else {
         return Err(Error::new(FailureClass::Bug, "a winner without a digest"));
     };
-    let current = look_up(registry, Where::CommitTag, name.clone(), workshop.key_hex()).await.seen;
-    if matches!(&current, Seen::Match { digest, .. } if digest == winner) {
+    let current = look_up(registry, LookupBy::CommitTag, name.clone(), context.key_hex()).await.seen;
+    if matches!(&current, LookupResult::Match { digest, .. } if digest == winner) {
         return Ok(());
     }
-    let Err(error) = registry.put_tag(source, name, workshop.writes).await else { return Ok(()) };
+    let Err(error) = registry.put_tag(source, name, context.writes).await else { return Ok(()) };
     match current {
         // A tag that may not move, and the same content: as good.
-        Seen::Match { .. } if error.class == FailureClass::Integrity => Ok(()),
-        Seen::OtherKey { digest, .. } => Err(taken(name, &digest, winner).because(&error)),
+        LookupResult::Match { .. } if error.class == FailureClass::Integrity => Ok(()),
+        LookupResult::OtherKey { digest, .. } => Err(taken(name, &digest, winner).because(&error)),
         _ => Err(error),
     }
 }
