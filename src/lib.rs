@@ -98,7 +98,6 @@ pub mod testing {
     pub use crate::coherence::transfer::Lineage;
     pub use crate::env::Env;
     pub use crate::error::Error;
-    pub use crate::facts::Economy;
     pub use crate::failure::{FailureClass, FailureKind};
     pub use crate::image::{
         ANNOTATION_KEY, Digest, EcrHost, ImageName, ImageReference, MEDIA_TYPES, Manifest, Platform,

@@ -96,7 +96,6 @@ pub(super) async fn run(
             Ok(change) => {
                 if matches!(change, Change::WithoutCacheImports | Change::WithoutCacheExports) {
                     journal.degraded = Some(format!("built{}: {why}", change.words()));
-                    journal.gave_up_cache = true;
                 }
                 prepare(change, &mut spec, own, &buildx, context, docker).await?;
             }

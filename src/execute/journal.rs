@@ -51,8 +51,6 @@ pub struct Journal {
     pub notices: Vec<String>,
     /// Whether the credentials of a run that may only read could push.
     pub may_push: bool,
-    /// Whether a layer cache that was to be used was given up.
-    pub gave_up_cache: bool,
     /// Why a step made do with less.
     pub degraded: Option<String>,
     /// Why it ended early.
@@ -114,7 +112,6 @@ impl Journal {
     fn makes_do(&mut self, how: &str, why: &Error) {
         let degraded = format!("{how}: {}", why.advice());
         self.degraded.get_or_insert(degraded);
-        self.gave_up_cache = true;
     }
 
     /// Notes what begins.

@@ -4,7 +4,6 @@ mod alias;
 mod build;
 mod builder;
 mod converge;
-mod economy;
 mod journal;
 mod react;
 mod read_back;
@@ -200,10 +199,6 @@ async fn one(
             (journal.attempts, journal.progress) = (attempts, progress);
             Ok(())
         }
-        Step::NoteCache { cache, so_far, wrote } => {
-            economy::remember(cache, so_far, *wrote, context, journal).await;
-            Ok(())
-        }
         Step::ReadBack { reference } => read_back::run(reference, context, journal).await,
         Step::SetKeyTag { key_tag, replace: true, .. } => {
             set_key_tag::replace(key_tag, context, docker, journal).await
@@ -348,7 +343,7 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
             Step::CreateBuilder { builder, .. } => {
                 builder.options.iter().filter_map(|option| option.strip_prefix("image=")).for_each(&mut add);
             }
-            Step::Sweep { .. } | Step::NoteMaker { .. } | Step::Tag { .. } | Step::NoteCache { .. } => {}
+            Step::Sweep { .. } | Step::NoteMaker { .. } | Step::Tag { .. } => {}
         }
     }
     registries.extend(more);

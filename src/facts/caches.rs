@@ -3,10 +3,9 @@
 use futures_util::future::join_all;
 
 use super::Facts;
-use super::economy::{ECONOMY, Economy};
 use crate::image::ImageReference;
-use crate::inputs::{CacheKind, CacheMode, Inputs};
-use crate::ports::registry::{Probe, Resolve};
+use crate::inputs::{CacheKind, Inputs};
+use crate::ports::registry::Resolve;
 use crate::ports::{Ports, git, local_cache};
 use crate::run::RunContext;
 use crate::trust::{Access, ZoneNames};
@@ -20,8 +19,6 @@ pub(crate) struct CacheFacts {
     pub images: Vec<ImageReference>,
     /// Why no folder of this machine can hold a cache.
     pub local_off: Option<String>,
-    /// What this run's own cache has cost and saved so far.
-    pub economy: Option<Economy>,
 }
 
 /// Images that are asked for the cache inside them.
@@ -39,7 +36,7 @@ pub(crate) async fn caches(
 ) -> CacheFacts {
     let has = |kind| inputs.cache.has(kind);
     let registry = shared && has(CacheKind::Registry);
-    let (tags, images, economy) = tokio::join!(
+    let (tags, images) = tokio::join!(
         async { if registry { existing(ports, tags(inputs, run, access, facts)).await } else { Vec::new() } },
         async {
             if shared && has(CacheKind::Inline) {
@@ -48,14 +45,10 @@ pub(crate) async fn caches(
                 Vec::new()
             }
         },
-        async {
-            let auto = registry && access.write_cache && inputs.cache.mode == CacheMode::Auto;
-            if auto { economy(ports, inputs, run, access, facts).await } else { None }
-        }
     );
     let dir = inputs.cache.dir.as_ref().filter(|_| has(CacheKind::Local));
     let local_off = dir.and_then(|dir| local_cache::why_unusable(dir));
-    CacheFacts { registry: tags, images, local_off, economy }
+    CacheFacts { registry: tags, images, local_off }
 }
 
 fn tags(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Vec<ImageReference> {
@@ -102,19 +95,4 @@ async fn existing(ports: &Ports, references: Vec<ImageReference>) -> Vec<ImageRe
         }
     }
     found
-}
-
-/// What the cache's manifest remembers. Only what this zone wrote is read.
-async fn economy(
-    ports: &Ports,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-    facts: &Facts,
-) -> Option<Economy> {
-    let reference = ZoneNames::new(inputs, run, access, facts.repository.repository()?).written_cache()?;
-    match ports.registry.probe(&reference).await {
-        Probe::Present(manifest) => manifest.annotation(ECONOMY).and_then(Economy::parse),
-        Probe::Absent { .. } | Probe::Unknown(_) => None,
-    }
 }

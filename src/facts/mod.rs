@@ -3,7 +3,6 @@
 mod bases;
 mod builders;
 mod caches;
-mod economy;
 mod engine_base;
 pub(crate) mod explain;
 mod gather;
@@ -18,8 +17,6 @@ mod toolchain;
 pub(crate) use bases::Base;
 pub(crate) use builders::{BuilderFacts, Leftover};
 pub(crate) use caches::CacheFacts;
-pub use economy::Economy;
-pub(crate) use economy::{ECONOMY, Times};
 pub(crate) use gather::{ForBuild, gather, gather_late, wants_local};
 pub(crate) use key::Pins;
 pub(crate) use key::compute as compute_key;

@@ -94,8 +94,6 @@ pub enum CacheMode {
     Max,
     /// Those of the result.
     Min,
-    /// All, unless writing them costs more than they save.
-    Auto,
 }
 
 impl CacheMode {
@@ -103,7 +101,7 @@ impl CacheMode {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Max | Self::Auto => "max",
+            Self::Max => "max",
             Self::Min => "min",
         }
     }
@@ -162,7 +160,7 @@ impl CacheInputs {
             mode: problems.choice(
                 "cache-mode",
                 &word(&raw.cache_mode, "max"),
-                &[("max", CacheMode::Max), ("min", CacheMode::Min), ("auto", CacheMode::Auto)],
+                &[("max", CacheMode::Max), ("min", CacheMode::Min)],
             ),
             write: problems.choice(
                 "cache-write",

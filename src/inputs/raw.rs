@@ -186,7 +186,7 @@ raw_inputs! {
     "Cache" {
         /// Layer caches, in the order they are read: registry, gha, local, inline, s3 (s3,bucket=…,region=…), azblob (azblob,account_url=…), or none.
         cache = "registry";
-        /// Which layers are kept: max (all), min (those of the result), or auto (all, unless writing them costs more time than they save).
+        /// Which layers are kept: max (all) or min (those of the result).
         cache_mode = "max";
         /// When the cache is written: auto (as the run's trust allows), always (a pull request's own too), or never.
         cache_write = "auto";

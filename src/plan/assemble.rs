@@ -99,8 +99,6 @@ fn build(given: &PlanContext<'_>, verdict: Build, needs: Needs) -> Result<Plan> 
     notices.append(&mut caches.notices);
     notices.extend(no_such_stages(given));
 
-    let noted = caches.noted.as_ref().map(|cache| format!("type=registry,ref={cache},"));
-    let noted_is_written = noted.is_some_and(|noted| caches.to.iter().any(|cache| cache.starts_with(&noted)));
     let names = if verdict.publish {
         published.name.iter().map(ToString::to_string).collect()
     } else {
@@ -141,10 +139,6 @@ fn build(given: &PlanContext<'_>, verdict: Build, needs: Needs) -> Result<Plan> 
     let load = own.clone().filter(|_| !verdict.publish).map(|own| of_platform(&spec, own));
     steps.push(Step::Build { spec: Box::new(spec) });
     steps.extend(load.map(|spec| Step::Load { spec: Box::new(spec) }));
-    if let Some(cache) = caches.noted {
-        let so_far = given.late.caches.economy.clone().unwrap_or_default();
-        steps.push(Step::NoteCache { cache, so_far, wrote: noted_is_written });
-    }
     let pulls = without.pull_afterwards || loading.pulls;
     steps.extend(match &published.name {
         Some(pushed) => {

@@ -3,7 +3,6 @@
 use super::given::PlanContext;
 use crate::buildkit::LocalCaches;
 use crate::env;
-use crate::image::ImageReference;
 
 /// What the build reads and writes.
 #[derive(Debug, Default)]
@@ -14,8 +13,6 @@ pub(super) struct Caches {
     pub notices: Vec<String>,
     /// Kinds that were asked for and cannot be used, with the reason.
     pub off: Vec<String>,
-    /// The cache that remembers what it costs.
-    pub noted: Option<ImageReference>,
 }
 
 impl Caches {

@@ -6,10 +6,10 @@ use super::given::PlanContext;
 use super::user_caches;
 use crate::buildkit::{CacheEntry, LocalCaches, registry_cache_from};
 use crate::error::Result;
-use crate::facts::{CacheFacts, Economy};
+use crate::facts::CacheFacts;
 use crate::image::{ImageReference, Repository};
 use crate::inputs::extra_args::UserCaches;
-use crate::inputs::{CacheKind, CacheMode, CacheSpec, CacheWrite, Switch};
+use crate::inputs::{CacheKind, CacheSpec, CacheWrite, Switch};
 use crate::trust::{CacheName, UserReferences, cache_home, own_cache, readable_caches};
 
 /// Every cache of a build. `home`: where its image goes, if it is published. `by_user` are sources
@@ -75,14 +75,7 @@ fn registry(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources
     if let (Some(own), Some(home)) = (&sources.own, sources.home) {
         let reference = home.tagged(own.tag.clone()).to_string();
         let entry = CacheEntry::new("registry").with("ref", reference);
-        let economy = sources.facts.economy.as_ref().filter(|_| given.inputs.cache.mode == CacheMode::Auto);
-        match economy.and_then(Economy::verdict) {
-            Some(why) => caches.notices.push(format!("the layer cache is not written this time: {why}")),
-            None => caches.to.push(entry.to_write(given.inputs.cache.mode).to_string()),
-        }
-        if given.inputs.cache.mode == CacheMode::Auto {
-            caches.noted = Some(home.tagged(own.tag.clone()));
-        }
+        caches.to.push(entry.to_write(given.inputs.cache.mode).to_string());
     }
 }
 

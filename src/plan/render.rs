@@ -135,7 +135,6 @@ pub(crate) fn describe(step: &Step) -> String {
             }
             format!("{what}{}{}", caches("from", &from), caches("to", &to))
         }
-        Step::NoteCache { cache, .. } => format!("note what {cache} cost and saved"),
         Step::ReadBack { reference } => format!("read back the digest of {reference}"),
         Step::SetKeyTag { key_tag, replace: true, .. } => format!("set {key_tag} to it"),
         Step::SetKeyTag { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
@@ -166,7 +165,6 @@ pub(crate) fn brief(step: &Step) -> String {
             OutputTarget::PushAndLoad => "build, push and load".to_owned(),
             OutputTarget::Discard => "build".to_owned(),
         },
-        Step::NoteCache { .. } => "note what the cache cost".to_owned(),
         Step::ReadBack { .. } => "read back the digest".to_owned(),
         Step::SetKeyTag { .. } => "set the key's tag".to_owned(),
         Step::Alias { target, .. } => format!("set the tag {}", tag(target)),

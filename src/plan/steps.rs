@@ -3,7 +3,7 @@
 use super::verdict::Decision;
 use crate::buildkit::{BuildSpec, Finding, NewBuilder};
 use crate::error::SourceLine;
-use crate::facts::{Economy, Leftover};
+use crate::facts::Leftover;
 use crate::image::{Digest, ImageReference, Platform, Repository};
 
 /// One write, or the check that follows it.
@@ -35,15 +35,6 @@ pub enum Step {
     Load {
         /// The same build for that platform.
         spec: Box<BuildSpec>,
-    },
-    /// Note with the layer cache what it cost and saved this time.
-    NoteCache {
-        /// The cache's tag.
-        cache: ImageReference,
-        /// What was noted before.
-        so_far: Economy,
-        /// Whether the build wrote it.
-        wrote: bool,
     },
     /// Read back what was pushed: its digest is what the outputs report. If another run was
     /// first under this tag with the same key, theirs is adopted; other content is an error.

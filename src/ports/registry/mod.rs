@@ -313,28 +313,6 @@ impl Registry {
         self.put(target, media_type, bytes, writes).await
     }
 
-    /// Sets an annotation in the manifest that a tag names; the tag then names the changed one.
-    ///
-    /// # Errors
-    /// If it is no single manifest, cannot be read, or the registry refuses it.
-    pub(crate) async fn annotate(
-        &self,
-        tag: &ImageReference,
-        name: &str,
-        value: &str,
-        writes: Writes,
-    ) -> Result<(), Error> {
-        let (media_type, bytes) = self.bytes(tag).await?;
-        let unfit = || Error::of(FailureKind::BadAnswer, format!("{tag} takes no annotation"));
-        let mut manifest: Value = serde_json::from_slice(&bytes).map_err(|error| unfit().because(&error))?;
-        // Without layers, it may be null.
-        if manifest.get("layers").is_none() {
-            return Err(unfit());
-        }
-        manifest["annotations"][name] = value.into();
-        self.put(tag, media_type, manifest.to_string().into_bytes(), writes).await
-    }
-
     async fn bytes(&self, source: &ImageReference) -> Result<(String, Vec<u8>), Error> {
         let answer = self.get(source, Method::GET, "manifests", source.identifier()).await;
         let bytes = match answer.map_err(|failure| written(failure, source))? {

@@ -156,22 +156,6 @@ fn s3_is_dropped_where_buildkit_does_not_know_it() {
     built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
 }
 
-#[test]
-fn auto_is_noted_with_the_cache_and_the_cache_stays_good() {
-    let (work, repository) = (Workspace::new("c-auto"), Repository::ecr("c-auto"));
-    let (_, second) = warm(&work, || work.program().repository(&repository).input("cache-mode", "auto"));
-    assert!(
-        second.log.contains("layer cache: written in") && second.log.contains("reading it saved"),
-        "{}",
-        second.log
-    );
-    let cache = repository.image(&format!("cache-rf9d832d9-{}-main", work.image)).unwrap();
-    let note = cache.manifest["annotations"]["io.github.build-once.cache-economy"].as_str().unwrap();
-    let note: Value = serde_json::from_str(note).unwrap();
-    assert_eq!(note["samples"].as_array().unwrap().len(), 2, "{note}");
-    assert!(note["full"].as_f64().unwrap() > 0.0, "{note}");
-}
-
 /// What the runner gives to a JavaScript action, its script hands on as outputs, masked first.
 #[test]
 fn the_runtimes_script_masks_and_hands_on() {
