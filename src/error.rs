@@ -28,7 +28,7 @@ pub struct Error {
     pub causes: Vec<String>,
     /// The one next thing to do.
     pub hint: Option<String>,
-    /// LookupBy, if a file of the user's is at fault.
+    /// Where, if a file of the user's is at fault.
     pub at: Option<Box<SourceLine>>,
     /// How long to wait before another try, where the other side said so.
     #[serde(skip)]
@@ -37,6 +37,11 @@ pub struct Error {
 
 /// Result with this crate's error.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The texts of an error and of the errors behind it, outermost first.
+pub(crate) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = String> + 'a {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string)
+}
 
 impl Error {
     /// A failure without cause or hint.
@@ -106,14 +111,11 @@ impl Error {
     /// Adds the reason, with the reasons behind it.
     #[must_use]
     pub fn because(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
-        let mut next = Some(cause);
-        while let Some(error) = next {
-            let text = error.to_string();
+        for text in chain(cause) {
             // Several crates repeat the source in their own text; say it once.
             if !self.causes.last().is_some_and(|last| last.contains(&text)) {
                 self.causes.push(text);
             }
-            next = error.source();
         }
         self
     }

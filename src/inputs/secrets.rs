@@ -20,7 +20,7 @@ pub struct Secret {
 /// Where a secret's value is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
-    /// PlanContext as an input, or taken from the environment.
+    /// Given as an input, or taken from the environment.
     Value(SecretString),
     File(PathBuf),
 }

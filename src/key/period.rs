@@ -1,6 +1,8 @@
 //! `max-age`: the calendar period a moment lies in. Entering a new one gives a new key, so an image is never
 //! reused for longer than that. Each job asks at its own time: jobs of a run on both sides of a period's end differ.
 
+use time::{OffsetDateTime, Time};
+
 const DAY: u64 = 86_400;
 const WEEK: u64 = 7 * DAY;
 
@@ -14,14 +16,16 @@ pub(crate) fn period(max_age: u64, now: u64) -> String {
     format!("{}/{}", moment(start), duration(length))
 }
 
+/// A day as `2026-01-31`, any other moment with its time of the day.
 fn moment(seconds: u64) -> String {
-    let (year, month, day) = date(seconds / DAY);
-    let rest = seconds % DAY;
-    let text = format!("{year:04}-{month:02}-{day:02}");
-    if rest == 0 {
-        text
+    let moment = i64::try_from(seconds).ok().and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok());
+    // The year 10000 has no date here.
+    let Some(moment) = moment else { return seconds.to_string() };
+    if moment.time() == Time::MIDNIGHT {
+        moment.date().to_string()
     } else {
-        format!("{text}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+        let (hour, minute, second) = moment.to_hms();
+        format!("{}T{hour:02}:{minute:02}:{second:02}Z", moment.date())
     }
 }
 
@@ -30,19 +34,6 @@ fn duration(seconds: u64) -> String {
         .into_iter()
         .find(|(unit, _)| seconds.is_multiple_of(*unit))
         .map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
-}
-
-/// Year, month and day of a day since 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn date(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

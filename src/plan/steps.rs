@@ -85,7 +85,7 @@ pub enum Step {
 pub struct PlanWarning {
     /// What, and how.
     pub text: String,
-    /// LookupBy, if a line of the user's is the reason.
+    /// Where, if a line of the user's is the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<SourceLine>,
 }

@@ -10,7 +10,7 @@ use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::failure::FailureKind;
 use crate::image::EcrHost;
 use crate::ports::aws_http;
@@ -205,13 +205,5 @@ where
 }
 
 fn says_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        if text.contains("credentials") || text.contains("no providers in chain") {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    chain(error).any(|text| text.contains("credentials") || text.contains("no providers in chain"))
 }

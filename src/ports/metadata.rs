@@ -7,6 +7,8 @@ use aws_config::imds::client::error::ImdsError;
 use aws_config::provider_config::ProviderConfig;
 use aws_sdk_ecr::config::SharedHttpClient;
 
+use crate::error::chain;
+
 /// What the machine says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Instance {
@@ -60,23 +62,12 @@ pub(crate) async fn instance(http: SharedHttpClient) -> Result<Instance, NoInsta
     tokio::time::timeout(WHOLE, ask).await.unwrap_or(Err(NoInstance::NotEc2))
 }
 
-fn chain(error: &ImdsError) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(error) = next {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        next = error.source();
-    }
-    text
-}
-
 /// Whether it answered with a refusal, as against silence, a refused connection, or another
 /// cloud's metadata service, which knows no session tokens.
 fn answered(error: &ImdsError) -> bool {
     match error {
         ImdsError::ErrorResponse(_) => true,
-        _ => chain(error).to_lowercase().contains("forbidden"),
+        _ => chain(error).any(|text| text.to_lowercase().contains("forbidden")),
     }
 }
 

@@ -126,7 +126,7 @@ struct Found {
     warnings: Vec<Warning>,
 }
 
-/// A job that was taken. PlanContext back also by a panic, or the other threads would wait for ever.
+/// A job that was taken. Given back also by a panic, or the other threads would wait for ever.
 struct Busy<'a>(&'a Walk<'a>);
 
 impl Drop for Busy<'_> {

@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::failure::FailureKind;
 use crate::ports::actions::inert;
 use crate::shown;
@@ -122,12 +122,5 @@ pub(crate) fn kind_of(error: &(dyn std::error::Error + 'static)) -> FailureKind 
 }
 
 pub(super) fn says(error: &(dyn std::error::Error + 'static), word: &str) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.to_string().contains(word) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    chain(error).any(|text| text.contains(word))
 }
