@@ -49,7 +49,8 @@ stage_zizmor() { zizmor --offline --no-progress .github examples action.yml; }
 
 stage_unit() { cargo test --workspace --no-fail-fast; }
 
-stage_lab() { cargo test --workspace --no-fail-fast --test lab; }
+# The engine does the work here, so no more tests at once than there are processors.
+stage_lab() { RUST_TEST_THREADS=$(nproc) cargo test --workspace --no-fail-fast --test lab; }
 
 # 150 cases, always the same.
 # With fewer pairs than the soak has, because each costs a build more.
