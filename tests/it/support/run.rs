@@ -235,9 +235,11 @@ impl Running<'_> {
         fs::create_dir(self.lab.path("temp")).unwrap();
     }
 
-    /// The most memory it has had so far, in KiB (`VmHWM`); 0 once it has ended.
+    /// The most memory it has had so far, in KiB (`VmHWM`); 0 once it has ended, and before it has begun.
     pub(crate) fn peak_memory(&mut self) -> u64 {
-        if self.child.try_wait().unwrap().is_some() {
+        // Linux resumes the parent of a `vfork` a moment before the child leaves the parent's memory.
+        let exe = fs::read_link(format!("/proc/{}/exe", self.child.id())).ok();
+        if self.child.try_wait().unwrap().is_some() || exe == std::env::current_exe().ok() {
             return 0;
         }
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
