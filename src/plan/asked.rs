@@ -1,7 +1,7 @@
 //! What was asked for and is not done: tags that are not set, an image that is not published. One
 //! rule for images that are there and for those that are built.
 
-use super::verdict::Verdict;
+use super::verdict::{Build, Reuse, Verdict};
 use crate::error::Error;
 use crate::facts::{Facts, LookupResult, RepositoryFact};
 use crate::failure::FailureKind;
@@ -56,14 +56,9 @@ pub(super) fn with_rest(
 }
 
 fn add(mut verdict: Verdict, left: Left, inputs: &Inputs) -> Verdict {
-    let (degraded, notices) = match &mut verdict {
-        Verdict::Reuse { degraded, notices, .. }
-        | Verdict::ReuseLocal { degraded, notices, .. }
-        | Verdict::Build { degraded, notices, .. } => (degraded, notices),
-        Verdict::Fail(_) => return verdict,
-    };
+    let Some(notes) = verdict.notes_mut() else { return verdict };
     let Some(kind) = left.degrades else {
-        notices.push(left.why);
+        notes.notices.push(left.why);
         return verdict;
     };
     if inputs.reliability.policy == RegistryPolicy::Required {
@@ -72,8 +67,8 @@ fn add(mut verdict: Verdict, left: Left, inputs: &Inputs) -> Verdict {
                 .hint("registry-policy: required makes this a failure; auto goes on without"),
         );
     }
-    let said = degraded.take().map(|said| format!("{said}; ")).unwrap_or_default();
-    *degraded = Some(format!("{said}{}", left.why));
+    let said = notes.degraded.take().map(|said| format!("{said}; ")).unwrap_or_default();
+    notes.degraded = Some(format!("{said}{}", left.why));
     verdict
 }
 
@@ -96,7 +91,7 @@ fn not_looked_for(inputs: &Inputs, run: &RunContext, facts: &Facts) -> Option<Le
 }
 
 fn not_published(verdict: &Verdict, inputs: &Inputs, run: &RunContext, access: &Access) -> Option<Left> {
-    let local = matches!(verdict, Verdict::Build { shared: true, .. } | Verdict::ReuseLocal { .. });
+    let local = matches!(verdict, Verdict::Build(Build { shared: true, .. }) | Verdict::ReuseLocal(_));
     (local && inputs.mode == Mode::Build && inputs.push == Switch::On && !access.write_images).then(|| Left {
         why: format!("the image is not published: {}", run.zone_reason),
         degrades: Some(FailureKind::NotPublished),
@@ -105,7 +100,7 @@ fn not_published(verdict: &Verdict, inputs: &Inputs, run: &RunContext, access: &
 
 /// An image that is there keeps the annotations it was built with. Those that name the run are not missed.
 fn annotations_left(verdict: &Verdict, inputs: &Inputs, facts: &Facts) -> Option<Left> {
-    let Verdict::Reuse { digest, .. } = verdict else { return None };
+    let Verdict::Reuse(Reuse { digest, .. }) = verdict else { return None };
     let has = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
         LookupResult::Match { digest: found, annotations, .. } if found == digest => Some(annotations),
         _ => None,

@@ -1,25 +1,20 @@
 //! From the verdict to every step it takes.
 
-use std::collections::BTreeSet;
-
 use super::builder::{Choice, Names, Needs, choose};
 use super::caches::caches;
+use super::foreign::refuse_foreign_bases;
 use super::given::{PlanContext, bug, no_repository_notice, warnings};
 use super::held::hold;
 use super::load::{bare, loading, of_platform};
 use super::platform::platforms;
-use super::reuse::{name_steps, public_names, reuse};
+use super::reuse::{name_steps, public_names, reuse, reuse_local};
 use super::spec::build_inputs;
 use super::steps::{Plan, PlannedTag, Step};
-use super::verdict::{Decision, Outcome, Verdict};
+use super::use_builder::{apart, builder_notices, builder_steps, is_engine, refuse_kept_builder};
+use super::verdict::{Build, Decision, Outcome, Verdict};
 use super::versions;
-use crate::buildkit::owner::KEPT;
-use crate::buildkit::{BuildSpec, Builder, OutputTarget};
-use crate::coherence::makers::{Lasting, Makers};
-use crate::env::{self};
-use crate::error::{Error, Result};
-use crate::facts::{BuilderFacts, Pin};
-use crate::guards::Guard;
+use crate::buildkit::{BuildSpec, OutputTarget};
+use crate::error::Result;
 use crate::image::{ImageReference, Repository};
 use crate::inputs::extra_args::extra;
 use crate::trust::Access;
@@ -31,27 +26,17 @@ use crate::trust::{LocalNames, Published, ZoneNames};
 /// # Errors
 /// If the verdict is a failure, or what is asked cannot be done here.
 pub(crate) fn assemble(given: &PlanContext<'_>, verdict: Verdict) -> Result<Plan> {
+    let needs = Needs::of(given.inputs, given.access, given.facts, &verdict);
     match verdict {
+        Verdict::Reuse(verdict) => Ok(reuse(given, verdict)),
+        Verdict::ReuseLocal(verdict) => Ok(reuse_local(given, verdict)),
+        Verdict::Build(verdict) => build(
+            given,
+            verdict,
+            needs.with(&given.late.builders, given.access, given.late.toolchain.as_ref()),
+        ),
         Verdict::Fail(error) => Err(error),
-        verdict @ (Verdict::Reuse { .. } | Verdict::ReuseLocal { .. }) => reuse(given, verdict),
-        verdict @ Verdict::Build { .. } => {
-            let needs = Needs::of(given.inputs, given.access, given.facts, &verdict);
-            let needs = needs.with(&given.late.builders, given.access, given.late.toolchain.as_ref());
-            let Verdict::Build { reason, publish, shared, load, degraded, notices } = verdict else {
-                return Err(bug("a build that is none"));
-            };
-            build(given, Build { reason, publish, shared, load, degraded, notices }, needs)
-        }
     }
-}
-
-struct Build {
-    reason: String,
-    publish: bool,
-    shared: bool,
-    load: bool,
-    degraded: Option<String>,
-    notices: Vec<String>,
 }
 
 #[expect(clippy::too_many_lines, reason = "one build, from its facts to its steps, in order")]
@@ -63,7 +48,7 @@ fn build(given: &PlanContext<'_>, verdict: Build, needs: Needs) -> Result<Plan> 
     let written = UserReferences::new(given.run, access, shared, inputs.pr_repository.as_ref());
     refuse_foreign_bases(given, &written)?;
     let mut notices = no_repository_notice(facts);
-    notices.extend(verdict.notices);
+    notices.extend(verdict.notes.notices);
 
     let home = shared.filter(|_| verdict.shared && verdict.publish);
     let zone_names = home.map(|home| ZoneNames::new(inputs, given.run, access, home));
@@ -156,7 +141,7 @@ fn build(given: &PlanContext<'_>, verdict: Build, needs: Needs) -> Result<Plan> 
         None if loading.loads => public_names(given, &private, false).collect(),
         None => Vec::new(),
     });
-    let degraded = degraded(verdict.degraded, &mut caches.off, &mut notices);
+    let degraded = degraded(verdict.notes.degraded, &mut caches.off, &mut notices);
     Ok(Plan {
         decision: decision(given, verdict.publish, verdict.reason),
         steps,
@@ -217,42 +202,6 @@ fn publish_steps(
     steps
 }
 
-/// What the builder cannot do, or does not.
-fn builder_notices(
-    given: &PlanContext<'_>,
-    choice: &Choice,
-    may_keep: bool,
-    builder: Option<&Builder>,
-) -> Vec<String> {
-    let mut notices = Vec::new();
-    match choice {
-        Choice::Fresh { .. } if given.late.builders.kept.is_some() && !may_keep => notices.push(
-            "the builder is not kept: what this run leaves in one (cache mounts, imported layers) must not reach trusted runs".to_owned(),
-        ),
-        Choice::AtHand { without_cache_export, without_layers, .. } => {
-            if *without_layers {
-                notices.push(
-                    "neither the builder's layers nor its cache mounts are used, because other repositories or runs of less trust have built with it".to_owned(),
-                );
-            }
-            if *without_cache_export {
-                let instead = match given.inputs.builder.name {
-                    Some(_) => "leave the input builder out, or use an engine with the containerd image store",
-                    None => "use an engine with the containerd image store",
-                };
-                notices.push(format!("the layer cache is not written: this builder cannot export it; {instead}"));
-            }
-            if let Some(platform) = builder.and_then(|builder| builder.lacks(&given.inputs.build.platforms)) {
-                notices.push(format!(
-                    "the builder runs no {platform}: RUN steps for it fail where the Dockerfile does not cross-compile (docker/setup-qemu-action, or an endpoint that does)"
-                ));
-            }
-        }
-        Choice::Kept { .. } | Choice::Fresh { .. } => {}
-    }
-    notices
-}
-
 /// One warning is enough; what else is missing is told beside it.
 fn degraded(why: Option<String>, off: &mut Vec<String>, notices: &mut Vec<String>) -> Option<String> {
     if why.is_some() {
@@ -260,60 +209,6 @@ fn degraded(why: Option<String>, off: &mut Vec<String>, notices: &mut Vec<String
         return why;
     }
     (!off.is_empty()).then(|| off.join("; "))
-}
-
-/// What comes before the build, and the builder's name where it is not the current one.
-fn builder_steps(given: &PlanContext<'_>, choice: Choice) -> (Vec<Step>, Option<String>) {
-    let mut steps = Vec::new();
-    let BuilderFacts { leftovers, makers, .. } = &given.late.builders;
-    if !leftovers.is_empty() {
-        steps.push(Step::Sweep { builders: leftovers.clone() });
-    }
-    // Also where a builder of its own is made: the build falls back on the one at hand.
-    let at_hand = given.late.toolchain.as_ref().and_then(|toolchain| toolchain.builder.as_ref());
-    let engine = is_engine(&choice, at_hand).then_some(Lasting::Engine);
-    let used: BTreeSet<Lasting<'_>> = at_hand.and_then(Builder::lasting).into_iter().chain(engine).collect();
-    let missing = |makers: &Makers| used.iter().filter_map(|one| makers.missing(*one)).collect::<Vec<_>>();
-    steps.extend(makers.iter().flat_map(missing).map(|volume| Step::NoteMaker { volume }));
-    let name = match choice {
-        Choice::AtHand { name, .. } => name,
-        Choice::Kept { name } => Some(name),
-        Choice::Fresh { builder, keep, optional } => {
-            let name = builder.name.clone();
-            steps.push(Step::CreateBuilder { builder, keep, optional });
-            Some(name)
-        }
-    };
-    (steps, name)
-}
-
-/// What keeps this run's cache mounts apart from those of others on one builder.
-fn apart(given: &PlanContext<'_>) -> Option<String> {
-    given.late.builders.makers.as_ref().map(|makers| makers.own().to_owned())
-}
-
-/// A builder that trusted runs keep is theirs alone: whoever builds in it can leave layers and cache mounts there.
-fn refuse_kept_builder(given: &PlanContext<'_>, choice: &Choice, current: Option<&Builder>) -> Result<()> {
-    let Choice::AtHand { name, .. } = choice else { return Ok(()) };
-    let by_variable = given.env.get(env::BUILDX_BUILDER);
-    let name = name.as_deref().or(by_variable).or(current.map(|builder| builder.name.as_str()));
-    let name = name.unwrap_or_default();
-    if given.access.keep_builder || !name.starts_with(KEPT) || !Guard::KeptBuilder.holds() {
-        return Ok(());
-    }
-    Err(Error::input(format!("builder: {name} is kept for trusted runs"))
-        .cause(format!("this is {}", given.run.zone_reason))
-        .hint("leave builder and BUILDX_BUILDER out, and the run gets a builder of its own"))
-}
-
-/// Whether the engine's own BuildKit builds.
-fn is_engine(choice: &Choice, builder: Option<&Builder>) -> bool {
-    match choice {
-        Choice::AtHand { name, .. } => {
-            name.as_deref() == Some("default") || builder.is_some_and(Builder::is_engine)
-        }
-        Choice::Kept { .. } | Choice::Fresh { .. } => false,
-    }
 }
 
 /// The names of zones are kept by this program alone; what else runs in the job need not.
@@ -327,49 +222,4 @@ pub(crate) fn too_many_rights(access: &Access, home: &Repository) -> String {
     format!(
         "this run may push to {home}, so its code can replace the images that trusted runs use: {instead}"
     )
-}
-
-/// Bases and build contexts are read like any other image.
-fn refuse_foreign_bases(given: &PlanContext<'_>, written: &UserReferences<'_>) -> Result<()> {
-    let refused = |what: String, why: String| {
-        Error::input(format!("{what}: {why}"))
-            .cause(format!("this is {}", given.run.zone_reason))
-            .hint("build on an image that this run may trust, or pin it by digest if it is known to be good")
-    };
-    for base in &given.facts.bases {
-        if let Pin::Engine(image) = &base.pin {
-            written
-                .read_engine(&image.private)
-                .map_err(|why| refused(format!("base image {}", base.name), why))?;
-        }
-        if let Ok(reference) = base.name.parse() {
-            written.read(&reference).map_err(|why| refused(format!("base image {}", base.name), why))?;
-        }
-    }
-    for (what, name) in named_images(given) {
-        // What is no reference is refused by the tool that reads it.
-        if let Ok(reference) = name.parse() {
-            written.read(&reference).map_err(|why| refused(format!("{what} {name}"), why))?;
-        }
-    }
-    for (name, value) in &given.inputs.build.build_contexts {
-        written.read_context(value).map_err(|why| refused(format!("build-contexts: {name}"), why))?;
-    }
-    Ok(())
-}
-
-/// Images that decide what is built without being its base: the frontend, the scanner, BuildKit itself.
-fn named_images(given: &PlanContext<'_>) -> Vec<(&'static str, String)> {
-    let PlanContext { inputs, facts, .. } = given;
-    let mut images: Vec<(&str, String)> = Vec::new();
-    images.extend(facts.pins.frontend_name.clone().map(|name| ("frontend", name)));
-    images.extend(inputs.builder.image.clone().map(|name| ("buildkit-image", name)));
-    for option in &inputs.builder.driver_opts {
-        images.extend(option.strip_prefix("image=").map(|name| ("driver-opts: image", name.to_owned())));
-    }
-    let attributes = inputs.build.sbom.to_string();
-    for field in attributes.split(',').map(|field| field.trim_matches('"').trim()) {
-        images.extend(field.strip_prefix("generator=").map(|name| ("sbom: generator", name.to_owned())));
-    }
-    images
 }

@@ -51,7 +51,7 @@ impl Needs {
     #[must_use]
     pub(crate) fn of(inputs: &Inputs, access: &Access, facts: &Facts, verdict: &Verdict) -> Self {
         let (publish, shared) = match verdict {
-            Verdict::Build { publish, shared, .. } => (*publish, *shared),
+            Verdict::Build(build) => (build.publish, build.shared),
             _ => (false, false),
         };
         let home = shared && facts.repository.repository().is_some();

@@ -1,7 +1,7 @@
 //! Reuse or build, and why.
 
 use super::asked::{refuse_push, with_rest};
-use super::verdict::Verdict;
+use super::verdict::{Build, Notes, Reuse, ReuseLocal, Verdict};
 use crate::buildkit::LocalImage;
 use crate::error::Error;
 use crate::facts::{Facts, Lookup, LookupBy, LookupResult};
@@ -23,7 +23,7 @@ pub(crate) fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: 
         None => with_rest(decide_for(inputs, run, access, facts), inputs, run, access, facts),
     };
     // By way of `on-missing: build` too.
-    let builds = inputs.mode == Mode::Build || matches!(verdict, Verdict::Build { .. });
+    let builds = inputs.mode == Mode::Build || matches!(verdict, Verdict::Build(_));
     if builds && run.event.as_deref() == Some("pull_request_target") && Guard::TargetEvent.holds() {
         return Verdict::Fail(
             Error::of(FailureKind::UnsafeEvent, "refused to build in a pull_request_target run")
@@ -88,7 +88,7 @@ fn reuse(
         let other = facts.lookups.iter().filter(|_| lookup.at == LookupBy::CommitTag).find(of_key)?;
         Some(other.reference.clone())
     };
-    Verdict::Reuse {
+    Verdict::Reuse(Reuse {
         found_by: lookup.at,
         reference: lookup.reference.clone(),
         digest: digest.clone(),
@@ -97,14 +97,13 @@ fn reuse(
         aliases,
         pull: load && !have_local,
         have_local: load && have_local,
-        degraded: None,
-        notices: Vec::new(),
-    }
+        notes: Notes::default(),
+    })
 }
 
 /// The engine has exactly the digest that was asked for, whatever the registry says.
 fn own_copy(digest: &Digest, facts: &Facts) -> Option<Verdict> {
-    Some(Verdict::Reuse {
+    Some(Verdict::Reuse(Reuse {
         found_by: LookupBy::Digest,
         reference: facts.local.of_digest.as_ref()?.name.parse().ok()?,
         digest: digest.clone(),
@@ -113,9 +112,8 @@ fn own_copy(digest: &Digest, facts: &Facts) -> Option<Verdict> {
         aliases: Vec::new(),
         pull: false,
         have_local: true,
-        degraded: None,
-        notices: Vec::new(),
-    })
+        notes: Notes::default(),
+    }))
 }
 
 /// The registry did not say: build for this machine, or fail; never guess.
@@ -132,13 +130,12 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
     let degraded =
         format!("the registry cannot be used ({}); the image stays on this machine{hint}", error.headline());
     match own(inputs, facts) {
-        Some(image) => Verdict::ReuseLocal {
+        Some(image) => Verdict::ReuseLocal(ReuseLocal {
             image: image.clone(),
             why: "the registry cannot be asked".to_owned(),
-            degraded: Some(degraded),
-            notices: Vec::new(),
-        },
-        None => Verdict::Build {
+            notes: Notes { degraded: Some(degraded), notices: Vec::new() },
+        }),
+        None => Verdict::Build(Build {
             reason: format!(
                 "the registry cannot be asked, and {}",
                 if inputs.rebuild { REBUILD } else { NONE_HERE }
@@ -146,9 +143,8 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
             publish: false,
             shared: false,
             load: inputs.load != Switch::Off,
-            degraded: Some(degraded),
-            notices: Vec::new(),
-        },
+            notes: Notes { degraded: Some(degraded), notices: Vec::new() },
+        }),
     }
 }
 
@@ -178,7 +174,7 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
     let publish = access.write_images;
     if let Some(image) = own(inputs, facts).filter(|_| inputs.mode == Mode::Pull || !publish) {
         let why = miss_reason(inputs, facts);
-        return Verdict::ReuseLocal { image: image.clone(), why, degraded: None, notices: Vec::new() };
+        return Verdict::ReuseLocal(ReuseLocal { image: image.clone(), why, notes: Notes::default() });
     }
     let mut degraded = None;
     if inputs.mode == Mode::Pull {
@@ -201,15 +197,14 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
             }
         }
     }
-    Verdict::Build {
+    Verdict::Build(Build {
         reason: miss_reason(inputs, facts),
         publish,
         shared: true,
         // What is not published is of use only here.
         load: load || (!publish && inputs.load != Switch::Off),
-        degraded,
-        notices: Vec::new(),
-    }
+        notes: Notes { degraded, notices: Vec::new() },
+    })
 }
 
 /// What a pulling job does that finds no image and may build one.
@@ -225,7 +220,7 @@ fn built_by_a_pull(publish: bool) -> String {
 fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
     if let Some(image) = own(inputs, facts) {
         let why = "there is no repository".to_owned();
-        return Verdict::ReuseLocal { image: image.clone(), why, degraded: None, notices: Vec::new() };
+        return Verdict::ReuseLocal(ReuseLocal { image: image.clone(), why, notes: Notes::default() });
     }
     if inputs.mode == Mode::Pull && inputs.on_missing != OnMissing::Build {
         return Verdict::Fail(
@@ -236,14 +231,13 @@ fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
             .hint("name the repository that the build job publishes to"),
         );
     }
-    Verdict::Build {
+    Verdict::Build(Build {
         reason: if inputs.rebuild { REBUILD } else { NONE_HERE }.to_owned(),
         publish: false,
         shared: false,
         load: inputs.load != Switch::Off,
-        degraded: None,
-        notices: Vec::new(),
-    }
+        notes: Notes::default(),
+    })
 }
 
 /// The engine was asked for the private names that the run may use, and for no others.

@@ -1,111 +1,100 @@
-//! The plan for an image that is there.
+//! The plans for an image that is there.
 
-use super::given::{PlanContext, bug, no_repository_notice, warnings};
+use super::given::{PlanContext, no_repository_notice, warnings};
 use super::steps::{Plan, PlannedTag, Step};
-use super::verdict::{Decision, Outcome, Verdict};
-use crate::error::Result;
+use super::verdict::{Decision, Outcome, Reuse, ReuseLocal};
 use crate::facts::{Facts, LookupBy, LookupResult};
 use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::{Mode, Switch};
 use crate::trust::LocalNames;
 
-pub(super) fn reuse(given: &PlanContext<'_>, verdict: Verdict) -> Result<Plan> {
-    match verdict {
-        Verdict::Reuse {
-            found_by,
-            reference,
-            digest,
-            missing_key_tag,
-            key_tag,
-            aliases,
-            pull,
-            have_local,
-            degraded,
-            notices,
-        } => {
-            let source = reference.repository().at(digest.clone());
-            let there = |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: true };
-            let planned =
-                |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: false };
-            let (key_tag, commit_tag) = match found_by {
-                LookupBy::Digest => (None, None),
-                LookupBy::CommitTag => {
-                    let key_tag =
-                        key_tag.as_ref().map(there).or_else(|| missing_key_tag.as_ref().map(planned));
-                    (key_tag, Some(there(&reference)))
-                }
-                LookupBy::KeyTag => {
-                    let commit = aliases.iter().find(|(_, required)| !required);
-                    (Some(there(&reference)), commit.map(|(tag, _)| planned(tag)))
-                }
-            };
-            let mut steps: Vec<Step> = missing_key_tag
-                .into_iter()
-                .map(|key_tag| Step::SetKeyTag { key_tag, others: Vec::new(), replace: false })
-                .collect();
-            steps.extend(aliases.into_iter().map(|(target, required)| Step::Alias {
-                source: source.clone(),
-                target,
-                required,
-            }));
-            if pull {
-                // The engine's own it takes by itself.
-                let here = Platform::of_this_machine();
-                let platform = given.inputs.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
-                steps.push(Step::Pull { reference: source.clone(), platform });
-            }
-            if pull || have_local {
-                let private = LocalNames::new(given.inputs, given.access);
-                let private = match &given.facts.key {
-                    Some(key) => private.own_of_key(key.short()),
-                    None => private.own_of_digest(&digest),
-                };
-                steps.extend(name_steps(given, source.to_string(), private));
-            }
-            let (outcome, reason) = match found_by {
-                _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
-                LookupBy::Digest => (Outcome::ReusedDigest, "this digest was asked for"),
-                LookupBy::CommitTag => (Outcome::ReusedTag, "this commit's image is there"),
-                LookupBy::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
-            };
-            let repository = Some(reference.repository().clone());
-            Ok(Plan {
-                decision: Decision { outcome, reason: format!("{reason}: {reference}"), changes: Vec::new() },
-                steps,
-                warnings: if given.inputs.mode == Mode::Build { warnings(given.facts) } else { Vec::new() },
-                notices,
-                degraded,
-                image_id: Some(image_id(given.facts, &digest)),
-                digest: Some(digest),
-                repository,
-                key_tag,
-                commit_tag,
-                local_image: None,
-            })
+/// The plan for an image of the registry.
+pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse) -> Plan {
+    let Reuse { found_by, reference, digest, missing_key_tag, key_tag, aliases, pull, have_local, notes } =
+        verdict;
+    let source = reference.repository().at(digest.clone());
+    let there = |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: true };
+    let planned = |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: false };
+    let (key_tag, commit_tag) = match found_by {
+        LookupBy::Digest => (None, None),
+        LookupBy::CommitTag => {
+            let key_tag = key_tag.as_ref().map(there).or_else(|| missing_key_tag.as_ref().map(planned));
+            (key_tag, Some(there(&reference)))
         }
-        Verdict::ReuseLocal { image, why, degraded, notices } => Ok(Plan {
-            decision: Decision {
-                outcome: Outcome::ReusedLocal,
-                reason: format!("{why}, and the engine has an image with this key: {}", image.name),
-                changes: Vec::new(),
-            },
-            // By its id: what is found is what is named.
-            steps: if given.inputs.load == Switch::Off {
-                Vec::new()
-            } else {
-                public_names(given, &image.id, false).collect()
-            },
-            warnings: warnings(given.facts),
-            notices: no_repository_notice(given.facts).into_iter().chain(notices).collect(),
-            degraded,
-            digest: None,
-            image_id: Some(image.id),
-            repository: None,
-            key_tag: None,
-            commit_tag: None,
-            local_image: Some(image.name),
-        }),
-        Verdict::Build { .. } | Verdict::Fail(_) => Err(bug("a reuse that is none")),
+        LookupBy::KeyTag => {
+            let commit = aliases.iter().find(|(_, required)| !required);
+            (Some(there(&reference)), commit.map(|(tag, _)| planned(tag)))
+        }
+    };
+    let mut steps: Vec<Step> = missing_key_tag
+        .into_iter()
+        .map(|key_tag| Step::SetKeyTag { key_tag, others: Vec::new(), replace: false })
+        .collect();
+    steps.extend(aliases.into_iter().map(|(target, required)| Step::Alias {
+        source: source.clone(),
+        target,
+        required,
+    }));
+    if pull {
+        // The engine's own it takes by itself.
+        let here = Platform::of_this_machine();
+        let platform = given.inputs.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
+        steps.push(Step::Pull { reference: source.clone(), platform });
+    }
+    if pull || have_local {
+        let private = LocalNames::new(given.inputs, given.access);
+        let private = match &given.facts.key {
+            Some(key) => private.own_of_key(key.short()),
+            None => private.own_of_digest(&digest),
+        };
+        steps.extend(name_steps(given, source.to_string(), private));
+    }
+    let (outcome, reason) = match found_by {
+        _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
+        LookupBy::Digest => (Outcome::ReusedDigest, "this digest was asked for"),
+        LookupBy::CommitTag => (Outcome::ReusedTag, "this commit's image is there"),
+        LookupBy::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
+    };
+    let repository = Some(reference.repository().clone());
+    Plan {
+        decision: Decision { outcome, reason: format!("{reason}: {reference}"), changes: Vec::new() },
+        steps,
+        warnings: if given.inputs.mode == Mode::Build { warnings(given.facts) } else { Vec::new() },
+        notices: notes.notices,
+        degraded: notes.degraded,
+        image_id: Some(image_id(given.facts, &digest)),
+        digest: Some(digest),
+        repository,
+        key_tag,
+        commit_tag,
+        local_image: None,
+    }
+}
+
+/// The plan for an image of the engine's.
+pub(super) fn reuse_local(given: &PlanContext<'_>, verdict: ReuseLocal) -> Plan {
+    let ReuseLocal { image, why, notes } = verdict;
+    Plan {
+        decision: Decision {
+            outcome: Outcome::ReusedLocal,
+            reason: format!("{why}, and the engine has an image with this key: {}", image.name),
+            changes: Vec::new(),
+        },
+        // By its id: what is found is what is named.
+        steps: if given.inputs.load == Switch::Off {
+            Vec::new()
+        } else {
+            public_names(given, &image.id, false).collect()
+        },
+        warnings: warnings(given.facts),
+        notices: no_repository_notice(given.facts).into_iter().chain(notes.notices).collect(),
+        degraded: notes.degraded,
+        digest: None,
+        image_id: Some(image.id),
+        repository: None,
+        key_tag: None,
+        commit_tag: None,
+        local_image: Some(image.name),
     }
 }
 

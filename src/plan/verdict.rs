@@ -9,64 +9,84 @@ use crate::image::{Digest, ImageReference};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
     /// It is in the registry.
-    Reuse {
-        /// How it was found.
-        found_by: LookupBy,
-        /// Where.
-        reference: ImageReference,
-        /// Its content.
-        digest: Digest,
-        /// The key's tag, where the image lacks it.
-        missing_key_tag: Option<ImageReference>,
-        /// The key's tag, where the image has it beside the commit's.
-        key_tag: Option<ImageReference>,
-        /// Tags it lacks; the flag says whether each is required.
-        aliases: Vec<(ImageReference, bool)>,
-        /// Fetch it.
-        pull: bool,
-        /// The engine has it already.
-        have_local: bool,
-        /// Why less than asked, if so.
-        degraded: Option<String>,
-        /// What else to say.
-        notices: Vec<String>,
-    },
+    Reuse(Reuse),
     /// The engine has it, and no registry names one, or can be asked.
-    ReuseLocal {
-        /// The engine's image.
-        image: LocalImage,
-        /// Why the registry's does not do.
-        why: String,
-        /// Why less than asked, if so.
-        degraded: Option<String>,
-        /// What else to say.
-        notices: Vec<String>,
-    },
+    ReuseLocal(ReuseLocal),
     /// No registry and no engine has it.
-    Build {
-        /// Why.
-        reason: String,
-        /// Whether it is published.
-        publish: bool,
-        /// Whether the registry can be used at all: caches, pins.
-        shared: bool,
-        /// Whether it is wanted in the engine's store.
-        load: bool,
-        /// Why less than asked, if so.
-        degraded: Option<String>,
-        /// What else to say.
-        notices: Vec<String>,
-    },
+    Build(Build),
     /// It cannot be done.
     Fail(Error),
 }
 
+/// What a verdict says beside what is done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Notes {
+    /// Why less is done than was asked for, if so.
+    pub degraded: Option<String>,
+    /// What else the user is told.
+    pub notices: Vec<String>,
+}
+
+/// An image of the registry.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reuse {
+    /// How it was found.
+    pub found_by: LookupBy,
+    /// Where it was found.
+    pub reference: ImageReference,
+    pub digest: Digest,
+    /// The key's tag, where the image lacks it.
+    pub missing_key_tag: Option<ImageReference>,
+    /// The key's tag, where the image has it beside the commit's.
+    pub key_tag: Option<ImageReference>,
+    /// Tags it lacks; the flag says whether each is required.
+    pub aliases: Vec<(ImageReference, bool)>,
+    /// Whether the engine fetches it.
+    pub pull: bool,
+    /// Whether the engine has it already.
+    pub have_local: bool,
+    pub notes: Notes,
+}
+
+/// An image of the engine's.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ReuseLocal {
+    pub image: LocalImage,
+    /// Why no image of the registry is used.
+    pub why: String,
+    pub notes: Notes,
+}
+
+/// An image that is to be built.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Build {
+    /// Why it is built.
+    pub reason: String,
+    /// Whether it is published.
+    pub publish: bool,
+    /// Whether the registry can be used at all: caches, pins.
+    pub shared: bool,
+    /// Whether it is wanted in the engine's store.
+    pub load: bool,
+    pub notes: Notes,
+}
+
 impl Verdict {
+    /// What it says beside what is done; nothing if it is a failure.
+    pub(crate) const fn notes_mut(&mut self) -> Option<&mut Notes> {
+        match self {
+            Self::Reuse(Reuse { notes, .. })
+            | Self::ReuseLocal(ReuseLocal { notes, .. })
+            | Self::Build(Build { notes, .. }) => Some(notes),
+            Self::Fail(_) => None,
+        }
+    }
+
     /// What a build needs to know; nothing if there is none.
     #[must_use]
     pub(crate) const fn for_build(&self) -> Option<ForBuild> {
-        match *self {
-            Self::Build { shared, load, .. } => Some(ForBuild { shared, load }),
+        match self {
+            Self::Build(build) => Some(ForBuild { shared: build.shared, load: build.load }),
             _ => None,
         }
     }
