@@ -6,19 +6,19 @@ use std::fs;
 use super::table::{Row, place, root, table};
 
 const HEAD: &str = "\
-# What happens when what breaks
+# Faults
 
-Each fault ends in one of two ways: it is survived, or it is explained in a sentence that names cause and
-remedy; and the next run works. This page is made from `tests/it/matrix/rows.toml`, the table that the
-tests are tied to.
+This page says for each fault what happens and which test shows it. Each fault ends in one of two ways: the run
+survives it, or an error names the cause and the remedy; and the next run works. The page is made from
+`tests/it/matrix/rows.toml`, the table that the tests are tied to.
 
-Exit codes are explained in [inputs.md](inputs.md#exit-codes), messages one by one in
-[troubleshooting](troubleshooting.md), who is protected against whom in [SECURITY.md](../SECURITY.md).
+[inputs.md](inputs.md#exit-codes) explains the exit codes, [troubleshooting](troubleshooting.md) the messages, and
+[SECURITY.md](../SECURITY.md) says who is protected against whom.
 
-After every run of every test this holds too, whatever broke: no child process is left, the private docker
-configuration is gone, every declared output is there and reads as it was meant, the runner obeys no command
-but the program's own, every bracket and fold is closed, and no test secret is in log, outputs, summary,
-temporary files, or any child's arguments.
+Every test of a run checks this too, whatever broke: no child process is left, the private docker
+configuration is gone, every declared output has a value that the runner reads as it was meant, the runner obeys no
+command but the program's own, every group of the log is closed, and no test secret is in the log, the outputs, the
+summary, temporary files, or any child's arguments.
 
 - **real**: on a real engine, registry and AWS emulator (`tests/lab/e2e`), faults made by a gateway before them.
 - **stand-in**: the program against a docker, a registry and AWS services that misbehave on order (`tests/it`).
