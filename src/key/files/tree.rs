@@ -53,7 +53,7 @@ impl Fact {
     }
 
     /// What BuildKit makes of it: the same pipe or device, and of a socket an empty file with its permissions.
-    pub(super) fn special(what: &str, mode: u32, device: u64) -> Self {
+    pub(super) fn special(what: &str, mode: u32, device: i128) -> Self {
         let executable = if what == "socket" && mode & 0o100 != 0 { Self::EXECUTABLE } else { 0 };
         let digest = Sha256::digest(format!("{what} {device}")).into();
         Self { digest, flags: executable, ..Self::EMPTY }

@@ -271,7 +271,8 @@ impl Walk<'_> {
                 let stat = rustix::fs::statat(handle, name, AtFlags::SYMLINK_NOFOLLOW)
                     .map_err(|error| self.failed(&path, error))?;
                 let what = describe(other);
-                let device = if what == "device" { stat.st_rdev } else { 0 };
+                // Unsigned on Linux, signed on macOS.
+                let device = if what == "device" { i128::from(stat.st_rdev) } else { 0 };
                 found.links.push((name.to_vec(), Fact::special(what, read::mode(&stat), device)));
                 found.entries.push((name.to_vec(), Kind::Special));
                 found.warnings.push(Warning::Special { path, what });
