@@ -249,7 +249,7 @@ async fn attempt(
     state.report.plan.clone_from(&files.plan);
     state.metadata = files.plan.is_some().then(|| files.metadata.clone());
     let plan = state.plan.insert(plan);
-    let watched = facts.repository.repository().filter(|_| builds && prepared.access.reads_shared_only);
+    let watched = facts.repository.repository().filter(|_| builds && prepared.access.warn_if_writable);
     #[expect(clippy::disallowed_methods, reason = "the plan is complete: now it is executed")]
     let writes = Writes::granted();
     let context = StepContext {

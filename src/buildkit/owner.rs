@@ -1,4 +1,4 @@
-//! Whose a builder is, as its name says: the run that made it, by machine, boot, process
+//! The owner of a builder, as the builder's name gives it: the run that made it, by machine, boot, process
 //! namespace, process and that process's start. A killed run cannot clean up; whoever comes later
 //! can tell from the name alone that its owner is dead.
 

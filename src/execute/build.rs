@@ -1,4 +1,4 @@
-//! The build.
+//! Runs `docker buildx build`, tries again where that may help, and records what was built.
 
 use super::react::{Can, Change};
 use super::retry::{Attempts, log_in_again};
@@ -148,8 +148,8 @@ async fn prepare(
     }
 }
 
-/// A builder that went away because its memory ran out will do so again; a step that was killed for
-/// it stays the step's failure, and lacked no more than this.
+/// If the kernel ended the builder for want of memory, the failure is `oom`, which is not tried again. If it ended only
+/// the step, the step's error stays, with that as its cause.
 ///
 /// `kills` is what the kernel had counted before ([`host::memory_kills`]).
 async fn out_of_memory(error: Error, own: Option<&NewBuilder>, docker: &Docker, kills: Option<u64>) -> Error {

@@ -1,4 +1,4 @@
-//! Writes converge: after an unclear failure the registry is asked before anything is done again.
+//! Recovers an unclear push: the registry is asked what it has before anything is pushed again.
 
 use super::set_key_tag::not_replaced;
 use super::{Journal, StepContext};

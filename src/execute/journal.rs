@@ -1,4 +1,4 @@
-//! What happened.
+//! What each step did: outputs, summary and annotations are made from it.
 
 use crate::buildkit::ProgressSummary;
 use crate::error::Error;

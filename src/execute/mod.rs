@@ -34,7 +34,7 @@ use crate::ports::registry::{Probe, gone};
 use crate::ports::{Ports, Writes};
 use crate::trust::Access;
 
-/// What the steps work with.
+/// Everything a step needs: ports, inputs, the expected key, the files of the run.
 pub(crate) struct StepContext<'a> {
     /// The right to write.
     pub writes: Writes,

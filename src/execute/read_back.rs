@@ -1,4 +1,4 @@
-//! Reads back what was pushed: the registry's word is what the outputs report.
+//! Reads back what was pushed: the outputs report the digest that the registry has.
 
 use std::time::Duration;
 

@@ -1,13 +1,13 @@
-//! The key's tag after a build: whoever was first is everybody's.
+//! Sets the key tag after a build, unless another run has set it first. Then that run's image wins,
+//! and this run's other tags are moved to it.
 //!
 //! Registries have no "set unless there": of two runs that both find no image, the later one
 //! would replace what the earlier one has reported. So a run looks right before it sets the tag,
-//! waits for as long as a rival's request that was under way then can take, and looks again: what
-//! stands there now stays (Fischer's algorithm, with the registry's tag as its variable). The
-//! loser takes the winner's image and points its other names at it.
+//! waits as long as a request of another run can take, and looks again: the image that has the tag
+//! now keeps it (Fischer's algorithm, with the registry's tag as its variable).
 //!
-//! What remains: a rival's request that takes longer than the wait. A repository whose tags cannot
-//! be changed has no such gap: there the registry itself lets only the first one in.
+//! One gap remains: a request of another run that takes longer than the wait. A repository with
+//! immutable tags has no such gap: the registry itself accepts only the first run.
 
 use std::time::Duration;
 
@@ -40,9 +40,7 @@ pub(super) async fn run(
     docker: &Docker,
     journal: &mut Journal,
 ) -> Result<()> {
-    let Some(own) = journal.digest.clone() else {
-        return Err(Error::new(FailureClass::Bug, "a key's tag without an image"));
-    };
+    let own = own(journal)?;
     let mut attempts = Attempts::default();
     let winner = loop {
         match settle(key_tag, &own, context).await {
@@ -78,6 +76,11 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// This run's image.
+fn own(journal: &Journal) -> Result<Digest> {
+    journal.digest.clone().ok_or_else(|| Error::new(FailureClass::Bug, "a key's tag without an image"))
+}
+
 /// Makes the key's tag name this image, whatever stood there.
 pub(super) async fn replace(
     key_tag: &ImageReference,
@@ -85,9 +88,7 @@ pub(super) async fn replace(
     docker: &Docker,
     journal: &mut Journal,
 ) -> Result<()> {
-    let Some(own) = journal.digest.clone() else {
-        return Err(Error::new(FailureClass::Bug, "a key's tag without an image"));
-    };
+    let own = own(journal)?;
     let mut attempts = Attempts::default();
     while let Err(error) = set(key_tag, &own, context).await {
         attempts.after_request(error, key_tag.registry(), context, docker).await?;

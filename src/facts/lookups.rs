@@ -136,7 +136,7 @@ async fn carried_key(
         }
         key = found;
     }
-    // More than anyone builds: not looked at, not believed.
+    // An index with more images is not trusted: they are not all checked.
     Ok(key.filter(|_| manifest.children().nth(CHILDREN).is_none()))
 }
 

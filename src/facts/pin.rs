@@ -1,4 +1,4 @@
-//! What the name of a base stands for.
+//! How a base image is held to the content that the key was computed from.
 
 use crate::buildkit::LocalImage;
 use crate::image::{Digest, ImageReference, is_private};

@@ -1,4 +1,4 @@
-//! The short hash that tells apart what would get one name.
+//! A short hash, added to a name where two texts would get the same one.
 
 use super::digest::Digest;
 

@@ -1,4 +1,4 @@
-//! Everything a plan is made from, and what it says of that by itself.
+//! The input of the planner, and the warnings that follow from it alone.
 
 use super::steps::PlanWarning;
 use crate::buildkit::owner::Owner;

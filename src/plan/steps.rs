@@ -1,4 +1,4 @@
-//! Steps, as data.
+//! The steps of a plan: each is one write, or the check that follows it.
 
 use super::verdict::Decision;
 use crate::buildkit::{BuildSpec, Finding, NewBuilder};

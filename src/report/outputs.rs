@@ -1,4 +1,4 @@
-//! Step outputs.
+//! The outputs of the step, and how each is made from the report.
 
 use super::Report;
 

@@ -27,9 +27,8 @@ pub(crate) struct Access {
     pub write_raw_caches: bool,
     /// Where its own zone's images are, if not in the repository that all read.
     pub own_repository: Option<Repository>,
-    /// Whether it has no business to write in the repository that all read, and is to be told if
-    /// its credentials let it.
-    pub reads_shared_only: bool,
+    /// Whether this run must not push to the shared repository, and warns if its credentials can.
+    pub warn_if_writable: bool,
     /// The GitHub repository, as the engine's private names have it.
     pub place: String,
     /// Zones whose images of the engine's store it may use, its own first, as the engine's private
@@ -88,7 +87,7 @@ pub(crate) fn access(inputs: &Inputs, run: &RunContext) -> Access {
                 Zone::PullRequest(_) | Zone::Branch(_) => true,
                 Zone::Queue | Zone::Fork => !Guard::WrittenReferences.holds(),
             },
-        reads_shared_only: run.event.is_some()
+        warn_if_writable: run.event.is_some()
             && (own == Zone::Fork
                 || (is_pr && (inputs.pr_repository.is_some() || inputs.push == Switch::Off))),
         own_repository: inputs.pr_repository.clone().filter(|_| is_pr),

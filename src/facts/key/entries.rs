@@ -1,4 +1,4 @@
-//! What counts besides files and images.
+//! Entries of the key that are neither files nor images.
 
 use crate::inputs::{Inputs, KeyScope, SecretSource};
 use crate::key::dockerfile::Analysis;

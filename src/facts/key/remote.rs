@@ -1,4 +1,4 @@
-//! What other machines say: images, repositories and URLs, asked for side by side.
+//! Images, git repositories and URLs that the key depends on, looked up side by side.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The files that count.
+//! Reads the files of the context that count in the key.
 
 use std::path::Path;
 

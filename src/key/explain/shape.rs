@@ -1,4 +1,4 @@
-//! Cutting a key down to size.
+//! Shortens the explanation of a key until it fits an annotation.
 
 use std::collections::{BTreeMap, BTreeSet};
 

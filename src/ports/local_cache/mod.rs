@@ -65,8 +65,8 @@ impl fmt::Display for Unwritten {
     }
 }
 
-/// A lock, given back when dropped. Said outright: a child that is being started at that moment
-/// still has the file open.
+/// A lock on the cache. Dropping it unlocks the file explicitly: a child that is being started may hold a copy of the
+/// descriptor, and closing this one would not release the lock.
 #[derive(Debug)]
 struct Locked(File);
 
