@@ -4,6 +4,7 @@
 //! `frontend/dockerui`. The file is parsed here rather than by a crate because a key needs BuildKit's own
 //! reading of continuations, several here-documents in a line, and duplicate stage names.
 
+mod analysis;
 mod collect;
 mod frontend;
 mod git_ref;
@@ -21,6 +22,7 @@ mod lines;
 mod narrow_tests;
 mod remote;
 mod render;
+mod request;
 mod scope;
 mod stages;
 #[cfg(test)]
@@ -37,7 +39,7 @@ use std::collections::BTreeSet;
 use crate::budget::{DOCKERFILE, INSTRUCTIONS, Most, more_than};
 use crate::image::Platform;
 use crate::key::error::KeyError;
-use crate::key::files::CopySource;
+pub(crate) use analysis::{Analysis, Copied, ImageUse, Pin, RemoteSource, Role, SecretMounts};
 use collect::{Collected, Collector};
 pub(crate) use frontend::Frontend;
 pub use git_ref::GitRef;
@@ -46,183 +48,12 @@ use instruction::{Body, Instruction};
 use lines::Fault;
 pub(crate) use remote::{Place, context_place};
 pub(crate) use render::Digest;
+pub use request::Request;
 use scope::Scope;
 use stages::{Broken, Stages};
 pub(crate) use triggers::BaseTriggers;
 use triggers::Triggers;
 pub(crate) use words::csv;
-
-/// What is asked of a Dockerfile.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// The file's name, for messages.
-    pub file: &'a str,
-    /// The stage to build; the last one if none is named.
-    pub target: Option<&'a str>,
-    /// Build arguments; of one name the last counts.
-    pub build_args: &'a [(String, String)],
-    /// What is built for; the build platform if empty.
-    pub platforms: &'a [Platform],
-    /// The machine that builds: `BUILDPLATFORM` and its kin.
-    pub build_platform: &'a Platform,
-    /// Names of the build contexts given.
-    pub build_contexts: &'a [String],
-    /// `ONBUILD` instructions of the images and contexts that `FROM` names, as far as they are known.
-    pub triggers: &'a [BaseTriggers],
-}
-
-impl Request<'_> {
-    fn build_arg(&self, name: &str) -> Option<&str> {
-        self.build_args.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
-    }
-
-    /// The given build context of that name. Names are image references: `alpine` also covers `alpine:latest`.
-    fn context(&self, name: &str) -> Option<String> {
-        if ["scratch", "context"].iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
-            return None;
-        }
-        self.build_contexts.iter().find(|own| familiar(own) == name).cloned()
-    }
-}
-
-/// Why an image is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    From,
-    /// `COPY --from=`.
-    Copy,
-    /// `RUN --mount=from=`.
-    Mount,
-}
-
-/// An image from outside that the target needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageUse {
-    /// As in the file, variables replaced; not normalised.
-    pub reference: String,
-    /// Line of the instruction, from 1.
-    pub line: usize,
-    /// Which kind of instruction names it.
-    pub role: Role,
-    /// `FROM --platform=`, if it is not the target's.
-    pub platform: Option<String>,
-}
-
-/// Whether a remote source can move.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pin {
-    /// A checksum or commit is given and BuildKit enforces it.
-    Fixed(String),
-    /// A file whose present checksum must be looked up.
-    File,
-    /// A repository whose present commit must be looked up; checksum and `.git` as the instruction's flags say too.
-    Repository(GitRef),
-    /// It depends on a variable that only the base image defines.
-    Unknown { variable: String },
-}
-
-/// An `ADD` of something that is not in the context.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemoteSource {
-    /// As in the file, variables replaced.
-    pub url: String,
-    /// Line of the instruction, from 1.
-    pub line: usize,
-    /// Whether it can move.
-    pub pin: Pin,
-}
-
-/// The part of the context the target needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Copied {
-    /// These sources.
-    Known(Vec<CopySource>),
-    /// The text does not tell; the reason is a clause for the user.
-    Unknown(String),
-}
-
-/// Secrets and SSH sockets that the target's `RUN` steps mount, by the names that they have in a key.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SecretMounts {
-    ids: BTreeSet<String>,
-    /// The text does not tell which.
-    any: bool,
-}
-
-impl SecretMounts {
-    /// Whether a step may read this one.
-    #[must_use]
-    pub fn contains(&self, id: &str) -> bool {
-        self.any || self.ids.contains(id)
-    }
-
-    /// Any: the text does not tell which.
-    #[must_use]
-    pub const fn unknown() -> Self {
-        Self { ids: BTreeSet::new(), any: true }
-    }
-}
-
-/// What a target is built from.
-#[derive(Debug)]
-pub struct Analysis {
-    /// SHA-256 of everything in the text that decides the target.
-    pub digest: [u8; 32],
-    /// The same without the global arguments that no reached stage reads. It decides the target only if no base
-    /// has `ONBUILD` instructions, which might declare them.
-    pub narrow_digest: [u8; 32],
-    /// Global arguments that no reached stage reads.
-    unread: BTreeSet<String>,
-    /// SHA-256 of the images and build contexts that its stages come to, in order, variables replaced.
-    pub uses: [u8; 32],
-    /// Why the whole text counts and not only what the target reaches.
-    pub whole_text: Option<String>,
-    /// The image that interprets the file, if it names one.
-    pub frontend: Option<Frontend>,
-    /// Names of the reached stages, in order; `stage-<n>` for those without.
-    pub stages: Vec<String>,
-    /// The target as far as it decides the image: empty for the last stage.
-    pub target: String,
-    /// `FROM --platform=` of the image that the target stage begins with, variables replaced.
-    pub from_platform: Option<String>,
-    /// Names of all stages of the file, reached or not, in lower case.
-    pub stage_names: BTreeSet<String>,
-    /// Images from outside, each use once.
-    pub images: Vec<ImageUse>,
-    /// Build contexts that are used, of those given.
-    pub contexts: BTreeSet<String>,
-    /// What is taken from the context.
-    pub copied: Copied,
-    /// `ADD` of URLs and git repositories.
-    pub remote: Vec<RemoteSource>,
-    /// Arguments that the reached stages or the file's head declare.
-    pub declared_args: BTreeSet<String>,
-    /// Secrets that its steps may read.
-    pub secrets: SecretMounts,
-    /// Whether it may have `RUN` steps.
-    pub runs: bool,
-}
-
-impl Analysis {
-    /// Whether the target may depend on a build argument: one that it declares, or one that BuildKit knows
-    /// without (`BUILDKIT_…`, `BUILDPLATFORM`, `TARGETARCH` and their kin, `SOURCE_DATE_EPOCH`).
-    #[must_use]
-    pub fn may_read(&self, name: &str) -> bool {
-        self.declared_args.contains(name) && !self.unread.contains(name)
-            || ["BUILD", "TARGET"].iter().any(|prefix| name.starts_with(prefix))
-            || name == "SOURCE_DATE_EPOCH"
-    }
-
-    /// Takes note that the base image `reference` has `ONBUILD` instructions that cannot be read here, and so may copy
-    /// and mount anything.
-    fn has_unread_triggers(&mut self, reference: &str, why: &str) {
-        (self.secrets, self.runs) = (SecretMounts::unknown(), true);
-        if let Copied::Known(_) = self.copied {
-            let reason = format!("base `{reference}` has ONBUILD instructions, and {why}");
-            self.copied = Copied::Unknown(reason);
-        }
-    }
-}
 
 /// Reads `text` for one request.
 ///
@@ -257,30 +88,6 @@ pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError>
     }
     analysis.frontend = frontend;
     Ok(analysis)
-}
-
-impl Analysis {
-    fn opaque() -> Self {
-        Self {
-            digest: [0; 32],
-            narrow_digest: [0; 32],
-            unread: BTreeSet::new(),
-            uses: [0; 32],
-            whole_text: None,
-            target: String::new(),
-            frontend: None,
-            stages: Vec::new(),
-            from_platform: None,
-            stage_names: BTreeSet::new(),
-            images: Vec::new(),
-            contexts: BTreeSet::new(),
-            copied: Copied::Unknown(String::new()),
-            remote: Vec::new(),
-            declared_args: BTreeSet::new(),
-            secrets: SecretMounts::unknown(),
-            runs: true,
-        }
-    }
 }
 
 fn refused((line, reason): Fault, request: &Request<'_>) -> KeyError {

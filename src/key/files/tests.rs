@@ -12,6 +12,7 @@ use super::*;
 use crate::key::dockerignore::Ignore;
 
 mod listed;
+mod walk;
 
 struct Place(TempDir);
 

@@ -33,7 +33,7 @@ pub(super) fn run(root: &Path, selector: &Selector) -> Result<(Tree, Vec<Warning
 }
 
 /// The same, of at most so many files, links and folders, with at most so many steps of matching.
-fn run_within(
+pub(super) fn run_within(
     root: &Path,
     selector: &Selector,
     most: usize,
@@ -398,37 +398,5 @@ fn describe(kind: FileType) -> &'static str {
         FileType::Fifo => "pipe",
         FileType::CharacterDevice | FileType::BlockDevice => "device",
         _ => "special file",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tree_has_a_size() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["a", "b", "c/d"] {
-            fs_err::create_dir_all(folder.path().join(name)).unwrap();
-        }
-        let selector = Selector::context(crate::key::dockerignore::Ignore::default());
-        assert!(run_within(folder.path(), &selector, 4, 1).is_ok());
-        let error = run_within(folder.path(), &selector, 3, 1).unwrap_err();
-        assert_eq!(error.to_string(), "more than 3 files, links and folders: too many for one key");
-    }
-
-    // D33: thousands of rules against millions of paths.
-    #[test]
-    fn d33_the_patterns_of_a_walk_take_so_many_steps() {
-        let folder = tempfile::tempdir().unwrap();
-        fs_err::write(folder.path().join("a-file"), "").unwrap();
-        fs_err::write(folder.path().join("another"), "").unwrap();
-        let ignore =
-            crate::key::dockerignore::Ignore::parse("**/*x*y\n!b\n".repeat(100).as_bytes(), Path::new("i"));
-        let selector = Selector::context(ignore.unwrap());
-        assert!(run_within(folder.path(), &selector, FILES, 10_000).is_ok());
-        let error = run_within(folder.path(), &selector, FILES, 200).unwrap_err();
-        assert!(error.to_string().ends_with("takes more than 200 steps"), "{error}");
-        assert!(!error.is_user_build_error());
     }
 }

@@ -1,0 +1,171 @@
+//! What a Dockerfile says of the image that it builds.
+
+use std::collections::BTreeSet;
+
+use super::frontend::Frontend;
+use super::git_ref::GitRef;
+use crate::key::files::CopySource;
+
+/// Why an image is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    From,
+    /// `COPY --from=`.
+    Copy,
+    /// `RUN --mount=from=`.
+    Mount,
+}
+
+/// An image from outside that the target needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageUse {
+    /// As in the file, variables replaced; not normalised.
+    pub reference: String,
+    /// Line of the instruction, from 1.
+    pub line: usize,
+    /// Which kind of instruction names it.
+    pub role: Role,
+    /// `FROM --platform=`, if it is not the target's.
+    pub platform: Option<String>,
+}
+
+/// Whether a remote source can move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pin {
+    /// A checksum or commit is given and BuildKit enforces it.
+    Fixed(String),
+    /// A file whose present checksum must be looked up.
+    File,
+    /// A repository whose present commit must be looked up; checksum and `.git` as the instruction's flags say too.
+    Repository(GitRef),
+    /// It depends on a variable that only the base image defines.
+    Unknown { variable: String },
+}
+
+/// An `ADD` of something that is not in the context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteSource {
+    /// As in the file, variables replaced.
+    pub url: String,
+    /// Line of the instruction, from 1.
+    pub line: usize,
+    /// Whether it can move.
+    pub pin: Pin,
+}
+
+/// The part of the context the target needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Copied {
+    /// These sources.
+    Known(Vec<CopySource>),
+    /// The text does not tell; the reason is a clause for the user.
+    Unknown(String),
+}
+
+/// Secrets and SSH sockets that the target's `RUN` steps mount, by the names that they have in a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SecretMounts {
+    pub(super) ids: BTreeSet<String>,
+    /// The text does not tell which.
+    pub(super) any: bool,
+}
+
+impl SecretMounts {
+    /// Whether a step may read this one.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.any || self.ids.contains(id)
+    }
+
+    /// Any: the text does not tell which.
+    #[must_use]
+    pub const fn unknown() -> Self {
+        Self { ids: BTreeSet::new(), any: true }
+    }
+}
+
+/// What a target is built from.
+#[derive(Debug)]
+pub struct Analysis {
+    /// SHA-256 of everything in the text that decides the target.
+    pub digest: [u8; 32],
+    /// The same without the global arguments that no reached stage reads. It decides the target only if no base
+    /// has `ONBUILD` instructions, which might declare them.
+    pub narrow_digest: [u8; 32],
+    /// Global arguments that no reached stage reads.
+    pub(super) unread: BTreeSet<String>,
+    /// SHA-256 of the images and build contexts that its stages come to, in order, variables replaced.
+    pub uses: [u8; 32],
+    /// Why the whole text counts and not only what the target reaches.
+    pub whole_text: Option<String>,
+    /// The image that interprets the file, if it names one.
+    pub frontend: Option<Frontend>,
+    /// Names of the reached stages, in order; `stage-<n>` for those without.
+    pub stages: Vec<String>,
+    /// The target as far as it decides the image: empty for the last stage.
+    pub target: String,
+    /// `FROM --platform=` of the image that the target stage begins with, variables replaced.
+    pub from_platform: Option<String>,
+    /// Names of all stages of the file, reached or not, in lower case.
+    pub stage_names: BTreeSet<String>,
+    /// Images from outside, each use once.
+    pub images: Vec<ImageUse>,
+    /// Build contexts that are used, of those given.
+    pub contexts: BTreeSet<String>,
+    /// What is taken from the context.
+    pub copied: Copied,
+    /// `ADD` of URLs and git repositories.
+    pub remote: Vec<RemoteSource>,
+    /// Arguments that the reached stages or the file's head declare.
+    pub declared_args: BTreeSet<String>,
+    /// Secrets that its steps may read.
+    pub secrets: SecretMounts,
+    /// Whether it may have `RUN` steps.
+    pub runs: bool,
+}
+
+impl Analysis {
+    /// Whether the target may depend on a build argument: one that it declares, or one that BuildKit knows
+    /// without (`BUILDKIT_…`, `BUILDPLATFORM`, `TARGETARCH` and their kin, `SOURCE_DATE_EPOCH`).
+    #[must_use]
+    pub fn may_read(&self, name: &str) -> bool {
+        self.declared_args.contains(name) && !self.unread.contains(name)
+            || ["BUILD", "TARGET"].iter().any(|prefix| name.starts_with(prefix))
+            || name == "SOURCE_DATE_EPOCH"
+    }
+
+    /// Takes note that the base image `reference` has `ONBUILD` instructions that cannot be read here, and so may copy
+    /// and mount anything.
+    pub(super) fn has_unread_triggers(&mut self, reference: &str, why: &str) {
+        (self.secrets, self.runs) = (SecretMounts::unknown(), true);
+        if let Copied::Known(_) = self.copied {
+            let reason = format!("base `{reference}` has ONBUILD instructions, and {why}");
+            self.copied = Copied::Unknown(reason);
+        }
+    }
+}
+
+impl Analysis {
+    /// Of a file that only its own frontend can read.
+    pub(super) fn opaque() -> Self {
+        Self {
+            digest: [0; 32],
+            narrow_digest: [0; 32],
+            unread: BTreeSet::new(),
+            uses: [0; 32],
+            whole_text: None,
+            target: String::new(),
+            frontend: None,
+            stages: Vec::new(),
+            from_platform: None,
+            stage_names: BTreeSet::new(),
+            images: Vec::new(),
+            contexts: BTreeSet::new(),
+            copied: Copied::Unknown(String::new()),
+            remote: Vec::new(),
+            declared_args: BTreeSet::new(),
+            secrets: SecretMounts::unknown(),
+            runs: true,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What is asked of a Dockerfile.
+
+use super::familiar;
+use super::triggers::BaseTriggers;
+use crate::image::Platform;
+
+/// What is asked of a Dockerfile.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The file's name, for messages.
+    pub file: &'a str,
+    /// The stage to build; the last one if none is named.
+    pub target: Option<&'a str>,
+    /// Build arguments; of one name the last counts.
+    pub build_args: &'a [(String, String)],
+    /// What is built for; the build platform if empty.
+    pub platforms: &'a [Platform],
+    /// The machine that builds: `BUILDPLATFORM` and its kin.
+    pub build_platform: &'a Platform,
+    /// Names of the build contexts given.
+    pub build_contexts: &'a [String],
+    /// `ONBUILD` instructions of the images and contexts that `FROM` names, as far as they are known.
+    pub triggers: &'a [BaseTriggers],
+}
+
+impl Request<'_> {
+    pub(super) fn build_arg(&self, name: &str) -> Option<&str> {
+        self.build_args.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The given build context of that name. Names are image references: `alpine` also covers `alpine:latest`.
+    pub(super) fn context(&self, name: &str) -> Option<String> {
+        if ["scratch", "context"].iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
+            return None;
+        }
+        self.build_contexts.iter().find(|own| familiar(own) == name).cloned()
+    }
+}
