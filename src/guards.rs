@@ -63,6 +63,8 @@ guards! {
     WrittenReferences = "written-references";
     /// `extra-args` holds no flag that names or sends the result.
     ExtraFlags = "extra-flags";
+    /// What is merged was published by a zone that the run may read.
+    MergedZones = "merged-zones";
     /// Only the program sets its own labels and annotations.
     OwnLabels = "own-labels";
     /// An image of the engine's counts only by its private name; its labels prove nothing.

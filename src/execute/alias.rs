@@ -5,10 +5,11 @@ use super::retry::Attempts;
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
-use crate::image::ImageReference;
+use crate::image::{Digest, ImageReference};
+use crate::inputs::Mode;
 use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
-use crate::ports::registry::{Probe, gone};
+use crate::ports::registry::{Probe, Registry, gone};
 
 /// Sets the tag, again where that may help: buildx does not try its last request twice.
 pub(super) async fn run(
@@ -39,6 +40,11 @@ async fn once(
     {
         return Ok(());
     }
+    // What is merged has done without docker so far.
+    if context.inputs.mode == Mode::Merge && source.repository() == target.repository() {
+        registry.put_tag(source, target, context.writes).await?;
+        return check_source(source, target, registry).await;
+    }
     let buildx = Buildx::new(docker.clone()).with_stall(context.inputs.reliability.stall_timeout);
     let set = match buildx.alias(source, target).await {
         // A registry that lost the image has no better words for it than "not found".
@@ -62,11 +68,23 @@ async fn once(
         ));
         registry.put_tag(source, target, context.writes).await?;
     }
+    check_source(source, target, registry).await
+}
+
+async fn check_source(source: &ImageReference, target: &ImageReference, registry: &Registry) -> Result<()> {
+    match source.digest() {
+        Some(digest) => check(target, digest, registry).await,
+        None => Err(Error::new(FailureClass::Bug, "an alias of an image whose digest is not known")),
+    }
+}
+
+/// Whether the name that was set leads to this digest.
+pub(super) async fn check(target: &ImageReference, digest: &Digest, registry: &Registry) -> Result<()> {
     match registry.probe(target).await {
-        Probe::Present(found) if Some(&found.digest) == source.digest() => Ok(()),
+        Probe::Present(found) if found.digest == *digest => Ok(()),
         Probe::Present(found) => {
             Err(Error::of(FailureKind::TagTaken, format!("{target} has another digest than its source"))
-                .cause(format!("expected {}, got {}", source.identifier(), found.digest))
+                .cause(format!("expected {digest}, got {}", found.digest))
                 .hint("two runs set this tag at once, or it is protected; run again"))
         }
         Probe::Absent { .. } => {

@@ -5,6 +5,7 @@ mod build;
 mod builder;
 mod converge;
 mod journal;
+mod put_index;
 mod react;
 mod read_back;
 mod retry;
@@ -23,7 +24,7 @@ use crate::facts::Toolchain;
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference, Platform, Repository};
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Mode};
 use crate::key::BuildKey;
 use crate::plan::{Plan, Step, brief, describe};
 use crate::ports::actions::inert;
@@ -91,7 +92,11 @@ pub(crate) async fn execute(plan: &Plan, context: &StepContext<'_>, journal: &mu
 
 async fn steps(plan: &Plan, context: &StepContext<'_>, journal: &mut Journal) -> Result<()> {
     let ports = context.ports;
-    let own_docker = ports.writing_docker(context.writes)?;
+    let own_docker = match ports.writing_docker(context.writes) {
+        // What is merged is in the registry.
+        Err(_) if context.inputs.mode == Mode::Merge => Docker::absent(ports.exec.writing(context.writes)),
+        docker => docker?,
+    };
     // Removed when it goes out of scope, on every path.
     let config = private_config(plan, ports).await?;
     let docker = own_docker.with_logins(Arc::new(config));
@@ -206,6 +211,7 @@ async fn one(
         Step::SetKeyTag { key_tag, others, .. } => {
             set_key_tag::run(key_tag, others, plan.digest.is_some(), context, docker, journal).await
         }
+        Step::PutIndex { index, target } => put_index::run(index, target, context, docker, journal).await,
         Step::Alias { source, target, required } => {
             let source = &now_known(source, plan, journal);
             match alias::run(source, target, context, docker).await {
@@ -329,6 +335,7 @@ async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfi
                 add(&source.to_string());
                 add(&target.to_string());
             }
+            Step::PutIndex { target, .. } => add(&target.to_string()),
             Step::Pull { reference, .. }
             | Step::ReadBack { reference }
             | Step::SetKeyTag { key_tag: reference, .. } => {

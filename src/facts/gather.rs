@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::lookups::{Lookup, LookupBy, LookupResult, judge, look_up, wait_for};
 use super::pin::Pin;
 use super::{
-    BuilderFacts, Facts, LateFacts, Local, Pins, Toolchain, builders, caches, explain, key, local,
+    BuilderFacts, Facts, LateFacts, Local, Pins, Toolchain, builders, caches, explain, key, local, merge,
     repository, toolchain,
 };
 use crate::error::{Error, Result};
@@ -44,6 +44,19 @@ pub(crate) async fn gather(
         return Err(Error::input(format!("pr-repository: {pr} is the repository itself"))
             .hint("name another one, or leave it out"));
     }
+    if inputs.mode == Mode::Merge {
+        let names = home.as_ref().map(|home| ZoneNames::new(inputs, run, access, home));
+        let repositories = names.map(|names| names.repositories()).unwrap_or_default();
+        return Ok(Facts {
+            parts: merge::gather(&ports.registry, &inputs.parts, &repositories).await?,
+            key: None,
+            bases: Vec::new(),
+            pins: Pins::default(),
+            lookups: Vec::new(),
+            local: Local::default(),
+            repository,
+        });
+    }
     if let Some(digest) = &inputs.digest {
         return by_digest(ports, inputs, run, access, repository, digest).await;
     }
@@ -68,7 +81,15 @@ pub(crate) async fn gather(
         }
     }
     let key::Computed { key, bases, pins, .. } = computed;
-    Ok(Facts { repository, key: Some(key), bases, pins, lookups: found.lookups, local: found.local })
+    Ok(Facts {
+        repository,
+        key: Some(key),
+        bases,
+        pins,
+        lookups: found.lookups,
+        local: found.local,
+        parts: Vec::new(),
+    })
 }
 
 /// Where an image of a key may be.
@@ -214,6 +235,7 @@ async fn by_digest(
         pins: Pins::default(),
         lookups,
         local,
+        parts: Vec::new(),
     };
     let Some(home) = repository.repository().cloned() else {
         return Ok(known(repository, Vec::new(), Local::default()));

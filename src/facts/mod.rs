@@ -9,6 +9,7 @@ mod gather;
 mod key;
 mod local;
 mod lookups;
+mod merge;
 mod pin;
 mod repository;
 mod sources;
@@ -22,6 +23,7 @@ pub(crate) use key::Pins;
 pub(crate) use key::compute as compute_key;
 pub(crate) use local::Local;
 pub(crate) use lookups::{Lookup, LookupBy, LookupResult, look_up, wait_for};
+pub(crate) use merge::{FoundPart, Line, LineKind, PartFact};
 pub(crate) use pin::Pin;
 #[cfg(test)]
 pub(crate) use repository::NoRepository;
@@ -47,6 +49,8 @@ pub(crate) struct Facts {
     pub lookups: Vec<Lookup>,
     /// What the engine has.
     pub local: Local,
+    /// What is to be merged.
+    pub parts: Vec<PartFact>,
 }
 
 impl Facts {

@@ -14,6 +14,15 @@ pub const ANNOTATION_KEY: &str = "io.github.build-once.key";
 /// The annotation or label that carries what the key was made from (`key::explain`).
 pub(crate) const ANNOTATION_ENTRIES: &str = "io.github.build-once.entries";
 
+/// The annotation that carries the zone of the run that published the image.
+pub(crate) const ANNOTATION_ZONE: &str = "io.github.build-once.zone";
+
+/// The annotation that carries the commit.
+pub(crate) const ANNOTATION_REVISION: &str = "org.opencontainers.image.revision";
+
+/// The annotation that carries the merge of that commit which GitHub checked out.
+pub(crate) const ANNOTATION_MERGE_REVISION: &str = "io.github.build-once.merge-revision";
+
 /// Whether a label or annotation, with or without its type (`manifest:`), is one of ours.
 #[must_use]
 pub(crate) fn is_own_label(name: &str) -> bool {
@@ -42,6 +51,8 @@ pub struct Manifest {
     pub digest: Digest,
     /// As the document declares it, else as the registry did.
     pub media_type: String,
+    /// How many bytes it has.
+    pub length: u64,
     body: Body,
 }
 
@@ -107,7 +118,7 @@ impl Manifest {
             Some(_) => Body::Image(Box::new(serde_json::from_value(document)?)),
             None => return Err(ManifestError::MediaType(media_type)),
         };
-        Ok(Self { digest: Digest::of(bytes), media_type, body })
+        Ok(Self { digest: Digest::of(bytes), media_type, length: bytes.len() as u64, body })
     }
 
     /// The digest of a single image's configuration.
@@ -140,13 +151,18 @@ impl Manifest {
         }
     }
 
+    /// Everything an index names, attestations too; nothing for a single image.
+    #[must_use]
+    pub fn descriptors(&self) -> &[Descriptor] {
+        match &self.body {
+            Body::Image(_) => &[],
+            Body::Index(index) => index.manifests(),
+        }
+    }
+
     /// The images of an index, attestations left out; nothing for a single image.
     pub fn children(&self) -> impl Iterator<Item = &Descriptor> {
-        let manifests = match &self.body {
-            Body::Image(_) => [].as_slice(),
-            Body::Index(index) => index.manifests().as_slice(),
-        };
-        manifests.iter().filter(|child| {
+        self.descriptors().iter().filter(|child| {
             matches!(child.media_type(), MediaType::ImageManifest | MediaType::Other(_))
                 && child.platform().as_ref().is_none_or(|platform| platform.os().to_string() != "unknown")
         })

@@ -18,7 +18,10 @@ pub(crate) use host::canonical as canonical_host;
 use host::host_of_server;
 pub use host::is_this_machine;
 pub(crate) use local::{LocalScheme, is_of, is_private, place};
-pub(crate) use manifest::{ANNOTATION_ENTRIES, is_own_label, triggers};
+pub(crate) use manifest::{
+    ANNOTATION_ENTRIES, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION, ANNOTATION_ZONE, is_own_label,
+    triggers,
+};
 pub use manifest::{ANNOTATION_KEY, MEDIA_TYPES, Manifest};
 pub(crate) use mark::Mark;
 pub use platform::Platform;

@@ -90,10 +90,12 @@ raw_inputs! {
         tags;
         /// File with more lines for tags.
         tags_file;
-        /// build (find it, else build it) or pull (make it available locally).
+        /// build (find it, else build it), pull (make it available locally) or merge (make one image of platforms that were built apart).
         mode = "build";
         /// With mode pull: pull exactly this digest; no checkout needed.
         digest;
+        /// With mode merge: the digests of the platforms that were built apart, PLATFORM=DIGEST or DIGEST, one a line; no checkout needed.
+        digests;
         /// Make the image available to the local engine: true, false, or auto (with mode pull, and without a repository).
         load = "auto";
         /// Publish the built image: true (fail if that is not possible), false, or auto (if there is a repository and the run may write to it).

@@ -13,6 +13,8 @@ pub enum Mode {
     Build,
     /// Make the image available locally.
     Pull,
+    /// Make one index of platforms that were built apart.
+    Merge,
 }
 
 /// A switch the plan may decide.

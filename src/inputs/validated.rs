@@ -8,6 +8,7 @@ use super::caches::CacheInputs;
 use super::contexts::ContextSource;
 use super::grammar;
 use super::lists::{comma_items, items};
+use super::merge::{self, Part};
 use super::outputs::outputs;
 use super::problems::Problems;
 use super::raw::RawInputs;
@@ -35,6 +36,8 @@ pub struct Inputs {
     pub mode: Mode,
     /// Pull exactly this.
     pub digest: Option<Digest>,
+    /// Make one index of these.
+    pub(crate) parts: Vec<Part>,
     /// Whether to build although the image is there.
     pub rebuild: bool,
     /// What is done with the Dockerfile.
@@ -79,23 +82,27 @@ impl Inputs {
         let mode = problems.choice(
             "mode",
             &word(&raw.mode, "build"),
-            &[("build", Mode::Build), ("pull", Mode::Pull)],
+            &[("build", Mode::Build), ("pull", Mode::Pull), ("merge", Mode::Merge)],
         );
         let digest = problems.parse("digest", text(&raw.digest).as_deref());
-        if digest.is_some() && mode == Mode::Build {
+        if digest.is_some() && mode != Mode::Pull {
             problems.add("digest", "only goes with mode pull");
         }
         let rebuild = problems.boolean("rebuild", raw.rebuild.as_deref().unwrap_or("false"));
-        if rebuild && mode == Mode::Pull {
+        if rebuild && mode != Mode::Build {
             problems.add("rebuild", "only goes with mode build");
         }
-        let by_digest = digest.is_some() && mode == Mode::Pull;
-        // A pull by digest has no checkout: a file or a context that is not there is no problem.
+        let parts = merge::parts(problems, mode, &list(&raw.digests));
+        let by_digest = mode == Mode::Merge || (digest.is_some() && mode == Mode::Pull);
+        // What goes by digest has no checkout: a file or a context that is not there is no problem.
         let unseen = &mut Problems::default();
         let seen = if by_digest { unseen } else { &mut *problems };
         let tags = with_file(seen, "tags", raw.tags.as_deref(), raw.tags_file.as_deref());
         let outputs = outputs(seen, raw.outputs.as_deref());
-        let build = BuildInputs::read(raw, &outputs, env, seen);
+        let mut build = BuildInputs::read(raw, &outputs, env, seen);
+        if mode == Mode::Merge {
+            merge::check(problems, raw, &outputs, &mut build);
+        }
         let by_name = if outputs.by_digest { Vec::new() } else { outputs.names.clone() };
         let named = tags.iter().flat_map(|line| comma_items(line)).chain(by_name).collect();
         let tags: Vec<ImageReference> = problems.parse_all("tags", named);
@@ -132,6 +139,7 @@ impl Inputs {
             warnings: Vec::new(),
             mode,
             digest,
+            parts,
             rebuild,
             load: asked(problems, "load", &raw.load, outputs.load),
             push: asked(problems, "push", &raw.push, outputs.push),

@@ -6,6 +6,7 @@ use super::foreign::refuse_foreign_bases;
 use super::given::{PlanContext, bug, no_repository_notice, warnings};
 use super::held::hold;
 use super::load::{bare, loading, of_platform};
+use super::merge;
 use super::platform::platforms;
 use super::reuse::{name_steps, public_names, reuse, reuse_local};
 use super::spec::build_inputs;
@@ -35,6 +36,7 @@ pub(crate) fn assemble(given: &PlanContext<'_>, verdict: Verdict) -> Result<Plan
             verdict,
             needs.with(&given.late.builders, given.access, given.late.toolchain.as_ref()),
         ),
+        Verdict::Merge(verdict) => merge::plan(given, verdict),
         Verdict::Fail(error) => Err(error),
     }
 }

@@ -1,6 +1,7 @@
 //! Reuse or build, and why.
 
 use super::asked::{refuse_push, with_rest};
+use super::merge;
 use super::verdict::{Build, Notes, Reuse, ReuseLocal, Verdict};
 use crate::buildkit::LocalImage;
 use crate::error::Error;
@@ -35,6 +36,9 @@ pub(crate) fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: 
 }
 
 fn decide_for(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
+    if inputs.mode == Mode::Merge {
+        return merge::decide(inputs, run, access, facts);
+    }
     let load = crate::facts::wants_local(inputs, facts.repository.repository().is_some());
     if let Some(hit) = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
         LookupResult::Match { digest, .. } if !inputs.rebuild => Some((lookup, digest)),

@@ -69,6 +69,7 @@ mod tests {
             },
             lookups: vec![],
             local: crate::facts::Local::default(),
+            parts: vec![],
         }
     }
 

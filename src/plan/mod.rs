@@ -9,7 +9,9 @@ mod decide;
 mod foreign;
 mod given;
 mod held;
+mod index;
 mod load;
+mod merge;
 mod platform;
 
 mod render;
@@ -25,6 +27,7 @@ pub(crate) use assemble::{assemble, too_many_rights};
 pub(crate) use builder::{Choice, Names, Needs, choose};
 pub(crate) use decide::decide;
 pub(crate) use given::PlanContext;
+pub(crate) use index::Index;
 pub(crate) use render::{Rendered, brief, describe, json, text};
 pub(crate) use steps::{Plan, PlanWarning, PlannedTag, Step};
 pub use verdict::Outcome;

@@ -83,6 +83,7 @@ mod tests {
             pins: Pins { from_platform: from.map(str::to_owned), ..Pins::default() },
             lookups: vec![],
             local: crate::facts::Local::default(),
+            parts: vec![],
         };
         let builder = Builder {
             name: "b".into(),

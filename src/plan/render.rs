@@ -138,6 +138,9 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::ReadBack { reference } => format!("read back the digest of {reference}"),
         Step::SetKeyTag { key_tag, replace: true, .. } => format!("set {key_tag} to it"),
         Step::SetKeyTag { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
+        Step::PutIndex { index, target } => {
+            format!("store the index {} of {} as {target}", index.digest, index.platforms())
+        }
         Step::Alias { source, target, .. } => format!("set {target} to {source}"),
         Step::Load { spec } => {
             let platforms: Vec<String> = spec.build.platforms.iter().map(ToString::to_string).collect();
@@ -167,6 +170,7 @@ pub(crate) fn brief(step: &Step) -> String {
         },
         Step::ReadBack { .. } => "read back the digest".to_owned(),
         Step::SetKeyTag { .. } => "set the key's tag".to_owned(),
+        Step::PutIndex { .. } => "store the index".to_owned(),
         Step::Alias { target, .. } => format!("set the tag {}", tag(target)),
         Step::Load { .. } => "load".to_owned(),
         Step::Pull { .. } => "pull".to_owned(),

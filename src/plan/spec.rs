@@ -5,7 +5,9 @@ use crate::buildkit::OutputTarget;
 use crate::coherence::epoch::Epoch;
 use crate::facts::Toolchain;
 use crate::guards::Guard;
-use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY};
+use crate::image::{
+    ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION, ANNOTATION_ZONE,
+};
 use crate::inputs::extra_args::Extra;
 use crate::inputs::http_login;
 use crate::inputs::{BuildInputs, ContextSource, Secret, SecretSource};
@@ -115,9 +117,9 @@ fn annotations(
     let facts = [
         (ANNOTATION_KEY, Some(key.hex.clone())),
         (ANNOTATION_ENTRIES, Some(explain::encode(key))),
-        ("io.github.build-once.zone", Some(given.run.zone.name().to_owned())),
-        ("org.opencontainers.image.revision", commit.map(|commit| commit.head.clone())),
-        ("io.github.build-once.merge-revision", commit.and_then(|commit| commit.merge.clone())),
+        (ANNOTATION_ZONE, Some(given.run.zone.name().to_owned())),
+        (ANNOTATION_REVISION, commit.map(|commit| commit.head.clone())),
+        (ANNOTATION_MERGE_REVISION, commit.and_then(|commit| commit.merge.clone())),
     ];
     let own = facts.into_iter().filter_map(|(name, value)| Some((format!("{level}:{name}"), value?)));
     // Ours last: of two values the last one counts.

@@ -1,5 +1,6 @@
 //! The steps of a plan: each is one write, or the check that follows it.
 
+use super::index::Index;
 use super::verdict::Decision;
 use crate::buildkit::{BuildSpec, Finding, NewBuilder};
 use crate::error::SourceLine;
@@ -51,6 +52,13 @@ pub enum Step {
         others: Vec<ImageReference>,
         /// Set it whatever stands there.
         replace: bool,
+    },
+    /// Store an index of images that are there.
+    PutIndex {
+        /// The index.
+        index: Index,
+        /// Its name.
+        target: ImageReference,
     },
     /// Set a tag on an image in its registry; its digest must stay the same.
     Alias {
@@ -139,4 +147,15 @@ pub struct Plan {
     /// The name in the engine's store, where the image is there before anything is done.
     #[serde(skip)]
     pub local_image: Option<String>,
+}
+
+impl Plan {
+    /// The index that it stores, if it merges platforms.
+    #[must_use]
+    pub(crate) fn merged(&self) -> Option<&Index> {
+        self.steps.iter().find_map(|step| match step {
+            Step::PutIndex { index, .. } => Some(index),
+            _ => None,
+        })
+    }
 }

@@ -1,5 +1,6 @@
 //! What is to be done about the image, and how that is reported.
 
+use super::index::Index;
 use crate::buildkit::LocalImage;
 use crate::error::Error;
 use crate::facts::{ForBuild, LookupBy};
@@ -14,6 +15,8 @@ pub(crate) enum Verdict {
     ReuseLocal(ReuseLocal),
     /// No registry and no engine has it.
     Build(Build),
+    /// Platforms that were built apart become one image.
+    Merge(Merge),
     /// It cannot be done.
     Fail(Error),
 }
@@ -71,13 +74,21 @@ pub(crate) struct Build {
     pub notes: Notes,
 }
 
+/// An image of platforms that were built apart.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Merge {
+    pub index: Index,
+    pub notes: Notes,
+}
+
 impl Verdict {
     /// What it says beside what is done; nothing if it is a failure.
     pub(crate) const fn notes_mut(&mut self) -> Option<&mut Notes> {
         match self {
             Self::Reuse(Reuse { notes, .. })
             | Self::ReuseLocal(ReuseLocal { notes, .. })
-            | Self::Build(Build { notes, .. }) => Some(notes),
+            | Self::Build(Build { notes, .. })
+            | Self::Merge(Merge { notes, .. }) => Some(notes),
             Self::Fail(_) => None,
         }
     }
@@ -121,6 +132,8 @@ pub enum Outcome {
     Built,
     /// Built for this machine alone.
     BuiltLocal,
+    /// Platforms that were built apart are one image.
+    Merged,
     /// The Dockerfile's checks were run, and found nothing.
     Checked,
     /// Neither.
@@ -138,6 +151,7 @@ impl Outcome {
             Self::ReusedKey => "reused-key",
             Self::Built => "built",
             Self::BuiltLocal => "built-local",
+            Self::Merged => "merged",
             Self::Checked => "checked",
             Self::Failed => "failed",
         }

@@ -50,6 +50,12 @@ impl Docker {
         Ok(Self { program, buildx, exec, logins: None })
     }
 
+    /// No docker: whatever is asked of it fails.
+    #[must_use]
+    pub(crate) const fn absent(exec: Exec) -> Self {
+        Self { program: None, buildx: None, exec, logins: None }
+    }
+
     /// The same docker with another environment or configuration.
     #[must_use]
     pub(crate) fn with_exec(&self, exec: Exec) -> Self {

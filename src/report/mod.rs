@@ -18,7 +18,7 @@ use crate::buildkit::ProgressSummary;
 use crate::error::Error;
 use crate::execute::Journal;
 use crate::facts::RepositoryFact;
-use crate::image::{Digest, ImageReference};
+use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::Inputs;
 use crate::plan::{Outcome, Plan, PlanWarning, PlannedTag, Step};
 use crate::run::RunContext;
@@ -74,6 +74,8 @@ pub struct Report {
     pub retries: Vec<String>,
     /// What the build's progress told.
     pub progress: Option<ProgressSummary>,
+    /// What each platform of a merged image is.
+    pub platforms: Vec<(Platform, String)>,
     /// Steps with their seconds.
     pub entries: Vec<crate::execute::Entry>,
     /// Seconds until all was read.
@@ -130,6 +132,7 @@ impl Report {
         self.notices.extend(journal.notices);
         self.reference =
             self.digest.as_ref().zip(plan.repository.as_ref()).map(|(digest, home)| home.at(digest.clone()));
+        self.platforms = plan.merged().map(|index| index.images.clone()).unwrap_or_default();
         self.tags = journal.tags;
         self.local_image = journal.local_image;
         self.built = journal.built;

@@ -6,7 +6,7 @@ use super::Report;
 pub const OUTPUTS: [(&str, &str); 22] = [
     (
         "outcome",
-        "reused-local, reused-digest, reused-tag, reused-key, built, built-local, checked (call: check) or failed",
+        "reused-local, reused-digest, reused-tag, reused-key, built, built-local, merged (mode: merge), checked (call: check) or failed",
     ),
     ("reason", "Why, in one sentence"),
     ("digest", "Manifest digest, read back from the registry; pass it to the jobs that pull"),

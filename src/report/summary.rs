@@ -34,6 +34,9 @@ pub fn summary(report: &Report) -> String {
     for (name, value) in rows(report) {
         let _ = writeln!(text, "| {name} | {value} |");
     }
+    for (platform, digest) in &report.platforms {
+        let _ = writeln!(text, "| {} | {} |", cell(&platform.to_string()), code(digest));
+    }
     for notice in &report.notices {
         let _ = writeln!(text, "| note | {} |", cell(notice));
     }
@@ -53,6 +56,7 @@ fn headline(report: &Report) -> String {
             ("✅", "already built, ready")
         }
         Some(Outcome::Built) => ("🔨", "built and published"),
+        Some(Outcome::Merged) => ("🔗", "merged and published"),
         Some(Outcome::Checked) => ("✅", "checked"),
         Some(Outcome::BuiltLocal) => ("🔨", "built for this machine alone"),
         Some(Outcome::Failed) | None

@@ -95,7 +95,14 @@ impl<'a> ZoneNames<'a> {
     /// Every name of a new image.
     #[must_use]
     pub(crate) fn written(&self, key_short: &str) -> Published {
-        let tag = self.scheme().key_tag(&self.run.zone, key_short).filter(|_| self.access.write_images);
+        self.published(Some(key_short))
+    }
+
+    /// The same, also of an image whose key is not known.
+    #[must_use]
+    pub(crate) fn published(&self, key_short: Option<&str>) -> Published {
+        let key_short = key_short.filter(|_| self.access.write_images);
+        let tag = key_short.and_then(|key| self.scheme().key_tag(&self.run.zone, key));
         let key_tag = tag.map(|tag| self.own_repository().tagged(tag));
         // Without a commit there is no other name to push it under.
         let own = self.written_commit().or_else(|| key_tag.clone());
@@ -108,7 +115,7 @@ impl<'a> ZoneNames<'a> {
     /// The references in `tags` that it sets. Pulling is reading: only the build job sets names.
     #[must_use]
     pub(crate) fn asked(&self) -> Vec<ImageReference> {
-        let may = |tag: &&ImageReference| self.inputs.mode == Mode::Build && self.may_set(tag);
+        let may = |tag: &&ImageReference| self.inputs.mode != Mode::Pull && self.may_set(tag);
         self.inputs.tags.iter().filter(may).cloned().collect()
     }
 

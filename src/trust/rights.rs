@@ -37,6 +37,12 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// Whether it may use images of a zone by this name. Which pull request's a name does not tell.
+    #[must_use]
+    pub(crate) fn reads_zone(&self, name: &str) -> bool {
+        self.read.iter().any(|zone| zone.name() == name) || !Guard::MergedZones.holds()
+    }
+
     /// Whether it trusts no other zone, as the trusted one.
     #[must_use]
     pub(crate) fn is_trusted(&self) -> bool {

@@ -40,6 +40,7 @@ mod login;
 mod logins;
 mod masks;
 mod matrix;
+mod merge;
 mod migrate;
 mod migrate_ci;
 mod moments;

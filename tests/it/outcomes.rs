@@ -132,6 +132,15 @@ fn d87_the_table() {
     lab.set("driver", "docker-container");
     lab.write("work/hello", "by another builder");
     says(&lab, &lab.shared().run(), ["built", "true", "true", "false"], SHARED);
+    let part = |platform: &str| {
+        let run = lab.shared().input("image", "part").input("platforms", platform).run();
+        run.succeeds("built").output("digest").to_owned()
+    };
+    let digests = format!("{}\n{}", part("linux/amd64"), part("linux/arm64"));
+    let merge =
+        || lab.shared().input("mode", "merge").input("digests", &digests).commit(&"9".repeat(40)).run();
+    says(&lab, &merge(), ["merged", "false", "true", "false"], &["digest", "commit-tag"]);
+    says(&lab, &merge(), ["merged", "false", "false", "false"], &["digest", "commit-tag"]);
     lab.set("driver", "docker");
     let unloaded = || lab.build_once().input("load", "false").input("push", "false");
     lab.write("work/hello", "for nobody");

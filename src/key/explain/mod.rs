@@ -3,6 +3,7 @@
 mod advice;
 mod diff;
 mod encode;
+mod family;
 mod listing;
 mod shape;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use crate::key::digest::{BuildKey, EntryKind};
 pub use advice::{Clues, advice};
 pub use diff::{Change, diff, summarise};
 pub use encode::{decode, encode};
+pub use family::no_platforms;
 pub use listing::{from_listing, listing, shown};
 
 /// Most bytes of an encoded explanation: it must fit a label and an annotation.

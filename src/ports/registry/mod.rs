@@ -1,7 +1,7 @@
 //! Registry reads over the OCI distribution API
 //! (<https://github.com/opencontainers/distribution-spec>): no docker process, one
 //! connection kept alive. The writes are a tag on an image that is there, for a buildx that
-//! cannot set it without changing the digest, and a note on a layer cache.
+//! cannot set it without changing the digest, an index of images that are there, and a note on a layer cache.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, try_join_all};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::budget::{CHILDREN, REQUESTS, WAITS};
@@ -276,6 +276,23 @@ impl Registry {
         Ok(answers.await?.into_iter().collect())
     }
 
+    /// What a single image's configuration says of its platform: `architecture`, `os` and so on. An artifact that is
+    /// no image says nothing.
+    ///
+    /// # Errors
+    /// If the configuration cannot be read or is not what its digest says.
+    pub(crate) async fn platform(
+        &self,
+        reference: &ImageReference,
+        manifest: &Manifest,
+    ) -> Result<Map<String, Value>, Error> {
+        let Some(config) = manifest.config() else { return Ok(Map::new()) };
+        let mut config = self.config(reference, config.digest().as_ref()).await?;
+        let names = ["architecture", "os", "os.version", "os.features", "variant"];
+        let told = |name: &str| Some((name.to_owned(), config.get_mut(name)?.take()));
+        Ok(names.into_iter().filter_map(told).filter(|(_, value)| !value.is_null()).collect())
+    }
+
     async fn config(&self, reference: &ImageReference, digest: &str) -> Result<Value, Error> {
         let what = || {
             Error::of(FailureKind::NotARegistry, format!("failed to read the configuration of {reference}"))
@@ -327,7 +344,11 @@ impl Registry {
         Ok((manifest.media_type, bytes))
     }
 
-    async fn put(
+    /// Stores a manifest or an index under a name.
+    ///
+    /// # Errors
+    /// If the registry refuses it, as it does where something that it names is not there.
+    pub(crate) async fn put(
         &self,
         target: &ImageReference,
         media_type: String,

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{LATER, Played, fails};
+use super::{LATER, Played, fails, told};
 use crate::support::{HEAD, Response};
 
 #[test]
@@ -48,5 +48,15 @@ fn an_image_whose_bytes_were_swapped() {
         world.lab.registry.fault(&format!("/manifests/sha-rf9d832d9-app-{LATER}"), 99, swapped);
         let Played { worked, told } = world.uses(attack.output("digest"), world.lab.shared().commit(LATER));
         Played { worked, told }
+    });
+}
+
+#[test]
+fn a_pull_requests_image_among_what_is_merged() {
+    fails("merged-zones", "it was published by a run of the zone pr", |world| {
+        let attack = world.run(world.lab.shared().pull_request(12));
+        let merge = world.lab.shared().input("mode", "merge").input("digests", attack.output("digest"));
+        let victim = world.run(merge);
+        Played { worked: victim.code == 0, told: told(&victim) }
     });
 }

@@ -32,7 +32,7 @@ impl Docker {
         if pushes {
             for name in &names {
                 let Some(host) = wire::stub(name) else { return fail("ERROR: failed to push: no such host") };
-                let request = json!({"name": name, "labels": labels, "annotations": annotations});
+                let request = json!({"name": name, "labels": labels, "annotations": annotations, "platform": self.value("--platform")});
                 match wire::post(host, "/_publish", &request) {
                     Ok(published) => image = published,
                     Err(text) => {

@@ -32,6 +32,8 @@ struct State {
     may_push: bool,
     /// Part of the target, how often, what instead.
     faults: Vec<(String, usize, Response)>,
+    /// Method, part of the target, what instead.
+    method_faults: Vec<(&'static str, String, Response)>,
     /// Why control calls of the fake docker fail, by path.
     refusals: BTreeMap<String, String>,
     /// How long each answer takes.
@@ -88,10 +90,20 @@ impl Registry {
         digest
     }
 
+    /// Stores this manifest or index in `ci` by its digest.
+    pub(crate) fn store(&self, document: &Value) -> String {
+        let (bytes, media_type) =
+            (document.to_string().into_bytes(), document["mediaType"].as_str().unwrap());
+        let digest = Digest::of(&bytes).to_string();
+        let name = format!("ci/{digest}");
+        self.state.lock().unwrap().manifests.insert(name, (bytes, media_type.to_owned()));
+        digest
+    }
+
     /// An image with `ONBUILD` instructions, as a base.
     pub(crate) fn publish_triggers(&self, name: &str, triggers: &[&str]) -> String {
         let mut state = self.state.lock().unwrap();
-        state.publish_config(name, &json!({"OnBuild": triggers}), &json!({}))["digest"]
+        state.publish_config(name, "", &json!({"OnBuild": triggers}), &json!({}))["digest"]
             .as_str()
             .unwrap()
             .to_owned()
@@ -121,6 +133,11 @@ impl Registry {
     /// Answers otherwise, `times` times, where the target holds this text.
     pub(crate) fn fault(&self, target: &str, times: usize, instead: Response) {
         self.state.lock().unwrap().faults.push((target.to_owned(), times, instead));
+    }
+
+    /// Answers this method otherwise, once.
+    pub(crate) fn fault_on(&self, method: &'static str, target: &str, instead: Response) {
+        self.state.lock().unwrap().method_faults.push((method, target.to_owned(), instead));
     }
 
     /// Every answer to the program takes this long.
@@ -187,6 +204,12 @@ impl State {
             fault.1 -= 1;
             return fault.2.clone();
         }
+        let fits = |(method, part, _): &(&str, String, Response)| {
+            *method == request.method && request.target.contains(part.as_str())
+        };
+        if let Some(at) = self.method_faults.iter().position(fits) {
+            return self.method_faults.remove(at).2;
+        }
         if request.target.starts_with("/token") {
             return self.token(request);
         }
@@ -210,8 +233,9 @@ impl State {
         }
         match (request.method.as_str(), *kind) {
             ("PUT", "manifests") => {
-                self.manifests
-                    .insert(name, (request.body.clone(), request.header("content-type").to_owned()));
+                let stored = (request.body.clone(), request.header("content-type").to_owned());
+                self.manifests.insert(format!("{repository}/{}", Digest::of(&stored.0)), stored.clone());
+                self.manifests.insert(name, stored);
                 Response::new(201, "")
             }
             (_, "manifests") => match self.manifests.get(&name) {
@@ -266,7 +290,12 @@ impl State {
         match request.target.as_str() {
             "/_publish" => {
                 let name = local_name(body["name"].as_str().unwrap());
-                Response::new(200, self.publish(&name, &body["labels"], &body["annotations"]).to_string())
+                let platform = body["platform"].as_str().unwrap_or_default();
+                let labels = json!({"Labels": body["labels"]});
+                Response::new(
+                    200,
+                    self.publish_config(&name, platform, &labels, &body["annotations"]).to_string(),
+                )
             }
             "/_alias" => self.alias(&body),
             "/_pull" => {
@@ -302,11 +331,14 @@ impl State {
     }
 
     fn publish(&mut self, name: &str, labels: &Value, annotations: &Value) -> Value {
-        self.publish_config(name, &json!({"Labels": labels}), annotations)
+        self.publish_config(name, "", &json!({"Labels": labels}), annotations)
     }
 
-    fn publish_config(&mut self, name: &str, config: &Value, annotations: &Value) -> Value {
-        let config = json!({"architecture": "amd64", "os": "linux", "config": config, "rootfs": {"type": "layers", "diff_ids": []}});
+    /// For the first of these platforms; without one for linux/amd64.
+    fn publish_config(&mut self, name: &str, platforms: &str, config: &Value, annotations: &Value) -> Value {
+        let first = platforms.split(',').next().and_then(|platform| platform.split_once('/'));
+        let (os, architecture) = first.unwrap_or(("linux", "amd64"));
+        let config = json!({"architecture": architecture, "os": os, "config": config, "rootfs": {"type": "layers", "diff_ids": []}});
         let config = config.to_string().into_bytes();
         let config_digest = Digest::of(&config).to_string();
         let plain: serde_json::Map<_, _> = annotations

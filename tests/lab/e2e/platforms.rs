@@ -147,3 +147,38 @@ fn d84_the_platform_that_is_asked_for_is_loaded() {
         assert_eq!(pull("linux/arm64"), "arm64", "{host}");
     }
 }
+
+#[test]
+fn two_platforms_that_were_built_apart_are_merged() {
+    let (work, repository) = (Workspace::new("merge"), Repository::open("merge"));
+    work.write("Dockerfile", "FROM scratch\nCOPY made.txt /\n");
+    work.write("made.txt", &work.image);
+    let part = |platform: &str, provenance: &str| {
+        let name = format!("{}-{}", work.image, platform.rsplit('/').next().unwrap());
+        let program =
+            work.program().repository(&repository).input("image", &name).input("platforms", platform);
+        program.input("provenance", provenance).run().is("built").output("digest").to_owned()
+    };
+    // One with its attestation, as an index.
+    let (amd64, arm64) = (part("linux/amd64", "mode=min"), part("linux/arm64", "mode=min"));
+    let digests = format!("linux/arm64={arm64}\nlinux/amd64={amd64}");
+    let merge = |digests: &str| {
+        let program = work.program().repository(&repository).input("mode", "merge").input("digests", digests);
+        program.folder(work.root()).run().is("merged")
+    };
+    let merged = merge(&digests);
+    assert_eq!(repository.digest(&work.commit_tag()), merged.output("digest"));
+    let mut platforms = repository.image(merged.output("digest")).unwrap().platforms();
+    platforms.sort();
+    assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
+    let inspected = work.docker(&["buildx", "imagetools", "inspect", merged.output("image")]);
+    for said in ["linux/amd64", "linux/arm64", "attestation-manifest"] {
+        assert!(inspected.contains(said), "{said}\n{inspected}");
+    }
+    let again = merge(&format!("{amd64}\n{arm64}"));
+    assert_eq!((again.output("digest"), again.output("pushed")), (merged.output("digest"), "false"));
+    work.forget();
+    let pulled =
+        work.program().repository(&repository).input("mode", "pull").input("digest", merged.output("digest"));
+    pulled.folder(work.root()).run().is("reused-digest").has(merged.output("digest"));
+}

@@ -1,0 +1,41 @@
+//! An index of images that are there: written through the registry itself, without docker.
+
+use super::retry::Attempts;
+use super::{Journal, StepContext, alias};
+use crate::error::Result;
+use crate::image::ImageReference;
+use crate::plan::Index;
+use crate::ports::docker::Docker;
+use crate::ports::registry::Probe;
+
+/// Stores it under the name, unless it stands there already.
+pub(super) async fn run(
+    index: &Index,
+    target: &ImageReference,
+    context: &StepContext<'_>,
+    docker: &Docker,
+    journal: &mut Journal,
+) -> Result<()> {
+    let mut attempts = Attempts::default();
+    let written = loop {
+        match once(index, target, context).await {
+            Ok(written) => break written,
+            Err(error) => attempts.after_request(error, target.registry(), context, docker).await?,
+        }
+    };
+    journal.pushed = written;
+    journal.digest = Some(index.digest.clone());
+    journal.image_id = Some(index.digest.to_string());
+    journal.tags.push(target.to_string());
+    Ok(())
+}
+
+async fn once(index: &Index, target: &ImageReference, context: &StepContext<'_>) -> Result<bool> {
+    let registry = &context.ports.registry;
+    if matches!(registry.probe(target).await, Probe::Present(found) if found.digest == index.digest) {
+        return Ok(false);
+    }
+    let bytes = index.text.clone().into_bytes();
+    registry.put(target, Index::MEDIA_TYPE.to_owned(), bytes, context.writes).await?;
+    alias::check(target, &index.digest, registry).await.map(|()| true)
+}

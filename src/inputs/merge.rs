@@ -1,0 +1,135 @@
+//! What `mode: merge` is given.
+
+use super::build::BuildInputs;
+use super::grammar;
+use super::outputs::Outputs;
+use super::problems::Problems;
+use super::raw::RawInputs;
+use super::types::Mode;
+use crate::budget::PARTS;
+use crate::image::{Digest, Platform, is_own_label};
+
+/// One line of the input `digests`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Part {
+    /// What it must be for; whatever it is for where the line does not say.
+    pub(crate) platform: Option<Platform>,
+    /// What was built.
+    pub(crate) digest: Digest,
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.platform {
+            Some(platform) => write!(f, "{platform}={}", self.digest),
+            None => write!(f, "{}", self.digest),
+        }
+    }
+}
+
+/// The lines of `digests`.
+pub(super) fn parts(problems: &mut Problems, mode: Mode, lines: &[String]) -> Vec<Part> {
+    let wrong = match (mode, lines.len()) {
+        (Mode::Merge, 0) => "is required with mode merge: PLATFORM=DIGEST, one a line".to_owned(),
+        (Mode::Merge, count) if count > PARTS => format!("has {count} lines, and at most {PARTS} are merged"),
+        (Mode::Build | Mode::Pull, 1..) => "only goes with mode merge".to_owned(),
+        _ => return lines.iter().filter_map(|line| part(problems, line)).collect(),
+    };
+    problems.add("digests", wrong);
+    Vec::new()
+}
+
+fn part(problems: &mut Problems, line: &str) -> Option<Part> {
+    let (platform, digest) = match line.split_once('=') {
+        Some((platform, digest)) => (Some(platform), digest.trim()),
+        None => (None, line),
+    };
+    if digest.is_empty() {
+        problems.add("digests", format!("`{line}` has no digest: the job that built it published nothing"));
+        return None;
+    }
+    let digest = problems.parse("digests", Some(digest));
+    let platform = match platform {
+        Some(text) => Some(problems.parse("digests", Some(text))?),
+        None => None,
+    };
+    Some(Part { platform, digest: digest? })
+}
+
+/// What does not go with `mode: merge`.
+pub(super) fn check(problems: &mut Problems, raw: &RawInputs, outputs: &Outputs, build: &mut BuildInputs) {
+    let is = |value: &Option<String>, word: &str| {
+        value.as_deref().is_some_and(|value| value.trim().eq_ignore_ascii_case(word))
+    };
+    for (input, bad, why) in [
+        ("load", is(&raw.load, "true"), "mode merge loads nothing: let the job that uses the image pull it"),
+        ("push", is(&raw.push, "false"), "mode merge does nothing but publish"),
+        ("outputs", outputs.given, "mode merge has no result but the one in the repository"),
+        ("call", is(&raw.call, "check"), "mode merge reads no Dockerfile"),
+    ] {
+        if bad {
+            problems.add(input, why);
+        }
+    }
+    for (name, _) in &build.annotations {
+        if let Err(reason) = grammar::annotation(name) {
+            problems.add("annotations", reason);
+        } else if is_own_label(name) {
+            problems.add("annotations", format!("`{name}` is build-once's own"));
+        }
+    }
+    // A default of the machine's says nothing of what others built.
+    build.implied_platform = raw.platforms.as_deref().is_none_or(|text| text.trim().is_empty());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::inputs::Inputs;
+
+    fn read(change: impl FnOnce(&mut RawInputs)) -> Result<Inputs, String> {
+        let digest = Digest::of(b"x");
+        let mut raw = RawInputs {
+            image: Some("app".into()),
+            mode: Some("merge".into()),
+            digests: Some(format!("linux/amd64={digest}\n\n # no line\n{digest}")),
+            context: Some("absent".into()),
+            ..RawInputs::default()
+        };
+        change(&mut raw);
+        Inputs::read(&raw, &Env::default()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_line_names_a_platform_or_none() {
+        let parts = read(|_| {}).unwrap().parts;
+        let digest = Digest::of(b"x");
+        let shown: Vec<String> = parts.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, [format!("linux/amd64={digest}"), digest.to_string()]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        type Change = fn(&mut RawInputs);
+        let rows: [(Change, &str); 13] = [
+            (|raw| raw.digests = None, "`digests`: is required"),
+            (|raw| raw.digests = Some(" \n".into()), "`digests`: is required"),
+            (|raw| raw.digests = Some("linux/arm64=".into()), "`linux/arm64=` has no digest"),
+            (|raw| raw.digests = Some("linux/arm64=sha256:1".into()), "`sha256:1` is not a digest"),
+            (|raw| raw.digests = Some(format!("arm64={}", Digest::of(b"x"))), "`arm64` is not a platform"),
+            (|raw| raw.digests = Some(format!("{}\n", Digest::of(b"x")).repeat(PARTS + 1)), "at most"),
+            (|raw| raw.mode = Some("build".into()), "`digests`: only goes with mode merge"),
+            (|raw| raw.digest = Some(Digest::of(b"x").to_string()), "`digest`: only goes with mode pull"),
+            (|raw| raw.rebuild = Some("true".into()), "`rebuild`: only goes with mode build"),
+            (|raw| raw.load = Some("true".into()), "`load`: mode merge loads nothing"),
+            (|raw| raw.push = Some("false".into()), "`push`: mode merge does nothing but publish"),
+            (|raw| raw.call = Some("check".into()), "`call`: mode merge reads no Dockerfile"),
+            (|raw| raw.annotations = Some("index:io.github.build-once.key=1".into()), "build-once's own"),
+        ];
+        for (change, said) in rows {
+            let error = read(change).unwrap_err();
+            assert!(error.contains(said), "{said}: {error}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! An index that the program writes itself: the same lines and annotations are the same bytes.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::facts::{Line, LineKind};
+use crate::image::{Digest, MEDIA_TYPES, Platform};
+
+/// An image index, complete.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Index {
+    /// The digest of its bytes.
+    pub(crate) digest: Digest,
+    /// Its images.
+    pub(crate) images: Vec<(Platform, String)>,
+    /// What is stored.
+    #[serde(skip)]
+    pub(crate) text: String,
+}
+
+impl Index {
+    /// Its type.
+    pub(crate) const MEDIA_TYPE: &'static str = MEDIA_TYPES[0];
+
+    /// Images stand by platform, each before its attestations; the order of `lines` does not count.
+    pub(crate) fn new(lines: &[Line], annotations: &BTreeMap<String, String>) -> Self {
+        let of = |line: &Line| match &line.kind {
+            LineKind::Image(platform) => Some((platform.clone(), line.digest.clone())),
+            LineKind::Attestation(_) | LineKind::Other => None,
+        };
+        let mut images: Vec<_> = lines.iter().filter_map(of).collect();
+        images.sort();
+        let place = |line: &Line| {
+            let image = match &line.kind {
+                LineKind::Attestation(image) => image,
+                LineKind::Image(_) | LineKind::Other => &line.digest,
+            };
+            let at = images.iter().position(|(_, digest)| digest == image);
+            (at, matches!(line.kind, LineKind::Attestation(_)), line.digest.clone())
+        };
+        let mut lines: Vec<&Line> = lines.iter().collect();
+        lines.sort_by_key(|line| place(line));
+        let manifests: Vec<Value> = lines.into_iter().map(|line| line.descriptor.clone()).collect();
+        let mut document =
+            json!({ "schemaVersion": 2, "mediaType": Self::MEDIA_TYPE, "manifests": manifests });
+        if !annotations.is_empty() {
+            document["annotations"] = json!(annotations);
+        }
+        document.sort_all_objects();
+        let text = document.to_string();
+        Self { digest: Digest::of(text.as_bytes()), images, text }
+    }
+
+    /// Its platforms, for people.
+    pub(crate) fn platforms(&self) -> String {
+        let names: Vec<String> = self.images.iter().map(|(platform, _)| platform.to_string()).collect();
+        names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(kind: LineKind, digest: &str) -> Line {
+        Line { kind, digest: digest.to_owned(), descriptor: json!({"size": 1, "digest": digest}) }
+    }
+
+    #[test]
+    fn the_order_of_the_lines_does_not_count() {
+        let image = |platform: &str, digest| line(LineKind::Image(platform.parse().unwrap()), digest);
+        let proof = |of: &str, digest| line(LineKind::Attestation(of.to_owned()), digest);
+        let mut lines = vec![
+            proof("sha256:1", "sha256:0"),
+            image("linux/arm64", "sha256:1"),
+            image("linux/arm/v7", "sha256:3"),
+            proof("sha256:1", "sha256:9"),
+            image("linux/amd64", "sha256:8"),
+        ];
+        let annotations =
+            BTreeMap::from([("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())]);
+        let index = Index::new(&lines, &annotations);
+        assert_eq!(index.platforms(), "linux/amd64, linux/arm/v7, linux/arm64");
+        let line = |digest: u8| format!(r#"{{"digest":"sha256:{digest}","size":1}}"#);
+        let expected = format!(
+            r#"{{"annotations":{{"a":"1","b":"2"}},"manifests":[{}],"mediaType":"{}","schemaVersion":2}}"#,
+            [8, 3, 1, 0, 9].map(line).join(","),
+            Index::MEDIA_TYPE
+        );
+        assert_eq!(
+            (index.text.as_str(), &index.digest),
+            (expected.as_str(), &Digest::of(expected.as_bytes()))
+        );
+        for _ in 0..lines.len() {
+            lines.rotate_left(1);
+            assert_eq!(Index::new(&lines, &annotations), index);
+        }
+        assert!(!Index::new(&lines, &BTreeMap::new()).text.contains("annotations"));
+    }
+}

@@ -1,0 +1,258 @@
+//! `mode: merge`: platforms that were built apart become one index, or why they do not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::given::{PlanContext, bug};
+use super::index::Index;
+use super::steps::{Plan, PlannedTag, Step};
+use super::verdict::{Decision, Merge, Notes, Outcome, Verdict};
+use crate::error::{Error, Result};
+use crate::facts::{Facts, FoundPart, Line, LineKind, PartFact, RepositoryFact};
+use crate::failure::FailureKind;
+use crate::image::{
+    ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION, ANNOTATION_ZONE,
+    Platform, Repository,
+};
+use crate::inputs::Inputs;
+use crate::key::explain;
+use crate::run::RunContext;
+use crate::trust::{Access, ZoneNames};
+
+/// The index, or the reason why there is none.
+pub(super) fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
+    match index(inputs, run, access, facts) {
+        Ok(index) => {
+            let notices = without_index(inputs).into_iter().collect();
+            Verdict::Merge(Merge { index, notes: Notes { degraded: None, notices } })
+        }
+        Err(error) => Verdict::Fail(error),
+    }
+}
+
+fn index(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Result<Index> {
+    let Some(home) = facts.repository.repository() else {
+        let error = Error::of(FailureKind::NoRepository, "there is no repository to merge in");
+        let error = match &facts.repository {
+            RepositoryFact::None(reason) => error.cause(reason.explain()),
+            RepositoryFact::Found { .. } => error,
+        };
+        return Err(error.hint("set the input repository as in the jobs that built the platforms"));
+    };
+    let home = ZoneNames::new(inputs, run, access, home).own_repository();
+    if !access.write_images {
+        return Err(Error::of(
+            FailureKind::NotPublished,
+            "the platforms are not merged: this run may not publish",
+        )
+        .cause(run.zone_reason.clone())
+        .hint(
+            "skip this job where the jobs before it published nothing: if: needs.JOB.outputs.digest != ''",
+        ));
+    }
+    let mut parts = Vec::new();
+    for part in &facts.parts {
+        parts.push((part, fit(part, home, run, access)?));
+    }
+    let lines: Vec<Line> = parts.iter().flat_map(|(_, found)| found.lines.iter().cloned()).collect();
+    one_of_each(&parts)?;
+    all_that_are_asked_for(inputs, &lines)?;
+    one_family(&parts)?;
+    Ok(Index::new(&lines, &annotations(inputs, run, &parts)))
+}
+
+fn refused(part: &PartFact, why: impl std::fmt::Display) -> Error {
+    Error::input(format!("input `digests`: {}: {why}", part.part))
+}
+
+/// A part that is there, build-once's own, of a zone that the run reads, and what its line says.
+fn fit<'a>(
+    part: &'a PartFact,
+    home: &Repository,
+    run: &RunContext,
+    access: &Access,
+) -> Result<&'a FoundPart> {
+    let Some(found) = &part.found else {
+        return Err(Error::of(FailureKind::NoImage, format!("{home} has no image {}", part.part)).hint(
+            "check that the job that built it names the same repository, and that no lifecycle rule removed the image",
+        ));
+    };
+    if found.repository != *home {
+        let why = format!("it is in {}, and an index names images of its own repository", found.repository);
+        return Err(refused(part, why).cause(format!("this run writes in {home}")));
+    }
+    let (Some(_), Some(zone)) =
+        (found.annotations.get(ANNOTATION_KEY), found.annotations.get(ANNOTATION_ZONE))
+    else {
+        return Err(refused(part, "it is no image of build-once's, or does not say so").hint(
+            "an engine with the old image store writes no annotations: build with a docker-container builder (docker/setup-buildx-action)",
+        ));
+    };
+    if !access.reads_zone(zone) {
+        return Err(refused(part, format!("it was published by a run of the zone {zone}"))
+            .cause(format!("this is {}", run.zone_reason))
+            .hint("merge what jobs of this workflow run have built"));
+    }
+    for line in &found.lines {
+        let known = match &line.kind {
+            LineKind::Image(_) => true,
+            LineKind::Attestation(image) => images(found).any(|(_, digest)| digest == image),
+            LineKind::Other => false,
+        };
+        if !known {
+            let why =
+                format!("it names {}, which is neither an image nor an attestation of one", line.digest);
+            return Err(refused(part, why));
+        }
+    }
+    if images(found).next().is_none() {
+        return Err(refused(part, "it has no image"));
+    }
+    if let Some(named) = &part.part.platform
+        && let Some((other, _)) = images(found).find(|(platform, _)| *platform != named)
+    {
+        return Err(refused(part, format!("it is for {other}")));
+    }
+    Ok(found)
+}
+
+fn images(found: &FoundPart) -> impl Iterator<Item = (&Platform, &String)> {
+    found.lines.iter().filter_map(|line| match &line.kind {
+        LineKind::Image(platform) => Some((platform, &line.digest)),
+        LineKind::Attestation(_) | LineKind::Other => None,
+    })
+}
+
+fn one_of_each(parts: &[(&PartFact, &FoundPart)]) -> Result<()> {
+    let mut seen: BTreeMap<&Platform, &PartFact> = BTreeMap::new();
+    for (part, found) in parts {
+        for (platform, _) in images(found) {
+            if let Some(first) = seen.insert(platform, part) {
+                return Err(refused(part, format!("{platform} is there already, in {}", first.part)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The input `platforms`, where it is given, names what must be there.
+fn all_that_are_asked_for(inputs: &Inputs, lines: &[Line]) -> Result<()> {
+    if inputs.build.implied_platform {
+        return Ok(());
+    }
+    let asked: BTreeSet<&Platform> = inputs.build.platforms.iter().collect();
+    let have: BTreeSet<&Platform> = lines
+        .iter()
+        .filter_map(|line| match &line.kind {
+            LineKind::Image(platform) => Some(platform),
+            LineKind::Attestation(_) | LineKind::Other => None,
+        })
+        .collect();
+    let names =
+        |set: BTreeSet<&Platform>| set.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if asked == have {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "input `digests`: it has {}, and the input platforms names {}",
+        names(have),
+        names(asked)
+    ))
+    .hint("name in digests what platforms names, or leave platforms out"))
+}
+
+/// Parts that were made from different inputs are different images. Where a part does not say what it was made from
+/// there is nothing to compare.
+fn one_family(parts: &[(&PartFact, &FoundPart)]) -> Result<()> {
+    let told: Vec<_> = parts
+        .iter()
+        .filter_map(|(part, found)| {
+            Some((*part, explain::decode(found.annotations.get(ANNOTATION_ENTRIES)?).ok()?))
+        })
+        .collect();
+    let Some(((first, entries), rest)) = told.split_first() else { return Ok(()) };
+    for (part, others) in rest {
+        if let Some(differs) = explain::no_platforms(entries, others) {
+            return Err(refused(part, format!("it was made from other inputs than {}: {differs}", first.part))
+                .hint("build every platform of one commit with the same inputs; a Dockerfile tells platforms apart by TARGETARCH"));
+        }
+    }
+    Ok(())
+}
+
+/// The levels of an annotation, and its name.
+fn levels(name: &str) -> (&str, &str) {
+    name.split_once(':').unwrap_or(("", name))
+}
+
+/// What the input `annotations` says of the index, and what a build would say. Of the commits only what all parts
+/// say, so that the same parts are the same index in every later commit.
+fn annotations(
+    inputs: &Inputs,
+    run: &RunContext,
+    parts: &[(&PartFact, &FoundPart)],
+) -> BTreeMap<String, String> {
+    let asked = inputs.build.annotations.iter().filter_map(|(name, value)| {
+        let (of, name) = levels(name);
+        of.split(',').any(|level| level == "index").then(|| (name.to_owned(), value.clone()))
+    });
+    let common = |name: &&str| {
+        let mut values = parts.iter().map(|(_, found)| found.annotations.get(*name));
+        let first = values.next()??;
+        values.all(|value| value == Some(first)).then(|| ((*name).to_owned(), first.clone()))
+    };
+    let zone = (ANNOTATION_ZONE.to_owned(), run.zone.name().to_owned());
+    let own = [ANNOTATION_REVISION, ANNOTATION_MERGE_REVISION];
+    let own: Vec<_> = own.iter().filter_map(common).chain([zone]).collect();
+    asked.chain(own).collect()
+}
+
+/// Annotations that are none of an index.
+fn without_index(inputs: &Inputs) -> Option<String> {
+    let is_other = |name: &&str| !levels(name).0.split(',').any(|level| level == "index");
+    let names = inputs.build.annotations.iter().map(|(name, _)| name.as_str());
+    let names: Vec<&str> = names.filter(is_other).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "annotations not set: {}; an index gets those that begin with index:, the images keep their own",
+            names.join(", ")
+        )
+    })
+}
+
+/// The plan for an index.
+pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge) -> Result<Plan> {
+    let Merge { index, notes } = verdict;
+    let home = given.facts.repository.repository().ok_or_else(|| bug("a merge without a repository"))?;
+    let key = given.facts.key.as_ref().map(crate::key::BuildKey::short);
+    let published = ZoneNames::new(given.inputs, given.run, given.access, home).published(key);
+    let name = published.name.ok_or_else(|| {
+        Error::of(FailureKind::NotPublished, "the platforms are not merged: the index has no name")
+            .cause("the run has no commit")
+            .hint("name it in the input tags")
+    })?;
+    let source = || name.clone();
+    let platforms = index.platforms();
+    let mut steps = vec![Step::PutIndex { index, target: name.clone() }];
+    steps.extend(published.asked.into_iter().map(|target| Step::Alias {
+        source: source(),
+        target,
+        required: true,
+    }));
+    Ok(Plan {
+        decision: Decision {
+            outcome: Outcome::Merged,
+            reason: format!("the platforms that were built apart are one image: {platforms}"),
+            changes: Vec::new(),
+        },
+        steps,
+        warnings: Vec::new(),
+        notices: notes.notices,
+        degraded: notes.degraded,
+        digest: None,
+        image_id: None,
+        repository: Some(name.repository().clone()),
+        key_tag: published.key_tag.map(|reference| PlannedTag { reference, there: false }),
+        commit_tag: published.commit_tag.map(|reference| PlannedTag { reference, there: false }),
+        local_image: None,
+    })
+}
