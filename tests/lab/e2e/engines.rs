@@ -48,7 +48,7 @@ fn the_classic_store_gets_a_builder_that_can_write_the_cache() {
     let (work, repository) = (Workspace::new("classic"), Repository::ecr("classic"));
     let program = || fresh(work.program().repository(&repository).engine(classic())).input("key", "context");
     let built = program().run().is("built");
-    assert_eq!(built.steps(), ["create-builder", "build", "read-back", "claim"]);
+    assert_eq!(built.steps(), ["create-builder", "build", "read-back", "set-key-tag"]);
     built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
     nothing_left(&work, classic());
     assert!(
@@ -76,7 +76,7 @@ fn the_classic_store_without_a_cache_pushes_by_itself() {
     let (work, repository) = (Workspace::new("classic-own"), Repository::ecr("classic-own"));
     let program = || work.program().repository(&repository).engine(classic()).input("cache", "none");
     let built = program().run().is("built");
-    assert_eq!(built.steps(), ["build", "read-back", "claim", "tag"]);
+    assert_eq!(built.steps(), ["build", "read-back", "set-key-tag", "tag"]);
     let image = repository.image(&work.commit_tag()).unwrap();
     assert_eq!(image.digest, built.output("digest"), "the manifest's digest, not the image's id");
     assert_eq!(image.annotated_key(), None, "this store writes none");
@@ -136,7 +136,7 @@ fn a_builder_by_name() {
     let program =
         || work.program().repository(&repository).input("builder", &name).engine("unix:///nowhere.sock");
     let built = program().run().is("built");
-    assert_eq!(built.steps(), ["build", "read-back", "claim"]);
+    assert_eq!(built.steps(), ["build", "read-back", "set-key-tag"]);
     built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
     assert!(repository.image(&format!("cache-rf9d832d9-{}-main", work.image)).is_some());
     assert!(work.docker(&["buildx", "ls"]).contains(&name), "it is not ours to remove");

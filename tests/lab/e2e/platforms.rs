@@ -69,7 +69,7 @@ fn the_classic_store_gets_a_builder_for_an_index() {
     let program = work.program().repository(&repository).engine(classic).input("cache", "none");
     let program = program.input("platforms", "linux/amd64,linux/arm64").input("driver-opts", "network=host");
     let built = program.input("buildkit-image", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE")).run().is("built");
-    assert_eq!(built.steps(), ["create-builder", "build", "read-back", "claim"]);
+    assert_eq!(built.steps(), ["create-builder", "build", "read-back", "set-key-tag"]);
     built.is_published(&repository, &[&work.commit_tag()]);
     crate::engines::nothing_left(&work, classic);
 }
