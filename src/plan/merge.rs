@@ -256,3 +256,80 @@ pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge) -> Result<Plan> {
         local_image: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::image::Digest;
+    use crate::inputs::{Part, RawInputs};
+    use serde_json::json;
+
+    fn part(platform: &str, annotations: &[(&str, &str)]) -> PartFact {
+        let digest = Digest::of(platform.as_bytes());
+        let line = Line {
+            kind: LineKind::Image(platform.parse().unwrap()),
+            digest: digest.to_string(),
+            descriptor: json!({"digest": digest}),
+        };
+        let own = [(ANNOTATION_KEY, "1"), (ANNOTATION_ZONE, "trusted")];
+        let annotations =
+            own.iter().chain(annotations).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let found = FoundPart {
+            repository: "h.example/ci".parse().unwrap(),
+            annotations: annotations.collect(),
+            lines: vec![line],
+        };
+        PartFact { part: Part { platform: None, digest }, found: Some(found) }
+    }
+
+    fn inputs(annotations: &str) -> Inputs {
+        let raw = RawInputs {
+            image: Some("app".into()),
+            mode: Some("merge".into()),
+            digests: Some(Digest::of(b"x").to_string()),
+            annotations: Some(annotations.into()),
+            ..RawInputs::default()
+        };
+        Inputs::read(&raw, &Env::default()).unwrap()
+    }
+
+    fn pairs<'a>(parts: &'a [PartFact]) -> Vec<(&'a PartFact, &'a FoundPart)> {
+        parts.iter().map(|part| (part, part.found.as_ref().unwrap())).collect()
+    }
+
+    #[test]
+    fn the_commit_is_named_where_all_parts_are_of_one() {
+        let run = RunContext::read(&Env::default(), None).unwrap();
+        let of = |first: &str, second: &str| {
+            let revision = |commit: &str| part("linux/amd64", &[(ANNOTATION_REVISION, commit)]);
+            let parts = [revision(first), revision(second)];
+            annotations(&inputs("index:a=1\nmanifest,index:b=2\nmanifest:c=3\nd=4"), &run, &pairs(&parts))
+        };
+        let own = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let all = [("a", "1"), ("b", "2"), (ANNOTATION_ZONE, run.zone.name())];
+            let all = all.iter().chain(pairs);
+            all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(of("1", "1"), own(&[(ANNOTATION_REVISION, "1")]));
+        assert_eq!(of("1", "2"), own(&[]));
+        let left = without_index(&inputs("index:a=1\nmanifest:c=3\nd=4")).unwrap();
+        assert!(left.starts_with("annotations not set: manifest:c, d;"), "{left}");
+    }
+
+    #[test]
+    fn a_platform_is_there_once() {
+        let two = [part("linux/amd64", &[]), part("linux/arm64", &[])];
+        assert!(one_of_each(&pairs(&two)).is_ok());
+        let twice = [part("linux/arm64", &[]), part("linux/aarch64", &[])];
+        assert!(
+            one_of_each(&pairs(&twice)).unwrap_err().to_string().contains("linux/arm64 is there already")
+        );
+    }
+
+    #[test]
+    fn a_part_that_says_nothing_of_its_inputs_is_not_compared() {
+        let silent = [part("linux/amd64", &[]), part("linux/arm64", &[(ANNOTATION_ENTRIES, "no JSON")])];
+        assert!(one_family(&pairs(&silent)).is_ok());
+    }
+}

@@ -279,3 +279,18 @@ fn an_index_names_images_of_its_own_repository() {
     assert!(run.error().contains("an index names images of its own repository"), "{}", run.error());
     assert_eq!(writes(&lab), [""; 0]);
 }
+
+#[test]
+fn a_job_that_uses_it_pulls_it_by_digest() {
+    let lab = Lab::new();
+    let (_, _, digests) = two(&lab);
+    let merged = merge(lab.shared(), &digests).run().succeeds("merged");
+    let pull = || lab.shared().input("mode", "pull").input("on-missing", "fail");
+    let by_key = pull().input("platforms", "linux/amd64,linux/arm64").run().fails(20, "access");
+    assert!(by_key.error().contains("no image with this key"), "{}", by_key.error());
+    lab.rule("pull", json!({"exit": 0}));
+    lab.rule("tag", json!({"exit": 0}));
+    let by_digest = pull().input("digest", merged.output("digest")).run();
+    assert_eq!(by_digest.output("digest"), merged.output("digest"), "{}", by_digest.all());
+    assert_eq!(by_digest.output("outcome"), "reused-digest");
+}
