@@ -294,7 +294,7 @@ mod tests {
         Inputs::read(&raw, &Env::default()).unwrap()
     }
 
-    fn pairs<'a>(parts: &'a [PartFact]) -> Vec<(&'a PartFact, &'a FoundPart)> {
+    fn pairs(parts: &[PartFact]) -> Vec<(&PartFact, &FoundPart)> {
         parts.iter().map(|part| (part, part.found.as_ref().unwrap())).collect()
     }
 
