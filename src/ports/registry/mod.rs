@@ -1,27 +1,24 @@
 //! Registry reads over the OCI distribution API
 //! (<https://github.com/opencontainers/distribution-spec>): no docker process, one
-//! connection kept alive. The writes are a tag on an image that is there, for a buildx that
-//! cannot set it without changing the digest, an index of images that are there, and a note on a layer cache.
+//! connection kept alive.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared, try_join_all};
+use futures_util::future::{BoxFuture, Shared};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method};
-use serde_json::{Map, Value};
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::budget::{CHILDREN, REQUESTS, WAITS};
+use crate::budget::{REQUESTS, WAITS};
 use crate::crash;
 use crate::error::Error;
 use crate::failure::{FailureKind, Reaction};
 use crate::guards::Guard;
-use crate::image::{Digest, ImageReference, Manifest, triggers};
-use crate::ports::Writes;
+use crate::image::{Digest, ImageReference, Manifest};
 use crate::ports::exec::Exec;
 use crate::ports::exec::from_exec;
 use crate::ports::http;
@@ -32,10 +29,12 @@ use crate::secret::SecretString;
 
 mod answer;
 mod challenge;
+mod config;
 mod credentials;
 mod rights;
 mod transport;
 mod waits;
+mod write;
 
 pub(crate) use answer::kind_of;
 pub use answer::registry_error;
@@ -45,6 +44,7 @@ pub(crate) use credentials::Credentials;
 pub use transport::redirected;
 use transport::{Answer, Call, base_url};
 use waits::Waits;
+pub(crate) use write::gone;
 
 /// What a registry says of an image. Unknown is never read as absent or present.
 #[derive(Clone, Debug, PartialEq)]
@@ -217,160 +217,6 @@ impl Registry {
         manifest.map(|manifest| manifest.digest.clone()).ok_or(Resolve::Absent)
     }
 
-    /// The labels of a single image, from its configuration; an index has none of its own.
-    ///
-    /// # Errors
-    /// If the configuration cannot be read or is not what its digest says.
-    pub(crate) async fn labels(
-        &self,
-        reference: &ImageReference,
-        manifest: &Manifest,
-    ) -> Result<HashMap<String, String>, Error> {
-        let Some(config) = manifest.config() else { return Ok(HashMap::new()) };
-        let config = self.config(reference, config.digest().as_ref()).await?;
-        let labels = config["config"]["Labels"].as_object();
-        Ok(labels
-            .into_iter()
-            .flatten()
-            .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
-            .collect())
-    }
-
-    /// The `ONBUILD` instructions of an image; of an index, the different lists of its images for these platforms. A
-    /// platform that the index does not name by its architecture may be any image of it.
-    ///
-    /// # Errors
-    /// If the registry does not say.
-    pub(crate) async fn triggers(
-        &self,
-        reference: &ImageReference,
-        platforms: &[String],
-    ) -> Result<BTreeSet<Vec<String>>, Error> {
-        let ask = async |reference: &ImageReference| match self.probe(reference).await {
-            Probe::Present(manifest) => Ok(manifest),
-            Probe::Absent { .. } => {
-                let what = format!("{} has no image {reference}", reference.registry());
-                Err(Error::of(FailureKind::BaseNotFound, what).hint("check the image's name and digest"))
-            }
-            Probe::Unknown(error) => Err(error),
-        };
-        let top = ask(reference).await?;
-        let images = if top.config().is_some() {
-            vec![Arc::clone(&top)]
-        } else {
-            let wanted = top.children_for(platforms);
-            if wanted.len() > CHILDREN {
-                let what = format!("{reference} has {} images for these platforms", wanted.len());
-                return Err(Error::of(FailureKind::DigestMismatch, what)
-                    .cause(format!("more than {CHILDREN} are not looked at")));
-            }
-            let wanted = wanted.into_iter();
-            try_join_all(wanted.map(async |digest| ask(&reference.repository().at(digest)).await)).await?
-        };
-        let configs: BTreeSet<String> =
-            images.iter().filter_map(|image| Some(image.config()?.digest().to_string())).collect();
-        let answers = try_join_all(configs.iter().map(async |digest| {
-            let config = self.config(reference, digest).await?;
-            Ok::<_, Error>(triggers(&config["config"]))
-        }));
-        Ok(answers.await?.into_iter().collect())
-    }
-
-    /// What a single image's configuration says of its platform: `architecture`, `os` and so on. An artifact that is
-    /// no image says nothing.
-    ///
-    /// # Errors
-    /// If the configuration cannot be read or is not what its digest says.
-    pub(crate) async fn platform(
-        &self,
-        reference: &ImageReference,
-        manifest: &Manifest,
-    ) -> Result<Map<String, Value>, Error> {
-        let Some(config) = manifest.config() else { return Ok(Map::new()) };
-        let mut config = self.config(reference, config.digest().as_ref()).await?;
-        let names = ["architecture", "os", "os.version", "os.features", "variant"];
-        let told = |name: &str| Some((name.to_owned(), config.get_mut(name)?.take()));
-        Ok(names.into_iter().filter_map(told).filter(|(_, value)| !value.is_null()).collect())
-    }
-
-    async fn config(&self, reference: &ImageReference, digest: &str) -> Result<Value, Error> {
-        let what = || {
-            Error::of(FailureKind::NotARegistry, format!("failed to read the configuration of {reference}"))
-        };
-        let bytes = match self.get(reference, Method::GET, "blobs", digest).await {
-            Ok(Answer::Found(reply)) => reply.bytes,
-            Ok(Answer::NotFound) | Err(Failure::NoRepository) => {
-                return Err(what().cause("it is not in the registry"));
-            }
-            Err(Failure::Error(error)) => return Err(*error),
-        };
-        let got = Digest::of(&bytes);
-        if got.as_str() != digest {
-            return Err(Error::of(
-                FailureKind::DigestMismatch,
-                format!("the registry sent wrong content for {reference}"),
-            )
-            .cause(format!("expected {digest}, got {got}")));
-        }
-        serde_json::from_slice(&bytes).map_err(|error| what().because(&error))
-    }
-
-    /// Sets a tag on an image of the same repository: the same bytes under another name, so
-    /// its digest cannot change.
-    ///
-    /// # Errors
-    /// If the image cannot be read, or the registry refuses the tag.
-    pub(crate) async fn put_tag(
-        &self,
-        source: &ImageReference,
-        target: &ImageReference,
-        writes: Writes,
-    ) -> Result<(), Error> {
-        let (media_type, bytes) = self.bytes(source).await?;
-        self.put(target, media_type, bytes, writes).await
-    }
-
-    async fn bytes(&self, source: &ImageReference) -> Result<(String, Vec<u8>), Error> {
-        let answer = self.get(source, Method::GET, "manifests", source.identifier()).await;
-        let bytes = match answer.map_err(|failure| written(failure, source))? {
-            Answer::Found(reply) => reply.bytes,
-            Answer::NotFound => {
-                return Err(gone(source));
-            }
-        };
-        let manifest = Manifest::parse(&bytes, None).map_err(|error| {
-            Error::of(FailureKind::BadAnswer, format!("failed to read {source}")).because(&error)
-        })?;
-        Ok((manifest.media_type, bytes))
-    }
-
-    /// Stores a manifest or an index under a name.
-    ///
-    /// # Errors
-    /// If the registry refuses it, as it does where something that it names is not there.
-    pub(crate) async fn put(
-        &self,
-        target: &ImageReference,
-        media_type: String,
-        bytes: Vec<u8>,
-        writes: Writes,
-    ) -> Result<(), Error> {
-        let url = format!(
-            "{}/v2/{}/manifests/{}",
-            base_url(target.registry()),
-            target.repository().path(),
-            target.identifier()
-        );
-        let (body, writes) = (Some((media_type, bytes)), Some(writes));
-        let call = Call { method: Method::PUT, url, actions: "pull,push", body, writes };
-        match self.call(target, &call).await {
-            Ok(Answer::Found(_)) => Ok(()),
-            Ok(Answer::NotFound) => Err(written(Failure::NoRepository, target)),
-            Err(Attempt::Final(failure)) => Err(written(failure, target)),
-            Err(Attempt::Again { error, wait }) => Err(Error { retry_after: wait, ..error }),
-        }
-    }
-
     /// How often a read that failed so is tried again.
     fn tries(&self, error: &Error) -> u32 {
         match error.kind.map(FailureKind::reaction) {
@@ -457,23 +303,6 @@ fn client(proxies: Proxies, folder: Option<&Path>) -> Result<Client, Error> {
     let tls = tls::config(folder.map(tls::OfHost::read).unwrap_or_default())?;
     let client = http::client(tls, move |url| proxies.of(url));
     client.connect_timeout(CONNECT).read_timeout(SILENCE).build().map_err(|error| http::not_made(&error))
-}
-
-/// What a failure means to a write.
-fn written(failure: Failure, target: &ImageReference) -> Error {
-    match failure {
-        Failure::Error(error) => *error,
-        Failure::NoRepository => {
-            Error::of(FailureKind::NotFoundRepo, format!("{} does not exist", target.repository()))
-        }
-    }
-}
-
-/// The image that was to be tagged is not there any more.
-#[must_use]
-pub(crate) fn gone(source: &ImageReference) -> Error {
-    Error::of(FailureKind::SourceGone, format!("{source} is not there any more"))
-        .hint(FailureKind::SourceGone.hint())
 }
 
 /// Why a reference has no digest for us.

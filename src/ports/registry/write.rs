@@ -1,0 +1,87 @@
+//! The writes: a tag on an image that is there, for a buildx that cannot set it without changing the digest, and an
+//! index of images that are there.
+
+use reqwest::Method;
+
+use super::Registry;
+use super::answer::{Attempt, Failure};
+use super::transport::{Answer, Call, base_url};
+use crate::error::Error;
+use crate::failure::FailureKind;
+use crate::image::{ImageReference, Manifest};
+use crate::ports::Writes;
+
+impl Registry {
+    /// Sets a tag on an image of the same repository: the same bytes under another name, so
+    /// its digest cannot change.
+    ///
+    /// # Errors
+    /// If the image cannot be read, or the registry refuses the tag.
+    pub(crate) async fn put_tag(
+        &self,
+        source: &ImageReference,
+        target: &ImageReference,
+        writes: Writes,
+    ) -> Result<(), Error> {
+        let (media_type, bytes) = self.bytes(source).await?;
+        self.put(target, media_type, bytes, writes).await
+    }
+
+    async fn bytes(&self, source: &ImageReference) -> Result<(String, Vec<u8>), Error> {
+        let answer = self.get(source, Method::GET, "manifests", source.identifier()).await;
+        let bytes = match answer.map_err(|failure| written(failure, source))? {
+            Answer::Found(reply) => reply.bytes,
+            Answer::NotFound => {
+                return Err(gone(source));
+            }
+        };
+        let manifest = Manifest::parse(&bytes, None).map_err(|error| {
+            Error::of(FailureKind::BadAnswer, format!("failed to read {source}")).because(&error)
+        })?;
+        Ok((manifest.media_type, bytes))
+    }
+
+    /// Stores a manifest or an index under a name.
+    ///
+    /// # Errors
+    /// If the registry refuses it, as it does where something that it names is not there.
+    pub(crate) async fn put(
+        &self,
+        target: &ImageReference,
+        media_type: String,
+        bytes: Vec<u8>,
+        writes: Writes,
+    ) -> Result<(), Error> {
+        let url = format!(
+            "{}/v2/{}/manifests/{}",
+            base_url(target.registry()),
+            target.repository().path(),
+            target.identifier()
+        );
+        let (body, writes) = (Some((media_type, bytes)), Some(writes));
+        let call = Call { method: Method::PUT, url, actions: "pull,push", body, writes };
+        match self.call(target, &call).await {
+            Ok(Answer::Found(_)) => Ok(()),
+            Ok(Answer::NotFound) => Err(written(Failure::NoRepository, target)),
+            Err(Attempt::Final(failure)) => Err(written(failure, target)),
+            Err(Attempt::Again { error, wait }) => Err(Error { retry_after: wait, ..error }),
+        }
+    }
+}
+
+/// What a failure means to a write.
+fn written(failure: Failure, target: &ImageReference) -> Error {
+    match failure {
+        Failure::Error(error) => *error,
+        Failure::NoRepository => {
+            Error::of(FailureKind::NotFoundRepo, format!("{} does not exist", target.repository()))
+        }
+    }
+}
+
+/// The image that was to be tagged is not there any more.
+#[must_use]
+pub(crate) fn gone(source: &ImageReference) -> Error {
+    Error::of(FailureKind::SourceGone, format!("{source} is not there any more"))
+        .hint(FailureKind::SourceGone.hint())
+}
