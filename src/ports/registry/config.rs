@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use futures_util::future::try_join_all;
 use reqwest::Method;
 use serde_json::{Map, Value};
