@@ -60,6 +60,6 @@ done
 table 'refused input|median|p90|processor time' "${rows[@]}"
 figures=()
 for row in "${rows[@]}"; do figures+=("| ${row//|/ | } |"); done
-keep refused "A refused input, from start to exit, with no process started and no connection opened (target: under $LIMIT_MS ms). Command: \`tests/lab/bench refused --runs $RUNS\`." \
+keep refused "A refused input, from start to exit, with no process started and no connection opened (target: under $LIMIT_MS ms). Command: \`tests/lab/bench refused --runs $RUNS\`. <!-- test: tests/lab/benches/refused.sh -->" \
   '' '| refused input | median | p90 | processor time |' '| --- | --- | --- | --- |' "${figures[@]}"
 printf 'refused: ratio=%s worst_ms=%s\n' "$(calc %.2f "$worst / $LIMIT_MS")" "$worst"
