@@ -17,6 +17,7 @@
 //! - [`image`]: references, digests, manifests, and the scheme of tags.
 //! - [`trust`]: the one place where a zone's rights are decided, and where everything that is shared gets its name.
 //! - [`key`]: the *build key*, SHA-256 over everything that decides the image's content.
+//! - [`buildkit`]: what docker, buildx and BuildKit call things; pure.
 //! - [`facts`]: what is asked before anything is decided. A *probe* has three answers: present,
 //!   absent, unknown; unknown is never read as one of the others.
 //! - [`plan`]: the decision and every step it takes, fully known before the first write.
@@ -31,7 +32,9 @@
 //!   only spawner), docker, buildx, registries, AWS, the runner's files, the log, the clock.
 //! - [`budget`]: the most that is taken of anything from outside.
 //! - [`shown`]: what people see: secrets and the users of URLs are gone before a text is escaped or cut.
-//! - [`env`](mod@env), [`error`]: every variable's name; the one error type with its exit codes.
+//! - [`env`](mod@env), [`error`]: every variable's name; the one error type.
+//! - [`failure`]: the table of failures: cause, class, exit code, reaction, hint.
+//! - [`cli`]: the command line, from its arguments to the exit code.
 //!
 //! Words of a run, in the order in which they come up:
 //!

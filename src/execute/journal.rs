@@ -119,7 +119,7 @@ impl Journal {
         self.under_way = Some((label, Stopwatch::start()));
     }
 
-    /// What began has ended, or whoever ran it is gone.
+    /// Closes the current step; also called when its task was dropped.
     pub fn end(&mut self, failed: bool) {
         if let Some((label, watch)) = self.under_way.take() {
             self.entries.push(Entry { label, seconds: watch.seconds(), failed });

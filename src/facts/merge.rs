@@ -7,7 +7,7 @@ use oci_spec::image::{Descriptor, MediaType};
 use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::image::{ImageReference, Manifest, Platform, Repository};
+use crate::image::{DOCKER_MANIFEST, ImageReference, Manifest, Platform, Repository};
 use crate::inputs::Part;
 use crate::ports::registry::{Probe, Registry};
 
@@ -42,6 +42,16 @@ pub(crate) struct Line {
     /// The line as it stands in an index.
     #[serde(skip)]
     pub(crate) descriptor: Value,
+}
+
+impl Line {
+    /// The platform and the digest, if it names an image.
+    pub(crate) const fn image(&self) -> Option<(&Platform, &String)> {
+        match &self.kind {
+            LineKind::Image(platform) => Some((platform, &self.digest)),
+            LineKind::Attestation(_) | LineKind::Other => None,
+        }
+    }
 }
 
 /// What a line of an index names.
@@ -125,7 +135,7 @@ fn of_index(descriptor: &Descriptor) -> Line {
     let is_attestation =
         annotation("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest");
     let is_image = *descriptor.media_type() == MediaType::ImageManifest
-        || descriptor.media_type().to_string() == crate::image::MEDIA_TYPES[3];
+        || descriptor.media_type().to_string() == DOCKER_MANIFEST;
     let kind = match (platform, annotation("vnd.docker.reference.digest")) {
         (_, Some(of)) if is_attestation => LineKind::Attestation(of),
         (Some(platform), _)

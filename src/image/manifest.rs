@@ -38,11 +38,15 @@ pub(crate) fn triggers(config: &Value) -> Vec<String> {
 
 /// What is asked for in `Accept`, single images and indexes in both dialects.
 pub const MEDIA_TYPES: [&str; 4] = [
-    "application/vnd.oci.image.index.v1+json",
+    OCI_INDEX,
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
+    DOCKER_MANIFEST,
 ];
+/// An index as the OCI image specification has it.
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// A single image as docker had it before (`image-manifest-v2-2`).
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// A manifest or an index, with the digest of its exact bytes.
 #[derive(Clone, Debug, PartialEq)]

@@ -23,6 +23,7 @@ pub(crate) use manifest::{
     triggers,
 };
 pub use manifest::{ANNOTATION_KEY, MEDIA_TYPES, Manifest};
+pub(crate) use manifest::{DOCKER_MANIFEST, OCI_INDEX};
 pub(crate) use mark::Mark;
 pub use platform::Platform;
 pub use reference::ImageReference;

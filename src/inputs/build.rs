@@ -190,13 +190,13 @@ impl BuildInputs {
         let build_args_list =
             with_file(problems, "build-args", raw.build_args.as_deref(), raw.build_args_file.as_deref());
         let labels_list = with_file(problems, "labels", raw.labels.as_deref(), raw.labels_file.as_deref());
+        let labels = named(problems, "labels", labels_list.into_iter().map(with_value).collect());
+        reject_own(problems, "labels", &labels);
         let mut annotations_list =
             with_file(problems, "annotations", raw.annotations.as_deref(), raw.annotations_file.as_deref());
         annotations_list.extend(outputs.annotations.iter().cloned());
-        let annotations = marks(problems, "annotations", annotations_list);
-        for reason in annotations.iter().filter_map(|(name, _)| grammar::annotation(name).err()) {
-            problems.add("annotations", reason);
-        }
+        let annotations = named(problems, "annotations", annotations_list);
+        check_annotations(problems, &annotations);
         let platforms = platforms(raw, env, problems);
         let secrets = secrets(problems, raw, env);
         let context = context(problems, raw.context.as_deref().unwrap_or("."), env);
@@ -215,7 +215,7 @@ impl BuildInputs {
             platforms: platforms.unwrap_or_else(|| vec![Platform::of_this_machine()]),
             build_args: build_args(problems, build_args_list, env),
             build_contexts: build_contexts(problems, list(&raw.build_contexts), env),
-            labels: marks(problems, "labels", labels_list.into_iter().map(with_value).collect()),
+            labels,
             annotations,
             secrets,
             git_token,
@@ -287,12 +287,18 @@ fn exclude(problems: &mut Problems, patterns: Vec<String>) -> Vec<String> {
 }
 
 /// Rejects labels and annotations that build-once sets itself: of two values the tools would choose one.
-fn marks(problems: &mut Problems, input: &str, list: Vec<String>) -> Vec<(String, String)> {
-    let list = named(problems, input, list);
+fn reject_own(problems: &mut Problems, input: &str, list: &[(String, String)]) {
     for (name, _) in list.iter().filter(|(name, _)| is_own_label(name)) {
         problems.add(input, format!("`{name}` is build-once's own"));
     }
-    list
+}
+
+/// Rejects annotations that buildx does not take or that build-once sets itself.
+pub(super) fn check_annotations(problems: &mut Problems, annotations: &[(String, String)]) {
+    reject_own(problems, "annotations", annotations);
+    for reason in annotations.iter().filter_map(|(name, _)| grammar::annotation(name).err()) {
+        problems.add("annotations", reason);
+    }
 }
 
 /// `NAME` alone takes the environment's value and is left out where there is none, as docker does.

@@ -1,13 +1,12 @@
 //! What `mode: merge` is given.
 
-use super::build::BuildInputs;
-use super::grammar;
+use super::build::{BuildInputs, check_annotations};
 use super::outputs::Outputs;
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::types::Mode;
 use crate::budget::PARTS;
-use crate::image::{Digest, Platform, is_own_label};
+use crate::image::{Digest, Platform};
 
 /// One line of the input `digests`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -71,13 +70,7 @@ pub(super) fn check(problems: &mut Problems, raw: &RawInputs, outputs: &Outputs,
             problems.add(input, why);
         }
     }
-    for (name, _) in &build.annotations {
-        if let Err(reason) = grammar::annotation(name) {
-            problems.add("annotations", reason);
-        } else if is_own_label(name) {
-            problems.add("annotations", format!("`{name}` is build-once's own"));
-        }
-    }
+    check_annotations(problems, &build.annotations);
     // A default of the machine's says nothing of what others built.
     build.implied_platform = raw.platforms.as_deref().is_none_or(|text| text.trim().is_empty());
 }

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use super::lists::pairs;
 use super::problems::Problems;
 
-/// The pairs; what is none is a problem of the input.
+/// Reads the pairs. An item that is not `NAME=value` is a problem of the input.
 pub(super) fn named(problems: &mut Problems, input: &str, list: Vec<String>) -> Vec<(String, String)> {
     let mut good = Vec::new();
     for pair in pairs(list) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::facts::{Line, LineKind};
-use crate::image::{Digest, MEDIA_TYPES, Platform};
+use crate::image::{Digest, OCI_INDEX, Platform};
 
 /// An image index, complete.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -21,15 +21,12 @@ pub struct Index {
 
 impl Index {
     /// Its type.
-    pub(crate) const MEDIA_TYPE: &'static str = MEDIA_TYPES[0];
+    pub(crate) const MEDIA_TYPE: &'static str = OCI_INDEX;
 
     /// Images stand by platform, each before its attestations; the order of `lines` does not count.
     pub(crate) fn new(lines: &[Line], annotations: &BTreeMap<String, String>) -> Self {
-        let of = |line: &Line| match &line.kind {
-            LineKind::Image(platform) => Some((platform.clone(), line.digest.clone())),
-            LineKind::Attestation(_) | LineKind::Other => None,
-        };
-        let mut images: Vec<_> = lines.iter().filter_map(of).collect();
+        let own = |(platform, digest): (&Platform, &String)| (platform.clone(), digest.clone());
+        let mut images: Vec<_> = lines.iter().filter_map(Line::image).map(own).collect();
         images.sort();
         let place = |line: &Line| {
             let image = match &line.kind {

@@ -116,10 +116,7 @@ fn fit<'a>(
 }
 
 fn images(found: &FoundPart) -> impl Iterator<Item = (&Platform, &String)> {
-    found.lines.iter().filter_map(|line| match &line.kind {
-        LineKind::Image(platform) => Some((platform, &line.digest)),
-        LineKind::Attestation(_) | LineKind::Other => None,
-    })
+    found.lines.iter().filter_map(Line::image)
 }
 
 fn one_of_each(parts: &[(&PartFact, &FoundPart)]) -> Result<()> {
@@ -140,13 +137,8 @@ fn all_that_are_asked_for(inputs: &Inputs, lines: &[Line]) -> Result<()> {
         return Ok(());
     }
     let asked: BTreeSet<&Platform> = inputs.build.platforms.iter().collect();
-    let have: BTreeSet<&Platform> = lines
-        .iter()
-        .filter_map(|line| match &line.kind {
-            LineKind::Image(platform) => Some(platform),
-            LineKind::Attestation(_) | LineKind::Other => None,
-        })
-        .collect();
+    let have: BTreeSet<&Platform> =
+        lines.iter().filter_map(Line::image).map(|(platform, _)| platform).collect();
     let names =
         |set: BTreeSet<&Platform>| set.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if asked == have {

@@ -43,7 +43,7 @@ pub(super) fn apart(given: &PlanContext<'_>) -> Option<String> {
     given.late.builders.makers.as_ref().map(|makers| makers.own().to_owned())
 }
 
-/// A builder that trusted runs keep is theirs alone: whoever builds in it can leave layers and cache mounts there.
+/// Refuses a kept builder to runs that are not trusted: such a run could leave layers and cache mounts in it.
 pub(super) fn refuse_kept_builder(
     given: &PlanContext<'_>,
     choice: &Choice,

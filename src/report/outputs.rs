@@ -24,7 +24,7 @@ pub const OUTPUTS: [(&str, &str); 22] = [
     ("zone", "Trust of the run: trusted, queue, pr or fork"),
     ("built", "true if this run built the image"),
     ("pushed", "true if this run published what it built"),
-    ("degraded", "true if the run made do with less than asked, and said so"),
+    ("degraded", "true if the run did less than was asked, for example a local build; the warning says what"),
     ("cached-steps", "Build steps that came from the layer cache"),
     ("total-steps", "Build steps that can come from the layer cache"),
     ("attempts", "Builds that were started"),

@@ -83,6 +83,37 @@ fn the_engines_own_without_a_cache() {
     let _ = lab.shared().run().succeeds("reused-tag");
 }
 
+/// D35. Only a builder that did not boot is built without: what else the run warns of, in the plan or during the
+/// build, changes neither the builder nor the caches.
+#[test]
+fn d35_a_warning_of_something_else_leaves_the_builder_in_use() {
+    let lab = Lab::new();
+    lab.set("containerd", false);
+    let vertex = |name: &str, error: &str| {
+        let (at, to) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
+        json!({"vertexes": [{"digest": name, "name": name, "started": at, "completed": to, "error": error}]})
+            .to_string()
+    };
+    let refused = "dial tcp 127.0.0.1:1: connect: connection refused";
+    let stream = [vertex("importing cache manifest from h.example/x:c", refused), vertex("[1/1] RUN a", "")];
+    lab.set("progress", stream.join("\n"));
+    let program = lab.shared().input("cache", "registry,gha").input("cache-from", "h.example/x:c");
+    let run = program.run().succeeds("built").degraded();
+    fresh(&run);
+    assert_eq!(run.build().values("--cache-to").len(), 1, "{}", run.build().line());
+    // The builder did not boot: then there is none to use, and it cannot write the cache.
+    let lab = Lab::new();
+    lab.set("containerd", false);
+    lab.rule("buildx create", json!({"stderr": "ERROR: no space\n", "exit": 1}));
+    let run = lab.shared().run().succeeds("built").degraded();
+    let build = run.build();
+    assert!(
+        build.values("--builder").is_empty() && build.values("--cache-to").is_empty(),
+        "{}",
+        build.line()
+    );
+}
+
 #[test]
 fn removed_after_a_failure_too() {
     let lab = Lab::new();

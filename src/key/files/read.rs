@@ -4,12 +4,21 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::tree::Fact;
 
 /// Size of a thread's read buffer in bytes. Larger files are streamed through it.
 pub(crate) const BUFFER: usize = 128 * 1024;
+
+/// A file that turned into a link (`LOOP`) or a socket (`NXIO`) is gone as a file.
+pub(super) fn vanished(error: Errno) -> io::Error {
+    match error {
+        Errno::LOOP | Errno::NXIO => io::ErrorKind::NotFound.into(),
+        other => other.into(),
+    }
+}
 
 /// What must not change between the first and the last byte: size in bytes, and both clocks to the nanosecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 //! rearranged cannot lead the walk astray; `std::fs` has no such call.
 
 use std::ffi::CString;
-use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::git::{self, Repository};
-use super::read::{self, Failure};
+use super::read::{self, Failure, vanished};
 use super::select::{Selector, State};
 use super::tree::{Fact, Folder, Kind, Listing, Tree};
 use super::{Taken, Warning};
@@ -378,14 +377,6 @@ impl Walk<'_> {
 
 fn too_many(most: usize) -> KeyError {
     KeyError::TooMany { what: more_than(most, "files, links and folders") }
-}
-
-/// A file that turned into a link (`LOOP`) or a socket (`NXIO`) is gone as a file.
-fn vanished(error: Errno) -> io::Error {
-    match error {
-        Errno::LOOP | Errno::NXIO => io::ErrorKind::NotFound.into(),
-        other => other.into(),
-    }
 }
 
 fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
