@@ -149,9 +149,15 @@ fn a_refused_token_names_the_right() {
         "__type": "AccessDeniedException",
         "message": "User: arn:aws:iam::123456789012:user/x is not authorized to perform: ecr:GetAuthorizationToken"}});
     let endpoint = format!("https://{}", lab().get("BUILD_ONCE_LAB_ECR_HOST"));
-    let header = json!({"x-amz-target": "GetAuthorizationToken$"});
+    // No other test signs with this name.
+    let user = &work.image;
+    let header =
+        json!({"x-amz-target": "GetAuthorizationToken$", "authorization": format!("Credential={user}/")});
     let rules = Rules::set(&[json!({"method": "POST", "path": "^/$", "header": header, "fault": fault})]);
-    let program = || work.program().repository(&repository).env("AWS_ENDPOINT_URL_ECR", &endpoint);
+    let program = || {
+        let program = work.program().repository(&repository).env("AWS_ENDPOINT_URL_ECR", &endpoint);
+        program.env("AWS_ACCESS_KEY_ID", user)
+    };
     let required = program().input("registry-policy", "required").run().failed(20, "access");
     assert!(
         required.annotations("error")[0].contains("allow ecr:GetAuthorizationToken on *"),

@@ -1,11 +1,11 @@
 //! The gateway before ECR: what it saw, and what it is told to do.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::cell::Cell;
 
 use serde_json::{Value, json};
 
 use super::http::request;
-use super::lab::lab;
+use super::lab::{lab, unique};
 
 /// One request that the gateway saw.
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -40,41 +40,41 @@ pub fn journal(path: &str) -> Vec<Entry> {
     all.into_iter().filter(|entry| entry.path.starts_with(&prefix)).collect()
 }
 
-/// Rules in force until this is dropped. Setting rules puts them in place of all others, so
-/// one test has them at a time; each is to name its own repository's path.
+/// Rules in force until this is dropped: a set of the test's own, beside those of tests that
+/// run at the same time. So each is to fit requests of this test alone.
 pub struct Rules {
-    count: std::cell::Cell<usize>,
-    _alone: MutexGuard<'static, ()>,
-}
-
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-fn url() -> String {
-    format!("{}/rules", lab().get("BUILD_ONCE_LAB_GATEWAY"))
+    url: String,
+    count: Cell<usize>,
 }
 
 impl Rules {
     /// Puts these rules in force.
     pub fn set(rules: &[Value]) -> Self {
-        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let this = Self { count: rules.len().into(), _alone: alone };
+        let url = format!("{}/rules/{}", lab().get("BUILD_ONCE_LAB_GATEWAY"), unique("set"));
+        let this = Self { url, count: Cell::new(0) };
         this.replace(rules);
         this
     }
 
     /// Puts others in their place; counts begin anew.
+    #[track_caller]
     pub fn replace(&self, rules: &[Value]) {
-        let answer = request("PUT", &url(), &[], Some(json!(rules).to_string().into_bytes()));
+        let own = |rule: &Value| {
+            rule["path"].as_str().is_some_and(|path| path.starts_with("^/v2/e2e/"))
+                || rule["header"]["authorization"].is_string()
+        };
+        assert!(rules.iter().all(own), "a rule that fits other tests' requests: {rules:?}");
+        let answer = request("PUT", &self.url, &[], Some(json!(rules).to_string().into_bytes()));
         assert_eq!(answer.status, 204, "{}", String::from_utf8_lossy(&answer.body));
         self.count.set(rules.len());
     }
 
     /// How many requests each rule was applied to.
     pub fn applied(&self) -> Vec<u64> {
-        let rules = request("GET", &url(), &[], None).json();
-        let all = rules.as_array().unwrap().len();
-        assert_eq!(all, self.count.get(), "someone else changed the gateway's rules: does a demo run?");
-        rules.as_array().unwrap().iter().map(|rule| rule["applied"].as_u64().unwrap()).collect()
+        let rules = request("GET", &self.url, &[], None).json();
+        let rules = rules.as_array().unwrap();
+        assert_eq!(rules.len(), self.count.get(), "the gateway lost rules: was it restarted?");
+        rules.iter().map(|rule| rule["applied"].as_u64().unwrap()).collect()
     }
 }
 
@@ -83,7 +83,7 @@ impl Drop for Rules {
         if !std::thread::panicking() {
             self.applied();
         }
-        request("DELETE", &url(), &[], None);
+        request("DELETE", &self.url, &[], None);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rules in force: matching and counting.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,16 @@ use crate::exchange;
 use crate::journal::lock;
 use crate::rules::{Fault, Rule, RuleState, swapped};
 
-/// The rules in force and their hit counts.
+/// The rules in force and their hit counts: sets of them by name, so that tests which run at
+/// once each have their own. Where two sets fit a request, the first by name wins.
 #[derive(Default)]
-pub(crate) struct RuleSet {
+pub(crate) struct RuleSets {
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    rules: Vec<Active>,
+    sets: BTreeMap<String, Vec<Active>>,
     /// When credentials were last handed out.
     renewed: Option<Instant>,
 }
@@ -37,27 +38,26 @@ struct Active {
     since: HashMap<String, Instant>,
 }
 
-impl RuleSet {
-    /// Puts these in place of all others, or none if one of them is wrong.
-    pub(crate) fn replace(&self, rules: Vec<Rule>) -> Result<(), String> {
+impl RuleSets {
+    /// Puts these in place of the set's others, or none if one of them is wrong.
+    pub(crate) fn replace(&self, set: &str, rules: Vec<Rule>) -> Result<(), String> {
         let active = rules
             .into_iter()
             .enumerate()
             .map(|(n, rule)| Active::compile(rule).map_err(|e| format!("rule {n}: {e}")))
             .collect::<Result<Vec<_>, _>>()?;
-        *lock(&self.state) = State { rules: active, renewed: None };
+        lock(&self.state).sets.insert(set.to_owned(), active);
         Ok(())
     }
 
-    pub(crate) fn clear(&self) {
-        *lock(&self.state) = State::default();
+    pub(crate) fn remove(&self, set: &str) {
+        lock(&self.state).sets.remove(set);
     }
 
-    pub(crate) fn states(&self) -> Vec<RuleState> {
+    pub(crate) fn states(&self, set: &str) -> Vec<RuleState> {
         let state = lock(&self.state);
-        state
-            .rules
-            .iter()
+        let rules = state.sets.get(set).into_iter().flatten();
+        rules
             .map(|a| RuleState { rule: a.rule.clone(), matched: a.matched, applied: a.applied })
             .collect()
     }
@@ -73,8 +73,9 @@ impl RuleSet {
         let renewed = state.renewed;
         let fits = |active: &Active| (authorised || active.rule.before_auth) && active.fits(request);
         state
-            .rules
-            .iter_mut()
+            .sets
+            .values_mut()
+            .flatten()
             .filter(|active| fits(active))
             .find_map(|active| active.hit(request.uri().path(), now, renewed))
     }

@@ -1,4 +1,5 @@
-//! The control API: rules and journal over plain HTTP.
+//! The control API: rules and journal over plain HTTP. `/rules/NAME` is the set of that name,
+//! `/rules` the one without a name.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ pub(crate) async fn serve(stream: TcpStream, proxy: Arc<Proxy>) {
 
 async fn answer(proxy: &Proxy, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
+    if let Some(set) = path.strip_prefix("/rules").filter(|set| set.is_empty() || set.starts_with('/')) {
+        return rules(proxy, set.trim_start_matches('/'), request).await;
+    }
     match (request.method(), path.as_str()) {
         (&Method::GET, "/healthz") => body::text(StatusCode::OK, "ok\n"),
         (&Method::GET, "/journal") => listing(&proxy.journal.entries()),
@@ -35,23 +39,33 @@ async fn answer(proxy: &Proxy, request: Request<Incoming>) -> Response<Body> {
             proxy.journal.clear();
             done()
         }
-        (&Method::GET, "/rules") => listing(&proxy.rules.states()),
-        (&Method::PUT, "/rules") => match replace(proxy, request).await {
-            Ok(()) => done(),
-            Err(why) => body::text(StatusCode::BAD_REQUEST, format!("{why}\n")),
-        },
-        (&Method::DELETE, "/rules") => {
-            proxy.rules.clear();
-            done()
-        }
-        _ => body::text(StatusCode::NOT_FOUND, "GET /healthz, GET|DELETE /journal, GET|PUT|DELETE /rules\n"),
+        _ => unknown(),
     }
 }
 
-async fn replace(proxy: &Proxy, request: Request<Incoming>) -> Result<(), String> {
+async fn rules(proxy: &Proxy, set: &str, request: Request<Incoming>) -> Response<Body> {
+    match *request.method() {
+        Method::GET => listing(&proxy.rules.states(set)),
+        Method::PUT => match replace(proxy, set, request).await {
+            Ok(()) => done(),
+            Err(why) => body::text(StatusCode::BAD_REQUEST, format!("{why}\n")),
+        },
+        Method::DELETE => {
+            proxy.rules.remove(set);
+            done()
+        }
+        _ => unknown(),
+    }
+}
+
+fn unknown() -> Response<Body> {
+    body::text(StatusCode::NOT_FOUND, "GET /healthz, GET|DELETE /journal, GET|PUT|DELETE /rules[/NAME]\n")
+}
+
+async fn replace(proxy: &Proxy, set: &str, request: Request<Incoming>) -> Result<(), String> {
     let bytes = request.into_body().collect().await.map_err(|e| e.to_string())?.to_bytes();
     let rules: Vec<Rule> = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
-    proxy.rules.replace(rules)
+    proxy.rules.replace(set, rules)
 }
 
 fn listing<T: Serialize>(items: &[T]) -> Response<Body> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::compiled::RuleSet;
+use crate::compiled::RuleSets;
 use crate::config::Config;
 use crate::journal::{Entry, Journal};
 use crate::proxy::Proxy;
@@ -33,7 +33,7 @@ impl Gateway {
             upstream,
             basic: config.basic,
             scheme: if acceptor.is_some() { "https" } else { "http" },
-            rules: RuleSet::default(),
+            rules: RuleSets::default(),
             journal: Journal::new(),
         });
 
@@ -91,24 +91,24 @@ impl Handle {
         self.proxy.journal.clear();
     }
 
-    /// The rules in force with their hit counts.
+    /// The rules of the set without a name, with their hit counts.
     #[must_use]
     pub fn rules(&self) -> Vec<RuleState> {
-        self.proxy.rules.states()
+        self.proxy.rules.states("")
     }
 
-    /// Replaces all rules; counts start at zero.
+    /// Replaces these rules; counts start at zero.
     ///
     /// # Errors
     ///
     /// Says which rule is wrong and why; the old ones stay in force.
     pub fn set_rules(&self, rules: Vec<Rule>) -> Result<(), String> {
-        self.proxy.rules.replace(rules)
+        self.proxy.rules.replace("", rules)
     }
 
-    /// Removes all rules.
+    /// Removes these rules.
     pub fn clear_rules(&self) {
-        self.proxy.rules.clear();
+        self.proxy.rules.remove("");
     }
 
     /// Closes listeners and connections, and returns when they are closed.

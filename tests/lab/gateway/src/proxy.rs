@@ -9,7 +9,7 @@ use hyper::{Request, Response, StatusCode, Uri, Version};
 
 use crate::auth::{self, Basic};
 use crate::body::{self, Body, Direction, Metered};
-use crate::compiled::RuleSet;
+use crate::compiled::RuleSets;
 use crate::exchange::Exchange;
 use crate::headers::{fix_location, strip_hop_by_hop};
 use crate::journal::{Journal, Record};
@@ -22,7 +22,7 @@ pub(crate) struct Proxy {
     pub(crate) basic: Option<Basic>,
     /// `http` or `https`, as clients see it.
     pub(crate) scheme: &'static str,
-    pub(crate) rules: RuleSet,
+    pub(crate) rules: RuleSets,
     pub(crate) journal: Journal,
 }
 

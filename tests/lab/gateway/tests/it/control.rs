@@ -44,3 +44,33 @@ async fn rules_and_journal_over_http() {
     gateway.shutdown().await;
     assert!(tokio::net::TcpStream::connect(addr).await.is_err());
 }
+
+#[tokio::test]
+async fn sets_of_rules_do_not_touch_each_other() {
+    let upstream = Upstream::start().await;
+    let mut config = config(&upstream);
+    config.control = Some("127.0.0.1:0".parse().unwrap());
+    let gateway = Gateway::start(config).await.unwrap();
+    let mut control = Client::connect(gateway.control_addr().unwrap()).await;
+    let mut client = Client::connect(gateway.addr()).await;
+
+    for (set, path) in [("/rules/a", "^/a/"), ("/rules/b", "^/b/"), ("/rules", "^/c/")] {
+        let rules = json!([{"path": path, "fault": {"kind": "status", "code": 404, "body": set}}]);
+        assert_eq!(control.ask("PUT", set, &rules.to_string()).await.status, 204);
+    }
+    assert_eq!(client.ask("GET", "/a/x", "").await.text(), "/rules/a");
+    assert_eq!(client.ask("GET", "/c/x", "").await.text(), "/rules");
+    let mut applied: Vec<u64> = Vec::new();
+    for set in ["/rules/a", "/rules/b", "/rules", "/rules/none"] {
+        let listed: Value = serde_json::from_slice(&control.ask("GET", set, "").await.body).unwrap();
+        applied.push(listed.as_array().unwrap().iter().map(|rule| rule["applied"].as_u64().unwrap()).sum());
+    }
+    assert_eq!(applied, [1, 0, 1, 0]);
+
+    assert_eq!(control.ask("PUT", "/rules/a", "[]").await.status, 204);
+    assert_eq!(control.ask("DELETE", "/rules", "").await.status, 204);
+    assert_eq!(client.ask("GET", "/a/x", "").await.status, 201);
+    assert_eq!(client.ask("GET", "/c/x", "").await.status, 201);
+    assert_eq!(client.ask("GET", "/b/x", "").await.text(), "/rules/b");
+    assert_eq!(control.ask("GET", "/rulesets", "").await.status, 404);
+}
