@@ -1,7 +1,11 @@
 //! Registries as anyone else sees them, past the gateway.
 
+use std::collections::BTreeMap;
+use std::io::Read;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -178,6 +182,37 @@ impl Repository {
         let answer = self.get(&format!("blobs/{digest}"));
         assert_eq!(answer.status, 200, "{digest}");
         answer.body
+    }
+
+    /// The single image of an index that has only one beside its attestations, or the image itself.
+    pub fn single(&self, image: Image) -> Image {
+        let Some(children) = image.manifest["manifests"].as_array() else { return image };
+        let mut real = children.iter().filter(|child| child["platform"]["os"] != "unknown");
+        let (child, None) = (real.next().unwrap(), real.next()) else { panic!("two platforms") };
+        self.image(child["digest"].as_str().unwrap()).unwrap()
+    }
+
+    /// The texts of a single image's regular files, by path without a slash at its beginning. Files that
+    /// a layer removes stay.
+    pub fn texts(&self, image: &Image) -> BTreeMap<String, String> {
+        let mut texts = BTreeMap::new();
+        for layer in image.manifest["layers"].as_array().unwrap() {
+            let bytes = self.blob(layer["digest"].as_str().unwrap());
+            let unzipped: Box<dyn Read> = match bytes.starts_with(&[0x1f, 0x8b]) {
+                true => Box::new(GzDecoder::new(&*bytes)),
+                false => Box::new(&*bytes),
+            };
+            for entry in tar::Archive::new(unzipped).entries().unwrap() {
+                let mut entry = entry.unwrap();
+                let path = entry.path().unwrap().to_string_lossy().trim_start_matches(['.', '/']).to_owned();
+                let mut text = String::new();
+                // Programs are no text.
+                if entry.header().entry_type().is_file() && entry.read_to_string(&mut text).is_ok() {
+                    texts.insert(path, text);
+                }
+            }
+        }
+        texts
     }
 
     /// Removes an image with all its tags.

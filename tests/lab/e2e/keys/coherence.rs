@@ -10,7 +10,7 @@ use build_once::testing::EntryKind;
 use super::sources::Web;
 use crate::harness::{Program, Repository, Workspace, lab};
 
-/// Each line of the image's `/report` is a fact that one entry decides.
+/// Each of the image's files is a fact that one entry decides.
 const DOCKERFILE: &str = r#"ARG BASE
 FROM ${BASE} AS other
 FROM ${BASE} AS main
@@ -27,8 +27,6 @@ RUN --mount=type=secret,id=tok if [ -s /run/secrets/tok ]; then echo full; else 
 RUN --mount=type=secret,id=env,env=TOK echo "${TOK:-unset}" >/secret-env
 RUN grep probe /etc/hosts >/hosts; ulimit -n >/limit; ls /sys/class/net >/net; echo text-1 >/text
 "#;
-
-const REPORT: &str = "for f in content.txt data.json extra folder/f added stage made value secret secret-env hosts limit net text etc/base-version; do echo \"$f: $(cat /$f 2>/dev/null | tr '\\n' ' ')\"; done";
 
 /// A checkout, what lies around it, and how its image is built.
 struct Scenery {
@@ -89,22 +87,19 @@ impl Scenery {
             .input("key-extra", "extra-1")
     }
 
-    /// What the published image says of itself.
+    /// What the published image holds.
     fn facts(&self, program: Program<'_>) -> Facts {
         let run = program.run().is("built");
-        let image = run.output("image").to_owned();
-        let report = self.work.docker(&["run", "--rm", &image, "sh", "-c", REPORT]);
-        let inspect = self.work.docker(&[
-            "image",
-            "inspect",
-            "--format",
-            "label: {{index .Config.Labels \"l\"}}\narchitecture: {{.Architecture}}",
-            &image,
-        ]);
-        let lines = report.lines().chain(inspect.lines());
-        let facts =
-            lines.filter_map(|line| line.split_once(": ")).map(|(n, v)| (n.to_owned(), v.trim().to_owned()));
-        Facts { key: run.output("key").to_owned(), facts: facts.collect(), log: run.log.clone() }
+        let image = self.repository.image(run.output("digest")).unwrap();
+        let image = self.repository.single(image);
+        let mut facts = self.repository.texts(&image);
+        let config = self.repository.config(&image);
+        for (name, value) in
+            [("label", &config["config"]["Labels"]["l"]), ("architecture", &config["architecture"])]
+        {
+            facts.insert(name.to_owned(), value.as_str().unwrap().to_owned());
+        }
+        Facts { key: run.output("key").to_owned(), facts, log: run.log.clone() }
     }
 }
 
@@ -116,7 +111,7 @@ struct Facts {
 
 impl Facts {
     fn get(&self, name: &str) -> &str {
-        self.facts.get(name).map_or("", String::as_str)
+        self.facts.get(name).map_or("", |text| text.trim())
     }
 }
 

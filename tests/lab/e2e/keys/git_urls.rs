@@ -1,21 +1,22 @@
 //! Git repositories by URL: the image is the one that plain buildx makes, and the key is of what is in it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use super::sources::{Web, git};
 use crate::harness::{Workspace, engine, lab};
 
-/// What a build took from the repository, its references included.
-const SEEN: &str = "cd /r && cat x; test -d .git || exit 0; cd .git; cat HEAD config; \
-                    find refs -type f | sort | while read f; do echo $f; cat $f; done; cat packed-refs 2>/dev/null; true";
+/// What a build took from the repository, its references included, for each folder that is named.
+const SEEN: &str = "for d; do echo @@@; cd $d; cat x; test -d .git || continue; cd .git; cat HEAD config; \
+                    find refs -type f | sort | while read f; do echo $f; cat $f; done; cat packed-refs 2>/dev/null; done";
 
 /// A repository with a plain tag, an annotated one, two branches, and a name that is both; its commits.
 fn repository(root: &Path) -> [String; 2] {
     let work = root.join("work");
     fs::create_dir(&work).unwrap();
     git(&work, &["init", "--quiet", "--initial-branch=main"]);
-    fs::write(work.join("Dockerfile"), "ARG BASE\nFROM ${BASE}\nCOPY . /r\n").unwrap();
+    fs::write(work.join("Dockerfile"), "ARG BASE\nFROM ${BASE}\nCOPY . /r0\n").unwrap();
     fs::write(work.join("x"), "one").unwrap();
     fs::create_dir(work.join("sub")).unwrap();
     fs::write(work.join("sub/x"), "below").unwrap();
@@ -40,18 +41,28 @@ fn publish(root: &Path) {
 }
 
 /// What plain buildx makes of the same.
-fn plain(work: &Workspace, arguments: &[&str]) -> String {
+fn plain(work: &Workspace, folders: usize, arguments: &[&str]) -> Vec<String> {
     let (name, base) =
         (format!("{}-plain", work.image), format!("BASE={}", lab().get("BUILD_ONCE_LAB_BASE_IMAGE")));
     let start = ["buildx", "build", "--quiet", "--load", "--tag", &name, "--build-arg", &base];
     engine(&[&start, arguments].concat());
-    let seen = engine(&["run", "--rm", &name, "sh", "-c", SEEN]);
+    let seen = seen(&name, folders);
     engine(&["rmi", "--force", &name]);
     seen
 }
 
+/// What is in the image's folders `/r0`, `/r1`, and so on.
+fn seen(image: &str, folders: usize) -> Vec<String> {
+    let folders: Vec<String> = (0..folders).map(|number| format!("/r{number}")).collect();
+    let start = ["run", "--rm", image, "sh", "-c", SEEN, "sh"];
+    let text = engine(&[&start[..], &folders.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    let seen: Vec<String> = text.split("@@@\n").skip(1).map(str::to_owned).collect();
+    assert_eq!(seen.len(), folders.len(), "{text}");
+    seen
+}
+
 fn ours(work: &Workspace) -> String {
-    engine(&["run", "--rm", &work.image, "sh", "-c", SEEN])
+    seen(&work.image, 1).remove(0)
 }
 
 /// D71
@@ -61,39 +72,49 @@ fn d56_d71_add_of_a_repository_is_what_buildx_makes() {
     let [one, two] = repository(web.path());
     let server = Web::serve(web.path().to_owned());
     let url = server.url("r.git");
-    let mut keys = Vec::new();
-    for (add, content) in [
-        (format!("ADD {url}?ref=light /r"), "one"),
-        (format!("ADD {url}?tag=v1.0 /r"), "one"),
-        (format!("ADD {url}?branch=main /r"), "two"),
-        (format!("ADD {url}?ref=main&subdir=sub /r"), "below"),
-        (format!("ADD {url}?ref=light&checksum={} /r", &one[..12]), "one"),
-        (format!("ADD {url}?commit={two} /r"), "two"),
-        (format!("ADD {url}?submodules=false#main /r"), "two"),
-        (format!("ADD {url}?tag=both /r"), "two"),
-        (format!("ADD {url}#refs/heads/both /r"), "one"),
-        (format!("ADD {url}?ref=light&keep-git-dir=1 /r"), "one"),
-        (format!("ADD --keep-git-dir=true {url}#light /r"), "one"),
-        (format!("ADD --keep-git-dir=true {url}#v1.0 /r"), "one"),
-        (format!("ADD --keep-git-dir {url}#main /r"), "two"),
-        (format!("ADD --keep-git-dir {url} /r"), "two"),
-        (format!("ADD --keep-git-dir {url}#{one} /r"), "one"),
-    ] {
-        work.write("Dockerfile", &format!("ARG BASE\nFROM ${{BASE}}\n{add}\n"));
-        let built = work.program().run().is("built-local");
-        let seen = ours(&work);
-        let folder = work.folder();
-        assert_eq!(seen, plain(&work, &[folder.to_str().unwrap()]), "{add}");
-        assert!(seen.starts_with(content), "{add}: {seen}");
-        assert_eq!(seen.contains("[core]"), add.contains("keep-git-dir"), "{add}: {seen}");
-        keys.push(built.output("key").to_owned());
+    let sources = [
+        (format!("ADD {url}?ref=light"), "one"),
+        (format!("ADD {url}?tag=v1.0"), "one"),
+        (format!("ADD {url}?branch=main"), "two"),
+        (format!("ADD {url}?ref=main&subdir=sub"), "below"),
+        (format!("ADD {url}?ref=light&checksum={}", &one[..12]), "one"),
+        (format!("ADD {url}?commit={two}"), "two"),
+        (format!("ADD {url}?submodules=false#main"), "two"),
+        (format!("ADD {url}?tag=both"), "two"),
+        (format!("ADD {url}#refs/heads/both"), "one"),
+        (format!("ADD {url}?ref=light&keep-git-dir=1"), "one"),
+        (format!("ADD --keep-git-dir=true {url}#light"), "one"),
+        (format!("ADD --keep-git-dir=true {url}#v1.0"), "one"),
+        (format!("ADD --keep-git-dir {url}#main"), "two"),
+        (format!("ADD --keep-git-dir {url}"), "two"),
+        (format!("ADD --keep-git-dir {url}#{one}"), "one"),
+    ];
+    let dockerfile = |adds: &str| work.write("Dockerfile", &format!("ARG BASE\nFROM ${{BASE}}\n{adds}"));
+    let keys: BTreeSet<String> = sources
+        .iter()
+        .map(|(add, _)| {
+            dockerfile(&format!("{add} /r0\n"));
+            let key = work.program().command("key").run();
+            assert_eq!(key.code, Some(0), "{add}: {}", key.log);
+            key.stdout.lines().next().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(keys.len(), sources.len());
+
+    // All in one image: a build for each would take minutes.
+    let all: String = sources.iter().enumerate().map(|(at, (add, _))| format!("{add} /r{at}\n")).collect();
+    dockerfile(&all);
+    work.program().run().is("built-local");
+    let (ours, folder) = (seen(&work.image, sources.len()), work.folder());
+    let plain = plain(&work, sources.len(), &[folder.to_str().unwrap()]);
+    for (at, (add, content)) in sources.iter().enumerate() {
+        assert_eq!(ours[at], plain[at], "{add}");
+        assert!(ours[at].starts_with(content), "{add}: {}", ours[at]);
+        assert_eq!(ours[at].contains("[core]"), add.contains("keep-git-dir"), "{add}: {}", ours[at]);
     }
-    keys.sort_unstable();
-    keys.dedup();
-    assert_eq!(keys.len(), 15);
 
     // Which of the two it is depends on BuildKit's version.
-    work.write("Dockerfile", &format!("ARG BASE\nFROM ${{BASE}}\nADD {url}#both /r\n"));
+    work.write("Dockerfile", &format!("ARG BASE\nFROM ${{BASE}}\nADD {url}#both /r0\n"));
     let both = work.program().run();
     assert_eq!(both.code, Some(10), "{}", both.log);
     assert!(both.log.contains("`both` is a branch and a tag"), "{}", both.log);
@@ -107,7 +128,7 @@ fn d71_a_name_is_held_to_its_commit() {
     let (work, web) = (Workspace::new("git-held"), tempfile::tempdir().unwrap());
     let [one, _] = repository(web.path());
     let server = Web::serve(web.path().to_owned());
-    let add = format!("ADD --keep-git-dir=true {}#main /r", server.url("r.git"));
+    let add = format!("ADD --keep-git-dir=true {}#main /r0", server.url("r.git"));
     work.write("Dockerfile", &format!("ARG BASE\nFROM ${{BASE}}\n{add}\n"));
     let planned = work.program().command("plan").flag("--json").run();
     assert_eq!(planned.code, Some(0), "{}", planned.log);
@@ -143,18 +164,19 @@ fn d56_d71_a_context_is_what_buildx_makes() {
         let built = built.is("built-local");
         let flags = ["--build-arg", argument, &context];
         let flags = if argument.is_empty() { &flags[2..] } else { &flags[..] };
-        assert_eq!(ours(&work), plain(&work, flags), "{context} {argument}");
-        assert_eq!(ours(&work).contains("[core]"), context.contains("keep") || argument == keep, "{context}");
+        let seen = ours(&work);
+        assert_eq!(seen, plain(&work, 1, flags)[0], "{context} {argument}");
+        assert_eq!(seen.contains("[core]"), context.contains("keep") || argument == keep, "{context}");
         let again = work.program().input("context", &context).input("build-args", &arguments).run();
         assert_eq!(again.is("reused-local").output("key"), built.output("key"));
     }
     // As a build context.
-    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY --from=src . /r\n");
+    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY --from=src . /r0\n");
     let folder = work.folder();
     for named in [format!("src={url}?tag=v1.0&keep-git-dir=1"), format!("src={url}?ref=light&subdir=sub")] {
         work.program().input("build-contexts", &named).run().is("built-local");
-        let plain = plain(&work, &["--build-context", &named, folder.to_str().unwrap()]);
-        assert_eq!(ours(&work), plain, "{named}");
+        let plain = plain(&work, 1, &["--build-context", &named, folder.to_str().unwrap()]);
+        assert_eq!(ours(&work), plain[0], "{named}");
     }
 }
 

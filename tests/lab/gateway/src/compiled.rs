@@ -57,9 +57,7 @@ impl RuleSets {
     pub(crate) fn states(&self, set: &str) -> Vec<RuleState> {
         let state = lock(&self.state);
         let rules = state.sets.get(set).into_iter().flatten();
-        rules
-            .map(|a| RuleState { rule: a.rule.clone(), matched: a.matched, applied: a.applied })
-            .collect()
+        rules.map(|a| RuleState { rule: a.rule.clone(), matched: a.matched, applied: a.applied }).collect()
     }
 
     /// The fault this request gets, if any; counts the hit.
