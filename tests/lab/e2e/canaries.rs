@@ -188,8 +188,11 @@ fn every_channel_of_a_real_build() {
                     };
                 // D37: docker hands the proxy of its configuration to the steps, as a build argument.
                 let step = program == "sh" && what.starts_with("config: ") && !what.ends_with("arguments");
-                // git asks repositories through it.
-                let git = program.starts_with("git") && what == "proxy: HTTPS_PROXY";
+                // git asks repositories through it. buildx asks git for the commit, and hands its own
+                // environment on.
+                let git = program.starts_with("git")
+                    && ["proxy: HTTPS_PROXY", "value: BUILD_ONCE_SECRET_0", "env: BUILD_ONCE_SECRET_1"]
+                        .contains(&what);
                 !(docker || git || step || program == "build-once" && !what.ends_with("arguments"))
             })
             .collect();
