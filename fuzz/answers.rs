@@ -8,7 +8,7 @@ use build_once::testing::listed;
 use build_once::testing::pick;
 use build_once::testing::{Builder, BuildxVersion, checks};
 use build_once::testing::{Challenge, bearer, redirected, registry_error};
-use build_once::testing::{Command, Inputs, arguments, parse};
+use build_once::testing::{Command, ImageRequest, arguments, parse};
 use build_once::testing::{Engine, LocalImage};
 use build_once::testing::{MEDIA_TYPES, Manifest};
 use reqwest::Url;
@@ -91,7 +91,7 @@ pub fn inputs(data: &[u8]) {
     let env = Env::from([("TOKEN", "a-long-secret")]);
     let Ok(argv) = arguments(&argv, &env) else { return };
     let Ok(Command::Run(raw)) = parse(&argv) else { return };
-    if let Err(error) = Inputs::read(&raw, &env) {
+    if let Err(error) = ImageRequest::read(&raw, &env) {
         assert_eq!(error.class.exit_code(), 2, "{error}");
         assert!(!error.to_string().contains("a-long-secret"));
     }

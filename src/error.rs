@@ -44,6 +44,16 @@ pub(crate) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl It
 }
 
 impl Error {
+    /// The failure with the highest exit code; of several the first.
+    #[must_use]
+    pub(crate) fn worst<'a>(errors: impl Iterator<Item = &'a Self>) -> Option<&'a Self> {
+        errors.reduce(
+            |worst, error| {
+                if error.class.exit_code() > worst.class.exit_code() { error } else { worst }
+            },
+        )
+    }
+
     /// A failure without cause or hint.
     #[must_use]
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
@@ -56,6 +66,12 @@ impl Error {
             at: None,
             retry_after: None,
         }
+    }
+
+    /// Whether what failed was stopped from outside.
+    #[must_use]
+    pub(crate) const fn is_stopped(&self) -> bool {
+        matches!(self.class, FailureClass::Interrupted | FailureClass::Terminated)
     }
 
     /// A failure of a known kind, with its hint.

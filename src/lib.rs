@@ -3,11 +3,11 @@
 //! Builds a CI image once per content and lets every other job pull it. This page is the map.
 //!
 //! ```text
-//! Env ─▶ RawInputs ─▶ Inputs ──────────┐                        inputs/   pure
+//! Env ─▶ RawInputs ─▶ ImageRequest ──────────┐                        inputs/   pure
 //! Env + event file ─▶ RunContext{zone} ┤                        run/      pure
 //! Inputs + files ─▶ BuildKey{entries} ─┤                        key/      reads files
 //! ports ─▶ Facts{repository, probes, local image, toolchain}    facts/    all reads, side by side
-//! (Inputs, RunContext, Facts) ─▶ plan() ─▶ Plan                 plan/     pure: no clock, no port
+//! (ImageRequest, RunContext, Facts) ─▶ plan() ─▶ Plan                 plan/     pure: no clock, no port
 //! Plan ─▶ execute(ports, cancel) ─▶ Journal                     execute/  the only writes
 //! (Plan, Journal) ─▶ Report ─▶ outputs, summary, annotations    report/   pure, then one writer
 //! ```
@@ -40,7 +40,7 @@
 //!
 //! | word | what it is |
 //! | --- | --- |
-//! | `RawInputs`, `Inputs` | the action's inputs as text; the same, checked and typed |
+//! | `RawInputs`, `ImageRequest` | the action's inputs as text; the same, checked and typed |
 //! | `RunContext`, `Zone` | the GitHub run: event, commit, branch; how far it is trusted |
 //! | `Access`, `ZoneNames` | what the zone may read and write; the tags it uses for that |
 //! | `BuildKey` | the hash that an image is found by, and the entries it is made from |
@@ -107,7 +107,7 @@ pub mod testing {
         is_this_machine, sanitise,
     };
     pub use crate::inputs::{
-        CacheMode, Call, Command, CommandLine, ContextSource, Inputs, RawInputs, SecretSource, Switch,
+        CacheMode, Call, Command, CommandLine, ContextSource, ImageRequest, RawInputs, SecretSource, Switch,
         arguments, comma_items, http_login, items, pairs, parse,
     };
     pub use crate::key::dockerfile::{GitRef, Request, analyse};
@@ -123,7 +123,7 @@ pub mod testing {
     pub use crate::ports::host::this_process;
     pub use crate::ports::local_cache::LocalCacheUse;
     pub use crate::ports::registry::{Challenge, bearer, redirected, registry_error};
-    pub use crate::report::{OUTPUTS, Report, annotations, outputs, summary};
+    pub use crate::report::{ImageReport, OUTPUTS, Report, annotations, outputs, summary};
     pub use crate::run::RunContext;
     pub use crate::shown::without_users;
     pub use crate::zone::Zone;

@@ -1,32 +1,65 @@
 //! From the inputs to the plan: everything that comes before the first write.
 
+use std::sync::Arc;
+
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::facts::{BuilderFacts, Facts, LateFacts, Toolchain, gather, gather_late};
-use crate::inputs::{ContextSource, Inputs, RawInputs, SecretSource, extra_args};
-use crate::plan::{Choice, Names, Needs, Plan, PlanContext, assemble};
+use crate::facts::{
+    BuilderFacts, ForBuild, ImageFacts, LateFacts, Toolchain, entitlements, gather, gather_late,
+};
+use crate::failure::FailureClass;
+use crate::inputs::{BuildInputs, ContextSource, RawInputs, Request, SecretSource, extra_args};
+use crate::plan::{Choice, Names, Needs, Plan, PlanContext, Rendered, Verdict, assemble};
 use crate::ports::exec::CancelSignal;
 use crate::ports::{Ports, console::Console, random};
 use crate::run::RunContext;
-use crate::trust::{Access, access};
+use crate::trust::{Access, ImageRun, access};
 use crate::{budget, env, image, plan, ports, shown};
 
 /// Inputs checked, run classified, ports ready; nothing asked yet.
 pub(crate) struct Prepared {
-    pub inputs: Inputs,
+    pub request: Request,
     pub run: RunContext,
-    /// Its rights.
-    pub access: Access,
+    /// What the run may do for each image.
+    access: Vec<Access>,
     /// What it talks to the outside by.
     pub ports: Ports,
 }
 
+impl Prepared {
+    /// Every image with its rights, in the request's order.
+    pub(crate) fn images(&self) -> Vec<ImageRun<'_>> {
+        let images = self.request.images.iter().zip(&self.access);
+        images.map(|(request, access)| ImageRun { request, run: &self.run, access }).collect()
+    }
+}
+
+impl Prepared {
+    /// The image, where commands are about one alone.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn first(&self) -> Result<ImageRun<'_>> {
+        let image = self.images().into_iter().next();
+        image.ok_or_else(|| Error::new(FailureClass::Bug, "a request without an image"))
+    }
+}
+
 /// Everything known before the first write.
 pub(crate) struct Decided {
-    pub facts: Facts,
-    /// Those that only this decision needs.
-    pub late: LateFacts,
+    /// What was found out about each image, where it could be found out.
+    pub facts: Vec<Option<ImageFacts>>,
+    /// The tools, where something is built.
+    pub toolchain: Option<Arc<Toolchain>>,
     pub plan: Plan,
+}
+
+impl Decided {
+    /// The plan for people and for programs. `images`: those that it was made for.
+    pub(crate) fn rendered<'a>(&'a self, run: &'a RunContext, images: &[ImageRun<'a>]) -> Rendered<'a> {
+        let facts = self.facts.iter().map(Option::as_ref);
+        Rendered { run, images: images.iter().copied().zip(facts).collect(), plan: &self.plan }
+    }
 }
 
 /// Checks the inputs and classifies the run.
@@ -48,7 +81,7 @@ pub(crate) async fn prepare(
     for (_, text) in raw.entries() {
         text.into_iter().flat_map(shown::passwords).for_each(|password| console.mask(password));
     }
-    let mut inputs = Inputs::read(raw, env)?;
+    let mut request = Request::read(raw, env)?;
     let event = match env.get(env::GITHUB_EVENT_PATH).filter(|_| env.in_github_actions()) {
         Some(path) => Some(
             budget::read_text(std::path::Path::new(path), budget::EVENT)
@@ -57,31 +90,36 @@ pub(crate) async fn prepare(
         None => None,
     };
     let mut run = RunContext::read(env, event.as_deref())?;
-    extra_args::take(&mut inputs, &run, env)?;
-    let console = &console.clone().with_style(inputs.report.log);
+    for image in &mut request.images {
+        extra_args::take(image, &run, env)?;
+    }
+    let console = &console.clone().with_style(request.settings.report.log);
     env.proxy_passwords().for_each(|password| console.mask(&password));
-    for secret in inputs.build.all_secrets() {
+    request.images.iter().for_each(|image| mask(&image.build, console));
+    let tokens = [env.get(env::ACTIONS_RUNTIME_TOKEN), raw.github_token.as_deref()];
+    tokens.into_iter().flatten().for_each(|token| console.mask(token));
+    let ports = Ports::new(&request, env, console.clone(), cancel);
+    ports.user_config.proxies(env).for_each(|(_, proxy)| console.mask_user(proxy));
+    if run.event.is_none() {
+        ports::git::complete(&mut run, &ports.exec).await;
+    }
+    let access = request.images.iter().map(|image| access(image, &run)).collect();
+    Ok(Prepared { request, run, access, ports })
+}
+
+/// Hides what the build is told in confidence.
+fn mask(build: &BuildInputs, console: &Console) {
+    for secret in build.all_secrets() {
         match &secret.source {
             SecretSource::Value(value) => console.mask(value.expose()),
             SecretSource::File(path) => mask_file(path, console),
         }
     }
-    let values = inputs.build.build_args.iter().chain(&inputs.build.build_contexts);
-    let contexts = values.map(|(_, value)| value.as_str());
-    let context = match &inputs.build.context {
-        ContextSource::Remote(url) => Some(url.as_str()),
-        ContextSource::Folder(_) => None,
-    };
-    contexts.chain(context).for_each(|url| console.mask_user(url));
-    let tokens = [env.get(env::ACTIONS_RUNTIME_TOKEN), raw.github_token.as_deref()];
-    tokens.into_iter().flatten().for_each(|token| console.mask(token));
-    let ports = Ports::new(&inputs, env, console.clone(), cancel);
-    ports.user_config.proxies(env).for_each(|(_, proxy)| console.mask_user(proxy));
-    if run.event.is_none() {
-        ports::git::complete(&mut run, &ports.exec).await;
+    let values = build.build_args.iter().chain(&build.build_contexts);
+    values.for_each(|(_, value)| console.mask_user(value));
+    if let ContextSource::Remote(url) = &build.context {
+        console.mask_user(url);
     }
-    let access = access(&inputs, &run);
-    Ok(Prepared { inputs, run, access, ports })
 }
 
 /// Longest secret file whose value is masked; a longer one is no password, and docker takes none above 500 KiB.
@@ -99,53 +137,85 @@ fn mask_file(path: &std::path::Path, console: &Console) {
 /// # Errors
 /// If a read that the decision rests on fails, or the decision is that it cannot be done.
 pub(crate) async fn decide(prepared: &Prepared) -> Result<Decided> {
-    let Prepared { inputs, run, access, ports } = prepared;
-    let facts = gather(ports, inputs, run, access).await?;
-    plan_for(prepared, facts, |_| {}).await
+    let images = prepared.images();
+    let facts = gather(&prepared.ports, &images).await?;
+    plan_for(prepared, &images, facts, |_| {}).await
 }
 
 /// The plan for these facts. `chosen` is told the builder as soon as it is certain, before the
 /// rest of the plan: booting one takes longer than every question there is.
 ///
 /// # Errors
-/// If the tools it needs are not there, or the decision is that it cannot be done.
+/// If nothing can be done about any image.
 pub(crate) async fn plan_for(
     prepared: &Prepared,
-    facts: Facts,
+    images: &[ImageRun<'_>],
+    facts: Vec<Result<ImageFacts>>,
     chosen: impl FnOnce(&Choice),
 ) -> Result<Decided> {
-    let Prepared { inputs, run, access, ports } = prepared;
-    let verdict = plan::decide(inputs, run, access, &facts);
+    let Prepared { request, run, ports, .. } = prepared;
+    let (facts, mut verdicts): (Vec<_>, Vec<_>) = images.iter().zip(facts).map(judged).unzip();
     let unique = [run.unique.clone(), random::hex_128().unwrap_or_default().chars().take(8).collect()];
     let unique = image::usable(unique.join("-").trim_start_matches('-'), 100);
     let owner = ports::host::this_process();
     let owner = owner.as_ref();
-    let needs = Needs::of(inputs, access, &facts, &verdict);
-    let tools_known = |toolchain: &Toolchain, builders: &BuilderFacts| {
-        // If there is none, the plan says why.
-        if let Ok(choice) = plan::choose(
-            inputs,
-            toolchain,
-            needs.with(builders, access, Some(toolchain)),
-            Names::new(&unique, owner, builders, access),
-        ) {
-            chosen(&choice);
+    let building: Vec<(usize, ForBuild, Needs)> = (0..images.len())
+        .filter_map(|at| match (&facts[at], &verdicts[at]) {
+            (Some(facts), Verdict::Build(build)) => {
+                let wanted = ForBuild { shared: build.shared, load: build.load };
+                Some((at, wanted, Needs::of(images[at], facts, build)))
+            }
+            _ => None,
+        })
+        .collect();
+    let mut builder = None;
+    let mut late: Vec<LateFacts> = images.iter().map(|_| LateFacts::default()).collect();
+    if let Some(needs) = building.iter().map(|(.., needs)| *needs).reduce(Needs::and) {
+        let builds: Vec<_> = building
+            .iter()
+            .filter_map(|(at, wanted, _)| Some((images[*at], facts[*at].as_ref()?, *wanted)))
+            .collect();
+        let allowed = entitlements(builds.iter().map(|(image, ..)| image.request));
+        let tools_known = |toolchain: &Toolchain, builders: &BuilderFacts| {
+            let access = builds[0].0.access;
+            let needs = needs.with(builders, access, Some(toolchain));
+            let names = Names::new(&unique, owner, builders, access);
+            let choice = plan::choose(&request.settings.builder, &allowed, toolchain, needs, names);
+            // If there is none, the plan says why.
+            if let Ok(choice) = &choice {
+                chosen(choice);
+            }
+            builder = Some((needs, choice));
+        };
+        match gather_late(ports, &builds, tools_known).await {
+            Ok(found) => {
+                for ((at, ..), found) in building.iter().zip(found) {
+                    late[*at] = found;
+                }
+            }
+            Err(error) => {
+                for (at, ..) in &building {
+                    verdicts[*at] = Verdict::Fail(error.clone());
+                }
+            }
         }
-    };
-    let late = match verdict.for_build() {
-        Some(wanted) => gather_late(ports, inputs, run, access, &facts, wanted, tools_known).await?,
-        None => LateFacts::default(),
-    };
-    let given = PlanContext {
-        inputs,
-        run,
-        access,
-        facts: &facts,
-        late: &late,
-        env: &ports.env,
-        unique: &unique,
-        owner,
-    };
-    let plan = assemble(&given, verdict)?;
-    Ok(Decided { facts, late, plan })
+    }
+    let contexts = images.iter().zip(&facts).zip(&late).map(|((image, facts), late)| {
+        let facts = facts.as_ref()?;
+        Some(PlanContext { image: *image, facts, late, env: &ports.env })
+    });
+    let plan = assemble(contexts.zip(verdicts).collect(), builder)?;
+    let toolchain = late.into_iter().find_map(|late| late.toolchain);
+    Ok(Decided { facts, toolchain, plan })
+}
+
+/// The facts, and what is to be done about the image.
+fn judged((image, facts): (&ImageRun<'_>, Result<ImageFacts>)) -> (Option<ImageFacts>, Verdict) {
+    match facts {
+        Ok(facts) => {
+            let verdict = plan::decide(*image, &facts);
+            (Some(facts), verdict)
+        }
+        Err(error) => (None, Verdict::Fail(error)),
+    }
 }

@@ -10,20 +10,22 @@ use tokio::sync::watch;
 
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::execute::{Boot, StepContext, execute};
-use crate::facts::{Facts, gather};
+use crate::execute::{Boot, Execution, OneImage, execute};
+use crate::facts::gather;
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
-use crate::inputs::{Call, Inputs, RawInputs};
-use crate::pipeline::{Decided, Prepared, plan_for, prepare};
-use crate::plan::{self, Plan};
+use crate::image::Digest;
+use crate::inputs::{Call, RawInputs};
+use crate::pipeline::{Prepared, plan_for, prepare};
+use crate::plan::{self, Decision, Rendered};
 use crate::ports::Writes;
 use crate::ports::actions::{self, Annotation, Level};
 use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::ports::temporary::{PrivateFolder, RUN, sweep, temporary_folder};
-use crate::report::{Report, RunState, Stage, annotations, outputs, summary};
+use crate::report::{ImageReport, Report, RunState, Stage, annotations, outputs, summary};
+use crate::trust::ImageRun;
 use crate::{commands, crash, shown};
 
 /// Turns SIGINT, SIGTERM, SIGHUP and the `timeout` input into one signal for everyone. A thread of its own listens:
@@ -116,8 +118,7 @@ pub(crate) async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &
         report.read_seconds = watch.seconds();
     }
     report.seconds = watch.seconds();
-    let wants_summary = Inputs::read(raw, env).map_or(true, |inputs| inputs.report.summary);
-    publish(&report, env, console, wants_summary)
+    publish(&report, env, console)
 }
 
 fn stopped(stop: Stop, phase: &str) -> Error {
@@ -136,15 +137,17 @@ fn stopped(stop: Stop, phase: &str) -> Error {
 pub(crate) fn fail(error: Error, env: &Env, console: &Console) -> ExitCode {
     let mut report = Report::default();
     report.fail(error);
-    publish(&report, env, console, true)
+    publish(&report, env, console)
 }
 
-fn publish(report: &Report, env: &Env, console: &Console, wants_summary: bool) -> ExitCode {
+fn publish(report: &Report, env: &Env, console: &Console) -> ExitCode {
     for annotation in annotations(report) {
         console.annotate(&annotation);
     }
-    let mut code = report.error.as_ref().map_or(0, |error| error.class.exit_code());
-    if wants_summary && let Err(error) = actions::write_summary(env, &summary(report)) {
+    let mut code = report.worst().map_or(0, |error| error.class.exit_code());
+    if !report.without_summary
+        && let Err(error) = actions::write_summary(env, &summary(report))
+    {
         // For people alone; whoever uses the image goes by the outputs.
         let message = format!("the job summary is not written: {error}");
         console.annotate(&Annotation { level: Level::Warning, title: "build-once", message, at: None });
@@ -164,14 +167,13 @@ fn publish(report: &Report, env: &Env, console: &Console, wants_summary: bool) -
 
 /// The last line of a good run: what a person looks for first.
 fn closing(report: &Report) -> String {
-    let image = report
-        .reference
-        .as_ref()
-        .map(ToString::to_string)
-        .or_else(|| report.local_image.clone())
-        .unwrap_or_default();
-    let outcome = report.outcome.map(plan::Outcome::name).unwrap_or_default();
-    format!("{outcome} {image} in {:.2}s", report.seconds)
+    let of = |image: &ImageReport| {
+        let reference = image.reference.as_ref().map(ToString::to_string);
+        let name = reference.or_else(|| image.local_image.clone()).unwrap_or_default();
+        format!("{} {name}", image.outcome.map(plan::Outcome::name).unwrap_or_default())
+    };
+    let images: Vec<String> = report.images.iter().map(of).collect();
+    format!("{} in {:.2}s", images.join(", "), report.seconds)
 }
 
 /// Everything from the inputs to the journal.
@@ -185,91 +187,126 @@ async fn pipeline(
 ) -> Result<()> {
     sweep(env);
     let prepared = prepare(raw, env, console, cancel.signal.clone()).await?;
-    state.report.start(&prepared.inputs, &prepared.run);
-    if let Some(limit) = prepared.inputs.reliability.timeout {
+    run_prepared(&prepared, env, cancel, watch, state).await
+}
+
+/// Everything from the request to the journal.
+pub(crate) async fn run_prepared(
+    prepared: &Prepared,
+    env: &Env,
+    cancel: &Cancel,
+    watch: &Stopwatch,
+    state: &mut RunState,
+) -> Result<()> {
+    let Prepared { request, run, ports, .. } = prepared;
+    state.report.start(request, run);
+    if let Some(limit) = request.settings.reliability.timeout {
         cancel.after(limit);
     }
-    let Prepared { inputs, run, access, ports } = &prepared;
-    if inputs.call == Call::Check {
-        return until(&cancel.signal, commands::check::run(&prepared, &mut state.report)).await;
+    if request.settings.call == Call::Check {
+        return until(&cancel.signal, commands::check::run(prepared, &mut state.report)).await;
     }
     ports.registry.warm_up();
-    state.stage = Stage::Looking;
-    // Reads leave nothing behind: they are simply dropped.
-    let facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
-    state.report.repository(&facts.repository);
-    state.report.key = facts.key.as_ref().map(|key| key.hex.clone());
+    state.places = (0..request.images.len()).collect();
     let boot = Boot::default();
+    let attempt = Attempt { env, cancel, prepared, watch, boot: &boot };
     let done = async {
-        attempt(env, cancel, &prepared, facts, watch, state, &boot).await?;
-        let digest = state.plan.as_ref().and_then(|plan| plan.digest.clone());
-        let Some(lost) = digest.filter(|_| state.journal.lost_its_image()) else { return Ok(()) };
-        // It is gone when its turn comes: looked for once more, and most often built then.
-        let retry = format!("the image {lost} was deleted while this run was using it: looking it up again");
+        attempt.run(state, &[]).await?;
+        let lost = state.lost();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        // They are gone when their turn comes: looked for once more, and most often built then.
+        let names: Vec<String> = lost.iter().map(ToString::to_string).collect();
+        let names = names.join(", ");
+        let retry = format!("the image {names} was deleted while this run was using it: looking it up again");
         ports.console.line(&retry);
         state.start_over(retry);
-        let mut facts = until(&cancel.signal, gather(ports, inputs, run, access)).await?;
-        facts.forget(&lost);
-        attempt(env, cancel, &prepared, facts, watch, state, &boot).await
+        attempt.run(state, &lost).await
     };
     let done = done.await;
     boot.discard().await;
     done
 }
 
-/// One plan, from the facts to its journal.
-async fn attempt(
-    env: &Env,
-    cancel: &Cancel,
-    prepared: &Prepared,
-    facts: Facts,
-    watch: &Stopwatch,
-    state: &mut RunState,
-    boot: &Boot,
-) -> Result<()> {
-    let Prepared { inputs, ports, .. } = prepared;
-    let chosen = |choice: &plan::Choice| boot.start(choice, ports, inputs);
-    let Decided { facts, late, plan } = until(&cancel.signal, plan_for(prepared, facts, chosen)).await?;
-    state.report.read_seconds = watch.seconds();
-    ports.console.line(&format!("{}: {}", plan.decision.outcome.name(), plan.decision.reason));
-    for change in crate::facts::explain::rest(&plan.decision.changes) {
-        ports.console.line(&format!("  {change}"));
-    }
-    state.stage = Stage::Steps;
-    let mut plan = plan;
-    let builds = plan.steps.iter().any(|step| matches!(step, plan::Step::Build { .. }));
-    let files = match RunFiles::create(env, prepared, &facts, &plan) {
-        // D100: only a build needs them.
-        Err(error) if !builds => {
-            plan.notices.push(format!("the plan is not kept for later steps: {}", error.headline()));
-            RunFiles::default()
+/// What the attempts at a request share.
+struct Attempt<'a> {
+    env: &'a Env,
+    cancel: &'a Cancel,
+    prepared: &'a Prepared,
+    watch: &'a Stopwatch,
+    boot: &'a Boot,
+}
+
+impl Attempt<'_> {
+    /// One plan for the images that are left, from the facts to its journal. `lost`: images that are known to be gone.
+    async fn run(&self, state: &mut RunState, lost: &[Digest]) -> Result<()> {
+        let Self { env, cancel, prepared, watch, boot } = self;
+        let Prepared { request, run, ports, .. } = prepared;
+        let all = prepared.images();
+        let images: Vec<ImageRun<'_>> =
+            state.places.iter().filter_map(|place| all.get(*place)).copied().collect();
+        state.stage = Stage::Looking;
+        // Reads leave nothing behind: they are simply dropped.
+        let mut facts = until(&cancel.signal, gather(ports, &images)).await?;
+        for facts in facts.iter_mut().flatten() {
+            for lost in lost {
+                facts.forget(lost);
+            }
         }
-        files => files?,
-    };
-    state.report.plan.clone_from(&files.plan);
-    state.metadata = files.plan.is_some().then(|| files.metadata.clone());
-    let plan = state.plan.insert(plan);
-    let watched = facts.repository.repository().filter(|_| builds && prepared.access.warn_if_writable);
-    #[expect(clippy::disallowed_methods, reason = "the plan is complete: now it is executed")]
-    let writes = Writes::granted();
-    let context = StepContext {
-        writes,
-        watched,
-        ports,
-        inputs,
-        toolchain: late.toolchain.as_ref(),
-        key: facts.key.as_ref(),
-        access: &prepared.access,
-        metadata: &files.metadata,
-        boot,
-        watch: *watch,
-        retries: &state.retries,
-    };
-    execute(plan, &context, &mut state.journal).await;
-    if let Some(home) = watched.filter(|_| state.journal.may_push) {
-        plan.notices.insert(0, plan::too_many_rights(&prepared.access, home));
+        state.report.facts(&state.places, &facts);
+        let chosen = |choice: &plan::Choice| boot.start(choice, ports, &request.settings);
+        let mut decided = until(&cancel.signal, plan_for(prepared, &images, facts, chosen)).await?;
+        state.report.read_seconds = watch.seconds();
+        for (image, planned) in images.iter().zip(&decided.plan.images) {
+            let of = if images.len() > 1 { format!("{}: ", image.request.image) } else { String::new() };
+            let Decision { outcome, reason, changes } = &planned.decision;
+            ports.console.line(&format!("{of}{}: {reason}", outcome.name()));
+            for change in crate::facts::explain::rest(changes) {
+                ports.console.line(&format!("  {change}"));
+            }
+        }
+        state.stage = Stage::Steps;
+        let builds = decided.plan.builds();
+        let files = match RunFiles::create(env, &decided.rendered(run, &images)) {
+            // D100: only a build needs them.
+            Err(error) if !builds => {
+                let notice = format!("the plan is not kept for later steps: {}", error.headline());
+                state.report.notices.push(notice);
+                RunFiles::default()
+            }
+            files => files?,
+        };
+        state.report.plan.clone_from(&files.plan);
+        let kept = files.plan.is_some();
+        state.metadata = files.metadata.iter().map(|path| kept.then(|| path.clone())).collect();
+        let plan = state.plan.insert(std::mem::take(&mut decided.plan));
+        let known = decided.facts.iter().flatten().find_map(|facts| facts.repository.repository());
+        let first = images.first().filter(|image| builds && image.access.warn_if_writable);
+        let watched = known.filter(|_| first.is_some());
+        #[expect(clippy::disallowed_methods, reason = "the plan is complete: now it is executed")]
+        let writes = Writes::granted();
+        let one = |at: usize| OneImage {
+            image: images[at],
+            key: decided.facts[at].as_ref().and_then(|facts| facts.key.as_ref()),
+            metadata: files.metadata.get(at).cloned().unwrap_or_default(),
+        };
+        let execution = Execution {
+            writes,
+            ports,
+            images: (0..images.len()).map(one).collect(),
+            toolchain: decided.toolchain.as_deref(),
+            boot,
+            watch: **watch,
+            watched,
+            retries: &state.retries,
+        };
+        execute(plan, &execution, &mut state.journal).await;
+        if let (Some(home), Some(image), true) = (watched, first, state.journal.may_push) {
+            state.report.notices.insert(0, plan::too_many_rights(image.access, home));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Reads, and nothing else, until a signal comes.
@@ -290,28 +327,24 @@ pub(crate) async fn until<T>(signal: &CancelSignal, work: impl Future<Output = R
 #[derive(Default)]
 struct RunFiles {
     plan: Option<PathBuf>,
-    metadata: PathBuf,
+    /// Of each image.
+    metadata: Vec<PathBuf>,
     _folder: Option<PrivateFolder>,
 }
 
 impl RunFiles {
-    fn create(env: &Env, prepared: &Prepared, facts: &Facts, plan: &Plan) -> Result<Self> {
+    fn create(env: &Env, rendered: &Rendered<'_>) -> Result<Self> {
         let failed = |error: std::io::Error| Error::of_io("failed to write the plan", &error);
         let parent = temporary_folder(env);
         let folder = PrivateFolder::new(RUN, &parent).map_err(failed)?;
-        let metadata = folder.path().join("metadata.json");
+        let name =
+            |at| if at == 0 { "metadata.json".to_owned() } else { format!("metadata-{}.json", at + 1) };
+        let metadata = (0..rendered.images.len()).map(|at| folder.path().join(name(at))).collect();
         if !env.in_github_actions() {
             return Ok(Self { plan: None, metadata, _folder: Some(folder) });
         }
         let path = folder.keep().join("plan.json");
-        let rendered = plan::Rendered {
-            inputs: &prepared.inputs,
-            run: &prepared.run,
-            access: &prepared.access,
-            facts,
-            plan,
-        };
-        let mut plan = plan::json(&rendered);
+        let mut plan = plan::json(rendered);
         shown::hide_in(&mut plan);
         fs_err::write(&path, format!("{plan:#}\n")).map_err(failed)?;
         Ok(Self { plan: Some(path), metadata, _folder: None })

@@ -13,7 +13,7 @@ use crate::secret::SecretString;
 /// Where the result goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum OutputTarget {
+pub(crate) enum OutputTarget {
     /// To the registry, under every tag at once.
     Push,
     /// Into the local engine's store.
@@ -27,20 +27,20 @@ pub enum OutputTarget {
 impl OutputTarget {
     /// Whether anything goes to a registry.
     #[must_use]
-    pub const fn pushes(self) -> bool {
+    pub(crate) const fn pushes(self) -> bool {
         matches!(self, Self::Push | Self::PushAndLoad)
     }
 
     /// Whether anything goes into the engine's store.
     #[must_use]
-    pub const fn loads(self) -> bool {
+    pub(crate) const fn loads(self) -> bool {
         matches!(self, Self::Load | Self::PushAndLoad)
     }
 }
 
 /// One build, every detail known.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct BuildSpec {
+pub(crate) struct BuildSpec {
     /// The builder's name; the current one without it.
     pub builder: Option<String>,
     /// What is built: the inputs, with pinned contexts, the key among labels and annotations, and
@@ -80,7 +80,7 @@ pub struct BuildSpec {
 impl BuildSpec {
     /// Arguments after `docker buildx`. No secret is among them.
     #[must_use]
-    pub fn args(&self, version: &BuildxVersion, metadata: &Path) -> Vec<String> {
+    pub(crate) fn args(&self, version: &BuildxVersion, metadata: &Path) -> Vec<String> {
         let mut args = vec!["build".to_owned()];
         let mut add = |name: &str, value: &str| args.extend([format!("--{name}"), value.to_owned()]);
         add("progress", if version.has_rawjson() { "rawjson" } else { "plain" });
@@ -164,7 +164,7 @@ impl BuildSpec {
 
     /// The same on the builder at hand, without what only a builder of its own can write.
     #[must_use]
-    pub fn without_own_builder(&self) -> Self {
+    pub(crate) fn without_own_builder(&self) -> Self {
         let inline = |cache: &&String| cache.starts_with("type=inline");
         let cache_to = self.cache_to.iter().filter(inline).cloned().collect();
         let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
@@ -178,7 +178,7 @@ impl BuildSpec {
     /// The same without reading any layer cache. A local one is still written: what is wrong with
     /// it would stay for ever.
     #[must_use]
-    pub fn without_cache_imports(&self) -> Self {
+    pub(crate) fn without_cache_imports(&self) -> Self {
         let local_caches = self.local_caches.clone();
         let local_caches = local_caches.map(|caches| LocalCaches { read: Vec::new(), ..caches });
         Self { cache_from: Vec::new(), local_caches, ..self.clone() }
@@ -186,20 +186,20 @@ impl BuildSpec {
 
     /// The same without writing any layer cache.
     #[must_use]
-    pub fn without_cache_exports(&self) -> Self {
+    pub(crate) fn without_cache_exports(&self) -> Self {
         let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
         Self { cache_to: Vec::new(), local_caches, ..self.clone() }
     }
 
     /// Variables that the caches need, by name.
     #[must_use]
-    pub fn cache_variables(&self) -> Vec<&'static str> {
+    pub(crate) fn cache_variables(&self) -> Vec<&'static str> {
         variables(self.cache_from.iter().chain(&self.cache_to))
     }
 
     /// Registries that it writes to or reads caches from.
     #[must_use]
-    pub fn registries(&self) -> Vec<String> {
+    pub(crate) fn registries(&self) -> Vec<String> {
         let caches = self.cache_from.iter().chain(&self.cache_to);
         let caches =
             caches.flat_map(|cache| cache.split(',')).filter_map(|field| field.trim().strip_prefix("ref="));
@@ -217,12 +217,12 @@ impl BuildSpec {
     /// provenance, and takes seven processes (<https://docs.docker.com/build/building/variables/>,
     /// `BUILDX_GIT_INFO`).
     #[must_use]
-    pub fn needs_no_git(&self) -> bool {
+    pub(crate) fn needs_no_git(&self) -> bool {
         !self.build.provenance.is_on()
     }
 
     /// Variables that carry the secrets' values to buildx.
-    pub fn secret_env(&self) -> impl Iterator<Item = (String, SecretString)> {
+    pub(crate) fn secret_env(&self) -> impl Iterator<Item = (String, SecretString)> {
         self.build.all_secrets().enumerate().filter_map(|(at, secret)| match &secret.source {
             SecretSource::Value(value) => Some((secret_variable(at), value.clone())),
             SecretSource::File(_) => None,
@@ -247,7 +247,7 @@ fn secret_arg(at: usize, secret: &Secret) -> String {
 mod tests {
     use super::*;
     use crate::env::Env;
-    use crate::inputs::{Inputs, RawInputs};
+    use crate::inputs::{ImageRequest, RawInputs};
 
     fn spec() -> BuildSpec {
         let raw = RawInputs {
@@ -257,7 +257,7 @@ mod tests {
         };
         BuildSpec {
             builder: None,
-            build: Inputs::read(&raw, &Env::default()).unwrap().build,
+            build: ImageRequest::read(&raw, &Env::default()).unwrap().build,
             reads: BTreeSet::new(),
             sources: vec![],
             images: vec![],

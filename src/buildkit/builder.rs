@@ -83,7 +83,7 @@ pub(crate) fn is_silent(text: &str) -> bool {
 
 /// A builder to make.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct NewBuilder {
+pub(crate) struct NewBuilder {
     /// A name that no other run uses, or one that stands for these settings.
     pub name: String,
     /// Where its BuildKit runs.
@@ -104,7 +104,7 @@ pub struct NewBuilder {
 impl NewBuilder {
     /// Arguments after `docker buildx`, one command a node; the last one boots them all.
     #[must_use]
-    pub fn commands(&self) -> Vec<Vec<String>> {
+    pub(crate) fn commands(&self) -> Vec<Vec<String>> {
         let count = self.nodes.len().max(1);
         (0..count).map(|at| self.command(at, self.nodes.get(at), at + 1 == count)).collect()
     }

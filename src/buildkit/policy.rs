@@ -13,7 +13,7 @@ pub(crate) const VARIABLE: &str = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY";
 
 /// What an `ADD` or a context names, and what that was when the key was made.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct SourcePin {
+pub(crate) struct SourcePin {
     /// A URL, or a git repository with its reference, as it is written.
     pub url: String,
     /// `sha256:…` of a file, or the id of a git object.
@@ -25,7 +25,7 @@ pub struct SourcePin {
 /// How the build is held to a source's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Hold {
+pub(crate) enum Hold {
     /// The content takes the name's place.
     Content,
     /// The name stays, and BuildKit compares what it stands for: `.git` is kept, and the name is in it.
@@ -36,7 +36,7 @@ pub enum Hold {
 
 /// An image that the Dockerfile names, and what it was when the key was made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct ImagePin {
+pub(crate) struct ImagePin {
     /// The name in full, with its tag: `docker.io/library/node:latest`.
     pub name: ImageReference,
     /// The same image by its digest.

@@ -15,14 +15,15 @@ use crate::report::Report;
 /// # Errors
 /// If they find something, or cannot be run.
 pub(crate) async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> {
-    let Prepared { inputs, ports, .. } = prepared;
+    let ports = &prepared.ports;
+    let Some(inputs) = prepared.request.images.first() else { return Ok(()) };
     let buildx = Buildx::new(ports.docker()?);
     let version = buildx.version().await?;
     let mut build = inputs.build.clone();
     // No step runs, and no image is made.
     (build.secrets, build.labels, build.annotations, build.extra_args) = Default::default();
     let spec = BuildSpec {
-        builder: inputs.builder.name.clone(),
+        builder: inputs.settings.builder.name.clone(),
         build,
         sources: Vec::new(),
         images: Vec::new(),
@@ -41,11 +42,15 @@ pub(crate) async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> 
     for Finding { text, line } in &found {
         ports.console.line(&format!("{file}:{}: {text}", line.unwrap_or_default()));
     }
-    report.checks = found.into_iter().map(|finding| PlanWarning::found(finding, &file)).collect();
-    report.outcome = Some(Outcome::Checked);
-    "the checks of the Dockerfile found nothing".clone_into(&mut report.reason);
-    match report.checks.len() {
-        0 => Ok(()),
+    let Some(image) = report.images.first_mut() else { return Ok(()) };
+    image.checks = found.into_iter().map(|finding| PlanWarning::found(finding, &file)).collect();
+    match image.checks.len() {
+        0 => {
+            image.outcome = Some(Outcome::Checked);
+            "the checks of the Dockerfile found nothing".clone_into(&mut image.reason);
+            image.done = true;
+            Ok(())
+        }
         1 => Err(Error::new(FailureClass::Build, format!("{file}: one check found something"))),
         many => Err(Error::new(FailureClass::Build, format!("{file}: the checks found {many} things"))),
     }

@@ -16,6 +16,7 @@ use crate::key::explain::{from_listing, listing, shown};
 use crate::key::files::Kind;
 use crate::key::names::{escape, hex};
 use crate::pipeline::Prepared;
+use crate::trust::ImageRun;
 
 /// The key as text or JSON. Values of build arguments are shown as digests only.
 ///
@@ -52,7 +53,8 @@ pub(crate) async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
 
 /// The key that a build would publish under.
 async fn settled(prepared: &Prepared) -> Result<BuildKey> {
-    let Prepared { inputs, run, ports, .. } = prepared;
+    let ports = &prepared.ports;
+    let ImageRun { request: inputs, run, .. } = prepared.first()?;
     let computed = compute_key(ports, inputs, run, false).await?;
     let (computed, _) = computed.settle(ports, inputs, run).await?;
     for warning in computed.key.warnings.iter().filter(|warning| warning.is_grave()) {
@@ -77,7 +79,8 @@ pub(crate) async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> R
             (key?, earlier?)
         }
     };
-    let Prepared { inputs, run, ports, .. } = prepared;
+    let ports = &prepared.ports;
+    let ImageRun { request: inputs, run, .. } = prepared.first()?;
     let (changes, advice) = explain::compare(ports, inputs, run, &earlier.explained, &key).await;
     let Earlier { name, explained } = earlier;
     if as_json {
@@ -103,17 +106,17 @@ pub(crate) async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> R
 }
 
 async fn nearest(prepared: &Prepared) -> Result<(BuildKey, Earlier)> {
-    let Prepared { inputs, run, access, ports } = prepared;
-    let facts = gather(ports, inputs, run, access).await?;
-    let earlier = explain::nearest(ports, inputs, run, access, &facts).await;
+    let (ports, image) = (&prepared.ports, prepared.first()?);
+    let facts = gather(ports, &[image]).await?.swap_remove(0)?;
+    let earlier = explain::nearest(ports, image, &facts).await;
     let key = facts.key.ok_or_else(|| Error::input("a digest is asked for: there is no key to explain"))?;
     let missing = |unknown: Option<String>| {
         let hint = "name one: --explain REFERENCE, or --explain FILE with what key --json printed elsewhere";
         Error::of(
             FailureKind::BadInput,
             match unknown {
-                None => format!("there is no earlier image of {} to compare with", inputs.image),
-                Some(why) => format!("earlier images of {} were not compared: {why}", inputs.image),
+                None => format!("there is no earlier image of {} to compare with", image.request.image),
+                Some(why) => format!("earlier images of {} were not compared: {why}", image.request.image),
             },
         )
         .hint(hint)
@@ -126,11 +129,11 @@ async fn named(prepared: &Prepared, with: &str) -> Result<Earlier> {
     if Path::new(with).is_file() {
         return from_file(with);
     }
-    let Prepared { inputs, ports, .. } = prepared;
+    let (ports, image) = (&prepared.ports, prepared.first()?);
     if let Some(local) = explain::local(ports, with).await {
         return Ok(local);
     }
-    let repository = crate::facts::resolve_repository(inputs, &ports.env, &ports.aws).await?;
+    let repository = crate::facts::resolve_repository(&[image.request], &ports.env, &ports.aws).await?;
     let tag = repository
         .repository()
         .filter(|_| !with.contains(['/', ':', '@']))

@@ -41,11 +41,11 @@ async fn once(
         return Ok(());
     }
     // What is merged has done without docker so far.
-    if context.inputs.mode == Mode::Merge && source.repository() == target.repository() {
+    if context.request.settings.mode == Mode::Merge && source.repository() == target.repository() {
         registry.put_tag(source, target, context.writes).await?;
         return check_source(source, target, registry).await;
     }
-    let buildx = Buildx::new(docker.clone()).with_stall(context.inputs.reliability.stall_timeout);
+    let buildx = Buildx::new(docker.clone()).with_stall(context.request.settings.reliability.stall_timeout);
     let set = match buildx.alias(source, target).await {
         // A registry that lost the image has no better words for it than "not found".
         Err(error) if matches!(registry.probe(source).await, Probe::Absent { .. }) => {

@@ -3,7 +3,7 @@
 use super::react::{Can, Change};
 use super::retry::{Attempts, log_in_again};
 use super::transfer::Session;
-use super::{Journal, StepContext, converge, ports_log};
+use super::{Record, StepContext, converge};
 use crate::buildkit::failure::classify_at;
 use crate::buildkit::{BuildMetadata, BuildSpec, NewBuilder, container_of};
 use crate::crash;
@@ -25,21 +25,21 @@ pub(super) async fn run(
     own: Option<&NewBuilder>,
     context: &StepContext<'_>,
     docker: &Docker,
-    journal: &mut Journal,
+    record: &mut Record,
 ) -> Result<()> {
     let toolchain = context.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "built without tools"))?;
-    let buildx = Buildx::new(docker.clone()).with_stall(context.inputs.reliability.stall_timeout);
+    let buildx = Buildx::new(docker.clone()).with_stall(context.request.settings.reliability.stall_timeout);
     let mut attempts = Attempts::default();
     let mut spec = spec.clone();
     loop {
-        journal.attempts += 1;
+        record.attempts += 1;
         // Each try writes a generation of its own; the locks last as long as the build.
         let local = match spec.local_caches.clone() {
             Some(caches) => Some(aside(context, move || LocalCacheUse::open(&caches)).await?),
             None => None,
         };
         let now = with_local(&spec, local.as_ref());
-        let log = ports_log(context, "docker buildx build");
+        let log = context.log("docker buildx build");
         let session = Session::open(&now, context)?;
         let variables = variables(&now, context).into_iter().chain(session.variable()).collect();
         crash::on_purpose("build");
@@ -53,36 +53,37 @@ pub(super) async fn run(
         let unread = progress.unread_caches.clone();
         let pushed = progress.pushed && spec.output.pushes();
         let exported = progress.exported.clone();
-        journal.progress = Some(progress);
+        record.progress = Some(progress);
         let Err(error) = result else {
             if let Some(why) = unwritten {
-                journal.without_cache(&classify_at("its export failed", &why, Some(Phase::CacheExport)));
+                record.without_cache(&classify_at("its export failed", &why, Some(Phase::CacheExport)));
             }
-            journal.caches_unread(&unread);
+            record.caches_unread(&unread);
             // Noted at once: what comes now may be broken off.
-            journal.built = true;
-            journal.image_id = BuildMetadata::read(context.metadata).ok().and_then(BuildMetadata::image_id);
+            record.built = true;
+            record.made().image_id =
+                BuildMetadata::read(context.metadata).ok().and_then(BuildMetadata::image_id);
             if spec.output.pushes() {
-                journal.published(&spec.names);
+                record.published(&spec.names);
             }
             for notice in local.iter().flat_map(|local| &local.notices) {
-                journal.notices.push(notice.clone());
+                record.notices.push(notice.clone());
             }
             if let Some(local) = local {
-                journal.notices.extend(aside(context, move || local.commit()).await?);
+                record.notices.extend(aside(context, move || local.commit()).await?);
             }
             break;
         };
         // What comes after its export, such as the layer cache, does not take the image back.
         if pushed && (error.class == FailureClass::Interrupted || phase == Some(Phase::CacheExport)) {
-            journal.published(&spec.names);
+            record.published(&spec.names);
             if error.class == FailureClass::Interrupted {
                 // A run that is stopped reads nothing back.
-                journal.digest = exported;
+                record.made().digest = exported;
             }
         }
         let error = out_of_memory(error, own, docker, kills).await;
-        let error = match converge::after_push(&now, error, phase, context, journal).await {
+        let error = match converge::after_push(&now, error, phase, context, record).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -95,15 +96,15 @@ pub(super) async fn run(
         match attempts.after(error, phase, can, context).await {
             Ok(change) => {
                 if matches!(change, Change::WithoutCacheImports | Change::WithoutCacheExports) {
-                    journal.degraded = Some(format!("built{}: {why}", change.words()));
+                    record.degraded = Some(format!("built{}: {why}", change.words()));
                 }
                 prepare(change, &mut spec, own, &buildx, context, docker).await?;
             }
-            Err(error) => return converge::adopt(&spec, error, context, journal).await,
+            Err(error) => return converge::adopt(&spec, error, context, record).await,
         }
     }
     if spec.output.loads() && !spec.output.pushes() {
-        journal.local_image = spec.names.first().cloned();
+        record.local_image = spec.names.first().cloned();
     }
     Ok(())
 }

@@ -6,13 +6,13 @@ use tokio::task::JoinHandle;
 
 use super::react::Can;
 use super::retry::Attempts;
-use super::{Journal, StepContext};
+use super::{Record, StepContext};
 use crate::buildkit::{NewBuilder, container_of};
 use crate::crash;
 use crate::error::Result;
 use crate::facts::Leftover;
 use crate::image::ImageReference;
-use crate::inputs::Inputs;
+use crate::inputs::Settings;
 use crate::plan::Choice;
 use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
@@ -32,17 +32,17 @@ struct UnderWay {
 impl Boot {
     /// Starts it, if a builder is to be made and the user's own configuration suffices to pull
     /// its image; else the plan's step does it with this run's credentials.
-    pub(crate) fn start(&self, choice: &Choice, ports: &Ports, inputs: &Inputs) {
+    pub(crate) fn start(&self, choice: &Choice, ports: &Ports, settings: &Settings) {
         let Choice::Fresh { builder, keep, .. } = choice else { return };
         #[expect(clippy::disallowed_methods, reason = "the one step that begins before its plan is complete")]
         let Ok(docker) = ports.writing_docker(Writes::granted()) else { return };
-        if needs_credentials(inputs) {
+        if needs_credentials(settings) {
             return;
         }
         let (builder, keep) = (builder.clone(), *keep);
         let boot = tokio::spawn({
             let (docker, builder) = (docker.clone(), builder.clone());
-            let stall = inputs.reliability.stall_timeout;
+            let stall = settings.reliability.stall_timeout;
             async move {
                 crash::on_purpose("boot");
                 Buildx::new(docker).with_stall(stall).create_builder(&builder, keep).await
@@ -72,11 +72,11 @@ async fn joined(boot: JoinHandle<Result<()>>) -> Result<()> {
 }
 
 /// Whether the builder's image comes from a registry that only this run is logged in to.
-fn needs_credentials(inputs: &Inputs) -> bool {
-    let image = inputs.builder.image.as_ref().and_then(|image| image.parse::<ImageReference>().ok());
+fn needs_credentials(settings: &Settings) -> bool {
+    let image = settings.builder.image.as_ref().and_then(|image| image.parse::<ImageReference>().ok());
     image.is_some_and(|image| {
         let registry = image.registry();
-        registry.contains(".dkr.ecr.") || inputs.access.logins.iter().any(|login| login.host == registry)
+        registry.contains(".dkr.ecr.") || settings.access.logins.iter().any(|login| login.host == registry)
     })
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn create(
     context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<()> {
-    let buildx = Buildx::new(docker.clone()).with_stall(context.inputs.reliability.stall_timeout);
+    let buildx = Buildx::new(docker.clone()).with_stall(context.request.settings.reliability.stall_timeout);
     let mut attempts = Attempts::default();
     let mut booted = match context.boot.finish(builder).await {
         Some(booted) => booted,
@@ -135,7 +135,7 @@ impl Drop for Temporary {
 }
 
 /// Removes them. Another run may be at it too, and nothing here depends on it: what fails is told.
-pub(super) async fn sweep(builders: &[Leftover], docker: &Docker, journal: &mut Journal) {
+pub(super) async fn sweep(builders: &[Leftover], docker: &Docker, record: &mut Record) {
     for builder in builders {
         let removed = if builder.known {
             Buildx::new(docker.clone()).remove_builder(&builder.name).await
@@ -143,7 +143,7 @@ pub(super) async fn sweep(builders: &[Leftover], docker: &Docker, journal: &mut 
             docker.remove_builder_container(&container_of(&builder.name)).await
         };
         if let Err(error) = removed {
-            journal.notices.push(format!("a killed run's builder is still there: {}", error.headline()));
+            record.notices.push(format!("a killed run's builder is still there: {}", error.headline()));
         }
     }
 }

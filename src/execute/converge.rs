@@ -1,7 +1,7 @@
 //! Recovers an unclear push: the registry is asked what it has before anything is pushed again.
 
 use super::set_key_tag::not_replaced;
-use super::{Journal, StepContext};
+use super::{Record, StepContext};
 use crate::buildkit::BuildSpec;
 use crate::error::{Error, Result};
 use crate::facts::{LookupBy, LookupResult, look_up};
@@ -21,7 +21,7 @@ pub(super) async fn after_push(
     error: Error,
     phase: Option<Phase>,
     context: &StepContext<'_>,
-    journal: &mut Journal,
+    record: &mut Record,
 ) -> Result<()> {
     // Before the push there is nothing to look for; what is loaded too is not in the registry.
     let may_be_there = spec.output.pushes()
@@ -30,7 +30,7 @@ pub(super) async fn after_push(
         && matches!(error.class, FailureClass::Access | FailureClass::Unavailable)
         && context.key.is_some()
         // What is there under these names may be the image from before.
-        && !context.inputs.rebuild;
+        && !context.request.rebuild;
     if !may_be_there {
         return Err(error);
     }
@@ -50,17 +50,17 @@ pub(super) async fn after_push(
     }
     let Some((digest, config)) = found else { return Err(error) };
     if phase == Some(Phase::CacheExport) {
-        journal.without_cache(&error);
+        record.without_cache(&error);
     } else {
         let what = format!(
             "the image is already stored as {digest}, although the push failed: {}",
             error.headline()
         );
         context.ports.console.line(&what);
-        journal.notices.push(what);
+        record.notices.push(what);
     }
-    journal.published(&spec.names);
-    journal.adopt(digest, config);
+    record.published(&spec.names);
+    record.adopt(digest, config);
     Ok(())
 }
 
@@ -70,7 +70,7 @@ pub(super) async fn adopt(
     spec: &BuildSpec,
     error: Error,
     context: &StepContext<'_>,
-    journal: &mut Journal,
+    record: &mut Record,
 ) -> Result<()> {
     use FailureClass::{Access, Integrity, Unavailable};
     let Some(name) = names(spec).next().filter(|_| spec.output.pushes()) else { return Err(error) };
@@ -79,23 +79,23 @@ pub(super) async fn adopt(
         return Err(error);
     }
     match seen(&name, context).await {
-        LookupResult::Match { .. } if context.inputs.rebuild && error.class == Integrity => {
+        LookupResult::Match { .. } if context.request.rebuild && error.class == Integrity => {
             Err(not_replaced(&name).because(&error))
         }
-        LookupResult::Match { .. } if context.inputs.rebuild => Err(error),
+        LookupResult::Match { .. } if context.request.rebuild => Err(error),
         LookupResult::Match { digest, config, .. } => {
-            journal.notices.push(format!(
+            record.notices.push(format!(
                 "{name} is there with this key, {digest}, although the push failed: {}",
                 error.headline()
             ));
-            journal.built = true;
-            journal.adopt(digest, config);
-            journal.tags.push(name.to_string());
+            record.built = true;
+            record.adopt(digest, config);
+            record.tags.push(name.to_string());
             Ok(())
         }
         LookupResult::OtherKey { digest, .. } if error.class == Integrity => {
             let error = error.cause(format!("{name} is {digest}, made from other inputs"));
-            let own = journal.progress.as_ref().and_then(|progress| progress.exported.as_ref());
+            let own = record.progress.as_ref().and_then(|progress| progress.exported.as_ref());
             Err(match own {
                 Some(own) => error.cause(format!("this build made {own}")),
                 None => error,

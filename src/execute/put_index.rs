@@ -1,7 +1,7 @@
 //! An index of images that are there: written through the registry itself, without docker.
 
 use super::retry::Attempts;
-use super::{Journal, StepContext, alias};
+use super::{Made, Record, StepContext, alias};
 use crate::error::Result;
 use crate::image::ImageReference;
 use crate::plan::Index;
@@ -14,7 +14,7 @@ pub(super) async fn run(
     target: &ImageReference,
     context: &StepContext<'_>,
     docker: &Docker,
-    journal: &mut Journal,
+    record: &mut Record,
 ) -> Result<()> {
     let mut attempts = Attempts::default();
     let written = loop {
@@ -23,10 +23,10 @@ pub(super) async fn run(
             Err(error) => attempts.after_request(error, target.registry(), context, docker).await?,
         }
     };
-    journal.pushed = written;
-    journal.digest = Some(index.digest.clone());
-    journal.image_id = Some(index.digest.to_string());
-    journal.tags.push(target.to_string());
+    record.pushed = Some(written);
+    let (digest, image_id) = (Some(index.digest.clone()), Some(index.digest.to_string()));
+    record.made = Some(Made { digest, image_id, adopted: false });
+    record.tags.push(target.to_string());
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Journal, StepContext};
+use super::{Made, Record, StepContext};
 use crate::buildkit::BuildMetadata;
 use crate::error::{Error, Result};
 use crate::facts::{LookupBy, LookupResult, wait_for};
@@ -12,11 +12,14 @@ use crate::image::ImageReference;
 /// Registries may show a manifest a little after they took it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// `built`: what the build says of the image.
 pub(super) async fn run(
     reference: &ImageReference,
+    built: Made,
     context: &StepContext<'_>,
-    journal: &mut Journal,
+    record: &mut Record,
 ) -> Result<()> {
+    record.made = Some(built);
     let references = std::slice::from_ref(reference);
     let lookups =
         wait_for(&context.ports.registry, PATIENCE, LookupBy::CommitTag, references, context.key_hex()).await;
@@ -27,16 +30,16 @@ pub(super) async fn run(
             // content is as good as ours, and it is what the tag names.
             let built = BuildMetadata::read(context.metadata).ok().and_then(|metadata| metadata.digest);
             if built.is_some_and(|built| built != digest) {
-                journal.notices.push(format!("{reference} is {digest}: the registry's copy counts"));
-                journal.adopt(digest, config);
+                record.notices.push(format!("{reference} is {digest}: the registry's copy counts"));
+                record.adopt(digest, config);
             } else {
-                journal.digest = Some(digest);
+                record.made().digest = Some(digest);
             }
             Ok(())
         }
         Some(LookupResult::OtherKey { digest, .. }) => {
             // The name is another's by now.
-            journal.unpublished();
+            (record.unpublished, record.made) = (true, None);
             Err(Error::of(FailureKind::TagTaken, format!("{reference} names other content than was pushed"))
                 .cause(format!("it is {digest}"))
                 .hint("two jobs with different inputs use one image name; give each its own"))

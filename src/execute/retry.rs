@@ -83,7 +83,7 @@ pub(super) async fn log_in_again(
 
 impl StepContext<'_> {
     fn budget(&self) -> Budget {
-        let limits = &self.inputs.reliability;
+        let limits = &self.request.settings.reliability;
         Budget {
             retries: limits.retries,
             remaining: limits.timeout.map(|limit| limit.saturating_sub(self.watch.elapsed())),

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use super::retry::Attempts;
-use super::{Journal, StepContext, alias};
+use super::{Made, Record, StepContext, alias};
 use crate::error::{Error, Result};
 use crate::facts::{Lookup, LookupBy, LookupResult, look_up};
 use crate::failure::FailureClass;
@@ -31,16 +31,19 @@ const LONGEST: Duration = Duration::from_secs(2);
 const ROUNDS: u32 = 8;
 
 /// Makes the key's tag name this image, or adopts the one that stands there. The other names
-/// follow the winner. `found`: the image was there before, and stays what this run reports.
+/// follow the winner. `own`: this run's image; without `built` it was there before, and stays what this run reports.
 pub(super) async fn run(
     key_tag: &ImageReference,
     others: &[ImageReference],
-    found: bool,
+    own: Digest,
+    built: Option<Made>,
     context: &StepContext<'_>,
     docker: &Docker,
-    journal: &mut Journal,
+    record: &mut Record,
 ) -> Result<()> {
-    let own = own(journal)?;
+    let adopted = built.as_ref().is_some_and(|built| built.adopted);
+    let found = built.is_none();
+    record.made = built;
     let mut attempts = Attempts::default();
     let winner = loop {
         match settle(key_tag, &own, context).await {
@@ -51,12 +54,12 @@ pub(super) async fn run(
     if found && winner != own {
         return Ok(());
     }
-    journal.tags.push(key_tag.to_string());
-    if winner == own && !journal.adopted {
+    record.tags.push(key_tag.to_string());
+    if winner == own && !adopted {
         return Ok(());
     }
     if winner != own {
-        journal.notices.push(format!(
+        record.notices.push(format!(
             "another run has published an image with this key first: {winner} counts, {own} is left without a tag"
         ));
     }
@@ -66,29 +69,26 @@ pub(super) async fn run(
     }
     if winner != own {
         // What this run pushed is not what counts.
-        journal.pushed = false;
+        record.pushed = Some(false);
         let config = match context.ports.registry.probe(&source).await {
             Probe::Present(manifest) => manifest.config_digest(),
             Probe::Absent { .. } | Probe::Unknown(_) => None,
         };
-        journal.adopt(winner, config);
+        record.adopt(winner, config);
     }
     Ok(())
-}
-
-/// This run's image.
-fn own(journal: &Journal) -> Result<Digest> {
-    journal.digest.clone().ok_or_else(|| Error::new(FailureClass::Bug, "a key's tag without an image"))
 }
 
 /// Makes the key's tag name this image, whatever stood there.
 pub(super) async fn replace(
     key_tag: &ImageReference,
+    own: Digest,
+    built: Option<Made>,
     context: &StepContext<'_>,
     docker: &Docker,
-    journal: &mut Journal,
+    record: &mut Record,
 ) -> Result<()> {
-    let own = own(journal)?;
+    record.made = built;
     let mut attempts = Attempts::default();
     while let Err(error) = set(key_tag, &own, context).await {
         attempts.after_request(error, key_tag.registry(), context, docker).await?;
@@ -97,7 +97,7 @@ pub(super) async fn replace(
         look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await;
     match seen {
         LookupResult::Match { digest, .. } if digest == own => {
-            journal.tags.push(key_tag.to_string());
+            record.tags.push(key_tag.to_string());
             Ok(())
         }
         LookupResult::Unknown(error) => Err(error),

@@ -58,7 +58,7 @@ impl Session {
             })
         };
         let ports = context.ports;
-        let lineages = context.inputs.cache.user.as_deref().map(Lineages::below);
+        let lineages = context.request.cache.user.as_deref().map(Lineages::below);
         let now = context.key.and_then(|key| sent(key, spec));
         let record = match lineages.zip(now) {
             Some((lineages, now)) => {
@@ -139,13 +139,13 @@ fn id(spec: &BuildSpec, context: &StepContext<'_>) -> String {
     };
     add(context.access.place.as_bytes());
     add(context.access.local_zones.first().map_or(&[], |zone| zone.as_bytes()));
-    add(context.inputs.image.as_str().as_bytes());
+    add(context.request.image.as_str().as_bytes());
     let folder = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if let ContextSource::Folder(context) = &spec.build.context {
         add(folder(context).as_os_str().as_encoded_bytes());
     }
     add(folder(&spec.build.dockerfile()).as_os_str().as_encoded_bytes());
-    for (name, value) in &context.inputs.build.build_contexts {
+    for (name, value) in &context.request.build.build_contexts {
         add(name.as_bytes());
         add(folder(Path::new(value)).as_os_str().as_encoded_bytes());
     }

@@ -11,10 +11,10 @@ use crate::coherence::makers::{self, Makers};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::image::Digest;
-use crate::inputs::{Driver, Inputs};
+use crate::inputs::{BuilderInputs, Driver, ImageRequest};
 use crate::ports::docker::Docker;
 use crate::ports::{Ports, host};
-use crate::trust::Access;
+use crate::trust::{Access, ImageRun};
 
 /// What is known of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) struct BuilderFacts {
 
 /// A builder whose owner is dead.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Leftover {
+pub(crate) struct Leftover {
     pub name: String,
     /// Whether buildx knows it here; else only its container is left.
     pub known: bool,
@@ -43,16 +43,21 @@ pub struct Leftover {
 pub(super) async fn gather(
     ports: &Ports,
     docker: &Docker,
-    inputs: &Inputs,
-    access: &Access,
+    images: &[ImageRun<'_>],
     toolchain: &Toolchain,
 ) -> Result<BuilderFacts> {
+    let Some(ImageRun { request, access, .. }) = images.first() else { return Ok(BuilderFacts::default()) };
+    let asked = &request.settings.builder;
     let known = instances(ports);
     let makers = makers(ports, docker, access, toolchain).await?;
-    let kept = if inputs.builder.keep { kept_name(inputs)? } else { None };
+    let kept = if asked.keep {
+        kept_name(asked, &entitlements(images.iter().map(|image| image.request)))?
+    } else {
+        None
+    };
     let kept = kept.map(|name| (name.clone(), known.contains(&name)));
     let mut names: BTreeMap<String, bool> = known.into_iter().map(|name| (name, true)).collect();
-    let may_make_one = inputs.builder.driver == Some(Driver::DockerContainer)
+    let may_make_one = asked.driver == Some(Driver::DockerContainer)
         || toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
     if may_make_one {
         // A runner's home goes, and the engine stays. One that does not answer has its say later.
@@ -100,13 +105,24 @@ fn instances(ports: &Ports) -> Vec<String> {
     names.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
+/// What the builds ask to be allowed, each once.
+#[must_use]
+pub(crate) fn entitlements<'a>(images: impl Iterator<Item = &'a ImageRequest>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for one in images.flat_map(|image| &image.build.allow) {
+        if !all.contains(one) {
+            all.push(one.clone());
+        }
+    }
+    all
+}
+
 /// The name that stands for a kept builder's settings: other settings, another builder. `None`
 /// for a remote one, which keeps its state where it runs.
 ///
 /// # Errors
 /// If its configuration file cannot be read.
-pub(crate) fn kept_name(inputs: &Inputs) -> Result<Option<String>> {
-    let builder = &inputs.builder;
+fn kept_name(builder: &BuilderInputs, entitlements: &[String]) -> Result<Option<String>> {
     let driver = builder.driver.unwrap_or(Driver::DockerContainer);
     if driver == Driver::Remote {
         return Ok(None);
@@ -120,7 +136,7 @@ pub(crate) fn kept_name(inputs: &Inputs) -> Result<Option<String>> {
         builder.driver_opts,
         builder.image,
         config.map(|bytes| Digest::of(&bytes)),
-        inputs.build.allow,
+        entitlements,
     ]);
     let digest = Digest::of(settings.to_string().as_bytes());
     Ok(Some(format!("{KEPT}{}", digest.short())))
@@ -140,7 +156,8 @@ mod tests {
     fn name(change: impl FnOnce(&mut RawInputs)) -> Option<String> {
         let mut raw = RawInputs { image: Some("app".into()), ..RawInputs::default() };
         change(&mut raw);
-        kept_name(&Inputs::read(&raw, &Env::default()).unwrap()).unwrap()
+        let request = ImageRequest::read(&raw, &Env::default()).unwrap();
+        kept_name(&request.settings.builder, &request.build.allow).unwrap()
     }
 
     #[test]

@@ -2,13 +2,12 @@
 
 use futures_util::future::join_all;
 
-use super::Facts;
+use super::ImageFacts;
 use crate::image::ImageReference;
-use crate::inputs::{CacheKind, Inputs};
+use crate::inputs::CacheKind;
 use crate::ports::registry::Resolve;
 use crate::ports::{Ports, git, local_cache};
-use crate::run::RunContext;
-use crate::trust::{Access, ZoneNames};
+use crate::trust::ImageRun;
 
 /// What was found out about caches.
 #[derive(Clone, Debug, Default)]
@@ -28,49 +27,41 @@ const IMAGES: usize = 4;
 /// first keeps BuildKit from reporting it as one. `shared`: the registry can be used.
 pub(crate) async fn caches(
     ports: &Ports,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-    facts: &Facts,
+    image: ImageRun<'_>,
+    facts: &ImageFacts,
     shared: bool,
 ) -> CacheFacts {
-    let has = |kind| inputs.cache.has(kind);
+    let has = |kind| image.request.cache.has(kind);
     let registry = shared && has(CacheKind::Registry);
     let (tags, images) = tokio::join!(
-        async { if registry { existing(ports, tags(inputs, run, access, facts)).await } else { Vec::new() } },
+        async { if registry { existing(ports, tags(image, facts)).await } else { Vec::new() } },
         async {
             if shared && has(CacheKind::Inline) {
-                existing(ports, images(ports, inputs, run, access, facts).await).await
+                existing(ports, images(ports, image, facts).await).await
             } else {
                 Vec::new()
             }
         },
     );
-    let dir = inputs.cache.dir.as_ref().filter(|_| has(CacheKind::Local));
+    let dir = image.request.cache.dir.as_ref().filter(|_| has(CacheKind::Local));
     let local_off = dir.and_then(|dir| local_cache::why_unusable(dir));
     CacheFacts { registry: tags, images, local_off }
 }
 
-fn tags(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Vec<ImageReference> {
-    let names = facts.repository.repository().map(|home| ZoneNames::new(inputs, run, access, home));
+fn tags(image: ImageRun<'_>, facts: &ImageFacts) -> Vec<ImageReference> {
+    let names = facts.repository.repository().map(|home| image.names(home));
     names.map(|names| names.caches()).unwrap_or_default()
 }
 
-async fn images(
-    ports: &Ports,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-    facts: &Facts,
-) -> Vec<ImageReference> {
+async fn images(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Vec<ImageReference> {
     let Some(home) = facts.repository.repository() else { return Vec::new() };
-    if access.read_caches.is_empty() {
+    if image.access.read_caches.is_empty() {
         return Vec::new();
     }
     let parents = git::first_parents(&ports.exec, IMAGES).await.unwrap_or_default();
-    let names = ZoneNames::new(inputs, run, access, home);
+    let names = image.names(home);
     let mut images: Vec<ImageReference> = Vec::new();
-    for reference in run.earlier.iter().chain(&parents).flat_map(|commit| names.of_commit(commit)) {
+    for reference in image.run.earlier.iter().chain(&parents).flat_map(|commit| names.of_commit(commit)) {
         if !images.contains(&reference) {
             images.push(reference);
         }

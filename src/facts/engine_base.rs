@@ -4,7 +4,7 @@
 use super::pin::{EngineImage, Pin};
 use crate::env;
 use crate::image::{Digest, ImageReference};
-use crate::inputs::Inputs;
+use crate::inputs::ImageRequest;
 use crate::ports::Ports;
 use crate::ports::buildx::Buildx;
 use crate::ports::registry::Probe;
@@ -15,12 +15,12 @@ use crate::zone::Zone;
 #[derive(Clone, Copy)]
 pub(super) struct Engine<'a> {
     ports: &'a Ports,
-    inputs: &'a Inputs,
+    inputs: &'a ImageRequest,
     run: &'a RunContext,
 }
 
 impl<'a> Engine<'a> {
-    pub(super) const fn new(ports: &'a Ports, inputs: &'a Inputs, run: &'a RunContext) -> Self {
+    pub(super) const fn new(ports: &'a Ports, inputs: &'a ImageRequest, run: &'a RunContext) -> Self {
         Self { ports, inputs, run }
     }
 
@@ -34,7 +34,7 @@ impl<'a> Engine<'a> {
         digest: &Digest,
     ) -> Option<Pin> {
         let Self { ports, inputs, run } = self;
-        let asked = &inputs.builder;
+        let asked = &inputs.settings.builder;
         let may_be_engine =
             asked.driver.is_none() && asked.name.as_deref().is_none_or(|name| name == "default");
         if !may_be_engine || inputs.build.pull {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Facts, Lookup, LookupResult};
+use super::{ImageFacts, Lookup, LookupResult};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, Repository};
 use crate::inputs::extra_args;
-use crate::inputs::{ContextSource, Inputs};
+use crate::inputs::{ContextSource, ImageRequest};
 use crate::key::BuildKey;
 use crate::key::EntryKind;
 use crate::key::explain::{Change, Clues, Explained, advice, decode, diff};
@@ -21,7 +21,7 @@ use crate::key::names::unescape;
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
 use crate::run::RunContext;
-use crate::trust::{Access, ZoneNames};
+use crate::trust::ImageRun;
 
 /// What there is to say of a miss.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -101,7 +101,7 @@ pub(crate) fn rest(changes: &[String]) -> Vec<String> {
 /// What differs between an earlier image and a key, and with which inputs nothing would.
 pub(crate) async fn compare(
     ports: &Ports,
-    inputs: &Inputs,
+    inputs: &ImageRequest,
     run: &RunContext,
     earlier: &Explained,
     key: &BuildKey,
@@ -116,7 +116,7 @@ const LOOKED_UP: usize = 8;
 
 async fn clues(
     ports: &Ports,
-    inputs: &Inputs,
+    inputs: &ImageRequest,
     run: &RunContext,
     key: &BuildKey,
     changes: &[Change],
@@ -169,19 +169,13 @@ fn shown(text: &str) -> String {
 }
 
 /// Compares with the nearest earlier image, when the image must be built. Never an error.
-pub(crate) async fn miss(
-    ports: &Ports,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-    facts: &Facts,
-) -> Option<Miss> {
+pub(crate) async fn miss(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Option<Miss> {
     let key = facts.key.as_ref()?;
-    let earlier = match nearest(ports, inputs, run, access, facts).await {
+    let earlier = match nearest(ports, image, facts).await {
         Ok(earlier) => earlier,
         Err(unknown) => return Some(Miss { unknown, ..Miss::default() }),
     };
-    let (changes, advice) = compare(ports, inputs, run, &earlier.explained, key).await;
+    let (changes, advice) = compare(ports, image.request, image.run, &earlier.explained, key).await;
     Some(Miss { with: Some(earlier.name), unknown: None, changes, advice: advice.as_deref().map(shown) })
 }
 
@@ -191,25 +185,17 @@ pub(crate) async fn miss(
 /// `None` if there is none; why that is not known, if something kept it from being asked.
 pub(crate) async fn nearest(
     ports: &Ports,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-    facts: &Facts,
+    image: ImageRun<'_>,
+    facts: &ImageFacts,
 ) -> Result<Earlier, Option<String>> {
-    let name = inputs.image.local_reference();
-    match shared(ports, inputs, run, access, facts).await {
+    let name = image.request.image.local_reference();
+    match shared(ports, image, facts).await {
         Ok(earlier) => Ok(earlier),
         Err(unknown) => local(ports, &name).await.ok_or(unknown),
     }
 }
 
-async fn shared(
-    ports: &Ports,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-    facts: &Facts,
-) -> Result<Earlier, Option<String>> {
+async fn shared(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Result<Earlier, Option<String>> {
     let home = facts.repository.repository().ok_or(None)?;
     // A registry that did not answer is not asked more.
     for lookup in &facts.lookups {
@@ -221,7 +207,7 @@ async fn shared(
     }
     let parents = crate::ports::git::first_parents(&ports.exec, PROBES).await;
     let without_git = parents.is_none().then(|| "git does not name the commits before this one".to_owned());
-    let asked = candidates(home, inputs, run, access, facts, &parents.unwrap_or_default());
+    let asked = candidates(home, image, facts, &parents.unwrap_or_default());
     let answers =
         join_all(asked.iter().map(async |(reference, name)| match published(ports, reference).await {
             Ok(Some(explained)) => Ok(Earlier { name: name.clone(), explained }),
@@ -246,10 +232,8 @@ async fn shared(
 /// then those of the commits before it, each in every zone this run may read.
 fn candidates(
     home: &Repository,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-    facts: &Facts,
+    image: ImageRun<'_>,
+    facts: &ImageFacts,
     parents: &[String],
 ) -> Vec<(ImageReference, String)> {
     let mut found: Vec<(ImageReference, String)> = Vec::new();
@@ -259,8 +243,8 @@ fn candidates(
         let name = format!("this commit's image {}", lookup.reference.identifier());
         found.push((lookup.reference.clone(), name));
     }
-    let names = ZoneNames::new(inputs, run, access, home);
-    for commit in run.earlier.iter().chain(parents) {
+    let names = image.names(home);
+    for commit in image.run.earlier.iter().chain(parents) {
         for reference in names.of_commit(commit) {
             if !found.iter().any(|(known, _)| *known == reference) {
                 let short = commit.get(..12).unwrap_or(commit);

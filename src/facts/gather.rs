@@ -1,102 +1,97 @@
 //! All reads, in as few round trips as their order allows.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::lookups::{Lookup, LookupBy, LookupResult, judge, look_up, wait_for};
 use super::pin::Pin;
 use super::{
-    BuilderFacts, Facts, LateFacts, Local, Pins, Toolchain, builders, caches, explain, key, local, merge,
-    repository, toolchain,
+    BuilderFacts, ImageFacts, LateFacts, Local, RepositoryFact, Toolchain, builders, caches, explain, key,
+    local, merge, repository, toolchain,
 };
 use crate::error::{Error, Result};
-use crate::image::ImageReference;
-use crate::inputs::{Inputs, Mode, OnMissing, Switch};
+use crate::image::{Digest, ImageReference, Repository};
+use crate::inputs::{ImageRequest, Mode, OnMissing, Switch};
 use crate::key::BuildKey;
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
-use crate::run::RunContext;
-use crate::trust::{Access, LocalNames, ZoneNames};
+use crate::trust::{Access, ImageRun, LocalNames, ZoneNames};
 
 /// Whether the image is wanted in the engine's store.
 #[must_use]
-pub(crate) fn wants_local(inputs: &Inputs, has_repository: bool) -> bool {
+pub(crate) fn wants_local(inputs: &ImageRequest, has_repository: bool) -> bool {
     match inputs.load {
         Switch::On => true,
         Switch::Off => false,
-        Switch::Auto => inputs.mode == Mode::Pull || !has_repository,
+        Switch::Auto => inputs.settings.mode == Mode::Pull || !has_repository,
     }
 }
 
-/// Finds out what the decision rests on.
+/// Images that are looked for at once.
+const AT_ONCE: usize = 16;
+
+/// Finds out what the decisions rest on, side by side. What cannot be read or resolved of one image's key is that
+/// image's error.
 ///
 /// # Errors
-/// If an input of the key cannot be read or resolved, or a source names no repository.
-/// A registry that does not answer is a fact, not an error.
-pub(crate) async fn gather(
-    ports: &Ports,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-) -> Result<Facts> {
-    let repository = repository::resolve(inputs, &ports.env, &ports.aws).await?;
-    let home = repository.repository().cloned();
-    if let Some((pr, _)) = inputs.pr_repository.as_ref().zip(home.as_ref()).filter(|(pr, home)| pr.is(home)) {
+/// If a source names no repository. A registry that does not answer is a fact, not an error.
+pub(crate) async fn gather(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Vec<Result<ImageFacts>>> {
+    let requests: Vec<&ImageRequest> = images.iter().map(|image| image.request).collect();
+    let repository = repository::resolve(&requests, &ports.env, &ports.aws).await?;
+    let pr = requests.first().and_then(|request| request.settings.pr_repository.as_ref());
+    if let Some(pr) = pr.filter(|pr| repository.repository().is_some_and(|home| pr.is(home))) {
         return Err(Error::input(format!("pr-repository: {pr} is the repository itself"))
             .hint("name another one, or leave it out"));
     }
-    if inputs.mode == Mode::Merge {
-        let names = home.as_ref().map(|home| ZoneNames::new(inputs, run, access, home));
-        let repositories = names.map(|names| names.repositories()).unwrap_or_default();
-        return Ok(Facts {
-            parts: merge::gather(&ports.registry, &inputs.parts, &repositories).await?,
-            key: None,
-            bases: Vec::new(),
-            pins: Pins::default(),
-            lookups: Vec::new(),
-            local: Local::default(),
-            repository,
-        });
+    let repository = Arc::new(repository);
+    let asked = images.iter().map(|image| of_image(ports, *image, Arc::clone(&repository)));
+    Ok(stream::iter(asked).buffered(AT_ONCE).collect().await)
+}
+
+async fn of_image(ports: &Ports, image: ImageRun<'_>, repository: Arc<RepositoryFact>) -> Result<ImageFacts> {
+    let ImageRun { request, run, .. } = image;
+    let home = repository.repository();
+    let names = home.map(|home| image.names(home));
+    if request.settings.mode == Mode::Merge {
+        let places = names.map(|names| names.repositories()).unwrap_or_default();
+        let found = merge::gather(&ports.registry, &request.parts, &places).await?;
+        return Ok(ImageFacts { parts: found, ..ImageFacts::of(Arc::clone(&repository)) });
     }
-    if let Some(digest) = &inputs.digest {
-        return by_digest(ports, inputs, run, access, repository, digest).await;
+    if let Some(digest) = &request.digest {
+        let (lookups, local) = by_digest(ports, image, home, digest).await?;
+        return Ok(ImageFacts { lookups, local, ..ImageFacts::of(Arc::clone(&repository)) });
     }
-    let names = home.as_ref().map(|home| ZoneNames::new(inputs, run, access, home));
     let commit = names.and_then(|names| names.commit());
     // The commit's tag is asked for while the key is still being computed.
-    let (key, commit_probe) = tokio::join!(key::compute(ports, inputs, run, home.is_none()), async {
+    let (key, commit_probe) = tokio::join!(key::compute(ports, request, run, home.is_none()), async {
         match &commit {
             Some(reference) => Some(ports.registry.probe(reference).await),
             None => None,
         }
     });
     let mut computed = key?;
-    let asked = Asked { ports, inputs, access, names, commit: commit.zip(commit_probe) };
-    let waits = inputs.mode == Mode::Pull && inputs.on_missing == OnMissing::Wait;
+    let asked = Asked { ports, image, names, commit: commit.zip(commit_probe) };
+    let waits = request.settings.mode == Mode::Pull && request.settings.on_missing == OnMissing::Wait;
     let mut found = asked.under(&computed.key, false).await?;
     if !found.is_found() {
         let other;
-        (computed, other) = computed.settle(ports, inputs, run).await?;
+        (computed, other) = computed.settle(ports, request, run).await?;
         if other || waits {
             found = asked.under(&computed.key, waits).await?;
         }
     }
     let key::Computed { key, bases, pins, .. } = computed;
-    Ok(Facts {
-        repository,
-        key: Some(key),
-        bases,
-        pins,
-        lookups: found.lookups,
-        local: found.local,
-        parts: Vec::new(),
-    })
+    let Found { lookups, local } = found;
+    Ok(ImageFacts { key: Some(key), bases, pins, lookups, local, ..ImageFacts::of(Arc::clone(&repository)) })
 }
 
 /// Where an image of a key may be.
 struct Asked<'a> {
     ports: &'a Ports,
-    inputs: &'a Inputs,
-    access: &'a Access,
+    image: ImageRun<'a>,
     names: Option<ZoneNames<'a>>,
     /// What the commit's tag names, whatever its key.
     commit: Option<(ImageReference, Probe)>,
@@ -118,8 +113,9 @@ impl Found {
 impl Asked<'_> {
     /// Looks in the registry and in the engine's store. `wait`: until it is there, or `wait-timeout` is over.
     async fn under(&self, key: &BuildKey, wait: bool) -> Result<Found> {
-        let Self { ports, inputs, access, names, .. } = self;
-        let private = LocalNames::new(inputs, access).of_key(key.short());
+        let Self { ports, image, names, .. } = self;
+        let inputs = image.request;
+        let private = LocalNames::new(*image).of_key(key.short());
         let (mut lookups, mut local) = (Vec::new(), Local::default());
         if let Some((reference, probe)) = self.commit.clone() {
             lookups.push(judge(&ports.registry, LookupBy::CommitTag, reference, probe, Some(&key.hex)).await);
@@ -128,7 +124,7 @@ impl Asked<'_> {
         if names.is_none() || (wait && !lookups.iter().any(settles)) {
             local.of_key = local::with_key(&ports.docker()?, &private, &key.hex).await?;
         }
-        let patient = (wait && local.of_key.is_none()).then_some(inputs.wait_timeout);
+        let patient = (wait && local.of_key.is_none()).then_some(inputs.settings.wait_timeout);
         lookups.extend(by_key(ports, patient, *names, key, &lookups).await);
         // A run that was cancelled may have left it out.
         if let Some(key_tag) = self.missing_beside(&lookups, key) {
@@ -141,7 +137,7 @@ impl Asked<'_> {
             {
                 local.of_digest = docker.inspect(&found.to_string()).await?;
             }
-        } else if names.is_some() && local.of_key.is_none() && may_use_own(inputs, access, &lookups) {
+        } else if names.is_some() && local.of_key.is_none() && may_use_own(inputs, image.access, &lookups) {
             // The way out, and no more: what comes next says what is wrong with the engine.
             if let Ok(docker) = ports.docker() {
                 local.of_key = local::with_key(&docker, &private, &key.hex).await.unwrap_or_default();
@@ -155,7 +151,7 @@ impl Asked<'_> {
         let by_commit = lookups.iter().any(|lookup| {
             lookup.at == LookupBy::CommitTag && matches!(lookup.seen, LookupResult::Match { .. })
         });
-        let names = self.names.filter(|_| by_commit && self.inputs.mode == Mode::Build)?;
+        let names = self.names.filter(|_| by_commit && self.image.request.settings.mode == Mode::Build)?;
         names.written(key.short()).key_tag
     }
 }
@@ -173,8 +169,8 @@ fn is_nowhere(lookups: &[Lookup], reference: &ImageReference) -> bool {
 
 /// Whether the engine's image of the key will do where the registry names none: unless the run
 /// publishes, or the registry does not say.
-fn may_use_own(inputs: &Inputs, access: &Access, lookups: &[Lookup]) -> bool {
-    inputs.mode == Mode::Pull
+fn may_use_own(inputs: &ImageRequest, access: &Access, lookups: &[Lookup]) -> bool {
+    inputs.settings.mode == Mode::Pull
         || !access.write_images
         || lookups.iter().any(|lookup| matches!(lookup.seen, LookupResult::Unknown(_)))
 }
@@ -222,30 +218,18 @@ async fn by_key(
 /// A digest may be in either repository: where the image was found, or where it was built.
 async fn by_digest(
     ports: &Ports,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-    repository: super::RepositoryFact,
-    digest: &crate::image::Digest,
-) -> Result<Facts> {
-    let known = |repository, lookups, local| Facts {
-        repository,
-        key: None,
-        bases: Vec::new(),
-        pins: Pins::default(),
-        lookups,
-        local,
-        parts: Vec::new(),
-    };
-    let Some(home) = repository.repository().cloned() else {
-        return Ok(known(repository, Vec::new(), Local::default()));
-    };
-    let names = ZoneNames::new(inputs, run, access, &home);
+    image: ImageRun<'_>,
+    home: Option<&Repository>,
+    digest: &Digest,
+) -> Result<(Vec<Lookup>, Local)> {
+    let settings = &image.request.settings;
+    let Some(home) = home else { return Ok((Vec::new(), Local::default())) };
+    let repositories = image.names(home).repositories();
     let references: Vec<ImageReference> =
-        names.repositories().into_iter().map(|home| home.at(digest.clone())).collect();
+        repositories.into_iter().map(|home| home.at(digest.clone())).collect();
     let own_copy = async {
         let mut local = Local::default();
-        if wants_local(inputs, true)
+        if wants_local(image.request, true)
             && let Ok(docker) = ports.docker()
         {
             for reference in &references {
@@ -257,11 +241,11 @@ async fn by_digest(
         }
         Ok::<_, Error>(local)
     };
-    if inputs.on_missing == OnMissing::Wait {
+    if settings.on_missing == OnMissing::Wait {
         let local = own_copy.await?;
-        let limit = if local.of_digest.is_some() { Duration::ZERO } else { inputs.wait_timeout };
+        let limit = if local.of_digest.is_some() { Duration::ZERO } else { settings.wait_timeout };
         let lookups = wait_for(&ports.registry, limit, LookupBy::Digest, &references, None).await;
-        return Ok(known(repository, lookups, local));
+        return Ok((lookups, local));
     }
     let ask = async {
         let mut lookups = Vec::new();
@@ -276,11 +260,11 @@ async fn by_digest(
         lookups
     };
     let (lookups, local) = tokio::join!(ask, own_copy);
-    Ok(known(repository, lookups, local?))
+    Ok((lookups, local?))
 }
 
 /// Whether the image has what not every engine's store holds.
-fn needs_store(inputs: &Inputs) -> bool {
+fn needs_store(inputs: &ImageRequest) -> bool {
     let build = &inputs.build;
     build.makes_index() || !build.annotations.is_empty() || build.compression.is_asked()
 }
@@ -294,35 +278,42 @@ pub(crate) struct ForBuild {
     pub load: bool,
 }
 
-/// Finds out what only a build needs. `tools_known` is told as soon as a builder can be
-/// chosen, while other questions are still under way.
+/// Finds out what only builds need. `tools_known` is told as soon as a builder can be chosen, while other questions
+/// are still under way.
 ///
 /// # Errors
 /// If there is no docker, no buildx, or no builder that answers.
 pub(crate) async fn gather_late(
     ports: &Ports,
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-    facts: &Facts,
-    wanted: ForBuild,
+    builds: &[(ImageRun<'_>, &ImageFacts, ForBuild)],
     tools_known: impl FnOnce(&Toolchain, &BuilderFacts),
-) -> Result<LateFacts> {
+) -> Result<Vec<LateFacts>> {
     let docker = ports.docker()?;
-    let on_engine = facts.bases.iter().any(|base| matches!(base.pin, Pin::Engine(_)));
+    let on_engine = |facts: &ImageFacts| facts.bases.iter().any(|base| matches!(base.pin, Pin::Engine(_)));
+    let on_engine = builds.iter().any(|(_, facts, _)| on_engine(facts));
+    let needs_store = builds.iter().any(|(image, _, wanted)| wanted.load && needs_store(image.request));
+    let images: Vec<ImageRun<'_>> = builds.iter().map(|(image, ..)| *image).collect();
     let tools = async {
-        let toolchain =
-            toolchain::gather(&docker, inputs, on_engine, wanted.load && needs_store(inputs)).await?;
-        let builders = builders::gather(ports, &docker, inputs, access, &toolchain).await?;
+        let settings = images.first().map(|image| &image.request.settings.builder);
+        let toolchain = toolchain::gather(&docker, settings, on_engine, needs_store).await?;
+        let builders = builders::gather(ports, &docker, &images, &toolchain).await?;
         tools_known(&toolchain, &builders);
-        Ok::<_, Error>((toolchain, builders))
+        Ok::<_, Error>((Arc::new(toolchain), Arc::new(builders)))
     };
-    let (tools, caches, miss) = tokio::join!(
-        tools,
-        caches::caches(ports, inputs, run, access, facts, wanted.shared),
-        // Where a build is asked for, nothing was missed.
-        async { if inputs.rebuild { None } else { explain::miss(ports, inputs, run, access, facts).await } },
-    );
+    let each = join_all(builds.iter().map(async |(image, facts, wanted)| {
+        tokio::join!(
+            caches::caches(ports, *image, facts, wanted.shared),
+            // Where a build is asked for, nothing was missed.
+            async { if image.request.rebuild { None } else { explain::miss(ports, *image, facts).await } },
+        )
+    }));
+    let (tools, each) = tokio::join!(tools, each);
     let (toolchain, builders) = tools?;
-    Ok(LateFacts { toolchain: Some(toolchain), builders, caches, miss })
+    let late = |(caches, miss)| LateFacts {
+        toolchain: Some(Arc::clone(&toolchain)),
+        builders: Arc::clone(&builders),
+        caches,
+        miss,
+    };
+    Ok(each.into_iter().map(late).collect())
 }

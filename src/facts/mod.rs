@@ -16,7 +16,7 @@ mod sources;
 mod toolchain;
 
 pub(crate) use bases::Base;
-pub(crate) use builders::{BuilderFacts, Leftover};
+pub(crate) use builders::{BuilderFacts, Leftover, entitlements};
 pub(crate) use caches::CacheFacts;
 pub(crate) use gather::{ForBuild, gather, gather_late, wants_local};
 pub(crate) use key::Pins;
@@ -31,14 +31,16 @@ pub(crate) use repository::RepositoryFact;
 pub(crate) use repository::resolve as resolve_repository;
 pub(crate) use toolchain::Toolchain;
 
+use std::sync::Arc;
+
 use crate::image::Digest;
 use crate::key::BuildKey;
 
-/// What was found out.
+/// What was found out about one image.
 #[derive(Debug)]
-pub(crate) struct Facts {
+pub(crate) struct ImageFacts {
     /// Where shared copies live, and who said so.
-    pub repository: RepositoryFact,
+    pub repository: Arc<RepositoryFact>,
     /// The key; none for a pull by digest.
     pub key: Option<BuildKey>,
     /// Base images with their digests.
@@ -53,7 +55,20 @@ pub(crate) struct Facts {
     pub parts: Vec<PartFact>,
 }
 
-impl Facts {
+impl ImageFacts {
+    /// Nothing, but where shared copies live.
+    pub(crate) fn of(repository: Arc<RepositoryFact>) -> Self {
+        Self {
+            repository,
+            key: None,
+            bases: Vec::new(),
+            pins: Pins::default(),
+            lookups: Vec::new(),
+            local: Local::default(),
+            parts: Vec::new(),
+        }
+    }
+
     /// Takes an image that is gone for absent, also where a tag still names it: a registry may
     /// answer from what it knew before.
     pub(crate) fn forget(&mut self, gone: &Digest) {
@@ -69,9 +84,9 @@ impl Facts {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LateFacts {
     /// docker, buildx, the builder.
-    pub toolchain: Option<Toolchain>,
+    pub toolchain: Option<Arc<Toolchain>>,
     /// Builders of this program's that are there.
-    pub builders: BuilderFacts,
+    pub builders: Arc<BuilderFacts>,
     /// Layer caches.
     pub caches: CacheFacts,
     /// Why no image has the key.

@@ -4,14 +4,14 @@ use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::image::{ImageReference, InvalidReference, Repository};
-use crate::inputs::{Inputs, Switch};
+use crate::inputs::{ImageRequest, Switch};
 use crate::ports::aws::{Aws, ParameterError};
 use crate::ports::metadata::NoInstance;
 
 /// Where shared copies live.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RepositoryFact {
+pub(crate) enum RepositoryFact {
     /// There is one.
     Found {
         /// Which.
@@ -26,7 +26,7 @@ pub enum RepositoryFact {
 /// Why there is none.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum NoRepository {
+pub(crate) enum NoRepository {
     /// Nothing names one, and no SSM parameter is to be asked.
     NotNamed,
     /// Nothing names one, and instance metadata does not answer.
@@ -44,7 +44,7 @@ pub enum NoRepository {
 impl RepositoryFact {
     /// The repository, if there is one.
     #[must_use]
-    pub const fn repository(&self) -> Option<&Repository> {
+    pub(crate) const fn repository(&self) -> Option<&Repository> {
         match self {
             Self::Found { repository, .. } => Some(repository),
             Self::None(_) => None,
@@ -58,13 +58,13 @@ const NOT_NAMED: &str =
 impl NoRepository {
     /// Whether a source that was asked failed; else no source says anything.
     #[must_use]
-    pub const fn is_failure(&self) -> bool {
+    pub(crate) const fn is_failure(&self) -> bool {
         matches!(self, Self::AccessDenied(_) | Self::ParameterFailed(_))
     }
 
     /// The kind of a failure for want of a repository.
     #[must_use]
-    pub const fn kind(&self) -> FailureKind {
+    pub(crate) const fn kind(&self) -> FailureKind {
         match self {
             Self::AccessDenied(_) => FailureKind::AuthDenied,
             Self::ParameterFailed(_) => FailureKind::AwsUnavailable,
@@ -76,7 +76,7 @@ impl NoRepository {
 
     /// In words, with what to do.
     #[must_use]
-    pub fn explain(&self) -> String {
+    pub(crate) fn explain(&self) -> String {
         match self {
             Self::NotNamed => format!("{NOT_NAMED}, and the input ssm-parameter is empty"),
             Self::NotOnEc2 => {
@@ -98,14 +98,17 @@ impl NoRepository {
 ///
 /// # Errors
 /// If a source names something that is no repository: a junk value is not read as none.
-pub(crate) async fn resolve(inputs: &Inputs, env: &Env, aws: &Aws) -> Result<RepositoryFact> {
-    if let Some(repository) = &inputs.repository {
+pub(crate) async fn resolve(images: &[&ImageRequest], env: &Env, aws: &Aws) -> Result<RepositoryFact> {
+    let Some(settings) = images.first().map(|image| &image.settings) else {
+        return Ok(RepositoryFact::None(NoRepository::NotNamed));
+    };
+    if let Some(repository) = &settings.repository {
         return Ok(RepositoryFact::Found {
             repository: repository.clone(),
             source: "input repository".to_owned(),
         });
     }
-    if let Some(repository) = from_tags(inputs) {
+    if let Some(repository) = from_tags(images) {
         return Ok(RepositoryFact::Found { repository, source: "input tags".to_owned() });
     }
     for name in [env::BUILD_ONCE_REPOSITORY, env::ECR_CACHE_URL] {
@@ -115,21 +118,19 @@ pub(crate) async fn resolve(inputs: &Inputs, env: &Env, aws: &Aws) -> Result<Rep
     }
     // As the AWS tools read it.
     let off = env.get(env::AWS_EC2_METADATA_DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let Some(template) = &inputs.access.ssm_parameter else {
+    let Some(template) = &settings.access.ssm_parameter else {
         return Ok(RepositoryFact::None(NoRepository::NotNamed));
     };
-    from_parameter(template, inputs.access.aws_region.as_deref(), aws, off).await
+    from_parameter(template, settings.access.aws_region.as_deref(), aws, off).await
 }
 
 /// The repository of the first full reference in `tags`. With `push: false` they publish nothing, and
 /// Docker Hub's own `library` is what a name without an owner stands for.
-fn from_tags(inputs: &Inputs) -> Option<Repository> {
-    if inputs.push == Switch::Off {
-        return None;
-    }
+fn from_tags(images: &[&ImageRequest]) -> Option<Repository> {
     let is_full =
         |named: &&Repository| named.registry() != "docker.io" || !named.path().starts_with("library/");
-    inputs.tags.iter().map(ImageReference::repository).find(is_full).cloned()
+    let published = images.iter().filter(|image| image.push != Switch::Off);
+    published.flat_map(|image| &image.tags).map(ImageReference::repository).find(is_full).cloned()
 }
 
 async fn from_parameter(

@@ -3,7 +3,7 @@
 use crate::buildkit::Engine;
 use crate::buildkit::{Builder, BuildxVersion};
 use crate::error::Result;
-use crate::inputs::{Driver, Inputs};
+use crate::inputs::{BuilderInputs, Driver};
 use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
 
@@ -26,18 +26,18 @@ pub(crate) struct Toolchain {
 /// If there is no buildx, or the builder or the engine does not answer.
 pub(crate) async fn gather(
     docker: &Docker,
-    inputs: &Inputs,
+    asked: Option<&BuilderInputs>,
     on_engine: bool,
     store: bool,
 ) -> Result<Toolchain> {
     let buildx = Buildx::new(docker.clone());
     let store = async || if store { docker.engine().await.ok() } else { None };
-    if matches!(inputs.builder.driver, Some(Driver::Remote | Driver::Kubernetes)) {
+    if matches!(asked.and_then(|asked| asked.driver), Some(Driver::Remote | Driver::Kubernetes)) {
         // One is made, and nothing of this machine is in it.
         let (version, engine) = tokio::join!(buildx.version(), store());
         return Ok(Toolchain { buildx: version?, builder: None, engine });
     }
-    let name = inputs.builder.name.as_deref();
+    let name = asked.and_then(|asked| asked.name.as_deref());
     if name.is_some_and(|name| name != "default") && !on_engine {
         // Seldom the engine's own, and then the engine need not even be there.
         let (version, builder) = tokio::join!(buildx.version(), buildx.builder(name));

@@ -181,7 +181,7 @@ pub(super) fn check_platforms(builder: &BuilderInputs, asked: &[Platform], probl
 mod tests {
     use super::*;
     use crate::env::Env;
-    use crate::inputs::Inputs;
+    use crate::inputs::ImageRequest;
 
     fn inputs(pairs: &[(&str, &str)]) -> Result<BuilderInputs, String> {
         let value =
@@ -198,7 +198,9 @@ mod tests {
             platforms: value("platforms"),
             ..RawInputs::default()
         };
-        Inputs::read(&raw, &Env::default()).map(|inputs| inputs.builder).map_err(|error| error.to_string())
+        ImageRequest::read(&raw, &Env::default())
+            .map(|inputs| inputs.settings.builder.clone())
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -79,9 +79,9 @@ pub(super) fn check(problems: &mut Problems, raw: &RawInputs, outputs: &Outputs,
 mod tests {
     use super::*;
     use crate::env::Env;
-    use crate::inputs::Inputs;
+    use crate::inputs::ImageRequest;
 
-    fn read(change: impl FnOnce(&mut RawInputs)) -> Result<Inputs, String> {
+    fn read(change: impl FnOnce(&mut RawInputs)) -> Result<ImageRequest, String> {
         let digest = Digest::of(b"x");
         let mut raw = RawInputs {
             image: Some("app".into()),
@@ -91,7 +91,7 @@ mod tests {
             ..RawInputs::default()
         };
         change(&mut raw);
-        Inputs::read(&raw, &Env::default()).map_err(|error| error.to_string())
+        ImageRequest::read(&raw, &Env::default()).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -16,9 +16,9 @@ mod outputs;
 mod pairs;
 mod problems;
 mod raw;
+mod request;
 mod secrets;
 mod types;
-mod validated;
 
 pub(crate) use attestation::Attestation;
 pub use build::Call;
@@ -32,10 +32,11 @@ pub use http_login::http_login;
 pub use lists::{comma_items, items, pairs};
 pub(crate) use merge::Part;
 pub use raw::RawInputs;
+pub use request::ImageRequest;
+pub(crate) use request::{Request, Settings};
 pub(crate) use secrets::Secret;
 pub use secrets::SecretSource;
 pub use types::Switch;
 pub(crate) use types::{
-    CacheWrite, Driver, Endpoint, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy,
+    BuilderInputs, CacheWrite, Driver, Endpoint, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy,
 };
-pub use validated::Inputs;

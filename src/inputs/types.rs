@@ -30,7 +30,7 @@ pub enum Switch {
 
 /// What `mode: pull` does about an image that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnMissing {
+pub(crate) enum OnMissing {
     /// Build it, and say so.
     Build,
     /// Ask again until `wait-timeout`.
@@ -62,7 +62,7 @@ pub enum CacheWrite {
 
 /// What an unreachable registry means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegistryPolicy {
+pub(crate) enum RegistryPolicy {
     /// Build locally and say so.
     Auto,
     /// Fail.
@@ -71,7 +71,7 @@ pub enum RegistryPolicy {
 
 /// How the log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogStyle {
+pub(crate) enum LogStyle {
     /// Folded groups.
     Grouped,
     /// One flat log.
@@ -80,7 +80,7 @@ pub enum LogStyle {
 
 /// A login: the password stays in the environment until it is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login {
+pub(crate) struct Login {
     /// The registry's host.
     pub host: String,
     /// The user's name there.
@@ -107,7 +107,7 @@ pub struct KeyInputs {
 /// found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Driver {
+pub(crate) enum Driver {
     /// BuildKit in a container of this machine's engine.
     DockerContainer,
     /// BuildKit that runs elsewhere already.
@@ -119,7 +119,7 @@ pub enum Driver {
 impl Driver {
     /// buildx's name of it.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::DockerContainer => "docker-container",
             Self::Remote => "remote",
@@ -130,7 +130,7 @@ impl Driver {
 
 /// A node of a remote builder: where its BuildKit listens, and what it is for.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// `tcp://HOST:PORT`, `unix://PATH`, `ssh://USER@HOST` and what else buildx dials.
     pub address: String,
     /// Platforms that it builds; without any, those it says itself.
@@ -143,7 +143,7 @@ pub struct Endpoint {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct BuilderInputs {
+pub(crate) struct BuilderInputs {
     /// An existing one, by name.
     pub name: Option<String>,
     /// Make one of this driver, whatever is at hand.
@@ -162,7 +162,7 @@ pub struct BuilderInputs {
 
 /// Inputs about what goes wrong.
 #[derive(Clone, Debug)]
-pub struct ReliabilityInputs {
+pub(crate) struct ReliabilityInputs {
     /// What an unreachable registry means.
     pub policy: RegistryPolicy,
     /// Further tries of a step that may work the next time.
@@ -175,7 +175,7 @@ pub struct ReliabilityInputs {
 
 /// Inputs about access.
 #[derive(Clone, Debug)]
-pub struct AccessInputs {
+pub(crate) struct AccessInputs {
     /// Registry logins.
     pub logins: Vec<Login>,
     pub aws_region: Option<String>,
@@ -185,7 +185,7 @@ pub struct AccessInputs {
 
 /// Inputs about the report.
 #[derive(Clone, Copy, Debug)]
-pub struct ReportInputs {
+pub(crate) struct ReportInputs {
     /// Write a job summary.
     pub summary: bool,
     /// How the log looks.

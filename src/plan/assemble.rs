@@ -1,86 +1,105 @@
-//! From the verdict to every step it takes.
+//! From the verdicts to every action they take.
 
-use super::builder::{Choice, Names, Needs, choose};
+use super::actions::{Action, ActionId, Draft, ImagePlan, Plan, PlannedTag, Source, TagGuard};
+use super::builder::{Choice, Needs};
 use super::caches::caches;
 use super::foreign::refuse_foreign_bases;
 use super::given::{PlanContext, bug, no_repository_notice, warnings};
 use super::held::hold;
-use super::load::{bare, loading, of_platform};
+use super::load::{Loading, bare, loading, of_platform};
 use super::merge;
 use super::platform::platforms;
-use super::reuse::{name_steps, public_names, reuse, reuse_local};
+use super::reuse::{name_actions, public_names, reuse, reuse_local};
 use super::spec::build_inputs;
-use super::steps::{Plan, PlannedTag, Step};
-use super::use_builder::{apart, builder_notices, builder_steps, is_engine, refuse_kept_builder};
+use super::use_builder::{SharedBuilder, apart, builder_notices, is_engine, refuse_kept_builder};
 use super::verdict::{Build, Decision, Outcome, Verdict};
 use super::versions;
 use crate::buildkit::{BuildSpec, OutputTarget};
-use crate::error::Result;
-use crate::image::{ImageReference, Repository};
+use crate::error::{Error, Result};
+use crate::image::{ImageReference, Platform, Repository};
 use crate::inputs::extra_args::extra;
-use crate::trust::Access;
-use crate::trust::UserReferences;
-use crate::trust::{LocalNames, Published, ZoneNames};
+use crate::trust::{Access, ImageRun, LocalNames, Published, UserReferences};
 
-/// The plan for a verdict.
+/// The plan for the verdicts, in the order of the images. An image about which nothing can be done does not stop the
+/// others. `builder`: the one that builds, with what was asked of it; an error if there is none.
 ///
 /// # Errors
-/// If the verdict is a failure, or what is asked cannot be done here.
-pub(crate) fn assemble(given: &PlanContext<'_>, verdict: Verdict) -> Result<Plan> {
-    let needs = Needs::of(given.inputs, given.access, given.facts, &verdict);
-    match verdict {
-        Verdict::Reuse(verdict) => Ok(reuse(given, verdict)),
-        Verdict::ReuseLocal(verdict) => Ok(reuse_local(given, verdict)),
-        Verdict::Build(verdict) => build(
-            given,
-            verdict,
-            needs.with(&given.late.builders, given.access, given.late.toolchain.as_ref()),
-        ),
-        Verdict::Merge(verdict) => merge::plan(given, verdict),
-        Verdict::Fail(error) => Err(error),
+/// The worst, if nothing can be done about any image.
+pub(crate) fn assemble(
+    images: Vec<(Option<PlanContext<'_>>, Verdict)>,
+    builder: Option<(Needs, Result<Choice>)>,
+) -> Result<Plan> {
+    let mut draft = Draft::default();
+    let mut builder = builder.map(|(needs, choice)| choice.map(|choice| SharedBuilder::new(needs, choice)));
+    let mut plan = Plan::default();
+    for (at, (given, verdict)) in images.into_iter().enumerate() {
+        draft.image = Some(at);
+        let before = draft.len();
+        let planned = match (given, verdict) {
+            (_, Verdict::Fail(error)) => Err(error),
+            (None, _) => Err(bug("an image without facts")),
+            (Some(given), Verdict::Reuse(verdict)) => Ok(reuse(&given, verdict, &mut draft)),
+            (Some(given), Verdict::ReuseLocal(verdict)) => Ok(reuse_local(&given, verdict, &mut draft)),
+            (Some(given), Verdict::Merge(verdict)) => merge::plan(&given, verdict, &mut draft),
+            (Some(given), Verdict::Build(verdict)) => match &mut builder {
+                Some(Ok(builder)) => build(&given, verdict, builder, &mut draft),
+                Some(Err(error)) => Err(error.clone()),
+                None => Err(bug("a build without a builder")),
+            },
+        };
+        plan.images.push(planned.unwrap_or_else(|error| {
+            draft.forget(before);
+            ImagePlan::failed(error)
+        }));
+    }
+    plan.actions = draft.finish();
+    match Error::worst(plan.images.iter().filter_map(|image| image.error.as_ref())) {
+        Some(error) if plan.images.iter().all(|image| image.error.is_some()) => Err(error.clone()),
+        _ => Ok(plan),
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one build, from its facts to its steps, in order")]
-fn build(given: &PlanContext<'_>, verdict: Build, needs: Needs) -> Result<Plan> {
-    let PlanContext { inputs, facts, access, .. } = given;
-    let toolchain = given.late.toolchain.as_ref().ok_or_else(|| bug("a build without its tools"))?;
+fn build(
+    given: &PlanContext<'_>,
+    verdict: Build,
+    builder: &mut SharedBuilder,
+    draft: &mut Draft,
+) -> Result<ImagePlan> {
+    let PlanContext { image, facts, .. } = given;
+    let ImageRun { request, run, access } = *image;
+    let toolchain = given.late.toolchain.as_deref().ok_or_else(|| bug("a build without its tools"))?;
     let key = facts.key.as_ref().ok_or_else(|| bug("a build without a key"))?;
     let shared = facts.repository.repository();
-    let written = UserReferences::new(given.run, access, shared, inputs.pr_repository.as_ref());
+    let written = UserReferences::new(run, access, shared, request.settings.pr_repository.as_ref());
     refuse_foreign_bases(given, &written)?;
     let mut notices = no_repository_notice(facts);
     notices.extend(verdict.notes.notices);
 
-    let home = shared.filter(|_| verdict.shared && verdict.publish);
-    let zone_names = home.map(|home| ZoneNames::new(inputs, given.run, access, home));
-    let published = zone_names.map(|names| names.written(key.short())).unwrap_or_default();
-    let private = LocalNames::new(inputs, access).own_of_key(key.short());
-    let mut extra = extra(inputs, given.run, given.env, &key.hex)?;
+    let names = shared.filter(|_| verdict.shared && verdict.publish).map(|home| image.names(home));
+    let published = names.map(|names| names.written(key.short())).unwrap_or_default();
+    let private = LocalNames::new(*image).own_of_key(key.short());
+    let mut extra = extra(request, run, given.env, &key.hex)?;
     let by_user = std::mem::take(&mut extra.caches);
-    let images = published.all();
-    let own_repository = zone_names.map(|names| names.own_repository());
-    let mut caches = caches(given, own_repository, &written, &images, by_user)?;
-    let names = Names::new(given.unique, given.owner, &given.late.builders, access);
-    let choice = choose(inputs, toolchain, needs, names)?;
-    refuse_kept_builder(given, &choice, toolchain.builder.as_ref())?;
+    let own_repository = names.map(|names| names.own_repository());
+    let mut caches = caches(given, own_repository, &written, &published.all(), by_user)?;
+    let choice = &builder.choice;
+    refuse_kept_builder(given, choice, toolchain.builder.as_ref())?;
     if matches!(choice, Choice::AtHand { without_cache_export: true, .. }) {
         caches.drop_export();
     }
-    notices.extend(builder_notices(given, &choice, names.kept.is_some(), toolchain.builder.as_ref()));
-    let on_engine = is_engine(&choice, toolchain.builder.as_ref());
+    notices.extend(builder_notices(given, choice, toolchain.builder.as_ref()));
+    let on_engine = is_engine(choice, toolchain.builder.as_ref());
     let at_hand = matches!(choice, Choice::AtHand { .. });
-    let named_platforms = platforms(&inputs.build, facts, toolchain, &choice)?;
+    let named_platforms = platforms(&request.build, facts, toolchain, choice)?;
     let fresh_builder = matches!(choice, Choice::Fresh { keep: false, .. });
     let without_layers = matches!(choice, Choice::AtHand { without_layers: true, .. });
-    let (mut steps, builder) = builder_steps(given, choice);
     if !verdict.publish && !verdict.load {
         notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
     }
     let engine = toolchain.engine.as_ref();
-    let mut loading = loading(&inputs.build, engine, (verdict.publish, verdict.load), on_engine);
+    let mut loading = loading(&request.build, engine, (verdict.publish, verdict.load), on_engine);
     notices.append(&mut loading.notices);
-    if verdict.publish && inputs.build.compression.zstd && !inputs.build.compression.force {
+    if verdict.publish && request.build.compression.zstd && !request.build.compression.force {
         notices.push("compression: zstd packs new layers alone: those of base images, and those that the builder or a layer cache has as gzip, stay so (zstd,force packs all)".to_owned());
     }
     notices.append(&mut caches.notices);
@@ -91,20 +110,20 @@ fn build(given: &PlanContext<'_>, verdict: Build, needs: Needs) -> Result<Plan> 
     } else {
         vec![private.clone()]
     };
-    let versions = versions::of(toolchain, inputs, at_hand);
+    let versions = versions::of(toolchain, request, at_hand);
     let held = hold(facts, versions)?;
-    let mut build = build_inputs(given, toolchain, key, on_engine, loading.output, extra, held.contexts);
-    build.platforms = named_platforms;
-    let apart = needs.own_layers.then(|| apart(given)).flatten();
+    let mut inputs = build_inputs(given, toolchain, key, on_engine, loading.output, extra, held.contexts);
+    inputs.platforms = named_platforms;
+    let apart = builder.needs.own_layers.then(|| apart(given)).flatten();
     if let Some(namespace) = apart.as_deref().filter(|_| without_layers) {
-        build = build.apart(namespace);
+        inputs = inputs.apart(namespace);
     }
     if loading.output == OutputTarget::Load && engine.is_some_and(|engine| !engine.containerd_store) {
-        build = bare(build);
+        inputs = bare(inputs);
     }
     let mut spec = BuildSpec {
-        builder,
-        build,
+        builder: choice.name().map(str::to_owned),
+        build: inputs,
         sources: facts.pins.sources.clone(),
         images: held.images.into_iter().collect(),
         ignore: facts.pins.ignore.clone(),
@@ -117,52 +136,107 @@ fn build(given: &PlanContext<'_>, verdict: Build, needs: Needs) -> Result<Plan> 
         fresh_builder,
         apart,
     };
-    let without = versions::check(&spec, versions, !inputs.build.annotations.is_empty())?;
+    let without = versions::check(&spec, versions, !request.build.annotations.is_empty())?;
     notices.extend(without.notices);
     if without.pull_afterwards {
         spec.output = OutputTarget::Push;
     }
-    let own = loading.own.filter(|_| loading.loads);
-    let load = own.clone().filter(|_| !verdict.publish).map(|own| of_platform(&spec, own));
-    steps.push(Step::Build { spec: Box::new(spec) });
-    steps.extend(load.map(|spec| Step::Load { spec: Box::new(spec) }));
     let pulls = without.pull_afterwards || loading.pulls;
-    steps.extend(match &published.name {
-        Some(pushed) => {
-            let names = if loading.loads {
-                name_steps(given, pushed.to_string(), private)
-            } else if on_engine {
-                // It is there anyway: without this the next run would not know whose it is.
-                vec![Step::Tag { image: pushed.to_string(), name: private, required: false }]
-            } else {
-                Vec::new()
-            };
-            let pull = pulls.then(|| Step::Pull { reference: pushed.clone(), platform: own });
-            publish_steps(&published, pushed, inputs.rebuild, pull.into_iter().chain(names))
-        }
-        None if loading.loads => public_names(given, &private, false).collect(),
-        None => Vec::new(),
-    });
+    let (before, own_builder) = builder.actions(given, draft);
+    let built = Built { spec, loading, pulls, on_engine, private };
+    built.actions(given, &published, before, own_builder, draft);
     let degraded = degraded(verdict.notes.degraded, &mut caches.off, &mut notices);
-    Ok(Plan {
-        decision: decision(given, verdict.publish, verdict.reason),
-        steps,
+    let planned = |reference: ImageReference| PlannedTag { reference, there: false };
+    Ok(ImagePlan {
         warnings: warnings(facts),
         notices,
         degraded,
-        digest: None,
-        image_id: None,
         repository: published.name.map(|reference| reference.repository().clone()),
-        key_tag: published.key_tag.map(|reference| PlannedTag { reference, there: false }),
-        commit_tag: published.commit_tag.map(|reference| PlannedTag { reference, there: false }),
-        local_image: None,
+        key_tag: published.key_tag.map(planned),
+        commit_tag: published.commit_tag.map(planned),
+        ..ImagePlan::of(decision(given, verdict.publish, verdict.reason))
     })
+}
+
+/// What is built, and what becomes of it.
+struct Built {
+    spec: BuildSpec,
+    loading: Loading,
+    /// It is pushed, then pulled.
+    pulls: bool,
+    on_engine: bool,
+    /// Its private name in the engine's store.
+    private: String,
+}
+
+impl Built {
+    /// The build and all that follows it. `before`: what comes first; `builder`: the action that makes the builder.
+    fn actions(
+        self,
+        given: &PlanContext<'_>,
+        published: &Published,
+        before: Vec<ActionId>,
+        builder: Option<ActionId>,
+        draft: &mut Draft,
+    ) {
+        let Self { spec, loading, pulls, on_engine, private } = self;
+        let own = loading.own.filter(|_| loading.loads);
+        let load = own.clone().filter(|_| published.name.is_none()).map(|own| of_platform(&spec, own));
+        let mut last = draft.add(before, Action::Build { spec: Box::new(spec), builder });
+        if let Some(spec) = load {
+            last = draft.add([last], Action::Load { spec: Box::new(spec) });
+        }
+        let Some(pushed) = &published.name else {
+            if loading.loads {
+                public_names(given, &private, false, &[last], draft);
+            }
+            return;
+        };
+        let last = publish(published, pushed, given.image.request.rebuild, last, draft);
+        let pull = pulls.then(|| pull(last, pushed, own, draft));
+        let image = Source::BuiltBy { action: last, name: pushed.clone() };
+        let after = [pull.unwrap_or(last)];
+        if loading.loads {
+            name_actions(given, &image, private, &after, draft);
+        } else if on_engine {
+            // It is there anyway: without this the next run would not know whose it is.
+            draft.add(after, Action::Tag { source: image, name: private, required: false });
+        }
+    }
+}
+
+fn pull(made: ActionId, pushed: &ImageReference, platform: Option<Platform>, draft: &mut Draft) -> ActionId {
+    let source = Source::BuiltBy { action: made, name: pushed.clone() };
+    draft.add([made], Action::Pull { source, platform })
+}
+
+/// What follows a push under one name: its digest, then every other name by itself. The action that knows the image's
+/// digest for good.
+fn publish(
+    published: &Published,
+    pushed: &ImageReference,
+    replace: bool,
+    build: ActionId,
+    draft: &mut Draft,
+) -> ActionId {
+    let mut last = draft.add([build], Action::ReadBack { build, reference: pushed.clone() });
+    let made_by = |action| Source::BuiltBy { action, name: pushed.clone() };
+    if let Some(key_tag) = published.key_tag.clone() {
+        let others = Some(pushed.clone()).filter(|name| *name != key_tag).into_iter().collect();
+        let guard = if replace { TagGuard::Any } else { TagGuard::UnlessSameKey };
+        last = draft.add([last], Action::SetKeyTag { source: made_by(last), key_tag, others, guard });
+    }
+    for target in &published.asked {
+        let (source, target) = (made_by(last), target.clone());
+        draft.add([last], Action::Alias { source, target, guard: TagGuard::Any, required: true });
+    }
+    last
 }
 
 /// Stages of `no-cache-filters` that the Dockerfile does not have: BuildKit passes over them. A frontend of the
 /// user's own may have others.
 fn no_such_stages(given: &PlanContext<'_>) -> Option<String> {
-    let (filters, pins) = (&given.inputs.build.no_cache_filters, &given.facts.pins);
+    let (filters, pins) = (&given.image.request.build.no_cache_filters, &given.facts.pins);
     let unnamed =
         |name: &str| name.strip_prefix("stage-").is_some_and(|number| number.parse::<u32>().is_ok());
     let known = |name: &&String| {
@@ -177,31 +251,10 @@ fn no_such_stages(given: &PlanContext<'_>) -> Option<String> {
 fn decision(given: &PlanContext<'_>, publish: bool, reason: String) -> Decision {
     let outcome = if publish { Outcome::Built } else { Outcome::BuiltLocal };
     let (reason, changes) = match &given.late.miss {
-        Some(miss) => (miss.reason(&reason, given.inputs.image.as_str()), miss.changes.clone()),
+        Some(miss) => (miss.reason(&reason, given.image.request.image.as_str()), miss.changes.clone()),
         None => (reason, Vec::new()),
     };
     Decision { outcome, reason, changes }
-}
-
-/// What follows a push under one name: its digest, every other name by itself, and what the
-/// engine's store needs.
-fn publish_steps(
-    published: &Published,
-    pushed: &ImageReference,
-    replace: bool,
-    engine: impl Iterator<Item = Step>,
-) -> Vec<Step> {
-    let mut steps = vec![Step::ReadBack { reference: pushed.clone() }];
-    if let Some(key_tag) = published.key_tag.clone() {
-        let others = Some(pushed.clone()).filter(|name| *name != key_tag).into_iter().collect();
-        steps.push(Step::SetKeyTag { key_tag, others, replace });
-    }
-    let source = || pushed.clone();
-    let alias =
-        |target: &ImageReference| Step::Alias { source: source(), target: target.clone(), required: true };
-    steps.extend(published.asked.iter().map(alias));
-    steps.extend(engine);
-    steps
 }
 
 /// One warning is enough; what else is missing is told beside it.

@@ -4,13 +4,13 @@ use crate::buildkit::NewBuilder;
 use crate::buildkit::owner::{Owner, PREFIX};
 use crate::coherence::makers::Lasting;
 use crate::error::{Error, Result};
-use crate::facts::{BuilderFacts, Facts, Pin, Toolchain};
+use crate::facts::{BuilderFacts, ImageFacts, Pin, Toolchain};
 use crate::failure::FailureKind;
 use crate::guards::Guard;
 use crate::image::sanitise;
-use crate::inputs::{CacheKind, Driver, Inputs};
-use crate::plan::Verdict;
-use crate::trust::Access;
+use crate::inputs::{BuilderInputs, CacheKind, Driver};
+use crate::plan::Build;
+use crate::trust::{Access, ImageRun};
 
 /// What the build asks of a builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,18 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
+    /// What either asks.
+    #[must_use]
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self {
+            cache_export: self.cache_export || other.cache_export,
+            index: self.index || other.index,
+            manifest: self.manifest || other.manifest,
+            engine_images: self.engine_images || other.engine_images,
+            own_layers: self.own_layers || other.own_layers,
+        }
+    }
+
     /// With what is known of the builder at hand, and of the engine's where only that one sees a base. Untrusted runs
     /// take what is there.
     #[must_use]
@@ -47,13 +59,11 @@ impl Needs {
 }
 
 impl Needs {
-    /// What this verdict asks.
+    /// What this build asks.
     #[must_use]
-    pub(crate) fn of(inputs: &Inputs, access: &Access, facts: &Facts, verdict: &Verdict) -> Self {
-        let (publish, shared) = match verdict {
-            Verdict::Build(build) => (build.publish, build.shared),
-            _ => (false, false),
-        };
+    pub(crate) fn of(image: ImageRun<'_>, facts: &ImageFacts, build: &Build) -> Self {
+        let ImageRun { request: inputs, access, .. } = image;
+        let Build { publish, shared, .. } = *build;
         let home = shared && facts.repository.repository().is_some();
         Self {
             // One that is named by hand is tried; what cannot be written is left out then.
@@ -95,6 +105,18 @@ pub(crate) enum Choice {
         /// Only the cache needs it.
         optional: bool,
     },
+}
+
+impl Choice {
+    /// The builder's name, unless it is the current one.
+    #[must_use]
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::AtHand { name, .. } => name.as_deref(),
+            Self::Kept { name } => Some(name),
+            Self::Fresh { builder, .. } => Some(&builder.name),
+        }
+    }
 }
 
 /// Names for a builder that is made.
@@ -147,12 +169,12 @@ fn can(toolchain: &Toolchain, needs: Needs) -> bool {
 /// # Errors
 /// If no builder that may be used or made can do what is asked.
 pub(crate) fn choose(
-    inputs: &Inputs,
+    asked: &BuilderInputs,
+    entitlements: &[String],
     toolchain: &Toolchain,
     needs: Needs,
     names: Names<'_>,
 ) -> Result<Choice> {
-    let asked = &inputs.builder;
     if let Some(driver) = asked.driver {
         if needs.engine_images {
             return Err(Error::of(
@@ -162,7 +184,7 @@ pub(crate) fn choose(
             .cause(ENGINE_ONLY)
             .hint("push the base image to a registry, or leave the input driver out"));
         }
-        return Ok(made(inputs, driver, names, false));
+        return Ok(made(asked, entitlements, driver, names, false));
     }
     if can(toolchain, needs) {
         return Ok(Choice::AtHand {
@@ -201,11 +223,16 @@ pub(crate) fn choose(
             without_layers,
         });
     }
-    Ok(made(inputs, Driver::DockerContainer, names, can(toolchain, without_cache)))
+    Ok(made(asked, entitlements, Driver::DockerContainer, names, can(toolchain, without_cache)))
 }
 
-fn made(inputs: &Inputs, driver: Driver, names: Names<'_>, optional: bool) -> Choice {
-    let asked = &inputs.builder;
+fn made(
+    asked: &BuilderInputs,
+    entitlements: &[String],
+    driver: Driver,
+    names: Names<'_>,
+    optional: bool,
+) -> Choice {
     let name = match names.kept {
         Some((name, true)) => return Choice::Kept { name: name.clone() },
         Some((name, false)) => name.clone(),
@@ -213,7 +240,7 @@ fn made(inputs: &Inputs, driver: Driver, names: Names<'_>, optional: bool) -> Ch
     };
     let image = asked.image.iter().map(|image| format!("image={image}"));
     // Remote BuildKit decides for itself what it grants.
-    let entitlements = if driver == Driver::Remote { Vec::new() } else { inputs.build.allow.clone() };
+    let entitlements = if driver == Driver::Remote { Vec::new() } else { entitlements.to_vec() };
     let builder = NewBuilder {
         name,
         driver,
@@ -250,7 +277,7 @@ mod tests {
     use crate::buildkit::{Builder, BuildxVersion};
     use crate::env::Env;
     use crate::failure::FailureClass;
-    use crate::inputs::RawInputs;
+    use crate::inputs::{ImageRequest, RawInputs};
 
     fn toolchain(driver: &str, containerd_store: bool) -> Toolchain {
         Toolchain {
@@ -266,13 +293,13 @@ mod tests {
         }
     }
 
-    fn inputs(change: impl FnOnce(&mut RawInputs)) -> Inputs {
+    fn inputs(change: impl FnOnce(&mut RawInputs)) -> BuilderInputs {
         let mut raw = RawInputs { image: Some("app".into()), ..RawInputs::default() };
         change(&mut raw);
-        Inputs::read(&raw, &Env::default()).unwrap()
+        ImageRequest::read(&raw, &Env::default()).unwrap().settings.builder.clone()
     }
 
-    fn named(name: Option<&str>) -> Inputs {
+    fn named(name: Option<&str>) -> BuilderInputs {
         inputs(|raw| match name {
             Some(name) => raw.builder = Some(name.into()),
             None => raw.buildkit_image = Some("i".into()),
@@ -309,7 +336,7 @@ mod tests {
             ("docker", false, Some("b"), CACHE, Some(at_hand(Some("b"), true))),
         ];
         for (driver, containerd, name, needs, expected) in rows {
-            let choice = choose(&named(name), &toolchain(driver, containerd), needs, NAMES).unwrap();
+            let choice = choose(&named(name), &[], &toolchain(driver, containerd), needs, NAMES).unwrap();
             match expected {
                 Some(expected) => assert_eq!(choice, expected, "{driver} {needs:?}"),
                 None => assert!(
@@ -318,13 +345,15 @@ mod tests {
             }
         }
         for needs in [INDEX, MANIFEST] {
-            let refused = choose(&named(Some("b")), &toolchain("docker", false), needs, NAMES).unwrap_err();
+            let refused =
+                choose(&named(Some("b")), &[], &toolchain("docker", false), needs, NAMES).unwrap_err();
             assert_eq!(refused.class, FailureClass::Unsupported);
             // D77: the engine alone has the base, and its store cannot hold what is asked.
             let local = Needs { engine_images: true, ..needs };
-            let refused = choose(&named(Some("b")), &toolchain("docker", false), local, NAMES).unwrap_err();
+            let refused =
+                choose(&named(Some("b")), &[], &toolchain("docker", false), local, NAMES).unwrap_err();
             assert!(refused.to_string().contains("containerd image store"), "{refused}");
-            assert!(choose(&named(None), &toolchain("docker-container", false), local, NAMES).is_err());
+            assert!(choose(&named(None), &[], &toolchain("docker-container", false), local, NAMES).is_err());
         }
     }
 
@@ -337,13 +366,13 @@ mod tests {
         });
         let none = Toolchain { builder: None, engine: None, ..toolchain("docker", true) };
         let Choice::Fresh { builder, keep: false, optional: false } =
-            choose(&remote, &none, CACHE, NAMES).unwrap()
+            choose(&remote, &["network.host".to_owned()], &none, CACHE, NAMES).unwrap()
         else {
             panic!()
         };
         assert_eq!((builder.driver, builder.nodes.len()), (Driver::Remote, 2));
         assert!(builder.entitlements.is_empty());
-        let error = choose(&remote, &none, LOCAL, NAMES).unwrap_err();
+        let error = choose(&remote, &["network.host".to_owned()], &none, LOCAL, NAMES).unwrap_err();
         assert_eq!(error.class, FailureClass::Unsupported, "{error}");
 
         let container = inputs(|raw| {
@@ -351,7 +380,8 @@ mod tests {
             raw.allow = Some("security.insecure".into());
         });
         let Choice::Fresh { builder, .. } =
-            choose(&container, &toolchain("docker", true), PLAIN, NAMES).unwrap()
+            choose(&container, &["security.insecure".to_owned()], &toolchain("docker", true), PLAIN, NAMES)
+                .unwrap()
         else {
             panic!()
         };
@@ -363,7 +393,7 @@ mod tests {
         let kept = |there| {
             let kept = ("build-once-kept-0".to_owned(), there);
             let names = Names { kept: Some(&kept), ..NAMES };
-            choose(&named(None), &toolchain("docker", false), CACHE, names).unwrap()
+            choose(&named(None), &[], &toolchain("docker", false), CACHE, names).unwrap()
         };
         let Choice::Fresh { builder, keep: true, .. } = kept(false) else { panic!() };
         assert_eq!(builder.name, "build-once-kept-0");

@@ -10,7 +10,7 @@ use crate::facts::CacheFacts;
 use crate::image::{ImageReference, Repository};
 use crate::inputs::extra_args::UserCaches;
 use crate::inputs::{CacheKind, CacheSpec, CacheWrite, Switch};
-use crate::trust::{CacheName, UserReferences, cache_home, own_cache, readable_caches};
+use crate::trust::{CacheName, ImageRun, UserReferences, cache_home, own_cache, readable_caches};
 
 /// Every cache of a build. `home`: where its image goes, if it is published. `by_user` are sources
 /// and destinations taken out of the extra arguments.
@@ -24,10 +24,11 @@ pub(super) fn caches(
     published: &[ImageReference],
     by_user: UserCaches,
 ) -> Result<Caches> {
-    let PlanContext { inputs, run, access, late, .. } = given;
+    let PlanContext { image, late, .. } = given;
+    let ImageRun { request: inputs, run, access } = *image;
     let mut caches = Caches::default();
     let sources = CacheSources {
-        names: readable_caches(inputs, run, access),
+        names: readable_caches(*image),
         own: own_cache(inputs, run).filter(|_| access.write_cache),
         home,
         cache_home: cache_home(run),
@@ -49,7 +50,7 @@ pub(super) fn caches(
 
 /// Says where `cache-write: always` asks for what this run may not do.
 fn not_written(caches: &mut Caches, given: &PlanContext<'_>) {
-    let PlanContext { inputs, run, access, .. } = given;
+    let ImageRun { request: inputs, run, access } = given.image;
     if inputs.cache.write != CacheWrite::Always || inputs.cache.kinds.is_empty() || access.write_cache {
         return;
     }
@@ -75,7 +76,7 @@ fn registry(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources
     if let (Some(own), Some(home)) = (&sources.own, sources.home) {
         let reference = home.tagged(own.tag.clone()).to_string();
         let entry = CacheEntry::new("registry").with("ref", reference);
-        caches.to.push(entry.to_write(given.inputs.cache.mode).to_string());
+        caches.to.push(entry.to_write(given.image.request.cache.mode).to_string());
     }
 }
 
@@ -92,7 +93,7 @@ fn gha(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>)
     if let Some(own) = &sources.own {
         match github.unwritable {
             Some(why) => caches.notices.push(why),
-            None => caches.to.push(entry(own).to_write(given.inputs.cache.mode).to_string()),
+            None => caches.to.push(entry(own).to_write(given.image.request.cache.mode).to_string()),
         }
     }
 }
@@ -102,13 +103,13 @@ fn local(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_
         caches.off.push(format!("cache local is off: {why}"));
         return;
     }
-    let Some(root) = &given.inputs.cache.dir else { return };
+    let Some(root) = &given.image.request.cache.dir else { return };
     let folder = |name: &CacheName| root.join(&sources.cache_home).join(&name.zone).join(&name.tag);
     caches.local = Some(LocalCaches {
         root: root.clone(),
         read: sources.names.iter().map(folder).collect(),
         write: sources.own.as_ref().map(folder),
-        mode: given.inputs.cache.mode,
+        mode: given.image.request.cache.mode,
     });
 }
 
@@ -132,6 +133,6 @@ fn bucket(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'
     };
     caches.from.extend(sources.names.iter().map(|name| place(name).to_string()));
     if let Some(own) = &sources.own {
-        caches.to.push(place(own).to_write(given.inputs.cache.mode).to_string());
+        caches.to.push(place(own).to_write(given.image.request.cache.mode).to_string());
     }
 }

@@ -5,27 +5,25 @@ use super::merge;
 use super::verdict::{Build, Notes, Reuse, ReuseLocal, Verdict};
 use crate::buildkit::LocalImage;
 use crate::error::Error;
-use crate::facts::{Facts, Lookup, LookupBy, LookupResult};
+use crate::facts::{ImageFacts, Lookup, LookupBy, LookupResult};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::guards::Guard;
 use crate::image::EcrHost;
 use crate::image::{Digest, Platform};
-use crate::inputs::{Inputs, Mode, OnMissing, RegistryPolicy, Switch};
-use crate::run::RunContext;
-use crate::trust::Access;
-use crate::trust::ZoneNames;
+use crate::inputs::{ImageRequest, Mode, OnMissing, RegistryPolicy, Switch};
+use crate::trust::ImageRun;
 
 /// Decides from the facts alone.
 #[must_use]
-pub(crate) fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
-    let verdict = match refuse_push(inputs, run, facts) {
+pub(crate) fn decide(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
+    let verdict = match refuse_push(image.request, image.run, facts) {
         Some(error) => Verdict::Fail(error),
-        None => with_rest(decide_for(inputs, run, access, facts), inputs, run, access, facts),
+        None => with_rest(decide_for(image, facts), image, facts),
     };
     // By way of `on-missing: build` too.
-    let builds = inputs.mode == Mode::Build || matches!(verdict, Verdict::Build(_));
-    if builds && run.event.as_deref() == Some("pull_request_target") && Guard::TargetEvent.holds() {
+    let builds = image.request.settings.mode == Mode::Build || matches!(verdict, Verdict::Build(_));
+    if builds && image.run.event.as_deref() == Some("pull_request_target") && Guard::TargetEvent.holds() {
         return Verdict::Fail(
             Error::of(FailureKind::UnsafeEvent, "refused to build in a pull_request_target run")
                 .cause("it would run a stranger's code with this repository's rights")
@@ -35,38 +33,37 @@ pub(crate) fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: 
     verdict
 }
 
-fn decide_for(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
-    if inputs.mode == Mode::Merge {
-        return merge::decide(inputs, run, access, facts);
+fn decide_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
+    if image.request.settings.mode == Mode::Merge {
+        return merge::decide(image, facts);
     }
-    let load = crate::facts::wants_local(inputs, facts.repository.repository().is_some());
+    let load = crate::facts::wants_local(image.request, facts.repository.repository().is_some());
     if let Some(hit) = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
-        LookupResult::Match { digest, .. } if !inputs.rebuild => Some((lookup, digest)),
+        LookupResult::Match { digest, .. } if !image.request.rebuild => Some((lookup, digest)),
         _ => None,
     }) {
-        return reuse(inputs, run, access, facts, hit, load);
+        return reuse(image, facts, hit, load);
     }
-    if let Some(digest) = &inputs.digest {
-        return own_copy(digest, facts).unwrap_or_else(|| Verdict::Fail(digest_missing(inputs, facts)));
+    if let Some(digest) = &image.request.digest {
+        return own_copy(digest, facts)
+            .unwrap_or_else(|| Verdict::Fail(digest_missing(image.request, facts)));
     }
     match facts.lookups.iter().find_map(|lookup| match &lookup.seen {
         LookupResult::Unknown(error) => Some(error),
         _ => None,
     }) {
-        Some(error) => unknown(inputs, facts, error),
-        None => missing(inputs, run, access, facts, load),
+        Some(error) => unknown(image.request, facts, error),
+        None => missing(image, facts, load),
     }
 }
 
 fn reuse(
-    inputs: &Inputs,
-    run: &RunContext,
-    access: &Access,
-    facts: &Facts,
+    image: ImageRun<'_>,
+    facts: &ImageFacts,
     (lookup, digest): (&Lookup, &Digest),
     load: bool,
 ) -> Verdict {
-    let platform = inputs.build.loaded_platform();
+    let platform = image.request.build.loaded_platform();
     let have_local = facts.local.of_digest.as_ref().is_some_and(|local| {
         // The engine may have another platform of the same index.
         let fits = |wanted: &Platform| local.platform.as_ref().is_none_or(|own| own.covers(wanted));
@@ -74,8 +71,8 @@ fn reuse(
     });
     let mut aliases = Vec::new();
     // Pulling is reading: only the build job sets names.
-    if let Some(home) = facts.repository.repository().filter(|_| inputs.mode == Mode::Build) {
-        let names = ZoneNames::new(inputs, run, access, home);
+    if let Some(home) = facts.repository.repository().filter(|_| image.request.settings.mode == Mode::Build) {
+        let names = image.names(home);
         let commit = names.written_commit();
         if let (LookupBy::KeyTag, Some(commit)) = (lookup.at, commit) {
             // In another repository it would be a copy of the whole image; its digest is known,
@@ -106,7 +103,7 @@ fn reuse(
 }
 
 /// The engine has exactly the digest that was asked for, whatever the registry says.
-fn own_copy(digest: &Digest, facts: &Facts) -> Option<Verdict> {
+fn own_copy(digest: &Digest, facts: &ImageFacts) -> Option<Verdict> {
     Some(Verdict::Reuse(Reuse {
         found_by: LookupBy::Digest,
         reference: facts.local.of_digest.as_ref()?.name.parse().ok()?,
@@ -121,12 +118,12 @@ fn own_copy(digest: &Digest, facts: &Facts) -> Option<Verdict> {
 }
 
 /// The registry did not say: build for this machine, or fail; never guess.
-fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
-    let may_degrade = inputs.reliability.policy == RegistryPolicy::Auto
+fn unknown(inputs: &ImageRequest, facts: &ImageFacts, error: &Error) -> Verdict {
+    let may_degrade = inputs.settings.reliability.policy == RegistryPolicy::Auto
         && matches!(error.class, FailureClass::Unavailable | FailureClass::Access);
-    let may_build = inputs.mode == Mode::Build || inputs.on_missing == OnMissing::Build;
+    let may_build = inputs.settings.mode == Mode::Build || inputs.settings.on_missing == OnMissing::Build;
     // push: true has to publish; what is here or built here is not enough.
-    let must_publish = inputs.mode == Mode::Build && inputs.push == Switch::On;
+    let must_publish = inputs.settings.mode == Mode::Build && inputs.push == Switch::On;
     if !may_degrade || must_publish || !(may_build || own(inputs, facts).is_some()) {
         return Verdict::Fail(error.clone());
     }
@@ -152,18 +149,18 @@ fn unknown(inputs: &Inputs, facts: &Facts, error: &Error) -> Verdict {
     }
 }
 
-fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, load: bool) -> Verdict {
+fn missing(image: ImageRun<'_>, facts: &ImageFacts, load: bool) -> Verdict {
     let Some(home) = facts.repository.repository() else {
-        return without_repository(inputs, facts);
+        return without_repository(image.request, facts);
     };
-    let home = ZoneNames::new(inputs, run, access, home).own_repository();
+    let home = image.names(home).own_repository();
     // Others say so of what has no image yet, and make it with the first push.
     let is_missing = EcrHost::parse(home.registry()).is_some()
         && facts.lookups.iter().any(|lookup| {
             lookup.seen == LookupResult::Absent { no_repository: true }
                 && lookup.reference.repository() == home
         });
-    if is_missing && access.write_images {
+    if is_missing && image.access.write_images {
         return Verdict::Fail(
             Error::of(FailureKind::NotFoundRepo, format!("the repository {home} does not exist")).hint(
                 format!(
@@ -175,21 +172,22 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
     }
     // A pull publishes nothing of its own accord, and a build that may not publish is for this
     // machine alone.
-    let publish = access.write_images;
-    if let Some(image) = own(inputs, facts).filter(|_| inputs.mode == Mode::Pull || !publish) {
-        let why = miss_reason(inputs, facts);
-        return Verdict::ReuseLocal(ReuseLocal { image: image.clone(), why, notes: Notes::default() });
+    let publish = image.access.write_images;
+    let own = own(image.request, facts).filter(|_| image.request.settings.mode == Mode::Pull || !publish);
+    if let Some(own) = own {
+        let why = miss_reason(image.request, facts);
+        return Verdict::ReuseLocal(ReuseLocal { image: own.clone(), why, notes: Notes::default() });
     }
     let mut degraded = None;
-    if inputs.mode == Mode::Pull {
-        match inputs.on_missing {
+    if image.request.settings.mode == Mode::Pull {
+        match image.request.settings.on_missing {
             OnMissing::Build => {
                 degraded = Some(built_by_a_pull(publish));
             }
             OnMissing::Wait => {
                 return Verdict::Fail(
                     Error::of(FailureKind::WaitTimeout, format!("no image with this key appeared in {home}"))
-                        .cause(format!("waited up to {}s", inputs.wait_timeout.as_secs()))
+                        .cause(format!("waited up to {}s", image.request.settings.wait_timeout.as_secs()))
                         .hint("look at the job that builds it, or raise wait-timeout"),
                 );
             }
@@ -202,11 +200,11 @@ fn missing(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts, lo
         }
     }
     Verdict::Build(Build {
-        reason: miss_reason(inputs, facts),
+        reason: miss_reason(image.request, facts),
         publish,
         shared: true,
         // What is not published is of use only here.
-        load: load || (!publish && inputs.load != Switch::Off),
+        load: load || (!publish && image.request.load != Switch::Off),
         notes: Notes { degraded, notices: Vec::new() },
     })
 }
@@ -221,12 +219,12 @@ fn built_by_a_pull(publish: bool) -> String {
     format!("no image with this key is published: this job {does}")
 }
 
-fn without_repository(inputs: &Inputs, facts: &Facts) -> Verdict {
+fn without_repository(inputs: &ImageRequest, facts: &ImageFacts) -> Verdict {
     if let Some(image) = own(inputs, facts) {
         let why = "there is no repository".to_owned();
         return Verdict::ReuseLocal(ReuseLocal { image: image.clone(), why, notes: Notes::default() });
     }
-    if inputs.mode == Mode::Pull && inputs.on_missing != OnMissing::Build {
+    if inputs.settings.mode == Mode::Pull && inputs.settings.on_missing != OnMissing::Build {
         return Verdict::Fail(
             Error::of(
                 FailureKind::NoRepository,
@@ -251,11 +249,11 @@ const NONE_HERE: &str = "this machine has no image with this key of a run that t
 const REBUILD: &str = "rebuild was asked for";
 
 /// The engine's image of the key, where it will do.
-fn own<'a>(inputs: &Inputs, facts: &'a Facts) -> Option<&'a LocalImage> {
+fn own<'a>(inputs: &ImageRequest, facts: &'a ImageFacts) -> Option<&'a LocalImage> {
     facts.local.of_key.as_ref().filter(|_| !inputs.rebuild)
 }
 
-fn miss_reason(inputs: &Inputs, facts: &Facts) -> String {
+fn miss_reason(inputs: &ImageRequest, facts: &ImageFacts) -> String {
     if inputs.rebuild {
         return REBUILD.to_owned();
     }
@@ -265,7 +263,7 @@ fn miss_reason(inputs: &Inputs, facts: &Facts) -> String {
     }
 }
 
-fn digest_missing(inputs: &Inputs, facts: &Facts) -> Error {
+fn digest_missing(inputs: &ImageRequest, facts: &ImageFacts) -> Error {
     let Some(home) = facts.repository.repository() else {
         return Error::of(FailureKind::NoRepository, "there is no repository to pull the digest from")
             .hint("set the input repository as in the job that built the image");

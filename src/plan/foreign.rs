@@ -9,7 +9,7 @@ use crate::trust::UserReferences;
 pub(super) fn refuse_foreign_bases(given: &PlanContext<'_>, written: &UserReferences<'_>) -> Result<()> {
     let refused = |what: String, why: String| {
         Error::input(format!("{what}: {why}"))
-            .cause(format!("this is {}", given.run.zone_reason))
+            .cause(format!("this is {}", given.image.run.zone_reason))
             .hint("build on an image that this run may trust, or pin it by digest if it is known to be good")
     };
     for base in &given.facts.bases {
@@ -28,7 +28,7 @@ pub(super) fn refuse_foreign_bases(given: &PlanContext<'_>, written: &UserRefere
             written.read(&reference).map_err(|why| refused(format!("{what} {name}"), why))?;
         }
     }
-    for (name, value) in &given.inputs.build.build_contexts {
+    for (name, value) in &given.image.request.build.build_contexts {
         written.read_context(value).map_err(|why| refused(format!("build-contexts: {name}"), why))?;
     }
     Ok(())
@@ -36,11 +36,11 @@ pub(super) fn refuse_foreign_bases(given: &PlanContext<'_>, written: &UserRefere
 
 /// Images that decide what is built without being its base: the frontend, the scanner, BuildKit itself.
 fn named_images(given: &PlanContext<'_>) -> Vec<(&'static str, String)> {
-    let PlanContext { inputs, facts, .. } = given;
+    let (inputs, facts) = (given.image.request, given.facts);
     let mut images: Vec<(&str, String)> = Vec::new();
     images.extend(facts.pins.frontend_name.clone().map(|name| ("frontend", name)));
-    images.extend(inputs.builder.image.clone().map(|name| ("buildkit-image", name)));
-    for option in &inputs.builder.driver_opts {
+    images.extend(inputs.settings.builder.image.clone().map(|name| ("buildkit-image", name)));
+    for option in &inputs.settings.builder.driver_opts {
         images.extend(option.strip_prefix("image=").map(|name| ("driver-opts: image", name.to_owned())));
     }
     let attributes = inputs.build.sbom.to_string();

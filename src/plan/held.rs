@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::versions;
 use crate::buildkit::{Feature, ImagePin, Versions};
 use crate::error::Result;
-use crate::facts::{Facts, Pin};
+use crate::facts::{ImageFacts, Pin};
 use crate::key::dockerfile::familiar;
 
 /// What the build gets.
@@ -25,7 +25,7 @@ pub(super) struct Held {
 ///
 /// # Errors
 /// If the builder knows no policies for images and a named context would replace a stage.
-pub(super) fn hold(facts: &Facts, versions: Versions<'_>) -> Result<Held> {
+pub(super) fn hold(facts: &ImageFacts, versions: Versions<'_>) -> Result<Held> {
     let mut held = Held::default();
     let lack = versions.lacks(Feature::ImagePolicy);
     for base in &facts.bases {
@@ -53,27 +53,23 @@ mod tests {
     use crate::facts::{Base, NoRepository, Pins, RepositoryFact};
     use crate::failure::FailureClass;
 
-    fn facts(bases: &[&str], stages: &[&str]) -> Facts {
+    fn facts(bases: &[&str], stages: &[&str]) -> ImageFacts {
         let pin = |name: &str| {
             let digest = format!("sha256:{:064x}", 1).parse().unwrap();
             let reference: crate::image::ImageReference = name.parse().unwrap();
             Base { name: name.to_owned(), pin: Pin::Registry(reference.repository().at(digest)) }
         };
-        Facts {
-            repository: RepositoryFact::None(NoRepository::NotNamed),
-            key: None,
+        ImageFacts {
             bases: bases.iter().map(|name| pin(name)).collect(),
             pins: Pins {
                 stage_names: stages.iter().map(|&name| name.to_owned()).collect(),
                 ..Pins::default()
             },
-            lookups: vec![],
-            local: crate::facts::Local::default(),
-            parts: vec![],
+            ..ImageFacts::of(RepositoryFact::None(NoRepository::NotNamed).into())
         }
     }
 
-    fn held(facts: &Facts, buildkit: &str) -> Result<Held> {
+    fn held(facts: &ImageFacts, buildkit: &str) -> Result<Held> {
         let buildx = BuildxVersion::parse("v0.29.1").unwrap();
         hold(facts, Versions { buildx: &buildx, buildkit: Some(buildkit) })
     }

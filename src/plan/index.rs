@@ -9,7 +9,7 @@ use crate::image::{Digest, OCI_INDEX, Platform};
 
 /// An image index, complete.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Index {
+pub(crate) struct Index {
     /// The digest of its bytes.
     pub(crate) digest: Digest,
     /// Its images.

@@ -97,12 +97,12 @@ const fn output_target(publish: bool, load: bool, on_engine: bool) -> OutputTarg
 mod tests {
     use super::*;
     use crate::env::Env;
-    use crate::inputs::{Inputs, RawInputs};
+    use crate::inputs::{ImageRequest, RawInputs};
 
     fn of(publish: bool, containerd_store: bool, change: impl FnOnce(&mut RawInputs)) -> Loading {
         let mut raw = RawInputs { image: Some("app".into()), ..RawInputs::default() };
         change(&mut raw);
-        let inputs = Inputs::read(&raw, &Env::default()).unwrap().build;
+        let inputs = ImageRequest::read(&raw, &Env::default()).unwrap().build;
         let platform = "linux/amd64".parse().ok();
         let engine = Engine { version: "28".into(), platform, containerd_store, buildx: None };
         loading(&inputs, Some(&engine), (publish, true), false)

@@ -2,62 +2,62 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::actions::{Action, Draft, ImagePlan, PlannedTag, Source, TagGuard};
 use super::given::{PlanContext, bug};
 use super::index::Index;
-use super::steps::{Plan, PlannedTag, Step};
 use super::verdict::{Decision, Merge, Notes, Outcome, Verdict};
 use crate::error::{Error, Result};
-use crate::facts::{Facts, FoundPart, Line, LineKind, PartFact, RepositoryFact};
+use crate::facts::{FoundPart, ImageFacts, Line, LineKind, PartFact, RepositoryFact};
 use crate::failure::FailureKind;
 use crate::image::{
     ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION, ANNOTATION_ZONE,
     Platform, Repository,
 };
-use crate::inputs::Inputs;
+use crate::inputs::ImageRequest;
 use crate::key::explain;
 use crate::run::RunContext;
-use crate::trust::{Access, ZoneNames};
+use crate::trust::{Access, ImageRun};
 
 /// The index, or the reason why there is none.
-pub(super) fn decide(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Verdict {
-    match index(inputs, run, access, facts) {
+pub(super) fn decide(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
+    match index(image, facts) {
         Ok(index) => {
-            let notices = without_index(inputs).into_iter().collect();
+            let notices = without_index(image.request).into_iter().collect();
             Verdict::Merge(Merge { index, notes: Notes { degraded: None, notices } })
         }
         Err(error) => Verdict::Fail(error),
     }
 }
 
-fn index(inputs: &Inputs, run: &RunContext, access: &Access, facts: &Facts) -> Result<Index> {
+fn index(image: ImageRun<'_>, facts: &ImageFacts) -> Result<Index> {
     let Some(home) = facts.repository.repository() else {
         let error = Error::of(FailureKind::NoRepository, "there is no repository to merge in");
-        let error = match &facts.repository {
+        let error = match &*facts.repository {
             RepositoryFact::None(reason) => error.cause(reason.explain()),
             RepositoryFact::Found { .. } => error,
         };
         return Err(error.hint("set the input repository as in the jobs that built the platforms"));
     };
-    let home = ZoneNames::new(inputs, run, access, home).own_repository();
-    if !access.write_images {
+    let home = image.names(home).own_repository();
+    if !image.access.write_images {
         return Err(Error::of(
             FailureKind::NotPublished,
             "the platforms are not merged: this run may not publish",
         )
-        .cause(run.zone_reason.clone())
+        .cause(image.run.zone_reason.clone())
         .hint(
             "skip this job where the jobs before it published nothing: if: needs.JOB.outputs.digest != ''",
         ));
     }
     let mut parts = Vec::new();
     for part in &facts.parts {
-        parts.push((part, fit(part, home, run, access)?));
+        parts.push((part, fit(part, home, image.run, image.access)?));
     }
     let lines: Vec<Line> = parts.iter().flat_map(|(_, found)| found.lines.iter().cloned()).collect();
     one_of_each(&parts)?;
-    all_that_are_asked_for(inputs, &lines)?;
+    all_that_are_asked_for(image.request, &lines)?;
     one_family(&parts)?;
-    Ok(Index::new(&lines, &annotations(inputs, run, &parts)))
+    Ok(Index::new(&lines, &annotations(image.request, image.run, &parts)))
 }
 
 fn refused(part: &PartFact, why: impl std::fmt::Display) -> Error {
@@ -132,7 +132,7 @@ fn one_of_each(parts: &[(&PartFact, &FoundPart)]) -> Result<()> {
 }
 
 /// The input `platforms`, where it is given, names what must be there.
-fn all_that_are_asked_for(inputs: &Inputs, lines: &[Line]) -> Result<()> {
+fn all_that_are_asked_for(inputs: &ImageRequest, lines: &[Line]) -> Result<()> {
     if inputs.build.implied_platform {
         return Ok(());
     }
@@ -179,7 +179,7 @@ fn levels(name: &str) -> (&str, &str) {
 /// What the input `annotations` says of the index, and what a build would say. Of the commits only what all parts
 /// say, so that the same parts are the same index in every later commit.
 fn annotations(
-    inputs: &Inputs,
+    inputs: &ImageRequest,
     run: &RunContext,
     parts: &[(&PartFact, &FoundPart)],
 ) -> BTreeMap<String, String> {
@@ -199,7 +199,7 @@ fn annotations(
 }
 
 /// Annotations that are none of an index.
-fn without_index(inputs: &Inputs) -> Option<String> {
+fn without_index(inputs: &ImageRequest) -> Option<String> {
     let is_other = |name: &&str| !levels(name).0.split(',').any(|level| level == "index");
     let names = inputs.build.annotations.iter().map(|(name, _)| name.as_str());
     let names: Vec<&str> = names.filter(is_other).collect();
@@ -212,40 +212,30 @@ fn without_index(inputs: &Inputs) -> Option<String> {
 }
 
 /// The plan for an index.
-pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge) -> Result<Plan> {
+pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge, draft: &mut Draft) -> Result<ImagePlan> {
     let Merge { index, notes } = verdict;
     let home = given.facts.repository.repository().ok_or_else(|| bug("a merge without a repository"))?;
     let key = given.facts.key.as_ref().map(crate::key::BuildKey::short);
-    let published = ZoneNames::new(given.inputs, given.run, given.access, home).published(key);
+    let published = given.image.names(home).published(key);
     let name = published.name.ok_or_else(|| {
         Error::of(FailureKind::NotPublished, "the platforms are not merged: the index has no name")
             .cause("the run has no commit")
             .hint("name it in the input tags")
     })?;
-    let source = || name.clone();
-    let platforms = index.platforms();
-    let mut steps = vec![Step::PutIndex { index, target: name.clone() }];
-    steps.extend(published.asked.into_iter().map(|target| Step::Alias {
-        source: source(),
-        target,
-        required: true,
-    }));
-    Ok(Plan {
-        decision: Decision {
-            outcome: Outcome::Merged,
-            reason: format!("the platforms that were built apart are one image: {platforms}"),
-            changes: Vec::new(),
-        },
-        steps,
-        warnings: Vec::new(),
+    let reason = format!("the platforms that were built apart are one image: {}", index.platforms());
+    let put = draft.add([], Action::PutIndex { index, target: name.clone(), guard: TagGuard::Any });
+    for target in published.asked {
+        let source = Source::BuiltBy { action: put, name: name.clone() };
+        draft.add([put], Action::Alias { source, target, guard: TagGuard::Any, required: true });
+    }
+    let planned = |reference| PlannedTag { reference, there: false };
+    Ok(ImagePlan {
         notices: notes.notices,
         degraded: notes.degraded,
-        digest: None,
-        image_id: None,
         repository: Some(name.repository().clone()),
-        key_tag: published.key_tag.map(|reference| PlannedTag { reference, there: false }),
-        commit_tag: published.commit_tag.map(|reference| PlannedTag { reference, there: false }),
-        local_image: None,
+        key_tag: published.key_tag.map(planned),
+        commit_tag: published.commit_tag.map(planned),
+        ..ImagePlan::of(Decision { outcome: Outcome::Merged, reason, changes: Vec::new() })
     })
 }
 
@@ -275,7 +265,7 @@ mod tests {
         PartFact { part: Part { platform: None, digest }, found: Some(found) }
     }
 
-    fn inputs(annotations: &str) -> Inputs {
+    fn inputs(annotations: &str) -> ImageRequest {
         let raw = RawInputs {
             image: Some("app".into()),
             mode: Some("merge".into()),
@@ -283,7 +273,7 @@ mod tests {
             annotations: Some(annotations.into()),
             ..RawInputs::default()
         };
-        Inputs::read(&raw, &Env::default()).unwrap()
+        ImageRequest::read(&raw, &Env::default()).unwrap()
     }
 
     fn pairs(parts: &[PartFact]) -> Vec<(&PartFact, &FoundPart)> {

@@ -1,5 +1,6 @@
 //! The decision, and every step it takes: pure, without clock and without ports.
 
+mod actions;
 mod asked;
 mod assemble;
 mod builder;
@@ -17,18 +18,20 @@ mod platform;
 mod render;
 mod reuse;
 mod spec;
-mod steps;
 mod use_builder;
 mod user_caches;
 mod verdict;
 mod versions;
 
+pub(crate) use actions::{
+    Action, ActionId, GoesWithout, ImagePlan, Plan, PlanWarning, Planned, PlannedTag, Source, TagGuard,
+};
 pub(crate) use assemble::{assemble, too_many_rights};
 pub(crate) use builder::{Choice, Names, Needs, choose};
 pub(crate) use decide::decide;
 pub(crate) use given::PlanContext;
 pub(crate) use index::Index;
 pub(crate) use render::{Rendered, brief, describe, json, text};
-pub(crate) use steps::{Plan, PlanWarning, PlannedTag, Step};
+
 pub use verdict::Outcome;
-pub(crate) use verdict::Verdict;
+pub(crate) use verdict::{Build, Decision, Verdict};

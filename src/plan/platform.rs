@@ -6,7 +6,7 @@
 
 use super::builder::Choice;
 use crate::error::{Error, Result};
-use crate::facts::{Facts, Toolchain};
+use crate::facts::{ImageFacts, Toolchain};
 use crate::failure::FailureKind;
 use crate::image::Platform;
 use crate::inputs::BuildInputs;
@@ -18,7 +18,7 @@ use crate::inputs::BuildInputs;
 /// If the builder may build for another one, and the Dockerfile chooses its own.
 pub(super) fn platforms(
     inputs: &BuildInputs,
-    facts: &Facts,
+    facts: &ImageFacts,
     toolchain: &Toolchain,
     choice: &Choice,
 ) -> Result<Vec<Platform>> {
@@ -67,7 +67,7 @@ mod tests {
     use crate::env::Env;
     use crate::facts::{NoRepository, Pins, RepositoryFact};
     use crate::failure::FailureClass;
-    use crate::inputs::{Inputs, RawInputs};
+    use crate::inputs::{ImageRequest, RawInputs};
 
     fn named(asked: Option<&str>, from: Option<&str>, native: Option<&str>) -> Result<Vec<Platform>> {
         let raw = RawInputs {
@@ -75,15 +75,10 @@ mod tests {
             platforms: asked.map(str::to_owned),
             ..RawInputs::default()
         };
-        let inputs = Inputs::read(&raw, &Env::default()).unwrap().build;
-        let facts = Facts {
-            repository: RepositoryFact::None(NoRepository::NotNamed),
-            key: None,
-            bases: vec![],
+        let inputs = ImageRequest::read(&raw, &Env::default()).unwrap().build;
+        let facts = ImageFacts {
             pins: Pins { from_platform: from.map(str::to_owned), ..Pins::default() },
-            lookups: vec![],
-            local: crate::facts::Local::default(),
-            parts: vec![],
+            ..ImageFacts::of(RepositoryFact::None(NoRepository::NotNamed).into())
         };
         let builder = Builder {
             name: "b".into(),

@@ -1,92 +1,112 @@
 //! The plan for people and for programs.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-use super::{Plan, Step};
+use super::actions::{Action, ImagePlan, Plan, Planned, Source, TagGuard};
 use crate::buildkit::OutputTarget;
-use crate::facts::{Facts, LookupResult, RepositoryFact};
+use crate::facts::{ImageFacts, LookupResult, RepositoryFact};
 use crate::image::ImageReference;
-use crate::inputs::Inputs;
+use crate::key::BuildKey;
 use crate::run::RunContext;
-use crate::trust::{Access, AllNames, ZoneNames};
+use crate::trust::{AllNames, ImageRun};
 
-/// What the plan rests on, beside the plan.
+/// A plan with what it rests on.
 pub(crate) struct Rendered<'a> {
-    pub inputs: &'a Inputs,
     pub run: &'a RunContext,
-    /// Its rights.
-    pub access: &'a Access,
-    pub facts: &'a Facts,
+    /// Each image with its facts, where they could be found out.
+    pub images: Vec<(ImageRun<'a>, Option<&'a ImageFacts>)>,
     pub plan: &'a Plan,
 }
 
-impl Rendered<'_> {
-    /// What the run may read and write by name; nothing without a repository.
-    fn names(&self) -> Option<AllNames> {
-        let home = self.facts.repository.repository()?;
-        let key = self.facts.key.as_ref().map(crate::key::BuildKey::short);
-        Some(ZoneNames::new(self.inputs, self.run, self.access, home).all(key))
-    }
+/// What the run may read and write by name for the image; nothing without a repository.
+fn names(image: ImageRun<'_>, facts: &ImageFacts) -> Option<AllNames> {
+    let home = facts.repository.repository()?;
+    Some(image.names(home).all(facts.key.as_ref().map(BuildKey::short)))
 }
 
 /// As text.
 #[must_use]
 pub(crate) fn text(rendered: &Rendered<'_>) -> String {
-    let Rendered { run, access, facts, plan, .. } = rendered;
-    let mut text = String::new();
-    let mut row = |name: &str, value: &str| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:<12} {value}");
-    };
-    row("outcome", plan.decision.outcome.name());
-    row("reason", &plan.decision.reason);
-    for change in crate::facts::explain::rest(&plan.decision.changes) {
-        row("changed", &change);
+    let mut rows = Rows::default();
+    let Rendered { run, images, plan } = rendered;
+    for ((image, facts), planned) in images.iter().zip(&plan.images) {
+        if images.len() > 1 {
+            rows.add("image", image.request.image.as_str());
+        }
+        of_image(&mut rows, run, *image, *facts, planned);
     }
-    row("zone", &format!("{} ({})", run.zone.name(), run.zone_reason));
+    for Planned { id, image, action, .. } in &plan.actions {
+        let of = image.filter(|_| images.len() > 1).and_then(|image| images.get(image));
+        let of = of.map(|(image, _)| format!("{}: ", image.request.image)).unwrap_or_default();
+        rows.add(&format!("step {id}"), &format!("{of}{}", describe(action)));
+    }
+    if plan.actions.is_empty() {
+        rows.add("steps", "none");
+    }
+    rows.0
+}
+
+#[derive(Default)]
+struct Rows(String);
+
+impl Rows {
+    fn add(&mut self, name: &str, value: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{name:<12} {value}");
+    }
+}
+
+fn of_image(
+    rows: &mut Rows,
+    run: &RunContext,
+    image: ImageRun<'_>,
+    facts: Option<&ImageFacts>,
+    plan: &ImagePlan,
+) {
+    rows.add("outcome", plan.decision.outcome.name());
+    rows.add("reason", &plan.decision.reason);
+    for change in crate::facts::explain::rest(&plan.decision.changes) {
+        rows.add("changed", &change);
+    }
+    rows.add("zone", &format!("{} ({})", run.zone.name(), run.zone_reason));
     let may = [
-        (access.write_images, "own images"),
-        (access.write_tags, "tags"),
-        (access.write_cache, "own layer cache"),
+        (image.access.write_images, "own images"),
+        (image.access.write_tags, "tags"),
+        (image.access.write_cache, "own layer cache"),
     ];
     let may: Vec<_> = may.iter().filter(|(may, _)| *may).map(|(_, what)| *what).collect();
-    row("may write", &if may.is_empty() { "nothing".to_owned() } else { may.join(", ") });
-    match &facts.repository {
-        RepositoryFact::Found { repository, source } => {
-            row("repository", &format!("{repository} (from {source})"));
-        }
-        RepositoryFact::None(_) => row("repository", "none"),
-    }
-    if let Some(key) = &facts.key {
-        row("key", &key.hex);
-    }
-    if let Some(names) = rendered.names() {
-        let mut each = |name: &str, list: &[ImageReference]| {
-            for reference in list {
-                row(name, &reference.to_string());
+    rows.add("may write", &if may.is_empty() { "nothing".to_owned() } else { may.join(", ") });
+    if let Some(facts) = facts {
+        match &*facts.repository {
+            RepositoryFact::Found { repository, source } => {
+                rows.add("repository", &format!("{repository} (from {source})"));
             }
-        };
-        each("reads", &names.reads_images);
-        each("reads cache", &names.reads_caches);
-        each("writes", &names.writes_images);
-        each("writes cache", names.writes_cache.as_slice());
-    }
-    for lookup in &facts.lookups {
-        row("asked", &format!("{}: {}", lookup.reference, seen(&lookup.seen)));
+            RepositoryFact::None(_) => rows.add("repository", "none"),
+        }
+        if let Some(key) = &facts.key {
+            rows.add("key", &key.hex);
+        }
+        if let Some(names) = names(image, facts) {
+            let mut each = |name: &str, list: &[ImageReference]| {
+                for reference in list {
+                    rows.add(name, &reference.to_string());
+                }
+            };
+            each("reads", &names.reads_images);
+            each("reads cache", &names.reads_caches);
+            each("writes", &names.writes_images);
+            each("writes cache", names.writes_cache.as_slice());
+        }
+        for lookup in &facts.lookups {
+            rows.add("asked", &format!("{}: {}", lookup.reference, seen(&lookup.seen)));
+        }
     }
     for warning in &plan.warnings {
-        row("warning", &warning.text);
+        rows.add("warning", &warning.text);
     }
     for notice in plan.notices.iter().chain(&plan.degraded) {
-        row("notice", notice);
+        rows.add("notice", notice);
     }
-    for (at, step) in plan.steps.iter().enumerate() {
-        row(&format!("step {}", at + 1), &describe(step));
-    }
-    if plan.steps.is_empty() {
-        row("steps", "none");
-    }
-    text
 }
 
 fn seen(seen: &LookupResult) -> String {
@@ -104,20 +124,28 @@ fn seen(seen: &LookupResult) -> String {
     }
 }
 
+/// The image in words, before its digest is known.
+fn name<T: fmt::Display>(source: &Source<T>) -> String {
+    match source {
+        Source::Known(image) => image.to_string(),
+        Source::BuiltBy { name, .. } => name.to_string(),
+    }
+}
+
 /// One step in words.
 #[must_use]
-pub(crate) fn describe(step: &Step) -> String {
-    match step {
-        Step::Sweep { builders } => {
+pub(crate) fn describe(action: &Action) -> String {
+    match action {
+        Action::RemoveBuilders { builders } => {
             let names: Vec<&str> = builders.iter().map(|builder| builder.name.as_str()).collect();
             format!("remove what killed runs left: {}", names.join(", "))
         }
-        Step::NoteMaker { volume } => format!("note in the engine that this run builds there: {volume}"),
-        Step::CreateBuilder { builder, keep, .. } => {
+        Action::NoteMaker { volume } => format!("note in the engine that this run builds there: {volume}"),
+        Action::CreateBuilder { builder, keep, .. } => {
             let (name, driver) = (&builder.name, builder.driver.name());
             format!("make the {driver} builder {name}{}", if *keep { "" } else { ", removed at the end" })
         }
-        Step::Build { spec } => {
+        Action::Build { spec, .. } => {
             let what = match spec.output {
                 OutputTarget::Push => format!("build and push {}", spec.names.join(", ")),
                 OutputTarget::Load => format!("build and load {}", spec.names.join(", ")),
@@ -135,67 +163,75 @@ pub(crate) fn describe(step: &Step) -> String {
             }
             format!("{what}{}{}", caches("from", &from), caches("to", &to))
         }
-        Step::ReadBack { reference } => format!("read back the digest of {reference}"),
-        Step::SetKeyTag { key_tag, replace: true, .. } => format!("set {key_tag} to it"),
-        Step::SetKeyTag { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
-        Step::PutIndex { index, target } => {
+        Action::ReadBack { reference, .. } => format!("read back the digest of {reference}"),
+        Action::SetKeyTag { key_tag, guard: TagGuard::Any, .. } => format!("set {key_tag} to it"),
+        Action::SetKeyTag { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
+        Action::PutIndex { index, target, .. } => {
             format!("store the index {} of {} as {target}", index.digest, index.platforms())
         }
-        Step::Alias { source, target, .. } => format!("set {target} to {source}"),
-        Step::Load { spec } => {
+        Action::Alias { source, target, .. } => format!("set {target} to {}", name(source)),
+        Action::Load { spec } => {
             let platforms: Vec<String> = spec.build.platforms.iter().map(ToString::to_string).collect();
             format!("load {} of it as {}", platforms.join(", "), spec.names.join(", "))
         }
-        Step::Pull { reference, platform: None } => format!("pull {reference}"),
-        Step::Pull { reference, platform: Some(platform) } => format!("pull {reference} for {platform}"),
-        Step::Tag { image, name, .. } => format!("name {image} {name}"),
+        Action::Pull { source, platform: None } => format!("pull {}", name(source)),
+        Action::Pull { source, platform: Some(platform) } => {
+            format!("pull {} for {platform}", name(source))
+        }
+        Action::Tag { source, name: local, .. } => format!("name {} {local}", name(source)),
     }
 }
 
 /// One step in a few words, for tables.
 #[must_use]
-pub(crate) fn brief(step: &Step) -> String {
+pub(crate) fn brief(action: &Action) -> String {
     let tag = |reference: &crate::image::ImageReference| {
         reference.tag().unwrap_or_else(|| reference.identifier()).to_owned()
     };
-    match step {
-        Step::Sweep { .. } => "remove builders of killed runs".to_owned(),
-        Step::NoteMaker { .. } => "note who builds".to_owned(),
-        Step::CreateBuilder { .. } => "boot a builder".to_owned(),
-        Step::Build { spec } => match spec.output {
+    match action {
+        Action::RemoveBuilders { .. } => "remove builders of killed runs".to_owned(),
+        Action::NoteMaker { .. } => "note who builds".to_owned(),
+        Action::CreateBuilder { .. } => "boot a builder".to_owned(),
+        Action::Build { spec, .. } => match spec.output {
             OutputTarget::Push => "build and push".to_owned(),
             OutputTarget::Load => "build and load".to_owned(),
             OutputTarget::PushAndLoad => "build, push and load".to_owned(),
             OutputTarget::Discard => "build".to_owned(),
         },
-        Step::ReadBack { .. } => "read back the digest".to_owned(),
-        Step::SetKeyTag { .. } => "set the key's tag".to_owned(),
-        Step::PutIndex { .. } => "store the index".to_owned(),
-        Step::Alias { target, .. } => format!("set the tag {}", tag(target)),
-        Step::Load { .. } => "load".to_owned(),
-        Step::Pull { .. } => "pull".to_owned(),
-        Step::Tag { name, .. } => format!("name it {name}"),
+        Action::ReadBack { .. } => "read back the digest".to_owned(),
+        Action::SetKeyTag { .. } => "set the key's tag".to_owned(),
+        Action::PutIndex { .. } => "store the index".to_owned(),
+        Action::Alias { target, .. } => format!("set the tag {}", tag(target)),
+        Action::Load { .. } => "load".to_owned(),
+        Action::Pull { .. } => "pull".to_owned(),
+        Action::Tag { name, .. } => format!("name it {name}"),
     }
 }
 
 /// As JSON.
 #[must_use]
 pub(crate) fn json(rendered: &Rendered<'_>) -> serde_json::Value {
-    let Rendered { run, access, facts, plan, .. } = rendered;
+    let Rendered { run, images, plan } = rendered;
+    let of_image = |((image, facts), planned): (&(ImageRun<'_>, Option<&ImageFacts>), &ImagePlan)| {
+        let mut value = serde_json::json!({
+            "image": image.request.image,
+            "access": image.access,
+            "names": facts.and_then(|facts| names(*image, facts)),
+            "repository": facts.map(|facts| &*facts.repository),
+            "key": facts.and_then(|facts| facts.key.as_ref()).map(|key| &key.hex),
+            "bases": facts.map(|facts| &facts.bases),
+            "lookups": facts.map(|facts| &facts.lookups),
+        });
+        if let (Some(fields), Ok(serde_json::Value::Object(own))) =
+            (value.as_object_mut(), serde_json::to_value(planned))
+        {
+            fields.extend(own);
+        }
+        value
+    };
     serde_json::json!({
-        "outcome": plan.decision.outcome,
-        "reason": plan.decision.reason,
-        "changes": plan.decision.changes,
         "run": run,
-        "access": access,
-        "names": rendered.names(),
-        "repository": facts.repository,
-        "key": facts.key.as_ref().map(|key| &key.hex),
-        "bases": facts.bases,
-        "lookups": facts.lookups,
-        "warnings": plan.warnings,
-        "notices": plan.notices,
-        "degraded": plan.degraded,
-        "steps": plan.steps,
+        "images": images.iter().zip(&plan.images).map(of_image).collect::<Vec<_>>(),
+        "steps": plan.actions,
     })
 }

@@ -1,15 +1,15 @@
 //! The plans for an image that is there.
 
+use super::actions::{Action, ActionId, Draft, ImagePlan, PlannedTag, Source, TagGuard};
 use super::given::{PlanContext, no_repository_notice, warnings};
-use super::steps::{Plan, PlannedTag, Step};
 use super::verdict::{Decision, Outcome, Reuse, ReuseLocal};
-use crate::facts::{Facts, LookupBy, LookupResult};
+use crate::facts::{ImageFacts, LookupBy, LookupResult};
 use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::{Mode, Switch};
 use crate::trust::LocalNames;
 
 /// The plan for an image of the registry.
-pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse) -> Plan {
+pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) -> ImagePlan {
     let Reuse { found_by, reference, digest, missing_key_tag, key_tag, aliases, pull, have_local, notes } =
         verdict;
     let source = reference.repository().at(digest.clone());
@@ -26,28 +26,28 @@ pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse) -> Plan {
             (Some(there(&reference)), commit.map(|(tag, _)| planned(tag)))
         }
     };
-    let mut steps: Vec<Step> = missing_key_tag
-        .into_iter()
-        .map(|key_tag| Step::SetKeyTag { key_tag, others: Vec::new(), replace: false })
-        .collect();
-    steps.extend(aliases.into_iter().map(|(target, required)| Step::Alias {
-        source: source.clone(),
-        target,
-        required,
-    }));
+    let known = || Source::Known(source.clone());
+    if let Some(key_tag) = missing_key_tag {
+        let (others, guard) = (Vec::new(), TagGuard::UnlessSameKey);
+        draft.add([], Action::SetKeyTag { source: known(), key_tag, others, guard });
+    }
+    for (target, required) in aliases {
+        draft.add([], Action::Alias { source: known(), target, guard: TagGuard::Any, required });
+    }
+    let mut pulled = None;
     if pull {
         // The engine's own it takes by itself.
         let here = Platform::of_this_machine();
-        let platform = given.inputs.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
-        steps.push(Step::Pull { reference: source.clone(), platform });
+        let platform = given.image.request.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
+        pulled = Some(draft.add([], Action::Pull { source: known(), platform }));
     }
     if pull || have_local {
-        let private = LocalNames::new(given.inputs, given.access);
+        let private = LocalNames::new(given.image);
         let private = match &given.facts.key {
             Some(key) => private.own_of_key(key.short()),
             None => private.own_of_digest(&digest),
         };
-        steps.extend(name_steps(given, source.to_string(), private));
+        name_actions(given, &Source::Known(source.to_string()), private, pulled.as_slice(), draft);
     }
     let (outcome, reason) = match found_by {
         _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
@@ -56,10 +56,12 @@ pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse) -> Plan {
         LookupBy::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
     };
     let repository = Some(reference.repository().clone());
-    Plan {
-        decision: Decision { outcome, reason: format!("{reason}: {reference}"), changes: Vec::new() },
-        steps,
-        warnings: if given.inputs.mode == Mode::Build { warnings(given.facts) } else { Vec::new() },
+    ImagePlan {
+        warnings: if given.image.request.settings.mode == Mode::Build {
+            warnings(given.facts)
+        } else {
+            Vec::new()
+        },
         notices: notes.notices,
         degraded: notes.degraded,
         image_id: Some(image_id(given.facts, &digest)),
@@ -67,39 +69,30 @@ pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse) -> Plan {
         repository,
         key_tag,
         commit_tag,
-        local_image: None,
+        ..ImagePlan::of(Decision { outcome, reason: format!("{reason}: {reference}"), changes: Vec::new() })
     }
 }
 
 /// The plan for an image of the engine's.
-pub(super) fn reuse_local(given: &PlanContext<'_>, verdict: ReuseLocal) -> Plan {
+pub(super) fn reuse_local(given: &PlanContext<'_>, verdict: ReuseLocal, draft: &mut Draft) -> ImagePlan {
     let ReuseLocal { image, why, notes } = verdict;
-    Plan {
-        decision: Decision {
-            outcome: Outcome::ReusedLocal,
-            reason: format!("{why}, and the engine has an image with this key: {}", image.name),
-            changes: Vec::new(),
-        },
+    if given.image.request.load != Switch::Off {
         // By its id: what is found is what is named.
-        steps: if given.inputs.load == Switch::Off {
-            Vec::new()
-        } else {
-            public_names(given, &image.id, false).collect()
-        },
+        public_names(given, &image.id, false, &[], draft);
+    }
+    let reason = format!("{why}, and the engine has an image with this key: {}", image.name);
+    ImagePlan {
         warnings: warnings(given.facts),
         notices: no_repository_notice(given.facts).into_iter().chain(notes.notices).collect(),
         degraded: notes.degraded,
-        digest: None,
         image_id: Some(image.id),
-        repository: None,
-        key_tag: None,
-        commit_tag: None,
         local_image: Some(image.name),
+        ..ImagePlan::of(Decision { outcome: Outcome::ReusedLocal, reason, changes: Vec::new() })
     }
 }
 
 /// What docker calls the id of an image in the registry.
-fn image_id(facts: &Facts, digest: &Digest) -> String {
+fn image_id(facts: &ImageFacts, digest: &Digest) -> String {
     let config = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
         LookupResult::Match { digest: found, config, .. } if found == digest => config.as_ref(),
         _ => None,
@@ -110,10 +103,17 @@ fn image_id(facts: &Facts, digest: &Digest) -> String {
 
 /// Names an image of the engine's: first by the private name, which no run of another zone sets, then
 /// from that one as people call it.
-pub(super) fn name_steps(given: &PlanContext<'_>, image: String, private: String) -> Vec<Step> {
-    let public: Vec<Step> = public_names(given, &private, true).collect();
-    let private = Step::Tag { image, name: private, required: true };
-    std::iter::once(private).chain(public).collect()
+pub(super) fn name_actions(
+    given: &PlanContext<'_>,
+    image: &Source<String>,
+    private: String,
+    after: &[ActionId],
+    draft: &mut Draft,
+) {
+    let after = after.iter().copied();
+    let tag = Action::Tag { source: image.clone(), name: private.clone(), required: true };
+    let named = draft.add(after, tag);
+    public_names(given, &private, true, &[named], draft);
 }
 
 /// Names an image of the engine's as people call it; and one that is published nowhere by the tags that are
@@ -122,10 +122,15 @@ pub(super) fn public_names(
     given: &PlanContext<'_>,
     image: &str,
     published: bool,
-) -> impl Iterator<Item = Step> {
-    let inputs = given.inputs;
-    let here = inputs.load == Switch::On && !published;
-    let tags = inputs.tags.iter().map(ToString::to_string).filter(move |_| here);
-    let names = std::iter::once(inputs.image.local_reference()).chain(tags);
-    names.map(|name| Step::Tag { image: image.to_owned(), name, required: true })
+    after: &[ActionId],
+    draft: &mut Draft,
+) {
+    let request = given.image.request;
+    let here = request.load == Switch::On && !published;
+    let tags = request.tags.iter().map(ToString::to_string).filter(|_| here);
+    let mut after = after.to_vec();
+    for name in std::iter::once(request.image.local_reference()).chain(tags) {
+        let source = Source::Known(image.to_owned());
+        after = vec![draft.add(after, Action::Tag { source, name, required: true })];
+    }
 }

@@ -30,7 +30,7 @@ pub(super) fn build_inputs(
     extra: Extra,
     bases: Vec<(String, String)>,
 ) -> BuildInputs {
-    let inputs = &given.inputs.build;
+    let inputs = &given.image.request.build;
     let pins = bases.into_iter().chain(given.facts.pins.contexts.iter().cloned());
     // No build context can stand for the frontend.
     let frontend = given.facts.pins.frontend.clone().map(|value| (SYNTAX.to_owned(), value));
@@ -101,7 +101,7 @@ fn annotations(
     on_engine: bool,
     output: OutputTarget,
 ) -> Vec<(String, String)> {
-    let inputs = &given.inputs.build;
+    let inputs = &given.image.request.build;
     let classic = toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
     match output {
         OutputTarget::Discard => return Vec::new(),
@@ -113,11 +113,11 @@ fn annotations(
         OutputTarget::Push | OutputTarget::PushAndLoad => {}
     }
     let level = if inputs.makes_index() { "index" } else { "manifest" };
-    let commit = given.run.commit.as_ref();
+    let commit = given.image.run.commit.as_ref();
     let facts = [
         (ANNOTATION_KEY, Some(key.hex.clone())),
         (ANNOTATION_ENTRIES, Some(explain::encode(key))),
-        (ANNOTATION_ZONE, Some(given.run.zone.name().to_owned())),
+        (ANNOTATION_ZONE, Some(given.image.run.zone.name().to_owned())),
         (ANNOTATION_REVISION, commit.map(|commit| commit.head.clone())),
         (ANNOTATION_MERGE_REVISION, commit.and_then(|commit| commit.merge.clone())),
     ];

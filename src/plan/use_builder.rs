@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::builder::Choice;
+use super::actions::{Action, ActionId, Draft, GoesWithout};
+use super::builder::{Choice, Needs};
 use super::given::PlanContext;
-use super::steps::Step;
 use crate::buildkit::Builder;
 use crate::buildkit::owner::KEPT;
 use crate::coherence::makers::{Lasting, Makers};
@@ -13,29 +13,61 @@ use crate::error::{Error, Result};
 use crate::facts::BuilderFacts;
 use crate::guards::Guard;
 
-/// What comes before the build, and the builder's name where it is not the current one.
-pub(super) fn builder_steps(given: &PlanContext<'_>, choice: Choice) -> (Vec<Step>, Option<String>) {
-    let mut steps = Vec::new();
-    let BuilderFacts { leftovers, makers, .. } = &given.late.builders;
-    if !leftovers.is_empty() {
-        steps.push(Step::Sweep { builders: leftovers.clone() });
+/// The builder of all builds of a run.
+pub(super) struct SharedBuilder {
+    /// What they ask of it.
+    pub needs: Needs,
+    pub choice: Choice,
+    /// What comes before the builds, once the first is planned; and the action that makes the builder.
+    before: Option<(Vec<ActionId>, Option<ActionId>)>,
+}
+
+impl SharedBuilder {
+    pub(super) const fn new(needs: Needs, choice: Choice) -> Self {
+        Self { needs, choice, before: None }
     }
-    // Also where a builder of its own is made: the build falls back on the one at hand.
-    let at_hand = given.late.toolchain.as_ref().and_then(|toolchain| toolchain.builder.as_ref());
-    let engine = is_engine(&choice, at_hand).then_some(Lasting::Engine);
-    let used: BTreeSet<Lasting<'_>> = at_hand.and_then(Builder::lasting).into_iter().chain(engine).collect();
-    let missing = |makers: &Makers| used.iter().filter_map(|one| makers.missing(*one)).collect::<Vec<_>>();
-    steps.extend(makers.iter().flat_map(missing).map(|volume| Step::NoteMaker { volume }));
-    let name = match choice {
-        Choice::AtHand { name, .. } => name,
-        Choice::Kept { name } => Some(name),
-        Choice::Fresh { builder, keep, optional } => {
-            let name = builder.name.clone();
-            steps.push(Step::CreateBuilder { builder, keep, optional });
-            Some(name)
+
+    /// What comes before a build, added where it is the first; and the action that makes the builder.
+    pub(super) fn actions(
+        &mut self,
+        given: &PlanContext<'_>,
+        draft: &mut Draft,
+    ) -> (Vec<ActionId>, Option<ActionId>) {
+        if self.before.is_none() {
+            let image = draft.image.take();
+            self.before = Some(self.add(given, draft));
+            draft.image = image;
         }
-    };
-    (steps, name)
+        self.before.clone().unwrap_or_default()
+    }
+
+    fn add(&self, given: &PlanContext<'_>, draft: &mut Draft) -> (Vec<ActionId>, Option<ActionId>) {
+        let mut before = Vec::new();
+        let BuilderFacts { leftovers, makers, .. } = &*given.late.builders;
+        if !leftovers.is_empty() {
+            before.push(draft.add([], Action::RemoveBuilders { builders: leftovers.clone() }));
+        }
+        // Also where a builder of its own is made: the build falls back on the one at hand.
+        let at_hand = given.late.toolchain.as_ref().and_then(|toolchain| toolchain.builder.as_ref());
+        let engine = is_engine(&self.choice, at_hand).then_some(Lasting::Engine);
+        let used: BTreeSet<Lasting<'_>> =
+            at_hand.and_then(Builder::lasting).into_iter().chain(engine).collect();
+        let missing =
+            |makers: &Makers| used.iter().filter_map(|one| makers.missing(*one)).collect::<Vec<_>>();
+        for volume in makers.iter().flat_map(missing) {
+            before.push(draft.add([], Action::NoteMaker { volume }));
+        }
+        let Choice::Fresh { builder, keep, optional } = &self.choice else { return (before, None) };
+        let without = if self.needs.own_layers && given.late.builders.makers.is_some() {
+            GoesWithout::OwnLayers
+        } else {
+            GoesWithout::CacheExport
+        };
+        let optional = optional.then_some(without);
+        let made = draft.add([], Action::CreateBuilder { builder: builder.clone(), keep: *keep, optional });
+        before.push(made);
+        (before, Some(made))
+    }
 }
 
 /// What keeps this run's cache mounts apart from those of others on one builder.
@@ -53,11 +85,11 @@ pub(super) fn refuse_kept_builder(
     let by_variable = given.env.get(env::BUILDX_BUILDER);
     let name = name.as_deref().or(by_variable).or(current.map(|builder| builder.name.as_str()));
     let name = name.unwrap_or_default();
-    if given.access.keep_builder || !name.starts_with(KEPT) || !Guard::KeptBuilder.holds() {
+    if given.image.access.keep_builder || !name.starts_with(KEPT) || !Guard::KeptBuilder.holds() {
         return Ok(());
     }
     Err(Error::input(format!("builder: {name} is kept for trusted runs"))
-        .cause(format!("this is {}", given.run.zone_reason))
+        .cause(format!("this is {}", given.image.run.zone_reason))
         .hint("leave builder and BUILDX_BUILDER out, and the run gets a builder of its own"))
 }
 
@@ -75,12 +107,11 @@ pub(super) fn is_engine(choice: &Choice, builder: Option<&Builder>) -> bool {
 pub(super) fn builder_notices(
     given: &PlanContext<'_>,
     choice: &Choice,
-    may_keep: bool,
     builder: Option<&Builder>,
 ) -> Vec<String> {
     let mut notices = Vec::new();
     match choice {
-        Choice::Fresh { .. } if given.late.builders.kept.is_some() && !may_keep => notices.push(
+        Choice::Fresh { .. } if given.late.builders.kept.is_some() && !given.image.access.keep_builder => notices.push(
             "the builder is not kept: what this run leaves in one (cache mounts, imported layers) must not reach trusted runs".to_owned(),
         ),
         Choice::AtHand { without_cache_export, without_layers, .. } => {
@@ -90,13 +121,13 @@ pub(super) fn builder_notices(
                 );
             }
             if *without_cache_export {
-                let instead = match given.inputs.builder.name {
+                let instead = match given.image.request.settings.builder.name {
                     Some(_) => "leave the input builder out, or use an engine with the containerd image store",
                     None => "use an engine with the containerd image store",
                 };
                 notices.push(format!("the layer cache is not written: this builder cannot export it; {instead}"));
             }
-            if let Some(platform) = builder.and_then(|builder| builder.lacks(&given.inputs.build.platforms)) {
+            if let Some(platform) = builder.and_then(|builder| builder.lacks(&given.image.request.build.platforms)) {
                 notices.push(format!(
                     "the builder runs no {platform}: RUN steps for it fail where the Dockerfile does not cross-compile (docker/setup-qemu-action, or an endpoint that does)"
                 ));

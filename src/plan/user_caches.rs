@@ -10,7 +10,7 @@ use crate::guards::Guard;
 use crate::image::{ImageReference, Owner, is_less_trusted, names_another_repository, owner};
 use crate::inputs::extra_args::UserCaches;
 use crate::inputs::{CacheKind, CacheWrite, inline_secret, items};
-use crate::trust::{UserReferences, cache_home, understood};
+use crate::trust::{ImageRun, UserReferences, cache_home, understood};
 use crate::zone::Zone;
 
 /// Adds what may be used; says why the rest is not.
@@ -27,7 +27,7 @@ pub(super) fn add(
     let rules = Rules { given, written, published };
     let github = github_cache(given);
     let left_out = |input: &str, why: String| {
-        format!("{input}: {why}; it is left out, because this is {}", given.run.zone_reason)
+        format!("{input}: {why}; it is left out, because this is {}", given.image.run.zone_reason)
     };
     let list = |input: &str, inputs: &[String], owner: &str, env: &Env, more: Vec<(String, String)>| {
         let own = inputs.iter().map(|item| (input.to_owned(), item.clone()));
@@ -35,7 +35,7 @@ pub(super) fn add(
         let owners = owners.into_iter().map(|item| (owner.to_owned(), item));
         own.chain(owners).chain(more).collect::<Vec<_>>()
     };
-    let cache = &given.inputs.cache;
+    let cache = &given.image.request.cache;
     for (input, text) in list("cache-from", &cache.from, env::BUILD_ONCE_CACHE_FROM, given.env, by_user.from)
     {
         let entry = parse(&input, &text)?;
@@ -122,7 +122,7 @@ impl Rules<'_> {
     /// All zones share a cache that the runner's owner names, so only trusted runs write it, unless
     /// `cache-write: always` is set.
     fn asked(&self, input: &str) -> std::result::Result<(), String> {
-        let PlanContext { inputs, run, .. } = self.given;
+        let ImageRun { request: inputs, run, .. } = self.given.image;
         let owners = [env::BUILD_ONCE_CACHE_TO, env::BUILD_ONCE_EXTRA_ARGS].contains(&input);
         if owners && run.zone != Zone::Trusted && inputs.cache.write != CacheWrite::Always {
             return Err(
@@ -134,7 +134,7 @@ impl Rules<'_> {
 
     /// Whose a name is. Prefixes of the tag scheme are reserved, whoever made the tag.
     fn owner(&self, name: &str) -> Owner {
-        owner(name, &self.given.run.zone, self.given.run.mark.as_ref())
+        owner(name, &self.given.image.run.zone, self.given.image.run.mark.as_ref())
     }
 
     fn judge_read(&self, name: &str) -> std::result::Result<(), String> {
@@ -145,7 +145,7 @@ impl Rules<'_> {
     }
 
     fn judge_write(&self, name: &str) -> std::result::Result<(), String> {
-        let trusted = self.given.run.zone == Zone::Trusted;
+        let trusted = self.given.image.run.zone == Zone::Trusted;
         match self.owner(name) {
             Owner::Own => Ok(()),
             Owner::Trusted if trusted => Ok(()),
@@ -163,7 +163,7 @@ impl Rules<'_> {
     }
 
     fn write(&self, entry: &CacheEntry) -> std::result::Result<(), String> {
-        let PlanContext { run, access, .. } = self.given;
+        let ImageRun { run, access, .. } = self.given.image;
         if !Guard::WrittenReferences.holds() {
             return Ok(());
         }
@@ -192,8 +192,8 @@ impl Rules<'_> {
             },
             "local" => {
                 let path = entry.get("src").or_else(|| entry.get("dest")).unwrap_or_default();
-                let managed = self.given.inputs.cache.dir.as_ref();
-                let used = self.given.inputs.cache.has(CacheKind::Local);
+                let managed = self.given.image.request.cache.dir.as_ref();
+                let used = self.given.image.request.cache.has(CacheKind::Local);
                 // D104: buildx reads a relative path from the working folder.
                 let whole = |path: &std::path::Path| {
                     lexically(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
@@ -217,14 +217,15 @@ impl Rules<'_> {
         let same = |name: &str, cache: &crate::inputs::CacheSpec| {
             entry.get(name).is_none() || cache.get(name).is_none() || entry.get(name) == cache.get(name)
         };
-        let managed = self.given.inputs.cache.kinds.iter().find(|cache| {
+        let managed = self.given.image.request.cache.kinds.iter().find(|cache| {
             cache.kind.name() == entry.kind && ["bucket", "container"].iter().all(|name| same(name, cache))
         });
         let Some(managed) = managed else { return Ok(()) };
-        let mark = self.given.run.mark.as_ref();
+        let mark = self.given.image.run.mark.as_ref();
         let names = entry.get("name").unwrap_or_default().split(';');
         names.filter(|name| names_another_repository(name, mark)).try_for_each(judge)?;
-        let home = format!("{}{}/", managed.get("prefix").unwrap_or_default(), cache_home(self.given.run));
+        let home =
+            format!("{}{}/", managed.get("prefix").unwrap_or_default(), cache_home(self.given.image.run));
         // In the folders that build-once keeps, a name counts as the tag of that zone would.
         places(entry).iter().filter_map(|place| place.strip_prefix(&home)).try_for_each(|place| {
             let zone = place.split('/').next().unwrap_or_default();
@@ -242,7 +243,7 @@ impl Rules<'_> {
         let Some(reference) = entry.get("ref").and_then(|text| text.parse::<ImageReference>().ok()) else {
             return Ok(());
         };
-        let PlanContext { inputs, .. } = self.given;
+        let inputs = self.given.image.request;
         if self.published.iter().chain(&inputs.tags).any(|image| image.is(&reference)) {
             return refused();
         }

@@ -3,7 +3,7 @@
 use super::index::Index;
 use crate::buildkit::LocalImage;
 use crate::error::Error;
-use crate::facts::{ForBuild, LookupBy};
+use crate::facts::LookupBy;
 use crate::image::{Digest, ImageReference};
 
 /// What is to be done about the image.
@@ -92,21 +92,12 @@ impl Verdict {
             Self::Fail(_) => None,
         }
     }
-
-    /// What a build needs to know; nothing if there is none.
-    #[must_use]
-    pub(crate) const fn for_build(&self) -> Option<ForBuild> {
-        match self {
-            Self::Build(build) => Some(ForBuild { shared: build.shared, load: build.load }),
-            _ => None,
-        }
-    }
 }
 
 /// The decision as it is reported.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Decision {
+pub(crate) struct Decision {
     /// The outcome if all goes well.
     pub outcome: Outcome,
     /// Why.
@@ -116,8 +107,8 @@ pub struct Decision {
     pub changes: Vec<String>,
 }
 
-/// Values of the `outcome` output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+/// Values of the `outcome` output. Of several images the last of these is the run's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The engine had it.
@@ -128,14 +119,14 @@ pub enum Outcome {
     ReusedTag,
     /// An image of the same key was there.
     ReusedKey,
-    /// Built and published.
-    Built,
-    /// Built for this machine alone.
-    BuiltLocal,
-    /// Platforms that were built apart are one image.
-    Merged,
     /// The Dockerfile's checks were run, and found nothing.
     Checked,
+    /// Platforms that were built apart are one image.
+    Merged,
+    /// Built for this machine alone.
+    BuiltLocal,
+    /// Built and published.
+    Built,
     /// Neither.
     Failed,
 }

@@ -4,7 +4,7 @@ use crate::buildkit::{BuildSpec, Builder, Feature, Lack, OutputTarget, Versions}
 use crate::error::{Error, Result};
 use crate::facts::Toolchain;
 use crate::failure::FailureKind;
-use crate::inputs::Inputs;
+use crate::inputs::ImageRequest;
 
 /// What goes on without a feature.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,10 +17,10 @@ pub(super) struct Without {
 
 /// The versions that build. What a builder that is at hand does not say, its engine's version or its
 /// image's tag may; else it counts as new.
-pub(super) fn of<'a>(toolchain: &'a Toolchain, inputs: &'a Inputs, at_hand: bool) -> Versions<'a> {
+pub(super) fn of<'a>(toolchain: &'a Toolchain, inputs: &'a ImageRequest, at_hand: bool) -> Versions<'a> {
     let said = toolchain.builder.as_ref().and_then(|builder| builder.buildkit.as_deref());
     let buildkit = if !at_hand {
-        inputs.builder.image.as_deref().and_then(|image| image.rsplit_once(':')).map(|(_, tag)| tag)
+        inputs.settings.builder.image.as_deref().and_then(|image| image.rsplit_once(':')).map(|(_, tag)| tag)
     } else if toolchain.builder.as_ref().is_some_and(Builder::is_engine) && is_silent(said) {
         toolchain.engine.as_ref().and_then(|engine| of_engine(&engine.version))
     } else {

@@ -26,7 +26,7 @@ pub(crate) mod trace;
 
 use crate::env::Env;
 use crate::error::Result;
-use crate::inputs::{Inputs, SecretSource};
+use crate::inputs::{Request, SecretSource};
 
 /// The right to write outside this program. What gathers facts and decides has none, so that whatever it is handed can
 /// only read; `clippy.toml` says who may grant it.
@@ -77,23 +77,25 @@ impl Ports {
     /// Sets them up; nothing is asked yet.
     #[must_use]
     pub(crate) fn new(
-        inputs: &Inputs,
+        request: &Request,
         env: &Env,
         console: console::Console,
         cancel: exec::CancelSignal,
     ) -> Self {
-        let passwords = inputs.access.logins.iter().filter_map(|login| env.get(&login.password_env));
-        let secrets = inputs.build.all_secrets().filter_map(|secret| match &secret.source {
+        let all_secrets = || request.images.iter().flat_map(|image| image.build.all_secrets());
+        let passwords =
+            request.settings.access.logins.iter().filter_map(|login| env.get(&login.password_env));
+        let secrets = all_secrets().filter_map(|secret| match &secret.source {
             SecretSource::Value(value) => Some(value.expose()),
             SecretSource::File(_) => None,
         });
         let withheld: Vec<&str> = passwords.chain(secrets).collect();
         let exec = exec::Exec::new(env, cancel).withholding(&withheld).traced(trace(env, &console));
         let proxies = proxies::Proxies::new(env);
-        let aws = aws::Aws::new(inputs.access.aws_region.clone(), &proxies);
+        let aws = aws::Aws::new(request.settings.access.aws_region.clone(), &proxies);
         let user_config = docker_config::UserDockerConfig::load(env);
         let credentials = registry::Credentials::new(
-            &inputs.access.logins,
+            &request.settings.access.logins,
             env,
             aws.clone(),
             user_config.clone(),
@@ -102,12 +104,12 @@ impl Ports {
         );
         let registry = registry::Registry::new(
             credentials,
-            inputs.reliability.retries,
+            request.settings.reliability.retries,
             proxies,
             certificates(env).into(),
             exec.clone(),
         );
-        let remotes = git::Remotes::new(inputs.build.all_secrets(), env);
+        let remotes = git::Remotes::new(all_secrets(), env);
         Self { env: env.clone(), console, aws, registry, user_config, exec, remotes }
     }
 

@@ -13,6 +13,9 @@ const CHECKS: usize = 10;
 /// Most of a headline that is told: the runner keeps 4,096 characters, the hint's among them.
 const HEADLINE: usize = 3000;
 
+/// Most errors that the runner keeps of a step.
+const ERRORS: usize = 10;
+
 fn message(error: &Error) -> String {
     let text = crate::shown::cut(&error.headline(), HEADLINE);
     match &error.hint {
@@ -25,7 +28,8 @@ fn message(error: &Error) -> String {
 #[must_use]
 pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
     let mut annotations = Vec::new();
-    if let Some(error) = &report.error {
+    let errors = report.error.iter().chain(report.images.iter().filter_map(|image| image.error.as_ref()));
+    for error in unique(errors) {
         annotations.push(Annotation {
             level: Level::Error,
             title: "build-once failed",
@@ -33,35 +37,49 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
             at: error.at.as_ref().map(|at| (at.file.as_str(), at.line)),
         });
     }
-    if let Some(degraded) = &report.degraded {
-        annotations.push(Annotation {
-            level: Level::Warning,
-            title: "build-once degraded",
-            message: degraded.clone(),
-            at: None,
-        });
-    }
-    annotations.extend(report.warnings.iter().take(NOTICES).map(|warning| Annotation {
+    annotations.truncate(ERRORS);
+    let degraded = report.images.iter().filter_map(|image| image.degraded.as_ref());
+    annotations.extend(unique(degraded).map(|degraded| Annotation {
+        level: Level::Warning,
+        title: "build-once degraded",
+        message: degraded.clone(),
+        at: None,
+    }));
+    let warnings = report.warnings.iter().chain(report.images.iter().flat_map(|image| &image.warnings));
+    annotations.extend(unique(warnings).take(NOTICES).map(|warning| Annotation {
         level: Level::Warning,
         title: "build-once",
         message: warning.text.clone(),
         at: warning.at.as_ref().map(|at| (at.file.as_str(), at.line)),
     }));
+    let notices = report.images.iter().flat_map(|image| &image.notices).chain(&report.notices);
+    let notices: Vec<&String> = unique(notices).take(NOTICES).collect();
     // At most what the runner keeps of a kind, with the notices.
-    let room = CHECKS - report.notices.len().min(NOTICES);
-    annotations.extend(report.checks.iter().filter(|_| report.check_annotations).take(room).map(|check| {
-        Annotation {
-            level: Level::Notice,
-            title: "Dockerfile check",
-            message: check.text.clone(),
-            at: check.at.as_ref().map(|at| (at.file.as_str(), at.line)),
-        }
+    let room = CHECKS - notices.len();
+    let checks = report.images.iter().flat_map(|image| &image.checks).filter(|_| report.check_annotations);
+    annotations.extend(unique(checks).take(room).map(|check| Annotation {
+        level: Level::Notice,
+        title: "Dockerfile check",
+        message: check.text.clone(),
+        at: check.at.as_ref().map(|at| (at.file.as_str(), at.line)),
     }));
-    annotations.extend(report.notices.iter().take(NOTICES).map(|notice| Annotation {
+    annotations.extend(notices.into_iter().map(|notice| Annotation {
         level: Level::Notice,
         title: "build-once",
         message: notice.clone(),
         at: None,
     }));
     annotations
+}
+
+/// Each once, in their order: several images may say the same.
+fn unique<'a, T: PartialEq + 'a>(items: impl Iterator<Item = &'a T>) -> impl Iterator<Item = &'a T> {
+    let mut seen: Vec<&T> = Vec::new();
+    items.filter(move |item| {
+        let new = !seen.contains(item);
+        if new {
+            seen.push(item);
+        }
+        new
+    })
 }

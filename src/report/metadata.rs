@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::Report;
+use super::ImageReport;
 use crate::{budget, shown};
 
 /// Most of it, in UTF-16 units: GitHub takes 1 MiB of outputs from a job, two bytes a unit, and the other outputs
@@ -19,7 +19,7 @@ pub(super) struct Metadata {
 }
 
 /// Of the build that wrote `file`; without one, or where it cannot be read, of what is known of the image.
-pub(super) fn of(file: Option<&Path>, report: &Report) -> Metadata {
+pub(super) fn of(file: Option<&Path>, report: &ImageReport) -> Metadata {
     let bytes = file.and_then(|path| budget::read_file(path, budget::METADATA).ok());
     match bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         Some(Value::Object(written)) => within(written),
@@ -28,7 +28,7 @@ pub(super) fn of(file: Option<&Path>, report: &Report) -> Metadata {
 }
 
 /// Digests and names under buildx's keys; nothing where there is no image.
-fn known(report: &Report) -> Option<String> {
+fn known(report: &ImageReport) -> Option<String> {
     let id = report.image_id.as_ref()?;
     let mut fields = Map::new();
     let digest = report.digest.as_ref().map(ToString::to_string);

@@ -15,19 +15,63 @@ pub use summary::summary;
 use std::path::PathBuf;
 
 use crate::buildkit::ProgressSummary;
-use crate::error::Error;
-use crate::execute::Journal;
-use crate::facts::RepositoryFact;
+use crate::error::{Error, Result};
+use crate::execute::{ImageResult, Journal, Progressing};
+use crate::facts::{ImageFacts, RepositoryFact};
+use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference, Platform};
-use crate::inputs::Inputs;
-use crate::plan::{Outcome, Plan, PlanWarning, PlannedTag, Step};
+use crate::inputs::Request;
+use crate::phase::Phase;
+use crate::plan::{Action, ImagePlan, Outcome, Plan, PlanWarning, Planned, PlannedTag};
 use crate::run::RunContext;
 
-/// Everything that is reported. Every field is there on every exit; what is not known is empty.
+/// Everything that is reported of a run. Every field is there on every exit; what is not known is empty.
 #[derive(Debug, Default)]
 pub struct Report {
+    /// In the request's order; none where the request cannot be read.
+    pub images: Vec<ImageReport>,
+    /// The run's zone, and why it has it.
+    pub zone: Option<(&'static str, String)>,
+    /// Where the repository's name came from, or why there is none.
+    pub repository: Option<String>,
+    /// Commits, where the run knows them.
+    pub commit: Option<crate::run::Commit>,
+    /// What of the inputs the user should mend.
+    pub warnings: Vec<PlanWarning>,
+    /// Whether findings of the Dockerfile's checks are annotations too.
+    pub check_annotations: bool,
+    /// What else to say.
+    pub notices: Vec<String>,
+    /// What was tried again, and why.
+    pub retries: Vec<String>,
+    /// Actions with their seconds.
+    pub entries: Vec<Entry>,
+    /// Seconds until all was read.
+    pub read_seconds: f64,
+    pub seconds: f64,
+    /// The plan as JSON.
+    pub plan: Option<PathBuf>,
+    /// Whether a job summary is wanted.
+    pub without_summary: bool,
+    /// Why it failed as a whole.
+    pub error: Option<Error>,
+}
+
+/// An action as it went.
+#[derive(Debug)]
+pub struct Entry {
+    /// The action in words.
+    pub label: String,
+    pub seconds: f64,
+    /// Where a build's time went.
+    pub phases: Vec<(Phase, f64)>,
+}
+
+/// Everything that is reported of one image.
+#[derive(Debug, Default)]
+pub struct ImageReport {
     /// What the user calls the image.
-    pub image: Option<String>,
+    pub image: String,
     /// How it ended.
     pub outcome: Option<Outcome>,
     /// Why.
@@ -48,10 +92,6 @@ pub struct Report {
     pub local_image: Option<String>,
     /// The key, 64 hex digits.
     pub key: Option<String>,
-    /// The run's zone, and why it has it.
-    pub zone: Option<(&'static str, String)>,
-    /// Where the repository's name came from, or why there is none.
-    pub repository: Option<String>,
     /// Whether a build ended well.
     pub built: bool,
     /// Whether it was pushed.
@@ -62,106 +102,207 @@ pub struct Report {
     pub warnings: Vec<PlanWarning>,
     /// What the checks of the Dockerfile found.
     pub checks: Vec<PlanWarning>,
-    /// Whether they are annotations too.
-    pub check_annotations: bool,
     /// What else to say.
     pub notices: Vec<String>,
     /// Every tag the image got or had.
     pub tags: Vec<String>,
     /// Builds that were started.
     pub attempts: u32,
-    /// What was tried again, and why.
-    pub retries: Vec<String>,
     /// What the build's progress told.
     pub progress: Option<ProgressSummary>,
     /// What each platform of a merged image is.
     pub platforms: Vec<(Platform, String)>,
-    /// Steps with their seconds.
-    pub entries: Vec<crate::execute::Entry>,
-    /// Seconds until all was read.
-    pub read_seconds: f64,
-    pub seconds: f64,
     /// buildx's metadata file, if a build wrote one.
     pub metadata_file: Option<PathBuf>,
     /// What is in it as JSON; of an image that was there its digests and names under the same keys.
     pub metadata: Option<String>,
-    /// The plan as JSON.
-    pub plan: Option<PathBuf>,
-    /// Commits, where the run knows them.
-    pub commit: Option<crate::run::Commit>,
+    /// Whether all was done that was planned.
+    pub done: bool,
     /// Why it failed.
     pub error: Option<Error>,
 }
 
 impl Report {
     /// Takes over what was known before anything was decided.
-    pub fn start(&mut self, inputs: &Inputs, run: &RunContext) {
-        self.image = Some(inputs.image.to_string());
-        self.check_annotations = inputs.report.check_annotations;
-        let warnings = inputs.warnings.iter().cloned();
+    pub(crate) fn start(&mut self, request: &Request, run: &RunContext) {
+        self.images = request.images.iter().map(|image| ImageReport::of(image.image.to_string())).collect();
+        self.check_annotations = request.settings.report.check_annotations;
+        self.without_summary = !request.settings.report.summary;
+        let warnings = request.settings.warnings.iter().cloned();
         self.warnings.extend(warnings.map(|text| PlanWarning { text, at: None }));
         self.zone = Some((run.zone.name(), run.zone_reason.clone()));
         self.commit.clone_from(&run.commit);
     }
 
-    /// Takes over where the image is shared.
-    pub fn repository(&mut self, fact: &RepositoryFact) {
-        self.repository = Some(match fact {
-            RepositoryFact::Found { repository, source } => format!("{repository} (from {source})"),
-            RepositoryFact::None(reason) => reason.explain(),
-        });
+    /// Takes over what was found out about the images.
+    pub(crate) fn facts(&mut self, places: &[usize], facts: &[Result<ImageFacts>]) {
+        for (place, facts) in places.iter().zip(facts) {
+            let (Some(image), Ok(facts)) = (self.images.get_mut(*place), facts) else { continue };
+            image.key = facts.key.as_ref().map(|key| key.hex.clone());
+            self.repository = Some(match &*facts.repository {
+                RepositoryFact::Found { repository, source } => format!("{repository} (from {source})"),
+                RepositoryFact::None(reason) => reason.explain(),
+            });
+        }
     }
 
-    /// Takes over what was planned and what came of it.
-    pub fn finish(&mut self, plan: &Plan, journal: Journal) {
-        self.outcome = Some(if journal.error.is_some() { Outcome::Failed } else { plan.decision.outcome });
-        self.reason = journal.error.as_ref().map_or_else(|| plan.decision.reason.clone(), Error::headline);
+    /// Takes over what was planned and what came of it. `places`: where the plan's images are among those of the
+    /// request. `metadata`: where buildx says what it built, of each of them, if that outlives the run.
+    pub(crate) fn finish(
+        &mut self,
+        plan: &Plan,
+        journal: Journal,
+        places: &[usize],
+        metadata: &[Option<PathBuf>],
+    ) {
+        for (at, (place, planned)) in places.iter().zip(&plan.images).enumerate() {
+            let Some(image) = self.images.get_mut(*place) else { continue };
+            let metadata = metadata.get(at).cloned().flatten();
+            image.finish(planned, plan.of_image(at), journal.of_image(plan, at), metadata);
+        }
+        self.entries.extend(entries(&journal));
+        self.notices.extend(journal.notices);
+        if let Some(error) = journal.error {
+            self.fail(error);
+        }
+    }
+
+    /// Takes over a failure before, between or in place of the actions: of every image that is not done, and has not
+    /// failed by itself. An action that was broken off says less than why the run was stopped.
+    pub fn fail(&mut self, error: Error) {
+        for image in self.images.iter_mut().filter(|image| !image.done) {
+            let own = image.error.take().filter(|own| !own.is_stopped());
+            if own.is_none() {
+                image.outcome = Some(Outcome::Failed);
+                image.reason = error.headline();
+            }
+            image.error = own;
+        }
+        self.error = Some(error);
+    }
+
+    /// The worst failure.
+    #[must_use]
+    pub(crate) fn worst(&self) -> Option<&Error> {
+        self.error
+            .as_ref()
+            .or_else(|| Error::worst(self.images.iter().filter_map(|image| image.error.as_ref())))
+    }
+
+    /// How the run ended: as the image that got furthest from being reused.
+    #[must_use]
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        if self.error.is_some() {
+            return Some(Outcome::Failed);
+        }
+        self.images.iter().filter_map(|image| image.outcome).max()
+    }
+
+    /// Why it ended so.
+    #[must_use]
+    pub(crate) fn reason(&self) -> String {
+        if let Some(error) = self.worst() {
+            return error.headline();
+        }
+        let outcome = self.outcome();
+        self.images
+            .iter()
+            .find(|image| image.outcome == outcome)
+            .map(|image| image.reason.clone())
+            .unwrap_or_default()
+    }
+
+    /// The image, where there is one alone.
+    #[must_use]
+    pub(crate) fn only(&self) -> Option<&ImageReport> {
+        match self.images.as_slice() {
+            [image] => Some(image),
+            _ => None,
+        }
+    }
+}
+
+/// The actions that began, in the plan's order.
+fn entries(journal: &Journal) -> Vec<Entry> {
+    let ended = journal.records.iter().filter_map(|record| match record.state {
+        Progressing::Ended { seconds } => Some((record, seconds)),
+        Progressing::Waiting | Progressing::Running(_) => None,
+    });
+    ended
+        .map(|(record, seconds)| Entry {
+            label: record.label.clone(),
+            seconds,
+            phases: record.progress.as_ref().map(|progress| progress.phases.clone()).unwrap_or_default(),
+        })
+        .collect()
+}
+
+impl ImageReport {
+    fn of(image: String) -> Self {
+        Self { image, ..Self::default() }
+    }
+
+    /// Whether it failed because the image that was found is not there any more.
+    #[must_use]
+    pub(crate) fn lost(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.is(FailureKind::SourceGone))
+    }
+
+    /// Forgets what came of it: it is looked for once more.
+    pub(crate) fn start_over(&mut self) {
+        *self = Self::of(std::mem::take(&mut self.image));
+    }
+
+    fn finish<'a>(
+        &mut self,
+        plan: &ImagePlan,
+        mut actions: impl Iterator<Item = &'a Planned>,
+        result: ImageResult,
+        metadata: Option<PathBuf>,
+    ) {
+        let error = plan.error.clone().or_else(|| result.error.clone());
+        self.outcome = Some(if error.is_some() { Outcome::Failed } else { plan.decision.outcome });
+        self.reason = error.as_ref().map_or_else(|| plan.decision.reason.clone(), Error::headline);
         self.changes.clone_from(&plan.decision.changes);
         let has = |planned: &Option<PlannedTag>| {
             let named =
-                planned.as_ref().filter(|tag| tag.there || journal.tags.contains(&tag.reference.to_string()));
+                planned.as_ref().filter(|tag| tag.there || result.tags.contains(&tag.reference.to_string()));
             named.and_then(|tag| tag.reference.tag()).map(str::to_owned)
         };
-        if !journal.lost_its_image() {
+        let adopted = result.made.adopted;
+        if !result.lost_its_image() {
             (self.tag, self.commit_tag) = (has(&plan.key_tag), has(&plan.commit_tag));
-            (self.digest, self.image_id) = (journal.digest.clone(), journal.image_id.clone());
+            (self.digest, self.image_id) = (result.made.digest, result.made.image_id);
         }
-        self.degraded = plan.degraded.clone().or(journal.degraded);
+        self.degraded = plan.degraded.clone().or(result.degraded);
         self.warnings.extend(plan.warnings.iter().cloned());
         self.notices.extend(plan.notices.iter().cloned());
-        self.notices.extend(journal.notices);
+        self.notices.extend(result.notices);
         self.reference =
             self.digest.as_ref().zip(plan.repository.as_ref()).map(|(digest, home)| home.at(digest.clone()));
-        self.platforms = plan.merged().map(|index| index.images.clone()).unwrap_or_default();
-        self.tags = journal.tags;
-        self.local_image = journal.local_image;
-        self.built = journal.built;
-        self.pushed = journal.pushed;
-        self.attempts = journal.attempts;
-        let build = plan.steps.iter().find_map(|step| match step {
-            Step::Build { spec } => Some(&spec.build),
+        self.tags = result.tags;
+        self.local_image = result.local_image;
+        (self.built, self.pushed, self.attempts) = (result.built, result.pushed, result.attempts);
+        let made = actions.find_map(|planned| match &planned.action {
+            Action::Build { spec, .. } => Some(Ok(&spec.build)),
+            Action::PutIndex { index, .. } => Some(Err(index)),
             _ => None,
         });
-        if let (Some(progress), Some(build)) = (&journal.progress, build) {
-            let file = build.dockerfile().display().to_string();
-            let found = progress.warnings.iter().filter(|warning| warning.line.is_some()).cloned();
-            self.checks.extend(found.map(|finding| PlanWarning::found(finding, &file)));
+        match (made, &result.progress) {
+            (Some(Err(index)), _) => self.platforms.clone_from(&index.images),
+            (Some(Ok(build)), Some(progress)) => {
+                let file = build.dockerfile().display().to_string();
+                let found = progress.warnings.iter().filter(|warning| warning.line.is_some()).cloned();
+                self.checks.extend(found.map(|finding| PlanWarning::found(finding, &file)));
+            }
+            _ => {}
         }
-        let file = self.metadata_file.as_deref().filter(|_| !journal.adopted);
-        let metadata = metadata::of(file, self);
+        self.metadata_file = metadata.filter(|_| result.built);
+        let metadata = metadata::of(self.metadata_file.as_deref().filter(|_| !adopted), self);
         self.metadata = metadata.text;
         self.notices.extend(metadata.left_out);
-        self.progress = journal.progress;
-        self.entries = journal.entries;
-        self.error = journal.error;
-    }
-
-    /// Takes over a failure before or between the steps.
-    pub fn fail(&mut self, error: Error) {
-        self.outcome = Some(Outcome::Failed);
-        if self.reason.is_empty() {
-            self.reason = error.headline();
-        }
-        self.error = Some(error);
+        self.progress = result.progress;
+        self.done = error.is_none() && result.done;
+        self.error = error;
     }
 }

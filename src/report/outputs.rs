@@ -1,6 +1,9 @@
 //! The outputs of the step, and how each is made from the report.
 
-use super::Report;
+use std::path::PathBuf;
+
+use super::{ImageReport, Report};
+use crate::buildkit::ProgressSummary;
 
 /// Every output with its meaning; `action.yml` and `docs/inputs.md` are checked against it.
 pub const OUTPUTS: [(&str, &str); 22] = [
@@ -65,38 +68,38 @@ fn one_sentence(text: &str) -> String {
 }
 
 fn value(report: &Report, name: &str) -> String {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let path = |value: &Option<std::path::PathBuf>| {
-        value.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+    let only = report.only();
+    let of_image = |get: fn(&ImageReport) -> Option<String>| only.and_then(get).unwrap_or_default();
+    let path = |value: &Option<PathBuf>| value.as_ref().map(|path| path.display().to_string());
+    let any = |get: fn(&ImageReport) -> bool| report.images.iter().any(get).to_string();
+    let steps = |get: fn(&ProgressSummary) -> usize| {
+        let told: Vec<usize> =
+            report.images.iter().filter_map(|image| image.progress.as_ref()).map(get).collect();
+        if told.is_empty() { String::new() } else { told.iter().sum::<usize>().to_string() }
     };
-    let progress = report.progress.as_ref();
     match name {
-        "outcome" => report.outcome.map(|outcome| outcome.name().to_owned()).unwrap_or_default(),
-        "reason" => one_sentence(&report.reason),
-        "digest" => report.digest.as_ref().map(ToString::to_string).unwrap_or_default(),
-        "tag" => text(&report.tag),
-        "commit-tag" => text(&report.commit_tag),
-        "image" => report.reference.as_ref().map(ToString::to_string).unwrap_or_default(),
-        "local-image" => text(&report.local_image),
-        "key" => text(&report.key),
+        "outcome" => report.outcome().map(|outcome| outcome.name().to_owned()).unwrap_or_default(),
+        "reason" => one_sentence(&report.reason()),
+        "digest" => of_image(|image| image.digest.as_ref().map(ToString::to_string)),
+        "tag" => of_image(|image| image.tag.clone()),
+        "commit-tag" => of_image(|image| image.commit_tag.clone()),
+        "image" => of_image(|image| image.reference.as_ref().map(ToString::to_string)),
+        "local-image" => of_image(|image| image.local_image.clone()),
+        "key" => of_image(|image| image.key.clone()),
         "zone" => report.zone.as_ref().map(|(zone, _)| (*zone).to_owned()).unwrap_or_default(),
-        "built" => report.built.to_string(),
-        "pushed" => report.pushed.to_string(),
-        "degraded" => report.degraded.is_some().to_string(),
-        "cached-steps" => progress.map(|progress| progress.cached_steps.to_string()).unwrap_or_default(),
-        "total-steps" => progress.map(|progress| progress.total_steps.to_string()).unwrap_or_default(),
-        "attempts" => report.attempts.to_string(),
-        "failure-class" => {
-            report.error.as_ref().map(|error| error.class.name().to_owned()).unwrap_or_default()
-        }
-        "failure-cause" => {
-            report.error.as_ref().map(|error| error.cause_name().to_owned()).unwrap_or_default()
-        }
+        "built" => any(|image| image.built),
+        "pushed" => any(|image| image.pushed),
+        "degraded" => any(|image| image.degraded.is_some()),
+        "cached-steps" => steps(|progress| progress.cached_steps),
+        "total-steps" => steps(|progress| progress.total_steps),
+        "attempts" => report.images.iter().map(|image| image.attempts).sum::<u32>().to_string(),
+        "failure-class" => report.worst().map(|error| error.class.name().to_owned()).unwrap_or_default(),
+        "failure-cause" => report.worst().map(|error| error.cause_name().to_owned()).unwrap_or_default(),
         "seconds" => format!("{:.3}", report.seconds),
-        "imageid" => text(&report.image_id),
-        "metadata" => text(&report.metadata),
-        "metadata-file" => path(&report.metadata_file),
-        "plan" => path(&report.plan),
+        "imageid" => of_image(|image| image.image_id.clone()),
+        "metadata" => of_image(|image| image.metadata.clone()),
+        "metadata-file" => only.and_then(|image| path(&image.metadata_file)).unwrap_or_default(),
+        "plan" => path(&report.plan).unwrap_or_default(),
         _ => String::new(),
     }
 }

@@ -4,9 +4,10 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use super::Report;
+use super::{ImageReport, Report};
 use crate::error::Error;
-use crate::execute::Journal;
+use crate::execute::{Journal, Progressing};
+use crate::image::Digest;
 use crate::phase::Phase;
 use crate::plan::Plan;
 
@@ -29,21 +30,39 @@ pub(crate) struct RunState {
     pub report: Report,
     /// How far it is.
     pub stage: Stage,
-    /// The plan whose steps are run.
+    /// Where the images of the plan are among those of the request.
+    pub places: Vec<usize>,
+    /// The plan whose actions are run.
     pub plan: Option<Plan>,
     /// What came of it.
     pub journal: Journal,
-    /// Where buildx says what it built, if that outlives the run.
-    pub metadata: Option<PathBuf>,
+    /// Where buildx says what it built, of each image, if that outlives the run.
+    pub metadata: Vec<Option<PathBuf>>,
     /// What was tried again, and why.
     pub retries: RefCell<Vec<String>>,
 }
 
 impl RunState {
-    /// Goes on without the plan, which `why` made nothing of. What was done stays told.
+    /// The images that were not there any more when their turn came.
+    #[must_use]
+    pub(crate) fn lost(&self) -> Vec<Digest> {
+        let Some(plan) = &self.plan else { return Vec::new() };
+        let lost = |at: &usize| self.journal.of_image(plan, *at).lost_its_image();
+        let digest = |at: usize| plan.images[at].digest.clone();
+        (0..plan.images.len()).filter(lost).filter_map(digest).collect()
+    }
+
+    /// Goes on with the images alone that were not there any more, as `why` says. What was done stays told.
     pub(crate) fn start_over(&mut self, why: String) {
-        (self.plan, self.stage) = (None, Stage::Looking);
-        self.journal = Journal { entries: std::mem::take(&mut self.journal.entries), ..Journal::default() };
+        self.stage = Stage::Looking;
+        let journal = std::mem::take(&mut self.journal);
+        if let Some(plan) = self.plan.take() {
+            self.report.finish(&plan, journal, &self.places, &std::mem::take(&mut self.metadata));
+        }
+        self.places.retain(|place| self.report.images.get(*place).is_some_and(ImageReport::lost));
+        for place in &self.places {
+            self.report.images[*place].start_over();
+        }
         self.retries.get_mut().push(why);
     }
 
@@ -55,15 +74,21 @@ impl RunState {
             Stage::Start => return "before the first step".to_owned(),
             Stage::Steps => {}
         }
-        let (label, ended) = match (&self.journal.under_way, self.journal.entries.last()) {
-            (Some((label, _)), _) => (label, false),
-            (None, Some(entry)) => (&entry.label, !entry.failed),
-            (None, None) => return "before the first step".to_owned(),
+        let records = &self.journal.records;
+        let removing = self.journal.removing.as_ref().map(|name| format!("remove the builder {name}"));
+        let running = records.iter().find(|record| matches!(record.state, Progressing::Running(_)));
+        let last = records.iter().rev().find(|record| matches!(record.state, Progressing::Ended { .. }));
+        let (label, ended) = match (removing, running, last) {
+            (Some(label), ..) => (label, false),
+            (None, Some(record), _) => (record.label.clone(), false),
+            (None, None, Some(record)) => (record.label.clone(), record.error.is_none()),
+            (None, None, None) => return "before the first step".to_owned(),
         };
-        let place = self.journal.progress.as_ref().and_then(|progress| progress.place);
-        match place.filter(|place| !ended && (!self.journal.built || *place == Phase::CacheExport)) {
+        let place = records.iter().find_map(|record| record.progress.as_ref()?.place);
+        let built = records.iter().any(|record| record.built);
+        match place.filter(|place| !ended && (!built || *place == Phase::CacheExport)) {
             Some(place) => format!("{label}, while {}", place.doing()),
-            None => label.clone(),
+            None => label,
         }
     }
 
@@ -72,26 +97,21 @@ impl RunState {
         self.journal.error = Some(error);
     }
 
-    /// Whether it failed.
+    /// Whether anything failed.
     #[must_use]
-    pub(crate) const fn failed(&self) -> bool {
-        self.journal.error.is_some()
+    pub(crate) fn failed(&self) -> bool {
+        self.journal.error.is_some() || self.journal.records.iter().any(|record| record.error.is_some())
     }
 
     #[must_use]
     pub(crate) fn finish(self) -> Report {
-        let Self { mut report, plan, mut journal, metadata, retries, .. } = self;
-        report.metadata_file = metadata.filter(|_| journal.built);
-        // What is still under way did not come to its end.
-        journal.end(true);
+        let Self { mut report, places, plan, mut journal, metadata, retries, .. } = self;
+        journal.close();
         report.retries = retries.into_inner();
         if let Some(plan) = plan {
-            report.finish(&plan, journal);
-        } else {
-            report.entries = journal.entries;
-            if let Some(error) = journal.error {
-                report.fail(error);
-            }
+            report.finish(&plan, journal, &places, &metadata);
+        } else if let Some(error) = journal.error {
+            report.fail(error);
         }
         report
     }

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
+use super::{ImageReport, Report};
 use crate::buildkit::ProgressSummary;
 use crate::env::SLUG;
+use crate::error::Error;
 use crate::guards::Guard;
 use crate::phase::Phase;
 use crate::plan::{Outcome, PlanWarning};
@@ -18,39 +19,50 @@ const CHECKS: usize = 10;
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let mut text = String::new();
-    // Writing to a String cannot fail; the results are dropped.
-    let _ = writeln!(text, "### {}\n", headline(report));
-    if let Some(error) = &report.error {
-        failure(&mut text, report, error);
+    if report.images.is_empty() {
+        // The inputs could not be read.
+        of_image(&mut text, report, &ImageReport { outcome: report.outcome(), ..ImageReport::default() });
     }
-    if let Some(degraded) = &report.degraded {
-        let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(degraded));
-    }
-    for warning in &report.warnings {
-        let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(&warning.text));
-    }
-    let outcome = report.outcome.map_or("failed", Outcome::name);
-    let _ = writeln!(text, "| outcome | {} |\n| --- | --- |", code(outcome));
-    for (name, value) in rows(report) {
-        let _ = writeln!(text, "| {name} | {value} |");
-    }
-    for (platform, digest) in &report.platforms {
-        let _ = writeln!(text, "| {} | {} |", cell(&platform.to_string()), code(digest));
-    }
-    for notice in &report.notices {
-        let _ = writeln!(text, "| note | {} |", cell(notice));
-    }
-    let _ = writeln!(text);
-    if report.error.is_none() {
-        pull(&mut text, report);
+    for image in &report.images {
+        of_image(&mut text, report, image);
     }
     times(&mut text, report);
     text
 }
 
-fn headline(report: &Report) -> String {
-    let image = code(report.image.as_deref().unwrap_or("build-once"));
-    let (mark, what) = match report.outcome {
+fn of_image(text: &mut String, report: &Report, image: &ImageReport) {
+    let error = image.error.as_ref().or_else(|| report.error.as_ref().filter(|_| !image.done));
+    // Writing to a String cannot fail; the results are dropped.
+    let _ = writeln!(text, "### {}\n", headline(report, image, error));
+    if let Some(error) = error {
+        failure(text, image, error);
+    }
+    if let Some(degraded) = &image.degraded {
+        let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(degraded));
+    }
+    for warning in report.warnings.iter().chain(&image.warnings) {
+        let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(&warning.text));
+    }
+    let outcome = image.outcome.map_or("failed", Outcome::name);
+    let _ = writeln!(text, "| outcome | {} |\n| --- | --- |", code(outcome));
+    for (name, value) in rows(report, image, error.is_some()) {
+        let _ = writeln!(text, "| {name} | {value} |");
+    }
+    for (platform, digest) in &image.platforms {
+        let _ = writeln!(text, "| {} | {} |", cell(&platform.to_string()), code(digest));
+    }
+    for notice in image.notices.iter().chain(&report.notices) {
+        let _ = writeln!(text, "| note | {} |", cell(notice));
+    }
+    let _ = writeln!(text);
+    if error.is_none() {
+        pull(text, image);
+    }
+}
+
+fn headline(report: &Report, image: &ImageReport, error: Option<&Error>) -> String {
+    let name = code(if image.image.is_empty() { "build-once" } else { &image.image });
+    let (mark, what) = match image.outcome {
         Some(Outcome::ReusedLocal) => ("✅", "already on this machine, ready"),
         Some(Outcome::ReusedDigest | Outcome::ReusedTag | Outcome::ReusedKey) => {
             ("✅", "already built, ready")
@@ -59,33 +71,34 @@ fn headline(report: &Report) -> String {
         Some(Outcome::Merged) => ("🔗", "merged and published"),
         Some(Outcome::Checked) => ("✅", "checked"),
         Some(Outcome::BuiltLocal) => ("🔨", "built for this machine alone"),
-        Some(Outcome::Failed) | None
-            if report.error.as_ref().is_some_and(|e| e.class.name() == "cancelled") =>
-        {
-            ("⏹️", "cancelled")
+        Some(Outcome::Failed) | None => {
+            if error.is_some_and(Error::is_stopped) {
+                ("⏹️", "cancelled")
+            } else {
+                ("❌", "failed")
+            }
         }
-        Some(Outcome::Failed) | None => ("❌", "failed"),
     };
-    format!("{mark} {image}: {what} in {}", duration(report.seconds))
+    format!("{mark} {name}: {what} in {}", duration(report.seconds))
 }
 
-fn rows(report: &Report) -> Vec<(&'static str, String)> {
+fn rows(report: &Report, image: &ImageReport, failed: bool) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     let mut row = |name, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             rows.push((name, value));
         }
     };
-    row("why", (report.error.is_none()).then(|| cell(&report.reason)));
-    let changes: Vec<String> = crate::facts::explain::rest(&report.changes).iter().map(|c| cell(c)).collect();
+    row("why", (!failed).then(|| cell(&image.reason)));
+    let changes: Vec<String> = crate::facts::explain::rest(&image.changes).iter().map(|c| cell(c)).collect();
     row("changed", Some(changes.join("<br>")));
-    row("image", report.reference.as_ref().map(|reference| code(&reference.to_string())));
+    row("image", image.reference.as_ref().map(|reference| code(&reference.to_string())));
     row(
         "digest",
-        report.digest.as_ref().filter(|_| report.reference.is_none()).map(|digest| code(digest.as_str())),
+        image.digest.as_ref().filter(|_| image.reference.is_none()).map(|digest| code(digest.as_str())),
     );
-    let mut tags: Vec<&str> = report.tags.iter().map(|tag| tag.rsplit(':').next().unwrap_or(tag)).collect();
-    for tag in [&report.commit_tag, &report.tag]
+    let mut tags: Vec<&str> = image.tags.iter().map(|tag| tag.rsplit(':').next().unwrap_or(tag)).collect();
+    for tag in [&image.commit_tag, &image.tag]
         .into_iter()
         .flatten()
         .filter(|tag| !tags.contains(&tag.as_str()))
@@ -94,8 +107,8 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
         tags.insert(0, tag);
     }
     row("tags", Some(tags.into_iter().map(code).collect::<Vec<_>>().join("<br>")));
-    row("local name", report.local_image.as_deref().map(code));
-    row("key", report.key.as_deref().map(code));
+    row("local name", image.local_image.as_deref().map(code));
+    row("key", image.key.as_deref().map(code));
     row("zone", report.zone.as_ref().map(|(zone, why)| format!("{zone} ({})", cell(why))));
     row("repository", report.repository.as_deref().map(cell));
     row(
@@ -113,26 +126,26 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
         Some(at) => format!("{} line {}", cell(&check.text), at.line),
         None => cell(&check.text),
     };
-    let mut checks: Vec<String> = report.checks.iter().take(CHECKS).map(check).collect();
-    if report.checks.len() > CHECKS {
-        checks.push(format!("{} more", report.checks.len() - CHECKS));
+    let mut checks: Vec<String> = image.checks.iter().take(CHECKS).map(check).collect();
+    if image.checks.len() > CHECKS {
+        checks.push(format!("{} more", image.checks.len() - CHECKS));
     }
     row("Dockerfile checks", Some(checks.join("<br>")));
     row(
         "layer cache",
-        report
+        image
             .progress
             .as_ref()
             .filter(|progress| progress.total_steps > 0)
             .map(|progress| format!("{} of {} steps cached", progress.cached_steps, progress.total_steps)),
     );
-    row("attempts", (report.attempts > 1).then(|| report.attempts.to_string()));
+    row("attempts", (image.attempts > 1).then(|| image.attempts.to_string()));
     let retries: Vec<String> = report.retries.iter().map(|retry| cell(retry)).collect();
     row("tried again", Some(retries.join("<br>")));
     rows
 }
 
-fn failure(text: &mut String, report: &Report, error: &crate::error::Error) {
+fn failure(text: &mut String, image: &ImageReport, error: &Error) {
     let lines: Vec<String> = error.headline().lines().map(|line| cell(line.trim())).collect();
     let _ = writeln!(text, "> [!CAUTION]\n> {}", lines.join("<br>"));
     if let Some(at) = &error.at {
@@ -145,7 +158,7 @@ fn failure(text: &mut String, report: &Report, error: &crate::error::Error) {
     let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
     let _ =
         writeln!(text, ">\n> class {}{cause}, exit code {}\n", error.class.name(), error.class.exit_code());
-    if let Some(failed) = report.progress.as_ref().and_then(|progress| progress.failed.as_ref()) {
+    if let Some(failed) = image.progress.as_ref().and_then(|progress| progress.failed.as_ref()) {
         let _ = writeln!(text, "Failed at {}\n", code(&failed.name));
         if !failed.log.is_empty() {
             fenced(text, &failed.log.join("\n"));
@@ -153,15 +166,16 @@ fn failure(text: &mut String, report: &Report, error: &crate::error::Error) {
     }
 }
 
-fn pull(text: &mut String, report: &Report) {
-    let Some(reference) = &report.reference else { return };
+fn pull(text: &mut String, image: &ImageReport) {
+    let Some(reference) = &image.reference else { return };
     let _ = writeln!(text, "<details><summary>How to pull it</summary>\n");
     fenced(text, &format!("docker pull {reference}"));
-    if let (Some(image), Some(digest)) = (&report.image, &report.digest) {
+    if let Some(digest) = &image.digest {
+        let name = &image.image;
         let _ = writeln!(text, "In a job of this workflow, without a checkout:\n");
         fenced(
             text,
-            &format!("- uses: {SLUG}@v1\n  with:\n    image: {image}\n    mode: pull\n    digest: {digest}"),
+            &format!("- uses: {SLUG}@v1\n  with:\n    image: {name}\n    mode: pull\n    digest: {digest}"),
         );
     }
     let _ = writeln!(text, "</details>\n");
@@ -178,14 +192,12 @@ fn times(text: &mut String, report: &Report) {
     row("find the key, the repository and the image", report.read_seconds);
     for entry in &report.entries {
         row(&cell(&shorten(&entry.label)), entry.seconds);
-        if entry.label.starts_with("build") {
-            for (phase, seconds) in report.progress.iter().flat_map(|progress| &progress.phases) {
-                row(&format!("&emsp;{}", phase_name(*phase)), *seconds);
-            }
+        for (phase, seconds) in &entry.phases {
+            row(&format!("&emsp;{}", phase_name(*phase)), *seconds);
         }
     }
     let _ = writeln!(text);
-    if let Some(progress) = &report.progress {
+    for progress in report.images.iter().filter_map(|image| image.progress.as_ref()) {
         slowest(text, progress);
     }
     // The blank line keeps a later summary's Markdown out of this block.
@@ -282,8 +294,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn report() -> Report {
-        Report {
-            image: Some("app-ci".into()),
+        let image = ImageReport {
+            image: "app-ci".into(),
             outcome: Some(Outcome::ReusedKey),
             reason: "an image of the same content is there: h.example/ci:key-rf9d832d9-app-ci-abc".into(),
             digest: Some(crate::image::Digest::of(b"x")),
@@ -295,6 +307,10 @@ mod tests {
             ),
             tag: Some("sha-rf9d832d9-app-ci-1".into()),
             key: Some("k".repeat(64)),
+            ..ImageReport::default()
+        };
+        Report {
+            images: vec![image],
             zone: Some(("trusted", "push on the default branch".into())),
             read_seconds: 0.08,
             seconds: 0.4,

@@ -1,8 +1,8 @@
 //! What layer caches are called, by image, zone and branch.
 
-use super::rights::Access;
+use super::image_run::ImageRun;
 use crate::image::{TagScheme, sanitise, zone_prefix};
-use crate::inputs::Inputs;
+use crate::inputs::ImageRequest;
 use crate::run::RunContext;
 use crate::zone::Zone;
 
@@ -18,7 +18,7 @@ pub(crate) struct CacheName {
 }
 
 impl CacheName {
-    fn new(inputs: &Inputs, run: &RunContext, zone: &Zone, branch: Option<&str>) -> Option<Self> {
+    fn new(inputs: &ImageRequest, run: &RunContext, zone: &Zone, branch: Option<&str>) -> Option<Self> {
         let prefix = zone_prefix(zone)?;
         let folder = if prefix.is_empty() { zone.name() } else { prefix.trim_end_matches('-') };
         let tag = TagScheme::new(&inputs.image, run.mark.as_ref()).cache_tag(zone, branch)?;
@@ -28,18 +28,19 @@ impl CacheName {
 
 /// The cache of this run's own zone; none for a zone that has none.
 #[must_use]
-pub(crate) fn own_cache(inputs: &Inputs, run: &RunContext) -> Option<CacheName> {
+pub(crate) fn own_cache(inputs: &ImageRequest, run: &RunContext) -> Option<CacheName> {
     CacheName::new(inputs, run, &run.zone, run.branch.as_deref())
 }
 
 /// The caches this run may read, nearest first: its own, then the base's, then the default
 /// branch's.
 #[must_use]
-pub(crate) fn readable_caches(inputs: &Inputs, run: &RunContext, access: &Access) -> Vec<CacheName> {
+pub(crate) fn readable_caches(image: ImageRun<'_>) -> Vec<CacheName> {
+    let ImageRun { request, run, access } = image;
     let mut names: Vec<CacheName> = Vec::new();
     for zone in &access.read_caches {
         let branches = if *zone == Zone::Trusted { run.cache_branches() } else { vec![""] };
-        for name in branches.into_iter().filter_map(|branch| CacheName::new(inputs, run, zone, Some(branch)))
+        for name in branches.into_iter().filter_map(|branch| CacheName::new(request, run, zone, Some(branch)))
         {
             if !names.contains(&name) {
                 names.push(name);

@@ -2,45 +2,40 @@
 //! scheme; no other code makes one.
 
 use super::caches::{own_cache, readable_caches};
+use super::image_run::ImageRun;
 use super::rights::Access;
 use crate::guards::Guard;
 use crate::image::{
     Digest, ImageReference, LocalScheme, Owner, Repository, TagScheme, names_another_repository, owner,
 };
-use crate::inputs::{CacheKind, Inputs, Mode};
-use crate::run::RunContext;
+use crate::inputs::{CacheKind, Mode};
 use crate::zone::Zone;
 
 /// The names of one run.
 #[derive(Clone, Copy)]
 pub(crate) struct ZoneNames<'a> {
-    inputs: &'a Inputs,
-    run: &'a RunContext,
-    access: &'a Access,
+    image: ImageRun<'a>,
     shared: &'a Repository,
 }
 
-impl<'a> ZoneNames<'a> {
-    /// `shared` is the repository that every zone reads.
+impl<'a> ImageRun<'a> {
+    /// The image's names; `shared` is the repository that every zone reads.
     #[must_use]
-    pub(crate) const fn new(
-        inputs: &'a Inputs,
-        run: &'a RunContext,
-        access: &'a Access,
-        shared: &'a Repository,
-    ) -> Self {
-        Self { inputs, run, access, shared }
+    pub(crate) const fn names(self, shared: &'a Repository) -> ZoneNames<'a> {
+        ZoneNames { image: self, shared }
     }
+}
 
+impl<'a> ZoneNames<'a> {
     /// Where this run writes.
     #[must_use]
     pub(crate) fn own_repository(&self) -> &'a Repository {
-        self.access.own_repository.as_ref().unwrap_or(self.shared)
+        self.image.access.own_repository.as_ref().unwrap_or(self.shared)
     }
 
     /// Where a zone's images are, of those that this run reads.
     fn repository_of(&self, zone: &Zone) -> &'a Repository {
-        if *zone == self.run.zone { self.own_repository() } else { self.shared }
+        if *zone == self.image.run.zone { self.own_repository() } else { self.shared }
     }
 
     /// Every repository it reads, its own first.
@@ -52,44 +47,44 @@ impl<'a> ZoneNames<'a> {
     }
 
     fn scheme(&self) -> TagScheme<'a> {
-        TagScheme::new(&self.inputs.image, self.run.mark.as_ref())
+        TagScheme::new(&self.image.request.image, self.image.run.mark.as_ref())
     }
 
     /// The image of this commit: in its own zone, else in the first it reads.
     #[must_use]
     pub(crate) fn commit(&self) -> Option<ImageReference> {
-        self.of_commit(&self.run.commit.as_ref()?.head).into_iter().next()
+        self.of_commit(&self.image.run.commit.as_ref()?.head).into_iter().next()
     }
 
     /// The images of a commit, own zone first.
     #[must_use]
     pub(crate) fn of_commit(&self, commit: &str) -> Vec<ImageReference> {
         let tag = |zone| Some(self.repository_of(zone).tagged(self.scheme().commit_tag(zone, commit)?));
-        self.access.read.iter().filter_map(tag).collect()
+        self.image.access.read.iter().filter_map(tag).collect()
     }
 
     /// The images of a key, own zone first.
     #[must_use]
     pub(crate) fn of_key(&self, key_short: &str) -> Vec<ImageReference> {
         let tag = |zone| Some(self.repository_of(zone).tagged(self.scheme().key_tag(zone, key_short)?));
-        self.access.read.iter().filter_map(tag).collect()
+        self.image.access.read.iter().filter_map(tag).collect()
     }
 
     /// Layer caches in a repository that it may read, nearest first.
     #[must_use]
     pub(crate) fn caches(&self) -> Vec<ImageReference> {
-        if !self.inputs.cache.has(CacheKind::Registry) {
+        if !self.image.request.cache.has(CacheKind::Registry) {
             return Vec::new();
         }
-        let names = readable_caches(self.inputs, self.run, self.access);
+        let names = readable_caches(self.image);
         names.into_iter().map(|name| self.repository_of(&name.of).tagged(name.tag)).collect()
     }
 
     /// What it may name this commit's image; nothing if it writes none.
     #[must_use]
     pub(crate) fn written_commit(&self) -> Option<ImageReference> {
-        let commit = self.run.commit.as_ref().filter(|_| self.access.write_images)?;
-        Some(self.own_repository().tagged(self.scheme().commit_tag(&self.run.zone, &commit.head)?))
+        let commit = self.image.run.commit.as_ref().filter(|_| self.image.access.write_images)?;
+        Some(self.own_repository().tagged(self.scheme().commit_tag(&self.image.run.zone, &commit.head)?))
     }
 
     /// Every name of a new image.
@@ -101,8 +96,8 @@ impl<'a> ZoneNames<'a> {
     /// The same, also of an image whose key is not known.
     #[must_use]
     pub(crate) fn published(&self, key_short: Option<&str>) -> Published {
-        let key_short = key_short.filter(|_| self.access.write_images);
-        let tag = key_short.and_then(|key| self.scheme().key_tag(&self.run.zone, key));
+        let key_short = key_short.filter(|_| self.image.access.write_images);
+        let tag = key_short.and_then(|key| self.scheme().key_tag(&self.image.run.zone, key));
         let key_tag = tag.map(|tag| self.own_repository().tagged(tag));
         // Without a commit there is no other name to push it under.
         let own = self.written_commit().or_else(|| key_tag.clone());
@@ -115,28 +110,28 @@ impl<'a> ZoneNames<'a> {
     /// The references in `tags` that it sets. Pulling is reading: only the build job sets names.
     #[must_use]
     pub(crate) fn asked(&self) -> Vec<ImageReference> {
-        let may = |tag: &&ImageReference| self.inputs.mode != Mode::Pull && self.may_set(tag);
-        self.inputs.tags.iter().filter(may).cloned().collect()
+        let may = |tag: &&ImageReference| self.image.request.settings.mode != Mode::Pull && self.may_set(tag);
+        self.image.request.tags.iter().filter(may).cloned().collect()
     }
 
     /// Trusted runs set any that is not another GitHub repository's; a run that has a repository of its own sets
     /// those in it that are no other run's.
     fn may_set(&self, reference: &ImageReference) -> bool {
-        let Access { write_tags, write_images, own_repository, .. } = self.access;
-        let (tag, mark) = (reference.tag().unwrap_or_default(), self.run.mark.as_ref());
+        let Access { write_tags, write_images, own_repository, .. } = self.image.access;
+        let (tag, mark) = (reference.tag().unwrap_or_default(), self.image.run.mark.as_ref());
         let own = own_repository.as_ref().is_some_and(|own| own.is(reference.repository()));
         let shared = self.shared.is(reference.repository());
         if (own || shared) && names_another_repository(tag, mark) {
             return false;
         }
-        *write_tags || (*write_images && own && owner(tag, &self.run.zone, mark) != Owner::Other)
+        *write_tags || (*write_images && own && owner(tag, &self.image.run.zone, mark) != Owner::Other)
     }
 
     /// The layer cache it may write.
     #[must_use]
     pub(crate) fn written_cache(&self) -> Option<ImageReference> {
-        let writes = self.access.write_cache && self.inputs.cache.has(CacheKind::Registry);
-        let name = own_cache(self.inputs, self.run).filter(|_| writes)?;
+        let writes = self.image.access.write_cache && self.image.request.cache.has(CacheKind::Registry);
+        let name = own_cache(self.image.request, self.image.run).filter(|_| writes)?;
         Some(self.own_repository().tagged(name.tag))
     }
 
@@ -156,28 +151,27 @@ impl<'a> ZoneNames<'a> {
 /// The private names of the image in the engine's store: which it may use, and which it sets.
 #[derive(Clone, Copy)]
 pub(crate) struct LocalNames<'a> {
-    inputs: &'a Inputs,
-    access: &'a Access,
+    image: ImageRun<'a>,
 }
 
 impl<'a> LocalNames<'a> {
     /// The names for this run.
     #[must_use]
-    pub(crate) const fn new(inputs: &'a Inputs, access: &'a Access) -> Self {
-        Self { inputs, access }
+    pub(crate) const fn new(image: ImageRun<'a>) -> Self {
+        Self { image }
     }
 
     fn scheme(&self) -> LocalScheme<'a> {
-        LocalScheme::new(&self.access.place, &self.inputs.image)
+        LocalScheme::new(&self.image.access.place, &self.image.request.image)
     }
 
     /// The images of a key that it may use, own zone first.
     #[must_use]
     pub(crate) fn of_key(&self, key_short: &str) -> Vec<String> {
         let name = |zone: &String| self.scheme().key_name(zone, key_short);
-        let private = self.access.local_zones.iter().map(name);
+        let private = self.image.access.local_zones.iter().map(name);
         // What people call it, which any build can take over.
-        let shared = (!Guard::LocalRecord.holds()).then(|| self.inputs.image.local_reference());
+        let shared = (!Guard::LocalRecord.holds()).then(|| self.image.request.image.local_reference());
         shared.into_iter().chain(private).collect()
     }
 
@@ -194,7 +188,7 @@ impl<'a> LocalNames<'a> {
     }
 
     fn own_zone(&self) -> &'a str {
-        self.access.local_zones.first().map_or("none", String::as_str)
+        self.image.access.local_zones.first().map_or("none", String::as_str)
     }
 }
 

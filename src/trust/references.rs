@@ -119,7 +119,7 @@ mod tests {
     use crate::buildkit::CacheEntry;
     use crate::env::Env;
     use crate::image::Mark;
-    use crate::inputs::{Inputs, RawInputs};
+    use crate::inputs::{ImageRequest, RawInputs};
     use crate::trust::access;
 
     /// What a zone may read and write, of caches and contexts as they are written out, with the
@@ -131,12 +131,16 @@ mod tests {
             pr_repository: pr.map(str::to_owned),
             ..RawInputs::default()
         };
-        let inputs = Inputs::read(&raw, &Env::default()).unwrap();
+        let inputs = ImageRequest::read(&raw, &Env::default()).unwrap();
         let mark = Mark::of(None, Some("1"), None);
         let run = RunContext { zone: zone.clone(), mark, ..RunContext::read(&Env::default(), None).unwrap() };
         let access = access(&inputs, &run);
-        let judge =
-            UserReferences::new(&run, &access, inputs.repository.as_ref(), inputs.pr_repository.as_ref());
+        let judge = UserReferences::new(
+            &run,
+            &access,
+            inputs.settings.repository.as_ref(),
+            inputs.settings.pr_repository.as_ref(),
+        );
         if written.starts_with("docker-image://") {
             return (judge.read_context(written).is_ok(), false);
         }

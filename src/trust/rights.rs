@@ -2,7 +2,7 @@
 
 use crate::guards::Guard;
 use crate::image::{Repository, place};
-use crate::inputs::{CacheWrite, Inputs, Switch};
+use crate::inputs::{CacheWrite, ImageRequest, Switch};
 use crate::run::RunContext;
 use crate::zone::Zone;
 
@@ -52,7 +52,7 @@ impl Access {
 
 /// The zone table of the design, applied to this run.
 #[must_use]
-pub(crate) fn access(inputs: &Inputs, run: &RunContext) -> Access {
+pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
     let own = run.zone.clone();
     let is_pr = matches!(own, Zone::PullRequest(_) | Zone::Branch(_));
     let read = match own {
@@ -95,8 +95,8 @@ pub(crate) fn access(inputs: &Inputs, run: &RunContext) -> Access {
             },
         warn_if_writable: run.event.is_some()
             && (own == Zone::Fork
-                || (is_pr && (inputs.pr_repository.is_some() || inputs.push == Switch::Off))),
-        own_repository: inputs.pr_repository.clone().filter(|_| is_pr),
+                || (is_pr && (inputs.settings.pr_repository.is_some() || inputs.push == Switch::Off))),
+        own_repository: inputs.settings.pr_repository.clone().filter(|_| is_pr),
         place: place(run.server.as_deref(), run.repository.as_deref().filter(|_| run.event.is_some())),
         local_zones,
     }
@@ -120,7 +120,7 @@ mod tests {
     use crate::image::Mark;
     use crate::inputs::RawInputs;
 
-    fn inputs(cache_write: &str, push: &str) -> Inputs {
+    fn inputs(cache_write: &str, push: &str) -> ImageRequest {
         let raw = RawInputs {
             image: Some("app".into()),
             pr_repository: Some("h.example/ci/pr".into()),
@@ -128,7 +128,7 @@ mod tests {
             push: Some(push.into()),
             ..RawInputs::default()
         };
-        Inputs::read(&raw, &Env::default()).unwrap()
+        ImageRequest::read(&raw, &Env::default()).unwrap()
     }
 
     fn run(zone: Zone, is_tag: bool) -> RunContext {

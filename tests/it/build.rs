@@ -44,7 +44,7 @@ fn all_names_in_one_push_and_the_digest_read_back() {
     let file =
         |name: &str| -> Value { serde_json::from_slice(&std::fs::read(run.output(name)).unwrap()).unwrap() };
     assert_eq!(file("metadata-file")["containerimage.digest"], digest.as_str());
-    assert_eq!(file("plan")["outcome"], "built");
+    assert_eq!(file("plan")["images"][0]["outcome"], "built");
     for name in names {
         assert_eq!(lab.registry.digest(&format!("ci/{name}")).unwrap(), digest, "{name}");
     }

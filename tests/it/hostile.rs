@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use build_once::testing::Error;
 use build_once::testing::FailureClass;
-use build_once::testing::{Report, annotations, outputs, summary};
+use build_once::testing::{ImageReport, Report, annotations, outputs, summary};
 use build_once::testing::{encode_outputs, inert};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -59,18 +59,22 @@ fn trouble() -> impl Strategy<Value = String> {
 }
 
 fn report(text: &str) -> Report {
-    let mut report = Report {
-        image: Some(text.to_owned()),
+    let image = ImageReport {
+        image: text.to_owned(),
         reason: text.to_owned(),
         changes: vec![text.to_owned(), text.to_owned()],
         tag: Some(text.to_owned()),
         tags: vec![format!("h/r:{text}")],
         local_image: Some(text.to_owned()),
         key: Some(text.to_owned()),
-        zone: Some(("pr", text.to_owned())),
-        repository: Some(text.to_owned()),
         degraded: Some(text.to_owned()),
         notices: vec![text.to_owned()],
+        ..ImageReport::default()
+    };
+    let mut report = Report {
+        images: vec![image],
+        zone: Some(("pr", text.to_owned())),
+        repository: Some(text.to_owned()),
         ..Report::default()
     };
     report.fail(

@@ -6,8 +6,8 @@ use std::time::Duration;
 use build_once::testing::Env;
 use build_once::testing::Error;
 use build_once::testing::FailureClass;
+use build_once::testing::{ImageReport, Report, annotations};
 use build_once::testing::{Level, write_summary};
-use build_once::testing::{Report, annotations};
 use serde_json::json;
 
 use crate::support::Lab;
@@ -117,7 +117,8 @@ fn a_summary_is_cut_at_a_character() {
 
 #[test]
 fn annotations_are_few_and_the_error_is_first() {
-    let mut report = Report { degraded: Some("less".into()), ..Report::default() };
+    let image = ImageReport { degraded: Some("less".into()), ..ImageReport::default() };
+    let mut report = Report { images: vec![image], ..Report::default() };
     report.notices = (0..40).map(|at| format!("notice {at}")).collect();
     report.fail(Error::new(FailureClass::Access, "failed"));
     let levels: Vec<Level> = annotations(&report).iter().map(|annotation| annotation.level).collect();

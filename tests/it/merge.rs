@@ -256,7 +256,10 @@ fn the_plan_prints_it_and_writes_nothing() {
     let (_, arm64, digests) = two(&lab);
     let plan = merge(lab.shared(), &digests).args(&["plan", "--json"]).run();
     let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
-    assert_eq!((&plan["outcome"], &plan["steps"][0]["step"]), (&json!("merged"), &json!("put-index")));
+    assert_eq!(
+        (&plan["images"][0]["outcome"], &plan["steps"][0]["step"]),
+        (&json!("merged"), &json!("put-index"))
+    );
     assert_eq!(plan["steps"][0]["index"]["images"][1], json!(["linux/arm64", arm64]));
     assert_eq!(writes(&lab), [""; 0]);
     let text = merge(lab.shared(), &digests).args(&["plan"]).run().stdout;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use build_once::testing::Env;
 use build_once::testing::{
-    Call, Command, ContextSource, Inputs, RawInputs, SecretSource, Switch, arguments, parse,
+    Call, Command, ContextSource, ImageRequest, RawInputs, SecretSource, Switch, arguments, parse,
 };
 
 /// Its inputs, from its action.yml (v7.3.0).
@@ -56,7 +56,7 @@ fn d45_every_input_is_declared_and_on_the_page() {
     }
 }
 
-fn read(inputs: &[(&str, &str)]) -> Result<Inputs, String> {
+fn read(inputs: &[(&str, &str)]) -> Result<ImageRequest, String> {
     let variables: Vec<(String, &str)> = inputs
         .iter()
         .map(|(name, value)| (format!("INPUT_{}", name.replace('-', "_").to_uppercase()), *value))
@@ -71,10 +71,10 @@ fn read(inputs: &[(&str, &str)]) -> Result<Inputs, String> {
     let env: Env = variables.iter().map(|(name, value)| (name.as_str(), *value)).chain(fixed).collect();
     let argv = arguments(&[OsString::from("build-once")], &env).unwrap();
     let Ok(Command::Run(raw)) = parse(&argv) else { panic!("{argv:?}") };
-    Inputs::read(&raw, &env).map_err(|error| error.to_string())
+    ImageRequest::read(&raw, &env).map_err(|error| error.to_string())
 }
 
-fn taken(inputs: &[(&str, &str)]) -> Inputs {
+fn taken(inputs: &[(&str, &str)]) -> ImageRequest {
     read(inputs).unwrap_or_else(|error| panic!("{inputs:?}: {error}"))
 }
 
@@ -90,7 +90,7 @@ const GIT: &str = "https://github.com/docker/build-push-action.git#refs/heads/ma
 fn d46_its_table_of_arguments() {
     // 0, 4, 5, 17, 18, 34
     let plain = taken(&[("context", "."), ("load", "false"), ("push", "false"), ("pull", "false")]);
-    assert_eq!((plain.load, plain.push, plain.call), (Switch::Off, Switch::Off, Call::Build));
+    assert_eq!((plain.load, plain.push, plain.settings.call), (Switch::Off, Switch::Off, Call::Build));
     // 1, 25
     let args = taken(&[(
         "build-args",
@@ -122,7 +122,7 @@ fn d46_its_table_of_arguments() {
     assert_eq!(value.expose(), "aaaa\n\nbbbb\nccc");
     // 10: without quotes a value ends with its line, there as here.
     let cut = taken(&[("secrets", "A=aaaa\nbbbb\nFOO=bar\nINVALID_SECRET=")]);
-    assert_eq!((cut.build.secrets.len(), cut.warnings.len()), (2, 2));
+    assert_eq!((cut.build.secrets.len(), cut.settings.warnings.len()), (2, 2));
     // 7, 15, 16, 35, 36
     refused(&[("outputs", ".")], "docker cp");
     let own = taken(&[("context", "{{defaultContext}}:docker"), ("github-token", "t")]);
@@ -167,7 +167,7 @@ fn d46_its_table_of_arguments() {
         "type=image,\"name=localhost:5000/name/app\",push-by-digest=true,name-canonical=true,push=true";
     let by_digest = taken(&[("outputs", by_digest)]);
     assert_eq!((by_digest.push, by_digest.tags.len()), (Switch::On, 0));
-    assert_eq!(by_digest.repository.unwrap().to_string(), "localhost:5000/name/app");
+    assert_eq!(by_digest.settings.repository.clone().unwrap().to_string(), "localhost:5000/name/app");
     // 37, 38
     let query = "https://github.com/docker/build-push-action.git?ref=refs/heads/master&subdir=test";
     assert_eq!(taken(&[("context", query)]).build.context, ContextSource::Remote(query.to_owned()));

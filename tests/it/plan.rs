@@ -88,7 +88,7 @@ fn a_run_does_what_the_plan_says() {
     let run = lab.shared().run().succeeds("built");
     let did: Value = serde_json::from_slice(&fs::read(run.output("plan")).unwrap()).unwrap();
     assert_eq!(plan["steps"], did["steps"]);
-    assert_eq!(plan["key"], run.output("key"));
+    assert_eq!(plan["images"][0]["key"], run.output("key"));
     assert_eq!(did["run"]["commit"]["head"], HEAD);
 }
 

@@ -161,7 +161,7 @@ fn every_event_has_its_zone_and_its_names() {
         let run = &plan["run"];
         assert_eq!((run["zone"].as_str(), run["zone_reason"].as_str()), (Some(zone), Some(why)), "{file}");
         writeln!(table, "{file} ({event}): {zone}, {why}").unwrap();
-        for (name, list) in plan["names"].as_object().unwrap() {
+        for (name, list) in plan["images"][0]["names"].as_object().unwrap() {
             let list = if list.is_array() { list.as_array().unwrap().clone() } else { vec![list.clone()] };
             for reference in list.iter().filter_map(Value::as_str) {
                 writeln!(table, "  {} {reference}", name.replace('_', " ")).unwrap();
@@ -178,13 +178,15 @@ fn no_event_reads_what_one_of_less_trust_writes() {
         |zone: &str| ["fork", "pr", "queue", "trusted"].iter().position(|known| *known == zone).unwrap();
     let plans: Vec<_> = EVENTS.iter().map(|row| (row, plan(&lab, *row))).collect();
     for (writer, wrote) in &plans {
-        let written = wrote["names"]["writes_images"].as_array().unwrap().iter();
-        let written: Vec<_> =
-            written.chain([&wrote["names"]["writes_cache"]]).filter(|name| name.is_string()).collect();
+        let written = wrote["images"][0]["names"]["writes_images"].as_array().unwrap().iter();
+        let written: Vec<_> = written
+            .chain([&wrote["images"][0]["names"]["writes_cache"]])
+            .filter(|name| name.is_string())
+            .collect();
         assert!(writer.4 != "fork" || written.is_empty(), "{}", writer.0);
         for (reader, read) in plans.iter().filter(|(reader, _)| rank(reader.4) > rank(writer.4)) {
             for list in ["reads_images", "reads_caches"] {
-                for name in read["names"][list].as_array().unwrap() {
+                for name in read["images"][0]["names"][list].as_array().unwrap() {
                     assert!(!written.contains(&name), "{} reads {name} of {}", reader.0, writer.0);
                 }
             }

@@ -1,13 +1,13 @@
 //! Entries of the key that are neither files nor images.
 
-use crate::inputs::{Inputs, KeyScope, SecretSource};
+use crate::inputs::{ImageRequest, KeyScope, SecretSource};
 use crate::key::dockerfile::Analysis;
 use crate::key::{EntryKind, KeyBuilder, period};
 use crate::ports::clock::unix_seconds;
 
 /// What decides the image besides files and images (`docs/keys.md` says why each is in or out). `narrow`: the
 /// Dockerfile, where its text tells all that the build takes.
-pub(super) fn settings(key: &mut KeyBuilder, inputs: &Inputs, narrow: Option<&Analysis>) {
+pub(super) fn settings(key: &mut KeyBuilder, inputs: &ImageRequest, narrow: Option<&Analysis>) {
     let build = &inputs.build;
     let mounts = |id: &str| narrow.is_none_or(|analysis| analysis.secrets.contains(id));
     for secret in build.secrets.iter().filter(|secret| mounts(&secret.id)) {

@@ -14,7 +14,7 @@ use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::Platform;
 use crate::inputs::extra_args::{self, Extra};
-use crate::inputs::{ContextSource, Inputs, KeyScope, small_letters};
+use crate::inputs::{ContextSource, ImageRequest, KeyScope, small_letters};
 use crate::key::dockerfile::{self, Analysis, BaseTriggers, Copied, Request};
 use crate::key::dockerignore;
 use crate::key::{BuildKey, EntryKind, KeyBuilder};
@@ -40,7 +40,7 @@ pub(super) struct Material {
 impl Material {
     pub(super) async fn read(
         ports: &Ports,
-        inputs: &Inputs,
+        inputs: &ImageRequest,
         run: &RunContext,
         triggers: &[BaseTriggers],
     ) -> Result<Self> {
@@ -102,19 +102,19 @@ impl Material {
     }
 
     /// Whether the key covers no more of the context than the Dockerfile names.
-    pub(super) fn is_narrow(&self, inputs: &Inputs) -> bool {
+    pub(super) fn is_narrow(&self, inputs: &ImageRequest) -> bool {
         inputs.key.scope == KeyScope::Auto
             && self.repository.is_none()
             && matches!(self.analysis.copied, Copied::Known(_))
     }
 
     /// Whether the bases' `ONBUILD` instructions can be read as part of the Dockerfile.
-    pub(super) fn knows_triggers(&self, inputs: &Inputs) -> bool {
+    pub(super) fn knows_triggers(&self, inputs: &ImageRequest) -> bool {
         inputs.key.scope == KeyScope::Auto && self.analysis.whole_text.is_none()
     }
 
     /// The key, from the files that count on.
-    pub(super) fn key(&self, mut key: KeyBuilder, inputs: &Inputs, remote: &Remote) -> BuildKey {
+    pub(super) fn key(&self, mut key: KeyBuilder, inputs: &ImageRequest, remote: &Remote) -> BuildKey {
         let Self { analysis, contexts, extra, .. } = self;
         let build = &inputs.build;
         let labels: Vec<_> = build.labels.iter().chain(&extra.labels).cloned().collect();
@@ -161,7 +161,7 @@ impl Material {
     }
 
     /// What the user should know of the key. What a plan warns of is said with the plan.
-    pub(super) fn say(&self, ports: &Ports, inputs: &Inputs, key: &BuildKey, remote: &Remote) {
+    pub(super) fn say(&self, ports: &Ports, inputs: &ImageRequest, key: &BuildKey, remote: &Remote) {
         self.say_scope(ports, inputs);
         for warning in key.warnings.iter().filter(|warning| !warning.is_grave()) {
             ports.console.line(&format!("note: {warning}; {}", warning.hint()));
@@ -182,7 +182,7 @@ impl Material {
         }
     }
 
-    pub(super) fn say_scope(&self, ports: &Ports, inputs: &Inputs) {
+    pub(super) fn say_scope(&self, ports: &Ports, inputs: &ImageRequest) {
         if inputs.key.scope == KeyScope::Auto
             && self.repository.is_none()
             && let Copied::Unknown(reason) = &self.analysis.copied

@@ -16,7 +16,7 @@ use crate::buildkit::SourcePin;
 use crate::coherence::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
-use crate::inputs::Inputs;
+use crate::inputs::ImageRequest;
 use crate::key::{BuildKey, EntryKind, KeyError};
 use crate::ports::Ports;
 use crate::run::RunContext;
@@ -79,7 +79,7 @@ pub(crate) struct Pins {
 /// If a file cannot be read, the Dockerfile is not valid, or an image has no digest.
 pub(crate) async fn compute(
     ports: &Ports,
-    inputs: &Inputs,
+    inputs: &ImageRequest,
     run: &RunContext,
     ask_engine: bool,
 ) -> Result<Computed> {
@@ -104,7 +104,13 @@ fn bases(remote: &Remote) -> Vec<Base> {
 }
 
 impl Computed {
-    fn of(material: Material, remote: Remote, walked: Walked, inputs: &Inputs, asked_engine: bool) -> Self {
+    fn of(
+        material: Material,
+        remote: Remote,
+        walked: Walked,
+        inputs: &ImageRequest,
+        asked_engine: bool,
+    ) -> Self {
         let Walked { key, ignore } = walked;
         let key = material.key(key, inputs, &remote);
         let epoch = Epoch::of(&key, &material.analysis.secrets);
@@ -120,7 +126,7 @@ impl Computed {
     pub(crate) async fn settle(
         mut self,
         ports: &Ports,
-        inputs: &Inputs,
+        inputs: &ImageRequest,
         run: &RunContext,
     ) -> Result<(Self, bool)> {
         let mut other = !self.asked_engine && self.prefer_engine(ports, inputs, run).await;
@@ -147,7 +153,7 @@ impl Computed {
     }
 
     /// Takes the engine's own image where `docker build` would take it; says whether there is one.
-    async fn prefer_engine(&mut self, ports: &Ports, inputs: &Inputs, run: &RunContext) -> bool {
+    async fn prefer_engine(&mut self, ports: &Ports, inputs: &ImageRequest, run: &RunContext) -> bool {
         let engine = Engine::new(ports, inputs, run);
         let mut other = false;
         for (_, base) in self.remote.images.iter_mut().filter(|(kind, _)| *kind == EntryKind::BaseImage) {

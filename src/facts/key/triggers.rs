@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::facts::pin::Pin;
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
-use crate::inputs::Inputs;
+use crate::inputs::ImageRequest;
 use crate::key::EntryKind;
 use crate::key::dockerfile::{Analysis, BaseTriggers, Role};
 use crate::ports::Ports;
@@ -24,7 +24,7 @@ const AT_ONCE: usize = 16;
 /// If neither its registry nor the engine says.
 pub(super) async fn found(
     ports: &Ports,
-    inputs: &Inputs,
+    inputs: &ImageRequest,
     analysis: &Analysis,
     remote: &Remote,
 ) -> Result<Vec<BaseTriggers>> {

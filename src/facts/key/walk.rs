@@ -6,7 +6,7 @@ use super::{Material, key_error};
 use crate::budget::PATH_MATCHING;
 use crate::crash;
 use crate::error::Result;
-use crate::inputs::{ContextSource, Inputs, KeyScope};
+use crate::inputs::{ContextSource, ImageRequest, KeyScope};
 use crate::key::dockerfile::Copied;
 use crate::key::dockerignore::Ignore;
 use crate::key::files::{Selector, Taken, Warning};
@@ -24,7 +24,7 @@ pub(super) struct Walked {
 ///
 /// # Errors
 /// If a file that counts cannot be read.
-pub(super) async fn walk(inputs: &Inputs, material: &Material) -> Result<Walked> {
+pub(super) async fn walk(inputs: &ImageRequest, material: &Material) -> Result<Walked> {
     let context = match &inputs.build.context {
         ContextSource::Folder(context) => Some(context.clone()),
         ContextSource::Remote(_) => None,

@@ -288,7 +288,7 @@ mod tests {
             pull: Some("true".into()),
             ..Default::default()
         };
-        let mut build = crate::inputs::Inputs::read(&raw, &crate::env::Env::default()).unwrap().build;
+        let mut build = crate::inputs::ImageRequest::read(&raw, &crate::env::Env::default()).unwrap().build;
         checked.inputs.add_to(&mut build);
         assert_eq!(build.add_hosts, ["b:2.2.2.2", "a=1.1.1.1"]);
         assert_eq!((build.network.as_deref(), build.shm_size.as_deref()), (Some("none"), Some("1g")));

@@ -5,13 +5,13 @@ mod flags;
 
 pub(crate) use fields::{Extra, UserCaches};
 
-use super::Inputs;
+use super::ImageRequest;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::run::RunContext;
 
 /// The run's own names, for `${NAME}`.
-pub(super) fn names(inputs: &Inputs, run: &RunContext, key: &str) -> [(&'static str, String); 6] {
+pub(super) fn names(inputs: &ImageRequest, run: &RunContext, key: &str) -> [(&'static str, String); 6] {
     let platforms = inputs.build.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     [
         ("IMAGE", inputs.image.as_str().replace([':', '/'], "-")),
@@ -27,7 +27,7 @@ pub(super) fn names(inputs: &Inputs, run: &RunContext, key: &str) -> [(&'static 
 ///
 /// # Errors
 /// If one is refused or names what is not known.
-pub(crate) fn extra(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<Extra> {
+pub(crate) fn extra(inputs: &ImageRequest, run: &RunContext, env: &Env, key: &str) -> Result<Extra> {
     let [own, owners] = both(inputs, run, env, key)?;
     Ok(own.and(owners))
 }
@@ -37,7 +37,7 @@ pub(crate) fn extra(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> 
 ///
 /// # Errors
 /// As for the build.
-pub(crate) fn for_key(inputs: &Inputs, run: &RunContext, env: &Env) -> Result<Extra> {
+pub(crate) fn for_key(inputs: &ImageRequest, run: &RunContext, env: &Env) -> Result<Extra> {
     extra(inputs, run, env, "${KEY}")
 }
 
@@ -46,12 +46,12 @@ pub(crate) fn for_key(inputs: &Inputs, run: &RunContext, env: &Env) -> Result<Ex
 ///
 /// # Errors
 /// As for the build.
-pub(crate) fn take(inputs: &mut Inputs, run: &RunContext, env: &Env) -> Result<()> {
+pub(crate) fn take(inputs: &mut ImageRequest, run: &RunContext, env: &Env) -> Result<()> {
     extra(inputs, run, env, "${KEY}")?.inputs.add_to(&mut inputs.build);
     Ok(())
 }
 
-fn both(inputs: &Inputs, run: &RunContext, env: &Env, key: &str) -> Result<[Extra; 2]> {
+fn both(inputs: &ImageRequest, run: &RunContext, env: &Env, key: &str) -> Result<[Extra; 2]> {
     let names = names(inputs, run, key);
     // As it is expanded: a name may stand for an argument.
     let read = |args: &[String], source| flags::check(&expand(args, &names, env, source)?, source);
@@ -125,7 +125,7 @@ mod tests {
         ]);
         let text =
             "--build-arg A=${V} --policy=${V} --label k=${KEY} --cache-to=dest=${DIR} --cache-from ${DIR}";
-        let counted = for_key(&Inputs::read(&raw(text), &env).unwrap(), &run, &env).unwrap();
+        let counted = for_key(&ImageRequest::read(&raw(text), &env).unwrap(), &run, &env).unwrap();
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(counted.build_args, [pair("A", "1"), pair("B", "app")]);
         assert_eq!((counted.labels, counted.counted), (vec![pair("k", "${KEY}")], strings(&["--policy=1"])));

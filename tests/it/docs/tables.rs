@@ -52,7 +52,7 @@ fn tag_of(reference: &str) -> String {
 
 /// What the names of a plan say, in the words of the page.
 fn words(plan: &Value, list: &str, branch: &str) -> String {
-    let names = &plan["names"][list];
+    let names = &plan["images"][0]["names"][list];
     let names = names.as_array().cloned().unwrap_or_else(|| vec![names.clone()]);
     let mut words = Vec::new();
     for name in names.iter().filter_map(Value::as_str) {
@@ -167,7 +167,7 @@ fn each_zone_has_its_tags() {
     assert_eq!(kinds, ["by content", "by commit", "layer cache"]);
     for (kind, row) in ["key-M-app-", "sha-M-app-", "cache-M-app"].iter().zip(&table) {
         for (plan, cell) in plans.iter().zip(&row[1..]) {
-            let names = &plan["names"];
+            let names = &plan["images"][0]["names"];
             let written =
                 names["writes_images"].as_array().into_iter().flatten().chain([&names["writes_cache"]]);
             let tags = written.filter_map(Value::as_str).map(tag_of);

@@ -161,12 +161,13 @@ impl Docker {
         journal.write_all(format!("{call}\n").as_bytes()).unwrap();
     }
 
-    /// The first rule for this command that is not used up: its text, and its end if it has one.
+    /// The first rule for this command, and for the argument that it must have, that is not used up: its text, and its end if it has one.
     fn misbehave(&self) -> Option<ExitCode> {
         let rules = self.scenario["rules"].as_array().unwrap();
         let fits = |rule: &Value| {
             rule["args"].as_array().unwrap().iter().zip(&self.args).all(|(wanted, arg)| wanted == arg)
                 && rule["args"].as_array().unwrap().len() <= self.args.len()
+                && rule["has"].as_str().is_none_or(|wanted| self.args.iter().any(|arg| arg == wanted))
         };
         let mut fitting = rules.iter().enumerate().filter(|(_, rule)| fits(rule));
         let rule = fitting.find_map(|(at, rule)| self.take(at, rule["times"].as_u64()).then_some(rule))?;

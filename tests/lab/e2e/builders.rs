@@ -156,7 +156,7 @@ fn what_a_killed_run_left_is_swept_by_the_next() {
     // On another home, as on a runner that starts afresh: only the engine knows.
     let next = Workspace::new("comes-next");
     let swept = fresh(next.program().repository(&repository).engine(classic())).run().is("built");
-    assert_eq!(swept.steps()[0], "sweep", "{:?}", swept.steps());
+    assert_eq!(swept.steps()[0], "remove-builders", "{:?}", swept.steps());
     eventually("the step is stopped", Duration::from_secs(15), || !is_sleeping(&command));
     assert!(containers(&work.image).is_empty());
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Finished, Repository, Workspace, aws, lab};
 
 fn source(finished: &Finished) -> String {
-    finished.plan()["repository"]["found"]["source"].as_str().unwrap_or_default().to_owned()
+    finished.plan()["images"][0]["repository"]["found"]["source"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]

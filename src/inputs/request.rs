@@ -1,5 +1,6 @@
-//! Validated inputs.
+//! What a run asks for, checked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::build::{BuildInputs, Call, with_file};
@@ -21,49 +22,75 @@ use crate::error::Result;
 use crate::image::{Digest, ImageName, ImageReference, Repository, canonical_host};
 use crate::key::dockerfile::go_bool;
 
-/// All inputs, checked.
+/// What one run asks for.
 #[derive(Clone, Debug)]
-pub struct Inputs {
-    /// What the image is called.
-    pub image: ImageName,
-    /// Where it is shared; other sources are asked if there is none here.
+pub(crate) struct Request {
+    pub settings: Arc<Settings>,
+    /// At least one.
+    pub images: Vec<ImageRequest>,
+}
+
+/// What all images of a run share.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where images are shared; other sources are asked if there is none here.
     pub repository: Option<Repository>,
     /// Where pull requests and branches without protection write instead.
-    pub pr_repository: Option<Repository>,
-    /// More references to publish.
-    pub tags: Vec<ImageReference>,
+    pub(crate) pr_repository: Option<Repository>,
     /// What the run is for.
     pub mode: Mode,
+    /// What is done with the Dockerfile.
+    pub call: Call,
+    /// What a missing image means to `mode: pull`.
+    pub(crate) on_missing: OnMissing,
+    /// How long to wait for it.
+    pub(crate) wait_timeout: Duration,
+    pub(crate) builder: BuilderInputs,
+    /// What goes wrong.
+    pub(crate) reliability: ReliabilityInputs,
+    pub(crate) access: AccessInputs,
+    pub(crate) report: ReportInputs,
+    /// What of the inputs is left out, and why.
+    pub warnings: Vec<String>,
+}
+
+/// What is asked for one image.
+#[derive(Clone, Debug)]
+pub struct ImageRequest {
+    /// The same for all images of the run.
+    pub settings: Arc<Settings>,
+    /// What the image is called.
+    pub image: ImageName,
+    /// More references to publish.
+    pub tags: Vec<ImageReference>,
     /// Pull exactly this.
     pub digest: Option<Digest>,
     /// Make one index of these.
     pub(crate) parts: Vec<Part>,
     /// Whether to build although the image is there.
     pub rebuild: bool,
-    /// What is done with the Dockerfile.
-    pub call: Call,
-    /// What of the inputs is left out, and why.
-    pub warnings: Vec<String>,
     /// Make it available locally.
     pub load: Switch,
     /// Publish what is built.
     pub push: Switch,
-    /// What a missing image means to `mode: pull`.
-    pub on_missing: OnMissing,
-    /// How long to wait for it.
-    pub wait_timeout: Duration,
     pub build: BuildInputs,
     pub key: KeyInputs,
     /// The layer cache.
     pub cache: CacheInputs,
-    pub builder: BuilderInputs,
-    /// What goes wrong.
-    pub reliability: ReliabilityInputs,
-    pub access: AccessInputs,
-    pub report: ReportInputs,
 }
 
-impl Inputs {
+impl Request {
+    /// The request of the action's inputs, which name one image.
+    ///
+    /// # Errors
+    /// One error that names every bad input.
+    pub(crate) fn read(raw: &RawInputs, env: &Env) -> Result<Self> {
+        let image = ImageRequest::read(raw, env)?;
+        Ok(Self { settings: Arc::clone(&image.settings), images: vec![image] })
+    }
+}
+
+impl ImageRequest {
     /// Checks everything; reads the environment for build-args without value, and the
     /// `-file` twins.
     ///
@@ -72,19 +99,14 @@ impl Inputs {
     #[expect(clippy::too_many_lines, reason = "every input, in the order of their definition")]
     pub fn read(raw: &RawInputs, env: &Env) -> Result<Self> {
         let problems = &mut Problems::default();
-        let word =
-            |value: &Option<String>, default: &str| value.as_deref().map_or(default, str::trim).to_owned();
-        let text = |value: &Option<String>| {
-            value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned)
-        };
         let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
         let switch = [("auto", Switch::Auto), ("true", Switch::On), ("false", Switch::Off)];
         let mode = problems.choice(
             "mode",
-            &word(&raw.mode, "build"),
+            &word(raw.mode.as_ref(), "build"),
             &[("build", Mode::Build), ("pull", Mode::Pull), ("merge", Mode::Merge)],
         );
-        let digest = problems.parse("digest", text(&raw.digest).as_deref());
+        let digest = problems.parse("digest", text(raw.digest.as_ref()).as_deref());
         if digest.is_some() && mode != Mode::Pull {
             problems.add("digest", "only goes with mode pull");
         }
@@ -107,98 +129,80 @@ impl Inputs {
         let named = tags.iter().flat_map(|line| comma_items(line)).chain(by_name).collect();
         let tags: Vec<ImageReference> = problems.parse_all("tags", named);
         let mut repository: Option<Repository> =
-            problems.parse("repository", text(&raw.repository).as_deref());
+            problems.parse("repository", text(raw.repository.as_ref()).as_deref());
         if outputs.by_digest {
             repository =
                 repository.or_else(|| problems.parse("outputs", outputs.names.first().map(String::as_str)));
         }
         let named =
             tags.first().map(ImageReference::repository).or(repository.as_ref().filter(|_| outputs.given));
-        let image = text(&raw.image).or_else(|| named?.path().rsplit('/').next().map(str::to_owned));
+        let image = text(raw.image.as_ref()).or_else(|| named?.path().rsplit('/').next().map(str::to_owned));
         if image.is_none() {
             problems.add("image", "is required: a name such as app-ci");
         }
         let image = problems.parse("image", image.as_deref());
         let asked = |problems: &mut Problems, input: &str, value: &Option<String>, of_outputs: bool| {
-            match problems.choice(input, &word(value, "auto").to_ascii_lowercase(), &switch) {
+            match problems.choice(input, &word(value.as_ref(), "auto").to_ascii_lowercase(), &switch) {
                 _ if of_outputs => Switch::On,
                 // What `outputs` does not say is not done.
                 Switch::Auto if outputs.given => Switch::Off,
                 asked => asked,
             }
         };
-        let mut inputs = Self {
-            // The stand-in is never seen: a missing or bad name is a problem noted above.
-            image: image
-                .or_else(|| "invalid".parse().ok())
-                .ok_or_else(|| crate::error::Error::input("input `image`"))?,
+        let load = asked(problems, "load", &raw.load, outputs.load);
+        let push = asked(problems, "push", &raw.push, outputs.push);
+        let cache = CacheInputs::read(raw, env, problems);
+        let mut settings = Settings {
             repository,
-            pr_repository: problems.parse("pr-repository", text(&raw.pr_repository).as_deref()),
-            tags,
-            call: call(problems, &word(&raw.call, "build")),
-            warnings: Vec::new(),
+            pr_repository: problems.parse("pr-repository", text(raw.pr_repository.as_ref()).as_deref()),
             mode,
-            digest,
-            parts,
-            rebuild,
-            load: asked(problems, "load", &raw.load, outputs.load),
-            push: asked(problems, "push", &raw.push, outputs.push),
+            call: call(problems, &word(raw.call.as_ref(), "build")),
             on_missing: problems.choice(
                 "on-missing",
-                &word(&raw.on_missing, "build"),
+                &word(raw.on_missing.as_ref(), "build"),
                 &[("build", OnMissing::Build), ("wait", OnMissing::Wait), ("fail", OnMissing::Fail)],
             ),
-            wait_timeout: problems.duration("wait-timeout", &word(&raw.wait_timeout, "10m")),
-            build,
-            key: KeyInputs {
-                scope: problems.choice(
-                    "key",
-                    &word(&raw.key, "auto"),
-                    &[
-                        ("auto", KeyScope::Auto),
-                        // Its name before it was the default.
-                        ("copied", KeyScope::Auto),
-                        ("context", KeyScope::Context),
-                        ("files", KeyScope::Files),
-                    ],
-                ),
-                files: list(&raw.key_files),
-                ignore_args: ignore_args(problems, raw.key_ignore_args.as_deref().unwrap_or_default()),
-                extra: text(&raw.key_extra),
-                max_age: text(&raw.max_age).map(|age| problems.duration("max-age", &age)),
-            },
-            cache: CacheInputs::read(raw, env, problems),
+            wait_timeout: problems.duration("wait-timeout", &word(raw.wait_timeout.as_ref(), "10m")),
             builder: builder::read(raw, problems),
-            reliability: ReliabilityInputs {
-                policy: problems.choice(
-                    "registry-policy",
-                    &word(&raw.registry_policy, "auto"),
-                    &[("auto", RegistryPolicy::Auto), ("required", RegistryPolicy::Required)],
-                ),
-                retries: problems.parse("retries", Some(&word(&raw.retries, "3"))).unwrap_or_default(),
-                timeout: text(&raw.timeout).map(|timeout| problems.duration("timeout", &timeout)),
-                stall_timeout: Some(word(&raw.stall_timeout, "20m"))
-                    .filter(|limit| limit != "off")
-                    .map(|limit| problems.duration("stall-timeout", &limit)),
-            },
+            reliability: reliability(raw, problems),
             access: AccessInputs {
                 logins: logins(problems, list(&raw.logins)),
-                aws_region: problems.checked("aws-region", text(&raw.aws_region), grammar::region),
-                ssm_parameter: text(&raw.ssm_parameter),
+                aws_region: problems.checked("aws-region", text(raw.aws_region.as_ref()), grammar::region),
+                ssm_parameter: text(raw.ssm_parameter.as_ref()),
             },
             report: ReportInputs {
-                summary: problems.boolean("summary", &word(&raw.summary, "true")),
+                summary: problems.boolean("summary", &word(raw.summary.as_ref(), "true")),
                 log: problems.choice(
                     "log",
-                    &word(&raw.log, "grouped"),
+                    &word(raw.log.as_ref(), "grouped"),
                     &[("grouped", LogStyle::Grouped), ("plain", LogStyle::Plain)],
                 ),
                 check_annotations: env.get(env::DOCKER_BUILD_CHECKS_ANNOTATIONS).and_then(go_bool)
                     != Some(false),
             },
+            warnings: Vec::new(),
+        };
+        settings.check(problems);
+        let key = key(raw, problems);
+        builder::check_platforms(&settings.builder, &build.platforms, problems);
+        settings.warnings = problems.take_warnings();
+        let inputs = Self {
+            settings: Arc::new(settings),
+            // The stand-in is never seen: a missing or bad name is a problem noted above.
+            image: image
+                .or_else(|| "invalid".parse().ok())
+                .ok_or_else(|| crate::error::Error::input("input `image`"))?,
+            tags,
+            digest,
+            parts,
+            rebuild,
+            load,
+            push,
+            build,
+            key,
+            cache,
         };
         inputs.check_combinations(problems);
-        inputs.warnings = problems.take_warnings();
         std::mem::take(problems).finish().map(|()| inputs)
     }
 
@@ -213,16 +217,65 @@ impl Inputs {
         if !self.build.exclude.is_empty() && matches!(self.build.context, ContextSource::Remote(_)) {
             problems.add("exclude", "does not go with a context that is a git repository: put the patterns into its .dockerignore, or check it out and name the folder");
         }
-        builder::check_platforms(&self.builder, &self.build.platforms, problems);
+        if self.key.max_age.is_some_and(|age| age.as_secs() < 60) {
+            problems.add("max-age", "must be at least 1m");
+        }
+    }
+}
+
+impl Settings {
+    fn check(&self, problems: &mut Problems) {
         if self.pr_repository.as_ref().zip(self.repository.as_ref()).is_some_and(|(pr, main)| pr.is(main)) {
             problems.add("pr-repository", "is the same as repository: name another one, or leave it out");
         }
         if self.reliability.stall_timeout.is_some_and(|limit| limit.is_zero()) {
             problems.add("stall-timeout", "must be at least 1s, or off");
         }
-        if self.key.max_age.is_some_and(|age| age.as_secs() < 60) {
-            problems.add("max-age", "must be at least 1m");
-        }
+    }
+}
+
+/// The value without white space around it; `default` where there is none.
+fn word(value: Option<&String>, default: &str) -> String {
+    value.map_or(default, |value| value.trim()).to_owned()
+}
+
+/// The value without white space around it; nothing where that leaves nothing.
+fn text(value: Option<&String>) -> Option<String> {
+    value.map(|value| value.trim()).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+fn key(raw: &RawInputs, problems: &mut Problems) -> KeyInputs {
+    KeyInputs {
+        scope: problems.choice(
+            "key",
+            &word(raw.key.as_ref(), "auto"),
+            &[
+                ("auto", KeyScope::Auto),
+                // Its name before it was the default.
+                ("copied", KeyScope::Auto),
+                ("context", KeyScope::Context),
+                ("files", KeyScope::Files),
+            ],
+        ),
+        files: raw.key_files.as_deref().map(items).unwrap_or_default(),
+        ignore_args: ignore_args(problems, raw.key_ignore_args.as_deref().unwrap_or_default()),
+        extra: text(raw.key_extra.as_ref()),
+        max_age: text(raw.max_age.as_ref()).map(|age| problems.duration("max-age", &age)),
+    }
+}
+
+fn reliability(raw: &RawInputs, problems: &mut Problems) -> ReliabilityInputs {
+    ReliabilityInputs {
+        policy: problems.choice(
+            "registry-policy",
+            &word(raw.registry_policy.as_ref(), "auto"),
+            &[("auto", RegistryPolicy::Auto), ("required", RegistryPolicy::Required)],
+        ),
+        retries: problems.parse("retries", Some(&word(raw.retries.as_ref(), "3"))).unwrap_or_default(),
+        timeout: text(raw.timeout.as_ref()).map(|timeout| problems.duration("timeout", &timeout)),
+        stall_timeout: Some(word(raw.stall_timeout.as_ref(), "20m"))
+            .filter(|limit| limit != "off")
+            .map(|limit| problems.duration("stall-timeout", &limit)),
     }
 }
 
@@ -287,12 +340,12 @@ mod tests {
 
     #[test]
     fn defaults() {
-        let inputs = Inputs::read(&raw(), &Env::default()).unwrap();
-        assert_eq!(inputs.mode, Mode::Build);
-        assert_eq!(inputs.wait_timeout, Duration::from_mins(10));
+        let inputs = ImageRequest::read(&raw(), &Env::default()).unwrap();
+        assert_eq!(inputs.settings.mode, Mode::Build);
+        assert_eq!(inputs.settings.wait_timeout, Duration::from_mins(10));
         assert!(!inputs.build.provenance.is_on());
-        assert_eq!(inputs.reliability.retries, 3);
-        assert_eq!(inputs.reliability.stall_timeout, Some(Duration::from_mins(20)));
+        assert_eq!(inputs.settings.reliability.retries, 3);
+        assert_eq!(inputs.settings.reliability.stall_timeout, Some(Duration::from_mins(20)));
     }
 
     /// D68
@@ -305,7 +358,10 @@ mod tests {
             ("[::1]:5000", "[::1]:5000"),
         ] {
             let raw = RawInputs { logins: Some(format!("{given} ann PASSWORD")), ..raw() };
-            assert_eq!(Inputs::read(&raw, &Env::default()).unwrap().access.logins[0].host, host);
+            assert_eq!(
+                ImageRequest::read(&raw, &Env::default()).unwrap().settings.access.logins[0].host,
+                host
+            );
         }
     }
 
@@ -313,7 +369,7 @@ mod tests {
     fn the_watchdog_is_off_when_it_is_off() {
         let stall = |text: &str| {
             let raw = RawInputs { stall_timeout: Some(text.into()), ..raw() };
-            Inputs::read(&raw, &Env::default()).map(|inputs| inputs.reliability.stall_timeout)
+            ImageRequest::read(&raw, &Env::default()).map(|inputs| inputs.settings.reliability.stall_timeout)
         };
         assert_eq!(stall("off").unwrap(), None);
         assert_eq!(stall("90s").unwrap(), Some(Duration::from_secs(90)));
@@ -326,7 +382,7 @@ mod tests {
             tags: Some("ghcr.io/o/app:1.2\nghcr.io/o/app:latest,ghcr.io/o/app:x".into()),
             ..raw()
         };
-        let inputs = Inputs::read(&inputs, &Env::default()).unwrap();
+        let inputs = ImageRequest::read(&inputs, &Env::default()).unwrap();
         assert_eq!(inputs.tags.len(), 3);
     }
 
@@ -341,7 +397,7 @@ mod tests {
             logins: Some("ghcr.io".into()),
             ..RawInputs::default()
         };
-        let text = Inputs::read(&bad, &Env::default()).unwrap_err().to_string();
+        let text = ImageRequest::read(&bad, &Env::default()).unwrap_err().to_string();
         for input in ["image", "mode", "digest", "platforms", "wait-timeout", "retries", "logins"] {
             assert!(text.contains(&format!("input `{input}`")), "{input} in {text}");
         }
@@ -354,7 +410,7 @@ mod tests {
             RawInputs { key: Some("files".into()), ..raw() },
             RawInputs { key_files: Some("a".into()), ..raw() },
         ] {
-            assert!(Inputs::read(&bad, &Env::default()).is_err());
+            assert!(ImageRequest::read(&bad, &Env::default()).is_err());
         }
     }
 }

@@ -1,0 +1,226 @@
+//! One action, from its beginning to its record.
+
+use super::journal::may_go_on;
+use super::{Made, Record, StepContext, alias, build, builder, put_index, read_back, set_key_tag};
+use crate::buildkit::NewBuilder;
+use crate::error::{Error, Result};
+use crate::failure::FailureClass;
+use crate::image::{Digest, ImageReference, Platform};
+use crate::plan::{Action, ActionId, GoesWithout, Plan, Planned, Source, TagGuard, describe};
+use crate::ports::docker::Docker;
+use crate::ports::registry::{Probe, gone};
+
+/// What earlier actions hand to one.
+pub(super) struct Earlier<'a> {
+    /// The image that it works on, where an action made it.
+    made: Option<Made>,
+    /// The builder that was made for this run alone.
+    own_builder: Option<&'a NewBuilder>,
+    /// The builder was not made.
+    no_builder: bool,
+}
+
+impl<'a> Earlier<'a> {
+    /// `records`: those of the actions that are over.
+    pub(super) fn of(planned: &Planned, plan: &'a Plan, records: &[Option<&mut Record>]) -> Self {
+        let record = |id: ActionId| records.get(id.index()).and_then(Option::as_ref);
+        let source = match &planned.action {
+            Action::ReadBack { build, .. } => Some(*build),
+            Action::SetKeyTag { source, .. } | Action::Alias { source, .. } | Action::Pull { source, .. } => {
+                source.action()
+            }
+            Action::Tag { source, .. } => source.action(),
+            _ => None,
+        };
+        let made = source.and_then(|id| record(id)?.made.clone());
+        let Action::Build { builder: Some(id), .. } = planned.action else {
+            return Self { made, own_builder: None, no_builder: false };
+        };
+        let own_builder = match plan.actions.get(id.index()).map(|planned| &planned.action) {
+            Some(Action::CreateBuilder { builder, keep: false, .. }) => Some(builder),
+            _ => None,
+        };
+        let no_builder = record(id).is_some_and(|record| record.no_builder);
+        Self { made, own_builder: own_builder.filter(|_| !no_builder), no_builder }
+    }
+
+    /// The image by its digest.
+    fn image(&self, source: &Source) -> Result<ImageReference> {
+        match source {
+            Source::Known(reference) => Ok(reference.clone()),
+            Source::BuiltBy { name, .. } => Ok(name.repository().at(self.digest()?)),
+        }
+    }
+
+    fn digest(&self) -> Result<Digest> {
+        let digest = self.made.as_ref().and_then(|made| made.digest.clone());
+        digest.ok_or_else(|| Error::new(FailureClass::Bug, "an image whose digest is not known"))
+    }
+}
+
+/// Runs it; what came of it is in the record.
+pub(super) async fn act<'a>(
+    planned: &'a Planned,
+    earlier: Earlier<'_>,
+    context: StepContext<'_>,
+    docker: &Docker,
+    record: &'a mut Record,
+) -> (&'a Planned, &'a mut Record) {
+    context.ports.console.line(&format!("→ {}", describe(&planned.action)));
+    record.begin();
+    if let Err(error) = one(&planned.action, earlier, &context, docker, record).await {
+        record.error = Some(error);
+    }
+    record.end();
+    (planned, record)
+}
+
+async fn one(
+    action: &Action,
+    earlier: Earlier<'_>,
+    context: &StepContext<'_>,
+    docker: &Docker,
+    record: &mut Record,
+) -> Result<()> {
+    match action {
+        Action::RemoveBuilders { builders } => {
+            builder::sweep(builders, docker, record).await;
+            Ok(())
+        }
+        Action::NoteMaker { volume } => docker.create_volume(volume).await,
+        Action::CreateBuilder { builder, keep, optional } => {
+            match (builder::create(builder, *keep, optional.is_some(), context, docker).await, optional) {
+                // No fault of the cache fails a build that would pass without it.
+                (Err(error), Some(without)) if error.class != FailureClass::Interrupted => {
+                    match without {
+                        GoesWithout::OwnLayers => record.without_layers(&error),
+                        GoesWithout::CacheExport => record.without_cache(&error),
+                    }
+                    record.no_builder = true;
+                    Ok(())
+                }
+                (done, _) => done,
+            }
+        }
+        Action::Build { spec, .. } if earlier.no_builder => {
+            build::run(&spec.without_own_builder(), None, context, docker, record).await
+        }
+        Action::Build { spec, .. } => build::run(spec, earlier.own_builder, context, docker, record).await,
+        Action::Load { spec } => build::run(spec, None, context, docker, record).await,
+        Action::ReadBack { reference, .. } => {
+            read_back::run(reference, earlier.made.unwrap_or_default(), context, record).await
+        }
+        Action::SetKeyTag { source, key_tag, others, guard } => {
+            let own = match earlier.image(source)?.digest() {
+                Some(digest) => digest.clone(),
+                None => return Err(Error::new(FailureClass::Bug, "a key's tag without an image")),
+            };
+            let done = match guard {
+                TagGuard::Any => {
+                    set_key_tag::replace(key_tag, own, earlier.made, context, docker, record).await
+                }
+                TagGuard::UnlessSameKey => {
+                    set_key_tag::run(key_tag, others, own, earlier.made, context, docker, record).await
+                }
+            };
+            match (source, done) {
+                // The image is there by another name.
+                (Source::Known(_), Err(error)) if may_go_on(&error) => {
+                    record.notices.push(format!("{key_tag} is not set: {}", error.headline()));
+                    Ok(())
+                }
+                (_, done) => done,
+            }
+        }
+        Action::PutIndex { index, target, .. } => {
+            put_index::run(index, target, context, docker, record).await
+        }
+        Action::Alias { source, target, required, .. } => {
+            match alias::run(&earlier.image(source)?, target, context, docker).await {
+                Err(error) if !required && alias::may_go_without(&error) => {
+                    record.notices.push(format!("{}; the digest carries the hand-over", error.headline()));
+                    Ok(())
+                }
+                other => other.map(|()| record.tags.push(target.to_string())),
+            }
+        }
+        Action::Pull { source, platform } => {
+            pull(&earlier.image(source)?, platform.as_ref(), context, docker).await
+        }
+        Action::Tag { source, name, required } => {
+            match tag(source, name, *required, &earlier, context, docker).await {
+                Ok(named) => {
+                    record.local_image = named.then(|| name.clone());
+                    Ok(())
+                }
+                Err(error) if !required && error.class != FailureClass::Interrupted => {
+                    context.ports.console.line(&format!("not named: {}", error.headline()));
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            }
+        }
+    }
+}
+
+/// Gives the image its local name; says whether it did.
+async fn tag(
+    source: &Source<String>,
+    name: &str,
+    required: bool,
+    earlier: &Earlier<'_>,
+    context: &StepContext<'_>,
+    docker: &Docker,
+) -> Result<bool> {
+    let pushed = match source {
+        Source::Known(image) => return docker.tag(image, name).await.map(|()| true),
+        Source::BuiltBy { name, .. } => name,
+    };
+    let digest = earlier.digest()?;
+    if !earlier.made.as_ref().is_some_and(|made| made.adopted) {
+        return name_loaded(docker, pushed, &digest, context.key_hex(), name).await.map(|()| true);
+    }
+    // What this engine has is the loser's, and not what counts.
+    if !required {
+        return Ok(false);
+    }
+    let winner = pushed.repository().at(digest);
+    pull(&winner, None, context, docker).await?;
+    docker.tag(&winner.to_string(), name).await.map(|()| true)
+}
+
+async fn pull(
+    reference: &ImageReference,
+    platform: Option<&Platform>,
+    context: &StepContext<'_>,
+    docker: &Docker,
+) -> Result<()> {
+    let pulled = {
+        let log = context.log(&format!("docker pull {reference}"));
+        docker.pull(reference, platform, |line| log.line(line)).await
+    };
+    match pulled {
+        Err(error) if matches!(context.ports.registry.probe(reference).await, Probe::Absent { .. }) => {
+            Err(gone(reference).because(&error))
+        }
+        pulled => pulled,
+    }
+}
+
+/// Names the image that was pushed and loaded. The engine knows it by its digest, or where it was loaded without one,
+/// by the id of what has its tag and its key. The tag alone does not tell: another job on this engine may have moved it.
+async fn name_loaded(
+    docker: &Docker,
+    reference: &ImageReference,
+    digest: &Digest,
+    key: Option<&str>,
+    name: &str,
+) -> Result<()> {
+    let by_digest = reference.repository().at(digest.clone()).to_string();
+    // Not asked for first: a question costs what the answer does.
+    let Err(error) = docker.tag(&by_digest, name).await else { return Ok(()) };
+    match docker.inspect(&reference.to_string()).await?.filter(|image| image.key.as_deref() == key) {
+        Some(image) => docker.tag(&image.id, name).await,
+        None => Err(error),
+    }
+}
