@@ -91,7 +91,7 @@ pub fn inputs(data: &[u8]) {
     let env = Env::from([("TOKEN", "a-long-secret")]);
     let Ok(argv) = arguments(&argv, &env) else { return };
     let Ok(Command::Run(raw)) = parse(&argv) else { return };
-    if let Err(error) = ImageRequest::read(&raw, &env) {
+    if let Err(error) = ImageRequest::read(&raw.inputs, &env) {
         assert_eq!(error.class.exit_code(), 2, "{error}");
         assert!(!error.to_string().contains("a-long-secret"));
     }

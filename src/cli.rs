@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::env::Env;
-use crate::error::Error;
-use crate::failure::FailureKind;
-use crate::inputs::{self, Command, LogStyle, arguments};
-use crate::pipeline::prepare;
+use crate::env::{Env, RUNNER_DEBUG};
+use crate::error::{Error, Result};
+use crate::failure::{FailureClass, FailureKind};
+use crate::inputs::{self, Command, KeyFlags, LogStyle, Name, PlanFlags, RunFlags, arguments};
+use crate::pipeline::{Prepared, prepare};
 use crate::ports::console::Console;
 use crate::session::{self, Cancel, never};
 use crate::{commands, crash};
@@ -45,51 +45,83 @@ fn classed(error: anyhow::Error) -> Error {
 
 async fn start(env: &Env, console: &Console, cancel: &Cancel) -> anyhow::Result<ExitCode> {
     let argv: Vec<OsString> = std::env::args_os().collect();
-    let only_prints = argv.get(1).is_some_and(|command| command == "plan" || command == "key");
-    let arguments = match arguments(&argv, env) {
-        Err(error) if only_prints => return Ok(commands::print(&Err(error), false, console)),
-        arguments => arguments?,
-    };
-    let command = match inputs::parse(&arguments) {
-        Ok(command) => command,
+    let only_prints = Name::of(&argv).is_some_and(Name::only_prints);
+    let command = match arguments(&argv, env).map(|arguments| inputs::parse(&arguments)) {
+        Ok(Ok(command)) => command,
         // A workflow reads outputs and annotations.
-        Err(answer) if answer.use_stderr() && env.in_github_actions() && !only_prints => {
+        Ok(Err(answer)) if answer.use_stderr() && env.in_github_actions() && !only_prints => {
             return Err(misread(&answer.to_string()).into());
         }
-        // `--help` and `--version` are no errors.
-        Err(answer) => {
-            if answer.use_stderr() {
-                console.result(&commands::lines(&answer.to_string()), true);
-            } else {
-                answer.print().ok();
-            }
-            return Ok(ExitCode::from(if answer.use_stderr() { 2 } else { 0 }));
-        }
+        Ok(Err(answer)) => return Ok(answered(&answer, console)),
+        Err(error) if only_prints => return Ok(commands::print(&Err(error), false, console)),
+        Err(error) => return Err(error.into()),
     };
     crash::on_purpose("start");
-    let mut explain = None;
-    let (flags, as_plan) = match command {
-        Command::Run(raw) => return Ok(session::run(&raw, env, console, cancel).await),
-        Command::Plan(flags) => (flags, true),
-        Command::Key(flags) => {
-            explain = flags.explain;
-            (flags.plan, false)
+    let program = Program { env, console, cancel };
+    match command {
+        Command::Run(flags) => Ok(program.run(&flags).await),
+        Command::Build(flags) => Ok(program.run(&flags.in_mode(Name::Build)?).await),
+        Command::Pull(flags) => Ok(program.run(&flags.in_mode(Name::Pull)?).await),
+        Command::Merge(flags) => Ok(program.run(&flags.in_mode(Name::Merge)?).await),
+        Command::Plan(PlanFlags { json, run }) => {
+            let plan = async |prepared: &Prepared| commands::plan::run(prepared, json).await;
+            Ok(program.print(&run, json, plan).await)
         }
-    };
-    // Only printing: a failure goes to standard error, and no file of the runner's is touched.
-    let text = async {
-        let console = console.clone().beside_data();
-        let prepared = prepare(&flags.inputs, env, &console, cancel.signal.clone()).await?;
-        if as_plan {
-            commands::plan::run(&prepared, flags.json).await
-        } else {
-            match &explain {
-                Some(with) => commands::key::explain(&prepared, with, flags.json).await,
-                None => commands::key::run(&prepared, flags.json).await,
-            }
+        Command::Key(KeyFlags { explain, plan: PlanFlags { json, run } }) => {
+            let key = async |prepared: &Prepared| match &explain {
+                Some(with) => commands::key::explain(prepared, with, json).await,
+                None => commands::key::run(prepared, json).await,
+            };
+            Ok(program.print(&run, json, key).await)
         }
-    };
-    Ok(commands::print(&session::until(&cancel.signal, text).await, flags.json, console))
+        Command::Completions { shell } => {
+            Ok(commands::print(&Ok(commands::completions::script(shell)), false, console))
+        }
+    }
+}
+
+/// What every command is given.
+struct Program<'a> {
+    env: &'a Env,
+    console: &'a Console,
+    cancel: &'a Cancel,
+}
+
+impl Program<'_> {
+    /// The log for these flags.
+    fn log(&self, flags: &RunFlags) -> Console {
+        self.console.clone().with_debug(flags.verbose, self.env.flag(RUNNER_DEBUG))
+    }
+
+    /// Executes the plan and reports.
+    async fn run(&self, flags: &RunFlags) -> ExitCode {
+        session::run(&flags.inputs, self.env, &self.log(flags), self.cancel).await
+    }
+
+    /// Prints what the command finds. A failure goes to standard error, and no file of the runner's is touched.
+    async fn print(
+        &self,
+        flags: &RunFlags,
+        as_json: bool,
+        command: impl AsyncFnOnce(&Prepared) -> Result<String>,
+    ) -> ExitCode {
+        let text = async {
+            let console = self.log(flags).beside_data();
+            let prepared = prepare(&flags.inputs, self.env, &console, self.cancel.signal.clone()).await?;
+            command(&prepared).await
+        };
+        commands::print(&session::until(&self.cancel.signal, text).await, as_json, self.console)
+    }
+}
+
+/// Prints what clap answers: what is wrong, or the text of `--help` and `--version`, which are no errors.
+fn answered(answer: &clap::Error, console: &Console) -> ExitCode {
+    if !answer.use_stderr() {
+        answer.print().ok();
+        return ExitCode::SUCCESS;
+    }
+    console.result(&commands::lines(&answer.to_string()), true);
+    ExitCode::from(FailureClass::Input.exit_code())
 }
 
 /// What clap says of a command line: first what is wrong, then tips, then the usage.
@@ -100,5 +132,6 @@ fn misread(answer: &str) -> Error {
         .collect();
     let what = paragraphs.first().map(|what| what.trim_start_matches("error: ")).unwrap_or_default();
     let tip = paragraphs.iter().find_map(|paragraph| paragraph.strip_prefix("tip: "));
-    Error::input(what).hint(tip.unwrap_or("build-once run --help lists the flags"))
+    Error::input(what)
+        .hint(tip.unwrap_or("build-once --help lists the commands, build-once run --help the flags"))
 }

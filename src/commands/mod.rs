@@ -1,6 +1,7 @@
-//! The commands besides `run`.
+//! What commands print, and the check in place of a build.
 
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod key;
 pub(crate) mod plan;
 

@@ -1,8 +1,9 @@
-//! The command line: the commands, and how `INPUT_*` becomes flags of `run`.
+//! The command line: the commands, and how `INPUT_*` becomes flags of those that take inputs.
 
 use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 use super::raw::RawInputs;
 use crate::env::Env;
@@ -20,22 +21,115 @@ pub struct CommandLine {
 /// What to do.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Find the image, or build and publish it; or pull it (`--mode pull`).
-    Run(RawInputs),
+    /// Do what the input `mode` says; flags without a command mean this.
+    Run(RunFlags),
+    /// Find the image, or build and publish it.
+    Build(RunFlags),
+    /// Make the image available locally.
+    #[command(mut_arg("mode", |mode| mode.default_value("pull")))]
+    Pull(RunFlags),
+    /// Make one image of platforms that were built apart.
+    #[command(mut_arg("mode", |mode| mode.default_value("merge")))]
+    Merge(RunFlags),
     /// Print what `run` would do, and write nothing.
     Plan(PlanFlags),
     /// Print the build key and what it is made of.
     Key(KeyFlags),
+    /// Print a script that completes commands and flags in a shell.
+    Completions {
+        /// The shell that reads the script.
+        shell: Shell,
+    },
 }
 
-/// Flags of the commands that only print.
+/// The commands by name: what must be known of one before any flag is declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    Run,
+    Build,
+    Pull,
+    Merge,
+    Plan,
+    Key,
+    Completions,
+}
+
+impl Name {
+    const ALL: [Self; 7] =
+        [Self::Run, Self::Build, Self::Pull, Self::Merge, Self::Plan, Self::Key, Self::Completions];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Build => "build",
+            Self::Pull => "pull",
+            Self::Merge => "merge",
+            Self::Plan => "plan",
+            Self::Key => "key",
+            Self::Completions => "completions",
+        }
+    }
+
+    /// The command that is asked for. Flags alone mean `run`; none is for clap to answer.
+    pub fn of(argv: &[OsString]) -> Option<Self> {
+        match argv.get(1).map(|first| first.to_str()) {
+            None => Some(Self::Run),
+            Some(Some(first)) if first.starts_with("--") => {
+                (first != "--help" && first != "--version").then_some(Self::Run)
+            }
+            Some(first) => Self::ALL.into_iter().find(|name| Some(name.as_str()) == first),
+        }
+    }
+
+    /// It writes no file of the runner's, and its errors go to standard error.
+    pub const fn only_prints(self) -> bool {
+        matches!(self, Self::Plan | Self::Key | Self::Completions)
+    }
+
+    const fn takes_inputs(self) -> bool {
+        !matches!(self, Self::Completions)
+    }
+
+    /// Whether it is called as its mode is.
+    const fn is_mode(self) -> bool {
+        matches!(self, Self::Build | Self::Pull | Self::Merge)
+    }
+}
+
+/// Flags of the commands that take inputs.
+#[derive(Args)]
+pub struct RunFlags {
+    /// Write a debug log: each process and each request, with the time it took. `RUNNER_DEBUG=1` does the same.
+    #[arg(long)]
+    pub verbose: bool,
+    #[command(flatten)]
+    pub inputs: RawInputs,
+}
+
+impl RunFlags {
+    /// The inputs of the command `name`, whose mode is its name.
+    ///
+    /// # Errors
+    /// If `--mode` or `INPUT_MODE` says otherwise.
+    pub fn in_mode(mut self, name: Name) -> Result<Self> {
+        let said = self.inputs.mode.replace(name.as_str().to_owned()).unwrap_or_default();
+        if said.trim().is_empty() || said.trim() == name.as_str() {
+            return Ok(self);
+        }
+        let name = name.as_str();
+        Err(Error::input(format!("input `mode` is `{said}`, and the command is {name}"))
+            .hint("leave out --mode and INPUT_MODE, or use build-once run"))
+    }
+}
+
+/// Flags of `plan`, and of what else can print JSON.
 #[derive(Args)]
 pub struct PlanFlags {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub inputs: RawInputs,
+    pub run: RunFlags,
 }
 
 /// Flags of `key`.
@@ -67,31 +161,22 @@ pub fn arguments(argv: &[OsString], env: &Env) -> Result<Vec<String>> {
         let text = argument.to_str().ok_or_else(|| Error::input(format!("argument {at} is not UTF-8")))?;
         texts.push(text.to_owned());
     }
-    let argv = texts;
-    let options = argv.iter().skip(1).take_while(|argument| *argument != "--");
+    let options = texts.iter().skip(1).take_while(|argument| *argument != "--");
     for (name, hint) in SECRET_INPUTS {
         let flag = format!("--{name}");
         if options.clone().any(|argument| *argument == flag || argument.starts_with(&format!("{flag}="))) {
             return Err(Error::input(format!("{flag} would show the secret in the process list")).hint(hint));
         }
     }
-    let mut argv = argv.into_iter();
-    let mut arguments = vec![argv.next().unwrap_or_else(|| "build-once".to_owned())];
-    let mut rest: Vec<String> = argv.collect();
-    let takes_inputs = match rest.first() {
-        // Asked of the names alone: declaring all inputs for each takes longer than most else.
-        Some(first) if Command::has_subcommand(first) => {
-            arguments.push(rest.remove(0));
-            true
-        }
-        // Flags alone mean `run`; anything else is for clap to answer.
-        Some(first) if !first.starts_with("--") || first == "--help" || first == "--version" => false,
-        _ => {
-            arguments.push("run".to_owned());
-            true
-        }
-    };
-    if takes_inputs {
+    let name = Name::of(argv);
+    let mut texts = texts.into_iter().peekable();
+    let mut arguments = vec![texts.next().unwrap_or_else(|| "build-once".to_owned())];
+    if let Some(name) = name {
+        // Flags alone have no word of the command's to leave out.
+        texts.next_if(|first| first == name.as_str());
+        arguments.push(name.as_str().to_owned());
+    }
+    if name.is_some_and(Name::takes_inputs) {
         for (_, name, _) in RawInputs::schema() {
             let variable = format!("INPUT_{}", name.replace('-', "_").to_ascii_uppercase());
             if let Some(value) = env.get(&variable).filter(|value| !value.trim().is_empty()) {
@@ -99,7 +184,7 @@ pub fn arguments(argv: &[OsString], env: &Env) -> Result<Vec<String>> {
             }
         }
     }
-    arguments.append(&mut rest);
+    arguments.extend(texts);
     Ok(arguments)
 }
 
@@ -109,17 +194,24 @@ pub fn arguments(argv: &[OsString], env: &Env) -> Result<Vec<String>> {
 /// # Errors
 /// Clap's answer: what is wrong, or the text of `--help` or `--version`.
 pub fn parse(argv: &[String]) -> std::result::Result<Command, clap::Error> {
-    let known = match argv.get(1).map(String::as_str) {
-        Some("run") => alone(argv).map(Command::Run),
-        Some("plan") => alone(argv).map(Command::Plan),
-        Some("key") => alone(argv).map(Command::Key),
-        _ => None,
-    };
+    let name = argv.get(1).and_then(|first| Name::ALL.into_iter().find(|name| name.as_str() == first));
+    let known = name.and_then(|name| match name {
+        Name::Run => alone(argv, name).map(Command::Run),
+        Name::Build => alone(argv, name).map(Command::Build),
+        Name::Pull => alone(argv, name).map(Command::Pull),
+        Name::Merge => alone(argv, name).map(Command::Merge),
+        Name::Plan => alone(argv, name).map(Command::Plan),
+        Name::Key => alone(argv, name).map(Command::Key),
+        Name::Completions => None,
+    });
     known.map_or_else(|| CommandLine::try_parse_from(argv).map(|line| line.command), Ok)
 }
 
-fn alone<A: Args>(argv: &[String]) -> Option<A> {
-    let command = A::augment_args(clap::Command::new("build-once").args_override_self(true));
+fn alone<A: Args>(argv: &[String], name: Name) -> Option<A> {
+    let mut command = A::augment_args(clap::Command::new("build-once").args_override_self(true));
+    if name.is_mode() {
+        command = command.mut_arg("mode", |mode| mode.default_value(name.as_str()));
+    }
     A::from_arg_matches(&command.try_get_matches_from(argv.get(1..)?).ok()?).ok()
 }
 
@@ -129,16 +221,19 @@ mod tests {
 
     use super::*;
 
-    fn inputs(command: Command) -> RawInputs {
+    fn flags(command: Command) -> RunFlags {
         match command {
-            Command::Run(inputs) => inputs,
-            Command::Plan(flags) | Command::Key(KeyFlags { plan: flags, .. }) => flags.inputs,
+            Command::Run(flags) | Command::Build(flags) | Command::Pull(flags) | Command::Merge(flags) => {
+                flags
+            }
+            Command::Plan(flags) | Command::Key(KeyFlags { plan: flags, .. }) => flags.run,
+            Command::Completions { .. } => panic!("takes no inputs"),
         }
     }
 
     fn parsed(argv: &[&str], env: &Env) -> RawInputs {
         let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-        inputs(parse(&arguments(&argv, env).unwrap()).ok().unwrap())
+        flags(parse(&arguments(&argv, env).unwrap()).ok().unwrap()).inputs
     }
 
     #[test]
@@ -146,6 +241,14 @@ mod tests {
         for line in [
             "run",
             "run --image a --image b --mode=pull",
+            "build --verbose --image a",
+            "pull --image a",
+            "pull --mode=build --image a",
+            "merge --verbose",
+            "merge --help",
+            "bulid --image a",
+            "completions",
+            "completions tcsh",
             "run --build-args --x --load false",
             "plan --json --image a",
             "plan --image a --json",
@@ -166,12 +269,14 @@ mod tests {
             match (parse(&argv), whole) {
                 (Ok(alone), Ok(whole)) => {
                     let details = |command: &Command| match command {
-                        Command::Run(_) => (None, None),
                         Command::Plan(flags) => (Some(flags.json), None),
                         Command::Key(flags) => (Some(flags.plan.json), flags.explain.clone()),
+                        _ => (None, None),
                     };
                     assert_eq!(details(&alone), details(&whole), "{line}");
-                    assert!(inputs(alone).entries().eq(inputs(whole).entries()), "{line}");
+                    let (alone, whole) = (flags(alone), flags(whole));
+                    assert_eq!(alone.verbose, whole.verbose, "{line}");
+                    assert!(alone.inputs.entries().eq(whole.inputs.entries()), "{line}");
                 }
                 (Err(alone), Err(whole)) => assert_eq!(alone.to_string(), whole.to_string(), "{line}"),
                 _ => panic!("{line}: one of the two only"),
@@ -190,11 +295,63 @@ mod tests {
     }
 
     #[test]
+    fn completions_take_no_inputs() {
+        let argv = ["build-once", "completions", "bash"].map(OsString::from);
+        let arguments = arguments(&argv, &Env::from([("INPUT_IMAGE", "x")])).unwrap();
+        assert_eq!(arguments, ["build-once", "completions", "bash"]);
+        assert!(matches!(parse(&arguments), Ok(Command::Completions { shell: Shell::Bash })));
+    }
+
+    #[test]
     fn run_is_the_default_command() {
         let inputs = parsed(&["build-once"], &Env::from([("INPUT_IMAGE", "x")]));
         assert_eq!(inputs.image.as_deref(), Some("x"));
         let inputs = parsed(&["build-once", "--image", "y"], &Env::default());
         assert_eq!(inputs.image.as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn each_command_has_its_name() {
+        let command = CommandLine::command();
+        let known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(known, Name::ALL.map(Name::as_str));
+        for name in Name::ALL {
+            let flags = command.find_subcommand(name.as_str()).unwrap();
+            let mode = flags.get_arguments().find(|flag| flag.get_id() == "mode");
+            assert_eq!(mode.is_some(), name.takes_inputs(), "{name:?}");
+            let default = mode.and_then(|mode| mode.get_default_values().first()?.to_str());
+            assert!(!name.is_mode() || default == Some(name.as_str()), "{name:?}: {default:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_called_as_a_mode_takes_no_other() {
+        let set = Env::from([("INPUT_MODE", "build")]);
+        for (line, env, is_taken) in [
+            ("build", Env::default(), true),
+            ("pull", Env::default(), true),
+            ("merge --mode merge", Env::default(), true),
+            ("build --mode=", Env::default(), true),
+            ("build", set.clone(), true),
+            ("pull", set.clone(), false),
+            ("pull --mode pull", set, true),
+            ("build --mode merge", Env::default(), false),
+            ("merge --mode other", Env::default(), false),
+        ] {
+            let argv: Vec<OsString> =
+                std::iter::once("build-once").chain(line.split(' ')).map(OsString::from).collect();
+            let name = Name::of(&argv).unwrap();
+            let command = parse(&arguments(&argv, &env).unwrap()).ok().unwrap();
+            match flags(command).in_mode(name) {
+                Ok(flags) => {
+                    assert!(is_taken && flags.inputs.mode.as_deref() == Some(name.as_str()), "{line}");
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(!is_taken && error.contains("--mode and INPUT_MODE"), "{line}: {error}");
+                }
+            }
+        }
     }
 
     #[test]

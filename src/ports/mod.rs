@@ -64,9 +64,9 @@ fn certificates(env: &Env) -> &str {
     elsewhere.unwrap_or(tls::FOLDER)
 }
 
-/// The runner's debug log, where it is asked for.
-fn trace(env: &Env, console: &console::Console) -> trace::Trace {
-    if !env.flag(crate::env::RUNNER_DEBUG) {
+/// The debug log, where it is asked for.
+fn trace(console: &console::Console) -> trace::Trace {
+    if !console.has_debug() {
         return trace::Trace::default();
     }
     let console = console.clone();
@@ -90,7 +90,7 @@ impl Ports {
             SecretSource::File(_) => None,
         });
         let withheld: Vec<&str> = passwords.chain(secrets).collect();
-        let exec = exec::Exec::new(env, cancel).withholding(&withheld).traced(trace(env, &console));
+        let exec = exec::Exec::new(env, cancel).withholding(&withheld).traced(trace(&console));
         let proxies = proxies::Proxies::new(env);
         let aws = aws::Aws::new(request.settings.access.aws_region.clone(), &proxies);
         let user_config = docker_config::UserDockerConfig::load(env);

@@ -1,5 +1,5 @@
-//! What the program did and how long it took, for the runner's debug log (`RUNNER_DEBUG`, "Re-run jobs with debug
-//! logging").
+//! What the program did and how long it took, for the debug log (`--verbose`, or `RUNNER_DEBUG` of "Re-run jobs with
+//! debug logging").
 
 use std::fmt;
 use std::sync::Arc;

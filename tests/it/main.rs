@@ -18,6 +18,7 @@ mod canaries;
 mod cancel;
 mod causes;
 mod checks;
+mod commands;
 mod content;
 mod contract;
 mod defects;

@@ -70,8 +70,8 @@ fn read(inputs: &[(&str, &str)]) -> Result<ImageRequest, String> {
     ];
     let env: Env = variables.iter().map(|(name, value)| (name.as_str(), *value)).chain(fixed).collect();
     let argv = arguments(&[OsString::from("build-once")], &env).unwrap();
-    let Ok(Command::Run(raw)) = parse(&argv) else { panic!("{argv:?}") };
-    ImageRequest::read(&raw, &env).map_err(|error| error.to_string())
+    let Ok(Command::Run(flags)) = parse(&argv) else { panic!("{argv:?}") };
+    ImageRequest::read(&flags.inputs, &env).map_err(|error| error.to_string())
 }
 
 fn taken(inputs: &[(&str, &str)]) -> ImageRequest {

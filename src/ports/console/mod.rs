@@ -21,8 +21,19 @@ use sink::Sink;
 pub(crate) struct Console {
     github: bool,
     style: LogStyle,
+    debug: DebugLog,
     sink: Sink,
     cancel: CancelSignal,
+}
+
+/// Where the debug log goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DebugLog {
+    Off,
+    /// Between the other lines.
+    Log,
+    /// To the runner, which shows it in its debug log alone.
+    Runner,
 }
 
 impl Console {
@@ -32,7 +43,7 @@ impl Console {
     pub(crate) fn new(github: bool, style: LogStyle, cancel: CancelSignal) -> Self {
         let signal = cancel.clone();
         let sink = if github { Sink::new(io::stdout(), signal) } else { Sink::new(io::stderr(), signal) };
-        Self { github, style, sink, cancel }
+        Self { github, style, debug: DebugLog::Off, sink, cancel }
     }
 
     /// With another style.
@@ -40,6 +51,22 @@ impl Console {
     pub(crate) fn with_style(mut self, style: LogStyle) -> Self {
         self.style = style;
         self
+    }
+
+    /// With a debug log, if the command line or the runner asks for one.
+    #[must_use]
+    pub(crate) fn with_debug(mut self, asked: bool, by_runner: bool) -> Self {
+        self.debug = match (asked, by_runner) {
+            // The runner drops debug commands of a step unless it asks for them.
+            (_, true) if self.github => DebugLog::Runner,
+            (false, false) => DebugLog::Off,
+            _ => DebugLog::Log,
+        };
+        self
+    }
+
+    pub(crate) fn has_debug(&self) -> bool {
+        self.debug != DebugLog::Off
     }
 
     /// For commands whose result goes to standard output: the log, masks too, goes to standard
@@ -72,12 +99,12 @@ impl Console {
         self.write(&format!("{}\n", log_line(text)));
     }
 
-    /// One line that the runner shows in its debug log alone.
+    /// One line of the debug log.
     pub(crate) fn debug(&self, text: &str) {
-        if self.github {
-            self.write(&command("debug", &[], &log_line(text)));
-        } else {
-            self.line(&format!("debug: {text}"));
+        match self.debug {
+            DebugLog::Off => {}
+            DebugLog::Log => self.line(&format!("debug: {text}")),
+            DebugLog::Runner => self.write(&command("debug", &[], &log_line(text))),
         }
     }
 

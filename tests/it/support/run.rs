@@ -188,7 +188,8 @@ impl<'a> BuildOnce<'a> {
             .unwrap();
         let own = self.lab.path("temp/outputs").display().to_string();
         let in_workflow = self.env.get("GITHUB_OUTPUT") == Some(&own);
-        let reports = self.args.first().is_none_or(|command| command == "run" || command.starts_with("--"));
+        let only_prints = ["plan", "key", "completions"];
+        let reports = self.args.first().is_none_or(|command| !only_prints.contains(&command.as_str()));
         Running { lab: self.lab, child, home, reports: reports && in_workflow }
     }
 }
