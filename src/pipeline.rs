@@ -67,7 +67,7 @@ impl Decided {
 /// # Errors
 /// One that names every bad input, or an event file that cannot be read.
 pub(crate) async fn prepare(
-    raw: &RawInputs,
+    raw: &[RawInputs],
     env: &Env,
     console: &Console,
     cancel: CancelSignal,
@@ -78,7 +78,7 @@ pub(crate) async fn prepare(
         crate::guards::switch_off(names).map_err(Error::input)?;
     }
     // Before a message can quote them.
-    for (_, text) in raw.entries() {
+    for (_, text) in raw.iter().flat_map(RawInputs::entries) {
         text.into_iter().flat_map(shown::passwords).for_each(|password| console.mask(password));
     }
     let mut request = Request::read(raw, env)?;
@@ -96,8 +96,9 @@ pub(crate) async fn prepare(
     let console = &console.clone().with_style(request.settings.report.log);
     env.proxy_passwords().for_each(|password| console.mask(&password));
     request.images.iter().for_each(|image| mask(&image.build, console));
-    let tokens = [env.get(env::ACTIONS_RUNTIME_TOKEN), raw.github_token.as_deref()];
-    tokens.into_iter().flatten().for_each(|token| console.mask(token));
+    let given = raw.iter().filter_map(|raw| raw.github_token.as_deref());
+    let tokens = env.get(env::ACTIONS_RUNTIME_TOKEN).into_iter().chain(given);
+    tokens.for_each(|token| console.mask(token));
     let ports = Ports::new(&request, env, console.clone(), cancel);
     ports.user_config.proxies(env).for_each(|(_, proxy)| console.mask_user(proxy));
     if run.event.is_none() {

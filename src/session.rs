@@ -91,7 +91,7 @@ const GRACE: Duration = Duration::from_secs(7);
 
 /// The main job, from inputs to exit code. Outputs, summary and annotations are written on
 /// every path.
-pub(crate) async fn run(raw: &RawInputs, env: &Env, console: &Console, cancel: &Cancel) -> ExitCode {
+pub(crate) async fn run(raw: &[RawInputs], env: &Env, console: &Console, cancel: &Cancel) -> ExitCode {
     let watch = Stopwatch::start();
     let mut state = RunState::default();
     let signal = cancel.signal.clone();
@@ -178,7 +178,7 @@ fn closing(report: &Report) -> String {
 
 /// Everything from the inputs to the journal.
 async fn pipeline(
-    raw: &RawInputs,
+    raw: &[RawInputs],
     env: &Env,
     console: &Console,
     cancel: &Cancel,

@@ -196,7 +196,7 @@ async fn pull(
     docker: &Docker,
 ) -> Result<()> {
     let pulled = {
-        let log = context.log(&format!("docker pull {reference}"));
+        let mut log = context.log(&format!("docker pull {reference}"));
         docker.pull(reference, platform, |line| log.line(line)).await
     };
     match pulled {

@@ -39,7 +39,7 @@ pub(super) async fn run(
             None => None,
         };
         let now = with_local(&spec, local.as_ref());
-        let log = context.log("docker buildx build");
+        let mut log = context.log("docker buildx build");
         let session = Session::open(&now, context)?;
         let variables = variables(&now, context).into_iter().chain(session.variable()).collect();
         crash::on_purpose("build");

@@ -1,5 +1,6 @@
 //! What a run asks for, checked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::types::{
     ReliabilityInputs, ReportInputs, Switch,
 };
 use crate::env::{self, Env};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{Digest, ImageName, ImageReference, Repository, canonical_host};
 use crate::key::dockerfile::go_bool;
 
@@ -80,13 +81,24 @@ pub struct ImageRequest {
 }
 
 impl Request {
-    /// The request of the action's inputs, which name one image.
+    /// The request of the action's inputs: those of each image. What images share is what the first one says.
     ///
     /// # Errors
-    /// One error that names every bad input.
-    pub(crate) fn read(raw: &RawInputs, env: &Env) -> Result<Self> {
-        let image = ImageRequest::read(raw, env)?;
-        Ok(Self { settings: Arc::clone(&image.settings), images: vec![image] })
+    /// One error that names every bad input of an image; if there is no image, or two have one name.
+    pub(crate) fn read(raw: &[RawInputs], env: &Env) -> Result<Self> {
+        let mut images = raw.iter().map(|raw| ImageRequest::read(raw, env)).collect::<Result<Vec<_>>>()?;
+        let settings = images.first().map(|image| Arc::clone(&image.settings));
+        let settings = settings.ok_or_else(|| Error::input("no image is asked for"))?;
+        let mut names = BTreeSet::new();
+        for image in &mut images {
+            image.settings = Arc::clone(&settings);
+            // One name is one set of tags.
+            if !names.insert(image.image.to_string()) {
+                return Err(Error::input(format!("two images are called {}", image.image))
+                    .hint("give each its own name"));
+            }
+        }
+        Ok(Self { settings, images })
     }
 }
 

@@ -4,6 +4,7 @@
 //! in a workflow everything goes to standard output, because the runner reads commands from
 //! both and keeps no order between them. Commands that only print data are the exception.
 
+mod fold;
 mod sink;
 
 use std::io;
@@ -14,6 +15,7 @@ use crate::ports::actions::{Annotation, command, log_line};
 use crate::ports::exec::CancelSignal;
 use crate::ports::random;
 use crate::shown;
+use fold::{Folds, Waiting};
 use sink::Sink;
 
 /// The log.
@@ -23,6 +25,7 @@ pub(crate) struct Console {
     style: LogStyle,
     debug: DebugLog,
     sink: Sink,
+    folds: Folds,
     cancel: CancelSignal,
 }
 
@@ -43,7 +46,7 @@ impl Console {
     pub(crate) fn new(github: bool, style: LogStyle, cancel: CancelSignal) -> Self {
         let signal = cancel.clone();
         let sink = if github { Sink::new(io::stdout(), signal) } else { Sink::new(io::stderr(), signal) };
-        Self { github, style, debug: DebugLog::Off, sink, cancel }
+        Self { github, style, debug: DebugLog::Off, sink, folds: Folds::default(), cancel }
     }
 
     /// With another style.
@@ -81,6 +84,11 @@ impl Console {
         self.sink.write(text.as_bytes());
     }
 
+    /// A command that the runner obeys.
+    fn command(&self, command: &str) {
+        self.write(&self.folds.outside(command));
+    }
+
     /// Waits until everything is written.
     pub(crate) fn finish(&self) {
         self.sink.finish();
@@ -104,7 +112,7 @@ impl Console {
         match self.debug {
             DebugLog::Off => {}
             DebugLog::Log => self.line(&format!("debug: {text}")),
-            DebugLog::Runner => self.write(&command("debug", &[], &log_line(text))),
+            DebugLog::Runner => self.command(&command("debug", &[], &log_line(text))),
         }
     }
 
@@ -113,7 +121,7 @@ impl Console {
         shown::learn(value);
         if self.github {
             for part in shown::parts(value) {
-                self.write(&command("add-mask", &[], part));
+                self.command(&command("add-mask", &[], part));
             }
         }
     }
@@ -131,50 +139,188 @@ impl Console {
     /// An annotation; a plain line in a terminal.
     pub(crate) fn annotate(&self, annotation: &Annotation<'_>) {
         if self.github {
-            self.write(&annotation.to_command());
+            self.command(&annotation.to_command());
         } else {
             self.line(&format!("{}: {}", annotation.level, annotation.message));
         }
     }
 
-    /// Opens a fold for a child's output, and a bracket in which the runner obeys no command.
+    /// A fold for a child's output, and a bracket in which the runner obeys no command. While another is open, its lines
+    /// wait.
     #[must_use]
     pub(crate) fn foreign(&self, title: &str) -> Foreign {
-        if self.github && self.style == LogStyle::Grouped {
-            self.write(&command("group", &[], &shown::hide(title)));
-        } else {
-            self.line(title);
-        }
         // Without randomness there is no bracket; the line filter still holds.
         let token = if self.github && Guard::InertLog.holds() { random::hex_128() } else { None };
-        if let Some(token) = &token {
-            self.write(&command("stop-commands", &[], token));
-        }
-        Foreign { console: self.clone(), token }
+        let mut foreign = Foreign {
+            console: self.clone(),
+            title: title.to_owned(),
+            token: token.unwrap_or_default(),
+            is_open: false,
+            waiting: Waiting::default(),
+        };
+        foreign.open();
+        foreign
+    }
+
+    fn folds(&self) -> bool {
+        self.github && self.style == LogStyle::Grouped
     }
 }
 
 /// A child's output; closes its bracket and fold when dropped, on every path.
 pub(crate) struct Foreign {
     console: Console,
-    token: Option<String>,
+    title: String,
+    /// The bracket; empty where there is none.
+    token: String,
+    /// Its lines go out as they come.
+    is_open: bool,
+    waiting: Waiting,
 }
 
 impl Foreign {
     /// One line of the child's.
-    pub(crate) fn line(&self, text: &[u8]) {
-        let text = String::from_utf8_lossy(text);
-        self.console.write(&format!("{}\n", log_line(&text)));
+    pub(crate) fn line(&mut self, text: &[u8]) {
+        let text = format!("{}\n", log_line(&String::from_utf8_lossy(text)));
+        self.open();
+        if self.is_open {
+            self.console.write(&text);
+        } else {
+            self.waiting.add(text);
+        }
+    }
+
+    /// Opens it, with what has waited, unless another is open.
+    fn open(&mut self) {
+        if !self.is_open && self.console.folds.open(&self.token) {
+            self.is_open = true;
+            self.console.write(&format!("{}{}", self.head(), self.waiting.take()));
+        }
+    }
+
+    fn head(&self) -> String {
+        let mut head = if self.console.folds() {
+            command("group", &[], &shown::hide(&self.title))
+        } else {
+            format!("{}\n", log_line(&self.title))
+        };
+        if !self.token.is_empty() {
+            head += &command("stop-commands", &[], &self.token);
+        }
+        head
+    }
+
+    fn tail(&self) -> String {
+        let bracket = if self.token.is_empty() { String::new() } else { format!("::{}::\n", self.token) };
+        bracket + if self.console.folds() { "::endgroup::\n" } else { "" }
     }
 }
 
 impl Drop for Foreign {
     fn drop(&mut self) {
-        if let Some(token) = &self.token {
-            self.console.write(&format!("::{token}::\n"));
+        if self.is_open {
+            self.console.write(&self.tail());
+            for ended in self.console.folds.close() {
+                self.console.write(&ended);
+            }
+            return;
         }
-        if self.console.github && self.console.style == LogStyle::Grouped {
-            self.console.write("::endgroup::\n");
+        let whole = format!("{}{}{}", self.head(), self.waiting.take(), self.tail());
+        if let Some(whole) = self.console.folds.keep(whole) {
+            self.console.write(&whole);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn told(tell: impl FnOnce(&Console)) -> Vec<String> {
+        let (written, cancel) = (Written::default(), tokio::sync::watch::channel(None).1);
+        let sink = Sink::new(written.clone(), cancel.clone());
+        let folds = Folds::default();
+        let console = Console { github: true, style: LogStyle::Grouped, debug: DebugLog::Off, sink, folds, cancel };
+        tell(&console);
+        console.finish();
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        // Brackets have names of their own.
+        let plain = |line: &str| {
+            let is_token = line.len() == 36 && line.starts_with("::") && line.ends_with("::");
+            if is_token { "]".to_owned() } else { line.split("::stop-commands").next().unwrap().to_owned() }
+        };
+        text.lines().map(plain).map(|line| if line.is_empty() { "[".to_owned() } else { line }).collect()
+    }
+
+    #[test]
+    fn of_two_folds_the_second_waits_for_the_first() {
+        let lines = told(|console| {
+            let (mut first, mut second) = (console.foreign("a"), console.foreign("b"));
+            first.line(b"a1");
+            second.line(b"b1");
+            first.line(b"a2");
+            console.line("own");
+            drop(first);
+            second.line(b"b2");
+        });
+        assert_eq!(
+            lines,
+            [
+                "::group::a",
+                "[",
+                "a1",
+                "a2",
+                "own",
+                "]",
+                "::endgroup::",
+                "::group::b",
+                "[",
+                "b1",
+                "b2",
+                "]",
+                "::endgroup::"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_fold_that_ends_first_is_told_after_the_open_one() {
+        let lines = told(|console| {
+            let first = console.foreign("a");
+            console.foreign("b").line(b"b1");
+            drop(first);
+        });
+        assert_eq!(
+            lines,
+            ["::group::a", "[", "]", "::endgroup::", "::group::b", "[", "b1", "]", "::endgroup::"]
+        );
+    }
+
+    #[test]
+    fn a_mask_is_obeyed_while_a_fold_is_open() {
+        let lines = told(|console| {
+            let mut fold = console.foreign("a");
+            console.mask("canary-of-the-console");
+            fold.line(b"a1");
+        });
+        assert_eq!(
+            lines,
+            ["::group::a", "[", "]", "::add-mask::canary-of-the-console", "[", "a1", "]", "::endgroup::"]
+        );
     }
 }
