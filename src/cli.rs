@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::env::{Env, RUNNER_DEBUG};
 use crate::error::{Error, Result};
 use crate::failure::{FailureClass, FailureKind};
-use crate::inputs::{self, Command, KeyFlags, LogStyle, Name, PlanFlags, RunFlags, arguments};
+use crate::inputs::{self, Command, KeyFlags, LogStyle, Name, PlanFlags, RawInputs, RunFlags, arguments};
 use crate::pipeline::{Prepared, prepare};
 use crate::ports::console::Console;
 use crate::session::{self, Cancel, never};
@@ -30,10 +30,23 @@ pub fn main() -> ExitCode {
         runtime.shutdown_background();
         code
     };
-    let code =
-        crash::caught(|| run().map_err(classed)).unwrap_or_else(|error| session::fail(error, &env, &console));
+    let code = crash::caught(|| run().map_err(classed))
+        .unwrap_or_else(|error| ExitCode::from(session::fail(error, &env, &console)));
     console.finish();
     code
+}
+
+/// Runs a request of several images, each by its inputs, and returns the exit code. For tests.
+///
+/// # Errors
+/// If the run cannot be set up.
+pub fn run_images(images: &[RawInputs], env: &Env) -> anyhow::Result<u8> {
+    let cancel = Cancel::on_signals()?;
+    let console = Console::new(env.in_github_actions(), LogStyle::Grouped, cancel.signal.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let code = runtime.block_on(session::run(images, env, &console, &cancel));
+    console.finish();
+    Ok(code)
 }
 
 /// The error with its class. What has none failed on this machine.
@@ -95,7 +108,8 @@ impl Program<'_> {
 
     /// Executes the plan and reports.
     async fn run(&self, flags: &RunFlags) -> ExitCode {
-        session::run(&flags.inputs, self.env, &self.log(flags), self.cancel).await
+        let images = std::slice::from_ref(&flags.inputs);
+        ExitCode::from(session::run(images, self.env, &self.log(flags), self.cancel).await)
     }
 
     /// Prints what the command finds. A failure goes to standard error, and no file of the runner's is touched.
@@ -107,7 +121,9 @@ impl Program<'_> {
     ) -> ExitCode {
         let text = async {
             let console = self.log(flags).beside_data();
-            let prepared = prepare(&flags.inputs, self.env, &console, self.cancel.signal.clone()).await?;
+            let prepared =
+                prepare(std::slice::from_ref(&flags.inputs), self.env, &console, self.cancel.signal.clone())
+                    .await?;
             command(&prepared).await
         };
         commands::print(&session::until(&self.cancel.signal, text).await, as_json, self.console)

@@ -98,6 +98,7 @@ pub mod testing {
     pub use crate::buildkit::{
         BuildMetadata, Builder, BuildxVersion, CacheEntry, Engine, LocalCaches, LocalImage, Progress, checks,
     };
+    pub use crate::cli::run_images;
     pub use crate::coherence::transfer::Lineage;
     pub use crate::env::Env;
     pub use crate::error::Error;

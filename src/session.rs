@@ -1,7 +1,6 @@
 //! One run of the program: signals, the pipeline, the report, the exit code.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -89,9 +88,9 @@ pub(crate) fn never() -> CancelSignal {
 /// after its first signal.
 const GRACE: Duration = Duration::from_secs(7);
 
-/// The main job, from inputs to exit code. Outputs, summary and annotations are written on
+/// The main job, from the inputs of each image to the exit code. Outputs, summary and annotations are written on
 /// every path.
-pub(crate) async fn run(raw: &[RawInputs], env: &Env, console: &Console, cancel: &Cancel) -> ExitCode {
+pub(crate) async fn run(raw: &[RawInputs], env: &Env, console: &Console, cancel: &Cancel) -> u8 {
     let watch = Stopwatch::start();
     let mut state = RunState::default();
     let signal = cancel.signal.clone();
@@ -134,13 +133,13 @@ fn stopped(stop: Stop, phase: &str) -> Error {
 
 /// A failure before the pipeline could start.
 #[must_use]
-pub(crate) fn fail(error: Error, env: &Env, console: &Console) -> ExitCode {
+pub(crate) fn fail(error: Error, env: &Env, console: &Console) -> u8 {
     let mut report = Report::default();
     report.fail(error);
     publish(&report, env, console)
 }
 
-fn publish(report: &Report, env: &Env, console: &Console) -> ExitCode {
+fn publish(report: &Report, env: &Env, console: &Console) -> u8 {
     for annotation in annotations(report) {
         console.annotate(&annotation);
     }
@@ -162,7 +161,7 @@ fn publish(report: &Report, env: &Env, console: &Console) -> ExitCode {
     if code == 0 {
         console.line(&closing(report));
     }
-    ExitCode::from(code)
+    code
 }
 
 /// The last line of a good run: what a person looks for first.

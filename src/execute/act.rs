@@ -58,15 +58,17 @@ impl<'a> Earlier<'a> {
     }
 }
 
-/// Runs it; what came of it is in the record.
+/// Runs it; what came of it is in the record. `names_image`: the log says which image it is for.
 pub(super) async fn act<'a>(
     planned: &'a Planned,
     earlier: Earlier<'_>,
+    names_image: bool,
     context: StepContext<'_>,
     docker: &Docker,
     record: &'a mut Record,
 ) -> (&'a Planned, &'a mut Record) {
-    context.ports.console.line(&format!("→ {}", describe(&planned.action)));
+    let of = if names_image { format!("{}: ", context.request.image) } else { String::new() };
+    context.ports.console.line(&format!("→ {of}{}", describe(&planned.action)));
     record.begin();
     if let Err(error) = one(&planned.action, earlier, &context, docker, record).await {
         record.error = Some(error);

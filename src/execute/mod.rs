@@ -164,8 +164,10 @@ async fn all(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) -> Result<
             }
             let earlier = Earlier::of(planned, plan, &records);
             let context = run.context(planned.image);
+            // Of several images the log names the one that an action is for.
+            let of = planned.image.filter(|_| run.images.len() > 1);
             if let Some((context, record)) = context.zip(records[planned.id.index()].take()) {
-                running.push(act(planned, earlier, context, &docker, record));
+                running.push(act(planned, earlier, of.is_some(), context, &docker, record));
             }
             false
         });

@@ -39,6 +39,7 @@ mod local_cache;
 mod log;
 mod login;
 mod logins;
+mod many;
 mod masks;
 mod matrix;
 mod merge;

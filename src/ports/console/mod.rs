@@ -255,7 +255,8 @@ mod tests {
         let (written, cancel) = (Written::default(), tokio::sync::watch::channel(None).1);
         let sink = Sink::new(written.clone(), cancel.clone());
         let folds = Folds::default();
-        let console = Console { github: true, style: LogStyle::Grouped, debug: DebugLog::Off, sink, folds, cancel };
+        let console =
+            Console { github: true, style: LogStyle::Grouped, debug: DebugLog::Off, sink, folds, cancel };
         tell(&console);
         console.finish();
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();

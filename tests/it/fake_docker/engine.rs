@@ -14,11 +14,16 @@ impl Docker {
     }
 
     pub(crate) fn keep(&self, images: &[Value]) {
-        fs::write(self.folder.join("store.json"), serde_json::to_vec(images).unwrap()).unwrap();
+        // Whole or not at all: other commands read it at any time.
+        let new = self.folder.join(format!("store-{}.json", std::process::id()));
+        fs::write(&new, serde_json::to_vec(images).unwrap()).unwrap();
+        fs::rename(new, self.folder.join("store.json")).unwrap();
     }
 
     /// Puts an image in, or adds its names to the one that is there.
     pub(crate) fn load(&self, id: &str, names: &[String], digests: &[String], labels: &Value) {
+        let lock = fs::File::create(self.folder.join("store.lock")).unwrap();
+        lock.lock().unwrap();
         let mut images = self.store();
         for image in &mut images {
             image["names"].as_array_mut().unwrap().retain(|name| !names.iter().any(|new| name == new));

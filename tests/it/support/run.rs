@@ -61,6 +61,14 @@ impl<'a> BuildOnce<'a> {
         self
     }
 
+    /// A request of several images, each by its flags.
+    pub(crate) fn images(mut self, images: &[&[&str]]) -> Self {
+        self.program = vec![env!("CARGO_BIN_EXE_many-images").to_owned()];
+        self.args = images.join(&"--and").into_iter().map(str::to_owned).collect();
+        self.env.remove("INPUT_IMAGE");
+        self
+    }
+
     /// Through this command, which is to end in the program itself.
     pub(crate) fn through(mut self, command: &[&str]) -> Self {
         self.program = command.iter().map(|&word| word.to_owned()).collect();

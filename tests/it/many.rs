@@ -1,0 +1,179 @@
+//! Several images in one request.
+
+use serde_json::{Value, json};
+
+use crate::support::{BuildOnce, HEAD, Lab, Response, Run};
+
+const APP: &[&str] = &["--image", "app"];
+const WEB: &[&str] = &["--image", "web", "--file", "Dockerfile.web"];
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.write("work/Dockerfile.web", "FROM scratch\nCOPY hello /web\n");
+    lab
+}
+
+fn both(lab: &Lab) -> BuildOnce<'_> {
+    lab.shared().images(&[APP, WEB])
+}
+
+fn plan(run: &Run) -> Value {
+    serde_json::from_slice(&std::fs::read(run.output("plan")).unwrap()).unwrap()
+}
+
+/// The digest under the commit's tag.
+fn digest(lab: &Lab, image: &str) -> Option<String> {
+    lab.registry.digest(&format!("ci/sha-rf9d832d9-{image}-{HEAD}"))
+}
+
+#[test]
+fn two_are_built_and_published_in_one_run() {
+    let lab = lab();
+    let run = both(&lab).run().succeeds("built");
+    let (app, web) = (digest(&lab, "app").unwrap(), digest(&lab, "web").unwrap());
+    assert_ne!(app, web);
+    let plan = plan(&run);
+    let names: Vec<&str> =
+        plan["images"].as_array().unwrap().iter().map(|image| image["image"].as_str().unwrap()).collect();
+    assert_eq!(names, ["app", "web"]);
+    for (at, (image, digest)) in [("app", &app), ("web", &web)].iter().enumerate() {
+        let key = plan["images"][at]["key"].as_str().unwrap();
+        assert_eq!(
+            lab.registry.digest(&format!("ci/key-rf9d832d9-{image}-{}", &key[..32])).as_ref(),
+            Some(*digest)
+        );
+        assert!(
+            run.summary.contains(&format!("<code>{image}</code>: built and published")),
+            "{}",
+            run.summary
+        );
+        assert!(run.summary.contains(*digest), "{}", run.summary);
+    }
+    assert_eq!(run.called("buildx build").len(), 2);
+    // What is one image's alone has no output of its own here.
+    for (name, value) in [("digest", ""), ("tag", ""), ("key", ""), ("built", "true"), ("attempts", "2")] {
+        assert_eq!(run.output(name), value, "{name}");
+    }
+    // Each finds its own again.
+    let again = both(&lab).run().succeeds("reused-tag");
+    assert_eq!(again.called("buildx build").len(), 2, "those of before");
+}
+
+#[test]
+fn one_that_is_there_is_not_built() {
+    let lab = lab();
+    lab.shared().images(&[WEB]).run().succeeds("built");
+    let run = both(&lab).commit(&"4".repeat(40)).run().succeeds("built");
+    assert_eq!(run.called("buildx build").len(), 2, "one before, one now");
+    let outcomes: Vec<Value> =
+        plan(&run)["images"].as_array().unwrap().iter().map(|image| image["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["built", "reused-key"]);
+    assert!(run.summary.contains("<code>web</code>: already built, ready"), "{}", run.summary);
+    assert!(lab.registry.digest(&format!("ci/sha-rf9d832d9-web-{}", "4".repeat(40))).is_some());
+}
+
+fn fails_to_build(lab: &Lab, file: &str, stderr: &str) {
+    lab.rule("buildx build", json!({"has": file, "stderr": stderr, "exit": 1}));
+}
+
+const STEP: &str =
+    "ERROR: failed to solve: process \"/bin/sh -c make\" did not complete successfully: exit code: 2\n";
+
+#[test]
+fn one_failure_does_not_stop_the_other() {
+    let lab = lab();
+    fails_to_build(&lab, "Dockerfile.web", STEP);
+    let run = both(&lab).run().fails(10, "build");
+    assert!(digest(&lab, "app").is_some() && digest(&lab, "web").is_none());
+    assert_eq!((run.output("built"), run.output("pushed")), ("true", "true"));
+    assert_eq!(run.commands("error").len(), 1, "{}", run.stdout);
+    assert!(run.summary.contains("<code>app</code>: built and published"), "{}", run.summary);
+    assert!(run.summary.contains("<code>web</code>: failed"), "{}", run.summary);
+    // What comes after the build that failed is not begun.
+    let begun = |image: &str| run.stdout.matches(&format!("→ {image}: ")).count();
+    assert_eq!((begun("app") > 3, begun("web")), (true, 1), "{}", run.stdout);
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_worst() {
+    let lab = lab();
+    fails_to_build(&lab, "Dockerfile.web", STEP);
+    fails_to_build(&lab, "Dockerfile", "ERROR: failed to push: unexpected status: 403 Forbidden: denied\n");
+    let run = both(&lab).run();
+    assert_eq!((run.code, run.output("outcome"), run.output("failure-class")), (20, "failed", "access"));
+    assert_eq!(run.commands("error").len(), 2, "{}", run.stdout);
+}
+
+#[test]
+fn a_key_that_cannot_be_computed_is_one_images_failure() {
+    let lab = Lab::new();
+    let run = both(&lab).run().fails(10, "build");
+    assert!(digest(&lab, "app").is_some(), "{}", run.all());
+    assert!(run.error().contains("Dockerfile.web"), "{}", run.error());
+    assert!(run.summary.contains("<code>web</code>: failed"), "{}", run.summary);
+}
+
+#[test]
+fn all_builds_share_one_builder() {
+    let lab = lab();
+    lab.set("containerd", false);
+    let run = both(&lab).run().succeeds("built");
+    assert_eq!(run.called("buildx create").len(), 1, "{:?}", run.lines());
+    assert_eq!(run.called("buildx rm").len(), 1, "{:?}", run.lines());
+    let builders: Vec<_> =
+        run.called("buildx build").iter().map(|build| build.values("--builder").join("")).collect();
+    assert!(builders.len() == 2 && builders[0] == builders[1] && !builders[0].is_empty(), "{builders:?}");
+}
+
+#[test]
+fn without_that_builder_both_make_do() {
+    let lab = lab();
+    lab.set("containerd", false);
+    lab.rule("buildx create", json!({"stderr": "ERROR: no space left on device\n", "exit": 1}));
+    let run = both(&lab).run().succeeds("built");
+    assert_eq!(run.output("degraded"), "true");
+    // It is said once.
+    assert_eq!(run.commands("warning").len(), 1, "{}", run.stdout);
+    assert_eq!(run.called("buildx build").len(), 2);
+}
+
+#[test]
+fn a_name_is_one_images() {
+    let lab = lab();
+    let run =
+        lab.shared().images(&[APP, &["--image", "app", "--file", "Dockerfile.web"]]).run().fails(2, "input");
+    assert!(run.error().contains("two images are called app"), "{}", run.error());
+}
+
+#[test]
+fn a_plan_of_two_names_the_image_of_each_step() {
+    let lab = lab();
+    let run = both(&lab).run().succeeds("built");
+    let steps = plan(&run)["steps"].as_array().unwrap().clone();
+    let of = |image: usize| steps.iter().filter(|step| step["image"] == image).count();
+    assert_eq!((of(0), of(1)), (steps.len() / 2, steps.len() / 2));
+    for step in &steps {
+        let earlier = step["after"].as_array().map(Vec::as_slice).unwrap_or_default();
+        assert!(earlier.iter().all(|id| id.as_u64() < step["id"].as_u64()), "{step}");
+    }
+}
+
+#[test]
+fn an_image_that_is_gone_is_looked_for_again_by_itself() {
+    let lab = lab();
+    let _ = both(&lab).run().succeeds("built");
+    let gone = digest(&lab, "web").unwrap();
+    lab.another_machine();
+    lab.registry.fault(&format!("/manifests/{gone}"), 1, Response::error(404, "MANIFEST_UNKNOWN", "unknown"));
+    let source = format!("{}@{gone}", lab.registry.repository());
+    lab.rule(
+        "buildx imagetools",
+        json!({"has": source, "stderr": "ERROR: not found\n", "exit": 1, "times": 1}),
+    );
+    let run = both(&lab).commit(&"4".repeat(40)).run().succeeds("built");
+    assert!(run.summary.contains("<code>app</code>: already built, ready"), "{}", run.summary);
+    assert!(run.summary.contains("<code>web</code>: built and published"), "{}", run.summary);
+    // Both looks and both plans are told.
+    assert!(run.summary.contains(&format!("the image {gone} was deleted")), "{}", run.summary);
+    assert_eq!(run.called("buildx build").len(), 1, "{:?}", run.lines());
+}
