@@ -3,12 +3,14 @@
 //! Builds a CI image once per content and lets every other job pull it. This page is the map.
 //!
 //! ```text
-//! Env ─▶ RawInputs ─▶ ImageRequest ──────────┐                        inputs/   pure
-//! Env + event file ─▶ RunContext{zone} ┤                        run/      pure
-//! Inputs + files ─▶ BuildKey{entries} ─┤                        key/      reads files
-//! ports ─▶ Facts{repository, probes, local image, toolchain}    facts/    all reads, side by side
-//! (ImageRequest, RunContext, Facts) ─▶ plan() ─▶ Plan                 plan/     pure: no clock, no port
-//! Plan ─▶ execute(ports, cancel) ─▶ Journal                     execute/  the only writes
+//! Env ─▶ RawInputs ─▶ Request{settings, images} ─┐              inputs/   pure
+//! Env + event file ─▶ RunContext{zone} ──────────┤              run/      pure
+//! (ImageRequest, RunContext) ─▶ Access, names ───┤              trust/    pure
+//! ImageRequest + files ─▶ BuildKey{entries} ─────┤              key/      reads files
+//! ports ─▶ ImageFacts{repository, lookups, local image}         facts/    all reads, side by side
+//! (ImageRun, ImageFacts) ─▶ decide() ─▶ Verdict of each image   plan/     pure: no clock, no port
+//! (verdicts, LateFacts) ─▶ assemble() ─▶ Plan{images, actions}  plan/     pure
+//! Plan ─▶ execute(ports, cancel) ─▶ Journal, a record an action execute/  the only writes
 //! (Plan, Journal) ─▶ Report ─▶ outputs, summary, annotations    report/   pure, then one writer
 //! ```
 //!
@@ -20,9 +22,9 @@
 //! - [`buildkit`]: what docker, buildx and BuildKit call things; pure.
 //! - [`facts`]: what is asked before anything is decided. A *probe* has three answers: present,
 //!   absent, unknown; unknown is never read as one of the others.
-//! - [`plan`]: the decision and every step it takes, fully known before the first write.
+//! - [`plan`]: the decisions and every action they take, fully known before the first write.
 //! - [`guards`]: what keeps the zones apart, by name, for the tests that go without one.
-//! - [`execute`]: the steps, one small file each, and the journal of what happened.
+//! - [`execute`]: the actions, one small file each, side by side where none waits for another; the journal.
 //! - [`report`]: outputs, summary and annotations, drawn from the journal on every exit.
 //! - [`crash`]: a panic ends a run as a failure does.
 //! - [`pipeline`]: from the inputs to the plan.
@@ -40,16 +42,20 @@
 //!
 //! | word | what it is |
 //! | --- | --- |
-//! | `RawInputs`, `ImageRequest` | the action's inputs as text; the same, checked and typed |
+//! | `RawInputs`, `Request` | the action's inputs as text; the same, checked and typed |
+//! | `Settings`, `ImageRequest` | what all images of the run share; what is asked for one image |
 //! | `RunContext`, `Zone` | the GitHub run: event, commit, branch; how far it is trusted |
 //! | `Access`, `ZoneNames` | what the zone may read and write; the tags it uses for that |
+//! | `ImageRun` | one image's request with the run and its rights |
 //! | `BuildKey` | the hash that an image is found by, and the entries it is made from |
-//! | `Facts`, `Lookup` | everything that was read; one question to a registry with its answer |
-//! | `Verdict` | reuse, build or fail, with the reason |
+//! | `ImageFacts`, `Lookup` | everything that was read of one image; one question to a registry with its answer |
+//! | `Verdict` | reuse, build, merge or fail, with the reason |
 //! | `LateFacts` | what only a build needs to know: tools, builders, caches, the comparison with earlier images |
-//! | `PlanContext` | all of the above, as the planner gets it |
-//! | `Plan`, `Step` | the decision as reported; one write, or the check after it |
-//! | `StepContext`, `Journal` | what the executor hands to each step; what each step did |
+//! | `PlanContext` | all of the above of one image, as the planner gets it |
+//! | `Plan`, `ImagePlan` | the actions of the run; the decision about one image, as reported |
+//! | `Action`, `Source`, `TagGuard` | one write, or the check after it; the image it works on; what may stand under a tag for it to be set |
+//! | `Execution`, `StepContext` | what a plan is carried out with; what one action gets of it |
+//! | `Journal`, `Record` | what happened; what one action did |
 //! | `RunState`, `Report` | what is known of the run so far; what outputs, summary and annotations are made from |
 //!
 //! The fences are lints: `clippy.toml` names the calls that only one module may make.
