@@ -6,7 +6,7 @@ use crate::buildkit::NewBuilder;
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::image::{Digest, ImageReference, Platform};
-use crate::plan::{Action, ActionId, GoesWithout, Plan, Planned, Source, TagGuard, describe};
+use crate::plan::{Action, ActionId, GoesWithout, Plan, Planned, Source, TagGuard};
 use crate::ports::docker::Docker;
 use crate::ports::registry::{Probe, gone};
 
@@ -58,17 +58,14 @@ impl<'a> Earlier<'a> {
     }
 }
 
-/// Runs it; what came of it is in the record. `names_image`: the log says which image it is for.
+/// Runs it; what came of it is in the record.
 pub(super) async fn act<'a>(
     planned: &'a Planned,
     earlier: Earlier<'_>,
-    names_image: bool,
     context: StepContext<'_>,
     docker: &Docker,
     record: &'a mut Record,
 ) -> (&'a Planned, &'a mut Record) {
-    let of = if names_image { format!("{}: ", context.request.image) } else { String::new() };
-    context.ports.console.line(&format!("→ {of}{}", describe(&planned.action)));
     record.begin();
     if let Err(error) = one(&planned.action, earlier, &context, docker, record).await {
         record.error = Some(error);

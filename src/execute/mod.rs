@@ -7,6 +7,7 @@ mod build;
 mod builder;
 mod converge;
 mod journal;
+mod logins;
 mod put_index;
 mod react;
 mod read_back;
@@ -15,7 +16,6 @@ mod set_key_tag;
 mod transfer;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,15 +26,14 @@ pub(crate) use journal::{ImageResult, Journal, Made, Progressing, Record};
 
 use crate::error::{Error, Result};
 use crate::facts::Toolchain;
-use crate::image::{ImageReference, Repository};
+use crate::image::Repository;
 use crate::inputs::{ImageRequest, Mode};
 use crate::key::BuildKey;
-use crate::plan::{Action, Plan, Planned, Source, brief};
+use crate::plan::{Action, Plan, Planned, brief, describe};
 use crate::ports::actions::inert;
 use crate::ports::clock::Stopwatch;
 use crate::ports::console::Foreign;
 use crate::ports::docker::Docker;
-use crate::ports::docker_config::PrivateDockerConfig;
 use crate::ports::{Ports, Writes};
 use crate::trust::{Access, ImageRun};
 use act::{Earlier, act};
@@ -146,7 +145,7 @@ async fn all(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) -> Result<
         docker => docker?,
     };
     // Removed when it goes out of scope, on every path.
-    let config = private_config(plan, ports).await?;
+    let config = logins::collected(plan, ports).await?;
     let docker = own_docker.with_logins(Arc::new(config));
     let mut cleanup = Vec::new();
     let mut records: Vec<Option<&mut Record>> = journal.records.iter_mut().map(Some).collect();
@@ -164,10 +163,11 @@ async fn all(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) -> Result<
             }
             let earlier = Earlier::of(planned, plan, &records);
             let context = run.context(planned.image);
-            // Of several images the log names the one that an action is for.
-            let of = planned.image.filter(|_| run.images.len() > 1);
             if let Some((context, record)) = context.zip(records[planned.id.index()].take()) {
-                running.push(act(planned, earlier, of.is_some(), context, &docker, record));
+                let of = planned.image.filter(|_| run.images.len() > 1);
+                let of = of.map(|_| format!("{}: ", context.request.image)).unwrap_or_default();
+                ports.console.line(&format!("→ {of}{}", describe(&planned.action)));
+                running.push(act(planned, earlier, context, &docker, record));
             }
             false
         });
@@ -213,58 +213,4 @@ fn readiness(planned: &Planned, records: &[Option<&mut Record>]) -> Readiness {
         }
     }
     readiness
-}
-
-/// The children's docker configuration, with the credentials that these steps need.
-async fn private_config(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfig> {
-    let (mut registries, mut more) = (BTreeSet::new(), Vec::new());
-    // A base that is written with its digest was not asked for, so its login is not known yet.
-    let mut reads = BTreeSet::new();
-    let mut add = |text: &str| {
-        if let Ok(reference) = text.parse::<ImageReference>() {
-            registries.insert(reference.registry().to_owned());
-        }
-    };
-    let mut publishes = false;
-    for planned in &plan.actions {
-        match &planned.action {
-            Action::Alias { source, target, .. } => {
-                publishes = true;
-                add(&place(source).to_string());
-                add(&target.to_string());
-            }
-            Action::PutIndex { target, .. } => add(&target.to_string()),
-            Action::Pull { source, .. } => add(&place(source).to_string()),
-            Action::ReadBack { reference, .. } | Action::SetKeyTag { key_tag: reference, .. } => {
-                add(&reference.to_string());
-            }
-            Action::Build { spec, .. } | Action::Load { spec } => {
-                publishes |= spec.output.pushes();
-                more.extend(spec.registries());
-                reads.extend(spec.reads.iter().cloned());
-            }
-            // Its BuildKit's image may be where only this run is logged in.
-            Action::CreateBuilder { builder, .. } => {
-                builder.options.iter().filter_map(|option| option.strip_prefix("image=")).for_each(&mut add);
-            }
-            Action::RemoveBuilders { .. } | Action::NoteMaker { .. } | Action::Tag { .. } => {}
-        }
-    }
-    registries.extend(more);
-    for registry in registries.union(&reads) {
-        match ports.registry.credentials().for_registry(registry).await {
-            Err(error) if publishes && registries.contains(registry) => return Err(error),
-            // Reading may work without; the step says so if it does not.
-            Ok(_) | Err(_) => {}
-        }
-    }
-    let credentials = ports.registry.credentials().collected().await;
-    PrivateDockerConfig::create(&ports.env, &ports.user_config, &credentials)
-}
-
-/// Where the image is.
-fn place(source: &Source) -> &ImageReference {
-    match source {
-        Source::Known(reference) | Source::BuiltBy { name: reference, .. } => reference,
-    }
 }

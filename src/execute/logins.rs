@@ -1,0 +1,80 @@
+//! The registry logins of a plan's children.
+
+use std::collections::BTreeSet;
+
+use crate::error::Result;
+use crate::image::ImageReference;
+use crate::plan::{Action, Plan, Source};
+use crate::ports::Ports;
+use crate::ports::docker_config::PrivateDockerConfig;
+
+/// A docker configuration for the children alone, with the credentials that the plan's actions need.
+///
+/// # Errors
+/// If there is no login for a registry that is written to, or the configuration cannot be written.
+pub(super) async fn collected(plan: &Plan, ports: &Ports) -> Result<PrivateDockerConfig> {
+    let needed = Needed::of(plan);
+    let credentials = ports.registry.credentials();
+    for registry in needed.registries.union(&needed.bases) {
+        match credentials.for_registry(registry).await {
+            Err(error) if needed.publishes && needed.registries.contains(registry) => return Err(error),
+            // Reading may work without; the action says so if it does not.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    PrivateDockerConfig::create(&ports.env, &ports.user_config, &credentials.collected().await)
+}
+
+/// The registries that a plan's actions talk to.
+#[derive(Default)]
+struct Needed {
+    registries: BTreeSet<String>,
+    /// Those of base images. One that is written with its digest was not asked for, so its login is not known yet.
+    bases: BTreeSet<String>,
+    publishes: bool,
+}
+
+impl Needed {
+    fn of(plan: &Plan) -> Self {
+        let mut needed = Self::default();
+        plan.actions.iter().for_each(|planned| needed.add(&planned.action));
+        needed
+    }
+
+    fn add(&mut self, action: &Action) {
+        match action {
+            Action::Alias { source, target, .. } => {
+                self.publishes = true;
+                self.image(place(source));
+                self.image(target);
+            }
+            Action::PutIndex { target, .. } => self.image(target),
+            Action::Pull { source, .. } => self.image(place(source)),
+            Action::ReadBack { reference, .. } | Action::SetKeyTag { key_tag: reference, .. } => {
+                self.image(reference);
+            }
+            Action::Build { spec, .. } | Action::Load { spec } => {
+                self.publishes |= spec.output.pushes();
+                self.registries.extend(spec.registries());
+                self.bases.extend(spec.reads.iter().cloned());
+            }
+            // Its BuildKit's image may be where only this run is logged in.
+            Action::CreateBuilder { builder, .. } => {
+                let images = builder.options.iter().filter_map(|option| option.strip_prefix("image="));
+                images.filter_map(|image| image.parse().ok()).for_each(|image| self.image(&image));
+            }
+            Action::RemoveBuilders { .. } | Action::NoteMaker { .. } | Action::Tag { .. } => {}
+        }
+    }
+
+    fn image(&mut self, reference: &ImageReference) {
+        self.registries.insert(reference.registry().to_owned());
+    }
+}
+
+/// Where the image is.
+const fn place(source: &Source) -> &ImageReference {
+    match source {
+        Source::Known(reference) | Source::BuiltBy { name: reference, .. } => reference,
+    }
+}
