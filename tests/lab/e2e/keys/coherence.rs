@@ -10,7 +10,8 @@ use build_once::testing::EntryKind;
 use super::sources::Web;
 use crate::harness::{Program, Repository, Workspace, lab};
 
-/// Each of the image's files is a fact that one entry decides.
+/// Each of the image's files is a fact that one entry decides. One step makes most of them: only one
+/// entry changes at a time, so it runs again for that entry or not at all.
 const DOCKERFILE: &str = r#"ARG BASE
 FROM ${BASE} AS other
 FROM ${BASE} AS main
@@ -20,12 +21,10 @@ COPY content.txt data.json /
 COPY --from=extra etc/base-version /extra
 COPY --from=folder . /folder/
 ADD {url} /added
-RUN echo "stage main" >/stage
-RUN cat /proc/sys/kernel/random/uuid >/made
-RUN echo "$VALUE ${HTTP_PROXY:-none}" >/value
-RUN --mount=type=secret,id=tok if [ -s /run/secrets/tok ]; then echo full; else echo trial; fi >/secret
-RUN --mount=type=secret,id=env,env=TOK echo "${TOK:-unset}" >/secret-env
-RUN grep probe /etc/hosts >/hosts; ulimit -n >/limit; ls /sys/class/net >/net; echo text-1 >/text
+RUN --mount=type=secret,id=tok --mount=type=secret,id=env,env=TOK \
+    echo "stage main" >/stage; cat /proc/sys/kernel/random/uuid >/made; echo "$VALUE ${HTTP_PROXY:-none}" >/value; \
+    if [ -s /run/secrets/tok ]; then echo full; else echo trial; fi >/secret; echo "${TOK:-unset}" >/secret-env; \
+    grep probe /etc/hosts >/hosts; ulimit -n >/limit; ls /sys/class/net >/net; echo text-1 >/text
 "#;
 
 /// A checkout, what lies around it, and how its image is built.
