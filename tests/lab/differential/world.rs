@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::plain::{Records, mark};
 use super::store::Registry;
 use super::web::Web;
-use crate::harness::{engine, engine_at, lab, unique};
+use crate::harness::{engine, engine_at, images, lab, unique};
 
 /// Made once per run, and taken away with it.
 pub struct World {
@@ -121,40 +121,9 @@ impl World {
         }
     }
 
-    /// Takes this run's images out of the engine's store.
+    /// Takes this run's images out of the engines' stores.
     pub fn clean(&self) {
-        self.clean_containerd();
-        for host in [lab().get("DOCKER_HOST"), lab().get("BUILD_ONCE_LAB_CLASSIC_HOST")] {
-            if host.is_empty() {
-                continue;
-            }
-            let (_, list) = engine_at(host, &["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
-            let own: Vec<&str> = list.lines().filter(|line| line.contains(&self.run)).collect();
-            for names in own.chunks(100) {
-                engine_at(host, &[&["image", "rm", "--force"], names].concat());
-            }
-        }
-    }
-}
-
-impl World {
-    /// The same in the lab's own engine, by one process of containerd's. After each image that docker removes, containerd
-    /// looks through its whole store: 0.2 s of processor time for each name.
-    fn clean_containerd(&self) {
-        let program = Path::new(lab().get("BUILD_ONCE_LAB_CACHE")).join("root/usr/bin/ctr");
-        let socket = Path::new(lab().get("BUILD_ONCE_LAB_RUN")).join("engine/containerd/containerd.sock");
-        let images = |arguments: &[&str]| {
-            let mut ctr = Command::new(&program);
-            ctr.arg("--address").arg(&socket).args(["--namespace", "moby", "images"]).args(arguments);
-            ctr.output().ok().filter(|output| output.status.success())
-        };
-        // Another engine is cleaned by docker.
-        let Some(list) = images(&["list", "--quiet"]) else { return };
-        let list = String::from_utf8_lossy(&list.stdout).into_owned();
-        let own: Vec<&str> = list.lines().filter(|line| line.contains(&self.run)).collect();
-        for names in own.chunks(100) {
-            images(&[&["remove"], names].concat());
-        }
+        images::tidy(&self.run);
     }
 }
 

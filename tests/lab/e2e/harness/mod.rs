@@ -2,6 +2,7 @@
 
 mod gateway;
 mod http;
+pub mod images;
 mod lab;
 #[path = "../../../it/support/moments.rs"]
 mod moments;

@@ -7,7 +7,8 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::lab::{engine_at, lab, unique};
+use super::images;
+use super::lab::{lab, unique};
 use super::program::Program;
 use super::run::Finished;
 
@@ -147,33 +148,12 @@ impl Workspace {
 
     /// Takes the image out of every engine's store, as on a machine that has never seen it.
     pub fn forget(&self) {
-        for host in [lab().get("DOCKER_HOST"), lab().get("BUILD_ONCE_LAB_CLASSIC_HOST")] {
-            if host.is_empty() {
-                continue;
-            }
-            // A list fails where another test removes an image at that moment.
-            for _ in 0..5 {
-                // Everything of this test's has its name somewhere in a reference.
-                let (listed, list) = engine_at(
-                    host,
-                    &["image", "ls", "--all", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"],
-                );
-                let own = list.lines().filter(|line| listed && line.contains(&self.image));
-                let mut ids: Vec<&str> = own.filter_map(|line| line.split(' ').next_back()).collect();
-                ids.dedup();
-                if listed && ids.is_empty() {
-                    break;
-                }
-                if !ids.is_empty() {
-                    engine_at(host, &[&["image", "rm", "--force"], &*ids].concat());
-                }
-            }
-        }
+        images::forget(&self.image);
     }
 }
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        self.forget();
+        images::tidy(&self.image);
     }
 }
