@@ -326,17 +326,6 @@ fn a_cache_cannot_replace_the_image() {
 }
 
 #[test]
-fn without_a_cache() {
-    let lab = Lab::new();
-    for (name, value) in [("cache", "none"), ("cache-write", "never")] {
-        lab.forget_calls();
-        let run =
-            lab.shared().input("image", &format!("app-{value}")).input(name, value).run().succeeds("built");
-        assert!(run.build().values("--cache-to").is_empty(), "{}", run.build().line());
-    }
-}
-
-#[test]
 fn built_and_kept_here_too() {
     for (driver, loads) in [("docker", false), ("docker-container", true)] {
         let lab = Lab::new();
@@ -354,15 +343,6 @@ fn built_and_kept_here_too() {
             assert!(lab.images()[0]["names"].as_array().unwrap().contains(&json!(name)), "{}", lab.images());
         }
     }
-}
-
-#[test]
-fn kept_nowhere_if_nobody_wants_it() {
-    let lab = Lab::new();
-    let run = lab.shared().input("push", "false").input("load", "false").run().succeeds("built-local");
-    assert!(run.build().has("--output=type=cacheonly"), "{}", run.build().line());
-    assert_eq!((run.output("pushed"), run.output("local-image")), ("false", ""));
-    assert!(run.notices().contains("kept nowhere"), "{}", run.notices());
 }
 
 /// What buildx would take from its surroundings counts in the key, and nothing else is built.
@@ -391,19 +371,6 @@ fn the_surroundings_count_in_the_key() {
     assert!(bad.error().contains("DOCKER_DEFAULT_PLATFORM"), "{}", bad.error());
 }
 
-/// A base that an argument chooses is resolved as the one that is built on.
-#[test]
-fn an_argument_among_the_extra_ones_chooses_the_base() {
-    let lab = Lab::new();
-    let base = format!("{}/ci:base", lab.registry.address());
-    let digest = lab.registry.put("base", None);
-    lab.write("work/Dockerfile", "ARG BASE=scratch\nFROM ${BASE}\nCOPY hello /\n");
-    let run = lab.build_once().input("extra-args", &format!("--build-arg BASE={base}")).run();
-    let run = run.succeeds("built-local");
-    let pinned = format!("docker-image://{}/ci@{digest}", lab.registry.address());
-    assert_eq!(run.build().held(), [(format!("docker-image://{base}"), pinned)]);
-}
-
 /// What is expanded into an argument may be a secret.
 #[test]
 fn a_plan_shows_the_flags_of_extra_arguments_alone() {
@@ -414,22 +381,4 @@ fn a_plan_shows_the_flags_of_extra_arguments_alone() {
     assert_eq!(run.code, 0, "{}", run.all());
     assert!(!run.all().contains(CANARY), "{}", run.stdout);
     assert!(run.stdout.contains("--from-the-future"), "{}", run.stdout);
-}
-
-/// D68: BuildKit reads `dockerfile` where there is no `Dockerfile`.
-#[test]
-fn d68_a_dockerfile_in_small_letters() {
-    let lab = Lab::new();
-    let _ = lab.build_once().run().succeeds("built-local");
-    std::fs::rename(lab.path("work/Dockerfile"), lab.path("work/dockerfile")).unwrap();
-    let _ = lab.build_once().run().succeeds("reused-local");
-    lab.write("work/dockerfile", "FROM scratch\nCOPY hello /other\n");
-    let _ = lab.build_once().run().succeeds("built-local");
-    std::fs::remove_file(lab.path("work/dockerfile")).unwrap();
-    let run = lab.build_once().run().fails(10, "build");
-    assert!(
-        run.error().contains("failed to read the Dockerfile") && run.error().contains("work"),
-        "{}",
-        run.error()
-    );
 }

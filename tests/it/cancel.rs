@@ -135,7 +135,7 @@ fn while_looking() {
 }
 
 /// A file that takes minutes to read and no room.
-fn endless(lab: &Lab) {
+pub(crate) fn endless(lab: &Lab) {
     lab.write("work/Dockerfile", "FROM scratch\nCOPY hello endless /\n");
     std::fs::File::create(lab.path("work/endless")).unwrap().set_len(1 << 40).unwrap();
 }
@@ -389,24 +389,4 @@ fn through_the_actions_own_script() {
     assert!(start.elapsed() < Duration::from_millis(7500), "before SIGTERM: {:?}", start.elapsed());
     dead(&call);
     gone(&call);
-}
-
-/// They only print, and leave the runner's files alone.
-#[test]
-fn while_a_plan_or_a_key_is_printed() {
-    let lab = Lab::new();
-    endless(&lab);
-    for (command, signal, code, word) in
-        [("plan", Signal::INT, 130, "cancelled"), ("key", Signal::TERM, 143, "terminated")]
-    {
-        let running = lab.shared().args(&[command]).start();
-        std::thread::sleep(Duration::from_secs(1));
-        let start = Instant::now();
-        running.signal(signal);
-        let run = running.finish();
-        assert!(start.elapsed() < Duration::from_secs(3), "{command}: {:?}", start.elapsed());
-        assert_eq!(run.code, code, "{command}: {}", run.all());
-        assert!(run.stderr.contains(&format!("error: {word} (while looking)")), "{}", run.stderr);
-        assert!(run.stdout.is_empty() && run.outputs.is_empty() && run.summary.is_empty());
-    }
 }

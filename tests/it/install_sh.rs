@@ -1,10 +1,6 @@
 //! `dist/install.sh` with a fake `curl` and `uname`, and no other program than the ones it needs:
 //! nothing here can reach the network.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "this is a test: it starts bash, and plants files"
-)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test: starts bash, plants files")]
 
 mod lab;
 
@@ -393,11 +389,9 @@ fn d96_all_outputs_are_set_where_the_program_is_not_there() {
         let set: Vec<(&str, &str)> = text.lines().map(|line| line.split_once('=').unwrap()).collect();
         let names: Vec<&str> = set.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, build_once::testing::OUTPUTS.map(|(name, _)| name));
-        for (name, value) in
-            [("outcome", "failed"), ("failure-class", class), ("failure-cause", class), ("built", "false")]
-        {
-            assert!(set.contains(&(name, value)), "{name}: {text}");
-        }
+        let told =
+            [("outcome", "failed"), ("failure-class", class), ("failure-cause", class), ("built", "false")];
+        assert!(told.iter().all(|pair| set.contains(pair)), "{text}");
         assert!(set.iter().any(|(name, value)| *name == "reason" && run.stderr.contains(value)), "{text}");
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::cancel::endless;
 use crate::support::{BuildOnce, Lab, Run, Running};
 
 /// The runner kills everything 10 s after its first signal.
@@ -96,5 +97,25 @@ fn d18_a_signal_at_each_moment_ends_the_run() {
             if run.code == 0 { "built" } else { "failed" },
             "after {millis} ms"
         );
+    }
+}
+
+/// They only print, and leave the runner's files alone.
+#[test]
+fn while_a_plan_or_a_key_is_printed() {
+    let lab = Lab::new();
+    endless(&lab);
+    for (command, signal, code, word) in
+        [("plan", Signal::INT, 130, "cancelled"), ("key", Signal::TERM, 143, "terminated")]
+    {
+        let running = lab.shared().args(&[command]).start();
+        std::thread::sleep(Duration::from_secs(1));
+        let start = Instant::now();
+        running.signal(signal);
+        let run = running.finish();
+        assert!(start.elapsed() < Duration::from_secs(3), "{command}: {:?}", start.elapsed());
+        assert_eq!(run.code, code, "{command}: {}", run.all());
+        assert!(run.stderr.contains(&format!("error: {word} (while looking)")), "{}", run.stderr);
+        assert!(run.stdout.is_empty() && run.outputs.is_empty() && run.summary.is_empty());
     }
 }

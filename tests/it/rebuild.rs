@@ -77,3 +77,23 @@ fn d51_a_first_run_misses_no_tag() {
         "no image has this key; there is no earlier image of app to compare with"
     );
 }
+
+#[test]
+fn without_a_cache() {
+    let lab = Lab::new();
+    for (name, value) in [("cache", "none"), ("cache-write", "never")] {
+        lab.forget_calls();
+        let run =
+            lab.shared().input("image", &format!("app-{value}")).input(name, value).run().succeeds("built");
+        assert!(run.build().values("--cache-to").is_empty(), "{}", run.build().line());
+    }
+}
+
+#[test]
+fn kept_nowhere_if_nobody_wants_it() {
+    let lab = Lab::new();
+    let run = lab.shared().input("push", "false").input("load", "false").run().succeeds("built-local");
+    assert!(run.build().has("--output=type=cacheonly"), "{}", run.build().line());
+    assert_eq!((run.output("pushed"), run.output("local-image")), ("false", ""));
+    assert!(run.notices().contains("kept nowhere"), "{}", run.notices());
+}

@@ -100,3 +100,76 @@ fn a_registry_cannot_write_hints() {
         "{errors:?}"
     );
 }
+
+/// D68: BuildKit reads `dockerfile` where there is no `Dockerfile`.
+#[test]
+fn d68_a_dockerfile_in_small_letters() {
+    let lab = Lab::new();
+    let _ = lab.build_once().run().succeeds("built-local");
+    std::fs::rename(lab.path("work/Dockerfile"), lab.path("work/dockerfile")).unwrap();
+    let _ = lab.build_once().run().succeeds("reused-local");
+    lab.write("work/dockerfile", "FROM scratch\nCOPY hello /other\n");
+    let _ = lab.build_once().run().succeeds("built-local");
+    std::fs::remove_file(lab.path("work/dockerfile")).unwrap();
+    let run = lab.build_once().run().fails(10, "build");
+    assert!(
+        run.error().contains("failed to read the Dockerfile") && run.error().contains("work"),
+        "{}",
+        run.error()
+    );
+}
+
+/// A base that an argument chooses is resolved as the one that is built on.
+#[test]
+fn an_argument_among_the_extra_ones_chooses_the_base() {
+    let lab = Lab::new();
+    let base = format!("{}/ci:base", lab.registry.address());
+    let digest = lab.registry.put("base", None);
+    lab.write("work/Dockerfile", "ARG BASE=scratch\nFROM ${BASE}\nCOPY hello /\n");
+    let run = lab.build_once().input("extra-args", &format!("--build-arg BASE={base}")).run();
+    let run = run.succeeds("built-local");
+    let pinned = format!("docker-image://{}/ci@{digest}", lab.registry.address());
+    assert_eq!(run.build().held(), [(format!("docker-image://{base}"), pinned)]);
+}
+
+#[test]
+fn what_the_dockerfile_never_reads_makes_no_other_key() {
+    let lab = Lab::new();
+    let with = |given: &[(&str, &str)]| {
+        let run = given.iter().fold(lab.build_once(), |run, (name, value)| run.input(name, value));
+        run.run().output("key").to_owned()
+    };
+    let unread = [
+        ("build-args", "SOURCE_COMMIT=1"),
+        ("network", "host"),
+        ("add-hosts", "some.host:10.0.0.1"),
+        ("secrets", "tok=hunter2-hunter2"),
+    ];
+    lab.write("work/Dockerfile", "FROM scratch\nCOPY a /\n");
+    lab.write("work/a", "a");
+    let plain = with(&[]);
+    for given in unread {
+        assert_eq!(with(&[given]), plain, "{given:?}");
+    }
+    // Where the text does not tell all that is taken, everything counts.
+    let whole = with(&[("key", "context")]);
+    // BuildKit itself reads these, and attestations list the arguments.
+    for given in [
+        [("build-args", "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1"), ("key", "auto")],
+        [("build-args", "TARGETARCH=arm64"), ("key", "auto")],
+        [("build-args", "SOURCE_COMMIT=1"), ("provenance", "true")],
+    ] {
+        assert!(with(&given) != with(&given[1..]), "{given:?}");
+    }
+    for given in unread {
+        assert!(with(&[given, ("key", "context")]) != whole, "{given:?}");
+    }
+    lab.write(
+        "work/Dockerfile",
+        "FROM scratch\nARG SOURCE_COMMIT\nCOPY a /\nRUN --mount=type=secret,id=tok true\n",
+    );
+    let read = with(&[]);
+    for given in unread {
+        assert!(with(&[given]) != read, "{given:?}");
+    }
+}

@@ -86,3 +86,53 @@ fn the_readme_leads_to_every_page_and_example() {
         .collect();
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
+
+/// Messages that `docs/troubleshooting.md` quotes and that are this program's: each stands in the source, or
+/// is made of parts that do. Those of docker, BuildKit and registries are what the classifier is tested with.
+// D101
+#[test]
+fn messages_that_the_docs_quote_are_said() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut said = String::new();
+    let mut folders = vec![root.join("src"), root.join("dist"), root.join("tests/fixtures")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if let Ok(text) = std::fs::read_to_string(&entry) {
+                said.push_str(&text.replace("\\\n", "").to_lowercase());
+            }
+        }
+    }
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let page = std::fs::read_to_string(root.join("docs/troubleshooting.md")).unwrap();
+    let (page, _) = page.split_once("<!-- causes -->").unwrap();
+    // Made of parts, or said by the system and by steps before this one.
+    let elsewhere = [
+        "no image with this key is published: this job builds it",
+        "failed to start docker with these inputs: Argument list too long",
+        "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+        "Unable to get ACTIONS_ID_TOKEN_REQUEST_URL",
+        "allow ecr:GetAuthorizationToken on *",
+        "allow ecr:BatchGetImage on …",
+        "… has no image sha256:…",
+        "failed to download build-once-…",
+    ];
+    let mut missing = Vec::new();
+    for line in page.lines().filter(|line| line.starts_with("| `")) {
+        let first = line.trim_start_matches("| ").split(" | ").next().unwrap();
+        for quoted in
+            first.split('`').skip(1).step_by(2).filter(|text| text.len() > 3 && !elsewhere.contains(text))
+        {
+            // What varies is left out: …, N, names in capitals.
+            let parts =
+                quoted.split(['…', ':']).map(|part| part.trim().trim_end_matches(" N").to_lowercase());
+            missing.extend(
+                parts
+                    .filter(|part| part.len() > 3 && !said.contains(part.as_str()))
+                    .map(|part| format!("`{quoted}`: {part}")),
+            );
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
