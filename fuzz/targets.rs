@@ -10,10 +10,10 @@ use build_once::testing::Zone;
 use build_once::testing::classify;
 use build_once::testing::http_login;
 use build_once::testing::without_users;
+use build_once::testing::{AnalysisRequest, GitRef, analyse};
 use build_once::testing::{Annotation, Level, encode_outputs, inert};
 use build_once::testing::{BuildMetadata, CacheEntry, Progress};
 use build_once::testing::{Digest, ImageName, ImageReference, Platform, sanitise};
-use build_once::testing::{GitRef, Request, analyse};
 use build_once::testing::{Ignore, Inherited};
 use build_once::testing::{comma_items, items, pairs};
 
@@ -196,7 +196,7 @@ pub fn event_file(data: &[u8]) {
 pub fn dockerfile(data: &[u8]) {
     let platform = build_once::testing::Platform::of_this_machine();
     let args = [("A".to_owned(), "1".to_owned())];
-    let request = Request {
+    let request = AnalysisRequest {
         file: "Dockerfile",
         target: None,
         build_args: &args,

@@ -117,7 +117,7 @@ pub mod testing {
         CacheMode, Call, Command, CommandLine, ContextSource, ImageRequest, RawInputs, SecretSource, Switch,
         arguments, comma_items, http_login, items, pairs, parse,
     };
-    pub use crate::key::dockerfile::{GitRef, Request, analyse};
+    pub use crate::key::dockerfile::{AnalysisRequest, GitRef, analyse};
     pub use crate::key::dockerignore::{Ignore, Inherited};
     pub use crate::key::files::{Selector, Tree, key_files, leaking, walk};
     pub use crate::key::names::{escape, hex, unescape};

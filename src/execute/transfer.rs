@@ -11,10 +11,10 @@ use crate::coherence::transfer::{Lineage, Sent};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
-use crate::inputs::{ContextSource, small_letters};
-use crate::key::BuildKey;
+use crate::inputs::{ContextSource, lowercase_fallback};
 use crate::key::files::{self, Kind};
 use crate::key::names::hex;
+use crate::key::{BuildKey, MAIN_CONTEXT};
 use crate::ports::lineages::{Lineages, buildx_folder};
 use crate::ports::random;
 use crate::ports::temporary::{PrivateFolder, temporary_folder};
@@ -122,7 +122,7 @@ fn untouched(key: &BuildKey, spec: &BuildSpec) -> bool {
 
 /// The folder of a build context that is one.
 fn root(context: &str, spec: &BuildSpec) -> Option<PathBuf> {
-    if context == "context" {
+    if context == MAIN_CONTEXT {
         let ContextSource::Folder(folder) = &spec.build.context else { return None };
         return Some(folder.clone());
     }
@@ -160,9 +160,9 @@ fn sent(key: &BuildKey, spec: &BuildSpec) -> Option<Sent> {
     let dockerfile = spec.build.dockerfile();
     let mut beside = dockerfile.clone().into_os_string();
     beside.push(".dockerignore");
-    let small = small_letters(&dockerfile);
+    let fallback = lowercase_fallback(&dockerfile);
     let named = [dockerfile, PathBuf::from(beside), context.join(".dockerignore")];
-    for path in named.into_iter().chain(small) {
+    for path in named.into_iter().chain(fallback) {
         let Ok(metadata) = fs_err::metadata(&path) else { continue };
         if !metadata.is_file() || metadata.len() > LARGEST {
             return None;

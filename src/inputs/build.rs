@@ -15,7 +15,7 @@ use super::secrets::{Secret, git_token, secrets};
 use crate::budget;
 use crate::env::{self, Env};
 use crate::image::{Platform, is_own_label};
-use crate::key::dockerignore::Ignore;
+use crate::key::dockerignore::{EXCLUDE, Ignore};
 
 /// What is done with the Dockerfile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -110,9 +110,9 @@ fn names_only<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) -
     serializer.collect_seq(pairs.iter().map(|(name, _)| name))
 }
 
-/// `dockerfile` beside a `Dockerfile`: BuildKit reads it where the other is not there (`dockerui.ReadEntrypoint`).
+/// `dockerfile` beside `file`, which BuildKit reads if `file` is an absent `Dockerfile` (`dockerui.ReadEntrypoint`).
 #[must_use]
-pub(crate) fn small_letters(file: &std::path::Path) -> Option<PathBuf> {
+pub(crate) fn lowercase_fallback(file: &std::path::Path) -> Option<PathBuf> {
     (file.file_name()? == "Dockerfile").then(|| file.with_file_name("dockerfile"))
 }
 
@@ -279,7 +279,7 @@ pub(super) fn with_file(
 
 fn exclude(problems: &mut Problems, patterns: Vec<String>) -> Vec<String> {
     for pattern in &patterns {
-        if let Err(error) = Ignore::parse(pattern.as_bytes(), Path::new("exclude")) {
+        if let Err(error) = Ignore::parse(pattern.as_bytes(), Path::new(EXCLUDE)) {
             problems.add("exclude", error);
         }
     }

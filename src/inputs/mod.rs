@@ -22,7 +22,7 @@ mod types;
 
 pub(crate) use attestation::Attestation;
 pub use build::Call;
-pub(crate) use build::{BuildInputs, small_letters};
+pub(crate) use build::{BuildInputs, lowercase_fallback};
 pub use caches::CacheMode;
 pub(crate) use caches::{CacheKind, CacheSpec, inline_secret};
 pub use command_line::{Command, CommandLine, arguments, parse};

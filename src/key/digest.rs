@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::key::MAIN_CONTEXT;
 use crate::key::dockerfile::{Analysis, Digest};
 use crate::key::files::{KeyFiles, Selector, Tree, Warning};
 use crate::key::names::{escape, hex};
@@ -206,7 +207,7 @@ impl KeyBuilder {
         self.plain(EntryKind::Files, name, &hex(&tree.digest()));
         for (path, answers) in tree.repositories() {
             let place = escape(path);
-            let place = if name == "context" { place } else { format!("build context {name}: {place}") };
+            let place = if name == MAIN_CONTEXT { place } else { format!("build context {name}: {place}") };
             let Some(answers) = answers else {
                 self.plain(EntryKind::Git, &place, "elsewhere");
                 continue;
@@ -233,7 +234,7 @@ impl KeyBuilder {
             let name = format!("{}#{}", escape(&value.path), value.key);
             self.plain(EntryKind::FileValue, &name, &hex(&value.digest));
         }
-        self.partial().files("context", files.tree, files.warnings)
+        self.partial().files(MAIN_CONTEXT, files.tree, files.warnings)
     }
 
     /// One more thing that the user should know of.

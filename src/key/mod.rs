@@ -12,6 +12,9 @@
 //!
 //! Nothing here starts a process, reads the environment or asks for the time.
 
+/// Name of the main context among build contexts, in entries and to BuildKit.
+pub(crate) const MAIN_CONTEXT: &str = "context";
+
 pub(crate) mod digest;
 pub(crate) mod dockerfile;
 pub(crate) mod dockerignore;

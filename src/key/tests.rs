@@ -5,14 +5,14 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::dockerfile::{Analysis, Request, analyse};
+use super::dockerfile::{Analysis, AnalysisRequest, analyse};
 use super::dockerignore::Ignore;
 use super::files::{CopySource, Selector, key_files, walk};
 use super::*;
 
 fn analysis(text: &str) -> Analysis {
     let build = "linux/amd64".parse().unwrap();
-    let request = Request {
+    let request = AnalysisRequest {
         file: "Dockerfile",
         target: None,
         build_args: &[],

@@ -1,4 +1,4 @@
-//! Named build contexts, sorted by what they are.
+//! Sorts the named build contexts by kind.
 
 use std::path::PathBuf;
 
@@ -6,19 +6,22 @@ use crate::error::{Error, Result};
 use crate::inputs::BuildInputs;
 use crate::key::dockerfile::{self, Analysis, Place};
 
-/// Named build contexts, sorted by what they are.
+/// Named build contexts by kind, each with its name.
 #[derive(Debug, Default)]
 pub(super) struct NamedContexts {
     pub folders: Vec<(String, PathBuf)>,
+    /// References, without `docker-image://`.
     pub images: Vec<(String, String)>,
+    /// URLs of git repositories.
     pub repositories: Vec<(String, String)>,
-    pub fixed: Vec<(String, String)>,
+    /// Digests of OCI layouts on this machine.
+    pub oci_layouts: Vec<(String, String)>,
 }
 
-/// Those of the given contexts that the target uses.
+/// Sorts the given contexts that the target uses.
 ///
 /// # Errors
-/// If what one holds can change without notice.
+/// If the content of one can change without notice.
 pub(super) fn named_contexts(build: &BuildInputs, analysis: &Analysis) -> Result<NamedContexts> {
     let mut contexts = NamedContexts::default();
     for (name, value) in build.build_contexts.iter().filter(|(name, _)| analysis.contexts.contains(name)) {
@@ -27,7 +30,7 @@ pub(super) fn named_contexts(build: &BuildInputs, analysis: &Analysis) -> Result
         } else if let Some(layout) = value.strip_prefix("oci-layout://") {
             match layout.rsplit_once('@') {
                 Some((_, digest)) if digest.parse::<crate::image::Digest>().is_ok() => {
-                    contexts.fixed.push((name.clone(), digest.to_owned()));
+                    contexts.oci_layouts.push((name.clone(), digest.to_owned()));
                 }
                 _ => return Err(unpinned_context(name, "a digest: oci-layout://PATH@sha256:…")),
             }
@@ -37,7 +40,7 @@ pub(super) fn named_contexts(build: &BuildInputs, analysis: &Analysis) -> Result
                 Ok(Place::Http) => {
                     return Err(unpinned_context(name, "a folder, an image or a git repository"));
                 }
-                // What is wrong with it is said where it is looked up.
+                // The look-up tells what is wrong with it.
                 Ok(Place::Git(_)) | Err(_) => contexts.repositories.push((name.clone(), value.clone())),
             }
         }

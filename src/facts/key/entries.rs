@@ -1,13 +1,13 @@
-//! Entries of the key that are neither files nor images.
+//! Adds the settings to the key: entries that are neither files nor images.
 
 use crate::inputs::{ImageRequest, KeyScope, SecretSource};
 use crate::key::dockerfile::Analysis;
 use crate::key::{EntryKind, KeyBuilder, period};
 use crate::ports::clock::unix_seconds;
 
-/// What decides the image besides files and images (`docs/keys.md` says why each is in or out). `narrow`: the
-/// Dockerfile, where its text tells all that the build takes.
-pub(super) fn settings(key: &mut KeyBuilder, inputs: &ImageRequest, narrow: Option<&Analysis>) {
+/// Adds the settings that decide the image (`docs/keys.md` says why each is in or out). With `narrow`, the Dockerfile
+/// tells all that the build takes, and only settings that a reached step can see count.
+pub(super) fn add_settings(key: &mut KeyBuilder, inputs: &ImageRequest, narrow: Option<&Analysis>) {
     let build = &inputs.build;
     let mounts = |id: &str| narrow.is_none_or(|analysis| analysis.secrets.contains(id));
     for secret in build.secrets.iter().filter(|secret| mounts(&secret.id)) {
@@ -37,7 +37,7 @@ pub(super) fn settings(key: &mut KeyBuilder, inputs: &ImageRequest, narrow: Opti
         key.plain(EntryKind::Setting, name, value);
     }
     if inputs.key.scope == KeyScope::Files && !build.exclude.is_empty() {
-        // The files do not say it here.
+        // With the other scopes, the files show what is excluded.
         key.plain(EntryKind::Setting, "exclude", &build.exclude.join("\n"));
     }
     if let Some(extra) = &inputs.key.extra {
@@ -48,7 +48,7 @@ pub(super) fn settings(key: &mut KeyBuilder, inputs: &ImageRequest, narrow: Opti
     }
 }
 
-/// Host names with their addresses, in the order of the names: only among those of one name it matters.
+/// Joins hosts, sorted by name. The order of the addresses of one name matters and stays.
 fn hosts(given: &[String]) -> String {
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     for host in given {

@@ -1,40 +1,39 @@
-//! What the inputs and the Dockerfile say the key is made from.
+//! Reads what the key is made from beside files and answers of other machines: the inputs and the Dockerfile.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::contexts::{NamedContexts, named_contexts};
-use super::entries::settings;
+use super::dockerfile_text::{dockerfile_text, refuse_link_out};
+use super::entries::add_settings;
+use super::key_error;
 use super::remote::Remote;
-use crate::budget;
-use crate::error::{Error, Result};
-use crate::facts::sources::{self, Repository};
-use crate::failure::FailureClass;
-use crate::failure::FailureKind;
+use crate::error::Result;
+use crate::facts::sources::{self, AddedSource, GitSource};
 use crate::image::Platform;
 use crate::inputs::extra_args::{self, Extra};
-use crate::inputs::{ContextSource, ImageRequest, KeyScope, small_letters};
-use crate::key::dockerfile::{self, Analysis, BaseTriggers, Copied, Request};
-use crate::key::dockerignore;
-use crate::key::{BuildKey, EntryKind, KeyBuilder};
+use crate::inputs::{BuildInputs, ContextSource, ImageRequest, KeyScope};
+use crate::key::dockerfile::{self, Analysis, AnalysisRequest, BaseTriggers, Copied};
+use crate::key::{BuildKey, EntryKind, KeyBuilder, MAIN_CONTEXT};
 use crate::ports::Ports;
 use crate::ports::actions::{Annotation, Level};
 use crate::run::RunContext;
 use crate::{crash, env, shown};
 
-use super::key_error;
-
-/// What the inputs and the Dockerfile say the key is made from, beside files and what other machines say.
+/// The inputs and the Dockerfile, as far as they decide the key.
 #[derive(Debug)]
 pub(super) struct Material {
-    pub(super) file: PathBuf,
+    /// The Dockerfile's path, in the working folder or in the repository that is the main context.
+    pub(super) dockerfile: PathBuf,
     pub(super) analysis: Analysis,
+    /// The named build contexts that the target uses.
     pub(super) contexts: NamedContexts,
+    /// All build arguments that may count, those of extra arguments and of proxies included. Of two with one name
+    /// the last counts.
     pub(super) build_args: Vec<(String, String)>,
-    pub(super) extra: Extra,
-    /// The context, if it is a repository.
-    pub(super) repository: Option<Repository>,
+    pub(super) extra_args: Extra,
+    /// The main context, if it is a git repository.
+    pub(super) git_context: Option<GitSource>,
 }
 
 impl Material {
@@ -45,87 +44,69 @@ impl Material {
         triggers: &[BaseTriggers],
     ) -> Result<Self> {
         let build = &inputs.build;
-        let file = build.dockerfile();
-        let mut extra = extra_args::for_key(inputs, run, &ports.env)?;
-        let mut build_args = build.build_args.clone();
-        build_args.append(&mut extra.build_args);
-        // buildx makes arguments of them too, unless they are given.
-        for (name, proxy) in ports.user_config.proxies(&ports.env) {
-            if !build_args.iter().any(|(given, _)| given == name) {
-                build_args.push((name.to_owned(), proxy.to_owned()));
-            }
-        }
-        // buildx makes it an argument of the same name, which one that is given takes the place of.
-        let epoch = ports.env.get(env::SOURCE_DATE_EPOCH).map(str::to_owned);
-        build_args.splice(0..0, epoch.map(|epoch| (env::SOURCE_DATE_EPOCH.to_owned(), epoch)));
-        let repository = match &build.context {
+        let dockerfile = build.dockerfile();
+        let mut extra_args = extra_args::for_key(inputs, run, &ports.env)?;
+        let mut build_args = build_arguments(ports, build, &mut extra_args);
+        let git_context = match &build.context {
             ContextSource::Folder(_) => None,
-            ContextSource::Remote(url) => Some(sources::context(ports, url, &build_args).await?),
+            ContextSource::Remote(url) => Some(sources::look_up_main_context(ports, url, &build_args).await?),
         };
-        if repository.is_none() && build.exclude.is_empty() {
-            refuse_link_out(&file)?;
+        if git_context.is_none() && build.exclude.is_empty() {
+            refuse_link_out(&dockerfile)?;
         }
-        let text = dockerfile_text(ports, &file, repository.as_ref()).await?;
-        let names: Vec<String> = build.build_contexts.iter().map(|(name, _)| name.clone()).collect();
-        let (target, platforms) = (build.target.clone(), build.platforms.clone());
-        let (shown, args, triggers) = (file.display().to_string(), build_args.clone(), triggers.to_vec());
-        // On a thread of its own: signals and `timeout` are heeded meanwhile.
-        let analyse = move || {
-            let request = Request {
-                file: &shown,
-                target: target.as_deref(),
-                build_args: &args,
-                platforms: &platforms,
-                build_platform: &Platform::of_this_machine(),
-                build_contexts: &names,
-                triggers: &triggers,
-            };
-            dockerfile::analyse(&text, &request)
-        };
-        let analysed = tokio::task::spawn_blocking(analyse).await.map_err(|error| crash::joined(&error))?;
-        let mut analysis = analysed.map_err(key_error)?;
+        let text = dockerfile_text(ports, &dockerfile, git_context.as_ref()).await?;
+        // buildx makes this variable an argument, unless the user gives one of that name.
+        let epoch = ports.env.get(env::SOURCE_DATE_EPOCH);
+        if let Some(epoch) = epoch {
+            build_args.insert(0, (env::SOURCE_DATE_EPOCH.to_owned(), epoch.to_owned()));
+        }
+        let file = dockerfile.display().to_string();
+        let mut analysis = analyse(text, file, build, build_args.clone(), triggers.to_vec()).await?;
+        // `SOURCE_DATE_EPOCH` reaches the image's content only if the Dockerfile declares it.
+        if epoch.is_some() && !analysis.declared_args.contains(env::SOURCE_DATE_EPOCH) {
+            build_args.remove(0);
+        }
         analysis.remote.iter().for_each(|source| ports.console.mask_user(&source.url));
         let contexts = named_contexts(build, &analysis)?;
-        if let Some((name, _)) = contexts.fixed.first()
+        if let Some((name, _)) = contexts.oci_layouts.first()
             && let Copied::Known(_) = analysis.copied
         {
             let why = format!("build context `{name}` is an OCI layout, which may have ONBUILD instructions");
             analysis.copied = Copied::Unknown(why);
         }
-        // It reaches the image's content where the Dockerfile declares it.
-        if ports.env.get(env::SOURCE_DATE_EPOCH).is_some()
-            && !analysis.declared_args.contains(env::SOURCE_DATE_EPOCH)
-        {
-            build_args.remove(0);
-        }
-        Ok(Self { file, analysis, contexts, build_args, extra, repository })
+        Ok(Self { dockerfile, analysis, contexts, build_args, extra_args, git_context })
     }
 
-    /// Whether the key covers no more of the context than the Dockerfile names.
+    /// Tells whether the key covers only the part of the main context that the Dockerfile names.
     pub(super) fn is_narrow(&self, inputs: &ImageRequest) -> bool {
         inputs.key.scope == KeyScope::Auto
-            && self.repository.is_none()
+            && self.git_context.is_none()
             && matches!(self.analysis.copied, Copied::Known(_))
     }
 
-    /// Whether the bases' `ONBUILD` instructions can be read as part of the Dockerfile.
-    pub(super) fn knows_triggers(&self, inputs: &ImageRequest) -> bool {
-        inputs.key.scope == KeyScope::Auto && self.analysis.whole_text.is_none()
+    /// Tells whether the bases' `ONBUILD` instructions can be read as part of the Dockerfile.
+    pub(super) fn can_read_triggers(&self, inputs: &ImageRequest) -> bool {
+        inputs.key.scope == KeyScope::Auto && self.analysis.whole_text_reason.is_none()
     }
 
-    /// The key, from the files that count on.
-    pub(super) fn key(&self, mut key: KeyBuilder, inputs: &ImageRequest, remote: &Remote) -> BuildKey {
-        let Self { analysis, contexts, extra, .. } = self;
+    /// Completes the key: `key` has the files, this adds all else.
+    pub(super) fn complete_key(
+        &self,
+        mut key: KeyBuilder,
+        inputs: &ImageRequest,
+        remote: &Remote,
+    ) -> BuildKey {
+        let Self { analysis, contexts, extra_args, .. } = self;
         let build = &inputs.build;
-        let labels: Vec<_> = build.labels.iter().chain(&extra.labels).cloned().collect();
-        // What the Dockerfile does not declare no step can read. Triggers of a base might, and a provenance
-        // tells them all.
+        let labels: Vec<_> = build.labels.iter().chain(&extra_args.labels).cloned().collect();
+        // No step can read an argument that the Dockerfile does not declare. A base's ONBUILD instruction might
+        // declare it, and a provenance lists all arguments.
         let narrow = self.is_narrow(inputs).then_some(analysis);
         let declared_only = narrow.is_some() && !build.provenance.is_on();
-        let ignored = |(name, _): &&(String, String)| {
+        let counts = |(name, _): &&(String, String)| {
             !inputs.key.ignore_args.contains(name) && (!declared_only || analysis.may_read(name))
         };
-        let build_args: Vec<_> = self.build_args.iter().filter(ignored).cloned().collect();
+        let build_args: Vec<_> = self.build_args.iter().filter(counts).cloned().collect();
         key.dockerfile(analysis, narrow.is_some())
             .build_args(&build_args, Some(analysis))
             .labels(&labels)
@@ -134,35 +115,37 @@ impl Material {
             key.plain(*kind, &base.name, &base.content());
         }
         let mut names = Vec::new();
-        for (source, _) in &remote.sources {
-            key.plain(EntryKind::AddSource, &public_name(&source.url, &mut names), &source.content);
+        for source in &remote.sources {
+            let name = public_name(&source.pin.url, &mut names);
+            key.plain(EntryKind::AddSource, &name, &source.pin.content);
         }
-        for (name, content) in &contexts.fixed {
-            key.plain(EntryKind::BuildContext, name, content);
+        for (name, digest) in &contexts.oci_layouts {
+            key.plain(EntryKind::BuildContext, name, digest);
         }
         for (name, repository) in &remote.repositories {
             key.plain(EntryKind::BuildContext, name, &repository.content());
         }
-        if let Some(repository) = self.repository.as_ref().filter(|_| inputs.key.scope != KeyScope::Files) {
-            key.plain(EntryKind::BuildContext, "context", &repository.content());
+        // With `key: files` nothing of the main context counts but those files.
+        if let Some(git) = self.git_context.as_ref().filter(|_| inputs.key.scope != KeyScope::Files) {
+            key.plain(EntryKind::BuildContext, MAIN_CONTEXT, &git.content());
         }
-        // Where none is asked for, the base image may have its own way.
-        let own = inputs.build.implied_platform
-            && (analysis.from_platform.is_some() || analysis.whole_text.is_some());
-        let asked = if own { "not asked for" } else { "asked for" };
+        // Where the user asks for no platform, the platform of the base image may stand in the configuration.
+        let base_may_decide = inputs.build.implied_platform
+            && (analysis.from_platform.is_some() || analysis.whole_text_reason.is_some());
+        let asked = if base_may_decide { "not asked for" } else { "asked for" };
         for platform in &build.platforms {
             key.plain(EntryKind::Platform, &platform.to_string(), asked);
         }
-        settings(&mut key, inputs, narrow);
-        for argument in &extra.counted {
+        add_settings(&mut key, inputs, narrow);
+        for argument in &extra_args.counted {
             key.extra_arg(argument);
         }
         key.finish()
     }
 
-    /// What the user should know of the key. What a plan warns of is said with the plan.
-    pub(super) fn say(&self, ports: &Ports, inputs: &ImageRequest, key: &BuildKey, remote: &Remote) {
-        self.say_scope(ports, inputs);
+    /// Logs the notes on the key. The plan reports the grave warnings.
+    pub(super) fn log_notes(&self, ports: &Ports, inputs: &ImageRequest, key: &BuildKey, remote: &Remote) {
+        self.log_scope(ports, inputs);
         for warning in key.warnings.iter().filter(|warning| !warning.is_grave()) {
             ports.console.line(&format!("note: {warning}; {}", warning.hint()));
         }
@@ -177,14 +160,15 @@ impl Material {
                 at: None,
             });
         }
-        for (source, _) in remote.sources.iter().filter(|(_, moves)| *moves) {
-            ports.console.line(&format!("note: ADD {} {}", source.url, sources::said(source)));
+        for AddedSource { pin, .. } in remote.sources.iter().filter(|source| source.looked_up) {
+            ports.console.line(&format!("note: ADD {} {}", pin.url, sources::note(pin)));
         }
     }
 
-    pub(super) fn say_scope(&self, ports: &Ports, inputs: &ImageRequest) {
+    /// Logs why the key covers the whole context, where `key: auto` could not narrow it.
+    pub(super) fn log_scope(&self, ports: &Ports, inputs: &ImageRequest) {
         if inputs.key.scope == KeyScope::Auto
-            && self.repository.is_none()
+            && self.git_context.is_none()
             && let Copied::Unknown(reason) = &self.analysis.copied
         {
             ports.console.line(&format!("note: the key covers the whole context: {reason}"));
@@ -192,55 +176,51 @@ impl Material {
     }
 }
 
-/// The source's name without its user and its tokens, for entries travel with the image. The same address as another
-/// user is another source, so each has its number.
+/// Joins the build arguments of the input, of extra arguments (taken out of `extra_args`) and of docker's proxies.
+fn build_arguments(ports: &Ports, build: &BuildInputs, extra_args: &mut Extra) -> Vec<(String, String)> {
+    let mut build_args = build.build_args.clone();
+    build_args.append(&mut extra_args.build_args);
+    // buildx makes arguments of docker's proxies too, unless the user gives them.
+    for (name, proxy) in ports.user_config.proxies(&ports.env) {
+        if !build_args.iter().any(|(given, _)| given == name) {
+            build_args.push((name.to_owned(), proxy.to_owned()));
+        }
+    }
+    build_args
+}
+
+/// Analyses the Dockerfile on a thread of its own, so that signals and `timeout` are heeded meanwhile.
+async fn analyse(
+    text: Vec<u8>,
+    file: String,
+    build: &BuildInputs,
+    build_args: Vec<(String, String)>,
+    triggers: Vec<BaseTriggers>,
+) -> Result<Analysis> {
+    let contexts: Vec<String> = build.build_contexts.iter().map(|(name, _)| name.clone()).collect();
+    let (target, platforms) = (build.target.clone(), build.platforms.clone());
+    let analyse = move || {
+        let request = AnalysisRequest {
+            file: &file,
+            target: target.as_deref(),
+            build_args: &build_args,
+            platforms: &platforms,
+            build_platform: &Platform::of_this_machine(),
+            build_contexts: &contexts,
+            triggers: &triggers,
+        };
+        dockerfile::analyse(&text, &request)
+    };
+    let analysed = tokio::task::spawn_blocking(analyse).await.map_err(|error| crash::joined(&error))?;
+    analysed.map_err(key_error)
+}
+
+/// Names a source without the user and the tokens of its URL, because entries travel with the image. One address
+/// with two users is two sources, so the second one gets a number.
 fn public_name<'a>(url: &'a str, known: &mut Vec<&'a str>) -> String {
     let clean = shown::clean_urls(url);
     let others: BTreeSet<&str> =
         known.iter().copied().filter(|other| *other != url && shown::clean_urls(other) == clean).collect();
     known.push(url);
     if others.is_empty() { clean.into_owned() } else { format!("{clean} as user {}", others.len() + 1) }
-}
-
-/// The Dockerfile, from the working folder or from the repository that is the context.
-/// BuildKit gets the folder of the Dockerfile, and follows a link in it alone. With `exclude` it gets a copy.
-fn refuse_link_out(file: &Path) -> Result<()> {
-    let Ok(target) = fs_err::read_link(file) else { return Ok(()) };
-    if !fs_err::metadata(file).is_ok_and(|there| there.is_file()) {
-        return Ok(());
-    }
-    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(()) };
-    let there = dockerignore::follow(folder, name).ok().flatten();
-    if there.is_some_and(|there| fs_err::canonicalize(there).ok() == fs_err::canonicalize(file).ok()) {
-        return Ok(());
-    }
-    let (file, leads) = (file.display(), file.with_file_name(&target));
-    Err(Error::of(FailureKind::DockerfileError, format!("{file} is a link that BuildKit does not follow"))
-        .cause(format!("it leads to {}, and BuildKit gets the link's own folder alone", target.display()))
-        .hint(format!("name the file itself: file: {}", leads.display())))
-}
-
-async fn dockerfile_text(ports: &Ports, file: &Path, context: Option<&Repository>) -> Result<Vec<u8>> {
-    let Some(repository) = context else {
-        let read = |file: &Path| budget::read_file(file, budget::DOCKERFILE);
-        let found = match (read(file), small_letters(file)) {
-            (Err(error), Some(small)) if error.kind() == ErrorKind::NotFound => {
-                read(&small).map_err(|_| error)
-            }
-            (found, _) => found,
-        };
-        return found.map_err(|error| {
-            Error::of(FailureKind::DockerfileError, "failed to read the Dockerfile")
-                .because(&error)
-                .hint("name it in the input file, relative to the working folder")
-        });
-    };
-    repository.file(ports, &file.display().to_string()).await.map_err(|error| {
-        let error = error.within(format!("failed to read the Dockerfile of {}", repository.url()));
-        // A repository that is not there, or does not answer, has a hint of its own.
-        match error.class {
-            FailureClass::Access | FailureClass::Unavailable if error.hint.is_some() => error,
-            _ => error.hint("name it in the input file, relative to the repository's folder"),
-        }
-    })
 }

@@ -1,6 +1,7 @@
-//! Computes the build key: reads the files, resolves what the Dockerfile names.
+//! Computes the build key: reads the files, and looks up the images and sources that the Dockerfile names.
 
 mod contexts;
+mod dockerfile_text;
 mod entries;
 mod material;
 mod remote;
@@ -8,6 +9,7 @@ mod triggers;
 mod walk;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::bases::Base;
 use super::engine_base::Engine;
@@ -17,51 +19,51 @@ use crate::coherence::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::inputs::ImageRequest;
+use crate::key::dockerignore::EXCLUDE;
 use crate::key::{BuildKey, EntryKind, KeyError};
 use crate::ports::Ports;
 use crate::run::RunContext;
 use material::Material;
-use remote::{Remote, pins, remote};
+use remote::{Remote, look_up_remote, pins};
 use walk::{Walked, walk};
 
-/// The key, and what it pinned.
+/// The key, and the content that the build must be held to.
 #[derive(Debug)]
 pub(crate) struct Computed {
     pub key: BuildKey,
     /// Images, each held to the content that the key was computed from.
     pub bases: Vec<Base>,
-    /// What else is held still.
     pub pins: Pins,
-    /// Whether the engine was asked for images of its own under the bases' names.
+    /// The engine was asked for its own images under the bases' names.
     asked_engine: bool,
     material: Material,
     remote: Remote,
 }
 
-/// What besides base images the build must take as the key saw it.
+/// Besides base images, all that holds the build to the content that the key was computed from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Pins {
     /// `BUILDKIT_SYNTAX` with the frontend's digest.
     pub frontend: Option<String>,
-    /// The frontend as it is named, by the Dockerfile or by `BUILDKIT_SYNTAX`.
+    /// The frontend as the Dockerfile or `BUILDKIT_SYNTAX` names it.
     #[serde(skip)]
     pub frontend_name: Option<String>,
-    /// The context's repository at its commit.
+    /// The main context at its commit, if it is a git repository.
     pub context: Option<String>,
     /// Build contexts: images by digest, repositories by commit.
     pub contexts: Vec<(String, String)>,
-    /// `ADD` of URLs and repositories that could move.
+    /// URLs and git repositories whose content could change before the build reads them.
     pub sources: Vec<SourcePin>,
-    /// Whether another frontend than Docker's reads the Dockerfile.
+    /// Another frontend than Docker's reads the Dockerfile.
     #[serde(skip)]
     pub foreign_frontend: bool,
-    /// Names of the Dockerfile's stages, which no context may take.
+    /// Names of the Dockerfile's stages. A build context of such a name would replace the stage.
     pub stage_names: BTreeSet<String>,
     /// `FROM --platform=` of the image that the target stage begins with.
     pub from_platform: Option<String>,
     /// Registries that images come from, for which the build needs the logins.
     pub registries: BTreeSet<String>,
-    /// The ignore file that the build needs in place of the context's own: with the patterns of `exclude`.
+    /// The text of the ignore file with the patterns of `exclude`, which the build gets in place of the context's own.
     #[serde(skip)]
     pub ignore: Option<Vec<u8>>,
     /// Keeps layers of another epoch out.
@@ -69,11 +71,11 @@ pub(crate) struct Pins {
     pub epoch: Option<Epoch>,
 }
 
-/// Reads and resolves everything, files and images side by side. Where the key covers no more than the Dockerfile
-/// names, it holds only if no base has `ONBUILD` instructions: an image under it was made by a run that had asked
-/// ([`Computed::settle`]), so a hit needs no question.
-/// The engine is asked for images of its own at once where `ask_engine` says so, else with [`Computed::settle`]: a
-/// hit in a registry starts no docker.
+/// Reads files and looks up images side by side. A key that covers only what the Dockerfile names is right only if no
+/// base has `ONBUILD` instructions. [`Computed::settle`] checks that before a build; a hit needs no check, because the
+/// run that made the image did it.
+/// With `ask_engine` the engine is asked for its own images now, else in [`Computed::settle`]: a hit in a registry
+/// starts no docker.
 ///
 /// # Errors
 /// If a file cannot be read, the Dockerfile is not valid, or an image has no digest.
@@ -86,18 +88,18 @@ pub(crate) async fn compute(
     let material = Material::read(ports, inputs, run, &[]).await?;
     let walk = walk(inputs, &material);
     let engine = ask_engine.then(|| Engine::new(ports, inputs, run));
-    let remote =
-        remote(ports, &material.analysis, &material.contexts, &material.file, engine, Remote::default());
+    let Material { analysis, contexts, dockerfile, .. } = &material;
+    let remote = look_up_remote(ports, analysis, contexts, dockerfile, engine, Remote::default());
     let (walked, remote) = tokio::join!(walk, remote);
     let computed = Computed::of(material, remote?, walked?, inputs, ask_engine);
-    computed.material.say(ports, inputs, &computed.key, &computed.remote);
+    computed.material.log_notes(ports, inputs, &computed.key, &computed.remote);
     Ok(computed)
 }
 
-/// The images that the build stands on.
+/// The base images that must be pinned, and the engine's own images.
 fn bases(remote: &Remote) -> Vec<Base> {
     let bases = remote.images.iter().filter(|(kind, base)| {
-        // The engine's own images need its BuildKit, whoever names them.
+        // Only the engine's BuildKit can read the engine's own images, also those that a build context names.
         *kind == EntryKind::BaseImage && base.pin != Pin::AsWritten || matches!(base.pin, Pin::Engine(_))
     });
     bases.map(|(_, base)| base.clone()).collect()
@@ -112,59 +114,60 @@ impl Computed {
         asked_engine: bool,
     ) -> Self {
         let Walked { key, ignore } = walked;
-        let key = material.key(key, inputs, &remote);
+        let key = material.complete_key(key, inputs, &remote);
         let epoch = Epoch::of(&key, &material.analysis.secrets);
-        let pins = Pins { ignore, epoch, ..pins(&material.analysis, &remote, material.repository.as_ref()) };
+        let pins = Pins { ignore, epoch, ..pins(&material.analysis, &remote, material.git_context.as_ref()) };
         Self { key, bases: bases(&remote), pins, material, remote, asked_engine }
     }
 
-    /// Makes sure of the key where it rests on bases without `ONBUILD` instructions: asks, and computes it again
-    /// with those that there are. Says whether the key is another one now.
+    /// Asks for the bases' `ONBUILD` instructions and for the engine's own images, and computes the key again if
+    /// there are any. Returns true if it did.
     ///
     /// # Errors
-    /// If neither registry nor engine says whether there are some, or a file cannot be read.
+    /// If neither registry nor engine tells a base's instructions, or a file cannot be read.
     pub(crate) async fn settle(
         mut self,
         ports: &Ports,
         inputs: &ImageRequest,
         run: &RunContext,
     ) -> Result<(Self, bool)> {
-        let mut other = !self.asked_engine && self.prefer_engine(ports, inputs, run).await;
+        let mut changed = !self.asked_engine && self.prefer_engine(ports, inputs, run).await;
         self.asked_engine = true;
-        if self.material.knows_triggers(inputs)
-            && let triggers = triggers::found(ports, inputs, &self.material.analysis, &self.remote).await?
+        if self.material.can_read_triggers(inputs)
+            && let triggers =
+                triggers::find_triggers(ports, inputs, &self.material.analysis, &self.remote).await?
             && !triggers.is_empty()
         {
             let material = Material::read(ports, inputs, run, &triggers).await?;
             if material.analysis.copied != self.material.analysis.copied {
-                material.say_scope(ports, inputs);
+                material.log_scope(ports, inputs);
             }
             self.material = material;
-            let Material { analysis, contexts, file, .. } = &self.material;
+            let Material { analysis, contexts, dockerfile, .. } = &self.material;
             let engine = Some(Engine::new(ports, inputs, run));
-            self.remote = remote(ports, analysis, contexts, file, engine, self.remote).await?;
-            other = true;
+            self.remote = look_up_remote(ports, analysis, contexts, dockerfile, engine, self.remote).await?;
+            changed = true;
         }
-        if other {
+        if changed {
             let walked = walk(inputs, &self.material).await?;
             self = Self::of(self.material, self.remote, walked, inputs, true);
         }
-        Ok((self, other))
+        Ok((self, changed))
     }
 
-    /// Takes the engine's own image where `docker build` would take it; says whether there is one.
+    /// Pins each base to the engine's own image if `docker build` would use that. Returns true if there is one.
     async fn prefer_engine(&mut self, ports: &Ports, inputs: &ImageRequest, run: &RunContext) -> bool {
         let engine = Engine::new(ports, inputs, run);
-        let mut other = false;
+        let mut changed = false;
         for (_, base) in self.remote.images.iter_mut().filter(|(kind, _)| *kind == EntryKind::BaseImage) {
             let Pin::Registry(reference) = &base.pin else { continue };
             let (Ok(name), Some(digest)) = (base.name.parse(), reference.digest().cloned()) else { continue };
             if let Some(pin) = engine.instead_of(&name, &base.name, &digest).await {
                 base.pin = pin;
-                other = true;
+                changed = true;
             }
         }
-        other
+        changed
     }
 }
 
@@ -179,7 +182,7 @@ fn key_error(error: KeyError) -> Error {
             Some((file.clone(), *line))
         }
         // Without `./`: annotations name files as the repository does.
-        KeyError::Ignore { file, line, .. } => {
+        KeyError::Ignore { file, line, .. } if file != Path::new(EXCLUDE) => {
             Some((file.strip_prefix(".").unwrap_or(file).display().to_string(), *line))
         }
         _ => None,

@@ -1,4 +1,4 @@
-//! Images, git repositories and URLs that the key depends on, looked up side by side.
+//! Looks up the images, git repositories and URLs that the key depends on, side by side.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,27 +12,28 @@ use crate::error::{Error, Result};
 use crate::facts::bases::{Base, resolve};
 use crate::facts::engine_base::Engine;
 use crate::facts::pin::Pin;
-use crate::facts::sources::{self, Repository};
+use crate::facts::sources::{self, AddedSource, GitSource};
 use crate::image::ImageReference;
 use crate::key::EntryKind;
 use crate::key::dockerfile::Analysis;
 use crate::ports::Ports;
 
-/// Everything that other machines say, asked for side by side.
+/// The answers of other machines.
 #[derive(Debug, Default)]
 pub(super) struct Remote {
+    /// The frontend, the bases and the build contexts that are images.
     pub images: Vec<(EntryKind, Base)>,
-    pub sources: Vec<(SourcePin, bool)>,
-    /// By the context's name.
-    pub repositories: Vec<(String, Repository)>,
+    pub sources: Vec<AddedSource>,
+    /// The build contexts that are git repositories, by name.
+    pub repositories: Vec<(String, GitSource)>,
 }
 
-/// Resolves the frontend, every base, every context that is an image or a repository, and every `ADD` from
-/// outside; images and repositories that are `known` already stay as they are.
+/// Resolves the frontend, every base, every build context that is an image or a repository, and every remote source
+/// of `ADD`. Images and repositories in `known` are not asked for again.
 ///
 /// # Errors
-/// If one of them is not known.
-pub(super) async fn remote(
+/// If the content of one cannot be learned.
+pub(super) async fn look_up_remote(
     ports: &Ports,
     analysis: &Analysis,
     contexts: &NamedContexts,
@@ -59,7 +60,7 @@ pub(super) async fn remote(
         let base = resolve(ports, reference, (file, line), engine).await?;
         // The build gets a context by its own name, pinned.
         let is_context = kind == EntryKind::BuildContext;
-        let base = if is_context { Base { name: name.to_owned(), pin: named_pin(base)? } } else { base };
+        let base = if is_context { Base { name: name.to_owned(), pin: context_pin(base)? } } else { base };
         Ok::<_, Error>((kind, base))
     }));
     let new = contexts
@@ -67,23 +68,23 @@ pub(super) async fn remote(
         .iter()
         .filter(|(name, _)| !known.repositories.iter().any(|(own, _)| own == name));
     let repositories = try_join_all(new.map(async |(name, url)| {
-        let repository = sources::build_context(ports, name, url).await?;
+        let repository = sources::look_up_build_context(ports, name, url).await?;
         Ok::<_, Error>((name.clone(), repository))
     }));
     let file_name = file.display().to_string();
     let (images, repositories, sources) =
-        tokio::join!(images, repositories, sources::added(ports, analysis, &file_name));
+        tokio::join!(images, repositories, sources::look_up_added(ports, analysis, &file_name));
     let mut remote = known;
     remote.images.extend(images?);
     remote.sources = sources?;
     remote.repositories.extend(repositories?);
-    agree(&mut remote.images);
+    unify_pins(&mut remote.images);
     Ok(remote)
 }
 
-/// `node` and `node:latest` are one image, also where its tag moves between the two questions: the
-/// builder knows it by one name.
-fn agree(images: &mut [(EntryKind, Base)]) {
+/// Gives two names of one image (`node`, `node:latest`) the first one's pin, also if the tag moved between the two
+/// questions: the builder knows the image by one name.
+fn unify_pins(images: &mut [(EntryKind, Base)]) {
     let mut known: BTreeMap<ImageReference, Pin> = BTreeMap::new();
     for (kind, base) in images {
         if let (EntryKind::BaseImage, Ok(name)) = (kind, base.name.parse()) {
@@ -92,7 +93,8 @@ fn agree(images: &mut [(EntryKind, Base)]) {
     }
 }
 
-fn named_pin(base: Base) -> Result<Pin> {
+/// The pin of a build context: always a reference, because the context's name says nothing of its image.
+fn context_pin(base: Base) -> Result<Pin> {
     match base.pin {
         Pin::AsWritten => base
             .name
@@ -103,12 +105,12 @@ fn named_pin(base: Base) -> Result<Pin> {
     }
 }
 
-/// What the build must take as the key saw it.
-pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<&Repository>) -> Pins {
+/// Collects what holds the build to the content that the key was computed from.
+pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<&GitSource>) -> Pins {
     let frontend =
         remote.images.iter().find_map(|(kind, base)| match (kind, &base.pin, &analysis.frontend) {
             (EntryKind::Frontend, Pin::Registry(reference), Some(frontend)) => {
-                // What follows the image is the frontend's own.
+                // The rest of the directive is the frontend's arguments.
                 let rest = frontend.directive.strip_prefix(&frontend.reference).unwrap_or_default();
                 Some(format!("{reference}{rest}"))
             }
@@ -120,9 +122,9 @@ pub(super) fn pins(analysis: &Analysis, remote: &Remote, context: Option<&Reposi
             contexts.push((base.name.clone(), format!("docker-image://{reference}")));
         }
     }
-    let mut sources: Vec<SourcePin> =
-        remote.sources.iter().filter(|(_, moves)| *moves).map(|(source, _)| source.clone()).collect();
-    let mut hold = |repository: &Repository| {
+    let looked_up = remote.sources.iter().filter(|source| source.looked_up);
+    let mut sources: Vec<SourcePin> = looked_up.map(|source| source.pin.clone()).collect();
+    let mut hold = |repository: &GitSource| {
         let (url, pin) = repository.held();
         sources.extend(pin);
         url

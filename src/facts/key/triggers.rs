@@ -1,4 +1,4 @@
-//! The bases' `ONBUILD` instructions, which may copy anything.
+//! Asks for the bases' `ONBUILD` instructions (their *triggers*), which may copy anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,15 +14,15 @@ use crate::key::EntryKind;
 use crate::key::dockerfile::{Analysis, BaseTriggers, Role};
 use crate::ports::Ports;
 
-/// Bases that are asked for at once.
-const AT_ONCE: usize = 16;
+/// Most bases that are asked for at once.
+const BASES_AT_ONCE: usize = 16;
 
-/// Those of each base of a reached stage that has some. Every base is asked for by its digest, once, for the platforms
-/// that are built, side by side.
+/// Finds the triggers of the bases of reached stages. Bases without any are left out. Each base is asked for once, by
+/// its digest, for the platforms that are built.
 ///
 /// # Errors
-/// If neither its registry nor the engine says.
-pub(super) async fn found(
+/// If neither a base's registry nor the engine tells.
+pub(super) async fn find_triggers(
     ports: &Ports,
     inputs: &ImageRequest,
     analysis: &Analysis,
@@ -45,7 +45,7 @@ pub(super) async fn found(
                     (image.line, own.unwrap_or_else(|| asked.clone()))
                 })
                 .collect(),
-            // Which instruction names a build context is not known.
+            // The analysis does not tell which instruction names a build context.
             EntryKind::BuildContext => vec![(1, asked.clone())],
             _ => Vec::new(),
         };
@@ -54,10 +54,11 @@ pub(super) async fn found(
         }
     }
     let answers = questions.into_iter().map(async |((name, image, platforms), line)| {
-        let lists = one(ports, &image, &platforms).await.map_err(|error| unanswered(name, &error))?;
+        let lists =
+            image_triggers(ports, &image, &platforms).await.map_err(|error| unanswered(name, &error))?;
         Ok::<_, Error>((name, line, lists))
     });
-    let answers: Vec<_> = stream::iter(answers).buffered(AT_ONCE).try_collect().await?;
+    let answers: Vec<_> = stream::iter(answers).buffered(BASES_AT_ONCE).try_collect().await?;
     let mut lists_of: BTreeMap<&str, (usize, BTreeSet<Vec<String>>)> = BTreeMap::new();
     for (name, line, lists) in answers {
         lists_of.entry(name).or_insert((line, BTreeSet::new())).1.extend(lists);
@@ -70,8 +71,8 @@ pub(super) async fn found(
     Ok(triggers.collect())
 }
 
-/// The different lists of an image's platforms: by its registry, else by the engine, which may hold it.
-async fn one(ports: &Ports, image: &str, platforms: &[String]) -> Result<BTreeSet<Vec<String>>> {
+/// The different lists of triggers that an image has on these platforms. The registry is asked first, then the engine.
+async fn image_triggers(ports: &Ports, image: &str, platforms: &[String]) -> Result<BTreeSet<Vec<String>>> {
     let failed = match image.parse::<ImageReference>() {
         Ok(reference) if !image.starts_with("sha256:") => {
             match ports.registry.triggers(&reference, platforms).await {

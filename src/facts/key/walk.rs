@@ -10,17 +10,17 @@ use crate::inputs::{ContextSource, ImageRequest, KeyScope};
 use crate::key::dockerfile::Copied;
 use crate::key::dockerignore::Ignore;
 use crate::key::files::{Selector, Taken, Warning};
-use crate::key::{KeyBuilder, KeyError, Scope, files};
+use crate::key::{KeyBuilder, KeyError, MAIN_CONTEXT, Scope, files};
 
-/// What was read.
+/// The result of [`walk`].
 pub(super) struct Walked {
-    /// The files that count.
+    /// A key that has the files, and nothing else yet.
     pub key: KeyBuilder,
-    /// The context's ignore file with the patterns of `exclude`, if there are some.
+    /// The text of the main context's ignore file with the patterns of `exclude`; `None` without such patterns.
     pub ignore: Option<Vec<u8>>,
 }
 
-/// Reads the files on threads of their own: hashing is the one thing that is not waiting.
+/// Reads the files on threads of their own, because hashing takes processor time.
 ///
 /// # Errors
 /// If a file that counts cannot be read.
@@ -31,25 +31,25 @@ pub(super) async fn walk(inputs: &ImageRequest, material: &Material) -> Result<W
     };
     let (scope, patterns, exclude) =
         (inputs.key.scope, inputs.key.files.clone(), inputs.build.exclude.clone());
-    let (file, copied) = (material.file.clone(), material.analysis.copied.clone());
+    let (file, copied) = (material.dockerfile.clone(), material.analysis.copied.clone());
     let folders = material.contexts.folders.clone();
     let walk = move || -> Result<Walked, KeyError> {
         let (mut key, mut text) = (KeyBuilder::new(Scope::Context), None);
-        // A repository's commit says all.
+        // A context that is a git repository counts by its commit.
         if let Some(context) = context.as_ref().filter(|_| scope != KeyScope::Files || !exclude.is_empty()) {
             let mut ignore = Ignore::load(context, &file)?;
             if !exclude.is_empty() {
-                ignore = ignore.with(&exclude)?;
+                ignore = ignore.extended(&exclude)?;
                 text = Some(ignore.text().to_vec());
             }
             if scope != KeyScope::Files {
-                key = read(context, &file, ignore, scope, &copied)?;
+                key = read_main_context(context, &file, ignore, scope, &copied)?;
             }
         }
         if scope == KeyScope::Files {
             key = KeyBuilder::new(Scope::Files);
             key.key_files(files::key_files(Path::new("."), &patterns)?);
-            key.warn(context.as_deref().and_then(|context| leak(context, &file, &exclude, &copied)));
+            key.warn(context.as_deref().and_then(|context| leak_warning(context, &file, &exclude, &copied)));
         }
         for (name, folder) in folders {
             let ignore = Ignore::of_context(&folder)?;
@@ -67,15 +67,15 @@ pub(super) async fn walk(inputs: &ImageRequest, material: &Material) -> Result<W
     tokio::task::spawn_blocking(walk).await.map_err(|error| crash::joined(&error))?.map_err(key_error)
 }
 
-/// The context's files, as the scope says.
-fn read(
+/// Reads the files of the main context that count with the input `key`.
+fn read_main_context(
     context: &Path,
     file: &Path,
     ignore: Ignore,
-    asked: KeyScope,
+    requested: KeyScope,
     copied: &Copied,
 ) -> Result<KeyBuilder, KeyError> {
-    let (scope, selector) = match (asked, copied) {
+    let (scope, selector) = match (requested, copied) {
         (KeyScope::Auto, Copied::Known(sources)) => {
             (Scope::Copied, Selector::copied(context, ignore.clone(), sources)?)
         }
@@ -84,37 +84,38 @@ fn read(
     let (tree, mut warnings) = files::walk(context, &selector)?;
     for warning in &mut warnings {
         if let Warning::Git(taken) = warning
-            && !take(taken, context, file, &ignore, copied)?
+            && !note_taker(taken, context, file, &ignore, copied)?
         {
-            // What the image does not hold is no leak.
+            // A credential that does not get into the image does not leak.
             (taken.needless, taken.credential) = (true, None);
             "no instruction takes it, but `key: context` counts it".clone_into(&mut taken.by);
         }
     }
     let mut key = KeyBuilder::new(scope);
-    key.files("context", tree, warnings);
-    if let (KeyScope::Context, Copied::Known(sources)) = (asked, copied) {
+    key.files(MAIN_CONTEXT, tree, warnings);
+    if let (KeyScope::Context, Copied::Known(sources)) = (requested, copied) {
         key.taken(Selector::copied(context, ignore, sources)?);
     }
     if let Copied::Known(sources) = copied
         && sources.iter().any(|source| !source.excludes.is_empty())
     {
-        // BuildKit excludes when it copies, not when it is sent.
+        // BuildKit applies `--exclude` when it copies; it asks for the excluded files too.
         key.partial();
     }
     Ok(key)
 }
 
-/// A credential that the build gets, where the key reads other files: what cannot be read is the build's to tell.
-fn leak(context: &Path, file: &Path, exclude: &[String], copied: &Copied) -> Option<Warning> {
-    let ignore = Ignore::load(context, file).and_then(|ignore| ignore.with(exclude)).ok()?;
+/// Warns of a credential that the build gets although the key reads other files. If something cannot be read, the
+/// build itself will fail and tell.
+fn leak_warning(context: &Path, file: &Path, exclude: &[String], copied: &Copied) -> Option<Warning> {
+    let ignore = Ignore::load(context, file).and_then(|ignore| ignore.extended(exclude)).ok()?;
     let mut taken = files::leaking(context, &Selector::context(ignore.clone()))?;
-    let leaks = take(&mut taken, context, file, &ignore, copied).ok()?;
+    let leaks = note_taker(&mut taken, context, file, &ignore, copied).ok()?;
     leaks.then_some(Warning::Git(taken))
 }
 
-/// Notes what hands a repository of the context to the build; false if no instruction does.
-fn take(
+/// Notes in `taken` which instruction takes this repository of the main context. Returns false if none does.
+fn note_taker(
     taken: &mut Taken,
     context: &Path,
     file: &Path,

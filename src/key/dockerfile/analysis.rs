@@ -97,7 +97,7 @@ pub struct Analysis {
     /// SHA-256 of the images and build contexts that its stages come to, in order, variables replaced.
     pub uses: [u8; 32],
     /// Why the whole text counts and not only what the target reaches.
-    pub whole_text: Option<String>,
+    pub whole_text_reason: Option<String>,
     /// The image that interprets the file, if it names one.
     pub frontend: Option<Frontend>,
     /// Names of the reached stages, in order; `stage-<n>` for those without.
@@ -153,7 +153,7 @@ impl Analysis {
             narrow_digest: [0; 32],
             unread: BTreeSet::new(),
             uses: [0; 32],
-            whole_text: None,
+            whole_text_reason: None,
             target: String::new(),
             frontend: None,
             stages: Vec::new(),

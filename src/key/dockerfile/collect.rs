@@ -9,7 +9,7 @@ use super::lines::Fault;
 use super::remote::{self, Place};
 use super::scope::Scope;
 use super::stages::{Base, Stages};
-use super::{Copied, ImageUse, Pin, RemoteSource, Request, Role, SecretMounts};
+use super::{AnalysisRequest, Copied, ImageUse, Pin, RemoteSource, Role, SecretMounts};
 use crate::budget::{COPIED, OUTSIDE, more_than};
 use crate::key::files::CopySource;
 
@@ -59,7 +59,7 @@ impl Collected {
 
 /// Walks the reached stages in order with their variables.
 pub(crate) struct Collector<'a> {
-    pub request: &'a Request<'a>,
+    pub request: &'a AnalysisRequest<'a>,
     pub stages: &'a Stages<'a>,
     pub globals: &'a Scope,
     pub escape: char,

@@ -1,6 +1,6 @@
 //! The image that interprets a Dockerfile.
 
-use super::{Request, lines};
+use super::{AnalysisRequest, lines};
 
 /// A frontend named by `# syntax=` or the build argument `BUILDKIT_SYNTAX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Frontend {
 }
 
 /// The frontend in force (BuildKit `frontend/dockerfile/builder`): the argument, else the directive.
-pub(crate) fn detect(text: &str, request: &Request<'_>) -> Option<Frontend> {
+pub(crate) fn detect(text: &str, request: &AnalysisRequest<'_>) -> Option<Frontend> {
     let (directive, line) = match request.build_arg("BUILDKIT_SYNTAX") {
         Some(value) => (value.trim().to_owned(), 0),
         None => lines::syntax(text)?,

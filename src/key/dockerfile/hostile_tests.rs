@@ -1,12 +1,12 @@
 //! D28: texts that once hung, ate memory or ended the process. Each is read, or refused with a reason that names
 //! the limit.
 
-use super::{Analysis, Request, analyse};
+use super::{Analysis, AnalysisRequest, analyse};
 use crate::image::Platform;
 use crate::key::error::KeyError;
 
 fn read(text: &str) -> Result<Analysis, KeyError> {
-    let request = Request {
+    let request = AnalysisRequest {
         file: "Dockerfile",
         target: None,
         build_args: &[],

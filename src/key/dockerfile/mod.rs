@@ -48,7 +48,7 @@ use instruction::{Body, Instruction};
 use lines::Fault;
 pub(crate) use remote::{Place, context_place};
 pub(crate) use render::Digest;
-pub use request::Request;
+pub use request::AnalysisRequest;
 use scope::Scope;
 use stages::{Broken, Stages};
 pub(crate) use triggers::BaseTriggers;
@@ -59,7 +59,7 @@ pub(crate) use words::csv;
 ///
 /// # Errors
 /// What the build itself would refuse, with its line ([`KeyError::is_user_build_error`]); a target that is no stage.
-pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError> {
+pub fn analyse(text: &[u8], request: &AnalysisRequest<'_>) -> Result<Analysis, KeyError> {
     let bytes = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let lossy = String::from_utf8_lossy(bytes);
     let frontend = frontend::detect(&lossy, request);
@@ -73,10 +73,10 @@ pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError>
         Err(KeyError::Dockerfile { .. } | KeyError::Unset { .. }) if foreign.is_some() => Analysis::opaque(),
         Err(error) => return Err(error),
     };
-    analysis.whole_text = foreign
+    analysis.whole_text_reason = foreign
         .or_else(|| std::str::from_utf8(bytes).is_err().then(|| "the Dockerfile is not UTF-8".to_owned()))
-        .or(analysis.whole_text.take());
-    if let Some(reason) = &analysis.whole_text {
+        .or(analysis.whole_text_reason.take());
+    if let Some(reason) = &analysis.whole_text_reason {
         analysis.copied = Copied::Unknown(reason.clone());
         (analysis.secrets, analysis.runs) = (SecretMounts::unknown(), true);
         analysis.digest = render::whole(bytes);
@@ -90,21 +90,21 @@ pub fn analyse(text: &[u8], request: &Request<'_>) -> Result<Analysis, KeyError>
     Ok(analysis)
 }
 
-fn refused((line, reason): Fault, request: &Request<'_>) -> KeyError {
+fn refused((line, reason): Fault, request: &AnalysisRequest<'_>) -> KeyError {
     KeyError::Dockerfile { file: request.file.to_owned(), line, reason: lex::short(&reason, 1000) }
 }
 
 /// With the bases' `ONBUILD` instructions in the stages that they run in; where they cannot be read, without.
 fn with_triggers(
     text: &str,
-    request: &Request<'_>,
+    request: &AnalysisRequest<'_>,
     frontend: Option<&Frontend>,
 ) -> Result<Analysis, KeyError> {
     let [first, ..] = request.triggers else { return read(text, request, frontend, &Triggers::new()) };
     let escape = lines::split(text).map_or('\\', |lines| lines.escape);
     let read_with = |triggers| match read(text, request, frontend, &triggers) {
-        Ok(analysis) if analysis.whole_text.is_none() => Ok(analysis),
-        Ok(analysis) => Err(analysis.whole_text.unwrap_or_default()),
+        Ok(analysis) if analysis.whole_text_reason.is_none() => Ok(analysis),
+        Ok(analysis) => Err(analysis.whole_text_reason.unwrap_or_default()),
         Err(error) => Err(error.to_string()),
     };
     let (base, why) = match triggers::read(request.triggers, escape) {
@@ -121,7 +121,7 @@ fn with_triggers(
 
 fn read(
     text: &str,
-    request: &Request<'_>,
+    request: &AnalysisRequest<'_>,
     frontend: Option<&Frontend>,
     triggers: &Triggers,
 ) -> Result<Analysis, KeyError> {
@@ -207,7 +207,7 @@ fn read(
         narrow_digest: narrow.finish(),
         unread: unread.unwrap_or_default(),
         uses: uses.finish(),
-        whole_text: doubt,
+        whole_text_reason: doubt,
         stages: names,
         from_platform,
         stage_names: rest
@@ -237,7 +237,7 @@ fn instructions(text: &str) -> Result<(Vec<Instruction>, char), Fault> {
     Ok((lines.lines.iter().map(parse).collect::<Result<_, _>>()?, lines.escape))
 }
 
-fn target(stages: &Stages<'_>, request: &Request<'_>) -> Result<usize, KeyError> {
+fn target(stages: &Stages<'_>, request: &AnalysisRequest<'_>) -> Result<usize, KeyError> {
     let Some(name) = request.target.filter(|name| !name.is_empty()) else {
         return Ok(stages.stages.len().saturating_sub(1));
     };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
-use super::Request;
+use super::AnalysisRequest;
 use super::instruction::{Body, Instruction};
 use super::lines::Fault;
 use super::stages::{Base, Stages};
@@ -54,7 +54,7 @@ pub(crate) fn reached(
     (globals, left_out): (&[Instruction], &BTreeSet<String>),
     stages: &Stages<'_>,
     reached: &BTreeSet<usize>,
-    request: &Request<'_>,
+    request: &AnalysisRequest<'_>,
 ) -> Result<[[u8; 32]; 2], Fault> {
     let mut uses = Digest::new("dockerfile, uses");
     let mut digest = Digest::new("dockerfile, reached");

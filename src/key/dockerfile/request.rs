@@ -3,10 +3,11 @@
 use super::familiar;
 use super::triggers::BaseTriggers;
 use crate::image::Platform;
+use crate::key::MAIN_CONTEXT;
 
 /// What is asked of a Dockerfile.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct AnalysisRequest<'a> {
     /// The file's name, for messages.
     pub file: &'a str,
     /// The stage to build; the last one if none is named.
@@ -23,14 +24,14 @@ pub struct Request<'a> {
     pub triggers: &'a [BaseTriggers],
 }
 
-impl Request<'_> {
+impl AnalysisRequest<'_> {
     pub(super) fn build_arg(&self, name: &str) -> Option<&str> {
         self.build_args.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
     /// The given build context of that name. Names are image references: `alpine` also covers `alpine:latest`.
     pub(super) fn context(&self, name: &str) -> Option<String> {
-        if ["scratch", "context"].iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
+        if ["scratch", MAIN_CONTEXT].iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
             return None;
         }
         self.build_contexts.iter().find(|own| familiar(own) == name).cloned()

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use rpds::RedBlackTreeMap;
 
-use super::Request;
+use super::AnalysisRequest;
 use super::lex::{Expanded, Lex, Lookup};
 use crate::budget::Meter;
 use crate::image::Platform;
@@ -21,7 +21,7 @@ pub(crate) struct Scope {
 impl Scope {
     /// The arguments BuildKit defines by itself (`defaultArgs`), for one target platform. A build argument of
     /// the same name wins.
-    pub(crate) fn predefined(request: &Request<'_>, platform: &Platform, stage: &str) -> Self {
+    pub(crate) fn predefined(request: &AnalysisRequest<'_>, platform: &Platform, stage: &str) -> Self {
         let own = [("TARGETSTAGE".to_owned(), stage.to_owned())];
         let named = request
             .build_platform
@@ -69,7 +69,7 @@ impl Scope {
     /// An `ARG` before the first `FROM` (`buildMetaArgs`).
     pub(crate) fn global_arg(
         &mut self,
-        request: &Request<'_>,
+        request: &AnalysisRequest<'_>,
         name: &str,
         default: Option<&str>,
         escape: char,
@@ -86,7 +86,7 @@ impl Scope {
     /// An `ARG` in a stage (`dispatchArg`): the build argument, else the default, else the global value.
     pub(crate) fn arg(
         &mut self,
-        request: &Request<'_>,
+        request: &AnalysisRequest<'_>,
         globals: &Self,
         name: &str,
         default: Option<&str>,

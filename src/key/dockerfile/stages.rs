@@ -6,7 +6,7 @@ use super::instruction::{Body, Instruction};
 use super::lines::Fault;
 use super::scope::Scope;
 use super::triggers::Triggers;
-use super::{Request, familiar};
+use super::{AnalysisRequest, familiar};
 use crate::budget::{INSTRUCTIONS, more_than};
 use crate::image::{ImageReference, Platform};
 
@@ -67,7 +67,7 @@ impl<'a> Stages<'a> {
     pub(crate) fn resolve(
         (rest, triggers_of_bases): (&'a [Instruction], &'a Triggers),
         globals: &Scope,
-        request: &Request<'_>,
+        request: &AnalysisRequest<'_>,
         escape: char,
     ) -> Result<Self, Broken> {
         let starts: Vec<usize> = rest
@@ -166,7 +166,7 @@ impl<'a> Stages<'a> {
     /// Why the frontend may see something in the file that is not seen here, unreached stages included: there, BuildKit
     /// refuses some of what is refused in a reached stage. It takes a name there that a later stage takes over, unless
     /// that one comes back to it.
-    pub(crate) fn doubt(&self, reached: &BTreeSet<usize>, request: &Request<'_>) -> Option<String> {
+    pub(crate) fn doubt(&self, reached: &BTreeSet<usize>, request: &AnalysisRequest<'_>) -> Option<String> {
         let unknown = |(number, stage): (usize, &Stage<'_>)| {
             let is_reached = |later: usize| reached.contains(&later);
             let needs = || self.needs_where(number, request, is_reached);
@@ -185,7 +185,12 @@ impl<'a> Stages<'a> {
     }
 
     /// What the `--from` of an instruction in stage `current` names.
-    pub(crate) fn from(&self, from: &str, current: usize, request: &Request<'_>) -> Result<Base, String> {
+    pub(crate) fn from(
+        &self,
+        from: &str,
+        current: usize,
+        request: &AnalysisRequest<'_>,
+    ) -> Result<Base, String> {
         self.resolve_from(from, current, request, |_| false)
     }
 
@@ -193,7 +198,7 @@ impl<'a> Stages<'a> {
         &self,
         from: &str,
         current: usize,
-        request: &Request<'_>,
+        request: &AnalysisRequest<'_>,
         may_be_later: impl Fn(usize) -> bool,
     ) -> Result<Base, String> {
         let number = match from.parse::<usize>() {
@@ -222,7 +227,7 @@ impl<'a> Stages<'a> {
     pub(crate) fn needs(
         &self,
         number: usize,
-        request: &Request<'_>,
+        request: &AnalysisRequest<'_>,
     ) -> Result<Vec<(Base, &'a Instruction)>, Fault> {
         self.needs_where(number, request, |_| false)
     }
@@ -230,7 +235,7 @@ impl<'a> Stages<'a> {
     fn needs_where(
         &self,
         number: usize,
-        request: &Request<'_>,
+        request: &AnalysisRequest<'_>,
         may_be_later: impl Fn(usize) -> bool,
     ) -> Result<Vec<(Base, &'a Instruction)>, Fault> {
         let Some(stage) = self.stages.get(number) else { return Ok(Vec::new()) };
@@ -249,7 +254,11 @@ impl<'a> Stages<'a> {
     }
 
     /// The stages that `target` needs, itself included, in order.
-    pub(crate) fn reached(&self, target: usize, request: &Request<'_>) -> Result<BTreeSet<usize>, Fault> {
+    pub(crate) fn reached(
+        &self,
+        target: usize,
+        request: &AnalysisRequest<'_>,
+    ) -> Result<BTreeSet<usize>, Fault> {
         let mut seen = BTreeSet::new();
         let mut open = vec![target];
         while let Some(number) = open.pop() {
@@ -293,7 +302,7 @@ pub(crate) fn sources(instruction: &Instruction) -> Result<Vec<String>, String> 
     }
 }
 
-fn external(name: &str, request: &Request<'_>) -> Base {
+fn external(name: &str, request: &AnalysisRequest<'_>) -> Base {
     if name == "scratch" {
         return Base::Scratch;
     }

@@ -18,7 +18,7 @@ pub(super) fn ask(text: &str, ask: &Ask<'_>) -> Result<Analysis, KeyError> {
     let args: Vec<_> = ask.args.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     let platforms: Vec<_> = ask.platforms.iter().map(|p| p.parse().unwrap()).collect();
     let contexts: Vec<_> = ask.contexts.iter().map(|c| (*c).to_owned()).collect();
-    let request = Request {
+    let request = AnalysisRequest {
         file: "Dockerfile",
         target: ask.target,
         build_args: &args,
@@ -265,7 +265,7 @@ fn frontends() {
     ] {
         let analysis = plain(text);
         assert_eq!(analysis.frontend.as_ref().unwrap().official, official, "{text}");
-        assert_eq!(analysis.whole_text.is_none(), official);
+        assert_eq!(analysis.whole_text_reason.is_none(), official);
         if !official {
             assert!(reason(&analysis).contains("may read the file in its own way"));
         }
@@ -356,7 +356,7 @@ fn the_digest_is_of_what_decides() {
     assert_ne!(one, two);
     let raw = |bytes: &[u8]| {
         let build = BUILDER();
-        let request = Request {
+        let request = AnalysisRequest {
             file: "D",
             target: None,
             build_args: &[],

@@ -10,7 +10,7 @@ fn with(text: &str, triggers: &[(&str, Option<&[&str]>)]) -> Analysis {
         texts: texts.map(|texts| texts.iter().map(|&text| text.to_owned()).collect()),
     };
     let triggers: Vec<_> = triggers.iter().map(given).collect();
-    let request = Request {
+    let request = AnalysisRequest {
         file: "Dockerfile",
         target: None,
         build_args: &[],

@@ -72,14 +72,14 @@ fn d109_what_is_in_doubt_counts() {
     assert_eq!(reason(&platform), "line 1: `what/ever/and/more` is no platform");
     // An unreached stage may copy from a later one of a name that is taken twice; not from one that comes back to it.
     let twice = "FROM a AS x\nFROM b AS unreached\nCOPY --from=x / /\nFROM x AS x\nCOPY y /\n";
-    assert_eq!(plain(twice).whole_text, None);
+    assert_eq!(plain(twice).whole_text_reason, None);
     let circle = "FROM b AS one\nCOPY --from=two / /\nFROM one AS two\nFROM a\n";
     assert!(reason(&plain(circle)).starts_with("line 2: stage `two` must be defined"));
     // What no parser looks at.
     for line in
         ["HEALTHCHECK --x NONE", "ARG --x=1 A", "STOPSIGNAL --x KILL", "ONBUILD FOO", "ONBUILD COPY --x a"]
     {
-        assert!(plain(&format!("FROM a\n{line}\nFROM b\n")).whole_text.is_none(), "{line}");
+        assert!(plain(&format!("FROM a\n{line}\nFROM b\n")).whole_text_reason.is_none(), "{line}");
     }
     assert!(fault("FROM a AS p\nONBUILD FOO\nFROM p\n").contains("Dockerfile:2: unknown instruction: FOO"));
 }
@@ -173,7 +173,7 @@ proptest! {
         let analysis = ask(&text, &Ask { target: Some(&name), ..PLAIN }).unwrap();
         let want: Vec<String> = reached.iter().map(|number| format!("s{number}")).collect();
         prop_assert_eq!(&analysis.stages, &want);
-        prop_assert!(analysis.whole_text.is_none());
+        prop_assert!(analysis.whole_text_reason.is_none());
         let bases: Vec<String> = reached
             .iter()
             .filter(|number| stages[**number].0.is_none_or(|base| base >= **number))

@@ -8,6 +8,8 @@
 mod class;
 mod clean;
 mod link;
+#[cfg(test)]
+mod load_tests;
 mod machine;
 mod pattern;
 mod patterns;
@@ -25,12 +27,15 @@ pub(crate) use link::follow;
 pub(crate) use pattern::Pattern;
 pub(crate) use patterns::{Patterns, Steps};
 
+/// The input that adds patterns to an ignore file; stands in messages in place of a file's name.
+pub(crate) const EXCLUDE: &str = "exclude";
+
 /// The rules of one ignore file, in order. The default has none.
 #[derive(Debug, Clone, Default)]
 pub struct Ignore {
     rules: Arc<Patterns<Rule>>,
-    /// What the exceptions name, with a slash in place of a closing `/**` or `/*`, sorted; none if one is more than a
-    /// plain path.
+    /// The paths of the exceptions, sorted, with a slash in place of a closing `/**` or `/*`. `None` if an exception
+    /// has another wildcard.
     exceptions: Option<Arc<[Vec<u8>]>>,
     source: Option<PathBuf>,
     text: Vec<u8>,
@@ -48,7 +53,7 @@ impl AsRef<Pattern> for Rule {
     }
 }
 
-/// Which rules matched a folder; its entries inherit them. Empty above the context's first level.
+/// The rules that matched a folder, one `bool` a rule. The folder's entries inherit them. Empty for the context itself.
 #[derive(Debug, Clone, Default)]
 pub struct Inherited(Box<[bool]>);
 
@@ -116,17 +121,24 @@ impl Ignore {
         Ok(Self { rules, exceptions: plain, source, text })
     }
 
-    /// The same with more patterns at its end.
+    /// Adds the patterns of the input `exclude` at the end.
     ///
     /// # Errors
-    /// A pattern the build engine would refuse.
-    pub fn with(&self, patterns: &[String]) -> Result<Self, KeyError> {
+    /// A pattern the build engine would refuse, with its line in the input.
+    pub fn extended(&self, patterns: &[String]) -> Result<Self, KeyError> {
         let more = patterns.iter().flat_map(|pattern| [b"\n", pattern.as_bytes()].concat());
         let text: Vec<u8> = self.text.iter().copied().chain(more).chain(*b"\n").collect();
-        Self::parse(&text, self.source.as_deref().unwrap_or_else(|| Path::new("exclude")))
+        let own_lines = self.text.split(|&b| b == b'\n').count();
+        let source = self.source.as_deref().unwrap_or_else(|| Path::new(EXCLUDE));
+        Self::parse(&text, source).map_err(|error| match error {
+            KeyError::Ignore { line, pattern, reason, .. } if line > own_lines => {
+                KeyError::Ignore { file: EXCLUDE.into(), line: line - own_lines, pattern, reason }
+            }
+            error => error,
+        })
     }
 
-    /// The text that the rules were read from.
+    /// The text that the rules were parsed from.
     #[must_use]
     pub fn text(&self) -> &[u8] {
         &self.text
@@ -138,13 +150,13 @@ impl Ignore {
         self.source.as_deref()
     }
 
-    /// Whether `path` is left out, given what its folder inherited.
+    /// Tells whether `path` is left out; `parent` is what its folder inherited.
     #[must_use]
     pub fn excludes(&self, path: &[u8], parent: &Inherited) -> bool {
         self.evaluate(path, parent, |_| {})
     }
 
-    /// As [`Self::excludes`], for a folder: also what its entries inherit.
+    /// Tells whether the folder `dir` is left out, and which rules its entries inherit.
     #[must_use]
     pub fn enter(&self, dir: &[u8], parent: &Inherited) -> (bool, Inherited) {
         let mut matched = Vec::with_capacity(self.rules.len());
@@ -152,18 +164,18 @@ impl Ignore {
         (excluded, Inherited(matched.into()))
     }
 
-    /// Whether an excluded folder needs no look inside: no exception can bring back anything below it.
-    /// fsutil skips by this rule, so it is part of the result, not only of the speed.
+    /// Tells whether the walk may skip an excluded folder: no exception can bring back anything below it.
+    /// fsutil skips by this rule, so it changes the result, not only the speed.
     #[must_use]
     pub fn may_skip(&self, dir: &[u8]) -> bool {
         let Some(exceptions) = &self.exceptions else { return false };
-        // Of names in order, those below a folder stand together.
+        // In sorted names, those below one folder stand together.
         let below = [dir, b"/"].concat();
         let first = exceptions.partition_point(|name| *name < below);
         !exceptions.get(first).is_some_and(|name| name.starts_with(&below))
     }
 
-    /// What matching this and its copies has cost.
+    /// The steps that matching took, in this and its clones together, for [`crate::budget::PATH_MATCHING`].
     pub(crate) fn steps(&self) -> &Steps {
         self.rules.steps()
     }
@@ -185,7 +197,7 @@ impl Ignore {
     }
 }
 
-/// `ReadAll` of `ignorefile.go`, then `New` of `patternmatcher.go`, for one line.
+/// Reads one line, as `ReadAll` of `ignorefile.go` and then `New` of `patternmatcher.go` do.
 fn parse_line(line: &[u8]) -> Result<Option<Rule>, String> {
     let text = trim(line);
     let (inverted, body) = match text.split_first() {
@@ -215,8 +227,8 @@ fn trim(bytes: &[u8]) -> &[u8] {
     text.trim().as_bytes()
 }
 
-/// The file's text; `None` if there is none, or a folder in its place. A link leads nowhere out of the file's folder: BuildKit
-/// follows it inside what it is sent, and goes on without rules where that fails.
+/// The file's text; `None` if the file is absent or a folder. A link is followed inside the file's folder only, as
+/// BuildKit does, which has no rules where that fails.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyError> {
     let failed = |source| KeyError::Read { path: path.to_owned(), source };
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };

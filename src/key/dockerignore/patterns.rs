@@ -1,4 +1,4 @@
-//! Many patterns against one path.
+//! Matches one path with many patterns at once.
 
 use std::cell::OnceCell;
 use std::ops::Deref;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::machine::{Found, Machine};
 use super::pattern::Pattern;
 
-/// Things with a pattern each.
+/// Items with a pattern each, and the machine that matches all patterns at once.
 #[derive(Debug)]
 pub(crate) struct Patterns<T = Pattern> {
     items: Vec<T>,
@@ -16,12 +16,12 @@ pub(crate) struct Patterns<T = Pattern> {
     steps: Steps,
 }
 
-/// What matching has cost: a step is one pattern against one path, or an operation of the machine's. Clones are one count.
+/// Counts the steps of matching: one pattern against one path, or one operation of the machine. Clones share the count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Steps(Arc<AtomicU64>);
 
 impl Steps {
-    pub(crate) fn so_far(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
@@ -36,15 +36,15 @@ impl<T: AsRef<Pattern>> Patterns<T> {
         Self { items, machine, steps: Steps::default() }
     }
 
-    /// The patterns and one path, which has no leading slash.
+    /// Begins to match one path, which has no leading slash.
     pub(crate) fn against<'a>(&'a self, path: &'a [u8]) -> Against<'a, T> {
         self.steps.add(self.items.len() as u64);
         Against { patterns: self, path, found: OnceCell::new() }
     }
 
-    /// The same, counted with others.
+    /// Counts its steps in `steps` from now on.
     #[must_use]
-    pub(crate) fn counted(self, steps: &Steps) -> Self {
+    pub(crate) fn counting_in(self, steps: &Steps) -> Self {
         Self { steps: steps.clone(), ..self }
     }
 
@@ -71,16 +71,16 @@ impl<T> Deref for Patterns<T> {
     }
 }
 
-/// One path: which patterns match it (not a parent of it).
+/// One path, to be matched by itself (not through a parent folder).
 pub(crate) struct Against<'a, T> {
     patterns: &'a Patterns<T>,
     path: &'a [u8],
-    /// The expressions that match, once one is asked for.
+    /// The expressions that match, computed at the first use.
     found: OnceCell<Found>,
 }
 
 impl<T: AsRef<Pattern>> Against<'_, T> {
-    /// Whether the pattern of the item at `index` matches.
+    /// Tells whether the pattern of the item at `index` matches.
     pub(crate) fn hit(&self, index: usize) -> bool {
         let Some(item) = self.patterns.items.get(index) else { return false };
         item.as_ref().matches(self.path, || self.patterns.machine.is_found(self.found(), index))
@@ -89,7 +89,7 @@ impl<T: AsRef<Pattern>> Against<'_, T> {
     fn found(&self) -> &Found {
         self.found.get_or_init(|| {
             let candidates = self.patterns.items.iter().enumerate().filter_map(|(index, item)| {
-                item.as_ref().expression().filter(|one| one.may_match(self.path)).map(|_| index)
+                item.as_ref().expression().filter(|expression| expression.may_match(self.path)).map(|_| index)
             });
             let (found, steps) = self.patterns.machine.run(self.path, candidates);
             self.patterns.steps.add(steps);

@@ -18,7 +18,7 @@ fn matches(pattern: &Pattern, path: &str) -> bool {
 }
 
 /// The verdict a walk reaches: every parent is entered first.
-fn walked(ignore: &Ignore, path: &str) -> bool {
+pub(super) fn walked(ignore: &Ignore, path: &str) -> bool {
     let mut inherited = Inherited::default();
     for (at, _) in path.match_indices('/').filter(|(at, _)| *at > 0) {
         inherited = ignore.enter(&path.as_bytes()[..at], &inherited).1;
@@ -246,47 +246,6 @@ fn folders_are_skipped_only_where_fsutil_skips() {
     assert!(!rules("a\n!**/keep").may_skip(b"a"));
     assert!(!rules("a\n!a/*").may_skip(b"a"));
     assert!(rules("*\n!a/*/**").may_skip(b"a/b"), "an oddity of fsutil that decides what is sent");
-}
-
-#[test]
-fn the_own_ignore_file_of_a_dockerfile_wins() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("ci.Dockerfile");
-    assert!(Ignore::load(dir.path(), &file).unwrap().source().is_none());
-    fs_err::write(dir.path().join(".dockerignore"), "a").unwrap();
-    assert!(walked(&Ignore::load(dir.path(), &file).unwrap(), "a"));
-    fs_err::write(dir.path().join("ci.Dockerfile.dockerignore"), "").unwrap();
-    assert!(!walked(&Ignore::load(dir.path(), &file).unwrap(), "a"));
-}
-
-/// D110. The context's root is the root of every link.
-#[test]
-fn d110_an_ignore_file_that_is_a_link_is_followed_inside_the_context() {
-    let dir = tempfile::tempdir().unwrap();
-    let context = dir.path().join("context");
-    fs_err::create_dir_all(context.join("sub/rules")).unwrap();
-    fs_err::write(dir.path().join("outside"), "a").unwrap();
-    fs_err::write(context.join("sub/rules/inside"), "a").unwrap();
-    fs_err::os::unix::fs::symlink("/sub/rules", context.join("hop")).unwrap();
-    let walks = |target: &str| {
-        let link = context.join(".dockerignore");
-        let _ = fs_err::remove_file(&link);
-        fs_err::os::unix::fs::symlink(target, link).unwrap();
-        walked(&Ignore::load(&context, &context.join("Dockerfile")).unwrap(), "a")
-    };
-    for obeyed in [
-        "sub/rules/inside",
-        "/sub/rules/inside",
-        "../../sub/rules/inside",
-        "hop/inside",
-        "/hop/../rules/inside",
-    ] {
-        assert!(walks(obeyed), "{obeyed}");
-    }
-    for none in ["../outside", "/etc/hostname", "absent", ".dockerignore", "sub/rules", "sub/rules/inside/x"]
-    {
-        assert!(!walks(none), "{none}");
-    }
 }
 
 proptest! {

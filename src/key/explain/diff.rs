@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Explained, Item, Node};
+use crate::key::MAIN_CONTEXT;
 use crate::key::digest::{EntryKind, USES};
 
 /// One difference.
@@ -43,7 +44,7 @@ pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
     for root in roots {
         let mut files = Vec::new();
         nodes(String::new(), old.trees.get(root), new.trees.get(root), &mut files);
-        tell(if root == "context" { "" } else { root }, files, &mut out);
+        tell(if root == MAIN_CONTEXT { "" } else { root }, files, &mut out);
     }
     // What it uses is told by its images; alone, it is their order.
     if out.len() > 1 {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Explained, Node};
+use crate::key::MAIN_CONTEXT;
 use crate::key::digest::{EntryKind, Scope};
 
 /// What the two differ in that no platform decides; nothing where all differences may be the platforms'.
@@ -41,7 +42,7 @@ pub fn no_platforms(one: &Explained, other: &Explained) -> Option<String> {
     let copied = Scope::Copied.to_string();
     let is_copied = one.entries.iter().any(|item| item.kind == EntryKind::Scope && item.value == copied);
     one.trees.iter().find_map(|(root, mine)| {
-        let path = if root == "context" { String::new() } else { format!("{root}: ") };
+        let path = if root == MAIN_CONTEXT { String::new() } else { format!("{root}: ") };
         files(path, mine, other.trees.get(root)?, is_copied)
     })
 }

@@ -8,7 +8,7 @@
 mod copied;
 mod follow;
 mod git;
-mod git_config;
+mod git_credential;
 mod listed;
 mod read;
 mod select;
@@ -33,39 +33,38 @@ pub use select::Selector;
 pub use tree::Tree;
 pub(crate) use tree::{Entry, Fact, Kind};
 
-/// Something the walk met that the user should know of. Paths are relative to the root.
+/// A finding of the walk that the user should know. Paths are relative to the root.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Warning {
-    /// A git repository counts: no two commits have one key.
+    /// A git repository counts, so every commit has another key.
     Git(Taken),
-    /// Neither file, folder nor link: it counts by its name and its kind.
+    /// An entry that is no file, folder or link counts by its name and its kind.
     Special {
-        /// Where it is.
         path: Vec<u8>,
-        /// What it is, such as `socket`.
+        /// Its kind, such as `socket`.
         what: &'static str,
     },
 }
 
-/// A git repository that is part of what the build gets.
+/// A git repository that the build gets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Taken {
     /// Its folder `.git`.
     pub path: Vec<u8>,
-    /// The build context that it is in; none for the context itself.
+    /// The named build context that it is in; `None` for the main context.
     pub context: Option<String>,
-    /// What takes it, as a clause such as "line 3 of Dockerfile takes it".
+    /// The reason that the build gets it, as a clause such as "line 3 of Dockerfile takes it".
     pub by: String,
-    /// The Dockerfile and its line, from 1, where one takes it.
+    /// The Dockerfile and the line, from 1, of the instruction that takes it.
     pub at: Option<(String, usize)>,
-    /// It counts in the key.
+    /// The repository counts in the key.
     pub counts: bool,
-    /// No instruction takes it: the key covers it all the same.
+    /// The key covers the repository, but no instruction takes it.
     pub needless: bool,
-    /// Why its bytes count, and not what git would answer.
+    /// The reason that its bytes count, not git's answers; `None` if the answers count.
     pub unreadable: Option<&'static str>,
-    /// A file in it that holds a credential.
+    /// A file of the repository that holds or may hold a credential.
     pub credential: Option<Vec<u8>>,
 }
 
@@ -104,13 +103,13 @@ impl fmt::Display for Warning {
 }
 
 impl Warning {
-    /// Whether it costs the user so much that it is more than a note: hits, or a secret.
+    /// A grave warning concerns hits or a secret; any other is a note.
     #[must_use]
     pub const fn is_grave(&self) -> bool {
         matches!(self, Self::Git(_))
     }
 
-    /// The Dockerfile's line that it is about, from 1.
+    /// The Dockerfile and the line, from 1, that the warning is about.
     #[must_use]
     pub const fn at(&self) -> Option<&(String, usize)> {
         match self {
@@ -119,7 +118,7 @@ impl Warning {
         }
     }
 
-    /// The one next thing to do.
+    /// The next step for the user.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
@@ -149,14 +148,14 @@ pub fn walk(root: &Path, selector: &Selector) -> Result<(Tree, Vec<Warning>), Ke
     walk::run(root, selector)
 }
 
-/// The repository at `root` if `selector` takes it whole, and it holds a credential that would go with it.
+/// The repository at `root`, if `selector` takes all of it and it holds a credential.
 #[must_use]
 pub fn leaking(root: &Path, selector: &Selector) -> Option<Taken> {
     let config = b".git/config";
     if !selector.takes(b".git") || !selector.reaches(config) {
         return None;
     }
-    let file = git::credential(root, &root.join(".git"))?;
+    let file = git_credential::find_credential(root, &root.join(".git"))?;
     let credential = Some(file.into_os_string().into_encoded_bytes());
     Some(Taken { path: b".git".to_vec(), credential, ..Taken::default() })
 }

@@ -68,15 +68,15 @@ impl Selector {
     pub(crate) fn named(ignore: Ignore, mut rules: Vec<Rule>) -> Self {
         let steps = ignore.steps();
         for rule in &mut rules {
-            rule.excludes = rule.excludes.take().map(|(base, patterns)| (base, patterns.counted(steps)));
+            rule.excludes = rule.excludes.take().map(|(base, patterns)| (base, patterns.counting_in(steps)));
         }
-        let rules = Patterns::new(rules).counted(steps);
+        let rules = Patterns::new(rules).counting_in(steps);
         Self { ignore, pick: Pick::Named(rules) }
     }
 
     pub(super) fn listed(patterns: Vec<Listed>) -> Self {
         let ignore = Ignore::default();
-        let patterns = Patterns::new(patterns).counted(ignore.steps());
+        let patterns = Patterns::new(patterns).counting_in(ignore.steps());
         Self { ignore, pick: Pick::Listed(patterns) }
     }
 
@@ -90,7 +90,7 @@ impl Selector {
     /// # Errors
     /// If it has cost more.
     pub(crate) fn affordable(&self, most: usize) -> Result<(), KeyError> {
-        if self.ignore.steps().so_far() > most as u64 {
+        if self.ignore.steps().count() > most as u64 {
             return Err(KeyError::Matching { what: more_than(most, "steps") });
         }
         Ok(())

@@ -12,11 +12,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::git::{self, Repository};
 use super::read::{self, Failure, vanished};
 use super::select::{Selector, State};
 use super::tree::{Fact, Folder, Kind, Listing, Tree};
 use super::{Taken, Warning};
+use super::{git, git_credential};
 use crate::budget::{FILES, PATH_MATCHING, more_than};
 use crate::crash;
 use crate::key::error::KeyError;
@@ -204,12 +204,13 @@ impl Walk<'_> {
     fn repository(&self, path: &[u8], inner: &State, found: &mut Found) -> bool {
         let folder = self.full(path);
         let (answers, unreadable) = match git::read(&folder) {
-            Repository::None => return false,
-            Repository::Answers(answers) => (Some(answers), None),
-            Repository::Unreadable(why) => (None, Some(why)),
+            Ok(None) => return false,
+            Ok(answers) => (answers, None),
+            Err(why) => (None, Some(why)),
         };
         let config = [path, b"/config"].concat();
-        let credential = self.selector.entry(&config, inner).then(|| git::credential(self.root, &folder));
+        let credential =
+            self.selector.entry(&config, inner).then(|| git_credential::find_credential(self.root, &folder));
         found.warnings.push(Warning::Git(Taken {
             path: path.to_vec(),
             counts: true,
@@ -252,9 +253,7 @@ impl Walk<'_> {
         }
         match kind {
             FileType::RegularFile => {
-                if name == b".git"
-                    && git::text(&self.full(&path), 4096).is_some_and(|text| git::is_elsewhere(&text))
-                {
+                if name == b".git" && git::leads_elsewhere(&self.full(&path)) {
                     found.repositories.push((path, None));
                     return Ok(());
                 }
