@@ -257,8 +257,12 @@ impl Attempt<'_> {
         let chosen = |choice: &plan::Choice| boot.start(choice, ports, &request.settings);
         let mut decided = until(&cancel.signal, plan_for(prepared, &images, facts, chosen)).await?;
         state.report.read_seconds = watch.seconds();
+        let several = images.len() > 1;
+        let prefix = |image: &ImageRun<'_>| {
+            if several { format!("{}: ", image.request.image) } else { String::new() }
+        };
         for (image, planned) in images.iter().zip(&decided.plan.images) {
-            let of = if images.len() > 1 { format!("{}: ", image.request.image) } else { String::new() };
+            let of = prefix(image);
             let Decision { outcome, reason, changes } = &planned.decision;
             ports.console.line(&format!("{of}{}: {reason}", outcome.name()));
             for change in crate::facts::explain::rest(changes) {
@@ -289,6 +293,7 @@ impl Attempt<'_> {
             image: images[at],
             key: decided.facts[at].as_ref().and_then(|facts| facts.key.as_ref()),
             metadata: files.metadata.get(at).cloned().unwrap_or_default(),
+            prefix: prefix(&images[at]),
         };
         let execution = Execution {
             writes,

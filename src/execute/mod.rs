@@ -67,6 +67,8 @@ pub(crate) struct OneImage<'a> {
     pub key: Option<&'a BuildKey>,
     /// Where buildx writes what it built.
     pub metadata: PathBuf,
+    /// Begins lines of the log about it: `app: ` where the run has several images, else empty.
+    pub prefix: String,
 }
 
 /// Everything an action needs.
@@ -79,6 +81,8 @@ pub(crate) struct StepContext<'a> {
     pub key: Option<&'a BuildKey>,
     pub access: &'a Access,
     pub metadata: &'a std::path::Path,
+    /// Begins lines of the log about the image.
+    prefix: &'a str,
     pub boot: &'a Boot,
     pub watch: Stopwatch,
     pub retries: &'a RefCell<Vec<String>>,
@@ -86,8 +90,8 @@ pub(crate) struct StepContext<'a> {
 
 impl Execution<'_> {
     /// For an action of this image; for one that serves several, of the first.
-    fn context(&self, image: Option<usize>) -> Option<StepContext<'_>> {
-        let OneImage { image, key, metadata } = self.images.get(image.unwrap_or_default())?;
+    fn context(&self, of: Option<usize>) -> Option<StepContext<'_>> {
+        let OneImage { image, key, metadata, prefix } = self.images.get(of.unwrap_or_default())?;
         Some(StepContext {
             writes: self.writes,
             ports: self.ports,
@@ -96,6 +100,7 @@ impl Execution<'_> {
             key: *key,
             access: image.access,
             metadata,
+            prefix: if of.is_some() { prefix } else { "" },
             boot: self.boot,
             watch: self.watch,
             retries: self.retries,
@@ -111,14 +116,18 @@ impl StepContext<'_> {
 
     /// A fold in the log for a child's output.
     fn log(&self, title: &str) -> Foreign {
-        self.ports.console.foreign(&inert(title.as_bytes()))
+        self.ports.console.foreign(&inert(format!("{}{title}", self.prefix).as_bytes()))
     }
 }
 
 /// Runs every action that can be run. Never an error: a failure is in the journal, which is the
 /// caller's, because these actions may be broken off at any moment.
 pub(crate) async fn execute(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) {
-    journal.records = plan.actions.iter().map(|planned| Record::of(brief(&planned.action))).collect();
+    let label = |planned: &Planned| {
+        let prefix = run.context(planned.image).map_or("", |context| context.prefix);
+        format!("{prefix}{}", brief(&planned.action))
+    };
+    journal.records = plan.actions.iter().map(|planned| Record::of(label(planned))).collect();
     if plan.actions.is_empty() {
         return;
     }
@@ -164,9 +173,7 @@ async fn all(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) -> Result<
             let earlier = Earlier::of(planned, plan, &records);
             let context = run.context(planned.image);
             if let Some((context, record)) = context.zip(records[planned.id.index()].take()) {
-                let of = planned.image.filter(|_| run.images.len() > 1);
-                let of = of.map(|_| format!("{}: ", context.request.image)).unwrap_or_default();
-                ports.console.line(&format!("→ {of}{}", describe(&planned.action)));
+                ports.console.line(&format!("→ {}{}", context.prefix, describe(&planned.action)));
                 running.push(act(planned, earlier, context, &docker, record));
             }
             false

@@ -28,16 +28,18 @@ fn message(error: &Error) -> String {
 #[must_use]
 pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
     let mut annotations = Vec::new();
-    let errors = report.error.iter().chain(report.images.iter().filter_map(|image| image.error.as_ref()));
-    for error in unique(errors) {
-        annotations.push(Annotation {
-            level: Level::Error,
-            title: "build-once failed",
-            message: message(error),
-            at: error.at.as_ref().map(|at| (at.file.as_str(), at.line)),
-        });
-    }
-    annotations.truncate(ERRORS);
+    let several = report.images.len() > 1;
+    let of_images = report.images.iter().filter_map(|image| {
+        let of = if several { format!("{}: ", image.image) } else { String::new() };
+        Some((of, image.error.as_ref()?))
+    });
+    let errors = report.error.iter().map(|error| (String::new(), error)).chain(of_images);
+    annotations.extend(errors.take(ERRORS).map(|(of, error)| Annotation {
+        level: Level::Error,
+        title: "build-once failed",
+        message: of + &message(error),
+        at: error.at.as_ref().map(|at| (at.file.as_str(), at.line)),
+    }));
     let degraded = report.images.iter().filter_map(|image| image.degraded.as_ref());
     annotations.extend(unique(degraded).map(|degraded| Annotation {
         level: Level::Warning,

@@ -50,6 +50,11 @@ fn two_are_built_and_published_in_one_run() {
         assert!(run.summary.contains(*digest), "{}", run.summary);
     }
     assert_eq!(run.called("buildx build").len(), 2);
+    // The log and the table of times say which is which.
+    for told in ["::group::web: docker buildx build", "→ app: build and push"] {
+        assert!(run.stdout.contains(told), "{told}: {}", run.stdout);
+    }
+    assert!(run.summary.contains("| web: build and push |"), "{}", run.summary);
     // What is one image's alone has no output of its own here.
     for (name, value) in [("digest", ""), ("tag", ""), ("key", ""), ("built", "true"), ("attempts", "2")] {
         assert_eq!(run.output(name), value, "{name}");
@@ -86,7 +91,7 @@ fn one_failure_does_not_stop_the_other() {
     let run = both(&lab).run().fails(10, "build");
     assert!(digest(&lab, "app").is_some() && digest(&lab, "web").is_none());
     assert_eq!((run.output("built"), run.output("pushed")), ("true", "true"));
-    assert_eq!(run.commands("error").len(), 1, "{}", run.stdout);
+    assert!(run.error().contains("web: "), "{}", run.error());
     assert!(run.summary.contains("<code>app</code>: built and published"), "{}", run.summary);
     assert!(run.summary.contains("<code>web</code>: failed"), "{}", run.summary);
     // What comes after the build that failed is not begun.
