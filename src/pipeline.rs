@@ -147,7 +147,7 @@ pub(crate) async fn decide(prepared: &Prepared) -> Result<Decided> {
 /// rest of the plan: booting one takes longer than every question there is.
 ///
 /// # Errors
-/// If nothing can be done about any image.
+/// If there is one image, and nothing can be done about it.
 pub(crate) async fn plan_for(
     prepared: &Prepared,
     images: &[ImageRun<'_>],

@@ -15,7 +15,7 @@ use super::use_builder::{SharedBuilder, apart, builder_notices, is_engine, refus
 use super::verdict::{Build, Decision, Outcome, Verdict};
 use super::versions;
 use crate::buildkit::{BuildSpec, OutputTarget};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::{ImageReference, Platform, Repository};
 use crate::inputs::extra_args::extra;
 use crate::trust::{Access, ImageRun, LocalNames, Published, UserReferences};
@@ -24,7 +24,7 @@ use crate::trust::{Access, ImageRun, LocalNames, Published, UserReferences};
 /// others. `builder`: the one that builds, with what was asked of it; an error if there is none.
 ///
 /// # Errors
-/// The worst, if nothing can be done about any image.
+/// If there is one image, and nothing can be done about it.
 pub(crate) fn assemble(
     images: Vec<(Option<PlanContext<'_>>, Verdict)>,
     builder: Option<(Needs, Result<Choice>)>,
@@ -53,8 +53,8 @@ pub(crate) fn assemble(
         }));
     }
     plan.actions = draft.finish();
-    match Error::worst(plan.images.iter().filter_map(|image| image.error.as_ref())) {
-        Some(error) if plan.images.iter().all(|image| image.error.is_some()) => Err(error.clone()),
+    match plan.images.as_slice() {
+        [ImagePlan { error: Some(error), .. }] => Err(error.clone()),
         _ => Ok(plan),
     }
 }

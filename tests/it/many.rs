@@ -182,3 +182,18 @@ fn an_image_that_is_gone_is_looked_for_again_by_itself() {
     assert!(run.summary.contains(&format!("the image {gone} was deleted")), "{}", run.summary);
     assert_eq!(run.called("buildx build").len(), 1, "{:?}", run.lines());
 }
+
+#[test]
+fn each_failure_is_told_where_nothing_can_be_done() {
+    let lab = Lab::new();
+    let other: &[&str] = &["--image", "other", "--file", "Dockerfile.other"];
+    let run = lab.shared().images(&[WEB, other]).run();
+    assert_eq!((run.code, run.output("outcome"), run.called("buildx build").len()), (10, "failed", 0));
+    for (image, file) in [("web", "Dockerfile.web"), ("other", "Dockerfile.other")] {
+        let errors = run.commands("error");
+        let told = errors
+            .iter()
+            .filter(|error| error.message.starts_with(&format!("{image}: ")) && error.message.contains(file));
+        assert_eq!(told.count(), 1, "{}", run.stdout);
+    }
+}
