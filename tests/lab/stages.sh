@@ -49,8 +49,8 @@ stage_zizmor() { zizmor --offline --no-progress .github examples action.yml; }
 
 stage_unit() { cargo test --workspace --no-fail-fast; }
 
-# The engine does the work here, so no more tests at once than there are processors.
-stage_lab() { RUST_TEST_THREADS=$(nproc) cargo test --workspace --no-fail-fast --test lab; }
+# Twice as many tests at once as there are processors: some wait for a time limit or for a registry.
+stage_lab() { RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --workspace --no-fail-fast --test lab; }
 
 # 150 cases, always the same.
 # With fewer pairs than the soak has, because each costs a build more.
