@@ -88,12 +88,12 @@ fn a_file_that_keeps_changing() {
 }
 
 #[test]
-fn ten_gigabytes_are_streamed() {
+fn a_file_ten_times_the_memory_is_streamed() {
     let work = Workspace::new("huge");
-    fs::File::create(work.folder().join("huge")).unwrap().set_len(10 << 30).unwrap();
+    fs::File::create(work.folder().join("huge")).unwrap().set_len(3 << 30).unwrap();
     // With room for a tenth of it.
     let output = Command::new("bash")
-        .args(["-c", "ulimit -v 1000000; exec \"$0\" key --json", env!("CARGO_BIN_EXE_build-once")])
+        .args(["-c", "ulimit -v 300000; exec \"$0\" key --json", env!("CARGO_BIN_EXE_build-once")])
         .current_dir(work.folder())
         .env("INPUT_IMAGE", "huge")
         .env("INPUT_KEY", "context")
@@ -102,5 +102,5 @@ fn ten_gigabytes_are_streamed() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("\"size\":10737418240"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\"size\":3221225472"));
 }
