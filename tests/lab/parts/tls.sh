@@ -52,7 +52,8 @@ tls_down() {
   rmdir /etc/docker/certs.d /etc/docker 2>/dev/null || true
 }
 
-gateway_binary() { printf '%s/debug/lab-gateway' "${CARGO_TARGET_DIR:-$REPO_DIR/target}"; }
+# BUILD_ONCE_LAB_PROFILE: the cargo profile that has its binary, if not dev.
+gateway_binary() { printf '%s/%s/lab-gateway' "${CARGO_TARGET_DIR:-$REPO_DIR/target}" "${BUILD_ONCE_LAB_PROFILE:-debug}"; }
 
 # A gateway of another clone serves as well; one of this clone must not be older than its source.
 gateway_healthy() {
@@ -73,7 +74,7 @@ gateway_up() {
   binary=$(gateway_binary)
   if gateway_stale; then
     say "building lab-gateway"
-    (cd "$REPO_DIR" && cargo build -q --workspace --bin lab-gateway 9>&-) || die "cargo build of lab-gateway failed"
+    (cd "$REPO_DIR" && cargo build -q --workspace --bin lab-gateway --profile "${BUILD_ONCE_LAB_PROFILE:-dev}" 9>&-) || die "cargo build of lab-gateway failed"
     touch "$binary" # cargo leaves it alone when only a comment or a timestamp changed
   fi
   stop gateway
