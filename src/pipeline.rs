@@ -8,7 +8,7 @@ use crate::facts::{
     BuilderFacts, ForBuild, ImageFacts, LateFacts, Toolchain, entitlements, gather, gather_late,
 };
 use crate::failure::FailureClass;
-use crate::inputs::{BuildInputs, ContextSource, RawInputs, Request, SecretSource, extra_args};
+use crate::inputs::{ContextSource, ImageRequest, RawInputs, Request, SecretSource, extra_args};
 use crate::plan::{Choice, Names, Needs, Plan, PlanContext, Rendered, Verdict, assemble};
 use crate::ports::exec::CancelSignal;
 use crate::ports::{Ports, console::Console, random};
@@ -95,7 +95,7 @@ pub(crate) async fn prepare(
     }
     let console = &console.clone().with_style(request.settings.report.log);
     env.proxy_passwords().for_each(|password| console.mask(&password));
-    request.images.iter().for_each(|image| mask(&image.build, console));
+    request.images.iter().for_each(|image| mask(image, console));
     let given = raw.iter().filter_map(|raw| raw.github_token.as_deref());
     let tokens = env.get(env::ACTIONS_RUNTIME_TOKEN).into_iter().chain(given);
     tokens.for_each(|token| console.mask(token));
@@ -109,13 +109,16 @@ pub(crate) async fn prepare(
 }
 
 /// Hides what the build is told in confidence.
-fn mask(build: &BuildInputs, console: &Console) {
-    for secret in build.all_secrets() {
-        match &secret.source {
-            SecretSource::Value(value) => console.mask(value.expose()),
-            SecretSource::File(path) => mask_file(path, console),
+fn mask(image: &ImageRequest, console: &Console) {
+    for (secret, value) in image.all_secrets() {
+        if let Some(value) = value {
+            console.mask(value.expose());
+        }
+        if let SecretSource::File(path) = &secret.source {
+            mask_file(path, console);
         }
     }
+    let build = &image.build;
     let values = build.build_args.iter().chain(&build.build_contexts);
     values.for_each(|(_, value)| console.mask_user(value));
     if let ContextSource::Remote(url) = &build.context {

@@ -1,10 +1,14 @@
 //! Text that must not be seen.
 
 use std::fmt;
+use std::sync::Arc;
 
-/// A secret value. It has no `Display` and no `Serialize`; `Debug` hides it.
+use zeroize::Zeroizing;
+
+/// A secret value. It has no `Display` and no `Serialize`; `Debug` hides it. Copies share one text, which is wiped
+/// when the last of them goes.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretString(String);
+pub struct SecretString(Arc<Zeroizing<String>>);
 
 impl SecretString {
     /// The value, for the one place that needs it.
@@ -16,7 +20,7 @@ impl SecretString {
 
 impl From<String> for SecretString {
     fn from(value: String) -> Self {
-        Self(value)
+        Self(Arc::new(Zeroizing::new(value)))
     }
 }
 

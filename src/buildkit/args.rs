@@ -7,7 +7,7 @@ use std::path::Path;
 use super::cache::{csv_field, variables};
 use super::{BuildxVersion, ImagePin, LocalCaches, SourcePin};
 use crate::image::ImageReference;
-use crate::inputs::{BuildInputs, Secret, SecretSource};
+use crate::inputs::{BuildInputs, Secret, SecretSource, SecretValues};
 use crate::secret::SecretString;
 
 /// Where the result goes.
@@ -222,11 +222,9 @@ impl BuildSpec {
     }
 
     /// Variables that carry the secrets' values to buildx.
-    pub(crate) fn secret_env(&self) -> impl Iterator<Item = (String, SecretString)> {
-        self.build.all_secrets().enumerate().filter_map(|(at, secret)| match &secret.source {
-            SecretSource::Value(value) => Some((secret_variable(at), value.clone())),
-            SecretSource::File(_) => None,
-        })
+    pub(crate) fn secret_env(&self, values: &SecretValues) -> impl Iterator<Item = (String, SecretString)> {
+        let secrets = self.build.all_secrets().enumerate();
+        secrets.filter_map(|(at, secret)| Some((secret_variable(at), values.of(secret)?.clone())))
     }
 }
 
@@ -236,7 +234,7 @@ fn secret_variable(at: usize) -> String {
 
 fn secret_arg(at: usize, secret: &Secret) -> String {
     match &secret.source {
-        SecretSource::Value(_) => format!("id={},env={}", secret.id, secret_variable(at)),
+        SecretSource::Value => format!("id={},env={}", secret.id, secret_variable(at)),
         SecretSource::File(path) => {
             format!("id={},{}", secret.id, csv_field(&format!("src={}", path.display())))
         }
@@ -303,10 +301,7 @@ mod tests {
             labels: pair("l", "v"),
             annotations: pair("index:a", "v"),
             cgroup_parent: Some("ci".into()),
-            secrets: vec![
-                secret("v", SecretSource::Value("hunter2".to_owned().into())),
-                secret("f", SecretSource::File("/a,b".into())),
-            ],
+            secrets: vec![secret("v", SecretSource::Value), secret("f", SecretSource::File("/a,b".into()))],
             ssh: vec!["default".into()],
             allow: vec!["network.host".into()],
             network: Some("host".into()),
@@ -359,8 +354,14 @@ mod tests {
         --pull '--provenance=mode=min' '--sbom=true' '--output=type=image,push=true,compression=zstd,oci-mediatypes=true'
         --load '--from-the-future=x' .
         "#);
-        assert_eq!(all.secret_env().map(|(name, _)| name).collect::<Vec<_>>(), ["BUILD_ONCE_SECRET_0"]);
-        assert!(!serde_json::to_string(&all).unwrap().contains("hunter2"));
+        let raw = RawInputs {
+            image: Some("app".into()),
+            secrets: Some("v=hunter2".into()),
+            ..RawInputs::default()
+        };
+        let values = ImageRequest::read(&raw, &Env::default()).unwrap().secrets;
+        let variables: Vec<_> = all.secret_env(&values).collect();
+        assert_eq!(variables, [("BUILD_ONCE_SECRET_0".to_owned(), "hunter2".to_owned().into())]);
     }
 
     #[test]

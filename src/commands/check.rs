@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::buildkit::{BuildSpec, Finding, OutputTarget};
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
+use crate::inputs::{ContextSource, without_login};
 use crate::pipeline::Prepared;
 use crate::plan::{Outcome, PlanWarning};
 use crate::ports::buildx::Buildx;
@@ -22,6 +23,12 @@ pub(crate) async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> 
     let mut build = inputs.build.clone();
     // No step runs, and no image is made.
     (build.secrets, build.labels, build.annotations, build.extra_args) = Default::default();
+    if let ContextSource::Remote(url) = &mut build.context {
+        *url = without_login(url, &mut build.secrets);
+    }
+    for (_, context) in &mut build.build_contexts {
+        *context = without_login(context, &mut build.secrets);
+    }
     let spec = BuildSpec {
         builder: inputs.settings.builder.name.clone(),
         build,
@@ -37,7 +44,7 @@ pub(crate) async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> 
         fresh_builder: false,
         apart: None,
     };
-    let found = buildx.check(&spec, &version).await?;
+    let found = buildx.check(&spec, &version, &inputs.secrets).await?;
     let file = spec.build.dockerfile().display().to_string();
     for Finding { text, line } in &found {
         ports.console.line(&format!("{file}:{}: {text}", line.unwrap_or_default()));

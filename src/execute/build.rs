@@ -44,8 +44,11 @@ pub(super) async fn run(
         let variables = variables(&now, context).into_iter().chain(session.variable()).collect();
         crash::on_purpose("build");
         let kills = host::memory_kills();
-        let (result, progress) =
-            buildx.build(&now, &toolchain.buildx, context.metadata, variables, |line| log.line(line)).await;
+        let (result, progress) = buildx
+            .build(&now, &toolchain.buildx, context.metadata, &context.request.secrets, variables, |line| {
+                log.line(line);
+            })
+            .await;
         drop(log);
         session.close(&now, context);
         let phase = progress.place;

@@ -35,8 +35,7 @@ pub(crate) use merge::Part;
 pub use raw::RawInputs;
 pub use request::ImageRequest;
 pub(crate) use request::{Request, Settings};
-pub(crate) use secrets::Secret;
-pub use secrets::SecretSource;
+pub(crate) use secrets::{Secret, SecretSource, SecretValues, without_login};
 pub use types::Switch;
 pub(crate) use types::{
     BuilderInputs, CacheWrite, Driver, Endpoint, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy,

@@ -14,6 +14,7 @@ use super::merge::{self, Part};
 use super::outputs::outputs;
 use super::problems::Problems;
 use super::raw::RawInputs;
+use super::secrets::{Secret, SecretValues};
 use super::types::{
     AccessInputs, BuilderInputs, KeyInputs, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy,
     ReliabilityInputs, ReportInputs, Switch,
@@ -22,6 +23,7 @@ use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::image::{Digest, ImageName, ImageReference, Repository, canonical_host};
 use crate::key::dockerfile::go_bool;
+use crate::secret::SecretString;
 
 /// What one run asks for.
 #[derive(Clone, Debug)]
@@ -75,6 +77,8 @@ pub struct ImageRequest {
     /// Publish what is built.
     pub push: Switch,
     pub build: BuildInputs,
+    /// What the ids of secrets in `build` stand for.
+    pub secrets: SecretValues,
     pub key: KeyInputs,
     /// The layer cache.
     pub cache: CacheInputs,
@@ -133,7 +137,8 @@ impl ImageRequest {
         let seen = if by_digest { unseen } else { &mut *problems };
         let tags = with_file(seen, "tags", raw.tags.as_deref(), raw.tags_file.as_deref());
         let outputs = outputs(seen, raw.outputs.as_deref());
-        let mut build = BuildInputs::read(raw, &outputs, env, seen);
+        let mut secrets = SecretValues::default();
+        let mut build = BuildInputs::read(raw, &outputs, env, &mut secrets, seen);
         if mode == Mode::Merge {
             merge::check(problems, raw, &outputs, &mut build);
         }
@@ -211,11 +216,17 @@ impl ImageRequest {
             load,
             push,
             build,
+            secrets,
             key,
             cache,
         };
         inputs.check_combinations(problems);
         std::mem::take(problems).finish().map(|()| inputs)
+    }
+
+    /// Every secret that the builder gets, with its value if it is not in a file.
+    pub(crate) fn all_secrets(&self) -> impl Iterator<Item = (&Secret, Option<&SecretString>)> {
+        self.build.all_secrets().map(|secret| (secret, self.secrets.of(secret)))
     }
 
     fn check_combinations(&self, problems: &mut Problems) {

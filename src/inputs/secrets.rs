@@ -1,14 +1,17 @@
 //! The build secrets.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::http_login::http_login;
 use super::lists::{comma_items, items, pairs};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use crate::env::{self, Env};
 use crate::secret::SecretString;
+use crate::shown;
 
-/// A build secret: its id counts in the key, its value appears nowhere.
+/// A build secret: its id counts in the key. Its value is among [`SecretValues`], so that a plan holds none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     /// What `RUN --mount=type=secret,id=…` names.
@@ -21,8 +24,49 @@ pub struct Secret {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// Given as an input, or taken from the environment.
-    Value(SecretString),
+    Value,
     File(PathBuf),
+}
+
+/// The values of secrets by their ids. They join the ids where a process is started that needs them.
+#[derive(Clone, Debug, Default)]
+pub struct SecretValues(BTreeMap<String, SecretString>);
+
+impl SecretValues {
+    /// The value of a secret that no file holds.
+    #[must_use]
+    pub fn of(&self, secret: &Secret) -> Option<&SecretString> {
+        self.0.get(&secret.id).filter(|_| secret.source == SecretSource::Value)
+    }
+
+    /// Adds what a secret is made of, unless its id has a value already.
+    pub(super) fn add(&mut self, id: String, value: SecretString) {
+        self.0.entry(id).or_insert(value);
+    }
+
+    /// Adds the login of a URL, if it has one.
+    pub(super) fn add_login(&mut self, url: &str) {
+        if let Some((id, header)) = login(url) {
+            self.add(id, header);
+        }
+    }
+}
+
+/// The secret that BuildKit reads a host's login from (BuildKit, `source/git`: `GIT_AUTH_HEADER.<host>`), and its value.
+fn login(url: &str) -> Option<(String, SecretString)> {
+    let (origin, header) = http_login(url)?;
+    let host = origin.split_once("://").map_or(origin.as_str(), |(_, host)| host);
+    Some((format!("GIT_AUTH_HEADER.{host}"), header))
+}
+
+/// The URL of a git repository without its user, which goes to BuildKit as a secret: arguments can be read by every
+/// process of the machine.
+pub(crate) fn without_login(url: &str, secrets: &mut Vec<Secret>) -> String {
+    let Some((id, _)) = login(url) else { return url.to_owned() };
+    if !secrets.iter().any(|secret| secret.id == id) {
+        secrets.push(Secret { id, source: SecretSource::Value });
+    }
+    shown::without_users(url).into_owned()
 }
 
 /// A plan shows a secret's id alone.
@@ -33,7 +77,12 @@ impl serde::Serialize for Secret {
 }
 
 /// Those of all three inputs. What docker/build-push-action leaves out with a warning is left out with a warning.
-pub(super) fn secrets(problems: &mut Problems, raw: &RawInputs, env: &Env) -> Vec<Secret> {
+pub(super) fn secrets(
+    problems: &mut Problems,
+    raw: &RawInputs,
+    env: &Env,
+    values: &mut SecretValues,
+) -> Vec<Secret> {
     let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
     let mut secrets: Vec<Secret> = Vec::new();
     for (input, list) in [
@@ -56,7 +105,12 @@ pub(super) fn secrets(problems: &mut Problems, raw: &RawInputs, env: &Env) -> Ve
                 problems.add(input, format!("secret `{id}` is given twice"));
             } else {
                 match source(input, value, env) {
-                    Ok(source) => secrets.push(Secret { id, source }),
+                    Ok((source, value)) => {
+                        if let Some(value) = value {
+                            values.add(id.clone(), value);
+                        }
+                        secrets.push(Secret { id, source });
+                    }
                     Err(why) => problems.add(input, format!("secret `{id}`: {why}")),
                 }
             }
@@ -65,26 +119,32 @@ pub(super) fn secrets(problems: &mut Problems, raw: &RawInputs, env: &Env) -> Ve
     secrets
 }
 
-fn source(input: &str, value: String, env: &Env) -> Result<SecretSource, String> {
+fn source(input: &str, value: String, env: &Env) -> Result<(SecretSource, Option<SecretString>), String> {
     match input {
         "secret-envs" => match env.get(&value) {
-            Some(secret) => Ok(SecretSource::Value(SecretString::from(secret.to_owned()))),
+            Some(secret) => Ok((SecretSource::Value, Some(secret.to_owned().into()))),
             None => Err(format!("the environment variable {value} is not set")),
         },
         "secret-files" => match fs_err::metadata(&value) {
             Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {
-                Ok(SecretSource::File(PathBuf::from(value)))
+                Ok((SecretSource::File(PathBuf::from(value)), None))
             }
             Ok(_) => Err(format!("`{value}` is empty or no file")),
             Err(error) => Err(error.to_string()),
         },
-        _ => Ok(SecretSource::Value(SecretString::from(value))),
+        _ => Ok((SecretSource::Value, Some(value.into()))),
     }
 }
 
 /// `github-token`, for a context that is a repository of this run's server and has no token of its own: BuildKit
 /// reads a secret of this name (`GIT_AUTH_TOKEN.HOST`).
-pub(super) fn git_token(raw: &RawInputs, context: &str, secrets: &[Secret], env: &Env) -> Option<Secret> {
+pub(super) fn git_token(
+    raw: &RawInputs,
+    context: &str,
+    secrets: &[Secret],
+    env: &Env,
+    values: &mut SecretValues,
+) -> Option<Secret> {
     let token = raw.github_token.as_deref().map(str::trim).filter(|token| !token.is_empty())?;
     let server = env.get(env::GITHUB_SERVER_URL).unwrap_or("https://github.com").trim_end_matches('/');
     let host = server.split_once("://").map_or(server, |(_, host)| host);
@@ -92,9 +152,10 @@ pub(super) fn git_token(raw: &RawInputs, context: &str, secrets: &[Secret], env:
         ["GIT_AUTH_TOKEN".to_owned(), format!("GIT_AUTH_TOKEN.{host}"), format!("GIT_AUTH_HEADER.{host}")];
     let has_own = secrets.iter().any(|secret| own.contains(&secret.id) || secret.id == "GIT_AUTH_HEADER");
     let is_here = context.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'));
-    (is_here && !has_own).then(|| Secret {
-        id: own[1].clone(),
-        source: SecretSource::Value(SecretString::from(token.to_owned())),
+    let [_, id, _] = own;
+    (is_here && !has_own).then(|| {
+        values.add(id.clone(), token.to_owned().into());
+        Secret { id, source: SecretSource::Value }
     })
 }
 
@@ -103,8 +164,16 @@ mod tests {
     use super::*;
 
     fn read(raw: &RawInputs, env: &Env) -> (Vec<Secret>, Vec<String>, Option<String>) {
+        read_values(raw, env, &mut SecretValues::default())
+    }
+
+    fn read_values(
+        raw: &RawInputs,
+        env: &Env,
+        values: &mut SecretValues,
+    ) -> (Vec<Secret>, Vec<String>, Option<String>) {
         let mut problems = Problems::default();
-        let secrets = secrets(&mut problems, raw, env);
+        let secrets = secrets(&mut problems, raw, env, values);
         let warnings = problems.take_warnings();
         (secrets, warnings, problems.finish().err().map(|error| error.to_string()))
     }
@@ -132,7 +201,8 @@ mod tests {
             secret_files: Some("INVALID=".into()),
             ..Default::default()
         };
-        let (secrets, warnings, error) = read(&raw, &Env::from([("SET", "x")]));
+        let mut values = SecretValues::default();
+        let (secrets, warnings, error) = read_values(&raw, &Env::from([("SET", "x")]), &mut values);
         let ids: Vec<_> = secrets.iter().map(|secret| secret.id.as_str()).collect();
         assert_eq!((ids, error), (vec!["A", "B", "FOO", "C", "D"], None));
         assert_eq!(warnings.len(), 4, "{warnings:?}");
@@ -142,14 +212,18 @@ mod tests {
         );
         assert!(warnings[1].contains("`EMPTY` is empty and is left out"), "{warnings:?}");
         assert!(!warnings.concat().contains("hunter"), "{warnings:?}");
-        assert_eq!(secrets[1].source, SecretSource::Value("x\n\ny".to_owned().into()));
+        assert_eq!(values.of(&secrets[1]), Some(&"x\n\ny".to_owned().into()));
     }
 
     #[test]
     fn d45_the_jobs_token_is_for_the_repositorys_own_server() {
         let raw = RawInputs { github_token: Some("t".into()), ..Default::default() };
         let id = |context: &str, secrets: &[Secret], env: &Env| {
-            git_token(&raw, context, secrets, env).map(|secret| secret.id)
+            let mut values = SecretValues::default();
+            git_token(&raw, context, secrets, env, &mut values).map(|secret| {
+                assert_eq!(values.of(&secret), Some(&"t".to_owned().into()));
+                secret.id
+            })
         };
         let env = Env::from([("GITHUB_SERVER_URL", "http://10.0.0.5:22827")]);
         let plain = Env::default();
@@ -164,7 +238,7 @@ mod tests {
         for context in [".", "https://github.com.evil.example/o/r.git", "https://gitlab.com/o/r.git"] {
             assert_eq!(id(context, &[], &plain), None, "{context}");
         }
-        let own = Secret { id: "GIT_AUTH_TOKEN".into(), source: SecretSource::Value("o".to_owned().into()) };
+        let own = Secret { id: "GIT_AUTH_TOKEN".into(), source: SecretSource::Value };
         assert_eq!(id("https://github.com/o/r.git", &[own], &plain), None);
     }
 }

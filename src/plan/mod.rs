@@ -17,6 +17,8 @@ mod platform;
 
 mod render;
 mod reuse;
+#[cfg(test)]
+mod secret_tests;
 mod spec;
 mod use_builder;
 mod user_caches;

@@ -9,10 +9,8 @@ use crate::image::{
     ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION, ANNOTATION_ZONE,
 };
 use crate::inputs::extra_args::Extra;
-use crate::inputs::http_login;
-use crate::inputs::{BuildInputs, ContextSource, Secret, SecretSource};
+use crate::inputs::{BuildInputs, ContextSource, without_login};
 use crate::key::{BuildKey, explain};
-use crate::shown;
 
 /// The build argument that makes an index of one platform.
 const INDEX: &str = "BUILDKIT_MULTI_PLATFORM";
@@ -77,18 +75,6 @@ pub(super) fn build_inputs(
         extra_args: extra.args,
         ..inputs.clone()
     }
-}
-
-/// The URL of a git repository without its user, which goes to BuildKit as the secret of that host (BuildKit,
-/// `source/git`: `GIT_AUTH_HEADER.<host>`): arguments can be read by every process of the machine.
-fn without_login(url: &str, secrets: &mut Vec<Secret>) -> String {
-    let Some((origin, header)) = http_login(url) else { return url.to_owned() };
-    let host = origin.split_once("://").map_or(origin.as_str(), |(_, host)| host);
-    let id = format!("GIT_AUTH_HEADER.{host}");
-    if !secrets.iter().any(|secret| secret.id == id) {
-        secrets.push(Secret { id, source: SecretSource::Value(header) });
-    }
-    shown::without_users(url).into_owned()
 }
 
 /// The facts that travel with a published image. They are annotations, not labels: a label

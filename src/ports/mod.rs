@@ -26,7 +26,7 @@ pub(crate) mod trace;
 
 use crate::env::Env;
 use crate::error::Result;
-use crate::inputs::{Request, SecretSource};
+use crate::inputs::{ImageRequest, Request};
 
 /// The right to write outside this program. What gathers facts and decides has none, so that whatever it is handed can
 /// only read; `clippy.toml` says who may grant it.
@@ -82,13 +82,10 @@ impl Ports {
         console: console::Console,
         cancel: exec::CancelSignal,
     ) -> Self {
-        let all_secrets = || request.images.iter().flat_map(|image| image.build.all_secrets());
+        let all_secrets = || request.images.iter().flat_map(ImageRequest::all_secrets);
         let passwords =
             request.settings.access.logins.iter().filter_map(|login| env.get(&login.password_env));
-        let secrets = all_secrets().filter_map(|secret| match &secret.source {
-            SecretSource::Value(value) => Some(value.expose()),
-            SecretSource::File(_) => None,
-        });
+        let secrets = all_secrets().filter_map(|(_, value)| Some(value?.expose()));
         let withheld: Vec<&str> = passwords.chain(secrets).collect();
         let exec = exec::Exec::new(env, cancel).withholding(&withheld).traced(trace(&console));
         let proxies = proxies::Proxies::new(env);

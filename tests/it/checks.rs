@@ -48,3 +48,18 @@ fn d49_findings_of_a_build_are_notices_at_file_and_line() {
     let run = lab.shared().env("DOCKER_BUILD_CHECKS_ANNOTATIONS", "false").run().succeeds("built");
     assert!(!run.stdout.contains("Dockerfile check") && run.summary.contains("Rule: text"));
 }
+
+/// The user of a URL is no argument here either, and a secret that is named has its value.
+#[test]
+fn the_checks_get_the_login_of_a_context_as_a_secret() {
+    let lab = Lab::new();
+    lab.set("check", "{}");
+    let password = crate::support::CANARY;
+    let contexts = format!("lib=https://ann:{password}@git.example/lib.git");
+    let check = lab.shared().input("call", "check").input("build-contexts", &contexts);
+    let run = check.run().succeeds("checked");
+    let call = run.called("buildx build")[0];
+    assert_eq!(call.values("--build-context"), ["lib=https://git.example/lib.git"]);
+    assert_eq!(call.values("--secret"), ["id=GIT_AUTH_HEADER.git.example,env=BUILD_ONCE_SECRET_0"]);
+    assert!(call.env["BUILD_ONCE_SECRET_0"].as_str().unwrap().starts_with("Basic "), "{}", call.env);
+}

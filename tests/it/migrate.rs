@@ -3,9 +3,7 @@
 use std::ffi::OsString;
 
 use build_once::testing::Env;
-use build_once::testing::{
-    Call, Command, ContextSource, ImageRequest, RawInputs, SecretSource, Switch, arguments, parse,
-};
+use build_once::testing::{Call, Command, ContextSource, ImageRequest, RawInputs, Switch, arguments, parse};
 
 /// Its inputs, from its action.yml (v7.3.0).
 pub(crate) const INPUTS: [&str; 33] = [
@@ -118,7 +116,7 @@ fn d46_its_table_of_arguments() {
     ]);
     assert_eq!(git.build.context, ContextSource::Remote(GIT.to_owned()));
     assert_eq!((git.build.secrets.len(), git.build.platforms.len()), (4, 2));
-    let SecretSource::Value(value) = &git.build.secrets[3].source else { panic!() };
+    let value = git.secrets.of(&git.build.secrets[3]).unwrap();
     assert_eq!(value.expose(), "aaaa\n\nbbbb\nccc");
     // 10: without quotes a value ends with its line, there as here.
     let cut = taken(&[("secrets", "A=aaaa\nbbbb\nFOO=bar\nINVALID_SECRET=")]);

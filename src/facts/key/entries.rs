@@ -12,7 +12,7 @@ pub(super) fn add_settings(key: &mut KeyBuilder, inputs: &ImageRequest, narrow: 
     let mounts = |id: &str| narrow.is_none_or(|analysis| analysis.secrets.contains(id));
     for secret in build.secrets.iter().filter(|secret| mounts(&secret.id)) {
         // Where a secret's value comes from does not reach the image, its id does.
-        let (SecretSource::Value(_) | SecretSource::File(_)) = &secret.source;
+        let (SecretSource::Value | SecretSource::File(_)) = &secret.source;
         key.plain(EntryKind::SecretId, &secret.id, "");
     }
     for ssh in &build.ssh {

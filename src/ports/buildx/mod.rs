@@ -18,6 +18,7 @@ use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
 use crate::inputs::Driver;
+use crate::inputs::SecretValues;
 use crate::ports::docker::Docker;
 use crate::ports::exec::{Effect, ExecError, Invocation, Stream};
 use crate::ports::exec::{from_exec, last_line};
@@ -168,7 +169,7 @@ impl Buildx {
         self.docker.exec().detach(&self.command(Effect::Write).args(["rm", "--force", name])).ok();
     }
 
-    /// Builds. Lines for people go to `log` as they come. `variables` are for this child alone.
+    /// Builds. Lines for people go to `log` as they come. `secrets` and `variables` are for this child alone.
     ///
     /// # Errors
     /// The classified failure; what the progress stream told until then is returned beside it.
@@ -177,6 +178,7 @@ impl Buildx {
         spec: &BuildSpec,
         version: &BuildxVersion,
         metadata: &std::path::Path,
+        secrets: &SecretValues,
         variables: Vec<(&'static str, SecretString)>,
         mut log: impl FnMut(&[u8]),
     ) -> (Result<BuildMetadata>, ProgressSummary) {
@@ -187,7 +189,7 @@ impl Buildx {
         };
         let args = with_ignore.as_ref().unwrap_or(spec).args(version, metadata);
         let mut build = self.command(Effect::Write).args(args);
-        for (name, value) in spec.secret_env() {
+        for (name, value) in spec.secret_env(secrets) {
             build = build.env(name, value);
         }
         if spec.needs_no_git() && !self.docker.exec().has_env("BUILDX_GIT_") {
@@ -230,7 +232,12 @@ impl Buildx {
     ///
     /// # Errors
     /// If they cannot be run, or the Dockerfile cannot be read to its end.
-    pub(crate) async fn check(&self, spec: &BuildSpec, version: &BuildxVersion) -> Result<Vec<Finding>> {
+    pub(crate) async fn check(
+        &self,
+        spec: &BuildSpec,
+        version: &BuildxVersion,
+        secrets: &SecretValues,
+    ) -> Result<Vec<Finding>> {
         const WHAT: &str = "the Dockerfile's checks could not be run";
         if !version.has_checks() {
             return Err(Error::new(FailureClass::Unsupported, WHAT)
@@ -240,7 +247,9 @@ impl Buildx {
         let metadata = std::env::temp_dir().join("unused");
         let mut args = spec.args(version, &metadata);
         args.insert(1, "--call=check,format=json".to_owned());
-        let done = self.docker.run(&self.command(Effect::Read).args(args), BOOT).await?;
+        let check = self.command(Effect::Read).args(args);
+        let check = spec.secret_env(secrets).fold(check, |check, (name, value)| check.env(name, value));
+        let done = self.docker.run(&check, BOOT).await?;
         let (found, broken) = match checks::parse(&done.stdout) {
             Ok(read) => read,
             Err(_) if done.status.success() => {

@@ -17,7 +17,8 @@ const SETTINGS: [&str; 4] = ["GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_PROXY_"]
 /// What git gets of this run for questions to remote repositories.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remotes {
-    secrets: Vec<Secret>,
+    /// Those for git, with the values that are not in files.
+    secrets: Vec<(Secret, Option<SecretString>)>,
     settings: Vec<(String, SecretString)>,
     /// Settings that `GIT_CONFIG_COUNT` announces.
     numbered: usize,
@@ -25,12 +26,18 @@ pub(crate) struct Remotes {
 
 impl Remotes {
     /// Takes the secrets that are for git, and git's variables.
-    pub(crate) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>, env: &Env) -> Self {
+    pub(crate) fn new<'a>(
+        secrets: impl Iterator<Item = (&'a Secret, Option<&'a SecretString>)>,
+        env: &Env,
+    ) -> Self {
         let is_setting =
             |name: &str| name == "GIT_ASKPASS" || SETTINGS.iter().any(|prefix| name.starts_with(prefix));
         let settings = env.iter().filter(|(name, _)| is_setting(name));
         Self {
-            secrets: secrets.filter(|secret| secret.id.starts_with("GIT_AUTH_")).cloned().collect(),
+            secrets: secrets
+                .filter(|(secret, _)| secret.id.starts_with("GIT_AUTH_"))
+                .map(|(secret, value)| (secret.clone(), value.cloned()))
+                .collect(),
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned().into())).collect(),
             numbered: env
                 .get("GIT_CONFIG_COUNT")
@@ -74,8 +81,9 @@ impl Remotes {
     }
 
     fn secret(&self, id: &str) -> Option<SecretString> {
-        match &self.secrets.iter().find(|secret| secret.id == id)?.source {
-            SecretSource::Value(value) => Some(value.clone()),
+        let (secret, value) = self.secrets.iter().find(|(secret, _)| secret.id == id)?;
+        match &secret.source {
+            SecretSource::Value => value.clone(),
             SecretSource::File(path) => {
                 let bytes = budget::read_file(path, budget::INPUT_FILE).ok()?;
                 Some(String::from_utf8(bytes).ok()?.trim_end().to_owned().into())
@@ -92,8 +100,14 @@ fn as_header(token: SecretString) -> SecretString {
 mod tests {
     use super::*;
 
-    fn secret(id: &str, value: &str) -> Secret {
-        Secret { id: id.to_owned(), source: SecretSource::Value(value.to_owned().into()) }
+    type Held = (Secret, SecretString);
+
+    fn secret(id: &str, value: &str) -> Held {
+        (Secret { id: id.to_owned(), source: SecretSource::Value }, value.to_owned().into())
+    }
+
+    fn remotes(secrets: &[Held], env: &Env) -> Remotes {
+        Remotes::new(secrets.iter().map(|(secret, value)| (secret, Some(value))), env)
     }
 
     fn variable(remotes: &Remotes, url: &str, name: &str) -> Option<String> {
@@ -105,8 +119,8 @@ mod tests {
     #[test]
     fn d46_a_private_repository_is_asked_with_buildkits_own_secrets() {
         let basic = |text: &str| format!("Authorization: basic {}", STANDARD.encode(text));
-        let header = |secrets: &[Secret], url: &str| {
-            variable(&Remotes::new(secrets.iter(), &Env::default()), url, "GIT_CONFIG_VALUE_0")
+        let header = |secrets: &[Held], url: &str| {
+            variable(&remotes(secrets, &Env::default()), url, "GIT_CONFIG_VALUE_0")
         };
         let (token, of_host) = (secret("GIT_AUTH_TOKEN", "t"), secret("GIT_AUTH_TOKEN.h.example:8080", "u"));
         let own = secret("GIT_AUTH_HEADER.h.example:8080", "bearer v");
@@ -122,7 +136,8 @@ mod tests {
         assert_eq!(header(&[of_host], "http://h.example/r.git"), None);
         assert_eq!(header(std::slice::from_ref(&token), "git@h.example:r.git"), None);
         let scope = |url: &str| {
-            variable(&Remotes::new([&token].into_iter(), &Env::default()), url, "GIT_CONFIG_KEY_0")
+            let remotes = remotes(std::slice::from_ref(&token), &Env::default());
+            variable(&remotes, url, "GIT_CONFIG_KEY_0")
         };
         assert_eq!(scope("https://github.com/o/r.git").unwrap(), "http.https://github.com/.extraHeader");
         assert_eq!(scope(url).unwrap(), "http.http://h.example:8080/r.git.extraHeader");
@@ -154,7 +169,7 @@ mod tests {
             ("GIT_DIR", "/elsewhere"),
         ]);
         let token = secret("GIT_AUTH_TOKEN", "t");
-        let remotes = Remotes::new([&token].into_iter(), &env);
+        let remotes = remotes(&[token], &env);
         let value = |name: &str| variable(&remotes, "https://h.example/r.git", name).unwrap_or_default();
         assert_eq!(
             (value("GIT_SSH_COMMAND"), value("GIT_CONFIG_GLOBAL")),
