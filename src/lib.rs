@@ -32,6 +32,7 @@
 //! - [`commands`]: what the program does besides `run`.
 //! - [`ports`]: the adapters to the outside, one module each: processes ([`ports::exec`] is the
 //!   only spawner), docker, buildx, registries, AWS, the runner's files, the log, the clock.
+//! - [`backoff`]: how long to wait before something is tried again.
 //! - [`budget`]: the most that is taken of anything from outside.
 //! - [`shown`]: what people see: secrets and the users of URLs are gone before a text is escaped or cut.
 //! - [`env`](mod@env), [`error`]: every variable's name; the one error type.
@@ -65,6 +66,7 @@
 // The AWS clients' futures are deep.
 #![recursion_limit = "256"]
 
+mod backoff;
 mod budget;
 mod buildkit;
 mod cli;
@@ -110,7 +112,7 @@ pub mod testing {
     pub use crate::error::Error;
     pub use crate::failure::{FailureClass, FailureKind};
     pub use crate::image::{
-        ANNOTATION_KEY, Digest, EcrHost, ImageName, ImageReference, MEDIA_TYPES, Manifest, Platform,
+        ANNOTATION_KEY, Digest, EcrHost, ImageName, ImageReference, MEDIA_TYPES, Manifest, Platform, hex,
         is_this_machine, sanitise,
     };
     pub use crate::inputs::{
@@ -120,7 +122,7 @@ pub mod testing {
     pub use crate::key::dockerfile::{AnalysisRequest, GitRef, analyse};
     pub use crate::key::dockerignore::{Ignore, Inherited};
     pub use crate::key::files::{Selector, Tree, key_files, leaking, walk};
-    pub use crate::key::names::{escape, hex, unescape};
+    pub use crate::key::names::{escape, unescape};
     pub use crate::key::{EntryKind, explain};
     pub use crate::plan::Outcome;
     pub use crate::ports::actions::{Annotation, Level, encode_outputs, inert, write_summary};

@@ -6,8 +6,8 @@
 //! every layer cache it imports or exports. The name is in `/etc/hosts` while a step runs and never in
 //! an image.
 
+use crate::image::hex;
 use crate::key::dockerfile::{Digest, SecretMounts};
-use crate::key::names::hex;
 use crate::key::{BuildKey, EntryKind, KeyEntry};
 
 /// The epoch of a build; two builds of one epoch may share layers.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::key::names::hex;
+use crate::image::hex;
 
 /// What the names of such volumes begin with.
 pub(crate) const PREFIX: &str = "build-once-built-";

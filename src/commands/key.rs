@@ -11,10 +11,11 @@ use crate::facts::explain::{self, Earlier};
 use crate::facts::{compute_key, gather};
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
+use crate::image::hex;
 use crate::key::BuildKey;
 use crate::key::explain::{from_listing, listing, shown};
 use crate::key::files::Kind;
-use crate::key::names::{escape, hex};
+use crate::key::names::escape;
 use crate::pipeline::Prepared;
 use crate::trust::ImageRun;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::failure::{FailureKind, Reaction};
 use crate::phase::Phase;
 
@@ -116,10 +117,8 @@ pub(super) fn decide(failed: Failed, can: Can, so_far: &SoFar, budget: Budget) -
     if counts(change) && so_far.retried >= budget.retries {
         return Action::Stop;
     }
-    let longest = Duration::from_secs(first_wait)
-        .saturating_mul(2_u32.saturating_pow(so_far.retried))
-        .min(LONGEST_WAIT);
-    let wait = longest.mul_f64(0.5 + budget.jitter / 2.0);
+    let backoff = Backoff { first: Duration::from_secs(first_wait), longest: LONGEST_WAIT };
+    let wait = backoff.wait(so_far.retried, budget.jitter);
     let wait = match failed.retry_after {
         Some(asked) if counts(change) => wait.max(asked + Duration::from_secs(1).mul_f64(budget.jitter)),
         _ => wait,

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::error::Error;
 use crate::failure::FailureClass;
 use crate::guards::Guard;
 use crate::image::{ANNOTATION_KEY, Digest, ImageReference, Manifest};
 use crate::ports::clock::Stopwatch;
+use crate::ports::random;
 use crate::ports::registry::{Probe, Registry};
 
 /// Under which name the image was looked for.
@@ -153,7 +155,8 @@ pub(crate) async fn wait_for(
     key: Option<&str>,
 ) -> Vec<Lookup> {
     let watch = Stopwatch::start();
-    let mut pause = Duration::from_millis(500);
+    let backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(5) };
+    let mut tried = 0;
     loop {
         let mut lookups = Vec::new();
         for reference in references {
@@ -172,7 +175,7 @@ pub(crate) async fn wait_for(
         if left.is_zero() {
             return lookups;
         }
-        registry.rest(pause.min(left)).await;
-        pause = (pause * 2).min(Duration::from_secs(5));
+        registry.rest(backoff.wait(tried, random::fraction()).min(left)).await;
+        tried += 1;
     }
 }

@@ -5,6 +5,17 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|b| [b >> 4, b & 15])
+        .filter_map(|nibble| DIGITS.get(usize::from(nibble)).map(|&d| char::from(d)))
+        .collect()
+}
+
 /// A SHA-256 content digest, `sha256:` and 64 lower-case hex digits: the only algorithm that
 /// the registries and engines in use write.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -20,14 +31,7 @@ impl Digest {
     /// The digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        use fmt::Write as _;
-        let mut text = String::with_capacity(71);
-        text.push_str("sha256:");
-        for byte in Sha256::digest(bytes) {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
+        Self(format!("sha256:{}", hex(&Sha256::digest(bytes))))
     }
 
     /// With the algorithm, as references carry it.

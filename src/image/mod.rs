@@ -12,7 +12,7 @@ mod platform;
 mod reference;
 mod tags;
 
-pub use digest::Digest;
+pub use digest::{Digest, hex};
 pub use ecr::EcrHost;
 pub(crate) use host::canonical as canonical_host;
 use host::host_of_server;

@@ -26,21 +26,24 @@ pub enum CacheKind {
     Azblob,
 }
 
-/// The kinds by their names; `none` stands for an empty list.
-const KINDS: [(&str, CacheKind); 6] = [
-    ("registry", CacheKind::Registry),
-    ("gha", CacheKind::Gha),
-    ("local", CacheKind::Local),
-    ("inline", CacheKind::Inline),
-    ("s3", CacheKind::S3),
-    ("azblob", CacheKind::Azblob),
-];
-
 impl CacheKind {
+    const ALL: [Self; 6] = [Self::Registry, Self::Gha, Self::Local, Self::Inline, Self::S3, Self::Azblob];
+
     /// As BuildKit names it.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::Gha => "gha",
+            Self::Local => "local",
+            Self::Inline => "inline",
+            Self::S3 => "s3",
+            Self::Azblob => "azblob",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// Attributes that say where this cache lies; those that decide who reads and writes it
@@ -196,8 +199,8 @@ fn kinds(text: &str, problems: &mut Problems) -> Vec<CacheSpec> {
                 match list.last_mut() {
                     None if name == "type" => {
                         problems.add("cache", format!("write `{value}` instead of `{field}`"));
-                        let kind = KINDS.iter().find(|(name, _)| *name == value);
-                        list.extend(kind.map(|(_, kind)| CacheSpec { kind: *kind, attributes: Vec::new() }));
+                        let kind = CacheKind::parse(value);
+                        list.extend(kind.map(|kind| CacheSpec { kind, attributes: Vec::new() }));
                     }
                     Some(cache) if cache.kind.attributes().contains(&name) => {
                         cache.attributes.push((name.to_owned(), value.to_owned()));
@@ -211,13 +214,15 @@ fn kinds(text: &str, problems: &mut Problems) -> Vec<CacheSpec> {
             } else if field == "none" {
                 none = true;
             } else {
-                let names = KINDS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-                match KINDS.iter().find(|(name, _)| *name == field) {
-                    None => problems.add("cache", format!("`{field}` is not one of {names}, none")),
-                    Some((_, kind)) if list.iter().any(|cache| cache.kind == *kind) => {
+                match CacheKind::parse(field) {
+                    None => {
+                        let names = CacheKind::ALL.map(CacheKind::name).join(", ");
+                        problems.add("cache", format!("`{field}` is not one of {names}, none"));
+                    }
+                    Some(kind) if list.iter().any(|cache| cache.kind == kind) => {
                         problems.add("cache", format!("{field} is named twice"));
                     }
-                    Some((_, kind)) => list.push(CacheSpec { kind: *kind, attributes: Vec::new() }),
+                    Some(kind) => list.push(CacheSpec { kind, attributes: Vec::new() }),
                 }
             }
         }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::image::hex;
 use crate::key::MAIN_CONTEXT;
 use crate::key::dockerfile::{Analysis, Digest};
 use crate::key::files::{KeyFiles, Selector, Tree, Warning};
-use crate::key::names::{escape, hex};
+use crate::key::names::escape;
 use crate::secret_name::looks_secret;
 
 /// Version of everything a key is made from. A change gives every image a new key; it belongs in the CHANGELOG.
@@ -56,41 +57,61 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    const NAMES: [(Self, &'static str); 19] = [
-        (Self::Format, "format"),
-        (Self::Scope, "scope"),
-        (Self::Target, "target"),
-        (Self::Platform, "platform"),
-        (Self::Frontend, "frontend"),
-        (Self::BaseImage, "base-image"),
-        (Self::Dockerfile, "dockerfile"),
-        (Self::BuildArg, "build-arg"),
-        (Self::BuildContext, "build-context"),
-        (Self::AddSource, "add-source"),
-        (Self::FileValue, "file-value"),
-        (Self::Label, "label"),
-        (Self::SecretId, "secret-id"),
-        (Self::Setting, "setting"),
-        (Self::ExtraArg, "extra-arg"),
-        (Self::KeyExtra, "key-extra"),
-        (Self::Period, "period"),
-        (Self::Git, "git"),
-        (Self::Files, "files"),
+    const ALL: [Self; 19] = [
+        Self::Format,
+        Self::Scope,
+        Self::Target,
+        Self::Platform,
+        Self::Frontend,
+        Self::BaseImage,
+        Self::Dockerfile,
+        Self::BuildArg,
+        Self::BuildContext,
+        Self::AddSource,
+        Self::FileValue,
+        Self::Label,
+        Self::SecretId,
+        Self::Setting,
+        Self::ExtraArg,
+        Self::KeyExtra,
+        Self::Period,
+        Self::Git,
+        Self::Files,
     ];
 
     /// Every kind.
     pub fn all() -> impl Iterator<Item = Self> {
-        Self::NAMES.iter().map(|(kind, _)| *kind)
+        Self::ALL.into_iter()
     }
 
     /// As it stands in keys and explanations.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        Self::NAMES.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Scope => "scope",
+            Self::Target => "target",
+            Self::Platform => "platform",
+            Self::Frontend => "frontend",
+            Self::BaseImage => "base-image",
+            Self::Dockerfile => "dockerfile",
+            Self::BuildArg => "build-arg",
+            Self::BuildContext => "build-context",
+            Self::AddSource => "add-source",
+            Self::FileValue => "file-value",
+            Self::Label => "label",
+            Self::SecretId => "secret-id",
+            Self::Setting => "setting",
+            Self::ExtraArg => "extra-arg",
+            Self::KeyExtra => "key-extra",
+            Self::Period => "period",
+            Self::Git => "git",
+            Self::Files => "files",
+        }
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

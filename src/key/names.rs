@@ -1,5 +1,7 @@
 //! File names as text. Unix names are bytes; messages, explanations and JSON need text, without loss.
 
+use crate::image::hex;
+
 /// `name` as text: UTF-8 as it is, except that control characters, backslashes and bytes that are not UTF-8
 /// become `\xNN`. Reversed by [`unescape`].
 #[must_use]
@@ -38,17 +40,6 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
     }
     out.extend_from_slice(rest.as_bytes());
     Some(out)
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|b| [b >> 4, b & 15])
-        .filter_map(|nibble| DIGITS.get(usize::from(nibble)).map(|&d| char::from(d)))
-        .collect()
 }
 
 #[cfg(test)]

@@ -60,6 +60,6 @@ pub(crate) async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
         }
         hash.update(&chunk);
     }
-    let hex = crate::key::names::hex(&hash.finalize());
+    let hex = crate::image::hex(&hash.finalize());
     format!("sha256:{hex}").parse().map_err(|error| what().because(&error))
 }

@@ -1,17 +1,13 @@
 //! Random values that cannot be guessed.
 
-use std::fmt::Write as _;
+use crate::image::hex;
 
 /// 128 random bits in hex; `None` only if the operating system has no randomness to give.
 #[must_use]
 pub(crate) fn hex_128() -> Option<String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).ok()?;
-    Some(bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Some(hex(&bytes))
 }
 
 /// A number in `0.0..1.0`, for jitter; the middle where there is no randomness.

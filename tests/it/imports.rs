@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// From the ground up.
-const ORDER: [&str; 30] = [
+const ORDER: [&str; 31] = [
+    "backoff",
     "budget",
     "guards",
     "secret_name",

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{Explained, Item, MAX_BYTES, Node};
+use crate::image::hex;
 use crate::key::digest::{BuildKey, EntryKind};
 use crate::key::error::KeyError;
-use crate::key::names::hex;
 
 /// The explanation of `key` as JSON of at most [`MAX_BYTES`] bytes, ASCII only, on one line.
 #[must_use]

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use super::shape::{cut, flags_letter, item};
 use super::{Explained, Node};
+use crate::image::hex;
 use crate::key::digest::{BuildKey, EntryKind, KeyEntry};
 use crate::key::error::KeyError;
 use crate::key::files::{Fact, Kind};
-use crate::key::names::{escape, hex};
+use crate::key::names::escape;
 
 /// Everything a key is made from, every file by its path and digest, as JSON. What [`encode`](super::encode)
 /// hides is hidden here too. Written as it goes: a million files fit no tree of JSON values.

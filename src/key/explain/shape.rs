@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Item, Node, SHORT};
+use crate::image::hex;
 use crate::key::digest::{BuildKey, EntryKind, KeyEntry};
 use crate::key::dockerfile::Digest;
 use crate::key::files::{Entry, Fact, Kind, Tree};
-use crate::key::names::{escape, hex};
+use crate::key::names::escape;
 use crate::secret_name::looks_secret;
 
 /// The entries in at most about `room` bytes. Kinds with the most text are put together first.

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::budget::{self, GIT_DEPTH, GIT_FILE, GIT_MODULES, GIT_TAGS};
+use crate::image::hex;
 use crate::key::dockerfile::Digest;
-use crate::key::names::hex;
 
 /// What git would answer in a repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]

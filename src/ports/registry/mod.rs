@@ -13,6 +13,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method};
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::backoff::Backoff;
 use crate::budget::{REQUESTS, WAITS};
 use crate::crash;
 use crate::error::Error;
@@ -284,9 +285,8 @@ impl Registry {
                     wait => (error, wait),
                 },
             };
-            let backoff = Duration::from_millis(200) * 2_u32.saturating_pow(tried);
-            let backoff = backoff.mul_f64(0.5 + random::fraction()).min(LONGEST_WAIT);
-            let wait = wait.unwrap_or(backoff);
+            let backoff = Backoff { first: Duration::from_millis(300), longest: LONGEST_WAIT };
+            let wait = wait.unwrap_or_else(|| backoff.wait(tried, random::fraction()));
             if !self.waits.take(wait) {
                 let hint =
                     format!("this run has waited {} s for registries; is {registry} up?", WAITS.as_secs());
