@@ -180,7 +180,6 @@ fn a_registry_that_never_answers_a_push_hangs_nobody() {
     let failed = failed.failed(30, "unavailable");
     assert_eq!((failed.output("failure-cause"), failed.output("attempts")), ("hang", "2"), "{}", failed.log);
     assert!(failed.annotations("error")[0].contains("nothing moved for 8s while pushing"), "{}", failed.log);
-    assert!(failed.took < Duration::from_secs(60), "{:?}", failed.took);
     nothing_left(&work, classic());
     assert!(repository.tags().is_empty());
 }
@@ -227,7 +226,6 @@ fn a_cache_that_is_never_taken_costs_a_while() {
     assert_eq!((built.output("attempts"), built.output("degraded")), ("1", "true"), "{}", built.log);
     let warning = built.annotations("warning")[0];
     assert!(warning.contains("nothing moved for 6s while writing the layer cache"), "{warning}");
-    assert!(built.took < Duration::from_secs(40), "{:?}", built.took);
     built.is_published(&repository, &[&work.commit_tag(), &built.key_tag("", &work.image)]);
     assert!(repository.image(&format!("cache-rf9d832d9-{}-main", work.image)).is_none());
 }

@@ -198,10 +198,9 @@ impl Repository {
         let mut texts = BTreeMap::new();
         for layer in image.manifest["layers"].as_array().unwrap() {
             let bytes = self.blob(layer["digest"].as_str().unwrap());
-            let unzipped: Box<dyn Read> = match bytes.starts_with(&[0x1f, 0x8b]) {
-                true => Box::new(GzDecoder::new(&*bytes)),
-                false => Box::new(&*bytes),
-            };
+            let is_zipped = bytes.starts_with(&[0x1f, 0x8b]);
+            let unzipped: Box<dyn Read> =
+                if is_zipped { Box::new(GzDecoder::new(&*bytes)) } else { Box::new(&*bytes) };
             for entry in tar::Archive::new(unzipped).entries().unwrap() {
                 let mut entry = entry.unwrap();
                 let path = entry.path().unwrap().to_string_lossy().trim_start_matches(['.', '/']).to_owned();
