@@ -100,7 +100,7 @@ pub struct Lineage {
 impl Lineage {
     /// The same lineage with what is sent now; `None` if a new one must begin.
     #[must_use]
-    pub fn with(mut self, now: &Sent) -> Option<Self> {
+    pub fn extended_to(mut self, now: &Sent) -> Option<Self> {
         if now.contradicts(&self.sent) {
             return None;
         }
@@ -164,11 +164,11 @@ mod tests {
             (sent(&[("c", 1, "eno")]), true),
             (sent(&[]), true),
         ] {
-            assert_eq!(lineage.clone().with(&now).is_some(), goes_on, "{now:?}");
+            assert_eq!(lineage.clone().extended_to(&now).is_some(), goes_on, "{now:?}");
         }
         // Also when builds lie between that sent the file with another time, or did not send it.
-        let later = lineage.with(&sent(&[("a", 2, "eno")])).unwrap().with(&sent(&[])).unwrap();
-        assert_eq!(later.with(&sent(&[("a", 1, "eno")])), None);
+        let later = lineage.extended_to(&sent(&[("a", 2, "eno")])).unwrap().extended_to(&sent(&[])).unwrap();
+        assert_eq!(later.extended_to(&sent(&[("a", 1, "eno")])), None);
     }
 
     #[test]
@@ -176,9 +176,9 @@ mod tests {
         let mut lineage = Lineage { name: "0".repeat(32), sent: sent(&[]) };
         for build in 0..SLACK + 2 {
             let now = sent(&[("a", u32::try_from(build).unwrap(), "x")]);
-            lineage = lineage.with(&now).unwrap();
+            lineage = lineage.extended_to(&now).unwrap();
         }
-        assert_eq!(lineage.with(&sent(&[("b", 0, "x")])), None);
+        assert_eq!(lineage.extended_to(&sent(&[("b", 0, "x")])), None);
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use super::react::{Can, Change};
 use super::retry::{Attempts, log_in_again};
-use super::transfer::Session;
+use super::transfer::TransferSession;
 use super::{Record, StepContext, converge};
 use crate::buildkit::failure::classify_at;
 use crate::buildkit::{BuildMetadata, BuildSpec, NewBuilder, container_of};
@@ -40,7 +40,7 @@ pub(super) async fn run(
         };
         let now = with_local(&spec, local.as_ref());
         let mut log = context.log("docker buildx build");
-        let session = Session::open(&now, context)?;
+        let session = TransferSession::open(&now, context)?;
         let variables = variables(&now, context).into_iter().chain(session.variable()).collect();
         crash::on_purpose("build");
         let kills = host::memory_kills();

@@ -1,4 +1,4 @@
-//! What is done about a failed attempt: one decision for builds, builders and tags alike.
+//! Decides what follows a failed attempt, by one rule for builds, builders and tags.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use crate::backoff::Backoff;
 use crate::failure::{FailureKind, Reaction};
 use crate::phase::Phase;
 
-/// What the next attempt does otherwise.
+/// How the next attempt differs from the failed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Nothing; layers that are built are warm.
+    /// In nothing; finished layers are in the builder's cache.
     Nothing,
-    /// It uses a builder made in place of this one.
+    /// The builder is replaced by a new one.
     FreshBuilder,
-    /// It reads no layer cache.
+    /// No layer cache is read.
     WithoutCacheImports,
-    /// It writes no layer cache.
+    /// No layer cache is written.
     WithoutCacheExports,
-    /// It has a new token.
+    /// The registries get a new token.
     NewLogin,
 }
 
 impl Change {
-    /// For the end of a sentence about the next attempt.
+    /// The end of a sentence such as "trying again".
     pub(super) const fn words(self) -> &'static str {
         match self {
             Self::Nothing => "",
@@ -34,101 +34,106 @@ impl Change {
     }
 }
 
-/// The decision.
+/// What follows a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(super) enum Decision {
     /// The failure stands.
     Stop,
-    /// Another attempt after this wait.
+    /// Another attempt follows after the wait.
     Again { wait: Duration, change: Change },
 }
 
-/// The failure.
+/// A failed attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed {
     pub(super) kind: FailureKind,
-    /// The part of the build it came up in.
+    /// The part of the build that failed, where that is known.
     pub(super) phase: Option<Phase>,
-    /// The wait the other side asked for.
+    /// The wait that the registry asked for.
     pub(super) retry_after: Option<Duration>,
 }
 
-/// What the next attempt could do otherwise.
+/// Which changes the next attempt can make.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Can {
-    /// The builder is this run's own.
+    /// The run made the builder, so it may replace it.
     pub(super) replace_builder: bool,
-    /// There are caches to read.
+    /// The failed attempt read layer caches.
     pub(super) drop_imports: bool,
-    /// There are caches to write.
+    /// The failed attempt wrote layer caches.
     pub(super) drop_exports: bool,
 }
 
-/// What was done before.
+/// The attempts before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SoFar {
     /// Kinds of earlier failures.
     pub(super) seen: Vec<FailureKind>,
     /// Attempts after the first that count against `retries`.
     pub(super) retried: u32,
-    /// Since the first failure.
+    /// The time since the first failure.
     pub(super) since_first: Duration,
 }
 
-/// What may be spent.
+/// What limits further attempts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
+pub(super) struct Limits {
     /// The input `retries`.
     pub(super) retries: u32,
     /// What is left of the input `timeout`.
     pub(super) remaining: Option<Duration>,
-    /// Between 0 and 1, so that jobs do not come back together.
+    /// A random number between 0 and 1, so that jobs do not try again at the same moment.
     pub(super) jitter: f64,
 }
 
-/// No attempt begins later than this after the first failure: whole builds are tried again here,
-/// on top of what BuildKit tries itself.
-const WINDOW: Duration = Duration::from_mins(10);
+/// No attempt begins later than this after the first failure. BuildKit retries single requests itself, so what
+/// still fails here costs a whole build.
+const RETRY_WINDOW: Duration = Duration::from_mins(10);
+/// The longest wait before an attempt, unless the registry asks for a longer one.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// The one rule. A change that has been tried is not tried again; what a changed attempt cures
-/// costs none of the `retries`.
-pub(super) fn decide(failed: Failed, can: Can, so_far: &SoFar, budget: Budget) -> Action {
+/// A kind of failure that calls for one changed attempt gets one. The caller clears `drop_imports` and
+/// `drop_exports` in [`Can`] once they are used. Attempts without a cache or with a new login cost none of the
+/// `retries`; a fresh builder costs one.
+pub(super) fn decide(failed: Failed, can: Can, so_far: &SoFar, limits: Limits) -> Decision {
     let reaction = failed.kind.reaction_at(failed.phase);
     let before = so_far.seen.contains(&failed.kind);
     let (change, first_wait) = match reaction {
-        Reaction::Once | Reaction::FreshBuilder | Reaction::NewLogin if before => return Action::Stop,
+        Reaction::Once | Reaction::FreshBuilder | Reaction::NewLogin if before => return Decision::Stop,
         Reaction::Once => (Change::Nothing, 1),
         Reaction::Again => (Change::Nothing, 2),
         Reaction::FreshBuilder if can.replace_builder => (Change::FreshBuilder, 0),
-        // A builder that is not ours: buildx boots it again if it was stopped, and an engine comes
-        // back by itself.
+        // A builder of the user's: buildx boots it again if it was stopped, and an engine restarts by itself.
         Reaction::Slowly | Reaction::FreshBuilder => (Change::Nothing, 4),
         Reaction::WithoutCacheImports if can.drop_imports => (Change::WithoutCacheImports, 0),
         Reaction::WithoutCacheExports if can.drop_exports => (Change::WithoutCacheExports, 0),
+        // No cache can have sent the wrong bytes: they were damaged on their way, and are fetched once more.
         Reaction::WithoutCacheImports if failed.kind == FailureKind::DigestMismatch && !before => {
             (Change::Nothing, 1)
         }
         Reaction::Stop | Reaction::WithoutCacheImports | Reaction::WithoutCacheExports => {
-            return Action::Stop;
+            return Decision::Stop;
         }
         Reaction::NewLogin => (Change::NewLogin, 0),
     };
-    if counts(change) && so_far.retried >= budget.retries {
-        return Action::Stop;
+    if counts(change) && so_far.retried >= limits.retries {
+        return Decision::Stop;
     }
     let backoff = Backoff { first: Duration::from_secs(first_wait), longest: LONGEST_WAIT };
-    let wait = backoff.wait(so_far.retried, budget.jitter);
+    let wait = backoff.wait(so_far.retried, limits.jitter);
     let wait = match failed.retry_after {
-        Some(asked) if counts(change) => wait.max(asked + Duration::from_secs(1).mul_f64(budget.jitter)),
+        // It holds for the same request; one without a cache or with a new login is another.
+        Some(asked) if counts(change) => {
+            wait.max(asked.saturating_add(Duration::from_secs(1).mul_f64(limits.jitter)))
+        }
         _ => wait,
     };
-    let too_late = so_far.since_first.saturating_add(wait) > WINDOW
-        || budget.remaining.is_some_and(|remaining| wait >= remaining);
-    if too_late { Action::Stop } else { Action::Again { wait, change } }
+    let too_late = so_far.since_first.saturating_add(wait) > RETRY_WINDOW
+        || limits.remaining.is_some_and(|remaining| wait >= remaining);
+    if too_late { Decision::Stop } else { Decision::Again { wait, change } }
 }
 
-/// Whether an attempt with this change counts against `retries`.
+/// True if an attempt with this change counts against `retries`.
 pub(super) const fn counts(change: Change) -> bool {
     matches!(change, Change::Nothing | Change::FreshBuilder)
 }
@@ -142,7 +147,7 @@ mod tests {
 
     const ALL: Can = Can { replace_builder: true, drop_imports: true, drop_exports: true };
     const NONE: Can = Can { replace_builder: false, drop_imports: false, drop_exports: false };
-    const BUDGET: Budget = Budget { retries: 3, remaining: None, jitter: 1.0 };
+    const LIMITS: Limits = Limits { retries: 3, remaining: None, jitter: 1.0 };
 
     fn failed(kind: K, phase: Option<Phase>) -> Failed {
         Failed { kind, phase, retry_after: None }
@@ -152,23 +157,23 @@ mod tests {
         SoFar { seen: seen.to_vec(), retried, since_first: Duration::ZERO }
     }
 
-    fn again(seconds: u64, change: Change) -> Action {
-        Action::Again { wait: Duration::from_secs(seconds), change }
+    fn again(seconds: u64, change: Change) -> Decision {
+        Decision::Again { wait: Duration::from_secs(seconds), change }
     }
 
-    type Row = (K, Option<Phase>, Can, &'static [K], u32, Action);
+    type Row = (K, Option<Phase>, Can, &'static [K], u32, Decision);
 
     #[test]
     fn the_table() {
         let push = Some(Phase::Push);
         let rows: &[Row] = &[
             // A user's error, a refusal, a full disk.
-            (K::DockerfileError, Some(Phase::Steps), ALL, &[], 0, Action::Stop),
-            (K::AuthDenied, push, ALL, &[], 0, Action::Stop),
-            (K::DiskFull, push, ALL, &[], 0, Action::Stop),
-            (K::Oom, None, ALL, &[], 0, Action::Stop),
-            (K::ImmutableTag, push, ALL, &[], 0, Action::Stop),
-            (K::PullLimit, Some(Phase::Base), ALL, &[], 0, Action::Stop),
+            (K::DockerfileError, Some(Phase::Steps), ALL, &[], 0, Decision::Stop),
+            (K::AuthDenied, push, ALL, &[], 0, Decision::Stop),
+            (K::DiskFull, push, ALL, &[], 0, Decision::Stop),
+            (K::Oom, None, ALL, &[], 0, Decision::Stop),
+            (K::ImmutableTag, push, ALL, &[], 0, Decision::Stop),
+            (K::PullLimit, Some(Phase::Base), ALL, &[], 0, Decision::Stop),
             // Network and registry: the same builder, longer and longer waits.
             (K::TransientNetwork, push, ALL, &[], 0, again(2, Change::Nothing)),
             (K::RegistryError, push, ALL, &[K::RegistryError], 1, again(4, Change::Nothing)),
@@ -180,27 +185,27 @@ mod tests {
                 2,
                 again(8, Change::Nothing),
             ),
-            (K::RegistryError, push, ALL, &[K::RegistryError; 3], 3, Action::Stop),
+            (K::RegistryError, push, ALL, &[K::RegistryError; 3], 3, Decision::Stop),
             (K::Throttled, push, ALL, &[], 0, again(4, Change::Nothing)),
             (K::Throttled, push, ALL, &[K::Throttled, K::Throttled], 2, again(16, Change::Nothing)),
             (K::UploadClash, push, ALL, &[], 0, again(2, Change::Nothing)),
             (K::BuildkitInternal, Some(Phase::Steps), ALL, &[], 0, again(2, Change::Nothing)),
             // Once.
             (K::Dns, push, ALL, &[], 0, again(1, Change::Nothing)),
-            (K::Dns, push, ALL, &[K::Dns], 1, Action::Stop),
+            (K::Dns, push, ALL, &[K::Dns], 1, Decision::Stop),
             (K::Refused, push, ALL, &[K::Dns], 1, again(2, Change::Nothing)),
-            (K::Unknown, push, ALL, &[], 0, Action::Stop),
-            (K::Unknown, None, ALL, &[], 0, Action::Stop),
-            (K::Unknown, Some(Phase::Base), ALL, &[], 0, Action::Stop),
+            (K::Unknown, push, ALL, &[], 0, Decision::Stop),
+            (K::Unknown, None, ALL, &[], 0, Decision::Stop),
+            (K::Unknown, Some(Phase::Base), ALL, &[], 0, Decision::Stop),
             // The builder.
             (K::BuilderLost, Some(Phase::Steps), ALL, &[], 0, again(0, Change::FreshBuilder)),
-            (K::BuilderLost, None, ALL, &[K::BuilderLost], 1, Action::Stop),
+            (K::BuilderLost, None, ALL, &[K::BuilderLost], 1, Decision::Stop),
             (K::BuilderLost, None, NONE, &[], 0, again(4, Change::Nothing)),
             (K::Hang, push, ALL, &[], 0, again(0, Change::FreshBuilder)),
-            (K::Hang, push, ALL, &[K::Hang], 1, Action::Stop),
+            (K::Hang, push, ALL, &[K::Hang], 1, Decision::Stop),
             // The cache; costs no retries.
             (K::CacheReadLost, Some(Phase::Steps), ALL, &[], 3, again(0, Change::WithoutCacheImports)),
-            (K::CacheReadLost, Some(Phase::Steps), NONE, &[K::CacheReadLost], 0, Action::Stop),
+            (K::CacheReadLost, Some(Phase::Steps), NONE, &[K::CacheReadLost], 0, Decision::Stop),
             (
                 K::CacheWriteFailed,
                 Some(Phase::CacheExport),
@@ -213,23 +218,23 @@ mod tests {
             (K::Hang, Some(Phase::CacheImport), ALL, &[], 3, again(0, Change::WithoutCacheImports)),
             (K::DigestMismatch, push, ALL, &[], 0, again(0, Change::WithoutCacheImports)),
             (K::DigestMismatch, push, NONE, &[], 0, again(1, Change::Nothing)),
-            (K::DigestMismatch, push, NONE, &[K::DigestMismatch], 1, Action::Stop),
+            (K::DigestMismatch, push, NONE, &[K::DigestMismatch], 1, Decision::Stop),
             // The login.
             (K::AuthExpired, push, ALL, &[], 3, again(0, Change::NewLogin)),
-            (K::AuthExpired, push, ALL, &[K::AuthExpired], 0, Action::Stop),
+            (K::AuthExpired, push, ALL, &[K::AuthExpired], 0, Decision::Stop),
         ];
         for (kind, phase, can, seen, retried, expected) in rows {
-            let action = decide(failed(*kind, *phase), *can, &after(seen, *retried), BUDGET);
-            assert_eq!(action, *expected, "{} {phase:?} after {retried}", kind.name());
+            let decision = decide(failed(*kind, *phase), *can, &after(seen, *retried), LIMITS);
+            assert_eq!(decision, *expected, "{} {phase:?} after {retried}", kind.name());
         }
     }
 
     #[test]
     fn no_retries_means_no_retries_but_for_caches_and_logins() {
-        let none = Budget { retries: 0, ..BUDGET };
+        let none = Limits { retries: 0, ..LIMITS };
         for kind in K::ALL {
-            let action = decide(failed(*kind, Some(Phase::Push)), ALL, &SoFar::default(), none);
-            if let Action::Again { change, .. } = action {
+            let decision = decide(failed(*kind, Some(Phase::Push)), ALL, &SoFar::default(), none);
+            if let Decision::Again { change, .. } = decision {
                 assert!(!counts(change), "{}: {change:?}", kind.name());
             }
         }
@@ -238,19 +243,19 @@ mod tests {
     #[test]
     fn the_other_side_says_how_long() {
         let asked = Failed { retry_after: Some(Duration::from_secs(20)), ..failed(K::Throttled, None) };
-        assert_eq!(decide(asked, NONE, &SoFar::default(), BUDGET), again(21, Change::Nothing));
+        assert_eq!(decide(asked, NONE, &SoFar::default(), LIMITS), again(21, Change::Nothing));
         let sooner = Failed { retry_after: Some(Duration::from_millis(1)), ..asked };
-        assert_eq!(decide(sooner, NONE, &SoFar::default(), BUDGET), again(4, Change::Nothing));
+        assert_eq!(decide(sooner, NONE, &SoFar::default(), LIMITS), again(4, Change::Nothing));
         let hours = Failed { retry_after: Some(Duration::from_hours(6)), ..asked };
-        assert_eq!(decide(hours, NONE, &SoFar::default(), BUDGET), Action::Stop);
+        assert_eq!(decide(hours, NONE, &SoFar::default(), LIMITS), Decision::Stop);
     }
 
     #[test]
     fn the_clock_ends_it() {
-        let late = SoFar { since_first: WINDOW, ..SoFar::default() };
-        assert_eq!(decide(failed(K::RegistryError, None), NONE, &late, BUDGET), Action::Stop);
-        let short = Budget { remaining: Some(Duration::from_secs(2)), ..BUDGET };
-        assert_eq!(decide(failed(K::RegistryError, None), NONE, &SoFar::default(), short), Action::Stop);
+        let late = SoFar { since_first: RETRY_WINDOW, ..SoFar::default() };
+        assert_eq!(decide(failed(K::RegistryError, None), NONE, &late, LIMITS), Decision::Stop);
+        let short = Limits { remaining: Some(Duration::from_secs(2)), ..LIMITS };
+        assert_eq!(decide(failed(K::RegistryError, None), NONE, &SoFar::default(), short), Decision::Stop);
     }
 
     proptest! {
@@ -261,13 +266,13 @@ mod tests {
             retries in 0..9_u32,
             jitter in 0.0..1.0_f64,
         ) {
-            let budget = Budget { retries, remaining: None, jitter };
+            let limits = Limits { retries, remaining: None, jitter };
             let (mut so_far, mut can, mut attempts) = (SoFar::default(), ALL, 1_u32);
             for at in kinds {
                 let kind = K::ALL[at];
-                let action = decide(failed(kind, Some(Phase::Push)), can, &so_far, budget);
+                let decision = decide(failed(kind, Some(Phase::Push)), can, &so_far, limits);
                 so_far.seen.push(kind);
-                let Action::Again { wait, change } = action else { break };
+                let Decision::Again { wait, change } = decision else { break };
                 attempts += 1;
                 prop_assert!(wait <= LONGEST_WAIT);
                 so_far.since_first += wait;
@@ -277,7 +282,7 @@ mod tests {
             }
             // The first, the retries, and one each for both caches and the login.
             prop_assert!(attempts <= 1 + retries + 3, "{attempts}");
-            prop_assert!(so_far.since_first <= WINDOW);
+            prop_assert!(so_far.since_first <= RETRY_WINDOW);
         }
     }
 }

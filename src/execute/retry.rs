@@ -1,7 +1,7 @@
-//! Another attempt, where [`react::decide`] says so: the wait, the line in the log, the note.
+//! Carries out what [`react::decide`] decides: the wait, the line in the log, the note for the summary.
 
 use super::StepContext;
-use super::react::{self, Action, Budget, Can, Change, Failed, SoFar};
+use super::react::{self, Can, Change, Decision, Failed, Limits, SoFar};
 use crate::error::{Error, Result};
 use crate::phase::Phase;
 use crate::ports::clock::Stopwatch;
@@ -9,7 +9,7 @@ use crate::ports::docker::Docker;
 use crate::ports::exec::from_exec;
 use crate::ports::random;
 
-/// The attempts at one step.
+/// The attempts at one action.
 #[derive(Default)]
 pub(super) struct Attempts {
     so_far: SoFar,
@@ -17,8 +17,10 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// Waits for the next attempt and says what it does otherwise, or hands the error back: a
-    /// user's error, a refusal or a full disk is the same the next time.
+    /// Waits for the next attempt and returns its change.
+    ///
+    /// # Errors
+    /// The failure, if no attempt follows; that the run was stopped during the wait.
     pub(super) async fn after(
         &mut self,
         error: Error,
@@ -31,9 +33,9 @@ impl Attempts {
         let Some(kind) = error.kind else { return Err(error) };
         let attempt = self.so_far.seen.len() + 1;
         let failed = Failed { kind, phase, retry_after: error.retry_after };
-        let action = react::decide(failed, can, &self.so_far, context.budget());
+        let decision = react::decide(failed, can, &self.so_far, context.limits());
         self.so_far.seen.push(kind);
-        let Action::Again { wait, change } = action else {
+        let Decision::Again { wait, change } = decision else {
             return Err(if attempt > 1 {
                 error.cause(format!("{attempt} attempts were made"))
             } else {
@@ -52,7 +54,7 @@ impl Attempts {
         Ok(change)
     }
 
-    /// The same for what talks to a registry alone: it may only log in again.
+    /// As [`Self::after`], for a request to one registry, whose only change is a new login, which is made here.
     pub(super) async fn after_request(
         &mut self,
         error: Error,
@@ -60,7 +62,7 @@ impl Attempts {
         context: &StepContext<'_>,
         docker: &Docker,
     ) -> Result<()> {
-        // A tag is as harmless twice as a push.
+        // To set a tag twice does no harm, as with a push.
         match self.after(error, Some(Phase::Push), Can::default(), context).await? {
             Change::NewLogin => log_in_again(&[registry.to_owned()], context, docker).await,
             _ => Ok(()),
@@ -68,7 +70,7 @@ impl Attempts {
     }
 }
 
-/// New tokens for these registries, for this program and for docker.
+/// Gets new tokens for these registries, for this program and for docker.
 pub(super) async fn log_in_again(
     registries: &[String],
     context: &StepContext<'_>,
@@ -82,11 +84,11 @@ pub(super) async fn log_in_again(
 }
 
 impl StepContext<'_> {
-    fn budget(&self) -> Budget {
-        let limits = &self.request.settings.reliability;
-        Budget {
-            retries: limits.retries,
-            remaining: limits.timeout.map(|limit| limit.saturating_sub(self.watch.elapsed())),
+    fn limits(&self) -> Limits {
+        let reliability = &self.request.settings.reliability;
+        Limits {
+            retries: reliability.retries,
+            remaining: reliability.timeout.map(|limit| limit.saturating_sub(self.watch.elapsed())),
             jitter: random::fraction(),
         }
     }

@@ -1,4 +1,6 @@
-//! A build's session name, so that BuildKit cannot take a file for an earlier one (`coherence::transfer`).
+//! Gives each build a session name. Under one name BuildKit keeps the files it was sent, and asks again only for
+//! those whose size or time differs. A build therefore takes an earlier build's name only if every change shows in
+//! these; builds under one name are a *lineage* (`coherence::transfer`).
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -20,31 +22,33 @@ use crate::ports::random;
 use crate::ports::temporary::{PrivateFolder, temporary_folder};
 use crate::secret::SecretString;
 
-/// Largest Dockerfile or ignore file that is compared, in bytes; with a larger one all is sent.
-const LARGEST: u64 = 4 << 20;
+/// Bytes of the largest Dockerfile or ignore file that is compared; with a larger one all files are sent.
+const DOCKERFILE_COMPARED: u64 = 4 << 20;
 
-/// Most files of repositories in the contexts that are compared.
-const MOST: usize = 200_000;
+/// The most files in `.git` folders of the contexts that are compared; with more all files are sent.
+const GIT_FILES_COMPARED: usize = 200_000;
 
 /// The session of one build. Empty for a builder that was made for this build alone.
 #[derive(Default)]
-pub(super) struct Session {
-    /// A configuration folder for buildx, which gives the session its name.
-    folder: Option<PrivateFolder>,
-    record: Option<Record>,
+pub(super) struct TransferSession {
+    /// A private `BUILDX_CONFIG`: buildx takes the session's name from the identifier in it.
+    buildx_config: Option<PrivateFolder>,
+    pending: Option<Pending>,
 }
 
-/// What is written down when the build has ended.
-struct Record {
+/// A lineage to be written when the build has ended.
+struct Pending {
     lineages: Lineages,
+    /// The lineage's file.
     id: String,
     lineage: Lineage,
+    /// What the key saw before the build.
     now: Sent,
 }
 
-impl Session {
-    /// Chooses the session's name: that of earlier builds of this image, if every change since can be
-    /// told by size or time, else a new one.
+impl TransferSession {
+    /// Chooses the session's name: that of earlier builds of this image if every change since then shows in size or
+    /// time, else a new one.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -58,53 +62,54 @@ impl Session {
             })
         };
         let ports = context.ports;
-        let lineages = context.request.cache.user.as_deref().map(Lineages::below);
+        let lineages = context.request.cache.user_folder.as_deref().map(Lineages::below);
         let now = context.key.and_then(|key| sent(key, spec));
-        let record = match lineages.zip(now) {
+        let pending = match lineages.zip(now) {
             Some((lineages, now)) => {
-                let id = id(spec, context);
-                let lineage = match lineages.take(&id).and_then(|earlier| earlier.with(&now)) {
+                let id = lineage_id(spec, context);
+                let lineage = match lineages.take_out(&id).and_then(|earlier| earlier.extended_to(&now)) {
                     Some(lineage) => lineage,
                     None => Lineage { name: new()?, sent: now.clone() },
                 };
-                Some(Record { lineages, id, lineage, now })
+                Some(Pending { lineages, id, lineage, now })
             }
             None => None,
         };
-        let name = record.as_ref().map_or_else(new, |record| Ok(record.lineage.name.clone()))?;
+        let name = pending.as_ref().map_or_else(new, |pending| Ok(pending.lineage.name.clone()))?;
         let user = ports.user_config.buildx_folder(&ports.env);
         let folder = buildx_folder(user.as_deref(), &name, &temporary_folder(&ports.env));
         let folder =
             folder.map_err(|error| Error::of_io("failed to write buildx's private configuration", &error))?;
-        Ok(Self { folder: Some(folder), record })
+        Ok(Self { buildx_config: Some(folder), pending })
     }
 
-    /// The variable that leads buildx to it.
+    /// The variable that leads buildx to its configuration.
     pub(super) fn variable(&self) -> Option<(&'static str, SecretString)> {
-        let folder = self.folder.as_ref()?;
+        let folder = self.buildx_config.as_ref()?;
         Some((env::BUILDX_CONFIG, folder.path().display().to_string().into()))
     }
 
-    /// Writes down what was sent, also by a build that failed: if it was what the key saw. A file that
-    /// was touched meanwhile ends the lineage, because it is not known which content was sent.
+    /// Writes down what the build sent, even if it failed. A file that changed during the build ends the lineage,
+    /// because it is not known which content was sent.
     pub(super) fn close(self, spec: &BuildSpec, context: &StepContext<'_>) {
-        let (Some(record), Some(key)) = (self.record, context.key) else { return };
-        if untouched(key, spec) && sent(key, spec).as_ref() == Some(&record.now) {
-            // Where it cannot be written, the next build begins a lineage of its own.
-            let _ = record.lineages.keep(&record.id, &record.lineage);
+        let (Some(pending), Some(key)) = (self.pending, context.key) else { return };
+        if untouched(key, spec) && sent(key, spec).as_ref() == Some(&pending.now) {
+            // If the lineage cannot be written, the next build begins a new one.
+            let _ = pending.lineages.keep(&pending.id, &pending.lineage);
         }
     }
 }
 
-/// Whether every file in the key's trees is the one that was read for the key.
+/// True if every file in the key's trees is still the one that was read for the key.
 fn untouched(key: &BuildKey, spec: &BuildSpec) -> bool {
     key.trees.iter().all(|(name, tree)| {
-        let Some(root) = root(name, spec) else { return false };
+        let Some(root) = context_folder(name, spec) else { return false };
         let mut same = true;
         tree.visit(|path, entry| {
             let path = files::full(&root, path);
             same = same
                 && match entry.kind {
+                    // No content of these is sent.
                     Kind::Folder | Kind::Special => true,
                     Kind::File => fs_err::symlink_metadata(path).is_ok_and(|now| {
                         let touched = files::touched(now.ino(), now.ctime(), now.ctime_nsec());
@@ -120,18 +125,19 @@ fn untouched(key: &BuildKey, spec: &BuildSpec) -> bool {
     })
 }
 
-/// The folder of a build context that is one.
-fn root(context: &str, spec: &BuildSpec) -> Option<PathBuf> {
+/// The folder of a build context, main or named; `None` for a main context that is a git repository.
+fn context_folder(context: &str, spec: &BuildSpec) -> Option<PathBuf> {
     if context == MAIN_CONTEXT {
         let ContextSource::Folder(folder) = &spec.build.context else { return None };
         return Some(folder.clone());
     }
-    let named = spec.build.build_contexts.iter().rev().find(|(name, _)| name == context)?;
-    Some(PathBuf::from(&named.1))
+    let (_, path) = spec.build.build_contexts.iter().rev().find(|(name, _)| name == context)?;
+    Some(PathBuf::from(path))
 }
 
-/// Names the lineage's file: whose build it is, and the folders that are sent.
-fn id(spec: &BuildSpec, context: &StepContext<'_>) -> String {
+/// The name of the lineage's file: a digest of the GitHub repository, the zone, the image, and the folders that are
+/// sent.
+fn lineage_id(spec: &BuildSpec, context: &StepContext<'_>) -> String {
     let mut digest = Sha256::new();
     let mut add = |text: &[u8]| {
         digest.update((text.len() as u64).to_le_bytes());
@@ -140,58 +146,60 @@ fn id(spec: &BuildSpec, context: &StepContext<'_>) -> String {
     add(context.access.place.as_bytes());
     add(context.access.local_zones.first().map_or(&[], |zone| zone.as_bytes()));
     add(context.request.image.as_str().as_bytes());
-    let folder = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if let ContextSource::Folder(context) = &spec.build.context {
-        add(folder(context).as_os_str().as_encoded_bytes());
+        add(absolute(context).as_os_str().as_encoded_bytes());
     }
-    add(folder(&spec.build.dockerfile()).as_os_str().as_encoded_bytes());
+    add(absolute(&spec.build.dockerfile()).as_os_str().as_encoded_bytes());
+    // As the user wrote them: images among the contexts of `spec` have digests, which change.
     for (name, value) in &context.request.build.build_contexts {
         add(name.as_bytes());
-        add(folder(Path::new(value)).as_os_str().as_encoded_bytes());
+        add(absolute(Path::new(value)).as_os_str().as_encoded_bytes());
     }
     hex(&digest.finalize())
 }
 
-/// What a build sends: the files that the key has read, the Dockerfile, the ignore files, and repositories,
-/// of which the key counts what git answers. `None` if that is not known, or too much to be compared.
+/// Collects what a build sends: the files that the key has read, the Dockerfile, the ignore files, and `.git`
+/// folders, of which the key counts only what git answers. `None` if that is not known, or too much to be compared.
 fn sent(key: &BuildKey, spec: &BuildSpec) -> Option<Sent> {
     let mut sent = Sent::of(key)?;
     let ContextSource::Folder(context) = &spec.build.context else { return Some(sent) };
     let dockerfile = spec.build.dockerfile();
     let mut beside = dockerfile.clone().into_os_string();
     beside.push(".dockerignore");
-    let fallback = lowercase_fallback(&dockerfile);
-    let named = [dockerfile, PathBuf::from(beside), context.join(".dockerignore")];
-    for path in named.into_iter().chain(fallback) {
+    // BuildKit falls back to this name.
+    let lowercase = lowercase_fallback(&dockerfile);
+    let files = [dockerfile, PathBuf::from(beside), context.join(".dockerignore")];
+    for path in files.into_iter().chain(lowercase) {
         let Ok(metadata) = fs_err::metadata(&path) else { continue };
-        if !metadata.is_file() || metadata.len() > LARGEST {
+        if !metadata.is_file() || metadata.len() > DOCKERFILE_COMPARED {
             return None;
         }
         let bytes = fs_err::read(&path).ok()?;
         sent.file(path.as_os_str().as_encoded_bytes(), metadata.len(), metadata.mtime(), &bytes);
     }
     if let Some(ignore) = &spec.ignore {
-        // It stands in a file that is made for each build.
+        // Its file is made for each build, so the path and the time say nothing.
         sent.file(b"ignore", ignore.len() as u64, 0, ignore);
     }
-    let mut budget = MOST;
+    let mut files_left = GIT_FILES_COMPARED;
     for (name, tree) in &key.trees {
-        let root = root(name, spec)?;
+        let root = context_folder(name, spec)?;
         for (path, _) in tree.repositories() {
-            repository(&files::full(&root, path), &mut sent, &mut budget)?;
+            add_git_folder(&files::full(&root, path), &mut sent, &mut files_left)?;
         }
     }
     Some(sent)
 }
 
-/// A file here is the same as before if it is the same inode and has not been touched since: that is
-/// cheaper than to read it, and enough, because a fresh clone has times of its own.
-fn repository(path: &Path, sent: &mut Sent, budget: &mut usize) -> Option<()> {
-    *budget = budget.checked_sub(1)?;
+/// Adds every file of a `.git` folder; `None` if there are too many, or one cannot be read. The inode and its time
+/// of change stand for the content: that is cheaper than to read the file, and a new clone differs in both.
+fn add_git_folder(path: &Path, sent: &mut Sent, files_left: &mut usize) -> Option<()> {
+    *files_left = files_left.checked_sub(1)?;
     let metadata = fs_err::symlink_metadata(path).ok()?;
     if metadata.is_dir() {
         for entry in fs_err::read_dir(path).ok()? {
-            repository(&entry.ok()?.path(), sent, budget)?;
+            add_git_folder(&entry.ok()?.path(), sent, files_left)?;
         }
         return Some(());
     }

@@ -122,7 +122,7 @@ pub struct CacheInputs {
     /// The folder of local caches; none if nothing says where it could be.
     pub dir: Option<PathBuf>,
     /// This program's folder in the user's cache folder; none if nothing says where it could be.
-    pub user: Option<PathBuf>,
+    pub user_folder: Option<PathBuf>,
     /// Raw sources.
     pub from: Vec<String>,
     /// Raw destinations.
@@ -150,8 +150,8 @@ impl CacheInputs {
         }
         let kinds = kinds(&word(&raw.cache, "registry"), problems);
         let dir = raw.cache_dir.as_deref().map(str::trim).filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        let user = user_folder(env);
-        let dir = dir.or_else(|| user.as_ref().map(|user| user.join("layers")));
+        let user_folder = user_folder(env);
+        let dir = dir.or_else(|| user_folder.as_ref().map(|folder| folder.join("layers")));
         if dir.as_ref().is_some_and(|dir| !dir.is_absolute()) {
             problems.add("cache-dir", "is not an absolute path");
         }
@@ -171,7 +171,7 @@ impl CacheInputs {
                 &[("auto", CacheWrite::Auto), ("always", CacheWrite::Always), ("never", CacheWrite::Never)],
             ),
             dir,
-            user,
+            user_folder,
             from,
             to,
         }

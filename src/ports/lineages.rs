@@ -38,7 +38,7 @@ impl Lineages {
     /// Takes the lineage of this name away, so that no other build adds to it at the same time. `None`
     /// if there is none that can be read.
     #[must_use]
-    pub(crate) fn take(&self, name: &str) -> Option<Lineage> {
+    pub(crate) fn take_out(&self, name: &str) -> Option<Lineage> {
         // The first to move it has it; a second build at the same time starts its own.
         let taken = tempfile::Builder::new().prefix(".taken-").tempdir_in(&self.folder).ok()?;
         let path = taken.path().join(name);
@@ -109,19 +109,19 @@ mod tests {
     fn a_lineage_is_taken_once() {
         let cache = tempfile::tempdir().unwrap();
         let lineages = Lineages::below(cache.path());
-        assert_eq!(lineages.take("a"), None, "there is not even a folder");
+        assert_eq!(lineages.take_out("a"), None, "there is not even a folder");
         let lineage = Lineage { name: "0f".repeat(16), sent: Sent::default() };
         lineages.keep("a", &lineage).unwrap();
-        assert_eq!(lineages.take("b"), None);
-        assert_eq!(lineages.take("a").as_ref(), Some(&lineage));
-        assert_eq!(lineages.take("a"), None);
+        assert_eq!(lineages.take_out("b"), None);
+        assert_eq!(lineages.take_out("a").as_ref(), Some(&lineage));
+        assert_eq!(lineages.take_out("a"), None);
         // One that was put back is not the one that was taken away.
         lineages.keep("a", &lineage).unwrap();
         let (file, copy) = (cache.path().join("transfers/a"), cache.path().join("copy"));
         fs_err::copy(&file, &copy).unwrap();
         fs_err::remove_file(&file).unwrap();
         fs_err::copy(&copy, &file).unwrap();
-        assert_eq!(lineages.take("a"), None);
+        assert_eq!(lineages.take_out("a"), None);
         assert_eq!(fs_err::read_dir(cache.path().join("transfers")).unwrap().count(), 0, "nothing is left");
     }
 
