@@ -3,8 +3,8 @@
 use super::actions::{Action, ActionId, Draft, ImagePlan, Plan, PlannedTag, Source, TagGuard};
 use super::builder::{Choice, Needs};
 use super::caches::caches;
+use super::context::{PlanContext, bug, no_repository_notice, warnings};
 use super::foreign::refuse_foreign_bases;
-use super::given::{PlanContext, bug, no_repository_notice, warnings};
 use super::held::hold;
 use super::load::{Loading, bare, loading, of_platform};
 use super::merge;
@@ -70,10 +70,10 @@ fn build(
     let toolchain = given.late.toolchain.as_deref().ok_or_else(|| bug("a build without its tools"))?;
     let key = facts.key.as_ref().ok_or_else(|| bug("a build without a key"))?;
     let shared = facts.repository.repository();
-    let written = UserReferences::new(run, access, shared, request.settings.pr_repository.as_ref());
-    refuse_foreign_bases(given, &written)?;
-    let mut notices = no_repository_notice(facts);
-    notices.extend(verdict.notes.notices);
+    let user_refs = UserReferences::new(run, access, shared, request.settings.pr_repository.as_ref());
+    refuse_foreign_bases(given, &user_refs)?;
+    let mut notices: Vec<String> =
+        no_repository_notice(facts).into_iter().chain(verdict.notes.notices).collect();
 
     let names = shared.filter(|_| verdict.shared && verdict.publish).map(|home| image.names(home));
     let published = names.map(|names| names.written(key.short())).unwrap_or_default();
@@ -81,7 +81,7 @@ fn build(
     let mut extra = extra(request, run, given.env, &key.hex)?;
     let by_user = std::mem::take(&mut extra.caches);
     let own_repository = names.map(|names| names.own_repository());
-    let mut caches = caches(given, own_repository, &written, &published.all(), by_user)?;
+    let mut caches = caches(given, own_repository, &user_refs, &published.all(), by_user)?;
     let choice = &builder.choice;
     refuse_kept_builder(given, choice, toolchain.builder.as_ref())?;
     if matches!(choice, Choice::AtHand { without_cache_export: true, .. }) {

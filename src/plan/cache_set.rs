@@ -1,6 +1,6 @@
 //! The layer caches of a build.
 
-use super::given::PlanContext;
+use super::context::PlanContext;
 use crate::buildkit::LocalCaches;
 use crate::env;
 

@@ -2,7 +2,7 @@
 //! [`trust`](crate::trust); no other code names a cache.
 
 use super::cache_set::{Caches, github_cache};
-use super::given::PlanContext;
+use super::context::PlanContext;
 use super::user_caches;
 use crate::buildkit::{CacheEntry, LocalCaches, registry_cache_from};
 use crate::error::Result;
@@ -20,7 +20,7 @@ use crate::trust::{CacheName, ImageRun, UserReferences, cache_home, own_cache, r
 pub(super) fn caches(
     given: &PlanContext<'_>,
     home: Option<&Repository>,
-    written: &UserReferences<'_>,
+    user_refs: &UserReferences<'_>,
     published: &[ImageReference],
     by_user: UserCaches,
 ) -> Result<Caches> {
@@ -44,7 +44,7 @@ pub(super) fn caches(
         }
     }
     not_written(&mut caches, given);
-    user_caches::add(&mut caches, given, written, published, by_user)?;
+    user_caches::add(&mut caches, given, user_refs, published, by_user)?;
     Ok(caches)
 }
 

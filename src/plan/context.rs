@@ -1,4 +1,4 @@
-//! The input of the planner, and the warnings that follow from it alone.
+//! The input of the planner, and what is told from it alone.
 
 use super::actions::PlanWarning;
 use crate::env::Env;
@@ -10,15 +10,15 @@ use crate::trust::ImageRun;
 /// Everything the plan is made from.
 pub(crate) struct PlanContext<'a> {
     pub image: ImageRun<'a>,
-    /// What was found out.
+    /// What was read of the image.
     pub facts: &'a ImageFacts,
-    /// What was found out after the verdict.
+    /// What was read after the verdict, for a build.
     pub late: &'a LateFacts,
-    /// The environment, for `extra-args`.
+    /// For what the runner's owner sets there: caches and extra arguments.
     pub env: &'a Env,
 }
 
-/// What of the key the user should mend.
+/// The key's grave warnings, which a plan reports; the others are notes in the log.
 pub(super) fn warnings(facts: &ImageFacts) -> Vec<PlanWarning> {
     let warnings = facts.key.iter().flat_map(|key| &key.warnings);
     let grave = warnings.filter(|warning| warning.is_grave());
@@ -30,14 +30,15 @@ pub(super) fn warnings(facts: &ImageFacts) -> Vec<PlanWarning> {
         .collect()
 }
 
-pub(super) fn no_repository_notice(facts: &ImageFacts) -> Vec<String> {
+/// Why there is no repository. `None` if there is one, or if a look-up failed: `Notes::degraded` tells that.
+pub(super) fn no_repository_notice(facts: &ImageFacts) -> Option<String> {
     match &*facts.repository {
-        // What failed is told by the warning.
-        RepositoryFact::None(reason) if !reason.is_failure() => vec![reason.explain()],
-        _ => Vec::new(),
+        RepositoryFact::None(reason) if !reason.is_failure() => Some(reason.explain()),
+        _ => None,
     }
 }
 
+/// An error for a plan that contradicts itself: a defect of this program.
 pub(super) fn bug(what: &str) -> Error {
     Error::new(FailureClass::Bug, format!("planned {what}"))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::actions::{Action, Draft, ImagePlan, PlannedTag, Source, TagGuard};
-use super::given::{PlanContext, bug};
+use super::context::{PlanContext, bug};
 use super::index::Index;
 use super::verdict::{Decision, Merge, Notes, Outcome, Verdict};
 use crate::error::{Error, Result};

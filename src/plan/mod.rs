@@ -1,4 +1,4 @@
-//! The decision, and every step it takes: pure, without clock and without ports.
+//! Decides about each image, and plans every action: pure, without clock and without ports.
 
 mod actions;
 mod asked;
@@ -6,15 +6,14 @@ mod assemble;
 mod builder;
 mod cache_set;
 mod caches;
+mod context;
 mod decide;
 mod foreign;
-mod given;
 mod held;
 mod index;
 mod load;
 mod merge;
 mod platform;
-
 mod render;
 mod reuse;
 #[cfg(test)]
@@ -30,8 +29,8 @@ pub(crate) use actions::{
 };
 pub(crate) use assemble::{assemble, too_many_rights};
 pub(crate) use builder::{Choice, Names, Needs, choose};
+pub(crate) use context::PlanContext;
 pub(crate) use decide::decide;
-pub(crate) use given::PlanContext;
 pub(crate) use index::Index;
 pub(crate) use render::{Rendered, brief, describe, json, text};
 

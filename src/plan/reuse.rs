@@ -1,7 +1,7 @@
 //! The plans for an image that is there.
 
 use super::actions::{Action, ActionId, Draft, ImagePlan, PlannedTag, Source, TagGuard};
-use super::given::{PlanContext, no_repository_notice, warnings};
+use super::context::{PlanContext, no_repository_notice, warnings};
 use super::verdict::{Decision, Outcome, Reuse, ReuseLocal};
 use crate::facts::{ImageFacts, LookupBy, LookupResult};
 use crate::image::{Digest, ImageReference, Platform};

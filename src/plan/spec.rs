@@ -1,6 +1,6 @@
 //! What exactly is built: the inputs, and what the key and the plan add to them.
 
-use super::given::PlanContext;
+use super::context::PlanContext;
 use crate::buildkit::OutputTarget;
 use crate::coherence::epoch::Epoch;
 use crate::facts::Toolchain;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::actions::{Action, ActionId, Draft, GoesWithout};
 use super::builder::{Choice, Needs};
-use super::given::PlanContext;
+use super::context::PlanContext;
 use crate::buildkit::Builder;
 use crate::buildkit::owner::KEPT;
 use crate::coherence::makers::{Lasting, Makers};

@@ -39,7 +39,7 @@ impl<'a> UserReferences<'a> {
     }
 
     /// Whether the image or cache may be read: not what a run of less trust could have written.
-    pub(crate) fn read(&self, reference: &ImageReference) -> Result<(), Refusal> {
+    pub(crate) fn may_read(&self, reference: &ImageReference) -> Result<(), Refusal> {
         if !Guard::WrittenReferences.holds() {
             return Ok(());
         }
@@ -59,7 +59,7 @@ impl<'a> UserReferences<'a> {
 
     /// Whether an image of the engine's with these private names may be built on: not one that only runs of other
     /// repositories or of less trust made or pulled.
-    pub(crate) fn read_engine(&self, private: &[String]) -> Result<(), Refusal> {
+    pub(crate) fn may_read_engine(&self, private: &[String]) -> Result<(), Refusal> {
         let Access { place, local_zones, .. } = self.access;
         let own = |name: &String| is_of(name, place, local_zones);
         match private.first() {
@@ -71,7 +71,7 @@ impl<'a> UserReferences<'a> {
     }
 
     /// Whether a cache may be written there.
-    pub(crate) fn write(&self, reference: &ImageReference) -> Result<(), Refusal> {
+    pub(crate) fn may_write(&self, reference: &ImageReference) -> Result<(), Refusal> {
         if !Guard::WrittenReferences.holds() {
             return Ok(());
         }
@@ -94,10 +94,10 @@ impl<'a> UserReferences<'a> {
         if may { Ok(()) } else { Err(format!("{reference} is not this zone's")) }
     }
 
-    /// As [`Self::read`], for a build context; a folder or a git repository is no image.
-    pub(crate) fn read_context(&self, value: &str) -> Result<(), Refusal> {
+    /// As [`Self::may_read`], for a build context; a folder or a git repository is no image.
+    pub(crate) fn may_read_context(&self, value: &str) -> Result<(), Refusal> {
         match value.strip_prefix("docker-image://").filter(|_| Guard::WrittenReferences.holds()) {
-            Some(image) => self.read(&understood(image)?),
+            Some(image) => self.may_read(&understood(image)?),
             None => Ok(()),
         }
     }
@@ -142,13 +142,13 @@ mod tests {
             inputs.settings.pr_repository.as_ref(),
         );
         if written.starts_with("docker-image://") {
-            return (judge.read_context(written).is_ok(), false);
+            return (judge.may_read_context(written).is_ok(), false);
         }
         let entry: CacheEntry = written.parse().unwrap();
         match entry.get("ref").map(understood) {
             None => (true, true),
             Some(Err(_)) => (false, false),
-            Some(Ok(reference)) => (judge.read(&reference).is_ok(), judge.write(&reference).is_ok()),
+            Some(Ok(reference)) => (judge.may_read(&reference).is_ok(), judge.may_write(&reference).is_ok()),
         }
     }
 
