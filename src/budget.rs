@@ -149,7 +149,7 @@ limits! {
     /// How long one request to a registry may take from its first byte to its last, login included.
     REQUEST: Time(Duration) = Duration::from_mins(1), "one request to a registry, login included", "the registry's answer is unknown";
     /// How long a run waits in all because registries ask it to, or before it asks again.
-    WAITS: Time(Duration) = Duration::from_mins(1), "all waits of a run before it asks a registry again", "the registry's answer is unknown";
+    WAIT_IN_ALL: Time(Duration) = Duration::from_mins(1), "all waits of a run before it asks a registry again", "the registry's answer is unknown";
     /// How long a fetch of one URL may take.
     FETCH: Time(Duration) = Duration::from_mins(5), "the fetch of one URL of `ADD`", "refused, exit 30";
 }

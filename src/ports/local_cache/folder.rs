@@ -1,12 +1,12 @@
-//! Whether a folder can be trusted with a cache: ours alone, without links, on a file system
-//! whose locks hold.
+//! Checks the folders of local caches: only this user can write them, none is a link, and the file system's locks
+//! hold. A *generation* is a folder with one export; `current` is a link to the newest (see [the module above](super)).
 
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use crate::guards::Guard;
 
-/// Why caches cannot be kept below this folder, if they cannot. Reads only.
+/// Returns why caches cannot be kept below this folder, or `None` if they can. Makes no folder.
 #[must_use]
 pub(crate) fn why_unusable(root: &Path) -> Option<String> {
     // BuildKit's client sends the path as a header as it is.
@@ -16,7 +16,7 @@ pub(crate) fn why_unusable(root: &Path) -> Option<String> {
             "{path} has letters that BuildKit does not take: name a folder of plain ASCII letters"
         ));
     }
-    // The nearest part that exists decides, for the rest is made by us.
+    // The nearest part that exists decides: `enter` makes the rest.
     let there = root.ancestors().find(|part| fs_err::symlink_metadata(part).is_ok())?;
     if there == root {
         if let Err(why) = check_followed(root) {
@@ -28,16 +28,17 @@ pub(crate) fn why_unusable(root: &Path) -> Option<String> {
     if rustix::fs::access(there, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_err() {
         return Some(format!("{} cannot be written", there.display()));
     }
-    file_system(there).map(|kind| format!("{} is on {kind}, where locks do not hold", there.display()))
+    unsuited_file_system(there)
+        .map(|kind| format!("{} is on {kind}, where locks do not hold", there.display()))
 }
 
-/// The root may be a link, as the machine's owner likes; what it leads to is checked.
+/// Checks the folder that the root leads to: the machine's owner may make the root itself a link.
 fn check_followed(root: &Path) -> Result<(), String> {
     let real = fs_err::canonicalize(root).map_err(|error| error.to_string())?;
     check(&real)
 }
 
-/// Refuses links, other people's folders, and those that others can write.
+/// Refuses a link, another user's folder, and a folder that other users can write.
 pub(super) fn check(path: &Path) -> Result<(), String> {
     let metadata = fs_err::symlink_metadata(path).map_err(|error| error.to_string())?;
     let shown = path.display();
@@ -59,7 +60,7 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes a folder for us alone.
+/// Makes a folder that only this user can read and write, unless it is there.
 pub(super) fn make(path: &Path) -> Result<(), String> {
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -69,8 +70,8 @@ pub(super) fn make(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Goes from the root to a cache's folder, one checked part after the other, and makes what is
-/// missing if asked. None if a part is missing and not to be made.
+/// Checks every folder from the root to a cache's folder and returns the latter's path. With `make_missing` it makes
+/// those that are missing, else it returns `None` if one is.
 pub(super) fn enter(root: &Path, cache: &Path, make_missing: bool) -> Result<Option<PathBuf>, String> {
     let below = cache.strip_prefix(root).map_err(|_| "it lies outside of cache-dir")?;
     if make_missing {
@@ -97,7 +98,10 @@ pub(super) fn enter(root: &Path, cache: &Path, make_missing: bool) -> Result<Opt
     Ok(Some(path))
 }
 
-/// The name that `current` leads to, if it is a generation beside it and nothing else.
+/// Returns the target of `current` if it is a generation in the same folder.
+///
+/// # Errors
+/// If it leads anywhere else.
 pub(super) fn generation_name(target: &Path) -> Result<&Path, String> {
     if !Guard::CacheFolder.holds() {
         return Ok(target);
@@ -109,7 +113,7 @@ pub(super) fn generation_name(target: &Path) -> Result<&Path, String> {
     if good { Ok(target) } else { Err("`current` leads out of the cache".to_owned()) }
 }
 
-/// Names of file systems whose locks are not those of this machine (linux `magic.h`).
+/// File systems whose locks do not hold, or only for this machine (linux `magic.h`).
 const UNSUITED: [(u64, &str); 9] = [
     (0x6969, "NFS"),
     (0x517B, "SMB"),
@@ -126,15 +130,17 @@ fn unsuited(magic: u64) -> Option<&'static str> {
     UNSUITED.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
 }
 
+/// The name of the path's file system if its locks do not hold. `None` also where the kernel does not say: a local
+/// file system is assumed.
 #[cfg(target_os = "linux")]
-fn file_system(path: &Path) -> Option<&'static str> {
+fn unsuited_file_system(path: &Path) -> Option<&'static str> {
     let magic = rustix::fs::statfs(path).ok()?.f_type;
-    // A number of 32 bits, whose sign is lost in some types.
+    // The magic number has 32 bits; some platforms widen it with its sign.
     unsuited(u64::try_from(magic & 0xFFFF_FFFF).unwrap_or_default())
 }
 
 #[cfg(not(target_os = "linux"))]
-const fn file_system(_: &Path) -> Option<&'static str> {
+const fn unsuited_file_system(_: &Path) -> Option<&'static str> {
     None
 }
 

@@ -14,7 +14,7 @@ use reqwest::{Client, Method};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::backoff::Backoff;
-use crate::budget::{REQUESTS, WAITS};
+use crate::budget::{REQUESTS, WAIT_IN_ALL};
 use crate::crash;
 use crate::error::Error;
 use crate::failure::{FailureKind, Reaction};
@@ -287,9 +287,9 @@ impl Registry {
             };
             let backoff = Backoff { first: Duration::from_millis(300), longest: LONGEST_WAIT };
             let wait = wait.unwrap_or_else(|| backoff.wait(tried, random::fraction()));
-            if !self.waits.take(wait) {
+            if !self.waits.try_begin(wait) {
                 let hint =
-                    format!("this run has waited {} s for registries; is {registry} up?", WAITS.as_secs());
+                    format!("this run has waited {} s for registries; is {registry} up?", WAIT_IN_ALL.as_secs());
                 return Err(fail(Error { retry_after: Some(wait), ..error }.hint(hint)));
             }
             tokio::time::sleep(wait).await;

@@ -1,16 +1,23 @@
-//! How long a run has waited for registries.
+//! Counts how long a run has waited for registries.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::budget::WAITS;
+use crate::budget::WAIT_IN_ALL;
 use crate::ports::clock::Stopwatch;
 
-/// The waits of one run. Those that overlap count once.
+/// The waits of one run. Time in which several requests wait counts once.
 pub(super) struct Waits {
     watch: Stopwatch,
-    /// How long was waited in all, and until when, on the watch.
-    spent: Mutex<(Duration, Duration)>,
+    spent: Mutex<Spent>,
+}
+
+#[derive(Default)]
+struct Spent {
+    /// How long the run has waited in all.
+    total: Duration,
+    /// When the last wait ends, on the watch.
+    until: Duration,
 }
 
 impl Default for Waits {
@@ -20,20 +27,19 @@ impl Default for Waits {
 }
 
 impl Waits {
-    /// Takes note of a wait that begins now; false if it would be too much in all.
-    pub(super) fn take(&self, wait: Duration) -> bool {
-        self.take_at(self.watch.elapsed(), wait)
+    /// Counts a wait that begins now. False, and nothing counted, if the waits would be too long in all.
+    pub(super) fn try_begin(&self, wait: Duration) -> bool {
+        self.try_begin_at(self.watch.elapsed(), wait)
     }
 
-    fn take_at(&self, now: Duration, wait: Duration) -> bool {
+    fn try_begin_at(&self, now: Duration, wait: Duration) -> bool {
         let Ok(mut spent) = self.spent.lock() else { return false };
-        let (sum, until) = *spent;
         let end = now + wait;
-        let sum = sum + end.saturating_sub(until.max(now));
-        if sum > WAITS {
+        let total = spent.total + end.saturating_sub(spent.until.max(now));
+        if total > WAIT_IN_ALL {
             return false;
         }
-        *spent = (sum, until.max(end));
+        *spent = Spent { total, until: spent.until.max(end) };
         true
     }
 }
@@ -46,10 +52,10 @@ mod tests {
     #[test]
     fn d34_all_waits_of_a_run_have_one_limit() {
         let (waits, seconds) = (Waits::default(), Duration::from_secs);
-        assert!(waits.take_at(seconds(0), seconds(29)));
-        assert!(waits.take_at(seconds(1), seconds(28)), "waits that overlap count once");
-        assert!(waits.take_at(seconds(30), seconds(29)));
-        assert!(!waits.take_at(seconds(60), seconds(29)));
-        assert!(waits.take_at(seconds(60), seconds(1)), "a short wait still fits");
+        assert!(waits.try_begin_at(seconds(0), seconds(29)));
+        assert!(waits.try_begin_at(seconds(1), seconds(28)), "waits that overlap count once");
+        assert!(waits.try_begin_at(seconds(30), seconds(29)));
+        assert!(!waits.try_begin_at(seconds(60), seconds(29)));
+        assert!(waits.try_begin_at(seconds(60), seconds(1)), "a short wait still fits");
     }
 }
