@@ -19,29 +19,32 @@
 //! - [`image`]: references, digests, manifests, and the scheme of tags.
 //! - [`trust`]: the one place where a zone's rights are decided, and where everything that is shared gets its name.
 //! - [`key`]: the *build key*, SHA-256 over everything that decides the image's content.
-//! - [`buildkit`]: what docker, buildx and BuildKit call things; pure.
-//! - [`facts`]: what is asked before anything is decided. A *probe* has three answers: present,
-//!   absent, unknown; unknown is never read as one of the others.
-//! - [`plan`]: the decisions and every action they take, fully known before the first write.
-//! - [`guards`]: what keeps the zones apart, by name, for the tests that go without one.
-//! - [`execute`]: the actions, one small file each, side by side where none waits for another; the journal.
-//! - [`report`]: outputs, summary and annotations, drawn from the journal on every exit.
-//! - [`crash`]: a panic ends a run as a failure does.
-//! - [`pipeline`]: from the inputs to the plan.
+//! - [`coherence`]: what the key sees and BuildKit's caches do not, each with its cure.
+//! - [`buildkit`]: the words and formats of docker, buildx and BuildKit; pure.
+//! - [`facts`]: everything that is read before the decisions. A *probe* of a registry has three answers: present,
+//!   absent, unknown; unknown is never taken for one of the others.
+//! - [`plan`]: the decisions and every action that follows from them, complete before the first write.
+//! - [`guards`]: checks that keep the zones apart, each with a name. A test switches one off to show that the attack
+//!   works without it; in a release every guard holds.
+//! - [`execute`]: carries the actions out, side by side where none waits for another, and keeps the journal.
+//! - [`report`]: outputs, summary and annotations, made from the journal on every exit.
+//! - [`pipeline`]: leads from the inputs to the plan.
 //! - [`session`]: one run of the program from signals to exit code.
-//! - [`commands`]: what the program does besides `run`.
+//! - [`commands`]: the commands besides `run`.
+//! - [`cli`]: the command line, from its arguments to the exit code.
 //! - [`ports`]: the adapters to the outside, one module each: processes ([`ports::exec`] is the
 //!   only spawner), docker, buildx, registries, AWS, the runner's files, the log, the clock.
 //! - [`backoff`]: how long to wait before something is tried again.
-//! - [`budget`]: the most that is taken of anything from outside.
-//! - [`shown`]: what people see: secrets and the users of URLs are gone before a text is escaped or cut.
+//! - [`budget`]: the limit of everything that comes from outside.
+//! - [`shown`]: removes secrets and the users of URLs from every text that people see.
+//! - [`secret`], `secret_name`: a secret value; which names look like a secret's.
 //! - [`env`](mod@env), [`error`]: every variable's name; the one error type.
-//! - [`failure`]: the table of failures: cause, class, exit code, reaction, hint.
-//! - [`cli`]: the command line, from its arguments to the exit code.
+//! - [`failure`]: the table of failures: cause, class, exit code, reaction, hint. [`crash`] makes a panic one of them.
+//! - [`phase`], [`zone`]: the parts of a build; the zones of trust.
 //!
-//! Words of a run, in the order in which they come up:
+//! Types of a run, in the order in which they come up:
 //!
-//! | word | what it is |
+//! | type | what it holds |
 //! | --- | --- |
 //! | `RawInputs`, `Request` | the action's inputs as text; the same, checked and typed |
 //! | `Settings`, `ImageRequest` | what all images of the run share; what is asked for one image |
@@ -54,16 +57,31 @@
 //! | `LateFacts` | what only a build needs to know: tools, builders, caches, the comparison with earlier images |
 //! | `PlanContext` | all of the above of one image, as the planner gets it |
 //! | `Plan`, `ImagePlan` | the actions of the run; the decision about one image, as reported |
-//! | `Action`, `Source`, `TagGuard` | one write, or the check after it; the image it works on; what may stand under a tag for it to be set |
-//! | `Execution`, `StepContext` | what a plan is carried out with; what one action gets of it |
-//! | `Journal`, `Record` | what happened; what one action did |
-//! | `RunState`, `Report` | what is known of the run so far; what outputs, summary and annotations are made from |
+//! | `Action`, `Source`, `TagGuard` | one write, or the check after it; the image it works on; which image a tag may have for it to be set |
+//! | `Execution`, `StepContext` | what carrying out a plan needs; the part of it that one action gets |
+//! | `Journal`, `Record` | what all actions did; what one action did |
+//! | `RunState`, `Report` | all that is known of the run so far; all that outputs, summary and annotations are made from |
 //!
-//! The fences are lints: `clippy.toml` names the calls that only one module may make.
+//! Words that have one meaning everywhere:
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | mark | the hash in a shared name that says of which GitHub repository it is |
+//! | guard | a check that keeps zones apart ([`guards`]) |
+//! | pin | the content that a base image, a URL or a git repository had when the key was made |
+//! | hold | make a build use what the key saw: the build is *held* to a pin |
+//! | trigger | an `ONBUILD` instruction of a base image |
+//! | lineage | builds that share a session name in BuildKit, because every change between them shows |
+//! | generation | a folder with one export of a local layer cache; it is never changed |
+//! | adopt | report another run's image with the same key in place of one's own |
+//! | engine | the docker daemon, with its image store |
+//!
+//! Lints keep these boundaries: `clippy.toml` names the calls that only one module may make. A number such as `D34`
+//! beside a test is that of the defect which the test keeps away.
 
-// Dead code is seen, and what tests use is named in one place.
+// So that dead code is found; `testing` has what tests use.
 #![warn(unreachable_pub)]
-// The AWS clients' futures are deep.
+// The AWS clients' futures nest more deeply than the default.
 #![recursion_limit = "256"]
 
 mod backoff;
@@ -97,7 +115,7 @@ mod zone;
 
 pub use cli::main;
 
-/// What the tests and the fuzz targets use; no one else's to rely on.
+/// For the tests and the fuzz targets alone; anything in it may change.
 #[doc(hidden)]
 pub mod testing {
     pub use crate::budget::TABLE as LIMITS;

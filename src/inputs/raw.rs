@@ -7,8 +7,7 @@ use clap::Args;
 /// default.
 macro_rules! raw_inputs {
     ($($heading:literal { $($(#[doc = $doc:literal])+ $field:ident $(= $default:literal)?;)+ })+) => {
-        /// The inputs as they were given: unset and empty are the same. No `Debug`: secrets
-        /// are among them.
+        /// The inputs as text; unset and empty are the same. No `Debug`, because secrets are among them.
         #[derive(Clone, Default, Args)]
         #[allow(clippy::doc_markdown, reason = "the comments are help texts, read as they stand")]
         pub struct RawInputs {
@@ -20,7 +19,7 @@ macro_rules! raw_inputs {
         }
 
         impl RawInputs {
-            /// Every input by its name, with what was given.
+            /// Every input's name and text.
             pub fn entries(&self) -> impl Iterator<Item = (String, Option<&str>)> {
                 [$($((stringify!($field).replace('_', "-"), self.$field.as_deref()),)+)+].into_iter()
             }
@@ -35,13 +34,13 @@ macro_rules! raw_inputs {
 
 raw_inputs! {
     "What" {
-        /// Name of the image: what it is called locally, and part of its tags. Required, unless tags or outputs name one: then the last word of the first name.
+        /// Name of the image: what it is called locally, and part of its tags. Required, unless tags or outputs name an image: then the last part of the first name's path is used.
         image;
-        /// Repository that shares the image, such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/ci. Without it the first full reference in tags, BUILD_ONCE_REPOSITORY, ECR_CACHE_URL and the SSM parameter are asked; without any, the image stays on this machine.
+        /// Repository that shares the image, such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/ci. Without it the first of these that is set: a full reference in tags, BUILD_ONCE_REPOSITORY, ECR_CACHE_URL, the parameter that ssm-parameter names; without any, the image stays on this machine.
         repository;
         /// Second repository, for pull requests and branches without protection: they write there, and read repository too. The rights in the registry then keep them away from the images of trusted runs.
         pr_repository;
-        /// More references to publish, one a line, as docker/metadata-action writes them. Trusted runs set them; pull requests set those in pr-repository.
+        /// More references to publish, one a line, as docker/metadata-action writes them. Trusted runs set them; pull requests only those in the repository of the input pr-repository.
         tags;
         /// File with more lines for tags.
         tags_file;
@@ -51,9 +50,9 @@ raw_inputs! {
         digest;
         /// With mode merge: the digests of the platforms that were built apart, PLATFORM=DIGEST or DIGEST, one a line; no checkout needed.
         digests;
-        /// Make the image available to the local engine: true, false, or auto (with mode pull, and without a repository).
+        /// Make the image available to the local engine: true, false, or auto (true with mode pull or without a repository, else false).
         load = "auto";
-        /// Publish the built image: true (fail if that is not possible), false, or auto (if there is a repository and the run may write to it).
+        /// Publish the built image: true (fail if that is not possible), false, or auto (true if there is a repository and the run may write to it, else false).
         push = "auto";
         /// Output of the build, as docker buildx build takes it: type=image, type=registry, type=docker or type=cacheonly, instead of push, load, tags and compression. Outputs to files are refused.
         outputs;
@@ -67,7 +66,7 @@ raw_inputs! {
         wait_timeout = "10m";
     }
     "Build" {
-        /// Build context: a folder, or a git repository as URL#ref:folder, which counts by its commit. {{defaultContext}} is this run's repository at its commit.
+        /// Build context: a folder, or a git repository as URL#ref:folder, of which the commit counts in the key. {{defaultContext}} is this run's repository at its commit.
         context = ".";
         /// Dockerfile; without it the one in the context.
         file;

@@ -288,8 +288,10 @@ impl Registry {
             let backoff = Backoff { first: Duration::from_millis(300), longest: LONGEST_WAIT };
             let wait = wait.unwrap_or_else(|| backoff.wait(tried, random::fraction()));
             if !self.waits.try_begin(wait) {
-                let hint =
-                    format!("this run has waited {} s for registries; is {registry} up?", WAIT_IN_ALL.as_secs());
+                let hint = format!(
+                    "this run has waited {} s for registries; is {registry} up?",
+                    WAIT_IN_ALL.as_secs()
+                );
                 return Err(fail(Error { retry_after: Some(wait), ..error }.hint(hint)));
             }
             tokio::time::sleep(wait).await;
