@@ -265,7 +265,7 @@ impl Attempt<'_> {
             let of = prefix(image);
             let Decision { outcome, reason, changes } = &planned.decision;
             ports.console.line(&format!("{of}{}: {reason}", outcome.name()));
-            for change in crate::facts::explain::rest(changes) {
+            for change in crate::facts::explain::list_for_log(changes) {
                 ports.console.line(&format!("  {change}"));
             }
         }

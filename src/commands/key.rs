@@ -109,7 +109,7 @@ pub(crate) async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> R
 async fn nearest(prepared: &Prepared) -> Result<(BuildKey, Earlier)> {
     let (ports, image) = (&prepared.ports, prepared.first()?);
     let facts = gather(ports, &[image]).await?.swap_remove(0)?;
-    let earlier = explain::nearest(ports, image, &facts).await;
+    let earlier = explain::find_nearest(ports, image, &facts).await;
     let key = facts.key.ok_or_else(|| Error::input("a digest is asked for: there is no key to explain"))?;
     let missing = |unknown: Option<String>| {
         let hint = "name one: --explain REFERENCE, or --explain FILE with what key --json printed elsewhere";
@@ -131,7 +131,7 @@ async fn named(prepared: &Prepared, with: &str) -> Result<Earlier> {
         return from_file(with);
     }
     let (ports, image) = (&prepared.ports, prepared.first()?);
-    if let Some(local) = explain::local(ports, with).await {
+    if let Some(local) = explain::read_local(ports, with).await {
         return Ok(local);
     }
     let repository = crate::facts::resolve_repository(&[image.request], &ports.env, &ports.aws).await?;
@@ -145,7 +145,7 @@ async fn named(prepared: &Prepared, with: &str) -> Result<Earlier> {
             .parse::<ImageReference>()
             .map_err(|error| Error::input(format!("--explain {with}")).because(&error))?,
     };
-    let explained = explain::published(ports, &reference).await?;
+    let explained = explain::read_published(ports, &reference).await?;
     let Some(explained) = explained else {
         return Err(Error::input(format!("{reference} does not say what it was made from"))
             .hint("only images that this version of build-once has built do"));

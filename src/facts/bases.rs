@@ -1,4 +1,4 @@
-//! Digests of the images a build rests on.
+//! Finds the digests of base images.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ use crate::ports::registry::Resolve;
 /// An image that the Dockerfile or a build context names.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Base {
-    /// As it is written.
+    /// The name as the user wrote it.
     pub name: String,
     pub pin: Pin,
 }
 
 impl Base {
-    /// The registry it comes from.
+    /// The host of its registry; `None` if it is in the engine's store alone.
     #[must_use]
     pub(crate) fn registry(&self) -> Option<String> {
         let written = self.name.parse::<ImageReference>();
@@ -31,7 +31,7 @@ impl Base {
         }
     }
 
-    /// What stands for its content in the key.
+    /// The value that stands for the image's content in the key.
     #[must_use]
     pub(crate) fn content(&self) -> String {
         match &self.pin {
@@ -42,11 +42,11 @@ impl Base {
     }
 }
 
-/// Finds out what a name stands for now: in its registry, else in the engine's store. `engine`: where it may come
-/// before the registry.
+/// Resolves a name to a digest: in its registry, else in the engine's store. With `engine`, an image of the engine may
+/// come before the registry's.
 ///
 /// # Errors
-/// If neither knows it: without its digest there is no key.
+/// If neither knows the name: without a digest there is no key.
 pub(super) async fn resolve(
     ports: &Ports,
     name: &str,
@@ -65,15 +65,15 @@ pub(super) async fn resolve(
     }
     let failed = match ports.registry.resolve(&reference).await {
         Ok(digest) => {
-            let instead = match engine {
-                Some(engine) => engine.instead_of(&reference, name, &digest).await,
+            let own = match engine {
+                Some(engine) => engine.own_image(&reference, name, &digest).await,
                 None => None,
             };
-            return Ok(base(instead.unwrap_or_else(|| Pin::Registry(reference.repository().at(digest)))));
+            return Ok(base(own.unwrap_or_else(|| Pin::Registry(reference.repository().at(digest)))));
         }
         Err(failed) => failed,
     };
-    // An image that was built or loaded on this machine has no registry.
+    // An image that was built or loaded on this machine may be in no registry.
     if let Ok(docker) = ports.docker()
         && let Ok(Some(local)) = docker.inspect(name).await
         && let Some(local) = EngineImage::new(local)

@@ -1,5 +1,4 @@
-//! Builders that this program made earlier: one that was kept for this run, and those that
-//! killed runs left behind.
+//! Finds the builders that earlier runs made: one that was kept for this run, and those that killed runs left.
 
 use std::collections::BTreeMap;
 
@@ -16,30 +15,38 @@ use crate::ports::docker::Docker;
 use crate::ports::{Ports, host};
 use crate::trust::{Access, ImageRun};
 
-/// What is known of them.
+/// The builders of earlier runs on this engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BuilderFacts {
-    /// The name of the one to keep, where one is to be kept, and whether it is there.
-    pub kept: Option<(String, bool)>,
-    /// Those whose owner is dead.
+    /// The builder that this run keeps; `None` without the input `keep-builder`.
+    pub kept: Option<KeptBuilder>,
+    /// The builders whose owner is dead.
     pub leftovers: Vec<Leftover>,
-    /// Who has built with the builders on this engine, where the runner outlives its jobs.
+    /// The runs that have built on this engine; `None` on a runner that ends with its job.
     pub makers: Option<Makers>,
+}
+
+/// A builder that outlives the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeptBuilder {
+    pub name: String,
+    /// An earlier run has made it.
+    pub exists: bool,
 }
 
 /// A builder whose owner is dead.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Leftover {
     pub name: String,
-    /// Whether buildx knows it here; else only its container is left.
+    /// buildx on this machine knows it; else only its container is left.
     pub known: bool,
 }
 
-/// Looks for them. Files come first; the engine is asked only where containers of ours can be:
-/// the question costs as much as a small build step.
+/// Looks for builders in buildx's files, and asks the engine only if it may have containers of builders: the question
+/// costs as much time as a small build step.
 ///
 /// # Errors
-/// If the configuration file of a builder that is to be kept cannot be read.
+/// If the configuration file of the builder to keep cannot be read.
 pub(super) async fn gather(
     ports: &Ports,
     docker: &Docker,
@@ -47,20 +54,20 @@ pub(super) async fn gather(
     toolchain: &Toolchain,
 ) -> Result<BuilderFacts> {
     let Some(ImageRun { request, access, .. }) = images.first() else { return Ok(BuilderFacts::default()) };
-    let asked = &request.settings.builder;
-    let known = instances(ports);
-    let makers = makers(ports, docker, access, toolchain).await?;
-    let kept = if asked.keep {
-        kept_name(asked, &entitlements(images.iter().map(|image| image.request)))?
+    let builder = &request.settings.builder;
+    let known = known_builders(ports);
+    let makers = find_makers(ports, docker, access, toolchain).await?;
+    let kept = if builder.keep {
+        kept_name(builder, &entitlements(images.iter().map(|image| image.request)))?
     } else {
         None
     };
-    let kept = kept.map(|name| (name.clone(), known.contains(&name)));
+    let kept = kept.map(|name| KeptBuilder { exists: known.contains(&name), name });
     let mut names: BTreeMap<String, bool> = known.into_iter().map(|name| (name, true)).collect();
-    let may_make_one = asked.driver == Some(Driver::DockerContainer)
+    let may_have_containers = builder.driver == Some(Driver::DockerContainer)
         || toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
-    if may_make_one {
-        // A runner's home goes, and the engine stays. One that does not answer has its say later.
+    if may_have_containers {
+        // The engine may outlive the runner's home with buildx's files. If it does not answer, a later step tells.
         let prefix = container_of(PREFIX);
         let containers = docker.containers(prefix.trim_end_matches('0')).await;
         for container in containers.unwrap_or_default() {
@@ -82,8 +89,8 @@ pub(super) async fn gather(
     })
 }
 
-/// Asked only on a runner of one's own: a hosted one is thrown away after each job.
-async fn makers(
+/// Asks which runs have built with the chosen builder. Only self-hosted runners outlive their jobs.
+async fn find_makers(
     ports: &Ports,
     docker: &Docker,
     access: &Access,
@@ -97,28 +104,28 @@ async fn makers(
     Ok(Some(Makers::new(&access.place, zone, docker.volumes(makers::PREFIX).await?)))
 }
 
-/// Names of the builders that buildx knows here: one file each (buildx, `store`).
-fn instances(ports: &Ports) -> Vec<String> {
+/// Lists the builders that buildx knows on this machine: one file each (buildx, `store`).
+fn known_builders(ports: &Ports) -> Vec<String> {
     let folder = ports.user_config.buildx_folder(&ports.env).map(|folder| folder.join("instances"));
     let entries = folder.and_then(|folder| fs_err::read_dir(folder).ok());
     let names = entries.into_iter().flatten().flatten();
     names.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
-/// What the builds ask to be allowed, each once.
+/// Collects the inputs `allow` of all images, each value once.
 #[must_use]
 pub(crate) fn entitlements<'a>(images: impl Iterator<Item = &'a ImageRequest>) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
-    for one in images.flat_map(|image| &image.build.allow) {
-        if !all.contains(one) {
-            all.push(one.clone());
+    for entitlement in images.flat_map(|image| &image.build.allow) {
+        if !all.contains(entitlement) {
+            all.push(entitlement.clone());
         }
     }
     all
 }
 
-/// The name that stands for a kept builder's settings: other settings, another builder. `None`
-/// for a remote one, which keeps its state where it runs.
+/// Names a kept builder by a hash over its settings, so that other settings make another builder. `None` for a remote
+/// builder, which keeps its state where it runs.
 ///
 /// # Errors
 /// If its configuration file cannot be read.
@@ -129,7 +136,7 @@ fn kept_name(builder: &BuilderInputs, entitlements: &[String]) -> Result<Option<
     }
     let config = match &builder.config {
         None => None,
-        Some(path) => Some(read(path)?),
+        Some(path) => Some(read_config(path)?),
     };
     let settings = serde_json::json!([
         driver.name(),
@@ -142,7 +149,7 @@ fn kept_name(builder: &BuilderInputs, entitlements: &[String]) -> Result<Option<
     Ok(Some(format!("{KEPT}{}", digest.short())))
 }
 
-fn read(path: &std::path::Path) -> Result<Vec<u8>> {
+fn read_config(path: &std::path::Path) -> Result<Vec<u8>> {
     budget::read_file(path, budget::INPUT_FILE)
         .map_err(|error| Error::input("buildkitd-config").because(&error))
 }

@@ -1,4 +1,4 @@
-//! Which layer caches there are, of those this run may read.
+//! Finds the layer caches that exist, among those that this run may read.
 
 use futures_util::future::join_all;
 
@@ -9,23 +9,23 @@ use crate::ports::registry::Resolve;
 use crate::ports::{Ports, git, local_cache};
 use crate::trust::ImageRun;
 
-/// What was found out about caches.
+/// The layer caches that a build can use.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CacheFacts {
-    /// Caches in the repository that exist, in the order they are to be read.
+    /// The caches that exist in the repository, in the order in which BuildKit reads them.
     pub registry: Vec<ImageReference>,
-    /// Images of the commits before that exist, for the cache inside them.
+    /// The images of earlier commits that exist, for their inline caches.
     pub images: Vec<ImageReference>,
-    /// Why no folder of this machine can hold a cache.
+    /// The reason that the input `cache-dir` cannot hold a cache; `None` if it can.
     pub local_off: Option<String>,
 }
 
-/// Images that are asked for the cache inside them.
-const IMAGES: usize = 4;
+/// Most images whose inline caches are read.
+const INLINE_CACHES: usize = 4;
 
-/// Asks for them side by side. One that is missing on a first run is no error, and asking
-/// first keeps BuildKit from reporting it as one. `shared`: the registry can be used.
-pub(crate) async fn caches(
+/// Asks for all caches side by side. A cache that is missing on a first run is no error; BuildKit would report it as
+/// one. `shared`: the registry can be used.
+pub(crate) async fn find_caches(
     ports: &Ports,
     image: ImageRun<'_>,
     facts: &ImageFacts,
@@ -34,10 +34,10 @@ pub(crate) async fn caches(
     let has = |kind| image.request.cache.has(kind);
     let registry = shared && has(CacheKind::Registry);
     let (tags, images) = tokio::join!(
-        async { if registry { existing(ports, tags(image, facts)).await } else { Vec::new() } },
+        async { if registry { existing(ports, cache_tags(image, facts)).await } else { Vec::new() } },
         async {
             if shared && has(CacheKind::Inline) {
-                existing(ports, images(ports, image, facts).await).await
+                existing(ports, earlier_images(ports, image, facts).await).await
             } else {
                 Vec::new()
             }
@@ -48,17 +48,17 @@ pub(crate) async fn caches(
     CacheFacts { registry: tags, images, local_off }
 }
 
-fn tags(image: ImageRun<'_>, facts: &ImageFacts) -> Vec<ImageReference> {
+fn cache_tags(image: ImageRun<'_>, facts: &ImageFacts) -> Vec<ImageReference> {
     let names = facts.repository.repository().map(|home| image.names(home));
     names.map(|names| names.caches()).unwrap_or_default()
 }
 
-async fn images(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Vec<ImageReference> {
+async fn earlier_images(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Vec<ImageReference> {
     let Some(home) = facts.repository.repository() else { return Vec::new() };
     if image.access.read_caches.is_empty() {
         return Vec::new();
     }
-    let parents = git::first_parents(&ports.exec, IMAGES).await.unwrap_or_default();
+    let parents = git::first_parents(&ports.exec, INLINE_CACHES).await.unwrap_or_default();
     let names = image.names(home);
     let mut images: Vec<ImageReference> = Vec::new();
     for reference in image.run.earlier.iter().chain(&parents).flat_map(|commit| names.of_commit(commit)) {
@@ -66,18 +66,19 @@ async fn images(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Vec<I
             images.push(reference);
         }
     }
-    images.truncate(IMAGES);
+    images.truncate(INLINE_CACHES);
     images
 }
 
+/// Keeps the references that the registry has. An answer that fails is logged.
 async fn existing(ports: &Ports, references: Vec<ImageReference>) -> Vec<ImageReference> {
-    let asked = references.into_iter().map(async |reference| {
-        let seen = ports.registry.resolve(&reference).await;
-        (reference, seen)
+    let answers = references.into_iter().map(async |reference| {
+        let answer = ports.registry.resolve(&reference).await;
+        (reference, answer)
     });
     let mut found = Vec::new();
-    for (reference, seen) in join_all(asked).await {
-        match seen {
+    for (reference, answer) in join_all(answers).await {
+        match answer {
             Ok(_) => found.push(reference),
             Err(Resolve::Absent) => {}
             Err(Resolve::Failed(error)) => {

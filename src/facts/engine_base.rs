@@ -1,5 +1,5 @@
-//! Where the engine and a registry know different images by one name, such as one that an earlier step of the job
-//! has built under a name that a stranger has on Docker Hub.
+//! Chooses between the engine's image and a registry's, where both have one of the same name. An earlier step of the job
+//! may have built it under a name that another user has on Docker Hub.
 
 use super::pin::{EngineImage, Pin};
 use crate::env;
@@ -11,7 +11,7 @@ use crate::ports::registry::Probe;
 use crate::run::RunContext;
 use crate::zone::Zone;
 
-/// Whose image a name stands for, by the run's own settings.
+/// The engine's store as a source of base images.
 #[derive(Clone, Copy)]
 pub(super) struct Engine<'a> {
     ports: &'a Ports,
@@ -24,19 +24,19 @@ impl<'a> Engine<'a> {
         Self { ports, inputs, run }
     }
 
-    /// The engine's image where `docker build` would take it: its own BuildKit builds, and looks into its store first
-    /// (buildx, `image-resolve-mode`). One that was pulled and is older by now does not count: a moved tag is another
-    /// image. `digest`: what the registry has. Each difference is said in a line.
-    pub(super) async fn instead_of(
+    /// Finds the engine's own image of this name, if `docker build` would use it: the engine's BuildKit builds, and looks
+    /// into its store first (buildx, `image-resolve-mode`). An image that was pulled before the tag moved does not
+    /// count. `digest` is the registry's image. The log tells of each difference.
+    pub(super) async fn own_image(
         &self,
         reference: &ImageReference,
         name: &str,
         digest: &Digest,
     ) -> Option<Pin> {
         let Self { ports, inputs, run } = self;
-        let asked = &inputs.settings.builder;
+        let wanted = &inputs.settings.builder;
         let may_be_engine =
-            asked.driver.is_none() && asked.name.as_deref().is_none_or(|name| name == "default");
+            wanted.driver.is_none() && wanted.name.as_deref().is_none_or(|name| name == "default");
         if !may_be_engine || inputs.build.pull {
             return None;
         }
@@ -51,34 +51,34 @@ impl<'a> Engine<'a> {
         if own_digests.iter().any(|known| known.digest() == Some(digest)) {
             return None;
         }
-        let say = |what: &str| {
+        let log = |what: &str| {
             ports
                 .console
                 .line(&format!("note: the engine has another {name} than {}: {what}", reference.registry()));
         };
         for known in &own_digests {
-            // The engine calls what it has built by a digest too.
+            // The engine gives a digest to images that it built too; the registry knows only those that were pulled.
             if !matches!(ports.registry.probe(known).await, Probe::Absent { .. }) {
-                say("an older one; the registry's is used");
+                log("an older one; the registry's is used");
                 return None;
             }
         }
         let shared = ports.env.get(env::RUNNER_ENVIRONMENT) == Some("self-hosted");
         if shared && run.zone == Zone::Trusted {
-            say(
+            log(
                 "the registry's is used, because other runs use this engine too; name the image so that no registry has it, or push it and name its digest",
             );
             return None;
         }
-        let builder = Buildx::new(docker).builder(asked.name.as_deref()).await.ok()?;
+        let builder = Buildx::new(docker).builder(wanted.name.as_deref()).await.ok()?;
         if !builder.is_engine() {
-            say(&format!(
+            log(&format!(
                 "the registry's is used, because the builder {} does not see the engine's",
                 builder.name
             ));
             return None;
         }
-        say("the engine's is used, as docker build does");
+        log("the engine's is used, as docker build does");
         EngineImage::new(own).map(Pin::Engine)
     }
 }

@@ -1,4 +1,4 @@
-//! Why no image has the key: a comparison with the nearest earlier image of the same name.
+//! Explains a miss: compares the key with the nearest earlier image of the same name.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,46 +23,51 @@ use crate::ports::registry::Probe;
 use crate::run::RunContext;
 use crate::trust::ImageRun;
 
-/// What there is to say of a miss.
+/// The explanation of a miss.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Miss {
-    /// The image compared with; none if no earlier image was found.
-    pub with: Option<String>,
-    /// Why it is not known whether there is an earlier image, where that is so.
+    /// The earlier image that the key was compared with; `None` if none was found.
+    pub compared_with: Option<String>,
+    /// The reason that the search for an earlier image failed; `None` if it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,
-    /// What differs, most telling first.
+    /// The differences, the most important first.
     pub changes: Vec<String>,
-    /// With which inputs it would have been a hit, if there are such.
+    /// The inputs that would have made it a hit, if there are any.
     pub advice: Option<String>,
 }
 
-/// An earlier image, and what it was made from.
+/// An earlier image with the entries of its key.
 #[derive(Clone, Debug)]
 pub(crate) struct Earlier {
-    /// In words.
+    /// Names the image in a sentence.
     pub name: String,
-    /// Its entries.
     pub explained: Explained,
 }
 
-/// Most images that are asked for.
-const PROBES: usize = 4;
-/// A sentence is not worth more waiting.
-const LIMIT: Duration = Duration::from_secs(5);
-/// Entries of this many bytes are told in full detail.
-const WIDE: usize = 4 << 20;
-/// Longest a change may be: texts of another image are not ours.
-const CHANGE: usize = 200;
+/// Most earlier images that the registry is asked for.
+const MOST_PROBES: usize = 4;
+/// Longest wait for earlier images: they serve an explanation only.
+const PROBE_TIME: Duration = Duration::from_secs(5);
+/// Most bytes of an explanation that stays on this machine.
+const WIDE_BYTES: usize = 4 << 20;
+/// Most characters of one change, because another image's text comes from outside.
+const CHANGE_LENGTH: usize = 200;
+/// Most changes in the run's reason, which is one sentence.
+const CHANGES_IN_SENTENCE: usize = 3;
+/// Most changes in a log.
+const CHANGES_IN_LOG: usize = 50;
+/// Most changed files that are looked up in git. More than these are not leftovers.
+const FILES_LOOKED_UP: usize = 8;
 
 impl Miss {
-    /// As the run's reason.
+    /// Words the reason for a build. `verdict` is the sentence's beginning if no image was compared.
     #[must_use]
-    pub(crate) fn reason(&self, otherwise: &str, image: &str) -> String {
-        match &self.with {
+    pub(crate) fn reason(&self, verdict: &str, image: &str) -> String {
+        match &self.compared_with {
             None => match &self.unknown {
-                None => format!("{otherwise}; there is no earlier image of {image} to compare with"),
-                Some(why) => format!("{otherwise}; earlier images of {image} were not compared: {why}"),
+                None => format!("{verdict}; there is no earlier image of {image} to compare with"),
+                Some(why) => format!("{verdict}; earlier images of {image} were not compared: {why}"),
             },
             Some(with) if self.changes.is_empty() => {
                 format!(
@@ -70,9 +75,10 @@ impl Miss {
                 )
             }
             Some(with) => {
-                let more = self.changes.len().saturating_sub(SHOWN);
+                let more = self.changes.len().saturating_sub(CHANGES_IN_SENTENCE);
                 let more = if more > 0 { format!(", {more} more") } else { String::new() };
-                let shown = self.changes.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+                let shown =
+                    self.changes.iter().take(CHANGES_IN_SENTENCE).cloned().collect::<Vec<_>>().join(", ");
                 let advice = self.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
                 format!("miss: {shown}{more}; compared with {with}{advice}")
             }
@@ -80,25 +86,20 @@ impl Miss {
     }
 }
 
-/// Changes that fit a sentence.
-const SHOWN: usize = 3;
-/// Changes that fit a log.
-const LISTED: usize = 50;
-
-/// All changes as a list, where the sentence could not hold them.
+/// Lists all changes, if the sentence has no room for them; else the list is empty.
 #[must_use]
-pub(crate) fn rest(changes: &[String]) -> Vec<String> {
-    if changes.len() <= SHOWN {
+pub(crate) fn list_for_log(changes: &[String]) -> Vec<String> {
+    if changes.len() <= CHANGES_IN_SENTENCE {
         return Vec::new();
     }
-    let mut list: Vec<String> = changes.iter().take(LISTED).cloned().collect();
-    if changes.len() > LISTED {
-        list.push(format!("{} more", changes.len() - LISTED));
+    let mut list: Vec<String> = changes.iter().take(CHANGES_IN_LOG).cloned().collect();
+    if changes.len() > CHANGES_IN_LOG {
+        list.push(format!("{} more", changes.len() - CHANGES_IN_LOG));
     }
     list
 }
 
-/// What differs between an earlier image and a key, and with which inputs nothing would.
+/// Compares an earlier image with a key. Returns the differences, and advice on inputs that would avoid them.
 pub(crate) async fn compare(
     ports: &Ports,
     inputs: &ImageRequest,
@@ -111,9 +112,7 @@ pub(crate) async fn compare(
     (changes.iter().map(|change| shown(&change.text)).collect(), advice)
 }
 
-/// Files whose place in git is looked up; more are no accident.
-const LOOKED_UP: usize = 8;
-
+/// Gathers what tells an avoidable change from a real one.
 async fn clues(
     ports: &Ports,
     inputs: &ImageRequest,
@@ -131,8 +130,8 @@ async fn clues(
     let files: Vec<&str> = files.map(|change| change.name.as_str()).collect();
     let untaken = key.taken.as_ref().map(|taken| untaken(taken, changes)).unwrap_or_default();
     let untracked = match &build.context {
-        // Whoever works on the files has some that git does not know yet.
-        ContextSource::Folder(context) if run.event.is_some() && files.len() <= LOOKED_UP => {
+        // Outside GitHub, a developer has files that git does not know yet.
+        ContextSource::Folder(context) if run.event.is_some() && files.len() <= FILES_LOOKED_UP => {
             crate::ports::git::untracked(&ports.exec, context, &files).await
         }
         _ => BTreeSet::new(),
@@ -145,7 +144,7 @@ async fn clues(
     }
 }
 
-/// Changed paths of the context that no instruction takes; folders end in a slash.
+/// Finds the changed paths of the main context that no instruction takes. Folders end in a slash.
 fn untaken(taken: &Selector, changes: &[Change]) -> BTreeSet<String> {
     let paths =
         changes.iter().filter(|change| change.context.is_none()).filter_map(|change| match change.kind {
@@ -156,48 +155,57 @@ fn untaken(taken: &Selector, changes: &[Change]) -> BTreeSet<String> {
     paths.filter(|path| unescape(path).is_some_and(|path| !taken.reaches(&path))).collect()
 }
 
-/// A key's entries in more detail than travels with an image.
+/// Explains a key in more detail than an image's label can hold.
 #[must_use]
 pub(crate) fn wide(key: &BuildKey) -> Explained {
-    Explained::of(key, WIDE)
+    Explained::of(key, WIDE_BYTES)
 }
 
-/// On one line, without what could steer a terminal.
+/// Makes the text one short line without control characters.
 fn shown(text: &str) -> String {
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    crate::shown::cut(&text, CHANGE)
+    crate::shown::cut(&text, CHANGE_LENGTH)
 }
 
-/// Compares with the nearest earlier image, when the image must be built. Never an error.
-pub(crate) async fn miss(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Option<Miss> {
+/// Explains why the image must be built, by the nearest earlier image. `None` without a key.
+pub(crate) async fn explain_miss(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Option<Miss> {
     let key = facts.key.as_ref()?;
-    let earlier = match nearest(ports, image, facts).await {
+    let earlier = match find_nearest(ports, image, facts).await {
         Ok(earlier) => earlier,
         Err(unknown) => return Some(Miss { unknown, ..Miss::default() }),
     };
     let (changes, advice) = compare(ports, image.request, image.run, &earlier.explained, key).await;
-    Some(Miss { with: Some(earlier.name), unknown: None, changes, advice: advice.as_deref().map(shown) })
+    Some(Miss {
+        compared_with: Some(earlier.name),
+        unknown: None,
+        changes,
+        advice: advice.as_deref().map(shown),
+    })
 }
 
-/// The nearest earlier image: in the repository by commit, own zone first, else on this machine.
+/// Finds the nearest earlier image: in the repository by commit, own zone first, else on this machine.
 ///
 /// # Errors
-/// `None` if there is none; why that is not known, if something kept it from being asked.
-pub(crate) async fn nearest(
+/// `None` if there is none; the reason, if the search failed.
+pub(crate) async fn find_nearest(
     ports: &Ports,
     image: ImageRun<'_>,
     facts: &ImageFacts,
 ) -> Result<Earlier, Option<String>> {
     let name = image.request.image.local_reference();
-    match shared(ports, image, facts).await {
+    match find_published(ports, image, facts).await {
         Ok(earlier) => Ok(earlier),
-        Err(unknown) => local(ports, &name).await.ok_or(unknown),
+        Err(unknown) => read_local(ports, &name).await.ok_or(unknown),
     }
 }
 
-async fn shared(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Result<Earlier, Option<String>> {
+async fn find_published(
+    ports: &Ports,
+    image: ImageRun<'_>,
+    facts: &ImageFacts,
+) -> Result<Earlier, Option<String>> {
     let home = facts.repository.repository().ok_or(None)?;
-    // A registry that did not answer is not asked more.
+    // A registry that did not answer is not asked again.
     for lookup in &facts.lookups {
         match &lookup.seen {
             LookupResult::Unknown(_) => return Err(Some("the registry did not answer".to_owned())),
@@ -205,19 +213,21 @@ async fn shared(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Resul
             _ => {}
         }
     }
-    let parents = crate::ports::git::first_parents(&ports.exec, PROBES).await;
+    let parents = crate::ports::git::first_parents(&ports.exec, MOST_PROBES).await;
     let without_git = parents.is_none().then(|| "git does not name the commits before this one".to_owned());
-    let asked = candidates(home, image, facts, &parents.unwrap_or_default());
+    let candidates = candidates(home, image, facts, &parents.unwrap_or_default());
     let answers =
-        join_all(asked.iter().map(async |(reference, name)| match published(ports, reference).await {
-            Ok(Some(explained)) => Ok(Earlier { name: name.clone(), explained }),
-            Ok(None) => Err(None),
-            Err(error) if error.is(FailureKind::NoImage) => Err(None),
-            Err(_) => Err(Some(format!("{name} cannot be read"))),
-        }));
-    let answers = tokio::time::timeout(LIMIT, answers).await;
+        join_all(candidates.iter().map(
+            async |(reference, name)| match read_published(ports, reference).await {
+                Ok(Some(explained)) => Ok(Earlier { name: name.clone(), explained }),
+                Ok(None) => Err(None),
+                Err(error) if error.is(FailureKind::NoImage) => Err(None),
+                Err(_) => Err(Some(format!("{name} cannot be read"))),
+            },
+        ));
+    let answers = tokio::time::timeout(PROBE_TIME, answers).await;
     let answers =
-        answers.map_err(|_| Some(format!("the registry did not answer within {}s", LIMIT.as_secs())))?;
+        answers.map_err(|_| Some(format!("the registry did not answer within {}s", PROBE_TIME.as_secs())))?;
     let mut unknown = without_git;
     for answer in answers {
         match answer {
@@ -228,8 +238,8 @@ async fn shared(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Resul
     Err(unknown)
 }
 
-/// Images that may be nearest, in order, each with its name in words: this commit's own,
-/// then those of the commits before it, each in every zone this run may read.
+/// Lists the images that may be nearest, in order, each with its name for a sentence: this commit's own, then those of
+/// earlier commits, in every zone that this run may read.
 fn candidates(
     home: &Repository,
     image: ImageRun<'_>,
@@ -237,9 +247,9 @@ fn candidates(
     parents: &[String],
 ) -> Vec<(ImageReference, String)> {
     let mut found: Vec<(ImageReference, String)> = Vec::new();
-    let there =
+    let exists =
         |lookup: &&Lookup| matches!(lookup.seen, LookupResult::OtherKey { .. } | LookupResult::Match { .. });
-    for lookup in facts.lookups.iter().filter(there) {
+    for lookup in facts.lookups.iter().filter(exists) {
         let name = format!("this commit's image {}", lookup.reference.identifier());
         found.push((lookup.reference.clone(), name));
     }
@@ -252,15 +262,15 @@ fn candidates(
             }
         }
     }
-    found.truncate(PROBES);
+    found.truncate(MOST_PROBES);
     found
 }
 
-/// What a published image says it was made from; nothing if it says nothing that can be read.
+/// Reads the entries of a published image; `None` if it has none that can be decoded.
 ///
 /// # Errors
-/// If it is not there, or the registry does not say.
-pub(crate) async fn published(ports: &Ports, reference: &ImageReference) -> Result<Option<Explained>> {
+/// If the image does not exist, or the registry does not answer.
+pub(crate) async fn read_published(ports: &Ports, reference: &ImageReference) -> Result<Option<Explained>> {
     let manifest = match ports.registry.probe(reference).await {
         Probe::Present(manifest) => manifest,
         Probe::Absent { .. } => {
@@ -281,8 +291,8 @@ pub(crate) async fn published(ports: &Ports, reference: &ImageReference) -> Resu
     Ok(labels.get(ANNOTATION_ENTRIES).and_then(|text| decode(text).ok()))
 }
 
-/// What an image of the engine's says it was made from.
-pub(crate) async fn local(ports: &Ports, name: &str) -> Option<Earlier> {
+/// Reads the entries of an image on the engine.
+pub(crate) async fn read_local(ports: &Ports, name: &str) -> Option<Earlier> {
     let text = ports.docker().ok()?.label(name, ANNOTATION_ENTRIES).await.ok()??;
     Some(Earlier { name: format!("{name} on this machine"), explained: decode(&text).ok()? })
 }
@@ -308,11 +318,11 @@ mod tests {
             "no image has this key; earlier images of ci were not compared: git does not name the commits before this one"
         );
         assert_eq!(
-            reason(Miss { with: with.clone(), ..Miss::default() }),
+            reason(Miss { compared_with: with.clone(), ..Miss::default() }),
             "miss: the image of commit 0a has this key, but no name of this key that this run may use leads to it"
         );
         assert_eq!(
-            reason(Miss { with, changes: vec!["`a` changed".into()], ..Miss::default() }),
+            reason(Miss { compared_with: with, changes: vec!["`a` changed".into()], ..Miss::default() }),
             "miss: `a` changed; compared with the image of commit 0a"
         );
     }

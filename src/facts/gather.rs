@@ -1,4 +1,4 @@
-//! All reads, in as few round trips as their order allows.
+//! Reads all facts, in as few round trips as their order allows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::ports::Ports;
 use crate::ports::registry::Probe;
 use crate::trust::{Access, ImageRun, LocalNames, ZoneNames};
 
-/// Whether the image is wanted in the engine's store.
+/// Tells whether the run must put the image into the engine's store.
 #[must_use]
 pub(crate) fn wants_local(inputs: &ImageRequest, has_repository: bool) -> bool {
     match inputs.load {
@@ -30,11 +30,10 @@ pub(crate) fn wants_local(inputs: &ImageRequest, has_repository: bool) -> bool {
     }
 }
 
-/// Images that are looked for at once.
-const AT_ONCE: usize = 16;
+/// Most images that are looked for at once.
+const IMAGES_AT_ONCE: usize = 16;
 
-/// Finds out what the decisions rest on, side by side. What cannot be read or resolved of one image's key is that
-/// image's error.
+/// Reads the facts of all images side by side. If a key cannot be computed, that image has the error.
 ///
 /// # Errors
 /// If a source names no repository. A registry that does not answer is a fact, not an error.
@@ -47,22 +46,26 @@ pub(crate) async fn gather(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Vec
             .hint("name another one, or leave it out"));
     }
     let repository = Arc::new(repository);
-    let asked = images.iter().map(|image| of_image(ports, *image, Arc::clone(&repository)));
-    Ok(stream::iter(asked).buffered(AT_ONCE).collect().await)
+    let facts = images.iter().map(|image| gather_image(ports, *image, Arc::clone(&repository)));
+    Ok(stream::iter(facts).buffered(IMAGES_AT_ONCE).collect().await)
 }
 
-async fn of_image(ports: &Ports, image: ImageRun<'_>, repository: Arc<RepositoryFact>) -> Result<ImageFacts> {
+async fn gather_image(
+    ports: &Ports,
+    image: ImageRun<'_>,
+    repository: Arc<RepositoryFact>,
+) -> Result<ImageFacts> {
     let ImageRun { request, run, .. } = image;
     let home = repository.repository();
     let names = home.map(|home| image.names(home));
     if request.settings.mode == Mode::Merge {
         let places = names.map(|names| names.repositories()).unwrap_or_default();
         let found = merge::gather(&ports.registry, &request.parts, &places).await?;
-        return Ok(ImageFacts { parts: found, ..ImageFacts::of(Arc::clone(&repository)) });
+        return Ok(ImageFacts { parts: found, ..ImageFacts::empty(Arc::clone(&repository)) });
     }
     if let Some(digest) = &request.digest {
-        let (lookups, local) = by_digest(ports, image, home, digest).await?;
-        return Ok(ImageFacts { lookups, local, ..ImageFacts::of(Arc::clone(&repository)) });
+        let (lookups, local) = look_up_digest(ports, image, home, digest).await?;
+        return Ok(ImageFacts { lookups, local, ..ImageFacts::empty(Arc::clone(&repository)) });
     }
     let commit = names.and_then(|names| names.commit());
     // The commit's tag is asked for while the key is still being computed.
@@ -73,46 +76,53 @@ async fn of_image(ports: &Ports, image: ImageRun<'_>, repository: Arc<Repository
         }
     });
     let mut computed = key?;
-    let asked = Asked { ports, image, names, commit: commit.zip(commit_probe) };
+    let search = Search { ports, image, names, commit: commit.zip(commit_probe) };
     let waits = request.settings.mode == Mode::Pull && request.settings.on_missing == OnMissing::Wait;
-    let mut found = asked.under(&computed.key, false).await?;
-    if !found.is_found() {
-        let other;
-        (computed, other) = computed.settle(ports, request, run).await?;
-        if other || waits {
-            found = asked.under(&computed.key, waits).await?;
+    let mut found = search.by_key(&computed.key, false).await?;
+    if !found.has_image() {
+        let changed;
+        (computed, changed) = computed.settle(ports, request, run).await?;
+        if changed || waits {
+            found = search.by_key(&computed.key, waits).await?;
         }
     }
     let key::Computed { key, bases, pins, .. } = computed;
     let Found { lookups, local } = found;
-    Ok(ImageFacts { key: Some(key), bases, pins, lookups, local, ..ImageFacts::of(Arc::clone(&repository)) })
+    Ok(ImageFacts {
+        key: Some(key),
+        bases,
+        pins,
+        lookups,
+        local,
+        ..ImageFacts::empty(Arc::clone(&repository))
+    })
 }
 
-/// Where an image of a key may be.
-struct Asked<'a> {
+/// A search for the image of a key, in the registry and on the engine.
+struct Search<'a> {
     ports: &'a Ports,
     image: ImageRun<'a>,
     names: Option<ZoneNames<'a>>,
-    /// What the commit's tag names, whatever its key.
+    /// The commit's tag and the image under it, of any key.
     commit: Option<(ImageReference, Probe)>,
 }
 
-/// Where an image of a key is.
+/// The result of a [`Search`].
 struct Found {
     lookups: Vec<Lookup>,
     local: Local,
 }
 
 impl Found {
-    /// Whether the image is there to be used.
-    fn is_found(&self) -> bool {
-        self.local.of_key.is_some() || found(&self.lookups).is_some()
+    /// Tells whether the run can use an existing image.
+    fn has_image(&self) -> bool {
+        self.local.of_key.is_some() || matched(&self.lookups).is_some()
     }
 }
 
-impl Asked<'_> {
-    /// Looks in the registry and in the engine's store. `wait`: until it is there, or `wait-timeout` is over.
-    async fn under(&self, key: &BuildKey, wait: bool) -> Result<Found> {
+impl Search<'_> {
+    /// Looks in the registry and on the engine. With `wait`, asks again until the image is there or `wait-timeout` is over.
+    async fn by_key(&self, key: &BuildKey, wait: bool) -> Result<Found> {
         let Self { ports, image, names, .. } = self;
         let inputs = image.request;
         let private = LocalNames::new(*image).of_key(key.short());
@@ -120,34 +130,34 @@ impl Asked<'_> {
         if let Some((reference, probe)) = self.commit.clone() {
             lookups.push(judge(&ports.registry, LookupBy::CommitTag, reference, probe, Some(&key.hex)).await);
         }
-        // What is here already need not be waited for.
+        // The run does not wait for an image that the engine has.
         if names.is_none() || (wait && !lookups.iter().any(settles)) {
-            local.of_key = local::with_key(&ports.docker()?, &private, &key.hex).await?;
+            local.of_key = local::find_by_key(&ports.docker()?, &private, &key.hex).await?;
         }
         let patient = (wait && local.of_key.is_none()).then_some(inputs.settings.wait_timeout);
-        lookups.extend(by_key(ports, patient, *names, key, &lookups).await);
-        // A run that was cancelled may have left it out.
-        if let Some(key_tag) = self.missing_beside(&lookups, key) {
+        lookups.extend(look_up_key(ports, patient, *names, key, &lookups).await);
+        // A run that was cancelled may have set the commit's tag only.
+        if let Some(key_tag) = self.unset_key_tag(&lookups, key) {
             lookups.push(look_up(&ports.registry, LookupBy::KeyTag, key_tag, Some(&key.hex)).await);
         }
-        if let Some(found) = found(&lookups) {
-            // Without docker nothing can be loaded: that is said where the plan is executed.
+        if let Some(found) = matched(&lookups) {
+            // Without docker the image cannot be loaded; the execution tells that.
             if wants_local(inputs, names.is_some())
                 && let Ok(docker) = ports.docker()
             {
                 local.of_digest = docker.inspect(&found.to_string()).await?;
             }
         } else if names.is_some() && local.of_key.is_none() && may_use_own(inputs, image.access, &lookups) {
-            // The way out, and no more: what comes next says what is wrong with the engine.
+            // If the engine does not answer, a later step reports it.
             if let Ok(docker) = ports.docker() {
-                local.of_key = local::with_key(&docker, &private, &key.hex).await.unwrap_or_default();
+                local.of_key = local::find_by_key(&docker, &private, &key.hex).await.unwrap_or_default();
             }
         }
         Ok(Found { lookups, local })
     }
 
-    /// The key's tag, where the commit's was found and this run may set the other.
-    fn missing_beside(&self, lookups: &[Lookup], key: &BuildKey) -> Option<ImageReference> {
+    /// The key's tag, if only the commit's tag was looked up and found, and this run may set the key's.
+    fn unset_key_tag(&self, lookups: &[Lookup], key: &BuildKey) -> Option<ImageReference> {
         let by_commit = lookups.iter().any(|lookup| {
             lookup.at == LookupBy::CommitTag && matches!(lookup.seen, LookupResult::Match { .. })
         });
@@ -156,34 +166,35 @@ impl Asked<'_> {
     }
 }
 
-/// Whether a lookup settles where the image is, or that the registry cannot say.
+/// Tells whether further look-ups are needless: the image is found, or the registry does not answer.
 fn settles(lookup: &Lookup) -> bool {
     matches!(lookup.seen, LookupResult::Match { .. } | LookupResult::Unknown(_))
 }
 
-/// Whether the repository of this reference is known not to exist.
-fn is_nowhere(lookups: &[Lookup], reference: &ImageReference) -> bool {
+/// Tells whether an earlier look-up showed that the reference's repository does not exist.
+fn lacks_repository(lookups: &[Lookup], reference: &ImageReference) -> bool {
     let gone = |lookup: &&Lookup| lookup.seen == LookupResult::Absent { no_repository: true };
     lookups.iter().filter(gone).any(|lookup| lookup.reference.repository() == reference.repository())
 }
 
-/// Whether the engine's image of the key will do where the registry names none: unless the run
-/// publishes, or the registry does not say.
+/// Tells whether the engine's image of the key may be used if the registry has none. A run that publishes builds instead,
+/// unless the registry did not answer.
 fn may_use_own(inputs: &ImageRequest, access: &Access, lookups: &[Lookup]) -> bool {
     inputs.settings.mode == Mode::Pull
         || !access.write_images
         || lookups.iter().any(|lookup| matches!(lookup.seen, LookupResult::Unknown(_)))
 }
 
-/// The image that was found, by digest.
-fn found(lookups: &[Lookup]) -> Option<ImageReference> {
+/// The image that was found in the registry, by digest.
+fn matched(lookups: &[Lookup]) -> Option<ImageReference> {
     lookups.iter().find_map(|lookup| match &lookup.seen {
         LookupResult::Match { digest, .. } => Some(lookup.reference.repository().at(digest.clone())),
         _ => None,
     })
 }
 
-async fn by_key(
+/// Looks the key's tags up, own zone first. With `patient`, waits so long for one of them.
+async fn look_up_key(
     ports: &Ports,
     patient: Option<Duration>,
     names: Option<ZoneNames<'_>>,
@@ -195,16 +206,16 @@ async fn by_key(
         return Vec::new();
     }
     let mut references = names.of_key(key.short());
-    references.retain(|reference| !is_nowhere(earlier, reference));
+    references.retain(|reference| !lacks_repository(earlier, reference));
     if let Some(limit) = patient {
         return wait_for(&ports.registry, limit, LookupBy::KeyTag, &references, Some(&key.hex)).await;
     }
     let mut lookups = Vec::new();
     for reference in references {
-        if is_nowhere(&lookups, &reference) {
+        if lacks_repository(&lookups, &reference) {
             continue;
         }
-        // One after the other: on one connection, and most often the first answers.
+        // One after the other, because most often the first is there.
         let lookup = look_up(&ports.registry, LookupBy::KeyTag, reference, Some(&key.hex)).await;
         let ended = settles(&lookup);
         lookups.push(lookup);
@@ -215,8 +226,8 @@ async fn by_key(
     lookups
 }
 
-/// A digest may be in either repository: where the image was found, or where it was built.
-async fn by_digest(
+/// Looks up the input `digest`, in each repository that the run reads.
+async fn look_up_digest(
     ports: &Ports,
     image: ImageRun<'_>,
     home: Option<&Repository>,
@@ -263,23 +274,23 @@ async fn by_digest(
     Ok((lookups, local?))
 }
 
-/// Whether the image has what not every engine's store holds.
+/// Tells whether the image has parts that not every engine's store can hold.
 fn needs_store(inputs: &ImageRequest) -> bool {
     let build = &inputs.build;
     build.makes_index() || !build.annotations.is_empty() || build.compression.is_asked()
 }
 
-/// What a build needs to know beside the facts of every run.
+/// The conditions of one build that decide which late facts it needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ForBuild {
-    /// Whether the registry can be used at all: caches, pins.
+    /// The registry can be used for caches and pins.
     pub shared: bool,
-    /// Whether the image is wanted in the engine's store.
+    /// Tells whether the run must put the image into the engine's store.
     pub load: bool,
 }
 
-/// Finds out what only builds need. `tools_known` is told as soon as a builder can be chosen, while other questions
-/// are still under way.
+/// Reads the facts that only builds need. Calls `tools_known` as soon as a builder can be chosen, while other questions
+/// are still open.
 ///
 /// # Errors
 /// If there is no docker, no buildx, or no builder that answers.
@@ -302,9 +313,11 @@ pub(crate) async fn gather_late(
     };
     let each = join_all(builds.iter().map(async |(image, facts, wanted)| {
         tokio::join!(
-            caches::caches(ports, *image, facts, wanted.shared),
-            // Where a build is asked for, nothing was missed.
-            async { if image.request.rebuild { None } else { explain::miss(ports, *image, facts).await } },
+            caches::find_caches(ports, *image, facts, wanted.shared),
+            // With `rebuild: true` a build is no miss.
+            async {
+                if image.request.rebuild { None } else { explain::explain_miss(ports, *image, facts).await }
+            },
         )
     }));
     let (tools, each) = tokio::join!(tools, each);

@@ -12,61 +12,58 @@ use crate::ports::clock::Stopwatch;
 use crate::ports::random;
 use crate::ports::registry::{Probe, Registry};
 
-/// Under which name the image was looked for.
+/// The kind of name that an image is looked up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LookupBy {
-    /// The digest that was asked for.
+    /// The input `digest`.
     Digest,
-    /// This commit's tag.
+    /// The tag of this run's commit.
     CommitTag,
-    /// The key's tag.
+    /// The tag of the expected key.
     KeyTag,
 }
 
 /// One question to the registry, and its answer.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Lookup {
-    /// Under which name.
     pub at: LookupBy,
-    /// The reference asked for.
     pub reference: ImageReference,
-    /// The answer.
     pub seen: LookupResult,
 }
 
-/// What the registry said.
+/// The answer of the registry.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LookupResult {
-    /// The image is there and carries the expected key, or is the digest asked for.
+    /// The image exists, and has the expected key or digest.
     Match {
         digest: Digest,
-        /// Bytes as stored, where it is a single image.
+        /// Bytes as stored; `None` for an index.
         size: Option<u64>,
-        /// The digest of its configuration, where it is a single image.
+        /// The digest of its configuration; `None` for an index.
         #[serde(skip)]
         config: Option<Digest>,
         /// Annotations of the manifest or index itself.
         #[serde(skip)]
         annotations: HashMap<String, String>,
     },
-    /// An image is there, made from other inputs.
+    /// The image under this name was made from other inputs.
     OtherKey {
         digest: Digest,
-        /// The key it carries, if it carries one.
+        /// The key of that image; `None` if it has none.
         key: Option<String>,
     },
-    /// There is none.
+    /// No image has this name.
     Absent {
         /// The repository itself is missing.
         no_repository: bool,
     },
-    /// The registry did not say.
+    /// The registry gave no answer.
     Unknown(Error),
 }
 
-/// Asks for one reference; `key` is what the image must carry.
+/// Asks the registry for one reference. The image must have `key`, if that is given.
 pub(crate) async fn look_up(
     registry: &Registry,
     at: LookupBy,
@@ -77,8 +74,8 @@ pub(crate) async fn look_up(
     judge(registry, at, reference, probe, key).await
 }
 
-/// Whether an answer is the image that is wanted. Apart from the question, so that the
-/// question can be under way while the key is still being computed.
+/// Judges whether an answer is the wanted image. Apart from [`look_up`], so that the question can be asked before the key
+/// is computed.
 pub(crate) async fn judge(
     registry: &Registry,
     at: LookupBy,
@@ -105,9 +102,9 @@ pub(crate) async fn judge(
     Lookup { at, reference, seen }
 }
 
-/// The key an image carries: in its manifest's annotation, else in its configuration's label
-/// (an engine without containerd's store writes no annotations). An index without annotation
-/// has the key that all its images carry: one that was put among them later has another.
+/// Reads an image's key: from its manifest's annotation, else from its configuration's label, because an engine without
+/// containerd's store writes no annotations. An index without annotation has a key only if all its images have this
+/// key. `wanted`: false if only the annotation is needed.
 async fn carried_key(
     registry: &Registry,
     reference: &ImageReference,
@@ -123,7 +120,7 @@ async fn carried_key(
     if manifest.config().is_some() {
         return Ok(registry.labels(reference, manifest).await?.remove(ANNOTATION_KEY));
     }
-    let most = if Guard::EveryChild.holds() { CHILDREN } else { 1 };
+    let most = if Guard::EveryChild.holds() { MOST_CHILDREN } else { 1 };
     let mut key: Option<String> = None;
     for (at, child) in manifest.children().take(most).enumerate() {
         let Ok(digest) = child.digest().to_string().parse() else { return Ok(None) };
@@ -138,15 +135,15 @@ async fn carried_key(
         }
         key = found;
     }
-    // An index with more images is not trusted: they are not all checked.
-    Ok(key.filter(|_| manifest.children().nth(CHILDREN).is_none()))
+    // An index with more images is not trusted, because not all are checked.
+    Ok(key.filter(|_| manifest.children().nth(MOST_CHILDREN).is_none()))
 }
 
-/// Most images of an index that are asked for their key.
-const CHILDREN: usize = 16;
+/// Most images of an index whose keys are checked.
+const MOST_CHILDREN: usize = 16;
 
-/// Asks again until there is an answer other than absent, or the time is over. That a registry
-/// does not answer for a while is no answer.
+/// Asks for the references until one is there or the time is over. While the registry is unavailable, it asks again; any
+/// other failure ends the wait.
 pub(crate) async fn wait_for(
     registry: &Registry,
     limit: Duration,

@@ -1,4 +1,4 @@
-//! What `mode: merge` reads: each part with its platforms.
+//! Reads the parts of `mode: merge` with their platforms.
 
 use std::collections::BTreeMap;
 
@@ -11,41 +11,38 @@ use crate::image::{DOCKER_MANIFEST, ImageReference, Manifest, Platform, Reposito
 use crate::inputs::Part;
 use crate::ports::registry::{Probe, Registry};
 
-/// A part, and what the registry has of it.
+/// A part of the input `digests`, and the registry's answer.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct PartFact {
-    /// As the input names it.
     pub(crate) part: Part,
-    /// What it is; nothing where no repository of the run has it.
+    /// `None` if no repository of the run has it.
     pub(crate) found: Option<FoundPart>,
 }
 
-/// A part that is there.
+/// A part that a repository has.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct FoundPart {
-    /// Where.
     pub(crate) repository: Repository,
-    /// Its own annotations.
+    /// The annotations of its manifest or index.
     #[serde(skip)]
     pub(crate) annotations: BTreeMap<String, String>,
-    /// What it adds to an index.
+    /// The lines that it adds to the merged index.
     pub(crate) lines: Vec<Line>,
 }
 
-/// One line of an index.
+/// One line of an index: a descriptor.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Line {
-    /// What it names.
     pub(crate) kind: LineKind,
-    /// The digest of what it names.
+    /// The digest of the manifest that the line names.
     pub(crate) digest: String,
-    /// The line as it stands in an index.
+    /// The line as JSON.
     #[serde(skip)]
     pub(crate) descriptor: Value,
 }
 
 impl Line {
-    /// The platform and the digest, if it names an image.
+    /// The platform and the digest of the image; `None` if the line names none.
     pub(crate) const fn image(&self) -> Option<(&Platform, &String)> {
         match &self.kind {
             LineKind::Image(platform) => Some((platform, &self.digest)),
@@ -54,22 +51,20 @@ impl Line {
     }
 }
 
-/// What a line of an index names.
+/// The kind of manifest that a line of an index names.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LineKind {
-    /// An image.
     Image(Platform),
-    /// An attestation of the image with this digest.
+    /// An attestation; the digest is that of its image.
     Attestation(String),
-    /// Neither.
     Other,
 }
 
-/// Asks for every part, in each of these repositories until one has it.
+/// Asks the repositories for every part, one repository after the other until one has it.
 ///
 /// # Errors
-/// If a registry does not say, or sends what cannot be read.
+/// If a registry does not answer, or its answer cannot be read.
 pub(super) async fn gather(
     registry: &Registry,
     parts: &[Part],
@@ -80,7 +75,7 @@ pub(super) async fn gather(
             let reference = repository.at(part.digest.clone());
             match registry.probe(&reference).await {
                 Probe::Present(manifest) => {
-                    let lines = lines(registry, &reference, &manifest).await?;
+                    let lines = read_lines(registry, &reference, &manifest).await?;
                     let annotations = manifest.annotations().into_iter().flatten();
                     let annotations =
                         annotations.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -96,12 +91,17 @@ pub(super) async fn gather(
     .await
 }
 
-async fn lines(registry: &Registry, reference: &ImageReference, manifest: &Manifest) -> Result<Vec<Line>> {
+/// The lines of an index, or one line for a single image.
+async fn read_lines(
+    registry: &Registry,
+    reference: &ImageReference,
+    manifest: &Manifest,
+) -> Result<Vec<Line>> {
     if manifest.config().is_none() {
-        return Ok(manifest.descriptors().iter().map(of_index).collect());
+        return Ok(manifest.descriptors().iter().map(index_line).collect());
     }
-    let said = registry.platform(reference, manifest).await?;
-    let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let config = registry.platform(reference, manifest).await?;
+    let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let platform = platform(&text("os"), &text("architecture"), &text("variant"));
     let mut descriptor = json!({
         "mediaType": manifest.media_type,
@@ -110,7 +110,7 @@ async fn lines(registry: &Registry, reference: &ImageReference, manifest: &Manif
     });
     let kind = match platform {
         Some(platform) => {
-            descriptor["platform"] = said.clone().into();
+            descriptor["platform"] = config.clone().into();
             LineKind::Image(platform)
         }
         None => LineKind::Other,
@@ -123,21 +123,19 @@ fn platform(os: &str, architecture: &str, variant: &str) -> Option<Platform> {
     format!("{os}/{architecture}{variant}").parse().ok()
 }
 
-/// A line that stands in an index already. Attestations are those that BuildKit writes (BuildKit,
-/// `docs/attestations/attestation-storage.md`).
-fn of_index(descriptor: &Descriptor) -> Line {
+/// Reads a line of an index. Attestations have the form that BuildKit writes (`docs/attestations/attestation-storage.md`).
+fn index_line(descriptor: &Descriptor) -> Line {
     let annotation = |name: &str| descriptor.annotations().as_ref()?.get(name).cloned();
-    let said = descriptor.platform().as_ref();
-    let platform = said.and_then(|said| {
-        let variant = said.variant().as_deref().unwrap_or_default();
-        platform(&said.os().to_string(), &said.architecture().to_string(), variant)
+    let platform = descriptor.platform().as_ref().and_then(|given| {
+        let variant = given.variant().as_deref().unwrap_or_default();
+        platform(&given.os().to_string(), &given.architecture().to_string(), variant)
     });
     let is_attestation =
         annotation("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest");
     let is_image = *descriptor.media_type() == MediaType::ImageManifest
         || descriptor.media_type().to_string() == DOCKER_MANIFEST;
     let kind = match (platform, annotation("vnd.docker.reference.digest")) {
-        (_, Some(of)) if is_attestation => LineKind::Attestation(of),
+        (_, Some(image)) if is_attestation => LineKind::Attestation(image),
         (Some(platform), _)
             if is_image && !is_attestation && !platform.to_string().starts_with("unknown/") =>
         {

@@ -1,4 +1,4 @@
-//! Facts: everything the plan is decided from. Reads only, side by side where they can be.
+//! Reads the facts that the plan is decided from, side by side where possible. Nothing here writes.
 
 mod bases;
 mod builders;
@@ -16,7 +16,7 @@ mod sources;
 mod toolchain;
 
 pub(crate) use bases::Base;
-pub(crate) use builders::{BuilderFacts, Leftover, entitlements};
+pub(crate) use builders::{BuilderFacts, KeptBuilder, Leftover, entitlements};
 pub(crate) use caches::CacheFacts;
 pub(crate) use gather::{ForBuild, gather, gather_late, wants_local};
 pub(crate) use key::Pins;
@@ -36,28 +36,24 @@ use std::sync::Arc;
 use crate::image::Digest;
 use crate::key::BuildKey;
 
-/// What was found out about one image.
+/// The facts of one image.
 #[derive(Debug)]
 pub(crate) struct ImageFacts {
-    /// Where shared copies live, and who said so.
     pub repository: Arc<RepositoryFact>,
-    /// The key; none for a pull by digest.
+    /// `None` for a pull by digest and for `mode: merge`.
     pub key: Option<BuildKey>,
-    /// Base images with their digests.
     pub bases: Vec<Base>,
-    /// What else the key held still.
     pub pins: Pins,
-    /// What the registry said, in the order it was asked.
+    /// The registry's answers, in the order of the questions.
     pub lookups: Vec<Lookup>,
-    /// What the engine has.
     pub local: Local,
-    /// What is to be merged.
+    /// The parts of `mode: merge`.
     pub parts: Vec<PartFact>,
 }
 
 impl ImageFacts {
-    /// Nothing, but where shared copies live.
-    pub(crate) fn of(repository: Arc<RepositoryFact>) -> Self {
+    /// Facts with the repository only.
+    pub(crate) fn empty(repository: Arc<RepositoryFact>) -> Self {
         Self {
             repository,
             key: None,
@@ -69,8 +65,8 @@ impl ImageFacts {
         }
     }
 
-    /// Takes an image that is gone for absent, also where a tag still names it: a registry may
-    /// answer from what it knew before.
+    /// Marks an image as absent that the registry no longer has, also under tags that still name it: a registry may answer
+    /// from a cache.
     pub(crate) fn forget(&mut self, gone: &Digest) {
         for lookup in &mut self.lookups {
             if matches!(&lookup.seen, LookupResult::Match { digest, .. } if digest == gone) {
@@ -80,15 +76,12 @@ impl ImageFacts {
     }
 }
 
-/// What is read only once the decision asks for it: a hit needs none of it.
+/// The facts that only a build needs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LateFacts {
-    /// docker, buildx, the builder.
     pub toolchain: Option<Arc<Toolchain>>,
-    /// Builders of this program's that are there.
     pub builders: Arc<BuilderFacts>,
-    /// Layer caches.
     pub caches: CacheFacts,
-    /// Why no image has the key.
+    /// The comparison with an earlier image; `None` with `rebuild: true`.
     pub miss: Option<explain::Miss>,
 }

@@ -1,4 +1,4 @@
-//! Which repository shares the image: input, environment, SSM parameter, none.
+//! Finds the repository for shared images: from the inputs, the environment or an SSM parameter.
 
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
@@ -8,30 +8,28 @@ use crate::inputs::{ImageRequest, Switch};
 use crate::ports::aws::{Aws, ParameterError};
 use crate::ports::metadata::NoInstance;
 
-/// Where shared copies live.
+/// The repository that holds shared images.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RepositoryFact {
-    /// There is one.
     Found {
-        /// Which.
         repository: Repository,
-        /// Who named it.
+        /// The input, variable or parameter that names it.
         source: String,
     },
-    /// There is none: everything stays on this machine.
+    /// Without a repository everything stays on this machine.
     None(NoRepository),
 }
 
-/// Why there is none.
+/// The reason that a run has no repository.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum NoRepository {
-    /// Nothing names one, and no SSM parameter is to be asked.
+    /// No input or variable names one, and `ssm-parameter` is empty.
     NotNamed,
-    /// Nothing names one, and instance metadata does not answer.
+    /// No input or variable names one, and instance metadata does not answer.
     NotOnEc2,
-    /// Nothing names one, and instance metadata is off or refuses.
+    /// No input or variable names one, and instance metadata is off or refuses.
     MetadataOff(String),
     /// The SSM parameter does not exist.
     ParameterAbsent(String),
@@ -56,13 +54,13 @@ const NOT_NAMED: &str =
     "no repository: none of the inputs repository and tags and the variable BUILD_ONCE_REPOSITORY names one";
 
 impl NoRepository {
-    /// Whether a source that was asked failed; else no source says anything.
+    /// Tells whether a source failed that may name a repository.
     #[must_use]
     pub(crate) const fn is_failure(&self) -> bool {
         matches!(self, Self::AccessDenied(_) | Self::ParameterFailed(_))
     }
 
-    /// The kind of a failure for want of a repository.
+    /// The kind of failure of a run that needs a repository.
     #[must_use]
     pub(crate) const fn kind(&self) -> FailureKind {
         match self {
@@ -74,7 +72,7 @@ impl NoRepository {
         }
     }
 
-    /// In words, with what to do.
+    /// Explains the reason to the user, with what to do.
     #[must_use]
     pub(crate) fn explain(&self) -> String {
         match self {
@@ -94,10 +92,11 @@ impl NoRepository {
     }
 }
 
-/// Asks the sources in their order.
+/// Takes the first source that names a repository: the inputs `repository` and `tags`, the environment, the SSM
+/// parameter.
 ///
 /// # Errors
-/// If a source names something that is no repository: a junk value is not read as none.
+/// If that source's value is not a repository.
 pub(crate) async fn resolve(images: &[&ImageRequest], env: &Env, aws: &Aws) -> Result<RepositoryFact> {
     let Some(settings) = images.first().map(|image| &image.settings) else {
         return Ok(RepositoryFact::None(NoRepository::NotNamed));
@@ -113,19 +112,20 @@ pub(crate) async fn resolve(images: &[&ImageRequest], env: &Env, aws: &Aws) -> R
     }
     for name in [env::BUILD_ONCE_REPOSITORY, env::ECR_CACHE_URL] {
         if let Some(text) = env.get(name) {
-            return found(text, name.to_owned());
+            return parse_fact(text, name.to_owned());
         }
     }
-    // As the AWS tools read it.
-    let off = env.get(env::AWS_EC2_METADATA_DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    // The AWS tools read the variable in this way.
+    let metadata_off =
+        env.get(env::AWS_EC2_METADATA_DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let Some(template) = &settings.access.ssm_parameter else {
         return Ok(RepositoryFact::None(NoRepository::NotNamed));
     };
-    from_parameter(template, settings.access.aws_region.as_deref(), aws, off).await
+    from_parameter(template, settings.access.aws_region.as_deref(), aws, metadata_off).await
 }
 
-/// The repository of the first full reference in `tags`. With `push: false` they publish nothing, and
-/// Docker Hub's own `library` is what a name without an owner stands for.
+/// The repository of the first full reference in `tags`. A name without a host and an owner (`library` on Docker Hub) is
+/// not full, and with `push: false` tags are not published.
 fn from_tags(images: &[&ImageRequest]) -> Option<Repository> {
     let is_full =
         |named: &&Repository| named.registry() != "docker.io" || !named.path().starts_with("library/");
@@ -137,10 +137,10 @@ async fn from_parameter(
     template: &str,
     region: Option<&str>,
     aws: &Aws,
-    off: bool,
+    metadata_off: bool,
 ) -> Result<RepositoryFact> {
     let none = |reason| Ok(RepositoryFact::None(reason));
-    if off {
+    if metadata_off {
         return none(NoRepository::MetadataOff("AWS_EC2_METADATA_DISABLED is true".to_owned()));
     }
     let instance = match aws.instance().await {
@@ -150,15 +150,15 @@ async fn from_parameter(
     };
     let name = template.replace("{instance-id}", &instance.id);
     match aws.parameter(&name, region.or(instance.region.as_deref())).await {
-        Ok(text) => found(&text, format!("SSM parameter {name}")),
+        Ok(text) => parse_fact(&text, format!("SSM parameter {name}")),
         Err(ParameterError::Absent) => none(NoRepository::ParameterAbsent(name)),
         Err(ParameterError::Denied) => none(NoRepository::AccessDenied(name)),
         Err(ParameterError::Failed(error)) => none(NoRepository::ParameterFailed(error.advice())),
     }
 }
 
-fn found(text: &str, source: String) -> Result<RepositoryFact> {
-    // The value is not shown: it comes from outside, and may be anything.
+fn parse_fact(text: &str, source: String) -> Result<RepositoryFact> {
+    // The message leaves the value out, because it comes from outside and may be a secret.
     let repository = text.trim().parse().map_err(|error: InvalidReference| {
         Error::of(FailureKind::BadInput, format!("the {source} does not name a repository"))
             .cause(error.reason())

@@ -1,4 +1,4 @@
-//! docker, buildx and the builder: read only when something is to be built.
+//! Reads the versions and abilities of docker, buildx and the builder. Only builds need them.
 
 use crate::buildkit::Engine;
 use crate::buildkit::{Builder, BuildxVersion};
@@ -7,39 +7,39 @@ use crate::inputs::{BuilderInputs, Driver};
 use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
 
-/// The tools at hand.
+/// The tools of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Toolchain {
     /// buildx's version.
     pub buildx: BuildxVersion,
-    /// The builder that is named, or the current one.
+    /// The builder of the input `builder`, or buildx's current one; `None` if the run makes its own.
     pub builder: Option<Builder>,
-    /// The engine, where its own BuildKit may build.
+    /// The engine, if its own BuildKit may build or its store matters.
     pub engine: Option<Engine>,
 }
 
-/// All of it, in as few processes as it takes: each costs what a small build step does.
-/// `on_engine`: a base image is only in the engine's store, so that its BuildKit builds. `store`: what the
-/// engine's store can hold matters, whoever builds.
+/// Asks docker and buildx with as few processes as possible; each costs as much time as a small build step.
+/// `on_engine`: a base image is only in the engine's store, so the engine's BuildKit must build. `needs_store`: the
+/// abilities of the engine's store matter, also if another builder builds.
 ///
 /// # Errors
 /// If there is no buildx, or the builder or the engine does not answer.
 pub(crate) async fn gather(
     docker: &Docker,
-    asked: Option<&BuilderInputs>,
+    inputs: Option<&BuilderInputs>,
     on_engine: bool,
-    store: bool,
+    needs_store: bool,
 ) -> Result<Toolchain> {
     let buildx = Buildx::new(docker.clone());
-    let store = async || if store { docker.engine().await.ok() } else { None };
-    if matches!(asked.and_then(|asked| asked.driver), Some(Driver::Remote | Driver::Kubernetes)) {
-        // One is made, and nothing of this machine is in it.
+    let store = async || if needs_store { docker.engine().await.ok() } else { None };
+    if matches!(inputs.and_then(|inputs| inputs.driver), Some(Driver::Remote | Driver::Kubernetes)) {
+        // The run makes such a builder, which uses nothing of this machine.
         let (version, engine) = tokio::join!(buildx.version(), store());
         return Ok(Toolchain { buildx: version?, builder: None, engine });
     }
-    let name = asked.and_then(|asked| asked.name.as_deref());
+    let name = inputs.and_then(|inputs| inputs.name.as_deref());
     if name.is_some_and(|name| name != "default") && !on_engine {
-        // Seldom the engine's own, and then the engine need not even be there.
+        // Such a builder seldom is the engine's own. If it is not, the engine may be absent.
         let (version, builder) = tokio::join!(buildx.version(), buildx.builder(name));
         let (version, builder) = (version?, builder?);
         let engine = if builder.is_engine() { Some(docker.engine().await?) } else { store().await };

@@ -4,7 +4,7 @@ use crate::buildkit::NewBuilder;
 use crate::buildkit::owner::{Owner, PREFIX};
 use crate::coherence::makers::Lasting;
 use crate::error::{Error, Result};
-use crate::facts::{BuilderFacts, ImageFacts, Pin, Toolchain};
+use crate::facts::{BuilderFacts, ImageFacts, KeptBuilder, Pin, Toolchain};
 use crate::failure::FailureKind;
 use crate::guards::Guard;
 use crate::image::sanitise;
@@ -127,7 +127,7 @@ pub(crate) struct Names<'a> {
     /// Whose it is, where the machine tells.
     pub owner: Option<&'a Owner>,
     /// Of one that is kept, and whether it is there.
-    pub kept: Option<&'a (String, bool)>,
+    pub kept: Option<&'a KeptBuilder>,
 }
 
 impl<'a> Names<'a> {
@@ -234,8 +234,8 @@ fn made(
     optional: bool,
 ) -> Choice {
     let name = match names.kept {
-        Some((name, true)) => return Choice::Kept { name: name.clone() },
-        Some((name, false)) => name.clone(),
+        Some(KeptBuilder { name, exists: true }) => return Choice::Kept { name: name.clone() },
+        Some(KeptBuilder { name, exists: false }) => name.clone(),
         None => fresh_name(driver, names),
     };
     let image = asked.image.iter().map(|image| format!("image={image}"));

@@ -65,7 +65,7 @@ mod tests {
                 stage_names: stages.iter().map(|&name| name.to_owned()).collect(),
                 ..Pins::default()
             },
-            ..ImageFacts::of(RepositoryFact::None(NoRepository::NotNamed).into())
+            ..ImageFacts::empty(RepositoryFact::None(NoRepository::NotNamed).into())
         }
     }
 

@@ -78,7 +78,7 @@ mod tests {
         let inputs = ImageRequest::read(&raw, &Env::default()).unwrap().build;
         let facts = ImageFacts {
             pins: Pins { from_platform: from.map(str::to_owned), ..Pins::default() },
-            ..ImageFacts::of(RepositoryFact::None(NoRepository::NotNamed).into())
+            ..ImageFacts::empty(RepositoryFact::None(NoRepository::NotNamed).into())
         };
         let builder = Builder {
             name: "b".into(),

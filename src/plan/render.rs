@@ -65,7 +65,7 @@ fn of_image(
 ) {
     rows.add("outcome", plan.decision.outcome.name());
     rows.add("reason", &plan.decision.reason);
-    for change in crate::facts::explain::rest(&plan.decision.changes) {
+    for change in crate::facts::explain::list_for_log(&plan.decision.changes) {
         rows.add("changed", &change);
     }
     rows.add("zone", &format!("{} ({})", run.zone.name(), run.zone_reason));

@@ -90,7 +90,8 @@ fn rows(report: &Report, image: &ImageReport, failed: bool) -> Vec<(&'static str
         }
     };
     row("why", (!failed).then(|| cell(&image.reason)));
-    let changes: Vec<String> = crate::facts::explain::rest(&image.changes).iter().map(|c| cell(c)).collect();
+    let changes: Vec<String> =
+        crate::facts::explain::list_for_log(&image.changes).iter().map(|c| cell(c)).collect();
     row("changed", Some(changes.join("<br>")));
     row("image", image.reference.as_ref().map(|reference| code(&reference.to_string())));
     row(

@@ -162,7 +162,7 @@ impl Computed {
         for (_, base) in self.remote.images.iter_mut().filter(|(kind, _)| *kind == EntryKind::BaseImage) {
             let Pin::Registry(reference) = &base.pin else { continue };
             let (Ok(name), Some(digest)) = (base.name.parse(), reference.digest().cloned()) else { continue };
-            if let Some(pin) = engine.instead_of(&name, &base.name, &digest).await {
+            if let Some(pin) = engine.own_image(&name, &base.name, &digest).await {
                 base.pin = pin;
                 changed = true;
             }

@@ -114,8 +114,8 @@ fn a_driver_that_is_asked_for_is_made_whatever_is_at_hand() {
 
 #[test]
 fn a_kept_one_is_made_once() {
-    let kept = |there| {
-        let kept = ("build-once-kept-0".to_owned(), there);
+    let kept = |exists| {
+        let kept = KeptBuilder { name: "build-once-kept-0".to_owned(), exists };
         let names = Names { kept: Some(&kept), ..NAMES };
         choose(&named(None), &[], &toolchain("docker", false), CACHE, names).unwrap()
     };
