@@ -1,21 +1,20 @@
-//! The epoch: what a build key counts and BuildKit's key of a `RUN` step does not.
+//! The epoch of a build: a hash over the entries that its key counts and BuildKit's key of a `RUN` step does not.
 //!
-//! A step's cached result is used again in the same epoch only. The epoch is a name that the build
-//! adds to the hosts of its steps: BuildKit counts the names of extra hosts in the key of each `RUN`
-//! step, not their addresses (moby/buildkit, `solver/llbsolver/ops/exec.go`, `CacheMap`), and so does
-//! every layer cache it imports or exports. The name is in `/etc/hosts` while a step runs and never in
-//! an image.
+//! BuildKit uses a step's cached result only in the same epoch, because the build adds the epoch to the hosts of its
+//! steps: BuildKit counts the names of extra hosts in the key of each `RUN` step, not their addresses (moby/buildkit,
+//! `solver/llbsolver/ops/exec.go`, `CacheMap`), and so does every layer cache. The name is in `/etc/hosts` while a
+//! step runs and never in an image.
 
 use crate::image::hex;
 use crate::key::dockerfile::{Digest, SecretMounts};
 use crate::key::{BuildKey, EntryKind, KeyEntry};
 
-/// The epoch of a build; two builds of one epoch may share layers.
+/// Two builds of one epoch may share layers.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Epoch(String);
 
 impl Epoch {
-    /// The epoch of a key; `None` where BuildKit's cache sees all that decides the image.
+    /// Computes a key's epoch; `None` if BuildKit's cache sees every entry of the key.
     #[must_use]
     pub(crate) fn of(key: &BuildKey, mounted: &SecretMounts) -> Option<Self> {
         let unseen: Vec<&KeyEntry> = key.entries.iter().filter(|entry| is_unseen(entry, mounted)).collect();
@@ -29,25 +28,24 @@ impl Epoch {
         Some(Self(hex(&digest.finish()).chars().take(16).collect()))
     }
 
-    /// The extra host that separates the steps of this epoch from those of others, as buildx takes it.
-    /// The name cannot exist (RFC 6761, `.invalid`).
+    /// The extra host for the build's steps, as buildx takes it. The name cannot exist (RFC 6761, `.invalid`).
     #[must_use]
     pub(crate) fn host(&self) -> String {
         format!("epoch-{}.build-once.invalid:127.0.0.1", self.0)
     }
 }
 
-/// Whether BuildKit's cache does not see this entry. Each kind of entry has its answer.
+/// Tells whether BuildKit's cache misses a change of this entry.
 fn is_unseen(entry: &KeyEntry, mounted: &SecretMounts) -> bool {
     match entry.kind {
-        // The user's own reasons to build again.
+        // The user wants a new build if these change.
         EntryKind::KeyExtra | EntryKind::Period => true,
-        // BuildKit counts the names of hosts alone.
+        // BuildKit counts the names of hosts, not their addresses.
         EntryKind::Setting => entry.name == "add-hosts" && !entry.value.is_empty(),
         // BuildKit counts that a step may have the secret, not whether it gets one.
         EntryKind::SecretId => mounted.contains(&entry.name),
-        // In the text of steps, in their environment, in what they stand on or copy; or in the image's
-        // configuration and form, which each build makes again.
+        // BuildKit sees these in the text of steps, their environment, their base or their files. Or they are in the
+        // image's configuration or form, which every build makes.
         EntryKind::Format
         | EntryKind::Scope
         | EntryKind::Target

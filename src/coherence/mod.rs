@@ -1,11 +1,11 @@
-//! Two caches, one truth: a build under a key holds the content of that key, whatever BuildKit's
-//! own caches hold (`docs/coherence.md`).
+//! Keeps BuildKit's caches and the build key coherent: a build under a key holds the content of that key, whatever
+//! BuildKit's caches hold (`docs/coherence.md`).
 //!
-//! A key sees things that BuildKit's caches do not see. Each has its cure here:
+//! BuildKit's caches miss three kinds of change that the key or the trust sees, one a module:
 //!
-//! - [`epoch`]: what changes the result of a step and is not in BuildKit's key of that step;
+//! - [`epoch`]: a setting that changes a step's result and is not in BuildKit's key of that step;
 //! - [`transfer`]: a file whose content changed, but not its size and time;
-//! - [`makers`]: layers that a run of less trust has made on the same engine.
+//! - [`makers`]: a layer that a run of less trust has made on the same engine.
 
 pub(crate) mod epoch;
 pub(crate) mod makers;

@@ -1,12 +1,10 @@
-//! What a build sends to BuildKit, and whether BuildKit would notice each change in it.
+//! Decides under which session name a build sends its files, so that BuildKit notices each change.
 //!
-//! BuildKit keeps the files that it was sent and asks again only for those whose size or time has
-//! changed (moby/buildkit#4950). It keeps one copy for each session name and name of the context's
-//! folder, so without more a file of one size and time is taken for another project's, or for that of
-//! a run of less trust. Here builds have session names of their own, their *lineage*: in one lineage a
-//! path with a size and a time stands for one content, always. A build that would break this starts a
-//! new lineage, and everything is sent to it. So whatever a builder holds under a lineage's name, from
-//! builds that succeeded, failed or were killed, is what the build means.
+//! Under one session name BuildKit keeps the files that it was sent, and asks again only for those whose size or time
+//! has changed (moby/buildkit#4950). It could take another project's file of the same path, size and time for this
+//! one's. So the builds of a *lineage* share a session name: in one lineage a path with a size and a time stands for one
+//! content. A build that would break this starts a new lineage and sends everything. This holds also after builds that
+//! failed or were killed.
 
 use std::collections::HashMap;
 
@@ -15,23 +13,22 @@ use sha2::{Digest as _, Sha256};
 use crate::key::BuildKey;
 use crate::key::files::{Kind, Tree};
 
-/// Bytes of one file in the written form: what BuildKit compares, and the content.
-const RECORD: usize = 16 + 16;
-/// Begins the written form; another form is not read.
+/// Bytes of one file in the encoded form: 16 of the identity that BuildKit compares, 16 of the content.
+const FILE_BYTES: usize = 16 + 16;
+/// The encoded form begins with this; other versions are not decoded.
 const HEADER: &[u8; 8] = b"bo-sent2";
 /// Bytes of a lineage's name, which are hexadecimal digits.
-const NAME: usize = 32;
-/// A lineage holds at most twice the files of its newest build, and this many more: what is older goes
-/// with the lineage.
-const SLACK: usize = 10_000;
+const NAME_BYTES: usize = 32;
+/// A lineage ends when it holds this many files more than twice those of its newest build.
+const OLD_FILES: usize = 10_000;
 
-/// The files of a build's contexts: what BuildKit compares (context, path, size and time, hashed), and
-/// the content that it stands for.
+/// The files that a build sends. The key is a hash of what BuildKit compares (context, path, size and time), the value a
+/// hash of the content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sent(HashMap<[u8; 16], [u8; 16]>);
 
 impl Sent {
-    /// The files that the key has read; `None` if the build may send others too.
+    /// Collects the files that the key has read; `None` if the build may send others too.
     #[must_use]
     pub fn of(key: &BuildKey) -> Option<Self> {
         if key.partial {
@@ -39,79 +36,77 @@ impl Sent {
         }
         let mut sent = Self::default();
         for (context, tree) in &key.trees {
-            sent.tree(context, tree);
+            sent.add_tree(context, tree);
         }
         Some(sent)
     }
 
-    fn tree(&mut self, context: &str, tree: &Tree) {
+    fn add_tree(&mut self, context: &str, tree: &Tree) {
         tree.visit(|path, entry| {
             if !matches!(entry.kind, Kind::Folder | Kind::Special) {
                 let fact = entry.fact;
-                self.0.insert(compared(context, path, fact.size, fact.modified), short(&fact.digest));
+                self.0.insert(identity(context, path, fact.size, fact.modified), half(&fact.digest));
             }
         });
     }
 
-    /// A file that no tree has: the Dockerfile, rules of what to ignore, a file of a repository `.git`.
-    /// `content` is its content, or anything that changes whenever that does.
-    pub fn file(&mut self, path: &[u8], size: u64, modified: i64, content: &[u8]) {
+    /// Adds a file that no tree has, such as the Dockerfile, an ignore file or a file in `.git`. `content` is its content,
+    /// or anything that changes whenever the content does.
+    pub fn add_file(&mut self, path: &[u8], size: u64, modified: i64, content: &[u8]) {
         let digest: [u8; 32] = Sha256::digest(content).into();
-        self.0.insert(compared("", path, size, modulo(modified)), short(&digest));
+        self.0.insert(identity("", path, size, low_seconds(modified)), half(&digest));
     }
 
-    /// Whether one path, size and time stands for another content here than there.
+    /// Tells whether one path, size and time stands for two contents in these two.
     #[must_use]
     pub fn contradicts(&self, other: &Self) -> bool {
         self.0.iter().any(|(file, content)| other.0.get(file).is_some_and(|known| known != content))
     }
 }
 
-/// Modulo 2^32, as in [`Fact::modified`](crate::key::files::Fact::modified).
-fn modulo(seconds: i64) -> u32 {
+/// The seconds modulo 2^32, as in [`Fact::modified`](crate::key::files::Fact::modified).
+fn low_seconds(seconds: i64) -> u32 {
     let [b0, b1, b2, b3, ..] = seconds.to_le_bytes();
     u32::from_le_bytes([b0, b1, b2, b3])
 }
 
-fn short(digest: &[u8; 32]) -> [u8; 16] {
+fn half(digest: &[u8; 32]) -> [u8; 16] {
     std::array::from_fn(|at| digest[at])
 }
 
-/// In whole seconds: a finer time changes more often, never less.
-fn compared(context: &str, path: &[u8], size: u64, modified: u32) -> [u8; 16] {
+/// Hashes what BuildKit compares. The time is in whole seconds; a finer one would change more often, never less.
+fn identity(context: &str, path: &[u8], size: u64, modified: u32) -> [u8; 16] {
     let digest = Sha256::new()
         .chain_update((context.len() as u64).to_le_bytes())
         .chain_update(context)
         .chain_update(size.to_le_bytes())
         .chain_update(modified.to_le_bytes())
         .chain_update(path);
-    short(&digest.finalize().into())
+    half(&digest.finalize().into())
 }
 
-/// A session name, and every file that was ever sent under it.
+/// A session name with every file that was ever sent under it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
-    /// 32 hexadecimal digits that no other builder's session has.
+    /// The session name: 32 hexadecimal digits, of this builder alone.
     pub name: String,
-    /// What was sent.
     pub sent: Sent,
 }
 
 impl Lineage {
-    /// The same lineage with what is sent now; `None` if a new one must begin.
+    /// Adds the files of the next build; `None` if that build must begin a new lineage.
     #[must_use]
     pub fn extended_to(mut self, now: &Sent) -> Option<Self> {
         if now.contradicts(&self.sent) {
             return None;
         }
         self.sent.0.extend(now.0.iter().map(|(file, content)| (*file, *content)));
-        Some(self).filter(|this| this.sent.0.len() <= 2 * now.0.len() + SLACK)
+        Some(self).filter(|this| this.sent.0.len() <= 2 * now.0.len() + OLD_FILES)
     }
 
-    /// As bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER.len() + NAME + self.sent.0.len() * RECORD);
+        let mut bytes = Vec::with_capacity(HEADER.len() + NAME_BYTES + self.sent.0.len() * FILE_BYTES);
         bytes.extend_from_slice(HEADER);
         bytes.extend_from_slice(self.name.as_bytes());
         for (file, content) in &self.sent.0 {
@@ -121,13 +116,13 @@ impl Lineage {
         bytes
     }
 
-    /// From [`Lineage::encode`]; `None` for anything else.
+    /// Reads bytes that [`Lineage::encode`] has written; `None` for any others.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(HEADER)?;
-        let (name, records) = rest.split_at_checked(NAME)?;
+        let (name, records) = rest.split_at_checked(NAME_BYTES)?;
         let name = std::str::from_utf8(name).ok()?;
-        let (records, left) = records.as_chunks::<RECORD>();
+        let (records, left) = records.as_chunks::<FILE_BYTES>();
         if !left.is_empty() || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
             return None;
         }
@@ -148,7 +143,7 @@ mod tests {
     fn sent(files: &[(&str, u32, &str)]) -> Sent {
         let mut sent = Sent::default();
         for (path, modified, content) in files {
-            sent.file(path.as_bytes(), content.len() as u64, (*modified).into(), content.as_bytes());
+            sent.add_file(path.as_bytes(), content.len() as u64, (*modified).into(), content.as_bytes());
         }
         sent
     }
@@ -174,7 +169,7 @@ mod tests {
     #[test]
     fn a_lineage_ends_when_most_of_it_is_old() {
         let mut lineage = Lineage { name: "0".repeat(32), sent: sent(&[]) };
-        for build in 0..SLACK + 2 {
+        for build in 0..OLD_FILES + 2 {
             let now = sent(&[("a", u32::try_from(build).unwrap(), "x")]);
             lineage = lineage.extended_to(&now).unwrap();
         }

@@ -176,11 +176,11 @@ fn sent(key: &BuildKey, spec: &BuildSpec) -> Option<Sent> {
             return None;
         }
         let bytes = fs_err::read(&path).ok()?;
-        sent.file(path.as_os_str().as_encoded_bytes(), metadata.len(), metadata.mtime(), &bytes);
+        sent.add_file(path.as_os_str().as_encoded_bytes(), metadata.len(), metadata.mtime(), &bytes);
     }
     if let Some(ignore) = &spec.ignore {
         // Its file is made for each build, so the path and the time say nothing.
-        sent.file(b"ignore", ignore.len() as u64, 0, ignore);
+        sent.add_file(b"ignore", ignore.len() as u64, 0, ignore);
     }
     let mut files_left = GIT_FILES_COMPARED;
     for (name, tree) in &key.trees {
@@ -209,6 +209,11 @@ fn add_git_folder(path: &Path, sent: &mut Sent, files_left: &mut usize) -> Optio
         metadata.ctime().to_le_bytes(),
         metadata.ctime_nsec().to_le_bytes(),
     ];
-    sent.file(path.as_os_str().as_encoded_bytes(), metadata.len(), metadata.mtime(), identity.as_flattened());
+    sent.add_file(
+        path.as_os_str().as_encoded_bytes(),
+        metadata.len(),
+        metadata.mtime(),
+        identity.as_flattened(),
+    );
     Some(())
 }

@@ -31,7 +31,7 @@ fn a_plan_holds_ids_of_secrets_and_no_value() {
     let request = ImageRequest::read(&raw, &env).unwrap();
     let run = RunContext::read(&env, None).unwrap();
     let access = access(&request, &run);
-    let mut facts = ImageFacts::of(Arc::new(RepositoryFact::None(NoRepository::NotNamed)));
+    let mut facts = ImageFacts::empty(Arc::new(RepositoryFact::None(NoRepository::NotNamed)));
     facts.key = Some(KeyBuilder::new(Scope::Context).finish());
     facts.pins.context = Some("https://github.com/o/r.git#1".into());
     facts.pins.contexts = vec![("lib".into(), format!("https://ann:{CANARY}@git.example/lib.git#2"))];
