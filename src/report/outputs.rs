@@ -5,57 +5,89 @@ use std::path::PathBuf;
 use super::{ImageReport, Report};
 use crate::buildkit::ProgressSummary;
 
-/// Every output with its meaning; `action.yml` and `docs/inputs.md` are checked against it.
-pub const OUTPUTS: [(&str, &str); 22] = [
+/// Every output with its meaning and how it is made; `action.yml` and `docs/inputs.md` are checked against it.
+pub const OUTPUTS: [Output; 22] = [
     (
         "outcome",
         "reused-local, reused-digest, reused-tag, reused-key, built, built-local, merged (mode: merge), checked (call: check) or failed",
+        |report| report.outcome().map(|outcome| outcome.name().to_owned()).unwrap_or_default(),
     ),
-    ("reason", "Why, in one sentence"),
-    ("digest", "Manifest digest, read back from the registry; pass it to the jobs that pull"),
-    ("tag", "The key's tag, where the image has it in the repository"),
+    ("reason", "Why, in one sentence", |report| one_sentence(&report.reason())),
+    ("digest", "Manifest digest, read back from the registry; pass it to the jobs that pull", |report| {
+        of_image(report, |image| image.digest.as_ref().map(ToString::to_string))
+    }),
+    ("tag", "The key's tag, where the image has it in the repository", |report| {
+        of_image(report, |image| image.tag.clone())
+    }),
     (
         "commit-tag",
         "The commit's tag, where the image has it; jobs of one commit that build different images under one name share it",
+        |report| of_image(report, |image| image.commit_tag.clone()),
     ),
-    ("image", "Reference by digest; use digest across jobs, because a masked account id empties this one"),
+    (
+        "image",
+        "Reference by digest; use digest across jobs, because a masked account id empties this one",
+        |report| of_image(report, |image| image.reference.as_ref().map(ToString::to_string)),
+    ),
     (
         "local-image",
         "Name of the image in the local engine, if this run found or put it there; no other zone sets it",
+        |report| of_image(report, |image| image.local_image.clone()),
     ),
-    ("key", "Build key, 64 hex digits"),
-    ("zone", "Trust of the run: trusted, queue, pr or fork"),
-    ("built", "true if this run built the image"),
-    ("pushed", "true if this run published what it built"),
-    ("degraded", "true if the run did less than was asked, for example a local build; the warning says what"),
-    ("cached-steps", "Build steps that came from the layer cache"),
-    ("total-steps", "Build steps that can come from the layer cache"),
-    ("attempts", "Builds that were started"),
+    ("key", "Build key, 64 hex digits", |report| of_image(report, |image| image.key.clone())),
+    ("zone", "Trust of the run: trusted, queue, pr or fork", |report| {
+        report.zone.as_ref().map(|(zone, _)| (*zone).to_owned()).unwrap_or_default()
+    }),
+    ("built", "true if this run built the image", |report| any(report, |image| image.built)),
+    ("pushed", "true if this run published what it built", |report| any(report, |image| image.pushed)),
+    (
+        "degraded",
+        "true if the run did less than was asked, for example a local build; the warning says what",
+        |report| any(report, |image| image.degraded.is_some()),
+    ),
+    ("cached-steps", "Build steps that came from the layer cache", |report| {
+        steps(report, |progress| progress.cached_steps)
+    }),
+    ("total-steps", "Build steps that can come from the layer cache", |report| {
+        steps(report, |progress| progress.total_steps)
+    }),
+    ("attempts", "Builds that were started", |report| {
+        report.images.iter().map(|image| image.attempts).sum::<u32>().to_string()
+    }),
     (
         "failure-class",
         "Class of the failure: input, build, access, unavailable, integrity, resource, unsupported, bug or cancelled",
+        |report| report.worst().map(|error| error.class.name().to_owned()).unwrap_or_default(),
     ),
     (
         "failure-cause",
         "What failed, more narrowly than its class: registry-5xx, throttled, builder-lost, dockerfile-error and so on; the class where nothing narrower is known",
+        |report| report.worst().map(|error| error.cause_name().to_owned()).unwrap_or_default(),
     ),
-    ("seconds", "Seconds from start to finish"),
+    ("seconds", "Seconds from start to finish", |report| format!("{:.3}", report.seconds)),
     (
         "imageid",
         "What docker calls the image's id: the digest of its configuration; of an index its own digest",
+        |report| of_image(report, |image| image.image_id.clone()),
     ),
     (
         "metadata",
         "What buildx wrote of the build, as JSON; of an image that was there its digests and names under the same keys",
+        |report| of_image(report, |image| image.metadata.clone()),
     ),
-    ("metadata-file", "Path of the file that buildx wrote; empty where nothing was built"),
-    ("plan", "Path of the plan as JSON"),
+    ("metadata-file", "Path of the file that buildx wrote; empty where nothing was built", |report| {
+        path(report.only().and_then(|image| image.metadata_file.as_ref()))
+    }),
+    ("plan", "Path of the plan as JSON", |report| path(report.plan.as_ref())),
 ];
+
+/// An output: its name, its meaning, its value.
+type Output = (&'static str, &'static str, fn(&Report) -> String);
 
 /// Every output with its value; all of them on every exit.
 #[must_use]
 pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
-    OUTPUTS.iter().map(|(name, _)| (*name, value(report, name))).collect()
+    OUTPUTS.iter().map(|(name, _, value)| (*name, value(report))).collect()
 }
 
 /// Longest `reason`, in characters: a job may have 1 MB of outputs, and a child's last words
@@ -67,41 +99,23 @@ fn one_sentence(text: &str) -> String {
     crate::shown::cut(&text, LONGEST_REASON)
 }
 
-fn value(report: &Report, name: &str) -> String {
-    let only = report.only();
-    let of_image = |get: fn(&ImageReport) -> Option<String>| only.and_then(get).unwrap_or_default();
-    let path = |value: &Option<PathBuf>| value.as_ref().map(|path| path.display().to_string());
-    let any = |get: fn(&ImageReport) -> bool| report.images.iter().any(get).to_string();
-    let steps = |get: fn(&ProgressSummary) -> usize| {
-        let told: Vec<usize> =
-            report.images.iter().filter_map(|image| image.progress.as_ref()).map(get).collect();
-        if told.is_empty() { String::new() } else { told.iter().sum::<usize>().to_string() }
-    };
-    match name {
-        "outcome" => report.outcome().map(|outcome| outcome.name().to_owned()).unwrap_or_default(),
-        "reason" => one_sentence(&report.reason()),
-        "digest" => of_image(|image| image.digest.as_ref().map(ToString::to_string)),
-        "tag" => of_image(|image| image.tag.clone()),
-        "commit-tag" => of_image(|image| image.commit_tag.clone()),
-        "image" => of_image(|image| image.reference.as_ref().map(ToString::to_string)),
-        "local-image" => of_image(|image| image.local_image.clone()),
-        "key" => of_image(|image| image.key.clone()),
-        "zone" => report.zone.as_ref().map(|(zone, _)| (*zone).to_owned()).unwrap_or_default(),
-        "built" => any(|image| image.built),
-        "pushed" => any(|image| image.pushed),
-        "degraded" => any(|image| image.degraded.is_some()),
-        "cached-steps" => steps(|progress| progress.cached_steps),
-        "total-steps" => steps(|progress| progress.total_steps),
-        "attempts" => report.images.iter().map(|image| image.attempts).sum::<u32>().to_string(),
-        "failure-class" => report.worst().map(|error| error.class.name().to_owned()).unwrap_or_default(),
-        "failure-cause" => report.worst().map(|error| error.cause_name().to_owned()).unwrap_or_default(),
-        "seconds" => format!("{:.3}", report.seconds),
-        "imageid" => of_image(|image| image.image_id.clone()),
-        "metadata" => of_image(|image| image.metadata.clone()),
-        "metadata-file" => only.and_then(|image| path(&image.metadata_file)).unwrap_or_default(),
-        "plan" => path(&report.plan).unwrap_or_default(),
-        _ => String::new(),
-    }
+fn of_image(report: &Report, get: fn(&ImageReport) -> Option<String>) -> String {
+    report.only().and_then(get).unwrap_or_default()
+}
+
+fn any(report: &Report, get: fn(&ImageReport) -> bool) -> String {
+    report.images.iter().any(get).to_string()
+}
+
+fn path(path: Option<&PathBuf>) -> String {
+    path.map(|path| path.display().to_string()).unwrap_or_default()
+}
+
+/// The sum over the builds that told of steps.
+fn steps(report: &Report, get: fn(&ProgressSummary) -> usize) -> String {
+    let told: Vec<usize> =
+        report.images.iter().filter_map(|image| image.progress.as_ref()).map(get).collect();
+    if told.is_empty() { String::new() } else { told.iter().sum::<usize>().to_string() }
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn env_yaml() -> String {
 }
 
 fn outputs_yaml() -> String {
-    let output = |(name, meaning): (&str, &str)| {
+    let output = |(name, meaning, _): (&str, &str, _)| {
         format!(
             "  {name}:\n    description: {}\n    value: ${{{{ steps.run.outputs.{name} }}}}\n",
             yaml(meaning)
@@ -148,7 +148,7 @@ fn figures() -> String {
 }
 
 fn outputs_markdown() -> String {
-    let rows = OUTPUTS.into_iter().map(|(name, meaning)| format!("| `{name}` | {} |\n", cell(meaning)));
+    let rows = OUTPUTS.into_iter().map(|(name, meaning, _)| format!("| `{name}` | {} |\n", cell(meaning)));
     format!("\n| output | meaning |\n| --- | --- |\n{}\n", rows.collect::<String>())
 }
 
@@ -221,7 +221,7 @@ fn the_action_means_what_the_program_reads() {
     }
     let outputs = action["outputs"].as_mapping().unwrap();
     assert_eq!(outputs.len(), OUTPUTS.len());
-    for (name, meaning) in OUTPUTS {
+    for (name, meaning, _) in OUTPUTS {
         assert_eq!(outputs[name]["description"].as_str(), Some(meaning), "{name}");
         assert_eq!(
             outputs[name]["value"].as_str(),

@@ -51,7 +51,7 @@ impl Run {
     pub(crate) fn check(&self, lab: &Lab) {
         if self.reports {
             let names: Vec<&str> = self.outputs.keys().map(String::as_str).collect();
-            let mut declared: Vec<&str> = OUTPUTS.iter().map(|(name, _)| *name).collect();
+            let mut declared: Vec<&str> = OUTPUTS.iter().map(|(name, ..)| *name).collect();
             declared.sort_unstable();
             assert_eq!(names, declared, "outputs\n{}", self.all());
             assert_eq!(self.stderr, "", "in a workflow everything goes to standard output");

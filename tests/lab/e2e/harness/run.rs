@@ -45,7 +45,7 @@ impl Finished {
     /// What holds for every run, however it ended.
     pub(super) fn check(&self, github: bool, secrets: &[String]) {
         if github {
-            let declared: Vec<&str> = OUTPUTS.iter().map(|(name, _)| *name).collect();
+            let declared: Vec<&str> = OUTPUTS.iter().map(|(name, ..)| *name).collect();
             let missing: Vec<_> = declared.iter().filter(|name| !self.outputs.contains_key(**name)).collect();
             assert!(
                 missing.is_empty() && self.outputs.len() == declared.len(),
