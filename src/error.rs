@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::failure::{FailureClass, FailureKind};
 
 /// A line in a file of the user's, for the annotation.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SourceLine {
     /// Path as the user gave it.
     pub file: String,
@@ -15,7 +15,8 @@ pub struct SourceLine {
 }
 
 /// A failure as the user reads it: `message`, then the causes in lower case, then one hint.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Error {
     /// Which class of failure, and so the exit code.
     pub class: FailureClass,
@@ -25,6 +26,7 @@ pub struct Error {
     /// What failed.
     pub message: String,
     /// Why, outermost first.
+    #[serde(default)]
     pub causes: Vec<String>,
     /// The one next thing to do.
     pub hint: Option<String>,

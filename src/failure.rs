@@ -3,7 +3,7 @@
 use crate::phase::Phase;
 
 /// Classes of failure; each has its exit code, and scripts may rely on both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureClass {
     /// An input is wrong.
@@ -105,7 +105,7 @@ impl Reaction {
 macro_rules! kinds {
     ($($kind:ident $name:literal $class:ident $reaction:ident $hint:literal $doc:literal;)+) => {
         /// One kind of failure, narrower than the class that decides the exit code.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
         pub enum FailureKind {
             $(#[doc = $doc] #[serde(rename = $name)] $kind),+
         }

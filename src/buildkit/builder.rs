@@ -7,7 +7,7 @@ use crate::image::Platform;
 use crate::inputs::{Driver, Endpoint};
 
 /// What `docker buildx inspect` says of a builder.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Builder {
     pub name: String,
     /// `docker`, `docker-container`, `kubernetes`, `remote` or `cloud`.
@@ -16,10 +16,11 @@ pub struct Builder {
     /// distribution may say only `v0.0.0+unknown`.
     pub buildkit: Option<String>,
     /// Platforms of all its nodes; none before it has booted.
+    #[serde(default)]
     pub platforms: Vec<String>,
     /// What it builds for where nothing is asked: the first platform of its first node (BuildKit,
     /// `frontend/dockerui`). `None` before it has booted, and where platforms were set by hand.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub native: Option<Platform>,
 }
 

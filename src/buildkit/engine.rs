@@ -6,7 +6,8 @@ use super::version::BuildxVersion;
 use crate::image::{ANNOTATION_KEY, Platform};
 
 /// An image in the engine's store.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LocalImage {
     /// The name or id it was asked for by.
     pub name: String,
@@ -17,8 +18,10 @@ pub struct LocalImage {
     /// The build key its label carries.
     pub key: Option<String>,
     /// Its names.
+    #[serde(default)]
     pub tags: Vec<String>,
     /// The references by digest that the engine knows it by.
+    #[serde(default)]
     pub digests: Vec<String>,
 }
 
@@ -44,7 +47,7 @@ impl LocalImage {
 }
 
 /// What the engine can do.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Engine {
     pub version: String,
     /// What it runs on, where docker says it.

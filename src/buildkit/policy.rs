@@ -12,7 +12,7 @@ use crate::key::dockerfile::GitRef;
 pub(crate) const VARIABLE: &str = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY";
 
 /// What an `ADD` or a context names, and what that was when the key was made.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct SourcePin {
     /// A URL, or a git repository with its reference, as it is written.
     pub url: String,
@@ -23,7 +23,7 @@ pub(crate) struct SourcePin {
 }
 
 /// How the build is held to a source's content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Hold {
     /// The content takes the name's place.

@@ -5,8 +5,8 @@ use std::fmt;
 use semver::Version;
 
 /// The version of the buildx plug-in.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct BuildxVersion(pub(crate) Version);
 
 impl BuildxVersion {
@@ -27,6 +27,14 @@ impl BuildxVersion {
 impl fmt::Display for BuildxVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl TryFrom<String> for BuildxVersion {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or_else(|| format!("`{text}` is no version of buildx"))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::key::dockerfile::{Digest, SecretMounts};
 use crate::key::{BuildKey, EntryKind, KeyEntry};
 
 /// Two builds of one epoch may share layers.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Epoch(String);
 
 impl Epoch {

@@ -37,7 +37,7 @@ fn short_hash(text: &str) -> String {
 }
 
 /// The records of one engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Makers {
     own: String,
     volumes: BTreeSet<String>,

@@ -12,7 +12,7 @@ use crate::ports::Ports;
 use crate::ports::registry::Resolve;
 
 /// An image that the Dockerfile or a build context names.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Base {
     /// The name as the user wrote it.
     pub name: String,

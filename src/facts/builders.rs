@@ -16,7 +16,8 @@ use crate::ports::{Ports, host};
 use crate::trust::{Access, ImageRun};
 
 /// The builders of earlier runs on this engine.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct BuilderFacts {
     /// The builder that this run keeps; `None` without the input `keep-builder`.
     pub kept: Option<KeptBuilder>,
@@ -27,7 +28,7 @@ pub(crate) struct BuilderFacts {
 }
 
 /// A builder that outlives the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct KeptBuilder {
     pub name: String,
     /// An earlier run has made it.
@@ -35,7 +36,7 @@ pub(crate) struct KeptBuilder {
 }
 
 /// A builder whose owner is dead.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Leftover {
     pub name: String,
     /// buildx on this machine knows it; else only its container is left.

@@ -10,7 +10,8 @@ use crate::ports::{Ports, git, local_cache};
 use crate::trust::ImageRun;
 
 /// The layer caches that a build can use.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct CacheFacts {
     /// The caches that exist in the repository, in the order in which BuildKit reads them.
     pub registry: Vec<ImageReference>,

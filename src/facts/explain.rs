@@ -24,7 +24,8 @@ use crate::run::RunContext;
 use crate::trust::ImageRun;
 
 /// The explanation of a miss.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Miss {
     /// The earlier image that the key was compared with; `None` if none was found.
     pub compared_with: Option<String>,

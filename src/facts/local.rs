@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::ports::docker::Docker;
 
 /// The engine's copies of the wanted image. `None` also where the decision needs no answer and the engine was not asked.
-#[derive(Clone, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Local {
     /// The image of the key, under a private name that this run may use.
     pub of_key: Option<LocalImage>,

@@ -13,7 +13,7 @@ use crate::ports::random;
 use crate::ports::registry::{Probe, Registry};
 
 /// The kind of name that an image is looked up by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LookupBy {
     /// The input `digest`.
@@ -25,7 +25,7 @@ pub(crate) enum LookupBy {
 }
 
 /// One question to the registry, and its answer.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Lookup {
     pub at: LookupBy,
     pub reference: ImageReference,
@@ -33,19 +33,20 @@ pub(crate) struct Lookup {
 }
 
 /// The answer of the registry.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LookupResult {
     /// The image exists, and has the expected key or digest.
     Match {
         digest: Digest,
         /// Bytes as stored; `None` for an index.
+        #[serde(default)]
         size: Option<u64>,
         /// The digest of its configuration; `None` for an index.
-        #[serde(skip)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         config: Option<Digest>,
         /// Annotations of the manifest or index itself.
-        #[serde(skip)]
+        #[serde(default, skip_serializing_if = "HashMap::is_empty")]
         annotations: HashMap<String, String>,
     },
     /// The image under this name was made from other inputs.
@@ -57,6 +58,7 @@ pub(crate) enum LookupResult {
     /// No image has this name.
     Absent {
         /// The repository itself is missing.
+        #[serde(default)]
         no_repository: bool,
     },
     /// The registry gave no answer.

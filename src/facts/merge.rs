@@ -12,7 +12,7 @@ use crate::inputs::Part;
 use crate::ports::registry::{Probe, Registry};
 
 /// A part of the input `digests`, and the registry's answer.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct PartFact {
     pub(crate) part: Part,
     /// `None` if no repository of the run has it.
@@ -20,24 +20,24 @@ pub(crate) struct PartFact {
 }
 
 /// A part that a repository has.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct FoundPart {
     pub(crate) repository: Repository,
     /// The annotations of its manifest or index.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) annotations: BTreeMap<String, String>,
     /// The lines that it adds to the merged index.
     pub(crate) lines: Vec<Line>,
 }
 
 /// One line of an index: a descriptor.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Line {
     pub(crate) kind: LineKind,
     /// The digest of the manifest that the line names.
     pub(crate) digest: String,
     /// The line as JSON.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub(crate) descriptor: Value,
 }
 
@@ -52,7 +52,7 @@ impl Line {
 }
 
 /// The kind of manifest that a line of an index names.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LineKind {
     Image(Platform),

@@ -25,20 +25,22 @@ pub(crate) use local::Local;
 pub(crate) use lookups::{Lookup, LookupBy, LookupResult, look_up, wait_for};
 pub(crate) use merge::{FoundPart, Line, LineKind, PartFact};
 pub(crate) use pin::Pin;
-#[cfg(test)]
-pub(crate) use repository::NoRepository;
-pub(crate) use repository::RepositoryFact;
+pub(crate) use repository::{NoRepository, RepositoryFact};
 pub(crate) use repository::resolve as resolve_repository;
 pub(crate) use toolchain::Toolchain;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::image::Digest;
 use crate::key::BuildKey;
 
 /// The facts of one image.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct ImageFacts {
+    #[serde(with = "inside")]
     pub repository: Arc<RepositoryFact>,
     /// `None` for a pull by digest and for `mode: merge`.
     pub key: Option<BuildKey>,
@@ -49,6 +51,12 @@ pub(crate) struct ImageFacts {
     pub local: Local,
     /// The parts of `mode: merge`.
     pub parts: Vec<PartFact>,
+}
+
+impl Default for ImageFacts {
+    fn default() -> Self {
+        Self::empty(Arc::new(RepositoryFact::None(NoRepository::NotNamed)))
+    }
 }
 
 impl ImageFacts {
@@ -77,11 +85,52 @@ impl ImageFacts {
 }
 
 /// The facts that only a build needs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct LateFacts {
+    #[serde(with = "inside_option")]
     pub toolchain: Option<Arc<Toolchain>>,
+    #[serde(with = "inside")]
     pub builders: Arc<BuilderFacts>,
     pub caches: CacheFacts,
     /// The comparison with an earlier image; `None` with `rebuild: true`.
     pub miss: Option<explain::Miss>,
+}
+
+/// What several images share, in JSON.
+mod inside {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(shared: &Arc<T>, to: S) -> Result<S::Ok, S::Error> {
+        T::serialize(shared, to)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(from).map(Arc::new)
+    }
+}
+
+/// The same, where there may be none.
+mod inside_option {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        shared: &Option<Arc<T>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        shared.as_deref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Arc<T>>, D::Error> {
+        Option::<T>::deserialize(from).map(|found| found.map(Arc::new))
+    }
 }

@@ -4,7 +4,7 @@ use crate::buildkit::LocalImage;
 use crate::image::{Digest, ImageReference, is_private};
 
 /// The way in which the build is held to the base image that the key was computed from.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Pin {
     /// By its digest in a registry; the build gets this reference in place of the name.
@@ -16,12 +16,12 @@ pub(crate) enum Pin {
 }
 
 /// An image of the engine's store.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct EngineImage {
     /// The engine's id of the image.
     pub id: String,
     /// Its private names ([`crate::image::LocalScheme`]), which say what runs made or pulled it.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub private: Vec<String>,
 }
 

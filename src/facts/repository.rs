@@ -9,7 +9,7 @@ use crate::ports::aws::{Aws, ParameterError};
 use crate::ports::metadata::NoInstance;
 
 /// The repository that holds shared images.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RepositoryFact {
     Found {
@@ -22,7 +22,7 @@ pub(crate) enum RepositoryFact {
 }
 
 /// The reason that a run has no repository.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum NoRepository {
     /// No input or variable names one, and `ssm-parameter` is empty.

@@ -8,7 +8,7 @@ use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
 
 /// The tools of this machine.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Toolchain {
     /// buildx's version.
     pub buildx: BuildxVersion,

@@ -7,16 +7,16 @@ use super::Digest;
 use super::grammar;
 
 /// A repository in a registry: `host[:port]/path`, without tag or digest.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Repository {
     registry: String,
     path: String,
 }
 
 /// A repository with a tag, a digest, or both.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ImageReference {
     repository: Repository,
     tag: Option<String>,
@@ -97,6 +97,14 @@ impl fmt::Display for Repository {
     }
 }
 
+impl TryFrom<String> for Repository {
+    type Error = InvalidReference;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 impl From<Repository> for String {
     fn from(repository: Repository) -> Self {
         repository.to_string()
@@ -168,6 +176,14 @@ impl fmt::Display for ImageReference {
             write!(f, "@{digest}")?;
         }
         Ok(())
+    }
+}
+
+impl TryFrom<String> for ImageReference {
+    type Error = InvalidReference;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
     }
 }
 

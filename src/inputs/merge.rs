@@ -9,7 +9,7 @@ use crate::budget::PARTS;
 use crate::image::{Digest, Platform};
 
 /// One line of the input `digests`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Part {
     /// What it must be for; whatever it is for where the line does not say.
     pub(crate) platform: Option<Platform>,

@@ -14,7 +14,8 @@ use crate::secret_name::looks_secret;
 pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// What an entry is about. The order is the order in which changes are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EntryKind {
     /// [`FORMAT_VERSION`].
@@ -122,7 +123,7 @@ impl fmt::Display for EntryKind {
 }
 
 /// One thing that decides the key.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct KeyEntry {
     /// What it is about.
     pub kind: EntryKind,
@@ -153,19 +154,24 @@ impl fmt::Display for Scope {
 }
 
 /// A build key and what it was made from.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct BuildKey {
     /// 64 lower-case hexadecimal digits.
     pub hex: String,
     /// Sorted.
+    #[serde(default)]
     pub entries: Vec<KeyEntry>,
     /// The files behind the entries of kind [`EntryKind::Files`], by the entry's name.
+    #[serde(skip)]
     pub trees: BTreeMap<String, Tree>,
     /// Whether the build may send files of its contexts that are in no tree.
+    #[serde(skip)]
     pub partial: bool,
     /// What the Dockerfile takes from the context, where the key covers all of it.
+    #[serde(skip)]
     pub taken: Option<Selector>,
     /// What the user should know of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
 }
 

@@ -42,6 +42,20 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// A name in JSON, as [`escape`] writes it.
+pub(crate) mod escaped {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(name: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&super::escape(name))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        super::unescape(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no escaped name")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

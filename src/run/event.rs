@@ -10,11 +10,12 @@ use crate::image::Mark;
 use crate::zone::Zone;
 
 /// The commit the run is about.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Commit {
     /// Names the commit tag: a pull request's head commit, else the commit itself.
     pub head: String,
     /// The merge commit GitHub checked out, where it is another one.
+    #[serde(default)]
     pub merge: Option<String>,
 }
 

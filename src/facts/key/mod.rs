@@ -41,12 +41,13 @@ pub(crate) struct Computed {
 }
 
 /// Besides base images, all that holds the build to the content that the key was computed from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Pins {
     /// `BUILDKIT_SYNTAX` with the frontend's digest.
     pub frontend: Option<String>,
     /// The frontend as the Dockerfile or `BUILDKIT_SYNTAX` names it.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub frontend_name: Option<String>,
     /// The main context at its commit, if it is a git repository.
     pub context: Option<String>,
@@ -55,7 +56,7 @@ pub(crate) struct Pins {
     /// URLs and git repositories whose content could change before the build reads them.
     pub sources: Vec<SourcePin>,
     /// Another frontend than Docker's reads the Dockerfile.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub foreign_frontend: bool,
     /// Names of the Dockerfile's stages. A build context of such a name would replace the stage.
     pub stage_names: BTreeSet<String>,

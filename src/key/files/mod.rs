@@ -18,13 +18,14 @@ mod tests;
 mod tree;
 mod walk;
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::key::error::KeyError;
-use crate::key::names::escape;
+use crate::key::names::{self, escape};
 pub(crate) use copied::CopySource;
 pub(crate) use listed::KeyFiles;
 pub use listed::key_files;
@@ -34,23 +35,27 @@ pub use tree::Tree;
 pub(crate) use tree::{Entry, Fact, Kind};
 
 /// A finding of the walk that the user should know. Paths are relative to the root.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Warning {
     /// A git repository counts, so every commit has another key.
     Git(Taken),
     /// An entry that is no file, folder or link counts by its name and its kind.
     Special {
+        #[serde(with = "names::escaped")]
         path: Vec<u8>,
         /// Its kind, such as `socket`.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
 }
 
 /// A git repository that the build gets.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Taken {
     /// Its folder `.git`.
+    #[serde(with = "names::escaped")]
     pub path: Vec<u8>,
     /// The named build context that it is in; `None` for the main context.
     pub context: Option<String>,
@@ -63,9 +68,9 @@ pub struct Taken {
     /// The key covers the repository, but no instruction takes it.
     pub needless: bool,
     /// The reason that its bytes count, not git's answers; `None` if the answers count.
-    pub unreadable: Option<&'static str>,
-    /// A file of the repository that holds or may hold a credential.
-    pub credential: Option<Vec<u8>>,
+    pub unreadable: Option<Cow<'static, str>>,
+    /// A file of the repository that holds or may hold a credential, escaped.
+    pub credential: Option<String>,
 }
 
 impl fmt::Display for Warning {
@@ -76,7 +81,6 @@ impl fmt::Display for Warning {
                 let of =
                     context.as_ref().map(|name| format!(" of build context `{name}`")).unwrap_or_default();
                 if let Some(file) = credential {
-                    let file = escape(file);
                     let too = if *counts { ", and every commit has another key" } else { "" };
                     return write!(
                         f,
@@ -91,7 +95,7 @@ impl fmt::Display for Warning {
                 }
             }
             Self::Special { path, what } => {
-                let becomes = if *what == "socket" { "an empty file of that name" } else { "it" };
+                let becomes = if what == "socket" { "an empty file of that name" } else { "it" };
                 let path = escape(path);
                 write!(
                     f,
@@ -156,7 +160,7 @@ pub fn leaking(root: &Path, selector: &Selector) -> Option<Taken> {
         return None;
     }
     let file = git_credential::find_credential(root, &root.join(".git"))?;
-    let credential = Some(file.into_os_string().into_encoded_bytes());
+    let credential = Some(escape(file.as_os_str().as_bytes()));
     Some(Taken { path: b".git".to_vec(), credential, ..Taken::default() })
 }
 

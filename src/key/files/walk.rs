@@ -20,6 +20,7 @@ use super::{git, git_credential};
 use crate::budget::{FILES, PATH_MATCHING, more_than};
 use crate::crash;
 use crate::key::error::KeyError;
+use crate::key::names;
 
 /// Files a thread takes at once: enough to make the queue's lock cheap, few enough to share a folder.
 const BATCH: usize = 64;
@@ -214,8 +215,8 @@ impl Walk<'_> {
         found.warnings.push(Warning::Git(Taken {
             path: path.to_vec(),
             counts: true,
-            unreadable,
-            credential: credential.flatten().map(|file| file.into_os_string().into_encoded_bytes()),
+            unreadable: unreadable.map(Into::into),
+            credential: credential.flatten().map(|file| names::escape(file.as_os_str().as_encoded_bytes())),
             ..Taken::default()
         }));
         let known = answers.is_some();
@@ -273,7 +274,7 @@ impl Walk<'_> {
                 let device = if what == "device" { i128::from(stat.st_rdev) } else { 0 };
                 found.links.push((name.to_vec(), Fact::special(what, read::mode(&stat), device)));
                 found.entries.push((name.to_vec(), Kind::Special));
-                found.warnings.push(Warning::Special { path, what });
+                found.warnings.push(Warning::Special { path, what: what.into() });
             }
         }
         Ok(())
