@@ -86,8 +86,8 @@ limits! {
     PATH_MATCHING: Count(usize) = 20_000_000_000, "steps that all patterns of `.dockerignore`, `key-files` and `COPY` take for all paths of a folder", "refused, exit 2";
     /// Bytes of a file that an input names: `build-args-file` and its like, `buildkitd-config`.
     INPUT_FILE: Bytes(u64) = MIB, "a file that an input names (`build-args-file`, `buildkitd-config` and their like)", "refused, exit 2";
-    /// Bytes of a file whose single value counts (`key-files: file.json#a.b`), and of a printed key.
-    DOCUMENT_FILE: Bytes(u64) = 16 * MIB, "a file that `key-files` takes one value of; a file for `key --explain`", "refused, exit 2";
+    /// Bytes of a file whose single value counts (`key-files: file.json#a.b`), of a printed key, and of saved facts.
+    DOCUMENT_FILE: Bytes(u64) = 16 * MIB, "a file that `key-files` takes one value of; a file for `key --explain` or `plan --facts`", "refused, exit 2";
     /// Bytes of the event file; GitHub sends at most 25 MB.
     EVENT: Bytes(u64) = 32 * MIB, "the event file of GitHub", "refused, exit 2";
     /// Members of all objects of the event.

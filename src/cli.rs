@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use crate::env::{Env, RUNNER_DEBUG};
 use crate::error::{Error, Result};
 use crate::failure::{FailureClass, FailureKind};
-use crate::inputs::{self, Command, KeyFlags, LogStyle, Name, PlanFlags, RawInputs, RunFlags, arguments};
+use crate::inputs::{
+    self, Command, KeyFlags, LogStyle, Name, PlanFlags, PrintFlags, RawInputs, RunFlags, arguments,
+};
 use crate::pipeline::{Prepared, prepare};
 use crate::ports::console::Console;
 use crate::session::{self, Cancel, never};
@@ -49,6 +51,14 @@ pub fn run_images(images: &[RawInputs], env: &Env) -> anyhow::Result<u8> {
     Ok(code)
 }
 
+/// The plan, as text, that follows from saved facts; of a failure what the user reads. For tests.
+#[must_use]
+pub fn replay(document: &str) -> String {
+    commands::plan::from_text(document, false).unwrap_or_else(|error| {
+        format!("failed, exit {} ({}): {error}\n", error.class.exit_code(), error.cause_name())
+    })
+}
+
 /// The error with its class. What has none failed on this machine.
 fn classed(error: anyhow::Error) -> Error {
     error.downcast().unwrap_or_else(|error| {
@@ -76,11 +86,15 @@ async fn start(env: &Env, console: &Console, cancel: &Cancel) -> anyhow::Result<
         Command::Build(flags) => Ok(program.run(&flags.in_mode(Name::Build)?).await),
         Command::Pull(flags) => Ok(program.run(&flags.in_mode(Name::Pull)?).await),
         Command::Merge(flags) => Ok(program.run(&flags.in_mode(Name::Merge)?).await),
-        Command::Plan(PlanFlags { json, run }) => {
-            let plan = async |prepared: &Prepared| commands::plan::run(prepared, json).await;
+        Command::Plan(PlanFlags { facts: Some(path), print: PrintFlags { json, .. }, .. }) => {
+            Ok(commands::print(&commands::plan::from_file(&path, json), json, console))
+        }
+        Command::Plan(PlanFlags { save_facts, print: PrintFlags { json, run }, .. }) => {
+            let plan =
+                async |prepared: &Prepared| commands::plan::run(prepared, json, save_facts.as_deref()).await;
             Ok(program.print(&run, json, plan).await)
         }
-        Command::Key(KeyFlags { explain, plan: PlanFlags { json, run } }) => {
+        Command::Key(KeyFlags { explain, print: PrintFlags { json, run } }) => {
             let key = async |prepared: &Prepared| match &explain {
                 Some(with) => commands::key::explain(prepared, with, json).await,
                 None => commands::key::run(prepared, json).await,

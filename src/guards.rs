@@ -108,11 +108,17 @@ const _: () = {
 static OFF: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
 #[cfg(debug_assertions)]
+std::thread_local! {
+    /// Those that this thread goes without.
+    static OFF_HERE: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(debug_assertions)]
 impl Guard {
-    /// Whether it holds: unless [`switch_off`] named it.
+    /// Whether it holds: unless [`switch_off`] or [`without`] named it.
     #[must_use]
     pub(crate) fn holds(self) -> bool {
-        OFF.load(std::sync::atomic::Ordering::Relaxed) & self.bit() == 0
+        (OFF.load(std::sync::atomic::Ordering::Relaxed) | OFF_HERE.get()) & self.bit() == 0
     }
 
     const fn bit(self) -> u64 {
@@ -127,9 +133,25 @@ impl Guard {
 #[cfg(debug_assertions)]
 pub(crate) fn switch_off(names: &str) -> Result<(), String> {
     for name in names.split(',') {
-        let guard = Guard::ALL.iter().find(|guard| guard.name() == name);
-        let guard = guard.ok_or_else(|| format!("no guard is called {name}"))?;
-        OFF.fetch_or(guard.bit(), std::sync::atomic::Ordering::Relaxed);
+        OFF.fetch_or(named(name)?.bit(), std::sync::atomic::Ordering::Relaxed);
     }
     Ok(())
+}
+
+/// Does the work without the guard of this name; other threads keep it.
+///
+/// # Errors
+/// If no guard has the name.
+#[cfg(debug_assertions)]
+pub fn without<T>(name: &str, work: impl FnOnce() -> T) -> Result<T, String> {
+    let before = OFF_HERE.replace(OFF_HERE.get() | named(name)?.bit());
+    let done = work();
+    OFF_HERE.set(before);
+    Ok(done)
+}
+
+#[cfg(debug_assertions)]
+fn named(name: &str) -> Result<&'static Guard, String> {
+    let guard = Guard::ALL.iter().find(|guard| guard.name() == name);
+    guard.ok_or_else(|| format!("no guard is called {name}"))
 }

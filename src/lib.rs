@@ -28,7 +28,8 @@
 //!   works without it; in a release every guard holds.
 //! - [`execute`]: carries the actions out, side by side where none waits for another, and keeps the journal.
 //! - [`report`]: outputs, summary and annotations, made from the journal on every exit.
-//! - [`pipeline`]: leads from the inputs to the plan.
+//! - [`saved`]: the document of what a plan was made from, without secrets.
+//! - [`pipeline`]: leads from the inputs to the plan, and from such a document to the plan.
 //! - [`session`]: one run of the program from signals to exit code.
 //! - [`commands`]: the commands besides `run`.
 //! - [`cli`]: the command line, from its arguments to the exit code.
@@ -106,6 +107,7 @@ mod plan;
 mod ports;
 mod report;
 mod run;
+mod saved;
 mod secret;
 mod secret_name;
 mod session;
@@ -124,11 +126,13 @@ pub mod testing {
     pub use crate::buildkit::{
         BuildMetadata, Builder, BuildxVersion, CacheEntry, Engine, LocalCaches, LocalImage, Progress, checks,
     };
-    pub use crate::cli::run_images;
+    pub use crate::cli::{replay, run_images};
     pub use crate::coherence::transfer::Lineage;
     pub use crate::env::Env;
     pub use crate::error::Error;
     pub use crate::failure::{FailureClass, FailureKind};
+    #[cfg(debug_assertions)]
+    pub use crate::guards::without;
     pub use crate::image::{
         ANNOTATION_KEY, Digest, EcrHost, ImageName, ImageReference, MEDIA_TYPES, Manifest, Platform, hex,
         is_this_machine, sanitise,

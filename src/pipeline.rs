@@ -1,18 +1,17 @@
 //! From the inputs to the plan: everything that comes before the first write.
 
-use std::sync::Arc;
+use serde_json::Value;
 
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::facts::{
-    BuilderFacts, ForBuild, ImageFacts, LateFacts, Toolchain, entitlements, gather, gather_late,
-};
+use crate::facts::{BuilderFacts, ImageFacts, LateFacts, Toolchain, gather, gather_late};
 use crate::failure::FailureClass;
 use crate::inputs::{ContextSource, ImageRequest, RawInputs, Request, SecretSource, extra_args};
-use crate::plan::{Choice, Names, Needs, Plan, PlanContext, Rendered, Verdict, assemble};
+use crate::plan::{Choice, Judged, Needs, Plan, PlanContext, Rendered, Verdict, assemble, builder_for};
 use crate::ports::exec::CancelSignal;
 use crate::ports::{Ports, console::Console, random};
-use crate::run::RunContext;
+use crate::run::{RunContext, essence};
+use crate::saved::{self, Saved};
 use crate::trust::{Access, ImageRun, access};
 use crate::{budget, env, image, plan, ports, shown};
 
@@ -20,6 +19,10 @@ use crate::{budget, env, image, plan, ports, shown};
 pub(crate) struct Prepared {
     pub request: Request,
     pub run: RunContext,
+    /// The inputs of each image as they were given.
+    raw: Vec<RawInputs>,
+    /// What of the event decides.
+    event: Value,
     /// What the run may do for each image.
     access: Vec<Access>,
     /// What it talks to the outside by.
@@ -29,9 +32,13 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Every image with its rights, in the request's order.
     pub(crate) fn images(&self) -> Vec<ImageRun<'_>> {
-        let images = self.request.images.iter().zip(&self.access);
-        images.map(|(request, access)| ImageRun { request, run: &self.run, access }).collect()
+        runs(&self.request, &self.run, &self.access)
     }
+}
+
+fn runs<'a>(request: &'a Request, run: &'a RunContext, access: &'a [Access]) -> Vec<ImageRun<'a>> {
+    let images = request.images.iter().zip(access);
+    images.map(|(request, access)| ImageRun { request, run, access }).collect()
 }
 
 impl Prepared {
@@ -47,18 +54,83 @@ impl Prepared {
 
 /// Everything known before the first write.
 pub(crate) struct Decided {
-    /// What was found out about each image, where it could be found out.
-    pub facts: Vec<Option<ImageFacts>>,
-    /// The tools, where something is built.
-    pub toolchain: Option<Arc<Toolchain>>,
+    /// What it was decided from.
+    pub found: Found,
     pub plan: Plan,
 }
 
 impl Decided {
     /// The plan for people and for programs. `images`: those that it was made for.
     pub(crate) fn rendered<'a>(&'a self, run: &'a RunContext, images: &[ImageRun<'a>]) -> Rendered<'a> {
-        let facts = self.facts.iter().map(Option::as_ref);
+        let facts = self.found.judged.facts.iter().map(Option::as_ref);
         Rendered { run, images: images.iter().copied().zip(facts).collect(), plan: &self.plan }
+    }
+
+    /// The plan as JSON, with what it was made from.
+    pub(crate) fn json(&self, prepared: &Prepared, images: &[ImageRun<'_>]) -> Value {
+        let mut plan = plan::json(&self.rendered(&prepared.run, images));
+        plan["facts"] = self.found.saved(prepared, images);
+        plan
+    }
+}
+
+/// What a plan is made from.
+pub(crate) struct Found {
+    pub judged: Judged,
+    /// What builds ask for, of each image.
+    late: Vec<LateFacts>,
+    /// Images for which that could not be found out.
+    late_failed: Vec<usize>,
+    /// The builder of all builds, with what they ask of it.
+    builder: Option<(Needs, Result<Choice>)>,
+}
+
+impl Found {
+    /// The tools, where something is built.
+    pub(crate) fn toolchain(&self) -> Option<&Toolchain> {
+        self.late.iter().find_map(|late| late.toolchain.as_deref())
+    }
+
+    /// The plan that follows.
+    ///
+    /// # Errors
+    /// If nothing can be done about any image.
+    pub(crate) fn plan(&self, images: &[ImageRun<'_>], env: &Env) -> Result<Plan> {
+        let contexts = images.iter().zip(&self.judged.facts).zip(&self.late).map(|((image, facts), late)| {
+            let facts = facts.as_ref()?;
+            Some(PlanContext { image: *image, facts, late, env })
+        });
+        assemble(contexts.zip(self.judged.verdicts.iter().cloned()).collect(), self.builder.clone())
+    }
+
+    /// The document that [`replay`] reads.
+    pub(crate) fn saved(&self, prepared: &Prepared, images: &[ImageRun<'_>]) -> Value {
+        let of_image = |at: usize| {
+            let raw = prepared.request.images.iter().zip(&prepared.raw);
+            let request = images[at].request;
+            let raw = raw.into_iter().find(|(own, _)| std::ptr::eq(*own, request)).map(|(_, raw)| raw);
+            let (inputs, left_out) = raw.map(|raw| saved::inputs(raw, request)).unwrap_or_default();
+            let (facts, verdict) = (self.judged.facts[at].as_ref(), &self.judged.verdicts[at]);
+            // Of what was found out, the verdict follows again.
+            let failed = match verdict {
+                Verdict::Fail(error) if facts.is_none() || self.late_failed.contains(&at) => Some(error),
+                _ => None,
+            };
+            let build = self.late[at].toolchain.is_some().then(|| &self.late[at]);
+            serde_json::json!({
+                "inputs": inputs, "left_out": left_out, "facts": facts, "build": build, "failed": failed,
+            })
+        };
+        let run = &prepared.run;
+        let git =
+            run.event.is_none().then(|| serde_json::json!({"commit": run.commit, "branch": run.branch}));
+        serde_json::json!({
+            "version": saved::VERSION,
+            "env": saved::variables(&prepared.ports.env),
+            "event": prepared.event,
+            "git": git,
+            "images": (0..images.len()).map(of_image).collect::<Vec<_>>(),
+        })
     }
 }
 
@@ -105,7 +177,8 @@ pub(crate) async fn prepare(
         ports::git::complete(&mut run, &ports.exec).await;
     }
     let access = request.images.iter().map(|image| access(image, &run)).collect();
-    Ok(Prepared { request, run, access, ports })
+    let event = event.as_deref().map(essence).unwrap_or_default();
+    Ok(Prepared { request, run, raw: raw.to_vec(), event, access, ports })
 }
 
 /// Hides what the build is told in confidence.
@@ -136,14 +209,13 @@ fn mask_file(path: &std::path::Path, console: &Console) {
     }
 }
 
-/// Reads everything and decides; writes nothing.
+/// Reads everything that a plan is made from; writes nothing.
 ///
 /// # Errors
-/// If a read that the decision rests on fails, or the decision is that it cannot be done.
-pub(crate) async fn decide(prepared: &Prepared) -> Result<Decided> {
-    let images = prepared.images();
-    let facts = gather(&prepared.ports, &images).await?;
-    plan_for(prepared, &images, facts, |_| {}).await
+/// If a read that every image rests on fails.
+pub(crate) async fn find(prepared: &Prepared, images: &[ImageRun<'_>]) -> Result<Found> {
+    let facts = gather(&prepared.ports, images).await?;
+    Ok(find_late(prepared, images, facts, |_| {}).await)
 }
 
 /// The plan for these facts. `chosen` is told the builder as soon as it is certain, before the
@@ -157,69 +229,100 @@ pub(crate) async fn plan_for(
     facts: Vec<Result<ImageFacts>>,
     chosen: impl FnOnce(&Choice),
 ) -> Result<Decided> {
-    let Prepared { request, run, ports, .. } = prepared;
-    let (facts, mut verdicts): (Vec<_>, Vec<_>) = images.iter().zip(facts).map(judged).unzip();
+    let found = find_late(prepared, images, facts, chosen).await;
+    let plan = found.plan(images, &prepared.ports.env)?;
+    Ok(Decided { found, plan })
+}
+
+async fn find_late(
+    prepared: &Prepared,
+    images: &[ImageRun<'_>],
+    facts: Vec<Result<ImageFacts>>,
+    chosen: impl FnOnce(&Choice),
+) -> Found {
+    let Prepared { run, ports, .. } = prepared;
+    let mut judged = Judged::new(images, facts);
     let unique = [run.unique.clone(), random::hex_128().unwrap_or_default().chars().take(8).collect()];
     let unique = image::usable(unique.join("-").trim_start_matches('-'), 100);
     let owner = ports::host::this_process();
-    let owner = owner.as_ref();
-    let building: Vec<(usize, ForBuild, Needs)> = (0..images.len())
-        .filter_map(|at| match (&facts[at], &verdicts[at]) {
-            (Some(facts), Verdict::Build(build)) => {
-                let wanted = ForBuild { shared: build.shared, load: build.load };
-                Some((at, wanted, Needs::of(images[at], facts, build)))
-            }
-            _ => None,
-        })
-        .collect();
+    let building = judged.building(images);
     let mut builder = None;
     let mut late: Vec<LateFacts> = images.iter().map(|_| LateFacts::default()).collect();
-    if let Some(needs) = building.iter().map(|(.., needs)| *needs).reduce(Needs::and) {
+    let mut late_failed = Vec::new();
+    if !building.is_empty() {
         let builds: Vec<_> = building
             .iter()
-            .filter_map(|(at, wanted, _)| Some((images[*at], facts[*at].as_ref()?, *wanted)))
+            .filter_map(|build| Some((images[build.at], judged.facts[build.at].as_ref()?, build.wanted)))
             .collect();
-        let allowed = entitlements(builds.iter().map(|(image, ..)| image.request));
         let tools_known = |toolchain: &Toolchain, builders: &BuilderFacts| {
-            let access = builds[0].0.access;
-            let needs = needs.with(builders, access, Some(toolchain));
-            let names = Names::new(&unique, owner, builders, access);
-            let choice = plan::choose(&request.settings.builder, &allowed, toolchain, needs, names);
+            let names = (unique.as_str(), owner.as_ref());
+            builder = builder_for(&building, images, (toolchain, builders), names);
             // If there is none, the plan says why.
-            if let Ok(choice) = &choice {
+            if let Some((_, Ok(choice))) = &builder {
                 chosen(choice);
             }
-            builder = Some((needs, choice));
         };
         match gather_late(ports, &builds, tools_known).await {
             Ok(found) => {
-                for ((at, ..), found) in building.iter().zip(found) {
-                    late[*at] = found;
+                for (build, found) in building.iter().zip(found) {
+                    late[build.at] = found;
                 }
             }
             Err(error) => {
-                for (at, ..) in &building {
-                    verdicts[*at] = Verdict::Fail(error.clone());
+                for build in &building {
+                    judged.verdicts[build.at] = Verdict::Fail(error.clone());
+                    late_failed.push(build.at);
                 }
             }
         }
     }
-    let contexts = images.iter().zip(&facts).zip(&late).map(|((image, facts), late)| {
-        let facts = facts.as_ref()?;
-        Some(PlanContext { image: *image, facts, late, env: &ports.env })
-    });
-    let plan = assemble(contexts.zip(verdicts).collect(), builder)?;
-    let toolchain = late.into_iter().find_map(|late| late.toolchain);
-    Ok(Decided { facts, toolchain, plan })
+    Found { judged, late, late_failed, builder }
 }
 
-/// The facts, and what is to be done about the image.
-fn judged((image, facts): (&ImageRun<'_>, Result<ImageFacts>)) -> (Option<ImageFacts>, Verdict) {
-    match facts {
-        Ok(facts) => {
-            let verdict = plan::decide(*image, &facts);
-            (Some(facts), verdict)
-        }
-        Err(error) => (None, Verdict::Fail(error)),
+/// A plan made from saved facts, and what it is about.
+pub(crate) struct Replayed {
+    request: Request,
+    run: RunContext,
+    access: Vec<Access>,
+    decided: Decided,
+}
+
+impl Replayed {
+    /// The plan for people and for programs.
+    pub(crate) fn show<T>(&self, show: impl FnOnce(&Rendered<'_>) -> T) -> T {
+        let images = runs(&self.request, &self.run, &self.access);
+        show(&self.decided.rendered(&self.run, &images))
     }
+}
+
+/// Makes the plan from saved facts; asks nothing.
+///
+/// # Errors
+/// As [`plan_for`].
+pub(crate) fn replay(mut saved: Saved) -> Result<Replayed> {
+    let env = saved.env();
+    let (request, run) = saved.request(&env)?;
+    let access: Vec<Access> = request.images.iter().map(|image| access(image, &run)).collect();
+    let images = runs(&request, &run, &access);
+    let facts = saved.images.iter_mut().zip(&request.images).map(|(saved, request)| saved.found(request));
+    let mut judged = Judged::new(&images, facts.collect());
+    let late: Vec<LateFacts> =
+        saved.images.iter_mut().map(|image| image.build.take().unwrap_or_default()).collect();
+    // Those that failed later have facts too.
+    let mut late_failed = Vec::new();
+    for (at, image) in saved.images.iter().enumerate() {
+        if let Some(error) = &image.failed {
+            judged.verdicts[at] = Verdict::Fail(error.clone());
+            late_failed.push(at);
+        }
+    }
+    let building = judged.building(&images);
+    let tools = building.iter().find_map(|build| {
+        let late = &late[build.at];
+        Some((late.toolchain.as_deref()?, &*late.builders))
+    });
+    let builder = tools.and_then(|tools| builder_for(&building, &images, tools, (&run.unique, None)));
+    let found = Found { judged, late, late_failed, builder };
+    let plan = found.plan(&images, &env)?;
+    Ok(Replayed { request, run, access, decided: Decided { found, plan } })
 }

@@ -1,6 +1,6 @@
 //! One run of the program: signals, the pipeline, the report, the exit code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -16,7 +16,7 @@ use crate::failure::FailureKind;
 use crate::image::Digest;
 use crate::inputs::{Call, RawInputs};
 use crate::pipeline::{Prepared, plan_for, prepare};
-use crate::plan::{self, Decision, Rendered};
+use crate::plan::{self, Decision};
 use crate::ports::Writes;
 use crate::ports::actions::{self, Annotation, Level};
 use crate::ports::clock::Stopwatch;
@@ -143,6 +143,9 @@ fn publish(report: &Report, env: &Env, console: &Console) -> u8 {
     for annotation in annotations(report) {
         console.annotate(&annotation);
     }
+    if let Some(how) = report.worst().and_then(|error| how_to_report(error, report.plan.as_deref())) {
+        console.line(&how);
+    }
     let mut code = report.worst().map_or(0, |error| error.class.exit_code());
     if !report.without_summary
         && let Err(error) = actions::write_summary(env, &summary(report))
@@ -162,6 +165,25 @@ fn publish(report: &Report, env: &Env, console: &Console) -> u8 {
         console.line(&closing(report));
     }
     code
+}
+
+/// How to save what a failed run found out; nothing where the message alone says what to mend.
+fn how_to_report(error: &Error, plan: Option<&Path>) -> Option<String> {
+    use FailureClass::{Access, Bug, Build, Input, Integrity, Interrupted, Resource, Terminated};
+    use FailureClass::{Unavailable, Unsupported};
+    match error.class {
+        Input | Build | Resource | Interrupted | Terminated => return None,
+        Access | Unavailable | Integrity | Unsupported | Bug => {}
+    }
+    let file = match plan {
+        Some(plan) => format!("{} holds the plan and what it was made from", plan.display()),
+        None => {
+            "build-once plan --save-facts FILE, with the same inputs, saves what a run finds out".to_owned()
+        }
+    };
+    Some(format!(
+        "if this looks like a defect of build-once: {file}, without secrets; attach it to a report (build-once plan --facts FILE makes the plan from it again)"
+    ))
 }
 
 /// The last line of a good run: what a person looks for first.
@@ -241,7 +263,7 @@ impl Attempt<'_> {
     /// One plan for the images that are left, from the facts to its journal. `lost`: images that are known to be gone.
     async fn run(&self, state: &mut RunState, lost: &[Digest]) -> Result<()> {
         let Self { env, cancel, prepared, watch, boot } = self;
-        let Prepared { request, run, ports, .. } = prepared;
+        let Prepared { request, ports, .. } = prepared;
         let all = prepared.images();
         let images: Vec<ImageRun<'_>> =
             state.places.iter().filter_map(|place| all.get(*place)).copied().collect();
@@ -271,7 +293,7 @@ impl Attempt<'_> {
         }
         state.stage = Stage::Steps;
         let builds = decided.plan.builds();
-        let files = match RunFiles::create(env, &decided.rendered(run, &images)) {
+        let files = match RunFiles::create(env, images.len(), || decided.json(self.prepared, &images)) {
             // D100: only a build needs them.
             Err(error) if !builds => {
                 let notice = format!("the plan is not kept for later steps: {}", error.headline());
@@ -284,14 +306,15 @@ impl Attempt<'_> {
         let kept = files.plan.is_some();
         state.metadata = files.metadata.iter().map(|path| kept.then(|| path.clone())).collect();
         let plan = state.plan.insert(std::mem::take(&mut decided.plan));
-        let known = decided.facts.iter().flatten().find_map(|facts| facts.repository.repository());
+        let facts = &decided.found.judged.facts;
+        let known = facts.iter().flatten().find_map(|facts| facts.repository.repository());
         let first = images.first().filter(|image| builds && image.access.warn_if_writable);
         let watched = known.filter(|_| first.is_some());
         #[expect(clippy::disallowed_methods, reason = "the plan is complete: now it is executed")]
         let writes = Writes::granted();
         let one = |at: usize| OneImage {
             image: images[at],
-            key: decided.facts[at].as_ref().and_then(|facts| facts.key.as_ref()),
+            key: facts[at].as_ref().and_then(|facts| facts.key.as_ref()),
             metadata: files.metadata.get(at).cloned().unwrap_or_default(),
             prefix: prefix(&images[at]),
         };
@@ -299,7 +322,7 @@ impl Attempt<'_> {
             writes,
             ports,
             images: (0..images.len()).map(one).collect(),
-            toolchain: decided.toolchain.as_deref(),
+            toolchain: decided.found.toolchain(),
             boot,
             watch: **watch,
             watched,
@@ -337,18 +360,18 @@ struct RunFiles {
 }
 
 impl RunFiles {
-    fn create(env: &Env, rendered: &Rendered<'_>) -> Result<Self> {
+    fn create(env: &Env, images: usize, plan: impl FnOnce() -> serde_json::Value) -> Result<Self> {
         let failed = |error: std::io::Error| Error::of_io("failed to write the plan", &error);
         let parent = temporary_folder(env);
         let folder = PrivateFolder::new(RUN, &parent).map_err(failed)?;
         let name =
             |at| if at == 0 { "metadata.json".to_owned() } else { format!("metadata-{}.json", at + 1) };
-        let metadata = (0..rendered.images.len()).map(|at| folder.path().join(name(at))).collect();
+        let metadata = (0..images).map(|at| folder.path().join(name(at))).collect();
         if !env.in_github_actions() {
             return Ok(Self { plan: None, metadata, _folder: Some(folder) });
         }
         let path = folder.keep().join("plan.json");
-        let mut plan = plan::json(rendered);
+        let mut plan = plan();
         shown::hide_in(&mut plan);
         fs_err::write(&path, format!("{plan:#}\n")).map_err(failed)?;
         Ok(Self { plan: Some(path), metadata, _folder: None })

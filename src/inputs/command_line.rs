@@ -122,9 +122,22 @@ impl RunFlags {
     }
 }
 
-/// Flags of `plan`, and of what else can print JSON.
+/// Flags of `plan`.
 #[derive(Args)]
 pub struct PlanFlags {
+    /// Make the plan from the facts in this file, and ask nothing: from what --save-facts wrote, or what the output plan names. Inputs are those in the file.
+    #[arg(long, value_name = "FILE", conflicts_with = "save_facts")]
+    pub facts: Option<String>,
+    /// Write what the plan is made from into this file: no secret is in it.
+    #[arg(long, value_name = "FILE")]
+    pub save_facts: Option<String>,
+    #[command(flatten)]
+    pub print: PrintFlags,
+}
+
+/// Flags of what can print JSON.
+#[derive(Args)]
+pub struct PrintFlags {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -139,7 +152,7 @@ pub struct KeyFlags {
     #[arg(long, value_name = "REFERENCE|FILE", num_args = 0..=1, default_missing_value = "")]
     pub explain: Option<String>,
     #[command(flatten)]
-    pub plan: PlanFlags,
+    pub print: PrintFlags,
 }
 
 /// Inputs that hold secret values, and what to give them by: they are never accepted as flags, because a process list
@@ -226,7 +239,9 @@ mod tests {
             Command::Run(flags) | Command::Build(flags) | Command::Pull(flags) | Command::Merge(flags) => {
                 flags
             }
-            Command::Plan(flags) | Command::Key(KeyFlags { plan: flags, .. }) => flags.run,
+            Command::Plan(PlanFlags { print: flags, .. }) | Command::Key(KeyFlags { print: flags, .. }) => {
+                flags.run
+            }
             Command::Completions { .. } => panic!("takes no inputs"),
         }
     }
@@ -269,8 +284,8 @@ mod tests {
             match (parse(&argv), whole) {
                 (Ok(alone), Ok(whole)) => {
                     let details = |command: &Command| match command {
-                        Command::Plan(flags) => (Some(flags.json), None),
-                        Command::Key(flags) => (Some(flags.plan.json), flags.explain.clone()),
+                        Command::Plan(flags) => (Some(flags.print.json), None),
+                        Command::Key(flags) => (Some(flags.print.json), flags.explain.clone()),
                         _ => (None, None),
                     };
                     assert_eq!(details(&alone), details(&whole), "{line}");

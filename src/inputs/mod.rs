@@ -26,7 +26,7 @@ pub(crate) use build::{BuildInputs, lowercase_fallback};
 pub use caches::CacheMode;
 pub(crate) use caches::{CacheKind, CacheSpec, inline_secret};
 pub use command_line::{Command, CommandLine, arguments, parse};
-pub(crate) use command_line::{KeyFlags, Name, PlanFlags, RunFlags};
+pub(crate) use command_line::{KeyFlags, Name, PlanFlags, PrintFlags, RunFlags};
 pub(crate) use compression::Compression;
 pub use contexts::ContextSource;
 pub use http_login::http_login;

@@ -11,6 +11,7 @@ mod decide;
 mod foreign;
 mod held;
 mod index;
+mod judge;
 mod load;
 mod merge;
 mod platform;
@@ -28,10 +29,10 @@ pub(crate) use actions::{
     Action, ActionId, GoesWithout, ImagePlan, Plan, PlanWarning, Planned, PlannedTag, Source, TagGuard,
 };
 pub(crate) use assemble::{assemble, too_many_rights};
-pub(crate) use builder::{Choice, Names, Needs, choose};
+pub(crate) use builder::{Choice, Needs};
 pub(crate) use context::PlanContext;
-pub(crate) use decide::decide;
 pub(crate) use index::Index;
+pub(crate) use judge::{Judged, builder_for};
 pub(crate) use render::{Rendered, brief, describe, json, text};
 
 pub use verdict::Outcome;

@@ -1,0 +1,70 @@
+//! From the facts of all images to their verdicts, and from those to the one builder of a run.
+
+use super::builder::{Choice, Names, Needs, choose};
+use super::decide::decide;
+use super::verdict::{Build, Verdict};
+use crate::buildkit::owner::Owner;
+use crate::error::Result;
+use crate::facts::{BuilderFacts, ForBuild, ImageFacts, Toolchain, entitlements};
+use crate::trust::ImageRun;
+
+/// The images with their verdicts, before the tools are asked for.
+pub(crate) struct Judged {
+    /// What was found out about each image, where it could be found out.
+    pub facts: Vec<Option<ImageFacts>>,
+    pub verdicts: Vec<Verdict>,
+}
+
+/// An image that is to be built.
+pub(crate) struct Building {
+    /// Its place in the request.
+    pub at: usize,
+    /// What is to be found out for it.
+    pub wanted: ForBuild,
+    needs: Needs,
+}
+
+impl Judged {
+    /// The verdicts that follow from the facts.
+    pub(crate) fn new(images: &[ImageRun<'_>], facts: Vec<Result<ImageFacts>>) -> Self {
+        let judged = |(image, facts): (&ImageRun<'_>, Result<ImageFacts>)| match facts {
+            Ok(facts) => {
+                let verdict = decide(*image, &facts);
+                (Some(facts), verdict)
+            }
+            Err(error) => (None, Verdict::Fail(error)),
+        };
+        let (facts, verdicts) = images.iter().zip(facts).map(judged).unzip();
+        Self { facts, verdicts }
+    }
+
+    /// The images that are to be built.
+    pub(crate) fn building(&self, images: &[ImageRun<'_>]) -> Vec<Building> {
+        let building = |at: usize| match (self.facts.get(at)?, self.verdicts.get(at)?) {
+            (Some(facts), Verdict::Build(build)) => {
+                let Build { shared, load, .. } = *build;
+                let needs = Needs::of(*images.get(at)?, facts, build);
+                Some(Building { at, wanted: ForBuild { shared, load }, needs })
+            }
+            _ => None,
+        };
+        (0..images.len()).filter_map(building).collect()
+    }
+}
+
+/// The builder for all of them, with what is asked of it; nothing where nothing is built. `unique`: a name of this
+/// run alone.
+pub(crate) fn builder_for(
+    building: &[Building],
+    images: &[ImageRun<'_>],
+    (toolchain, builders): (&Toolchain, &BuilderFacts),
+    (unique, owner): (&str, Option<&Owner>),
+) -> Option<(Needs, Result<Choice>)> {
+    let needs = building.iter().map(|image| image.needs).reduce(Needs::and)?;
+    let builds = || building.iter().filter_map(|image| images.get(image.at));
+    let ImageRun { request, access, .. } = *builds().next()?;
+    let allowed = entitlements(builds().map(|image| image.request));
+    let needs = needs.with(builders, access, Some(toolchain));
+    let names = Names::new(unique, owner, builders, access);
+    Some((needs, choose(&request.settings.builder, &allowed, toolchain, needs, names)))
+}

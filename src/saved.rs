@@ -1,0 +1,267 @@
+//! What a plan was made from, as a document: a run saves it, `build-once plan --facts` makes the plan from it again.
+//!
+//! It holds no secret: of a secret it has the id, of a build argument the name, of an event the members that decide.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::env::{self, Env};
+use crate::error::{Error, Result};
+use crate::facts::{ImageFacts, LateFacts, NoRepository, RepositoryFact};
+use crate::inputs::{
+    self, CacheKind, Command, ContextSource, ImageRequest, RawInputs, Request, RunFlags, extra_args,
+    inline_secret, items,
+};
+use crate::run::{Commit, RunContext};
+
+/// The version of the document.
+pub(crate) const VERSION: u64 = 1;
+
+/// What stands in the place of a value that is not saved.
+const HIDDEN: &str = "***";
+
+/// Everything that a plan is made from.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Saved {
+    /// [`VERSION`].
+    pub version: u64,
+    /// What a person says of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
+    /// The variables that the run and the plan read. Of those that grant access it is said only that they are set.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The members of the event that decide.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub event: Value,
+    /// Where no event says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<Checkout>,
+    pub images: Vec<SavedImage>,
+}
+
+/// What git says of the checkout.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Checkout {
+    #[serde(default)]
+    pub commit: Option<Commit>,
+    #[serde(default)]
+    pub branch: Option<String>,
+}
+
+/// One image of the request.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedImage {
+    /// The inputs by their names.
+    pub inputs: BTreeMap<String, String>,
+    /// Inputs whose values are not saved, because they may hold a secret: the plan is made without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// Nothing where they could not be found out.
+    #[serde(default)]
+    pub facts: Option<ImageFacts>,
+    /// What only a build asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<LateFacts>,
+    /// Why facts are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Error>,
+}
+
+/// Variables that are saved as they are.
+const VARIABLES: [&str; 17] = [
+    env::GITHUB_ACTIONS,
+    env::GITHUB_EVENT_NAME,
+    env::GITHUB_JOB,
+    env::GITHUB_REF,
+    env::GITHUB_REF_NAME,
+    env::GITHUB_REF_PROTECTED,
+    env::GITHUB_REPOSITORY,
+    env::GITHUB_REPOSITORY_ID,
+    env::GITHUB_RUN_ATTEMPT,
+    env::GITHUB_RUN_ID,
+    env::GITHUB_SERVER_URL,
+    env::GITHUB_SHA,
+    env::ACTIONS_CACHE_MODE,
+    env::ACTIONS_CACHE_SERVICE_V2,
+    env::BUILDX_BUILDER,
+    env::DOCKER_DEFAULT_PLATFORM,
+    env::RUNNER_ENVIRONMENT,
+];
+/// Lists of caches, of which those without a credential are saved.
+const LISTS: [&str; 2] = [env::BUILD_ONCE_CACHE_FROM, env::BUILD_ONCE_CACHE_TO];
+/// Variables that grant access, or say where.
+const GRANTS: [&str; 3] = [env::ACTIONS_CACHE_URL, env::ACTIONS_RESULTS_URL, env::ACTIONS_RUNTIME_TOKEN];
+
+/// The variables of a run that are saved.
+#[must_use]
+pub(crate) fn variables(env: &Env) -> BTreeMap<String, String> {
+    let of = |name: &'static str, show: fn(&str) -> String| {
+        env.get(name).map(|value| (name.to_owned(), show(value)))
+    };
+    let plain = VARIABLES.into_iter().filter_map(|name| of(name, str::to_owned));
+    let lists = LISTS.into_iter().filter_map(|name| of(name, without_credentials));
+    plain.chain(lists).chain(GRANTS.into_iter().filter_map(|name| of(name, |_| HIDDEN.to_owned()))).collect()
+}
+
+fn without_credentials(list: &str) -> String {
+    let items = items(list).into_iter();
+    items.filter(|item| inline_secret(item).is_none()).collect::<Vec<_>>().join("\n")
+}
+
+/// The inputs of an image as they are saved, and the names of those that are left out.
+#[must_use]
+pub(crate) fn inputs(raw: &RawInputs, request: &ImageRequest) -> (BTreeMap<String, String>, Vec<String>) {
+    let defaults: BTreeMap<_, _> = RawInputs::schema().map(|(_, name, default)| (name, default)).collect();
+    let (mut saved, mut left_out) = (BTreeMap::new(), Vec::new());
+    let build = &request.build;
+    for (name, value) in raw.entries() {
+        let Some(value) = value.filter(|value| defaults.get(&name).copied().flatten() != Some(*value)) else {
+            continue;
+        };
+        let value = match name.as_str() {
+            "extra-args" | "key-extra" | "ssh" => {
+                left_out.push(name);
+                continue;
+            }
+            // These are saved below, as they were read.
+            "secrets" | "secret-envs" | "secret-files" | "build-args" | "build-args-file" | "tags"
+            | "tags-file" | "labels-file" | "annotations-file" | "build-contexts" | "cache-dir"
+            | "context" => {
+                continue;
+            }
+            "github-token" => HIDDEN.to_owned(),
+            "cache" | "cache-from" | "cache-to" => without_credentials(value),
+            _ => value.to_owned(),
+        };
+        saved.insert(name, value);
+    }
+    let mut list = |name: &str, items: Vec<String>| {
+        if !items.is_empty() {
+            saved.insert(name.to_owned(), items.join("\n"));
+        }
+    };
+    list("secrets", build.secrets.iter().map(|secret| format!("{}={HIDDEN}", secret.id)).collect());
+    list("build-args", build.build_args.iter().map(|(name, _)| format!("{name}={HIDDEN}")).collect());
+    list("tags", request.tags.iter().map(ToString::to_string).collect());
+    for (name, file, pairs) in [
+        ("labels", &raw.labels_file, &build.labels),
+        ("annotations", &raw.annotations_file, &build.annotations),
+    ] {
+        if file.is_some() {
+            list(name, pairs.iter().map(|(name, value)| quoted(&format!("{name}={value}"))).collect());
+        }
+    }
+    // Folders and files of this machine are on no other.
+    let is_remote = |value: &str| value.contains("://") && !value.starts_with("oci-layout:");
+    let place = |value: &str| if is_remote(value) { value.to_owned() } else { ".".to_owned() };
+    list(
+        "build-contexts",
+        build.build_contexts.iter().map(|(name, value)| format!("{name}={}", place(value))).collect(),
+    );
+    if let ContextSource::Remote(url) = &build.context {
+        list("context", vec![url.clone()]);
+    }
+    if let Some(dir) = request.cache.dir.as_ref().filter(|_| request.cache.has(CacheKind::Local)) {
+        list("cache-dir", vec![dir.display().to_string()]);
+    }
+    (saved, left_out)
+}
+
+/// One item of a list, whatever is in it.
+fn quoted(item: &str) -> String {
+    if item.contains(['\n', '"']) { format!("\"{}\"", item.replace('"', "\"\"")) } else { item.to_owned() }
+}
+
+impl Saved {
+    /// Reads the document, by itself or as the member `facts` of a plan.
+    ///
+    /// # Errors
+    /// If it is no such document, or one of another version.
+    pub(crate) fn read(text: &str) -> Result<Self> {
+        let hint = "build-once plan --save-facts FILE writes one, and the output plan names one";
+        let failed =
+            |error: serde_json::Error| Error::input("failed to read the facts").because(&error).hint(hint);
+        let mut document: Value = serde_json::from_str(text).map_err(failed)?;
+        if let Some(inside) = document.get_mut("facts").filter(|facts| facts.is_object()) {
+            document = inside.take();
+        }
+        match document.get("version").and_then(Value::as_u64) {
+            Some(VERSION) => {}
+            Some(other) => {
+                let what = format!(
+                    "the facts are a document of version {other}, and build-once {} reads version {VERSION}",
+                    env!("CARGO_PKG_VERSION")
+                );
+                return Err(Error::input(what).hint("use the build-once that saved them"));
+            }
+            None => return Err(Error::input("the document has no facts of a version").hint(hint)),
+        }
+        serde_json::from_value(document).map_err(failed)
+    }
+
+    /// The variables.
+    pub(crate) fn env(&self) -> Env {
+        self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    /// The request and the run, read and classified again.
+    ///
+    /// # Errors
+    /// As for a run.
+    pub(crate) fn request(&self, env: &Env) -> Result<(Request, RunContext)> {
+        let raw = self.images.iter().map(|image| raw(&image.inputs)).collect::<Result<Vec<_>>>()?;
+        let mut request = Request::read(&raw, env)?;
+        let event = Some(self.event.to_string()).filter(|_| !self.event.is_null());
+        let mut run = RunContext::read(env, event.as_deref())?;
+        if let Some(Checkout { commit, branch }) = &self.git {
+            run.commit.clone_from(commit);
+            run.branch.clone_from(branch);
+        }
+        for image in &mut request.images {
+            extra_args::take(image, &run, env)?;
+        }
+        Ok((request, run))
+    }
+}
+
+impl SavedImage {
+    /// What was found out, or why it was not. Where no repository is named by the facts, the input's stands.
+    ///
+    /// # Errors
+    /// What failed.
+    pub(crate) fn found(&mut self, request: &ImageRequest) -> Result<ImageFacts> {
+        let mut facts = match (self.facts.take(), &self.failed) {
+            (None, Some(failed)) => return Err(failed.clone()),
+            (facts, _) => facts.unwrap_or_default(),
+        };
+        if let (RepositoryFact::None(NoRepository::NotNamed), Some(repository)) =
+            (&*facts.repository, &request.settings.repository)
+        {
+            let source = "input repository".to_owned();
+            facts.repository = RepositoryFact::Found { repository: repository.clone(), source }.into();
+        }
+        Ok(facts)
+    }
+}
+
+/// The inputs as a command line gives them.
+fn raw(inputs: &BTreeMap<String, String>) -> Result<RawInputs> {
+    let flags = inputs.iter().map(|(name, value)| format!("--{name}={value}"));
+    let arguments: Vec<String> =
+        ["build-once".to_owned(), "run".to_owned()].into_iter().chain(flags).collect();
+    match inputs::parse(&arguments) {
+        Ok(Command::Run(RunFlags { inputs, .. })) => Ok(inputs),
+        Ok(_) => Err(Error::input("the facts name no inputs")),
+        Err(error) => {
+            let what = error.to_string();
+            let what = what.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            Err(Error::input("the facts name an input that there is none of").cause(what))
+        }
+    }
+}
