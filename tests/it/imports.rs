@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// From the ground up.
-const ORDER: [&str; 31] = [
+const ORDER: [&str; 32] = [
     "backoff",
     "budget",
     "guards",
@@ -30,6 +30,7 @@ const ORDER: [&str; 31] = [
     "plan",
     "execute",
     "report",
+    "saved",
     "pipeline",
     "commands",
     "session",
