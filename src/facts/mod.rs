@@ -25,8 +25,8 @@ pub(crate) use local::Local;
 pub(crate) use lookups::{Lookup, LookupBy, LookupResult, look_up, wait_for};
 pub(crate) use merge::{FoundPart, Line, LineKind, PartFact};
 pub(crate) use pin::Pin;
-pub(crate) use repository::{NoRepository, RepositoryFact};
 pub(crate) use repository::resolve as resolve_repository;
+pub(crate) use repository::{NoRepository, RepositoryFact};
 pub(crate) use toolchain::Toolchain;
 
 use std::sync::Arc;
