@@ -34,7 +34,7 @@ impl Digest {
         Self(format!("sha256:{}", hex(&Sha256::digest(bytes))))
     }
 
-    /// With the algorithm, as references carry it.
+    /// `sha256:` and the hex digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

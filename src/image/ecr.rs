@@ -3,19 +3,19 @@
 /// An ECR registry, read off its host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EcrHost {
-    /// Where it is; `us-east-1` for the public one, which has its API there alone.
+    /// The region of its API; the public registry has its API in `us-east-1` alone.
     pub region: String,
-    /// Its FIPS endpoint.
+    /// The host is the FIPS endpoint.
     pub fips: bool,
-    /// Its dual-stack endpoint.
+    /// The host is the dual-stack endpoint.
     pub dual_stack: bool,
-    /// `public.ecr.aws`.
+    /// The host is that of `public.ecr.aws`.
     pub public: bool,
 }
 
 /// Domains of private registries in every partition
 /// (amazon-ecr-credential-helper, `ecr-login/api/client.go`).
-const PRIVATE: [&str; 8] = [
+const PRIVATE_DOMAINS: [&str; 8] = [
     "amazonaws.com",
     "amazonaws.com.cn",
     "amazonaws.eu",
@@ -25,7 +25,8 @@ const PRIVATE: [&str; 8] = [
     "csp.hci.ic.gov",
     "amazonaws-us-gov.com",
 ];
-const DUAL_STACK: [&str; 2] = ["on.aws", "on.amazonwebservices.com.cn"];
+/// Domains of their dual-stack endpoints.
+const DUAL_STACK_DOMAINS: [&str; 2] = ["on.aws", "on.amazonwebservices.com.cn"];
 
 impl EcrHost {
     /// `None` if the host is not ECR's.
@@ -56,7 +57,7 @@ impl EcrHost {
             _ => return None,
         };
         let (region, domain) = rest.split_once('.')?;
-        let domains: &[&str] = if dual_stack { &DUAL_STACK } else { &PRIVATE };
+        let domains: &[&str] = if dual_stack { &DUAL_STACK_DOMAINS } else { &PRIVATE_DOMAINS };
         let known = domains.contains(&domain) && !region.is_empty();
         known.then(|| Self { region: region.to_owned(), fips, dual_stack, public: false })
     }

@@ -1,29 +1,28 @@
-//! The grammar of references
-//! (<https://github.com/distribution/reference>, `reference.go` and `normalize.go`), read by
-//! hand: as one regular expression it takes longer to compile than a hit takes.
+//! Parses references by the grammar of <https://github.com/distribution/reference> (`reference.go`, `normalize.go`). There
+//! is no regular expression here, because to compile it takes longer than a hit.
 
-/// A reference, taken apart.
+/// The parts of a reference.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parts<'a> {
     /// Docker Hub is `docker.io`.
     pub registry: &'a str,
     /// With `library/` where Docker Hub's short form leaves it out.
     pub path: String,
-    /// As written.
     pub tag: Option<&'a str>,
-    /// As written, not checked.
+    /// Not checked.
     pub digest: Option<&'a str>,
 }
 
 const HUB: &str = "docker.io";
-/// The specification's limit on names.
+/// Most characters of a path (`NameTotalLengthMax`).
 const NAME_LIMIT: usize = 255;
+/// Most characters of a tag.
 const TAG_LIMIT: usize = 128;
 
-/// Takes a reference apart.
+/// Parses a reference.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The reason that it is not valid.
 pub(super) fn parse(text: &str) -> Result<Parts<'_>, &'static str> {
     let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
     // A colon after the last slash begins the tag; one before it, a port.

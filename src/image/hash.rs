@@ -7,7 +7,7 @@ pub(super) fn hash(text: &str) -> String {
     Digest::of(text.as_bytes()).short()[..8].to_owned()
 }
 
-/// Whether a word is one.
+/// Tells whether a word has the form of [`hash`].
 pub(super) fn is_hash(word: &str) -> bool {
     word.len() == 8 && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

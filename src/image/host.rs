@@ -18,8 +18,8 @@ fn without_port(host: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The one spelling of a registry's host that comparisons use; not for requests. A name that only the name server
-/// knows to be another's cannot be seen here.
+/// Makes one spelling of a registry's host for comparisons, not for requests. Two names that only the name server knows
+/// to be one host stay two.
 #[must_use]
 pub(crate) fn canonical(host: &str) -> String {
     let host = host.to_ascii_lowercase();
@@ -28,12 +28,12 @@ pub(crate) fn canonical(host: &str) -> String {
     if let Some(registry) = ecr(name) {
         return registry;
     }
-    // A number, with however many zeros before it.
+    // Zeros before a port's number mean nothing.
     let port = port.map(|port| port.parse::<u32>().map_or_else(|_| port.to_owned(), |port| port.to_string()));
     let port = port.as_deref();
     let address = address(name);
     if address.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified()) || is_localhost(name) {
-        // What answers there may be asked by any of its names.
+        // One registry on this machine answers under all of these names.
         return format!("localhost:{}", port.unwrap_or("80"));
     }
     let address = address.map(|ip| ip.to_string());
@@ -51,19 +51,20 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name == "localhost.localdomain" || name.ends_with(".localhost")
 }
 
-/// The address that a name is, in any of its spellings (`127.1`, `[::ffff:127.0.0.1]`).
+/// Parses an IP address in any of its spellings (`127.1`, `[::ffff:127.0.0.1]`).
 fn address(name: &str) -> Option<IpAddr> {
     let ip: IpAddr = if let Ok(ip) = name.parse() {
         ip
     } else {
-        // As the C library and browsers read numbers.
+        // The C library and browsers read other forms of numbers too.
         let url = Url::parse(&format!("http://{name}/")).ok()?;
         url.host_str()?.trim_matches(['[', ']']).parse().ok()?
     };
     Some(ip.to_canonical())
 }
 
-/// ECR's registries have names for IPv4, for both protocols and for FIPS (AWS docs, "Amazon ECR endpoints and quotas").
+/// Makes one spelling of an ECR registry, which has names for IPv4, for dual-stack and for FIPS (AWS docs, "Amazon ECR
+/// endpoints and quotas").
 fn ecr(name: &str) -> Option<String> {
     if matches!(name, "public.ecr.aws" | "ecr-public.aws.com") {
         return Some("public.ecr.aws".to_owned());
@@ -74,7 +75,7 @@ fn ecr(name: &str) -> Option<String> {
     }
     let service = ["dkr.ecr-fips.", "dkr.ecr.", "dkr-ecr-fips.", "dkr-ecr."];
     let rest = service.iter().find_map(|service| rest.strip_prefix(service))?;
-    // The region decides the partition, and so the rest of the name.
+    // The region decides the rest of the name.
     let (region, _) = rest.split_once('.')?;
     Some(format!("{account}.ecr.{region}"))
 }

@@ -1,17 +1,15 @@
-//! Private names in an engine's store. They say which image is of which key, zone and GitHub
-//! repository (`docs/trust.md`). A label says so too, but an image built on another inherits its
-//! labels; a name is never inherited, and it goes when its image goes.
+//! Makes private names for images in an engine's store. A private name has the image's key, zone and GitHub repository
+//! (`docs/trust.md`). A label could have them too, but an image inherits the labels of its base; no image inherits a name.
 
 use super::hash::hash;
 use super::host::host_of_server;
 use super::{Digest, ImageName, sanitise};
 use crate::guards::Guard;
 
-/// No registry can have this host (RFC 6761, section 6.4): docker can neither push nor pull what
-/// is named so.
+/// The host of private names. No registry can have it (RFC 6761, section 6.4), so docker can neither push nor pull them.
 const HOST: &str = "build-once.invalid";
-/// Longest a part of the name may be; an engine's names hold 255 characters in all.
-const LIMIT: usize = 60;
+/// Most characters of one part of a name; an engine's name has at most 255 in all.
+const PART_LIMIT: usize = 60;
 
 /// The private names of one image in one GitHub repository.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +19,7 @@ pub(crate) struct LocalScheme<'a> {
 }
 
 impl<'a> LocalScheme<'a> {
-    /// `place` is what [`place`] says.
+    /// `place` comes from [`place`].
     #[must_use]
     pub(crate) const fn new(place: &'a str, image: &'a ImageName) -> Self {
         Self { place, image }
@@ -33,8 +31,8 @@ impl<'a> LocalScheme<'a> {
         self.name(zone, "key", key_short)
     }
 
-    /// The name of an image that was asked for by digest. It is never looked up by key: whoever
-    /// handed the digest over may be of another zone.
+    /// The name of an image that was pulled by digest. It is never looked up by key, because the digest may come from
+    /// another zone.
     #[must_use]
     pub(crate) fn digest_name(self, zone: &str, digest: &Digest) -> String {
         self.name(zone, "digest", &digest.as_str()["sha256:".len()..][..32])
@@ -50,17 +48,17 @@ impl<'a> LocalScheme<'a> {
     }
 }
 
-/// Whether it is one of these names.
+/// Tells whether a name is private.
 #[must_use]
 pub(crate) fn is_private(name: &str) -> bool {
     name.strip_prefix(HOST).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Whether a private name is of this GitHub repository and one of these zones.
+/// Tells whether a private name belongs to this place and one of these zones.
 #[must_use]
-pub(crate) fn is_of(name: &str, own: &str, zones: &[String]) -> bool {
+pub(crate) fn belongs_to(name: &str, place: &str, zones: &[String]) -> bool {
     let rest = name.strip_prefix(HOST).and_then(|rest| rest.strip_prefix('/'));
-    let rest = rest.and_then(|rest| rest.strip_prefix(own)).and_then(|rest| rest.strip_prefix('/'));
+    let rest = rest.and_then(|rest| rest.strip_prefix(place)).and_then(|rest| rest.strip_prefix('/'));
     let image = rest.and_then(|rest| rest.rsplit_once(':'));
     let Some((_, tag)) = image.filter(|(image, _)| !image.contains('/')) else { return false };
     zones.iter().any(|zone| {
@@ -69,8 +67,8 @@ pub(crate) fn is_of(name: &str, own: &str, zones: &[String]) -> bool {
     })
 }
 
-/// The part of a private name that says whose it is: `<owner>/<repository>` on GitHub, `local`
-/// outside. A server other than github.com is part of the owner.
+/// The part of a private name for the GitHub repository: `<owner>/<repository>`, or `local` outside GitHub. A server
+/// other than github.com is in the owner's part.
 #[must_use]
 pub(crate) fn place(server: Option<&str>, repository: Option<&str>) -> String {
     let Some((owner, name)) = repository.and_then(|repository| repository.split_once('/')) else {
@@ -82,18 +80,18 @@ pub(crate) fn place(server: Option<&str>, repository: Option<&str>) -> String {
     }
 }
 
-/// The text as one part of an image's path. Where that changes it, eight hex digits of its hash
-/// follow, as in the tags of a registry.
+/// Makes a text usable as one part of an image's path. If that changes it, eight hex digits of its hash follow, as in
+/// tags.
 fn component(text: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let clear = text.split(['-', '.', '_']).all(|word| !word.is_empty() && word.chars().all(plain));
     let name = sanitise(text);
-    if clear && name == text && text.len() <= LIMIT {
+    if clear && name == text && text.len() <= PART_LIMIT {
         return name;
     }
     let words = text.to_ascii_lowercase();
     let words: Vec<&str> = words.split(|c| !plain(c)).filter(|word| !word.is_empty()).collect();
-    let start: String = words.join("-").chars().take(LIMIT - 9).collect();
+    let start: String = words.join("-").chars().take(PART_LIMIT - 9).collect();
     let start = start.trim_end_matches('-');
     format!("{}-{}", if start.is_empty() { "x" } else { start }, hash(text))
 }
@@ -144,11 +142,11 @@ mod tests {
         let image = "app".parse().unwrap();
         let scheme = LocalScheme::new("o/r", &image);
         for name in [scheme.key_name("br-fix", KEY), scheme.digest_name("br-fix", &Digest::of(b"x"))] {
-            assert!(is_private(&name) && is_of(&name, "o/r", &zones(&["trusted", "br-fix"])), "{name}");
+            assert!(is_private(&name) && belongs_to(&name, "o/r", &zones(&["trusted", "br-fix"])), "{name}");
             for (own, zone) in
                 [("o/r", "br"), ("o/r", "br-fix-key"), ("o/r", "trusted"), ("o/s", "br-fix"), ("o", "br-fix")]
             {
-                assert!(!is_of(&name, own, &zones(&[zone])), "{name} {own} {zone}");
+                assert!(!belongs_to(&name, own, &zones(&[zone])), "{name} {own} {zone}");
             }
         }
         assert!(!is_private("app:latest") && !is_private("build-once.invalid.example/o/r/app:1"));

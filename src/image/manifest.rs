@@ -1,4 +1,4 @@
-//! Manifests and indexes as a registry returns them, read for the facts needed here.
+//! Reads manifests and indexes as a registry returns them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,39 +23,40 @@ pub(crate) const ANNOTATION_REVISION: &str = "org.opencontainers.image.revision"
 /// The annotation that carries the merge of that commit which GitHub checked out.
 pub(crate) const ANNOTATION_MERGE_REVISION: &str = "io.github.build-once.merge-revision";
 
-/// Whether a label or annotation, with or without its type (`manifest:`), is one of ours.
+/// Tells whether a label or annotation, with or without its type (`manifest:`), is set by build-once.
 #[must_use]
 pub(crate) fn is_own_label(name: &str) -> bool {
     Guard::OwnLabels.holds() && name.contains("io.github.build-once.")
 }
 
-/// The `ONBUILD` instructions of an image's configuration, docker's or OCI's. What is no text is none that can be read.
+/// Reads the `ONBUILD` instructions in an image's configuration. An entry that is not a string is kept as JSON, which no
+/// Dockerfile parser accepts.
 #[must_use]
 pub(crate) fn triggers(config: &Value) -> Vec<String> {
     let list = config["OnBuild"].as_array().into_iter().flatten();
-    list.map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect()
+    list.map(|entry| entry.as_str().map_or_else(|| entry.to_string(), str::to_owned)).collect()
 }
 
-/// What is asked for in `Accept`, single images and indexes in both dialects.
+/// The types in the header `Accept`: indexes and single images, of OCI and of docker.
 pub const MEDIA_TYPES: [&str; 4] = [
     OCI_INDEX,
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
     DOCKER_MANIFEST,
 ];
-/// An index as the OCI image specification has it.
+/// The type of an OCI index.
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// A single image as docker had it before (`image-manifest-v2-2`).
+/// The type of docker's manifest of a single image (`image-manifest-v2-2`).
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// A manifest or an index, with the digest of its exact bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
-    /// Digest of the bytes as received: what the registry stores them under.
+    /// Digest of the bytes as received.
     pub digest: Digest,
-    /// As the document declares it, else as the registry did.
+    /// The type in the document, else in the registry's answer.
     pub media_type: String,
-    /// How many bytes it has.
+    /// Bytes of the document.
     pub length: u64,
     body: Body,
 }
@@ -69,17 +70,16 @@ enum Body {
 /// The bytes are neither an image manifest nor an index.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// Not JSON of the expected shape.
+    /// The bytes are not JSON of the expected shape.
     #[error("the manifest is not readable")]
     Syntax(#[from] serde_json::Error),
-    /// JSON, but of another type, for example Docker's schema 1.
+    /// The document has another type, for example Docker's schema 1.
     #[error("`{0}` is not a type of image manifest")]
     MediaType(String),
 }
 
-/// Go writes an empty list or map as `null`, everywhere in a document: taken as absent, and the list that a document
-/// must have as empty.
-fn present(document: &mut Value) {
+/// Removes each `null`, which Go writes for an empty list or map, and adds the list that the document must have.
+fn repair(document: &mut Value) {
     without_nulls(document);
     let list = if document.get("config").is_some() { "layers" } else { "manifests" };
     if let Some(members) = document.as_object_mut() {
@@ -116,7 +116,7 @@ impl Manifest {
             .or_else(|| content_type.map(str::to_owned))
             .unwrap_or_else(|| MEDIA_TYPES[if probe.manifests.is_some() { 0 } else { 2 }].to_owned());
         let mut document: Value = serde_json::from_slice(bytes)?;
-        present(&mut document);
+        repair(&mut document);
         let body = match MEDIA_TYPES.iter().position(|known| *known == media_type) {
             Some(0 | 1) => Body::Index(Box::new(serde_json::from_value(document)?)),
             Some(_) => Body::Image(Box::new(serde_json::from_value(document)?)),
@@ -146,7 +146,7 @@ impl Manifest {
         self.annotations()?.get(name).map(String::as_str)
     }
 
-    /// The image's configuration, where its labels are. An index has none of its own.
+    /// The image's configuration, which has its labels; `None` for an index.
     #[must_use]
     pub fn config(&self) -> Option<&Descriptor> {
         match &self.body {
@@ -155,7 +155,7 @@ impl Manifest {
         }
     }
 
-    /// Everything an index names, attestations too; nothing for a single image.
+    /// All manifests of an index, attestations too; empty for a single image.
     #[must_use]
     pub fn descriptors(&self) -> &[Descriptor] {
         match &self.body {
@@ -164,7 +164,7 @@ impl Manifest {
         }
     }
 
-    /// The images of an index, attestations left out; nothing for a single image.
+    /// The images of an index without attestations; empty for a single image.
     pub fn children(&self) -> impl Iterator<Item = &Descriptor> {
         self.descriptors().iter().filter(|child| {
             matches!(child.media_type(), MediaType::ImageManifest | MediaType::Other(_))
@@ -172,30 +172,32 @@ impl Manifest {
         })
     }
 
-    /// The images of an index that may be built on for these platforms, each once: those of the same operating
-    /// system and architecture, or all of them for a platform that has none such.
+    /// The images of an index that a build for these platforms may take: those of the same operating system and
+    /// architecture, or all if a platform has no such image.
     #[must_use]
     pub fn children_for(&self, platforms: &[String]) -> BTreeSet<Digest> {
         let all: Vec<(String, Digest)> = self
             .children()
             .filter_map(|child| {
-                let of = child.platform().as_ref();
-                let of = of.map(|own| format!("{}/{}", own.os(), own.architecture())).unwrap_or_default();
-                Some((of, child.digest().to_string().parse().ok()?))
+                let own = child.platform().as_ref();
+                let own = own.map(|own| format!("{}/{}", own.os(), own.architecture())).unwrap_or_default();
+                Some((own, child.digest().to_string().parse().ok()?))
             })
             .collect();
         let mut wanted = BTreeSet::new();
         for platform in platforms {
-            let same = |of: &str| {
-                platform.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            let same = |own: &str| {
+                platform.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             };
-            let named = all.iter().any(|(of, _)| same(of));
-            wanted.extend(all.iter().filter(|(of, _)| !named || same(of)).map(|(_, digest)| digest.clone()));
+            let is_listed = all.iter().any(|(own, _)| same(own));
+            wanted.extend(
+                all.iter().filter(|(own, _)| !is_listed || same(own)).map(|(_, digest)| digest.clone()),
+            );
         }
         wanted
     }
 
-    /// Bytes of configuration and layers as stored (compressed); `None` for an index, and for a sum that no number holds.
+    /// Bytes of configuration and layers as stored (compressed); `None` for an index, and if the sum overflows.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         match &self.body {
@@ -207,7 +209,7 @@ impl Manifest {
         }
     }
 
-    /// How many layers a single image has.
+    /// The number of layers; `None` for an index.
     #[must_use]
     pub fn layers(&self) -> Option<usize> {
         match &self.body {

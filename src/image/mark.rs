@@ -1,15 +1,15 @@
-//! Which GitHub repository a shared name is of: several may use one registry repository.
+//! Marks shared names with their GitHub repository, because several may use one registry repository.
 
 use super::hash::{hash, is_hash};
 use super::host_of_server;
 
-/// `r` and eight hex digits of a hash over the server and the GitHub repository's number, which a new name
-/// does not change. Where no number is known, over its name.
+/// `r` and eight hex digits of a hash over the server and the GitHub repository's number, which stays when the
+/// repository gets another name. If the number is not known, the hash is over the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark(String);
 
 impl Mark {
-    /// `None` where nothing says which GitHub repository it is.
+    /// `None` if neither number nor name is known.
     #[must_use]
     pub fn of(server: Option<&str>, id: Option<&str>, name: Option<&str>) -> Option<Self> {
         let number = id.and_then(|id| id.parse::<u64>().ok()).map(|id| id.to_string());
@@ -19,14 +19,14 @@ impl Mark {
         Some(Self(format!("r{}", hash(&format!("{server}\0{which}")))))
     }
 
-    /// As it stands in a name.
+    /// The mark's text in a name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether a word of a tag is a mark.
+/// Tells whether a word of a tag has the form of a mark.
 pub(super) fn is_mark(word: &str) -> bool {
     word.strip_prefix('r').is_some_and(is_hash)
 }

@@ -1,4 +1,4 @@
-//! What an image is called: references, digests, platforms, manifests and the tag scheme.
+//! Types for images and their names: references, digests, platforms, manifests, the tag scheme.
 
 mod digest;
 mod ecr;
@@ -17,7 +17,7 @@ pub use ecr::EcrHost;
 pub(crate) use host::canonical as canonical_host;
 use host::host_of_server;
 pub use host::is_this_machine;
-pub(crate) use local::{LocalScheme, is_of, is_private, place};
+pub(crate) use local::{LocalScheme, belongs_to, is_private, place};
 pub(crate) use manifest::{
     ANNOTATION_ENTRIES, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION, ANNOTATION_ZONE, is_own_label,
     triggers,

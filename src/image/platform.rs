@@ -42,13 +42,13 @@ impl FromStr for Platform {
 }
 
 impl Platform {
-    /// What an engine on this machine builds for when nothing is asked.
+    /// The platform that an engine on this machine builds for by default.
     #[must_use]
     pub fn of_this_machine() -> Self {
         Self::linux_on(std::env::consts::ARCH)
     }
 
-    /// Linux on a processor by the kernel's name for it, such as `x86_64`.
+    /// Linux on a processor, which has the kernel's name, such as `x86_64`.
     #[must_use]
     pub fn linux_on(processor: &str) -> Self {
         match processor {
@@ -59,7 +59,7 @@ impl Platform {
         }
     }
 
-    /// containerd's `normalizeOS`, `normalizeArch`.
+    /// Normalises as containerd's `normalizeOS` and `normalizeArch` do.
     fn normal(os: &str, architecture: &str, variant: &str) -> Self {
         let os = if os == "macos" { "darwin" } else { os };
         let (architecture, variant) = match (architecture, variant) {
@@ -77,7 +77,7 @@ impl Platform {
         Self { os: os.to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() }
     }
 
-    /// The build arguments that BuildKit names after it: `<prefix>PLATFORM`, `OS`, `OSVERSION`, `ARCH`, `VARIANT`.
+    /// The build arguments that BuildKit sets for this platform: `<prefix>PLATFORM`, `OS`, `OSVERSION`, `ARCH`, `VARIANT`.
     pub(crate) fn arguments(&self, prefix: &str) -> [(String, String); 5] {
         let name = |suffix: &str| format!("{prefix}{suffix}");
         [
@@ -89,8 +89,7 @@ impl Platform {
         ]
     }
 
-    /// Whether who builds this platform builds the other one too: a variant that is not said
-    /// is any.
+    /// Tells whether a builder of this platform can build the other one. A missing variant stands for any.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         self.os == other.os

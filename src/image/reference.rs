@@ -32,7 +32,7 @@ pub struct InvalidReference {
 }
 
 impl InvalidReference {
-    /// What is wrong with it, without the text itself.
+    /// The reason, without the text.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
@@ -56,7 +56,7 @@ impl Repository {
         &self.path
     }
 
-    /// Whether it is the same one, by whatever spelling of its host.
+    /// Tells whether both are the same repository, in any spelling of the host.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.path == other.path
@@ -69,7 +69,7 @@ impl Repository {
         ImageReference { repository: self.clone(), tag: Some(tag.into()), digest: None }
     }
 
-    /// Exactly this content.
+    /// The image with this digest.
     #[must_use]
     pub fn at(&self, digest: Digest) -> ImageReference {
         ImageReference { repository: self.clone(), tag: None, digest: Some(digest) }

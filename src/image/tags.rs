@@ -1,4 +1,4 @@
-//! The tag scheme: which tags an image gets, by zone (`docs/trust.md` has the table).
+//! Makes and reads an image's tags in each zone: the tag scheme of `docs/trust.md`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use super::{ImageReference, Mark};
 use crate::guards::Guard;
 use crate::zone::Zone;
 
-/// What the user calls the image: the local name, `name[:tag]`, without registry or digest.
+/// The input `image`: a local name, `name[:tag]`, without registry or digest.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(into = "String")]
 pub struct ImageName(String);
@@ -26,7 +26,7 @@ impl ImageName {
         &self.0
     }
 
-    /// As `docker tag` takes it, always with a tag.
+    /// The name for `docker tag`, always with a tag.
     #[must_use]
     pub fn local_reference(&self) -> String {
         if self.0.contains(':') { self.0.clone() } else { format!("{}:latest", self.0) }
@@ -58,19 +58,19 @@ impl From<ImageName> for String {
     }
 }
 
-/// A tag holds 128 characters (OCI distribution specification, "Pulling manifests").
+/// Most characters of a tag (OCI distribution specification, "Pulling manifests").
 const TAG_LIMIT: usize = 128;
-/// Longest a name may be on its own before it is cut.
+/// Most characters of an image's name in a tag.
 const NAME_LIMIT: usize = 100;
-/// The same for what must leave room for more: a branch beside an image, a branch in a prefix.
+/// Most characters of a branch's name after an image's name.
 const BRANCH_LIMIT: usize = 50;
+/// Most characters of a branch's name in a zone's prefix.
 const PREFIX_LIMIT: usize = 29;
-/// What a tag can be; the word after a zone's prefix.
+/// The kinds of tags; a kind is the word after the zone's prefix.
 const KINDS: [&str; 3] = ["key", "sha", "cache"];
 
-/// Makes `text` usable in a tag: `[A-Za-z0-9._-]`, everything else `-`. Where that or the
-/// length changed it, eight hex digits of the whole text's digest follow, so that different
-/// texts stay different.
+/// Makes `text` usable in a tag: every character but `[A-Za-z0-9._-]` becomes `-`. If that or the length changes the
+/// text, eight hex digits of its hash follow, so that different texts stay different.
 #[must_use]
 pub fn sanitise(text: &str) -> String {
     name(text, NAME_LIMIT)
@@ -80,26 +80,25 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
-/// The text with every other character as `-`, cut: different texts may become the same.
+/// Replaces every other character by `-` and cuts the text. Different texts may become the same.
 #[must_use]
 pub(crate) fn usable(text: &str, limit: usize) -> String {
     text.chars().map(|c| if is_plain(c) { c } else { '-' }).take(limit).collect()
 }
 
-/// As it is, if it can be; else marked by its hash at the end. What ends in a hash of its own
-/// accord is marked too: no two texts get the same name unless their hashes agree.
+/// Makes a name for the first part of a tag. A text that itself ends in a hash gets one more, so no two texts get the
+/// same name unless their hashes agree.
 fn name(text: &str, limit: usize) -> String {
     let ends_in_hash = text.rsplit('-').next().is_some_and(is_hash);
-    marked_unless(text, limit, !ends_in_hash)
+    hashed_unless(text, limit, !ends_in_hash)
 }
 
-/// The same for the second of two names: it is one word, or ends in its hash, so that the two
-/// can be told apart from the end.
+/// Makes a name for the last part of a tag. It is one word or ends in its hash, so a reader can find where it begins.
 fn last_name(text: &str, limit: usize) -> String {
-    marked_unless(text, limit, !text.contains('-') && !is_hash(text))
+    hashed_unless(text, limit, !text.contains('-') && !is_hash(text))
 }
 
-fn marked_unless(text: &str, limit: usize, clear: bool) -> String {
+fn hashed_unless(text: &str, limit: usize, clear: bool) -> String {
     if !Guard::NamesApart.holds() {
         return usable(text, limit);
     }
@@ -109,8 +108,8 @@ fn marked_unless(text: &str, limit: usize, clear: bool) -> String {
     format!("{}-{}", usable(text, limit.saturating_sub(9)), hash(text))
 }
 
-/// What a zone's tags begin with; `None` if it never writes one. No zone's prefix begins
-/// another's tags (the tests prove it).
+/// The prefix of a zone's tags; `None` if the zone writes none. No tag of another zone begins with it (the tests check
+/// that).
 #[must_use]
 pub(crate) fn zone_prefix(zone: &Zone) -> Option<String> {
     match zone {
@@ -124,8 +123,8 @@ pub(crate) fn zone_prefix(zone: &Zone) -> Option<String> {
     }
 }
 
-/// What the tags of a branch without protection begin with: `br-<branch>-`, or with its hash
-/// first, `br-<8 hex>-<branch>-`, where the branch's own name would not say where it ends.
+/// The prefix of the tags of a branch without protection: `br-<branch>-`, or `br-<8 hex>-<branch>-` if a reader could not
+/// find the end of the branch's name.
 #[must_use]
 pub(crate) fn branch_prefix(branch: &str) -> String {
     let mut words = branch.split('-');
@@ -140,8 +139,7 @@ pub(crate) fn branch_prefix(branch: &str) -> String {
     }
 }
 
-/// Whose name a tag is. A tag that is none of the scheme's belongs to no zone: only trusted runs
-/// set such.
+/// Tells whether a tag is of a zone other than the trusted one. A tag outside the scheme is not: only trusted runs set it.
 #[must_use]
 pub(crate) fn is_less_trusted(tag: &str) -> bool {
     let mut words = tag.split('-');
@@ -153,28 +151,28 @@ pub(crate) fn is_less_trusted(tag: &str) -> bool {
     }
 }
 
-/// Whose a tag is, as a run of one zone and GitHub repository sees it.
+/// The owner of a tag, as a run of one zone and GitHub repository sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// That zone's.
+    /// The run's own zone.
     Own,
-    /// The trusted ones' of this GitHub repository, or a name outside the scheme, which only trusted runs set.
+    /// Trusted runs of this GitHub repository. Tags outside the scheme belong to them too.
     Trusted,
-    /// The trusted ones' of another GitHub repository.
+    /// Trusted runs of another GitHub repository.
     TrustedElsewhere,
-    /// Another zone's, which is trusted less than the trusted one.
+    /// Another zone that is not trusted.
     Other,
 }
 
-/// Whose a tag is, exactly: no branch's or pull request's name is the beginning of another one's.
+/// Finds the owner of a tag. `pr-1` does not own the tags of `pr-12`.
 #[must_use]
 pub(crate) fn owner(tag: &str, zone: &Zone, own: Option<&Mark>) -> Owner {
     if !is_less_trusted(tag) {
-        return if is_marked_otherwise(tag, own) { Owner::TrustedElsewhere } else { Owner::Trusted };
+        return if has_other_mark(tag, own) { Owner::TrustedElsewhere } else { Owner::Trusted };
     }
     let prefix = zone_prefix(zone).filter(|prefix| !prefix.is_empty());
     let own = prefix.and_then(|prefix| tag.strip_prefix(&prefix)).is_some_and(|rest| match zone {
-        _ if is_marked_otherwise(rest, own) => false,
+        _ if has_other_mark(rest, own) => false,
         // The hyphen ends the number.
         Zone::PullRequest(_) => true,
         // A branch's name may go on with anything but a kind, or it is marked by its hash.
@@ -183,20 +181,17 @@ pub(crate) fn owner(tag: &str, zone: &Zone, own: Option<&Mark>) -> Owner {
     if own { Owner::Own } else { Owner::Other }
 }
 
-/// Whether what follows a zone's prefix begins with a kind and another GitHub repository's mark.
-fn is_marked_otherwise(rest: &str, own: Option<&Mark>) -> bool {
+/// Tells whether the text after a zone's prefix begins with a kind and another GitHub repository's mark.
+fn has_other_mark(rest: &str, own: Option<&Mark>) -> bool {
     let mut words = rest.split('-');
     let is_kind = words.next().is_some_and(|kind| KINDS.contains(&kind));
     words.next().is_some_and(|word| is_kind && is_mark(word) && own.map(Mark::as_str) != Some(word))
 }
 
-/// Whether a tag of any zone is another GitHub repository's.
+/// Tells whether a tag of any zone has another GitHub repository's mark.
 #[must_use]
 pub(crate) fn names_another_repository(tag: &str, own: Option<&Mark>) -> bool {
-    tag.match_indices('-')
-        .map(|(at, _)| &tag[at + 1..])
-        .chain([tag])
-        .any(|rest| is_marked_otherwise(rest, own))
+    tag.match_indices('-').map(|(at, _)| &tag[at + 1..]).chain([tag]).any(|rest| has_other_mark(rest, own))
 }
 
 /// The tags of one image. Tags of different GitHub repositories, zones, kinds or images differ, unless the hashes of
@@ -208,14 +203,13 @@ pub(crate) struct TagScheme<'a> {
 }
 
 impl<'a> TagScheme<'a> {
-    /// The scheme for this image of this GitHub repository. Where it is not known which one that is, there are no
-    /// shared names.
+    /// Without a mark the scheme makes no tags.
     #[must_use]
     pub(crate) const fn new(image: &'a ImageName, mark: Option<&'a Mark>) -> Self {
         Self { image, mark }
     }
 
-    /// `key-<mark>-<image>-<32 hex>`, with the zone's prefix; nothing for a zone that has no names.
+    /// `key-<mark>-<image>-<32 hex>`, with the zone's prefix; `None` for a zone without tags.
     #[must_use]
     pub(crate) fn key_tag(self, zone: &Zone, key_short: &str) -> Option<String> {
         self.tag(zone, "key", &format!("-{key_short}"))
@@ -227,8 +221,7 @@ impl<'a> TagScheme<'a> {
         self.tag(zone, "sha", &format!("-{commit}"))
     }
 
-    /// The layer cache of a line of development: one per branch where the zone is trusted,
-    /// else one per zone. The queue has none.
+    /// The tag of a layer cache: one for each branch in the trusted zone, one for each other zone, none for the queue.
     #[must_use]
     pub(crate) fn cache_tag(self, zone: &Zone, branch: Option<&str>) -> Option<String> {
         match zone {
@@ -238,7 +231,7 @@ impl<'a> TagScheme<'a> {
         }
     }
 
-    /// What tells zones and contents apart stays whole: the image's name takes the room that is left.
+    /// Joins the parts. If the tag would be too long, the image's name is cut, never the rest.
     fn tag(self, zone: &Zone, kind: &str, end: &str) -> Option<String> {
         let start = match self.mark?.as_str() {
             _ if !Guard::RepositoryMark.holds() => format!("{}{kind}-", zone_prefix(zone)?),

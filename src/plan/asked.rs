@@ -132,7 +132,7 @@ fn tags_left(image: ImageRun<'_>, facts: &ImageFacts) -> Option<Left> {
         return left(&all(), "the input push is false", None);
     }
     let home = facts.repository.repository()?;
-    let set = image.names(home).asked();
+    let set = image.names(home).user_tags();
     let missing: Vec<String> =
         image.request.tags.iter().filter(|tag| !set.contains(tag)).map(ToString::to_string).collect();
     if missing.is_empty() {

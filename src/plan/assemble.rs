@@ -226,7 +226,7 @@ fn publish(
         let guard = if replace { TagGuard::Any } else { TagGuard::UnlessSameKey };
         last = draft.add([last], Action::SetKeyTag { source: made_by(last), key_tag, others, guard });
     }
-    for target in &published.asked {
+    for target in &published.user_tags {
         let (source, target) = (made_by(last), target.clone());
         draft.add([last], Action::Alias { source, target, guard: TagGuard::Any, required: true });
     }

@@ -104,7 +104,7 @@ fn local(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_
         return;
     }
     let Some(root) = &given.image.request.cache.dir else { return };
-    let folder = |name: &CacheName| root.join(&sources.cache_home).join(&name.zone).join(&name.tag);
+    let folder = |name: &CacheName| root.join(&sources.cache_home).join(&name.zone_folder).join(&name.tag);
     caches.local = Some(LocalCaches {
         root: root.clone(),
         read: sources.names.iter().map(folder).collect(),
@@ -127,8 +127,12 @@ fn bucket(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'
         for (attribute, value) in &cache.attributes {
             entry = entry.with(attribute, value.clone());
         }
-        let prefix =
-            format!("{}{}/{}/", cache.get("prefix").unwrap_or_default(), sources.cache_home, name.zone);
+        let prefix = format!(
+            "{}{}/{}/",
+            cache.get("prefix").unwrap_or_default(),
+            sources.cache_home,
+            name.zone_folder
+        );
         entry.with("prefix", prefix).with("name", name.tag.clone())
     };
     caches.from.extend(sources.names.iter().map(|name| place(name).to_string()));

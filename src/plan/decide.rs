@@ -81,7 +81,7 @@ fn reuse(
                 aliases.push((commit, false));
             }
         }
-        aliases.extend(names.asked().into_iter().map(|tag| (tag, true)));
+        aliases.extend(names.user_tags().into_iter().map(|tag| (tag, true)));
     }
     // It is asked only where this run may set it.
     let beside = |wanted: &dyn Fn(&LookupResult) -> bool| {

@@ -224,7 +224,7 @@ pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge, draft: &mut Draft) -
     })?;
     let reason = format!("the platforms that were built apart are one image: {}", index.platforms());
     let put = draft.add([], Action::PutIndex { index, target: name.clone(), guard: TagGuard::Any });
-    for target in published.asked {
+    for target in published.user_tags {
         let source = Source::BuiltBy { action: put, name: name.clone() };
         draft.add([put], Action::Alias { source, target, guard: TagGuard::Any, required: true });
     }

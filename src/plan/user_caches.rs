@@ -13,7 +13,7 @@ use crate::guards::Guard;
 use crate::image::{ImageReference, Owner, is_less_trusted, names_another_repository, owner};
 use crate::inputs::extra_args::UserCaches;
 use crate::inputs::{CacheKind, CacheSpec, CacheWrite, inline_secret, items};
-use crate::trust::{ImageRun, UserReferences, cache_home, understood};
+use crate::trust::{ImageRun, UserReferences, cache_home, parse_reference};
 use crate::zone::Zone;
 
 /// The error says why a cache is left out, as a clause.
@@ -223,7 +223,7 @@ impl Rules<'_> {
         judge_image: &dyn Fn(&ImageReference) -> Judgement,
     ) -> Judgement {
         match entry.kind.as_str() {
-            "registry" => judge_image(&understood(entry.get("ref").unwrap_or_default())?),
+            "registry" => judge_image(&parse_reference(entry.get("ref").unwrap_or_default())?),
             "gha" => match entry.get("scope") {
                 // GitHub keeps branches apart; only the names that build-once gives are reserved.
                 Some(scope) if scope.starts_with("cache-") || is_less_trusted(scope) => judge(scope),

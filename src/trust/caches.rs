@@ -1,4 +1,4 @@
-//! What layer caches are called, by image, zone and branch.
+//! Names layer caches by image, zone and branch.
 
 use super::image_run::ImageRun;
 use crate::image::{TagScheme, sanitise, zone_prefix};
@@ -6,14 +6,12 @@ use crate::inputs::ImageRequest;
 use crate::run::RunContext;
 use crate::zone::Zone;
 
-/// A cache by its name: one per image, zone and, where the zone is trusted, branch.
+/// The name of a cache. Each image and zone has one; in the trusted zone, each branch has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CacheName {
-    /// Whose it is.
-    pub of: Zone,
-    /// The zone, as a folder: `trusted`, `pr-12`, `br-fix`.
-    pub zone: String,
-    /// As a tag.
+    pub zone: Zone,
+    /// The zone as the name of a folder: `trusted`, `pr-12`, `br-fix`.
+    pub zone_folder: String,
     pub tag: String,
 }
 
@@ -22,18 +20,17 @@ impl CacheName {
         let prefix = zone_prefix(zone)?;
         let folder = if prefix.is_empty() { zone.name() } else { prefix.trim_end_matches('-') };
         let tag = TagScheme::new(&inputs.image, run.mark.as_ref()).cache_tag(zone, branch)?;
-        Some(Self { of: zone.clone(), zone: folder.to_owned(), tag })
+        Some(Self { zone: zone.clone(), zone_folder: folder.to_owned(), tag })
     }
 }
 
-/// The cache of this run's own zone; none for a zone that has none.
+/// Names the cache of this run's own zone; `None` if the zone has no cache.
 #[must_use]
 pub(crate) fn own_cache(inputs: &ImageRequest, run: &RunContext) -> Option<CacheName> {
     CacheName::new(inputs, run, &run.zone, run.branch.as_deref())
 }
 
-/// The caches this run may read, nearest first: its own, then the base's, then the default
-/// branch's.
+/// Names the caches that this run may read, nearest first: its own, the base branch's, the default branch's.
 #[must_use]
 pub(crate) fn readable_caches(image: ImageRun<'_>) -> Vec<CacheName> {
     let ImageRun { request, run, access } = image;
@@ -50,8 +47,7 @@ pub(crate) fn readable_caches(image: ImageRun<'_>) -> Vec<CacheName> {
     names
 }
 
-/// The folder that one GitHub repository's caches are in, where a machine or a bucket serves
-/// several.
+/// Names the folder of one GitHub repository's caches, because a machine or a bucket may serve several.
 #[must_use]
 pub(crate) fn cache_home(run: &RunContext) -> String {
     let part = |text: &str| {

@@ -1,4 +1,4 @@
-//! How far a run is trusted: its zone's rights, the names of its zone, and the one judge of whose a name is.
+//! Decides the rights of a run's zone, makes all shared names, and judges the references that users write.
 
 mod caches;
 mod image_run;
@@ -9,5 +9,5 @@ mod rights;
 pub(crate) use caches::{CacheName, cache_home, own_cache, readable_caches};
 pub(crate) use image_run::ImageRun;
 pub(crate) use names::{AllNames, LocalNames, Published, ZoneNames};
-pub(crate) use references::{UserReferences, understood};
+pub(crate) use references::{UserReferences, parse_reference};
 pub(crate) use rights::{Access, access};

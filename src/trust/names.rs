@@ -1,5 +1,4 @@
-//! Every shared name that a run looks up or writes. They follow from [`Access`] and the tag
-//! scheme; no other code makes one.
+//! Makes every shared name that a run looks up or writes, from [`Access`] and the tag scheme. No other code makes one.
 
 use super::caches::{own_cache, readable_caches};
 use super::image_run::ImageRun;
@@ -11,7 +10,7 @@ use crate::image::{
 use crate::inputs::{CacheKind, Mode};
 use crate::zone::Zone;
 
-/// The names of one run.
+/// The names of one image in registries, as one run may use them.
 #[derive(Clone, Copy)]
 pub(crate) struct ZoneNames<'a> {
     image: ImageRun<'a>,
@@ -19,7 +18,7 @@ pub(crate) struct ZoneNames<'a> {
 }
 
 impl<'a> ImageRun<'a> {
-    /// The image's names; `shared` is the repository that every zone reads.
+    /// `shared` is the repository that every zone reads.
     #[must_use]
     pub(crate) const fn names(self, shared: &'a Repository) -> ZoneNames<'a> {
         ZoneNames { image: self, shared }
@@ -27,18 +26,18 @@ impl<'a> ImageRun<'a> {
 }
 
 impl<'a> ZoneNames<'a> {
-    /// Where this run writes.
+    /// The repository that this run writes to.
     #[must_use]
     pub(crate) fn own_repository(&self) -> &'a Repository {
         self.image.access.own_repository.as_ref().unwrap_or(self.shared)
     }
 
-    /// Where a zone's images are, of those that this run reads.
+    /// The repository with the images of a zone that this run reads.
     fn repository_of(&self, zone: &Zone) -> &'a Repository {
         if *zone == self.image.run.zone { self.own_repository() } else { self.shared }
     }
 
-    /// Every repository it reads, its own first.
+    /// Every repository that this run reads, its own first.
     #[must_use]
     pub(crate) fn repositories(&self) -> Vec<&'a Repository> {
         let mut repositories = vec![self.own_repository(), self.shared];
@@ -50,7 +49,7 @@ impl<'a> ZoneNames<'a> {
         TagScheme::new(&self.image.request.image, self.image.run.mark.as_ref())
     }
 
-    /// The image of this commit: in its own zone, else in the first it reads.
+    /// This commit's image in the first zone that the run reads.
     #[must_use]
     pub(crate) fn commit(&self) -> Option<ImageReference> {
         self.of_commit(&self.image.run.commit.as_ref()?.head).into_iter().next()
@@ -70,52 +69,52 @@ impl<'a> ZoneNames<'a> {
         self.image.access.read.iter().filter_map(tag).collect()
     }
 
-    /// Layer caches in a repository that it may read, nearest first.
+    /// The layer caches in repositories that this run may read, nearest first.
     #[must_use]
     pub(crate) fn caches(&self) -> Vec<ImageReference> {
         if !self.image.request.cache.has(CacheKind::Registry) {
             return Vec::new();
         }
         let names = readable_caches(self.image);
-        names.into_iter().map(|name| self.repository_of(&name.of).tagged(name.tag)).collect()
+        names.into_iter().map(|name| self.repository_of(&name.zone).tagged(name.tag)).collect()
     }
 
-    /// What it may name this commit's image; nothing if it writes none.
+    /// The name that this run gives this commit's image; `None` if it may not write images.
     #[must_use]
     pub(crate) fn written_commit(&self) -> Option<ImageReference> {
         let commit = self.image.run.commit.as_ref().filter(|_| self.image.access.write_images)?;
         Some(self.own_repository().tagged(self.scheme().commit_tag(&self.image.run.zone, &commit.head)?))
     }
 
-    /// Every name of a new image.
+    /// The names that this run gives a new image of this key.
     #[must_use]
     pub(crate) fn written(&self, key_short: &str) -> Published {
         self.published(Some(key_short))
     }
 
-    /// The same, also of an image whose key is not known.
+    /// As [`Self::written`], also for an image without a known key.
     #[must_use]
     pub(crate) fn published(&self, key_short: Option<&str>) -> Published {
         let key_short = key_short.filter(|_| self.image.access.write_images);
         let tag = key_short.and_then(|key| self.scheme().key_tag(&self.image.run.zone, key));
         let key_tag = tag.map(|tag| self.own_repository().tagged(tag));
-        // Without a commit there is no other name to push it under.
+        // Without a commit the image is pushed under the key's tag or one of `tags`.
         let own = self.written_commit().or_else(|| key_tag.clone());
-        let mut asked = self.asked();
-        let name = own.or_else(|| asked.first().cloned());
-        asked.retain(|tag| Some(tag) != name.as_ref());
-        Published { name, commit_tag: self.written_commit(), key_tag, asked }
+        let mut user_tags = self.user_tags();
+        let name = own.or_else(|| user_tags.first().cloned());
+        user_tags.retain(|tag| Some(tag) != name.as_ref());
+        Published { name, commit_tag: self.written_commit(), key_tag, user_tags }
     }
 
-    /// The references in `tags` that it sets. Pulling is reading: only the build job sets names.
+    /// The references in the input `tags` that this run sets. With `mode: pull` it sets none.
     #[must_use]
-    pub(crate) fn asked(&self) -> Vec<ImageReference> {
+    pub(crate) fn user_tags(&self) -> Vec<ImageReference> {
         let may = |tag: &&ImageReference| self.image.request.settings.mode != Mode::Pull && self.may_set(tag);
         self.image.request.tags.iter().filter(may).cloned().collect()
     }
 
-    /// Trusted runs set any that is not another GitHub repository's; a run that has a repository of its own sets
-    /// those in it that are no other run's.
+    /// Trusted runs may set any reference that does not belong to another GitHub repository. A run with its own registry
+    /// repository may set those in it that belong to no other zone.
     fn may_set(&self, reference: &ImageReference) -> bool {
         let Access { write_tags, write_images, own_repository, .. } = self.image.access;
         let (tag, mark) = (reference.tag().unwrap_or_default(), self.image.run.mark.as_ref());
@@ -127,7 +126,7 @@ impl<'a> ZoneNames<'a> {
         *write_tags || (*write_images && own && owner(tag, &self.image.run.zone, mark) != Owner::Other)
     }
 
-    /// The layer cache it may write.
+    /// The layer cache that this run may write.
     #[must_use]
     pub(crate) fn written_cache(&self) -> Option<ImageReference> {
         let writes = self.image.access.write_cache && self.image.request.cache.has(CacheKind::Registry);
@@ -135,7 +134,7 @@ impl<'a> ZoneNames<'a> {
         Some(self.own_repository().tagged(name.tag))
     }
 
-    /// All of them, for the plan that is printed.
+    /// Lists all names for the printed plan.
     #[must_use]
     pub(crate) fn all(&self, key_short: Option<&str>) -> AllNames {
         let of_key = |key| self.commit().into_iter().chain(self.of_key(key)).collect();
@@ -148,14 +147,13 @@ impl<'a> ZoneNames<'a> {
     }
 }
 
-/// The private names of the image in the engine's store: which it may use, and which it sets.
+/// The private names of one image in the engine's store, as one run may use them.
 #[derive(Clone, Copy)]
 pub(crate) struct LocalNames<'a> {
     image: ImageRun<'a>,
 }
 
 impl<'a> LocalNames<'a> {
-    /// The names for this run.
     #[must_use]
     pub(crate) const fn new(image: ImageRun<'a>) -> Self {
         Self { image }
@@ -165,23 +163,23 @@ impl<'a> LocalNames<'a> {
         LocalScheme::new(&self.image.access.place, &self.image.request.image)
     }
 
-    /// The images of a key that it may use, own zone first.
+    /// The images of a key that this run may use, own zone first.
     #[must_use]
     pub(crate) fn of_key(&self, key_short: &str) -> Vec<String> {
         let name = |zone: &String| self.scheme().key_name(zone, key_short);
         let private = self.image.access.local_zones.iter().map(name);
-        // What people call it, which any build can take over.
+        // The name for people, which any build can set.
         let shared = (!Guard::LocalRecord.holds()).then(|| self.image.request.image.local_reference());
         shared.into_iter().chain(private).collect()
     }
 
-    /// The name it gives the image of a key that it built or pulled.
+    /// The name that this run gives an image of this key that it built or pulled.
     #[must_use]
     pub(crate) fn own_of_key(&self, key_short: &str) -> String {
         self.scheme().key_name(self.own_zone(), key_short)
     }
 
-    /// The name it gives an image that it pulled by digest.
+    /// The name that this run gives an image that it pulled by digest.
     #[must_use]
     pub(crate) fn own_of_digest(&self, digest: &Digest) -> String {
         self.scheme().digest_name(self.own_zone(), digest)
@@ -192,38 +190,36 @@ impl<'a> LocalNames<'a> {
     }
 }
 
-/// What a build publishes.
+/// The names under which a build is published.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Published {
-    /// The one name it is pushed under, so that the push is whole or has not happened.
+    /// The one name of the push itself; a push under several could fail between them.
     pub name: Option<ImageReference>,
-    /// The commit's tag.
     pub commit_tag: Option<ImageReference>,
-    /// The key's tag, which is set afterwards: others may have set it meanwhile.
+    /// The key's tag. It is set after the push, because another run may have set it meanwhile.
     pub key_tag: Option<ImageReference>,
-    /// The references in `tags`, which are set last, each by itself.
-    pub asked: Vec<ImageReference>,
+    /// The references in the input `tags`, which are set last, each by itself.
+    pub user_tags: Vec<ImageReference>,
 }
 
 impl Published {
-    /// All of them.
     #[must_use]
     pub(crate) fn all(&self) -> Vec<ImageReference> {
-        let mut all: Vec<_> = self.name.iter().chain(&self.asked).cloned().collect();
+        let mut all: Vec<_> = self.name.iter().chain(&self.user_tags).cloned().collect();
         all.extend(self.key_tag.iter().filter(|tag| !all.contains(tag)).cloned().collect::<Vec<_>>());
         all
     }
 }
 
-/// What a run reads and writes, by name.
+/// All names that a run reads and writes.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct AllNames {
-    /// Images it looks for, in this order.
+    /// Images that it looks for, in this order.
     pub reads_images: Vec<ImageReference>,
-    /// Layer caches it reads, where they exist.
+    /// Layer caches that it reads if they exist.
     pub reads_caches: Vec<ImageReference>,
-    /// Names it gives a new image.
+    /// Names that it gives a new image.
     pub writes_images: Vec<ImageReference>,
-    /// The layer cache it writes.
+    /// The layer cache that it writes.
     pub writes_cache: Option<ImageReference>,
 }

@@ -1,10 +1,9 @@
-//! References that the user writes out, in inputs, arguments and Dockerfiles: held to the same
-//! rights as the names the program makes. Honest workflows only: code that runs in the job can
-//! call the registry by itself.
+//! Judges the references that users write in inputs, arguments and Dockerfiles, by the same rights as the names that the
+//! program makes. This keeps honest workflows apart; code that runs in the job can call the registry by itself.
 
 use super::rights::Access;
 use crate::guards::Guard;
-use crate::image::{ImageReference, Owner, Repository, is_of, owner};
+use crate::image::{ImageReference, Owner, Repository, belongs_to, owner};
 use crate::run::RunContext;
 use crate::zone::Zone;
 
@@ -14,15 +13,15 @@ pub(crate) struct UserReferences<'a> {
     run: &'a RunContext,
     access: &'a Access,
     shared: Option<&'a Repository>,
-    /// The repository of the pull requests, whichever zone this run has.
+    /// The input `pr-repository`, in runs of every zone.
     pr: Option<&'a Repository>,
 }
 
-/// Why a reference is not to be used, as a clause.
+/// The reason that a reference must not be used, as a clause.
 type Refusal = String;
 
 impl<'a> UserReferences<'a> {
-    /// `shared` is the repository that every zone reads, `pr` that of the pull requests.
+    /// `shared` is the repository that every zone reads, `pr` that of pull requests.
     #[must_use]
     pub(crate) const fn new(
         run: &'a RunContext,
@@ -33,19 +32,19 @@ impl<'a> UserReferences<'a> {
         Self { run, access, shared, pr }
     }
 
-    /// Whether it is in a repository of this run's.
+    /// Tells whether the reference is in a repository of this run.
     pub(crate) fn is_ours(&self, reference: &ImageReference) -> bool {
-        is(reference, self.shared) || is(reference, self.pr)
+        lies_in(reference, self.shared) || lies_in(reference, self.pr)
     }
 
-    /// Whether the image or cache may be read: not what a run of less trust could have written.
+    /// Refuses to read an image or a cache that a run of less trust could have written.
     pub(crate) fn may_read(&self, reference: &ImageReference) -> Result<(), Refusal> {
         if !Guard::WrittenReferences.holds() {
             return Ok(());
         }
         let tag = reference.tag().unwrap_or_default();
         let writes_there = self.access.own_repository.is_some();
-        if is(reference, self.pr) && !is(reference, self.shared) && !writes_there {
+        if lies_in(reference, self.pr) && !lies_in(reference, self.shared) && !writes_there {
             return Err(format!("{reference} is in the repository of the pull requests"));
         }
         if self.is_ours(reference)
@@ -57,11 +56,11 @@ impl<'a> UserReferences<'a> {
         Ok(())
     }
 
-    /// Whether an image of the engine's with these private names may be built on: not one that only runs of other
-    /// repositories or of less trust made or pulled.
+    /// Refuses to build on an image of the engine if all its private names are of other repositories or of zones with
+    /// less trust.
     pub(crate) fn may_read_engine(&self, private: &[String]) -> Result<(), Refusal> {
         let Access { place, local_zones, .. } = self.access;
-        let own = |name: &String| is_of(name, place, local_zones);
+        let own = |name: &String| belongs_to(name, place, local_zones);
         match private.first() {
             Some(other) if Guard::LocalBase.holds() && !private.iter().any(own) => {
                 Err(format!("the engine has it from a run of another repository or of less trust ({other})"))
@@ -70,12 +69,12 @@ impl<'a> UserReferences<'a> {
         }
     }
 
-    /// Whether a cache may be written there.
+    /// Refuses to write a cache outside this run's zone.
     pub(crate) fn may_write(&self, reference: &ImageReference) -> Result<(), Refusal> {
         if !Guard::WrittenReferences.holds() {
             return Ok(());
         }
-        let (shared, pr) = (is(reference, self.shared), is(reference, self.pr));
+        let (shared, pr) = (lies_in(reference, self.shared), lies_in(reference, self.pr));
         if !(shared || pr) {
             return Ok(());
         }
@@ -94,22 +93,22 @@ impl<'a> UserReferences<'a> {
         if may { Ok(()) } else { Err(format!("{reference} is not this zone's")) }
     }
 
-    /// As [`Self::may_read`], for a build context; a folder or a git repository is no image.
+    /// As [`Self::may_read`], for a build context. Only one that is an image is judged.
     pub(crate) fn may_read_context(&self, value: &str) -> Result<(), Refusal> {
         match value.strip_prefix("docker-image://").filter(|_| Guard::WrittenReferences.holds()) {
-            Some(image) => self.may_read(&understood(image)?),
+            Some(image) => self.may_read(&parse_reference(image)?),
             None => Ok(()),
         }
     }
 }
 
-/// Whether a reference is in this repository, by whatever spelling of its host.
-fn is(reference: &ImageReference, repository: Option<&Repository>) -> bool {
+/// Tells whether a reference is in this repository, in any spelling of the host.
+fn lies_in(reference: &ImageReference, repository: Option<&Repository>) -> bool {
     repository.is_some_and(|ours| ours.is(reference.repository()))
 }
 
-/// The reference a text is. What is not understood is not judged to be harmless.
-pub(crate) fn understood(text: &str) -> Result<ImageReference, Refusal> {
+/// Parses a reference. A text that is not one is refused, not taken to be harmless.
+pub(crate) fn parse_reference(text: &str) -> Result<ImageReference, Refusal> {
     text.parse().map_err(|_| format!("`{text}` is not an image reference"))
 }
 
@@ -145,7 +144,7 @@ mod tests {
             return (judge.may_read_context(written).is_ok(), false);
         }
         let entry: CacheEntry = written.parse().unwrap();
-        match entry.get("ref").map(understood) {
+        match entry.get("ref").map(parse_reference) {
             None => (true, true),
             Some(Err(_)) => (false, false),
             Some(Ok(reference)) => (judge.may_read(&reference).is_ok(), judge.may_write(&reference).is_ok()),

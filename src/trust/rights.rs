@@ -1,4 +1,4 @@
-//! Who may read and write what: the one place where the zone decides (`docs/trust.md`).
+//! Derives a run's rights from its zone (`docs/trust.md`). No other code does.
 
 use crate::guards::Guard;
 use crate::image::{Repository, place};
@@ -6,51 +6,49 @@ use crate::inputs::{CacheWrite, ImageRequest, Switch};
 use crate::run::RunContext;
 use crate::zone::Zone;
 
-/// What this run may do with shared images and caches.
+/// The rights of a run on shared images and caches.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "one a right")]
 pub(crate) struct Access {
-    /// Zones whose images it may use, its own first. Never one that is trusted less.
+    /// Zones whose images the run may use, its own first. None is trusted less than its own.
     pub read: Vec<Zone>,
-    /// Zones whose layer caches it may read, its own first.
+    /// Zones whose layer caches the run may read, its own first.
     pub read_caches: Vec<Zone>,
-    /// Whether it may set its own zone's tags.
+    /// The run may set its own zone's tags.
     pub write_images: bool,
-    /// Whether it may set the references in `tags`, which belong to no zone.
+    /// The run may set the references in the input `tags`, which belong to no zone.
     pub write_tags: bool,
-    /// Whether it may write its own zone's layer cache.
+    /// The run may write its own zone's layer cache.
     pub write_cache: bool,
-    /// Whether a builder it made may outlive it: cache mounts and imported layers in it are
-    /// what the next run builds with.
+    /// The run's builder may outlive it. The next run builds with the cache mounts and layers in it.
     pub keep_builder: bool,
-    /// Whether it may write caches that the user names.
+    /// The run may write caches that the user names.
     pub write_raw_caches: bool,
-    /// Where its own zone's images are, if not in the repository that all read.
+    /// The repository of its own zone's images, if that is not the one that all zones read.
     pub own_repository: Option<Repository>,
-    /// Whether this run must not push to the shared repository, and warns if its credentials can.
+    /// The run must not push to the shared repository, and warns if its credentials could.
     pub warn_if_writable: bool,
-    /// The GitHub repository, as the engine's private names have it.
+    /// The GitHub repository as the engine's private names spell it ([`crate::image::place`]).
     pub place: String,
-    /// Zones whose images of the engine's store it may use, its own first, as the engine's private
-    /// names have them.
+    /// Zones whose images in the engine's store the run may use, its own first, as the engine's private names spell them.
     pub local_zones: Vec<String>,
 }
 
 impl Access {
-    /// Whether it may use images of a zone by this name. Which pull request's a name does not tell.
+    /// Tells whether the run may use images of a zone with this name. All pull requests have the name `pr`.
     #[must_use]
     pub(crate) fn reads_zone(&self, name: &str) -> bool {
         self.read.iter().any(|zone| zone.name() == name) || !Guard::MergedZones.holds()
     }
 
-    /// Whether it trusts no other zone, as the trusted one.
+    /// Tells whether the run uses no zone but the trusted one.
     #[must_use]
     pub(crate) fn is_trusted(&self) -> bool {
         self.local_zones.iter().all(|zone| zone == Zone::Trusted.name())
     }
 }
 
-/// The zone table of the design, applied to this run.
+/// Applies the table of `docs/trust.md` to this run.
 #[must_use]
 pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
     let own = run.zone.clone();
@@ -66,7 +64,7 @@ pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
     };
     let may_write = (own != Zone::Fork || !Guard::ForkWrites.holds())
         && inputs.push != Switch::Off
-        // Else there is no name for it.
+        // Without a mark, shared names have no GitHub repository in them.
         && run.mark.is_some();
     let cache_allowed = match own {
         Zone::Trusted => !run.is_tag,
@@ -79,14 +77,14 @@ pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
         read,
         read_caches,
         write_images: may_write,
-        // Cache mounts are a cache, too.
+        // A builder's cache mounts are a cache too.
         keep_builder: own == Zone::Trusted && !run.is_tag,
         write_tags: may_write && (own == Zone::Trusted || !Guard::AskedTags.holds()),
         write_cache: may_write
             && cache_allowed
             && inputs.cache.write != CacheWrite::Never
             && !inputs.cache.kinds.is_empty(),
-        // To name one is to ask for it; where it lies decides the rest (`plan::user_caches`).
+        // `plan::user_caches` judges each cache by its location too.
         write_raw_caches: inputs.cache.write != CacheWrite::Never
             && match own {
                 Zone::Trusted => !run.is_tag,
@@ -102,7 +100,7 @@ pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
     }
 }
 
-/// The zone by its own name: two pull requests are no more each other's than two zones are.
+/// Names the zone in private names, with the number of the pull request or the branch.
 fn local_zone(run: &RunContext) -> String {
     let number = run.pull_request.as_ref().map(|request| request.number);
     match (&run.zone, number) {
