@@ -14,7 +14,7 @@ use crate::image::{Digest, ImageReference, Platform, Repository};
 pub(crate) struct ActionId(usize);
 
 impl ActionId {
-    /// Its place in [`Plan::actions`].
+    /// The action's place in [`Plan::actions`].
     #[must_use]
     pub(crate) const fn index(self) -> usize {
         self.0 - 1
@@ -31,7 +31,7 @@ impl fmt::Display for ActionId {
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Planned {
     pub id: ActionId,
-    /// The image it is done for, by its place in [`Plan::images`]; none where it serves several.
+    /// The place in [`Plan::images`] of the image that the action is for; `None` if it serves several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<usize>,
     /// The actions that must have succeeded before it begins.
@@ -45,18 +45,18 @@ pub(crate) struct Planned {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Source<T = ImageReference> {
-    /// It was there before the run.
+    /// An image from before the run.
     Known(T),
-    /// An earlier action makes it, and knows its digest then.
+    /// An image that an earlier action makes; its digest is known then.
     BuiltBy {
         action: ActionId,
-        /// What it is pushed under.
+        /// The reference that the image is pushed under.
         name: ImageReference,
     },
 }
 
 impl<T> Source<T> {
-    /// The action that makes it.
+    /// The action that makes the image, if one does.
     #[must_use]
     pub(crate) const fn action(&self) -> Option<ActionId> {
         match self {
@@ -66,17 +66,17 @@ impl<T> Source<T> {
     }
 }
 
-/// What may stand under a tag for it to be set.
+/// Which image a tag may have for an action to set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TagGuard {
-    /// Anything.
+    /// Any image, or none.
     Any,
-    /// Anything but an image with this run's key: that one wins.
+    /// None, or one without this run's key: one with the key wins.
     UnlessSameKey,
 }
 
-/// What a build goes without if the builder that only this needs does not boot.
+/// What a build does without if the builder that only this needs does not boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum GoesWithout {
@@ -100,17 +100,17 @@ pub(crate) enum Action {
     /// Make and boot a builder; it is removed at the end unless `keep`.
     CreateBuilder {
         builder: NewBuilder,
-        /// Leave it behind.
+        /// Leave the builder for later runs.
         keep: bool,
-        /// What the builds go without if it does not boot; they fail where this is absent.
+        /// What the builds do without if the builder does not boot; if `None`, they fail.
         #[serde(skip_serializing_if = "Option::is_none")]
         optional: Option<GoesWithout>,
     },
     /// Build, and push or load in the same go.
     Build {
-        /// Everything about it.
+        /// Everything that buildx is told.
         spec: Box<BuildSpec>,
-        /// The action that makes its builder.
+        /// The action that makes the builder, if one does.
         #[serde(skip_serializing_if = "Option::is_none")]
         builder: Option<ActionId>,
     },
@@ -120,14 +120,14 @@ pub(crate) enum Action {
         spec: Box<BuildSpec>,
     },
     /// Read back what was pushed: its digest is what the outputs report. If another run was
-    /// first under this tag with the same key, theirs is adopted; other content is an error.
+    /// first under this tag with the same key, its image is adopted; other content is an error.
     ReadBack {
         /// The build.
         build: ActionId,
         /// The tag that was pushed.
         reference: ImageReference,
     },
-    /// Set the key's tag. The other names follow the image that has it then.
+    /// Set the key's tag. The other names are then set to the image that has it.
     SetKeyTag {
         source: Source,
         /// The key's tag.
@@ -136,11 +136,11 @@ pub(crate) enum Action {
         others: Vec<ImageReference>,
         guard: TagGuard,
     },
-    /// Store an index of images that are there.
+    /// Store an index of images that the registry has.
     PutIndex {
         /// The index.
         index: Index,
-        /// Its name.
+        /// The index's name.
         target: ImageReference,
         guard: TagGuard,
     },
@@ -150,24 +150,23 @@ pub(crate) enum Action {
         /// The new tag.
         target: ImageReference,
         guard: TagGuard,
-        /// Whether a refusal fails the run. A commit's alias is a convenience: the digest
-        /// carries the hand-over.
+        /// True if a refusal fails the run. Other jobs can do without a commit's alias: they use the digest.
         required: bool,
     },
     /// Fetch an image by digest into the engine's store.
     Pull {
         source: Source,
-        /// Which one of an index; the engine's own without it.
+        /// The platform to take from an index; `None` means the engine's own.
         #[serde(skip_serializing_if = "Option::is_none")]
         platform: Option<Platform>,
     },
     /// Give an image of the engine's store its local name.
     Tag {
-        /// A reference, a name or an id of the engine's.
+        /// A reference, or a name or an id in the engine's store.
         source: Source<String>,
         /// The local name.
         name: String,
-        /// Whether a refusal fails the run.
+        /// True if a refusal fails the run.
         required: bool,
     },
 }
@@ -181,7 +180,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Adds one that begins once those have succeeded.
+    /// Adds an action that begins once those in `after` have succeeded.
     pub(super) fn add(&mut self, after: impl IntoIterator<Item = ActionId>, action: Action) -> ActionId {
         let id = ActionId(self.actions.len() + 1);
         let after = after.into_iter().collect();
@@ -189,13 +188,13 @@ impl Draft {
         id
     }
 
-    /// How many there are, for [`Self::forget`].
+    /// The number of actions, for [`Self::forget_since`].
     pub(super) const fn len(&self) -> usize {
         self.actions.len()
     }
 
-    /// Drops those that were added since there were this many.
-    pub(super) fn forget(&mut self, len: usize) {
+    /// Drops the actions that were added since there were `len`.
+    pub(super) fn forget_since(&mut self, len: usize) {
         self.actions.truncate(len);
     }
 
@@ -204,18 +203,18 @@ impl Draft {
     }
 }
 
-/// What the user should mend.
+/// Something that the user should correct.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PlanWarning {
-    /// What, and how.
+    /// What is wrong, and how to correct it.
     pub text: String,
-    /// Where, if a line of the user's is the reason.
+    /// The line of a user's file that is the reason, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<SourceLine>,
 }
 
 impl PlanWarning {
-    /// What a check of BuildKit's found in this file.
+    /// A finding of BuildKit's checks in `file`.
     #[must_use]
     pub fn found(finding: Finding, file: &str) -> Self {
         let at = finding.line.map(|line| SourceLine { file: file.to_owned(), line });
@@ -226,43 +225,43 @@ impl PlanWarning {
 /// A tag that the image has or gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlannedTag {
-    /// The tag.
     pub reference: ImageReference,
-    /// Whether the image has it before anything is done.
+    /// True if the image had the tag before the run.
     pub there: bool,
 }
 
-/// Every decision, and every action they take.
+/// Every decision, and every action that follows from them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     /// In the request's order.
     pub images: Vec<ImagePlan>,
-    /// Each stands behind those that it comes after.
+    /// Each after those that it waits for.
     pub actions: Vec<Planned>,
 }
 
-/// What was decided about one image.
+/// The plan for one image; its actions are in [`Plan::actions`].
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct ImagePlan {
-    /// What was decided, and why.
+    /// The decision, and its reason.
     #[serde(flatten)]
     pub decision: Decision,
-    /// Why nothing can be done about it.
+    /// Why nothing can be done about the image.
     #[serde(skip)]
     pub error: Option<Error>,
-    /// What the user should mend, though the run does as asked.
+    /// What the user should correct, though the run does what the inputs say.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<PlanWarning>,
-    /// What the run does otherwise than asked, each said once.
+    /// Where the run does something else than the inputs say, one text each.
     pub notices: Vec<String>,
-    /// Why the run makes do with less, if it does: one warning, and `degraded`.
+    /// Why the run does less than the inputs say, if it does: the text of the one warning.
     pub degraded: Option<String>,
-    /// The digest, where it is known before anything is done.
+    /// The digest, if it is known before the first action.
     pub digest: Option<Digest>,
-    /// The digest of its configuration, of an index its own, or the engine's id, where it is known so early.
+    /// What docker calls the image's id, if it is known before the first action: the digest of the configuration, for
+    /// an index its own digest.
     #[serde(skip)]
     pub image_id: Option<String>,
-    /// Where that digest is, or will be.
+    /// The repository that has the digest, or will have it.
     #[serde(skip)]
     pub repository: Option<Repository>,
     /// The key's tag.
@@ -271,22 +270,22 @@ pub(crate) struct ImagePlan {
     /// The commit's tag.
     #[serde(skip)]
     pub commit_tag: Option<PlannedTag>,
-    /// The name in the engine's store, where the image is there before anything is done.
+    /// The name in the engine's store, if the image is there before the first action.
     #[serde(skip)]
     pub local_image: Option<String>,
 }
 
 impl ImagePlan {
-    /// Of an image that nothing can be done about.
+    /// The plan for an image that nothing can be done about.
     #[must_use]
     pub(crate) fn failed(error: Error) -> Self {
         let decision = Decision { outcome: Outcome::Failed, reason: error.headline(), changes: Vec::new() };
-        Self { error: Some(error), ..Self::of(decision) }
+        Self { error: Some(error), ..Self::from_decision(decision) }
     }
 
-    /// Of a decision, with nothing else said or known.
+    /// A plan with the decision alone.
     #[must_use]
-    pub(super) const fn of(decision: Decision) -> Self {
+    pub(super) const fn from_decision(decision: Decision) -> Self {
         Self {
             decision,
             error: None,

@@ -1,4 +1,4 @@
-//! From the verdicts to every action they take.
+//! Makes the plan from the verdicts: every action, in order.
 
 use super::actions::{Action, ActionId, Draft, ImagePlan, Plan, PlannedTag, Source, TagGuard};
 use super::builder::{Choice, Needs};
@@ -6,12 +6,14 @@ use super::caches::caches;
 use super::context::{PlanContext, bug, no_repository_notice, warnings};
 use super::foreign::refuse_foreign_bases;
 use super::held::hold;
-use super::load::{Loading, bare, loading, of_platform};
+use super::load::{Loading, for_classic_store, load_of_platform, loading};
 use super::merge;
 use super::platform::platforms;
 use super::reuse::{name_actions, public_names, reuse, reuse_local};
 use super::spec::build_inputs;
-use super::use_builder::{SharedBuilder, apart, builder_notices, is_engine, refuse_kept_builder};
+use super::use_builder::{
+    BeforeBuild, SharedBuilder, builder_notices, cache_mount_namespace, is_engine, refuse_kept_builder,
+};
 use super::verdict::{Build, Decision, Outcome, Verdict};
 use super::versions;
 use crate::buildkit::{BuildSpec, OutputTarget};
@@ -48,7 +50,7 @@ pub(crate) fn assemble(
             },
         };
         plan.images.push(planned.unwrap_or_else(|error| {
-            draft.forget(before);
+            draft.forget_since(before);
             ImagePlan::failed(error)
         }));
     }
@@ -97,29 +99,29 @@ fn build(
         notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
     }
     let engine = toolchain.engine.as_ref();
-    let mut loading = loading(&request.build, engine, (verdict.publish, verdict.load), on_engine);
+    let mut loading = loading(&request.build, engine, verdict.publish, verdict.load, on_engine);
     notices.append(&mut loading.notices);
     if verdict.publish && request.build.compression.zstd && !request.build.compression.force {
         notices.push("compression: zstd packs new layers alone: those of base images, and those that the builder or a layer cache has as gzip, stay so (zstd,force packs all)".to_owned());
     }
     notices.append(&mut caches.notices);
-    notices.extend(no_such_stages(given));
+    notices.extend(unknown_stages_notice(given));
 
     let names = if verdict.publish {
         published.name.iter().map(ToString::to_string).collect()
     } else {
         vec![private.clone()]
     };
-    let versions = versions::of(toolchain, request, at_hand);
+    let versions = versions::in_use(toolchain, request, at_hand);
     let held = hold(facts, versions)?;
     let mut inputs = build_inputs(given, toolchain, key, on_engine, loading.output, extra, held.contexts);
     inputs.platforms = named_platforms;
-    let apart = builder.needs.own_layers.then(|| apart(given)).flatten();
+    let apart = builder.needs.own_layers.then(|| cache_mount_namespace(given)).flatten();
     if let Some(namespace) = apart.as_deref().filter(|_| without_layers) {
         inputs = inputs.apart(namespace);
     }
     if loading.output == OutputTarget::Load && engine.is_some_and(|engine| !engine.containerd_store) {
-        inputs = bare(inputs);
+        inputs = for_classic_store(inputs);
     }
     let mut spec = BuildSpec {
         builder: choice.name().map(str::to_owned),
@@ -142,9 +144,9 @@ fn build(
         spec.output = OutputTarget::Push;
     }
     let pulls = without.pull_afterwards || loading.pulls;
-    let (before, own_builder) = builder.actions(given, draft);
+    let before = builder.before_build(given, draft);
     let built = Built { spec, loading, pulls, on_engine, private };
-    built.actions(given, &published, before, own_builder, draft);
+    built.add_actions(given, &published, before, draft);
     let degraded = degraded(verdict.notes.degraded, &mut caches.off, &mut notices);
     let planned = |reference: ImageReference| PlannedTag { reference, there: false };
     Ok(ImagePlan {
@@ -154,35 +156,35 @@ fn build(
         repository: published.name.map(|reference| reference.repository().clone()),
         key_tag: published.key_tag.map(planned),
         commit_tag: published.commit_tag.map(planned),
-        ..ImagePlan::of(decision(given, verdict.publish, verdict.reason))
+        ..ImagePlan::from_decision(decision(given, verdict.publish, verdict.reason))
     })
 }
 
-/// What is built, and what becomes of it.
+/// A build with what happens to its image.
 struct Built {
     spec: BuildSpec,
     loading: Loading,
-    /// It is pushed, then pulled.
+    /// True if the image is pushed, then pulled.
     pulls: bool,
     on_engine: bool,
-    /// Its private name in the engine's store.
+    /// The image's private name in the engine's store.
     private: String,
 }
 
 impl Built {
-    /// The build and all that follows it. `before`: what comes first; `builder`: the action that makes the builder.
-    fn actions(
+    /// Adds the build and all actions that follow it.
+    fn add_actions(
         self,
         given: &PlanContext<'_>,
         published: &Published,
-        before: Vec<ActionId>,
-        builder: Option<ActionId>,
+        before: BeforeBuild,
         draft: &mut Draft,
     ) {
         let Self { spec, loading, pulls, on_engine, private } = self;
-        let own = loading.own.filter(|_| loading.loads);
-        let load = own.clone().filter(|_| published.name.is_none()).map(|own| of_platform(&spec, own));
-        let mut last = draft.add(before, Action::Build { spec: Box::new(spec), builder });
+        let own = loading.own_platform.filter(|_| loading.loads);
+        let load = own.clone().filter(|_| published.name.is_none()).map(|own| load_of_platform(&spec, own));
+        let mut last =
+            draft.add(before.actions, Action::Build { spec: Box::new(spec), builder: before.builder });
         if let Some(spec) = load {
             last = draft.add([last], Action::Load { spec: Box::new(spec) });
         }
@@ -199,7 +201,7 @@ impl Built {
         if loading.loads {
             name_actions(given, &image, private, &after, draft);
         } else if on_engine {
-            // It is there anyway: without this the next run would not know whose it is.
+            // The engine has the image anyway; its private name tells later runs which zone built it.
             draft.add(after, Action::Tag { source: image, name: private, required: false });
         }
     }
@@ -210,8 +212,8 @@ fn pull(made: ActionId, pushed: &ImageReference, platform: Option<Platform>, dra
     draft.add([made], Action::Pull { source, platform })
 }
 
-/// What follows a push under one name: its digest, then every other name by itself. The action that knows the image's
-/// digest for good.
+/// Adds what follows a push under one name: its digest is read back, then each other name is set. Returns the action
+/// that knows the image's final digest.
 fn publish(
     published: &Published,
     pushed: &ImageReference,
@@ -233,9 +235,9 @@ fn publish(
     last
 }
 
-/// Stages of `no-cache-filters` that the Dockerfile does not have: BuildKit passes over them. A frontend of the
-/// user's own may have others.
-fn no_such_stages(given: &PlanContext<'_>) -> Option<String> {
+/// A notice of stages in `no-cache-filters` that the Dockerfile does not have, which BuildKit ignores. `None` also for a
+/// frontend of the user's own, which may have other stages.
+fn unknown_stages_notice(given: &PlanContext<'_>) -> Option<String> {
     let (filters, pins) = (&given.image.request.build.no_cache_filters, &given.facts.pins);
     let unnamed =
         |name: &str| name.strip_prefix("stage-").is_some_and(|number| number.parse::<u32>().is_ok());
@@ -257,7 +259,7 @@ fn decision(given: &PlanContext<'_>, publish: bool, reason: String) -> Decision 
     Decision { outcome, reason, changes }
 }
 
-/// One warning is enough; what else is missing is told beside it.
+/// The one warning: `why`, else why caches are off. If there is both, the caches become notices.
 fn degraded(why: Option<String>, off: &mut Vec<String>, notices: &mut Vec<String>) -> Option<String> {
     if why.is_some() {
         notices.append(off);
@@ -266,7 +268,7 @@ fn degraded(why: Option<String>, off: &mut Vec<String>, notices: &mut Vec<String
     (!off.is_empty()).then(|| off.join("; "))
 }
 
-/// The names of zones are kept by this program alone; what else runs in the job need not.
+/// The notice for a run whose credentials can do more than this program uses: other code in the job has them too.
 #[must_use]
 pub(crate) fn too_many_rights(access: &Access, home: &Repository) -> String {
     let instead = if access.write_images {

@@ -1,4 +1,4 @@
-//! Which builder builds: the one at hand if it can do what is asked, else one that is made.
+//! Chooses the builder: the one at hand if it can do what the builds need, else a new one.
 
 use crate::buildkit::NewBuilder;
 use crate::buildkit::owner::{Owner, PREFIX};
@@ -12,24 +12,24 @@ use crate::inputs::{BuilderInputs, CacheKind, Driver};
 use crate::plan::Build;
 use crate::trust::{Access, ImageRun};
 
-/// What the build asks of a builder.
+/// What a build needs of a builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "one a need")]
 pub(crate) struct Needs {
-    /// Writing a registry cache.
+    /// It writes a layer cache other than inline.
     pub cache_export: bool,
-    /// A result that is an index: several platforms, attestations or annotations of an index.
+    /// Its result is an index: several platforms, attestations or annotations of an index.
     pub index: bool,
-    /// A manifest with annotations, or with layers packed as asked.
+    /// Its manifest has annotations, or layers compressed as the input says.
     pub manifest: bool,
-    /// Base images that only the engine's store has.
+    /// It reads base images that only the engine's store has.
     pub engine_images: bool,
-    /// Layers that no run of another repository or zone has made.
+    /// It must use no layer that a run of another repository or zone has made.
     pub own_layers: bool,
 }
 
 impl Needs {
-    /// What either asks.
+    /// The needs of both builds.
     #[must_use]
     pub(crate) const fn and(self, other: Self) -> Self {
         Self {
@@ -41,10 +41,10 @@ impl Needs {
         }
     }
 
-    /// With what is known of the builder at hand, and of the engine's where only that one sees a base. Untrusted runs
-    /// take what is there.
+    /// The same with `own_layers`, if others have built with the builder at hand, or with the engine where only that
+    /// one sees a base image. An untrusted run uses any layer.
     #[must_use]
-    pub(crate) fn with(
+    pub(crate) fn with_makers(
         self,
         builders: &BuilderFacts,
         access: &Access,
@@ -56,21 +56,19 @@ impl Needs {
             builders.makers.as_ref().is_some_and(|makers| used.into_iter().any(|one| makers.has_others(one)));
         Self { own_layers: others && access.is_trusted() && Guard::OwnLayers.holds(), ..self }
     }
-}
 
-impl Needs {
-    /// What this build asks.
+    /// The needs of one build, without `own_layers`.
     #[must_use]
-    pub(crate) fn of(image: ImageRun<'_>, facts: &ImageFacts, build: &Build) -> Self {
+    pub(crate) fn of_build(image: ImageRun<'_>, facts: &ImageFacts, build: &Build) -> Self {
         let ImageRun { request: inputs, access, .. } = image;
         let Build { publish, shared, .. } = *build;
         let home = shared && facts.repository.repository().is_some();
         Self {
-            // One that is named by hand is tried; what cannot be written is left out then.
+            // A cache in `cache-to` needs nothing: if the builder cannot write it, it is left out.
             cache_export: access.write_cache
                 && inputs.cache.kinds.iter().any(|cache| match cache.kind {
                     CacheKind::Registry => publish && home,
-                    // Any builder puts it into the image.
+                    // Any builder puts this one into the image.
                     CacheKind::Inline => false,
                     CacheKind::Gha | CacheKind::Local | CacheKind::S3 | CacheKind::Azblob => true,
                 }),
@@ -83,26 +81,27 @@ impl Needs {
     }
 }
 
+/// The builder that builds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// The one at hand. A named one is passed on by name.
+    /// The one at hand: the current one, or the one that the input `builder` names.
     AtHand {
-        /// Its name, unless it is the current one.
+        /// `None` for the current one.
         name: Option<String>,
-        /// What it cannot do and goes without.
+        /// True if a cache is wanted that it cannot write.
         without_cache_export: bool,
-        /// Its own layers are not used.
+        /// True if the layers that it has are not used.
         without_layers: bool,
     },
-    /// One that an earlier run made with the same settings, and left.
+    /// One that an earlier run made with the same settings and kept.
     Kept { name: String },
     /// A new one.
     Fresh {
-        /// What is made.
+        /// The builder to make.
         builder: NewBuilder,
-        /// Whether it stays.
+        /// True if it stays for later runs.
         keep: bool,
-        /// Only the cache needs it.
+        /// True if the build can do without it, with less.
         optional: bool,
     },
 }
@@ -119,19 +118,19 @@ impl Choice {
     }
 }
 
-/// Names for a builder that is made.
+/// Names for a new builder.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Names<'a> {
-    /// Of this run alone.
+    /// A text that no other run has.
     pub unique: &'a str,
-    /// Whose it is, where the machine tells.
+    /// This process, if the machine tells; later runs find builders of killed runs by it.
     pub owner: Option<&'a Owner>,
-    /// Of one that is kept, and whether it is there.
+    /// The kept builder, if the run may use one.
     pub kept: Option<&'a KeptBuilder>,
 }
 
 impl<'a> Names<'a> {
-    /// With those facts that this run's rights let it use.
+    /// The names that this run's rights let it use.
     #[must_use]
     pub(crate) fn new(
         unique: &'a str,
@@ -147,9 +146,8 @@ const ENGINE_ONLY: &str = "a base image is only in the engine's store, which thi
 const OTHERS: &str = "other repositories or runs of less trust have built with it";
 const CLASSIC: &str = "several platforms, attestations, annotations and compression need an engine with the containerd image store";
 
-/// What keeps the builder at hand from doing this. BuildKit inside the engine exports caches and indexes only with
-/// containerd's image store (docker docs, "containerd image store"); annotations and compression it drops without a
-/// word.
+/// Why the builder at hand cannot do this; `None` if it can. BuildKit inside the engine exports caches and indexes only with
+/// containerd's image store (docker docs, "containerd image store"), and else ignores annotations and compression.
 fn lacks(toolchain: &Toolchain, needs: Needs) -> Option<&'static str> {
     let Some(builder) = &toolchain.builder else { return Some("there is no builder") };
     let containerd = toolchain.engine.as_ref().is_some_and(|engine| engine.containerd_store);
@@ -164,7 +162,7 @@ fn can(toolchain: &Toolchain, needs: Needs) -> bool {
     lacks(toolchain, needs).is_none()
 }
 
-/// The choice.
+/// Chooses the builder.
 ///
 /// # Errors
 /// If no builder that may be used or made can do what is asked.
@@ -184,7 +182,7 @@ pub(crate) fn choose(
             .cause(ENGINE_ONLY)
             .hint("push the base image to a registry, or leave the input driver out"));
         }
-        return Ok(made(asked, entitlements, driver, names, false));
+        return Ok(kept_or_fresh(asked, entitlements, driver, names, false));
     }
     if can(toolchain, needs) {
         return Ok(Choice::AtHand {
@@ -209,7 +207,7 @@ pub(crate) fn choose(
         .hint("leave the input builder out, and a builder that can is made"));
     }
     if needs.engine_images {
-        // Only the engine's own BuildKit sees its images; the cache is the lesser loss.
+        // Only the engine's own BuildKit sees its images; to lose the cache is less bad than to lose the image.
         let classic = toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
         if classic && (needs.index || needs.manifest) {
             return Err(Error::of(FailureKind::UnsupportedDriver, "no builder can do what this build asks")
@@ -223,10 +221,11 @@ pub(crate) fn choose(
             without_layers,
         });
     }
-    Ok(made(asked, entitlements, Driver::DockerContainer, names, can(toolchain, without_cache)))
+    Ok(kept_or_fresh(asked, entitlements, Driver::DockerContainer, names, can(toolchain, without_cache)))
 }
 
-fn made(
+/// A kept builder if there is one, else a new one.
+fn kept_or_fresh(
     asked: &BuilderInputs,
     entitlements: &[String],
     driver: Driver,
@@ -239,7 +238,7 @@ fn made(
         None => fresh_name(driver, names),
     };
     let image = asked.image.iter().map(|image| format!("image={image}"));
-    // Remote BuildKit decides for itself what it grants.
+    // A remote BuildKit has its own configuration of what it grants.
     let entitlements = if driver == Driver::Remote { Vec::new() } else { entitlements.to_vec() };
     let builder = NewBuilder {
         name,
@@ -252,7 +251,7 @@ fn made(
     Choice::Fresh { builder, keep: names.kept.is_some(), optional }
 }
 
-/// A name that no other run uses; it holds the owner.
+/// A name that no other run uses, with the owner in it.
 fn fresh_name(driver: Driver, names: Names<'_>) -> String {
     let unique = match driver {
         // It names a deployment and is in its label: 63 characters (Kubernetes docs, "Object

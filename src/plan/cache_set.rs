@@ -4,19 +4,19 @@ use super::context::PlanContext;
 use crate::buildkit::LocalCaches;
 use crate::env;
 
-/// What the build reads and writes.
+/// The caches that the build reads and writes, as buildx takes them.
 #[derive(Debug, Default)]
 pub(super) struct Caches {
     pub from: Vec<String>,
     pub to: Vec<String>,
     pub local: Option<LocalCaches>,
     pub notices: Vec<String>,
-    /// Kinds that were asked for and cannot be used, with the reason.
+    /// Why caches that the user wants cannot be used, one text each.
     pub off: Vec<String>,
 }
 
 impl Caches {
-    /// Leaves out what this builder cannot write.
+    /// Keeps only what a builder without cache export can write.
     pub(crate) fn drop_export(&mut self) {
         self.to.retain(|cache| cache.starts_with("type=inline"));
         if let Some(local) = &mut self.local {
@@ -25,13 +25,17 @@ impl Caches {
     }
 }
 
-/// Why GitHub's cache service cannot be read, or written; nothing if it can.
+/// What this run may do with GitHub's cache service.
 pub(super) struct GithubCache {
+    /// Why it cannot be used at all; `None` if it can.
     pub off: Option<String>,
+    /// True if the run may read it.
     pub reads: bool,
+    /// Why it cannot be written; `None` if it can.
     pub unwritable: Option<String>,
 }
 
+/// Reads this from the runner's variables.
 pub(super) fn github_cache(given: &PlanContext<'_>) -> GithubCache {
     let set = |name: &str| given.env.get(name).is_some();
     let second = given.env.get(env::ACTIONS_CACHE_SERVICE_V2).is_some_and(|v| v != "false" && v != "0");
@@ -43,7 +47,7 @@ pub(super) fn github_cache(given: &PlanContext<'_>) -> GithubCache {
     } else {
         None
     };
-    // Modes: actions/runner#4538. One that is not known says nothing.
+    // Modes: actions/runner#4538. An unknown mode restricts nothing.
     let mode = given.env.get(env::ACTIONS_CACHE_MODE).unwrap_or_default();
     let unwritable = matches!(mode, "none" | "read").then(|| {
         format!(

@@ -1,4 +1,4 @@
-//! Layer caches: what is read and written, by kind and zone. The rights come from
+//! Computes which layer caches a build reads and writes, by kind and zone. The rights come from
 //! [`trust`](crate::trust); no other code names a cache.
 
 use super::cache_set::{Caches, github_cache};
@@ -12,11 +12,11 @@ use crate::inputs::extra_args::UserCaches;
 use crate::inputs::{CacheKind, CacheSpec, CacheWrite, Switch};
 use crate::trust::{CacheName, ImageRun, UserReferences, cache_home, own_cache, readable_caches};
 
-/// Every cache of a build. `home`: where its image goes, if it is published. `by_user` are sources
-/// and destinations taken out of the extra arguments.
+/// Every cache of a build. `home`: the repository that the image is published in, if it is. `by_user`: the sources and
+/// destinations of the extra arguments.
 ///
 /// # Errors
-/// If a cache would overwrite an image, or is not written as buildx takes it.
+/// If a cache would overwrite an image, or buildx does not understand its text.
 pub(super) fn caches(
     given: &PlanContext<'_>,
     home: Option<&Repository>,
@@ -36,42 +36,45 @@ pub(super) fn caches(
     };
     for cache in &inputs.cache.kinds {
         match cache.kind {
-            CacheKind::Registry => registry(&mut caches, given, &sources),
-            CacheKind::Gha => gha(&mut caches, given, &sources),
-            CacheKind::Local => local(&mut caches, given, &sources),
-            CacheKind::Inline => inline(&mut caches, &sources, home.is_some() && access.write_cache),
-            CacheKind::S3 | CacheKind::Azblob => bucket(&mut caches, given, &sources, cache),
+            CacheKind::Registry => add_registry(&mut caches, given, &sources),
+            CacheKind::Gha => add_gha(&mut caches, given, &sources),
+            CacheKind::Local => add_local(&mut caches, given, &sources),
+            CacheKind::Inline => add_inline(&mut caches, &sources, home.is_some() && access.write_cache),
+            CacheKind::S3 | CacheKind::Azblob => add_bucket(&mut caches, given, &sources, cache),
         }
     }
-    not_written(&mut caches, given);
+    tell_unwritten(&mut caches, given);
     user_caches::add(&mut caches, given, user_refs, published, by_user)?;
     Ok(caches)
 }
 
-/// Says where `cache-write: always` asks for what this run may not do.
-fn not_written(caches: &mut Caches, given: &PlanContext<'_>) {
+/// Tells if this run may not write the caches that `cache-write: always` asks for.
+fn tell_unwritten(caches: &mut Caches, given: &PlanContext<'_>) {
     let ImageRun { request: inputs, run, access } = given.image;
     if inputs.cache.write != CacheWrite::Always || inputs.cache.kinds.is_empty() || access.write_cache {
         return;
     }
-    let left = "the layer cache is not written, as cache-write: always asks";
+    let what = "the layer cache is not written, as cache-write: always asks";
     match inputs.push {
-        Switch::Off => caches.notices.push(format!("{left}: the input push is false")),
-        _ if run.is_tag => caches.off.push(format!("{left}: a run of a git tag writes none")),
-        _ => caches.off.push(format!("{left}: this is {}", run.zone_reason)),
+        Switch::Off => caches.notices.push(format!("{what}: the input push is false")),
+        _ if run.is_tag => caches.off.push(format!("{what}: a run of a git tag writes none")),
+        _ => caches.off.push(format!("{what}: this is {}", run.zone_reason)),
     }
 }
 
+/// What the caches of every kind are made from.
 struct CacheSources<'a> {
+    /// The caches that may be read, in their order.
     names: Vec<CacheName>,
     /// The cache that may be written.
     own: Option<CacheName>,
     home: Option<&'a Repository>,
+    /// The folder of this GitHub repository's caches.
     cache_home: String,
     facts: &'a CacheFacts,
 }
 
-fn registry(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>) {
+fn add_registry(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>) {
     caches.from.extend(sources.facts.registry.iter().map(registry_cache_from));
     if let (Some(own), Some(home)) = (&sources.own, sources.home) {
         let reference = home.tagged(own.tag.clone()).to_string();
@@ -80,7 +83,7 @@ fn registry(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources
     }
 }
 
-fn gha(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>) {
+fn add_gha(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>) {
     let github = github_cache(given);
     if let Some(off) = github.off {
         caches.off.push(off);
@@ -98,7 +101,7 @@ fn gha(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>)
     }
 }
 
-fn local(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>) {
+fn add_local(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>) {
     if let Some(why) = &sources.facts.local_off {
         caches.off.push(format!("cache local is off: {why}"));
         return;
@@ -113,16 +116,16 @@ fn local(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_
     });
 }
 
-/// Written into the image, read from the images of the commits before.
-fn inline(caches: &mut Caches, sources: &CacheSources<'_>, write: bool) {
+/// Such a cache is written into the image, and read from the images of earlier commits.
+fn add_inline(caches: &mut Caches, sources: &CacheSources<'_>, write: bool) {
     caches.from.extend(sources.facts.images.iter().map(registry_cache_from));
     if write {
         caches.to.push(CacheEntry::new("inline").to_string());
     }
 }
 
-fn bucket(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>, cache: &CacheSpec) {
-    let place = |name: &CacheName| {
+fn add_bucket(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'_>, cache: &CacheSpec) {
+    let entry = |name: &CacheName| {
         let mut entry = CacheEntry::new(cache.kind.name());
         for (attribute, value) in &cache.attributes {
             entry = entry.with(attribute, value.clone());
@@ -135,8 +138,8 @@ fn bucket(caches: &mut Caches, given: &PlanContext<'_>, sources: &CacheSources<'
         );
         entry.with("prefix", prefix).with("name", name.tag.clone())
     };
-    caches.from.extend(sources.names.iter().map(|name| place(name).to_string()));
+    caches.from.extend(sources.names.iter().map(|name| entry(name).to_string()));
     if let Some(own) = &sources.own {
-        caches.to.push(place(own).to_write(given.image.request.cache.mode).to_string());
+        caches.to.push(entry(own).to_write(given.image.request.cache.mode).to_string());
     }
 }

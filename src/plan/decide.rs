@@ -1,8 +1,8 @@
-//! Reuse or build, and why.
+//! Decides about an image from its facts: reuse, build, merge or fail.
 
-use super::asked::{refuse_push, with_rest};
 use super::merge;
-use super::verdict::{Build, Notes, Reuse, ReuseLocal, Verdict};
+use super::undone::{refuse_push, with_undone};
+use super::verdict::{Build, Notes, Reuse, ReuseLocal, Verdict, WantedAlias};
 use crate::buildkit::LocalImage;
 use crate::error::Error;
 use crate::facts::{ImageFacts, Lookup, LookupBy, LookupResult};
@@ -14,14 +14,14 @@ use crate::image::{Digest, Platform};
 use crate::inputs::{ImageRequest, Mode, OnMissing, RegistryPolicy, Switch};
 use crate::trust::ImageRun;
 
-/// Decides from the facts alone.
+/// The verdict, with what it leaves undone.
 #[must_use]
 pub(crate) fn decide(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
     let verdict = match refuse_push(image.request, image.run, facts) {
         Some(error) => Verdict::Fail(error),
-        None => with_rest(decide_for(image, facts), image, facts),
+        None => with_undone(verdict_for(image, facts), image, facts),
     };
-    // By way of `on-missing: build` too.
+    // A pull builds too, with `on-missing: build`.
     let builds = image.request.settings.mode == Mode::Build || matches!(verdict, Verdict::Build(_));
     if builds && image.run.event.as_deref() == Some("pull_request_target") && Guard::TargetEvent.holds() {
         return Verdict::Fail(
@@ -33,7 +33,7 @@ pub(crate) fn decide(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
     verdict
 }
 
-fn decide_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
+fn verdict_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
     if image.request.settings.mode == Mode::Merge {
         return merge::decide(image, facts);
     }
@@ -45,7 +45,7 @@ fn decide_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
         return reuse(image, facts, hit, load);
     }
     if let Some(digest) = &image.request.digest {
-        return own_copy(digest, facts)
+        return engine_copy(digest, facts)
             .unwrap_or_else(|| Verdict::Fail(digest_missing(image.request, facts)));
     }
     match facts.lookups.iter().find_map(|lookup| match &lookup.seen {
@@ -78,13 +78,13 @@ fn reuse(
             // In another repository it would be a copy of the whole image; its digest is known,
             // and the next run finds it by its key.
             if commit.repository() == lookup.reference.repository() {
-                aliases.push((commit, false));
+                aliases.push(WantedAlias { tag: commit, required: false });
             }
         }
-        aliases.extend(names.user_tags().into_iter().map(|tag| (tag, true)));
+        aliases.extend(names.user_tags().into_iter().map(|tag| WantedAlias { tag, required: true }));
     }
-    // It is asked only where this run may set it.
-    let beside = |wanted: &dyn Fn(&LookupResult) -> bool| {
+    // The key's tag, if its lookup is as wanted. It was looked up only if this run may set it.
+    let key_tag_if = |wanted: &dyn Fn(&LookupResult) -> bool| {
         let of_key = |other: &&Lookup| other.at == LookupBy::KeyTag && wanted(&other.seen);
         let other = facts.lookups.iter().filter(|_| lookup.at == LookupBy::CommitTag).find(of_key)?;
         Some(other.reference.clone())
@@ -93,8 +93,10 @@ fn reuse(
         found_by: lookup.at,
         reference: lookup.reference.clone(),
         digest: digest.clone(),
-        missing_key_tag: beside(&|seen| matches!(seen, LookupResult::Absent { .. })),
-        key_tag: beside(&|seen| matches!(seen, LookupResult::Match { digest: named, .. } if named == digest)),
+        missing_key_tag: key_tag_if(&|seen| matches!(seen, LookupResult::Absent { .. })),
+        key_tag: key_tag_if(
+            &|seen| matches!(seen, LookupResult::Match { digest: named, .. } if named == digest),
+        ),
         aliases,
         pull: load && !have_local,
         have_local: load && have_local,
@@ -102,8 +104,8 @@ fn reuse(
     })
 }
 
-/// The engine has exactly the digest that was asked for, whatever the registry says.
-fn own_copy(digest: &Digest, facts: &ImageFacts) -> Option<Verdict> {
+/// Reuses the engine's image if it has exactly the digest of the input `digest`, whatever the registry says.
+fn engine_copy(digest: &Digest, facts: &ImageFacts) -> Option<Verdict> {
     Some(Verdict::Reuse(Reuse {
         found_by: LookupBy::Digest,
         reference: facts.local.of_digest.as_ref()?.name.parse().ok()?,
@@ -117,20 +119,20 @@ fn own_copy(digest: &Digest, facts: &ImageFacts) -> Option<Verdict> {
     }))
 }
 
-/// The registry did not say: build for this machine, or fail; never guess.
+/// The registry's answer is unknown: build for this machine, or fail; never guess.
 fn unknown(inputs: &ImageRequest, facts: &ImageFacts, error: &Error) -> Verdict {
     let may_degrade = inputs.settings.reliability.policy == RegistryPolicy::Auto
         && matches!(error.class, FailureClass::Unavailable | FailureClass::Access);
     let may_build = inputs.settings.mode == Mode::Build || inputs.settings.on_missing == OnMissing::Build;
-    // push: true has to publish; what is here or built here is not enough.
+    // push: true has to publish; an image of this machine is not enough.
     let must_publish = inputs.settings.mode == Mode::Build && inputs.push == Switch::On;
-    if !may_degrade || must_publish || !(may_build || own(inputs, facts).is_some()) {
+    if !may_degrade || must_publish || !(may_build || engine_image(inputs, facts).is_some()) {
         return Verdict::Fail(error.clone());
     }
     let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
     let degraded =
         format!("the registry cannot be used ({}); the image stays on this machine{hint}", error.headline());
-    match own(inputs, facts) {
+    match engine_image(inputs, facts) {
         Some(image) => Verdict::ReuseLocal(ReuseLocal {
             image: image.clone(),
             why: "the registry cannot be asked".to_owned(),
@@ -154,7 +156,7 @@ fn missing(image: ImageRun<'_>, facts: &ImageFacts, load: bool) -> Verdict {
         return without_repository(image.request, facts);
     };
     let home = image.names(home).own_repository();
-    // Others say so of what has no image yet, and make it with the first push.
+    // Other registries say this of a repository without an image, and create it with the first push.
     let is_missing = EcrHost::parse(home.registry()).is_some()
         && facts.lookups.iter().any(|lookup| {
             lookup.seen == LookupResult::Absent { no_repository: true }
@@ -173,7 +175,8 @@ fn missing(image: ImageRun<'_>, facts: &ImageFacts, load: bool) -> Verdict {
     // A pull publishes nothing of its own accord, and a build that may not publish is for this
     // machine alone.
     let publish = image.access.write_images;
-    let own = own(image.request, facts).filter(|_| image.request.settings.mode == Mode::Pull || !publish);
+    let own =
+        engine_image(image.request, facts).filter(|_| image.request.settings.mode == Mode::Pull || !publish);
     if let Some(own) = own {
         let why = miss_reason(image.request, facts);
         return Verdict::ReuseLocal(ReuseLocal { image: own.clone(), why, notes: Notes::default() });
@@ -203,13 +206,13 @@ fn missing(image: ImageRun<'_>, facts: &ImageFacts, load: bool) -> Verdict {
         reason: miss_reason(image.request, facts),
         publish,
         shared: true,
-        // What is not published is of use only here.
+        // An image that is not published can be used only here.
         load: load || (!publish && image.request.load != Switch::Off),
         notes: Notes { degraded, notices: Vec::new() },
     })
 }
 
-/// What a pulling job does that finds no image and may build one.
+/// Says what a job with mode pull does if it finds no image and may build one.
 fn built_by_a_pull(publish: bool) -> String {
     let does = if publish {
         "builds and publishes it"
@@ -220,7 +223,7 @@ fn built_by_a_pull(publish: bool) -> String {
 }
 
 fn without_repository(inputs: &ImageRequest, facts: &ImageFacts) -> Verdict {
-    if let Some(image) = own(inputs, facts) {
+    if let Some(image) = engine_image(inputs, facts) {
         let why = "there is no repository".to_owned();
         return Verdict::ReuseLocal(ReuseLocal { image: image.clone(), why, notes: Notes::default() });
     }
@@ -242,14 +245,14 @@ fn without_repository(inputs: &ImageRequest, facts: &ImageFacts) -> Verdict {
     })
 }
 
-/// The engine was asked for the private names that the run may use, and for no others.
+/// The reason of a build without a registry. The engine was asked only for private names that the run may use.
 const NONE_HERE: &str = "this machine has no image with this key of a run that this one may trust";
 
-/// The input `rebuild`.
+/// The reason of a build with the input `rebuild`.
 const REBUILD: &str = "rebuild was asked for";
 
-/// The engine's image of the key, where it will do.
-fn own<'a>(inputs: &ImageRequest, facts: &'a ImageFacts) -> Option<&'a LocalImage> {
+/// The engine's image with the key, unless the input `rebuild` asks for a new one.
+fn engine_image<'a>(inputs: &ImageRequest, facts: &'a ImageFacts) -> Option<&'a LocalImage> {
     facts.local.of_key.as_ref().filter(|_| !inputs.rebuild)
 }
 

@@ -1,8 +1,8 @@
-//! How the build is held to the base images that the key saw.
+//! Holds the build to the base images that the key saw.
 //!
 //! A named build context takes the place of every stage of its name, so it is no safe way to hold
 //! a base: `FROM node AS node` would lose the stage's own instructions. A source policy only says
-//! what an image's name stands for.
+//! which image a name means.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use crate::error::Result;
 use crate::facts::{ImageFacts, Pin};
 use crate::key::dockerfile::familiar;
 
-/// What the build gets.
+/// What makes the build use the pinned base images.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Held {
     /// Rules of the source policy.
     pub images: BTreeSet<ImagePin>,
-    /// Named build contexts, for a BuildKit that looks images up without asking the policy.
+    /// Named build contexts, for a BuildKit that does not apply the policy to images.
     pub contexts: Vec<(String, String)>,
 }
 

@@ -10,20 +10,19 @@ use crate::image::{Digest, OCI_INDEX, Platform};
 /// An image index, complete.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Index {
-    /// The digest of its bytes.
+    /// The digest of `text`.
     pub(crate) digest: Digest,
-    /// Its images.
+    /// Each image's platform and digest.
     pub(crate) images: Vec<(Platform, String)>,
-    /// What is stored.
+    /// The JSON that is stored.
     #[serde(skip)]
     pub(crate) text: String,
 }
 
 impl Index {
-    /// Its type.
     pub(crate) const MEDIA_TYPE: &'static str = OCI_INDEX;
 
-    /// Images stand by platform, each before its attestations; the order of `lines` does not count.
+    /// Makes the index. Images are sorted by platform, each before its attestations; the order of `lines` does not count.
     pub(crate) fn new(lines: &[Line], annotations: &BTreeMap<String, String>) -> Self {
         let own = |(platform, digest): (&Platform, &String)| (platform.clone(), digest.clone());
         let mut images: Vec<_> = lines.iter().filter_map(Line::image).map(own).collect();
@@ -49,7 +48,7 @@ impl Index {
         Self { digest: Digest::of(text.as_bytes()), images, text }
     }
 
-    /// Its platforms, for people.
+    /// The platforms, as people read them.
     pub(crate) fn platforms(&self) -> String {
         let names: Vec<String> = self.images.iter().map(|(platform, _)| platform.to_string()).collect();
         names.join(", ")

@@ -1,34 +1,35 @@
-//! How what is built gets into the engine's store, which may hold less than what is built.
+//! Plans how a built image gets into the engine's store, which may hold less than the build makes.
 
 use crate::buildkit::Engine;
 use crate::buildkit::{BuildSpec, OutputTarget};
 use crate::image::Platform;
 use crate::inputs::{Attestation, BuildInputs, Compression};
 
-/// What becomes of the image.
+/// How an image is published and loaded.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Loading {
-    /// Of the build itself.
+    /// The output of the build itself.
     pub output: OutputTarget,
-    /// Whether the engine gets it at all.
+    /// True if the engine gets the image.
     pub loads: bool,
-    /// It is pushed, then pulled.
+    /// True if the image is pushed, then pulled.
     pub pulls: bool,
-    /// Loaded on its own once all platforms are built, or pulled.
-    pub own: Option<Platform>,
-    /// What is left out, and why.
+    /// The one platform that is pulled, or loaded once all are built.
+    pub own_platform: Option<Platform>,
+    /// What the engine does not get, and why.
     pub notices: Vec<String>,
 }
 
-/// The engine's classic store holds one platform, no attestation and no annotation.
+/// Plans the loading. The engine's classic store holds one platform, no attestation and no annotation.
 pub(super) fn loading(
     inputs: &BuildInputs,
     engine: Option<&Engine>,
-    (publish, load): (bool, bool),
+    publish: bool,
+    load: bool,
     on_engine: bool,
 ) -> Loading {
     let output = output_target(publish, load, on_engine);
-    let mut loading = Loading { output, loads: load, pulls: false, own: None, notices: Vec::new() };
+    let mut loading = Loading { output, loads: load, pulls: false, own_platform: None, notices: Vec::new() };
     let Some(engine) = engine.filter(|engine| load && !engine.containerd_store) else { return loading };
     let mut notice = |text: String| {
         loading.notices.push(format!("{text} (the containerd image store can)"));
@@ -61,22 +62,22 @@ pub(super) fn loading(
             )),
             Some(_) => {}
         }
-        loading.own = own;
+        loading.own_platform = own;
     }
     loading
 }
 
-/// The build that loads one platform of what was just built: its steps are all cached.
-pub(super) fn of_platform(spec: &BuildSpec, own: Platform) -> BuildSpec {
+/// The build that loads one platform of the image that was just built: its steps are all cached.
+pub(super) fn load_of_platform(spec: &BuildSpec, own: Platform) -> BuildSpec {
     let mut spec = spec.without_cache_exports();
     spec.output = OutputTarget::Load;
     let fresh = BuildInputs { no_cache: false, no_cache_filters: Vec::new(), ..spec.build };
-    spec.build = BuildInputs { platforms: vec![own], ..bare(fresh) };
+    spec.build = BuildInputs { platforms: vec![own], ..for_classic_store(fresh) };
     spec
 }
 
-/// Without what the classic store does not hold.
-pub(super) fn bare(build: BuildInputs) -> BuildInputs {
+/// The build without what the classic store does not hold.
+pub(super) fn for_classic_store(build: BuildInputs) -> BuildInputs {
     let none = Attestation::Off;
     BuildInputs { provenance: none.clone(), sbom: none, compression: Compression::default(), ..build }
 }
@@ -105,7 +106,7 @@ mod tests {
         let inputs = ImageRequest::read(&raw, &Env::default()).unwrap().build;
         let platform = "linux/amd64".parse().ok();
         let engine = Engine { version: "28".into(), platform, containerd_store, buildx: None };
-        loading(&inputs, Some(&engine), (publish, true), false)
+        loading(&inputs, Some(&engine), publish, true, false)
     }
 
     #[test]
@@ -113,7 +114,7 @@ mod tests {
         let both = |raw: &mut RawInputs| raw.platforms = Some("linux/arm64,linux/amd64".into());
         let local = of(false, false, both);
         assert_eq!((local.output, local.loads), (OutputTarget::Discard, true));
-        assert_eq!(local.own.unwrap().to_string(), "linux/amd64");
+        assert_eq!(local.own_platform.unwrap().to_string(), "linux/amd64");
         assert!(local.notices[0].contains("linux/amd64 alone is loaded"), "{:?}", local.notices);
         let pushed = of(true, false, both);
         assert_eq!((pushed.output, pushed.pulls), (OutputTarget::Push, true));
@@ -123,7 +124,7 @@ mod tests {
             assert!(!none.loads && !none.pulls && none.notices[0].contains("not loaded"), "{none:?}");
         }
         let all = of(false, true, both);
-        assert_eq!((all.output, all.own, all.notices.len()), (OutputTarget::Load, None, 0));
+        assert_eq!((all.output, all.own_platform, all.notices.len()), (OutputTarget::Load, None, 0));
     }
 
     #[test]

@@ -235,7 +235,7 @@ pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge, draft: &mut Draft) -
         repository: Some(name.repository().clone()),
         key_tag: published.key_tag.map(planned),
         commit_tag: published.commit_tag.map(planned),
-        ..ImagePlan::of(Decision { outcome: Outcome::Merged, reason, changes: Vec::new() })
+        ..ImagePlan::from_decision(Decision { outcome: Outcome::Merged, reason, changes: Vec::new() })
     })
 }
 

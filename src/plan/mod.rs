@@ -1,7 +1,6 @@
 //! Decides about each image, and plans every action: pure, without clock and without ports.
 
 mod actions;
-mod asked;
 mod assemble;
 mod builder;
 mod cache_set;
@@ -20,6 +19,7 @@ mod reuse;
 #[cfg(test)]
 mod secret_tests;
 mod spec;
+mod undone;
 mod use_builder;
 mod user_caches;
 mod verdict;

@@ -1,4 +1,4 @@
-//! Whether the build names its platform.
+//! Decides whether the build names its platform.
 //!
 //! `docker buildx build` without `--platform` leaves the platform in the image's configuration to
 //! the base image, as with `FROM --platform=linux/arm64`; with it, the name that was given stands
@@ -11,11 +11,11 @@ use crate::failure::FailureKind;
 use crate::image::Platform;
 use crate::inputs::BuildInputs;
 
-/// The platforms that the build names: those that are asked for. Where none is, none, if the builder
-/// builds for this machine's by itself: that is the one in the key.
+/// The platforms that the build names: those of the input `platforms`. If it is empty, none, provided that the builder
+/// builds for this machine's platform by itself, which is the one in the key.
 ///
 /// # Errors
-/// If the builder may build for another one, and the Dockerfile chooses its own.
+/// If the builder may build for another platform, and the Dockerfile chooses its own.
 pub(super) fn platforms(
     inputs: &BuildInputs,
     facts: &ImageFacts,
@@ -26,7 +26,7 @@ pub(super) fn platforms(
         return Ok(inputs.platforms.clone());
     }
     let here = Platform::of_this_machine();
-    let native = native(toolchain, choice);
+    let native = native_platform(toolchain, choice);
     if native.is_some_and(|native| native.covers(&here)) {
         return Ok(Vec::new());
     }
@@ -48,14 +48,14 @@ pub(super) fn platforms(
     }
 }
 
-/// What the chosen builder builds for where nothing is asked, as far as it is known.
-fn native<'a>(toolchain: &'a Toolchain, choice: &Choice) -> Option<&'a Platform> {
+/// The platform that the chosen builder builds for if the build names none, as far as it is known.
+fn native_platform<'a>(toolchain: &'a Toolchain, choice: &Choice) -> Option<&'a Platform> {
     let engines = toolchain.engine.as_ref().and_then(|engine| engine.platform.as_ref());
     let builder = toolchain.builder.as_ref();
     match choice {
         Choice::AtHand { name, .. } if name.as_deref() == Some("default") => engines,
         Choice::AtHand { .. } => builder.and_then(|builder| builder.native.as_ref()),
-        // On the engine, unless another driver is asked for: then no builder was looked at.
+        // Such a builder runs on the engine, unless another driver is asked for: then no builder was looked at.
         Choice::Kept { .. } | Choice::Fresh { .. } => builder.and(engines),
     }
 }

@@ -1,4 +1,4 @@
-//! The plan for people and for programs.
+//! Renders the plan as text for people and as JSON for programs.
 
 use std::fmt::{self, Write as _};
 
@@ -10,21 +10,21 @@ use crate::key::BuildKey;
 use crate::run::RunContext;
 use crate::trust::{AllNames, ImageRun};
 
-/// A plan with what it rests on.
+/// A plan with the facts that it rests on.
 pub(crate) struct Rendered<'a> {
     pub run: &'a RunContext,
-    /// Each image with its facts, where they could be found out.
+    /// Each image with its facts, if they could be read.
     pub images: Vec<(ImageRun<'a>, Option<&'a ImageFacts>)>,
     pub plan: &'a Plan,
 }
 
-/// What the run may read and write by name for the image; nothing without a repository.
-fn names(image: ImageRun<'_>, facts: &ImageFacts) -> Option<AllNames> {
+/// Every name that the run may read or write for the image; `None` without a repository.
+fn all_names(image: ImageRun<'_>, facts: &ImageFacts) -> Option<AllNames> {
     let home = facts.repository.repository()?;
     Some(image.names(home).all(facts.key.as_ref().map(BuildKey::short)))
 }
 
-/// As text.
+/// The plan as text.
 #[must_use]
 pub(crate) fn text(rendered: &Rendered<'_>) -> String {
     let mut rows = Rows::default();
@@ -33,7 +33,7 @@ pub(crate) fn text(rendered: &Rendered<'_>) -> String {
         if images.len() > 1 {
             rows.add("image", image.request.image.as_str());
         }
-        of_image(&mut rows, run, *image, *facts, planned);
+        add_image(&mut rows, run, *image, *facts, planned);
     }
     for Planned { id, image, action, .. } in &plan.actions {
         let of = image.filter(|_| images.len() > 1).and_then(|image| images.get(image));
@@ -56,7 +56,7 @@ impl Rows {
     }
 }
 
-fn of_image(
+fn add_image(
     rows: &mut Rows,
     run: &RunContext,
     image: ImageRun<'_>,
@@ -86,7 +86,7 @@ fn of_image(
         if let Some(key) = &facts.key {
             rows.add("key", &key.hex);
         }
-        if let Some(names) = names(image, facts) {
+        if let Some(names) = all_names(image, facts) {
             let mut each = |name: &str, list: &[ImageReference]| {
                 for reference in list {
                     rows.add(name, &reference.to_string());
@@ -98,7 +98,7 @@ fn of_image(
             each("writes cache", names.writes_cache.as_slice());
         }
         for lookup in &facts.lookups {
-            rows.add("asked", &format!("{}: {}", lookup.reference, seen(&lookup.seen)));
+            rows.add("asked", &format!("{}: {}", lookup.reference, answer(&lookup.seen)));
         }
     }
     for warning in &plan.warnings {
@@ -109,7 +109,7 @@ fn of_image(
     }
 }
 
-fn seen(seen: &LookupResult) -> String {
+fn answer(seen: &LookupResult) -> String {
     match seen {
         LookupResult::Match { digest, .. } => format!("there, {digest}"),
         LookupResult::OtherKey { digest, key } => {
@@ -124,7 +124,7 @@ fn seen(seen: &LookupResult) -> String {
     }
 }
 
-/// The image in words, before its digest is known.
+/// The image's reference or name; its digest may not be known yet.
 fn name<T: fmt::Display>(source: &Source<T>) -> String {
     match source {
         Source::Known(image) => image.to_string(),
@@ -132,7 +132,7 @@ fn name<T: fmt::Display>(source: &Source<T>) -> String {
     }
 }
 
-/// One step in words.
+/// An action in words.
 #[must_use]
 pub(crate) fn describe(action: &Action) -> String {
     match action {
@@ -182,7 +182,7 @@ pub(crate) fn describe(action: &Action) -> String {
     }
 }
 
-/// One step in a few words, for tables.
+/// An action in a few words, for tables.
 #[must_use]
 pub(crate) fn brief(action: &Action) -> String {
     let tag = |reference: &crate::image::ImageReference| {
@@ -208,7 +208,7 @@ pub(crate) fn brief(action: &Action) -> String {
     }
 }
 
-/// As JSON.
+/// The plan as JSON.
 #[must_use]
 pub(crate) fn json(rendered: &Rendered<'_>) -> serde_json::Value {
     let Rendered { run, images, plan } = rendered;
@@ -216,7 +216,7 @@ pub(crate) fn json(rendered: &Rendered<'_>) -> serde_json::Value {
         let mut value = serde_json::json!({
             "image": image.request.image,
             "access": image.access,
-            "names": facts.and_then(|facts| names(*image, facts)),
+            "names": facts.and_then(|facts| all_names(*image, facts)),
             "repository": facts.map(|facts| &*facts.repository),
             "key": facts.and_then(|facts| facts.key.as_ref()).map(|key| &key.hex),
             "bases": facts.map(|facts| &facts.bases),

@@ -1,8 +1,8 @@
-//! The plans for an image that is there.
+//! Plans the reuse of an image of the registry or of the engine.
 
 use super::actions::{Action, ActionId, Draft, ImagePlan, PlannedTag, Source, TagGuard};
 use super::context::{PlanContext, no_repository_notice, warnings};
-use super::verdict::{Decision, Outcome, Reuse, ReuseLocal};
+use super::verdict::{Decision, Outcome, Reuse, ReuseLocal, WantedAlias};
 use crate::facts::{ImageFacts, LookupBy, LookupResult};
 use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::{Mode, Switch};
@@ -22,8 +22,8 @@ pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) 
             (key_tag, Some(there(&reference)))
         }
         LookupBy::KeyTag => {
-            let commit = aliases.iter().find(|(_, required)| !required);
-            (Some(there(&reference)), commit.map(|(tag, _)| planned(tag)))
+            let commit = aliases.iter().find(|alias| !alias.required);
+            (Some(there(&reference)), commit.map(|alias| planned(&alias.tag)))
         }
     };
     let known = || Source::Known(source.clone());
@@ -31,12 +31,12 @@ pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) 
         let (others, guard) = (Vec::new(), TagGuard::UnlessSameKey);
         draft.add([], Action::SetKeyTag { source: known(), key_tag, others, guard });
     }
-    for (target, required) in aliases {
+    for WantedAlias { tag: target, required } in aliases {
         draft.add([], Action::Alias { source: known(), target, guard: TagGuard::Any, required });
     }
     let mut pulled = None;
     if pull {
-        // The engine's own it takes by itself.
+        // The engine takes its own platform by itself.
         let here = Platform::of_this_machine();
         let platform = given.image.request.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
         pulled = Some(draft.add([], Action::Pull { source: known(), platform }));
@@ -69,7 +69,11 @@ pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) 
         repository,
         key_tag,
         commit_tag,
-        ..ImagePlan::of(Decision { outcome, reason: format!("{reason}: {reference}"), changes: Vec::new() })
+        ..ImagePlan::from_decision(Decision {
+            outcome,
+            reason: format!("{reason}: {reference}"),
+            changes: Vec::new(),
+        })
     }
 }
 
@@ -77,7 +81,7 @@ pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) 
 pub(super) fn reuse_local(given: &PlanContext<'_>, verdict: ReuseLocal, draft: &mut Draft) -> ImagePlan {
     let ReuseLocal { image, why, notes } = verdict;
     if given.image.request.load != Switch::Off {
-        // By its id: what is found is what is named.
+        // By its id, so that the image that was found is the one that gets the names.
         public_names(given, &image.id, false, &[], draft);
     }
     let reason = format!("{why}, and the engine has an image with this key: {}", image.name);
@@ -87,11 +91,11 @@ pub(super) fn reuse_local(given: &PlanContext<'_>, verdict: ReuseLocal, draft: &
         degraded: notes.degraded,
         image_id: Some(image.id),
         local_image: Some(image.name),
-        ..ImagePlan::of(Decision { outcome: Outcome::ReusedLocal, reason, changes: Vec::new() })
+        ..ImagePlan::from_decision(Decision { outcome: Outcome::ReusedLocal, reason, changes: Vec::new() })
     }
 }
 
-/// What docker calls the id of an image in the registry.
+/// What docker calls the id of the registry's image: the digest of its configuration, else the image's own.
 fn image_id(facts: &ImageFacts, digest: &Digest) -> String {
     let config = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
         LookupResult::Match { digest: found, config, .. } if found == digest => config.as_ref(),
@@ -101,8 +105,8 @@ fn image_id(facts: &ImageFacts, digest: &Digest) -> String {
     config.map(ToString::to_string).or(own).unwrap_or_else(|| digest.to_string())
 }
 
-/// Names an image of the engine's: first by the private name, which no run of another zone sets, then
-/// from that one as people call it.
+/// Adds the actions that name an image of the engine's: first with the private name, which no run of another zone sets,
+/// then, from that one, with the public names.
 pub(super) fn name_actions(
     given: &PlanContext<'_>,
     image: &Source<String>,
@@ -116,8 +120,8 @@ pub(super) fn name_actions(
     public_names(given, &private, true, &[named], draft);
 }
 
-/// Names an image of the engine's as people call it; and one that is published nowhere by the tags that are
-/// asked for too, where `load` is.
+/// Adds the actions that give an image of the engine's its local name, and, if it is not published and `load` is true,
+/// the references of the input `tags`.
 pub(super) fn public_names(
     given: &PlanContext<'_>,
     image: &str,

@@ -1,4 +1,4 @@
-//! What exactly is built: the inputs, and what the key and the plan add to them.
+//! Makes the inputs of `docker buildx build`: the user's, with what the key and the plan add to them.
 
 use super::context::PlanContext;
 use crate::buildkit::OutputTarget;
@@ -13,12 +13,12 @@ use crate::inputs::{BuildInputs, ContextSource, without_login};
 use crate::key::{BuildKey, explain};
 
 /// The build argument that makes an index of one platform.
-const INDEX: &str = "BUILDKIT_MULTI_PLATFORM";
+const MULTI_PLATFORM_ARG: &str = "BUILDKIT_MULTI_PLATFORM";
 /// The build argument that says which frontend reads the Dockerfile.
-const SYNTAX: &str = "BUILDKIT_SYNTAX";
+const SYNTAX_ARG: &str = "BUILDKIT_SYNTAX";
 
-/// The build's own inputs, with pinned contexts, the key, and extra arguments expanded.
-/// `on_engine`: the engine's own BuildKit builds. `bases`: those held as named contexts.
+/// The user's inputs of the build, with pinned contexts, the key, and extra arguments expanded. `on_engine`: the engine's
+/// own BuildKit builds. `bases`: the base images that are held as named contexts.
 pub(super) fn build_inputs(
     given: &PlanContext<'_>,
     toolchain: &Toolchain,
@@ -31,20 +31,20 @@ pub(super) fn build_inputs(
     let inputs = &given.image.request.build;
     let pins = bases.into_iter().chain(given.facts.pins.contexts.iter().cloned());
     // No build context can stand for the frontend.
-    let frontend = given.facts.pins.frontend.clone().map(|value| (SYNTAX.to_owned(), value));
+    let frontend = given.facts.pins.frontend.clone().map(|value| (SYNTAX_ARG.to_owned(), value));
     let pinned = frontend.is_some();
     let args = inputs.build_args.iter().chain(&extra.build_args);
-    let args = args.filter(|(name, _)| !pinned || name != SYNTAX).cloned();
+    let args = args.filter(|(name, _)| !pinned || name != SYNTAX_ARG).cloned();
     let mut annotations = annotations(given, toolchain, key, on_engine, output);
     for (_, value) in &mut annotations {
         *value = value.replace("${KEY}", &key.hex);
     }
     // One platform makes an index only if that is asked for (BuildKit, `frontend/dockerui`, `multi-platform`).
     let index = inputs.annotates_index() && inputs.platforms.len() == 1 && !inputs.attests();
-    let index = (index && !annotations.is_empty()).then(|| (INDEX.to_owned(), "1".to_owned()));
+    let index = (index && !annotations.is_empty()).then(|| (MULTI_PLATFORM_ARG.to_owned(), "1".to_owned()));
     let own = [(ANNOTATION_KEY.to_owned(), key.hex.clone())];
     let mut labels = inputs.labels.clone();
-    // Ours last: of two values the last one counts.
+    // This program's last: if a name is set twice, the last value counts.
     if Guard::OwnLabels.holds() {
         labels.extend(extra.labels.into_iter().chain(own));
     } else {
@@ -94,7 +94,7 @@ fn annotations(
         // A label has the key.
         OutputTarget::Load if classic => return Vec::new(),
         OutputTarget::Load => return inputs.annotations.clone(),
-        // The user's own took it to another builder.
+        // The user's own annotations lead to another builder, so there are none here.
         OutputTarget::Push | OutputTarget::PushAndLoad if classic && on_engine => return Vec::new(),
         OutputTarget::Push | OutputTarget::PushAndLoad => {}
     }
@@ -108,7 +108,7 @@ fn annotations(
         (ANNOTATION_MERGE_REVISION, commit.and_then(|commit| commit.merge.clone())),
     ];
     let own = facts.into_iter().filter_map(|(name, value)| Some((format!("{level}:{name}"), value?)));
-    // Ours last: of two values the last one counts.
+    // This program's last: if a name is set twice, the last value counts.
     let (mut first, mut last): (Vec<_>, Vec<_>) = (inputs.annotations.clone(), own.collect());
     if !Guard::OwnLabels.holds() {
         std::mem::swap(&mut first, &mut last);

@@ -1,4 +1,4 @@
-//! The builder of a build: what is done before it is used, and what it cannot do.
+//! Plans the use of a builder: the actions before its first build, and the notices of what it cannot do.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +15,19 @@ use crate::guards::Guard;
 
 /// The builder of all builds of a run.
 pub(super) struct SharedBuilder {
-    /// What they ask of it.
+    /// What the builds need of it.
     pub needs: Needs,
     pub choice: Choice,
-    /// What comes before the builds, once the first is planned; and the action that makes the builder.
-    before: Option<(Vec<ActionId>, Option<ActionId>)>,
+    /// The actions before the first build, once they are planned.
+    before: Option<BeforeBuild>,
+}
+
+/// The actions that a build waits for.
+#[derive(Clone, Default)]
+pub(super) struct BeforeBuild {
+    pub actions: Vec<ActionId>,
+    /// The one that makes the builder, if one does.
+    pub builder: Option<ActionId>,
 }
 
 impl SharedBuilder {
@@ -27,12 +35,8 @@ impl SharedBuilder {
         Self { needs, choice, before: None }
     }
 
-    /// What comes before a build, added where it is the first; and the action that makes the builder.
-    pub(super) fn actions(
-        &mut self,
-        given: &PlanContext<'_>,
-        draft: &mut Draft,
-    ) -> (Vec<ActionId>, Option<ActionId>) {
+    /// The actions that a build waits for; the first call adds them to the draft.
+    pub(super) fn before_build(&mut self, given: &PlanContext<'_>, draft: &mut Draft) -> BeforeBuild {
         if self.before.is_none() {
             let image = draft.image.take();
             self.before = Some(self.add(given, draft));
@@ -41,13 +45,13 @@ impl SharedBuilder {
         self.before.clone().unwrap_or_default()
     }
 
-    fn add(&self, given: &PlanContext<'_>, draft: &mut Draft) -> (Vec<ActionId>, Option<ActionId>) {
-        let mut before = Vec::new();
+    fn add(&self, given: &PlanContext<'_>, draft: &mut Draft) -> BeforeBuild {
+        let mut actions = Vec::new();
         let BuilderFacts { leftovers, makers, .. } = &*given.late.builders;
         if !leftovers.is_empty() {
-            before.push(draft.add([], Action::RemoveBuilders { builders: leftovers.clone() }));
+            actions.push(draft.add([], Action::RemoveBuilders { builders: leftovers.clone() }));
         }
-        // Also where a builder of its own is made: the build falls back on the one at hand.
+        // Also if a builder is made for the run: the build may fall back on the one at hand.
         let at_hand = given.late.toolchain.as_ref().and_then(|toolchain| toolchain.builder.as_ref());
         let engine = is_engine(&self.choice, at_hand).then_some(Lasting::Engine);
         let used: BTreeSet<Lasting<'_>> =
@@ -55,9 +59,11 @@ impl SharedBuilder {
         let missing =
             |makers: &Makers| used.iter().filter_map(|one| makers.missing(*one)).collect::<Vec<_>>();
         for volume in makers.iter().flat_map(missing) {
-            before.push(draft.add([], Action::NoteMaker { volume }));
+            actions.push(draft.add([], Action::NoteMaker { volume }));
         }
-        let Choice::Fresh { builder, keep, optional } = &self.choice else { return (before, None) };
+        let Choice::Fresh { builder, keep, optional } = &self.choice else {
+            return BeforeBuild { actions, builder: None };
+        };
         let without = if self.needs.own_layers && given.late.builders.makers.is_some() {
             GoesWithout::OwnLayers
         } else {
@@ -65,13 +71,13 @@ impl SharedBuilder {
         };
         let optional = optional.then_some(without);
         let made = draft.add([], Action::CreateBuilder { builder: builder.clone(), keep: *keep, optional });
-        before.push(made);
-        (before, Some(made))
+        actions.push(made);
+        BeforeBuild { actions, builder: Some(made) }
     }
 }
 
-/// What keeps this run's cache mounts apart from those of others on one builder.
-pub(super) fn apart(given: &PlanContext<'_>) -> Option<String> {
+/// The namespace of this run's cache mounts on a builder that others use too.
+pub(super) fn cache_mount_namespace(given: &PlanContext<'_>) -> Option<String> {
     given.late.builders.makers.as_ref().map(|makers| makers.own().to_owned())
 }
 
@@ -93,7 +99,7 @@ pub(super) fn refuse_kept_builder(
         .hint("leave builder and BUILDX_BUILDER out, and the run gets a builder of its own"))
 }
 
-/// Whether the engine's own BuildKit builds.
+/// True if the engine's own BuildKit builds.
 pub(super) fn is_engine(choice: &Choice, builder: Option<&Builder>) -> bool {
     match choice {
         Choice::AtHand { name, .. } => {
@@ -103,7 +109,7 @@ pub(super) fn is_engine(choice: &Choice, builder: Option<&Builder>) -> bool {
     }
 }
 
-/// What the builder cannot do, or does not.
+/// The notices of what the builder cannot do, or does not.
 pub(super) fn builder_notices(
     given: &PlanContext<'_>,
     choice: &Choice,

@@ -1,4 +1,4 @@
-//! What is to be done about the image, and how that is reported.
+//! The verdict about an image, and the decision as it is reported.
 
 use super::index::Index;
 use crate::buildkit::LocalImage;
@@ -6,25 +6,25 @@ use crate::error::Error;
 use crate::facts::LookupBy;
 use crate::image::{Digest, ImageReference};
 
-/// What is to be done about the image.
+/// What to do about an image.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
-    /// It is in the registry.
+    /// Use the registry's image.
     Reuse(Reuse),
-    /// The engine has it, and no registry names one, or can be asked.
+    /// Use the engine's image: the registry has none, or cannot be asked.
     ReuseLocal(ReuseLocal),
-    /// No registry and no engine has it.
+    /// Build it: neither the registry nor the engine has it.
     Build(Build),
-    /// Platforms that were built apart become one image.
+    /// Make one image of platforms that were built apart.
     Merge(Merge),
-    /// It cannot be done.
+    /// Fail.
     Fail(Error),
 }
 
-/// What a verdict says beside what is done.
+/// What a verdict tells the user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Notes {
-    /// Why less is done than was asked for, if so.
+    /// Why the run does less than the inputs say, if it does.
     pub degraded: Option<String>,
     /// What else the user is told.
     pub notices: Vec<String>,
@@ -33,22 +33,30 @@ pub(crate) struct Notes {
 /// An image of the registry.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reuse {
-    /// How it was found.
+    /// The name by which the image was found.
     pub found_by: LookupBy,
-    /// Where it was found.
+    /// The reference under which the image was found.
     pub reference: ImageReference,
     pub digest: Digest,
-    /// The key's tag, where the image lacks it.
+    /// The key's tag, if the image lacks it and this run may set it.
     pub missing_key_tag: Option<ImageReference>,
-    /// The key's tag, where the image has it beside the commit's.
+    /// The key's tag, if the image was found by the commit's tag and has both.
     pub key_tag: Option<ImageReference>,
-    /// Tags it lacks; the flag says whether each is required.
-    pub aliases: Vec<(ImageReference, bool)>,
-    /// Whether the engine fetches it.
+    /// Tags that the run sets on the image.
+    pub aliases: Vec<WantedAlias>,
+    /// True if the engine has to pull it.
     pub pull: bool,
-    /// Whether the engine has it already.
+    /// True if the engine has it, and it is wanted there.
     pub have_local: bool,
     pub notes: Notes,
+}
+
+/// A tag to be set on an image that is there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WantedAlias {
+    pub tag: ImageReference,
+    /// True if a refusal fails the run.
+    pub required: bool,
 }
 
 /// An image of the engine's.
@@ -63,13 +71,13 @@ pub(crate) struct ReuseLocal {
 /// An image that is to be built.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Build {
-    /// Why it is built.
+    /// Why the image is built.
     pub reason: String,
-    /// Whether it is published.
+    /// True if the image is published.
     pub publish: bool,
-    /// Whether the registry can be used at all: caches, pins.
+    /// True if the registry can be used for caches and pins.
     pub shared: bool,
-    /// Whether it is wanted in the engine's store.
+    /// True if the image is wanted in the engine's store.
     pub load: bool,
     pub notes: Notes,
 }
@@ -82,7 +90,7 @@ pub(crate) struct Merge {
 }
 
 impl Verdict {
-    /// What it says beside what is done; nothing if it is a failure.
+    /// The notes; `None` for a failure.
     pub(crate) const fn notes_mut(&mut self) -> Option<&mut Notes> {
         match self {
             Self::Reuse(Reuse { notes, .. })
@@ -107,13 +115,13 @@ pub(crate) struct Decision {
     pub changes: Vec<String>,
 }
 
-/// Values of the `outcome` output. Of several images the last of these is the run's.
+/// Values of the `outcome` output. If the images of a run have several, the last in this order is the run's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// The engine had it.
+    /// The engine had the image.
     ReusedLocal,
-    /// The digest asked for named it.
+    /// The input `digest` named it.
     ReusedDigest,
     /// This commit's tag named it.
     ReusedTag,
@@ -127,7 +135,7 @@ pub enum Outcome {
     BuiltLocal,
     /// Built and published.
     Built,
-    /// Neither.
+    /// The run failed.
     Failed,
 }
 

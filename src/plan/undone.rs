@@ -1,5 +1,5 @@
-//! What was asked for and is not done: tags that are not set, an image that is not published. One
-//! rule for images that are there and for those that are built.
+//! Tells what the inputs say and the run leaves undone: tags that are not set, an image that is not published. The
+//! same rule holds for reused and for built images.
 
 use super::verdict::{Build, Reuse, Verdict};
 use crate::error::Error;
@@ -10,16 +10,15 @@ use crate::key::digest::RUN_LABELS;
 use crate::run::RunContext;
 use crate::trust::ImageRun;
 
-/// What is left undone.
-struct Left {
+/// One thing that the run leaves undone.
+struct Undone {
     /// The whole sentence.
     why: String,
-    /// The kind of the failure under `registry-policy: required`, where this is less than was asked
-    /// for.
+    /// The kind of failure under `registry-policy: required`. `None` for a mere notice.
     degrades: Option<FailureKind>,
 }
 
-/// Why the run cannot publish at all, where `push: true` says it must.
+/// The error of a run that cannot publish at all, though `push: true` says it must.
 pub(super) fn refuse_push(inputs: &ImageRequest, run: &RunContext, facts: &ImageFacts) -> Option<Error> {
     if inputs.push != Switch::On || inputs.settings.mode == Mode::Pull {
         return None;
@@ -28,7 +27,7 @@ pub(super) fn refuse_push(inputs: &ImageRequest, run: &RunContext, facts: &Image
         let error = Error::of(reason.kind(), "failed to publish the image, as push: true asks");
         return Some(error.cause(reason.explain()).hint("set the input repository, or leave push out"));
     }
-    // The registry's own refusals and faults are those of the question.
+    // What the registry refuses is found when it is asked.
     run.event.is_none().then(|| {
         Error::of(FailureKind::NotPublished, "failed to publish the image, as push: true asks")
             .cause(run.zone_reason.clone())
@@ -36,67 +35,67 @@ pub(super) fn refuse_push(inputs: &ImageRequest, run: &RunContext, facts: &Image
     })
 }
 
-/// The verdict, with what it leaves undone.
-pub(super) fn with_rest(verdict: Verdict, image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
-    let rest = [
-        source_failed(facts),
-        not_looked_for(image.request, image.run, facts),
+/// Adds what the run leaves undone to the verdict's notes.
+pub(super) fn with_undone(verdict: Verdict, image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
+    let undone = [
+        repository_source_failed(facts),
+        shared_not_looked_for(image.request, image.run, facts),
         not_published(&verdict, image),
-        tags_left(image, facts),
-        annotations_left(&verdict, image.request, facts),
+        tags_not_set(image, facts),
+        annotations_not_set(&verdict, image.request, facts),
     ];
-    rest.into_iter().flatten().fold(verdict, |verdict, left| add(verdict, left, image.request))
+    undone.into_iter().flatten().fold(verdict, |verdict, undone| with_note(verdict, undone, image.request))
 }
 
-fn add(mut verdict: Verdict, left: Left, inputs: &ImageRequest) -> Verdict {
+fn with_note(mut verdict: Verdict, undone: Undone, inputs: &ImageRequest) -> Verdict {
     let Some(notes) = verdict.notes_mut() else { return verdict };
-    let Some(kind) = left.degrades else {
-        notes.notices.push(left.why);
+    let Some(kind) = undone.degrades else {
+        notes.notices.push(undone.why);
         return verdict;
     };
     if inputs.settings.reliability.policy == RegistryPolicy::Required {
         return Verdict::Fail(
-            Error::of(kind, left.why)
+            Error::of(kind, undone.why)
                 .hint("registry-policy: required makes this a failure; auto goes on without"),
         );
     }
-    let said = notes.degraded.take().map(|said| format!("{said}; ")).unwrap_or_default();
-    notes.degraded = Some(format!("{said}{}", left.why));
+    let earlier = notes.degraded.take().map(|text| format!("{text}; ")).unwrap_or_default();
+    notes.degraded = Some(format!("{earlier}{}", undone.why));
     verdict
 }
 
-/// A source of the repository's name that failed is not one that is absent.
-fn source_failed(facts: &ImageFacts) -> Option<Left> {
+/// A source of the repository's name failed; that is more than its absence.
+fn repository_source_failed(facts: &ImageFacts) -> Option<Undone> {
     match &*facts.repository {
         RepositoryFact::None(reason) if reason.is_failure() => {
-            Some(Left { why: reason.explain(), degrades: Some(reason.kind()) })
+            Some(Undone { why: reason.explain(), degrades: Some(reason.kind()) })
         }
         _ => None,
     }
 }
 
-/// Outside GitHub nothing may say which GitHub repository it is.
-fn not_looked_for(inputs: &ImageRequest, run: &RunContext, facts: &ImageFacts) -> Option<Left> {
+/// Outside GitHub it may be unknown which GitHub repository the run belongs to.
+fn shared_not_looked_for(inputs: &ImageRequest, run: &RunContext, facts: &ImageFacts) -> Option<Undone> {
     facts.repository.repository().filter(|_| run.mark.is_none() && inputs.digest.is_none())?;
     let why = "shared images and caches are not looked for: it is not known which GitHub repository's they would \
                be; set GITHUB_REPOSITORY_ID to its number (gh api repos/OWNER/NAME --jq .id)";
-    Some(Left { why: why.to_owned(), degrades: None })
+    Some(Undone { why: why.to_owned(), degrades: None })
 }
 
-fn not_published(verdict: &Verdict, image: ImageRun<'_>) -> Option<Left> {
-    let local = matches!(verdict, Verdict::Build(Build { shared: true, .. }) | Verdict::ReuseLocal(_));
-    (local
+fn not_published(verdict: &Verdict, image: ImageRun<'_>) -> Option<Undone> {
+    let only_here = matches!(verdict, Verdict::Build(Build { shared: true, .. }) | Verdict::ReuseLocal(_));
+    (only_here
         && image.request.settings.mode == Mode::Build
         && image.request.push == Switch::On
         && !image.access.write_images)
-        .then(|| Left {
+        .then(|| Undone {
             why: format!("the image is not published: {}", image.run.zone_reason),
             degrades: Some(FailureKind::NotPublished),
         })
 }
 
-/// An image that is there keeps the annotations it was built with. Those that name the run are not missed.
-fn annotations_left(verdict: &Verdict, inputs: &ImageRequest, facts: &ImageFacts) -> Option<Left> {
+/// A reused image keeps the annotations it was built with. Those that name the run need not agree.
+fn annotations_not_set(verdict: &Verdict, inputs: &ImageRequest, facts: &ImageFacts) -> Option<Undone> {
     let Verdict::Reuse(Reuse { digest, .. }) = verdict else { return None };
     let has = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
         LookupResult::Match { digest: found, annotations, .. } if found == digest => Some(annotations),
@@ -108,7 +107,7 @@ fn annotations_left(verdict: &Verdict, inputs: &ImageRequest, facts: &ImageFacts
     };
     let names: Vec<&str> =
         inputs.build.annotations.iter().filter(missing).map(|(name, _)| name.as_str()).collect();
-    (inputs.settings.mode == Mode::Build && !names.is_empty()).then(|| Left {
+    (inputs.settings.mode == Mode::Build && !names.is_empty()).then(|| Undone {
         why: format!(
             "annotations not set: {}; the image that is there keeps its own (rebuild: true makes a new one)",
             names.join(", ")
@@ -117,19 +116,19 @@ fn annotations_left(verdict: &Verdict, inputs: &ImageRequest, facts: &ImageFacts
     })
 }
 
-fn tags_left(image: ImageRun<'_>, facts: &ImageFacts) -> Option<Left> {
-    let left = |names: &str, why: &str, degrades| {
-        Some(Left { why: format!("tags not set: {names}; {why}"), degrades })
+fn tags_not_set(image: ImageRun<'_>, facts: &ImageFacts) -> Option<Undone> {
+    let undone = |names: &str, why: &str, degrades| {
+        Some(Undone { why: format!("tags not set: {names}; {why}"), degrades })
     };
     let all = || image.request.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if image.request.tags.is_empty() {
         return None;
     }
     if image.request.settings.mode == Mode::Pull {
-        return left(&all(), "mode pull sets none, the build job does", None);
+        return undone(&all(), "mode pull sets none, the build job does", None);
     }
     if image.request.push == Switch::Off {
-        return left(&all(), "the input push is false", None);
+        return undone(&all(), "the input push is false", None);
     }
     let home = facts.repository.repository()?;
     let set = image.names(home).user_tags();
@@ -145,5 +144,5 @@ fn tags_left(image: ImageRun<'_>, facts: &ImageFacts) -> Option<Left> {
     } else {
         format!("only trusted runs set them, and this is {}", image.run.zone_reason)
     };
-    left(&missing.join(", "), &why, Some(FailureKind::NotPublished))
+    undone(&missing.join(", "), &why, Some(FailureKind::NotPublished))
 }
