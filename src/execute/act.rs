@@ -1,4 +1,4 @@
-//! One action, from its beginning to its record.
+//! Carries out one action and writes its record.
 
 use super::journal::may_go_on;
 use super::{Made, Record, StepContext, alias, build, builder, put_index, read_back, set_key_tag};
@@ -10,19 +10,19 @@ use crate::plan::{Action, ActionId, GoesWithout, Plan, Planned, Source, TagGuard
 use crate::ports::docker::Docker;
 use crate::ports::registry::{Probe, gone};
 
-/// What earlier actions hand to one.
+/// What earlier actions hand to an action.
 pub(super) struct Earlier<'a> {
-    /// The image that it works on, where an action made it.
+    /// The image that the action works on, if an earlier one made it.
     made: Option<Made>,
     /// The builder that was made for this run alone.
     own_builder: Option<&'a NewBuilder>,
-    /// The builder was not made.
+    /// True if the builder was to be made and did not boot.
     no_builder: bool,
 }
 
 impl<'a> Earlier<'a> {
-    /// `records`: those of the actions that are over.
-    pub(super) fn of(planned: &Planned, plan: &'a Plan, records: &[Option<&mut Record>]) -> Self {
+    /// Collects what the action needs. `records`: those of ended actions; `None` for the others.
+    pub(super) fn for_action(planned: &Planned, plan: &'a Plan, records: &[Option<&mut Record>]) -> Self {
         let record = |id: ActionId| records.get(id.index()).and_then(Option::as_ref);
         let source = match &planned.action {
             Action::ReadBack { build, .. } => Some(*build),
@@ -58,7 +58,7 @@ impl<'a> Earlier<'a> {
     }
 }
 
-/// Runs it; what came of it is in the record.
+/// Carries the action out; the result is in the record.
 pub(super) async fn act<'a>(
     planned: &'a Planned,
     earlier: Earlier<'_>,
@@ -67,14 +67,14 @@ pub(super) async fn act<'a>(
     record: &'a mut Record,
 ) -> (&'a Planned, &'a mut Record) {
     record.begin();
-    if let Err(error) = one(&planned.action, earlier, &context, docker, record).await {
+    if let Err(error) = carry_out(&planned.action, earlier, &context, docker, record).await {
         record.error = Some(error);
     }
     record.end();
     (planned, record)
 }
 
-async fn one(
+async fn carry_out(
     action: &Action,
     earlier: Earlier<'_>,
     context: &StepContext<'_>,
@@ -83,23 +83,13 @@ async fn one(
 ) -> Result<()> {
     match action {
         Action::RemoveBuilders { builders } => {
-            builder::sweep(builders, docker, record).await;
+            builder::remove_leftovers(builders, docker, record).await;
             Ok(())
         }
         Action::NoteMaker { volume } => docker.create_volume(volume).await,
         Action::CreateBuilder { builder, keep, optional } => {
-            match (builder::create(builder, *keep, optional.is_some(), context, docker).await, optional) {
-                // No fault of the cache fails a build that would pass without it.
-                (Err(error), Some(without)) if error.class != FailureClass::Interrupted => {
-                    match without {
-                        GoesWithout::OwnLayers => record.without_layers(&error),
-                        GoesWithout::CacheExport => record.without_cache(&error),
-                    }
-                    record.no_builder = true;
-                    Ok(())
-                }
-                (done, _) => done,
-            }
+            let done = builder::create(builder, *keep, optional.is_some(), context, docker).await;
+            builder_or_without(done, *optional, record)
         }
         Action::Build { spec, .. } if earlier.no_builder => {
             build::run(&spec.without_own_builder(), None, context, docker, record).await
@@ -123,7 +113,7 @@ async fn one(
                 }
             };
             match (source, done) {
-                // The image is there by another name.
+                // The image has another name already.
                 (Source::Known(_), Err(error)) if may_go_on(&error) => {
                     record.notices.push(format!("{key_tag} is not set: {}", error.headline()));
                     Ok(())
@@ -147,7 +137,7 @@ async fn one(
             pull(&earlier.image(source)?, platform.as_ref(), context, docker).await
         }
         Action::Tag { source, name, required } => {
-            match tag(source, name, *required, &earlier, context, docker).await {
+            match set_local_name(source, name, *required, &earlier, context, docker).await {
                 Ok(named) => {
                     record.local_image = named.then(|| name.clone());
                     Ok(())
@@ -162,8 +152,23 @@ async fn one(
     }
 }
 
-/// Gives the image its local name; says whether it did.
-async fn tag(
+/// The result of making a builder. One that builds can do without is a notice in the record.
+fn builder_or_without(done: Result<()>, optional: Option<GoesWithout>, record: &mut Record) -> Result<()> {
+    match (done, optional) {
+        (Err(error), Some(without)) if error.class != FailureClass::Interrupted => {
+            match without {
+                GoesWithout::OwnLayers => record.without_layers(&error),
+                GoesWithout::CacheExport => record.without_cache(&error),
+            }
+            record.no_builder = true;
+            Ok(())
+        }
+        (done, _) => done,
+    }
+}
+
+/// Gives the image its local name. Returns false if the name was left alone.
+async fn set_local_name(
     source: &Source<String>,
     name: &str,
     required: bool,
@@ -179,13 +184,13 @@ async fn tag(
     if !earlier.made.as_ref().is_some_and(|made| made.adopted) {
         return name_loaded(docker, pushed, &digest, context.key_hex(), name).await.map(|()| true);
     }
-    // What this engine has is the loser's, and not what counts.
+    // Another run's image was adopted, and this engine has only the image of this run.
     if !required {
         return Ok(false);
     }
-    let winner = pushed.repository().at(digest);
-    pull(&winner, None, context, docker).await?;
-    docker.tag(&winner.to_string(), name).await.map(|()| true)
+    let adopted = pushed.repository().at(digest);
+    pull(&adopted, None, context, docker).await?;
+    docker.tag(&adopted.to_string(), name).await.map(|()| true)
 }
 
 async fn pull(
@@ -206,8 +211,8 @@ async fn pull(
     }
 }
 
-/// Names the image that was pushed and loaded. The engine knows it by its digest, or where it was loaded without one,
-/// by the id of what has its tag and its key. The tag alone does not tell: another job on this engine may have moved it.
+/// Names the image that was pushed and loaded. The engine knows it by its digest. If it was loaded without one, the image
+/// with its tag and its key is named. The tag alone does not tell: another job on this engine may have moved it.
 async fn name_loaded(
     docker: &Docker,
     reference: &ImageReference,
@@ -216,7 +221,7 @@ async fn name_loaded(
     name: &str,
 ) -> Result<()> {
     let by_digest = reference.repository().at(digest.clone()).to_string();
-    // Not asked for first: a question costs what the answer does.
+    // Tried without a look first: the look would cost as much.
     let Err(error) = docker.tag(&by_digest, name).await else { return Ok(()) };
     match docker.inspect(&reference.to_string()).await?.filter(|image| image.key.as_deref() == key) {
         Some(image) => docker.tag(&image.id, name).await,

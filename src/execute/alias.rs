@@ -1,4 +1,4 @@
-//! Aliases: a new tag on an image that is there; the digest stays the same.
+//! Sets a tag on an image that is in a registry; the digest stays the same.
 
 use super::StepContext;
 use super::retry::Attempts;
@@ -11,7 +11,7 @@ use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
 use crate::ports::registry::{Probe, Registry, gone};
 
-/// Sets the tag, again where that may help: buildx does not try its last request twice.
+/// Sets the tag, with retries: buildx does not try its last request twice.
 pub(super) async fn run(
     source: &ImageReference,
     target: &ImageReference,
@@ -20,27 +20,27 @@ pub(super) async fn run(
 ) -> Result<()> {
     let mut attempts = Attempts::default();
     loop {
-        match once(source, target, context, docker).await {
+        match try_once(source, target, context, docker).await {
             Ok(()) => return Ok(()),
             Err(error) => attempts.after_request(error, target.registry(), context, docker).await?,
         }
     }
 }
 
-async fn once(
+async fn try_once(
     source: &ImageReference,
     target: &ImageReference,
     context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<()> {
     let registry = &context.ports.registry;
-    // Set already: nothing to write, and an immutable tag is no obstacle.
+    // The tag is set already, so that it may be immutable.
     if let Probe::Present(found) = registry.probe(target).await
         && Some(&found.digest) == source.digest()
     {
         return Ok(());
     }
-    // What is merged has done without docker so far.
+    // A merge needs no docker.
     if context.request.settings.mode == Mode::Merge && source.repository() == target.repository() {
         registry.put_tag(source, target, context.writes).await?;
         return check_source(source, target, registry).await;
@@ -78,7 +78,10 @@ async fn check_source(source: &ImageReference, target: &ImageReference, registry
     }
 }
 
-/// Whether the name that was set leads to this digest.
+/// Checks that the registry has this digest under the name.
+///
+/// # Errors
+/// If it has another one or none, or does not answer.
 pub(super) async fn check(target: &ImageReference, digest: &Digest, registry: &Registry) -> Result<()> {
     match registry.probe(target).await {
         Probe::Present(found) if found.digest == *digest => Ok(()),
@@ -95,10 +98,9 @@ pub(super) async fn check(target: &ImageReference, digest: &Digest, registry: &R
     }
 }
 
-/// Whether a commit's alias that failed so can be done without.
+/// True if the run can do without a commit's alias that failed so.
 pub(super) fn may_go_without(error: &Error) -> bool {
-    // ECR allows 1,000 tags on one image ("Amazon ECR service quotas").
-    // Or a protected tag that the registry does not move.
+    // ECR allows 1,000 tags on one image ("Amazon ECR service quotas"); a protected tag cannot be moved.
     error.class == FailureClass::Access
         || error.is(FailureKind::TagLimit)
         || error.is(FailureKind::ImmutableTag)

@@ -1,4 +1,4 @@
-//! Runs `docker buildx build`, tries again where that may help, and records what was built.
+//! Runs `docker buildx build`, with retries, and records the image.
 
 use super::react::{Can, Change};
 use super::retry::{Attempts, log_in_again};
@@ -18,8 +18,7 @@ use crate::ports::host;
 use crate::ports::local_cache::LocalCacheUse;
 use crate::secret::SecretString;
 
-/// Builds until it is done, or trying again does not help. `own`: the builder that this run has
-/// made for itself.
+/// Builds until an attempt succeeds or no further one may help. `own`: the builder that this run has made for itself.
 pub(super) async fn run(
     spec: &BuildSpec,
     own: Option<&NewBuilder>,
@@ -33,12 +32,12 @@ pub(super) async fn run(
     let mut spec = spec.clone();
     loop {
         record.attempts += 1;
-        // Each try writes a generation of its own; the locks last as long as the build.
+        // Each attempt writes a new generation; the locks last as long as the build.
         let local = match spec.local_caches.clone() {
-            Some(caches) => Some(aside(context, move || LocalCacheUse::open(&caches)).await?),
+            Some(caches) => Some(on_file_thread(context, move || LocalCacheUse::open(&caches)).await?),
             None => None,
         };
-        let now = with_local(&spec, local.as_ref());
+        let now = with_local_caches(&spec, local.as_ref());
         let mut log = context.log("docker buildx build");
         let session = TransferSession::open(&now, context)?;
         let variables = variables(&now, context).into_iter().chain(session.variable()).collect();
@@ -62,9 +61,9 @@ pub(super) async fn run(
                 record.without_cache(&classify_at("its export failed", &why, Some(Phase::CacheExport)));
             }
             record.caches_unread(&unread);
-            // Noted at once: what comes now may be broken off.
+            // Noted at once, because the run may be stopped at any later moment.
             record.built = true;
-            record.made().image_id =
+            record.made_mut().image_id =
                 BuildMetadata::read(context.metadata).ok().and_then(BuildMetadata::image_id);
             if spec.output.pushes() {
                 record.published(&spec.names);
@@ -73,16 +72,16 @@ pub(super) async fn run(
                 record.notices.push(notice.clone());
             }
             if let Some(local) = local {
-                record.notices.extend(aside(context, move || local.commit()).await?);
+                record.notices.extend(on_file_thread(context, move || local.commit()).await?);
             }
             break;
         };
-        // What comes after its export, such as the layer cache, does not take the image back.
+        // A failure after the push, such as that of the layer cache, does not unpublish the image.
         if pushed && (error.class == FailureClass::Interrupted || phase == Some(Phase::CacheExport)) {
             record.published(&spec.names);
             if error.class == FailureClass::Interrupted {
-                // A run that is stopped reads nothing back.
-                record.made().digest = exported;
+                // A stopped run does not read the digest back.
+                record.made_mut().digest = exported;
             }
         }
         let error = out_of_memory(error, own, docker, kills).await;
@@ -112,9 +111,9 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Works on files on a thread of its own, so that a signal is seen meanwhile; then the thread is
-/// left behind, as a kill would leave it.
-async fn aside<T: Send + 'static>(
+/// Works on files on another thread, so that a signal is noticed during the work. A stopped run does not wait for the
+/// thread.
+async fn on_file_thread<T: Send + 'static>(
     context: &StepContext<'_>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
@@ -123,7 +122,7 @@ async fn aside<T: Send + 'static>(
     done.map_err(from_exec)?.map_err(|error| crash::joined(&error))
 }
 
-/// Makes the next attempt different.
+/// Prepares the change of the next attempt.
 async fn prepare(
     change: Change,
     spec: &mut BuildSpec,
@@ -134,8 +133,8 @@ async fn prepare(
 ) -> Result<()> {
     match (change, own) {
         (Change::FreshBuilder, Some(new)) => {
-            // Under the same name, so that all that goes by it still holds. What is left of the
-            // old one may be beyond removing; then making the new one says so.
+            // Under the same name, so that the plan still holds. If the old one cannot be removed, making the new one
+            // fails and tells why.
             buildx.remove_builder(&new.name).await.ok();
             buildx.create_builder(new, false).await
         }
@@ -152,10 +151,9 @@ async fn prepare(
     }
 }
 
-/// If the kernel ended the builder for want of memory, the failure is `oom`, which is not tried again. If it ended only
-/// the step, the step's error stays, with that as its cause.
-///
-/// `kills` is what the kernel had counted before ([`host::memory_kills`]).
+/// If the kernel killed the builder for want of memory, the failure becomes `oom`, which is not tried again. If it killed
+/// only a step, the step's error gets that as a cause. `kills`: the kernel's count before the build
+/// ([`host::memory_kills`]).
 async fn out_of_memory(error: Error, own: Option<&NewBuilder>, docker: &Docker, kills: Option<u64>) -> Error {
     let step = error.is(FailureKind::DockerfileError) && error.headline().ends_with(KILLED);
     let killed = error.is(FailureKind::Killed);
@@ -183,7 +181,7 @@ async fn out_of_memory(error: Error, own: Option<&NewBuilder>, docker: &Docker, 
 /// How BuildKit reports a step that was killed.
 const KILLED: &str = "did not complete successfully: exit code: 137";
 
-fn with_local(spec: &BuildSpec, local: Option<&LocalCacheUse>) -> BuildSpec {
+fn with_local_caches(spec: &BuildSpec, local: Option<&LocalCacheUse>) -> BuildSpec {
     let mut spec = spec.clone();
     if let Some(local) = local {
         spec.cache_from.extend(local.sources());
@@ -192,7 +190,7 @@ fn with_local(spec: &BuildSpec, local: Option<&LocalCacheUse>) -> BuildSpec {
     spec
 }
 
-/// What the caches need of this program's environment; nothing else of it reaches buildx.
+/// The variables that the caches need; buildx gets no others of this program's environment.
 fn variables(spec: &BuildSpec, context: &StepContext<'_>) -> Vec<(&'static str, SecretString)> {
     let value = |name: &'static str| Some((name, context.ports.env.get(name)?.to_owned().into()));
     spec.cache_variables().into_iter().filter_map(value).collect()

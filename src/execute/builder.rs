@@ -1,4 +1,4 @@
-//! Builders of this run's own, from their boot to their end, and those that killed runs left.
+//! Makes and removes the builders of this run, and removes those that killed runs left.
 
 use std::cell::RefCell;
 
@@ -18,7 +18,7 @@ use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
 use crate::ports::{Ports, Writes};
 
-/// A boot that began before the plan was complete.
+/// The boot of a builder that began before the plan was complete; empty if none did.
 #[derive(Default)]
 pub(crate) struct Boot(RefCell<Option<UnderWay>>);
 
@@ -30,8 +30,8 @@ struct UnderWay {
 }
 
 impl Boot {
-    /// Starts it, if a builder is to be made and the user's own configuration suffices to pull
-    /// its image; else the plan's step does it with this run's credentials.
+    /// Starts the boot, if a builder is to be made and the user's own docker configuration suffices to pull its image; else
+    /// the plan's action boots it with this run's credentials.
     pub(crate) fn start(&self, choice: &Choice, ports: &Ports, settings: &Settings) {
         let Choice::Fresh { builder, keep, .. } = choice else { return };
         #[expect(clippy::disallowed_methods, reason = "the one step that begins before its plan is complete")]
@@ -51,17 +51,17 @@ impl Boot {
         self.0.replace(Some(UnderWay { builder, keep, docker, boot }));
     }
 
-    /// Waits for this builder if it is under way; `None` if its boot has not begun.
+    /// Waits for this builder's boot; `None` if it has not begun.
     pub(super) async fn finish(&self, builder: &NewBuilder) -> Option<Result<()>> {
         let under_way = self.0.take().filter(|under_way| under_way.builder == *builder)?;
         Some(joined(under_way.boot).await)
     }
 
-    /// Removes what no plan came to use. Nothing to do after a step has taken it.
+    /// Removes a builder that no action has used.
     pub(crate) async fn discard(&self) {
         let Some(UnderWay { builder, keep, docker, boot }) = self.0.take() else { return };
         if joined(boot).await.is_ok() && !keep {
-            // The next run sweeps what is still there.
+            // If that fails, the next run removes it.
             Buildx::new(docker).remove_builder(&builder.name).await.ok();
         }
     }
@@ -71,7 +71,7 @@ async fn joined(boot: JoinHandle<Result<()>>) -> Result<()> {
     boot.await.unwrap_or_else(|error| Err(crash::joined(&error)))
 }
 
-/// Whether the builder's image comes from a registry that only this run is logged in to.
+/// True if the builder's image comes from a registry that only this run is logged in to.
 fn needs_credentials(settings: &Settings) -> bool {
     let image = settings.builder.image.as_ref().and_then(|image| image.parse::<ImageReference>().ok());
     image.is_some_and(|image| {
@@ -80,8 +80,7 @@ fn needs_credentials(settings: &Settings) -> bool {
     })
 }
 
-/// Boots it; one that hangs, or whose image did not come over a broken network, is made again
-/// unless the build can do without.
+/// Makes and boots the builder, with retries unless it is `optional`: then the build can do without it.
 pub(super) async fn create(
     builder: &NewBuilder,
     keep: bool,
@@ -106,8 +105,8 @@ pub(super) async fn create(
     }
 }
 
-/// A builder that goes with the run: also when the run is dropped halfway, as after the grace
-/// that a cancelled run has.
+/// A builder that is removed at the end of the run, even if the run is dropped halfway because a cancelled run's time is
+/// over.
 pub(super) struct Temporary {
     pub(super) name: String,
     docker: Docker,
@@ -115,7 +114,7 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    /// `docker`: one that needs no folder of this run's.
+    /// `docker` must not need a folder of this run's: they may be removed first.
     pub(super) const fn new(name: String, docker: Docker) -> Self {
         Self { name, docker, removed: false }
     }
@@ -134,8 +133,8 @@ impl Drop for Temporary {
     }
 }
 
-/// Removes them. Another run may be at it too, and nothing here depends on it: what fails is told.
-pub(super) async fn sweep(builders: &[Leftover], docker: &Docker, record: &mut Record) {
+/// Removes builders of killed runs. A failure is only a notice: another run may remove them too.
+pub(super) async fn remove_leftovers(builders: &[Leftover], docker: &Docker, record: &mut Record) {
     for builder in builders {
         let removed = if builder.known {
             Buildx::new(docker.clone()).remove_builder(&builder.name).await

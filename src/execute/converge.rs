@@ -1,4 +1,4 @@
-//! Recovers an unclear push: the registry is asked what it has before anything is pushed again.
+//! Recovers a push with an unclear end: asks the registry which image it has before anything is pushed again.
 
 use super::set_key_tag::not_replaced;
 use super::{Record, StepContext};
@@ -10,12 +10,11 @@ use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference};
 use crate::phase::Phase;
 
-/// A build failed that may have pushed all it had to: a reply was lost, or only its cache could
-/// not be written. Done, if every name is there with this run's key.
+/// Recovers a failed build that may have pushed everything: a reply was lost, or only the cache could not be written. It
+/// counts as done if the registry has every name with this run's key.
 ///
 /// # Errors
-/// The failure, or what the registry says better: refusals without a body do not tell that a
-/// token has expired.
+/// The failure; or that a token has expired, which the registry's answer tells more clearly than buildx.
 pub(super) async fn after_push(
     spec: &BuildSpec,
     error: Error,
@@ -23,27 +22,27 @@ pub(super) async fn after_push(
     context: &StepContext<'_>,
     record: &mut Record,
 ) -> Result<()> {
-    // Before the push there is nothing to look for; what is loaded too is not in the registry.
+    // Before the push there is nothing to look for; an image that is loaded too may not be in the engine.
     let may_be_there = spec.output.pushes()
         && !spec.output.loads()
         && matches!(phase, None | Some(Phase::Push | Phase::CacheExport))
         && matches!(error.class, FailureClass::Access | FailureClass::Unavailable)
         && context.key.is_some()
-        // What is there under these names may be the image from before.
+        // The image under these names may be the one from before.
         && !context.request.rebuild;
     if !may_be_there {
         return Err(error);
     }
     let mut found: Option<(Digest, Option<Digest>)> = None;
     for name in names(spec) {
-        match seen(&name, context).await {
+        match look_up_name(&name, context).await {
             LookupResult::Match { digest, config, .. }
                 if found.as_ref().is_none_or(|(first, _)| *first == digest) =>
             {
                 found = Some((digest, config));
             }
-            LookupResult::Unknown(said) if said.is(FailureKind::AuthExpired) => {
-                return Err(said.because(&error));
+            LookupResult::Unknown(expired) if expired.is(FailureKind::AuthExpired) => {
+                return Err(expired.because(&error));
             }
             _ => return Err(error),
         }
@@ -64,8 +63,11 @@ pub(super) async fn after_push(
     Ok(())
 }
 
-/// A push that failed for good, and the image is there under its first name: a rival's under a
-/// tag that may not move, or this run's own, whose answer was lost. Else the failure stands.
+/// Recovers a push that failed for good, if the registry has an image with this run's key under the first name: another
+/// run's under a tag that may not move, or this run's own, whose answer was lost.
+///
+/// # Errors
+/// The failure, if there is no such image.
 pub(super) async fn adopt(
     spec: &BuildSpec,
     error: Error,
@@ -74,11 +76,11 @@ pub(super) async fn adopt(
 ) -> Result<()> {
     use FailureClass::{Access, Integrity, Unavailable};
     let Some(name) = names(spec).next().filter(|_| spec.output.pushes()) else { return Err(error) };
-    // What the build itself died of is not in the registry.
+    // If the build itself failed, there is nothing to look for.
     if !matches!(error.class, Access | Integrity | Unavailable) || context.key.is_none() {
         return Err(error);
     }
-    match seen(&name, context).await {
+    match look_up_name(&name, context).await {
         LookupResult::Match { .. } if context.request.rebuild && error.class == Integrity => {
             Err(not_replaced(&name).because(&error))
         }
@@ -109,6 +111,6 @@ fn names(spec: &BuildSpec) -> impl Iterator<Item = ImageReference> {
     spec.names.iter().filter_map(|name| name.parse().ok())
 }
 
-async fn seen(name: &ImageReference, context: &StepContext<'_>) -> LookupResult {
+async fn look_up_name(name: &ImageReference, context: &StepContext<'_>) -> LookupResult {
     look_up(&context.ports.registry, LookupBy::CommitTag, name.clone(), context.key_hex()).await.seen
 }

@@ -1,4 +1,4 @@
-//! What each action did: outputs, summary and annotations are made from it.
+//! The journal: what each action did. Outputs, summary and annotations are made from it.
 
 use crate::buildkit::ProgressSummary;
 use crate::error::Error;
@@ -7,18 +7,19 @@ use crate::image::Digest;
 use crate::plan::{Action, Plan};
 use crate::ports::clock::Stopwatch;
 
-/// The image as an action leaves it.
+/// An image as an action leaves it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Made {
-    /// Its digest in the registry.
+    /// The digest in the registry.
     pub digest: Option<Digest>,
-    /// The digest of its configuration, of an index its own; of an image that only the engine has, the engine's id.
+    /// What docker calls the id: the digest of the configuration, for an index its own digest; for an image that only the
+    /// engine has, the engine's id.
     pub image_id: Option<String>,
-    /// Whether it is another run's with the same key.
+    /// True if it is another run's image with the same key.
     pub adopted: bool,
 }
 
-/// How far an action is.
+/// The progress of an action.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Progressing {
     #[default]
@@ -29,144 +30,144 @@ pub(crate) enum Progressing {
     },
 }
 
-/// One action as it went.
+/// What one action did.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
     /// The action in words.
     pub label: String,
     pub state: Progressing,
-    /// Why it failed.
+    /// Why the action failed.
     pub error: Option<Error>,
-    /// The image as it leaves it.
+    /// The image as the action leaves it.
     pub made: Option<Made>,
-    /// The name that it gave it in the engine's store.
+    /// The name that the action gave the image in the engine's store.
     pub local_image: Option<String>,
-    /// Whether a build ended well.
+    /// True if a build succeeded.
     pub built: bool,
-    /// Whether what this run built is published, as far as this action knows.
+    /// True if this run's image is published; `None` if the action does not know.
     pub pushed: Option<bool>,
-    /// How often a build was started.
+    /// The number of builds that were started.
     pub attempts: u32,
-    /// What a build's progress told.
+    /// The summary of a build's progress.
     pub progress: Option<ProgressSummary>,
-    /// Names in a registry that it gave the image.
+    /// Names in a registry that the action gave the image.
     pub tags: Vec<String>,
-    /// It found that the names which were given before are another image's.
+    /// True if the action found that names of earlier actions are another image's by now.
     pub unpublished: bool,
-    /// It made no builder, and the builds go without.
+    /// True if it made no builder, and the builds do without.
     pub no_builder: bool,
-    /// What else to say.
+    /// Notices for the user.
     pub notices: Vec<String>,
-    /// Why it made do with less.
+    /// Why less was done than the inputs say.
     pub degraded: Option<String>,
 }
 
 impl Record {
-    /// Of an action that has not begun.
-    pub(super) fn of(label: String) -> Self {
+    /// The record of an action that has not begun.
+    pub(super) fn new(label: String) -> Self {
         Self { label, ..Self::default() }
     }
 
-    /// Begins.
+    /// Notes that the action begins.
     pub(super) fn begin(&mut self) {
         self.state = Progressing::Running(Stopwatch::start());
     }
 
-    /// Ends, also where its task was dropped.
+    /// Notes that the action has ended, also if its task was dropped.
     pub(super) fn end(&mut self) {
         if let Progressing::Running(watch) = self.state {
             self.state = Progressing::Ended { seconds: watch.seconds() };
         }
     }
 
-    /// Whether it succeeded.
+    /// True if the action succeeded.
     pub(super) const fn succeeded(&self) -> bool {
         matches!(self.state, Progressing::Ended { .. }) && self.error.is_none()
     }
 
-    /// The image, to note what is known of it.
-    pub(super) fn made(&mut self) -> &mut Made {
+    /// The image, so that the action can note what it knows of it.
+    pub(super) fn made_mut(&mut self) -> &mut Made {
         self.made.get_or_insert_default()
     }
 
-    /// Notes an image that stands in the registry under these names, whatever comes now. Its digest
-    /// is read back.
+    /// Notes that the registry has the image under these names. Its digest is read back later.
     pub(super) fn published(&mut self, names: &[String]) {
         (self.built, self.pushed) = (true, Some(true));
         self.tags.extend(names.iter().cloned());
     }
 
-    /// Takes another run's image with the same key, which stands in the registry, for this run's.
+    /// Reports another run's image with the same key, which the registry has, in place of this run's.
     pub(super) fn adopt(&mut self, digest: Digest, config: Option<Digest>) {
         let image_id = Some(config.as_ref().unwrap_or(&digest).to_string());
         self.made = Some(Made { digest: Some(digest), image_id, adopted: true });
     }
 
-    /// Makes do with a builder whose layers are not used.
+    /// Notes that a builder is used without its layers.
     pub(super) fn without_layers(&mut self, why: &Error) {
-        self.makes_do(
+        self.degrade(
             "a builder that others have used builds, without its layers and without writing the layer cache",
             why,
         );
     }
 
-    /// Makes do without writing the layer cache.
+    /// Notes that the layer cache is not written.
     pub(super) fn without_cache(&mut self, why: &Error) {
-        self.makes_do("the layer cache is not written", why);
+        self.degrade("the layer cache is not written", why);
     }
 
-    /// Notes the layer caches that were not read. One that is not there, as on a first run, is no fault.
+    /// Notes the layer caches that were not read, each with the reason. A cache that does not exist, as on a first run, is
+    /// only a notice.
     pub(super) fn caches_unread(&mut self, unread: &[(String, String)]) {
         for (name, why) in unread {
             if ["not found", "no such file or directory"].iter().any(|end| why.ends_with(end)) {
                 self.notices.push(format!("the layer cache {name} is not there"));
                 continue;
             }
-            let said = self.degraded.take().map(|said| format!("{said}; ")).unwrap_or_default();
-            self.degraded = Some(format!("{said}the layer cache {name} is not read: {why}"));
+            let earlier = self.degraded.take().map(|text| format!("{text}; ")).unwrap_or_default();
+            self.degraded = Some(format!("{earlier}the layer cache {name} is not read: {why}"));
         }
     }
 
-    fn makes_do(&mut self, how: &str, why: &Error) {
+    fn degrade(&mut self, how: &str, why: &Error) {
         let degraded = format!("{how}: {}", why.advice());
         self.degraded.get_or_insert(degraded);
     }
 }
 
-/// Everything the report is drawn from, besides the plan.
+/// Everything that the report is made from, besides the plan.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Journal {
-    /// One of each action, in the plan's order.
+    /// The record of each action, in the plan's order.
     pub records: Vec<Record>,
-    /// The builder that is removed now.
+    /// The builder that is being removed.
     pub removing: Option<String>,
-    /// Whether the credentials of a run that may only read could push.
+    /// True if the credentials of a run that may only read could push.
     pub may_push: bool,
-    /// What else to say.
+    /// Notices for the user.
     pub notices: Vec<String>,
     /// Why the run ended early, whatever the actions say.
     pub error: Option<Error>,
 }
 
-/// What the actions of one image came to.
+/// The result of all actions of one image.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ImageResult {
     pub made: Made,
-    /// The name it has in the engine's store.
+    /// The image's name in the engine's store.
     pub local_image: Option<String>,
-    /// Whether a build ended well.
+    /// True if a build succeeded.
     pub built: bool,
-    /// Whether what it built is published.
+    /// True if this run's image is published.
     pub pushed: bool,
-    /// How often a build was started.
+    /// The number of builds that were started.
     pub attempts: u32,
-    /// What the build's progress told.
+    /// The summary of the build's progress.
     pub progress: Option<ProgressSummary>,
-    /// Names in a registry that it was given.
+    /// The names that the image was given in a registry.
     pub tags: Vec<String>,
-    /// What else to say.
+    /// Notices for the user.
     pub notices: Vec<String>,
-    /// Why it made do with less.
+    /// Why less was done than the inputs say.
     pub degraded: Option<String>,
     /// Whether every action succeeded.
     pub done: bool,
@@ -211,7 +212,7 @@ impl Journal {
             if planned.image != Some(image) && !(planned.image.is_none() && needed.contains(&at)) {
                 continue;
             }
-            result.take(&planned.action, record);
+            result.add(&planned.action, record);
             result.done &= record.succeeded();
             match (&planned.action, &record.error) {
                 (_, None) => {}
@@ -228,7 +229,7 @@ impl Journal {
 }
 
 impl ImageResult {
-    fn take(&mut self, action: &Action, record: &Record) {
+    fn add(&mut self, action: &Action, record: &Record) {
         if record.unpublished {
             (self.made, self.pushed) = (Made::default(), false);
             self.tags.clear();
@@ -237,10 +238,10 @@ impl ImageResult {
             self.made.clone_from(made);
         }
         if self.local_image.is_none() {
-            // The first is the private one.
+            // The first name is the private one.
             self.local_image.clone_from(&record.local_image);
         }
-        // The build's own figures are what is told, not those of its loading.
+        // The figures are those of the build, not of the action that loads its image.
         if !matches!(action, Action::Load { .. }) || record.error.is_some() {
             self.attempts += record.attempts;
             self.progress = record.progress.clone().or_else(|| self.progress.take());
@@ -255,12 +256,12 @@ impl ImageResult {
     }
 }
 
-/// Whether the other tags can be set all the same: unless the run is to stop, or the image is gone.
+/// True if other tags can be set after this error: unless the run is to stop, or the image is gone.
 pub(super) fn may_go_on(error: &Error) -> bool {
     !error.is_stopped() && !error.is(FailureKind::SourceGone)
 }
 
-/// Where tags could not be set: which, and which others are.
+/// The error that tells which tags could not be set, and which were.
 fn tags_refused(refused: &[(String, &Error)], set: &[String]) -> Option<Error> {
     let (_, error) = refused.first()?;
     let refused: Vec<&str> = refused.iter().map(|(tag, _)| tag.as_str()).collect();

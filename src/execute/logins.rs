@@ -1,4 +1,4 @@
-//! The registry logins of a plan's children.
+//! Collects the registry logins that the actions of a plan need.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::plan::{Action, Plan, Source};
 use crate::ports::Ports;
 use crate::ports::docker_config::PrivateDockerConfig;
 
-/// A docker configuration for the children alone, with the credentials that the plan's actions need.
+/// Writes a docker configuration with the credentials that the plan's actions need, for docker and buildx alone.
 ///
 /// # Errors
 /// If there is no login for a registry that is written to, or the configuration cannot be written.
@@ -29,8 +29,9 @@ pub(super) async fn collected(plan: &Plan, ports: &Ports) -> Result<PrivateDocke
 #[derive(Default)]
 struct Needed {
     registries: BTreeSet<String>,
-    /// Those of base images. One that is written with its digest was not asked for, so its login is not known yet.
+    /// The registries of base images. A base with a digest was not looked up, so its login is not known yet.
     bases: BTreeSet<String>,
+    /// True if an action pushes or sets a tag.
     publishes: bool,
 }
 
@@ -45,35 +46,35 @@ impl Needed {
         match action {
             Action::Alias { source, target, .. } => {
                 self.publishes = true;
-                self.image(place(source));
-                self.image(target);
+                self.add_registry(reference(source));
+                self.add_registry(target);
             }
-            Action::PutIndex { target, .. } => self.image(target),
-            Action::Pull { source, .. } => self.image(place(source)),
+            Action::PutIndex { target, .. } => self.add_registry(target),
+            Action::Pull { source, .. } => self.add_registry(reference(source)),
             Action::ReadBack { reference, .. } | Action::SetKeyTag { key_tag: reference, .. } => {
-                self.image(reference);
+                self.add_registry(reference);
             }
             Action::Build { spec, .. } | Action::Load { spec } => {
                 self.publishes |= spec.output.pushes();
                 self.registries.extend(spec.registries());
                 self.bases.extend(spec.reads.iter().cloned());
             }
-            // Its BuildKit's image may be where only this run is logged in.
+            // BuildKit's image may be in a registry that only this run is logged in to.
             Action::CreateBuilder { builder, .. } => {
                 let images = builder.options.iter().filter_map(|option| option.strip_prefix("image="));
-                images.filter_map(|image| image.parse().ok()).for_each(|image| self.image(&image));
+                images.filter_map(|image| image.parse().ok()).for_each(|image| self.add_registry(&image));
             }
             Action::RemoveBuilders { .. } | Action::NoteMaker { .. } | Action::Tag { .. } => {}
         }
     }
 
-    fn image(&mut self, reference: &ImageReference) {
+    fn add_registry(&mut self, reference: &ImageReference) {
         self.registries.insert(reference.registry().to_owned());
     }
 }
 
-/// Where the image is.
-const fn place(source: &Source) -> &ImageReference {
+/// The image's name, for its registry.
+const fn reference(source: &Source) -> &ImageReference {
     match source {
         Source::Known(reference) | Source::BuiltBy { name: reference, .. } => reference,
     }

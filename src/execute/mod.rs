@@ -1,5 +1,5 @@
-//! Runs the plan's actions, side by side where none waits for another. The only writes; what happened is in the
-//! journal.
+//! Carries out the plan's actions, side by side where none waits for another. No other code writes outside this
+//! program; the journal tells what happened.
 
 mod act;
 mod alias;
@@ -38,34 +38,34 @@ use crate::ports::{Ports, Writes};
 use crate::trust::{Access, ImageRun};
 use act::{Earlier, act};
 
-/// Actions that run at once.
-const AT_ONCE: usize = 4;
+/// The most actions that run at once.
+const ACTIONS_AT_ONCE: usize = 4;
 
-/// What a plan is carried out with.
+/// What carrying out a plan needs.
 pub(crate) struct Execution<'a> {
     /// The right to write.
     pub writes: Writes,
     pub ports: &'a Ports,
     /// In the plan's order; at least one.
     pub images: Vec<OneImage<'a>>,
-    /// The tools, where something is built.
+    /// The tools, if something is built.
     pub toolchain: Option<&'a Toolchain>,
-    /// A builder that boots already.
+    /// The builder that boots already, if one does.
     pub boot: &'a Boot,
     /// Runs since the program began; the input `timeout` counts from there.
     pub watch: Stopwatch,
-    /// The repository whose image a build of a run that may only read is asked for, to see whether it could push.
+    /// For a build in a run that may only read: the repository that is asked whether the credentials could push to it.
     pub watched: Option<&'a Repository>,
-    /// What was tried again, and why.
+    /// What was tried again, and why, one text each.
     pub retries: &'a RefCell<Vec<String>>,
 }
 
-/// What the actions of one image need beside that.
+/// What the actions of one image need besides.
 pub(crate) struct OneImage<'a> {
     pub image: ImageRun<'a>,
-    /// The key that the image must carry, where there is one.
+    /// The key that the image must carry, if there is one.
     pub key: Option<&'a BuildKey>,
-    /// Where buildx writes what it built.
+    /// The file for buildx's metadata.
     pub metadata: PathBuf,
     /// Begins lines of the log about it: `app: ` where the run has several images, else empty.
     pub prefix: String,
@@ -89,7 +89,7 @@ pub(crate) struct StepContext<'a> {
 }
 
 impl Execution<'_> {
-    /// For an action of this image; for one that serves several, of the first.
+    /// The context of an action for this image, or of one that serves several; `None` if there is no such image.
     fn context(&self, of: Option<usize>) -> Option<StepContext<'_>> {
         let OneImage { image, key, metadata, prefix } = self.images.get(of.unwrap_or_default())?;
         Some(StepContext {
@@ -120,40 +120,40 @@ impl StepContext<'_> {
     }
 }
 
-/// Runs every action that can be run. Never an error: a failure is in the journal, which is the
-/// caller's, because these actions may be broken off at any moment.
+/// Carries out every action that can be. Failures are in the journal, which belongs to the caller, because this function
+/// may be stopped at any moment.
 pub(crate) async fn execute(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) {
     let label = |planned: &Planned| {
         let prefix = run.context(planned.image).map_or("", |context| context.prefix);
         format!("{prefix}{}", brief(&planned.action))
     };
-    journal.records = plan.actions.iter().map(|planned| Record::of(label(planned))).collect();
+    journal.records = plan.actions.iter().map(|planned| Record::new(label(planned))).collect();
     if plan.actions.is_empty() {
         return;
     }
-    // The question opens an upload. It runs beside the build: its answer only makes a notice.
+    // This question opens an upload. It runs beside the build, because its answer only makes a notice.
     let rights = async {
         match run.watched {
             Some(home) => run.ports.registry.may_push(home, run.writes).await.unwrap_or_default(),
             None => false,
         }
     };
-    let (done, may_push) = tokio::join!(all(plan, run, journal), rights);
+    let (done, may_push) = tokio::join!(run_actions(plan, run, journal), rights);
     journal.may_push = may_push;
     if let Err(error) = done {
         journal.error = Some(error);
     }
 }
 
-async fn all(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) -> Result<()> {
+async fn run_actions(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) -> Result<()> {
     let ports = run.ports;
     let merges = run.images.iter().all(|one| one.image.request.settings.mode == Mode::Merge);
     let own_docker = match ports.writing_docker(run.writes) {
-        // What is merged is in the registry.
+        // The images of a merge are in the registry, so it works without docker.
         Err(_) if merges => Docker::absent(ports.exec.writing(run.writes)),
         docker => docker?,
     };
-    // Removed when it goes out of scope, on every path.
+    // The configuration is removed when it goes out of scope, on every path.
     let config = logins::collected(plan, ports).await?;
     let docker = own_docker.with_logins(Arc::new(config));
     let mut cleanup = Vec::new();
@@ -162,7 +162,7 @@ async fn all(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) -> Result<
     let mut running = FuturesUnordered::new();
     loop {
         waiting.retain(|planned| {
-            if running.len() >= AT_ONCE {
+            if running.len() >= ACTIONS_AT_ONCE {
                 return true;
             }
             match readiness(planned, &records) {
@@ -170,7 +170,7 @@ async fn all(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) -> Result<
                 Readiness::Never => return false,
                 Readiness::Now => {}
             }
-            let earlier = Earlier::of(planned, plan, &records);
+            let earlier = Earlier::for_action(planned, plan, &records);
             let context = run.context(planned.image);
             if let Some((context, record)) = context.zip(records[planned.id.index()].take()) {
                 ports.console.line(&format!("→ {}{}", context.prefix, describe(&planned.action)));
@@ -200,16 +200,16 @@ async fn all(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) -> Result<
     Ok(())
 }
 
-/// Whether an action can begin.
+/// When an action can begin.
 enum Readiness {
     Now,
-    /// What it comes after is not over.
+    /// An action that it waits for has not ended.
     Later,
-    /// What it comes after failed, or never begins.
+    /// An action that it waits for failed, or never begins.
     Never,
 }
 
-/// `records`: those of the actions that run are absent.
+/// `records`: `None` for actions that are running.
 fn readiness(planned: &Planned, records: &[Option<&mut Record>]) -> Readiness {
     let mut readiness = Readiness::Now;
     for earlier in &planned.after {

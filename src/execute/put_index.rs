@@ -1,4 +1,4 @@
-//! An index of images that are there: written through the registry itself, without docker.
+//! Stores an index of images that the registry has, through the registry's API, without docker.
 
 use super::retry::Attempts;
 use super::{Made, Record, StepContext, alias};
@@ -8,7 +8,7 @@ use crate::plan::Index;
 use crate::ports::docker::Docker;
 use crate::ports::registry::Probe;
 
-/// Stores it under the name, unless it stands there already.
+/// Stores the index under the name, unless the registry has it there already.
 pub(super) async fn run(
     index: &Index,
     target: &ImageReference,
@@ -18,7 +18,7 @@ pub(super) async fn run(
 ) -> Result<()> {
     let mut attempts = Attempts::default();
     let written = loop {
-        match once(index, target, context).await {
+        match try_once(index, target, context).await {
             Ok(written) => break written,
             Err(error) => attempts.after_request(error, target.registry(), context, docker).await?,
         }
@@ -30,7 +30,8 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn once(index: &Index, target: &ImageReference, context: &StepContext<'_>) -> Result<bool> {
+/// Returns false if there was nothing to write.
+async fn try_once(index: &Index, target: &ImageReference, context: &StepContext<'_>) -> Result<bool> {
     let registry = &context.ports.registry;
     if matches!(registry.probe(target).await, Probe::Present(found) if found.digest == index.digest) {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! Reads back what was pushed: the outputs report the digest that the registry has.
+//! Reads back the digest of the pushed image: the outputs report what the registry has.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::facts::{LookupBy, LookupResult, wait_for};
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
 
-/// Registries may show a manifest a little after they took it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for the manifest: registries may show it a little after the push.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(30);
 
-/// `built`: what the build says of the image.
+/// Reads the digest back, and checks the image's key. `built`: the image as buildx reports it.
 pub(super) async fn run(
     reference: &ImageReference,
     built: Made,
@@ -22,7 +22,8 @@ pub(super) async fn run(
     record.made = Some(built);
     let references = std::slice::from_ref(reference);
     let lookups =
-        wait_for(&context.ports.registry, PATIENCE, LookupBy::CommitTag, references, context.key_hex()).await;
+        wait_for(&context.ports.registry, VISIBLE_WITHIN, LookupBy::CommitTag, references, context.key_hex())
+            .await;
     let seen = lookups.into_iter().next_back().map(|lookup| lookup.seen);
     match seen {
         Some(LookupResult::Match { digest, config, .. }) => {
@@ -33,12 +34,12 @@ pub(super) async fn run(
                 record.notices.push(format!("{reference} is {digest}: the registry's copy counts"));
                 record.adopt(digest, config);
             } else {
-                record.made().digest = Some(digest);
+                record.made_mut().digest = Some(digest);
             }
             Ok(())
         }
         Some(LookupResult::OtherKey { digest, .. }) => {
-            // The name is another's by now.
+            // The name belongs to another image by now.
             (record.unpublished, record.made) = (true, None);
             Err(Error::of(FailureKind::TagTaken, format!("{reference} names other content than was pushed"))
                 .cause(format!("it is {digest}"))

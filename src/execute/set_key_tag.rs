@@ -22,16 +22,16 @@ use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
 use crate::ports::registry::Probe;
 
-/// Times what looking and setting took this run itself: rivals talk to the same registry at the same
-/// moment.
-const MARGIN: u32 = 4;
-const SHORTEST: Duration = Duration::from_millis(30);
-const LONGEST: Duration = Duration::from_secs(2);
-/// Tries to find the registry at rest.
-const ROUNDS: u32 = 8;
+/// The wait between two looks is this many times as long as this run's slowest request: other runs talk to the same
+/// registry at the same time.
+const WAIT_FACTOR: u32 = 4;
+const SHORTEST_WAIT: Duration = Duration::from_millis(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Looks, before the tag counts as one that keeps changing.
+const LOOKS: u32 = 8;
 
-/// Makes the key's tag name this image, or adopts the one that stands there. The other names
-/// follow the winner. `own`: this run's image; without `built` it was there before, and stays what this run reports.
+/// Sets the key's tag to this run's image, or adopts the image that has it; then sets the other names to the same image.
+/// `own`: this run's image. `built`: `None` for an image from before the run, which the run reports in any case.
 pub(super) async fn run(
     key_tag: &ImageReference,
     others: &[ImageReference],
@@ -42,7 +42,7 @@ pub(super) async fn run(
     record: &mut Record,
 ) -> Result<()> {
     let adopted = built.as_ref().is_some_and(|built| built.adopted);
-    let found = built.is_none();
+    let reused = built.is_none();
     record.made = built;
     let mut attempts = Attempts::default();
     let winner = loop {
@@ -51,7 +51,7 @@ pub(super) async fn run(
             Err(error) => attempts.after_request(error, key_tag.registry(), context, docker).await?,
         }
     };
-    if found && winner != own {
+    if reused && winner != own {
         return Ok(());
     }
     record.tags.push(key_tag.to_string());
@@ -65,10 +65,10 @@ pub(super) async fn run(
     }
     let source = key_tag.repository().at(winner.clone());
     for name in others {
-        point(&source, name, context, docker).await?;
+        move_to_winner(&source, name, context, docker).await?;
     }
     if winner != own {
-        // What this run pushed is not what counts.
+        // The other run's image counts, not the one that this run pushed.
         record.pushed = Some(false);
         let config = match context.ports.registry.probe(&source).await {
             Probe::Present(manifest) => manifest.config_digest(),
@@ -79,7 +79,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Makes the key's tag name this image, whatever stood there.
+/// Sets the key's tag to this image, whichever image has it now.
 pub(super) async fn replace(
     key_tag: &ImageReference,
     own: Digest,
@@ -105,40 +105,40 @@ pub(super) async fn replace(
     }
 }
 
-/// The input `rebuild` where tags cannot be changed.
+/// The error of the input `rebuild` in a repository whose tags cannot be changed.
 pub(super) fn not_replaced(name: &ImageReference) -> Error {
     Error::of(FailureKind::TagTaken, format!("{name} still names the image from before"))
         .hint("rebuild moves tags: let this repository's be changed, delete the image, or change key-extra for an image with another key")
 }
 
-/// One go: the digest that the tag names, once it is at rest.
+/// Sets the tag unless it is set, and returns the digest that has it after a wait.
 async fn settle(key_tag: &ImageReference, own: &Digest, context: &StepContext<'_>) -> Result<Digest> {
     let mut slowest = Duration::ZERO;
     let mut seen = None;
-    for _ in 0..ROUNDS {
+    for _ in 0..LOOKS {
         let (found, took) = look(key_tag, context).await?;
         slowest = slowest.max(took);
         match found {
-            // The second look at the same image, a wait after the first.
+            // This is the second look at the same image, a wait after the first.
             Some(digest) if seen.as_ref() == Some(&digest) => return Ok(digest),
             Some(digest) => seen = Some(digest),
             None => {
-                // What counts for rivals is the time from the question to the end of the answer.
+                // Another run's request may take as long, from the look to the end of the answer.
                 let watch = Stopwatch::start();
                 set(key_tag, own, context).await?;
                 slowest = slowest.max(took + watch.elapsed());
                 seen = Some(own.clone());
             }
         }
-        let wait = (slowest * MARGIN).clamp(SHORTEST, LONGEST);
+        let wait = (slowest * WAIT_FACTOR).clamp(SHORTEST_WAIT, LONGEST_WAIT);
         context.ports.exec.sleep(wait).await.map_err(crate::ports::exec::from_exec)?;
     }
     Err(Error::of(FailureKind::Unsettled, format!("{key_tag} keeps changing"))
         .hint("other runs keep setting it; try again"))
 }
 
-/// The image with this run's key under the tag, and how long the answer took. An image made from
-/// other inputs has no business there and is as good as none.
+/// Returns the image under the tag if it has this run's key, and how long the answer took. An image made from other
+/// inputs counts as none.
 async fn look(key_tag: &ImageReference, context: &StepContext<'_>) -> Result<(Option<Digest>, Duration)> {
     let watch = Stopwatch::start();
     let Lookup { seen, .. } =
@@ -151,8 +151,8 @@ async fn look(key_tag: &ImageReference, context: &StepContext<'_>) -> Result<(Op
     }
 }
 
-/// Sets the tag; a refusal because another run was first is no error; whose image it is, the next
-/// look tells.
+/// Sets the tag. If the registry refuses because another run was first, that is no error: the next look tells which
+/// image has the tag.
 async fn set(key_tag: &ImageReference, own: &Digest, context: &StepContext<'_>) -> Result<()> {
     let source = key_tag.repository().at(own.clone());
     let Err(error) = context.ports.registry.put_tag(&source, key_tag, context.writes).await else {
@@ -165,8 +165,8 @@ async fn set(key_tag: &ImageReference, own: &Digest, context: &StepContext<'_>) 
     }
 }
 
-/// Points another name at the winner.
-async fn point(
+/// Sets another name to the image that has the key's tag.
+async fn move_to_winner(
     source: &ImageReference,
     name: &ImageReference,
     context: &StepContext<'_>,
@@ -185,14 +185,14 @@ async fn point(
     }
     let Err(error) = registry.put_tag(source, name, context.writes).await else { return Ok(()) };
     match current {
-        // A tag that may not move, and the same content: as good.
+        // The tag may not move, and its image has the same key.
         LookupResult::Match { .. } if error.class == FailureClass::Integrity => Ok(()),
         LookupResult::OtherKey { digest, .. } => Err(taken(name, &digest, winner).because(&error)),
         _ => Err(error),
     }
 }
 
-/// The tag is protected and names an image made from other inputs.
+/// The error for a protected tag of an image that was made from other inputs.
 fn taken(name: &ImageReference, there: &Digest, own: &Digest) -> Error {
     Error::of(FailureKind::TagTaken, format!("{name} is taken by an image made from other inputs"))
         .cause(format!("it is {there}, this run's is {own}"))
