@@ -43,7 +43,7 @@ impl Judged {
         let building = |at: usize| match (self.facts.get(at)?, self.verdicts.get(at)?) {
             (Some(facts), Verdict::Build(build)) => {
                 let Build { shared, load, .. } = *build;
-                let needs = Needs::of(*images.get(at)?, facts, build);
+                let needs = Needs::of_build(*images.get(at)?, facts, build);
                 Some(Building { at, wanted: ForBuild { shared, load }, needs })
             }
             _ => None,
@@ -64,7 +64,7 @@ pub(crate) fn builder_for(
     let builds = || building.iter().filter_map(|image| images.get(image.at));
     let ImageRun { request, access, .. } = *builds().next()?;
     let allowed = entitlements(builds().map(|image| image.request));
-    let needs = needs.with(builders, access, Some(toolchain));
+    let needs = needs.with_makers(builders, access, Some(toolchain));
     let names = Names::new(unique, owner, builders, access);
     Some((needs, choose(&request.settings.builder, &allowed, toolchain, needs, names)))
 }
