@@ -46,7 +46,7 @@ pub fn run_images(images: &[RawInputs], env: &Env) -> anyhow::Result<u8> {
     let cancel = Cancel::on_signals()?;
     let console = Console::new(env.in_github_actions(), LogStyle::Grouped, cancel.signal.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = runtime.block_on(session::run(images, env, &console, &cancel));
+    let code = runtime.block_on(Box::pin(session::run(images, env, &console, &cancel)));
     console.finish();
     Ok(code)
 }
@@ -123,7 +123,7 @@ impl Program<'_> {
     /// Executes the plan and reports.
     async fn run(&self, flags: &RunFlags) -> ExitCode {
         let images = std::slice::from_ref(&flags.inputs);
-        ExitCode::from(session::run(images, self.env, &self.log(flags), self.cancel).await)
+        ExitCode::from(Box::pin(session::run(images, self.env, &self.log(flags), self.cancel)).await)
     }
 
     /// Prints what the command finds. A failure goes to standard error, and no file of the runner's is touched.

@@ -232,7 +232,7 @@ pub(crate) async fn run_prepared(
     let boot = Boot::default();
     let attempt = Attempt { env, cancel, prepared, watch, boot: &boot };
     let done = async {
-        attempt.run(state, &[]).await?;
+        Box::pin(attempt.run(state, &[])).await?;
         let lost = state.lost();
         if lost.is_empty() {
             return Ok(());
@@ -243,7 +243,7 @@ pub(crate) async fn run_prepared(
         let retry = format!("the image {names} was deleted while this run was using it: looking it up again");
         ports.console.line(&retry);
         state.start_over(retry);
-        attempt.run(state, &lost).await
+        Box::pin(attempt.run(state, &lost)).await
     };
     let done = done.await;
     boot.discard().await;
@@ -268,8 +268,9 @@ impl Attempt<'_> {
         let images: Vec<ImageRun<'_>> =
             state.places.iter().filter_map(|place| all.get(*place)).copied().collect();
         state.stage = Stage::Looking;
+        // Boxed here and below: the futures of a whole run are too large for the stack of a debug build.
         // Reads leave nothing behind: they are simply dropped.
-        let mut facts = until(&cancel.signal, gather(ports, &images)).await?;
+        let mut facts = until(&cancel.signal, Box::pin(gather(ports, &images))).await?;
         for facts in facts.iter_mut().flatten() {
             for lost in lost {
                 facts.forget(lost);
@@ -277,7 +278,7 @@ impl Attempt<'_> {
         }
         state.report.facts(&state.places, &facts);
         let chosen = |choice: &plan::Choice| boot.start(choice, ports, &request.settings);
-        let mut decided = until(&cancel.signal, plan_for(prepared, &images, facts, chosen)).await?;
+        let mut decided = until(&cancel.signal, Box::pin(plan_for(prepared, &images, facts, chosen))).await?;
         state.report.read_seconds = watch.seconds();
         let several = images.len() > 1;
         let prefix = |image: &ImageRun<'_>| {
@@ -328,7 +329,7 @@ impl Attempt<'_> {
             watched,
             retries: &state.retries,
         };
-        execute(plan, &execution, &mut state.journal).await;
+        Box::pin(execute(plan, &execution, &mut state.journal)).await;
         if let (Some(home), Some(image), true) = (watched, first, state.journal.may_push) {
             state.report.notices.insert(0, plan::too_many_rights(image.access, home));
         }
