@@ -1,4 +1,4 @@
-//! The command line: which command runs, and the exit code.
+//! Runs the command of the command line and returns its exit code.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use crate::session::{self, Cancel, never};
 use crate::{commands, crash};
 use anyhow::Context as _;
 
-/// The program, from its arguments to its exit code.
+/// Runs the program, from its arguments to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let env = Env::capture();
@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("failed to start")?;
         let code = runtime.block_on(start(&env, &console, &cancel));
-        // Threads that still read files or ask for addresses are not waited for.
+        // Does not wait for threads that still read files or look up host names.
         runtime.shutdown_background();
         code
     };
@@ -59,7 +59,7 @@ pub fn replay(document: &str) -> String {
     })
 }
 
-/// The error with its class. What has none failed on this machine.
+/// The error with its class; an error of another type counts as one of this machine.
 fn classed(error: anyhow::Error) -> Error {
     error.downcast().unwrap_or_else(|error| {
         Error::of(FailureKind::Machine, error.to_string()).cause(error.root_cause().to_string())
@@ -71,11 +71,11 @@ async fn start(env: &Env, console: &Console, cancel: &Cancel) -> anyhow::Result<
     let only_prints = Name::of(&argv).is_some_and(Name::only_prints);
     let command = match arguments(&argv, env).map(|arguments| inputs::parse(&arguments)) {
         Ok(Ok(command)) => command,
-        // A workflow reads outputs and annotations.
+        // In a workflow the error goes to the outputs and annotations.
         Ok(Err(answer)) if answer.use_stderr() && env.in_github_actions() && !only_prints => {
             return Err(misread(&answer.to_string()).into());
         }
-        Ok(Err(answer)) => return Ok(answered(&answer, console)),
+        Ok(Err(answer)) => return Ok(print_answer(&answer, console)),
         Err(error) if only_prints => return Ok(commands::print(&Err(error), false, console)),
         Err(error) => return Err(error.into()),
     };
@@ -107,7 +107,7 @@ async fn start(env: &Env, console: &Console, cancel: &Cancel) -> anyhow::Result<
     }
 }
 
-/// What every command is given.
+/// What every command needs.
 struct Program<'a> {
     env: &'a Env,
     console: &'a Console,
@@ -126,7 +126,7 @@ impl Program<'_> {
         ExitCode::from(Box::pin(session::run(images, self.env, &self.log(flags), self.cancel)).await)
     }
 
-    /// Prints what the command finds. A failure goes to standard error, and no file of the runner's is touched.
+    /// Prints the command's result, or its error to standard error. No file of the runner's is written.
     async fn print(
         &self,
         flags: &RunFlags,
@@ -144,8 +144,8 @@ impl Program<'_> {
     }
 }
 
-/// Prints what clap answers: what is wrong, or the text of `--help` and `--version`, which are no errors.
-fn answered(answer: &clap::Error, console: &Console) -> ExitCode {
+/// Prints clap's answer: what is wrong, or the text of `--help` or `--version`, which is no error.
+fn print_answer(answer: &clap::Error, console: &Console) -> ExitCode {
     if !answer.use_stderr() {
         answer.print().ok();
         return ExitCode::SUCCESS;
@@ -154,7 +154,7 @@ fn answered(answer: &clap::Error, console: &Console) -> ExitCode {
     ExitCode::from(FailureClass::Input.exit_code())
 }
 
-/// What clap says of a command line: first what is wrong, then tips, then the usage.
+/// The error from clap's answer, which has first what is wrong, then tips, then the usage.
 fn misread(answer: &str) -> Error {
     let paragraphs: Vec<String> = answer
         .split("\n\n")

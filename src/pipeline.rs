@@ -1,4 +1,4 @@
-//! From the inputs to the plan: everything that comes before the first write.
+//! Leads from the inputs to the plan: everything before the first write.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::saved::{self, Saved};
 use crate::trust::{Access, ImageRun, access};
 use crate::{budget, env, image, plan, ports, shown};
 
-/// Inputs checked, run classified, ports ready; nothing asked yet.
+/// The checked inputs, the classified run and the adapters; no request was sent yet.
 pub(crate) struct Prepared {
     pub request: Request,
     pub run: RunContext,
@@ -25,7 +25,7 @@ pub(crate) struct Prepared {
     event: Value,
     /// What the run may do for each image.
     access: Vec<Access>,
-    /// What it talks to the outside by.
+    /// The adapters to the outside.
     pub ports: Ports,
 }
 
@@ -42,7 +42,7 @@ fn runs<'a>(request: &'a Request, run: &'a RunContext, access: &'a [Access]) -> 
 }
 
 impl Prepared {
-    /// The image, where commands are about one alone.
+    /// The first image, for commands about one image.
     ///
     /// # Errors
     /// If there is none.
@@ -86,7 +86,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The tools, where something is built.
+    /// The tools, if something is built.
     pub(crate) fn toolchain(&self) -> Option<&Toolchain> {
         self.late.iter().find_map(|late| late.toolchain.as_deref())
     }
@@ -137,7 +137,7 @@ impl Found {
 /// Checks the inputs and classifies the run.
 ///
 /// # Errors
-/// One that names every bad input, or an event file that cannot be read.
+/// Names every bad input, or an event file that cannot be read.
 pub(crate) async fn prepare(
     raw: &[RawInputs],
     env: &Env,
@@ -149,7 +149,7 @@ pub(crate) async fn prepare(
     if let Some(names) = env.get("BUILD_ONCE_WITHOUT_GUARDS") {
         crate::guards::switch_off(names).map_err(Error::input)?;
     }
-    // Before a message can quote them.
+    // Passwords are masked before a message can quote them.
     for (_, text) in raw.iter().flat_map(RawInputs::entries) {
         text.into_iter().flat_map(shown::passwords).for_each(|password| console.mask(password));
     }
@@ -181,7 +181,7 @@ pub(crate) async fn prepare(
     Ok(Prepared { request, run, raw: raw.to_vec(), event, access, ports })
 }
 
-/// Hides what the build is told in confidence.
+/// Masks the secrets of a build.
 fn mask(image: &ImageRequest, console: &Console) {
     for (secret, value) in image.all_secrets() {
         if let Some(value) = value {
@@ -199,10 +199,10 @@ fn mask(image: &ImageRequest, console: &Console) {
     }
 }
 
-/// Longest secret file whose value is masked; a longer one is no password, and docker takes none above 500 KiB.
+/// The longest secret file whose value is masked. A longer one is no password, and docker takes none above 500 KiB.
 const MASKED_FILE: u64 = 500 * 1024;
 
-/// Hides what a file of a secret holds. One that cannot be read is the build's to complain of.
+/// Masks the content of a secret's file. If the file cannot be read, the build fails and says so.
 fn mask_file(path: &std::path::Path, console: &Console) {
     if let Ok(bytes) = budget::read_file(path, MASKED_FILE) {
         console.mask(&String::from_utf8_lossy(&bytes));
@@ -218,8 +218,8 @@ pub(crate) async fn find(prepared: &Prepared, images: &[ImageRun<'_>]) -> Result
     Ok(find_late(prepared, images, facts, |_| {}).await)
 }
 
-/// The plan for these facts. `chosen` is told the builder as soon as it is certain, before the
-/// rest of the plan: booting one takes longer than every question there is.
+/// Makes the plan from these facts. `chosen` gets the builder as soon as it is certain, before the rest of the plan,
+/// because booting a builder takes longer than any read.
 ///
 /// # Errors
 /// If there is one image, and nothing can be done about it.

@@ -27,12 +27,12 @@ use crate::report::{ImageReport, Report, RunState, Stage, annotations, outputs, 
 use crate::trust::ImageRun;
 use crate::{commands, crash, shown};
 
-/// Turns SIGINT, SIGTERM, SIGHUP and the `timeout` input into one signal for everyone. A thread of its own listens:
-/// the program's may wait for a file or a reader of its log.
+/// Turns SIGINT, SIGTERM, SIGHUP and the input `timeout` into one signal for all tasks. It listens on its own thread,
+/// because the program's thread may be blocked by a file or by a reader of the log.
 pub(crate) struct Cancel {
     sender: watch::Sender<Option<Stop>>,
     thread: Handle,
-    /// What the ports listen to.
+    /// The signal that the ports watch.
     pub signal: CancelSignal,
 }
 
@@ -59,7 +59,7 @@ impl Cancel {
             let sender = sender.clone();
             runtime.spawn(async move {
                 stream.recv().await;
-                // The first one names the reason; the runner sends the second to everybody.
+                // Only the first signal counts: the runner sends a second one to all processes.
                 sender.send_if_modified(|state| state.is_none() && state.replace(stop).is_none());
             });
         }
@@ -69,7 +69,8 @@ impl Cancel {
         Ok(Self { sender, thread, signal: signal_out })
     }
 
-    fn after(&self, limit: Duration) {
+    /// Stops the run after `limit`.
+    fn stop_after(&self, limit: Duration) {
         let sender = self.sender.clone();
         self.thread.spawn(async move {
             tokio::time::sleep(limit).await;
@@ -131,7 +132,7 @@ fn stopped(stop: Stop, phase: &str) -> Error {
     }
 }
 
-/// A failure before the pipeline could start.
+/// Reports a failure before the pipeline could start.
 #[must_use]
 pub(crate) fn fail(error: Error, env: &Env, console: &Console) -> u8 {
     let mut report = Report::default();
@@ -186,7 +187,7 @@ fn how_to_report(error: &Error, plan: Option<&Path>) -> Option<String> {
     ))
 }
 
-/// The last line of a good run: what a person looks for first.
+/// The last line of a successful run: each image with its outcome.
 fn closing(report: &Report) -> String {
     let of = |image: &ImageReport| {
         let reference = image.reference.as_ref().map(ToString::to_string);
@@ -197,7 +198,7 @@ fn closing(report: &Report) -> String {
     format!("{} in {:.2}s", images.join(", "), report.seconds)
 }
 
-/// Everything from the inputs to the journal.
+/// Runs everything from the inputs to the journal.
 async fn pipeline(
     raw: &[RawInputs],
     env: &Env,
@@ -211,7 +212,7 @@ async fn pipeline(
     run_prepared(&prepared, env, cancel, watch, state).await
 }
 
-/// Everything from the request to the journal.
+/// Runs everything from the request to the journal.
 pub(crate) async fn run_prepared(
     prepared: &Prepared,
     env: &Env,
@@ -222,7 +223,7 @@ pub(crate) async fn run_prepared(
     let Prepared { request, run, ports, .. } = prepared;
     state.report.start(request, run);
     if let Some(limit) = request.settings.reliability.timeout {
-        cancel.after(limit);
+        cancel.stop_after(limit);
     }
     if request.settings.call == Call::Check {
         return until(&cancel.signal, commands::check::run(prepared, &mut state.report)).await;
@@ -237,7 +238,7 @@ pub(crate) async fn run_prepared(
         if lost.is_empty() {
             return Ok(());
         }
-        // They are gone when their turn comes: looked for once more, and most often built then.
+        // An image was found and then deleted: look it up again, and most likely build it.
         let names: Vec<String> = lost.iter().map(ToString::to_string).collect();
         let names = names.join(", ");
         let retry = format!("the image {names} was deleted while this run was using it: looking it up again");
@@ -260,7 +261,7 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// One plan for the images that are left, from the facts to its journal. `lost`: images that are known to be gone.
+    /// Plans the images that are left and carries the plan out. `lost`: images that are known to be deleted.
     async fn run(&self, state: &mut RunState, lost: &[Digest]) -> Result<()> {
         let Self { env, cancel, prepared, watch, boot } = self;
         let Prepared { request, ports, .. } = prepared;
@@ -269,7 +270,7 @@ impl Attempt<'_> {
             state.places.iter().filter_map(|place| all.get(*place)).copied().collect();
         state.stage = Stage::Looking;
         // Boxed here and below: the futures of a whole run are too large for the stack of a debug build.
-        // Reads leave nothing behind: they are simply dropped.
+        // A read can be dropped at any time.
         let mut facts = until(&cancel.signal, Box::pin(gather(ports, &images))).await?;
         for facts in facts.iter_mut().flatten() {
             for lost in lost {
@@ -295,7 +296,7 @@ impl Attempt<'_> {
         state.stage = Stage::Steps;
         let builds = decided.plan.builds();
         let files = match RunFiles::create(env, images.len(), || decided.json(self.prepared, &images)) {
-            // D100: only a build needs them.
+            // Only a build needs these files.
             Err(error) if !builds => {
                 let notice = format!("the plan is not kept for later steps: {}", error.headline());
                 state.report.notices.push(notice);
@@ -337,25 +338,25 @@ impl Attempt<'_> {
     }
 }
 
-/// Reads, and nothing else, until a signal comes.
+/// Runs reads until a signal comes.
 ///
 /// # Errors
-/// The work's own, or that it was stopped.
+/// Those of `work`, or that the run was stopped.
 pub(crate) async fn until<T>(signal: &CancelSignal, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
-        // First, so that nothing is decided on answers that broke off.
+        // The signal is polled first, so that nothing is decided on interrupted answers.
         biased;
         stop = cancelled(signal) => Err(stopped(stop, "while looking")),
         done = work => done,
     }
 }
 
-/// The plan, and what buildx says it built. In a workflow they outlive the step, for later
-/// ones; elsewhere they go with the program.
+/// The files of a run: the plan, and buildx's metadata. In a workflow later steps can read them; elsewhere they are
+/// removed at the end.
 #[derive(Default)]
 struct RunFiles {
     plan: Option<PathBuf>,
-    /// Of each image.
+    /// buildx's metadata file of each image.
     metadata: Vec<PathBuf>,
     _folder: Option<PrivateFolder>,
 }

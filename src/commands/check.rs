@@ -1,4 +1,4 @@
-//! `call: check`: the checks of the Dockerfile in place of a build.
+//! The input `call: check`: runs the checks of the Dockerfile in place of a build.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use crate::plan::{Outcome, PlanWarning};
 use crate::ports::buildx::Buildx;
 use crate::report::Report;
 
-/// Runs them; what they find is in the report.
+/// Runs the checks and puts their findings into the report.
 ///
 /// # Errors
-/// If they find something, or cannot be run.
+/// If there are findings, or the checks cannot be run.
 pub(crate) async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> {
     let ports = &prepared.ports;
     let Some(inputs) = prepared.request.images.first() else { return Ok(()) };

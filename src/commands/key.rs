@@ -24,7 +24,7 @@ use crate::trust::ImageRun;
 /// # Errors
 /// If a file cannot be read, or an image has no digest.
 pub(crate) async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
-    let key = settled(prepared).await?;
+    let key = build_key(prepared).await?;
     if as_json {
         return Ok(listing(&key));
     }
@@ -34,7 +34,7 @@ pub(crate) async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
         let _ = writeln!(text, "{:<14} {:<30} {}", entry.kind.as_str(), entry.name, shown(entry));
     }
     for (context, tree) in &key.trees {
-        if tree.len() <= LISTED {
+        if tree.len() <= MOST_FILES {
             tree.visit(|path, entry| {
                 let _ = writeln!(text, "{context:<14} {:<30} {}", escape(path), hex(&entry.fact.digest));
             });
@@ -52,8 +52,8 @@ pub(crate) async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
     Ok(text)
 }
 
-/// The key that a build would publish under.
-async fn settled(prepared: &Prepared) -> Result<BuildKey> {
+/// Computes the key that a build would publish under.
+async fn build_key(prepared: &Prepared) -> Result<BuildKey> {
     let ports = &prepared.ports;
     let ImageRun { request: inputs, run, .. } = prepared.first()?;
     let computed = compute_key(ports, inputs, run, false).await?;
@@ -64,19 +64,19 @@ async fn settled(prepared: &Prepared) -> Result<BuildKey> {
     Ok(computed.key)
 }
 
-/// More files are told by folder; JSON has them all.
-const LISTED: u64 = 1000;
+/// The most files that are printed one by one; of more, the folders are printed. JSON has every file.
+const MOST_FILES: u64 = 1000;
 
-/// What differs between the present key and an image, a file that `key --json` wrote, or, if `with` is
-/// empty, the nearest earlier image.
+/// Compares the present key with an image, a file that `key --json` wrote, or, if `with` is empty, the nearest earlier
+/// image.
 ///
 /// # Errors
-/// If the key cannot be computed, or what it is to be compared with does not say what it was made from.
+/// If the key cannot be computed, or the other one's entries are not known.
 pub(crate) async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> Result<String> {
     let (key, earlier) = match with {
         "" => nearest(prepared).await?,
         with => {
-            let (key, earlier) = tokio::join!(settled(prepared), named(prepared, with));
+            let (key, earlier) = tokio::join!(build_key(prepared), earlier_named(prepared, with));
             (key?, earlier?)
         }
     };
@@ -125,8 +125,8 @@ async fn nearest(prepared: &Prepared) -> Result<(BuildKey, Earlier)> {
     Ok((key, earlier.map_err(missing)?))
 }
 
-/// A file of `key --json`, an image of the engine's, or one of a registry; a tag alone is of the repository's.
-async fn named(prepared: &Prepared, with: &str) -> Result<Earlier> {
+/// Reads a file of `key --json`, an image of the engine's, or one of a registry; a tag alone means the repository's.
+async fn earlier_named(prepared: &Prepared, with: &str) -> Result<Earlier> {
     if Path::new(with).is_file() {
         return from_file(with);
     }

@@ -1,4 +1,4 @@
-//! What commands print, and the check in place of a build.
+//! The commands that print a result, and the check in place of a build.
 
 pub(crate) mod check;
 pub(crate) mod completions;
@@ -25,7 +25,7 @@ pub(crate) fn print(result: &Result<String>, as_json: bool, console: &Console) -
     ExitCode::from(error.map_or(0, |error| error.class.exit_code()))
 }
 
-/// The text as people may see it, each of its lines ended.
+/// The text as people may see it: without control characters, and with a line break at its end.
 #[must_use]
 pub(crate) fn lines(text: &str) -> String {
     let clean = without_controls(text);

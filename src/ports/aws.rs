@@ -1,4 +1,4 @@
-//! AWS: ECR's registry token, the SSM parameter.
+//! Asks AWS for ECR's registry token and for the SSM parameter.
 
 use std::time::Duration;
 
@@ -26,16 +26,17 @@ pub(crate) struct Aws {
     http: SharedHttpClient,
 }
 
-const LIMIT: Duration = Duration::from_secs(10);
+/// How long each question to AWS may take.
+const QUESTION: Duration = Duration::from_secs(10);
 
 impl Aws {
-    /// With the `aws-region` input; the hosts of ECR name a region of their own.
+    /// `region`: the input `aws-region`; the hosts of ECR name their region themselves.
     #[must_use]
     pub(crate) fn new(region: Option<String>, proxies: &Proxies) -> Self {
         Self { region, http: aws_http::client(proxies.clone()) }
     }
 
-    /// What the machine says of itself.
+    /// The EC2 instance that this machine is.
     ///
     /// # Errors
     /// [`NoInstance`].
@@ -48,7 +49,7 @@ impl Aws {
             .connect_timeout(Duration::from_secs(3))
             .operation_attempt_timeout(Duration::from_secs(5))
             .build();
-        // Six tries within [`LIMIT`]: the SDK's own three are too few where an account is throttled, and
+        // Six tries within [`QUESTION`]: the SDK's own three are too few where an account is throttled, and
         // its waits of seconds too long for a step that may do without.
         let retries = RetryConfig::standard()
             .with_max_attempts(6)
@@ -135,30 +136,30 @@ impl Aws {
                 }
             })
         };
-        let value = tokio::time::timeout(LIMIT, read)
+        let value = tokio::time::timeout(QUESTION, read)
             .await
             .unwrap_or_else(|_| Err(ParameterError::Failed(too_slow(&what))))?;
         value.filter(|value| !value.trim().is_empty()).ok_or(ParameterError::Absent)
     }
 }
 
-/// Why a parameter has no value for us.
+/// Why a parameter has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ParameterError {
     /// It does not exist, or is empty.
     Absent,
     /// The role may not read it.
     Denied,
-    /// Asking failed.
+    /// The request failed.
     Failed(Error),
 }
 
 async fn limited<T>(what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| Err(too_slow(what)))
+    tokio::time::timeout(QUESTION, work).await.unwrap_or_else(|_| Err(too_slow(what)))
 }
 
 fn too_slow(what: &str) -> Error {
-    Error::of(FailureKind::AwsUnavailable, what).cause(format!("no answer within {}s", LIMIT.as_secs()))
+    Error::of(FailureKind::AwsUnavailable, what).cause(format!("no answer within {}s", QUESTION.as_secs()))
 }
 
 fn refused<E, R>(what: &str, right: &str, error: &SdkError<E, R>) -> Error

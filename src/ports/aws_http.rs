@@ -1,4 +1,4 @@
-//! AWS's requests, by the client that all else is asked with: the same certificates, proxies and limits.
+//! Sends the AWS SDK's requests through the client of all other requests: the same certificates, proxies and limits.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -24,14 +24,13 @@ struct Http {
     clients: Mutex<Vec<(Option<Duration>, Client)>>,
 }
 
-/// For the SDK.
+/// The client as the SDK takes it.
 #[must_use]
 pub(crate) fn client(proxies: Proxies) -> SharedHttpClient {
     SharedHttpClient::new(Http { proxies, clients: Mutex::default() })
 }
 
-/// Whether this is a service of the machine's own (instance metadata, a container's credentials), which no proxy
-/// can reach.
+/// True for a service of the machine itself (instance metadata, a container's credentials), which no proxy can reach.
 fn is_of_machine(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     match host.parse() {

@@ -1,4 +1,4 @@
-//! The clock.
+//! Measures time and tells it.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! The local engine, through the docker CLI.
+//! Talks to the local engine through the docker CLI.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind::NotFound;
@@ -18,15 +18,15 @@ use crate::image::{ImageReference, Platform, triggers};
 use crate::ports::docker_config::{Credential, PrivateDockerConfig, UserDockerConfig};
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation, from_exec, last_line};
 
-/// Quick questions to the engine.
-const QUICK: Duration = Duration::from_secs(30);
-/// A pull of a large image on a slow line.
-const PULL: Duration = Duration::from_hours(2);
+/// How long a question to the engine may take.
+const QUESTION: Duration = Duration::from_secs(30);
+/// How long a pull may take: a large image on a slow line.
+const PULL_IMAGE: Duration = Duration::from_hours(2);
 
 /// The docker CLI.
 #[derive(Clone, Debug)]
 pub(crate) struct Docker {
-    /// None where buildx is alone on this machine.
+    /// `None` if this machine has buildx without docker.
     program: Option<PathBuf>,
     buildx: Option<PathBuf>,
     exec: Exec,
@@ -50,7 +50,7 @@ impl Docker {
         Ok(Self { program, buildx, exec, logins: None })
     }
 
-    /// No docker: whatever is asked of it fails.
+    /// No docker: every command fails.
     #[must_use]
     pub(crate) const fn absent(exec: Exec) -> Self {
         Self { program: None, buildx: None, exec, logins: None }
@@ -69,7 +69,7 @@ impl Docker {
         Self { exec: logins.exec(&self.exec), logins: Some(logins), ..self.clone() }
     }
 
-    /// Puts other credentials into that configuration. Nothing to do without one.
+    /// Replaces the credentials in the run's own configuration, if there is one.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -77,7 +77,7 @@ impl Docker {
         self.logins.as_ref().map_or(Ok(()), |logins| logins.renew(credentials))
     }
 
-    /// The starter of its processes.
+    /// Starts docker's processes.
     #[must_use]
     pub(crate) const fn exec(&self) -> &Exec {
         &self.exec
@@ -127,7 +127,7 @@ impl Docker {
     /// If the engine does not answer.
     pub(crate) async fn inspect(&self, name: &str) -> Result<Option<LocalImage>> {
         let inspect = self.command(Effect::Read).args(["image", "inspect", name]);
-        let done = self.run(&inspect, QUICK).await?;
+        let done = self.run(&inspect, QUESTION).await?;
         if !done.status.success() {
             return if done.stderr_text().to_ascii_lowercase().contains("no such image") {
                 Ok(None)
@@ -144,18 +144,18 @@ impl Docker {
     /// If the engine does not answer.
     pub(crate) async fn label(&self, name: &str, label: &str) -> Result<Option<String>> {
         let format = ["image", "inspect", "--format", "{{json .Config.Labels}}", name];
-        let done = self.run(&self.command(Effect::Read).args(format), QUICK).await?;
+        let done = self.run(&self.command(Effect::Read).args(format), QUESTION).await?;
         let labels: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
         Ok(labels[label].as_str().filter(|_| done.status.success()).map(str::to_owned))
     }
 
-    /// The `ONBUILD` instructions of an image of the engine's store; nothing if it is not there.
+    /// The `ONBUILD` instructions of an image of the engine's store; `None` if there is no such image.
     ///
     /// # Errors
     /// If the engine does not answer.
     pub(crate) async fn triggers(&self, name: &str) -> Result<Option<Vec<String>>> {
         let inspect = self.command(Effect::Read).args(["image", "inspect", name]);
-        let done = self.run(&inspect, QUICK).await?;
+        let done = self.run(&inspect, QUESTION).await?;
         let found: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
         let config = &found[0]["Config"];
         let known = done.status.success() && config.is_object();
@@ -165,7 +165,7 @@ impl Docker {
     /// Fetches an image by digest; of an index the one for `platform`, else for the engine's own.
     ///
     /// # Errors
-    /// By what the engine says.
+    /// With the engine's message.
     pub(crate) async fn pull(
         &self,
         reference: &ImageReference,
@@ -180,7 +180,7 @@ impl Docker {
             line(text);
         };
         let streamed = self.exec.stream(&pull, None, keep, async || false);
-        let status = tokio::time::timeout(PULL, streamed)
+        let status = tokio::time::timeout(PULL_IMAGE, streamed)
             .await
             .map_err(|_| Error::of(FailureKind::Hang, format!("the pull of {reference} did not end")))?
             .map_err(|error| self.failed(error))?;
@@ -193,9 +193,9 @@ impl Docker {
     /// Gives an image of the engine's store another name.
     ///
     /// # Errors
-    /// By what the engine says.
+    /// With the engine's message.
     pub(crate) async fn tag(&self, image: &str, name: &str) -> Result<()> {
-        let done = self.run(&self.command(Effect::Write).args(["tag", image, name]), QUICK).await?;
+        let done = self.run(&self.command(Effect::Write).args(["tag", image, name]), QUESTION).await?;
         if done.status.success() {
             Ok(())
         } else {
@@ -211,7 +211,7 @@ impl Docker {
         let what = "failed to list the engine's containers";
         let filter = format!("name=^/{prefix}");
         let list = ["container", "ls", "--all", "--format", "{{.Names}}", "--filter", &filter];
-        let done = self.run(&self.command(Effect::Read).args(list), QUICK).await?;
+        let done = self.run(&self.command(Effect::Read).args(list), QUESTION).await?;
         if !done.status.success() {
             return Err(engine_error(what, &done));
         }
@@ -226,7 +226,7 @@ impl Docker {
         let what = "failed to list the engine's volumes";
         let filter = format!("name=^{prefix}");
         let list = ["volume", "ls", "--quiet", "--filter", &filter];
-        let done = self.run(&self.command(Effect::Read).args(list), QUICK).await?;
+        let done = self.run(&self.command(Effect::Read).args(list), QUESTION).await?;
         if !done.status.success() {
             return Err(engine_error(what, &done));
         }
@@ -236,9 +236,9 @@ impl Docker {
     /// Makes a volume; one that is there stays as it is.
     ///
     /// # Errors
-    /// By what the engine says.
+    /// With the engine's message.
     pub(crate) async fn create_volume(&self, name: &str) -> Result<()> {
-        let done = self.run(&self.command(Effect::Write).args(["volume", "create", name]), QUICK).await?;
+        let done = self.run(&self.command(Effect::Write).args(["volume", "create", name]), QUESTION).await?;
         if done.status.success() {
             Ok(())
         } else {
@@ -249,16 +249,16 @@ impl Docker {
     /// Removes a container and the volume of a builder that was in it.
     ///
     /// # Errors
-    /// By what the engine says.
+    /// With the engine's message.
     pub(crate) async fn remove_builder_container(&self, name: &str) -> Result<()> {
         let remove = ["container", "rm", "--force", "--volumes", name];
-        let done = self.run(&self.command(Effect::Write).args(remove), QUICK).await?;
+        let done = self.run(&self.command(Effect::Write).args(remove), QUESTION).await?;
         if !done.status.success() {
             return Err(engine_error(&format!("failed to remove the container {name}"), &done));
         }
         let volume = format!("{name}_state");
         let remove = ["volume", "rm", "--force", &volume];
-        let done = self.run(&self.command(Effect::Write).args(remove), QUICK).await?;
+        let done = self.run(&self.command(Effect::Write).args(remove), QUESTION).await?;
         if done.status.success() {
             Ok(())
         } else {
@@ -267,23 +267,23 @@ impl Docker {
     }
 
     /// The memory limit in bytes, 0 for none, of a container that the kernel has killed a process
-    /// of for want of memory; `None` if it has not, or that is not known.
+    /// of for want of memory; `None` if the kernel has not, or if that is not known.
     pub(crate) async fn killed_for_memory(&self, container: &str) -> Option<u64> {
         let format =
             ["container", "inspect", "--format", "{{.State.OOMKilled}} {{.HostConfig.Memory}}", container];
-        let done = self.run(&self.command(Effect::Read).args(format), QUICK).await.ok()?;
+        let done = self.run(&self.command(Effect::Read).args(format), QUESTION).await.ok()?;
         let text = done.stdout_text();
         let (killed, limit) = text.trim().split_once(' ')?;
         if killed == "true" { limit.parse().ok() } else { None }
     }
 
-    /// What `docker info` says of the engine and of the CLI's buildx.
+    /// The engine and the CLI's buildx, from `docker info`.
     ///
     /// # Errors
     /// If the engine does not answer.
     pub(crate) async fn engine(&self) -> Result<Engine> {
         let info = self.command(Effect::Read).args(["info", "--format", "{{json .}}"]);
-        let done = self.run(&info, QUICK).await?;
+        let done = self.run(&info, QUESTION).await?;
         if let Some(engine) = Engine::parse(&done.stdout).filter(|_| done.status.success()) {
             return Ok(engine);
         }
@@ -296,7 +296,7 @@ impl Docker {
     }
 }
 
-/// The names of a list of docker's, one a line. `what` is what failed if there are too many.
+/// The names that docker listed, one a line. `what` begins the error if there are too many.
 ///
 /// # Errors
 /// If there are more than [`LISTED`].

@@ -1,10 +1,10 @@
-//! This machine and its processes, from `/proc`: whose builder is whose.
+//! This machine and its processes, from `/proc`: tells which process owns a builder.
 
 use crate::buildkit::owner::Owner;
 use crate::image::Digest;
 
-/// This very process as an owner; `None` where the system does not tell who is who (another
-/// kernel, or one that hides other users' processes).
+/// This process as the owner of builders; `None` if the system does not tell processes apart (another kernel, or one that
+/// hides other users' processes).
 #[must_use]
 pub fn this_process() -> Option<Owner> {
     let text = |path: &str| fs_err::read_to_string(path).ok().map(|text| text.trim().to_owned());
@@ -25,8 +25,8 @@ pub fn this_process() -> Option<Owner> {
     })
 }
 
-/// When the process with this number started, in clock ticks since the boot; `None` if there is
-/// none.
+/// The start of the process with this number, in clock ticks since the machine's start; `None` if there is no such
+/// process.
 #[must_use]
 pub(crate) fn started(pid: u32) -> Option<u64> {
     let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -37,8 +37,7 @@ pub(crate) fn started(pid: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
-/// How many processes of this machine the kernel has ended for want of memory, since it started; none if it does not
-/// tell.
+/// The number of processes that the kernel has killed for want of memory since its start; `None` if it does not tell.
 #[must_use]
 pub(crate) fn memory_kills() -> Option<u64> {
     oom_kill(&fs_err::read_to_string("/proc/vmstat").ok()?)

@@ -1,4 +1,4 @@
-//! The client that everything is asked with.
+//! The HTTP client of all requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,24 +23,24 @@ pub(crate) fn client(
         .dns_resolver(Arc::new(Names))
 }
 
-/// The failure to make one.
+/// The error if no client can be made.
 pub(crate) fn not_made(error: &reqwest::Error) -> Error {
     Error::of(FailureKind::Machine, "failed to set up TLS").because(error)
 }
 
-/// Longest a name server may take. The system's own limit is longer than a connection may take,
-/// and what ends it then does not say that a name was asked for.
-const NAMES: Duration = Duration::from_secs(5);
+/// How long the look-up of a host name may take. The system's own limit is longer than that of a connection, whose error
+/// would not name the cause.
+const NAME_LOOKUP: Duration = Duration::from_secs(5);
 
-/// The system's names, within [`NAMES`].
+/// The system's look-up of names, within [`NAME_LOOKUP`].
 struct Names;
 
 impl reqwest::dns::Resolve for Names {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         Box::pin(async move {
-            let found = tokio::time::timeout(NAMES, tokio::net::lookup_host((name.as_str(), 0))).await;
+            let found = tokio::time::timeout(NAME_LOOKUP, tokio::net::lookup_host((name.as_str(), 0))).await;
             let found = found
-                .map_err(|_| format!("no answer from the name server within {}s", NAMES.as_secs()))??;
+                .map_err(|_| format!("no answer from the name server within {}s", NAME_LOOKUP.as_secs()))??;
             let found: Vec<std::net::SocketAddr> = found.collect();
             Ok(Box::new(found.into_iter()) as reqwest::dns::Addrs)
         })

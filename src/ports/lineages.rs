@@ -1,5 +1,5 @@
-//! Lineages of what builders were sent (`coherence::transfer`): their files on this machine, and the
-//! configuration folder that gives buildx the name of one.
+//! The files of lineages (`coherence::transfer`) on this machine, and the configuration folder that gives buildx a
+//! session's name.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -12,46 +12,47 @@ use super::temporary::{DOCKER, PrivateFolder, private_folder};
 use crate::budget;
 use crate::coherence::transfer::Lineage;
 
-/// What was not used for so long is removed.
-const OLD: Duration = Duration::from_hours(14 * 24);
+/// A lineage that was not used for so long is removed.
+const UNUSED_FOR: Duration = Duration::from_hours(14 * 24);
 /// The file in buildx's folder that names the session (docker/buildx, `util/confutil`, `TryNodeIdentifier`).
 const NODE_ID: &str = ".buildNodeID";
-/// What buildx writes again in each folder.
-const OWN: [&str; 2] = [NODE_ID, ".lock"];
+/// The files that buildx writes in each configuration folder by itself.
+const NOT_LINKED: [&str; 2] = [NODE_ID, ".lock"];
 
-/// Where the lineages of one user are.
+/// The lineages of one user.
 #[derive(Debug)]
 pub(crate) struct Lineages {
     folder: PathBuf,
+    /// Names the time since the machine's last start.
     boot: String,
 }
 
 impl Lineages {
-    /// Those below the user's cache folder.
+    /// The lineages below the user's cache folder.
     #[must_use]
     pub(crate) fn below(cache: &Path) -> Self {
-        // Linux: random(4). Elsewhere a copy from before a restart is not told.
+        // Linux: random(4). Elsewhere a copy from before a restart is not noticed.
         let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Self { folder: cache.join("transfers"), boot }
     }
 
-    /// Takes the lineage of this name away, so that no other build adds to it at the same time. `None`
-    /// if there is none that can be read.
+    /// Removes the lineage with this name and returns it, so that no other build adds to it at the same time. `None` if
+    /// there is none that can be read.
     #[must_use]
     pub(crate) fn take_out(&self, name: &str) -> Option<Lineage> {
-        // The first to move it has it; a second build at the same time starts its own.
+        // Only one build can move the file; a second one at the same time starts a new lineage.
         let taken = tempfile::Builder::new().prefix(".taken-").tempdir_in(&self.folder).ok()?;
         let path = taken.path().join(name);
         fs_err::rename(self.folder.join(name), &path).ok()?;
         let metadata = fs_err::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
         let bytes = budget::read_file(&path, budget::LINEAGE).ok()?;
-        let bytes = bytes.strip_prefix(&self.place(&metadata)?)?;
+        let bytes = bytes.strip_prefix(&self.identity(&metadata)?)?;
         Lineage::decode(bytes)
     }
 
-    /// What only this very file has, in this boot of the machine: a copy of it, or one that was put
-    /// back, is older than what the builder holds. `None` where files do not say when they were made.
-    fn place(&self, metadata: &std::fs::Metadata) -> Option<[u8; 32]> {
+    /// A digest that only this file has, since this start of the machine: a copy that was put back is older than what the
+    /// builder holds. `None` if the file system does not tell when a file was made.
+    fn identity(&self, metadata: &std::fs::Metadata) -> Option<[u8; 32]> {
         let born = metadata.created().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
         let digest = Sha256::new()
             .chain_update(&self.boot)
@@ -68,13 +69,13 @@ impl Lineages {
     pub(crate) fn keep(&self, name: &str, lineage: &Lineage) -> io::Result<()> {
         private_folder(&self.folder)?;
         let mut new = tempfile::NamedTempFile::new_in(&self.folder)?;
-        let place = self.place(&new.as_file().metadata()?).ok_or(io::ErrorKind::Unsupported)?;
-        new.write_all(&place)?;
+        let identity = self.identity(&new.as_file().metadata()?).ok_or(io::ErrorKind::Unsupported)?;
+        new.write_all(&identity)?;
         new.write_all(&lineage.encode())?;
         new.persist(self.folder.join(name)).map_err(|error| error.error)?;
         for entry in fs_err::read_dir(&self.folder)?.flatten() {
             let age = entry.metadata().ok().and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
-            if age.is_some_and(|age| age > OLD) {
+            if age.is_some_and(|age| age > UNUSED_FOR) {
                 // Another build may remove it too.
                 let _ = fs_err::remove_file(entry.path()).or_else(|_| fs_err::remove_dir_all(entry.path()));
             }
@@ -83,8 +84,8 @@ impl Lineages {
     }
 }
 
-/// A configuration folder for buildx: the user's own, builders included, but for the name of its
-/// sessions. Removed when dropped.
+/// Makes a configuration folder for buildx: the user's own, builders included, with another name of its sessions. It is
+/// removed when dropped.
 ///
 /// # Errors
 /// If it cannot be made.
@@ -92,7 +93,7 @@ pub(crate) fn buildx_folder(user: Option<&Path>, lineage: &str, parent: &Path) -
     let folder = PrivateFolder::new(DOCKER, parent)?;
     let entries = user.and_then(|user| fs_err::read_dir(std::path::absolute(user).ok()?).ok());
     for entry in entries.into_iter().flatten().flatten() {
-        if !OWN.iter().any(|own| entry.file_name() == *own) {
+        if !NOT_LINKED.iter().any(|own| entry.file_name() == *own) {
             std::os::unix::fs::symlink(entry.path(), folder.path().join(entry.file_name()))?;
         }
     }

@@ -9,16 +9,16 @@ use aws_sdk_ecr::config::SharedHttpClient;
 
 use crate::error::chain;
 
-/// What the machine says about itself.
+/// An EC2 instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Instance {
     /// For example `i-0123456789abcdef0`.
     pub id: String,
-    /// Where it runs.
+    /// The region that it runs in.
     pub region: Option<String>,
 }
 
-/// Why the machine says nothing.
+/// Why the machine does not tell its instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoInstance {
     /// Nothing answers: not an EC2 instance, or out of reach (a container with hop limit 1).
@@ -27,12 +27,12 @@ pub(crate) enum NoInstance {
     Off(String),
 }
 
-/// One call's limit.
-const CALL: Duration = Duration::from_secs(1);
-/// The limit of all.
-const WHOLE: Duration = Duration::from_secs(2);
+/// How long one request may take.
+const REQUEST: Duration = Duration::from_secs(1);
+/// How long all requests together may take.
+const ALL_REQUESTS: Duration = Duration::from_secs(2);
 
-/// Asks the machine who it is.
+/// Asks the metadata service which instance this machine is.
 ///
 /// # Errors
 /// [`NoInstance`].
@@ -41,9 +41,9 @@ pub(crate) async fn instance(http: SharedHttpClient) -> Result<Instance, NoInsta
         let client = Client::builder()
             .configure(&ProviderConfig::without_region().with_http_client(http))
             .max_attempts(1)
-            .connect_timeout(CALL)
-            .read_timeout(CALL)
-            .operation_timeout(CALL)
+            .connect_timeout(REQUEST)
+            .read_timeout(REQUEST)
+            .operation_timeout(REQUEST)
             .build();
         let id = client.get("/latest/meta-data/instance-id").await.map_err(|error| match error {
             ImdsError::ErrorResponse(_) | ImdsError::FailedToLoadToken(_) if answered(&error) => {
@@ -59,11 +59,11 @@ pub(crate) async fn instance(http: SharedHttpClient) -> Result<Instance, NoInsta
         }
         Ok(Instance { id, region: region.map(|region| region.as_ref().trim().to_owned()) })
     };
-    tokio::time::timeout(WHOLE, ask).await.unwrap_or(Err(NoInstance::NotEc2))
+    tokio::time::timeout(ALL_REQUESTS, ask).await.unwrap_or(Err(NoInstance::NotEc2))
 }
 
-/// Whether it answered with a refusal, as against silence, a refused connection, or another
-/// cloud's metadata service, which knows no session tokens.
+/// True if the service answered with a refusal; false for no answer, a refused connection, or another cloud's metadata
+/// service, which knows no session tokens.
 fn answered(error: &ImdsError) -> bool {
     match error {
         ImdsError::ErrorResponse(_) => true,

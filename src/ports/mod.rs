@@ -1,5 +1,4 @@
-//! The adapters to the outside: each outside thing has one module here, and no other code
-//! reaches it.
+//! The adapters to the outside: each outside system has one module here, and no other code reaches it.
 
 pub(crate) mod actions;
 pub(crate) mod aws;
@@ -28,27 +27,27 @@ use crate::env::Env;
 use crate::error::Result;
 use crate::inputs::{ImageRequest, Request};
 
-/// The right to write outside this program. What gathers facts and decides has none, so that whatever it is handed can
-/// only read; `clippy.toml` says who may grant it.
+/// The right to write outside this program. Code that gathers facts or decides has none, so it can only read;
+/// `clippy.toml` names the code that may grant it.
 #[derive(Clone, Copy, Debug)]
 pub struct Writes(());
 
 impl Writes {
-    /// For the execution of a plan, and nothing before it.
+    /// Grants the right, for the execution of a plan alone.
     #[must_use]
     pub const fn granted() -> Self {
         Self(())
     }
 }
 
-/// All of them, set up for one run. They read, until [`Writes`] is handed over.
+/// All adapters, set up for one run. Without [`Writes`] they only read.
 pub(crate) struct Ports {
     /// The environment, for the paths and variables that other ports need.
     pub env: Env,
     /// The log.
     pub console: console::Console,
     pub aws: aws::Aws,
-    /// Registry reads.
+    /// The registries.
     pub registry: registry::Registry,
     /// The user's docker configuration.
     pub user_config: docker_config::UserDockerConfig,
@@ -58,13 +57,14 @@ pub(crate) struct Ports {
     pub remotes: git::Remotes,
 }
 
-/// Where docker keeps the certificates of registries; elsewhere in tests of a build that is no release.
+/// The folder in which docker keeps the certificates of registries. A test can name another one, unless the program is a
+/// release.
 fn certificates(env: &Env) -> &str {
     let elsewhere = env.get(crate::env::BUILD_ONCE_TEST_CERTIFICATES).filter(|_| cfg!(debug_assertions));
     elsewhere.unwrap_or(tls::FOLDER)
 }
 
-/// The debug log, where it is asked for.
+/// The debug log, if it is on.
 fn trace(console: &console::Console) -> trace::Trace {
     if !console.has_debug() {
         return trace::Trace::default();
@@ -74,7 +74,7 @@ fn trace(console: &console::Console) -> trace::Trace {
 }
 
 impl Ports {
-    /// Sets them up; nothing is asked yet.
+    /// Sets the adapters up; no request is sent yet.
     #[must_use]
     pub(crate) fn new(
         request: &Request,
@@ -110,15 +110,15 @@ impl Ports {
         Self { env: env.clone(), console, aws, registry, user_config, exec, remotes }
     }
 
-    /// docker with the user's own configuration, for looking.
+    /// docker with the user's own configuration, for reads.
     ///
     /// # Errors
-    /// If it is not on the `PATH`.
+    /// If docker is not on the `PATH`.
     pub(crate) fn docker(&self) -> Result<docker::Docker> {
         docker::Docker::find(self.exec.clone(), &self.user_config)
     }
 
-    /// The same, for writing too.
+    /// docker with the user's own configuration, for writes too.
     ///
     /// # Errors
     /// As for [`Self::docker`].

@@ -1,5 +1,5 @@
-//! Which requests go through a proxy: Go's rules (`golang.org/x/net/http/httpproxy`), as docker, buildx and BuildKit
-//! have them. What is on this machine is never asked through one.
+//! Decides which requests go through a proxy, by Go's rules (`golang.org/x/net/http/httpproxy`), as docker, buildx and
+//! BuildKit do. Requests to this machine never do.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) struct Proxies(Arc<Rules>);
 struct Rules {
     http: Option<Url>,
     https: Option<Url>,
-    /// Hosts without a proxy; `None` for all of them.
+    /// Hosts without a proxy; `None` if no host has one.
     no: Option<Vec<Without>>,
 }
 
@@ -41,7 +41,7 @@ enum Without {
 }
 
 impl Proxies {
-    /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, in capitals first.
+    /// Reads `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; a name in capitals comes before the same in small letters.
     #[must_use]
     pub(crate) fn new(env: &Env) -> Self {
         let get = |name: &str| env.get(name).or_else(|| env.get(&name.to_ascii_lowercase()));

@@ -10,7 +10,7 @@ pub(crate) fn hex_128() -> Option<String> {
     Some(hex(&bytes))
 }
 
-/// A number in `0.0..1.0`, for jitter; the middle where there is no randomness.
+/// A random number in `0.0..1.0`, for waits; 0.5 if the operating system has no randomness to give.
 #[must_use]
 pub(crate) fn fraction() -> f64 {
     let mut bytes = [0_u8; 4];

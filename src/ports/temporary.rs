@@ -1,6 +1,6 @@
-//! The program's temporary folders: for their owner alone, removed on every exit path. What a killed run left behind is
-//! swept at a later start. Whether a folder is in use says its lock, not its age: the clock of a machine may jump, and a
-//! run may take longer than a day.
+//! The program's temporary folders: only their owner can enter them, and they are removed on every exit path. A later
+//! run removes those of killed runs. A lock tells that a folder is in use, not its age: the clock of a machine may jump,
+//! and a run may take longer than a day.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,23 +12,23 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
 use crate::env::{self, Env};
 
-/// What the names of folders with a docker configuration begin with.
+/// The prefix of folders with a docker configuration.
 pub(crate) const DOCKER: &str = "build-once-docker-";
-/// The same for those that hold a part of a remote repository for a moment.
+/// The prefix of folders with a part of a remote git repository.
 pub(crate) const GIT: &str = "build-once-git-";
-/// The same for those of a run's plan and of what buildx says.
+/// The prefix of folders with a run's plan and buildx's metadata.
 pub(crate) const RUN: &str = "build-once-run-";
 
 /// A folder with an unguessable name, locked while it is in use, and removed when dropped.
 #[derive(Debug)]
 pub(crate) struct PrivateFolder {
     folder: tempfile::TempDir,
-    /// Closed with the program's last breath, whatever ends it.
+    /// The lock; the operating system releases it however the program ends.
     _lock: Option<File>,
 }
 
 impl PrivateFolder {
-    /// Makes one that only its owner can enter.
+    /// Makes a folder that only its owner can enter.
     ///
     /// # Errors
     /// What the operating system says.
@@ -40,13 +40,13 @@ impl PrivateFolder {
         Ok(Self { folder, _lock: lock })
     }
 
-    /// Where it is.
+    /// The folder's path.
     #[must_use]
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Leaves it there for later steps.
+    /// Keeps the folder for later steps.
     #[must_use]
     pub(crate) fn keep(self) -> PathBuf {
         self.folder.keep()
@@ -59,8 +59,7 @@ fn open(folder: &Path) -> Option<File> {
     rustix::fs::open(folder, flags, Mode::empty()).ok().map(File::from)
 }
 
-/// Where temporary files go: the runner's folder, which the runner itself empties, else the
-/// machine's.
+/// The folder for temporary files: the runner's, which the runner itself empties, else the machine's.
 #[must_use]
 pub(crate) fn temporary_folder(env: &Env) -> PathBuf {
     let named = env.get(env::RUNNER_TEMP).or_else(|| env.get(env::TMPDIR));
@@ -70,7 +69,7 @@ pub(crate) fn temporary_folder(env: &Env) -> PathBuf {
     folder
 }
 
-/// Makes a folder only its owner can enter.
+/// Makes a folder that only its owner can enter.
 ///
 /// # Errors
 /// What the operating system says.
@@ -78,8 +77,8 @@ pub(crate) fn private_folder(path: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Removes what a killed run left behind: ours by name, used by no one, and a day old, so that later steps can read a
-/// plan and a folder that is being made is not taken for one that was left.
+/// Removes folders of killed runs: those with this program's prefixes that no run uses and that are a day old. So later
+/// steps can read a plan, and a folder that is being made stays.
 pub(crate) fn sweep(env: &Env) {
     // In a workflow later steps read what a run leaves, and the runner empties the folder.
     let left: &[&str] = if env.in_github_actions() { &[] } else { &[RUN] };
@@ -94,7 +93,7 @@ pub(crate) fn sweep(env: &Env) {
     }
 }
 
-/// The lock of a folder that is old and used by no one.
+/// The lock of a folder that is old and in no use; `None` for others.
 fn left_behind(folder: &Path) -> Option<File> {
     const OLD: Duration = Duration::from_hours(24);
     let at = open(folder)?;

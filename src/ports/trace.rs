@@ -1,4 +1,4 @@
-//! What the program did and how long it took, for the debug log (`--verbose`, or `RUNNER_DEBUG` of "Re-run jobs with
+//! Tells what the program does and how long it takes, in the debug log (`--verbose`, or `RUNNER_DEBUG` of "Re-run jobs with
 //! debug logging").
 
 use std::fmt;
@@ -8,7 +8,7 @@ use super::clock::Stopwatch;
 
 type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Where it is told; nowhere without debug logging.
+/// The receiver of the debug log's lines; without debug logging there is none.
 #[derive(Clone, Default)]
 pub struct Trace(Option<Sink>);
 
@@ -19,12 +19,12 @@ impl fmt::Debug for Trace {
 }
 
 impl Trace {
-    /// Told to `sink`, a line for each thing that ended.
+    /// Sends `sink` a line for each operation that ended.
     pub fn to(sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(sink)))
     }
 
-    /// Begins something that ends when the answer is dropped.
+    /// Begins an operation, which ends when the returned value is dropped.
     #[must_use]
     pub fn begin(&self, what: impl FnOnce() -> String) -> Option<Traced> {
         let sink = self.0.clone()?;
@@ -32,7 +32,7 @@ impl Trace {
     }
 }
 
-/// Something that has begun.
+/// An operation that has begun.
 pub struct Traced {
     what: String,
     watch: Stopwatch,

@@ -1,30 +1,30 @@
-//! Annotations: one error on failure, one warning on a degraded run, at most a few notices.
+//! Makes the annotations: one error for a failure, one warning for a degraded run, and a few notices.
 
 use super::Report;
 use crate::error::Error;
 use crate::ports::actions::{Annotation, Level};
 
-/// The runner keeps ten of a kind; more than a few are not read.
-const NOTICES: usize = 5;
+/// The most warnings and the most notices; people do not read more.
+const MOST_NOTICES: usize = 5;
 
-/// Most notices that the runner keeps of a step.
-const CHECKS: usize = 10;
+/// The most notices that the runner keeps of a step.
+const NOTICES_KEPT: usize = 10;
 
-/// Most of a headline that is told: the runner keeps 4,096 characters, the hint's among them.
-const HEADLINE: usize = 3000;
+/// The longest headline: the runner keeps 4,096 characters, the hint's among them.
+const LONGEST_HEADLINE: usize = 3000;
 
-/// Most errors that the runner keeps of a step.
-const ERRORS: usize = 10;
+/// The most errors that the runner keeps of a step.
+const ERRORS_KEPT: usize = 10;
 
 fn message(error: &Error) -> String {
-    let text = crate::shown::cut(&error.headline(), HEADLINE);
+    let text = crate::shown::cut(&error.headline(), LONGEST_HEADLINE);
     match &error.hint {
         Some(hint) => format!("{text}\nhint: {hint}"),
         None => text,
     }
 }
 
-/// The most important first.
+/// The annotations, the most important first.
 #[must_use]
 pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
     let mut annotations = Vec::new();
@@ -34,7 +34,7 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
         Some((of, image.error.as_ref()?))
     });
     let errors = report.error.iter().map(|error| (String::new(), error)).chain(of_images);
-    annotations.extend(errors.take(ERRORS).map(|(of, error)| Annotation {
+    annotations.extend(errors.take(ERRORS_KEPT).map(|(of, error)| Annotation {
         level: Level::Error,
         title: "build-once failed",
         message: of + &message(error),
@@ -48,16 +48,16 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
         at: None,
     }));
     let warnings = report.warnings.iter().chain(report.images.iter().flat_map(|image| &image.warnings));
-    annotations.extend(unique(warnings).take(NOTICES).map(|warning| Annotation {
+    annotations.extend(unique(warnings).take(MOST_NOTICES).map(|warning| Annotation {
         level: Level::Warning,
         title: "build-once",
         message: warning.text.clone(),
         at: warning.at.as_ref().map(|at| (at.file.as_str(), at.line)),
     }));
     let notices = report.images.iter().flat_map(|image| &image.notices).chain(&report.notices);
-    let notices: Vec<&String> = unique(notices).take(NOTICES).collect();
+    let notices: Vec<&String> = unique(notices).take(MOST_NOTICES).collect();
     // At most what the runner keeps of a kind, with the notices.
-    let room = CHECKS - notices.len();
+    let room = NOTICES_KEPT - notices.len();
     let checks = report.images.iter().flat_map(|image| &image.checks).filter(|_| report.check_annotations);
     annotations.extend(unique(checks).take(room).map(|check| Annotation {
         level: Level::Notice,
@@ -74,7 +74,7 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
     annotations
 }
 
-/// Each once, in their order: several images may say the same.
+/// Each item once, in order: several images may have the same.
 fn unique<'a, T: PartialEq + 'a>(items: impl Iterator<Item = &'a T>) -> impl Iterator<Item = &'a T> {
     let mut seen: Vec<&T> = Vec::new();
     items.filter(move |item| {

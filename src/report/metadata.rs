@@ -7,28 +7,28 @@ use serde_json::{Map, Value};
 use super::ImageReport;
 use crate::{budget, shown};
 
-/// Most of it, in UTF-16 units: GitHub takes 1 MiB of outputs from a job, two bytes a unit, and the other outputs
-/// need room.
-const LIMIT: usize = 400 * 1024;
+/// The longest output `metadata`, in UTF-16 units: GitHub takes 1 MiB of outputs from a job, two bytes a unit, and the
+/// other outputs need room.
+const LONGEST_METADATA: usize = 400 * 1024;
 
-/// The output, and what to say of it.
+/// The output, and the notice of what it lacks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Metadata {
     pub text: Option<String>,
     pub left_out: Option<String>,
 }
 
-/// Of the build that wrote `file`; without one, or where it cannot be read, of what is known of the image.
-pub(super) fn of(file: Option<&Path>, report: &ImageReport) -> Metadata {
+/// The metadata in `file`. Without a file, or if it cannot be read, what is known of the image.
+pub(super) fn image_metadata(file: Option<&Path>, report: &ImageReport) -> Metadata {
     let bytes = file.and_then(|path| budget::read_file(path, budget::METADATA).ok());
     match bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-        Some(Value::Object(written)) => within(written),
-        _ => Metadata { text: known(report), left_out: None },
+        Some(Value::Object(written)) => shortened(written),
+        _ => Metadata { text: known_metadata(report), left_out: None },
     }
 }
 
-/// Digests and names under buildx's keys; nothing where there is no image.
-fn known(report: &ImageReport) -> Option<String> {
+/// Digests and names under buildx's keys; `None` if there is no image.
+fn known_metadata(report: &ImageReport) -> Option<String> {
     let id = report.image_id.as_ref()?;
     let mut fields = Map::new();
     let digest = report.digest.as_ref().map(ToString::to_string);
@@ -42,11 +42,11 @@ fn known(report: &ImageReport) -> Option<String> {
     Some(Value::Object(fields).to_string())
 }
 
-fn within(written: Map<String, Value>) -> Metadata {
+fn shortened(written: Map<String, Value>) -> Metadata {
     let mut whole = Value::Object(written);
     shown::hide_in(&mut whole);
     let text = whole.to_string();
-    if length(&text) <= LIMIT {
+    if length(&text) <= LONGEST_METADATA {
         return Metadata { text: Some(text), left_out: None };
     }
     let Value::Object(mut fields) = whole else { return Metadata::default() };
@@ -60,7 +60,7 @@ fn within(written: Map<String, Value>) -> Metadata {
     ] {
         fields.retain(|name, _| stays(name));
         let text = Value::Object(fields.clone()).to_string();
-        if length(&text) <= LIMIT {
+        if length(&text) <= LONGEST_METADATA {
             let left_out = format!(
                 "the output metadata is without {what}: it is too large for GitHub; the file that metadata-file names has it"
             );
@@ -82,13 +82,13 @@ mod tests {
     use super::*;
 
     fn written(fields: &[(&str, &str)]) -> Metadata {
-        within(fields.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect())
+        shortened(fields.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect())
     }
 
     /// D47.
     #[test]
     fn d47_what_is_too_large_for_github_is_left_out_and_said() {
-        let (image, long) = (("containerimage.digest", "sha256:1"), "x".repeat(LIMIT));
+        let (image, long) = (("containerimage.digest", "sha256:1"), "x".repeat(LONGEST_METADATA));
         let small = written(&[image, ("buildx.build.provenance", "p")]);
         assert_eq!(small.left_out, None);
         assert!(small.text.unwrap().contains(r#""buildx.build.provenance":"p""#));

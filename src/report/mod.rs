@@ -1,5 +1,5 @@
-//! The report: outputs, summary, annotations. Drawn from the plan and the journal on success,
-//! failure and cancellation alike.
+//! The report: outputs, summary and annotations, made from the plan and the journal on success, failure and cancellation
+//! alike.
 
 mod annotations;
 mod metadata;
@@ -25,105 +25,104 @@ use crate::phase::Phase;
 use crate::plan::{Action, ImagePlan, Outcome, Plan, PlanWarning, Planned, PlannedTag};
 use crate::run::RunContext;
 
-/// Everything that is reported of a run. Every field is there on every exit; what is not known is empty.
+/// Everything that is reported of a run, on every exit. Unknown fields are empty.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// In the request's order; none where the request cannot be read.
+    /// In the request's order; empty if the request cannot be read.
     pub images: Vec<ImageReport>,
-    /// The run's zone, and why it has it.
+    /// The run's zone, and the reason for it.
     pub zone: Option<(&'static str, String)>,
-    /// Where the repository's name came from, or why there is none.
+    /// The repository with the source of its name, or why there is none.
     pub repository: Option<String>,
     /// Commits, where the run knows them.
     pub commit: Option<crate::run::Commit>,
-    /// What of the inputs the user should mend.
+    /// Warnings of the inputs.
     pub warnings: Vec<PlanWarning>,
-    /// Whether findings of the Dockerfile's checks are annotations too.
+    /// True if findings of the Dockerfile's checks are annotations too.
     pub check_annotations: bool,
-    /// What else to say.
+    /// Notices for the user.
     pub notices: Vec<String>,
-    /// What was tried again, and why.
+    /// What was tried again, and why, one text each.
     pub retries: Vec<String>,
-    /// Actions with their seconds.
+    /// The actions that ended, with their seconds.
     pub entries: Vec<Entry>,
-    /// Seconds until all was read.
+    /// Seconds until all facts were read.
     pub read_seconds: f64,
     pub seconds: f64,
-    /// The plan as JSON.
+    /// The file with the plan as JSON.
     pub plan: Option<PathBuf>,
-    /// Whether a job summary is wanted.
+    /// True if no job summary is wanted.
     pub without_summary: bool,
-    /// Why it failed as a whole.
+    /// Why the run failed as a whole.
     pub error: Option<Error>,
 }
 
-/// An action as it went.
+/// An action that ended.
 #[derive(Debug)]
 pub struct Entry {
     /// The action in words.
     pub label: String,
     pub seconds: f64,
-    /// Where a build's time went.
+    /// The seconds of each phase of a build.
     pub phases: Vec<(Phase, f64)>,
 }
 
 /// Everything that is reported of one image.
 #[derive(Debug, Default)]
 pub struct ImageReport {
-    /// What the user calls the image.
+    /// The input `image`.
     pub image: String,
-    /// How it ended.
     pub outcome: Option<Outcome>,
-    /// Why.
+    /// Why the outcome is what it is.
     pub reason: String,
     /// On a miss, all that differs from the nearest earlier image.
     pub changes: Vec<String>,
     /// The image's digest in the registry.
     pub digest: Option<Digest>,
-    /// The key's tag, where it has it there.
+    /// The key's tag, if the image has it in the registry.
     pub tag: Option<String>,
-    /// The commit's tag, where it has it there.
+    /// The commit's tag, if the image has it in the registry.
     pub commit_tag: Option<String>,
     /// The image by digest.
     pub reference: Option<ImageReference>,
-    /// What docker calls its id.
+    /// What docker calls the image's id.
     pub image_id: Option<String>,
     /// The name in the engine's store.
     pub local_image: Option<String>,
     /// The key, 64 hex digits.
     pub key: Option<String>,
-    /// Whether a build ended well.
+    /// True if a build succeeded.
     pub built: bool,
-    /// Whether it was pushed.
+    /// True if this run published its image.
     pub pushed: bool,
-    /// Why the run made do with less.
+    /// Why the run did less than the inputs say.
     pub degraded: Option<String>,
-    /// What the user should mend.
+    /// Warnings of the plan.
     pub warnings: Vec<PlanWarning>,
-    /// What the checks of the Dockerfile found.
+    /// The findings of the Dockerfile's checks.
     pub checks: Vec<PlanWarning>,
-    /// What else to say.
+    /// Notices for the user.
     pub notices: Vec<String>,
     /// Every tag the image got or had.
     pub tags: Vec<String>,
     /// Builds that were started.
     pub attempts: u32,
-    /// What the build's progress told.
+    /// The summary of the build's progress.
     pub progress: Option<ProgressSummary>,
-    /// What each platform of a merged image is.
+    /// Each platform of a merged image, with its digest.
     pub platforms: Vec<(Platform, String)>,
     /// buildx's metadata file, if a build wrote one.
     pub metadata_file: Option<PathBuf>,
-    /// What is in it as JSON; of an image that was there its digests and names under the same keys.
+    /// The metadata as JSON; for a reused image its digests and names under the same keys.
     pub metadata: Option<String>,
-    /// Whether all was done that was planned.
+    /// True if everything that was planned was done.
     pub done: bool,
-    /// Why it failed.
+    /// Why the image failed.
     pub error: Option<Error>,
 }
 
 impl Report {
-    /// Takes over what was known before anything was decided.
+    /// Adds what is known from the request.
     pub(crate) fn start(&mut self, request: &Request, run: &RunContext) {
         self.images = request.images.iter().map(|image| ImageReport::of(image.image.to_string())).collect();
         self.check_annotations = request.settings.report.check_annotations;
@@ -134,7 +133,7 @@ impl Report {
         self.commit.clone_from(&run.commit);
     }
 
-    /// Takes over what was found out about the images.
+    /// Adds what is known from the facts of the images.
     pub(crate) fn facts(&mut self, places: &[usize], facts: &[Result<ImageFacts>]) {
         for (place, facts) in places.iter().zip(facts) {
             let (Some(image), Ok(facts)) = (self.images.get_mut(*place), facts) else { continue };
@@ -189,7 +188,7 @@ impl Report {
             .or_else(|| Error::worst(self.images.iter().filter_map(|image| image.error.as_ref())))
     }
 
-    /// How the run ended: as the image that got furthest from being reused.
+    /// The run's outcome: of those of its images the last in the order of [`Outcome`].
     #[must_use]
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         if self.error.is_some() {
@@ -198,7 +197,7 @@ impl Report {
         self.images.iter().filter_map(|image| image.outcome).max()
     }
 
-    /// Why it ended so.
+    /// The reason for the run's outcome.
     #[must_use]
     pub(crate) fn reason(&self) -> String {
         if let Some(error) = self.worst() {
@@ -212,7 +211,7 @@ impl Report {
             .unwrap_or_default()
     }
 
-    /// The image, where there is one alone.
+    /// The image, if there is only one.
     #[must_use]
     pub(crate) fn only(&self) -> Option<&ImageReport> {
         match self.images.as_slice() {
@@ -222,7 +221,7 @@ impl Report {
     }
 }
 
-/// The actions that began, in the plan's order.
+/// The actions that ended, in the plan's order.
 fn entries(journal: &Journal) -> Vec<Entry> {
     let ended = journal.records.iter().filter_map(|record| match record.state {
         Progressing::Ended { seconds } => Some((record, seconds)),
@@ -242,13 +241,13 @@ impl ImageReport {
         Self { image, ..Self::default() }
     }
 
-    /// Whether it failed because the image that was found is not there any more.
+    /// True if it failed because the image that was found does not exist any more.
     #[must_use]
     pub(crate) fn lost(&self) -> bool {
         self.error.as_ref().is_some_and(|error| error.is(FailureKind::SourceGone))
     }
 
-    /// Forgets what came of it: it is looked for once more.
+    /// Forgets the result, because the image is looked up once more.
     pub(crate) fn start_over(&mut self) {
         *self = Self::of(std::mem::take(&mut self.image));
     }
@@ -298,7 +297,7 @@ impl ImageReport {
             _ => {}
         }
         self.metadata_file = metadata.filter(|_| result.built);
-        let metadata = metadata::of(self.metadata_file.as_deref().filter(|_| !adopted), self);
+        let metadata = metadata::image_metadata(self.metadata_file.as_deref().filter(|_| !adopted), self);
         self.metadata = metadata.text;
         self.notices.extend(metadata.left_out);
         self.progress = result.progress;

@@ -1,5 +1,5 @@
-//! What is known of a run so far. It outlives the work, which a panic or the end of the grace may
-//! break off anywhere: the report is drawn from it on every path.
+//! All that is known of a run so far. The report is made from it on every path, because a panic or a cancellation may
+//! end the work anywhere.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::image::Digest;
 use crate::phase::Phase;
 use crate::plan::Plan;
 
-/// What is being done, for whoever stops it.
+/// The stage of a run, for the message of a run that is stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Getting ready.
@@ -23,27 +23,27 @@ pub(crate) enum Stage {
     Steps,
 }
 
-/// All that is known so far.
+/// All that is known of a run so far.
 #[derive(Debug, Default)]
 pub(crate) struct RunState {
-    /// What was known before anything was decided.
+    /// The report, with what is known before the plan.
     pub report: Report,
-    /// How far it is.
+    /// The stage that the run is in.
     pub stage: Stage,
-    /// Where the images of the plan are among those of the request.
+    /// The places of the plan's images among those of the request.
     pub places: Vec<usize>,
     /// The plan whose actions are run.
     pub plan: Option<Plan>,
-    /// What came of it.
+    /// What the plan's actions did.
     pub journal: Journal,
     /// Where buildx says what it built, of each image, if that outlives the run.
     pub metadata: Vec<Option<PathBuf>>,
-    /// What was tried again, and why.
+    /// What was tried again, and why, one text each.
     pub retries: RefCell<Vec<String>>,
 }
 
 impl RunState {
-    /// The images that were not there any more when their turn came.
+    /// The images that were found and did not exist any more when they were used.
     #[must_use]
     pub(crate) fn lost(&self) -> Vec<Digest> {
         let Some(plan) = &self.plan else { return Vec::new() };
@@ -52,7 +52,7 @@ impl RunState {
         (0..plan.images.len()).filter(lost).filter_map(digest).collect()
     }
 
-    /// Goes on with the images alone that were not there any more, as `why` says. What was done stays told.
+    /// Goes on with the lost images alone, for the reason `why`. What was done stays in the report.
     pub(crate) fn start_over(&mut self, why: String) {
         self.stage = Stage::Looking;
         let journal = std::mem::take(&mut self.journal);
@@ -92,12 +92,12 @@ impl RunState {
         }
     }
 
-    /// Why it ended, in place of what the steps say.
+    /// Sets the error of the run, which counts more than those of its actions.
     pub(crate) fn fail(&mut self, error: Error) {
         self.journal.error = Some(error);
     }
 
-    /// Whether anything failed.
+    /// True if the run or an action failed.
     #[must_use]
     pub(crate) fn failed(&self) -> bool {
         self.journal.error.is_some() || self.journal.records.iter().any(|record| record.error.is_some())

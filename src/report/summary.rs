@@ -12,30 +12,30 @@ use crate::plan::{Outcome, PlanWarning};
 use crate::ports::actions::without_controls;
 use crate::shown;
 
-/// Most findings of the Dockerfile's checks that are listed.
-const CHECKS: usize = 10;
+/// The most findings of the Dockerfile's checks that are listed.
+const MOST_CHECKS: usize = 10;
 
-/// The whole summary.
+/// The summary as Markdown.
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let mut text = String::new();
     if report.images.is_empty() {
         // The inputs could not be read.
-        of_image(&mut text, report, &ImageReport { outcome: report.outcome(), ..ImageReport::default() });
+        add_image(&mut text, report, &ImageReport { outcome: report.outcome(), ..ImageReport::default() });
     }
     for image in &report.images {
-        of_image(&mut text, report, image);
+        add_image(&mut text, report, image);
     }
-    times(&mut text, report);
+    add_times(&mut text, report);
     text
 }
 
-fn of_image(text: &mut String, report: &Report, image: &ImageReport) {
+fn add_image(text: &mut String, report: &Report, image: &ImageReport) {
     let error = image.error.as_ref().or_else(|| report.error.as_ref().filter(|_| !image.done));
     // Writing to a String cannot fail; the results are dropped.
     let _ = writeln!(text, "### {}\n", headline(report, image, error));
     if let Some(error) = error {
-        failure(text, image, error);
+        add_failure(text, image, error);
     }
     if let Some(degraded) = &image.degraded {
         let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(degraded));
@@ -56,7 +56,7 @@ fn of_image(text: &mut String, report: &Report, image: &ImageReport) {
     }
     let _ = writeln!(text);
     if error.is_none() {
-        pull(text, image);
+        add_pull_commands(text, image);
     }
 }
 
@@ -127,9 +127,9 @@ fn rows(report: &Report, image: &ImageReport, failed: bool) -> Vec<(&'static str
         Some(at) => format!("{} line {}", cell(&check.text), at.line),
         None => cell(&check.text),
     };
-    let mut checks: Vec<String> = image.checks.iter().take(CHECKS).map(check).collect();
-    if image.checks.len() > CHECKS {
-        checks.push(format!("{} more", image.checks.len() - CHECKS));
+    let mut checks: Vec<String> = image.checks.iter().take(MOST_CHECKS).map(check).collect();
+    if image.checks.len() > MOST_CHECKS {
+        checks.push(format!("{} more", image.checks.len() - MOST_CHECKS));
     }
     row("Dockerfile checks", Some(checks.join("<br>")));
     row(
@@ -146,7 +146,7 @@ fn rows(report: &Report, image: &ImageReport, failed: bool) -> Vec<(&'static str
     rows
 }
 
-fn failure(text: &mut String, image: &ImageReport, error: &Error) {
+fn add_failure(text: &mut String, image: &ImageReport, error: &Error) {
     let lines: Vec<String> = error.headline().lines().map(|line| cell(line.trim())).collect();
     let _ = writeln!(text, "> [!CAUTION]\n> {}", lines.join("<br>"));
     if let Some(at) = &error.at {
@@ -162,19 +162,19 @@ fn failure(text: &mut String, image: &ImageReport, error: &Error) {
     if let Some(failed) = image.progress.as_ref().and_then(|progress| progress.failed.as_ref()) {
         let _ = writeln!(text, "Failed at {}\n", code(&failed.name));
         if !failed.log.is_empty() {
-            fenced(text, &failed.log.join("\n"));
+            add_fenced(text, &failed.log.join("\n"));
         }
     }
 }
 
-fn pull(text: &mut String, image: &ImageReport) {
+fn add_pull_commands(text: &mut String, image: &ImageReport) {
     let Some(reference) = &image.reference else { return };
     let _ = writeln!(text, "<details><summary>How to pull it</summary>\n");
-    fenced(text, &format!("docker pull {reference}"));
+    add_fenced(text, &format!("docker pull {reference}"));
     if let Some(digest) = &image.digest {
         let name = &image.image;
         let _ = writeln!(text, "In a job of this workflow, without a checkout:\n");
-        fenced(
+        add_fenced(
             text,
             &format!("- uses: {SLUG}@v1\n  with:\n    image: {name}\n    mode: pull\n    digest: {digest}"),
         );
@@ -182,7 +182,7 @@ fn pull(text: &mut String, image: &ImageReport) {
     let _ = writeln!(text, "</details>\n");
 }
 
-fn times(text: &mut String, report: &Report) {
+fn add_times(text: &mut String, report: &Report) {
     let _ = writeln!(
         text,
         "<details><summary>Where the time went</summary>\n\n| step | time | |\n| --- | ---: | --- |"
@@ -199,13 +199,13 @@ fn times(text: &mut String, report: &Report) {
     }
     let _ = writeln!(text);
     for progress in report.images.iter().filter_map(|image| image.progress.as_ref()) {
-        slowest(text, progress);
+        add_slowest_steps(text, progress);
     }
     // The blank line keeps a later summary's Markdown out of this block.
     let _ = writeln!(text, "</details>\n");
 }
 
-fn slowest(text: &mut String, progress: &ProgressSummary) {
+fn add_slowest_steps(text: &mut String, progress: &ProgressSummary) {
     let slow: Vec<_> = progress.slowest.iter().filter(|step| step.seconds >= 0.05).collect();
     if slow.is_empty() {
         return;
@@ -279,8 +279,8 @@ fn code(text: &str) -> String {
     format!("<code>{}</code>", cell(text))
 }
 
-/// A block that its content cannot close.
-fn fenced(text: &mut String, content: &str) {
+/// Adds a block that its content cannot close.
+fn add_fenced(text: &mut String, content: &str) {
     let content = &without_controls(content);
     let longest = content.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
@@ -346,7 +346,7 @@ mod tests {
         #[test]
         fn no_text_closes_its_block(content in "[`\na]{0,40}") {
             let mut text = String::new();
-            fenced(&mut text, &content);
+            add_fenced(&mut text, &content);
             let fence = text.split('\n').next().unwrap().to_owned();
             prop_assert!(!content.contains(&fence));
         }

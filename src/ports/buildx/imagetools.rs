@@ -1,4 +1,4 @@
-//! Aliases: `docker buildx imagetools create`.
+//! The arguments of `docker buildx imagetools create`, which sets an alias.
 
 /// buildx 0.15 has it (PR 2482). Without it a single-platform source would be wrapped in an
 /// index, and the alias would have another digest.
@@ -9,7 +9,7 @@ pub(super) fn create_args(source: &str, target: &str) -> [String; 6] {
     ["imagetools", "create", KEEPS_DIGEST, "--tag", target, source].map(str::to_owned)
 }
 
-/// Whether buildx refused the flag. Asking its version first would cost a process on every alias.
+/// True if buildx does not know the flag. To ask its version first would cost a process for every alias.
 pub(super) fn is_too_old(stderr: &str) -> bool {
     stderr.contains("unknown flag: --prefer-index")
 }

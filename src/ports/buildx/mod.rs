@@ -28,18 +28,18 @@ use crate::secret::SecretString;
 #[derive(Clone, Debug)]
 pub(crate) struct Buildx {
     docker: Docker,
-    /// How long a builder may say nothing while it boots, pushes or packs.
+    /// How long a builder may be silent while it boots, pushes or packs.
     stall: Option<Duration>,
 }
 
-/// Questions to buildx.
-const QUICK: Duration = Duration::from_secs(30);
-/// A tag in the same repository: a few small requests.
-const TAG: Duration = Duration::from_mins(5);
-/// A copy of all layers to another repository.
-const COPY: Duration = Duration::from_mins(30);
-/// Booting a builder, its image's pull included.
-const BOOT: Duration = Duration::from_mins(5);
+/// How long a question to buildx may take.
+const QUESTION: Duration = Duration::from_secs(30);
+/// How long setting a tag in the same repository may take: a few small requests.
+const SET_TAG: Duration = Duration::from_mins(5);
+/// How long a copy of all layers to another repository may take.
+const COPY_LAYERS: Duration = Duration::from_mins(30);
+/// How long a builder may take to boot, the pull of its image included.
+const BOOT_BUILDER: Duration = Duration::from_mins(5);
 
 impl Buildx {
     /// The plug-in of this docker.
@@ -60,12 +60,12 @@ impl Buildx {
         self.docker.buildx(effect)
     }
 
-    /// Its version.
+    /// buildx's version.
     ///
     /// # Errors
     /// If docker has no buildx.
     pub(crate) async fn version(&self) -> Result<BuildxVersion> {
-        let done = self.docker.run(&self.command(Effect::Read).arg("version"), QUICK).await?;
+        let done = self.docker.run(&self.command(Effect::Read).arg("version"), QUESTION).await?;
         if !done.status.success() {
             return Err(Error::of(FailureKind::ToolMissing, "failed to find docker buildx")
                 .cause(last_line(&done))
@@ -83,7 +83,7 @@ impl Buildx {
     /// # Errors
     /// If there is none, or it does not answer.
     pub(crate) async fn builder(&self, name: Option<&str>) -> Result<Builder> {
-        let done = self.docker.run(&self.command(Effect::Read).arg("inspect").args(name), QUICK).await?;
+        let done = self.docker.run(&self.command(Effect::Read).arg("inspect").args(name), QUESTION).await?;
         if !done.status.success() {
             let what = name.map_or_else(
                 || "failed to look at the builder".to_owned(),
@@ -97,9 +97,9 @@ impl Buildx {
             .ok_or_else(|| Error::of(FailureKind::ToolTooOld, "failed to read docker buildx inspect"))
     }
 
-    /// Whether any node of the builder answers. Only what shows that none does counts.
+    /// False only if it is certain that no node of the builder answers.
     async fn answers(&self, name: Option<&str>) -> bool {
-        match self.docker.run(&self.command(Effect::Read).arg("inspect").args(name), QUICK).await {
+        match self.docker.run(&self.command(Effect::Read).arg("inspect").args(name), QUESTION).await {
             Ok(done) => !builder::is_silent(&done.stdout_text()),
             Err(error) => !error.is(FailureKind::Hang),
         }
@@ -141,7 +141,10 @@ impl Buildx {
     }
 
     async fn step_of_creation(&self, command: Invocation) -> Result<()> {
-        let done = self.docker.run(&command, self.stall.map_or(BOOT, |stall| stall.min(BOOT))).await?;
+        let done = self
+            .docker
+            .run(&command, self.stall.map_or(BOOT_BUILDER, |stall| stall.min(BOOT_BUILDER)))
+            .await?;
         if done.status.success() {
             return Ok(());
         }
@@ -151,10 +154,10 @@ impl Buildx {
     /// Removes a builder, also after a cancellation.
     ///
     /// # Errors
-    /// By what buildx says.
+    /// With buildx's message.
     pub(crate) async fn remove_builder(&self, name: &str) -> Result<()> {
         let docker = self.docker.with_exec(self.docker.exec().uncancellable());
-        let done = docker.run(&self.command(Effect::Write).args(["rm", "--force", name]), QUICK).await?;
+        let done = docker.run(&self.command(Effect::Write).args(["rm", "--force", name]), QUESTION).await?;
         if done.status.success() {
             Ok(())
         } else {
@@ -162,8 +165,7 @@ impl Buildx {
         }
     }
 
-    /// Has a builder removed by a process that outlives this one: the last resort where no one
-    /// can wait any more.
+    /// Starts a process that removes the builder and outlives this program, when there is no time to wait.
     pub(crate) fn abandon_builder(&self, name: &str) {
         // If even that fails, the next run sweeps it.
         self.docker.exec().detach(&self.command(Effect::Write).args(["rm", "--force", name])).ok();
@@ -249,7 +251,7 @@ impl Buildx {
         args.insert(1, "--call=check,format=json".to_owned());
         let check = self.command(Effect::Read).args(args);
         let check = spec.secret_env(secrets).fold(check, |check, (name, value)| check.env(name, value));
-        let done = self.docker.run(&check, BOOT).await?;
+        let done = self.docker.run(&check, BOOT_BUILDER).await?;
         let (found, broken) = match checks::parse(&done.stdout) {
             Ok(read) => read,
             Err(_) if done.status.success() => {
@@ -279,9 +281,9 @@ impl Buildx {
         // A copy may take its time, but a tag has nothing to move: there a registry that took the
         // request and does not answer is one that hangs.
         let limit = if source.repository() == target.repository() {
-            self.stall.map_or(TAG, |stall| stall.min(TAG))
+            self.stall.map_or(SET_TAG, |stall| stall.min(SET_TAG))
         } else {
-            COPY
+            COPY_LAYERS
         };
         let what = format!("failed to set {target}");
         let done = match self.docker.run(&self.command(Effect::Write).args(args), limit).await {
@@ -342,7 +344,7 @@ fn private_dockerfile(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Op
     Ok(Some(copied))
 }
 
-/// Why it failed: what buildx said last, and the vertex it came up at.
+/// The error of a failed build, from buildx's last messages and the vertex that failed.
 fn failed(progress: &Progress, status: ExitStatus, spec: &BuildSpec) -> Error {
     const WHAT: &str = "the build failed";
     let error = match (progress.error(), status.signal()) {
@@ -365,7 +367,7 @@ fn hung(progress: &Progress, limit: Duration) -> Error {
         .hint(FailureKind::Hang.hint())
 }
 
-/// `BuildKit` knows the Dockerfile by its last name alone.
+/// BuildKit knows only the last part of the Dockerfile's path.
 fn as_given(file: &str, spec: &BuildSpec) -> String {
     let given = spec.build.dockerfile();
     if given.file_name().is_some_and(|name| name == file) {

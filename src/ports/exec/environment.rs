@@ -1,9 +1,8 @@
-//! What children see of this program's environment.
+//! Chooses the variables of this program's environment that child processes get.
 
 use crate::env::Env;
 
-/// Variables that children get. Everything else stays here: tokens and cloud credentials of
-/// the step are none of docker's business.
+/// The variables that child processes get. docker needs no others, such as the step's tokens and cloud credentials.
 const ALLOWED: [&str; 30] = [
     "PATH",
     "HOME",
@@ -36,11 +35,11 @@ const ALLOWED: [&str; 30] = [
     "USERPROFILE",
     "PROGRAMDATA",
 ];
-/// It makes labels of the commit, which the key would have to count.
+/// buildx would make labels of the commit for it, which the key would have to count.
 const GIT_LABELS: &str = "BUILDX_GIT_LABELS";
 const ALLOWED_PREFIXES: [&str; 3] = ["DOCKER_", "BUILDX_", "BUILDKIT_"];
 
-/// Whether a name passes for its prefix alone.
+/// True if a variable passes because of its prefix alone.
 pub(super) fn by_prefix(name: &str) -> bool {
     ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }

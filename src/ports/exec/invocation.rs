@@ -1,4 +1,4 @@
-//! A process as data: what is to be started, how it ended, why it did not.
+//! A process as data: its program and arguments, how it ended, why it did not run.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::secret::SecretString;
 
-/// Whether a process changes anything outside this program.
+/// The effect of a process outside this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It only looks.
+    /// The process only reads.
     Read,
     Write,
 }
@@ -60,13 +60,13 @@ impl Invocation {
         self
     }
 
-    /// Whether it writes.
+    /// The effect of the process.
     #[must_use]
     pub const fn effect(&self) -> Effect {
         self.effect
     }
 
-    /// As a shell would read it; variables and standard input left out.
+    /// The command line as a shell would read it, without variables and standard input.
     #[must_use]
     pub fn display(&self) -> String {
         let program = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy();
@@ -78,9 +78,9 @@ impl Invocation {
 #[derive(Clone, Debug)]
 pub struct Completed {
     pub status: ExitStatus,
-    /// What it wrote to standard output.
+    /// The standard output.
     pub stdout: Vec<u8>,
-    /// What it wrote to standard error; bounded to the last 64 KiB.
+    /// The last 64 KiB of the standard error.
     pub stderr: Vec<u8>,
 }
 
@@ -98,7 +98,7 @@ impl Completed {
     }
 }
 
-/// The process did not run to its own end.
+/// Why a process did not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
     /// It could not be started.
@@ -112,7 +112,7 @@ pub enum ExecError {
     /// It writes, where only reading is allowed: a defect of this program.
     #[error("`{command}` would write before the plan is executed")]
     ReadOnly { command: String },
-    /// Talking to it failed.
+    /// Its streams could not be read or written.
     #[error("lost `{command}`")]
     Io {
         command: String,

@@ -1,4 +1,4 @@
-//! A child's output: whole, or line by line.
+//! Reads a child process's output, whole or line by line.
 
 use crate::budget::{CHILD_OUTPUT, LINE, Most};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
@@ -60,7 +60,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Ok(if self.buffer.is_empty() { None } else { Some(&self.buffer) })
     }
 
-    /// Reads what comes and drops it, to the end.
+    /// Reads to the end and drops everything.
     pub(super) async fn drain(&mut self) {
         while !self.ended && self.next().await.is_ok() {}
     }

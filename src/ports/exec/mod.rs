@@ -1,4 +1,4 @@
-//! Child processes: the only place that starts one.
+//! Starts child processes; no other code does.
 
 mod environment;
 mod invocation;
@@ -29,7 +29,7 @@ use crate::env::Env;
 pub struct Exec {
     env: Vec<(String, String)>,
     cancel: CancelSignal,
-    /// Whether it starts processes that write.
+    /// True if it may start processes that write.
     writes: bool,
     trace: Trace,
 }
@@ -43,8 +43,8 @@ pub enum Stream {
     Stderr,
 }
 
-/// How long the streams of a child that has ended are read on while nothing comes.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long to wait for more output of a child process that has ended.
+const READ_AFTER_END: Duration = Duration::from_secs(2);
 
 async fn silence(patience: Option<Duration>) {
     match patience {
@@ -66,13 +66,13 @@ impl Exec {
         Self { trace, ..self }
     }
 
-    /// Begins something that the debug log tells of.
+    /// Begins an operation that the debug log tells.
     #[must_use]
     pub fn trace(&self, what: impl FnOnce() -> String) -> Option<Traced> {
         self.trace.begin(what)
     }
 
-    /// The same, which starts processes that write too.
+    /// The same, with the right to start processes that write.
     #[must_use]
     pub fn writing(&self, _: Writes) -> Self {
         Self { writes: true, ..self.clone() }
@@ -86,14 +86,14 @@ impl Exec {
         self
     }
 
-    /// Where a program is, on the `PATH` that children get.
+    /// The path of a program, on the `PATH` that children get.
     #[must_use]
     pub fn find(&self, program: &str) -> Option<PathBuf> {
         let path = self.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value);
         which::which_in(program, path, ".").ok()
     }
 
-    /// Whether children get a variable whose name begins so.
+    /// True if children get a variable whose name begins so.
     #[must_use]
     pub fn has_env(&self, prefix: &str) -> bool {
         self.env.iter().any(|(name, _)| name.starts_with(prefix))
@@ -178,7 +178,7 @@ impl Exec {
                 },
                 status = child.wait(), if ended.is_none() => ended = Some(status.map_err(io)?),
                 // What a child left running may hold its streams open.
-                () = tokio::time::sleep(LINGER), if ended.is_some() => break None,
+                () = tokio::time::sleep(READ_AFTER_END), if ended.is_some() => break None,
                 () = silence(patience), if ended.is_none() => if is_stalled().await {
                     let limit = patience.unwrap_or_default();
                     break Some(ExecError::Stalled { command: invocation.display(), limit });
@@ -209,7 +209,7 @@ impl Exec {
         self.unless_cancelled("wait", tokio::time::sleep(wait)).await
     }
 
-    /// Does this, which is dropped halfway if the run is cancelled meanwhile. `what` names it.
+    /// Runs `work`, which is dropped halfway if the run is cancelled. `what` names it in the error.
     ///
     /// # Errors
     /// If it is.

@@ -1,5 +1,5 @@
-//! How git talks to remote repositories: with the tokens that BuildKit will use (`source/git`, `authSecretNames`),
-//! and with the settings that the job gave git in its environment.
+//! Sets git up for questions to remote repositories: with the tokens that BuildKit will use (`source/git`,
+//! `authSecretNames`), and with the job's settings of git in the environment.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,10 +11,10 @@ use crate::inputs::{Secret, SecretSource};
 use crate::secret::SecretString;
 use crate::shown;
 
-/// Variables that set git up. None of those that make it print what it sends.
-const SETTINGS: [&str; 4] = ["GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_PROXY_"];
+/// Prefixes of variables that set git up; none of them makes git print what it sends.
+const GIT_VARIABLES: [&str; 4] = ["GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_PROXY_"];
 
-/// What git gets of this run for questions to remote repositories.
+/// The secrets and settings of this run for remote git repositories.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remotes {
     /// Those for git, with the values that are not in files.
@@ -31,7 +31,7 @@ impl Remotes {
         env: &Env,
     ) -> Self {
         let is_setting =
-            |name: &str| name == "GIT_ASKPASS" || SETTINGS.iter().any(|prefix| name.starts_with(prefix));
+            |name: &str| name == "GIT_ASKPASS" || GIT_VARIABLES.iter().any(|prefix| name.starts_with(prefix));
         let settings = env.iter().filter(|(name, _)| is_setting(name));
         Self {
             secrets: secrets
@@ -62,7 +62,7 @@ impl Remotes {
         variables
     }
 
-    /// For which addresses, and the value of the header. BuildKit gets the user of a URL as the secret of its host.
+    /// The addresses of a login, and the value of its header. BuildKit gets the user of a URL as the secret of its host.
     fn login(&self, url: &str) -> Option<(String, SecretString)> {
         let clean = shown::without_users(url);
         let rest = ["https://", "http://"].iter().find_map(|scheme| clean.strip_prefix(scheme))?;

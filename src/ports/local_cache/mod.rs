@@ -32,17 +32,17 @@ use crate::buildkit::{CacheEntry, LocalCaches};
 use crate::ports::clock::Stopwatch;
 use crate::ports::random;
 
-/// How long to wait for another run that is moving `current`: it takes milliseconds. Less than a
+/// How long to wait for another run that is moving `current`, which takes milliseconds. Less than the time that a
 /// cancelled run has left.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The same for tidying up, which the next run does as well.
-const SHORT: Duration = Duration::from_secs(1);
+const SWITCH_WITHIN: Duration = Duration::from_secs(5);
+/// How long to wait for another run before a sweep, which the next run can do too.
+const SWEEP_WITHIN: Duration = Duration::from_secs(1);
 
-/// Why a cache is not as the build wrote it.
+/// Why a cache was not written.
 enum Unwritten {
-    /// Another run has held the lock for so long.
-    Held(Duration),
-    /// Something went wrong.
+    /// Another run held the lock for so long.
+    Locked(Duration),
+    /// The reason.
     Failed(String),
 }
 
@@ -55,7 +55,7 @@ impl From<String> for Unwritten {
 impl fmt::Display for Unwritten {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Held(waited) => write!(
+            Self::Locked(waited) => write!(
                 f,
                 "the local layer cache is left as it is: another job holds it (waited {} s)",
                 waited.as_secs()
@@ -72,40 +72,39 @@ struct Locked(File);
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Closing it would do, a little later.
+        // Closing the file would unlock it too, a little later.
         let _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
 
-/// A generation that is in use: no run removes it until this is dropped.
+/// A generation with a shared lock: no run removes it until this is dropped.
 #[derive(Debug)]
-struct Held {
+struct LockedGeneration {
     path: PathBuf,
     _lock: Locked,
 }
 
-/// The caches of one build while it runs. Dropped without [`commit`](Self::commit), what the
-/// build wrote is removed.
+/// The caches of one build while it runs. If it is dropped without [`commit`](Self::commit), the new generation is
+/// removed.
 #[derive(Debug)]
 pub struct LocalCacheUse {
-    read: Vec<Held>,
+    read: Vec<LockedGeneration>,
     fresh: Option<Fresh>,
-    /// What could not be used, and why.
+    /// Which caches could not be used, and why.
     pub notices: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Fresh {
     cache: PathBuf,
-    held: Held,
+    held: LockedGeneration,
     mode: crate::inputs::CacheMode,
     committed: bool,
 }
 
 impl LocalCacheUse {
-    /// Takes the locks and makes the folder for the export. What cannot be used is left out and
-    /// said: a cache never fails a build. It reads and writes files: for a thread of its own, as
-    /// [`commit`](Self::commit) is.
+    /// Takes the locks and makes the folder for the export. A cache that cannot be used becomes a notice: a cache never
+    /// fails a build. Like [`commit`](Self::commit), this works on files and blocks its thread.
     #[must_use]
     pub fn open(caches: &LocalCaches) -> Self {
         let mut this = Self { read: Vec::new(), fresh: None, notices: Vec::new() };
@@ -119,7 +118,7 @@ impl LocalCacheUse {
         if let Some(cache) = &caches.write {
             match fresh(&caches.root, cache) {
                 Ok(held) => {
-                    // Not from a generation that could not be read, or that the caller mistrusts.
+                    // Only from a generation that is read too: others are broken, or not trusted.
                     let own = this.read.iter().find(|read| read.path.parent() == held.path.parent());
                     if let Some(own) = own {
                         seed(&own.path, &held.path);
@@ -133,14 +132,15 @@ impl LocalCacheUse {
         this
     }
 
-    /// What buildx is told to read.
+    /// The cache sources for buildx.
     #[must_use]
     pub fn sources(&self) -> Vec<String> {
-        let source = |held: &Held| CacheEntry::new("local").with("src", held.path.display().to_string());
+        let source =
+            |held: &LockedGeneration| CacheEntry::new("local").with("src", held.path.display().to_string());
         self.read.iter().map(|held| source(held).to_string()).collect()
     }
 
-    /// What buildx is told to write.
+    /// The cache destination for buildx.
     #[must_use]
     pub fn destination(&self) -> Option<String> {
         let fresh = self.fresh.as_ref()?;
@@ -148,26 +148,26 @@ impl LocalCacheUse {
         Some(entry.to_write(fresh.mode).to_string())
     }
 
-    /// After a build that ended well: what it wrote becomes current, and what no run uses any
-    /// more is removed. Returns what to say if that did not go well.
+    /// Makes the new generation current and removes those that no run uses. Call it after a successful build. Returns a
+    /// notice if that fails.
     #[must_use]
     pub fn commit(self) -> Option<String> {
         self.commit_with(&mut |_| {})
     }
 
-    /// `at` is called between the steps, by name.
+    /// `at` is called with the name of each step, so that a test can stop there.
     fn commit_with(mut self, at: &mut dyn FnMut(&'static str)) -> Option<String> {
         let fresh = self.fresh.as_mut()?;
         let result = switch(&fresh.cache, &fresh.held.path, at);
         fresh.committed = result.is_ok();
         let cache = fresh.cache.clone();
-        // Nothing is in use any more, so that only the newest stays.
+        // This run uses no generation any more, so that only the newest stays.
         drop(self);
         let swept = result.and_then(|()| {
             at("before sweeping");
-            match lock(&cache, SHORT) {
-                // It is written; who comes next sweeps.
-                Err(Unwritten::Held(_)) => Ok(()),
+            match lock(&cache, SWEEP_WITHIN) {
+                // The cache is written; the next run sweeps.
+                Err(Unwritten::Locked(_)) => Ok(()),
                 Err(why) => Err(why),
                 Ok(_lock) => sweep(&cache, at).map_err(Unwritten::Failed),
             }
@@ -179,15 +179,15 @@ impl LocalCacheUse {
 impl Drop for Fresh {
     fn drop(&mut self) {
         if !self.committed {
-            // The lock goes after it; a folder that is left is swept by the next run.
+            // The lock is released later. If the folder stays, the next run removes it.
             let _ = fs_err::remove_dir_all(&self.held.path);
         }
     }
 }
 
-/// The current generation, locked; none if there is none yet.
-fn current(root: &Path, cache: &Path) -> Result<Option<Held>, String> {
-    // Another run may remove the one that was current a moment ago.
+/// The current generation, locked; `None` if there is none yet.
+fn current(root: &Path, cache: &Path) -> Result<Option<LockedGeneration>, String> {
+    // Another run may make another one current and remove this one.
     for _ in 0..3 {
         let Some(cache) = folder::enter(root, cache, false)? else { return Ok(None) };
         let Ok(target) = fs_err::read_link(cache.join("current")) else { return Ok(None) };
@@ -200,8 +200,8 @@ fn current(root: &Path, cache: &Path) -> Result<Option<Held>, String> {
     Ok(None)
 }
 
-/// A shared lock on a generation; none if it is gone or going.
-fn hold(path: &Path) -> Result<Option<Held>, String> {
+/// Takes a shared lock on a generation; `None` if another run has removed it or is removing it.
+fn hold(path: &Path) -> Result<Option<LockedGeneration>, String> {
     let Ok(lock) = open_folder(path) else { return Ok(None) };
     match flock(&lock, FlockOperation::NonBlockingLockShared) {
         Ok(()) => {}
@@ -210,24 +210,25 @@ fn hold(path: &Path) -> Result<Option<Held>, String> {
     }
     folder::check(path)?;
     let lock = Locked(lock);
-    Ok(is_at(&lock.0, path).then(|| Held { path: path.to_owned(), _lock: lock }))
+    Ok(is_at(&lock.0, path).then(|| LockedGeneration { path: path.to_owned(), _lock: lock }))
 }
 
-/// Opens a folder that is no link.
+/// Opens a folder; a link is an error.
 fn open_folder(path: &Path) -> Result<File, rustix::io::Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).map(File::from)
 }
 
-/// Whether the path still names what was opened.
+/// True if the path still names the opened folder.
 fn is_at(file: &File, path: &Path) -> bool {
     let same = |a: std::fs::Metadata, b: std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
     file.metadata().ok().zip(fs_err::symlink_metadata(path).ok()).is_some_and(|(a, b)| same(a, b))
 }
 
-fn fresh(root: &Path, cache: &Path) -> Result<Held, String> {
+/// Makes a new generation and locks it.
+fn fresh(root: &Path, cache: &Path) -> Result<LockedGeneration, String> {
     let cache = folder::enter(root, cache, true)?.ok_or("its folder cannot be made")?;
-    // Between its making and its lock a sweep may take it for an abandoned one.
+    // Another run's sweep may remove the folder before it is locked.
     for _ in 0..3 {
         let name = random::hex_128().ok_or("the machine gives no random numbers")?;
         let path = cache.join(format!("gen-{name}"));
@@ -239,8 +240,8 @@ fn fresh(root: &Path, cache: &Path) -> Result<Held, String> {
     Err("its folder disappears as soon as it is made".to_owned())
 }
 
-/// Puts the blobs of one generation into another, so that only new ones are written: they are
-/// named by their content and never changed. What cannot be linked is copied.
+/// Links the blobs of one generation into another, so that the export writes only new ones. Blobs are named by their
+/// content and never changed. A blob that cannot be linked is exported again.
 fn seed(from: &Path, to: &Path) {
     let blobs = Path::new("blobs").join("sha256");
     let made = folder::make(&to.join("blobs")).and_then(|()| folder::make(&to.join(&blobs)));
@@ -253,7 +254,7 @@ fn seed(from: &Path, to: &Path) {
     }
 }
 
-/// Removes what the export refers to no more.
+/// Removes the blobs that the export does not list.
 fn prune(generation: &Path, files: &[PathBuf]) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("failed to tidy up: {error}");
     for entry in fs_err::read_dir(generation.join("blobs").join("sha256")).map_err(failed)?.flatten() {
@@ -266,8 +267,8 @@ fn prune(generation: &Path, files: &[PathBuf]) -> Result<(), String> {
     Ok(())
 }
 
-/// The lock under which `current` moves.
-fn lock(cache: &Path, patience: Duration) -> Result<Locked, Unwritten> {
+/// Takes the lock that is needed to move `current`.
+fn lock(cache: &Path, within: Duration) -> Result<Locked, Unwritten> {
     let failed = |error: rustix::io::Errno| format!("failed to lock {}: {error}", cache.display());
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(cache.join("lock"), flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
@@ -275,10 +276,10 @@ fn lock(cache: &Path, patience: Duration) -> Result<Locked, Unwritten> {
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Locked(File::from(file))),
-            Err(rustix::io::Errno::WOULDBLOCK) if waited.elapsed() < patience => {
+            Err(rustix::io::Errno::WOULDBLOCK) if waited.elapsed() < within => {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Unwritten::Held(waited.elapsed())),
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Unwritten::Locked(waited.elapsed())),
             Err(error) => return Err(failed(error).into()),
         }
     }
@@ -296,7 +297,7 @@ fn switch(cache: &Path, generation: &Path, at: &mut dyn FnMut(&'static str)) -> 
     }
     let name = generation.file_name().ok_or_else(|| "a generation without a name".to_owned())?;
     at("before locking");
-    let _lock = lock(cache, PATIENCE)?;
+    let _lock = lock(cache, SWITCH_WITHIN)?;
     at("before linking");
     let link = cache.join(format!(".{}", name.to_string_lossy()));
     let failed = |error: std::io::Error| format!("failed to switch: {error}");

@@ -1,5 +1,4 @@
-//! Whether a generation is whole: an OCI layout whose every blob is there in its size
-//! (OCI image layout specification).
+//! Verifies a generation: an OCI layout that has every blob in its size (OCI image layout specification).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,10 +8,10 @@ use serde_json::Value;
 use crate::budget::{self, CACHE_DOCUMENT, CACHE_DOCUMENTS, Most};
 use crate::image::Digest;
 
-/// Every file of a whole generation.
+/// Verifies a generation and lists its files.
 ///
 /// # Errors
-/// What is missing or wrong.
+/// Says which file is missing or wrong.
 pub(super) fn generation(path: &Path) -> Result<Vec<PathBuf>, String> {
     let index = path.join("index.json");
     let mut files = BTreeSet::from([index.clone()]);
@@ -41,7 +40,7 @@ pub(super) fn generation(path: &Path) -> Result<Vec<PathBuf>, String> {
             let kind = descriptor["mediaType"].as_str().unwrap_or_default();
             let is_document = kind.contains("manifest") || kind.contains("image.index");
             if files.insert(blob.clone()) && is_document {
-                // What it lists would not be known, and then be removed.
+                // The blobs that it lists would not be known, and would be removed.
                 let bytes = budget::read_file(&blob, CACHE_DOCUMENT).map_err(|error| error.to_string())?;
                 if Digest::of(&bytes) != digest {
                     return Err(format!("{digest} has other content"));

@@ -1,4 +1,4 @@
-//! What an answer of a registry or of its token service means for the question.
+//! Interprets the answers of a registry and of its token service.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Attempt {
     }
 }
 
-/// What became of a request that got no answer, or half of one.
+/// The failure of a request that got no answer, or half of one.
 pub(super) fn unanswered(failed: Error, error: reqwest::Error) -> Attempt {
     let kind = kind_of(&error);
     let names_another = says(&error, "not valid for name");
@@ -45,7 +45,7 @@ pub(super) fn unanswered(failed: Error, error: reqwest::Error) -> Attempt {
     }
 }
 
-/// What a status says that may be better the next time.
+/// The failure for a status that may be better the next time.
 pub(super) fn passing(status: StatusCode) -> Option<FailureKind> {
     if status == StatusCode::TOO_MANY_REQUESTS {
         Some(FailureKind::Throttled)
@@ -75,7 +75,7 @@ pub(super) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// A body to its end, of at most so many bytes.
+/// Reads a body to its end, of at most so many bytes.
 pub(super) async fn whole(
     mut response: Response,
     most: u64,
@@ -102,7 +102,7 @@ pub fn registry_error(body: &[u8]) -> (String, String) {
     (line("code", 60), line("message", 300))
 }
 
-/// What keeps a request from its answer.
+/// The failure to send a request.
 #[must_use]
 pub(crate) fn kind_of(error: &(dyn std::error::Error + 'static)) -> FailureKind {
     let any = |words: &[&str]| words.iter().any(|word| says(error, word));

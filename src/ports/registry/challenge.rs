@@ -1,4 +1,4 @@
-//! How a registry asks for credentials: `WWW-Authenticate`, and the token service behind it
+//! Answers a registry that asks for credentials: `WWW-Authenticate`, and the token service behind it
 //! (<https://distribution.github.io/distribution/spec/auth/token/>).
 
 use base64::Engine as _;
@@ -15,7 +15,7 @@ use crate::image::is_this_machine;
 use crate::ports::docker_config::Credential;
 use crate::secret::SecretString;
 
-/// What the registry wants.
+/// The credentials that a registry wants.
 pub enum Challenge {
     /// User and password with each request.
     Basic,
@@ -23,14 +23,14 @@ pub enum Challenge {
     Bearer(TokenRequest),
 }
 
-/// Where to get a token.
+/// The token service of a registry.
 pub struct TokenRequest {
     realm: String,
     service: Option<String>,
 }
 
 impl Challenge {
-    /// Reads `WWW-Authenticate`; nothing if it names another way.
+    /// Reads `WWW-Authenticate`; `None` if it names another scheme.
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
         let (scheme, parameters) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
@@ -140,7 +140,7 @@ impl TokenRequest {
             .ok_or_else(|| Attempt::error(unavailable(registry).cause("its token service gave no token")))
     }
 
-    /// Where the token service is, if credentials may go there: over TLS, or on this machine.
+    /// The token service's address, if credentials may be sent to it: over TLS, or on this machine.
     #[must_use]
     pub fn address(&self) -> Option<Url> {
         Url::parse(&self.realm).ok().filter(|url| {
@@ -156,7 +156,7 @@ impl TokenRequest {
     }
 }
 
-/// The `Authorization` that a token service's answer makes.
+/// The `Authorization` from a token service's answer.
 #[must_use]
 pub fn bearer(answer: &[u8]) -> Option<SecretString> {
     let answer: Value = serde_json::from_slice(answer).ok()?;

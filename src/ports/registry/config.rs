@@ -40,7 +40,7 @@ impl Registry {
     /// platform that the index does not name by its architecture may be any image of it.
     ///
     /// # Errors
-    /// If the registry does not say.
+    /// If the registry gives no clear answer.
     pub(crate) async fn triggers(
         &self,
         reference: &ImageReference,

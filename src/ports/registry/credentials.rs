@@ -1,4 +1,4 @@
-//! Which credential goes to which registry, found out once each.
+//! Finds the credential for each registry, once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,8 +66,8 @@ impl Credentials {
         cell.get_or_init(|| self.find(registry)).await.clone()
     }
 
-    /// Asks for a new one: ECR for another token, a credential helper again. What stands in an
-    /// input or a file is the same as before.
+    /// Gets the credential anew: from ECR another token, or the credential helper's present answer. That of an input or a
+    /// file stays the same.
     ///
     /// # Errors
     /// As [`Self::for_registry`].
@@ -88,7 +88,7 @@ impl Credentials {
         }
     }
 
-    /// Everything found so far, for the children's configuration.
+    /// Every credential found so far, for the docker configuration of child processes.
     pub(crate) async fn collected(&self) -> BTreeMap<String, Credential> {
         let found = self.found.lock().await;
         let found = found.iter().filter_map(|(registry, cell)| match cell.get() {
@@ -98,8 +98,8 @@ impl Credentials {
         self.logins.clone().into_iter().chain(found).collect()
     }
 
-    /// What the user's docker is logged in with.
-    async fn users(&self, registry: &str) -> Option<Credential> {
+    /// The credential that the user's docker is logged in with.
+    async fn user_login(&self, registry: &str) -> Option<Credential> {
         let mut said = Vec::new();
         let found = self.user.credential(registry, &self.exec, &mut said).await;
         // It matters only if nothing else gives a login.
@@ -116,7 +116,7 @@ impl Credentials {
             return Ok(Some(login.clone()));
         }
         let Some(host) = EcrHost::parse(registry) else {
-            return Ok(self.users(registry).await);
+            return Ok(self.user_login(registry).await);
         };
         match self.aws.registry_password(&host).await {
             Ok(password) => {
@@ -125,7 +125,7 @@ impl Credentials {
             }
             // A login from an earlier step serves where this job has no AWS credentials. Public
             // ECR also serves everyone.
-            Err(error) => match self.users(registry).await {
+            Err(error) => match self.user_login(registry).await {
                 Some(credential) => Ok(Some(credential)),
                 None if host.public => Ok(None),
                 None => Err(error),

@@ -47,17 +47,17 @@ use transport::{Answer, Call, base_url};
 use waits::Waits;
 pub(crate) use write::gone;
 
-/// What a registry says of an image. Unknown is never read as absent or present.
+/// A registry's answer about an image. Unknown is never taken for absent or present.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Probe {
-    /// It is there.
+    /// The registry has the image.
     Present(Arc<Manifest>),
-    /// The registry says that it is not: 404.
+    /// The registry says that it has no such image: 404.
     Absent {
         /// The repository itself does not exist.
         no_repository: bool,
     },
-    /// The registry did not say.
+    /// The registry gave no clear answer.
     Unknown(Error),
 }
 
@@ -68,7 +68,7 @@ type Connection = Shared<BoxFuture<'static, Result<Client, Error>>>;
 pub(crate) struct Registry {
     /// One client for all registries, and one for each that docker keeps certificates of.
     clients: std::sync::Mutex<HashMap<Option<PathBuf>, Connection>>,
-    /// Where docker keeps them.
+    /// The folder in which docker keeps certificates.
     certificates: PathBuf,
     credentials: Credentials,
     /// `Authorization` by registry and repository, once it is known.
@@ -76,14 +76,14 @@ pub(crate) struct Registry {
     retries: u32,
     proxies: Proxies,
     exec: Exec,
-    /// How many requests may still be opened.
+    /// One permit for each request that may still be opened.
     places: Semaphore,
     waits: Waits,
 }
 
 const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(20);
-/// The longest wait between two tries; who asks for more (`Retry-After`) is not asked again.
+/// The longest wait between two tries. A registry that asks for a longer one (`Retry-After`) is not asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 impl Registry {
@@ -123,7 +123,7 @@ impl Registry {
         drop(self.client(None));
     }
 
-    /// The client that this registry is asked with.
+    /// The HTTP client for this registry.
     fn http(&self, registry: &str) -> Connection {
         self.client(tls::folder_of(&self.certificates, registry))
     }
@@ -138,13 +138,13 @@ impl Registry {
         clients.entry(folder.clone()).or_insert_with(make).clone()
     }
 
-    /// The credentials in use, for the children's configuration.
+    /// The credentials in use, for the docker configuration of child processes.
     #[must_use]
     pub(crate) const fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
-    /// Forgets what it knows of a registry's tokens and gets new ones.
+    /// Forgets a registry's tokens and gets new ones.
     ///
     /// # Errors
     /// If there is none to get.
@@ -196,7 +196,7 @@ impl Registry {
         Ok(Some(Arc::new(manifest)))
     }
 
-    /// The digest an image has now, by HEAD where the registry names it there.
+    /// The digest that an image has now, by HEAD if the registry's answer to that names it.
     ///
     /// # Errors
     /// If it is absent, or the registry does not say.
@@ -218,7 +218,7 @@ impl Registry {
         manifest.map(|manifest| manifest.digest.clone()).ok_or(Resolve::Absent)
     }
 
-    /// How often a read that failed so is tried again.
+    /// The number of further tries after this error of a read.
     fn tries(&self, error: &Error) -> u32 {
         match error.kind.map(FailureKind::reaction) {
             Some(Reaction::Once) => self.retries.min(1),
@@ -307,7 +307,7 @@ fn client(proxies: Proxies, folder: Option<&Path>) -> Result<Client, Error> {
     client.connect_timeout(CONNECT).read_timeout(SILENCE).build().map_err(|error| http::not_made(&error))
 }
 
-/// Why a reference has no digest for us.
+/// Why the digest of a reference is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Resolve {
     /// The registry says that it is not there.

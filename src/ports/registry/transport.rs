@@ -1,4 +1,4 @@
-//! One request to a registry: address, login, status.
+//! Sends one request to a registry: address, login, status.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) struct Call {
     pub(super) actions: &'static str,
     /// Media type and bytes, for writes.
     pub(super) body: Option<(String, Vec<u8>)>,
-    /// Without it, only GET and HEAD are sent.
+    /// The right to write; without it only GET and HEAD are sent.
     pub(super) writes: Option<Writes>,
 }
 
@@ -125,7 +125,7 @@ async fn within<T>(
     tokio::time::timeout(limit, answer).await.unwrap_or_else(slow)
 }
 
-/// Follows redirects of reads alone, without credentials to another origin, and never from https to http.
+/// Follows redirects, for reads alone, without credentials to another origin, and never from https to http.
 async fn send(
     http: &Client,
     registry: &str,
@@ -172,7 +172,7 @@ fn redirected_host(call: &Call, response: &Response) -> Option<String> {
     Some(answered.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
-/// Where `Location` leads from `url`; nothing if that is no address that a registry may have.
+/// The address that `Location` leads to from `url`; `None` if no registry may have it.
 #[must_use]
 pub fn redirected(url: &Url, location: &str) -> Option<Result<Url, &'static str>> {
     let next = url.join(location).ok().filter(|next| matches!(next.scheme(), "http" | "https"))?;

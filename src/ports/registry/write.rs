@@ -1,5 +1,4 @@
-//! The writes: a tag on an image that is there, for a buildx that cannot set it without changing the digest, and an
-//! index of images that are there.
+//! Writes to a registry: a tag on an image that it has, and an index of images that it has.
 
 use reqwest::Method;
 
@@ -69,7 +68,7 @@ impl Registry {
     }
 }
 
-/// What a failure means to a write.
+/// The error of a write that failed so.
 fn written(failure: Failure, target: &ImageReference) -> Error {
     match failure {
         Failure::Error(error) => *error,
@@ -79,7 +78,7 @@ fn written(failure: Failure, target: &ImageReference) -> Error {
     }
 }
 
-/// The image that was to be tagged is not there any more.
+/// The error for an image that was to be tagged and does not exist any more.
 #[must_use]
 pub(crate) fn gone(source: &ImageReference) -> Error {
     Error::of(FailureKind::SourceGone, format!("{source} is not there any more"))
