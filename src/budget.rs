@@ -1,5 +1,4 @@
-//! The most that is taken of anything from outside: size, number, depth and time, in one place.
-//! `docs/limits.md` is made from [`TABLE`].
+//! The limits on everything from outside: size, number, depth and time. `docs/limits.md` is made from [`TABLE`].
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,7 +11,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
-/// The most of something, with its unit.
+/// A limit with its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Most {
     /// Bytes.
@@ -44,7 +43,7 @@ impl fmt::Display for Most {
     }
 }
 
-/// One row: of what, the most, and what becomes of more.
+/// A row of the table: the limited thing, the limit, and the treatment of more.
 pub(crate) type Row = (&'static str, Most, &'static str);
 
 macro_rules! limits {
@@ -154,7 +153,7 @@ limits! {
     FETCH: Time(Duration) = Duration::from_mins(5), "the fetch of one URL of `ADD`", "refused, exit 30";
 }
 
-/// Reads a regular file, links followed. What is no regular file (a pipe, a device) is not waited for.
+/// Reads a regular file, links followed. Any other (a pipe, a device) is refused without a wait.
 ///
 /// # Errors
 /// If it cannot be read, is no regular file, or has more than `most` bytes.
@@ -186,7 +185,7 @@ pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} is not UTF-8", path.display())))
 }
 
-/// What one reading of a Dockerfile has cost so far. The error is a reason.
+/// Counts the cost of reading a Dockerfile. Errors are reasons, as clauses.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     bytes: Cell<u64>,
@@ -194,11 +193,11 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Text that a variable or a word comes to.
+    /// Counts the expanded text of a variable or a word.
     ///
     /// # Errors
-    /// If it is too much now.
-    pub(crate) fn text(&self, text: &str) -> Result<(), String> {
+    /// If the sum is over [`EXPANDED`].
+    pub(crate) fn add_text(&self, text: &str) -> Result<(), String> {
         self.bytes.set(self.bytes.get().saturating_add(text.len() as u64));
         if self.bytes.get() > EXPANDED {
             return Err(format!("the variables come to more than {}", Most::Bytes(EXPANDED)));
@@ -206,11 +205,11 @@ impl Meter {
         Ok(())
     }
 
-    /// Steps of matching.
+    /// Counts steps of matching.
     ///
     /// # Errors
-    /// If there are too many now.
-    pub(crate) fn steps(&self, steps: usize) -> Result<(), String> {
+    /// If the sum is over [`MATCHING`].
+    pub(crate) fn add_steps(&self, steps: usize) -> Result<(), String> {
         self.steps.set(self.steps.get().saturating_add(steps));
         if self.steps.get() > MATCHING {
             return Err(format!("the patterns take more than {} steps", Most::Count(MATCHING)));
@@ -219,7 +218,7 @@ impl Meter {
     }
 }
 
-/// More than there may be, as a reason.
+/// Words the reason for a refusal by a limit.
 #[must_use]
 pub(crate) fn more_than(most: usize, what: &str) -> String {
     format!("more than {} {what}", Most::Count(most))

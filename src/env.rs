@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 /// The action's repository on GitHub; `dist/install.sh` has the shell's copy.
 pub(crate) const SLUG: &str = "build-once/build-once";
 
-/// What the process was started with. Values that are not UTF-8 are left out: none of the
-/// variables read here may hold such a value.
+/// The environment of the process. Values that are not UTF-8 are left out: no variable that the program reads may hold
+/// one.
 #[derive(Clone, Debug, Default)]
 pub struct Env(BTreeMap<String, String>);
 
 impl Env {
-    /// The one place that asks the operating system.
+    /// Reads the environment. No other code does.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the only caller of std::env")]
     pub fn capture() -> Self {
@@ -34,7 +34,7 @@ impl Env {
         self.value(name).filter(|value| !value.is_empty())
     }
 
-    /// Whether the variable holds `true` or `1`.
+    /// Tells whether the variable holds `true` or `1`.
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {
         matches!(self.get(name), Some("true" | "1"))
@@ -45,8 +45,8 @@ impl Env {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Passwords in proxies' URLs, `http://user:password@host`, as written and decoded: a
-    /// client may quote its proxy when that one fails.
+    /// The passwords in proxies' URLs (`http://user:password@host`), as written and decoded: a client may quote its proxy
+    /// in an error.
     pub fn proxy_passwords(&self) -> impl Iterator<Item = String> {
         let proxies = self.iter().filter(|(name, _)| name.to_ascii_uppercase().ends_with("_PROXY"));
         let password = |(_, url): (&str, &str)| {
@@ -60,7 +60,7 @@ impl Env {
             .flatten()
     }
 
-    /// Whether the process runs as a step of a GitHub workflow.
+    /// Tells whether the process runs as a step of a GitHub workflow.
     #[must_use]
     pub fn in_github_actions(&self) -> bool {
         self.flag(GITHUB_ACTIONS)
@@ -174,7 +174,7 @@ names! {
     TMPDIR;
 }
 
-/// The text without `%2F` and the like; none if that changes nothing.
+/// Decodes `%2F` and the like; `None` if the text has none.
 pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((&first, after)) = rest.split_first() {

@@ -1,4 +1,4 @@
-//! The one error type that leaves a stage: what failed, why, what to do, and which exit code.
+//! The error type of the program, with cause, hint and exit code.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,21 +18,21 @@ pub struct SourceLine {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Error {
-    /// Which class of failure, and so the exit code.
+    /// Decides the exit code.
     pub class: FailureClass,
-    /// Which kind of failure, where it is one that is told apart.
+    /// Narrower than the class; `None` if the failure has no known kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<FailureKind>,
-    /// What failed.
+    /// Says what failed.
     pub message: String,
-    /// Why, outermost first.
+    /// The reasons, outermost first.
     #[serde(default)]
     pub causes: Vec<String>,
-    /// The one next thing to do.
+    /// The next step for the user.
     pub hint: Option<String>,
-    /// Where, if a file of the user's is at fault.
+    /// The line of the user's file that is wrong, if there is one.
     pub at: Option<Box<SourceLine>>,
-    /// How long to wait before another try, where the other side said so.
+    /// The wait that the server asked for before another try.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
 }
@@ -70,7 +70,7 @@ impl Error {
         }
     }
 
-    /// Whether what failed was stopped from outside.
+    /// Tells whether a signal stopped the run.
     #[must_use]
     pub(crate) const fn is_stopped(&self) -> bool {
         matches!(self.class, FailureClass::Interrupted | FailureClass::Terminated)
@@ -90,7 +90,7 @@ impl Error {
         Self::of(if full { FailureKind::DiskFull } else { FailureKind::ReadOnly }, message).because(error)
     }
 
-    /// The same failure, told apart as this kind, with its hint.
+    /// Gives the failure this kind, with its class and hint.
     #[must_use]
     pub fn of_kind(mut self, kind: FailureKind) -> Self {
         self.class = kind.class();
@@ -99,7 +99,7 @@ impl Error {
         self
     }
 
-    /// The same failure as the cause of what it kept from being done.
+    /// Makes this failure the cause of a wider one.
     #[must_use]
     pub fn within(mut self, message: impl Into<String>) -> Self {
         self.causes = vec![self.headline()];
@@ -107,13 +107,13 @@ impl Error {
         self
     }
 
-    /// The narrowest name there is for it: the kind's, else the class's.
+    /// The name of the kind, else of the class.
     #[must_use]
     pub fn cause_name(&self) -> &'static str {
         self.kind.map_or(self.class.name(), FailureKind::name)
     }
 
-    /// Whether it is of this kind.
+    /// Tells whether the failure has this kind.
     #[must_use]
     pub fn is(&self, kind: FailureKind) -> bool {
         self.kind == Some(kind)
@@ -122,7 +122,7 @@ impl Error {
     /// A bad input.
     #[must_use]
     pub fn input(message: impl Into<String>) -> Self {
-        // What is wrong with an input is in the message; the kind's own hint says no more.
+        // The message has more than the kind's own hint.
         Self { kind: Some(FailureKind::BadInput), ..Self::new(FailureClass::Input, message) }
     }
 
@@ -130,7 +130,7 @@ impl Error {
     #[must_use]
     pub fn because(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
         for text in chain(cause) {
-            // Several crates repeat the source in their own text; say it once.
+            // Several crates repeat the source in their own text.
             if !self.causes.last().is_some_and(|last| last.contains(&text)) {
                 self.causes.push(text);
             }
@@ -145,21 +145,21 @@ impl Error {
         self
     }
 
-    /// Says what to do about it.
+    /// Sets the next step for the user.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Points at the user's file.
+    /// Sets the line of the user's file that is wrong.
     #[must_use]
     pub fn at(mut self, file: impl Into<String>, line: usize) -> Self {
         self.at = Some(Box::new(SourceLine { file: file.into(), line }));
         self
     }
 
-    /// What and why on one line, without the hint.
+    /// The message and its causes on one line, without the hint.
     #[must_use]
     pub fn headline(&self) -> String {
         let mut text = self.message.clone();
@@ -170,7 +170,7 @@ impl Error {
         text
     }
 
-    /// The same with the hint: a run that makes do has no other place for it.
+    /// The headline with the hint, for warnings, which are one line.
     #[must_use]
     pub fn advice(&self) -> String {
         let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! The one kind of text that people see: without secrets and without the users of URLs.
+//! Hides secrets and the users of URLs in all text that people see.
 //!
-//! Which values are secret is a fact of the process, as its environment is: every one that is masked is known here,
-//! and every way out (log, annotations, summary, outputs, plan, standard output) asks [`hide`] before it escapes or
-//! cuts anything. The runner's own masks are the second line: they do not fit what is escaped or cut.
+//! This module knows every secret of the process. Each output (log, annotations, summary, outputs, plan, standard
+//! output) calls [`hide`] before it escapes or cuts a text. The runner masks secrets too, but not in a text that was
+//! escaped or cut.
 
 use std::borrow::Cow;
 use std::sync::{PoisonError, RwLock};
@@ -15,34 +15,35 @@ mod forms;
 
 use forms::Known;
 
-/// What stands in a secret's place; the runner writes the same.
+/// Replaces a secret; the runner writes the same.
 const HIDDEN: &str = "***";
-/// Fewest characters of what is hidden. To hide fewer would protect nothing, and would remove every `{` or `e` from
-/// the log.
-pub(crate) const SHORTEST: usize = 4;
+/// Fewest characters of a hidden text. To hide shorter ones would remove every `{` or `e` from the log.
+pub(crate) const SHORTEST_SECRET: usize = 4;
 
 /// The secrets of this process.
 static KNOWN: RwLock<Known> = RwLock::new(Known::new());
 
-/// The parts of a secret that are hidden: its lines, without blanks around them, those that are long enough.
+/// The lines of a secret that are long enough to be hidden, trimmed.
 pub(crate) fn parts(secret: &str) -> impl Iterator<Item = &str> {
-    secret.lines().map(str::trim).filter(|line| line.chars().count() >= SHORTEST)
+    secret.lines().map(str::trim).filter(|line| line.chars().count() >= SHORTEST_SECRET)
 }
 
 /// Hides this value from now on, and each of its lines, in every form that [`forms`] knows.
 pub(crate) fn learn(secret: &str) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-    for part in std::iter::once(secret.trim()).chain(parts(secret)).filter(|part| part.len() >= SHORTEST) {
+    for part in
+        std::iter::once(secret.trim()).chain(parts(secret)).filter(|part| part.len() >= SHORTEST_SECRET)
+    {
         known.add(part);
     }
 }
 
-/// The text as people may see it: known secrets and the users of URLs are gone.
+/// Removes known secrets and the users of URLs.
 #[must_use]
 pub(crate) fn hide(text: &str) -> Cow<'_, str> {
     let text = clean_urls(text);
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    let places = known.places(&text);
+    let places = known.find(&text);
     if places.is_empty() {
         return text;
     }
@@ -56,7 +57,7 @@ pub(crate) fn hide(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// At most `most` characters of the text, cut after everything is hidden: no mask fits half a secret.
+/// Cuts the text to `most` characters, after secrets are hidden: half a secret could not be found.
 #[must_use]
 pub(crate) fn cut(text: &str, most: usize) -> String {
     let mut text = hide(text).into_owned();
@@ -67,7 +68,7 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     text
 }
 
-/// Hides in every text of the value, the names of its fields among them.
+/// Hides secrets in every string and every field's name of the value.
 pub(crate) fn hide_in(value: &mut Value) {
     match value {
         Value::String(text) => *text = hide(text).into_owned(),
@@ -82,8 +83,8 @@ pub(crate) fn hide_in(value: &mut Value) {
     }
 }
 
-/// The text with every URL's user and password removed. The user of an `ssh` URL that has no password stays: it is
-/// `git` nearly always, and no secret.
+/// Removes the user and password of every URL. The user of an `ssh` URL without a password stays: it is nearly always
+/// `git`, and no secret.
 #[must_use]
 pub fn without_users(text: &str) -> Cow<'_, str> {
     if !text.contains("://") {
@@ -100,8 +101,8 @@ pub fn without_users(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// The text with every URL as it may be shown: without its user, and without the values of its query that a name
-/// says are secret (`token`, `X-Amz-Signature`, an Azure `sig`).
+/// Removes the users of URLs, and the values in their queries whose names tell a secret (`token`, `X-Amz-Signature`, an
+/// Azure `sig`).
 #[must_use]
 pub(crate) fn clean_urls(text: &str) -> Cow<'_, str> {
     let text = without_users(text);
@@ -131,20 +132,20 @@ pub(crate) fn clean_urls(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Whether the value of this name in a URL's query is a secret. Amazon's and Azure's signed URLs have names of their
+/// Tells whether the value of this name in a URL's query is a secret. Amazon's and Azure's signed URLs have names of their
 /// own (AWS Signature Version 4; Azure Storage, "service SAS").
 fn is_token(name: &str) -> bool {
     const SIGNED: [&str; 4] = ["sig", "signature", "x-amz-signature", "x-amz-security-token"];
     SIGNED.iter().any(|signed| name.eq_ignore_ascii_case(signed)) || looks_secret(&name.replace('-', "_"))
 }
 
-/// What stands before the `@` of a URL, from the text after `://`; empty without one.
+/// The text before the `@` of a URL, from the text after `://`; empty without a user.
 fn user(after: &str) -> &str {
     let authority = after.split(ends_url).next().unwrap_or_default();
     authority.rsplit_once('@').map_or("", |(user, _)| user)
 }
 
-/// Passwords before a host, `USER:PASSWORD@HOST`, with or without a protocol. What precedes a digest is a tag.
+/// Finds passwords before a host, `USER:PASSWORD@HOST`, with or without a protocol. The word before a digest is a tag.
 pub(crate) fn passwords(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '=' | '"' | '\'' | '/' | '`'));
     words.filter_map(|word| {
@@ -155,13 +156,13 @@ pub(crate) fn passwords(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a URL's host ends before this character, or the URL does.
+/// Tells whether this character ends a URL's host or the URL.
 fn ends_url(c: char) -> bool {
     c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '<' | '>' | '`' | '\\')
 }
 
-/// The secret in a URL's user, as it is written: the password, or the whole user where there is none and the
-/// protocol knows no user without one.
+/// The secret in a URL's user, as written: the password, or the whole user if there is no password and the protocol is
+/// not `ssh`.
 #[must_use]
 pub(crate) fn secret_of(url: &str) -> Option<&str> {
     let (scheme, after) = url.split_once("://")?;

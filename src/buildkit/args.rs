@@ -1,5 +1,4 @@
-//! Arguments of `docker buildx build`, as a pure function of the specification and buildx's
-//! version.
+//! Makes the arguments of `docker buildx build` from a specification and buildx's version.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +9,7 @@ use crate::image::ImageReference;
 use crate::inputs::{BuildInputs, Secret, SecretSource, SecretValues};
 use crate::secret::SecretString;
 
-/// Where the result goes.
+/// The destination of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum OutputTarget {
@@ -20,18 +19,18 @@ pub(crate) enum OutputTarget {
     Load,
     /// Both.
     PushAndLoad,
-    /// Nowhere: only whether it builds.
+    /// Nowhere: the build only shows that it succeeds.
     Discard,
 }
 
 impl OutputTarget {
-    /// Whether anything goes to a registry.
+    /// Tells whether the result goes to a registry.
     #[must_use]
     pub(crate) const fn pushes(self) -> bool {
         matches!(self, Self::Push | Self::PushAndLoad)
     }
 
-    /// Whether anything goes into the engine's store.
+    /// Tells whether the result goes into the engine's store.
     #[must_use]
     pub(crate) const fn loads(self) -> bool {
         matches!(self, Self::Load | Self::PushAndLoad)
@@ -41,44 +40,41 @@ impl OutputTarget {
 /// One build, every detail known.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct BuildSpec {
-    /// The builder's name; the current one without it.
+    /// The builder's name; `None` is buildx's current builder.
     pub builder: Option<String>,
-    /// What is built: the inputs, with pinned contexts, the key among labels and annotations, and
-    /// extra arguments expanded.
+    /// The inputs, with pinned contexts, the key among labels and annotations, and expanded extra arguments.
     pub build: BuildInputs,
-    /// What the Dockerfile's `ADD` fetches, held to what the key saw.
+    /// Pins of URLs and git repositories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourcePin>,
-    /// Images that the Dockerfile names, held to what the key saw.
+    /// Pins of images that the Dockerfile names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImagePin>,
-    /// The ignore file to use in place of the context's own.
+    /// The text of the ignore file that replaces the context's own.
     #[serde(skip)]
     pub ignore: Option<Vec<u8>>,
-    /// Registries that bases, frontend and build contexts come from.
+    /// The registries of bases, frontend and build contexts.
     #[serde(skip)]
     pub reads: BTreeSet<String>,
     /// Cache sources.
     pub cache_from: Vec<String>,
     /// Cache destinations.
     pub cache_to: Vec<String>,
-    /// Caches in folders of this machine, which become sources and a destination once their
-    /// locks are held.
+    /// Caches in folders of this machine. They become sources and a destination once their locks are held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_caches: Option<LocalCaches>,
-    /// Every name the result gets.
+    /// All names that the result gets.
     pub names: Vec<String>,
-    /// Where the result goes.
     pub output: OutputTarget,
-    /// Whether its builder is made for it alone, and was sent nothing yet.
+    /// The builder is made for this build and was sent no files yet.
     pub fresh_builder: bool,
-    /// Where others have built with the builder at hand: the name of this run's cache mounts there.
+    /// The namespace of this run's cache mounts; `None` if no run of less trust has built with the builder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apart: Option<String>,
 }
 
 impl BuildSpec {
-    /// Arguments after `docker buildx`. No secret is among them.
+    /// The arguments after `docker buildx`. They hold no secret.
     #[must_use]
     pub(crate) fn args(&self, version: &BuildxVersion, metadata: &Path) -> Vec<String> {
         let mut args = vec!["build".to_owned()];
@@ -131,8 +127,7 @@ impl BuildSpec {
         add("metadata-file", &metadata.display().to_string());
         let flags = [("no-cache", self.build.no_cache), ("pull", self.build.pull)];
         args.extend(flags.iter().filter(|(_, on)| *on).map(|(name, _)| format!("--{name}")));
-        // Always said: without it buildx adds a provenance of its own, and the digest of the
-        // same content is another one every time.
+        // Without the flag buildx adds its default provenance, and each build of the same content has another digest.
         args.push(format!("--provenance={}", self.build.provenance));
         if self.build.sbom.is_on() {
             args.push(format!("--sbom={}", self.build.sbom));
@@ -144,8 +139,7 @@ impl BuildSpec {
     }
 
     fn outputs(&self) -> Vec<String> {
-        // OCI types are said where annotations need them: an index in Docker's own type has
-        // none, and BuildKit drops them without a word.
+        // Annotations need OCI types: docker's type of index has none, and BuildKit drops them silently.
         let compression = self.build.compression;
         let oci = if compression.zstd || self.build.makes_index() { ",oci-mediatypes=true" } else { "" };
         let attributes = format!("{}{oci}", compression.attributes());
@@ -162,7 +156,7 @@ impl BuildSpec {
         }
     }
 
-    /// The same on the builder at hand, without what only a builder of its own can write.
+    /// The same build on buildx's current builder, without the caches that only an own builder can write.
     #[must_use]
     pub(crate) fn without_own_builder(&self) -> Self {
         let inline = |cache: &&String| cache.starts_with("type=inline");
@@ -175,8 +169,7 @@ impl BuildSpec {
         Self { builder: None, build, cache_to, local_caches, fresh_builder: false, ..self.clone() }
     }
 
-    /// The same without reading any layer cache. A local one is still written: what is wrong with
-    /// it would stay for ever.
+    /// The same build without reading any layer cache. It still writes a local cache, to replace one that is broken.
     #[must_use]
     pub(crate) fn without_cache_imports(&self) -> Self {
         let local_caches = self.local_caches.clone();
@@ -184,20 +177,20 @@ impl BuildSpec {
         Self { cache_from: Vec::new(), local_caches, ..self.clone() }
     }
 
-    /// The same without writing any layer cache.
+    /// The same build without writing any layer cache.
     #[must_use]
     pub(crate) fn without_cache_exports(&self) -> Self {
         let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
         Self { cache_to: Vec::new(), local_caches, ..self.clone() }
     }
 
-    /// Variables that the caches need, by name.
+    /// The names of the variables that the caches need.
     #[must_use]
     pub(crate) fn cache_variables(&self) -> Vec<&'static str> {
         variables(self.cache_from.iter().chain(&self.cache_to))
     }
 
-    /// Registries that it writes to or reads caches from.
+    /// The registries that the build writes to or reads caches from.
     #[must_use]
     pub(crate) fn registries(&self) -> Vec<String> {
         let caches = self.cache_from.iter().chain(&self.cache_to);
@@ -213,9 +206,8 @@ impl BuildSpec {
         registries
     }
 
-    /// Whether buildx need not look at the git repository: what it finds there is for the
-    /// provenance, and takes seven processes (<https://docs.docker.com/build/building/variables/>,
-    /// `BUILDX_GIT_INFO`).
+    /// Tells whether buildx need not read the git repository. It does so for the provenance only, with seven processes
+    /// (<https://docs.docker.com/build/building/variables/>, `BUILDX_GIT_INFO`).
     #[must_use]
     pub(crate) fn needs_no_git(&self) -> bool {
         !self.build.provenance.is_on()

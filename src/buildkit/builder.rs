@@ -1,4 +1,4 @@
-//! Builders: what buildx says of one, and how one is made.
+//! Reads buildx's description of a builder, and makes the commands for a new one.
 
 use std::path::PathBuf;
 
@@ -6,26 +6,26 @@ use crate::coherence::makers::Lasting;
 use crate::image::Platform;
 use crate::inputs::{Driver, Endpoint};
 
-/// What `docker buildx inspect` says of a builder.
+/// A builder as `docker buildx inspect` describes it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Builder {
     pub name: String,
     /// `docker`, `docker-container`, `kubernetes`, `remote` or `cloud`.
     pub driver: String,
-    /// BuildKit's version, once it has booted; the first node's. An engine built by a
-    /// distribution may say only `v0.0.0+unknown`.
+    /// BuildKit's version on the first node; `None` before it has booted. An engine built by a distribution may have
+    /// `v0.0.0+unknown`.
     pub buildkit: Option<String>,
-    /// Platforms of all its nodes; none before it has booted.
+    /// Platforms of all nodes; empty before they have booted.
     #[serde(default)]
     pub platforms: Vec<String>,
-    /// What it builds for where nothing is asked: the first platform of its first node (BuildKit,
-    /// `frontend/dockerui`). `None` before it has booted, and where platforms were set by hand.
+    /// The default platform: the first one of the first node (BuildKit, `frontend/dockerui`). `None` before it has booted,
+    /// and if platforms were set by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub native: Option<Platform>,
 }
 
 impl Builder {
-    /// Reads the text, which has had the same labels since buildx 0.8.
+    /// Reads the output, which has had the same labels since buildx 0.8.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let field = |name: &str| {
@@ -50,13 +50,13 @@ impl Builder {
         })
     }
 
-    /// Whether it is the engine's own BuildKit.
+    /// Tells whether the builder is the engine's own BuildKit.
     #[must_use]
     pub fn is_engine(&self) -> bool {
         self.driver == "docker"
     }
 
-    /// As a builder that outlives the runs on the engine; none for one that runs elsewhere, where no note can be left.
+    /// The builder as one that outlives the runs on this engine; `None` if it runs elsewhere.
     #[must_use]
     pub fn lasting(&self) -> Option<Lasting<'_>> {
         match self.driver.as_str() {
@@ -66,16 +66,15 @@ impl Builder {
         }
     }
 
-    /// The first of these platforms that none of its nodes runs; `None` too where it has not
-    /// said what they run.
+    /// Finds a platform that no node can build; `None` also if the nodes' platforms are unknown.
     #[must_use]
-    pub fn lacks<'a>(&self, asked: &'a [Platform]) -> Option<&'a Platform> {
+    pub fn lacks<'a>(&self, wanted: &'a [Platform]) -> Option<&'a Platform> {
         let own: Vec<Platform> = self.platforms.iter().filter_map(|text| text.parse().ok()).collect();
-        asked.iter().find(|asked| !own.is_empty() && !own.iter().any(|own| own.covers(asked)))
+        wanted.iter().find(|wanted| !own.is_empty() && !own.iter().any(|own| own.covers(wanted)))
     }
 }
 
-/// Whether `docker buildx inspect` says that no node answers: paused, stopped, or out of reach.
+/// Tells whether no node answered `docker buildx inspect`, because it is paused, stopped or out of reach.
 #[must_use]
 pub(crate) fn is_silent(text: &str) -> bool {
     let has = |start: &str| text.lines().any(|line| line.starts_with(start));
@@ -85,9 +84,8 @@ pub(crate) fn is_silent(text: &str) -> bool {
 /// A builder to make.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct NewBuilder {
-    /// A name that no other run uses, or one that stands for these settings.
+    /// A name that no other run uses, or that has a hash over these settings.
     pub name: String,
-    /// Where its BuildKit runs.
     pub driver: Driver,
     /// Driver options of every node.
     pub options: Vec<String>,
@@ -97,13 +95,13 @@ pub(crate) struct NewBuilder {
     /// Entitlements that its BuildKit grants to builds that ask for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entitlements: Vec<String>,
-    /// Nodes of a remote one; other drivers make one of their own.
+    /// Nodes of a remote builder; other drivers make one node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<Endpoint>,
 }
 
 impl NewBuilder {
-    /// Arguments after `docker buildx`, one command a node; the last one boots them all.
+    /// The arguments after `docker buildx`, one command a node. The last command boots all nodes.
     #[must_use]
     pub(crate) fn commands(&self) -> Vec<Vec<String>> {
         let count = self.nodes.len().max(1);
@@ -115,7 +113,7 @@ impl NewBuilder {
             ["create", "--name", &self.name, "--driver", self.driver.name()].map(str::to_owned).to_vec();
         let mut add = |name: &str, value: &str| args.extend([format!("--{name}"), value.to_owned()]);
         for option in &self.options {
-            // Each is one field, whatever its value holds.
+            // Quoted, so that a value with commas stays one field.
             add("driver-opt", &super::cache::csv_field(option));
         }
         if let Some(config) = &self.config {
@@ -146,20 +144,19 @@ impl NewBuilder {
     }
 }
 
-/// What buildx calls the container of a `docker-container` builder (`driver.BuilderName`, and the
-/// number of its node).
-const CONTAINER: &str = "buildx_buildkit_";
+/// buildx's prefix for the container of a `docker-container` builder (`driver.BuilderName`); the node's number follows.
+const CONTAINER_PREFIX: &str = "buildx_buildkit_";
 
 /// The container of the builder with this name.
 #[must_use]
 pub(crate) fn container_of(name: &str) -> String {
-    format!("{CONTAINER}{name}0")
+    format!("{CONTAINER_PREFIX}{name}0")
 }
 
-/// The builder that this container is of.
+/// The name of the builder whose container this is.
 #[must_use]
 pub(crate) fn builder_of(container: &str) -> Option<&str> {
-    container.strip_prefix(CONTAINER)?.strip_suffix('0')
+    container.strip_prefix(CONTAINER_PREFIX)?.strip_suffix('0')
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `--cache-from` and `--cache-to` as buildx reads them.
+//! Reads and writes the values of `--cache-from` and `--cache-to` as buildx does.
 
 use std::path::PathBuf;
 
@@ -6,17 +6,16 @@ use crate::env;
 use crate::image::ImageReference;
 use crate::inputs::CacheMode;
 
-/// One cache source or destination: `type=…` and its attributes, or a reference alone
-/// (buildx `util/buildflags/cache.go`). What is checked is what is sent: a name given twice
-/// counts once, the last one.
+/// One cache source or destination: `type=…` and its attributes, or a reference alone (buildx
+/// `util/buildflags/cache.go`). Of two attributes with one name only the last is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheEntry {
-    /// `registry`, `gha`, `local`, `inline`, `s3`, `azblob`, or what a later BuildKit knows.
+    /// `registry`, `gha`, `local`, `inline`, `s3`, `azblob`, or the type of a later BuildKit.
     pub kind: String,
     attributes: Vec<(String, String)>,
 }
 
-/// The text is no cache.
+/// The text does not name a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is neither a reference nor type=…, followed by name=value attributes")]
 pub struct InvalidCacheEntry;
@@ -36,18 +35,18 @@ impl CacheEntry {
         self
     }
 
-    /// An attribute.
+    /// The value of an attribute.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// A cache to be written: a fault of it never fails the build.
+    /// Adds the attributes of a destination. A failure to write the cache does not fail the build.
     #[must_use]
     pub fn to_write(self, mode: CacheMode) -> Self {
         let mode = self.with("mode", mode.name());
         let mode = if matches!(mode.kind.as_str(), "registry" | "local") {
-            // What ECR accepts is said, not left to BuildKit's version (BuildKit README, "registry").
+            // ECR accepts no other form, and BuildKit's default depends on its version (BuildKit README, "registry").
             mode.with("image-manifest", "true").with("oci-mediatypes", "true")
         } else {
             mode
@@ -92,7 +91,7 @@ impl std::fmt::Display for CacheEntry {
     }
 }
 
-/// Fields of a line of comma-separated values (RFC 4180); none if a quote is not closed.
+/// Splits a line of comma-separated values (RFC 4180); `None` if a quote is not closed.
 fn fields(text: &str) -> Option<Vec<String>> {
     let mut fields = vec![String::new()];
     let mut chars = text.trim().chars().peekable();
@@ -112,7 +111,7 @@ fn fields(text: &str) -> Option<Vec<String>> {
     (!quoted).then_some(fields)
 }
 
-/// A field of buildx's comma-separated options.
+/// Quotes a field of buildx's comma-separated options if needed.
 pub(crate) fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\n']) {
         format!("\"{}\"", text.replace('"', "\"\""))
@@ -121,28 +120,28 @@ pub(crate) fn csv_field(text: &str) -> String {
     }
 }
 
-/// A registry cache to read.
+/// The value of `--cache-from` for a registry cache.
 #[must_use]
 pub(crate) fn registry_cache_from(reference: &ImageReference) -> String {
     CacheEntry::new("registry").with("ref", reference.to_string()).to_string()
 }
 
-/// Local caches of a build: folders of generations, one of which is current.
+/// Local caches of a build: folders of generations, one of which is the current one.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LocalCaches {
     /// The folder that holds them all.
     pub root: PathBuf,
-    /// Those to read, nearest first, below the root.
+    /// The caches to read, nearest first, relative to the root.
     pub read: Vec<PathBuf>,
-    /// The one to write.
+    /// The cache to write, relative to the root.
     pub write: Option<PathBuf>,
-    /// Which layers it keeps.
+    /// The layers that the written cache keeps.
     pub mode: CacheMode,
 }
 
 /// Variables that GitHub's cache needs. buildx hands them on to BuildKit as attributes, inside
 /// its own connection (buildx `addGithubToken`).
-const GHA: [&str; 4] = [
+const GHA_VARIABLES: [&str; 4] = [
     env::ACTIONS_RUNTIME_TOKEN,
     env::ACTIONS_RESULTS_URL,
     env::ACTIONS_CACHE_URL,
@@ -151,7 +150,7 @@ const GHA: [&str; 4] = [
 
 /// Variables that the AWS SDK inside buildx finds credentials by (AWS SDKs reference guide,
 /// "Settings reference").
-const S3: [&str; 17] = [
+const S3_VARIABLES: [&str; 17] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -171,14 +170,14 @@ const S3: [&str; 17] = [
     "AWS_CA_BUNDLE",
 ];
 
-/// The variables that these caches need; no other child gets them.
+/// Lists the variables that these caches need. Only buildx gets them.
 pub(crate) fn variables<'a>(caches: impl Iterator<Item = &'a String>) -> Vec<&'static str> {
     let mut names: Vec<&'static str> = Vec::new();
     for cache in caches {
         let kind = cache.parse::<CacheEntry>().map(|entry| entry.kind).unwrap_or_default();
         let more: &[&str] = match kind.as_str() {
-            "gha" => &GHA,
-            "s3" => &S3,
+            "gha" => &GHA_VARIABLES,
+            "s3" => &S3_VARIABLES,
             _ => &[],
         };
         names.extend(more.iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
@@ -215,7 +214,7 @@ mod tests {
             variables(list.iter())
         };
         assert!(of(&["type=registry,ref=h/r:t", "type=local,src=/x"]).is_empty());
-        assert_eq!(of(&["type=gha,scope=x", "type=gha"]), GHA);
-        assert_eq!(of(&["type=s3,bucket=b"]), S3);
+        assert_eq!(of(&["type=gha,scope=x", "type=gha"]), GHA_VARIABLES);
+        assert_eq!(of(&["type=s3,bucket=b"]), S3_VARIABLES);
     }
 }

@@ -1,11 +1,11 @@
-//! What the checks of a Dockerfile find, in a build's progress or by themselves (`--call=check`).
+//! Reads the findings of a Dockerfile's checks, from a build's progress or from `--call=check`.
 
 use serde::Deserialize;
 
-/// One finding.
+/// A finding of the checks.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
-    /// What, and by which rule.
+    /// The rule and the finding, as one line.
     pub text: String,
     /// The Dockerfile's line, from 1.
     pub line: Option<usize>,
@@ -23,7 +23,7 @@ struct Position {
     line: usize,
 }
 
-/// The first line of these.
+/// The first line of the first range; `None` if BuildKit names no line.
 pub(crate) fn first_line(ranges: &[Range]) -> Option<usize> {
     ranges.first().map(|range| range.start.line).filter(|line| *line > 0)
 }
@@ -61,11 +61,11 @@ fn line(location: Option<&Location>) -> Option<usize> {
     first_line(location?.ranges.as_deref()?)
 }
 
-/// What `--call=check,format=json` printed (BuildKit, `frontend/subrequests/lint`): its findings, and why the
-/// Dockerfile could not be read to its end.
+/// Reads the output of `--call=check,format=json` (BuildKit, `frontend/subrequests/lint`): the findings, and the error if
+/// the Dockerfile cannot be read to its end.
 ///
 /// # Errors
-/// If it is no such JSON.
+/// If the text is not such JSON.
 pub fn parse(text: &[u8]) -> serde_json::Result<(Vec<Finding>, Option<Finding>)> {
     let found: Found = serde_json::from_slice(text)?;
     let finding = |warning: Listed| Finding {

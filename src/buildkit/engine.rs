@@ -1,4 +1,4 @@
-//! What docker says of its engine and of an image in its store.
+//! Reads docker's answers about its engine and about images in its store.
 
 use serde_json::Value;
 
@@ -9,24 +9,24 @@ use crate::image::{ANNOTATION_KEY, Platform};
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocalImage {
-    /// The name or id it was asked for by.
+    /// The name or id in the question.
     pub name: String,
-    /// The engine's id of it: the digest of its configuration, or of its manifest.
+    /// The engine's id of the image: the digest of its configuration or of its manifest.
     pub id: String,
-    /// What it is for: of an index the one that the engine would run.
+    /// The image's platform; of an index, the one that the engine would run.
     pub platform: Option<Platform>,
-    /// The build key its label carries.
+    /// The build key in its label.
     pub key: Option<String>,
     /// Its names.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// The references by digest that the engine knows it by.
+    /// The engine's references by digest to the image.
     #[serde(default)]
     pub digests: Vec<String>,
 }
 
 impl LocalImage {
-    /// Reads the first image of `docker image inspect`; nothing if there is none. `name` is what it was asked for by.
+    /// Reads the first image of `docker image inspect`; `None` without one. `name` is the name in the question.
     #[must_use]
     pub fn parse(name: &str, answer: &[u8]) -> Option<Self> {
         let found: Value = serde_json::from_slice(answer).ok()?;
@@ -46,22 +46,21 @@ impl LocalImage {
     }
 }
 
-/// What the engine can do.
+/// The engine's version and abilities.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Engine {
     pub version: String,
-    /// What it runs on, where docker says it.
+    /// The engine's own platform; `None` if docker does not tell it.
     pub platform: Option<Platform>,
-    /// Whether images live in containerd's store, which makes the `docker` driver able to
-    /// export caches and indexes.
+    /// Images are in containerd's store. Then the `docker` driver can export caches and indexes.
     pub containerd_store: bool,
-    /// The version of the CLI's buildx plug-in, where docker says it.
+    /// The version of the CLI's buildx plug-in; `None` if docker does not tell it.
     #[serde(skip)]
     pub buildx: Option<BuildxVersion>,
 }
 
 impl Engine {
-    /// Reads `docker info`; nothing if no engine answered it.
+    /// Reads `docker info`; `None` if no engine answered.
     #[must_use]
     pub fn parse(answer: &[u8]) -> Option<Self> {
         let facts: Value = serde_json::from_slice(answer).ok()?;

@@ -1,4 +1,4 @@
-//! Which version brought what, in one table: what is done instead follows from it, and is told.
+//! The table of features by version, with the fallback for each that is missing.
 
 use std::fmt;
 
@@ -6,26 +6,26 @@ use semver::Version;
 
 use super::version::BuildxVersion;
 
-/// Something that not every version can do.
+/// A feature that not every version has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Feature {
-    /// Everything else that is asked of buildx.
+    /// All that build-once cannot work without.
     Floor,
-    /// The checks of a Dockerfile by themselves.
+    /// `--call=check`.
     Checks,
-    /// The progress stream.
+    /// The progress stream (`--progress=rawjson`).
     RawJson,
-    /// The key and the commit on the manifest.
+    /// Annotations of the key and the commit.
     Annotations,
-    /// Annotations that the user asks for.
+    /// Annotations that the user gives.
     OwnAnnotations,
-    /// To the registry and into the engine's store in one go.
+    /// One build that goes to the registry and into the engine's store.
     PushAndLoad,
     /// Provenance and SBOM.
     Attestations,
-    /// What the Dockerfile fetches, held to what the key saw.
+    /// A source policy for URLs and git repositories.
     SourcePolicy,
-    /// Images that the Dockerfile names, held to what the key saw without a build context.
+    /// A source policy for images. Without it, build contexts hold them.
     ImagePolicy,
     /// GitHub's cache service in its second version, the only one left.
     GithubCache,
@@ -36,7 +36,7 @@ struct Row {
     /// The first minor version 0.x of buildx and of BuildKit that has it; 0 is any.
     buildx: u64,
     buildkit: u64,
-    /// What is done instead; `None` if the result would be another one.
+    /// The fallback; `None` if its result would differ.
     instead: Option<&'static str>,
 }
 
@@ -48,9 +48,9 @@ impl Feature {
     /// Sources: the release notes of docker/buildx and moby/buildkit, and the pull requests named.
     const fn row(self) -> Row {
         match self {
-            // `--provenance`, `--sbom`, which must be said, and EXPERIMENTAL_BUILDKIT_SOURCE_POLICY.
+            // `--provenance`, `--sbom` and EXPERIMENTAL_BUILDKIT_SOURCE_POLICY.
             Self::Floor => row("build-once", 10, 0, None),
-            // As docker/build-push-action asks.
+            // docker/build-push-action needs the same version.
             Self::Checks => row("call: check", 15, 0, None),
             // buildx PR 2179.
             Self::RawJson => {
@@ -80,13 +80,13 @@ impl Feature {
     }
 }
 
-/// A feature that is not there.
+/// A feature that a version lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lack {
     feature: &'static str,
     found: String,
     needed: String,
-    /// What is done instead; `None` if it cannot be done without.
+    /// The fallback; `None` if there is none.
     pub instead: Option<&'static str>,
 }
 
@@ -97,19 +97,18 @@ impl fmt::Display for Lack {
     }
 }
 
-/// The versions that a build has to do with.
+/// The versions of a build's tools.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Versions<'a> {
-    /// buildx's.
     pub buildx: &'a BuildxVersion,
-    /// BuildKit's as the builder says it, where one that is there builds. Builds of distributions
-    /// say `v0.0.0+unknown`: that is no version.
+    /// BuildKit's version; `None` if the builder does not exist yet. `v0.0.0+unknown` of a distribution's build counts as
+    /// unknown.
     pub buildkit: Option<&'a str>,
 }
 
 impl Versions<'_> {
-    /// What is missing for a feature. An unknown version is taken to have it: what does not work
-    /// fails, and says so.
+    /// Finds the tool that is too old for a feature. An unknown version is taken to have the feature; if it has not, the
+    /// build fails and tells.
     #[must_use]
     pub(crate) fn lacks(&self, feature: Feature) -> Option<Lack> {
         let row = feature.row();
@@ -132,13 +131,13 @@ impl Versions<'_> {
 }
 
 impl BuildxVersion {
-    /// The progress stream.
+    /// Tells whether buildx has `--progress=rawjson`.
     #[must_use]
     pub fn has_rawjson(&self) -> bool {
         self.has(Feature::RawJson)
     }
 
-    /// `--call=check`.
+    /// Tells whether buildx has `--call=check`.
     #[must_use]
     pub fn has_checks(&self) -> bool {
         self.has(Feature::Checks)
@@ -149,7 +148,7 @@ impl BuildxVersion {
         self.has(Feature::Annotations)
     }
 
-    /// GitHub's cache service.
+    /// Tells whether buildx can use GitHub's cache service.
     #[must_use]
     pub fn has_github_cache(&self) -> bool {
         self.has(Feature::GithubCache)

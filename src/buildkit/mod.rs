@@ -1,5 +1,5 @@
-//! What docker, buildx and BuildKit call things: a build's arguments, caches, builders, versions, features, progress, and
-//! what they say when they fail. Nothing here asks or starts anything.
+//! The vocabulary of docker, buildx and BuildKit: arguments, caches, builders, versions, features, progress and failures.
+//! Pure: nothing here reads a file but the metadata file, or starts a process.
 
 mod args;
 pub(crate) mod builder;

@@ -1,12 +1,11 @@
-//! The owner of a builder, as the builder's name gives it: the run that made it, by machine, boot, process
-//! namespace, process and that process's start. A killed run cannot clean up; whoever comes later
-//! can tell from the name alone that its owner is dead.
+//! Writes and reads a builder's owner in the builder's name: the process that made it. A killed run cannot remove its
+//! builder; a later run can tell from the name alone that the owner is dead.
 
 use std::fmt;
 
-/// What the names of all builders begin with that this program makes.
+/// The names of all builders that this program makes begin with this.
 pub(crate) const PREFIX: &str = "build-once-";
-/// What the names of builders that are kept begin with.
+/// The names of kept builders begin with this.
 pub(crate) const KEPT: &str = "build-once-kept-";
 
 /// The process that made a builder.
@@ -16,12 +15,10 @@ pub struct Owner {
     pub machine: String,
     /// Its boot: 6 hex digits of a digest over the kernel's boot id.
     pub boot: String,
-    /// The namespace its process numbers are from: 4 hex digits.
+    /// The process namespace: 4 hex digits.
     pub namespace: String,
-    /// The process.
     pub pid: u32,
-    /// When it started, in clock ticks since the boot (proc(5), `starttime`): numbers are used
-    /// again.
+    /// The process's start, in clock ticks since the boot (proc(5), `starttime`), because process numbers are reused.
     pub started: u64,
 }
 
@@ -33,13 +30,13 @@ impl fmt::Display for Owner {
 }
 
 impl Owner {
-    /// The owner in a builder's name; `None` for names that others gave.
+    /// Reads the owner from a builder's name; `None` if this program did not make the name.
     #[must_use]
     pub fn of_builder(name: &str) -> Option<Self> {
         let mut parts = name.strip_prefix(PREFIX)?.rsplitn(4, '-');
         let (started, pid, place) = (parts.next()?, parts.next()?, parts.next()?);
         let hex = place.len() == 18 && place.bytes().all(|byte| byte.is_ascii_hexdigit());
-        // Something stands before it, else it is not a name of ours.
+        // The names of this program have one more part before the owner.
         parts.next().filter(|_| hex)?;
         Some(Self {
             machine: place[..8].to_owned(),
@@ -50,9 +47,8 @@ impl Owner {
         })
     }
 
-    /// Whether this owner is dead for certain, seen from a run on this machine. `started` asks
-    /// when a process with this number started, if there is one. What cannot be known from here,
-    /// another machine or another process namespace, is alive.
+    /// Tells whether this owner is dead for certain. `started` tells the start of the process with a number, if it runs.
+    /// Owners on another machine or in another process namespace count as alive.
     pub fn is_dead(&self, here: &Self, started: impl FnOnce(u32) -> Option<u64>) -> bool {
         if self.machine != here.machine {
             return false;

@@ -1,4 +1,4 @@
-//! Sources that the build must take as the key saw them: BuildKit's source policy
+//! Writes BuildKit's source policy, which holds a build to the content that its key was computed from
 //! (<https://docs.docker.com/reference/cli/docker/buildx/build/>, `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`).
 
 use std::collections::BTreeMap;
@@ -11,30 +11,29 @@ use crate::key::dockerfile::GitRef;
 /// The variable that names the policy's file.
 pub(crate) const VARIABLE: &str = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY";
 
-/// What an `ADD` or a context names, and what that was when the key was made.
+/// A source of an `ADD` or a context, with its content when the key was computed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct SourcePin {
-    /// A URL, or a git repository with its reference, as it is written.
+    /// A URL, or a git repository with its reference, as the user wrote it.
     pub url: String,
     /// `sha256:…` of a file, or the id of a git object.
     pub content: String,
-    /// How the build is held to it.
     pub hold: Hold,
 }
 
-/// How the build is held to a source's content.
+/// The way in which BuildKit is held to a source's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Hold {
-    /// The content takes the name's place.
+    /// The policy replaces the name by the content.
     Content,
-    /// The name stays, and BuildKit compares what it stands for: `.git` is kept, and the name is in it.
+    /// The name stays, because the kept `.git` holds it, and BuildKit compares its content.
     Name,
-    /// Not at all: BuildKit before 0.26 cannot compare an annotated tag whose `.git` is kept.
+    /// The build is not held: BuildKit before 0.26 cannot compare an annotated tag whose `.git` is kept.
     Nothing,
 }
 
-/// An image that the Dockerfile names, and what it was when the key was made.
+/// An image that the Dockerfile names, with its content when the key was computed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub(crate) struct ImagePin {
     /// The name in full, with its tag: `docker.io/library/node:latest`.
@@ -43,10 +42,9 @@ pub(crate) struct ImagePin {
     pub pinned: ImageReference,
 }
 
-/// The policy: a file must have its checksum, a repository is taken at its commit, an image by its
-/// digest.
+/// Makes the policy: a file must have its checksum, a repository is taken at its commit, an image by its digest.
 pub(crate) fn policy(sources: &[SourcePin], images: &[ImagePin]) -> Value {
-    // A rule is for every use of a name; what one use needs, the others bear.
+    // A rule applies to every use of a name, so the strictest use decides.
     let mut strictest: BTreeMap<String, &SourcePin> = BTreeMap::new();
     for pin in sources {
         let known = strictest.entry(selector(pin)).or_insert(pin);
@@ -63,7 +61,7 @@ fn git(pin: &SourcePin) -> Option<GitRef> {
     if pin.content.starts_with("sha256:") { None } else { GitRef::parse(&pin.url)?.ok() }
 }
 
-/// BuildKit's own name of the source.
+/// BuildKit's identifier of the source.
 fn selector(pin: &SourcePin) -> String {
     git(pin).map_or_else(|| pin.url.clone(), |git| git.identifier(&git.reference))
 }

@@ -1,10 +1,10 @@
-//! Which buildx it is, and what that means.
+//! The version of the buildx plug-in.
 
 use std::fmt;
 
 use semver::Version;
 
-/// The version of the buildx plug-in.
+/// As `docker buildx version` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BuildxVersion(pub(crate) Version);

@@ -1,5 +1,4 @@
-//! In which forms a secret is looked for: those that the runner masks (actions/runner, `ValueEncoders`), and JSON as
-//! Go writes it.
+//! Finds secrets in the forms that the runner masks (actions/runner, `ValueEncoders`), and in JSON as Go writes it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,14 +7,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-/// Fewest characters of base64 that are looked for inside a longer word.
+/// Fewest characters of base64 that are searched inside a longer word.
 const SHORTEST_WORD: usize = 8;
 
-/// Bytes by which forms are found: none is shorter than what is hidden at all.
-const START: usize = super::SHORTEST;
+/// Bytes of the index over forms; no form is shorter.
+const START: usize = super::SHORTEST_SECRET;
 
-/// Secrets by their forms, those by how they begin; and of each whether the whole word around it is hidden, for it is
-/// base64 of more than the secret.
+/// The forms of all secrets, by their first bytes. The `bool` of a form says to hide the whole word around it, because the
+/// form is part of a longer base64 text.
 pub(super) struct Known(BTreeMap<[u8; START], BTreeMap<String, bool>>);
 
 impl Known {
@@ -24,7 +23,7 @@ impl Known {
     }
 
     pub(super) fn add(&mut self, secret: &str) {
-        let written = written(secret).into_iter().map(|form| (form, false));
+        let written = written_forms(secret).into_iter().map(|form| (form, false));
         for (form, is_word) in written.chain(inside_base64(secret).into_iter().map(|core| (core, true))) {
             if let Some(start) = form.as_bytes().first_chunk() {
                 *self.0.entry(*start).or_default().entry(form).or_default() |= is_word;
@@ -32,8 +31,8 @@ impl Known {
         }
     }
 
-    /// Where secrets stand in the text, in order, apart from each other.
-    pub(super) fn places(&self, text: &str) -> Vec<Range<usize>> {
+    /// Finds secrets in the text: ranges in order, without overlaps.
+    pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
         let (mut places, mut hidden) = (Vec::new(), 0);
         if self.0.is_empty() {
             return places;
@@ -45,7 +44,7 @@ impl Known {
             let rest = &text.as_bytes()[at..];
             for (form, is_word) in forms.iter().filter(|(form, _)| rest.starts_with(form.as_bytes())) {
                 let place = at..at + form.len();
-                // A word is looked at once, however often the secret is in it.
+                // A word with several secrets is searched once.
                 if place.end > hidden {
                     let place = if *is_word { word(text, place) } else { place };
                     hidden = hidden.max(place.end);
@@ -65,8 +64,8 @@ impl Known {
     }
 }
 
-/// The secret as a command line, an expression, JSON, a URL, XML and base64 write it.
-fn written(secret: &str) -> Vec<String> {
+/// Writes the secret as a command line, an expression, JSON, a URL, XML and base64 do.
+fn written_forms(secret: &str) -> Vec<String> {
     let json = Value::from(secret).to_string();
     let json = &json[1..json.len() - 1];
     let go = json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
@@ -87,7 +86,7 @@ fn written(secret: &str) -> Vec<String> {
     ]
 }
 
-/// What base64 of a text with the secret in it holds, wherever the secret begins: its whole groups of three bytes.
+/// Encodes the secret's whole groups of three bytes for each of the three offsets it can have in a longer text.
 fn inside_base64(secret: &str) -> Vec<String> {
     let mut found = Vec::new();
     for skipped in 0..3 {
@@ -99,7 +98,7 @@ fn inside_base64(secret: &str) -> Vec<String> {
     found
 }
 
-/// The word of base64 around this place.
+/// Widens a range to the base64 word around it.
 fn word(text: &str, place: Range<usize>) -> Range<usize> {
     let of_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=');
     let start = text[..place.start].trim_end_matches(of_base64).len();
@@ -108,7 +107,7 @@ fn word(text: &str, place: Range<usize>) -> Range<usize> {
     start..end
 }
 
-/// As a URL's query or user writes it.
+/// Encodes a text for a URL's query or user.
 fn percent(text: &str) -> String {
     let byte = |b: u8| match b {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
@@ -123,7 +122,7 @@ mod tests {
 
     fn hidden(known: &Known, text: &str) -> String {
         let mut text = text.to_owned();
-        known.places(&text).into_iter().rev().for_each(|place| text.replace_range(place, "***"));
+        known.find(&text).into_iter().rev().for_each(|place| text.replace_range(place, "***"));
         text
     }
 
@@ -162,6 +161,6 @@ mod tests {
         }
         known.add(&"x".repeat(500 * 1024));
         let text = "a line of the log that says nothing of it ".repeat(20_000);
-        assert!(known.places(&text).is_empty());
+        assert!(known.find(&text).is_empty());
     }
 }

@@ -1,8 +1,7 @@
-//! What docker and BuildKit say when they fail, turned into a kind, a class and a hint.
+//! Classifies docker's and BuildKit's errors by kind, class and hint.
 //!
-//! Only the final error is read, and where in the build it came up; never the build's log: a
-//! `RUN` step can print anything. What stands between double quotes is the user's (commands,
-//! paths, names) and is not read either.
+//! The classifier reads the final error and the part of the build that it came from, never the build's log: a `RUN` step
+//! can print anything. It does not read text in double quotes either, which are the user's commands, paths and names.
 
 #[cfg(test)]
 mod public;
@@ -14,39 +13,39 @@ mod tests;
 use std::time::Duration;
 
 use signatures::SIGNATURES;
-use structure::Said;
+use structure::FinalError;
 
 use crate::error::Error;
 use crate::failure::{FailureClass, FailureKind};
 use crate::phase::Phase;
 
-/// The error for a child's final words.
+/// Makes an error from a child's final text.
 #[must_use]
 pub fn classify(what: &str, text: &str) -> Error {
     classify_at(what, text, None)
 }
 
-/// The error for a child's final words, and the part of the build they are about. What is not
-/// known is `unknown` with the raw line: it is never success.
+/// As [`classify`], with the phase of the build that the text is about. A text without a rule has the kind `unknown`.
 #[must_use]
 pub(crate) fn classify_at(what: &str, text: &str, phase: Option<Phase>) -> Error {
     let cause = text.trim().trim_start_matches("ERROR: ").to_owned();
-    let said = Said::read(&cause);
-    let found = find(&said);
+    let final_error = FinalError::read(&cause);
+    let found = find(&final_error);
     let words = found.map_or(FailureKind::Unknown, |(kind, _)| kind);
-    let kind = at(words, &said, phase);
+    let kind = at(words, &final_error, phase);
     let hint = found.filter(|_| kind == words).and_then(|(_, hint)| hint).unwrap_or(kind.hint());
     let mut error = Error::of(kind, what);
-    error.retry_after = retry_after(&said.plain);
+    error.retry_after = retry_after(&final_error.plain);
     let error = if cause.is_empty() { error } else { error.cause(cause) };
     if hint.is_empty() { error } else { error.hint(hint) }
 }
 
-/// The first signature that stands in the text, unless the status says something else.
-fn find(said: &Said) -> Option<(FailureKind, Option<&'static str>)> {
-    let by_status = said.status.and_then(structure::of_status);
-    let signature = SIGNATURES.iter().find(|signature| signature.any.iter().any(|words| said.has(words)));
-    match (signature, said.status) {
+/// Finds the kind and hint of the first signature in the text, unless the status outranks it.
+fn find(final_error: &FinalError) -> Option<(FailureKind, Option<&'static str>)> {
+    let by_status = final_error.status.and_then(structure::kind_of_status);
+    let signature =
+        SIGNATURES.iter().find(|signature| signature.any.iter().any(|words| final_error.has(words)));
+    match (signature, final_error.status) {
         (Some(signature), Some(status)) if structure::outranks(status, signature.kind) => {
             by_status.map(|kind| (kind, None))
         }
@@ -55,9 +54,8 @@ fn find(said: &Said) -> Option<(FailureKind, Option<&'static str>)> {
     }
 }
 
-/// The error of a builder that did not boot, from buildx's final words. What is refused there or
-/// absent is the builder's image, and no part of the user's build; what does not answer is the
-/// builder, unless it is the engine that speaks, of a registry.
+/// Makes the error of a builder that did not boot, from buildx's final text. A refused or absent image is the builder's,
+/// not the user's. If something did not answer, it is the builder, unless the engine reports a registry.
 #[must_use]
 pub(crate) fn classify_boot(text: &str) -> Error {
     use FailureKind::{CredentialHelper, Dns, Proxy, Refused, TransientNetwork, Unknown};
@@ -80,7 +78,7 @@ const BUILDER_IMAGE: &str = "name a BuildKit image that this runner can pull in 
 
 /// What the words mean where they came up: a refusal while a base image is fetched says nothing
 /// of the credentials for the push, and no fault of the cache is the registry's.
-fn at(kind: FailureKind, said: &Said, phase: Option<Phase>) -> FailureKind {
+fn at(kind: FailureKind, final_error: &FinalError, phase: Option<Phase>) -> FailureKind {
     use FailureKind::{
         AuthDenied, AuthMissing, BadInput, BaseNotFound, BuilderLost, BuildkitInternal, CacheReadLost,
         CacheWriteFailed, DiskFull, DockerfileError, ImmutableTag, Killed, NotFoundRepo, Oom, RegistryError,
@@ -88,16 +86,18 @@ fn at(kind: FailureKind, said: &Said, phase: Option<Phase>) -> FailureKind {
     };
     match (phase, kind) {
         // It is the login that is wrong, whatever is absent.
-        (Some(Phase::Base), AuthMissing) if said.has(&["incorrect username or password"]) => kind,
+        (Some(Phase::Base), AuthMissing) if final_error.has(&["incorrect username or password"]) => kind,
         (Some(Phase::Base), AuthDenied | AuthMissing | NotFoundRepo | CacheReadLost) => BaseNotFound,
-        (Some(Phase::Base), Unknown) if said.has(&["not found"]) => BaseNotFound,
+        (Some(Phase::Base), Unknown) if final_error.has(&["not found"]) => BaseNotFound,
         // The code of a registry that has none for it (distribution specification, "Error codes").
-        (Some(Phase::Push), Unknown) if said.has(&["unknown: "]) => RegistryError,
+        (Some(Phase::Push), Unknown) if final_error.has(&["unknown: "]) => RegistryError,
         (Some(Phase::Steps), AuthDenied | AuthMissing | NotFoundRepo | ImmutableTag | TagLimit) => {
             DockerfileError
         }
         // A name that the result gets, and no base's.
-        (Some(Phase::Export | Phase::Push), DockerfileError) if said.has(&["invalid reference format"]) => {
+        (Some(Phase::Export | Phase::Push), DockerfileError)
+            if final_error.has(&["invalid reference format"]) =>
+        {
             BadInput
         }
         (_, DockerfileError | BuilderLost | BuildkitInternal | DiskFull | Killed | Oom) => kind,

@@ -1,4 +1,4 @@
-//! Which words in a final error stand for which kind of failure.
+//! The table from words in a final error to kinds of failure.
 //!
 //! Sources: BuildKit, containerd and buildx as of 2026; docker CLI; ECR user guide, "Common
 //! errors"; the threads named in `tests/fixtures/failures.tsv`, which holds a real text for
@@ -6,13 +6,12 @@
 
 use crate::failure::FailureKind;
 
-/// A kind's words.
+/// The words that stand for a kind of failure.
 pub(super) struct Signature {
-    /// All words of one of these stand in the text; lower case, and nothing from inside double
-    /// quotes.
+    /// The text must have all words of one of these lists. They are in lower case.
     pub(super) any: &'static [&'static [&'static str]],
     pub(super) kind: FailureKind,
-    /// Better than the kind's own.
+    /// Replaces the kind's own hint.
     pub(super) hint: Option<&'static str>,
 }
 

@@ -1,20 +1,18 @@
-//! What a final error says by its form: an HTTP status, a registry's own error codes. A status
-//! is a number with a meaning of its own; words around it may be anything.
+//! Reads the structured parts of a final error: an HTTP status and a registry's error codes.
 
 use reqwest::StatusCode;
 
 use crate::failure::FailureKind;
 
-/// A final error, taken apart.
-pub(super) struct Said {
-    /// Lower case, without what stands between double quotes, and with a registry's codes and
-    /// messages behind it.
+/// The parts of a final error.
+pub(super) struct FinalError {
+    /// The text in lower case, without what is in double quotes, then a registry's codes and messages.
     pub(super) plain: String,
     /// The last HTTP status of an error (400 and more).
     pub(super) status: Option<u16>,
 }
 
-impl Said {
+impl FinalError {
     pub(super) fn read(cause: &str) -> Self {
         let mut plain = plain(cause);
         for (code, message) in registry_errors(cause) {
@@ -29,7 +27,7 @@ impl Said {
     }
 }
 
-/// Lower case, and double quotes emptied; a quote that never ends is none.
+/// Makes the text lower case and empties double quotes. A quote that is not closed stays.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.char_indices();
@@ -54,10 +52,10 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// Codes and messages of a registry's answer (distribution specification, "Error codes").
+/// Reads the codes and messages of a registry's answer (distribution specification, "Error codes").
 fn registry_errors(cause: &str) -> Vec<(String, String)> {
     let Some(body) = cause.find(r#"{"errors":"#).and_then(|at| cause.get(at..)) else { return Vec::new() };
-    // What follows the answer in the text is no part of it.
+    // More text may follow the answer.
     let mut values = serde_json::Deserializer::from_str(body).into_iter::<serde_json::Value>();
     let Some(Ok(answer)) = values.next() else { return Vec::new() };
     let text = |error: &serde_json::Value, name: &str| error[name].as_str().unwrap_or_default().to_owned();
@@ -65,7 +63,7 @@ fn registry_errors(cause: &str) -> Vec<(String, String)> {
     errors.iter().take(10).map(|error| (text(error, "code"), text(error, "message"))).collect()
 }
 
-/// The last number that is a status: one that its reason follows, or that is called a status, in the same line.
+/// Finds the last HTTP status: a number before its reason, or after a word such as `status`, in one line.
 fn status(plain: &str) -> Option<u16> {
     plain.split(['\n', '\r']).rev().find_map(status_in)
 }
@@ -89,8 +87,8 @@ fn status_in(line: &str) -> Option<u16> {
     words.iter().enumerate().rev().find_map(|(at, word)| status_at(at, word))
 }
 
-/// What a status says where nothing else does.
-pub(super) const fn of_status(status: u16) -> Option<FailureKind> {
+/// The kind of failure for a status alone.
+pub(super) const fn kind_of_status(status: u16) -> Option<FailureKind> {
     match status {
         401 => Some(FailureKind::AuthMissing),
         403 => Some(FailureKind::AuthDenied),
@@ -104,14 +102,14 @@ pub(super) const fn of_status(status: u16) -> Option<FailureKind> {
     }
 }
 
-/// Whether the status outranks what the words stand for: a registry in trouble denies nothing,
-/// and who is denied has reached it. A 400 and its kin leave the reason to the words.
+/// Tells whether the status outranks the kind that the words stand for. A registry with a 5xx status did not deny access,
+/// and one that denied access was reached. For 400 and similar statuses the words decide.
 pub(super) fn outranks(status: u16, words: FailureKind) -> bool {
     use FailureKind::{
         AuthDenied, AuthMissing, BaseNotFound, CacheReadLost, Dns, NotARegistry, Refused, RegistryError,
         Throttled, TransientNetwork,
     };
-    match (of_status(status), words) {
+    match (kind_of_status(status), words) {
         (Some(_), NotARegistry) | (Some(RegistryError | Throttled), BaseNotFound | CacheReadLost) => true,
         (
             Some(kind),
@@ -140,24 +138,24 @@ mod tests {
             ("status: 200 OK", None),
             ("sh: \"HTTP status: 503\"", None),
         ] {
-            assert_eq!(Said::read(text).status, number, "{text}");
+            assert_eq!(FinalError::read(text).status, number, "{text}");
         }
     }
 
     // D52
     #[test]
     fn a_registrys_codes_are_read_from_its_answer() {
-        let said = Said::read(
+        let said = FinalError::read(
             r#"Get "https://h/v2/": {"errors":[{"code":"DENIED","message":"client with IP 'x' is not allowed"}]} and more"#,
         );
         assert!(said.has(&["denied: client with ip"]), "{}", said.plain);
-        assert!(!Said::read(r#"sh "{\"errors\":[{\"code\":\"DENIED\"}]}""#).has(&["denied"]));
+        assert!(!FinalError::read(r#"sh "{\"errors\":[{\"code\":\"DENIED\"}]}""#).has(&["denied"]));
     }
 
     proptest::proptest! {
         #[test]
         fn every_text_can_be_taken_apart(text in "(?s).{0,300}") {
-            let _ = Said::read(&text);
+            let _ = FinalError::read(&text);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The digest of what a build exports, which the stream tells before anything is pushed.
+//! Reads the digest of the exported image from the stream, which has it before the push.
 
 use crate::image::Digest;
 
-/// What was packed so far. The cache's own manifests have other words ("writing cache manifest").
+/// The manifests that the build has exported. Those of caches have other words ("writing cache manifest").
 #[derive(Default)]
 pub(super) struct Exported {
     index: Option<Digest>,
@@ -10,7 +10,7 @@ pub(super) struct Exported {
 }
 
 impl Exported {
-    /// One status, by its id (BuildKit `exporter/containerimage/writer.go`).
+    /// Reads the id of one status (BuildKit `exporter/containerimage/writer.go`).
     pub(super) fn status(&mut self, id: &str) {
         let Some(rest) = id.strip_prefix("exporting manifest ") else { return };
         match rest.strip_prefix("list ") {
@@ -19,7 +19,7 @@ impl Exported {
         }
     }
 
-    /// What a tag would name: the index that holds the manifests, where there is one.
+    /// The digest that a tag would name: the index, or the manifest if there is no index.
     pub(super) fn digest(self) -> Option<Digest> {
         self.index.or(self.manifest)
     }

@@ -1,12 +1,12 @@
-//! What BuildKit's names of vertices and statuses say about where the time goes.
+//! Reads the phase of a build from BuildKit's names of vertices and statuses.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::phase::Phase;
 
-/// Steps of the Dockerfile that can be cached: `[2/5] RUN …`, `[build 1/4] COPY …`; neither
-/// BuildKit's own nor `FROM`.
+/// Tells whether a vertex is a step of the Dockerfile that can be cached, such as `[2/5] RUN …` or `[build 1/4] COPY …`,
+/// not `FROM` or a step of BuildKit's own.
 pub(super) fn is_step(name: &str) -> bool {
     let Some((inside, instruction)) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
         return false;
@@ -34,8 +34,7 @@ pub(super) fn vertex_phase(name: &str) -> Option<Phase> {
     }
 }
 
-/// The part of the build that a vertex belongs to, where something breaks in it or hangs.
-/// `pushes`: it has begun to push.
+/// The phase to report if a vertex fails or hangs. `pushes`: the vertex has begun to push.
 pub(super) fn place(name: &str, pushes: bool) -> Option<Phase> {
     if let Some(phase) = vertex_phase(name) {
         Some(phase)
@@ -67,7 +66,7 @@ pub(super) fn moment(text: Option<&str>) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text?, &Rfc3339).ok()
 }
 
-/// Seconds that each phase's spans cover, overlaps once.
+/// Sums up the seconds of each phase's spans; overlaps count once.
 pub(super) fn covered(mut spans: Vec<(Phase, OffsetDateTime, OffsetDateTime)>) -> Vec<(Phase, f64)> {
     spans.sort();
     let mut phases: Vec<(Phase, f64)> = Vec::new();

@@ -1,4 +1,4 @@
-//! What the stream told, in numbers and names: for the report and the job summary.
+//! Sums up the progress stream for the report and the job summary.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use crate::buildkit::checks::Finding;
 use crate::image::Digest;
 use crate::phase::Phase;
 
-/// A step and how long it took.
+/// A step with its time.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct StepTime {
-    /// As BuildKit names it, `[2/5] RUN make`.
+    /// BuildKit's name, such as `[2/5] RUN make`.
     pub name: String,
     pub seconds: f64,
 }
@@ -19,40 +19,39 @@ pub struct StepTime {
 /// The step at which the build failed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct FailedStep {
-    /// As BuildKit names it.
+    /// BuildKit's name of the step.
     pub name: String,
-    /// What BuildKit says of it.
+    /// BuildKit's error.
     pub error: String,
-    /// The last lines it wrote.
+    /// The last lines that the step wrote.
     pub log: Vec<String>,
 }
 
-/// What the stream told.
+/// The sums and names from the progress stream.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct ProgressSummary {
     /// Steps of the Dockerfile that can be cached; `FROM` cannot.
     pub total_steps: usize,
-    /// Those that were.
+    /// Steps that came from a cache.
     pub cached_steps: usize,
     /// Seconds by phase, overlaps counted once inside a phase.
     pub phases: Vec<(Phase, f64)>,
     /// The slowest steps, slowest first.
     pub slowest: Vec<StepTime>,
-    /// Where it failed.
     pub failed: Option<FailedStep>,
-    /// The part of the build that failed, or was under way when all ended.
+    /// The phase that failed, or that ran when the build ended.
     #[serde(skip)]
     pub place: Option<Phase>,
-    /// The image it packed, also where it was then not pushed.
+    /// The exported image, also if the push failed.
     #[serde(skip)]
     pub exported: Option<Digest>,
-    /// Whether its export to a registry has ended well.
+    /// The push to a registry has succeeded.
     #[serde(skip)]
     pub pushed: bool,
-    /// Why a layer cache could not be written; BuildKit goes on without, if told to ignore it.
+    /// The reason that a layer cache was not written. With `ignore-error` BuildKit goes on.
     #[serde(skip)]
     pub unwritten_cache: Option<String>,
-    /// Layer caches that could not be read, by the names that BuildKit gives them, each with the reason.
+    /// Layer caches that could not be read: BuildKit's name and the reason.
     #[serde(skip)]
     pub unread_caches: Vec<(String, String)>,
     /// BuildKit's own warnings, those of the Dockerfile's checks with a line.
@@ -60,7 +59,7 @@ pub struct ProgressSummary {
 }
 
 impl Progress {
-    /// Totals.
+    /// Sums up the stream.
     #[must_use]
     pub fn into_summary(self) -> ProgressSummary {
         let at = self.failed_phase().or_else(|| self.begun_last()).or_else(|| self.stopped_last());
@@ -75,7 +74,7 @@ impl Progress {
         let in_cache = |state: &State| {
             matches!(vertex_phase(&state.name), Some(Phase::CacheImport | Phase::CacheExport))
         };
-        // A step that was not reached counts where something broke; in a good build it was not needed.
+        // A step that was not reached counts if the build failed; in a good build it was not needed.
         let pushed = self.vertices.values().any(|state| {
             state.completed.is_some()
                 && state.error.is_empty()
@@ -107,7 +106,7 @@ impl Progress {
                 spans.push((phase, from, to));
             }
             if is_step(&state.name) && (broke || state.completed.is_some()) {
-                // What an ADD fetches is a vertex of its own, under the same name.
+                // The fetch of an ADD is a second vertex with the same name.
                 let hit = state.cached && state.error.is_empty();
                 steps.entry(state.name.clone()).and_modify(|all| *all &= hit).or_insert(hit);
                 if let Some(seconds) = state.seconds().filter(|_| !state.cached && state.error.is_empty()) {

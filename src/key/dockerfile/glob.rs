@@ -39,7 +39,7 @@ fn lengths(tokens: &[Token], text: &[char], meter: &Meter) -> Result<Vec<usize>,
     let mut after = next.clone();
     next[0] = true;
     for at in 0..=text.len() {
-        meter.steps(tokens.len() + 1)?;
+        meter.add_steps(tokens.len() + 1)?;
         for (index, token) in tokens.iter().enumerate() {
             next[index + 1] |= next[index] && matches!(token, Token::Many);
         }
@@ -111,7 +111,7 @@ pub(crate) fn replace(
         if end > last || at == 0 {
             let found: String = text(at..end).collect();
             let new = if all { expanded(replacement, &found) } else { replacement.to_owned() };
-            meter.text(&new)?;
+            meter.add_text(&new)?;
             out.push_str(&new);
         }
         last = end;

@@ -52,7 +52,7 @@ impl Lex {
         env: &dyn Fn(&str) -> Lookup,
         meter: &Meter,
     ) -> Result<Expanded, String> {
-        meter.text(text)?;
+        meter.add_text(text)?;
         let mut run = Run {
             lex: self,
             raw_escapes: self.raw_escapes,
@@ -253,7 +253,7 @@ impl Run<'_> {
     fn look_up(&mut self, name: &str) -> Result<Option<String>, String> {
         Ok(match (self.env)(name) {
             Lookup::Set(value) => {
-                self.meter.text(&value)?;
+                self.meter.add_text(&value)?;
                 Some(value)
             }
             Lookup::Unset => {
