@@ -21,7 +21,7 @@ pub(crate) struct Prepared {
     pub run: RunContext,
     /// The inputs of each image as they were given.
     raw: Vec<RawInputs>,
-    /// What of the event decides.
+    /// The members of the event that count.
     event: Value,
     /// What the run may do for each image.
     access: Vec<Access>,
@@ -54,7 +54,7 @@ impl Prepared {
 
 /// Everything known before the first write.
 pub(crate) struct Decided {
-    /// What it was decided from.
+    /// What the plan is made from.
     pub found: Found,
     pub plan: Plan,
 }
@@ -77,9 +77,9 @@ impl Decided {
 /// What a plan is made from.
 pub(crate) struct Found {
     pub judged: Judged,
-    /// What builds ask for, of each image.
+    /// What only builds need to know, of each image.
     late: Vec<LateFacts>,
-    /// Images for which that could not be found out.
+    /// The images for which that could not be read.
     late_failed: Vec<usize>,
     /// The builder of all builds, with what they ask of it.
     builder: Option<(Needs, Result<Choice>)>,

@@ -169,14 +169,14 @@ pub(crate) struct ImageResult {
     pub notices: Vec<String>,
     /// Why less was done than the inputs say.
     pub degraded: Option<String>,
-    /// Whether every action succeeded.
+    /// True if every action succeeded.
     pub done: bool,
     /// Why it failed.
     pub error: Option<Error>,
 }
 
 impl ImageResult {
-    /// Whether it ended because the image that was found is not there any more.
+    /// True if it failed because the image that was found does not exist any more.
     #[must_use]
     pub(crate) fn lost_its_image(&self) -> bool {
         self.error.as_ref().is_some_and(|error| error.is(FailureKind::SourceGone))
@@ -194,7 +194,7 @@ impl Journal {
         }
     }
 
-    /// What an image's actions, and those that they come after, came to.
+    /// The result of an image's actions and of those that they wait for.
     #[must_use]
     pub(crate) fn of_image(&self, plan: &Plan, image: usize) -> ImageResult {
         let mut result = ImageResult::default();

@@ -1,4 +1,4 @@
-//! From the facts of all images to their verdicts, and from those to the one builder of a run.
+//! Makes the verdicts of all images from their facts, and chooses the one builder of a run.
 
 use super::builder::{Choice, Names, Needs, choose};
 use super::decide::decide;
@@ -10,7 +10,7 @@ use crate::trust::ImageRun;
 
 /// The images with their verdicts, before the tools are asked for.
 pub(crate) struct Judged {
-    /// What was found out about each image, where it could be found out.
+    /// The facts of each image, if they could be read.
     pub facts: Vec<Option<ImageFacts>>,
     pub verdicts: Vec<Verdict>,
 }
@@ -19,7 +19,7 @@ pub(crate) struct Judged {
 pub(crate) struct Building {
     /// Its place in the request.
     pub at: usize,
-    /// What is to be found out for it.
+    /// What has to be read for it.
     pub wanted: ForBuild,
     needs: Needs,
 }
@@ -52,7 +52,7 @@ impl Judged {
     }
 }
 
-/// The builder for all of them, with what is asked of it; nothing where nothing is built. `unique`: a name of this
+/// Chooses the builder for all builds, and returns it with their needs; `None` if nothing is built. `unique`: a name of this
 /// run alone.
 pub(crate) fn builder_for(
     building: &[Building],

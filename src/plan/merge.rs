@@ -1,4 +1,4 @@
-//! `mode: merge`: platforms that were built apart become one index, or why they do not.
+//! `mode: merge`: decides if platforms that were built apart become one index, and plans that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -176,8 +176,8 @@ fn levels(name: &str) -> (&str, &str) {
     name.split_once(':').unwrap_or(("", name))
 }
 
-/// What the input `annotations` says of the index, and what a build would say. Of the commits only what all parts
-/// say, so that the same parts are the same index in every later commit.
+/// The annotations of the index: those of the input `annotations`, and those that a build would set. Of commits, only
+/// what all parts have, so that the same parts are the same index in every later commit.
 fn annotations(
     inputs: &ImageRequest,
     run: &RunContext,

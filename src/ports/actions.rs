@@ -30,7 +30,7 @@ fn escape(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// How serious an annotation is.
+/// The level of an annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// The step failed.
@@ -54,10 +54,8 @@ impl fmt::Display for Level {
 /// An annotation of the run, perhaps of a line in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotation<'a> {
-    /// How serious.
     pub level: Level,
     pub title: &'a str,
-    /// What it says.
     pub message: String,
     /// File and line.
     pub at: Option<(&'a str, usize)>,
@@ -144,7 +142,7 @@ pub(crate) fn inert_json(json: &str) -> String {
     clean
 }
 
-/// Whether a comparison by culture may skip the character (Unicode, `Default_Ignorable_Code_Point` and what the
+/// True if a comparison by culture may skip the character (Unicode, `Default_Ignorable_Code_Point` and what the
 /// collation algorithm gives no weight).
 fn is_weightless(c: char) -> bool {
     matches!(c,

@@ -146,7 +146,7 @@ impl Aws {
 /// Why a parameter has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ParameterError {
-    /// It does not exist, or is empty.
+    /// The parameter does not exist, or is empty.
     Absent,
     /// The role may not read it.
     Denied,

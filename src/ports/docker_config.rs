@@ -62,13 +62,13 @@ impl UserDockerConfig {
         Self { folder, ..Self::read(&file) }
     }
 
-    /// What `config.json` says; one that is no object says nothing.
+    /// Reads `config.json`; one that is no object counts as empty.
     #[must_use]
     pub fn read(file: &[u8]) -> Self {
         Self { folder: None, file: serde_json::from_slice(file).unwrap_or_default() }
     }
 
-    /// Where buildx keeps its builders: the user's own, whatever configuration a child gets.
+    /// The folder of the user's builders in buildx, whatever configuration a child process gets.
     #[must_use]
     pub fn buildx_folder(&self, env: &Env) -> Option<PathBuf> {
         let named = env.get(env::BUILDX_CONFIG).map(PathBuf::from);
@@ -92,7 +92,7 @@ impl UserDockerConfig {
         NAMES.into_iter().filter_map(named)
     }
 
-    /// Where docker would find a plug-in (docker/cli, `cli-plugins/manager`): in the
+    /// The path at which docker would find a plug-in (docker/cli, `cli-plugins/manager`): in the
     /// configuration's own folder, else in the system's. `None` if folders of the user's own
     /// are configured, whose order has changed over docker's versions.
     #[must_use]

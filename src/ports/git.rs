@@ -116,7 +116,7 @@ async fn remote(
     })
 }
 
-/// What a name stands for in a repository.
+/// The object and the commit that a name means in a git repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The object that has the name: a commit, or an annotated tag.
@@ -124,7 +124,7 @@ pub struct Found {
     pub commit: String,
 }
 
-/// What a branch, tag or other name stands for in a remote repository; its default branch without one.
+/// Asks a remote repository which object a branch, a tag or another name means; without a name, its default branch.
 ///
 /// # Errors
 /// If the repository does not answer or has no such name, or the name is that of a branch and of a tag.
@@ -166,7 +166,7 @@ pub fn pick(listed: &str, name: &str) -> Result<Found> {
     }
 }
 
-/// One file of a commit of a remote repository, without the rest of it.
+/// Reads one file of a commit of a remote repository, without the rest of the commit.
 ///
 /// # Errors
 /// If the repository does not answer, or the commit has no such file.

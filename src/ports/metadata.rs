@@ -23,7 +23,7 @@ pub(crate) struct Instance {
 pub(crate) enum NoInstance {
     /// Nothing answers: not an EC2 instance, or out of reach (a container with hop limit 1).
     NotEc2,
-    /// It answers, and refuses.
+    /// The service answers, and refuses.
     Off(String),
 }
 

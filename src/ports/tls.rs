@@ -20,10 +20,10 @@ use crate::budget::{self, CERTIFICATE, CERTIFICATES};
 use crate::error::Error;
 use crate::failure::FailureKind;
 
-/// Where docker looks for the certificates of a registry, by its name as in references.
+/// The folder in which docker looks for the certificates of a registry, by its name as in references.
 pub(crate) const FOLDER: &str = "/etc/docker/certs.d";
 
-/// What docker keeps for one registry.
+/// The certificates that docker keeps for one registry.
 #[derive(Debug, Default)]
 pub(crate) struct OfHost {
     authorities: Vec<CertificateDer<'static>>,
@@ -127,7 +127,7 @@ fn everything() -> &'static [CertificateDer<'static>] {
     &ALL
 }
 
-/// Where certificates of the machine are read from.
+/// A source of the machine's certificates.
 type Source = fn() -> &'static [CertificateDer<'static>];
 
 /// As webpki verifies, and a server's certificate that is trusted itself is enough, though it is an authority's: docker's

@@ -36,7 +36,7 @@ pub(crate) struct RunState {
     pub plan: Option<Plan>,
     /// What the plan's actions did.
     pub journal: Journal,
-    /// Where buildx says what it built, of each image, if that outlives the run.
+    /// buildx's metadata file of each image, if it outlives the run.
     pub metadata: Vec<Option<PathBuf>>,
     /// What was tried again, and why, one text each.
     pub retries: RefCell<Vec<String>>,
@@ -66,7 +66,7 @@ impl RunState {
         self.retries.get_mut().push(why);
     }
 
-    /// What was under way, or else done last; and what a build was at if it did not end.
+    /// Says which action was running, or else ran last, and which part of a build did not end.
     #[must_use]
     pub(crate) fn phase(&self) -> String {
         match self.stage {

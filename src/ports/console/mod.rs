@@ -1,4 +1,4 @@
-//! What people read while the program runs, in GitHub's log or a terminal.
+//! The log that people read while the program runs, in GitHub or in a terminal.
 //!
 //! Everything goes to standard error in a terminal, so that standard output stays for data;
 //! in a workflow everything goes to standard output, because the runner reads commands from
@@ -29,7 +29,7 @@ pub(crate) struct Console {
     cancel: CancelSignal,
 }
 
-/// Where the debug log goes.
+/// The target of the debug log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DebugLog {
     Off,
@@ -102,12 +102,12 @@ impl Console {
         sink.finish();
     }
 
-    /// One line of our own. It may quote foreign text: no workflow command survives it.
+    /// Writes a line. It may quote foreign text: a workflow command in it has no effect.
     pub(crate) fn line(&self, text: &str) {
         self.write(&format!("{}\n", log_line(text)));
     }
 
-    /// One line of the debug log.
+    /// Writes a line of the debug log.
     pub(crate) fn debug(&self, text: &str) {
         match self.debug {
             DebugLog::Off => {}
@@ -179,7 +179,7 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// One line of the child's.
+    /// Writes a line of the child process.
     pub(crate) fn line(&mut self, text: &[u8]) {
         let text = format!("{}\n", log_line(&String::from_utf8_lossy(text)));
         self.open();

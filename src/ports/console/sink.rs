@@ -12,7 +12,7 @@ use crate::ports::exec::CancelSignal;
 const WAITING: usize = 1024 * 1024;
 /// How long, in all, a run that is to stop waits for its reader.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often who waits for the reader looks whether the run is to stop.
+/// How often the program checks, while it waits for the reader, if the run is to stop.
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
@@ -69,7 +69,7 @@ impl Shared {
     }
 }
 
-/// What is written goes out in order. Clones are one.
+/// Writes in order. Clones share one queue.
 #[derive(Clone)]
 pub(crate) struct Sink {
     shared: Arc<Shared>,

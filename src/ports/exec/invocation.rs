@@ -101,32 +101,32 @@ impl Completed {
 /// Why a process did not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
-    /// It could not be started.
+    /// The process could not be started.
     #[error("failed to start `{command}`")]
     Start {
         command: String,
-        /// What the operating system said.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// It writes, where only reading is allowed: a defect of this program.
+    /// The process writes, where only reads are allowed: a defect of this program.
     #[error("`{command}` would write before the plan is executed")]
     ReadOnly { command: String },
     /// Its streams could not be read or written.
     #[error("lost `{command}`")]
     Io {
         command: String,
-        /// What the operating system said.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// It was stopped because the run was cancelled.
+    /// The process was stopped because the run was cancelled.
     #[error("cancelled `{command}`")]
     Cancelled { command: String },
-    /// It was silent for longer than it may be.
+    /// The process was silent for too long.
     #[error("`{command}` said nothing for {}s", limit.as_secs())]
     Stalled { command: String, limit: Duration },
-    /// It took longer than it may.
+    /// The process took too long.
     #[error("`{command}` did not end within {}s", limit.as_secs())]
     TimedOut { command: String, limit: Duration },
 }

@@ -1,4 +1,4 @@
-//! What a process that failed said, and how that is told.
+//! Makes an error of the output of a process that failed.
 
 use super::{Completed, ExecError};
 use crate::error::Error;

@@ -17,7 +17,7 @@ const GIT_VARIABLES: [&str; 4] = ["GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_PRO
 /// The secrets and settings of this run for remote git repositories.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remotes {
-    /// Those for git, with the values that are not in files.
+    /// The secrets for git, with the values that are not in files.
     secrets: Vec<(Secret, Option<SecretString>)>,
     settings: Vec<(String, SecretString)>,
     /// Settings that `GIT_CONFIG_COUNT` announces.

@@ -76,7 +76,7 @@ impl Registry {
         Ok(answers.await?.into_iter().collect())
     }
 
-    /// What a single image's configuration says of its platform: `architecture`, `os` and so on. An artifact that is
+    /// Reads the platform from a single image's configuration: `architecture`, `os` and so on. An artifact that is
     /// no image says nothing.
     ///
     /// # Errors

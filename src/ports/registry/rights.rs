@@ -1,4 +1,4 @@
-//! What the credentials may do, asked without doing it.
+//! Asks a registry what the credentials may do, without doing it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::ports::Writes;
 const LIMIT: Duration = Duration::from_secs(5);
 
 impl Registry {
-    /// Whether the credentials may push there; nothing if the registry does not say.
+    /// True if the credentials may push there; `None` if the registry gives no clear answer.
     ///
     /// Opens an upload of a layer and gives it up at once, so that nothing is stored (distribution
     /// specification, "Pushing a blob in chunks", "Cancelling a blob upload"). There is no other

@@ -19,11 +19,11 @@ use crate::image::{ImageReference, MEDIA_TYPES, is_this_machine};
 use crate::ports::Writes;
 use crate::secret::SecretString;
 
-/// One request.
+/// A request to a registry.
 pub(super) struct Call {
     pub(super) method: Method,
     pub(super) url: String,
-    /// What the token must allow, in the token service's words.
+    /// The right that the token must give, in the token service's words.
     pub(super) actions: &'static str,
     /// Media type and bytes, for writes.
     pub(super) body: Option<(String, Vec<u8>)>,
@@ -55,7 +55,7 @@ impl Reply {
 }
 
 impl Registry {
-    /// One request, with login, within the time and beside as few others as [`crate::budget`] says.
+    /// Sends one request, with login, within the time and beside as few others as [`crate::budget`] says.
     pub(super) async fn call(&self, reference: &ImageReference, call: &Call) -> Result<Answer, Attempt> {
         if !call.reads() && call.writes.is_none() {
             let what = format!("{} {} would write before the plan is executed", call.method, call.url);
