@@ -1,4 +1,4 @@
-//! The key itself: an injective encoding of its entries, and their SHA-256.
+//! Makes the key: an injective encoding of its entries, and their SHA-256.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,18 +13,18 @@ use crate::secret_name::looks_secret;
 /// Version of everything a key is made from. A change gives every image a new key; it belongs in the CHANGELOG.
 pub(crate) const FORMAT_VERSION: u32 = 2;
 
-/// What an entry is about. The order is the order in which changes are told.
+/// The kinds of entries. Changes are reported in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EntryKind {
     /// [`FORMAT_VERSION`].
     Format,
-    /// Which files count: `context`, `copied` or `files`.
+    /// The [`Scope`].
     Scope,
     /// The stage that is built.
     Target,
-    /// A platform that is built for.
+    /// A target platform.
     Platform,
     /// The image that interprets the Dockerfile.
     Frontend,
@@ -36,7 +36,7 @@ pub enum EntryKind {
     BuildArg,
     /// A build context that is an image or a repository; folders are [`Self::Files`].
     BuildContext,
-    /// What an `ADD` fetches.
+    /// A remote source of an `ADD`.
     AddSource,
     /// One value of a file, from `key-files`.
     FileValue,
@@ -51,7 +51,7 @@ pub enum EntryKind {
     KeyExtra,
     /// The calendar period, with `max-age`.
     Period,
-    /// What git would answer in a repository that the build gets.
+    /// Git's answer in a repository that the build gets.
     Git,
     /// All files below one root.
     Files,
@@ -85,7 +85,7 @@ impl EntryKind {
         Self::ALL.into_iter()
     }
 
-    /// As it stands in keys and explanations.
+    /// The name in keys and explanations.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -122,24 +122,23 @@ impl fmt::Display for EntryKind {
     }
 }
 
-/// One thing that decides the key.
+/// An entry of the key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct KeyEntry {
-    /// What it is about.
     pub kind: EntryKind,
-    /// Of several of one kind, which; a root's name for files.
+    /// Tells several entries of one kind apart. For files, the name of the context.
     pub name: String,
-    /// Fit to be shown: text, or a digest in hex where the text is private or long.
+    /// May be shown: text, or a digest in hex if the text is private or long.
     pub value: String,
 }
 
-/// Which files count.
+/// The files that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     Context,
-    /// What the Dockerfile takes from it.
+    /// The part of the context that the Dockerfile takes.
     Copied,
-    /// What `key-files` names.
+    /// The files that `key-files` names.
     Files,
 }
 
@@ -153,7 +152,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A build key and what it was made from.
+/// A build key with its entries and files.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct BuildKey {
     /// 64 lower-case hexadecimal digits.
@@ -164,10 +163,10 @@ pub struct BuildKey {
     /// The files behind the entries of kind [`EntryKind::Files`], by the entry's name.
     #[serde(skip)]
     pub trees: BTreeMap<String, Tree>,
-    /// Whether the build may send files of its contexts that are in no tree.
+    /// The build may send files of its contexts that are in no tree.
     #[serde(skip)]
     pub partial: bool,
-    /// What the Dockerfile takes from the context, where the key covers all of it.
+    /// The part of the context that the Dockerfile takes; `None` unless the key covers the whole context.
     #[serde(skip)]
     pub taken: Option<Selector>,
     /// What the user should know of.
@@ -176,7 +175,7 @@ pub struct BuildKey {
 }
 
 impl BuildKey {
-    /// The first 32 hexadecimal digits: what goes into tags.
+    /// The first 32 hexadecimal digits, for tags.
     #[must_use]
     pub fn short(&self) -> &str {
         self.hex.get(..32).unwrap_or(&self.hex)
@@ -190,7 +189,7 @@ pub(crate) struct KeyBuilder {
     extra_args: usize,
 }
 
-/// Name of the entry for the images that the Dockerfile's stages come to, in order.
+/// Name of the entry with the images of the Dockerfile's stages, in order.
 pub(super) const USES: &str = "uses";
 
 /// Proxy arguments do not reach the image unless declared; BuildKit leaves them out of its cache too
@@ -215,21 +214,21 @@ impl KeyBuilder {
         builder
     }
 
-    /// An entry whose value may be shown.
+    /// Adds an entry whose value may be shown.
     pub(crate) fn plain(&mut self, kind: EntryKind, name: &str, value: &str) -> &mut Self {
         self.key.entries.push(KeyEntry { kind, name: name.to_owned(), value: value.to_owned() });
         self
     }
 
-    /// An entry of which only the digest is kept. Kind and name go into the digest, so equal values of two
-    /// arguments cannot be told to be equal.
+    /// Adds an entry with a digest of its value. Kind and name go into the digest, so that equal values of two arguments
+    /// have two digests.
     pub(crate) fn hashed(&mut self, kind: EntryKind, name: &str, value: &str) -> &mut Self {
         let mut digest = Digest::new("build-once value");
         digest.texts(&[kind.as_str(), name, value]);
         self.plain(kind, name, &hex(&digest.finish()))
     }
 
-    /// The files below one root; `name` is `context` or a build context's name.
+    /// Adds the files of a context. `name` is [`MAIN_CONTEXT`] or a build context's name.
     pub(crate) fn files(&mut self, name: &str, tree: Tree, warnings: Vec<Warning>) -> &mut Self {
         self.plain(EntryKind::Files, name, &hex(&tree.digest()));
         for (path, answers) in tree.repositories() {
@@ -255,7 +254,7 @@ impl KeyBuilder {
         self
     }
 
-    /// What `key-files` named.
+    /// Adds the files and values that `key-files` names.
     pub(crate) fn key_files(&mut self, files: KeyFiles) -> &mut Self {
         for value in &files.sub_keys {
             let name = format!("{}#{}", escape(&value.path), value.key);
@@ -264,25 +263,25 @@ impl KeyBuilder {
         self.partial().files(MAIN_CONTEXT, files.tree, files.warnings)
     }
 
-    /// One more thing that the user should know of.
+    /// Adds a warning.
     pub(crate) fn warn(&mut self, warning: Option<Warning>) -> &mut Self {
         self.key.warnings.extend(warning);
         self
     }
 
-    /// Says what the Dockerfile takes, where more was given here.
+    /// Sets the part of the context that the Dockerfile takes.
     pub(crate) fn taken(&mut self, taken: Selector) -> &mut Self {
         self.key.taken = Some(taken);
         self
     }
 
-    /// Says that the build may send more files than were given here.
+    /// Notes that the build may send files that are in no tree.
     pub(crate) fn partial(&mut self) -> &mut Self {
         self.key.partial = true;
         self
     }
 
-    /// The Dockerfile's text, as far as the target reaches it; `narrow` where no base has `ONBUILD` instructions.
+    /// Adds the Dockerfile's text, as far as the target reaches it. `narrow`: no base has `ONBUILD` instructions.
     pub(crate) fn dockerfile(&mut self, analysis: &Analysis, narrow: bool) -> &mut Self {
         let text = if narrow { &analysis.narrow_digest } else { &analysis.digest };
         self.plain(EntryKind::Dockerfile, "", &hex(text)).plain(
@@ -292,7 +291,7 @@ impl KeyBuilder {
         )
     }
 
-    /// Every given argument counts, used or not, but proxies only if the Dockerfile declares them.
+    /// Adds all given arguments, used or not, but proxies only if the Dockerfile declares them.
     pub(crate) fn build_args(
         &mut self,
         given: &[(String, String)],
@@ -311,7 +310,7 @@ impl KeyBuilder {
         self
     }
 
-    /// Labels, but for those that name the run.
+    /// Adds the labels, but not those that name the run.
     pub(crate) fn labels(&mut self, given: &[(String, String)]) -> &mut Self {
         let given: BTreeMap<&str, &str> =
             given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -321,7 +320,7 @@ impl KeyBuilder {
         self
     }
 
-    /// One raw argument of the build command; their order counts.
+    /// Adds a raw argument of the build command. The order of these counts.
     pub(crate) fn extra_arg(&mut self, argument: &str) -> &mut Self {
         self.extra_args += 1;
         let flag = argument.split('=').next().filter(|flag| flag.starts_with('-')).unwrap_or_default();
@@ -347,7 +346,7 @@ impl KeyBuilder {
     }
 }
 
-/// Names of given build arguments that look like secrets, to be flagged once.
+/// Finds the build arguments whose names look like secrets.
 #[must_use]
 pub(crate) fn secret_looking(given: &[(String, String)]) -> Vec<&str> {
     let mut names: Vec<&str> =

@@ -1,10 +1,10 @@
-//! What can go wrong while a key is computed.
+//! The errors of computing a key.
 
 use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why no key can be given. Each message names the file, and the line where there is one.
+/// The reason that a key cannot be computed. Each message names the file, and the line where there is one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -38,7 +38,7 @@ pub enum KeyError {
         line: usize,
         /// The pattern as written.
         pattern: String,
-        /// What is wrong with it.
+        /// The fault, as a clause.
         reason: String,
     },
     /// The Dockerfile cannot be built as it stands.
@@ -48,7 +48,7 @@ pub enum KeyError {
         file: String,
         /// Its line, from 1.
         line: usize,
-        /// What is wrong there.
+        /// The fault, as a clause.
         reason: String,
     },
     /// A `FROM` names no image, because variables have no value.
@@ -67,7 +67,7 @@ pub enum KeyError {
     Target {
         /// The Dockerfile.
         file: String,
-        /// What was asked for.
+        /// The input `target`.
         target: String,
         /// The stages that have names.
         stages: Vec<String>,
@@ -77,7 +77,7 @@ pub enum KeyError {
     Pattern {
         /// As given.
         pattern: String,
-        /// What is wrong with it.
+        /// The fault, as a clause.
         reason: String,
     },
     /// A `key-files` pattern that names no file.
@@ -94,7 +94,7 @@ pub enum KeyError {
         file: PathBuf,
         /// The path inside it.
         key: String,
-        /// Why it has no value.
+        /// The reason that it has no value.
         reason: String,
     },
     /// More of something than a key can hold.
@@ -112,19 +112,19 @@ pub enum KeyError {
     /// An explanation that cannot be read back.
     #[error("not an explanation of a build key: {reason}")]
     Explanation {
-        /// What is wrong with it.
+        /// The fault, as a clause.
         reason: String,
     },
 }
 
 impl KeyError {
-    /// Whether the build itself would fail on this (exit 10), as against input that is wrong for the key (exit 2).
+    /// Tells whether BuildKit would refuse this too (exit 10). Other errors are bad input for the key (exit 2).
     #[must_use]
     pub fn is_user_build_error(&self) -> bool {
         matches!(self, Self::Dockerfile { .. } | Self::Unset { .. } | Self::Ignore { .. })
     }
 
-    /// The one next thing to do.
+    /// The next step for the user.
     #[must_use]
     pub fn hint(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {

@@ -1,14 +1,14 @@
 //! The build key: SHA-256 over everything that decides an image's content.
 //!
-//! A key is a look-up key, not a proof of origin. It is complete (what can change the image and can be known
-//! before building is in it), explained (its entries travel with the image and can be compared) and fast (one
-//! parallel walk). What counts, what does not and why stands in `docs/keys.md`.
+//! A key finds an image; it does not prove the image's origin. It covers everything that can change the image and can be
+//! known before the build. Its entries travel with the image and can be compared. `docs/keys.md` lists what counts and
+//! why.
 //!
-//! - [`dockerignore`]: which paths of a context the build engine never sees.
-//! - [`files`]: the files that count, in one of three scopes.
-//! - [`dockerfile`]: what a target is built from.
-//! - [`digest`]: entries to key.
-//! - [`explain`]: entries to sentences.
+//! - [`dockerignore`]: matches the paths that the context leaves out.
+//! - [`files`]: reads the files that count, in one of three scopes.
+//! - [`dockerfile`]: finds everything that a target is built from.
+//! - [`digest`]: makes the key from its entries.
+//! - [`explain`]: compares the entries of two keys.
 //!
 //! Nothing here starts a process, reads the environment or asks for the time.
 

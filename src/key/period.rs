@@ -1,5 +1,5 @@
-//! `max-age`: the calendar period a moment lies in. Entering a new one gives a new key, so an image is never
-//! reused for longer than that. Each job asks at its own time: jobs of a run on both sides of a period's end differ.
+//! Names the calendar period of the input `max-age`. A new period gives a new key, so an image is never reused for
+//! longer than that. Each job asks at its own time: jobs of a run on both sides of a period's end differ.
 
 use time::{OffsetDateTime, Time};
 

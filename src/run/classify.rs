@@ -1,24 +1,23 @@
-//! From the event to the zone. Fail closed: what is not understood, or does not fit together, gets
-//! the lowest zone.
+//! Decides the zone from the event. An event that is unknown or contradicts itself gets the lowest zone.
 
 use serde_json::Value;
 
 use crate::guards::Guard;
 use crate::zone::Zone;
 
-/// What the zone is decided from: the environment's word, and the event file.
+/// The values of the environment and the event file that decide the zone.
 pub(super) struct Signals<'a> {
     pub event_name: &'a str,
     pub git_ref: &'a str,
     pub ref_protected: bool,
     /// `owner/name` of the run's repository.
     pub repository: Option<&'a str>,
-    /// Its number.
+    /// The number of the run's repository.
     pub repository_id: Option<&'a str>,
     pub event: &'a Value,
 }
 
-/// The zone and the reason for it, in words.
+/// Decides the zone, with the reason as a sentence.
 pub(super) fn classify(signals: &Signals<'_>) -> (Zone, String) {
     if signals.event_name.is_empty() {
         return (Zone::Fork, "no GitHub event: nothing shared is written".to_owned());
@@ -35,9 +34,9 @@ pub(super) fn classify(signals: &Signals<'_>) -> (Zone, String) {
     }
 }
 
-/// Objects that only certain events carry, as GitHub's webhook schemas have them
-/// (npm `@octokit/webhooks-schemas`), each with the one event of ours that does.
-const TELLING: [(&str, &str); 10] = [
+/// Objects that only certain events have by GitHub's webhook schemas (npm `@octokit/webhooks-schemas`), each with the
+/// event that has it, if this module knows that event.
+const EVENT_OBJECTS: [(&str, &str); 10] = [
     ("pull_request", "pull_request"),
     ("merge_group", "merge_group"),
     ("release", "release"),
@@ -50,13 +49,12 @@ const TELLING: [(&str, &str); 10] = [
     ("deployment", ""),
 ];
 
-/// Where the environment and the event file do not describe the same event. What the file should say and does not
-/// is a contradiction too.
+/// Finds a contradiction between the environment and the event file. A value that the file lacks is one too.
 fn contradiction(signals: &Signals<'_>) -> Option<String> {
     let Signals { event_name, git_ref, event, .. } = signals;
     let known = ["push", "schedule", "workflow_dispatch", "repository_dispatch", "release", "merge_group"];
     if known.contains(event_name) || *event_name == "pull_request" {
-        let foreign = TELLING.iter().find(|(object, of)| !event[object].is_null() && of != event_name);
+        let foreign = EVENT_OBJECTS.iter().find(|(object, of)| !event[object].is_null() && of != event_name);
         if let Some((object, _)) = foreign {
             return Some(format!("the event file is not that of {event_name}: it has a {object}"));
         }
@@ -84,17 +82,17 @@ fn contradiction(signals: &Signals<'_>) -> Option<String> {
     if named == *git_ref {
         return None;
     }
-    // What cannot be seen would make two that look the same.
+    // Two names that differ in invisible characters would look the same.
     let (named, own) = (named.escape_debug(), git_ref.escape_debug());
     Some(format!("the event file is of another ref: {named} is not {own}"))
 }
 
-/// GitHub writes a dispatch's ref long, an API client may have written it short.
+/// Makes a full ref, because an API client may have dispatched with a short one.
 fn full(kind: &str, name: &str, like: &str) -> String {
     if name == like { name.to_owned() } else { format!("{kind}{}", name.strip_prefix(kind).unwrap_or(name)) }
 }
 
-/// The field by which the event's repository is not the run's, and what it should be.
+/// Finds the field in which the event's repository differs from the run's, with the run's value.
 fn other_repository<'a>(signals: &Signals<'a>) -> Option<(&'static str, &'a str)> {
     let told = &signals.event["repository"];
     let id = signals.repository_id.filter(|id| identity(&told["id"]).is_some_and(|told| told != **id));
@@ -104,8 +102,8 @@ fn other_repository<'a>(signals: &Signals<'a>) -> Option<(&'static str, &'a str)
     id.map(|id| ("id", id)).or_else(|| name.map(|name| ("full_name", name)))
 }
 
-/// A pull request's number and ref, where they do not agree. One that was merged runs on its base
-/// (GitHub docs, "github context": `ref`).
+/// Finds a contradiction between a pull request's number and ref. A merged one runs on its base (GitHub docs, "github
+/// context": `ref`).
 fn other_pull_request(event: &Value, git_ref: &str) -> Option<String> {
     let request = &event["pull_request"];
     let number = request["number"].as_u64();
@@ -121,7 +119,7 @@ fn other_pull_request(event: &Value, git_ref: &str) -> Option<String> {
     (!fits).then(|| format!("the event file is of another ref: pull request {number} is not {git_ref}"))
 }
 
-/// A number of GitHub's, as JSON writes it in one place and the environment in another.
+/// Reads one of GitHub's numbers, which JSON has as a number or a string.
 fn identity(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => Some(number.to_string()),
@@ -138,7 +136,7 @@ fn is_dependabot(login: &Value) -> bool {
     login.as_str().is_some_and(|login| DEPENDABOT.contains(&login))
 }
 
-/// Who pushes the queue's branches.
+/// The account that pushes the merge queue's branches.
 const QUEUE_PUSHER: &str = "github-merge-queue[bot]";
 
 fn by_ref(signals: &Signals<'_>) -> (Zone, String) {
@@ -157,7 +155,7 @@ fn by_ref(signals: &Signals<'_>) -> (Zone, String) {
         if by_queue || !Guard::QueuePusher.holds() {
             return (Zone::Queue, "the merge queue".to_owned());
         }
-        // Its name alone says nothing: anybody may try to push one.
+        // Any user may try to push a branch of this name.
         return (Zone::Branch(branch.to_owned()), format!("{what} on a queue's branch, not by the queue"));
     }
     if event["repository"]["default_branch"].as_str() == Some(branch) {
@@ -317,7 +315,7 @@ mod tests {
             event
         };
         assert_eq!(zone("push", main, false, &pushed(json!({}))), Zone::Trusted);
-        for (object, _) in TELLING {
+        for (object, _) in EVENT_OBJECTS {
             let event = pushed(json!({object: {"number": 1}}));
             assert_eq!(zone("push", main, true, &event), Zone::Fork, "{object}");
         }

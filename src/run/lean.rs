@@ -1,4 +1,4 @@
-//! An event's JSON without its lists, which decide nothing: the commits of a push alone may be megabytes.
+//! Parses an event's JSON without its lists. The program needs none, and the commits of a push alone may be megabytes.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::budget::{EVENT_MEMBERS, more_than};
 
-/// Reads `text`; lists are empty in what comes of it.
+/// Parses `text`. All lists in the result are empty.
 pub(super) fn parse(text: &str) -> serde_json::Result<Value> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Lean(&Cell::new(0)).deserialize(&mut reader)?;

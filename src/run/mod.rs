@@ -1,4 +1,4 @@
-//! The GitHub run: which event, which commit, how far it is trusted.
+//! Reads the GitHub run: event, commit and zone of trust.
 
 mod classify;
 mod essence;

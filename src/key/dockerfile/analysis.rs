@@ -1,4 +1,4 @@
-//! What a Dockerfile says of the image that it builds.
+//! The result of the analysis of a Dockerfile.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::frontend::Frontend;
 use super::git_ref::GitRef;
 use crate::key::files::CopySource;
 
-/// Why an image is needed.
+/// The instruction that needs an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     From,
@@ -23,13 +23,12 @@ pub struct ImageUse {
     pub reference: String,
     /// Line of the instruction, from 1.
     pub line: usize,
-    /// Which kind of instruction names it.
     pub role: Role,
     /// `FROM --platform=`, if it is not the target's.
     pub platform: Option<String>,
 }
 
-/// Whether a remote source can move.
+/// The way in which a remote source's content is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pin {
     /// A checksum or commit is given and BuildKit enforces it.
@@ -38,27 +37,26 @@ pub enum Pin {
     File,
     /// A repository whose present commit must be looked up; checksum and `.git` as the instruction's flags say too.
     Repository(GitRef),
-    /// It depends on a variable that only the base image defines.
+    /// The source depends on a variable that only the base image defines.
     Unknown { variable: String },
 }
 
-/// An `ADD` of something that is not in the context.
+/// A source of an `ADD` that is not in the context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteSource {
     /// As in the file, variables replaced.
     pub url: String,
     /// Line of the instruction, from 1.
     pub line: usize,
-    /// Whether it can move.
     pub pin: Pin,
 }
 
-/// The part of the context the target needs.
+/// The part of the main context that the target needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copied {
     /// These sources.
     Known(Vec<CopySource>),
-    /// The text does not tell; the reason is a clause for the user.
+    /// The Dockerfile does not tell; the reason is a clause for the user.
     Unknown(String),
 }
 
@@ -66,43 +64,43 @@ pub enum Copied {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecretMounts {
     pub(super) ids: BTreeSet<String>,
-    /// The text does not tell which.
+    /// The Dockerfile does not tell the ids, so any may be mounted.
     pub(super) any: bool,
 }
 
 impl SecretMounts {
-    /// Whether a step may read this one.
+    /// Tells whether a step may read this secret.
     #[must_use]
     pub fn contains(&self, id: &str) -> bool {
         self.any || self.ids.contains(id)
     }
 
-    /// Any: the text does not tell which.
+    /// Any secret may be mounted.
     #[must_use]
     pub const fn unknown() -> Self {
         Self { ids: BTreeSet::new(), any: true }
     }
 }
 
-/// What a target is built from.
+/// Everything that a target is built from.
 #[derive(Debug)]
 pub struct Analysis {
     /// SHA-256 of everything in the text that decides the target.
     pub digest: [u8; 32],
-    /// The same without the global arguments that no reached stage reads. It decides the target only if no base
-    /// has `ONBUILD` instructions, which might declare them.
+    /// As `digest`, without the global arguments that no reached stage reads. Valid only if no base has `ONBUILD`
+    /// instructions, which might read them.
     pub narrow_digest: [u8; 32],
     /// Global arguments that no reached stage reads.
     pub(super) unread: BTreeSet<String>,
     /// SHA-256 of the images and build contexts that its stages come to, in order, variables replaced.
     pub uses: [u8; 32],
-    /// Why the whole text counts and not only what the target reaches.
+    /// The reason that the whole text counts; `None` if only the reached stages do.
     pub whole_text_reason: Option<String>,
-    /// The image that interprets the file, if it names one.
+    /// The image that interprets the file; `None` if the file names none.
     pub frontend: Option<Frontend>,
     /// Names of the reached stages, in order; `stage-<n>` for those without.
     pub stages: Vec<String>,
-    /// The target as far as it decides the image: empty for the last stage.
+    /// The target stage; empty for the last one.
     pub target: String,
     /// `FROM --platform=` of the image that the target stage begins with, variables replaced.
     pub from_platform: Option<String>,
@@ -110,23 +108,23 @@ pub struct Analysis {
     pub stage_names: BTreeSet<String>,
     /// Images from outside, each use once.
     pub images: Vec<ImageUse>,
-    /// Build contexts that are used, of those given.
+    /// The given build contexts that the target uses.
     pub contexts: BTreeSet<String>,
-    /// What is taken from the context.
+    /// The part of the main context that the target needs.
     pub copied: Copied,
     /// `ADD` of URLs and git repositories.
     pub remote: Vec<RemoteSource>,
     /// Arguments that the reached stages or the file's head declare.
     pub declared_args: BTreeSet<String>,
-    /// Secrets that its steps may read.
+    /// Secrets that the target's steps may read.
     pub secrets: SecretMounts,
-    /// Whether it may have `RUN` steps.
+    /// The target may have `RUN` steps.
     pub runs: bool,
 }
 
 impl Analysis {
-    /// Whether the target may depend on a build argument: one that it declares, or one that BuildKit knows
-    /// without (`BUILDKIT_…`, `BUILDPLATFORM`, `TARGETARCH` and their kin, `SOURCE_DATE_EPOCH`).
+    /// Tells whether the target may depend on a build argument: one that it declares, or one that BuildKit defines
+    /// itself (`BUILDKIT_…`, `BUILDPLATFORM`, `TARGETARCH` and their kin, `SOURCE_DATE_EPOCH`).
     #[must_use]
     pub fn may_read(&self, name: &str) -> bool {
         self.declared_args.contains(name) && !self.unread.contains(name)
@@ -134,9 +132,9 @@ impl Analysis {
             || name == "SOURCE_DATE_EPOCH"
     }
 
-    /// Takes note that the base image `reference` has `ONBUILD` instructions that cannot be read here, and so may copy
-    /// and mount anything.
-    pub(super) fn has_unread_triggers(&mut self, reference: &str, why: &str) {
+    /// Notes that the base image `reference` has `ONBUILD` instructions that cannot be read, and so may copy and mount
+    /// anything.
+    pub(super) fn note_unread_triggers(&mut self, reference: &str, why: &str) {
         (self.secrets, self.runs) = (SecretMounts::unknown(), true);
         if let Copied::Known(_) = self.copied {
             let reason = format!("base `{reference}` has ONBUILD instructions, and {why}");
@@ -146,7 +144,7 @@ impl Analysis {
 }
 
 impl Analysis {
-    /// Of a file that only its own frontend can read.
+    /// The analysis of a file that only its own frontend can read.
     pub(super) fn opaque() -> Self {
         Self {
             digest: [0; 32],

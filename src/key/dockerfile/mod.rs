@@ -115,7 +115,7 @@ fn with_triggers(
         Err(fault) => fault,
     };
     let mut analysis = read(text, request, frontend, &Triggers::new())?;
-    analysis.has_unread_triggers(base, &lex::short(&why, 200));
+    analysis.note_unread_triggers(base, &lex::short(&why, 200));
     Ok(analysis)
 }
 

@@ -12,29 +12,29 @@ pub struct BaseTriggers {
     pub base: String,
     /// Line of that `FROM`, from 1.
     pub line: usize,
-    /// Their texts; nothing where the base's images for the platforms that are built have different ones.
+    /// The texts of the instructions; `None` if the base's images for the built platforms have different ones.
     pub texts: Option<Vec<String>>,
 }
 
 /// By the base's name.
 pub(super) type Triggers = BTreeMap<String, Vec<Instruction>>;
 
-/// Each text by itself, as BuildKit reads it (`dockerfile2llb`, `parseOnBuild`).
+/// Parses each text by itself, as BuildKit does (`dockerfile2llb`, `parseOnBuild`).
 ///
 /// # Errors
-/// The base whose instructions say less, or something else, than all that they do, and why.
+/// The base with an instruction that this program cannot read, and the reason.
 pub(super) fn read(given: &[BaseTriggers], escape: char) -> Result<Triggers, (&str, String)> {
     let mut out = Triggers::new();
     for BaseTriggers { base, line, texts } in given {
         let fault = |reason: String| (base.as_str(), reason);
         let texts = texts.as_ref().ok_or_else(|| fault("they differ by platform".to_owned()))?;
-        let parsed: Result<Vec<_>, _> = texts.iter().map(|text| one(text, *line, escape)).collect();
+        let parsed: Result<Vec<_>, _> = texts.iter().map(|text| parse_trigger(text, *line, escape)).collect();
         out.insert(base.clone(), parsed.map_err(fault)?);
     }
     Ok(out)
 }
 
-fn one(text: &str, line: usize, escape: char) -> Result<Instruction, String> {
+fn parse_trigger(text: &str, line: usize, escape: char) -> Result<Instruction, String> {
     // The text is read with the usual escape character, its variables with the Dockerfile's.
     if escape != '\\' {
         return Err("the Dockerfile has an escape character of its own".to_owned());

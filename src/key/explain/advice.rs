@@ -1,11 +1,11 @@
-//! What would have made a miss a hit.
+//! Advises which inputs would have made a miss a hit.
 
 use std::collections::BTreeSet;
 
 use super::Change;
 use crate::key::digest::EntryKind;
 
-/// What is known of the run beside what differs.
+/// Facts of the run that tell avoidable changes from real ones.
 #[derive(Debug, Default)]
 pub struct Clues {
     /// Build arguments and labels as given, by name.
@@ -18,8 +18,7 @@ pub struct Clues {
     pub untaken: BTreeSet<String>,
 }
 
-/// The inputs with which it would have been a hit, as a clause; nothing if what differs is the image's own content,
-/// be it in part.
+/// Names the inputs that would have made it a hit, as a clause; `None` if some of the image's own content differs.
 #[must_use]
 pub fn advice(changes: &[Change], clues: &Clues) -> Option<String> {
     let (mut arguments, mut labels, mut excluded) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -69,8 +68,7 @@ fn value<'a>(name: &str, clues: &'a Clues) -> Option<&'a str> {
     clues.given.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
 }
 
-/// Whether a build argument stands for the run rather than for content: by its value, or by a name that is given
-/// to nothing else.
+/// Tells whether a build argument names the run, not content: by its value, or by a name that has no other use.
 fn names_the_run(name: &str, clues: &Clues) -> bool {
     let Some(value) = value(name, clues) else { return false };
     let upper = name.to_ascii_uppercase();

@@ -1,4 +1,4 @@
-//! What differs between two keys, in sentences.
+//! Words the differences between two keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,9 @@ use super::{Explained, Item, Node};
 use crate::key::MAIN_CONTEXT;
 use crate::key::digest::{EntryKind, USES};
 
-/// One difference.
+/// A difference between two keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// What it is about.
     pub kind: EntryKind,
     /// The entry's name, or the path; folders end in a slash.
     pub name: String,
@@ -22,7 +21,7 @@ pub struct Change {
 /// More changed files than this are told by folder.
 const FILES: usize = 5;
 
-/// What `new` has that `old` has not, most telling first. Empty if and only if the keys are equal.
+/// Lists the differences of `new` from `old`, the most important first. Empty if and only if the keys are equal.
 #[must_use]
 pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
     if old.key == new.key {

@@ -1,4 +1,4 @@
-//! Whether two explanations are of one image for different platforms.
+//! Judges whether two explanations are of one image for different platforms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::{Explained, Node};
 use crate::key::MAIN_CONTEXT;
 use crate::key::digest::{EntryKind, Scope};
 
-/// What the two differ in that no platform decides; nothing where all differences may be the platforms'.
+/// Finds a difference that no platform can explain; `None` if the platforms may explain all.
 ///
 /// A platform may reach other instructions of the Dockerfile, and by them other images, arguments and files. What
 /// both name must be the same. Files in folders that an explanation had no room to list are not told apart, unless

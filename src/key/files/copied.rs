@@ -1,4 +1,4 @@
-//! The `copied` scope: only what the reached instructions name.
+//! The scope `copied`: only files that the reached instructions name.
 //!
 //! BuildKit itself asks its client for no more than these paths (`filterPaths` in
 //! `frontend/dockerfile/dockerfile2llb/convert.go`), by the rules followed here.

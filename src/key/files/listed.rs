@@ -91,8 +91,8 @@ fn too_many(text: &str, reason: String) -> KeyError {
     KeyError::Pattern { pattern: text.chars().take(200).collect(), reason }
 }
 
-/// Most times that what links name is read again: they may lead to one another.
-const HOPS: usize = 8;
+/// Most links in a chain that are followed.
+const LINK_HOPS: usize = 8;
 
 /// What the patterns pick, and what the links among it lead to within `root`.
 fn walk_links(
@@ -109,7 +109,7 @@ fn walk_links(
             named.entry(clean(one.trim_start_matches('/').as_bytes())).or_insert(text);
         }
     }
-    for _ in 0..HOPS {
+    for _ in 0..LINK_HOPS {
         let selector = Selector::listed(listed);
         let found = walk(root, &selector)?;
         let mut links = Vec::new();

@@ -1,4 +1,4 @@
-//! One file's digest, taken only if the file held still.
+//! Digests a file, if it does not change meanwhile.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,7 +20,7 @@ pub(super) fn vanished(error: Errno) -> io::Error {
     }
 }
 
-/// What must not change between the first and the last byte: size in bytes, and both clocks to the nanosecond.
+/// The metadata that must not change while the file is read: size in bytes, and both clocks to the nanosecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub size: u64,
@@ -90,7 +90,7 @@ pub(crate) fn mode(stat: &Stat) -> u32 {
     rustix::fs::Mode::from_raw_mode(stat.st_mode).bits().into()
 }
 
-/// Why a file has no digest.
+/// The reason that a file has no digest.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Io(io::Error),

@@ -1,4 +1,4 @@
-//! Which entries of a tree count.
+//! Selects the entries of a tree that count.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +15,7 @@ pub struct Selector {
 
 #[derive(Debug, Default)]
 enum Pick {
-    /// Everything the ignore file leaves.
+    /// Everything that the ignore file does not exclude.
     #[default]
     All,
     /// What at least one rule names.
@@ -51,7 +51,7 @@ impl AsRef<Pattern> for Listed {
     }
 }
 
-/// What a folder passes on to its entries.
+/// The state that a folder passes on to its entries.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     ignored: Inherited,
@@ -85,7 +85,7 @@ impl Selector {
         if let Pick::Listed(list) = self.pick { list.into_items() } else { Vec::new() }
     }
 
-    /// Whether matching has cost no more than `most` steps, together with what shares the ignore file.
+    /// Checks that matching took at most `most` steps, together with all selectors that share the ignore file.
     ///
     /// # Errors
     /// If it has cost more.
@@ -111,7 +111,7 @@ impl Selector {
         !listed && !matches!(self.pick, Pick::Listed(_))
     }
 
-    /// Whether anything at `path` may count; folders end in a slash.
+    /// Tells whether anything at `path` may count. Folders end in a slash.
     pub(crate) fn reaches(&self, path: &[u8]) -> bool {
         let mut state = State::default();
         for (end, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/') {
@@ -123,7 +123,7 @@ impl Selector {
         path.ends_with(b"/") || self.entry(path, &state)
     }
 
-    /// Whether the folder `path` counts by itself.
+    /// Tells whether the folder `path` counts by itself.
     pub(crate) fn takes(&self, path: &[u8]) -> bool {
         let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).chain([path.len()]);
         let (mut listed, mut state) = (false, State::default());
@@ -134,7 +134,7 @@ impl Selector {
         listed
     }
 
-    /// Whether a file or link counts.
+    /// Tells whether a file or link counts.
     pub(super) fn entry(&self, path: &[u8], parent: &State) -> bool {
         if self.ignore.excludes(path, &parent.ignored) {
             return false;
@@ -161,7 +161,7 @@ impl Selector {
         }
     }
 
-    /// Whether a folder counts by itself, and what its entries inherit; `None` if nothing in it can count.
+    /// Tells whether a folder counts by itself, and which state its entries inherit; `None` if nothing in it can count.
     pub(super) fn folder(&self, path: &[u8], parent: &State) -> Option<(bool, State)> {
         let (ignored, inner) = self.ignore.enter(path, &parent.ignored);
         if ignored && self.ignore.may_skip(path) {
