@@ -68,11 +68,13 @@
 //! | word | meaning |
 //! | --- | --- |
 //! | mark | the hash in a shared name that says of which GitHub repository it is |
-//! | guard | a check that keeps zones apart ([`guards`]) |
+//! | zone | how far a run is trusted: `trusted` (the default branch, protected branches, git tags), `queue` (a merge queue), pull request and branch without protection (both shown as `pr`), `fork` (and what nothing is known of) |
+//! | guard | a check that keeps zones apart ([`guards`]); one `holds` unless a test switches it off to show the attack. A `TagGuard` is another thing: the condition of a tag write |
+//! | private name | a name in the engine's store that build-once alone gives: repository, zone and key |
 //! | pin | the content that a base image, a URL or a git repository had when the key was made |
 //! | hold | make a build use what the key saw: the build is *held* to a pin |
 //! | trigger | an `ONBUILD` instruction of a base image |
-//! | lineage | builds that share a session name in BuildKit, because every change between them shows |
+//! | lineage | builds that share a session name in BuildKit, and so the files sent before: BuildKit sees every difference between their files by size or time |
 //! | generation | a folder with one export of a local layer cache; it is never changed |
 //! | adopt | report another run's image with the same key in place of one's own |
 //! | engine | the docker daemon, with its image store |

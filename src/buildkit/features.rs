@@ -36,7 +36,7 @@ struct Row {
     /// The first minor version 0.x of buildx and of BuildKit that has it; 0 is any.
     buildx: u64,
     buildkit: u64,
-    /// The fallback; `None` if its result would differ.
+    /// What is done instead; `None` where nothing gives the same result, and the run fails.
     instead: Option<&'static str>,
 }
 
@@ -68,7 +68,8 @@ impl Feature {
                 row("push and load in one go", 13, 13, Some("the image is pushed, then pulled"))
             }
             Self::Attestations => row("provenance and sbom", 10, 11, None),
-            // buildx PR 2971, BuildKit PR 5756.
+            // buildx PR 2971, BuildKit PR 5756. An older BuildKit does not reach the cache, which is a cache that is not
+            // read: its version is not looked at.
             Self::GithubCache => row("GitHub's cache service", 21, 0, Some("it is not used")),
             Self::SourcePolicy => row("sources held to what the key saw", 10, 11, None),
             // BuildKit 0.11 looks an image up without asking the policy (`llbBridge.ResolveImageConfig`).
@@ -86,7 +87,7 @@ pub(crate) struct Lack {
     feature: &'static str,
     found: String,
     needed: String,
-    /// The fallback; `None` if there is none.
+    /// What is done instead; `None` where the run fails.
     pub instead: Option<&'static str>,
 }
 

@@ -179,7 +179,8 @@ pub(crate) struct AccessInputs {
     /// Registry logins.
     pub logins: Vec<Login>,
     pub aws_region: Option<String>,
-    /// Name of the SSM parameter, with `{instance-id}`.
+    /// Name of the SSM parameter that holds the repository's name; `{instance-id}` in it stands for that of this
+    /// EC2 machine.
     pub ssm_parameter: Option<String>,
 }
 

@@ -99,6 +99,7 @@ fn one_sentence(text: &str) -> String {
     crate::shown::cut(&text, LONGEST_REASON)
 }
 
+/// The value of the run's only image; empty in a run of several.
 fn of_image(report: &Report, get: fn(&ImageReport) -> Option<String>) -> String {
     report.only().and_then(get).unwrap_or_default()
 }

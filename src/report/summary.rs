@@ -281,7 +281,7 @@ fn code(text: &str) -> String {
 
 /// Adds a block that its content cannot close.
 fn add_fenced(text: &mut String, content: &str) {
-    let content = &without_controls(content);
+    let content = &without_controls(&shown::hide(content));
     let longest = content.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     let _ = writeln!(text, "{fence}\n{content}\n{fence}\n");

@@ -40,7 +40,7 @@ pub struct RunContext {
     /// The GitHub server, such as `https://github.com`.
     #[serde(skip)]
     pub server: Option<String>,
-    /// The branch the run is on; none for tags and pull requests.
+    /// The branch of `GITHUB_REF`; `None` for tags and pull requests, and the base for `pull_request_target`.
     pub branch: Option<String>,
     /// The repository's default branch.
     pub default_branch: Option<String>,
@@ -60,7 +60,8 @@ pub struct RunContext {
     pub is_tag: bool,
     /// The run's page.
     pub url: Option<String>,
-    /// Names things that must not collide between jobs: run, attempt and job.
+    /// Run, attempt and job, for names that people see. Legs of a matrix share it: a builder's name gets a random part
+    /// too.
     pub unique: String,
 }
 
@@ -153,7 +154,8 @@ fn object_name(text: &str) -> Option<String> {
 
 fn commit(env: &Env, event: &Value) -> Option<Commit> {
     let sha = env.get(env::GITHUB_SHA).and_then(object_name);
-    // GITHUB_SHA of a pull request is the merge commit, which no one else knows.
+    // GITHUB_SHA of a pull request is the merge commit, which no one else knows; of `pull_request_target`, where
+    // nothing is built, the base's.
     match event["pull_request"]["head"]["sha"].as_str().and_then(object_name) {
         Some(head) => Some(Commit { merge: sha.filter(|sha| *sha != head), head }),
         None => sha.map(|head| Commit { head, merge: None }),

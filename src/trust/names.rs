@@ -113,8 +113,9 @@ impl<'a> ZoneNames<'a> {
         self.image.request.tags.iter().filter(may).cloned().collect()
     }
 
-    /// Trusted runs may set any reference that does not belong to another GitHub repository. A run with its own registry
-    /// repository may set those in it that belong to no other zone.
+    /// Trusted runs may set any reference that does not belong to another GitHub repository, which only tags in the
+    /// repositories of this run tell. A run with its own registry repository may set those in it that belong to no other
+    /// zone.
     fn may_set(&self, reference: &ImageReference) -> bool {
         let Access { write_tags, write_images, own_repository, .. } = self.image.access;
         let (tag, mark) = (reference.tag().unwrap_or_default(), self.image.run.mark.as_ref());
@@ -168,7 +169,7 @@ impl<'a> LocalNames<'a> {
     pub(crate) fn of_key(&self, key_short: &str) -> Vec<String> {
         let name = |zone: &String| self.scheme().key_name(zone, key_short);
         let private = self.image.access.local_zones.iter().map(name);
-        // The name for people, which any build can set.
+        // With that guard off, in tests: the name for people, which any build can set.
         let shared = (!Guard::LocalRecord.holds()).then(|| self.image.request.image.local_reference());
         shared.into_iter().chain(private).collect()
     }
@@ -196,7 +197,8 @@ pub(crate) struct Published {
     /// The one name of the push itself; a push under several could fail between them.
     pub name: Option<ImageReference>,
     pub commit_tag: Option<ImageReference>,
-    /// The key's tag. It is set after the push, because another run may have set it meanwhile.
+    /// The key's tag. It is set after the push, because another run may have set it meanwhile. In a run without a
+    /// commit it is `name`, which the push itself sets.
     pub key_tag: Option<ImageReference>,
     /// The references in the input `tags`, which are set last, each by itself.
     pub user_tags: Vec<ImageReference>,

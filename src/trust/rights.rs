@@ -10,9 +10,9 @@ use crate::zone::Zone;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "one a right")]
 pub(crate) struct Access {
-    /// Zones whose images the run may use, its own first. None is trusted less than its own.
+    /// Zones whose images the run may use, none trusted less than its own. Its own is first; a fork has no images.
     pub read: Vec<Zone>,
-    /// Zones whose layer caches the run may read, its own first.
+    /// Zones whose layer caches the run may read. Its own is first; a fork and a queue have no caches.
     pub read_caches: Vec<Zone>,
     /// The run may set its own zone's tags.
     pub write_images: bool,
@@ -22,20 +22,22 @@ pub(crate) struct Access {
     pub write_cache: bool,
     /// The run's builder may outlive it. The next run builds with the cache mounts and layers in it.
     pub keep_builder: bool,
-    /// The run may write caches that the user names.
+    /// The run may write caches whose names the user chose (raw caches), where [`crate::trust::UserReferences`] allows
+    /// their location.
     pub write_raw_caches: bool,
     /// The repository of its own zone's images, if that is not the one that all zones read.
     pub own_repository: Option<Repository>,
     /// The run must not push to the shared repository, and warns if its credentials could.
     pub warn_if_writable: bool,
-    /// The GitHub repository as the engine's private names spell it ([`crate::image::place`]).
+    /// The GitHub repository in private names of the engine's store ([`crate::image::place`]).
     pub place: String,
-    /// Zones whose images in the engine's store the run may use, its own first, as the engine's private names spell them.
+    /// Zones whose images in the engine's store the run may use, its own first, as private names spell them.
     pub local_zones: Vec<String>,
 }
 
 impl Access {
-    /// Tells whether the run may use images of a zone with this name. All pull requests have the name `pr`.
+    /// Tells whether the run may use images of a zone with this name. The name keeps images of pull requests from trusted
+    /// runs; it does not tell one pull request from another, which the tags do.
     #[must_use]
     pub(crate) fn reads_zone(&self, name: &str) -> bool {
         self.read.iter().any(|zone| zone.name() == name) || !Guard::MergedZones.holds()
@@ -52,7 +54,7 @@ impl Access {
 #[must_use]
 pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
     let own = run.zone.clone();
-    let is_pr = matches!(own, Zone::PullRequest(_) | Zone::Branch(_));
+    let is_unprotected = matches!(own, Zone::PullRequest(_) | Zone::Branch(_));
     let read = match own {
         Zone::Trusted | Zone::Fork => vec![Zone::Trusted],
         Zone::Queue | Zone::PullRequest(_) | Zone::Branch(_) => vec![own.clone(), Zone::Trusted],
@@ -67,6 +69,7 @@ pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
         // Without a mark, shared names have no GitHub repository in them.
         && run.mark.is_some();
     let cache_allowed = match own {
+        // A git tag can stand on any commit, and layers are reused under many keys; an image under its own alone.
         Zone::Trusted => !run.is_tag,
         Zone::PullRequest(_) | Zone::Branch(_) => inputs.cache.write == CacheWrite::Always,
         Zone::Queue | Zone::Fork => false,
@@ -84,7 +87,8 @@ pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
             && cache_allowed
             && inputs.cache.write != CacheWrite::Never
             && !inputs.cache.kinds.is_empty(),
-        // `plan::user_caches` judges each cache by its location too.
+        // `cache-write: auto` speaks of the zone's own cache. Of others `plan::user_caches` judges the location:
+        // none that a run of more trust reads.
         write_raw_caches: inputs.cache.write != CacheWrite::Never
             && match own {
                 Zone::Trusted => !run.is_tag,
@@ -93,8 +97,9 @@ pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
             },
         warn_if_writable: run.event.is_some()
             && (own == Zone::Fork
-                || (is_pr && (inputs.settings.pr_repository.is_some() || inputs.push == Switch::Off))),
-        own_repository: inputs.settings.pr_repository.clone().filter(|_| is_pr),
+                || (is_unprotected
+                    && (inputs.settings.pr_repository.is_some() || inputs.push == Switch::Off))),
+        own_repository: inputs.settings.pr_repository.clone().filter(|_| is_unprotected),
         place: place(run.server.as_deref(), run.repository.as_deref().filter(|_| run.event.is_some())),
         local_zones,
     }
@@ -142,7 +147,7 @@ mod tests {
         // Zone, tag, cache-write; reads images, reads caches; writes images, tags, cache.
         let rows = [
             (trusted.clone(), false, "auto", only(), only(), [true, true, true]),
-            // D58: a tag can be put on any commit: it reads what the default branch wrote, and writes nothing.
+            // D58: the run of a git tag writes no cache.
             (trusted.clone(), true, "auto", only(), only(), [true, true, false]),
             (trusted, false, "never", only(), only(), [true, true, false]),
             (Zone::Queue, false, "always", own(&Zone::Queue), only(), [true, false, false]),
@@ -156,10 +161,14 @@ mod tests {
             let what = format!("{zone:?} {cache_write}");
             assert_eq!((got.read, got.read_caches), (images, caches), "{what}");
             assert_eq!([got.write_images, got.write_tags, got.write_cache], writes, "{what}");
-            let is_pr = matches!(zone, Zone::PullRequest(_) | Zone::Branch(_));
+            let is_unprotected = matches!(zone, Zone::PullRequest(_) | Zone::Branch(_));
             assert_eq!(got.keep_builder, zone == Zone::Trusted && !tag, "{what}");
-            assert_eq!(got.write_raw_caches, writes[2] || (is_pr && cache_write == "auto"), "{what}");
-            assert_eq!(got.own_repository.is_some(), is_pr, "{what}");
+            assert_eq!(
+                got.write_raw_caches,
+                writes[2] || (is_unprotected && cache_write == "auto"),
+                "{what}"
+            );
+            assert_eq!(got.own_repository.is_some(), is_unprotected, "{what}");
         }
     }
 

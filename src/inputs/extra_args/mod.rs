@@ -36,16 +36,17 @@ pub(crate) fn extra(inputs: &ImageRequest, run: &RunContext, env: &Env, key: &st
 /// cannot count in itself.
 ///
 /// # Errors
-/// As for the build.
+/// As [`extra`].
 pub(crate) fn for_key(inputs: &ImageRequest, run: &RunContext, env: &Env) -> Result<Extra> {
     extra(inputs, run, env, "${KEY}")
 }
 
-/// Takes the flags that are inputs for those inputs, so that they count and are judged as such. In an annotation
-/// `${KEY}` stays until the key is known.
+/// Copies flags that have an input of their own, such as `--annotation`, into that input, so that they are checked and
+/// count in the key as if they stood there. The build passes them from the input alone. In an annotation `${KEY}` stays
+/// until the key is known.
 ///
 /// # Errors
-/// As for the build.
+/// As [`extra`].
 pub(crate) fn take(inputs: &mut ImageRequest, run: &RunContext, env: &Env) -> Result<()> {
     extra(inputs, run, env, "${KEY}")?.inputs.add_to(&mut inputs.build);
     Ok(())
