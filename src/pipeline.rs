@@ -66,10 +66,12 @@ impl Decided {
         Rendered { run, images: images.iter().copied().zip(facts).collect(), plan: &self.plan }
     }
 
-    /// The plan as JSON, with what it was made from.
-    pub(crate) fn json(&self, prepared: &Prepared, images: &[ImageRun<'_>]) -> Value {
+    /// The plan as JSON; with what it was made from, if `with_facts` says so.
+    pub(crate) fn json(&self, prepared: &Prepared, images: &[ImageRun<'_>], with_facts: bool) -> Value {
         let mut plan = plan::json(&self.rendered(&prepared.run, images));
-        plan["facts"] = self.found.saved(prepared, images);
+        if with_facts {
+            plan["facts"] = self.found.saved(prepared, images);
+        }
         plan
     }
 }

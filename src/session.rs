@@ -295,7 +295,10 @@ impl Attempt<'_> {
         }
         state.stage = Stage::Steps;
         let builds = decided.plan.builds();
-        let files = match RunFiles::create(env, images.len(), || decided.json(self.prepared, &images)) {
+        let files = match RunFiles::create(env, images.len(), || {
+            // A hit is as fast as it can be; `plan --save-facts` saves what it was made from.
+            decided.json(self.prepared, &images, builds)
+        }) {
             // Only a build needs these files.
             Err(error) if !builds => {
                 let notice = format!("the plan is not kept for later steps: {}", error.headline());

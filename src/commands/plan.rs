@@ -25,7 +25,7 @@ pub(crate) async fn run(prepared: &Prepared, as_json: bool, save: Option<&str>) 
     let plan = found.plan(&images, &prepared.ports.env)?;
     let decided = Decided { found, plan };
     if as_json {
-        return Ok(format!("{:#}\n", decided.json(prepared, &images)));
+        return Ok(format!("{:#}\n", decided.json(prepared, &images, true)));
     }
     Ok(text(&decided.rendered(&prepared.run, &images)))
 }
