@@ -73,7 +73,9 @@ pub enum Reaction {
     Once,
     /// More tries on the same builder, whose layers are warm.
     Again,
-    /// The same with longer waits: each try too early makes it worse.
+    /// The same once; then one more try that uses no layer of the builder's.
+    WithoutLayers,
+    /// More tries with longer waits: each try too early makes it worse.
     Slowly,
     /// One more try on a builder made in place of this one.
     FreshBuilder,
@@ -93,6 +95,7 @@ impl Reaction {
             Self::Stop => "no",
             Self::Once => "once",
             Self::Again => "up to `retries` times, on the same builder",
+            Self::WithoutLayers => "once, then once without the builder's layers",
             Self::Slowly => "up to `retries` times, with longer waits",
             Self::FreshBuilder => "once, on a fresh builder",
             Self::WithoutCacheImports => "once, without reading the layer cache",
@@ -218,7 +221,7 @@ kinds! {
         "The builder, or its engine, went away during the build.";
     BootFailed "boot-failed" Unavailable Stop "see in the text what the builder lacks; or name a builder that runs in the input builder"
         "A builder that was made does not boot.";
-    BuildkitInternal "buildkit-internal" Unavailable Again "a known defect of BuildKit's solver; update BuildKit"
+    BuildkitInternal "buildkit-internal" Unavailable WithoutLayers "a known defect of BuildKit's solver; update BuildKit"
         "BuildKit lost track of its own work.";
     MessageTooLarge "message-too-large" Unsupported Stop "update BuildKit; or make the Dockerfile, its arguments or the build context smaller"
         "A message is larger than BuildKit's protocol allows.";

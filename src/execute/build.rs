@@ -91,6 +91,7 @@ pub(super) async fn run(
         };
         let can = Can {
             replace_builder: own.is_some(),
+            drop_layers: !now.build.no_cache,
             drop_imports: !now.cache_from.is_empty(),
             drop_exports: !now.cache_to.is_empty(),
         };
@@ -139,6 +140,10 @@ async fn prepare(
             buildx.create_builder(new, false).await
         }
         (Change::FreshBuilder, None) | (Change::Nothing, _) => Ok(()),
+        (Change::WithoutLayers, _) => {
+            spec.build.no_cache = true;
+            Ok(())
+        }
         (Change::WithoutCacheImports, _) => {
             *spec = spec.without_cache_imports();
             Ok(())

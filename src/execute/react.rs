@@ -13,6 +13,8 @@ pub(super) enum Change {
     Nothing,
     /// The builder is replaced by a new one.
     FreshBuilder,
+    /// No layer of the builder's own is used: one that BuildKit lost track of stays broken.
+    WithoutLayers,
     /// No layer cache is read.
     WithoutCacheImports,
     /// No layer cache is written.
@@ -27,6 +29,7 @@ impl Change {
         match self {
             Self::Nothing => "",
             Self::FreshBuilder => " on a fresh builder",
+            Self::WithoutLayers => " without the builder's layers",
             Self::WithoutCacheImports => " without reading the layer cache",
             Self::WithoutCacheExports => " without writing the layer cache",
             Self::NewLogin => " with a new login",
@@ -58,6 +61,8 @@ pub(super) struct Failed {
 pub(super) struct Can {
     /// The run made the builder, so it may replace it.
     pub(super) replace_builder: bool,
+    /// The failed attempt used the builder's layers.
+    pub(super) drop_layers: bool,
     /// The failed attempt read layer caches.
     pub(super) drop_imports: bool,
     /// The failed attempt wrote layer caches.
@@ -93,7 +98,7 @@ const RETRY_WINDOW: Duration = Duration::from_mins(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// A kind of failure that calls for one changed attempt gets one. The caller clears `drop_imports` and
-/// `drop_exports` in [`Can`] once they are used. Attempts without a cache or with a new login cost none of the
+/// `drop_exports` in [`Can`] once they are used, and `drop_layers`. Attempts without a cache or with a new login cost none of the
 /// `retries`; a fresh builder costs one.
 pub(super) fn decide(failed: Failed, can: Can, so_far: &SoFar, limits: Limits) -> Decision {
     let reaction = failed.kind.reaction_at(failed.phase);
@@ -101,7 +106,9 @@ pub(super) fn decide(failed: Failed, can: Can, so_far: &SoFar, limits: Limits) -
     let (change, first_wait) = match reaction {
         Reaction::Once | Reaction::FreshBuilder | Reaction::NewLogin if before => return Decision::Stop,
         Reaction::Once => (Change::Nothing, 1),
-        Reaction::Again => (Change::Nothing, 2),
+        Reaction::WithoutLayers if before && can.drop_layers => (Change::WithoutLayers, 0),
+        Reaction::WithoutLayers if before => return Decision::Stop,
+        Reaction::Again | Reaction::WithoutLayers => (Change::Nothing, 2),
         Reaction::FreshBuilder if can.replace_builder => (Change::FreshBuilder, 0),
         // A builder of the user's: buildx boots it again if it was stopped, and an engine restarts by itself.
         Reaction::Slowly | Reaction::FreshBuilder => (Change::Nothing, 4),
@@ -145,8 +152,9 @@ mod tests {
     use super::*;
     use FailureKind as K;
 
-    const ALL: Can = Can { replace_builder: true, drop_imports: true, drop_exports: true };
-    const NONE: Can = Can { replace_builder: false, drop_imports: false, drop_exports: false };
+    const ALL: Can = Can { replace_builder: true, drop_layers: true, drop_imports: true, drop_exports: true };
+    const NONE: Can =
+        Can { replace_builder: false, drop_layers: false, drop_imports: false, drop_exports: false };
     const LIMITS: Limits = Limits { retries: 3, remaining: None, jitter: 1.0 };
 
     fn failed(kind: K, phase: Option<Phase>) -> Failed {
@@ -190,6 +198,15 @@ mod tests {
             (K::Throttled, push, ALL, &[K::Throttled, K::Throttled], 2, again(16, Change::Nothing)),
             (K::UploadClash, push, ALL, &[], 0, again(2, Change::Nothing)),
             (K::BuildkitInternal, Some(Phase::Steps), ALL, &[], 0, again(2, Change::Nothing)),
+            (
+                K::BuildkitInternal,
+                Some(Phase::Steps),
+                ALL,
+                &[K::BuildkitInternal],
+                3,
+                again(0, Change::WithoutLayers),
+            ),
+            (K::BuildkitInternal, Some(Phase::Steps), NONE, &[K::BuildkitInternal], 1, Decision::Stop),
             // Once.
             (K::Dns, push, ALL, &[], 0, again(1, Change::Nothing)),
             (K::Dns, push, ALL, &[K::Dns], 1, Decision::Stop),
@@ -277,11 +294,12 @@ mod tests {
                 prop_assert!(wait <= LONGEST_WAIT);
                 so_far.since_first += wait;
                 so_far.retried += u32::from(counts(change));
+                can.drop_layers &= change != Change::WithoutLayers;
                 can.drop_imports &= change != Change::WithoutCacheImports;
                 can.drop_exports &= change != Change::WithoutCacheExports;
             }
-            // The first, the retries, and one each for both caches and the login.
-            prop_assert!(attempts <= 1 + retries + 3, "{attempts}");
+            // The first, the retries, and one each for both caches, the layers and the login.
+            prop_assert!(attempts <= 1 + retries + 4, "{attempts}");
             prop_assert!(so_far.since_first <= RETRY_WINDOW);
         }
     }

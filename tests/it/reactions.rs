@@ -330,3 +330,15 @@ fn what_may_not_be_built_anew_is_said_to_be_gone() {
     assert!(run.error().contains("no image"), "{}", run.error());
     assert_eq!((builds(&run), run.called("pull").len()), (0, 1));
 }
+
+/// What BuildKit lost of a build that was killed is lost for the next one too, until that uses none of its layers.
+#[test]
+fn a_layer_that_buildkit_lost_is_built_once_more() {
+    let lab = Lab::new();
+    let lost = "failed to commit x to y during finalize: failed to stat active key during commit: snapshot x does not exist: not found";
+    lab.rule("buildx build", fails(lost, 2));
+    let run = lab.shared().input("retries", "1").run().succeeds("built");
+    let without: Vec<bool> = run.called("buildx build").iter().map(|call| call.has("--no-cache")).collect();
+    assert_eq!(without, [false, false, true]);
+    assert!(run.summary.contains("trying again without the builder"), "{}", run.summary);
+}
