@@ -78,6 +78,7 @@
 //! | generation | a folder with one export of a local layer cache; it is never changed |
 //! | adopt | report another run's image with the same key in place of one's own |
 //! | engine | the docker daemon, with its image store |
+//! | `Writes` | the right to write that only the execution of a plan has; without it the ports only read |
 //!
 //! Lints keep these boundaries: `clippy.toml` names the calls that only one module may make. A number such as `D34`
 //! beside a test is that of the defect which the test keeps away.

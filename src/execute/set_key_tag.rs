@@ -30,8 +30,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Looks, before the tag counts as one that keeps changing.
 const LOOKS: u32 = 8;
 
-/// Sets the key's tag to this run's image, or adopts the image that has it; then sets the other names to the same image.
-/// `own`: this run's image. `built`: `None` for an image from before the run, which the run reports in any case.
+/// Sets the key's tag to this run's image, or adopts the image that has it. `others`: the names that the push gave this
+/// run's image; they are moved only if another image counts, one that has the tag now or one that an earlier action
+/// adopted. `own`: the image that counted so far. `built`: `None` for an image from before the run, which the run reports
+/// in any case.
 pub(super) async fn run(
     key_tag: &ImageReference,
     others: &[ImageReference],
@@ -131,14 +133,15 @@ async fn settle(key_tag: &ImageReference, own: &Digest, context: &StepContext<'_
             }
         }
         let wait = (slowest * WAIT_FACTOR).clamp(SHORTEST_WAIT, LONGEST_WAIT);
+        // It ends early if the run is stopped.
         context.ports.exec.sleep(wait).await.map_err(crate::ports::exec::from_exec)?;
     }
     Err(Error::of(FailureKind::Unsettled, format!("{key_tag} keeps changing"))
         .hint("other runs keep setting it; try again"))
 }
 
-/// Returns the image under the tag if it has this run's key, and how long the answer took. An image made from other
-/// inputs counts as none.
+/// Returns the image under the tag if it has this run's key, and how long the answer took. The tag holds a shortened key,
+/// and somebody may set it by hand: an image with another key counts as none, and is replaced where tags can be moved.
 async fn look(key_tag: &ImageReference, context: &StepContext<'_>) -> Result<(Option<Digest>, Duration)> {
     let watch = Stopwatch::start();
     let Lookup { seen, .. } =
@@ -185,7 +188,7 @@ async fn move_to_winner(
     }
     let Err(error) = registry.put_tag(source, name, context.writes).await else { return Ok(()) };
     match current {
-        // The tag may not move, and its image has the same key.
+        // The registry refuses to move the tag, which is the class Integrity, and its image has the same key.
         LookupResult::Match { .. } if error.class == FailureClass::Integrity => Ok(()),
         LookupResult::OtherKey { digest, .. } => Err(taken(name, &digest, winner).because(&error)),
         _ => Err(error),

@@ -12,14 +12,16 @@ use crate::ports::docker::Docker;
 pub(crate) struct Toolchain {
     /// buildx's version.
     pub buildx: BuildxVersion,
-    /// The builder of the input `builder`, or buildx's current one; `None` if the run makes its own.
+    /// The builder of the input `builder`, or buildx's current one; `None` if the run makes a remote
+    /// or Kubernetes one, which uses nothing of this machine.
     pub builder: Option<Builder>,
     /// The engine, if its own BuildKit may build or its store matters.
     pub engine: Option<Engine>,
 }
 
 /// Asks docker and buildx with as few processes as possible; each costs as much time as a small build step.
-/// `on_engine`: a base image is only in the engine's store, so the engine's BuildKit must build. `needs_store`: the
+/// `on_engine`: a base image is only in the engine's store, so the engine must answer (`plan::builder` then refuses every
+/// other builder). `needs_store`: the
 /// abilities of the engine's store matter, also if another builder builds.
 ///
 /// # Errors

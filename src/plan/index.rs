@@ -1,4 +1,5 @@
-//! An index that the program writes itself: the same lines and annotations are the same bytes.
+//! An index that the program writes itself. A *line* is one entry of its `manifests`. The same lines and annotations
+//! give the same bytes.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,8 @@ pub(crate) struct Index {
 impl Index {
     pub(crate) const MEDIA_TYPE: &'static str = OCI_INDEX;
 
-    /// Makes the index. Images are sorted by platform, each before its attestations; the order of `lines` does not count.
+    /// Makes the index. Images are sorted by platform, each before its attestations; the order of `lines` does not
+    /// count. `plan::merge` lets no other lines in, and each platform once.
     pub(crate) fn new(lines: &[Line], annotations: &BTreeMap<String, String>) -> Self {
         let own = |(platform, digest): (&Platform, &String)| (platform.clone(), digest.clone());
         let mut images: Vec<_> = lines.iter().filter_map(Line::image).map(own).collect();
@@ -33,7 +35,8 @@ impl Index {
                 LineKind::Image(_) | LineKind::Other => &line.digest,
             };
             let at = images.iter().position(|(_, digest)| digest == image);
-            (at, matches!(line.kind, LineKind::Attestation(_)), line.digest.clone())
+            let is_attestation = matches!(line.kind, LineKind::Attestation(_));
+            (at, is_attestation, line.digest.clone(), line.descriptor.to_string())
         };
         let mut lines: Vec<&Line> = lines.iter().collect();
         lines.sort_by_key(|line| place(line));

@@ -13,7 +13,7 @@ pub(crate) enum Verdict {
     Reuse(Reuse),
     /// Use the engine's image: the registry has none, or cannot be asked.
     ReuseLocal(ReuseLocal),
-    /// Build it: neither the registry nor the engine has it.
+    /// Build it: neither the registry nor the engine has it, or the input `rebuild` asks for it.
     Build(Build),
     /// Make one image of platforms that were built apart.
     Merge(Merge),
@@ -40,7 +40,8 @@ pub(crate) struct Reuse {
     pub digest: Digest,
     /// The key's tag, if the image lacks it and this run may set it.
     pub missing_key_tag: Option<ImageReference>,
-    /// The key's tag, if the image was found by the commit's tag and has both.
+    /// The key's tag, if the image was found by the commit's tag and has the key's tag too. This and
+    /// `missing_key_tag` are `None` if the image was found otherwise.
     pub key_tag: Option<ImageReference>,
     /// Tags that the run sets on the image.
     pub aliases: Vec<WantedAlias>,
@@ -75,7 +76,8 @@ pub(crate) struct Build {
     pub reason: String,
     /// True if the image is published.
     pub publish: bool,
-    /// True if the registry can be used for caches and pins.
+    /// True if the registry answers, so that layer caches may be read and written there; also for a build that is not
+    /// published.
     pub shared: bool,
     /// True if the image is wanted in the engine's store.
     pub load: bool,

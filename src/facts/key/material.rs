@@ -1,4 +1,5 @@
-//! Reads what the key is made from beside files and answers of other machines: the inputs and the Dockerfile.
+//! Reads the inputs and the Dockerfile, as far as they decide the key; for a context that is a git repository its commit
+//! too. Files of the context and base images come later.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -51,6 +52,7 @@ impl Material {
             ContextSource::Folder(_) => None,
             ContextSource::Remote(url) => Some(sources::look_up_main_context(ports, url, &build_args).await?),
         };
+        // With `exclude` BuildKit gets a copy of the Dockerfile in place of the link.
         if git_context.is_none() && build.exclude.is_empty() {
             refuse_link_out(&dockerfile)?;
         }
@@ -62,7 +64,7 @@ impl Material {
         }
         let file = dockerfile.display().to_string();
         let mut analysis = analyse(text, file, build, build_args.clone(), triggers.to_vec()).await?;
-        // `SOURCE_DATE_EPOCH` reaches the image's content only if the Dockerfile declares it.
+        // Steps see `SOURCE_DATE_EPOCH` only if the Dockerfile declares it. Else it sets times alone, which do not count.
         if epoch.is_some() && !analysis.declared_args.contains(env::SOURCE_DATE_EPOCH) {
             build_args.remove(0);
         }
@@ -84,7 +86,8 @@ impl Material {
             && matches!(self.analysis.copied, Copied::Known(_))
     }
 
-    /// Tells whether the bases' `ONBUILD` instructions can be read as part of the Dockerfile.
+    /// Tells whether the bases' `ONBUILD` instructions can be read as part of the Dockerfile: not where its whole text
+    /// counts, because it cannot be taken apart.
     pub(super) fn can_read_triggers(&self, inputs: &ImageRequest) -> bool {
         inputs.key.scope == KeyScope::Auto && self.analysis.whole_text_reason.is_none()
     }
@@ -99,8 +102,8 @@ impl Material {
         let Self { analysis, contexts, extra_args, .. } = self;
         let build = &inputs.build;
         let labels: Vec<_> = build.labels.iter().chain(&extra_args.labels).cloned().collect();
-        // No step can read an argument that the Dockerfile does not declare. A base's ONBUILD instruction might
-        // declare it, and a provenance lists all arguments.
+        // No step can read an argument that nothing declares. If the key is narrow, the ONBUILD instructions of all
+        // bases are known, so the declarations are complete. A provenance lists all arguments.
         let narrow = self.is_narrow(inputs).then_some(analysis);
         let declared_only = narrow.is_some() && !build.provenance.is_on();
         let counts = |(name, _): &&(String, String)| {

@@ -15,6 +15,7 @@ use crate::ports::docker_config::{Credential, UserDockerConfig};
 use crate::ports::exec::Exec;
 use crate::secret::SecretString;
 
+/// The answer is kept, a failure too: it was tried again by then, and [`Credentials::renew`] asks once more.
 type Cell = Arc<OnceCell<Result<Option<Credential>, Error>>>;
 
 /// The logins named in the inputs, ECR's own tokens, the user's docker configuration; in this

@@ -43,7 +43,8 @@ impl Registry {
     /// Stores a manifest or an index under a name.
     ///
     /// # Errors
-    /// If the registry refuses it, as it does where something that it names is not there.
+    /// If the registry refuses it: with 404 where there is no repository, with 400 where an image that it names is not
+    /// there. The caller tries again (`execute::retry`).
     pub(crate) async fn put(
         &self,
         target: &ImageReference,
@@ -68,7 +69,7 @@ impl Registry {
     }
 }
 
-/// The error of a write that failed so.
+/// Makes an error of a request about `target` that failed.
 fn written(failure: Failure, target: &ImageReference) -> Error {
     match failure {
         Failure::Error(error) => *error,
