@@ -58,6 +58,7 @@ pub(super) struct Failed {
 
 /// Which changes the next attempt can make.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one a change")]
 pub(super) struct Can {
     /// The run made the builder, so it may replace it.
     pub(super) replace_builder: bool,
