@@ -267,6 +267,8 @@ proptest! {
         patterns in proptest::collection::vec("!?([ab*]{1,2}/){0,2}([ab*]{1,2}|[ab*]?[ab]/\\*\\*)", 1..5),
         path in "[ab]{1,2}(/[ab]{1,2}){1,3}",
     ) {
+        // The folder part and a last part of `**` make that pattern too.
+        let patterns: Vec<String> = patterns.into_iter().filter(|pattern| !pattern.ends_with("*/**")).collect();
         let ignore = rules(&patterns.join("\n"));
         let mut inherited = Inherited::default();
         for (at, _) in path.match_indices('/') {
