@@ -29,19 +29,23 @@ pub(crate) struct Prepared {
     pub ports: Ports,
 }
 
-impl Prepared {
-    /// Every image with its rights, in the request's order.
-    pub(crate) fn images(&self) -> Vec<ImageRun<'_>> {
-        runs(&self.request, &self.run, &self.access)
-    }
-}
-
 fn runs<'a>(request: &'a Request, run: &'a RunContext, access: &'a [Access]) -> Vec<ImageRun<'a>> {
     let images = request.images.iter().zip(access);
     images.map(|(request, access)| ImageRun { request, run, access }).collect()
 }
 
 impl Prepared {
+    /// Every image with its rights, in the request's order.
+    pub(crate) fn images(&self) -> Vec<ImageRun<'_>> {
+        runs(&self.request, &self.run, &self.access)
+    }
+
+    /// The inputs of an image as they were given. Names of images are unique in a request.
+    fn raw(&self, image: ImageRun<'_>) -> Option<&RawInputs> {
+        let mut images = self.request.images.iter().zip(&self.raw);
+        images.find(|(request, _)| request.image == image.request.image).map(|(_, raw)| raw)
+    }
+
     /// The first image, for commands about one image.
     ///
     /// # Errors
@@ -96,7 +100,7 @@ impl Found {
     /// The plan that follows.
     ///
     /// # Errors
-    /// If nothing can be done about any image.
+    /// If there is one image, and nothing can be done about it.
     pub(crate) fn plan(&self, images: &[ImageRun<'_>], env: &Env) -> Result<Plan> {
         let contexts = images.iter().zip(&self.judged.facts).zip(&self.late).map(|((image, facts), late)| {
             let facts = facts.as_ref()?;
@@ -108,10 +112,9 @@ impl Found {
     /// The document that [`replay`] reads.
     pub(crate) fn saved(&self, prepared: &Prepared, images: &[ImageRun<'_>]) -> Value {
         let of_image = |at: usize| {
-            let raw = prepared.request.images.iter().zip(&prepared.raw);
-            let request = images[at].request;
-            let raw = raw.into_iter().find(|(own, _)| std::ptr::eq(*own, request)).map(|(_, raw)| raw);
-            let (inputs, left_out) = raw.map(|raw| saved::inputs(raw, request)).unwrap_or_default();
+            let raw = prepared.raw(images[at]);
+            let (inputs, left_out) =
+                raw.map(|raw| saved::inputs(raw, images[at].request)).unwrap_or_default();
             let (facts, verdict) = (self.judged.facts[at].as_ref(), &self.judged.verdicts[at]);
             // Of what was found out, the verdict follows again.
             let failed = match verdict {

@@ -144,7 +144,7 @@ fn publish(report: &Report, env: &Env, console: &Console) -> u8 {
     for annotation in annotations(report) {
         console.annotate(&annotation);
     }
-    if let Some(how) = report.worst().and_then(|error| how_to_report(error, report.plan.as_deref())) {
+    if let Some(how) = report.worst().and_then(|error| how_to_report(error, report.facts.as_deref())) {
         console.line(&how);
     }
     let mut code = report.worst().map_or(0, |error| error.class.exit_code());
@@ -168,16 +168,17 @@ fn publish(report: &Report, env: &Env, console: &Console) -> u8 {
     code
 }
 
-/// How to save what a failed run found out; nothing where the message alone says what to mend.
-fn how_to_report(error: &Error, plan: Option<&Path>) -> Option<String> {
+/// Says how to save what a failed run found out; `None` if the message alone says what to mend. `facts`: the file that
+/// has it already.
+fn how_to_report(error: &Error, facts: Option<&Path>) -> Option<String> {
     use FailureClass::{Access, Bug, Build, Input, Integrity, Interrupted, Resource, Terminated};
     use FailureClass::{Unavailable, Unsupported};
     match error.class {
         Input | Build | Resource | Interrupted | Terminated => return None,
         Access | Unavailable | Integrity | Unsupported | Bug => {}
     }
-    let file = match plan {
-        Some(plan) => format!("{} holds the plan and what it was made from", plan.display()),
+    let file = match facts {
+        Some(facts) => format!("{} holds the plan and what it was made from", facts.display()),
         None => {
             "build-once plan --save-facts FILE, with the same inputs, saves what a run finds out".to_owned()
         }
@@ -208,18 +209,7 @@ async fn pipeline(
     state: &mut RunState,
 ) -> Result<()> {
     sweep(env);
-    let prepared = prepare(raw, env, console, cancel.signal.clone()).await?;
-    run_prepared(&prepared, env, cancel, watch, state).await
-}
-
-/// Runs everything from the request to the journal.
-pub(crate) async fn run_prepared(
-    prepared: &Prepared,
-    env: &Env,
-    cancel: &Cancel,
-    watch: &Stopwatch,
-    state: &mut RunState,
-) -> Result<()> {
+    let prepared = &prepare(raw, env, console, cancel.signal.clone()).await?;
     let Prepared { request, run, ports, .. } = prepared;
     state.report.start(request, run);
     if let Some(limit) = request.settings.reliability.timeout {
@@ -239,8 +229,7 @@ pub(crate) async fn run_prepared(
             return Ok(());
         }
         // An image was found and then deleted: look it up again, and most likely build it.
-        let names: Vec<String> = lost.iter().map(ToString::to_string).collect();
-        let names = names.join(", ");
+        let names = lost.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let retry = format!("the image {names} was deleted while this run was using it: looking it up again");
         ports.console.line(&retry);
         state.start_over(retry);
@@ -277,7 +266,7 @@ impl Attempt<'_> {
                 facts.forget(lost);
             }
         }
-        state.report.facts(&state.places, &facts);
+        state.report.add_facts(&state.places, &facts);
         let chosen = |choice: &plan::Choice| boot.start(choice, ports, &request.settings);
         let mut decided = until(&cancel.signal, Box::pin(plan_for(prepared, &images, facts, chosen))).await?;
         state.report.read_seconds = watch.seconds();
@@ -308,13 +297,13 @@ impl Attempt<'_> {
             files => files?,
         };
         state.report.plan.clone_from(&files.plan);
-        let kept = files.plan.is_some();
-        state.metadata = files.metadata.iter().map(|path| kept.then(|| path.clone())).collect();
+        state.report.facts = files.plan.clone().filter(|_| builds);
+        state.metadata = if files.plan.is_some() { files.metadata.clone() } else { Vec::new() };
         let plan = state.plan.insert(std::mem::take(&mut decided.plan));
         let facts = &decided.found.judged.facts;
         let known = facts.iter().flatten().find_map(|facts| facts.repository.repository());
-        let first = images.first().filter(|image| builds && image.access.warn_if_writable);
-        let watched = known.filter(|_| first.is_some());
+        let warned = images.iter().find(|image| builds && image.access.warn_if_writable);
+        let watched = known.filter(|_| warned.is_some());
         #[expect(clippy::disallowed_methods, reason = "the plan is complete: now it is executed")]
         let writes = Writes::granted();
         let one = |at: usize| OneImage {
@@ -334,7 +323,7 @@ impl Attempt<'_> {
             retries: &state.retries,
         };
         Box::pin(execute(plan, &execution, &mut state.journal)).await;
-        if let (Some(home), Some(image), true) = (watched, first, state.journal.may_push) {
+        if let (Some(home), Some(image), true) = (watched, warned, state.journal.may_push) {
             state.report.notices.insert(0, plan::too_many_rights(image.access, home));
         }
         Ok(())

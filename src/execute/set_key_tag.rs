@@ -141,7 +141,8 @@ async fn settle(key_tag: &ImageReference, own: &Digest, context: &StepContext<'_
 }
 
 /// Returns the image under the tag if it has this run's key, and how long the answer took. The tag holds a shortened key,
-/// and somebody may set it by hand: an image with another key counts as none, and is replaced where tags can be moved.
+/// and a person may set it by hand. So an image with another key is treated as if the tag did not exist: this run replaces
+/// it, if the registry lets tags be moved.
 async fn look(key_tag: &ImageReference, context: &StepContext<'_>) -> Result<(Option<Digest>, Duration)> {
     let watch = Stopwatch::start();
     let Lookup { seen, .. } =

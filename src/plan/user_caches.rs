@@ -167,7 +167,7 @@ impl Rules<'_> {
         Ok(())
     }
 
-    /// Which zone owns a name. Prefixes of the tag scheme are reserved, whoever made the tag.
+    /// Tells which zone owns a name. A name with a prefix of the tag scheme belongs to the zone of that prefix.
     fn owner(&self, name: &str) -> Owner {
         owner(name, &self.given.image.run.zone, self.given.image.run.mark.as_ref())
     }

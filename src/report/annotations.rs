@@ -41,7 +41,7 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
         at: error.at.as_ref().map(|at| (at.file.as_str(), at.line)),
     }));
     let degraded = report.images.iter().filter_map(|image| image.degraded.as_ref());
-    annotations.extend(unique(degraded).map(|degraded| Annotation {
+    annotations.extend(unique(degraded).take(MOST_NOTICES).map(|degraded| Annotation {
         level: Level::Warning,
         title: "build-once degraded",
         message: degraded.clone(),
@@ -54,7 +54,8 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
         message: warning.text.clone(),
         at: warning.at.as_ref().map(|at| (at.file.as_str(), at.line)),
     }));
-    let notices = report.images.iter().flat_map(|image| &image.notices).chain(&report.notices);
+    // The run's own come first: that its credentials can do too much is among them.
+    let notices = report.notices.iter().chain(report.images.iter().flat_map(|image| &image.notices));
     let notices: Vec<&String> = unique(notices).take(MOST_NOTICES).collect();
     // At most what the runner keeps of a kind, with the notices.
     let room = NOTICES_KEPT - notices.len();

@@ -18,7 +18,6 @@ use crate::buildkit::ProgressSummary;
 use crate::error::{Error, Result};
 use crate::execute::{ImageResult, Journal, Progressing};
 use crate::facts::{ImageFacts, RepositoryFact};
-use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::Request;
 use crate::phase::Phase;
@@ -51,6 +50,8 @@ pub struct Report {
     pub seconds: f64,
     /// The file with the plan as JSON.
     pub plan: Option<PathBuf>,
+    /// The same file, if it holds what the plan was made from too.
+    pub facts: Option<PathBuf>,
     /// True if no job summary is wanted.
     pub without_summary: bool,
     /// Why the run failed as a whole.
@@ -134,7 +135,7 @@ impl Report {
     }
 
     /// Adds what is known from the facts of the images.
-    pub(crate) fn facts(&mut self, places: &[usize], facts: &[Result<ImageFacts>]) {
+    pub(crate) fn add_facts(&mut self, places: &[usize], facts: &[Result<ImageFacts>]) {
         for (place, facts) in places.iter().zip(facts) {
             let (Some(image), Ok(facts)) = (self.images.get_mut(*place), facts) else { continue };
             image.key = facts.key.as_ref().map(|key| key.hex.clone());
@@ -147,16 +148,10 @@ impl Report {
 
     /// Takes over what was planned and what came of it. `places`: where the plan's images are among those of the
     /// request. `metadata`: where buildx says what it built, of each of them, if that outlives the run.
-    pub(crate) fn finish(
-        &mut self,
-        plan: &Plan,
-        journal: Journal,
-        places: &[usize],
-        metadata: &[Option<PathBuf>],
-    ) {
+    pub(crate) fn finish(&mut self, plan: &Plan, journal: Journal, places: &[usize], metadata: &[PathBuf]) {
         for (at, (place, planned)) in places.iter().zip(&plan.images).enumerate() {
             let Some(image) = self.images.get_mut(*place) else { continue };
-            let metadata = metadata.get(at).cloned().flatten();
+            let metadata = metadata.get(at).cloned();
             image.finish(planned, plan.of_image(at), journal.of_image(plan, at), metadata);
         }
         self.entries.extend(entries(&journal));
@@ -239,12 +234,6 @@ fn entries(journal: &Journal) -> Vec<Entry> {
 impl ImageReport {
     fn of(image: String) -> Self {
         Self { image, ..Self::default() }
-    }
-
-    /// True if it failed because the image that was found does not exist any more.
-    #[must_use]
-    pub(crate) fn lost(&self) -> bool {
-        self.error.as_ref().is_some_and(|error| error.is(FailureKind::SourceGone))
     }
 
     /// Forgets the result, because the image is looked up once more.

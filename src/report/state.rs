@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use super::{ImageReport, Report};
+use super::Report;
 use crate::error::Error;
 use crate::execute::{Journal, Progressing};
 use crate::image::Digest;
@@ -37,29 +37,37 @@ pub(crate) struct RunState {
     /// What the plan's actions did.
     pub journal: Journal,
     /// buildx's metadata file of each image, if it outlives the run.
-    pub metadata: Vec<Option<PathBuf>>,
+    pub metadata: Vec<PathBuf>,
     /// What was tried again, and why, one text each.
     pub retries: RefCell<Vec<String>>,
 }
 
 impl RunState {
-    /// The images that were found and did not exist any more when they were used.
+    /// The images that were found and did not exist any more when they were used: their places in the plan.
+    fn lost_places(&self) -> Vec<usize> {
+        let images = self.plan.iter().flat_map(|plan| (0..plan.images.len()).map(move |at| (plan, at)));
+        images
+            .filter(|(plan, at)| self.journal.of_image(plan, *at).lost_its_image())
+            .map(|(_, at)| at)
+            .collect()
+    }
+
+    /// The digests of those images.
     #[must_use]
     pub(crate) fn lost(&self) -> Vec<Digest> {
-        let Some(plan) = &self.plan else { return Vec::new() };
-        let lost = |at: &usize| self.journal.of_image(plan, *at).lost_its_image();
-        let digest = |at: usize| plan.images[at].digest.clone();
-        (0..plan.images.len()).filter(lost).filter_map(digest).collect()
+        let images = self.plan.as_ref().map(|plan| plan.images.as_slice()).unwrap_or_default();
+        self.lost_places().into_iter().filter_map(|at| images[at].digest.clone()).collect()
     }
 
     /// Goes on with the lost images alone, for the reason `why`. What was done stays in the report.
     pub(crate) fn start_over(&mut self, why: String) {
         self.stage = Stage::Looking;
+        let left: Vec<usize> = self.lost_places().into_iter().map(|at| self.places[at]).collect();
         let journal = std::mem::take(&mut self.journal);
         if let Some(plan) = self.plan.take() {
             self.report.finish(&plan, journal, &self.places, &std::mem::take(&mut self.metadata));
         }
-        self.places.retain(|place| self.report.images.get(*place).is_some_and(ImageReport::lost));
+        self.places = left;
         for place in &self.places {
             self.report.images[*place].start_over();
         }

@@ -51,7 +51,7 @@ fn add_image(text: &mut String, report: &Report, image: &ImageReport) {
     for (platform, digest) in &image.platforms {
         let _ = writeln!(text, "| {} | {} |", cell(&platform.to_string()), code(digest));
     }
-    for notice in image.notices.iter().chain(&report.notices) {
+    for notice in report.notices.iter().chain(&image.notices) {
         let _ = writeln!(text, "| note | {} |", cell(notice));
     }
     let _ = writeln!(text);

@@ -197,3 +197,51 @@ fn each_failure_is_told_where_nothing_can_be_done() {
         assert_eq!(told.count(), 1, "{}", run.stdout);
     }
 }
+
+/// Each image's build is this script; none of them succeeds.
+fn builds_are(lab: &Lab, images: usize, script: impl Fn(usize) -> String) -> Run {
+    let names: Vec<String> = (0..images).map(|at| format!("i{at}")).collect();
+    let files: Vec<String> = (0..images).map(|at| format!("Dockerfile.{at}")).collect();
+    for (at, file) in files.iter().enumerate() {
+        lab.write(&format!("work/{file}"), format!("FROM scratch\nCOPY hello /{at}\n"));
+        lab.rule("buildx build", json!({"has": file, "shell": script(at)}));
+    }
+    let flags: Vec<[&str; 4]> = names
+        .iter()
+        .zip(&files)
+        .map(|(name, file)| ["--image", name.as_str(), "--file", file.as_str()])
+        .collect();
+    let flags: Vec<&[&str]> = flags.iter().map(<[&str; 4]>::as_slice).collect();
+    lab.shared().env("PATH", &format!("{}:/usr/bin:/bin", lab.path("bin").display())).images(&flags).run()
+}
+
+#[test]
+fn builds_run_side_by_side() {
+    let lab = Lab::new();
+    let seen = lab.root().join("seen").display().to_string();
+    // Each waits for the other, and says so if it is alone.
+    let run = builds_are(&lab, 2, |at| {
+        let other = 1 - at;
+        format!(
+            "touch {seen}{at}; for i in $(seq 600); do [ -e {seen}{other} ] && echo ERROR: met >&2 && exit 1; sleep 0.05; done; echo ERROR: alone >&2; exit 1"
+        )
+    });
+    let errors = run.commands("error");
+    assert!(errors.len() == 2 && errors.iter().all(|error| error.message.contains("met")), "{}", run.stdout);
+}
+
+#[test]
+fn four_run_at_once_and_no_more() {
+    let lab = Lab::new();
+    let folder = lab.root().join("running");
+    std::fs::create_dir(&folder).unwrap();
+    let (folder, counts) = (folder.display().to_string(), lab.root().join("counts").display().to_string());
+    let run = builds_are(&lab, 7, |at| {
+        format!(
+            "touch {folder}/{at}; ls {folder} | wc -l >>{counts}; sleep 0.3; rm {folder}/{at}; echo ERROR: x >&2; exit 1"
+        )
+    });
+    let counts = std::fs::read_to_string(counts).unwrap();
+    let counts: Vec<usize> = counts.lines().map(|line| line.trim().parse().unwrap()).collect();
+    assert!(counts.len() == 7 && counts.iter().all(|count| *count <= 4), "{counts:?}: {}", run.stdout);
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{CANARY, Lab, Run};
 
@@ -48,6 +48,18 @@ fn the_plan_of_a_run_can_be_made_again() {
     let run = lab.shared().run().succeeds("built");
     let again = replayed(&lab, run.output("plan"));
     assert_eq!((again.code, again.stdout), (0, planned.stdout), "{}", again.stderr);
+}
+
+/// The plan of a hit does not hold what it was made from.
+#[test]
+fn a_hit_that_fails_says_how_to_save_its_facts() {
+    let lab = Lab::new();
+    let _ = lab.shared().run().succeeds("built");
+    lab.another_machine();
+    lab.rule("pull", json!({"stderr": "Error response from daemon: 503 Service Unavailable\n", "exit": 1}));
+    let run = lab.shared().input("load", "true").run().fails(30, "unavailable");
+    assert!(run.stdout.contains("build-once plan --save-facts FILE"), "{}", run.stdout);
+    assert!(!run.stdout.contains("holds the plan and what it was made from"), "{}", run.stdout);
 }
 
 #[test]

@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Bytes of one child's output that wait. Where there are more, the oldest are left out, and that is said.
 const WAITING: usize = 1024 * 1024;
 
+/// Bytes of whole folds that wait for the open one. Where there are more, the oldest are left out, and that is said.
+const ENDED: usize = 4 * WAITING;
+
 /// The fold that is open, of all clones of a console.
 #[derive(Clone, Default)]
 pub(super) struct Folds(Arc<Mutex<Open>>);
@@ -16,7 +19,9 @@ struct Open {
     /// The bracket of the open fold, in which the runner obeys no command; empty where it has none.
     token: Option<String>,
     /// Folds that ended while another was open.
-    ended: Vec<String>,
+    ended: VecDeque<String>,
+    /// Those that were left out for want of room.
+    left_out: usize,
 }
 
 impl Folds {
@@ -34,11 +39,11 @@ impl Folds {
         free
     }
 
-    /// Closes the open fold; those that have ended meanwhile.
-    pub(super) fn close(&self) -> Vec<String> {
-        let mut open = self.lock();
-        open.token = None;
-        std::mem::take(&mut open.ended)
+    /// Closes the open fold; what has ended meanwhile.
+    pub(super) fn close(&self) -> String {
+        let Open { ended, left_out, .. } = std::mem::take(&mut *self.lock());
+        let said = (left_out > 0).then(|| format!("(the output of {left_out} commands is left out)\n"));
+        said.into_iter().chain(ended).collect()
     }
 
     /// Keeps a whole fold until the open one is closed; hands it back where none is open.
@@ -47,7 +52,11 @@ impl Folds {
         if open.token.is_none() {
             return Some(text);
         }
-        open.ended.push(text);
+        open.ended.push_back(text);
+        while open.ended.iter().map(String::len).sum::<usize>() > ENDED {
+            open.ended.pop_front();
+            open.left_out += 1;
+        }
         None
     }
 

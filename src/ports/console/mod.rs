@@ -220,9 +220,7 @@ impl Drop for Foreign {
     fn drop(&mut self) {
         if self.is_open {
             self.console.write(&self.tail());
-            for ended in self.console.folds.close() {
-                self.console.write(&ended);
-            }
+            self.console.write(&self.console.folds.close());
             return;
         }
         let whole = format!("{}{}{}", self.head(), self.waiting.take(), self.tail());

@@ -67,8 +67,8 @@ impl Credentials {
         cell.get_or_init(|| self.find(registry)).await.clone()
     }
 
-    /// Gets the credential anew: from ECR another token, or the credential helper's present answer. That of an input or a
-    /// file stays the same.
+    /// Asks for the credential once more: ECR for another token, or the credential helper. A credential of an input or of
+    /// a file stays the same.
     ///
     /// # Errors
     /// As [`Self::for_registry`].

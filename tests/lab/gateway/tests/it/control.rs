@@ -1,18 +1,24 @@
 //! The control API as scripts use it.
 
-use lab_gateway::Gateway;
+use lab_gateway::{Gateway, Handle};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Upstream, config};
 
-#[tokio::test]
-async fn rules_and_journal_over_http() {
+/// A gateway with its control API, and a client of each.
+async fn start() -> (Upstream, Handle, Client, Client) {
     let upstream = Upstream::start().await;
     let mut config = config(&upstream);
     config.control = Some("127.0.0.1:0".parse().unwrap());
     let gateway = Gateway::start(config).await.unwrap();
-    let mut control = Client::connect(gateway.control_addr().unwrap()).await;
-    let mut client = Client::connect(gateway.addr()).await;
+    let control = Client::connect(gateway.control_addr().unwrap()).await;
+    let client = Client::connect(gateway.addr()).await;
+    (upstream, gateway, control, client)
+}
+
+#[tokio::test]
+async fn rules_and_journal_over_http() {
+    let (_upstream, gateway, mut control, mut client) = start().await;
 
     assert_eq!(control.ask("GET", "/healthz", "").await.text(), "ok\n");
     let rules = json!([
@@ -47,12 +53,7 @@ async fn rules_and_journal_over_http() {
 
 #[tokio::test]
 async fn sets_of_rules_do_not_touch_each_other() {
-    let upstream = Upstream::start().await;
-    let mut config = config(&upstream);
-    config.control = Some("127.0.0.1:0".parse().unwrap());
-    let gateway = Gateway::start(config).await.unwrap();
-    let mut control = Client::connect(gateway.control_addr().unwrap()).await;
-    let mut client = Client::connect(gateway.addr()).await;
+    let (_upstream, _gateway, mut control, mut client) = start().await;
 
     for (set, path) in [("/rules/a", "^/a/"), ("/rules/b", "^/b/"), ("/rules", "^/c/")] {
         let rules = json!([{"path": path, "fault": {"kind": "status", "code": 404, "body": set}}]);
