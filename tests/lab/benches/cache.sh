@@ -36,10 +36,11 @@ cleanup() {
   [[ -z ${SERVICE:-} ]] || { rm -f "$WORK/service/variables" && wait "$SERVICE"; } 2>/dev/null
 }
 
-# ours KIND ROUND, plain KIND ROUND: one build; the caches of the two have nothing in common.
+# ours KIND ROUND, plain KIND ROUND: one build; the caches of the two have nothing in common. A label makes each
+# round a miss; `key-extra` would also run every RUN anew, as docs/keys.md promises.
 ours() {
   "$PROGRAM" run --image "$IMAGE" --ssm-parameter "$PARAMETER" --builder "$BUILDER" \
-    --cache "$1" --cache-dir "$WORK/layers" --key-extra "$1 $2"
+    --cache "$1" --cache-dir "$WORK/layers" --labels "round=$1 $2"
 }
 plain() {
   local from to key
@@ -51,7 +52,7 @@ plain() {
   esac
   docker buildx build --progress plain --builder "$BUILDER" --file Dockerfile \
     --build-context "$BUILD_ONCE_LAB_BASE_IMAGE=docker-image://${BUILD_ONCE_LAB_BASE_IMAGE%:*}@$BASE_DIGEST" \
-    --label "io.github.build-once.key=$key" --annotation "manifest:io.github.build-once.key=$key" \
+    --label "round=$1 $2" --label "io.github.build-once.key=$key" --annotation "manifest:io.github.build-once.key=$key" \
     --annotation manifest:io.github.build-once.zone=trusted \
     --annotation "manifest:org.opencontainers.image.revision=$GITHUB_SHA" \
     --cache-from "type=$1,$from" --cache-to "type=$1,$to,mode=max,ignore-error=true" \
