@@ -160,5 +160,6 @@ pub mod testing {
     pub use crate::report::{ImageReport, OUTPUTS, Report, annotations, outputs, summary};
     pub use crate::run::RunContext;
     pub use crate::shown::without_users;
+    pub use crate::trust::{Purpose, RIGHTS, Resource, Right};
     pub use crate::zone::Zone;
 }
