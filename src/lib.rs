@@ -141,8 +141,8 @@ pub mod testing {
         is_this_machine, sanitise,
     };
     pub use crate::inputs::{
-        CacheMode, Call, Command, CommandLine, ContextSource, ImageRequest, RawInputs, Switch, arguments,
-        comma_items, http_login, items, pairs, parse,
+        CacheMode, Call, Command, CommandLine, ContextSource, ImageRequest, RawInputs, Switch, UserTag,
+        arguments, comma_items, http_login, items, pairs, parse,
     };
     pub use crate::key::dockerfile::{AnalysisRequest, GitRef, analyse};
     pub use crate::key::dockerignore::{Ignore, Inherited};

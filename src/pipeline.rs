@@ -6,7 +6,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::facts::{BuilderFacts, ImageFacts, LateFacts, Toolchain, gather, gather_late};
 use crate::failure::FailureClass;
-use crate::inputs::{ContextSource, ImageRequest, RawInputs, Request, SecretSource, extra_args};
+use crate::inputs::{ContextSource, ImageRequest, LeftOutTag, RawInputs, Request, SecretSource, extra_args};
 use crate::plan::{Choice, Judged, Needs, Plan, PlanContext, Rendered, Verdict, assemble, builder_for};
 use crate::ports::exec::CancelSignal;
 use crate::ports::{Ports, console::Console, random};
@@ -180,6 +180,12 @@ pub(crate) async fn prepare(
     ports.user_config.proxies(env).for_each(|(_, proxy)| console.mask_user(proxy));
     if run.event.is_none() {
         ports::git::complete(&mut run, &ports.exec).await;
+    }
+    for image in &mut request.images {
+        image.expand_tags(&run, ports::clock::unix_seconds())?;
+        for LeftOutTag { tag, why } in &image.left_out_tags {
+            ports.console.line(&format!("the tag {tag} is left out: {why}"));
+        }
     }
     let access = request.images.iter().map(|image| access(image, &run)).collect();
     let event = event.as_deref().map(essence).unwrap_or_default();

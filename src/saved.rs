@@ -148,7 +148,8 @@ pub(crate) fn inputs(raw: &RawInputs, request: &ImageRequest) -> (BTreeMap<Strin
     };
     list("secrets", build.secrets.iter().map(|secret| format!("{}={HIDDEN}", secret.id)).collect());
     list("build-args", build.build_args.iter().map(|(name, _)| format!("{name}={HIDDEN}")).collect());
-    list("tags", request.tags.iter().map(ToString::to_string).collect());
+    let left_out_tags = request.left_out_tags.iter().map(|left_out| left_out.tag.to_string());
+    list("tags", request.tags.iter().map(ToString::to_string).chain(left_out_tags).collect());
     for (name, file, pairs) in [
         ("labels", &raw.labels_file, &build.labels),
         ("annotations", &raw.annotations_file, &build.annotations),
@@ -225,6 +226,8 @@ impl Saved {
         }
         for image in &mut request.images {
             extra_args::take(image, &run, env)?;
+            // The date is in the saved tags.
+            image.expand_tags(&run, 0)?;
         }
         Ok((request, run))
     }

@@ -3,8 +3,8 @@
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
-use crate::image::{ImageReference, InvalidReference, Repository};
-use crate::inputs::{ImageRequest, Switch};
+use crate::image::{InvalidReference, Repository};
+use crate::inputs::{ImageRequest, Switch, UserTag};
 use crate::ports::aws::{Aws, ParameterError};
 use crate::ports::metadata::NoInstance;
 
@@ -130,7 +130,7 @@ fn from_tags(images: &[&ImageRequest]) -> Option<Repository> {
     let is_full =
         |named: &&Repository| named.registry() != "docker.io" || !named.path().starts_with("library/");
     let published = images.iter().filter(|image| image.push != Switch::Off);
-    published.flat_map(|image| &image.tags).map(ImageReference::repository).find(is_full).cloned()
+    published.flat_map(|image| &image.tags).filter_map(UserTag::repository).find(is_full).cloned()
 }
 
 async fn from_parameter(

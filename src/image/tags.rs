@@ -171,13 +171,16 @@ pub(crate) fn owner(tag: &str, zone: &Zone, own: Option<&Mark>) -> Owner {
         return if has_other_mark(tag, own) { Owner::TrustedElsewhere } else { Owner::Trusted };
     }
     let prefix = zone_prefix(zone).filter(|prefix| !prefix.is_empty());
-    let own = prefix.and_then(|prefix| tag.strip_prefix(&prefix)).is_some_and(|rest| match zone {
-        _ if has_other_mark(rest, own) => false,
-        // The hyphen ends the number.
-        Zone::PullRequest(_) => true,
-        // A branch's name may go on with anything but a kind, or it is marked by its hash.
-        _ => rest.split('-').next().is_some_and(|kind| KINDS.contains(&kind)),
-    });
+    // `pr-12` itself is no zone's tag, so a user's tag may be called that.
+    let by_itself = prefix.as_deref().and_then(|prefix| prefix.strip_suffix('-')) == Some(tag);
+    let own = by_itself
+        || prefix.and_then(|prefix| tag.strip_prefix(&prefix)).is_some_and(|rest| match zone {
+            _ if has_other_mark(rest, own) => false,
+            // The hyphen ends the number.
+            Zone::PullRequest(_) => true,
+            // A branch's name may go on with anything but a kind, or it is marked by its hash.
+            _ => rest.split('-').next().is_some_and(|kind| KINDS.contains(&kind)),
+        });
     if own { Owner::Own } else { Owner::Other }
 }
 

@@ -19,6 +19,7 @@ mod raw;
 mod request;
 mod secrets;
 mod types;
+mod user_tags;
 
 pub(crate) use attestation::Attestation;
 pub use build::Call;
@@ -40,3 +41,5 @@ pub use types::Switch;
 pub(crate) use types::{
     BuilderInputs, CacheWrite, Driver, Endpoint, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy,
 };
+pub(crate) use user_tags::LeftOutTag;
+pub use user_tags::UserTag;

@@ -40,7 +40,7 @@ raw_inputs! {
         repository;
         /// Second repository, for pull requests and branches without protection: they write there, and read repository too. The rights in the registry then keep them away from the images of trusted runs.
         pr_repository;
-        /// More references to publish, one a line, as docker/metadata-action writes them. Trusted runs set them; pull requests only those in the repository of the input pr-repository.
+        /// More tags to publish, one a line: short names within the run's repository, or full references as docker/metadata-action writes them. ${SHA}, ${SHORT_SHA}, ${DATE}, ${BRANCH}, ${VERSION}, ${PR} and ${RUN} stand for facts of the run; a line whose fact the run does not have is left out. Trusted runs set tags; pull requests only those in the repository of the input pr-repository.
         tags;
         /// File with more lines for tags.
         tags_file;

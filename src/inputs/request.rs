@@ -19,10 +19,12 @@ use super::types::{
     AccessInputs, BuilderInputs, KeyInputs, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy,
     ReliabilityInputs, ReportInputs, Switch,
 };
+use super::user_tags::{self, LeftOutTag, UserTag};
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
-use crate::image::{Digest, ImageName, ImageReference, Repository, canonical_host};
+use crate::image::{Digest, ImageName, Repository, canonical_host};
 use crate::key::dockerfile::go_bool;
+use crate::run::RunContext;
 use crate::secret::SecretString;
 
 /// What one run asks for.
@@ -64,8 +66,10 @@ pub struct ImageRequest {
     pub settings: Arc<Settings>,
     /// What the image is called.
     pub image: ImageName,
-    /// More references to publish.
-    pub tags: Vec<ImageReference>,
+    /// More tags to publish.
+    pub tags: Vec<UserTag>,
+    /// Those of the input `tags` that name a fact which this run does not have.
+    pub(crate) left_out_tags: Vec<LeftOutTag>,
     /// Pull exactly this.
     pub digest: Option<Digest>,
     /// Make one index of these.
@@ -143,8 +147,15 @@ impl ImageRequest {
             merge::check(problems, raw, &outputs, &mut build);
         }
         let by_name = if outputs.by_digest { Vec::new() } else { outputs.names.clone() };
-        let named = tags.iter().flat_map(|line| comma_items(line)).chain(by_name).collect();
-        let tags: Vec<ImageReference> = problems.parse_all("tags", named);
+        let named: Vec<String> = tags.iter().flat_map(|line| comma_items(line)).collect();
+        // One word names an image only where nothing else does.
+        let (of_image, of_repository) = (text(raw.image.as_ref()), text(raw.repository.as_ref()));
+        let short = of_image.is_some() || of_repository.is_some();
+        let user_tag = |text: &String| if short { text.parse() } else { UserTag::full(text) };
+        let tags: Vec<Result<UserTag, String>> =
+            named.iter().map(user_tag).chain(by_name.iter().map(|name| UserTag::full(name))).collect();
+        let tags: Vec<UserTag> =
+            tags.into_iter().filter_map(|tag| tag.map_err(|why| problems.add("tags", why)).ok()).collect();
         let mut repository: Option<Repository> =
             problems.parse("repository", text(raw.repository.as_ref()).as_deref());
         if outputs.by_digest {
@@ -152,7 +163,7 @@ impl ImageRequest {
                 repository.or_else(|| problems.parse("outputs", outputs.names.first().map(String::as_str)));
         }
         let named =
-            tags.first().map(ImageReference::repository).or(repository.as_ref().filter(|_| outputs.given));
+            tags.iter().find_map(UserTag::repository).or(repository.as_ref().filter(|_| outputs.given));
         let image = text(raw.image.as_ref()).or_else(|| named?.path().rsplit('/').next().map(str::to_owned));
         if image.is_none() {
             problems.add("image", "is required: a name such as app-ci");
@@ -210,6 +221,7 @@ impl ImageRequest {
                 .or_else(|| "invalid".parse().ok())
                 .ok_or_else(|| crate::error::Error::input("input `image`"))?,
             tags,
+            left_out_tags: Vec::new(),
             digest,
             parts,
             rebuild,
@@ -222,6 +234,16 @@ impl ImageRequest {
         };
         inputs.check_combinations(problems);
         std::mem::take(problems).finish().map(|()| inputs)
+    }
+
+    /// Puts the run's facts into `tags`. `now`: seconds since 1970, UTC.
+    ///
+    /// # Errors
+    /// If what comes of an item is no tag.
+    pub(crate) fn expand_tags(&mut self, run: &RunContext, now: u64) -> Result<()> {
+        let tags = std::mem::take(&mut self.tags);
+        (self.tags, self.left_out_tags) = user_tags::expand(tags, run, now)?;
+        Ok(())
     }
 
     /// Every secret that the builder gets, with its value if it is not in a file.

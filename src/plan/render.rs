@@ -97,6 +97,9 @@ fn add_image(
             each("writes", &names.writes_images);
             each("writes cache", names.writes_cache.as_slice());
         }
+        for left_out in &image.request.left_out_tags {
+            rows.add("left out", &format!("the tag {}: {}", left_out.tag, left_out.why));
+        }
         for lookup in &facts.lookups {
             rows.add("asked", &format!("{}: {}", lookup.reference, answer(&lookup.seen)));
         }

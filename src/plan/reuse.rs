@@ -5,7 +5,7 @@ use super::context::{PlanContext, no_repository_notice, warnings};
 use super::verdict::{Decision, Outcome, Reuse, ReuseLocal, WantedAlias};
 use crate::facts::{ImageFacts, LookupBy, LookupResult};
 use crate::image::{Digest, ImageReference, Platform};
-use crate::inputs::{Mode, Switch};
+use crate::inputs::{Mode, Switch, UserTag};
 use crate::trust::LocalNames;
 
 /// The plan for an image of the registry.
@@ -131,7 +131,9 @@ pub(super) fn public_names(
 ) {
     let request = given.image.request;
     let here = request.load == Switch::On && !published;
-    let tags = request.tags.iter().map(ToString::to_string).filter(|_| here);
+    // A short name is a tag of a repository, and here is none.
+    let tags = request.tags.iter().filter_map(UserTag::reference).filter(|_| here);
+    let tags = tags.map(|reference| reference.to_string());
     let mut after = after.to_vec();
     for name in std::iter::once(request.image.local_reference()).chain(tags) {
         let source = Source::Known(image.to_owned());

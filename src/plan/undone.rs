@@ -130,10 +130,15 @@ fn tags_not_set(image: ImageRun<'_>, facts: &ImageFacts) -> Option<Undone> {
     if image.request.push == Switch::Off {
         return undone(&all(), "the input push is false", None);
     }
-    let home = facts.repository.repository()?;
-    let set = image.names(home).user_tags();
+    let Some(home) = facts.repository.repository() else {
+        let short = image.request.tags.iter().filter(|tag| tag.repository().is_none());
+        let short: Vec<String> = short.map(ToString::to_string).collect();
+        let why = "they are short names within the repository, and there is none";
+        return if short.is_empty() { None } else { undone(&short.join(", "), why, None) };
+    };
+    let (set, asked) = (image.names(home).user_tags(), image.names(home).asked_tags());
     let missing: Vec<String> =
-        image.request.tags.iter().filter(|tag| !set.contains(tag)).map(ToString::to_string).collect();
+        asked.iter().filter(|tag| !set.contains(tag)).map(ToString::to_string).collect();
     if missing.is_empty() {
         return None;
     }

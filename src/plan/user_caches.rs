@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::guards::Guard;
 use crate::image::{ImageReference, Owner, is_less_trusted, names_another_repository, owner};
 use crate::inputs::extra_args::UserCaches;
-use crate::inputs::{CacheKind, CacheSpec, CacheWrite, inline_secret, items};
+use crate::inputs::{CacheKind, CacheSpec, CacheWrite, UserTag, inline_secret, items};
 use crate::trust::{ImageRun, UserReferences, cache_home, parse_reference};
 use crate::zone::Zone;
 
@@ -282,8 +282,9 @@ impl Rules<'_> {
         let Some(reference) = entry.get("ref").and_then(|text| text.parse::<ImageReference>().ok()) else {
             return Ok(());
         };
-        let tags = &self.given.image.request.tags;
-        let is_image = self.published.iter().chain(tags).any(|image| image.is(&reference))
+        // Short names are among those that are published.
+        let tags = self.given.image.request.tags.iter().filter_map(UserTag::reference);
+        let is_image = self.published.iter().cloned().chain(tags).any(|image| image.is(&reference))
             || (self.user_refs.is_ours(&reference) && reference.tag().is_some_and(is_image_tag));
         if is_image {
             return Err(Error::input(format!("{input}: `{entry}` would overwrite an image"))

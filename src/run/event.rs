@@ -58,6 +58,12 @@ pub struct RunContext {
     pub zone_reason: String,
     /// Whether the run is of a tag: it may write images, not caches.
     pub is_tag: bool,
+    /// The git tag that the run is of.
+    #[serde(skip)]
+    pub git_tag: Option<String>,
+    /// GitHub's number of the run; each attempt has the same.
+    #[serde(skip)]
+    pub run_id: Option<String>,
     /// The run's page.
     pub url: Option<String>,
     /// Run, attempt and job, for names that people see. Legs of a matrix share it: a builder's name gets a random part
@@ -118,6 +124,8 @@ impl RunContext {
             zone,
             zone_reason,
             is_tag: git_ref.starts_with("refs/tags/"),
+            git_tag: git_ref.strip_prefix("refs/tags/").map(str::to_owned),
+            run_id: owned(env::GITHUB_RUN_ID),
             url,
             unique: [env::GITHUB_RUN_ID, env::GITHUB_RUN_ATTEMPT, env::GITHUB_JOB]
                 .iter()
@@ -126,6 +134,21 @@ impl RunContext {
                 .join("-"),
             repository,
         })
+    }
+
+    /// The version in the name of the run's git tag, with or without `v` in front.
+    #[must_use]
+    pub(crate) fn version(&self) -> Option<semver::Version> {
+        let tag = self.git_tag.as_deref()?;
+        tag.strip_prefix('v').unwrap_or(tag).parse().ok()
+    }
+
+    /// The branch that a tag may be named after: that of a push, a schedule or a dispatch. The branch of a merge queue
+    /// is a throw-away, and that of a pull request is not its own.
+    #[must_use]
+    pub(crate) fn tag_branch(&self) -> Option<&str> {
+        let own = self.pull_request.is_none() && self.queue_base.is_none() && self.zone != Zone::Queue;
+        self.branch.as_deref().filter(|_| own)
     }
 
     /// The line of development whose cache this run may build on: its own branch, the pull

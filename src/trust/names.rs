@@ -109,8 +109,14 @@ impl<'a> ZoneNames<'a> {
     /// The references in the input `tags` that this run sets. With `mode: pull` it sets none.
     #[must_use]
     pub(crate) fn user_tags(&self) -> Vec<ImageReference> {
-        let may = |tag: &&ImageReference| self.image.request.settings.mode != Mode::Pull && self.may_set(tag);
-        self.image.request.tags.iter().filter(may).cloned().collect()
+        let may = |tag: &ImageReference| self.image.request.settings.mode != Mode::Pull && self.may_set(tag);
+        self.asked_tags().into_iter().filter(may).collect()
+    }
+
+    /// The references in the input `tags`; a short name is a tag of the repository that the run writes to.
+    #[must_use]
+    pub(crate) fn asked_tags(&self) -> Vec<ImageReference> {
+        self.image.request.tags.iter().map(|tag| tag.within(self.own_repository())).collect()
     }
 
     /// Trusted runs may set any reference that does not belong to another GitHub repository, which only tags in the
