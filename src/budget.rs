@@ -145,6 +145,12 @@ limits! {
     FETCH_REDIRECTS: Count(usize) = 10, "redirects of the fetch of one URL of `ADD`", "refused, exit 30";
     /// Requests to registries that are open at once.
     REQUESTS: Count(usize) = 8, "requests to registries at once; the same for URLs, and for repositories of `ADD`", "the next one waits";
+    /// Levels of indexes in one another that are copied to another repository.
+    NESTED: Count(usize) = 3, "indexes in one another, of an image that is copied to another repository", "refused, exit 40";
+    /// Layers that are copied at once.
+    COPIES: Count(usize) = 4, "layers that are copied to another repository at once", "the next one waits";
+    /// How long a registry may take no byte of a layer that is copied to it, or not answer after the last one.
+    UPLOAD_SILENCE: Time(Duration) = Duration::from_mins(2), "a registry that takes nothing of a layer that is copied to it", "the copy is tried again, then exit 30";
     /// How long one request to a registry may take from its first byte to its last, login included.
     REQUEST: Time(Duration) = Duration::from_mins(1), "one request to a registry, login included", "the registry's answer is unknown";
     /// How long a run waits in all because registries ask it to, or before it asks again.

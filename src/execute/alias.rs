@@ -1,4 +1,4 @@
-//! Sets a tag on an image that is in a registry; the digest stays the same.
+//! Sets a tag on an image that is in a registry, without docker; the digest stays the same.
 
 use super::StepContext;
 use super::retry::Attempts;
@@ -6,12 +6,10 @@ use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference};
-use crate::inputs::Mode;
-use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
-use crate::ports::registry::{Probe, Registry, gone};
+use crate::ports::registry::{Probe, Registry};
 
-/// Sets the tag, with retries: buildx does not try its last request twice.
+/// Sets the tag, with retries. In another repository the image is copied first.
 pub(super) async fn run(
     source: &ImageReference,
     target: &ImageReference,
@@ -20,19 +18,14 @@ pub(super) async fn run(
 ) -> Result<()> {
     let mut attempts = Attempts::default();
     loop {
-        match try_once(source, target, context, docker).await {
+        match try_once(source, target, context).await {
             Ok(()) => return Ok(()),
             Err(error) => attempts.after_request(error, target.registry(), context, docker).await?,
         }
     }
 }
 
-async fn try_once(
-    source: &ImageReference,
-    target: &ImageReference,
-    context: &StepContext<'_>,
-    docker: &Docker,
-) -> Result<()> {
+async fn try_once(source: &ImageReference, target: &ImageReference, context: &StepContext<'_>) -> Result<()> {
     let registry = &context.ports.registry;
     // The tag is set already, so that it may be immutable.
     if let Probe::Present(found) = registry.probe(target).await
@@ -40,33 +33,11 @@ async fn try_once(
     {
         return Ok(());
     }
-    // A merge needs no docker.
-    if context.request.settings.mode == Mode::Merge && source.repository() == target.repository() {
+    if source.repository() == target.repository() {
         registry.put_tag(source, target, context.writes).await?;
-        return check_source(source, target, registry).await;
-    }
-    let buildx = Buildx::new(docker.clone()).with_stall(context.request.settings.reliability.stall_timeout);
-    let set = match buildx.alias(source, target).await {
-        // A registry that lost the image has no better words for it than "not found".
-        Err(error) if matches!(registry.probe(source).await, Probe::Absent { .. }) => {
-            return Err(gone(source).because(&error));
-        }
-        set => set?,
-    };
-    if !set {
-        let found = buildx.version().await?;
-        if source.repository() != target.repository() {
-            return Err(Error::of(
-                FailureKind::ToolTooOld,
-                format!("failed to copy the image to {}", target.repository()),
-            )
-            .cause(format!("buildx {found} would wrap it in an index, with another digest"))
-            .hint("update docker buildx to 0.15 or newer"));
-        }
-        context.ports.console.line(&format!(
-            "buildx {found} would wrap the image in an index (0.15 or newer would not): the tag is set through the registry itself"
-        ));
-        registry.put_tag(source, target, context.writes).await?;
+    } else {
+        let copied = registry.copy(source, target, context.writes).await?;
+        context.ports.console.line(&format!("copied to {}: {copied}", target.repository()));
     }
     check_source(source, target, registry).await
 }

@@ -148,9 +148,10 @@ pub(crate) async fn execute(plan: &Plan, run: &Execution<'_>, journal: &mut Jour
 async fn run_actions(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) -> Result<()> {
     let ports = run.ports;
     let merges = run.images.iter().all(|one| one.image.request.settings.mode == Mode::Merge);
+    let needed = plan.actions.iter().any(|planned| planned.action.needs_docker());
     let own_docker = match ports.writing_docker(run.writes) {
-        // The images of a merge are in the registry, so it works without docker.
-        Err(_) if merges => Docker::absent(ports.exec.writing(run.writes)),
+        // The images of a merge are in the registry, so most of it works without docker.
+        Err(_) if merges || !needed => Docker::absent(ports.exec.writing(run.writes)),
         docker => docker?,
     };
     // The configuration is removed when it goes out of scope, on every path.

@@ -155,6 +155,18 @@ impl Manifest {
         }
     }
 
+    /// The configuration and the layers of a single image, those that only their own URLs have left out; empty for an index.
+    #[must_use]
+    pub(crate) fn blobs(&self) -> Vec<&Descriptor> {
+        let Body::Image(manifest) = &self.body else { return Vec::new() };
+        let elsewhere = |blob: &&Descriptor| {
+            let kind = blob.media_type().to_string();
+            kind.contains(".foreign.") || kind.contains(".nondistributable.")
+        };
+        let layers = manifest.layers().iter().filter(|layer| !elsewhere(layer));
+        std::iter::once(manifest.config()).chain(layers).collect()
+    }
+
     /// All manifests of an index, attestations too; empty for a single image.
     #[must_use]
     pub fn descriptors(&self) -> &[Descriptor] {

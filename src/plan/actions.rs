@@ -171,6 +171,17 @@ pub(crate) enum Action {
     },
 }
 
+impl Action {
+    /// True if docker carries the action out, and not the registry alone.
+    #[must_use]
+    pub(crate) const fn needs_docker(&self) -> bool {
+        !matches!(
+            self,
+            Self::Alias { .. } | Self::SetKeyTag { .. } | Self::PutIndex { .. } | Self::ReadBack { .. }
+        )
+    }
+}
+
 /// Collects the actions of a plan.
 #[derive(Debug, Default)]
 pub(super) struct Draft {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::reactions::{OTHER_COMMIT, builds, with_own_builder};
+use crate::reactions::{builds, with_own_builder};
 use crate::support::Lab;
 
 #[test]
@@ -66,22 +66,4 @@ fn a_step_whose_builder_went_silent_hangs() {
         "{}",
         run.error()
     );
-}
-
-/// The registry took the request, and never answers.
-#[test]
-fn an_alias_that_hangs_is_given_up() {
-    let lab = Lab::new();
-    let _ = lab.shared().run().succeeds("built");
-    lab.another_machine();
-    lab.rule("buildx imagetools", json!({"hang": true}));
-    let start = Instant::now();
-    let program = || lab.shared().commit(OTHER_COMMIT).input("retries", "3").input("stall-timeout", "1s");
-    let run = program().run().fails(30, "unavailable");
-    assert_eq!((run.called("buildx imagetools").len(), run.output("failure-cause")), (2, "hang"));
-    let said = format!("failed to set {}:sha-rf9d832d9-app-{OTHER_COMMIT}", lab.registry.repository());
-    assert!(run.error().contains(&said), "{}", run.error());
-    assert!(run.error().contains("no answer for 1s while setting the tag"), "{}", run.error());
-    // Twice a second, and the wait between.
-    assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
 }

@@ -165,7 +165,6 @@ fn a_step_full_of_trouble() {
     progress += "::error::buildx itself\r::stop-commands::x\n##[error]too\n";
     let lab = Lab::new();
     lab.set("progress", progress);
-    lab.rule("buildx imagetools", json!({"stderr": "ERROR: 403 Forbidden\n", "exit": 1}));
     let run = lab.shared().input("secrets", &format!("a={CANARY}")).run().succeeds("built");
     let names: Vec<&str> = run.log.commands.iter().map(|command| command.name.as_str()).collect();
     assert_eq!(names, ["add-mask", "group", "stop-commands", "endgroup"], "{}", run.stdout);

@@ -160,8 +160,7 @@ fn d87_the_table() {
 /// `v1` to `v5`, of which `v3` is refused.
 fn half(lab: &Lab) -> BuildOnce<'_> {
     let tags: Vec<String> = (1..=5).map(|at| format!("{}:v{at}", lab.registry.repository())).collect();
-    let refused = "ERROR: unexpected status from PUT request: 403 Forbidden: denied\n";
-    lab.rule("buildx imagetools", json!({"has": tags[2], "stderr": refused, "exit": 1}));
+    lab.registry.fault_on("PUT", "ci/manifests/v3", Response::error(403, "DENIED", "denied"));
     lab.shared().input("tags", &tags.join("\n"))
 }
 

@@ -100,7 +100,6 @@ fn a_fork_writes_nothing() {
     lab.another_machine();
     let run = program().run().succeeds("reused-key");
     assert_eq!(run.output("digest"), built.output("digest"));
-    assert!(run.called("buildx imagetools").is_empty());
     assert_eq!(lab.registry.tags(), before);
 }
 

@@ -1,6 +1,4 @@
-//! `docker buildx`: build, builders, aliases.
-
-mod imagetools;
+//! `docker buildx`: build, builders.
 
 use std::cell::RefCell;
 use std::os::unix::process::ExitStatusExt as _;
@@ -16,7 +14,6 @@ use crate::buildkit::{
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
-use crate::image::ImageReference;
 use crate::inputs::Driver;
 use crate::inputs::SecretValues;
 use crate::ports::docker::Docker;
@@ -34,10 +31,6 @@ pub(crate) struct Buildx {
 
 /// How long a question to buildx may take.
 const QUESTION: Duration = Duration::from_secs(30);
-/// How long setting a tag in the same repository may take: a few small requests.
-const SET_TAG: Duration = Duration::from_mins(5);
-/// How long a copy of all layers to another repository may take.
-const COPY_LAYERS: Duration = Duration::from_mins(30);
 /// How long a builder may take to boot, the pull of its image included.
 const BOOT_BUILDER: Duration = Duration::from_mins(5);
 
@@ -269,37 +262,6 @@ impl Buildx {
                 Err(broken.line.map_or_else(|| error.clone(), |line| error.clone().at(file, line)))
             }
         }
-    }
-
-    /// Sets a tag on an image in its repository, or copies it to another one. `false`, and
-    /// nothing done, if this buildx could do it only with another digest.
-    ///
-    /// # Errors
-    /// The classified failure.
-    pub(crate) async fn alias(&self, source: &ImageReference, target: &ImageReference) -> Result<bool> {
-        let args = imagetools::create_args(&source.to_string(), &target.to_string());
-        // A copy may take its time, but a tag has nothing to move: there a registry that took the
-        // request and does not answer is one that hangs.
-        let limit = if source.repository() == target.repository() {
-            self.stall.map_or(SET_TAG, |stall| stall.min(SET_TAG))
-        } else {
-            COPY_LAYERS
-        };
-        let what = format!("failed to set {target}");
-        let done = match self.docker.run(&self.command(Effect::Write).args(args), limit).await {
-            Err(error) if error.is(FailureKind::Hang) => {
-                return Err(Error { message: what, ..error }
-                    .cause(format!("no answer for {}s while setting the tag", limit.as_secs())));
-            }
-            done => done?,
-        };
-        if done.status.success() {
-            return Ok(true);
-        }
-        if imagetools::is_too_old(&done.stderr_text()) {
-            return Ok(false);
-        }
-        Err(classify(&what, &last_line(&done)))
     }
 }
 

@@ -68,8 +68,8 @@ pub(super) fn basic(credential: &Credential) -> SecretString {
 }
 
 impl TokenRequest {
-    /// A token for one repository, in `scope`'s words (`repository:<path>:<actions>`); anonymous without a credential, and where the
-    /// credential is refused: a stale login must not hide a public image.
+    /// A token for one repository or more, in `scope`'s words (`repository:<path>:<actions>`, with a space between); anonymous
+    /// without a credential, and where the credential is refused: a stale login must not hide a public image.
     pub(super) async fn token(
         &self,
         http: &Client,
@@ -92,7 +92,9 @@ impl TokenRequest {
         credential: Option<&Credential>,
     ) -> Result<SecretString, Attempt> {
         let mut url = self.url(registry)?;
-        url.query_pairs_mut().append_pair("scope", scope);
+        for one in scope.split(' ') {
+            url.query_pairs_mut().append_pair("scope", one);
+        }
         if let Some(service) = &self.service {
             url.query_pairs_mut().append_pair("service", service);
         }

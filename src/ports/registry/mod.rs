@@ -31,6 +31,7 @@ use crate::secret::SecretString;
 mod answer;
 mod challenge;
 mod config;
+mod copy;
 mod credentials;
 mod rights;
 mod transport;
@@ -66,8 +67,8 @@ type Connection = Shared<BoxFuture<'static, Result<Client, Error>>>;
 
 /// Reads from registries.
 pub(crate) struct Registry {
-    /// One client for all registries, and one for each that docker keeps certificates of.
-    clients: std::sync::Mutex<HashMap<Option<PathBuf>, Connection>>,
+    /// One client for all registries, and one for each that docker keeps certificates of; for uploads as many.
+    clients: std::sync::Mutex<HashMap<(Option<PathBuf>, Waiting), Connection>>,
     /// The folder in which docker keeps certificates.
     certificates: PathBuf,
     credentials: Credentials,
@@ -120,22 +121,27 @@ impl Registry {
     /// Gets ready on another thread, while something else is asked first: the system's
     /// certificates take 10 ms to read.
     pub(crate) fn warm_up(&self) {
-        drop(self.client(None));
+        drop(self.client(None, Waiting::ForAnswer));
     }
 
     /// The HTTP client for this registry.
     fn http(&self, registry: &str) -> Connection {
-        self.client(tls::folder_of(&self.certificates, registry))
+        self.client(tls::folder_of(&self.certificates, registry), Waiting::ForAnswer)
     }
 
-    fn client(&self, folder: Option<PathBuf>) -> Connection {
+    /// The HTTP client for what is sent to this registry and takes its time.
+    fn http_for_uploads(&self, registry: &str) -> Connection {
+        self.client(tls::folder_of(&self.certificates, registry), Waiting::WhileSending)
+    }
+
+    fn client(&self, folder: Option<PathBuf>, waiting: Waiting) -> Connection {
         let make = || {
             let (proxies, folder) = (self.proxies.clone(), folder.clone());
-            let made = tokio::task::spawn_blocking(move || client(proxies, folder.as_deref()));
+            let made = tokio::task::spawn_blocking(move || client(proxies, folder.as_deref(), waiting));
             made.map(|made| made.unwrap_or_else(|error| Err(crash::joined(&error)))).boxed().shared()
         };
         let mut clients = self.clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        clients.entry(folder.clone()).or_insert_with(make).clone()
+        clients.entry((folder.clone(), waiting)).or_insert_with(make).clone()
     }
 
     /// The credentials in use, for the docker configuration of child processes.
@@ -300,11 +306,24 @@ impl Registry {
     }
 }
 
-fn client(proxies: Proxies, folder: Option<&Path>) -> Result<Client, Error> {
+/// What the silence of a registry means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Waiting {
+    /// It does not answer.
+    ForAnswer,
+    /// It may take what is sent: the sender watches that.
+    WhileSending,
+}
+
+fn client(proxies: Proxies, folder: Option<&Path>, waiting: Waiting) -> Result<Client, Error> {
     crash::on_purpose("tls");
     let tls = tls::config(folder.map(tls::OfHost::read).unwrap_or_default())?;
-    let client = http::client(tls, move |url| proxies.of(url));
-    client.connect_timeout(CONNECT).read_timeout(SILENCE).build().map_err(|error| http::not_made(&error))
+    let client = http::client(tls, move |url| proxies.of(url)).connect_timeout(CONNECT);
+    let client = match waiting {
+        Waiting::ForAnswer => client.read_timeout(SILENCE),
+        Waiting::WhileSending => client,
+    };
+    client.build().map_err(|error| http::not_made(&error))
 }
 
 /// Why the digest of a reference is not known.

@@ -15,9 +15,12 @@ use crate::buildkit::failure::classify;
 use crate::error::Error;
 use crate::failure::FailureClass;
 use crate::failure::FailureKind;
-use crate::image::{ImageReference, MEDIA_TYPES, is_this_machine};
+use crate::image::{ImageReference, MEDIA_TYPES, Repository, is_this_machine};
 use crate::ports::Writes;
 use crate::secret::SecretString;
+
+/// The rights that ECR asks for before it takes a layer.
+const LAYER_RIGHTS: &str = "ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, ecr:UploadLayerPart and ecr:CompleteLayerUpload";
 
 /// A request to a registry.
 pub(super) struct Call {
@@ -63,12 +66,55 @@ impl Registry {
         }
         let _place = self.places.acquire().await;
         let _traced = self.exec.trace(|| format!("{} {}", call.method, call.url));
-        within(REQUEST, reference.registry(), self.ask(reference, call)).await
+        let ask = async { read_status(reference, call, self.exchange(reference, call, None).await?).await };
+        within(REQUEST, reference.registry(), ask).await
     }
 
-    async fn ask(&self, reference: &ImageReference, call: &Call) -> Result<Answer, Attempt> {
+    /// As [`Self::call`], for a good answer whose body is not read yet; `None` for 404. `also`: a repository of the same registry
+    /// that the request reads.
+    pub(super) async fn open(
+        &self,
+        reference: &ImageReference,
+        call: &Call,
+        also: Option<&Repository>,
+    ) -> Result<Option<Response>, Attempt> {
+        let _traced = self.exec.trace(|| format!("{} {}", call.method, call.url));
+        let ask = async {
+            let response = self.exchange(reference, call, also).await?;
+            if response.status().is_success() {
+                return Ok(Some(response));
+            }
+            read_status(reference, call, response).await.map(|_| None)
+        };
+        within(REQUEST, reference.registry(), ask).await
+    }
+
+    /// The name of the right that a request needs.
+    fn scope(reference: &ImageReference, actions: &str, also: Option<&Repository>) -> (String, String) {
+        let own = format!("repository:{}:{actions}", reference.repository().path());
+        let also = also.map(|also| format!(" repository:{}:pull", also.path())).unwrap_or_default();
+        (reference.registry().to_owned(), own + &also)
+    }
+
+    /// What the last request with this right said of who asks.
+    pub(super) async fn authorization(
+        &self,
+        reference: &ImageReference,
+        actions: &str,
+        also: Option<&Repository>,
+    ) -> Option<SecretString> {
+        self.authorizations.lock().await.get(&Self::scope(reference, actions, also)).cloned().flatten()
+    }
+
+    /// Sends a request, with login.
+    async fn exchange(
+        &self,
+        reference: &ImageReference,
+        call: &Call,
+        also: Option<&Repository>,
+    ) -> Result<Response, Attempt> {
         let registry = reference.registry();
-        let scope = (registry.to_owned(), format!("{}:{}", reference.repository().path(), call.actions));
+        let scope = Self::scope(reference, call.actions, also);
         let known = self.authorizations.lock().await.get(&scope).cloned();
         // A token that was good may have run out: then the registry is asked again how to log in.
         let was_known = known.is_some();
@@ -89,17 +135,15 @@ impl Registry {
             response.status() != StatusCode::UNAUTHORIZED || redirected_host(call, &response).is_some();
         if final_word || (authorization.is_some() && !was_known) {
             self.authorizations.lock().await.insert(scope, authorization.clone());
-            return read_status(reference, call, response).await;
+            return Ok(response);
         }
         let offered = response.headers().get_all(WWW_AUTHENTICATE);
         let challenge = offered.iter().filter_map(|value| value.to_str().ok()).find_map(Challenge::parse);
         let credential = self.credentials.for_registry(registry).await.map_err(Attempt::error)?;
         let authorization = match challenge {
-            Some(Challenge::Bearer(request)) => Some(
-                request
-                    .token(&http, registry, &format!("repository:{}", scope.1), credential.as_ref())
-                    .await?,
-            ),
+            Some(Challenge::Bearer(request)) => {
+                Some(request.token(&http, registry, &scope.1, credential.as_ref()).await?)
+            }
             Some(Challenge::Basic) => credential.as_ref().map(challenge::basic),
             None => None,
         };
@@ -108,7 +152,7 @@ impl Registry {
         }
         let response = send(&http, registry, call, authorization.as_ref()).await?;
         self.authorizations.lock().await.insert(scope, authorization);
-        read_status(reference, call, response).await
+        Ok(response)
     }
 }
 
@@ -180,7 +224,11 @@ pub fn redirected(url: &Url, location: &str) -> Option<Result<Url, &'static str>
     Some(if weaker { Err("it redirects from https to http") } else { Ok(next) })
 }
 
-async fn read_status(reference: &ImageReference, call: &Call, response: Response) -> Result<Answer, Attempt> {
+pub(super) async fn read_status(
+    reference: &ImageReference,
+    call: &Call,
+    response: Response,
+) -> Result<Answer, Attempt> {
     let status = response.status();
     if status.is_success() {
         let headers = response.headers().clone();
@@ -202,9 +250,12 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
         None => registry.to_owned(),
     };
     let cause = format!("{who} answered {status} {message}").trim().to_owned();
-    let writes = call.method == Method::PUT;
-    let (what, may, action) =
-        if writes { ("set", "write", "ecr:PutImage") } else { ("look up", "read", "ecr:BatchGetImage") };
+    let writes = call.writes.is_some();
+    let (what, may, action) = match (writes, call.url.contains("/blobs/")) {
+        (true, true) => ("send a layer of", "write", LAYER_RIGHTS),
+        (true, false) => ("set", "write", "ecr:PutImage"),
+        (false, _) => ("look up", "read", "ecr:BatchGetImage"),
+    };
     let failed = |kind| Error::of(kind, format!("failed to {what} {reference}")).cause(cause.clone());
     if let Some((kind, wait)) = again {
         return Err(Attempt::Again { error: failed(kind), wait });
@@ -237,7 +288,7 @@ async fn read_status(reference: &ImageReference, call: &Call, response: Response
         }
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(Attempt::error(failed(FailureKind::Proxy))),
         // What a push is refused for is told in the same words as to BuildKit.
-        _ if writes => Err(Attempt::error(classify(&format!("failed to set {reference}"), &cause))),
+        _ if writes => Err(Attempt::error(classify(&format!("failed to {what} {reference}"), &cause))),
         _ => Err(Attempt::error(failed(FailureKind::NotARegistry))),
     }
 }

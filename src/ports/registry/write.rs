@@ -22,11 +22,15 @@ impl Registry {
         target: &ImageReference,
         writes: Writes,
     ) -> Result<(), Error> {
-        let (media_type, bytes) = self.bytes(source).await?;
-        self.put(target, media_type, bytes, writes).await
+        let (manifest, bytes) = self.document(source).await?;
+        self.put(target, manifest.media_type, bytes, writes).await
     }
 
-    async fn bytes(&self, source: &ImageReference) -> Result<(String, Vec<u8>), Error> {
+    /// A manifest or index with its exact bytes.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not what its digest says.
+    pub(super) async fn document(&self, source: &ImageReference) -> Result<(Manifest, Vec<u8>), Error> {
         let answer = self.get(source, Method::GET, "manifests", source.identifier()).await;
         let bytes = match answer.map_err(|failure| written(failure, source))? {
             Answer::Found(reply) => reply.bytes,
@@ -37,7 +41,14 @@ impl Registry {
         let manifest = Manifest::parse(&bytes, None).map_err(|error| {
             Error::of(FailureKind::BadAnswer, format!("failed to read {source}")).because(&error)
         })?;
-        Ok((manifest.media_type, bytes))
+        match source.digest() {
+            Some(digest) if *digest != manifest.digest => {
+                let what = format!("the registry sent wrong content for {source}");
+                Err(Error::of(FailureKind::DigestMismatch, what)
+                    .cause(format!("expected {digest}, got {}", manifest.digest)))
+            }
+            _ => Ok((manifest, bytes)),
+        }
     }
 
     /// Stores a manifest or an index under a name.
@@ -63,14 +74,21 @@ impl Registry {
         match self.call(target, &call).await {
             Ok(Answer::Found(_)) => Ok(()),
             Ok(Answer::NotFound) => Err(written(Failure::NoRepository, target)),
-            Err(Attempt::Final(failure)) => Err(written(failure, target)),
-            Err(Attempt::Again { error, wait }) => Err(Error { retry_after: wait, ..error }),
+            Err(failed) => Err(not_done(failed, target)),
         }
     }
 }
 
+/// Makes an error of a request about `target` that failed and is not tried again here.
+pub(super) fn not_done(failed: Attempt, target: &ImageReference) -> Error {
+    match failed {
+        Attempt::Final(failure) => written(failure, target),
+        Attempt::Again { error, wait } => Error { retry_after: wait, ..error },
+    }
+}
+
 /// Makes an error of a request about `target` that failed.
-fn written(failure: Failure, target: &ImageReference) -> Error {
+pub(super) fn written(failure: Failure, target: &ImageReference) -> Error {
     match failure {
         Failure::Error(error) => *error,
         Failure::NoRepository => {

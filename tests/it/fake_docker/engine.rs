@@ -96,19 +96,4 @@ impl Docker {
         self.load(found["id"].as_str().unwrap(), &[name.to_owned()], &[], &Value::Null);
         ExitCode::SUCCESS
     }
-
-    /// `imagetools create`; without `--prefer-index=false` a single image is wrapped, as since
-    /// buildx 0.5.
-    pub(crate) fn alias(&self) -> ExitCode {
-        let (source, targets) = (self.args.last().unwrap(), self.values("--tag"));
-        if self.has("--prefer-index=false") && self.text("buildx") < "v0.15" {
-            return fail("unknown flag: --prefer-index");
-        }
-        let wraps = !self.has("--prefer-index=false");
-        let host = wire::stub(source).unwrap();
-        match wire::post(host, "/_alias", &json!({"source": source, "targets": targets, "wrap": wraps})) {
-            Ok(_) => ExitCode::SUCCESS,
-            Err(text) => fail(&format!("ERROR: {text}")),
-        }
-    }
 }

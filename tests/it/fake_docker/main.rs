@@ -99,7 +99,6 @@ impl Docker {
                 ExitCode::SUCCESS
             }
             ["buildx", "build", ..] => self.build(),
-            ["buildx", "imagetools", "create", ..] => self.alias(),
             ["info", ..] => {
                 let store = if self.scenario["containerd"] == true {
                     "io.containerd.snapshotter.v1"

@@ -93,7 +93,8 @@ fn every_row_is_there_once() {
         table().chapter.iter().flat_map(|chapter| &chapter.row).map(|row| row.id.clone()).collect();
     let mut sorted = rows.clone();
     sorted.sort();
-    let expected: Vec<String> = (1..=82).map(|number| format!("F{number:02}")).collect();
+    let numbers = |letter: char, last: usize| (1..=last).map(move |number| format!("{letter}{number:02}"));
+    let expected: Vec<String> = numbers('F', 82).chain(numbers('T', 7)).collect();
     assert_eq!(sorted, expected);
 }
 

@@ -15,7 +15,7 @@ pub(crate) use aws::{Aws, refusal};
 pub(crate) use http::{Response, Server};
 pub(crate) use lab::{Call, Lab, PROGRESS};
 pub(crate) use moments::Moments;
-pub(crate) use registry::Login;
+pub(crate) use registry::{Login, Registry};
 pub(crate) use result::Run;
 pub(crate) use run::{BuildOnce, CANARY, HEAD, MERGE, Running};
 pub(crate) use scanner::{Command, bare_commands};

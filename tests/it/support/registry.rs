@@ -26,6 +26,10 @@ struct State {
     /// Bytes and media type by `repository/reference`.
     manifests: BTreeMap<String, (Vec<u8>, String)>,
     blobs: BTreeMap<String, Vec<u8>>,
+    /// `repository/digest` of blobs that the repository has.
+    held: BTreeSet<String>,
+    /// Blobs are mounted from other repositories.
+    mounts: bool,
     gone: BTreeSet<String>,
     login: Login,
     /// Uploads are opened.
@@ -100,6 +104,20 @@ impl Registry {
         digest
     }
 
+    /// The same, under a tag too.
+    pub(crate) fn store_as(&self, tag: &str, document: &Value) -> String {
+        let digest = self.store(document);
+        let mut state = self.state.lock().unwrap();
+        let stored = state.manifests[&format!("ci/{digest}")].clone();
+        state.manifests.insert(format!("ci/{tag}"), stored);
+        digest
+    }
+
+    /// Loses a blob, and nothing else.
+    pub(crate) fn forget_blob(&self, digest: &str) {
+        self.state.lock().unwrap().blobs.remove(digest);
+    }
+
     /// An image with `ONBUILD` instructions, as a base.
     pub(crate) fn publish_triggers(&self, name: &str, triggers: &[&str]) -> String {
         let mut state = self.state.lock().unwrap();
@@ -164,7 +182,27 @@ impl Registry {
         self.state.lock().unwrap().gone.insert(repository.to_owned());
     }
 
-    /// Pushes (`/_publish`) or aliases (`/_alias`) fail with this text.
+    /// Whoever may push may have a blob mounted from another repository.
+    pub(crate) fn let_mount(&self) {
+        self.state.lock().unwrap().mounts = true;
+    }
+
+    /// Adds a blob to `ci`, as a layer of so many bytes.
+    pub(crate) fn store_blob(&self, bytes: Vec<u8>) -> Value {
+        let mut state = self.state.lock().unwrap();
+        let digest = Digest::of(&bytes).to_string();
+        let layer = json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "size": bytes.len(), "digest": digest});
+        state.held.insert(format!("ci/{digest}"));
+        state.blobs.insert(digest, bytes);
+        layer
+    }
+
+    /// Whether a repository has a blob.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.state.lock().unwrap().held.contains(name)
+    }
+
+    /// Pushes (`/_publish`) fail with this text.
     pub(crate) fn refuse(&self, path: &str, text: &str) {
         self.state.lock().unwrap().refusals.insert(path.to_owned(), text.to_owned());
     }
@@ -224,9 +262,8 @@ impl State {
         let name = format!("{repository}/{reference}");
         if request.target.contains("/blobs/uploads/") {
             return match (request.method.as_str(), self.may_push) {
-                ("POST", true) => {
-                    Response::new(202, "").header("location", format!("{}u1?_state=x", request.target))
-                }
+                ("POST", true) => self.open_upload(request),
+                ("PUT", true) => self.end_upload(request),
                 ("DELETE", true) => Response::new(204, ""),
                 _ => Response::error(403, "DENIED", "requested access to the resource is denied"),
             };
@@ -244,12 +281,41 @@ impl State {
                     .header("docker-content-digest", Digest::of(bytes).as_str()),
                 None => Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
             },
+            ("HEAD", "blobs") if !self.held.contains(&name) => Response::new(404, ""),
             (_, "blobs") => match self.blobs.get(*reference) {
                 Some(bytes) => Response::new(200, bytes.clone()),
                 None => Response::error(404, "BLOB_UNKNOWN", "blob unknown"),
             },
             _ => Response::new(405, ""),
         }
+    }
+
+    /// `POST …/blobs/uploads/[?mount=…&from=…]`.
+    fn open_upload(&mut self, request: &Request) -> Response {
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let repository = path.trim_start_matches("/v2/").split_once("/blobs/").unwrap().0;
+        let value = |name: &str| {
+            query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}="))).unwrap_or_default()
+        };
+        let (digest, from) = (value("mount"), value("from"));
+        if self.mounts && self.held.contains(&format!("{from}/{digest}")) {
+            self.held.insert(format!("{repository}/{digest}"));
+            return Response::new(201, "");
+        }
+        Response::new(202, "").header("location", format!("{path}u1?_state=x"))
+    }
+
+    /// `PUT …/blobs/uploads/u1?_state=x&digest=…`.
+    fn end_upload(&mut self, request: &Request) -> Response {
+        let (path, query) = request.target.split_once('?').unwrap();
+        let repository = path.trim_start_matches("/v2/").split_once("/blobs/").unwrap().0;
+        let digest = Digest::of(&request.body).to_string();
+        if !query.contains("_state=x") || !query.ends_with(&digest.replace(':', "%3A")) {
+            return Response::error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+        }
+        self.held.insert(format!("{repository}/{digest}"));
+        self.blobs.insert(digest, request.body.clone());
+        Response::new(201, "")
     }
 
     fn guard(&self, request: &Request) -> Option<Response> {
@@ -297,7 +363,6 @@ impl State {
                     self.publish_config(&name, platform, &labels, &body["annotations"]).to_string(),
                 )
             }
-            "/_alias" => self.alias(&body),
             "/_pull" => {
                 let name = local_name(body["reference"].as_str().unwrap());
                 let Some((bytes, _)) = self.manifests.get(&name) else {
@@ -311,23 +376,6 @@ impl State {
             }
             other => Response::new(404, other),
         }
-    }
-
-    fn alias(&mut self, body: &Value) -> Response {
-        let Some(mut found) = self.manifests.get(&local_name(body["source"].as_str().unwrap())).cloned()
-        else {
-            return Response::new(404, "manifest unknown");
-        };
-        if body["wrap"] == true {
-            let child =
-                json!({"mediaType": found.1, "size": found.0.len(), "digest": Digest::of(&found.0).as_str()});
-            let index = json!({"schemaVersion": 2, "mediaType": MEDIA_TYPES[0], "manifests": [child]});
-            found = (index.to_string().into_bytes(), MEDIA_TYPES[0].to_owned());
-        }
-        for target in body["targets"].as_array().unwrap() {
-            self.manifests.insert(local_name(target.as_str().unwrap()), found.clone());
-        }
-        Response::new(200, "{}")
     }
 
     fn publish(&mut self, name: &str, labels: &Value, annotations: &Value) -> Value {
@@ -358,6 +406,7 @@ impl State {
         let digest = Digest::of(&manifest).to_string();
         self.blobs.insert(config_digest.clone(), config);
         let repository = name.rsplit_once('/').unwrap().0;
+        self.held.insert(format!("{repository}/{config_digest}"));
         // It comes with its first push.
         self.gone.remove(repository);
         self.manifests

@@ -23,11 +23,10 @@ fn build_hit_and_alias() {
     program().run().is("reused-tag").has(built.output("digest"));
 
     work.commit("same content");
-    let alias = program().run().is("reused-key").has(built.output("digest"));
+    program().run().is("reused-key").has(built.output("digest"));
     let (new, old) =
         (repository.image(&work.commit_tag()).unwrap(), repository.image(built.output("digest")).unwrap());
     assert_eq!((new.digest, new.media_type), (old.digest, old.media_type), "no index around it");
-    assert!(alias.log.contains("0.13"), "it says what it does instead: {}", alias.log);
 }
 
 #[test]
