@@ -10,7 +10,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after `tried` waits before it. `jitter`: between 0 and 1, for half of the wait to all of it.
+    /// The wait that follows `tried` earlier waits. `jitter`: a random number; 0 gives half of the wait, 1 all of it.
     #[must_use]
     pub(crate) fn wait(self, tried: u32, jitter: f64) -> Duration {
         let whole = self.first.saturating_mul(2_u32.saturating_pow(tried)).min(self.longest);

@@ -1,4 +1,6 @@
-//! The limits on everything from outside: size, number, depth and time. `docs/limits.md` is made from [`TABLE`].
+//! The limits on everything from outside: size, number, depth and time. Each is far above what honest projects and
+//! registries need, and low enough that hostile content costs little time and memory. `docs/limits.md` is made from
+//! [`TABLE`].
 
 use std::cell::Cell;
 use std::fmt;
@@ -43,9 +45,10 @@ impl fmt::Display for Most {
     }
 }
 
-/// A row of the table: the limited thing, the limit, and the treatment of more.
+/// A row of the table: the limited thing, the limit, and what happens beyond it.
 pub(crate) type Row = (&'static str, Most, &'static str);
 
+// `NAME: Unit(type) = limit, "what is limited", "what happens beyond it";` makes a constant and a row of the table.
 macro_rules! limits {
     ($($(#[$doc:meta])* $name:ident: $kind:ident($type:ty) = $value:expr, $what:literal, $beyond:literal;)*) => {
         $($(#[$doc])* pub(crate) const $name: $type = $value;)*
@@ -61,7 +64,7 @@ limits! {
     INSTRUCTIONS: Count(usize) = 20_000, "instructions of a Dockerfile, `ONBUILD` counted in each stage that it runs in", "refused, exit 10";
     /// Levels of `${A:-${B:-…}}`.
     NESTING: Count(usize) = 100, "levels of `${A:-${B:-…}}` in a Dockerfile", "refused, exit 10";
-    /// Bytes that all variables of a Dockerfile come to, each time that they are read.
+    /// Bytes that the expanded variables of a Dockerfile come to, summed over every place that uses one.
     EXPANDED: Bytes(u64) = 8 * MIB, "what the variables of a Dockerfile come to", "refused, exit 10";
     /// Steps that the patterns of `${A#pattern}` and `${A/pattern/text}` may take.
     MATCHING: Count(usize) = 10_000_000, "steps that all patterns of `${A#pattern}` and `${A/pattern/text}` take", "refused, exit 10";
@@ -77,15 +80,16 @@ limits! {
     PATTERN: Bytes(u64) = 4 * KIB, "one pattern of a `.dockerignore` or of `key-files`", "refused, exit 10 (of `key-files`: exit 2)";
     /// Patterns of `key-files`, with what `{a,b}` in them comes to: each is held against each path.
     ALTERNATIVES: Count(usize) = 10_000, "patterns of `key-files`, each alternative of `{a,b}` by itself", "refused, exit 2";
-    /// Bytes of all these patterns.
+    /// Bytes of all patterns of `key-files`, with each alternative by itself.
     ALTERNATIVES_TEXT: Bytes(u64) = 256 * KIB, "all patterns of `key-files`, each alternative of `{a,b}` by itself", "refused, exit 2";
-    /// Values inside files that `key-files` names: each is a look for the file, and a reading of it.
+    /// Values inside files that `key-files` names: for each the file is searched and read.
     SUB_KEYS: Count(usize) = 1_000, "values of files that `key-files` takes (`file.json#a.b`)", "refused, exit 2";
-    /// Steps that the patterns of a folder take: one against one path, or 64 steps of their expressions at one character.
+    /// Steps that the patterns of a folder take: each pattern against each path, or 64 states of its expression at one
+    /// character.
     PATH_MATCHING: Count(usize) = 20_000_000_000, "steps that all patterns of `.dockerignore`, `key-files` and `COPY` take for all paths of a folder", "refused, exit 2";
     /// Bytes of a file that an input names: `build-args-file` and its like, `buildkitd-config`.
     INPUT_FILE: Bytes(u64) = MIB, "a file that an input names (`build-args-file`, `buildkitd-config` and their like)", "refused, exit 2";
-    /// Bytes of a file whose single value counts (`key-files: file.json#a.b`), of a printed key, and of saved facts.
+    /// Bytes of a file of which one value counts (`key-files: file.json#a.b`), of a printed key, and of saved facts.
     DOCUMENT_FILE: Bytes(u64) = 16 * MIB, "a file that `key-files` takes one value of; a file for `key --explain` or `plan --facts`", "refused, exit 2";
     /// Bytes of the event file; GitHub sends at most 25 MB.
     EVENT: Bytes(u64) = 32 * MIB, "the event file of GitHub", "refused, exit 2";
@@ -107,23 +111,23 @@ limits! {
     DOCKER_CONFIG: Bytes(u64) = MIB, "docker's own `config.json`", "taken as absent";
     /// Bytes of a certificate or key that docker keeps for a registry.
     CERTIFICATE: Bytes(u64) = MIB, "a file of docker's `certs.d`", "taken as absent";
-    /// Files of a registry's folder there.
+    /// Files of one registry's folder in docker's `certs.d`.
     CERTIFICATES: Count(usize) = 64, "files of a registry's folder in docker's `certs.d`", "the rest is not read";
-    /// Bytes of what buildx says it built.
+    /// Bytes of buildx's metadata file, which says what it built.
     METADATA: Bytes(u64) = 16 * MIB, "buildx's metadata file", "not known what was built, exit 30";
-    /// Bytes of a message of buildx that is spread over lines.
+    /// Bytes of a message of buildx's progress, which may be spread over lines.
     PROGRESS_MESSAGE: Bytes(u64) = 8 * MIB, "one message of buildx's progress", "shown as plain text";
-    /// Bytes of one line of a child.
+    /// Bytes of one line that a child process prints.
     LINE: Bytes(u64) = 8 * MIB, "one line of what `docker buildx build` and `docker pull` print", "comes in pieces";
-    /// Bytes of what a child prints that is read as a whole.
+    /// Bytes that a child process prints, where they are read as a whole.
     CHILD_OUTPUT: Bytes(u64) = 64 * MIB, "what one `docker` or `git` command prints", "the command counts as failed";
-    /// Names of a list of docker's.
+    /// Names in a list that docker prints.
     LISTED: Count(usize) = 100_000, "names in a list of docker's (containers, volumes)", "the list counts as failed";
     /// Bytes of a manifest, an index or a configuration.
     MANIFEST: Bytes(u64) = 8 * MIB, "a manifest, an index or a configuration of an image", "the registry's answer is unknown";
     /// Bytes of a token service's answer.
     TOKEN: Bytes(u64) = MIB, "the answer of a registry's token service", "the registry's answer is unknown";
-    /// Bytes of an answer of AWS's.
+    /// Bytes of an answer of AWS.
     AWS_ANSWER: Bytes(u64) = MIB, "an answer of AWS's API or of instance metadata", "the request counts as failed";
     /// Bytes of all names and values of an answer's headers.
     HEADERS: Bytes(u64) = 64 * KIB, "the headers of a registry's or a token service's answer", "the registry's answer is unknown";
@@ -137,7 +141,7 @@ limits! {
     CACHE_DOCUMENT: Bytes(u64) = 16 * MIB, "a manifest in a local layer cache", "the cache is not used";
     /// Bytes of all documents of a local layer cache.
     CACHE_DOCUMENTS: Bytes(u64) = 64 * MIB, "all manifests in a local layer cache", "the cache is not used";
-    /// Bytes of the note of what a builder was sent: some six million files.
+    /// Bytes of a lineage's file, which notes what a builder was sent: 32 for each of eight million files.
     LINEAGE: Bytes(u64) = 256 * MIB, "the note of what a builder was sent", "all files are sent once more";
     /// Bytes of a file that an `ADD` fetches, for its checksum.
     FETCHED: Bytes(u64) = 1024 * MIB, "a file behind a URL of `ADD`", "refused, exit 30";
@@ -151,7 +155,7 @@ limits! {
     COPIES: Count(usize) = 4, "layers that are copied to another repository at once", "the next one waits";
     /// How long a registry may take no byte of a layer that is copied to it, or not answer after the last one.
     UPLOAD_SILENCE: Time(Duration) = Duration::from_mins(2), "a registry that takes nothing of a layer that is copied to it", "the copy is tried again, then exit 30";
-    /// How long one request to a registry may take from its first byte to its last, login included.
+    /// How long one request to a registry may take to the last byte of the answer, login included.
     REQUEST: Time(Duration) = Duration::from_mins(1), "one request to a registry, login included", "the registry's answer is unknown";
     /// How long a run waits in all because registries ask it to, or before it asks again.
     WAIT_IN_ALL: Time(Duration) = Duration::from_mins(1), "all waits of a run before it asks a registry again", "the registry's answer is unknown";
@@ -175,6 +179,7 @@ pub(crate) fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         return Err(refused("is no regular file".to_owned()));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or_default());
+    // One byte more tells a file of `most` bytes from a larger one.
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(refused(format!("is larger than {}", Most::Bytes(most))));
@@ -230,7 +235,7 @@ pub(crate) fn more_than(most: usize, what: &str) -> String {
     format!("more than {} {what}", Most::Count(most))
 }
 
-/// A named pipe, by the program that Linux and macOS have.
+/// Makes a named pipe, by the program that Linux and macOS have.
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "only in tests")]
 pub(crate) fn make_pipe(path: &Path) {

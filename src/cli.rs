@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
     code
 }
 
-/// Runs a request of several images, each by its inputs, and returns the exit code. For tests.
+/// Runs a request of several images, which no command line can name yet, and returns the exit code. For tests.
 ///
 /// # Errors
 /// If the run cannot be set up.
@@ -51,7 +51,7 @@ pub fn run_images(images: &[RawInputs], env: &Env) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-/// The plan, as text, that follows from saved facts; of a failure what the user reads. For tests.
+/// Makes the plan from saved facts, as text; of a failure, the text that the user reads. For tests.
 #[must_use]
 pub fn replay(document: &str) -> String {
     commands::plan::from_text(document, false).unwrap_or_else(|error| {
@@ -59,19 +59,20 @@ pub fn replay(document: &str) -> String {
     })
 }
 
-/// The error with its class; an error of another type counts as one of this machine.
+/// The program's own error as it is; an error of another type counts as one of this machine.
 fn classed(error: anyhow::Error) -> Error {
     error.downcast().unwrap_or_else(|error| {
         Error::of(FailureKind::Machine, error.to_string()).cause(error.root_cause().to_string())
     })
 }
 
+/// Reads the command line and carries out its command.
 async fn start(env: &Env, console: &Console, cancel: &Cancel) -> anyhow::Result<ExitCode> {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let only_prints = Name::of(&argv).is_some_and(Name::only_prints);
     let command = match arguments(&argv, env).map(|arguments| inputs::parse(&arguments)) {
         Ok(Ok(command)) => command,
-        // In a workflow the error goes to the outputs and annotations.
+        // In a workflow the error goes to the outputs and annotations; a command that only prints has none.
         Ok(Err(answer)) if answer.use_stderr() && env.in_github_actions() && !only_prints => {
             return Err(misread(&answer.to_string()).into());
         }
@@ -115,7 +116,7 @@ struct Program<'a> {
 }
 
 impl Program<'_> {
-    /// The log for these flags.
+    /// The log, with debug messages if the flags or the workflow ask for them.
     fn log(&self, flags: &RunFlags) -> Console {
         self.console.clone().with_debug(flags.verbose, self.env.flag(RUNNER_DEBUG))
     }
@@ -126,7 +127,7 @@ impl Program<'_> {
         ExitCode::from(Box::pin(session::run(images, self.env, &self.log(flags), self.cancel)).await)
     }
 
-    /// Prints the command's result, or its error to standard error. No file of the runner's is written.
+    /// Prints the command's result, or its error to standard error. Neither outputs nor summary are written.
     async fn print(
         &self,
         flags: &RunFlags,
@@ -154,7 +155,7 @@ fn print_answer(answer: &clap::Error, console: &Console) -> ExitCode {
     ExitCode::from(FailureClass::Input.exit_code())
 }
 
-/// The error from clap's answer, which has first what is wrong, then tips, then the usage.
+/// Makes an error from clap's answer: paragraphs, first what is wrong, then tips, then the usage.
 fn misread(answer: &str) -> Error {
     let paragraphs: Vec<String> = answer
         .split("\n\n")

@@ -1,5 +1,5 @@
-//! Defects of this program: a panic ends the run like any other failure, with its outputs written,
-//! its log bracket closed and its temporary files gone.
+//! Makes a panic, which is a defect of this program, a failure like any other: with its outputs written, the folds of its
+//! log closed and its temporary files removed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, OnceLock};
@@ -7,22 +7,21 @@ use std::task::Poll;
 
 use tokio::task::JoinError;
 
-use crate::env::SLUG;
-use crate::env::{self, Env};
+use crate::env::{self, Env, SLUG};
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 
-/// Where the first panic was, `src/x.rs:1:2`: one on another thread brings on others.
+/// The place of the first panic, `src/x.rs:1:2`: it may cause others on other threads.
 static PLACE: Mutex<Option<String>> = Mutex::new(None);
 
-/// Where a test wants one, and what it says; never set in a release.
+/// The place where a test wants a panic, and the panic's text; never set in a release.
 static WANTED: OnceLock<(String, String)> = OnceLock::new();
 
 /// Keeps the place of a panic, and prints nothing: its text may quote any value.
 pub(crate) fn keep_quiet(env: &Env) {
     if let Some(place) = env.get(env::BUILD_ONCE_TEST_PANIC).filter(|_| cfg!(debug_assertions)) {
         let text = format!("asked for, with {} in its text", env.get(env::HOME).unwrap_or_default());
-        // Set already only if this is called twice.
+        // It is set already only if this is called twice.
         WANTED.set((place.to_owned(), text)).ok();
     }
     std::panic::set_hook(Box::new(|panic| {
@@ -34,6 +33,7 @@ pub(crate) fn keep_quiet(env: &Env) {
     }));
 }
 
+/// The error that a panic becomes. It names the place, and not the text, which may quote any value.
 fn defect() -> Error {
     let place = PLACE.lock().ok().and_then(|mut place| place.take());
     let place = place.unwrap_or_else(|| "an unknown place".to_owned());
@@ -42,18 +42,18 @@ fn defect() -> Error {
         .hint(format!("report this line at https://github.com/{SLUG}/issues"))
 }
 
-/// Runs it; a panic becomes an error. What it held is dropped by then.
+/// Does the work; a panic becomes an error. What the work held is dropped by then.
 ///
 /// # Errors
-/// Its own, or that it has a defect.
+/// Those of the work, or that it panicked.
 pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(defect()))
 }
 
-/// The same for work that waits.
+/// As [`caught`], for work that waits.
 ///
 /// # Errors
-/// The same.
+/// As [`caught`].
 pub(crate) async fn caught_while<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(|context| {
@@ -63,7 +63,7 @@ pub(crate) async fn caught_while<T>(work: impl Future<Output = Result<T>>) -> Re
     .await
 }
 
-/// What a task's end without a result means: mostly a panic, whose text its own words quote.
+/// The error of a task that ended without a result: mostly it panicked, and the text of `error` would quote the panic's.
 #[must_use]
 pub(crate) fn joined(error: &JoinError) -> Error {
     if error.is_panic() {
@@ -72,10 +72,10 @@ pub(crate) fn joined(error: &JoinError) -> Error {
     Error::new(FailureClass::Bug, "a part of build-once was stopped before its end")
 }
 
-/// Panics if a test asks for it here; never in a release.
+/// Panics if a test names this place ([`env::BUILD_ONCE_TEST_PANIC`]); never in a release.
 ///
 /// # Panics
-/// That is what it is for.
+/// On purpose.
 pub(crate) fn on_purpose(place: &str) {
     if let Some((wanted, text)) = WANTED.get() {
         assert!(wanted != place, "{text}");

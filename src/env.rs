@@ -95,13 +95,13 @@ names! {
     GITHUB_EVENT_PATH;
     /// `owner/name` of the repository the workflow runs in.
     GITHUB_REPOSITORY;
-    /// Its number, which a new name does not change.
+    /// The repository's number, which stays when the repository gets a new name.
     GITHUB_REPOSITORY_ID;
     /// The fully formed ref that started the run.
     GITHUB_REF;
-    /// The short name of that ref.
+    /// The short name of that ref: `main`, `v1`, `12/merge`.
     GITHUB_REF_NAME;
-    /// Whether branch protection or a ruleset covers the ref.
+    /// `true` if branch protection or a ruleset covers the ref.
     GITHUB_REF_PROTECTED;
     /// The commit that started the run; for pull requests the merge commit.
     GITHUB_SHA;
@@ -115,9 +115,9 @@ names! {
     GITHUB_JOB;
     /// The server, for links and for the run's own repository.
     GITHUB_SERVER_URL;
-    /// Where a debug build is to panic, for the tests.
+    /// The place where a debug build panics on purpose, for the tests.
     BUILD_ONCE_TEST_PANIC;
-    /// Where a debug build looks for the certificates of registries, for the tests.
+    /// The folder where a debug build looks for the certificates of registries, for the tests.
     BUILD_ONCE_TEST_CERTIFICATES;
     /// The file step outputs are appended to.
     GITHUB_OUTPUT;
@@ -129,13 +129,13 @@ names! {
     RUNNER_ENVIRONMENT;
     /// `1` when the run was started with debug logging.
     RUNNER_DEBUG;
-    /// The repository, from whoever set up the runner.
+    /// The image repository, where the input `repository` names none; the runner's owner sets it.
     BUILD_ONCE_REPOSITORY;
-    /// The same, under the name that older set-ups use.
+    /// As `BUILD_ONCE_REPOSITORY`, by the name that older set-ups of runners use.
     ECR_CACHE_URL;
     /// Docker's switch for annotations of the Dockerfile's checks.
     DOCKER_BUILD_CHECKS_ANNOTATIONS;
-    /// `true` where the instance metadata service is not to be asked, as for the AWS tools.
+    /// `true` if the instance metadata service must not be asked, as for the AWS tools.
     AWS_EC2_METADATA_DISABLED;
     /// Build arguments from the runner's owner.
     BUILD_ONCE_EXTRA_ARGS;
@@ -145,25 +145,25 @@ names! {
     BUILD_ONCE_CACHE_TO;
     /// The folder docker's client configuration is in.
     DOCKER_CONFIG;
-    /// What buildx builds for where nothing else is said.
+    /// The platform that buildx builds for if no flag names one.
     DOCKER_DEFAULT_PLATFORM;
-    /// Seconds since 1970 that a reproducible build takes for now; buildx makes it a build argument.
+    /// The time of a reproducible build, in seconds since 1970; buildx makes it a build argument.
     SOURCE_DATE_EPOCH;
     /// The folder buildx keeps its builders in.
     BUILDX_CONFIG;
-    /// Names the builder, where no flag does.
+    /// The builder that buildx uses if no flag names one.
     BUILDX_BUILDER;
     /// The engine's address.
     DOCKER_HOST;
     /// The folder for a user's caches.
     XDG_CACHE_HOME;
-    /// The token of GitHub's cache service; JavaScript actions alone are given it.
+    /// The token of GitHub's cache service, which the runner gives to JavaScript actions alone.
     ACTIONS_RUNTIME_TOKEN;
     /// The cache service's address, version 2.
     ACTIONS_RESULTS_URL;
     /// The cache service's address, version 1.
     ACTIONS_CACHE_URL;
-    /// Whether version 2 is to be used.
+    /// `true` if version 2 is to be used.
     ACTIONS_CACHE_SERVICE_V2;
     /// What the run may do with the cache service: none, read, write or write-only
     /// (actions/runner#4538).
@@ -174,7 +174,7 @@ names! {
     TMPDIR;
 }
 
-/// Decodes `%2F` and the like; `None` if the text has none.
+/// Decodes `%2F` and the like; `None` if the text has none, or the result is not UTF-8.
 pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((&first, after)) = rest.split_first() {
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_of_proxies() {
+    fn passwords_of_proxies_are_found_as_written_and_decoded() {
         let env = Env::from([
             ("HTTPS_PROXY", "http://ann:p%40ss@proxy.example:3128/"),
             ("http_proxy", "ann:plain@proxy.example"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::failure::{FailureClass, FailureKind};
 
-/// A line in a file of the user's, for the annotation.
+/// A line in a file of the user, for the annotation.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SourceLine {
     /// Path as the user gave it.
@@ -37,7 +37,7 @@ pub struct Error {
     pub retry_after: Option<Duration>,
 }
 
-/// Result with this crate's error.
+/// A result with this crate's error.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The texts of an error and of the errors behind it, outermost first.
@@ -122,7 +122,7 @@ impl Error {
     /// A bad input.
     #[must_use]
     pub fn input(message: impl Into<String>) -> Self {
-        // The message has more than the kind's own hint.
+        // Without the kind's hint, because the message tells more.
         Self { kind: Some(FailureKind::BadInput), ..Self::new(FailureClass::Input, message) }
     }
 
@@ -130,7 +130,7 @@ impl Error {
     #[must_use]
     pub fn because(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
         for text in chain(cause) {
-            // Several crates repeat the source in their own text.
+            // Several crates repeat in their text that of the error behind it.
             if !self.causes.last().is_some_and(|last| last.contains(&text)) {
                 self.causes.push(text);
             }

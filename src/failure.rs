@@ -1,4 +1,5 @@
-//! The failures that are told apart, as data: exit class, reaction, hint.
+//! The table of failures: each [`FailureKind`] with its class (and so the exit code), what may help when it happens, and
+//! the hint for a person. The table in `docs/troubleshooting.md` is made from it; `buildkit::failure` finds the kind of a text of BuildKit's.
 
 use crate::phase::Phase;
 
@@ -63,19 +64,19 @@ impl FailureClass {
     }
 }
 
-/// What may help when this happens; the executor decides whether it is done.
+/// What may help after a failure; `execute::react` decides whether it is done, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reaction {
-    /// Nothing: the same the next time.
+    /// Nothing: the next try would fail in the same way.
     Stop,
     /// One more try, soon.
     Once,
-    /// More tries on the same builder, whose layers are warm.
+    /// More tries on the same builder, which has the finished layers.
     Again,
-    /// The same once; then one more try that uses no layer of the builder's.
+    /// One more try on the same builder; then one that uses no layer of the builder's.
     WithoutLayers,
-    /// More tries with longer waits: each try too early makes it worse.
+    /// More tries with longer waits: a try that comes too early makes the failure worse.
     Slowly,
     /// One more try on a builder made in place of this one.
     FreshBuilder,
@@ -88,7 +89,7 @@ pub enum Reaction {
 }
 
 impl Reaction {
-    /// For a table: what is tried again.
+    /// What is tried again, for the table in the docs.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -105,6 +106,7 @@ impl Reaction {
     }
 }
 
+// `Variant "name" Class Reaction "hint" "meaning";`
 macro_rules! kinds {
     ($($kind:ident $name:literal $class:ident $reaction:ident $hint:literal $doc:literal;)+) => {
         /// One kind of failure, narrower than the class that decides the exit code.
@@ -123,13 +125,13 @@ macro_rules! kinds {
                 match self { $(Self::$kind => $name),+ }
             }
 
-            /// What it is, in a sentence.
+            /// What happened, in a sentence.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$kind => $doc),+ }
             }
 
-            /// Its class, and so the exit code.
+            /// The class, and so the exit code.
             #[must_use]
             pub const fn class(self) -> FailureClass {
                 match self { $(Self::$kind => FailureClass::$class),+ }
@@ -274,7 +276,7 @@ kinds! {
 }
 
 impl FailureKind {
-    /// The same where the host is no registry: a git server, or what an `ADD` fetches from.
+    /// As [`Self::hint`], where the host is no registry but a git server, or a server that an `ADD` fetches from.
     #[must_use]
     pub const fn hint_of_host(self) -> &'static str {
         match self {
@@ -291,7 +293,7 @@ impl FailureKind {
         }
     }
 
-    /// What may help where it came up in this part of a build.
+    /// What may help if the failure came in this part of a build.
     #[must_use]
     pub const fn reaction_at(self, phase: Option<Phase>) -> Reaction {
         match (self, phase) {

@@ -1,17 +1,17 @@
-//! What keeps the zones apart, by name. `tests/it/attacks` shows for each that an attack it stops
-//! works without it. Only a build with debug assertions can go without one, and only when
-//! [`switch_off`] is called; in a release [`Guard::holds`] is a constant.
+//! Checks that keep the zones apart, each with a name. Code asks `Guard::ExpectedKey.holds()` before it goes without the
+//! check. `tests/it/attacks` shows for each guard that an attack which it stops works without it. Only a build with debug
+//! assertions can go without one, after [`switch_off`] or in [`without`]; in a release [`Guard::holds`] is a constant.
 
 macro_rules! guards {
     ($($(#[doc = $doc:literal])+ $guard:ident = $name:literal;)+) => {
-        /// One guard.
+        /// One of the checks.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Guard {
             $($(#[doc = $doc])+ $guard,)+
         }
 
         impl Guard {
-            /// All of them.
+            /// Every guard.
             pub(crate) const ALL: &'static [Self] = &[$(Self::$guard,)+];
 
             /// The name by which a test switches it off.
@@ -27,7 +27,7 @@ macro_rules! guards {
 }
 
 guards! {
-    /// The event file must be that of the event, the ref and the repository of the run.
+    /// The event file must be of the event, the ref and the repository that the run's variables name.
     EventAgrees = "event-agrees";
     /// An event that is not understood has the lowest trust.
     UnknownEvent = "unknown-event";
@@ -37,21 +37,21 @@ guards! {
     Dependabot = "dependabot";
     /// A branch without protection is not trusted.
     ProtectedRef = "protected-ref";
-    /// Only the merge queue itself pushes what the queue is trusted with.
+    /// A ref of the merge queue is trusted as such only if the merge queue itself pushed it.
     QueuePusher = "queue-pusher";
     /// `pull_request_target` does not build.
     TargetEvent = "target-event";
     /// Each zone's tags begin with its own prefix.
     ZonePrefix = "zone-prefix";
-    /// A branch's prefix is none that another zone can have.
+    /// No branch has the prefix of another zone.
     BranchMark = "branch-mark";
     /// Shared names say of which GitHub repository they are.
     RepositoryMark = "repository-mark";
-    /// Different names stay different when they are made into tags.
+    /// Names of images and branches that differ give tags that differ.
     NamesApart = "names-apart";
-    /// An image is used only if it carries the key.
+    /// An image is used only if it carries the run's key.
     ExpectedKey = "expected-key";
-    /// Every image of an index carries it.
+    /// An index is used only if each of its images carries the key.
     EveryChild = "every-child";
     /// What the registry sends is what its digest says.
     ContentDigest = "content-digest";
@@ -59,42 +59,42 @@ guards! {
     ForkWrites = "fork-writes";
     /// Only trusted runs set the references in `tags`.
     AskedTags = "asked-tags";
-    /// References the user writes out keep to the zone's rights.
+    /// References that the user writes in inputs keep to the zone's rights.
     WrittenReferences = "written-references";
-    /// `extra-args` holds no flag that names or sends the result.
+    /// `extra-args` has no flag that names or sends the image.
     ExtraFlags = "extra-flags";
-    /// What is merged was published by a zone that the run may read.
+    /// A merge takes only images of zones that the run may read.
     MergedZones = "merged-zones";
     /// Only the program sets its own labels and annotations.
     OwnLabels = "own-labels";
-    /// An image of the engine's counts only by its private name; its labels prove nothing.
+    /// An image in the engine counts only by its private name; its labels prove nothing.
     LocalRecord = "local-record";
     /// The engine's private names say of which GitHub repository and zone an image is.
     LocalZones = "local-zones";
-    /// No image that only runs of other repositories or of less trust made is a base because the engine has it.
+    /// An image in the engine is no base image if only runs of other repositories or of less trust made it.
     LocalBase = "local-base";
-    /// A trusted run takes no layers that others have made on its engine.
+    /// A trusted run uses no layers that other runs have made on its engine.
     OwnLayers = "own-layers";
-    /// A builder that trusted runs keep builds for them alone.
+    /// A builder that trusted runs keep builds for trusted runs alone.
     KeptBuilder = "kept-builder";
-    /// A folder with a layer cache is the runner's own, and no link.
+    /// A folder with a layer cache belongs to the runner's user, and is no link.
     CacheFolder = "cache-folder";
-    /// Foreign text cannot be a workflow command.
+    /// Text from outside cannot be a workflow command (`::set-output …`).
     InertLog = "inert-log";
-    /// Foreign text cannot be Markdown.
+    /// Text from outside cannot be Markdown.
     InertSummary = "inert-summary";
 }
 
 #[cfg(not(debug_assertions))]
 impl Guard {
-    /// Whether it holds: always.
+    /// Tells whether the guard holds: always.
     #[must_use]
     pub(crate) const fn holds(self) -> bool {
         true
     }
 }
 
-// A release in which one does not hold, or in which that is not known before it runs, does not compile.
+// A release in which a guard does not hold, or in which the compiler cannot know that, does not compile.
 #[cfg(not(debug_assertions))]
 const _: () = {
     let mut at = 0;
@@ -104,18 +104,19 @@ const _: () = {
     }
 };
 
+/// The guards that are off in all threads, one bit each.
 #[cfg(debug_assertions)]
 static OFF: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
 #[cfg(debug_assertions)]
 std::thread_local! {
-    /// Those that this thread goes without.
+    /// The guards that are off in this thread, one bit each.
     static OFF_HERE: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 #[cfg(debug_assertions)]
 impl Guard {
-    /// Whether it holds: unless [`switch_off`] or [`without`] named it.
+    /// Tells whether the guard holds: unless [`switch_off`] or [`without`] named it.
     #[must_use]
     pub(crate) fn holds(self) -> bool {
         (OFF.load(std::sync::atomic::Ordering::Relaxed) | OFF_HERE.get()) & self.bit() == 0
@@ -126,7 +127,7 @@ impl Guard {
     }
 }
 
-/// Goes without the guards named, separated by commas.
+/// Switches guards off for the rest of the process. `names`: separated by commas.
 ///
 /// # Errors
 /// If a name is not known: a test must not pass because it names nothing.
@@ -138,7 +139,7 @@ pub(crate) fn switch_off(names: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Does the work without the guard of this name; other threads keep it.
+/// Does the work without the guard of this name; it holds in other threads, and in this one afterwards.
 ///
 /// # Errors
 /// If no guard has the name.

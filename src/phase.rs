@@ -1,6 +1,6 @@
 //! The parts of a build.
 
-/// What a build's time went into.
+/// A part of a build, for the times in the summary and for what is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
@@ -21,7 +21,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// What is being done, for a sentence.
+    /// The words for a sentence, such as "stopped while reading the layer cache".
     #[must_use]
     pub const fn doing(self) -> &'static str {
         match self {

@@ -1,4 +1,5 @@
-//! Leads from the inputs to the plan: everything before the first write.
+//! Leads from the inputs to the plan: everything before the first write. [`prepare`] checks the inputs and masks secrets,
+//! [`plan_for`] reads and decides, [`replay`] makes the plan again from a document ([`crate::saved`]).
 
 use serde_json::Value;
 
@@ -29,6 +30,7 @@ pub(crate) struct Prepared {
     pub ports: Ports,
 }
 
+/// Each image of the request with the run and its rights.
 fn runs<'a>(request: &'a Request, run: &'a RunContext, access: &'a [Access]) -> Vec<ImageRun<'a>> {
     let images = request.images.iter().zip(access);
     images.map(|(request, access)| ImageRun { request, run, access }).collect()
@@ -49,7 +51,7 @@ impl Prepared {
     /// The first image, for commands about one image.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is none, which is a defect.
     pub(crate) fn first(&self) -> Result<ImageRun<'_>> {
         let image = self.images().into_iter().next();
         image.ok_or_else(|| Error::new(FailureClass::Bug, "a request without an image"))
@@ -70,7 +72,7 @@ impl Decided {
         Rendered { run, images: images.iter().copied().zip(facts).collect(), plan: &self.plan }
     }
 
-    /// The plan as JSON; with what it was made from, if `with_facts` says so.
+    /// The plan as JSON. `with_facts`: also what it was made from, for [`replay`].
     pub(crate) fn json(&self, prepared: &Prepared, images: &[ImageRun<'_>], with_facts: bool) -> Value {
         let mut plan = plan::json(&self.rendered(&prepared.run, images));
         if with_facts {
@@ -85,7 +87,7 @@ pub(crate) struct Found {
     pub judged: Judged,
     /// What only builds need to know, of each image.
     late: Vec<LateFacts>,
-    /// The images for which that could not be read.
+    /// The indices of the images for which that could not be read.
     late_failed: Vec<usize>,
     /// The builder of all builds, with what they ask of it.
     builder: Option<(Needs, Result<Choice>)>,
@@ -116,7 +118,7 @@ impl Found {
             let (inputs, left_out) =
                 raw.map(|raw| saved::inputs(raw, images[at].request)).unwrap_or_default();
             let (facts, verdict) = (self.judged.facts[at].as_ref(), &self.judged.verdicts[at]);
-            // Of what was found out, the verdict follows again.
+            // A verdict that follows from the facts is made again by the replay.
             let failed = match verdict {
                 Verdict::Fail(error) if facts.is_none() || self.late_failed.contains(&at) => Some(error),
                 _ => None,
@@ -127,6 +129,7 @@ impl Found {
             })
         };
         let run = &prepared.run;
+        // In a run with an event, the commit and the branch follow from it.
         let git =
             run.event.is_none().then(|| serde_json::json!({"commit": run.commit, "branch": run.branch}));
         serde_json::json!({
@@ -173,11 +176,12 @@ pub(crate) async fn prepare(
     let console = &console.clone().with_style(request.settings.report.log);
     env.proxy_passwords().for_each(|password| console.mask(&password));
     request.images.iter().for_each(|image| mask(image, console));
-    let given = raw.iter().filter_map(|raw| raw.github_token.as_deref());
-    let tokens = env.get(env::ACTIONS_RUNTIME_TOKEN).into_iter().chain(given);
+    let github_tokens = raw.iter().filter_map(|raw| raw.github_token.as_deref());
+    let tokens = env.get(env::ACTIONS_RUNTIME_TOKEN).into_iter().chain(github_tokens);
     tokens.for_each(|token| console.mask(token));
     let ports = Ports::new(&request, env, console.clone(), cancel);
     ports.user_config.proxies(env).for_each(|(_, proxy)| console.mask_user(proxy));
+    // On a developer's machine git tells the commit and the branch.
     if run.event.is_none() {
         ports::git::complete(&mut run, &ports.exec).await;
     }
@@ -210,7 +214,7 @@ fn mask(image: &ImageRequest, console: &Console) {
     }
 }
 
-/// The longest secret file whose value is masked. A longer one is no password, and docker takes none above 500 KiB.
+/// Bytes of the longest secret file that is masked; buildx takes no longer one.
 const MASKED_FILE: u64 = 500 * 1024;
 
 /// Masks the content of a secret's file. If the file cannot be read, the build fails and says so.
@@ -220,7 +224,7 @@ fn mask_file(path: &std::path::Path, console: &Console) {
     }
 }
 
-/// Reads everything that a plan is made from; writes nothing.
+/// Reads everything that a plan is made from, for `plan --save-facts`; writes nothing.
 ///
 /// # Errors
 /// If a read that every image rests on fails.
@@ -245,6 +249,8 @@ pub(crate) async fn plan_for(
     Ok(Decided { found, plan })
 }
 
+/// Judges the images, then reads what only builds need, if there are any. What cannot be read fails the images that are
+/// built, and not the others.
 async fn find_late(
     prepared: &Prepared,
     images: &[ImageRun<'_>],
@@ -253,8 +259,8 @@ async fn find_late(
 ) -> Found {
     let Prepared { run, ports, .. } = prepared;
     let mut judged = Judged::new(images, facts);
-    let unique = [run.unique.clone(), random::hex_128().unwrap_or_default().chars().take(8).collect()];
-    let unique = image::usable(unique.join("-").trim_start_matches('-'), 100);
+    let unique = unique_name(run);
+    // Noted in the builder, so that later runs know whether its run still lives.
     let owner = ports::host::this_process();
     let building = judged.building(images);
     let mut builder = None;
@@ -290,7 +296,13 @@ async fn find_late(
     Found { judged, late, late_failed, builder }
 }
 
-/// A plan made from saved facts, and what it is about.
+/// A text for the name of this run's builder. It is random, because two jobs of one run may share an engine.
+fn unique_name(run: &RunContext) -> String {
+    let random: String = random::hex_128().unwrap_or_default().chars().take(8).collect();
+    image::usable(format!("{}-{random}", run.unique).trim_start_matches('-'), 100)
+}
+
+/// A plan made from saved facts, with the request and run that it was made for.
 pub(crate) struct Replayed {
     request: Request,
     run: RunContext,
@@ -299,14 +311,14 @@ pub(crate) struct Replayed {
 }
 
 impl Replayed {
-    /// The plan for people and for programs.
+    /// Shows the plan, to people or to programs.
     pub(crate) fn show<T>(&self, show: impl FnOnce(&Rendered<'_>) -> T) -> T {
         let images = runs(&self.request, &self.run, &self.access);
         show(&self.decided.rendered(&self.run, &images))
     }
 }
 
-/// Makes the plan from saved facts; asks nothing.
+/// Makes the plan from saved facts; reads nothing else.
 ///
 /// # Errors
 /// As [`plan_for`].
@@ -319,7 +331,7 @@ pub(crate) fn replay(mut saved: Saved) -> Result<Replayed> {
     let mut judged = Judged::new(&images, facts.collect());
     let late: Vec<LateFacts> =
         saved.images.iter_mut().map(|image| image.build.take().unwrap_or_default()).collect();
-    // Those that failed later have facts too.
+    // An image whose late facts failed has early facts all the same.
     let mut late_failed = Vec::new();
     for (at, image) in saved.images.iter().enumerate() {
         if let Some(error) = &image.failed {

@@ -19,7 +19,7 @@ use crate::run::{Commit, RunContext};
 /// The version of the document.
 pub(crate) const VERSION: u64 = 1;
 
-/// What stands in the place of a value that is not saved.
+/// Stands in place of a value that is not saved.
 const HIDDEN: &str = "***";
 
 /// Everything that a plan is made from.
@@ -28,16 +28,16 @@ const HIDDEN: &str = "***";
 pub(crate) struct Saved {
     /// [`VERSION`].
     pub version: u64,
-    /// What a person says of it.
+    /// A person's remark, as in the files of `tests/plans`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub about: String,
-    /// The variables that the run and the plan read. Of those that grant access it is said only that they are set.
+    /// The variables that the run and the plan read. Of those that grant access, only that they are set.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// The members of the event that decide.
+    /// The members of the event that decide ([`crate::run::essence`]).
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub event: Value,
-    /// Where no event says it.
+    /// The commit and branch, in a run without an event: on a developer's machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<Checkout>,
     pub images: Vec<SavedImage>,
@@ -62,10 +62,10 @@ pub(crate) struct SavedImage {
     /// Inputs whose values are not saved, because they may hold a secret: the plan is made without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
-    /// Nothing where they could not be found out.
+    /// `None` if they could not be read.
     #[serde(default)]
     pub facts: Option<ImageFacts>,
-    /// What only a build asks for.
+    /// What only a build reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<LateFacts>,
     /// Why facts are missing.
@@ -95,20 +95,21 @@ const VARIABLES: [&str; 17] = [
 ];
 /// Lists of caches, of which those without a credential are saved.
 const LISTS: [&str; 2] = [env::BUILD_ONCE_CACHE_FROM, env::BUILD_ONCE_CACHE_TO];
-/// Variables that grant access, or say where.
+/// Variables that grant access, or tell whether there is access; their values are not saved.
 const GRANTS: [&str; 3] = [env::ACTIONS_CACHE_URL, env::ACTIONS_RESULTS_URL, env::ACTIONS_RUNTIME_TOKEN];
 
 /// The variables of a run that are saved.
 #[must_use]
 pub(crate) fn variables(env: &Env) -> BTreeMap<String, String> {
-    let of = |name: &'static str, show: fn(&str) -> String| {
-        env.get(name).map(|value| (name.to_owned(), show(value)))
-    };
-    let plain = VARIABLES.into_iter().filter_map(|name| of(name, str::to_owned));
-    let lists = LISTS.into_iter().filter_map(|name| of(name, without_credentials));
-    plain.chain(lists).chain(GRANTS.into_iter().filter_map(|name| of(name, |_| HIDDEN.to_owned()))).collect()
+    let saved =
+        |name: &str, show: fn(&str) -> String| env.get(name).map(|value| (name.to_owned(), show(value)));
+    let plain = VARIABLES.into_iter().filter_map(|name| saved(name, str::to_owned));
+    let lists = LISTS.into_iter().filter_map(|name| saved(name, without_credentials));
+    let grants = GRANTS.into_iter().filter_map(|name| saved(name, |_| HIDDEN.to_owned()));
+    plain.chain(lists).chain(grants).collect()
 }
 
+/// The items of a list of caches, without those that have a credential in them.
 fn without_credentials(list: &str) -> String {
     let items = items(list).into_iter();
     items.filter(|item| inline_secret(item).is_none()).collect::<Vec<_>>().join("\n")
@@ -119,7 +120,6 @@ fn without_credentials(list: &str) -> String {
 pub(crate) fn inputs(raw: &RawInputs, request: &ImageRequest) -> (BTreeMap<String, String>, Vec<String>) {
     let defaults: BTreeMap<_, _> = RawInputs::schema().map(|(_, name, default)| (name, default)).collect();
     let (mut saved, mut left_out) = (BTreeMap::new(), Vec::new());
-    let build = &request.build;
     for (name, value) in raw.entries() {
         let Some(value) = value.filter(|value| defaults.get(&name).copied().flatten() != Some(*value)) else {
             continue;
@@ -129,7 +129,7 @@ pub(crate) fn inputs(raw: &RawInputs, request: &ImageRequest) -> (BTreeMap<Strin
                 left_out.push(name);
                 continue;
             }
-            // These are saved below, as they were read.
+            // `checked_inputs` has these.
             "secrets" | "secret-envs" | "secret-files" | "build-args" | "build-args-file" | "tags"
             | "tags-file" | "labels-file" | "annotations-file" | "build-contexts" | "cache-dir"
             | "context" => {
@@ -141,40 +141,44 @@ pub(crate) fn inputs(raw: &RawInputs, request: &ImageRequest) -> (BTreeMap<Strin
         };
         saved.insert(name, value);
     }
-    let mut list = |name: &str, items: Vec<String>| {
-        if !items.is_empty() {
-            saved.insert(name.to_owned(), items.join("\n"));
-        }
-    };
-    list("secrets", build.secrets.iter().map(|secret| format!("{}={HIDDEN}", secret.id)).collect());
-    list("build-args", build.build_args.iter().map(|(name, _)| format!("{name}={HIDDEN}")).collect());
+    let checked = checked_inputs(raw, request).into_iter().filter(|(_, items)| !items.is_empty());
+    saved.extend(checked.map(|(name, items)| (name.to_owned(), items.join("\n"))));
+    (saved, left_out)
+}
+
+/// The inputs that are saved as the program has read them: without values of secrets and build arguments, with the content
+/// of files, and without folders of this machine, which no other has.
+fn checked_inputs(raw: &RawInputs, request: &ImageRequest) -> Vec<(&'static str, Vec<String>)> {
+    let build = &request.build;
+    let is_remote = |value: &str| value.contains("://") && !value.starts_with("oci-layout:");
+    let anywhere = |value: &str| if is_remote(value) { value.to_owned() } else { ".".to_owned() };
+    let contexts = build.build_contexts.iter().map(|(name, value)| format!("{name}={}", anywhere(value)));
     let left_out_tags = request.left_out_tags.iter().map(|left_out| left_out.tag.to_string());
-    list("tags", request.tags.iter().map(ToString::to_string).chain(left_out_tags).collect());
+    let mut lists: Vec<(&str, Vec<String>)> = vec![
+        ("secrets", build.secrets.iter().map(|secret| format!("{}={HIDDEN}", secret.id)).collect()),
+        ("build-args", build.build_args.iter().map(|(name, _)| format!("{name}={HIDDEN}")).collect()),
+        ("tags", request.tags.iter().map(ToString::to_string).chain(left_out_tags).collect()),
+        ("build-contexts", contexts.collect()),
+    ];
     for (name, file, pairs) in [
         ("labels", &raw.labels_file, &build.labels),
         ("annotations", &raw.annotations_file, &build.annotations),
     ] {
         if file.is_some() {
-            list(name, pairs.iter().map(|(name, value)| quoted(&format!("{name}={value}"))).collect());
+            let items = pairs.iter().map(|(name, value)| quoted(&format!("{name}={value}")));
+            lists.push((name, items.collect()));
         }
     }
-    // Folders and files of this machine are on no other.
-    let is_remote = |value: &str| value.contains("://") && !value.starts_with("oci-layout:");
-    let place = |value: &str| if is_remote(value) { value.to_owned() } else { ".".to_owned() };
-    list(
-        "build-contexts",
-        build.build_contexts.iter().map(|(name, value)| format!("{name}={}", place(value))).collect(),
-    );
     if let ContextSource::Remote(url) = &build.context {
-        list("context", vec![url.clone()]);
+        lists.push(("context", vec![url.clone()]));
     }
     if let Some(dir) = request.cache.dir.as_ref().filter(|_| request.cache.has(CacheKind::Local)) {
-        list("cache-dir", vec![dir.display().to_string()]);
+        lists.push(("cache-dir", vec![dir.display().to_string()]));
     }
-    (saved, left_out)
+    lists
 }
 
-/// One item of a list, whatever is in it.
+/// Quotes an item of a list if it needs that: such lists are CSV (`inputs::lists`).
 fn quoted(item: &str) -> String {
     if item.contains(['\n', '"']) { format!("\"{}\"", item.replace('"', "\"\"")) } else { item.to_owned() }
 }
@@ -206,7 +210,7 @@ impl Saved {
         serde_json::from_value(document).map_err(failed)
     }
 
-    /// The variables.
+    /// The variables, as the environment of the run.
     pub(crate) fn env(&self) -> Env {
         self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
@@ -234,10 +238,10 @@ impl Saved {
 }
 
 impl SavedImage {
-    /// What was found out, or why it was not. Where no repository is named by the facts, the input's stands.
+    /// Takes the facts out. If they name no repository, that of the input counts, so that a person can add it.
     ///
     /// # Errors
-    /// What failed.
+    /// The reason why the facts could not be read.
     pub(crate) fn found(&mut self, request: &ImageRequest) -> Result<ImageFacts> {
         let mut facts = match (self.facts.take(), &self.failed) {
             (None, Some(failed)) => return Err(failed.clone()),
@@ -253,7 +257,7 @@ impl SavedImage {
     }
 }
 
-/// The inputs as a command line gives them.
+/// Reads the inputs by the parser of the command line, which knows every name.
 fn raw(inputs: &BTreeMap<String, String>) -> Result<RawInputs> {
     let flags = inputs.iter().map(|(name, value)| format!("--{name}={value}"));
     let arguments: Vec<String> =

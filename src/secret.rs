@@ -1,4 +1,4 @@
-//! Text that must not be seen.
+//! A secret value, which no log and no document can show.
 
 use std::fmt;
 use std::sync::Arc;

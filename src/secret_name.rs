@@ -5,7 +5,7 @@ const DENY: [&str; 10] =
     ["apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token"];
 const ALLOW: [&str; 3] = ["public", "file", "version"];
 
-/// Whether one of the words between underscores is a secret's, and none says otherwise: `GITHUB_TOKEN`, but not
+/// Tells whether one of the words between underscores is in [`DENY`] and none in [`ALLOW`]: `GITHUB_TOKEN`, but not
 /// `PUBLIC_KEY` and not `TOKENIZER`.
 #[must_use]
 pub(crate) fn looks_secret(name: &str) -> bool {

@@ -1,6 +1,8 @@
 //! One run of the program: signals, the pipeline, the report, the exit code.
 
-use std::path::{Path, PathBuf};
+mod files;
+
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -11,26 +13,27 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::execute::{Boot, Execution, OneImage, execute};
 use crate::facts::gather;
-use crate::failure::FailureClass;
-use crate::failure::FailureKind;
+use crate::failure::{FailureClass, FailureKind};
 use crate::image::Digest;
 use crate::inputs::{Call, RawInputs};
-use crate::pipeline::{Prepared, plan_for, prepare};
+use crate::pipeline::{Decided, Prepared, plan_for, prepare};
 use crate::plan::{self, Decision};
 use crate::ports::Writes;
 use crate::ports::actions::{self, Annotation, Level};
 use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
-use crate::ports::temporary::{PrivateFolder, RUN, sweep, temporary_folder};
+use crate::ports::temporary::sweep;
 use crate::report::{ImageReport, Report, RunState, Stage, annotations, outputs, summary};
 use crate::trust::ImageRun;
-use crate::{commands, crash, shown};
+use crate::{commands, crash};
+use files::RunFiles;
 
 /// Turns SIGINT, SIGTERM, SIGHUP and the input `timeout` into one signal for all tasks. It listens on its own thread,
 /// because the program's thread may be blocked by a file or by a reader of the log.
 pub(crate) struct Cancel {
     sender: watch::Sender<Option<Stop>>,
+    /// The runtime of the thread that listens.
     thread: Handle,
     /// The signal that the ports watch.
     pub signal: CancelSignal,
@@ -63,6 +66,7 @@ impl Cancel {
                 sender.send_if_modified(|state| state.is_none() && state.replace(stop).is_none());
             });
         }
+        // The runtime cannot move to its thread while it is entered.
         drop(inside);
         let listen = move || runtime.block_on(std::future::pending::<()>());
         std::thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(refused)?;
@@ -114,6 +118,7 @@ pub(crate) async fn run(raw: &[RawInputs], env: &Env, console: &Console, cancel:
         state.fail(stopped(stop, &phase));
     }
     let mut report = state.finish();
+    // A run that failed before its plan spent all its time on reading.
     if report.entries.is_empty() && report.read_seconds == 0.0 {
         report.read_seconds = watch.seconds();
     }
@@ -121,6 +126,7 @@ pub(crate) async fn run(raw: &[RawInputs], env: &Env, console: &Console, cancel:
     publish(&report, env, console)
 }
 
+/// The error of a run that was stopped. `phase`: what it was doing.
 fn stopped(stop: Stop, phase: &str) -> Error {
     let error = |class, why: &str| Error::new(class, format!("{why} ({phase})"));
     match stop {
@@ -140,6 +146,7 @@ pub(crate) fn fail(error: Error, env: &Env, console: &Console) -> u8 {
     publish(&report, env, console)
 }
 
+/// Writes annotations, summary and outputs, and returns the exit code.
 fn publish(report: &Report, env: &Env, console: &Console) -> u8 {
     for annotation in annotations(report) {
         console.annotate(&annotation);
@@ -151,7 +158,7 @@ fn publish(report: &Report, env: &Env, console: &Console) -> u8 {
     if !report.without_summary
         && let Err(error) = actions::write_summary(env, &summary(report))
     {
-        // For people alone; whoever uses the image goes by the outputs.
+        // That fails no run: the summary is for people, and later steps read the outputs.
         let message = format!("the job summary is not written: {error}");
         console.annotate(&Annotation { level: Level::Warning, title: "build-once", message, at: None });
     }
@@ -190,12 +197,12 @@ fn how_to_report(error: &Error, facts: Option<&Path>) -> Option<String> {
 
 /// The last line of a successful run: each image with its outcome.
 fn closing(report: &Report) -> String {
-    let of = |image: &ImageReport| {
+    let words = |image: &ImageReport| {
         let reference = image.reference.as_ref().map(ToString::to_string);
         let name = reference.or_else(|| image.local_image.clone()).unwrap_or_default();
         format!("{} {name}", image.outcome.map(plan::Outcome::name).unwrap_or_default())
     };
-    let images: Vec<String> = report.images.iter().map(of).collect();
+    let images: Vec<String> = report.images.iter().map(words).collect();
     format!("{} in {:.2}s", images.join(", "), report.seconds)
 }
 
@@ -222,20 +229,8 @@ async fn pipeline(
     state.places = (0..request.images.len()).collect();
     let boot = Boot::default();
     let attempt = Attempt { env, cancel, prepared, watch, boot: &boot };
-    let done = async {
-        Box::pin(attempt.run(state, &[])).await?;
-        let lost = state.lost();
-        if lost.is_empty() {
-            return Ok(());
-        }
-        // An image was found and then deleted: look it up again, and most likely build it.
-        let names = lost.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let retry = format!("the image {names} was deleted while this run was using it: looking it up again");
-        ports.console.line(&retry);
-        state.start_over(retry);
-        Box::pin(attempt.run(state, &lost)).await
-    };
-    let done = done.await;
+    let done = attempt.run_twice_if_lost(state).await;
+    // Also after a failure, which may have left a builder that booted for nothing.
     boot.discard().await;
     done
 }
@@ -250,9 +245,23 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// Runs once; and once more for images that were found and then deleted, which most likely builds them.
+    async fn run_twice_if_lost(&self, state: &mut RunState) -> Result<()> {
+        Box::pin(self.run(state, &[])).await?;
+        let lost = state.lost();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let names = lost.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let retry = format!("the image {names} was deleted while this run was using it: looking it up again");
+        self.prepared.ports.console.line(&retry);
+        state.start_over(retry);
+        Box::pin(self.run(state, &lost)).await
+    }
+
     /// Plans the images that are left and carries the plan out. `lost`: images that are known to be deleted.
     async fn run(&self, state: &mut RunState, lost: &[Digest]) -> Result<()> {
-        let Self { env, cancel, prepared, watch, boot } = self;
+        let Self { cancel, prepared, watch, boot, .. } = self;
         let Prepared { request, ports, .. } = prepared;
         let all = prepared.images();
         let images: Vec<ImageRun<'_>> =
@@ -262,32 +271,48 @@ impl Attempt<'_> {
         // A read can be dropped at any time.
         let mut facts = until(&cancel.signal, Box::pin(gather(ports, &images))).await?;
         for facts in facts.iter_mut().flatten() {
-            for lost in lost {
-                facts.forget(lost);
+            for digest in lost {
+                facts.forget(digest);
             }
         }
         state.report.add_facts(&state.places, &facts);
         let chosen = |choice: &plan::Choice| boot.start(choice, ports, &request.settings);
-        let mut decided = until(&cancel.signal, Box::pin(plan_for(prepared, &images, facts, chosen))).await?;
+        let decided = until(&cancel.signal, Box::pin(plan_for(prepared, &images, facts, chosen))).await?;
         state.report.read_seconds = watch.seconds();
-        let several = images.len() > 1;
-        let prefix = |image: &ImageRun<'_>| {
-            if several { format!("{}: ", image.request.image) } else { String::new() }
-        };
-        for (image, planned) in images.iter().zip(&decided.plan.images) {
-            let of = prefix(image);
+        self.log_decisions(&images, &decided);
+        state.stage = Stage::Steps;
+        let files = self.write_files(state, &images, &decided)?;
+        self.execute(state, &images, decided, &files).await;
+        Ok(())
+    }
+
+    /// Begins lines of the log about the image: with its name where the run has several, else with nothing.
+    fn prefix(images: &[ImageRun<'_>], at: usize) -> String {
+        if images.len() > 1 { format!("{}: ", images[at].request.image) } else { String::new() }
+    }
+
+    fn log_decisions(&self, images: &[ImageRun<'_>], decided: &Decided) {
+        let console = &self.prepared.ports.console;
+        for (at, planned) in decided.plan.images.iter().enumerate() {
             let Decision { outcome, reason, changes } = &planned.decision;
-            ports.console.line(&format!("{of}{}: {reason}", outcome.name()));
+            console.line(&format!("{}{}: {reason}", Self::prefix(images, at), outcome.name()));
             for change in crate::facts::explain::list_for_log(changes) {
-                ports.console.line(&format!("  {change}"));
+                console.line(&format!("  {change}"));
             }
         }
-        state.stage = Stage::Steps;
+    }
+
+    /// Writes the plan, and names it and buildx's metadata in the report if they outlive the run.
+    fn write_files(
+        &self,
+        state: &mut RunState,
+        images: &[ImageRun<'_>],
+        decided: &Decided,
+    ) -> Result<RunFiles> {
         let builds = decided.plan.builds();
-        let files = match RunFiles::create(env, images.len(), || {
-            // A hit is as fast as it can be; `plan --save-facts` saves what it was made from.
-            decided.json(self.prepared, &images, builds)
-        }) {
+        // A hit is as fast as it can be, so its file has no facts; `plan --save-facts` saves them.
+        let plan = || decided.json(self.prepared, images, builds);
+        let files = match RunFiles::create(self.env, images.len(), plan) {
             // Only a build needs these files.
             Err(error) if !builds => {
                 let notice = format!("the plan is not kept for later steps: {}", error.headline());
@@ -299,34 +324,44 @@ impl Attempt<'_> {
         state.report.plan.clone_from(&files.plan);
         state.report.facts = files.plan.clone().filter(|_| builds);
         state.metadata = if files.plan.is_some() { files.metadata.clone() } else { Vec::new() };
+        Ok(files)
+    }
+
+    /// Carries the plan out, and warns if the run's credentials can do more than the run may.
+    async fn execute(
+        &self,
+        state: &mut RunState,
+        images: &[ImageRun<'_>],
+        mut decided: Decided,
+        files: &RunFiles,
+    ) {
         let plan = state.plan.insert(std::mem::take(&mut decided.plan));
         let facts = &decided.found.judged.facts;
-        let known = facts.iter().flatten().find_map(|facts| facts.repository.repository());
-        let warned = images.iter().find(|image| builds && image.access.warn_if_writable);
-        let watched = known.filter(|_| warned.is_some());
+        let repository = facts.iter().flatten().find_map(|facts| facts.repository.repository());
+        let reader = images.iter().find(|image| plan.builds() && image.access.warn_if_writable);
+        let watched = repository.filter(|_| reader.is_some());
         #[expect(clippy::disallowed_methods, reason = "the plan is complete: now it is executed")]
         let writes = Writes::granted();
-        let one = |at: usize| OneImage {
+        let image = |at: usize| OneImage {
             image: images[at],
             key: facts[at].as_ref().and_then(|facts| facts.key.as_ref()),
             metadata: files.metadata.get(at).cloned().unwrap_or_default(),
-            prefix: prefix(&images[at]),
+            prefix: Self::prefix(images, at),
         };
         let execution = Execution {
             writes,
-            ports,
-            images: (0..images.len()).map(one).collect(),
+            ports: &self.prepared.ports,
+            images: (0..images.len()).map(image).collect(),
             toolchain: decided.found.toolchain(),
-            boot,
-            watch: **watch,
+            boot: self.boot,
+            watch: *self.watch,
             watched,
             retries: &state.retries,
         };
         Box::pin(execute(plan, &execution, &mut state.journal)).await;
-        if let (Some(home), Some(image), true) = (watched, warned, state.journal.may_push) {
-            state.report.notices.insert(0, plan::too_many_rights(image.access, home));
+        if let (Some(repository), Some(image), true) = (watched, reader, state.journal.may_push) {
+            state.report.notices.insert(0, plan::too_many_rights(image.access, repository));
         }
-        Ok(())
     }
 }
 
@@ -340,34 +375,5 @@ pub(crate) async fn until<T>(signal: &CancelSignal, work: impl Future<Output = R
         biased;
         stop = cancelled(signal) => Err(stopped(stop, "while looking")),
         done = work => done,
-    }
-}
-
-/// The files of a run: the plan, and buildx's metadata. In a workflow later steps can read them; elsewhere they are
-/// removed at the end.
-#[derive(Default)]
-struct RunFiles {
-    plan: Option<PathBuf>,
-    /// buildx's metadata file of each image.
-    metadata: Vec<PathBuf>,
-    _folder: Option<PrivateFolder>,
-}
-
-impl RunFiles {
-    fn create(env: &Env, images: usize, plan: impl FnOnce() -> serde_json::Value) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::of_io("failed to write the plan", &error);
-        let parent = temporary_folder(env);
-        let folder = PrivateFolder::new(RUN, &parent).map_err(failed)?;
-        let name =
-            |at| if at == 0 { "metadata.json".to_owned() } else { format!("metadata-{}.json", at + 1) };
-        let metadata = (0..images).map(|at| folder.path().join(name(at))).collect();
-        if !env.in_github_actions() {
-            return Ok(Self { plan: None, metadata, _folder: Some(folder) });
-        }
-        let path = folder.keep().join("plan.json");
-        let mut plan = plan();
-        shown::hide_in(&mut plan);
-        fs_err::write(&path, format!("{plan:#}\n")).map_err(failed)?;
-        Ok(Self { plan: Some(path), metadata, _folder: None })
     }
 }

@@ -17,13 +17,13 @@ use forms::Known;
 
 /// Replaces a secret; the runner writes the same.
 const HIDDEN: &str = "***";
-/// Fewest characters of a hidden text. To hide shorter ones would remove every `{` or `e` from the log.
+/// Characters of the shortest text that is hidden. To hide shorter ones would remove every `{` or `e` from the log.
 pub(crate) const SHORTEST_SECRET: usize = 4;
 
 /// The secrets of this process.
 static KNOWN: RwLock<Known> = RwLock::new(Known::new());
 
-/// The lines of a secret that are long enough to be hidden, trimmed.
+/// The lines of a secret that are long enough to be hidden, trimmed: logs show a secret of several lines line by line.
 pub(crate) fn parts(secret: &str) -> impl Iterator<Item = &str> {
     secret.lines().map(str::trim).filter(|line| line.chars().count() >= SHORTEST_SECRET)
 }
@@ -94,6 +94,7 @@ pub fn without_users(text: &str) -> Cow<'_, str> {
     while let Some((before, after)) = rest.split_once("://") {
         clean.extend([before, "://"]);
         let user = user(after);
+        // The protocol may have more before it, as in `git+ssh`.
         let stays = before.ends_with("ssh") && !user.contains(':');
         rest = if stays || user.is_empty() { after } else { &after[user.len() + 1..] };
     }
@@ -113,6 +114,7 @@ pub(crate) fn clean_urls(text: &str) -> Cow<'_, str> {
     let mut rest = &*text;
     while let Some((before, after)) = rest.split_once("://") {
         clean.extend([before, "://"]);
+        // A host ends at `/` and `?`, a URL does not.
         let end = after.find(|c| ends_url(c) && !matches!(c, '/' | '?')).unwrap_or(after.len());
         let (url, next) = after.split_at(end);
         let (path, query) = url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)));
@@ -183,7 +185,6 @@ mod tests {
 
     use super::*;
 
-    /// D12
     #[test]
     fn d12_the_users_of_urls_are_gone() {
         for (text, expected) in [
@@ -236,7 +237,6 @@ mod tests {
         }
     }
 
-    /// D14
     #[test]
     fn d14_what_is_cut_is_hidden_first() {
         learn("d14-secret-value");

@@ -1,6 +1,6 @@
-//! How far a run is trusted.
+//! How far a run is trusted. [`crate::run`] classifies a run; [`crate::trust`] derives its rights.
 
-/// A zone of trust; who may read and write what follows from it ([`crate::trust`]).
+/// A zone of trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Zone {
     /// The default branch, a protected branch, a tag.

@@ -14,7 +14,8 @@ use crate::key::{BuildKey, EntryKind, KeyEntry};
 pub(crate) struct Epoch(String);
 
 impl Epoch {
-    /// Computes a key's epoch; `None` if BuildKit's cache sees every entry of the key.
+    /// Computes a key's epoch; `None` if BuildKit's cache sees every entry of the key. `mounted`: the secrets that steps
+    /// mount.
     #[must_use]
     pub(crate) fn of(key: &BuildKey, mounted: &SecretMounts) -> Option<Self> {
         let unseen: Vec<&KeyEntry> = key.entries.iter().filter(|entry| is_unseen(entry, mounted)).collect();
@@ -25,6 +26,7 @@ impl Epoch {
         for entry in unseen {
             digest.texts(&[entry.kind.as_str(), &entry.name, &entry.value]);
         }
+        // A name of a host may have 63 characters; 64 bits suffice to tell the epochs of one step apart.
         Some(Self(hex(&digest.finish()).chars().take(16).collect()))
     }
 

@@ -36,15 +36,19 @@ fn short_hash(text: &str) -> String {
     hex(&Sha256::digest(text)).chars().take(16).collect()
 }
 
-/// The records of one engine.
+/// The records of one engine. A volume's name has the builder and the run's repository and zone, such as
+/// `build-once-built-engine-0123456789abcdef`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Makers {
+    /// This run's repository and zone, hashed.
     own: String,
+    /// The names of the engine's volumes that begin with [`PREFIX`].
     volumes: BTreeSet<String>,
 }
 
 impl Makers {
-    /// `place` and `zone` are this run's GitHub repository and zone, `volumes` the engine's volumes of this kind.
+    /// `place` and `zone` are this run's GitHub repository and zone ([`crate::image::place`]), `volumes` the names of the
+    /// engine's volumes that begin with [`PREFIX`].
     #[must_use]
     pub(crate) fn new(place: &str, zone: &str, volumes: BTreeSet<String>) -> Self {
         Self { own: short_hash(&format!("{place}\0{zone}")), volumes }

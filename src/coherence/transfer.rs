@@ -19,7 +19,8 @@ const FILE_BYTES: usize = 16 + 16;
 const HEADER: &[u8; 8] = b"bo-sent2";
 /// Bytes of a lineage's name, which are hexadecimal digits.
 const NAME_BYTES: usize = 32;
-/// A lineage ends when it holds this many files more than twice those of its newest build.
+/// A lineage ends when it holds this many files more than twice those of its newest build: its file would only grow, and
+/// a new lineage costs one transfer of all files.
 const OLD_FILES: usize = 10_000;
 
 /// The files that a build sends. The key is a hash of what BuildKit compares (context, path, size and time), the value a
@@ -43,6 +44,7 @@ impl Sent {
 
     fn add_tree(&mut self, context: &str, tree: &Tree) {
         tree.visit(|path, entry| {
+            // Of folders and devices no content is sent.
             if !matches!(entry.kind, Kind::Folder | Kind::Special) {
                 let fact = entry.fact;
                 self.0.insert(identity(context, path, fact.size, fact.modified), half(&fact.digest));
@@ -70,11 +72,13 @@ fn low_seconds(seconds: i64) -> u32 {
     u32::from_le_bytes([b0, b1, b2, b3])
 }
 
+/// The first half of a digest, which suffices to tell files apart and halves the file of the lineage.
 fn half(digest: &[u8; 32]) -> [u8; 16] {
     std::array::from_fn(|at| digest[at])
 }
 
-/// Hashes what BuildKit compares. The time is in whole seconds; a finer one would change more often, never less.
+/// Hashes what BuildKit compares. Whole seconds are coarser than the times that BuildKit compares, so a lineage may end
+/// too often, never too seldom.
 fn identity(context: &str, path: &[u8], size: u64, modified: u32) -> [u8; 16] {
     let digest = Sha256::new()
         .chain_update((context.len() as u64).to_le_bytes())
@@ -104,6 +108,7 @@ impl Lineage {
         Some(self).filter(|this| this.sent.0.len() <= 2 * now.0.len() + OLD_FILES)
     }
 
+    /// Encodes the lineage: the header, the name, then [`FILE_BYTES`] for each file.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER.len() + NAME_BYTES + self.sent.0.len() * FILE_BYTES);

@@ -25,6 +25,7 @@ impl<'a> Earlier<'a> {
     pub(super) fn for_action(planned: &Planned, plan: &'a Plan, records: &[Option<&mut Record>]) -> Self {
         let record = |id: ActionId| records.get(id.index()).and_then(Option::as_ref);
         let source = match &planned.action {
+            // Its source is the build itself: the registry has no digest for it yet.
             Action::ReadBack { build, .. } => Some(*build),
             Action::SetKeyTag { source, .. } | Action::Alias { source, .. } | Action::Pull { source, .. } => {
                 source.action()
@@ -44,7 +45,7 @@ impl<'a> Earlier<'a> {
         Self { made, own_builder: own_builder.filter(|_| !no_builder), no_builder }
     }
 
-    /// The image by its digest.
+    /// The image by its digest, as `h/repo@sha256:…`.
     fn image(&self, source: &Source) -> Result<ImageReference> {
         match source {
             Source::Known(reference) => Ok(reference.clone()),
@@ -74,6 +75,7 @@ pub(super) async fn act<'a>(
     (planned, record)
 }
 
+/// Calls the module that does the action, with what earlier actions hand to it.
 async fn carry_out(
     action: &Action,
     earlier: Earlier<'_>,
@@ -100,55 +102,67 @@ async fn carry_out(
             read_back::run(reference, earlier.made.unwrap_or_default(), context, record).await
         }
         Action::SetKeyTag { source, key_tag, others, guard } => {
-            let own = match earlier.image(source)?.digest() {
-                Some(digest) => digest.clone(),
-                None => return Err(Error::new(FailureClass::Bug, "a key's tag without an image")),
+            let image = earlier.image(source)?;
+            let Some(own) = image.digest().cloned() else {
+                return Err(Error::new(FailureClass::Bug, "a key's tag without an image"));
             };
+            let built = earlier.made;
             let done = match guard {
-                TagGuard::Any => {
-                    set_key_tag::replace(key_tag, own, earlier.made, context, docker, record).await
-                }
+                TagGuard::Any => set_key_tag::replace(key_tag, own, built, context, docker, record).await,
                 TagGuard::UnlessSameKey => {
-                    set_key_tag::run(key_tag, others, own, earlier.made, context, docker, record).await
+                    set_key_tag::run(key_tag, others, own, built, context, docker, record).await
                 }
             };
-            match (source, done) {
-                // The image has another name already.
-                (Source::Known(_), Err(error)) if may_go_on(&error) => {
-                    record.notices.push(format!("{key_tag} is not set: {}", error.headline()));
-                    Ok(())
-                }
-                (_, done) => done,
-            }
+            key_tag_or_notice(done, source, key_tag, record)
         }
         Action::PutIndex { index, target, .. } => {
             put_index::run(index, target, context, docker, record).await
         }
         Action::Alias { source, target, required, .. } => {
-            match alias::run(&earlier.image(source)?, target, context, docker).await {
-                Err(error) if !required && alias::may_go_without(&error) => {
-                    record.notices.push(format!("{}; the digest carries the hand-over", error.headline()));
-                    Ok(())
-                }
-                other => other.map(|()| record.tags.push(target.to_string())),
-            }
+            let done = alias::run(&earlier.image(source)?, target, context, docker).await;
+            alias_or_notice(done, target, *required, record)
         }
         Action::Pull { source, platform } => {
             pull(&earlier.image(source)?, platform.as_ref(), context, docker).await
         }
         Action::Tag { source, name, required } => {
-            match set_local_name(source, name, *required, &earlier, context, docker).await {
-                Ok(named) => {
-                    record.local_image = named.then(|| name.clone());
-                    Ok(())
-                }
-                Err(error) if !required && error.class != FailureClass::Interrupted => {
-                    context.ports.console.line(&format!("not named: {}", error.headline()));
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            }
+            let named = set_local_name(source, name, *required, &earlier, context, docker).await;
+            local_name_or_line(named, name, *required, context, record)
         }
+    }
+}
+
+/// The result of setting the key's tag. An image from before this run has another name already, so for it a failure is
+/// only a notice.
+fn key_tag_or_notice(
+    done: Result<()>,
+    source: &Source,
+    key_tag: &ImageReference,
+    record: &mut Record,
+) -> Result<()> {
+    match (source, done) {
+        (Source::Known(_), Err(error)) if may_go_on(&error) => {
+            record.notices.push(format!("{key_tag} is not set: {}", error.headline()));
+            Ok(())
+        }
+        (_, done) => done,
+    }
+}
+
+/// The result of setting an alias. Without a commit's alias other jobs find the image by its digest, so a refusal is only
+/// a notice.
+fn alias_or_notice(
+    done: Result<()>,
+    target: &ImageReference,
+    required: bool,
+    record: &mut Record,
+) -> Result<()> {
+    match done {
+        Err(error) if !required && alias::may_go_without(&error) => {
+            record.notices.push(format!("{}; the digest carries the hand-over", error.headline()));
+            Ok(())
+        }
+        done => done.map(|()| record.tags.push(target.to_string())),
     }
 }
 
@@ -167,7 +181,25 @@ fn builder_or_without(done: Result<()>, optional: Option<GoesWithout>, record: &
     }
 }
 
-/// Gives the image its local name. Returns false if the name was left alone.
+/// The result of giving the image a local name. If the name is not required, a failure is only a line in the log.
+fn local_name_or_line(
+    named: Result<bool>,
+    name: &str,
+    required: bool,
+    context: &StepContext<'_>,
+    record: &mut Record,
+) -> Result<()> {
+    match named {
+        Err(error) if !required && error.class != FailureClass::Interrupted => {
+            context.ports.console.line(&format!("not named: {}", error.headline()));
+            Ok(())
+        }
+        named => named.map(|named| record.local_image = named.then(|| name.to_owned())),
+    }
+}
+
+/// Gives the image its local name. Returns false if this engine does not have the image that the run reports, and the name
+/// is not required.
 async fn set_local_name(
     source: &Source<String>,
     name: &str,
@@ -193,6 +225,7 @@ async fn set_local_name(
     docker.tag(&adopted.to_string(), name).await.map(|()| true)
 }
 
+/// Pulls the image. `platform`: the one to take from an index; `None` for the engine's own.
 async fn pull(
     reference: &ImageReference,
     platform: Option<&Platform>,
@@ -204,6 +237,7 @@ async fn pull(
         docker.pull(reference, platform, |line| log.line(line)).await
     };
     match pulled {
+        // The registry tells more clearly than docker that the image was deleted; the run then looks once more.
         Err(error) if matches!(context.ports.registry.probe(reference).await, Probe::Absent { .. }) => {
             Err(gone(reference).because(&error))
         }

@@ -3,8 +3,7 @@
 use super::StepContext;
 use super::retry::Attempts;
 use crate::error::{Error, Result};
-use crate::failure::FailureClass;
-use crate::failure::FailureKind;
+use crate::failure::{FailureClass, FailureKind};
 use crate::image::{Digest, ImageReference};
 use crate::ports::docker::Docker;
 use crate::ports::registry::{Probe, Registry};
@@ -25,9 +24,10 @@ pub(super) async fn run(
     }
 }
 
+/// Sets the tag; in another repository it copies the image first.
 async fn try_once(source: &ImageReference, target: &ImageReference, context: &StepContext<'_>) -> Result<()> {
     let registry = &context.ports.registry;
-    // The tag is set already, so that it may be immutable.
+    // A tag that is set already may be immutable, so it is not set again.
     if let Probe::Present(found) = registry.probe(target).await
         && Some(&found.digest) == source.digest()
     {
@@ -42,6 +42,7 @@ async fn try_once(source: &ImageReference, target: &ImageReference, context: &St
     check_source(source, target, registry).await
 }
 
+/// Checks that the target has the source's digest.
 async fn check_source(source: &ImageReference, target: &ImageReference, registry: &Registry) -> Result<()> {
     match source.digest() {
         Some(digest) => check(target, digest, registry).await,

@@ -8,8 +8,7 @@ use crate::buildkit::failure::classify_at;
 use crate::buildkit::{BuildMetadata, BuildSpec, NewBuilder, container_of};
 use crate::crash;
 use crate::error::{Error, Result};
-use crate::failure::FailureClass;
-use crate::failure::FailureKind;
+use crate::failure::{FailureClass, FailureKind};
 use crate::phase::Phase;
 use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
@@ -26,74 +25,29 @@ pub(super) async fn run(
     docker: &Docker,
     record: &mut Record,
 ) -> Result<()> {
-    let toolchain = context.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "built without tools"))?;
     let buildx = Buildx::new(docker.clone()).with_stall(context.request.settings.reliability.stall_timeout);
     let mut attempts = Attempts::default();
     let mut spec = spec.clone();
     loop {
-        record.attempts += 1;
-        // Each attempt writes a new generation; the locks last as long as the build.
-        let local = match spec.local_caches.clone() {
-            Some(caches) => Some(on_file_thread(context, move || LocalCacheUse::open(&caches)).await?),
-            None => None,
-        };
-        let now = with_local_caches(&spec, local.as_ref());
-        let mut log = context.log("docker buildx build");
-        let session = TransferSession::open(&now, context)?;
-        let variables = variables(&now, context).into_iter().chain(session.variable()).collect();
-        crash::on_purpose("build");
         let kills = host::memory_kills();
-        let (result, progress) = buildx
-            .build(&now, &toolchain.buildx, context.metadata, &context.request.secrets, variables, |line| {
-                log.line(line);
-            })
-            .await;
-        drop(log);
-        session.close(&now, context);
-        let phase = progress.place;
-        let unwritten = progress.unwritten_cache.clone();
-        let unread = progress.unread_caches.clone();
-        let pushed = progress.pushed && spec.output.pushes();
-        let exported = progress.exported.clone();
-        record.progress = Some(progress);
-        let Err(error) = result else {
-            if let Some(why) = unwritten {
-                record.without_cache(&classify_at("its export failed", &why, Some(Phase::CacheExport)));
-            }
-            record.caches_unread(&unread);
-            // Noted at once, because the run may be stopped at any later moment.
-            record.built = true;
-            record.made_mut().image_id =
-                BuildMetadata::read(context.metadata).ok().and_then(BuildMetadata::image_id);
-            if spec.output.pushes() {
-                record.published(&spec.names);
-            }
-            for notice in local.iter().flat_map(|local| &local.notices) {
-                record.notices.push(notice.clone());
-            }
-            if let Some(local) = local {
-                record.notices.extend(on_file_thread(context, move || local.commit()).await?);
-            }
-            break;
+        // The locks of `local` last until the next attempt begins.
+        let Attempt { spec: tried, local, result } = try_once(&spec, &buildx, context, record).await?;
+        let error = match result {
+            Ok(metadata) => return succeed(&spec, metadata, local, context, record).await,
+            Err(error) => error,
         };
-        // A failure after the push, such as that of the layer cache, does not unpublish the image.
-        if pushed && (error.class == FailureClass::Interrupted || phase == Some(Phase::CacheExport)) {
-            record.published(&spec.names);
-            if error.class == FailureClass::Interrupted {
-                // A stopped run does not read the digest back.
-                record.made_mut().digest = exported;
-            }
-        }
+        let phase = record.progress.as_ref().and_then(|progress| progress.place);
+        note_push_of_failed(&tried, &error, record);
         let error = out_of_memory(error, own, docker, kills).await;
-        let error = match converge::after_push(&now, error, phase, context, record).await {
+        let error = match converge::after_push(&tried, error, phase, context, record).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
         let can = Can {
             replace_builder: own.is_some(),
-            drop_layers: !now.build.no_cache,
-            drop_imports: !now.cache_from.is_empty(),
-            drop_exports: !now.cache_to.is_empty(),
+            drop_layers: !tried.build.no_cache,
+            drop_imports: !tried.cache_from.is_empty(),
+            drop_exports: !tried.cache_to.is_empty(),
         };
         let why = error.headline();
         match attempts.after(error, phase, can, context).await {
@@ -106,10 +60,96 @@ pub(super) async fn run(
             Err(error) => return converge::adopt(&spec, error, context, record).await,
         }
     }
+}
+
+/// One attempt that has ended.
+struct Attempt {
+    /// What was built, with the local caches of this attempt.
+    spec: BuildSpec,
+    local: Option<LocalCacheUse>,
+    result: Result<BuildMetadata>,
+}
+
+/// Runs buildx once. The record gets the progress.
+///
+/// # Errors
+/// If the attempt could not begin; the failure of buildx is in [`Attempt`].
+async fn try_once(
+    spec: &BuildSpec,
+    buildx: &Buildx,
+    context: &StepContext<'_>,
+    record: &mut Record,
+) -> Result<Attempt> {
+    let toolchain = context.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "built without tools"))?;
+    record.attempts += 1;
+    // Each attempt writes a new generation.
+    let local = match spec.local_caches.clone() {
+        Some(caches) => Some(on_file_thread(context, move || LocalCacheUse::open(&caches)).await?),
+        None => None,
+    };
+    let spec = with_local_caches(spec, local.as_ref());
+    let mut log = context.log("docker buildx build");
+    let session = TransferSession::open(&spec, context)?;
+    let variables = variables(&spec, context).into_iter().chain(session.variable()).collect();
+    crash::on_purpose("build");
+    let (result, progress) = buildx
+        .build(&spec, &toolchain.buildx, context.metadata, &context.request.secrets, variables, |line| {
+            log.line(line);
+        })
+        .await;
+    // The log's fold ends here, before any message about the attempt.
+    drop(log);
+    session.close(&spec, context);
+    record.progress = Some(progress);
+    Ok(Attempt { spec, local, result })
+}
+
+/// Notes a build that succeeded, and commits its local layer cache.
+async fn succeed(
+    spec: &BuildSpec,
+    metadata: BuildMetadata,
+    local: Option<LocalCacheUse>,
+    context: &StepContext<'_>,
+    record: &mut Record,
+) -> Result<()> {
+    // Noted before anything that waits, because the run may be stopped at any later moment.
+    record.built = true;
+    record.made_mut().image_id = metadata.image_id();
+    if spec.output.pushes() {
+        record.published(&spec.names);
+    }
+    if let Some(progress) = record.progress.clone() {
+        if let Some(why) = progress.unwritten_cache {
+            record.without_cache(&classify_at("its export failed", &why, Some(Phase::CacheExport)));
+        }
+        record.caches_unread(&progress.unread_caches);
+    }
+    if let Some(local) = local {
+        record.notices.extend(local.notices.iter().cloned());
+        record.notices.extend(on_file_thread(context, move || local.commit()).await?);
+    }
     if spec.output.loads() && !spec.output.pushes() {
         record.local_image = spec.names.first().cloned();
     }
     Ok(())
+}
+
+/// Notes the push of a failed build, if it was complete: a failure after the push, such as that of the layer cache, does
+/// not unpublish the image.
+fn note_push_of_failed(spec: &BuildSpec, error: &Error, record: &mut Record) {
+    let Some(progress) = record.progress.as_ref().filter(|progress| progress.pushed && spec.output.pushes())
+    else {
+        return;
+    };
+    let interrupted = error.class == FailureClass::Interrupted;
+    if interrupted || progress.place == Some(Phase::CacheExport) {
+        // A stopped run does not read the digest back, so it is taken from the progress.
+        let digest = progress.exported.clone().filter(|_| interrupted);
+        record.published(&spec.names);
+        if digest.is_some() {
+            record.made_mut().digest = digest;
+        }
+    }
 }
 
 /// Works on files on another thread, so that a signal is noticed during the work. A stopped run does not wait for the
@@ -123,7 +163,7 @@ async fn on_file_thread<T: Send + 'static>(
     done.map_err(from_exec)?.map_err(|error| crash::joined(&error))
 }
 
-/// Prepares the change of the next attempt.
+/// Makes the change of the next attempt.
 async fn prepare(
     change: Change,
     spec: &mut BuildSpec,
@@ -160,32 +200,35 @@ async fn prepare(
 /// only a step, the step's error gets that as a cause. `kills`: the kernel's count before the build
 /// ([`host::memory_kills`]).
 async fn out_of_memory(error: Error, own: Option<&NewBuilder>, docker: &Docker, kills: Option<u64>) -> Error {
-    let step = error.is(FailureKind::DockerfileError) && error.headline().ends_with(KILLED);
-    let killed = error.is(FailureKind::Killed);
-    let own = own.filter(|_| step || killed || error.is(FailureKind::BuilderLost));
+    let step_killed = error.is(FailureKind::DockerfileError) && error.headline().ends_with(STEP_KILLED);
+    let process_killed = error.is(FailureKind::Killed);
+    // Only of a builder of its own the run knows that the kill was in this build.
+    let own = own.filter(|_| step_killed || process_killed || error.is(FailureKind::BuilderLost));
     let limit = match own {
         Some(new) => docker.killed_for_memory(&container_of(&new.name)).await,
         None => None,
     };
     let why = match limit {
+        // It has no limit of its own, so the machine's memory ended.
         Some(0) => "the builder ran out of its memory".to_owned(),
         Some(limit) => format!("the builder ran out of its memory of {} MiB", limit / 1024 / 1024),
-        None if killed && kills.is_some() && host::memory_kills() > kills => {
+        None if process_killed && kills.is_some() && host::memory_kills() > kills => {
             "the kernel ended a process of this machine for want of memory meanwhile".to_owned()
         }
         None => return error,
     };
-    if step {
+    if step_killed {
         return error.cause(why);
     }
-    let mut killed = Error::of(FailureKind::Oom, error.message).cause(why).hint(FailureKind::Oom.hint());
-    killed.causes.extend(error.causes);
-    killed
+    let mut out_of_memory = Error::of(FailureKind::Oom, error.message).cause(why);
+    out_of_memory.causes.extend(error.causes);
+    out_of_memory
 }
 
-/// How BuildKit reports a step that was killed.
-const KILLED: &str = "did not complete successfully: exit code: 137";
+/// How BuildKit reports a step that SIGKILL ended: 128 + 9.
+const STEP_KILLED: &str = "did not complete successfully: exit code: 137";
 
+/// Adds the local caches, whose folders are known only once they are locked.
 fn with_local_caches(spec: &BuildSpec, local: Option<&LocalCacheUse>) -> BuildSpec {
     let mut spec = spec.clone();
     if let Some(local) = local {

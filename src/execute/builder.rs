@@ -30,8 +30,8 @@ struct UnderWay {
 }
 
 impl Boot {
-    /// Starts the boot, if a builder is to be made and the user's own docker configuration suffices to pull its image; else
-    /// the plan's action boots it with this run's credentials.
+    /// Starts the boot, if a builder is to be made and the user's own docker configuration suffices to pull its image. Else
+    /// the plan's action boots it, with this run's credentials. Booting takes seconds, in which the plan is completed.
     pub(crate) fn start(&self, choice: &Choice, ports: &Ports, settings: &Settings) {
         let Choice::Fresh { builder, keep, .. } = choice else { return };
         #[expect(clippy::disallowed_methods, reason = "the one step that begins before its plan is complete")]
@@ -76,6 +76,7 @@ fn needs_credentials(settings: &Settings) -> bool {
     let image = settings.builder.image.as_ref().and_then(|image| image.parse::<ImageReference>().ok());
     image.is_some_and(|image| {
         let registry = image.registry();
+        // This run gets its own tokens for ECR.
         registry.contains(".dkr.ecr.") || settings.access.logins.iter().any(|login| login.host == registry)
     })
 }
@@ -105,8 +106,8 @@ pub(super) async fn create(
     }
 }
 
-/// A builder that is removed at the end of the run, even if the run is dropped halfway because a cancelled run's time is
-/// over.
+/// A builder that is removed at the end of the run, even if the run is dropped halfway because the time that a cancelled
+/// run has is over.
 pub(super) struct Temporary {
     pub(super) name: String,
     docker: Docker,
@@ -136,6 +137,7 @@ impl Drop for Temporary {
 /// Removes builders of killed runs. A failure is only a notice: another run may remove them too.
 pub(super) async fn remove_leftovers(builders: &[Leftover], docker: &Docker, record: &mut Record) {
     for builder in builders {
+        // buildx may not know a builder whose run was killed; then only its container is left.
         let removed = if builder.known {
             Buildx::new(docker.clone()).remove_builder(&builder.name).await
         } else {

@@ -5,8 +5,7 @@ use super::{Record, StepContext};
 use crate::buildkit::BuildSpec;
 use crate::error::{Error, Result};
 use crate::facts::{LookupBy, LookupResult, look_up};
-use crate::failure::FailureClass;
-use crate::failure::FailureKind;
+use crate::failure::{FailureClass, FailureKind};
 use crate::image::{Digest, ImageReference};
 use crate::phase::Phase;
 
@@ -22,17 +21,10 @@ pub(super) async fn after_push(
     context: &StepContext<'_>,
     record: &mut Record,
 ) -> Result<()> {
-    // Before the push there is nothing to look for; an image that is loaded too may not be in the engine.
-    let may_be_there = spec.output.pushes()
-        && !spec.output.loads()
-        && matches!(phase, None | Some(Phase::Push | Phase::CacheExport))
-        && matches!(error.class, FailureClass::Access | FailureClass::Unavailable)
-        && context.key.is_some()
-        // The image under these names may be the one from before.
-        && !context.request.rebuild;
-    if !may_be_there {
+    if !may_be_pushed(spec, &error, phase, context) {
         return Err(error);
     }
+    // The image's digest, and that of its configuration.
     let mut found: Option<(Digest, Option<Digest>)> = None;
     for name in names(spec) {
         match look_up_name(&name, context).await {
@@ -63,6 +55,18 @@ pub(super) async fn after_push(
     Ok(())
 }
 
+/// Tells whether the registry may have the image of this failed build. Before the push it cannot. An image that is loaded
+/// too may not be in the engine, so such a build has to be repeated.
+fn may_be_pushed(spec: &BuildSpec, error: &Error, phase: Option<Phase>, context: &StepContext<'_>) -> bool {
+    spec.output.pushes()
+        && !spec.output.loads()
+        && matches!(phase, None | Some(Phase::Push | Phase::CacheExport))
+        && matches!(error.class, FailureClass::Access | FailureClass::Unavailable)
+        && context.key.is_some()
+        // With the input `rebuild`, the image under these names may be the one from before.
+        && !context.request.rebuild
+}
+
 /// Recovers a push that failed for good, if the registry has an image with this run's key under the first name: another
 /// run's under a tag that may not move, or this run's own, whose answer was lost.
 ///
@@ -75,12 +79,14 @@ pub(super) async fn adopt(
     record: &mut Record,
 ) -> Result<()> {
     use FailureClass::{Access, Integrity, Unavailable};
+    // A push has one name: the plan sets the others afterwards.
     let Some(name) = names(spec).next().filter(|_| spec.output.pushes()) else { return Err(error) };
     // If the build itself failed, there is nothing to look for.
     if !matches!(error.class, Access | Integrity | Unavailable) || context.key.is_none() {
         return Err(error);
     }
     match look_up_name(&name, context).await {
+        // With the input `rebuild` this is the image from before: the registry lets no tag be moved, or the push failed.
         LookupResult::Match { .. } if context.request.rebuild && error.class == Integrity => {
             Err(not_replaced(&name).because(&error))
         }
@@ -107,10 +113,12 @@ pub(super) async fn adopt(
     }
 }
 
+/// The names that the build pushes, which are all references.
 fn names(spec: &BuildSpec) -> impl Iterator<Item = ImageReference> {
     spec.names.iter().filter_map(|name| name.parse().ok())
 }
 
+/// Asks which image has the name. [`LookupBy`] only matters to what is reported of a lookup, and this one is not.
 async fn look_up_name(name: &ImageReference, context: &StepContext<'_>) -> LookupResult {
     look_up(&context.ports.registry, LookupBy::CommitTag, name.clone(), context.key_hex()).await.seen
 }

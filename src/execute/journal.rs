@@ -54,7 +54,7 @@ pub(crate) struct Record {
     pub tags: Vec<String>,
     /// True if the action found that names of earlier actions are another image's by now.
     pub unpublished: bool,
-    /// True if it made no builder, and the builds do without.
+    /// True if the action made no builder, and the builds do without.
     pub no_builder: bool,
     /// Notices for the user.
     pub notices: Vec<String>,
@@ -85,7 +85,7 @@ impl Record {
         matches!(self.state, Progressing::Ended { .. }) && self.error.is_none()
     }
 
-    /// The image, so that the action can note what it knows of it.
+    /// The image, for the action to note what it knows of it.
     pub(super) fn made_mut(&mut self) -> &mut Made {
         self.made.get_or_insert_default()
     }
@@ -119,6 +119,7 @@ impl Record {
     /// only a notice.
     pub(super) fn caches_unread(&mut self, unread: &[(String, String)]) {
         for (name, why) in unread {
+            // The ends of the messages of registries' and of local caches.
             if ["not found", "no such file or directory"].iter().any(|end| why.ends_with(end)) {
                 self.notices.push(format!("the layer cache {name} is not there"));
                 continue;
@@ -128,6 +129,7 @@ impl Record {
         }
     }
 
+    /// Notes the first reason; what follows from it says no more.
     fn degrade(&mut self, how: &str, why: &Error) {
         let degraded = format!("{how}: {}", why.advice());
         self.degraded.get_or_insert(degraded);
@@ -184,7 +186,7 @@ impl ImageResult {
 }
 
 impl Journal {
-    /// Closes what is still under way: its task was dropped.
+    /// Ends the records of actions whose tasks were dropped while they ran.
     pub(crate) fn close(&mut self) {
         for record in &mut self.records {
             if let Progressing::Running(_) = record.state {
@@ -216,7 +218,7 @@ impl Journal {
             result.done &= record.succeeded();
             match (&planned.action, &record.error) {
                 (_, None) => {}
-                // Every tag by itself: one that is refused takes nothing from the others.
+                // Each tag counts by itself: the others are set although one is refused.
                 (Action::Alias { target, .. }, Some(error)) if may_go_on(error) => {
                     refused.push((target.to_string(), error));
                 }
@@ -229,6 +231,7 @@ impl Journal {
 }
 
 impl ImageResult {
+    /// Adds what one action did. Records come in the plan's order, so later ones correct earlier ones.
     fn add(&mut self, action: &Action, record: &Record) {
         if record.unpublished {
             (self.made, self.pushed) = (Made::default(), false);
@@ -238,7 +241,7 @@ impl ImageResult {
             self.made.clone_from(made);
         }
         if self.local_image.is_none() {
-            // The first name is the private one.
+            // The plan sets the private name first, which no other build can move.
             self.local_image.clone_from(&record.local_image);
         }
         // The figures are those of the build, not of the action that loads its image.

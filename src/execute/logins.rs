@@ -18,7 +18,7 @@ pub(super) async fn collected(plan: &Plan, ports: &Ports) -> Result<PrivateDocke
     for registry in needed.registries.union(&needed.bases) {
         match credentials.for_registry(registry).await {
             Err(error) if needed.publishes && needed.registries.contains(registry) => return Err(error),
-            // Reading may work without; the action says so if it does not.
+            // Reading may work without a login; if it does not, the action says so.
             Ok(_) | Err(_) => {}
         }
     }
@@ -28,10 +28,12 @@ pub(super) async fn collected(plan: &Plan, ports: &Ports) -> Result<PrivateDocke
 /// The registries that a plan's actions talk to.
 #[derive(Default)]
 struct Needed {
+    /// Those that images are pushed to, tagged in or pulled from.
     registries: BTreeSet<String>,
     /// The registries of base images. A base with a digest was not looked up, so its login is not known yet.
     bases: BTreeSet<String>,
-    /// True if an action pushes or sets a tag.
+    /// True if docker pushes or sets a tag. Other writes go through [`crate::ports::registry`], which reports a missing
+    /// login itself.
     publishes: bool,
 }
 

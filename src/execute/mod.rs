@@ -38,7 +38,7 @@ use crate::ports::{Ports, Writes};
 use crate::trust::{Access, ImageRun};
 use act::{Earlier, act};
 
-/// The most actions that run at once.
+/// The most actions that run at once. Most of them wait for a registry or for one BuildKit, which more would only slow.
 const ACTIONS_AT_ONCE: usize = 4;
 
 /// What carrying out a plan needs.
@@ -60,14 +60,14 @@ pub(crate) struct Execution<'a> {
     pub retries: &'a RefCell<Vec<String>>,
 }
 
-/// What the actions of one image need besides.
+/// What the actions of one image need besides [`Execution`].
 pub(crate) struct OneImage<'a> {
     pub image: ImageRun<'a>,
     /// The key that the image must carry, if there is one.
     pub key: Option<&'a BuildKey>,
     /// The file for buildx's metadata.
     pub metadata: PathBuf,
-    /// Begins lines of the log about it: `app: ` where the run has several images, else empty.
+    /// Begins lines of the log about the image: `app: ` where the run has several images, else empty.
     pub prefix: String,
 }
 
@@ -89,9 +89,10 @@ pub(crate) struct StepContext<'a> {
 }
 
 impl Execution<'_> {
-    /// The context of an action for this image, or of one that serves several; `None` if there is no such image.
-    fn context(&self, of: Option<usize>) -> Option<StepContext<'_>> {
-        let OneImage { image, key, metadata, prefix } = self.images.get(of.unwrap_or_default())?;
+    /// The context of an action. `at`: the index of its image; `None` for an action that serves several images, which gets
+    /// the context of the first one because all share the settings.
+    fn context(&self, at: Option<usize>) -> Option<StepContext<'_>> {
+        let OneImage { image, key, metadata, prefix } = self.images.get(at.unwrap_or_default())?;
         Some(StepContext {
             writes: self.writes,
             ports: self.ports,
@@ -100,7 +101,7 @@ impl Execution<'_> {
             key: *key,
             access: image.access,
             metadata,
-            prefix: if of.is_some() { prefix } else { "" },
+            prefix: if at.is_some() { prefix } else { "" },
             boot: self.boot,
             watch: self.watch,
             retries: self.retries,
@@ -122,9 +123,9 @@ impl StepContext<'_> {
 
 /// Carries out every action that can be. Failures are in the journal, which belongs to the caller, because this function
 /// may be stopped at any moment.
-pub(crate) async fn execute(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) {
+pub(crate) async fn execute(plan: &Plan, execution: &Execution<'_>, journal: &mut Journal) {
     let label = |planned: &Planned| {
-        let prefix = run.context(planned.image).map_or("", |context| context.prefix);
+        let prefix = execution.context(planned.image).map_or("", |context| context.prefix);
         format!("{prefix}{}", brief(&planned.action))
     };
     journal.records = plan.actions.iter().map(|planned| Record::new(label(planned))).collect();
@@ -133,31 +134,29 @@ pub(crate) async fn execute(plan: &Plan, run: &Execution<'_>, journal: &mut Jour
     }
     // This question opens an upload. It runs beside the build, because its answer only makes a notice.
     let rights = async {
-        match run.watched {
-            Some(home) => run.ports.registry.may_push(home, run.writes).await.unwrap_or_default(),
+        match execution.watched {
+            Some(repository) => {
+                let answer = execution.ports.registry.may_push(repository, execution.writes).await;
+                answer.unwrap_or_default()
+            }
             None => false,
         }
     };
-    let (done, may_push) = tokio::join!(run_actions(plan, run, journal), rights);
+    let (done, may_push) = tokio::join!(run_actions(plan, execution, journal), rights);
     journal.may_push = may_push;
     if let Err(error) = done {
         journal.error = Some(error);
     }
 }
 
-async fn run_actions(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) -> Result<()> {
-    let ports = run.ports;
-    let merges = run.images.iter().all(|one| one.image.request.settings.mode == Mode::Merge);
-    let needed = plan.actions.iter().any(|planned| planned.action.needs_docker());
-    let own_docker = match ports.writing_docker(run.writes) {
-        // The images of a merge are in the registry, so most of it works without docker.
-        Err(_) if merges || !needed => Docker::absent(ports.exec.writing(run.writes)),
-        docker => docker?,
-    };
+/// Starts each action once those that it waits for have succeeded, until none runs and none can start; then removes the
+/// builders of this run alone.
+async fn run_actions(plan: &Plan, execution: &Execution<'_>, journal: &mut Journal) -> Result<()> {
+    let own_docker = docker(plan, execution)?;
     // The configuration is removed when it goes out of scope, on every path.
-    let config = logins::collected(plan, ports).await?;
+    let config = logins::collected(plan, execution.ports).await?;
     let docker = own_docker.with_logins(Arc::new(config));
-    let mut cleanup = Vec::new();
+    let mut temporary_builders = Vec::new();
     let mut records: Vec<Option<&mut Record>> = journal.records.iter_mut().map(Some).collect();
     let mut waiting: Vec<&Planned> = plan.actions.iter().collect();
     let mut running = FuturesUnordered::new();
@@ -172,9 +171,11 @@ async fn run_actions(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) ->
                 Readiness::Now => {}
             }
             let earlier = Earlier::for_action(planned, plan, &records);
-            let context = run.context(planned.image);
+            let context = execution.context(planned.image);
+            // The action has its record until it ends.
             if let Some((context, record)) = context.zip(records[planned.id.index()].take()) {
-                ports.console.line(&format!("→ {}{}", context.prefix, describe(&planned.action)));
+                let what = describe(&planned.action);
+                execution.ports.console.line(&format!("→ {}{what}", context.prefix));
                 running.push(act(planned, earlier, context, &docker, record));
             }
             false
@@ -183,14 +184,35 @@ async fn run_actions(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) ->
         if let (Action::CreateBuilder { builder, keep: false, .. }, true, false) =
             (&planned.action, record.succeeded(), record.no_builder)
         {
-            cleanup.push(builder::Temporary::new(builder.name.clone(), own_docker.clone()));
+            temporary_builders.push(builder::Temporary::new(builder.name.clone(), own_docker.clone()));
         }
+        // A stopped run starts nothing more, and waits for what runs.
         if record.error.as_ref().is_some_and(Error::is_stopped) {
             waiting.clear();
         }
         records[planned.id.index()] = Some(record);
     }
-    for builder in cleanup {
+    // It borrows the journal's records.
+    drop(running);
+    remove(temporary_builders, journal).await;
+    Ok(())
+}
+
+/// The docker of this machine. Without one, plans work whose actions need none, and most of a merge, whose images are in the
+/// registry.
+fn docker(plan: &Plan, execution: &Execution<'_>) -> Result<Docker> {
+    let Execution { ports, writes, .. } = execution;
+    let merges = execution.images.iter().all(|image| image.image.request.settings.mode == Mode::Merge);
+    let needed = plan.actions.iter().any(|planned| planned.action.needs_docker());
+    match ports.writing_docker(*writes) {
+        Err(_) if merges || !needed => Ok(Docker::absent(ports.exec.writing(*writes))),
+        docker => docker,
+    }
+}
+
+/// Removes the builders; the journal says which one meanwhile.
+async fn remove(builders: Vec<builder::Temporary>, journal: &mut Journal) {
+    for builder in builders {
         journal.removing = Some(builder.name.clone());
         let removed = builder.remove().await;
         journal.removing = None;
@@ -198,7 +220,6 @@ async fn run_actions(plan: &Plan, run: &Execution<'_>, journal: &mut Journal) ->
             journal.notices.push(error.headline());
         }
     }
-    Ok(())
 }
 
 /// When an action can begin.
@@ -210,7 +231,7 @@ enum Readiness {
     Never,
 }
 
-/// `records`: `None` for actions that are running.
+/// Tells whether the action can begin. `records`: `None` for actions that are running.
 fn readiness(planned: &Planned, records: &[Option<&mut Record>]) -> Readiness {
     let mut readiness = Readiness::Now;
     for earlier in &planned.after {

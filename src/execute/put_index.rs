@@ -30,7 +30,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Returns false if there was nothing to write.
+/// Stores the index. Returns false if the name has it already.
 async fn try_once(index: &Index, target: &ImageReference, context: &StepContext<'_>) -> Result<bool> {
     let registry = &context.ports.registry;
     if matches!(registry.probe(target).await, Probe::Present(found) if found.digest == index.digest) {

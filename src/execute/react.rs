@@ -98,12 +98,14 @@ const RETRY_WINDOW: Duration = Duration::from_mins(10);
 /// The longest wait before an attempt, unless the registry asks for a longer one.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// A kind of failure that calls for one changed attempt gets one. The caller clears `drop_imports` and
-/// `drop_exports` in [`Can`] once they are used, and `drop_layers`. Attempts without a cache or with a new login cost none of the
-/// `retries`; a fresh builder costs one.
+/// Decides whether another attempt follows, after which wait and with which change. A kind of failure that calls for one
+/// changed attempt gets one; once a change is made, the caller clears it in [`Can`]. Attempts without a cache or with a new
+/// login cost none of the `retries`; a fresh builder costs one.
 pub(super) fn decide(failed: Failed, can: Can, so_far: &SoFar, limits: Limits) -> Decision {
     let reaction = failed.kind.reaction_at(failed.phase);
     let before = so_far.seen.contains(&failed.kind);
+    // With the seconds of the first wait, which doubles with each retry: 1 for a slip, 2 for a server to recover, 4 for
+    // one that is overloaded or restarts.
     let (change, first_wait) = match reaction {
         Reaction::Once | Reaction::FreshBuilder | Reaction::NewLogin if before => return Decision::Stop,
         Reaction::Once => (Change::Nothing, 1),
@@ -130,7 +132,7 @@ pub(super) fn decide(failed: Failed, can: Can, so_far: &SoFar, limits: Limits) -
     let backoff = Backoff { first: Duration::from_secs(first_wait), longest: LONGEST_WAIT };
     let wait = backoff.wait(so_far.retried, limits.jitter);
     let wait = match failed.retry_after {
-        // It holds for the same request; one without a cache or with a new login is another.
+        // The registry asked it for the same request; one without a cache or with a new login is another.
         Some(asked) if counts(change) => {
             wait.max(asked.saturating_add(Duration::from_secs(1).mul_f64(limits.jitter)))
         }
@@ -277,7 +279,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, it ends: within the number of tries, and within the window.
+        /// Whatever fails, the attempts end: within their number, and within the window.
         #[test]
         fn every_schedule_is_bounded(
             kinds in proptest::collection::vec(0..K::ALL.len(), 60),

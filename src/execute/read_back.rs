@@ -9,7 +9,7 @@ use crate::facts::{LookupBy, LookupResult, wait_for};
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
 
-/// How long to wait for the manifest: registries may show it a little after the push.
+/// How long to wait for the manifest: a registry may show it only some seconds after the push.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Reads the digest back, and checks the image's key. `built`: the image as buildx reports it.
@@ -27,8 +27,8 @@ pub(super) async fn run(
     let seen = lookups.into_iter().next_back().map(|lookup| lookup.seen);
     match seen {
         Some(LookupResult::Match { digest, config, .. }) => {
-            // Same key, other digest: another run pushed between our push and this look. Its
-            // content is as good as ours, and it is what the tag names.
+            // Same key, other digest: another run pushed between this run's push and this look. Its image was made from
+            // the same inputs, and the tag names it.
             let built = BuildMetadata::read(context.metadata).ok().and_then(|metadata| metadata.digest);
             if built.is_some_and(|built| built != digest) {
                 record.notices.push(format!("{reference} is {digest}: the registry's copy counts"));
@@ -39,7 +39,7 @@ pub(super) async fn run(
             Ok(())
         }
         Some(LookupResult::OtherKey { digest, .. }) => {
-            // The name belongs to another image by now.
+            // The name is another image's by now.
             (record.unpublished, record.made) = (true, None);
             Err(Error::of(FailureKind::TagTaken, format!("{reference} names other content than was pushed"))
                 .cause(format!("it is {digest}"))

@@ -33,7 +33,7 @@ impl Attempts {
         let Some(kind) = error.kind else { return Err(error) };
         let attempt = self.so_far.seen.len() + 1;
         let failed = Failed { kind, phase, retry_after: error.retry_after };
-        let decision = react::decide(failed, can, &self.so_far, context.limits());
+        let decision = react::decide(failed, can, &self.so_far, context.retry_limits());
         self.so_far.seen.push(kind);
         let Decision::Again { wait, change } = decision else {
             return Err(if attempt > 1 {
@@ -62,7 +62,7 @@ impl Attempts {
         context: &StepContext<'_>,
         docker: &Docker,
     ) -> Result<()> {
-        // To set a tag twice does no harm, as with a push.
+        // As a failed push: the request may have been carried out, and to repeat it does no harm.
         match self.after(error, Some(Phase::Push), Can::default(), context).await? {
             Change::NewLogin => log_in_again(&[registry.to_owned()], context, docker).await,
             _ => Ok(()),
@@ -84,7 +84,7 @@ pub(super) async fn log_in_again(
 }
 
 impl StepContext<'_> {
-    fn limits(&self) -> Limits {
+    fn retry_limits(&self) -> Limits {
         let reliability = &self.request.settings.reliability;
         Limits {
             retries: reliability.retries,

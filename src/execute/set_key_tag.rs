@@ -15,8 +15,7 @@ use super::retry::Attempts;
 use super::{Made, Record, StepContext, alias};
 use crate::error::{Error, Result};
 use crate::facts::{Lookup, LookupBy, LookupResult, look_up};
-use crate::failure::FailureClass;
-use crate::failure::FailureKind;
+use crate::failure::{FailureClass, FailureKind};
 use crate::image::{Digest, ImageReference};
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
@@ -25,15 +24,17 @@ use crate::ports::registry::Probe;
 /// The wait between two looks is this many times as long as this run's slowest request: other runs talk to the same
 /// registry at the same time.
 const WAIT_FACTOR: u32 = 4;
+/// Bounds of that wait. Against a registry on the same machine requests take a millisecond, and chance decides which is
+/// slowest; for a slow one a first build does not wait longer than this.
 const SHORTEST_WAIT: Duration = Duration::from_millis(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// Looks, before the tag counts as one that keeps changing.
+/// Looks, before the tag counts as one that keeps changing. Two are the rule; each run that sets the tag meanwhile costs
+/// one more.
 const LOOKS: u32 = 8;
 
 /// Sets the key's tag to this run's image, or adopts the image that has it. `others`: the names that the push gave this
 /// run's image; they are moved only if another image counts, one that has the tag now or one that an earlier action
-/// adopted. `own`: the image that counted so far. `built`: `None` for an image from before the run, which the run reports
-/// in any case.
+/// adopted. `own`: the image that counted so far. `built`: `None` for an image from before the run.
 pub(super) async fn run(
     key_tag: &ImageReference,
     others: &[ImageReference],
@@ -43,8 +44,6 @@ pub(super) async fn run(
     docker: &Docker,
     record: &mut Record,
 ) -> Result<()> {
-    let adopted = built.as_ref().is_some_and(|built| built.adopted);
-    let reused = built.is_none();
     record.made = built;
     let mut attempts = Attempts::default();
     let winner = loop {
@@ -53,35 +52,46 @@ pub(super) async fn run(
             Err(error) => attempts.after_request(error, key_tag.registry(), context, docker).await?,
         }
     };
-    if reused && winner != own {
-        return Ok(());
+    if winner == own || record.made.is_some() {
+        record.tags.push(key_tag.to_string());
     }
-    record.tags.push(key_tag.to_string());
-    if winner == own && !adopted {
-        return Ok(());
+    match (&record.made, winner == own) {
+        // The run reports an image from before it in any case, so the tag that another image has is not reported.
+        (None, _) | (Some(Made { adopted: false, .. }), true) => Ok(()),
+        (Some(Made { adopted: true, .. }), true) => {
+            move_all(others, &key_tag.repository().at(winner), context, docker).await
+        }
+        (Some(_), false) => {
+            record.notices.push(format!(
+                "another run has published an image with this key first: {winner} counts, {own} is left without a tag"
+            ));
+            let source = key_tag.repository().at(winner.clone());
+            move_all(others, &source, context, docker).await?;
+            // The other run's image counts, not the one that this run pushed.
+            record.pushed = Some(false);
+            let config = match context.ports.registry.probe(&source).await {
+                Probe::Present(manifest) => manifest.config_digest(),
+                Probe::Absent { .. } | Probe::Unknown(_) => None,
+            };
+            record.adopt(winner, config);
+            Ok(())
+        }
     }
-    if winner != own {
-        record.notices.push(format!(
-            "another run has published an image with this key first: {winner} counts, {own} is left without a tag"
-        ));
-    }
-    let source = key_tag.repository().at(winner.clone());
-    for name in others {
-        move_to_winner(&source, name, context, docker).await?;
-    }
-    if winner != own {
-        // The other run's image counts, not the one that this run pushed.
-        record.pushed = Some(false);
-        let config = match context.ports.registry.probe(&source).await {
-            Probe::Present(manifest) => manifest.config_digest(),
-            Probe::Absent { .. } | Probe::Unknown(_) => None,
-        };
-        record.adopt(winner, config);
+}
+
+async fn move_all(
+    names: &[ImageReference],
+    winner: &ImageReference,
+    context: &StepContext<'_>,
+    docker: &Docker,
+) -> Result<()> {
+    for name in names {
+        move_to_winner(winner, name, context, docker).await?;
     }
     Ok(())
 }
 
-/// Sets the key's tag to this image, whichever image has it now.
+/// Sets the key's tag to this image, whichever image has it now: for the input `rebuild`.
 pub(super) async fn replace(
     key_tag: &ImageReference,
     own: Digest,
@@ -103,7 +113,9 @@ pub(super) async fn replace(
             Ok(())
         }
         LookupResult::Unknown(error) => Err(error),
-        _ => Err(not_replaced(key_tag)),
+        LookupResult::Match { .. } | LookupResult::OtherKey { .. } | LookupResult::Absent { .. } => {
+            Err(not_replaced(key_tag))
+        }
     }
 }
 
@@ -169,29 +181,29 @@ async fn set(key_tag: &ImageReference, own: &Digest, context: &StepContext<'_>) 
     }
 }
 
-/// Sets another name to the image that has the key's tag.
+/// Sets the name to the image that has the key's tag. `winner`: that image by its digest.
 async fn move_to_winner(
-    source: &ImageReference,
+    winner: &ImageReference,
     name: &ImageReference,
     context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<()> {
     let registry = &context.ports.registry;
-    if name.repository() != source.repository() {
-        return alias::run(source, name, context, docker).await;
+    if name.repository() != winner.repository() {
+        return alias::run(winner, name, context, docker).await;
     }
-    let Some(winner) = source.digest() else {
+    let Some(winner_digest) = winner.digest() else {
         return Err(Error::new(FailureClass::Bug, "a winner without a digest"));
     };
     let current = look_up(registry, LookupBy::CommitTag, name.clone(), context.key_hex()).await.seen;
-    if matches!(&current, LookupResult::Match { digest, .. } if digest == winner) {
+    if matches!(&current, LookupResult::Match { digest, .. } if digest == winner_digest) {
         return Ok(());
     }
-    let Err(error) = registry.put_tag(source, name, context.writes).await else { return Ok(()) };
+    let Err(error) = registry.put_tag(winner, name, context.writes).await else { return Ok(()) };
     match current {
         // The registry refuses to move the tag, which is the class Integrity, and its image has the same key.
         LookupResult::Match { .. } if error.class == FailureClass::Integrity => Ok(()),
-        LookupResult::OtherKey { digest, .. } => Err(taken(name, &digest, winner).because(&error)),
+        LookupResult::OtherKey { digest, .. } => Err(taken(name, &digest, winner_digest).because(&error)),
         _ => Err(error),
     }
 }

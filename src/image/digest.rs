@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-/// Lower-case hexadecimal.
+/// Writes bytes in lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()
         .flat_map(|b| [b >> 4, b & 15])
-        .filter_map(|nibble| DIGITS.get(usize::from(nibble)).map(|&d| char::from(d)))
+        .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
         .collect()
 }
 

@@ -1,4 +1,5 @@
-//! Hosts of Amazon ECR.
+//! Recognises the hosts of Amazon ECR, such as `123456789012.dkr.ecr.us-east-1.amazonaws.com`: for them the program gets
+//! tokens from AWS.
 
 /// An ECR registry, read off its host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +26,11 @@ const PRIVATE_DOMAINS: [&str; 8] = [
     "csp.hci.ic.gov",
     "amazonaws-us-gov.com",
 ];
-/// Domains of their dual-stack endpoints.
+/// Domains of the dual-stack endpoints of private registries (IPv4 and IPv6).
 const DUAL_STACK_DOMAINS: [&str; 2] = ["on.aws", "on.amazonwebservices.com.cn"];
 
 impl EcrHost {
-    /// `None` if the host is not ECR's.
+    /// Parses a host; `None` if it is not ECR's.
     #[must_use]
     pub fn parse(host: &str) -> Option<Self> {
         if host == "public.ecr.aws" || host == "ecr-public.aws.com" {

@@ -1,20 +1,21 @@
-//! Parses references by the grammar of <https://github.com/distribution/reference> (`reference.go`, `normalize.go`). There
-//! is no regular expression here, because to compile it takes longer than a hit.
+//! Parses references by the grammar of <https://github.com/distribution/reference> (`reference.go`, `normalize.go`):
+//! `alpine:3` is the registry `docker.io`, the path `library/alpine` and the tag `3`. There is no regular expression here,
+//! because to compile it takes longer than a hit.
 
 /// The parts of a reference.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parts<'a> {
-    /// Docker Hub is `docker.io`.
+    /// The host with its port; Docker Hub is `docker.io`.
     pub registry: &'a str,
     /// With `library/` where Docker Hub's short form leaves it out.
     pub path: String,
     pub tag: Option<&'a str>,
-    /// Not checked.
+    /// The text after `@`, which is not checked here.
     pub digest: Option<&'a str>,
 }
 
 const HUB: &str = "docker.io";
-/// Most characters of a path (`NameTotalLengthMax`).
+/// Most characters of a path (`RepositoryNameTotalLengthMax`).
 const NAME_LIMIT: usize = 255;
 /// Most characters of a tag.
 const TAG_LIMIT: usize = 128;
@@ -94,6 +95,7 @@ fn is_component(text: &str) -> bool {
         && separators.into_iter().all(legal)
 }
 
+/// Up to 128 letters, digits, underscores, dots and dashes; a dot or dash is not the first.
 fn is_tag(text: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     text.len() <= TAG_LIMIT
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none() {
+    fn texts_that_are_no_references() {
         let long = format!("h.io/{}", "a".repeat(256));
         let tag = format!("a:{}", "t".repeat(129));
         for text in [

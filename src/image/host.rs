@@ -1,16 +1,18 @@
-//! Whether two spellings of a registry's host are one registry.
+//! Compares the hosts of registries: `localhost:5000` and `127.0.0.1:5000` are one registry. A user could else name
+//! another zone's image by another spelling.
 
 use std::net::IpAddr;
 
 use reqwest::Url;
 
-/// Whether the host, with or without a port, is this machine: `localhost`, or a loopback address.
+/// Tells whether the host, with or without a port, is this machine: `localhost`, or a loopback address.
 #[must_use]
 pub fn is_this_machine(host: &str) -> bool {
     let name = without_port(host).0.trim_matches(['[', ']']);
     name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
+/// Splits the port off. A colon inside an IPv6 address begins no port, unless the address is in brackets.
 fn without_port(host: &str) -> (&str, Option<&str>) {
     match host.rsplit_once(':') {
         Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, Some(port)),
@@ -34,6 +36,7 @@ pub(crate) fn canonical(host: &str) -> String {
     let address = address(name);
     if address.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified()) || is_localhost(name) {
         // One registry on this machine answers under all of these names.
+        // Docker talks HTTP to it, so the port is 80 if none is named.
         return format!("localhost:{}", port.unwrap_or("80"));
     }
     let address = address.map(|ip| ip.to_string());
@@ -56,7 +59,7 @@ fn address(name: &str) -> Option<IpAddr> {
     let ip: IpAddr = if let Ok(ip) = name.parse() {
         ip
     } else {
-        // The C library and browsers read other forms of numbers too.
+        // The C library and browsers read other forms of numbers too, and the parser of URLs knows them.
         let url = Url::parse(&format!("http://{name}/")).ok()?;
         url.host_str()?.trim_matches(['[', ']']).parse().ok()?
     };
@@ -90,7 +93,7 @@ pub(super) fn host_of_server(server: Option<&str>) -> Option<&str> {
 mod tests {
     use super::*;
 
-    /// D16, D22
+    // D16
     #[test]
     fn d22_spellings_of_one_host() {
         for same in [

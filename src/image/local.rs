@@ -1,5 +1,6 @@
-//! Makes private names for images in an engine's store. A private name has the image's key, zone and GitHub repository
-//! (`docs/trust.md`). A label could have them too, but an image inherits the labels of its base; no image inherits a name.
+//! Makes private names for images in an engine's store: `build-once.invalid/<owner>/<repository>/<image>:<zone>-key-<32
+//! hex>` (`docs/trust.md`). A label could tell the key and the zone too, but an image inherits the labels of its base; no
+//! image inherits a name.
 
 use super::hash::hash;
 use super::host::host_of_server;
@@ -14,6 +15,7 @@ const PART_LIMIT: usize = 60;
 /// The private names of one image in one GitHub repository.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LocalScheme<'a> {
+    /// The GitHub repository, from [`place`].
     place: &'a str,
     image: &'a ImageName,
 }
@@ -59,11 +61,12 @@ pub(crate) fn is_private(name: &str) -> bool {
 pub(crate) fn belongs_to(name: &str, place: &str, zones: &[String]) -> bool {
     let rest = name.strip_prefix(HOST).and_then(|rest| rest.strip_prefix('/'));
     let rest = rest.and_then(|rest| rest.strip_prefix(place)).and_then(|rest| rest.strip_prefix('/'));
-    let image = rest.and_then(|rest| rest.rsplit_once(':'));
-    let Some((_, tag)) = image.filter(|(image, _)| !image.contains('/')) else { return false };
+    let image_and_tag = rest.and_then(|rest| rest.rsplit_once(':'));
+    // With a slash left, the name is of a longer place.
+    let Some((_, tag)) = image_and_tag.filter(|(image, _)| !image.contains('/')) else { return false };
     zones.iter().any(|zone| {
-        let kind = tag.strip_prefix(zone.as_str()).and_then(|rest| rest.rsplit_once('-'));
-        kind.is_some_and(|(kind, _)| matches!(kind, "-key" | "-digest"))
+        let kind_and_hex = tag.strip_prefix(zone.as_str()).and_then(|rest| rest.rsplit_once('-'));
+        kind_and_hex.is_some_and(|(kind, _)| matches!(kind, "-key" | "-digest"))
     })
 }
 
@@ -81,16 +84,17 @@ pub(crate) fn place(server: Option<&str>, repository: Option<&str>) -> String {
 }
 
 /// Makes a text usable as one part of an image's path. If that changes it, eight hex digits of its hash follow, as in
-/// tags.
+/// tags: `o` stays, `Some-Org` becomes `some-org-716fbfc2`.
 fn component(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let clear = text.split(['-', '.', '_']).all(|word| !word.is_empty() && word.chars().all(plain));
-    let name = sanitise(text);
-    if clear && name == text && text.len() <= PART_LIMIT {
-        return name;
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_legal = text.split(['-', '.', '_']).all(|word| !word.is_empty() && word.chars().all(is_plain));
+    // `sanitise` changes a text that itself ends in a hash.
+    if is_legal && text.len() <= PART_LIMIT && sanitise(text) == text {
+        return text.to_owned();
     }
-    let words = text.to_ascii_lowercase();
-    let words: Vec<&str> = words.split(|c| !plain(c)).filter(|word| !word.is_empty()).collect();
+    let lower = text.to_ascii_lowercase();
+    let words: Vec<&str> = lower.split(|c| !is_plain(c)).filter(|word| !word.is_empty()).collect();
+    // A hyphen and the hash follow.
     let start: String = words.join("-").chars().take(PART_LIMIT - 9).collect();
     let start = start.trim_end_matches('-');
     format!("{}-{}", if start.is_empty() { "x" } else { start }, hash(text))

@@ -38,14 +38,13 @@ pub(crate) fn triggers(config: &Value) -> Vec<String> {
 }
 
 /// The types in the header `Accept`: indexes and single images, of OCI and of docker.
-pub const MEDIA_TYPES: [&str; 4] = [
-    OCI_INDEX,
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    DOCKER_MANIFEST,
-];
+pub const MEDIA_TYPES: [&str; 4] = [OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST];
 /// The type of an OCI index.
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The type of docker's index (`image-manifest-v2-2`, "manifest list").
+const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// The type of the OCI manifest of a single image.
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The type of docker's manifest of a single image (`image-manifest-v2-2`).
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
@@ -99,28 +98,19 @@ fn without_nulls(value: &mut Value) {
 }
 
 impl Manifest {
-    /// Reads a response body. `content_type` serves where the document does not name its type.
+    /// Reads a response body. `content_type` counts if the document does not name its type.
     ///
     /// # Errors
     /// If the bytes are no manifest of a known type.
     pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, ManifestError> {
-        #[derive(serde::Deserialize)]
-        struct Probe {
-            #[serde(rename = "mediaType")]
-            media_type: Option<String>,
-            manifests: Option<serde::de::IgnoredAny>,
-        }
-        let probe: Probe = serde_json::from_slice(bytes)?;
-        let media_type = probe
-            .media_type
-            .or_else(|| content_type.map(str::to_owned))
-            .unwrap_or_else(|| MEDIA_TYPES[if probe.manifests.is_some() { 0 } else { 2 }].to_owned());
         let mut document: Value = serde_json::from_slice(bytes)?;
+        let guess = if document["manifests"].is_null() { OCI_MANIFEST } else { OCI_INDEX };
+        let media_type = document["mediaType"].as_str().or(content_type).unwrap_or(guess).to_owned();
         repair(&mut document);
-        let body = match MEDIA_TYPES.iter().position(|known| *known == media_type) {
-            Some(0 | 1) => Body::Index(Box::new(serde_json::from_value(document)?)),
-            Some(_) => Body::Image(Box::new(serde_json::from_value(document)?)),
-            None => return Err(ManifestError::MediaType(media_type)),
+        let body = match media_type.as_str() {
+            OCI_INDEX | DOCKER_INDEX => Body::Index(Box::new(serde_json::from_value(document)?)),
+            OCI_MANIFEST | DOCKER_MANIFEST => Body::Image(Box::new(serde_json::from_value(document)?)),
+            _ => return Err(ManifestError::MediaType(media_type)),
         };
         Ok(Self { digest: Digest::of(bytes), media_type, length: bytes.len() as u64, body })
     }
@@ -179,6 +169,7 @@ impl Manifest {
     /// The images of an index without attestations; empty for a single image.
     pub fn children(&self) -> impl Iterator<Item = &Descriptor> {
         self.descriptors().iter().filter(|child| {
+            // BuildKit gives an attestation the platform `unknown/unknown`. A type that is not OCI's may be docker's.
             matches!(child.media_type(), MediaType::ImageManifest | MediaType::Other(_))
                 && child.platform().as_ref().is_none_or(|platform| platform.os().to_string() != "unknown")
         })
@@ -191,19 +182,21 @@ impl Manifest {
         let all: Vec<(String, Digest)> = self
             .children()
             .filter_map(|child| {
-                let own = child.platform().as_ref();
-                let own = own.map(|own| format!("{}/{}", own.os(), own.architecture())).unwrap_or_default();
-                Some((own, child.digest().to_string().parse().ok()?))
+                let platform = child.platform().as_ref();
+                let platform =
+                    platform.map(|platform| format!("{}/{}", platform.os(), platform.architecture()));
+                Some((platform.unwrap_or_default(), child.digest().to_string().parse().ok()?))
             })
             .collect();
         let mut wanted = BTreeSet::new();
         for platform in platforms {
-            let same = |own: &str| {
-                platform.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            // `linux/arm` serves `linux/arm/v7`.
+            let serves = |child: &str| {
+                platform.strip_prefix(child).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             };
-            let is_listed = all.iter().any(|(own, _)| same(own));
+            let is_listed = all.iter().any(|(child, _)| serves(child));
             wanted.extend(
-                all.iter().filter(|(own, _)| !is_listed || same(own)).map(|(_, digest)| digest.clone()),
+                all.iter().filter(|(child, _)| !is_listed || serves(child)).map(|(_, digest)| digest.clone()),
             );
         }
         wanted
@@ -268,7 +261,7 @@ mod tests {
         assert!(manifest.config().is_none());
     }
 
-    /// D72. What `FROM scratch` and `LABEL` alone make, as BuildKit writes it.
+    /// What `FROM scratch` and `LABEL` alone make, as BuildKit writes it.
     #[test]
     fn d72_null_is_an_empty_list() {
         let text = format!(
@@ -288,7 +281,6 @@ mod tests {
         }
     }
 
-    /// D32.
     #[test]
     fn d32_sizes_without_a_sum_are_no_size() {
         let layer = CONFIG.replace(":7,", ":18446744073709551615,");

@@ -9,7 +9,8 @@ use super::host_of_server;
 pub struct Mark(String);
 
 impl Mark {
-    /// `None` if neither number nor name is known.
+    /// Makes the mark from the server's URL, the repository's number and its name; `None` if neither number nor name is
+    /// known.
     #[must_use]
     pub fn of(server: Option<&str>, id: Option<&str>, name: Option<&str>) -> Option<Self> {
         let number = id.and_then(|id| id.parse::<u64>().ok()).map(|id| id.to_string());
@@ -35,9 +36,8 @@ pub(super) fn is_mark(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    // D91
     #[test]
-    fn d91_a_mark_is_one_github_repositorys() {
+    fn d91_each_github_repository_has_its_mark() {
         let mark = |server, id, name| Mark::of(server, id, name).map(|mark| mark.0);
         let github = mark(Some("https://github.com"), Some("1"), Some("o/r")).unwrap();
         assert_eq!(github, "rf9d832d9");

@@ -25,7 +25,7 @@ impl FromStr for Platform {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let lower = text.trim().to_lowercase();
         let parts: Vec<&str> = lower.split('/').collect();
-        let good = |part: &&str| {
+        let is_legal = |part: &&str| {
             !part.is_empty()
                 && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         };
@@ -34,7 +34,7 @@ impl FromStr for Platform {
             [os, architecture, variant] => (os, architecture, variant),
             _ => return Err(InvalidPlatform(text.to_owned())),
         };
-        if !parts.iter().all(good) {
+        if !parts.iter().all(is_legal) {
             return Err(InvalidPlatform(text.to_owned()));
         }
         Ok(Self::normal(os, architecture, variant))
@@ -42,7 +42,7 @@ impl FromStr for Platform {
 }
 
 impl Platform {
-    /// The platform that an engine on this machine builds for by default.
+    /// The platform that an engine on this machine builds for by default. On macOS the engine runs in a Linux machine.
     #[must_use]
     pub fn of_this_machine() -> Self {
         Self::linux_on(std::env::consts::ARCH)
@@ -72,7 +72,7 @@ impl Platform {
             ("armel", _) | ("arm", "6") => ("arm", "v6"),
             ("arm", "5") => ("arm", "v5"),
             ("arm", "8") => ("arm", "v8"),
-            other => other,
+            (architecture, variant) => (architecture, variant),
         };
         Self { os: os.to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() }
     }
@@ -123,9 +123,8 @@ impl From<Platform> for String {
 mod tests {
     use super::*;
 
-    /// D10. One type, one spelling.
     #[test]
-    fn d10_reads_normalises_and_prints() {
+    fn d10_each_platform_has_one_spelling() {
         for (text, want) in [
             ("linux/amd64", "linux/amd64"),
             ("Linux/x86_64", "linux/amd64"),

@@ -1,4 +1,4 @@
-//! Image references.
+//! References to images, `registry/path:tag@digest`, and to their repositories.
 
 use std::fmt;
 use std::str::FromStr;
@@ -112,7 +112,7 @@ impl From<Repository> for String {
 }
 
 impl ImageReference {
-    /// Where the image is.
+    /// The repository, without tag and digest.
     #[must_use]
     pub const fn repository(&self) -> &Repository {
         &self.repository
@@ -124,7 +124,7 @@ impl ImageReference {
         &self.repository.registry
     }
 
-    /// Whether it names the same, by whatever spelling of its host.
+    /// Tells whether both name the same image, in any spelling of the host.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.repository.is(&other.repository) && self.tag == other.tag && self.digest == other.digest
@@ -142,7 +142,7 @@ impl ImageReference {
         self.digest.as_ref()
     }
 
-    /// What `/v2/<path>/manifests/` is asked for: the digest if there is one, else the tag.
+    /// The last part of the URL `/v2/<path>/manifests/<identifier>`: the digest if there is one, else the tag.
     #[must_use]
     pub fn identifier(&self) -> &str {
         self.digest.as_ref().map_or_else(|| self.tag().unwrap_or("latest"), Digest::as_str)

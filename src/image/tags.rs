@@ -1,4 +1,7 @@
 //! Makes and reads an image's tags in each zone: the tag scheme of `docs/trust.md`.
+//!
+//! A tag is `<zone's prefix><kind>-<mark>-<image>-<end>`, such as `pr-12-sha-rf9d832d9-app-0123…`. Names may have hyphens
+//! too, so each is made in a way that tells a reader where it ends.
 
 use std::fmt;
 use std::str::FromStr;
@@ -60,6 +63,7 @@ impl From<ImageName> for String {
 
 /// Most characters of a tag (OCI distribution specification, "Pulling manifests").
 const TAG_LIMIT: usize = 128;
+// The parts share the 128 characters; [`TagScheme::tag`] cuts the image's name further if the others leave less.
 /// Most characters of an image's name in a tag.
 const NAME_LIMIT: usize = 100;
 /// Most characters of a branch's name after an image's name.
@@ -80,7 +84,7 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
-/// Replaces every other character by `-` and cuts the text. Different texts may become the same.
+/// Replaces every character that a tag cannot have by `-`, and cuts the text. Different texts may become the same.
 #[must_use]
 pub(crate) fn usable(text: &str, limit: usize) -> String {
     text.chars().map(|c| if is_plain(c) { c } else { '-' }).take(limit).collect()
@@ -98,6 +102,7 @@ fn last_name(text: &str, limit: usize) -> String {
     hashed_unless(text, limit, !text.contains('-') && !is_hash(text))
 }
 
+/// Keeps a text that is `clear`, short and plain; else makes it usable and adds its hash.
 fn hashed_unless(text: &str, limit: usize, clear: bool) -> String {
     if !Guard::NamesApart.holds() {
         return usable(text, limit);
@@ -105,6 +110,7 @@ fn hashed_unless(text: &str, limit: usize, clear: bool) -> String {
     if clear && text.len() <= limit && text.chars().all(is_plain) {
         return text.to_owned();
     }
+    // A hyphen and the hash are nine characters.
     format!("{}-{}", usable(text, limit.saturating_sub(9)), hash(text))
 }
 
@@ -176,9 +182,10 @@ pub(crate) fn owner(tag: &str, zone: &Zone, own: Option<&Mark>) -> Owner {
     let own = by_itself
         || prefix.and_then(|prefix| tag.strip_prefix(&prefix)).is_some_and(|rest| match zone {
             _ if has_other_mark(rest, own) => false,
-            // The hyphen ends the number.
+            // The prefix has the hyphen after the number, so `pr-1-` is no start of `pr-12-`.
             Zone::PullRequest(_) => true,
-            // A branch's name may go on with anything but a kind, or it is marked by its hash.
+            // `br-fix-` is a start of `br-fix-it-` too, but a kind follows only the whole name: a branch with a kind
+            // among its words has the prefix with a hash.
             _ => rest.split('-').next().is_some_and(|kind| KINDS.contains(&kind)),
         });
     if own { Owner::Own } else { Owner::Other }

@@ -1,4 +1,5 @@
-//! Makes the key: an injective encoding of its entries, and their SHA-256.
+//! Makes the key: SHA-256 over its entries. Each text is hashed after its length, so that two lists of entries never give
+//! the same bytes. [`KeyBuilder`] gets the entries one by one; [`KeyBuilder::finish`] sorts and hashes them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use crate::key::files::{KeyFiles, Selector, Tree, Warning};
 use crate::key::names::escape;
 use crate::secret_name::looks_secret;
 
-/// Version of everything a key is made from. A change gives every image a new key; it belongs in the CHANGELOG.
+/// The version of everything that a key is made from. A change gives every image a new key, and the CHANGELOG must tell it.
 pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// The kinds of entries. Changes are reported in this order.
@@ -45,13 +46,13 @@ pub enum EntryKind {
     SecretId,
     /// A setting of the build: `network`, `compression`, `provenance`, `sbom`, `add-hosts`, …
     Setting,
-    /// One raw argument of the build command.
+    /// One of the input `extra-args`.
     ExtraArg,
     /// The input `key-extra`.
     KeyExtra,
-    /// The calendar period, with `max-age`.
+    /// The calendar period, with the input `max-age`.
     Period,
-    /// Git's answer in a repository that the build gets.
+    /// What git answers in a repository that the build gets: commit, branch, tags.
     Git,
     /// All files below one root.
     Files,
@@ -126,15 +127,16 @@ impl fmt::Display for EntryKind {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct KeyEntry {
     pub kind: EntryKind,
-    /// Tells several entries of one kind apart. For files, the name of the context.
+    /// Tells several entries of one kind apart, such as the argument's name. For files it is the name of the context.
     pub name: String,
-    /// May be shown: text, or a digest in hex if the text is private or long.
+    /// Text that may be shown, or a digest in hex if the text is private or long.
     pub value: String,
 }
 
-/// The files that count.
+/// Which files count: the input `key-scope`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
+    /// The whole context.
     Context,
     /// The part of the context that the Dockerfile takes.
     Copied,
@@ -157,19 +159,19 @@ impl fmt::Display for Scope {
 pub struct BuildKey {
     /// 64 lower-case hexadecimal digits.
     pub hex: String,
-    /// Sorted.
+    /// The entries, sorted.
     #[serde(default)]
     pub entries: Vec<KeyEntry>,
     /// The files behind the entries of kind [`EntryKind::Files`], by the entry's name.
     #[serde(skip)]
     pub trees: BTreeMap<String, Tree>,
-    /// The build may send files of its contexts that are in no tree.
+    /// True if the build may send files of its contexts that are in no tree.
     #[serde(skip)]
     pub partial: bool,
     /// The part of the context that the Dockerfile takes; `None` unless the key covers the whole context.
     #[serde(skip)]
     pub taken: Option<Selector>,
-    /// What the user should know of.
+    /// Warnings for the user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
 }
@@ -186,18 +188,19 @@ impl BuildKey {
 #[derive(Debug)]
 pub(crate) struct KeyBuilder {
     key: BuildKey,
+    /// The number of extra arguments so far, which numbers the next one.
     extra_args: usize,
 }
 
-/// Name of the entry with the images of the Dockerfile's stages, in order.
+/// The name of the Dockerfile's second entry, over the images that its stages use.
 pub(super) const USES: &str = "uses";
 
-/// Proxy arguments do not reach the image unless declared; BuildKit leaves them out of its cache too
-/// (`proxyEnvFromBuildArgs`).
+/// Build arguments that do not reach the image unless the Dockerfile declares them. BuildKit leaves them out of its cache
+/// too (`proxyEnvFromBuildArgs`).
 const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
 
-/// Labels that name the run rather than the content. An image that is reused keeps those of the run that built
-/// it; if they counted, no two commits would share an image.
+/// Labels that tell of the run, not of the content. If they counted, no two commits would share an image; so a reused
+/// image keeps those of the run that built it.
 pub(crate) const RUN_LABELS: [&str; 3] = [
     "org.opencontainers.image.created",
     "org.opencontainers.image.revision",
@@ -234,6 +237,7 @@ impl KeyBuilder {
         for (path, answers) in tree.repositories() {
             let place = escape(path);
             let place = if name == MAIN_CONTEXT { place } else { format!("build context {name}: {place}") };
+            // The repository's folder is not in the context, so git answers nothing in the build.
             let Some(answers) = answers else {
                 self.plain(EntryKind::Git, &place, "elsewhere");
                 continue;
@@ -281,7 +285,8 @@ impl KeyBuilder {
         self
     }
 
-    /// Adds the Dockerfile's text, as far as the target reaches it. `narrow`: no base has `ONBUILD` instructions.
+    /// Adds the Dockerfile's text, as far as the target reaches it. `narrow`: no base has `ONBUILD` instructions, which could
+    /// copy from stages that the target does not name.
     pub(crate) fn dockerfile(&mut self, analysis: &Analysis, narrow: bool) -> &mut Self {
         let text = if narrow { &analysis.narrow_digest } else { &analysis.digest };
         self.plain(EntryKind::Dockerfile, "", &hex(text)).plain(
@@ -291,16 +296,13 @@ impl KeyBuilder {
         )
     }
 
-    /// Adds all given arguments, used or not, but proxies only if the Dockerfile declares them.
+    /// Adds these build arguments, used or not, but proxies only if the Dockerfile declares them.
     pub(crate) fn build_args(
         &mut self,
-        given: &[(String, String)],
+        arguments: &[(String, String)],
         analysis: Option<&Analysis>,
     ) -> &mut Self {
-        // Of an argument given twice, the last value is the one in force.
-        let given: BTreeMap<&str, &str> =
-            given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        for (name, value) in given {
+        for (name, value) in last_values(arguments) {
             let proxy = PROXIES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy));
             let declared = analysis.is_some_and(|analysis| analysis.declared_args.contains(name));
             if !proxy || declared {
@@ -311,16 +313,15 @@ impl KeyBuilder {
     }
 
     /// Adds the labels, but not those that name the run.
-    pub(crate) fn labels(&mut self, given: &[(String, String)]) -> &mut Self {
-        let given: BTreeMap<&str, &str> =
-            given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        for (name, value) in given.into_iter().filter(|(name, _)| !RUN_LABELS.contains(name)) {
+    pub(crate) fn labels(&mut self, labels: &[(String, String)]) -> &mut Self {
+        for (name, value) in last_values(labels).into_iter().filter(|(name, _)| !RUN_LABELS.contains(name)) {
             self.hashed(EntryKind::Label, name, value);
         }
         self
     }
 
-    /// Adds a raw argument of the build command. The order of these counts.
+    /// Adds an argument of the input `extra-args`. Their order counts. The name has the flag without its value, which may be
+    /// private.
     pub(crate) fn extra_arg(&mut self, argument: &str) -> &mut Self {
         self.extra_args += 1;
         let flag = argument.split('=').next().filter(|flag| flag.starts_with('-')).unwrap_or_default();
@@ -328,7 +329,7 @@ impl KeyBuilder {
         self.hashed(EntryKind::ExtraArg, name.trim_end(), argument)
     }
 
-    /// Closes the key.
+    /// Sorts and hashes the entries.
     #[must_use]
     pub(crate) fn finish(self) -> BuildKey {
         let mut key = self.key;
@@ -346,11 +347,16 @@ impl KeyBuilder {
     }
 }
 
+/// Of a name with several values, BuildKit takes the last.
+fn last_values(pairs: &[(String, String)]) -> BTreeMap<&str, &str> {
+    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
 /// Finds the build arguments whose names look like secrets.
 #[must_use]
-pub(crate) fn secret_looking(given: &[(String, String)]) -> Vec<&str> {
+pub(crate) fn secret_looking(arguments: &[(String, String)]) -> Vec<&str> {
     let mut names: Vec<&str> =
-        given.iter().map(|(name, _)| name.as_str()).filter(|name| looks_secret(name)).collect();
+        arguments.iter().map(|(name, _)| name.as_str()).filter(|name| looks_secret(name)).collect();
     names.sort_unstable();
     names.dedup();
     names

@@ -19,7 +19,7 @@ pub enum KeyError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
@@ -34,7 +34,7 @@ pub enum KeyError {
     Ignore {
         /// The ignore file.
         file: PathBuf,
-        /// Its line, from 1.
+        /// The pattern's line, from 1.
         line: usize,
         /// The pattern as written.
         pattern: String,
@@ -62,7 +62,7 @@ pub enum KeyError {
         image: String,
         variables: String,
     },
-    /// The requested target is not a stage.
+    /// The input `target` names no stage.
     #[error("target `{target}` is not a stage of {file} (stages: {})", list(.stages))]
     Target {
         /// The Dockerfile.
@@ -75,7 +75,7 @@ pub enum KeyError {
     /// A `key-files` pattern that cannot be read.
     #[error("key-files pattern `{pattern}` is not valid: {reason}")]
     Pattern {
-        /// As given.
+        /// The pattern as given.
         pattern: String,
         /// The fault, as a clause.
         reason: String,
@@ -83,16 +83,17 @@ pub enum KeyError {
     /// A `key-files` pattern that names no file.
     #[error("key-files pattern `{pattern}` matches no file under {}", shown(.root))]
     NoMatch {
-        /// As given.
+        /// The pattern as given.
         pattern: String,
-        /// Where files were looked for.
+        /// The folder in which files were looked for.
         root: PathBuf,
     },
     /// A `key-files` sub-key whose file is neither JSON nor TOML, or cannot be parsed.
     #[error("{}: cannot look up `{key}`: {reason}", shown(.file))]
     SubKey {
+        /// The file.
         file: PathBuf,
-        /// The path inside it.
+        /// The path to the value inside the file, such as `a.b`.
         key: String,
         /// The reason that it has no value.
         reason: String,
@@ -100,13 +101,13 @@ pub enum KeyError {
     /// More of something than a key can hold.
     #[error("{what}: too many for one key")]
     TooMany {
-        /// How much of what, as [`crate::budget::more_than`] says.
+        /// Such as "more than 5,000,000 files", from [`crate::budget::more_than`].
         what: String,
     },
     /// The patterns of a folder take too long.
     #[error("matching the paths with the patterns of .dockerignore, key-files and COPY takes {what}")]
     Matching {
-        /// How many steps, as [`crate::budget::more_than`] says.
+        /// Such as "more than 20,000,000,000 steps", from [`crate::budget::more_than`].
         what: String,
     },
     /// An explanation that cannot be read back.
@@ -150,6 +151,7 @@ impl KeyError {
     }
 }
 
+/// The path as one line of text, whatever bytes are in it.
 fn shown(path: &Path) -> String {
     crate::key::names::escape(path.as_os_str().as_encoded_bytes())
 }

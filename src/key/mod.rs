@@ -1,8 +1,8 @@
 //! The build key: SHA-256 over everything that decides an image's content.
 //!
-//! A key finds an image; it does not prove the image's origin. It covers everything that can change the image and can be
-//! known before the build. Its entries travel with the image and can be compared. `docs/keys.md` lists what counts and
-//! why.
+//! An image is found by its key; the key does not prove who built the image. It covers everything that can change the image
+//! and can be known before the build. The image carries the key's entries, so that keys can be compared. `docs/keys.md`
+//! lists what counts and why.
 //!
 //! - [`dockerignore`]: matches the paths that the context leaves out.
 //! - [`files`]: reads the files that count, in one of three scopes.
@@ -12,7 +12,7 @@
 //!
 //! Nothing here starts a process, reads the environment or asks for the time.
 
-/// Name of the main context among build contexts, in entries and to BuildKit.
+/// The main context's name, in entries and to BuildKit; other build contexts have the names that users gave them.
 pub(crate) const MAIN_CONTEXT: &str = "context";
 
 pub(crate) mod digest;

@@ -1,9 +1,10 @@
-//! File names as text. Unix names are bytes; messages, explanations and JSON need text, without loss.
+//! Writes file names as text and reads them back. Unix names are bytes; messages, explanations and JSON need text, and may
+//! lose nothing.
 
 use crate::image::hex;
 
-/// `name` as text: UTF-8 as it is, except that control characters, backslashes and bytes that are not UTF-8
-/// become `\xNN`. Reversed by [`unescape`].
+/// Writes a name as text: control characters, backslashes and bytes that are not UTF-8 become `\xNN`, all else stays.
+/// [`unescape`] reverses it.
 #[must_use]
 pub fn escape(name: &[u8]) -> String {
     let mut out = String::with_capacity(name.len());
@@ -26,7 +27,7 @@ fn push_hex(out: &mut String, byte: u8) {
     out.push_str(&hex(&[byte]));
 }
 
-/// The bytes [`escape`] was given; `None` if `text` is not its output.
+/// Reads the text that [`escape`] has written; `None` for any other.
 #[must_use]
 pub fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());

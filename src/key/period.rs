@@ -1,5 +1,6 @@
-//! Names the calendar period of the input `max-age`. A new period gives a new key, so an image is never reused for
-//! longer than that. Each job asks at its own time: jobs of a run on both sides of a period's end differ.
+//! Names the calendar period of the input `max-age`, such as `2026-11-16/1w`: the week from that Monday. A new period gives
+//! a new key, so an image is never reused for longer than that. Each job takes its own time: jobs of a run on both sides of
+//! a period's end have two keys.
 
 use time::{OffsetDateTime, Time};
 
@@ -11,6 +12,7 @@ const WEEK: u64 = 7 * DAY;
 #[must_use]
 pub(crate) fn period(max_age: u64, now: u64) -> String {
     let length = max_age.max(1);
+    // 1970 began on a Thursday.
     let offset = if length.is_multiple_of(WEEK) { 4 * DAY } else { 0 };
     let start = now.checked_sub(offset).map_or(0, |since| since / length * length + offset);
     format!("{}/{}", moment(start), duration(length))
@@ -19,7 +21,7 @@ pub(crate) fn period(max_age: u64, now: u64) -> String {
 /// A day as `2026-01-31`, any other moment with its time of the day.
 fn moment(seconds: u64) -> String {
     let moment = i64::try_from(seconds).ok().and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok());
-    // The year 10000 has no date here.
+    // The library has no dates from the year 10000 on.
     let Some(moment) = moment else { return seconds.to_string() };
     if moment.time() == Time::MIDNIGHT {
         moment.date().to_string()
@@ -29,6 +31,7 @@ fn moment(seconds: u64) -> String {
     }
 }
 
+/// A length in the largest unit that divides it: `1w`, `36h`, `90s`.
 fn duration(seconds: u64) -> String {
     [(WEEK, "w"), (DAY, "d"), (3600, "h"), (60, "m")]
         .into_iter()
@@ -52,9 +55,9 @@ mod tests {
         assert_eq!(moment(951_782_400), "2000-02-29");
     }
 
-    /// D38. The period is that of the moment of asking, in the code and on the page.
+    /// The code and the page say the same.
     #[test]
-    fn d38_each_job_asks_at_its_own_time() {
+    fn d38_each_job_takes_its_own_time() {
         let page = include_str!("../../docs/keys.md");
         let row = page.lines().find(|line| line.starts_with("| period |")).unwrap();
         assert!(row.contains("the calendar period's name at the time of asking"), "{row}");

@@ -1,4 +1,4 @@
-//! Keys as a whole: injective, and the same for ever.
+//! Keys as a whole: different entries give different keys, and the keys of a fixed example never change.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -120,8 +120,8 @@ proptest! {
     }
 }
 
-/// A repository with a bit of everything.
-fn corpus(root: &Path) {
+/// Writes a repository with a bit of everything.
+fn write_example(root: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let write = |name: &str, text: &str, mode: u32| {
         let path = root.join(name);
@@ -145,7 +145,8 @@ fn corpus(root: &Path) {
 
 const DOCKERFILE: &str = "# syntax=docker/dockerfile:1\nARG V=3\nFROM python:$V AS base\nCOPY requirements.txt .\nRUN pip install -r requirements.txt\nFROM base AS unused\nRUN true\nFROM base\nCOPY src bin/* ./\nRUN <<EOF\nset -e\nEOF\n";
 
-fn golden(root: &Path, scope: Scope) -> String {
+/// The key of that repository.
+fn example_key(root: &Path, scope: Scope) -> String {
     let analysis = analysis(DOCKERFILE);
     let mut builder = KeyBuilder::new(scope);
     let ignore = Ignore::load(root, &root.join("Dockerfile")).unwrap();
@@ -185,8 +186,8 @@ fn golden(root: &Path, scope: Scope) -> String {
 #[test]
 fn golden_keys() {
     let dir = tempfile::tempdir().unwrap();
-    corpus(dir.path());
-    let keys = [Scope::Context, Scope::Copied, Scope::Files].map(|scope| golden(dir.path(), scope));
+    write_example(dir.path());
+    let keys = [Scope::Context, Scope::Copied, Scope::Files].map(|scope| example_key(dir.path(), scope));
     assert_eq!(
         keys.each_ref().map(String::as_str),
         [
@@ -198,11 +199,12 @@ fn golden_keys() {
 }
 
 #[test]
-fn what_the_scopes_notice() {
+fn each_scope_notices_changes_of_its_files() {
     let dir = tempfile::tempdir().unwrap();
-    corpus(dir.path());
-    let all = || [Scope::Context, Scope::Copied, Scope::Files].map(|scope| golden(dir.path(), scope));
+    write_example(dir.path());
+    let all = || [Scope::Context, Scope::Copied, Scope::Files].map(|scope| example_key(dir.path(), scope));
     let before = all();
+    // For each scope, whether it notices the change.
     let noticed = |name: &str, text: &str| {
         let path = dir.path().join(name);
         let old = fs_err::read_to_string(&path).unwrap();

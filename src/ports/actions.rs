@@ -1,6 +1,6 @@
-//! The runner's protocol: workflow commands, the output file, the summary file.
-//! Sources: GitHub docs, "Workflow commands"; actions/runner `ActionCommand.cs`,
-//! `FileCommandManager.cs`.
+//! The runner's protocol: workflow commands (`::error title=x::text`), the output file, the summary file; and text from
+//! outside made harmless for it (GitHub docs, "Workflow commands"; actions/runner, `ActionCommand.cs`,
+//! `FileCommandManager.cs`).
 
 use std::fmt::{self, Write as _};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::guards::Guard;
 use crate::ports::random;
 use crate::shown;
 
-/// A workflow command on a line of its own. The name and property names are ours.
+/// Makes a line with a workflow command. The name and the names of properties are not escaped: they come from this program.
 #[must_use]
 pub(crate) fn command(name: &str, properties: &[(&str, &str)], message: &str) -> String {
     let mut text = format!("::{name}");
@@ -62,10 +62,10 @@ pub struct Annotation<'a> {
 }
 
 impl Annotation<'_> {
-    /// Longest text the runner keeps (actions/runner `ExecutionContext`).
+    /// Characters of the longest text that the runner keeps (actions/runner, `ExecutionContext`).
     const LIMIT: usize = 4096;
 
-    /// As the runner reads it.
+    /// Makes the workflow command.
     #[must_use]
     pub fn to_command(&self) -> String {
         let line = self.at.map(|(_, line)| line.to_string());
@@ -75,14 +75,15 @@ impl Annotation<'_> {
             properties.push(("file", file));
             properties.push(("line", line));
         }
+        // The runner counts in another way than this program, so some room is left.
         let message = shown::cut(&without_controls(&self.message), Self::LIMIT - 100);
         command(&self.level.to_string(), &properties, &message)
     }
 }
 
-/// Foreign text made harmless, as one line: the runner ends lines at CR and LF, obeys `::` at
-/// the start of a line and `##[` anywhere in it, on both streams. It compares by culture, so that characters which
-/// have no weight there may stand between and do not count: they are left out.
+/// Makes text from outside one line that is no command. The runner obeys `::` at the start of a line and `##[` anywhere in
+/// it, on both streams, and a CR ends a line too. It compares by culture, which skips characters without weight: they could
+/// stand inside `##[`, so they are left out.
 #[must_use]
 pub fn inert(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
@@ -109,21 +110,21 @@ pub fn inert(bytes: &[u8]) -> String {
     clean
 }
 
-/// Foreign text of several lines: in each line nothing but text.
+/// As [`log_line`], for a text of several lines.
 #[must_use]
 pub(crate) fn without_controls(text: &str) -> String {
     let lines: Vec<String> = shown::hide(text).lines().map(log_line).collect();
     lines.join("\n")
 }
 
-/// A line as the log may have it: without secrets, also those that control characters split, and no command.
+/// Makes a line for the log: no command, and without secrets, also those that control characters split.
 #[must_use]
 pub(crate) fn log_line(text: &str) -> String {
     shown::hide(&inert(shown::hide(text).as_bytes())).into_owned()
 }
 
-/// JSON that holds foreign text, made harmless: the same data, and no line of it is a command. Its lines begin with
-/// what JSON itself has there.
+/// Escapes JSON with text from outside so that no line is a command; the data stays the same. A line of JSON does not begin
+/// with such text, so only `##[` and characters without weight are escaped.
 #[must_use]
 pub(crate) fn inert_json(json: &str) -> String {
     let mut clean = String::with_capacity(json.len());
@@ -142,8 +143,8 @@ pub(crate) fn inert_json(json: &str) -> String {
     clean
 }
 
-/// True if a comparison by culture may skip the character (Unicode, `Default_Ignorable_Code_Point` and what the
-/// collation algorithm gives no weight).
+/// Tells whether a comparison by culture may skip the character (Unicode, `Default_Ignorable_Code_Point`, and those to which
+/// the collation algorithm gives no weight).
 fn is_weightless(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{115f}' | '\u{1160}'
@@ -152,6 +153,7 @@ fn is_weightless(c: char) -> bool {
         | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Skips the rest of a terminal's sequence after ESC: `ESC [ … letter`, or `ESC ] …` to BEL or `ESC \`.
 fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     match chars.next_if(|c| matches!(c, '[' | ']')) {
         Some('[') => while chars.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {},
@@ -202,7 +204,7 @@ fn encode_with(outputs: &[(&str, String)], mut random: impl FnMut() -> Option<St
                 break delimiter;
             }
         };
-        // The runner keeps a CR before a line break as part of the value.
+        // The runner would keep a CR before a line break as part of the value.
         let value = value.replace('\r', "");
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name}<<{delimiter}\n{value}\n{delimiter}");
@@ -210,7 +212,7 @@ fn encode_with(outputs: &[(&str, String)], mut random: impl FnMut() -> Option<St
     Ok(text)
 }
 
-/// Summaries over 1 MiB are dropped whole by the runner.
+/// Bytes of a summary. The runner drops a summary of over 1 MiB, and other steps of the job add to the same file.
 pub(crate) const SUMMARY_LIMIT: usize = 900 * 1024;
 
 /// Appends to the job summary; nothing outside a workflow.
@@ -229,7 +231,7 @@ pub fn write_summary(env: &Env, markdown: &str) -> Result<()> {
     append(Path::new(path), &format!("{}\n\n*Cut here: a summary may hold 1 MiB.*\n", &markdown[..end]))
 }
 
-/// Appends all of it or nothing: the runner would take half a file for a broken one.
+/// Appends everything or nothing: half an entry would make the whole file invalid for the runner.
 fn append_by(
     path: &Path,
     write: impl FnOnce(&mut fs_err::File) -> std::io::Result<()>,
@@ -271,7 +273,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// D31. A file system without room takes what fits, then refuses.
+    /// A file system without room takes what fits, then refuses.
     #[test]
     fn d31_outputs_are_written_whole_or_not_at_all() {
         use std::io::Write as _;
@@ -286,7 +288,7 @@ mod tests {
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "before\n");
     }
 
-    /// The runner's reading of the output file.
+    /// Reads the output file as the runner does.
     fn decode(text: &str) -> Vec<(String, String)> {
         let mut lines = text.split('\n');
         let mut found = Vec::new();
@@ -297,7 +299,7 @@ mod tests {
         found
     }
 
-    /// The runner's reading of a log line: `ActionCommand.TryParseV2` and the older `##[` form.
+    /// Tells whether the runner obeys a line of the log: `ActionCommand.TryParseV2`, and the older form `##[`.
     fn is_command(line: &str) -> bool {
         line.trim_start().starts_with("::") || line.contains("##[")
     }

@@ -18,8 +18,8 @@ use crate::ports::metadata::{self, Instance, NoInstance};
 use crate::ports::proxies::Proxies;
 use crate::secret::SecretString;
 
-/// Connects to AWS. Without credentials at hand, the search for them ends at instance
-/// metadata, which off AWS may not answer at all: hence the outer limits.
+/// Connects to AWS. The SDK's search for credentials ends at instance metadata, which does not answer on machines that are
+/// not of AWS. So each question has a limit of its own, [`QUESTION`].
 #[derive(Clone, Debug)]
 pub(crate) struct Aws {
     region: Option<String>,
@@ -49,8 +49,8 @@ impl Aws {
             .connect_timeout(Duration::from_secs(3))
             .operation_attempt_timeout(Duration::from_secs(5))
             .build();
-        // Six tries within [`QUESTION`]: the SDK's own three are too few where an account is throttled, and
-        // its waits of seconds too long for a step that may do without.
+        // Six attempts fit into [`QUESTION`]. The SDK's own three are too few for an account that is throttled, and its
+        // waits are too long for a run that may work without the answer.
         let retries = RetryConfig::standard()
             .with_max_attempts(6)
             .with_initial_backoff(Duration::from_millis(300))
@@ -154,6 +154,7 @@ pub(crate) enum ParameterError {
     Failed(Error),
 }
 
+/// Waits for the work at most [`QUESTION`].
 async fn limited<T>(what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(QUESTION, work).await.unwrap_or_else(|_| Err(too_slow(what)))
 }
@@ -162,6 +163,7 @@ fn too_slow(what: &str) -> Error {
     Error::of(FailureKind::AwsUnavailable, what).cause(format!("no answer within {}s", QUESTION.as_secs()))
 }
 
+/// The error of a request. `right`: the IAM right that it needs.
 fn refused<E, R>(what: &str, right: &str, error: &SdkError<E, R>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

@@ -17,10 +17,11 @@ use crate::ports::http;
 use crate::ports::proxies::Proxies;
 use crate::ports::tls;
 
-/// One client for each limit of a connection: instance metadata has a shorter one.
+/// The clients, one for each limit of connecting: the SDK gives instance metadata a shorter one.
 #[derive(Debug)]
 struct Http {
     proxies: Proxies,
+    /// Each client with its limit of connecting.
     clients: Mutex<Vec<(Option<Duration>, Client)>>,
 }
 
@@ -30,7 +31,8 @@ pub(crate) fn client(proxies: Proxies) -> SharedHttpClient {
     SharedHttpClient::new(Http { proxies, clients: Mutex::default() })
 }
 
-/// True for a service of the machine itself (instance metadata, a container's credentials), which no proxy can reach.
+/// Tells whether the address is a service of the machine itself (instance metadata, a container's credentials), which no
+/// proxy can reach.
 fn is_of_machine(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     match host.parse() {
@@ -68,7 +70,7 @@ impl HttpClient for Http {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(Connector {
             client: self.client(settings.connect_timeout()),
-            silence: settings.read_timeout(),
+            limit: settings.read_timeout(),
         })
     }
 }
@@ -76,22 +78,23 @@ impl HttpClient for Http {
 #[derive(Debug)]
 struct Connector {
     client: Result<Client, String>,
-    silence: Option<Duration>,
+    /// The limit of one request, from the SDK.
+    limit: Option<Duration>,
 }
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (client, silence) = (self.client.clone(), self.silence);
+        let (client, limit) = (self.client.clone(), self.limit);
         HttpConnectorFuture::new(async move {
             let client = client.map_err(|error| ConnectorError::user(error.into()))?;
-            send(&client, silence, &request).await
+            send(&client, limit, &request).await
         })
     }
 }
 
 async fn send(
     client: &Client,
-    silence: Option<Duration>,
+    limit: Option<Duration>,
     request: &HttpRequest,
 ) -> Result<HttpResponse, ConnectorError> {
     let user = |error: &str| ConnectorError::user(error.into());
@@ -101,19 +104,19 @@ async fn send(
     for (name, value) in request.headers() {
         sent = sent.header(name, value);
     }
-    if let Some(silence) = silence {
-        sent = sent.timeout(silence);
+    if let Some(limit) = limit {
+        sent = sent.timeout(limit);
     }
     let mut answer = sent.send().await.map_err(failed)?;
     let status = answer.status().as_u16().try_into().map_err(|_| user("no status of HTTP"))?;
-    let mut held = Vec::new();
+    let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-        if (held.len() + chunk.len()) as u64 > AWS_ANSWER {
+        if (body.len() + chunk.len()) as u64 > AWS_ANSWER {
             return Err(ConnectorError::other("the answer is too large".into(), None));
         }
-        held.extend_from_slice(&chunk);
+        body.extend_from_slice(&chunk);
     }
-    let mut response = HttpResponse::new(status, held.into());
+    let mut response = HttpResponse::new(status, body.into());
     for (name, value) in answer.headers() {
         if let Ok(value) = value.to_str() {
             response.headers_mut().try_append(name.to_string(), value.to_owned()).ok();

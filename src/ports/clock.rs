@@ -1,4 +1,4 @@
-//! Measures time and tells it.
+//! Measures durations and reads the time; no other code asks the clock.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -12,8 +12,7 @@ use crate::budget::{LISTED, more_than};
 use crate::buildkit::failure::classify;
 use crate::buildkit::{Engine, LocalImage};
 use crate::error::{Error, Result};
-use crate::failure::FailureClass;
-use crate::failure::FailureKind;
+use crate::failure::{FailureClass, FailureKind};
 use crate::image::{ImageReference, Platform, triggers};
 use crate::ports::docker_config::{Credential, PrivateDockerConfig, UserDockerConfig};
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation, from_exec, last_line};
@@ -28,14 +27,16 @@ const PULL_IMAGE: Duration = Duration::from_hours(2);
 pub(crate) struct Docker {
     /// `None` if this machine has buildx without docker.
     program: Option<PathBuf>,
+    /// The plug-in; `None` if docker must find it.
     buildx: Option<PathBuf>,
     exec: Exec,
+    /// The configuration of this run alone, with its credentials.
     logins: Option<Arc<PrivateDockerConfig>>,
 }
 
 impl Docker {
-    /// Finds docker on the `PATH`, and the buildx plug-in where it would look for it. buildx alone will do for a
-    /// build by a remote builder: what asks docker itself fails then.
+    /// Finds docker on the `PATH`, and the buildx plug-in where docker looks for it. buildx without docker can build by a
+    /// remote builder; commands of docker itself then fail.
     ///
     /// # Errors
     /// If neither is there.
@@ -50,13 +51,13 @@ impl Docker {
         Ok(Self { program, buildx, exec, logins: None })
     }
 
-    /// No docker: every command fails.
+    /// A docker that is not there: every command fails.
     #[must_use]
     pub(crate) const fn absent(exec: Exec) -> Self {
         Self { program: None, buildx: None, exec, logins: None }
     }
 
-    /// The same docker with another environment or configuration.
+    /// The same docker, started by `exec`.
     #[must_use]
     pub(crate) fn with_exec(&self, exec: Exec) -> Self {
         Self { exec, ..self.clone() }
@@ -89,8 +90,8 @@ impl Docker {
         Invocation::new(self.program.as_deref().unwrap_or(Path::new("docker")), effect)
     }
 
-    /// A buildx command. The plug-in itself is started where it is known: docker would start
-    /// it twice, for its metadata and for the command, and look at every other plug-in first.
+    /// A buildx command. If the plug-in is known, it is started by itself, which is faster: docker would start it twice, for
+    /// its metadata and for the command, and look at every other plug-in first.
     #[must_use]
     pub(crate) fn buildx(&self, effect: Effect) -> Invocation {
         match &self.buildx {
@@ -107,6 +108,7 @@ impl Docker {
         self.exec.output(invocation, limit).await.map_err(|error| self.failed(error))
     }
 
+    /// The error of a command that did not run to its end.
     fn failed(&self, error: ExecError) -> Error {
         match (&self.program, &self.buildx, &error) {
             (None, Some(buildx), ExecError::Start { source, .. }) if source.kind() == NotFound => {
@@ -266,8 +268,8 @@ impl Docker {
         }
     }
 
-    /// The memory limit in bytes, 0 for none, of a container that the kernel has killed a process
-    /// of for want of memory; `None` if the kernel has not, or if that is not known.
+    /// Tells whether the kernel has killed a process of the container for want of memory: the container's limit in bytes, 0
+    /// for none; `None` if it has not, or if that is not known.
     pub(crate) async fn killed_for_memory(&self, container: &str) -> Option<u64> {
         let format =
             ["container", "inspect", "--format", "{{.State.OOMKilled}} {{.HostConfig.Memory}}", container];
@@ -288,6 +290,7 @@ impl Docker {
             return Ok(engine);
         }
         let facts: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
+        // docker prints the engine's error as a member of its facts.
         let said = facts["ServerErrors"][0].as_str().map(str::to_owned);
         let error = Error::of(FailureKind::ToolMissing, "failed to reach the docker engine");
         Err(error

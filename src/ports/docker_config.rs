@@ -1,7 +1,7 @@
-//! Docker's client configuration: what the user's says, and the private one that children get.
+//! Docker's client configuration: the user's, which is only read, and a private one for the processes of this run.
 //!
-//! The user's own file is only read. Credentials that a run needs are written into a private
-//! folder (0700) under the runner's temporary folder, which is removed on every exit path.
+//! Credentials that a run needs are written into a private folder (0700) under the runner's temporary folder, which is
+//! removed at the end of the run, however it ends.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,7 @@ pub struct Credential {
 /// Docker Hub's name in docker's configuration.
 const HUB: &str = "https://index.docker.io/v1/";
 
+/// The registry's name in docker's configuration.
 fn auth_key(registry: &str) -> &str {
     if registry == "docker.io" { HUB } else { registry }
 }
@@ -41,16 +42,17 @@ const SYSTEM_PLUGINS: [&str; 4] = [
     "/usr/libexec/docker/cli-plugins",
 ];
 
-/// The user's configuration, as found.
+/// The user's configuration.
 #[derive(Clone, Debug, Default)]
 pub struct UserDockerConfig {
     folder: Option<PathBuf>,
+    /// The members of `config.json`.
     file: Map<String, Value>,
 }
 
 impl UserDockerConfig {
-    /// Reads `config.json` of `DOCKER_CONFIG` or `~/.docker`. A file that cannot be read
-    /// counts as none: the user's docker would complain about it, a hit needs none of it.
+    /// Reads `config.json` of `DOCKER_CONFIG` or `~/.docker`. A file that cannot be read counts as absent: a hit may not need
+    /// it, and docker itself reports it.
     #[must_use]
     pub fn load(env: &Env) -> Self {
         let folder = env
@@ -86,15 +88,14 @@ impl UserDockerConfig {
         ];
         let host = env.get(env::DOCKER_HOST).unwrap_or("unix:///var/run/docker.sock");
         let proxies = self.file.get("proxies");
-        let of = proxies.and_then(|proxies| proxies.get(host).or_else(|| proxies.get("default")));
-        let named =
-            move |(field, name)| Some((name, of?.get(field)?.as_str().filter(|url| !url.is_empty())?));
-        NAMES.into_iter().filter_map(named)
+        let of_host = proxies.and_then(|proxies| proxies.get(host).or_else(|| proxies.get("default")));
+        let proxy =
+            move |(field, name)| Some((name, of_host?.get(field)?.as_str().filter(|url| !url.is_empty())?));
+        NAMES.into_iter().filter_map(proxy)
     }
 
-    /// The path at which docker would find a plug-in (docker/cli, `cli-plugins/manager`): in the
-    /// configuration's own folder, else in the system's. `None` if folders of the user's own
-    /// are configured, whose order has changed over docker's versions.
+    /// The path at which docker finds a plug-in (docker/cli, `cli-plugins/manager`): in the configuration's folder, else in
+    /// one of the system's. `None` if the user configured more folders, whose order differs between versions of docker.
     #[must_use]
     pub fn plugin(&self, name: &str) -> Option<PathBuf> {
         if self.file.contains_key("cliPluginsExtraDirs") {
@@ -108,13 +109,13 @@ impl UserDockerConfig {
         std::path::absolute(found).ok()
     }
 
-    /// The user's credential for a registry: its helper's if one is named, else the file's. What a helper says
-    /// that fails is added to `said`.
+    /// The user's credential for a registry: from the helper that the file names for it, else from the file. `failures` gets
+    /// the messages of helpers that failed.
     pub async fn credential(
         &self,
         registry: &str,
         exec: &Exec,
-        said: &mut Vec<String>,
+        failures: &mut Vec<String>,
     ) -> Option<Credential> {
         let key = auth_key(registry);
         let helper = self
@@ -125,7 +126,7 @@ impl UserDockerConfig {
         for helper in
             [helper, store].into_iter().flatten().filter_map(Value::as_str).filter(|name| !name.is_empty())
         {
-            if let Some(found) = from_helper(helper, key, exec, said).await {
+            if let Some(found) = from_helper(helper, key, exec, failures).await {
                 return Some(found);
             }
         }
@@ -138,6 +139,7 @@ impl UserDockerConfig {
     }
 }
 
+/// Reads an entry of `auths`: a token, `USER:PASSWORD` in base64, or both by their names.
 fn from_entry(entry: &Value) -> Option<Credential> {
     let text = |name: &str| entry[name].as_str().filter(|text| !text.is_empty());
     if let Some(token) = text("identitytoken") {
@@ -154,44 +156,44 @@ fn from_entry(entry: &Value) -> Option<Credential> {
     Some(Credential { user, password: password.into() })
 }
 
-/// Asks `docker-credential-<name>`; a helper that fails or is not there has nothing to give
-/// (<https://github.com/docker/docker-credential-helpers>).
-async fn from_helper(name: &str, key: &str, exec: &Exec, said: &mut Vec<String>) -> Option<Credential> {
+/// Asks the program `docker-credential-<name>` (<https://github.com/docker/docker-credential-helpers>). `None` if it has no
+/// credential, fails or is not there.
+async fn from_helper(name: &str, key: &str, exec: &Exec, failures: &mut Vec<String>) -> Option<Credential> {
     let name = format!("docker-credential-{name}");
     let Some(program) = exec.find(&name) else {
-        said.push(format!("{name}, which docker's configuration names, is not on the PATH"));
+        failures.push(format!("{name}, which docker's configuration names, is not on the PATH"));
         return None;
     };
     let ask = Invocation::new(program, Effect::Read).arg("get").stdin(SecretString::from(key.to_owned()));
     let answer = match exec.output(&ask, Duration::from_secs(10)).await {
         Ok(answer) => answer,
         Err(error) => {
-            said.push(error.to_string());
+            failures.push(error.to_string());
             return None;
         }
     };
-    let answered: Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
-    match (answered["Username"].as_str(), answered["Secret"].as_str()) {
+    let document: Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
+    match (document["Username"].as_str(), document["Secret"].as_str()) {
         (Some(user), Some(password)) if answer.status.success() => {
             Some(Credential { user: user.to_owned(), password: password.to_owned().into() })
         }
         _ => {
-            // A helper says so on its standard output. Of one that succeeded, that may be half of a secret.
+            // A helper prints its error on standard output. Of one that succeeded, that may be half of a secret.
             let words = if answer.status.success() {
                 "its answer is not what docker's helpers give".to_owned()
             } else {
                 format!("{} {}", answer.stdout_text().trim(), answer.stderr_text().trim())
             };
             if !words.contains("credentials not found") {
-                said.push(crate::shown::cut(&format!("{name}: {}", words.trim()), 300));
+                failures.push(crate::shown::cut(&format!("{name}: {}", words.trim()), 300));
             }
             None
         }
     }
 }
 
-/// Settings that carry over. Credentials and their stores do not: those this run needs are
-/// written in, and a helper that is missing or asks questions cannot get in the way.
+/// Settings of the user's that the private configuration has too. Credentials and helpers are not among them: the run writes
+/// the credentials that it needs, and a helper that is missing or asks questions would only fail or wait.
 const CARRIED: [&str; 6] =
     ["proxies", "currentContext", "cliPluginsExtraDirs", "features", "experimental", "plugins"];
 
@@ -203,8 +205,9 @@ fn failed(error: &std::io::Error) -> Error {
 #[derive(Debug)]
 pub(crate) struct PrivateDockerConfig {
     folder: PrivateFolder,
+    /// The folder of the user's builders, if no variable names it.
     buildx: Option<PathBuf>,
-    /// The user's settings that carry over.
+    /// The user's settings that are [`CARRIED`].
     settings: Map<String, Value>,
 }
 
@@ -236,7 +239,7 @@ impl PrivateDockerConfig {
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), user.file.get(*name)?.clone())))
             .collect();
-        // The user's builders live under the original folder, whatever the private one is.
+        // buildx would else look for the user's builders below the private folder.
         let buildx = match env.get(env::BUILDX_CONFIG) {
             Some(_) => None,
             None => user.folder.as_ref().map(|original| original.join("buildx")),
@@ -246,8 +249,7 @@ impl PrivateDockerConfig {
         Ok(this)
     }
 
-    /// Puts these credentials in place of those that are there. Who reads meanwhile sees the old
-    /// or the new ones.
+    /// Replaces the credentials. A process that reads them meanwhile gets all the old or all the new ones.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -267,7 +269,7 @@ impl PrivateDockerConfig {
         file.insert("auths".to_owned(), Value::Object(auths));
         let write = || {
             use std::io::Write as _;
-            // Only its owner can read it, as the folder itself.
+            // Such a file is made with 0600.
             let mut new = tempfile::NamedTempFile::new_in(self.folder.path())?;
             new.write_all(Value::Object(file).to_string().as_bytes())?;
             new.persist(self.folder.path().join("config.json")).map(drop).map_err(|error| error.error)

@@ -1,4 +1,4 @@
-//! Files behind URLs, for their checksums alone.
+//! Computes the checksum of a file behind a URL, which an `ADD` names: the file's content counts in the key.
 
 use std::time::Duration;
 
@@ -14,10 +14,12 @@ use crate::ports::proxies::Proxies;
 use crate::ports::registry::kind_of;
 use crate::ports::tls;
 
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long the server may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// SHA-256 of what a URL holds, redirects followed, streamed.
+/// SHA-256 of the file that a URL leads to. Redirects are followed, and the file is not kept in memory.
 ///
 /// # Errors
 /// If it cannot be fetched, or is too large.
@@ -42,7 +44,7 @@ pub(crate) async fn checksum(url: &str, proxies: Proxies) -> Result<Digest> {
     };
     let mut response = client.get(url).send().await.map_err(failed)?;
     if !response.status().is_success() {
-        // What is refused or absent is so the next time; it is the Dockerfile that names it.
+        // A file that is refused or absent is so the next time too: the Dockerfile is wrong.
         let error = what().cause(format!("it answers {}", response.status()));
         return Err(if response.status() == reqwest::StatusCode::TOO_MANY_REQUESTS {
             error.of_kind(FailureKind::Throttled)

@@ -1,4 +1,4 @@
-//! Commits, from the git CLI.
+//! Asks the git CLI for commits: of the working folder's repository, and of remote ones that a Dockerfile or context names.
 
 mod remotes;
 
@@ -20,45 +20,45 @@ use crate::shown;
 
 pub(crate) use remotes::Remotes;
 
-const QUICK: Duration = Duration::from_secs(5);
+/// How long a question about the working folder's repository may take.
+const LOCAL: Duration = Duration::from_secs(5);
 
-/// Adds commit and branch to a run that no event describes. Without git, or outside a
-/// repository, the run goes on without.
+/// Adds commit and branch to a run without an event. Without git, or outside a repository, it has none.
 pub(crate) async fn complete(run: &mut RunContext, exec: &Exec) {
     let head = ask(exec, &["rev-parse", "--verify", "HEAD"]).await;
     run.commit = head.map(|head| Commit { head, merge: None });
     run.branch = ask(exec, &["symbolic-ref", "--short", "HEAD"]).await;
 }
 
-/// A question about the working folder's repository. It may be another user's, as in the container of a job: git only
-/// reads here, and starts no program that the repository's configuration names.
+/// A question about the working folder's repository. The folder may be another user's, as in the container of a job, so git
+/// must be told that it is safe. It is: git only reads, and starts no program that the repository's configuration names.
 fn own(git: &Path) -> Invocation {
     let settings = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false"];
     Invocation::new(git, Effect::Read).args(settings)
 }
 
-/// The commits before the one that is checked out, nearest first, as far as the clone goes back.
-/// `None` where git refuses to say; a folder without a repository has none.
+/// The commits before the one that is checked out, nearest first, at most `most`, as far as the clone goes back; empty
+/// without a repository. `None` if git refuses to answer.
 pub(crate) async fn first_parents(exec: &Exec, most: usize) -> Option<Vec<String>> {
     let Some(git) = exec.find("git") else { return Some(Vec::new()) };
     let count = format!("--max-count={most}");
     let list = ["rev-list", "--first-parent", "--skip=1", &count, "HEAD"];
-    let answer = exec.output(&own(&git).args(list), QUICK).await.ok()?;
+    let answer = exec.output(&own(&git).args(list), LOCAL).await.ok()?;
     if answer.status.success() {
         return Some(answer.stdout_text().lines().map(str::to_owned).collect());
     }
-    // Without a repository, or without a commit in it, there is nothing before this one.
-    let said = answer.stderr_text().to_lowercase();
-    (said.contains("not a git repository") || said.contains("unknown revision")).then(Vec::new)
+    // There is no repository, or no commit in it.
+    let message = answer.stderr_text().to_lowercase();
+    (message.contains("not a git repository") || message.contains("unknown revision")).then(Vec::new)
 }
 
-/// Those of these paths below `folder` that git does not know; none where there is no repository. A folder is known
-/// if anything in it is.
+/// The paths among `paths`, below `folder`, that git does not know; none without a repository. A folder is known if anything
+/// in it is.
 pub(crate) async fn untracked(exec: &Exec, folder: &Path, paths: &[&str]) -> BTreeSet<String> {
     let Some(git) = exec.find("git").filter(|_| !paths.is_empty()) else { return BTreeSet::new() };
     let list = own(&git).arg("-C").arg(folder).args(["ls-files", "-z", "--"]);
     let list = list.args(paths.iter().map(|path| format!(":(literal){path}")));
-    let Ok(answer) = exec.output(&list, QUICK).await else { return BTreeSet::new() };
+    let Ok(answer) = exec.output(&list, LOCAL).await else { return BTreeSet::new() };
     if !answer.status.success() {
         return BTreeSet::new();
     }
@@ -70,18 +70,18 @@ pub(crate) async fn untracked(exec: &Exec, folder: &Path, paths: &[&str]) -> BTr
     paths.iter().filter(|path| !is_known(path)).map(|path| (*path).to_owned()).collect()
 }
 
-/// What git says, if it says anything.
+/// Git's answer to a question about the working folder's repository; `None` if it has none.
 async fn ask(exec: &Exec, arguments: &[&str]) -> Option<String> {
     let git = exec.find("git")?;
-    let answer = exec.output(&own(&git).args(arguments), QUICK).await.ok()?;
+    let answer = exec.output(&own(&git).args(arguments), LOCAL).await.ok()?;
     let text = answer.status.success().then(|| answer.stdout_text().trim().to_owned())?;
     (!text.is_empty()).then_some(text)
 }
 
-/// Longest a remote repository may take to answer.
+/// How long a remote repository may take to answer.
 const REMOTE: Duration = Duration::from_mins(1);
 
-/// The URL for git's arguments, which other processes can read: without a password. Its login is among the variables.
+/// The URL for git's arguments, without a password, because other processes can read arguments. The login is in a variable.
 fn address(url: &str) -> Cow<'_, str> {
     if http_login(url).is_some() { shown::without_users(url) } else { Cow::Borrowed(url) }
 }
@@ -137,16 +137,18 @@ pub(crate) async fn resolve(exec: &Exec, remotes: &Remotes, url: &str, name: &st
     pick(&String::from_utf8_lossy(&listed), name)
 }
 
-/// By BuildKit's order of names (`source/git/source.go`). Of a branch and a tag, BuildKit from 0.26 on takes the
-/// branch, an older one the tag: then the name does not say which image it makes.
+/// Picks the reference that a name means from `listed`, an answer of `git ls-remote` (`<id>\t<reference>` a line), in
+/// BuildKit's order (`source/git/source.go`): `refs/NAME`, then branch and tag. Of a branch and a tag with one name,
+/// BuildKit from 0.26 on takes the branch, an older one the tag; so such a name is refused.
 ///
 /// # Errors
-/// If `listed`, an answer of `git ls-remote`, has no such name, or one of a branch and of a tag.
+/// If the answer has no such name, or it is that of a branch and of a tag with other commits.
 pub fn pick(listed: &str, name: &str) -> Result<Found> {
     let lines: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once('\t')).collect();
     let find = |full: &str| {
         let id = |full: &str| lines.iter().find(|(_, known)| *known == full).map(|(id, _)| (*id).to_owned());
         let object = id(full)?;
+        // `git ls-remote` lists the commit of an annotated tag with `^{}` after the tag's name.
         let commit = id(&format!("{full}^{{}}")).unwrap_or_else(|| object.clone());
         Some(Found { object, commit })
     };
@@ -185,7 +187,7 @@ pub(crate) async fn file(
     remote(exec, at, Vec::new(), &["init", "--quiet", "--bare"]).await?;
     let shallow = ["fetch", "--quiet", "--depth=1", "--no-tags", "--", &address, commit];
     if remote(exec, at, login(), &shallow).await.is_err() {
-        // A plain web server gives no part of a history, and may give no commit by its name.
+        // A plain web server cannot send a part of a history, and some servers send no commit by its id.
         remote(exec, at, login(), &["fetch", "--quiet", "--", &address, "+refs/*:refs/*"]).await?;
     }
     remote(exec, at, Vec::new(), &["cat-file", "blob", &format!("{commit}:{path}")]).await

@@ -1,4 +1,4 @@
-//! This machine and its processes, from `/proc`: tells which process owns a builder.
+//! Reads facts of this machine and its processes from `/proc`: which process owns a builder, and whether it still lives.
 
 use crate::buildkit::owner::Owner;
 use crate::image::Digest;
@@ -8,12 +8,12 @@ use crate::image::Digest;
 #[must_use]
 pub fn this_process() -> Option<Owner> {
     let text = |path: &str| fs_err::read_to_string(path).ok().map(|text| text.trim().to_owned());
-    // Absent in most containers; the host name alone must do there, and it is a container's own.
+    // Most containers have no such file; there the host name tells containers apart.
     let machine = text("/etc/machine-id").unwrap_or_default();
     let host = text("/proc/sys/kernel/hostname")?;
     let boot = text("/proc/sys/kernel/random/boot_id").filter(|boot| !boot.is_empty())?;
     let namespace = fs_err::read_link("/proc/self/ns/pid").ok()?;
-    // With proc(5)'s `hidepid`, everybody else seems dead.
+    // If not even process 1 is seen, the system hides others' processes (proc(5), `hidepid`), and all would seem dead.
     started(1)?;
     let pid = std::process::id();
     Some(Owner {
@@ -30,10 +30,11 @@ pub fn this_process() -> Option<Owner> {
 #[must_use]
 pub(crate) fn started(pid: u32) -> Option<u64> {
     let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold anything, parentheses too; the 22nd field counts from before it.
+    // `PID (NAME) STATE …`; the name may have parentheses too.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    // Killed, and its parent has not noticed.
+    // A zombie is dead, and its parent has not noticed.
     fields.next().filter(|state| *state != "Z")?;
+    // Field 22, `starttime`; the state was field 3.
     fields.nth(18)?.parse().ok()
 }
 
@@ -47,6 +48,7 @@ fn oom_kill(vmstat: &str) -> Option<u64> {
     vmstat.lines().find_map(|line| line.strip_prefix("oom_kill "))?.parse().ok()
 }
 
+/// The first digits of a hash, for the builder's name, which has little room.
 fn short(text: &str, digits: usize) -> String {
     Digest::of(text.as_bytes()).as_str()["sha256:".len()..][..digits].to_owned()
 }
@@ -56,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_counts_what_it_ends() {
+    fn the_kernel_counts_the_processes_that_it_kills_for_memory() {
         assert_eq!(oom_kill("pgpgin 1\noom_kill_disable 0\noom_kill 7\nx 1\n"), Some(7));
         assert_eq!(oom_kill("pgpgin 1\n"), None);
     }

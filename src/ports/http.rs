@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 use crate::error::Error;
 use crate::failure::FailureKind;
 
-/// A client that follows no redirect by itself: a token service's would get the credentials.
+/// Makes a client. It follows no redirect by itself, because a redirect of a token service would get the credentials.
 pub(crate) fn client(
     tls: ClientConfig,
     proxy: impl Fn(&Url) -> Option<Url> + Send + Sync + 'static,

@@ -16,7 +16,7 @@ use crate::coherence::transfer::Lineage;
 const UNUSED_FOR: Duration = Duration::from_hours(14 * 24);
 /// The file in buildx's folder that names the session (docker/buildx, `util/confutil`, `TryNodeIdentifier`).
 const NODE_ID: &str = ".buildNodeID";
-/// The files that buildx writes in each configuration folder by itself.
+/// Files that each configuration folder must have for itself.
 const NOT_LINKED: [&str; 2] = [NODE_ID, ".lock"];
 
 /// The lineages of one user.
@@ -31,7 +31,7 @@ impl Lineages {
     /// The lineages below the user's cache folder.
     #[must_use]
     pub(crate) fn below(cache: &Path) -> Self {
-        // Linux: random(4). Elsewhere a copy from before a restart is not noticed.
+        // Only Linux has this file (random(4)). Elsewhere a copy from before a restart is not noticed.
         let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Self { folder: cache.join("transfers"), boot }
     }
@@ -50,8 +50,9 @@ impl Lineages {
         Lineage::decode(bytes)
     }
 
-    /// A digest that only this file has, since this start of the machine: a copy that was put back is older than what the
-    /// builder holds. `None` if the file system does not tell when a file was made.
+    /// A digest that only this file has, since this start of the machine. A copy of an earlier state, put back from a backup or
+    /// a cache, has another one: it would not list everything that the builder has. `None` if the file system does not tell
+    /// when a file was made.
     fn identity(&self, metadata: &std::fs::Metadata) -> Option<[u8; 32]> {
         let born = metadata.created().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
         let digest = Sha256::new()
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!(lineages.take_out("b"), None);
         assert_eq!(lineages.take_out("a").as_ref(), Some(&lineage));
         assert_eq!(lineages.take_out("a"), None);
-        // One that was put back is not the one that was taken away.
+        // A copy that was put back is not used.
         lineages.keep("a", &lineage).unwrap();
         let (file, copy) = (cache.path().join("transfers/a"), cache.path().join("copy"));
         fs_err::copy(&file, &copy).unwrap();

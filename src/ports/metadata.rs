@@ -1,4 +1,4 @@
-//! The EC2 instance metadata service, version 2.
+//! Asks the EC2 instance metadata service, version 2, which instance this machine is.
 
 use std::time::Duration;
 
@@ -71,6 +71,7 @@ fn answered(error: &ImdsError) -> bool {
     }
 }
 
+/// The refusal, as a clause.
 fn status(error: &ImdsError) -> String {
     match error {
         ImdsError::ErrorResponse(context) => {

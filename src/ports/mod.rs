@@ -57,8 +57,7 @@ pub(crate) struct Ports {
     pub remotes: git::Remotes,
 }
 
-/// The folder in which docker keeps the certificates of registries. A test can name another one, unless the program is a
-/// release.
+/// The folder in which docker keeps the certificates of registries. A test of a debug build can name another one.
 fn certificates(env: &Env) -> &str {
     let elsewhere = env.get(crate::env::BUILD_ONCE_TEST_CERTIFICATES).filter(|_| cfg!(debug_assertions));
     elsewhere.unwrap_or(tls::FOLDER)
@@ -86,6 +85,7 @@ impl Ports {
         let passwords =
             request.settings.access.logins.iter().filter_map(|login| env.get(&login.password_env));
         let secrets = all_secrets().filter_map(|(_, value)| Some(value?.expose()));
+        // Child processes do not get these as variables of docker's, such as `DOCKER_PASSWORD`.
         let withheld: Vec<&str> = passwords.chain(secrets).collect();
         let exec = exec::Exec::new(env, cancel).withholding(&withheld).traced(trace(&console));
         let proxies = proxies::Proxies::new(env);

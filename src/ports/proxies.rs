@@ -15,26 +15,26 @@ pub(crate) struct Proxies(Arc<Rules>);
 
 #[derive(Debug)]
 struct Rules {
+    /// The proxy of `http` URLs.
     http: Option<Url>,
+    /// The proxy of `https` URLs.
     https: Option<Url>,
-    /// Hosts without a proxy; `None` if no host has one.
-    no: Option<Vec<Without>>,
+    /// The hosts without a proxy; `None` if `NO_PROXY` is `*`, so that no host has one.
+    without: Option<Vec<Without>>,
 }
 
 /// One entry of `NO_PROXY`.
 #[derive(Debug, PartialEq, Eq)]
 enum Without {
-    Network {
-        base: IpAddr,
-        bits: u32,
-    },
-    Address {
-        ip: IpAddr,
-        port: Option<String>,
-    },
-    /// `end` begins with a dot; `itself`: the domain counts, not only what is below it.
+    /// `10.0.0.0/8`
+    Network { base: IpAddr, bits: u32 },
+    /// `10.0.0.1:80`
+    Address { ip: IpAddr, port: Option<String> },
+    /// `example.com:80`
     Domain {
+        /// Begins with a dot.
         end: String,
+        /// True if the domain itself counts too, not only the names below it.
         itself: bool,
         port: Option<String>,
     },
@@ -50,10 +50,10 @@ impl Proxies {
             _ => Url::parse(&format!("http://{text}")).ok(),
         };
         Self(Arc::new(Rules {
-            // A server that runs this program for a request takes no proxy from that request.
+            // As Go does: in a CGI program the variable comes from a request's header `Proxy`.
             http: get("HTTP_PROXY").filter(|_| env.get("REQUEST_METHOD").is_none()).and_then(url),
             https: get("HTTPS_PROXY").and_then(url),
-            no: without(get("NO_PROXY").unwrap_or_default()),
+            without: without(get("NO_PROXY").unwrap_or_default()),
         }))
     }
 
@@ -65,11 +65,12 @@ impl Proxies {
         let host = url.host_str()?.trim_matches(['[', ']']).to_ascii_lowercase();
         let port = url.port_or_known_default()?.to_string();
         let direct = is_this_machine(&host)
-            || rules.no.as_ref().is_none_or(|list| list.iter().any(|entry| entry.holds(&host, &port)));
+            || rules.without.as_ref().is_none_or(|list| list.iter().any(|entry| entry.matches(&host, &port)));
         proxy.clone().filter(|_| !direct)
     }
 }
 
+/// Parses `NO_PROXY`.
 fn without(text: &str) -> Option<Vec<Without>> {
     let mut list = Vec::new();
     for entry in text.split(',').map(|entry| entry.trim().to_ascii_lowercase()) {
@@ -82,6 +83,7 @@ fn without(text: &str) -> Option<Vec<Without>> {
 }
 
 impl Without {
+    /// Parses an entry; `None` for one that matches nothing.
     fn parse(entry: &str) -> Option<Self> {
         if let Some((base, bits)) = entry.split_once('/') {
             let base: IpAddr = base.parse().ok()?;
@@ -104,8 +106,8 @@ impl Without {
         (end.len() > 1).then_some(Self::Domain { end, itself, port })
     }
 
-    fn holds(&self, host: &str, port: &str) -> bool {
-        let at = |wanted: &Option<String>| {
+    fn matches(&self, host: &str, port: &str) -> bool {
+        let is_port = |wanted: &Option<String>| {
             wanted.as_deref().is_none_or(|wanted| wanted.is_empty() || wanted == port)
         };
         match self {
@@ -118,9 +120,9 @@ impl Without {
                 }
                 _ => false,
             },
-            Self::Address { ip, port } => host.parse() == Ok(*ip) && at(port),
+            Self::Address { ip, port } => host.parse() == Ok(*ip) && is_port(port),
             Self::Domain { end, itself, port } => {
-                (host.ends_with(end.as_str()) || *itself && host == &end[1..]) && at(port)
+                (host.ends_with(end.as_str()) || *itself && host == &end[1..]) && is_port(port)
             }
         }
     }
@@ -130,9 +132,9 @@ impl Without {
 mod tests {
     use super::*;
 
-    /// D65: `httpproxy`'s own table of tests, and the forms of its documentation.
+    /// The table of `httpproxy`'s own tests, and the forms in its documentation.
     #[test]
-    fn d65_as_gos_clients_do() {
+    fn d65_proxies_are_those_of_gos_clients() {
         const NO: &str = "foobar.com, .barbaz.net, *.star.example, 192.168.1.1, 192.168.1.2:81, 192.168.1.3:80, \
             10.0.0.0/30, 2001:db8::52:0:1, [2001:db8::52:0:2]:443, [2001:db8::52:0:3]:80, \
             2002:db8:a::45/64, port.example:5000, ,:80";

@@ -1,4 +1,4 @@
-//! Random values that cannot be guessed.
+//! Random values, from the operating system.
 
 use crate::image::hex;
 

@@ -1,6 +1,6 @@
-//! The program's temporary folders: only their owner can enter them, and they are removed on every exit path. A later
-//! run removes those of killed runs. A lock tells that a folder is in use, not its age: the clock of a machine may jump,
-//! and a run may take longer than a day.
+//! The program's temporary folders: only their owner can enter them, and they are removed when the run ends, however it ends.
+//! A later run removes those of killed runs. A lock tells whether a folder is in use; its age does not, because a machine's
+//! clock may jump, and a run may take longer than a day.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -31,11 +31,11 @@ impl PrivateFolder {
     /// Makes a folder that only its owner can enter.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's.
     pub(crate) fn new(prefix: &str, parent: &Path) -> std::io::Result<Self> {
         let private = std::fs::Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix(prefix).permissions(private).tempdir_in(parent)?;
-        // A file system without locks has the folder's age alone.
+        // On a file system without locks the folder's age alone decides.
         let lock = open(folder.path()).filter(|at| flock(at, FlockOperation::NonBlockingLockShared).is_ok());
         Ok(Self { folder, _lock: lock })
     }
@@ -64,7 +64,7 @@ fn open(folder: &Path) -> Option<File> {
 pub(crate) fn temporary_folder(env: &Env) -> PathBuf {
     let named = env.get(env::RUNNER_TEMP).or_else(|| env.get(env::TMPDIR));
     let folder = named.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    // The runner's folder exists; a runner that only names it is not a reason to fail.
+    // The runner's folder exists, except on machines where only the variable is set.
     let _ = private_folder(&folder);
     folder
 }
@@ -72,41 +72,40 @@ pub(crate) fn temporary_folder(env: &Env) -> PathBuf {
 /// Makes a folder that only its owner can enter.
 ///
 /// # Errors
-/// What the operating system says.
+/// The operating system's.
 pub(crate) fn private_folder(path: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Removes folders of killed runs: those with this program's prefixes that no run uses and that are a day old. So later
-/// steps can read a plan, and a folder that is being made stays.
+/// Removes folders of killed runs: those with this program's prefixes that are not locked and are a day old. A younger one
+/// may be about to be locked.
 pub(crate) fn sweep(env: &Env) {
-    // In a workflow later steps read what a run leaves, and the runner empties the folder.
-    let left: &[&str] = if env.in_github_actions() { &[] } else { &[RUN] };
-    let ours = |name: &str| [DOCKER, GIT].iter().chain(left).any(|prefix| name.starts_with(prefix));
+    // In a workflow later steps read a run's folder, and the runner removes it.
+    let of_runs: &[&str] = if env.in_github_actions() { &[] } else { &[RUN] };
+    let ours = |name: &str| [DOCKER, GIT].iter().chain(of_runs).any(|prefix| name.starts_with(prefix));
     let entries = BTreeSet::from([temporary_folder(env), std::env::temp_dir()]).into_iter();
     let entries = entries.filter_map(|folder| fs_err::read_dir(folder).ok()).flatten().flatten();
     for entry in entries.filter(|entry| ours(&entry.file_name().to_string_lossy())) {
         if let Some(_lock) = left_behind(&entry.path()) {
-            // Another run may be sweeping too.
+            // Another run may remove it too.
             let _ = fs_err::remove_dir_all(entry.path());
         }
     }
 }
 
-/// The lock of a folder that is old and in no use; `None` for others.
+/// Locks a folder that is old and in no use; `None` for others.
 fn left_behind(folder: &Path) -> Option<File> {
     const OLD: Duration = Duration::from_hours(24);
-    let at = open(folder)?;
-    let age = at.metadata().ok()?.modified().ok()?.elapsed().ok()?;
-    let free = age > OLD && flock(&at, FlockOperation::NonBlockingLockExclusive).is_ok();
-    free.then_some(at)
+    let opened = open(folder)?;
+    let age = opened.metadata().ok()?.modified().ok()?.elapsed().ok()?;
+    let is_free = age > OLD && flock(&opened, FlockOperation::NonBlockingLockExclusive).is_ok();
+    is_free.then_some(opened)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    // D19
     #[test]
     fn d19_a_clock_that_jumps_removes_no_folder_in_use() {
         let temp = tempfile::tempdir().unwrap();
@@ -121,7 +120,7 @@ mod tests {
             sweep(&env);
             assert!(folders.iter().all(|folder| folder.path().is_dir()), "{days}");
         }
-        // Their run was killed: no process holds or removes them.
+        // As if their run was killed: nothing locks or removes them.
         for folder in folders {
             let path = folder.keep();
             sweep(&env);

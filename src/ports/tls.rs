@@ -1,6 +1,6 @@
-//! By which certificates a host is believed: the machine's (`SSL_CERT_FILE`, `SSL_CERT_DIR`, the system's), and
-//! docker's own for one registry, with the certificate that this client shows it.
-//! <https://docs.docker.com/engine/security/certificates/>
+//! Decides which certificates are trusted: the machine's (`SSL_CERT_FILE`, `SSL_CERT_DIR`, the system's), and those that
+//! docker keeps for one registry, with the certificate that this client shows to it
+//! (<https://docs.docker.com/engine/security/certificates/>).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -26,11 +26,13 @@ pub(crate) const FOLDER: &str = "/etc/docker/certs.d";
 /// The certificates that docker keeps for one registry.
 #[derive(Debug, Default)]
 pub(crate) struct OfHost {
+    /// Trusted for this registry, besides the machine's.
     authorities: Vec<CertificateDer<'static>>,
+    /// The client's own certificate.
     client: Option<Identity>,
 }
 
-/// A certificate with those that prove it, and its key.
+/// A certificate with those that have signed it, and its key.
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// The registry's folder, if there is one.
@@ -40,8 +42,8 @@ pub(crate) fn folder_of(certificates: &Path, registry: &str) -> Option<PathBuf> 
 }
 
 impl OfHost {
-    /// Reads `*.crt` as authorities, and `NAME.cert` with `NAME.key` as the client's own. What this user may not read
-    /// is left out: the engine, which may, is another program.
+    /// Reads `*.crt` as authorities, and `NAME.cert` with `NAME.key` as the client's own. Files that this user may not read are
+    /// left out: the engine, which runs as another user, may use them all the same.
     #[must_use]
     pub(crate) fn read(folder: &Path) -> Self {
         let mut files: Vec<PathBuf> = fs_err::read_dir(folder)
@@ -52,8 +54,8 @@ impl OfHost {
             .map(|file| file.path())
             .collect();
         files.sort();
-        let of = |end: &'static str| {
-            files.iter().filter(move |file| file.extension().is_some_and(|have| have == end))
+        let ending_in = |end: &'static str| {
+            files.iter().filter(move |file| file.extension().is_some_and(|own| own == end))
         };
         let text = |file: &Path| budget::read_file(file, CERTIFICATE).ok();
         let chain = |file: &Path| -> Vec<CertificateDer<'static>> {
@@ -66,13 +68,13 @@ impl OfHost {
             Some((chain, PrivateKeyDer::from_pem_slice(&key).ok()?)).filter(|(chain, _)| !chain.is_empty())
         };
         Self {
-            authorities: of("crt").flat_map(|file| chain(file)).collect(),
-            client: of("cert").find_map(pair),
+            authorities: ending_in("crt").flat_map(|file| chain(file)).collect(),
+            client: ending_in("cert").find_map(pair),
         }
     }
 }
 
-/// TLS as a registry is spoken to. The certificates are read before it returns.
+/// The TLS configuration for a registry. The certificates are read before it returns.
 ///
 /// # Errors
 /// If the client's own certificate cannot be used.
@@ -86,7 +88,7 @@ pub(crate) fn config(host: OfHost) -> Result<ClientConfig, Error> {
     using(verifier, host.client)
 }
 
-/// TLS with the machine's certificates, which are read when the first host shows its own.
+/// The TLS configuration with the machine's certificates, which are read when the first host shows its own.
 ///
 /// # Errors
 /// If TLS cannot be set up.
@@ -94,6 +96,7 @@ pub(crate) fn of_machine() -> Result<ClientConfig, Error> {
     using(Arc::clone(&MACHINE), None)
 }
 
+/// Trusts the machine's certificates alone.
 static MACHINE: LazyLock<Arc<Anchored>> =
     LazyLock::new(|| Arc::new(Anchored::new(bundle, everything, Vec::new())));
 
@@ -110,8 +113,8 @@ fn using(verifier: Arc<Anchored>, client: Option<Identity>) -> Result<ClientConf
     }
 }
 
-/// The file with all of the machine's certificates (`SSL_CERT_FILE`, or the system's), where it has one. It is read in
-/// a tenth of the time that the folders take. Read once.
+/// The certificates of the one file that has them all (`SSL_CERT_FILE`, or the system's), if the machine has one; read once.
+/// That takes a tenth of the time that the folders take.
 fn bundle() -> &'static [CertificateDer<'static>] {
     static BUNDLE: LazyLock<Vec<CertificateDer<'static>>> = LazyLock::new(|| {
         let file = openssl_probe::probe().cert_file.filter(|_| cfg!(target_os = "linux"));
@@ -120,7 +123,7 @@ fn bundle() -> &'static [CertificateDer<'static>] {
     &BUNDLE
 }
 
-/// All that the machine trusts: its folders and keychain too. Read once, if at all.
+/// All certificates that the machine trusts, of its folders and keychain too; read once, if the file does not suffice.
 fn everything() -> &'static [CertificateDer<'static>] {
     static ALL: LazyLock<Vec<CertificateDer<'static>>> =
         LazyLock::new(|| rustls_native_certs::load_native_certs().certs);
@@ -130,19 +133,21 @@ fn everything() -> &'static [CertificateDer<'static>] {
 /// A source of the machine's certificates.
 type Source = fn() -> &'static [CertificateDer<'static>];
 
-/// As webpki verifies, and a server's certificate that is trusted itself is enough, though it is an authority's: docker's
-/// documentation has registries sign their own, which `openssl req -x509` marks so. Go, OpenSSL and curl accept them.
+/// Verifies as webpki does, with one difference: a server's certificate that is itself among the trusted ones suffices,
+/// although it is marked as an authority's. Docker's documentation makes such certificates for registries (`openssl req
+/// -x509` marks them so), and Go, OpenSSL and curl accept them.
 #[derive(Debug)]
 struct Anchored {
-    /// A host's own authorities.
+    /// The authorities of one host.
     own: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
+    /// The certificates that are read first, which is fast.
     first: (Source, OnceLock<Trusted>),
-    /// For what the first do not prove.
+    /// All certificates, for a host that the first do not prove.
     all: (Source, OnceLock<Trusted>),
 }
 
-/// Certificates that are believed.
+/// Certificates that are trusted.
 #[derive(Debug)]
 struct Trusted {
     certificates: Vec<CertificateDer<'static>>,
@@ -174,7 +179,7 @@ impl Trusted {
     ) -> Result<ServerCertVerified, TlsError> {
         let verifier = self.verifier.as_ref().ok_or(CertificateError::UnknownIssuer)?;
         match verifier.verify_server_cert(server, intermediates, name, ocsp, now) {
-            Err(error) if is_authoritys(&error) => {
+            Err(error) if only_marked_as_authority(&error) => {
                 if !self.certificates.iter().any(|trusted| trusted == server) {
                     return Err(CertificateError::UnknownIssuer.into());
                 }
@@ -201,8 +206,8 @@ impl Anchored {
     }
 }
 
-/// Whether all that webpki says against a certificate is that it is an authority's. It looks at its time before.
-fn is_authoritys(error: &TlsError) -> bool {
+/// Tells whether webpki's only objection to a certificate is its mark as an authority's. It checks the times before that.
+fn only_marked_as_authority(error: &TlsError) -> bool {
     matches!(error, TlsError::InvalidCertificate(CertificateError::Other(why)) if why.to_string() == "CaUsedAsEndEntity")
 }
 
@@ -263,9 +268,8 @@ mod tests {
         CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
     }
 
-    // D90
     #[test]
-    fn d90_what_is_trusted_itself_is_trusted_for_its_name_and_time() {
+    fn d90_a_certificate_that_is_trusted_itself_is_trusted_for_its_name_and_time() {
         fn none() -> &'static [CertificateDer<'static>] {
             &[]
         }
@@ -294,7 +298,7 @@ mod tests {
                 let got = verifier.verify_server_cert(&held()[0], &[], &name, &[], now).map(|_| ());
                 match (got, expected) {
                     (Ok(()), Ok(())) => {}
-                    // What `all` says; without certificates it is the issuer that is unknown.
+                    // The error of `all`; without certificates that is the unknown issuer.
                     (Err(error), Err(word)) => {
                         let error = error.to_string();
                         assert!(error.contains(word) || error.contains("UnknownIssuer"), "{error}");

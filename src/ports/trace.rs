@@ -1,5 +1,5 @@
-//! Tells what the program does and how long it takes, in the debug log (`--verbose`, or `RUNNER_DEBUG` of "Re-run jobs with
-//! debug logging").
+//! Writes a line to the debug log for each process and request, with its time (`--verbose`, or `RUNNER_DEBUG` of "Re-run jobs
+//! with debug logging"): `GET https://h/v2/… took 0.021 s`.
 
 use std::fmt;
 use std::sync::Arc;

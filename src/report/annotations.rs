@@ -2,19 +2,17 @@
 
 use super::Report;
 use crate::error::Error;
+use crate::plan::PlanWarning;
 use crate::ports::actions::{Annotation, Level};
 
 /// The most warnings and the most notices; people do not read more.
 const MOST_NOTICES: usize = 5;
 
-/// The most notices that the runner keeps of a step.
-const NOTICES_KEPT: usize = 10;
+/// The most annotations of one level that the runner keeps of a step (actions/runner, `ExecutionContext`).
+const KEPT_OF_A_LEVEL: usize = 10;
 
-/// The longest headline: the runner keeps 4,096 characters, the hint's among them.
+/// The longest headline, in characters: the runner keeps 4,096 of a message, those of the hint among them.
 const LONGEST_HEADLINE: usize = 3000;
-
-/// The most errors that the runner keeps of a step.
-const ERRORS_KEPT: usize = 10;
 
 fn message(error: &Error) -> String {
     let text = crate::shown::cut(&error.headline(), LONGEST_HEADLINE);
@@ -27,52 +25,52 @@ fn message(error: &Error) -> String {
 /// The annotations, the most important first.
 #[must_use]
 pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
-    let mut annotations = Vec::new();
-    let several = report.images.len() > 1;
-    let of_images = report.images.iter().filter_map(|image| {
-        let of = if several { format!("{}: ", image.image) } else { String::new() };
-        Some((of, image.error.as_ref()?))
-    });
-    let errors = report.error.iter().map(|error| (String::new(), error)).chain(of_images);
-    annotations.extend(errors.take(ERRORS_KEPT).map(|(of, error)| Annotation {
-        level: Level::Error,
-        title: "build-once failed",
-        message: of + &message(error),
-        at: error.at.as_ref().map(|at| (at.file.as_str(), at.line)),
-    }));
     let degraded = report.images.iter().filter_map(|image| image.degraded.as_ref());
-    annotations.extend(unique(degraded).take(MOST_NOTICES).map(|degraded| Annotation {
+    let degraded = unique(degraded).take(MOST_NOTICES).map(|degraded| Annotation {
         level: Level::Warning,
         title: "build-once degraded",
         message: degraded.clone(),
         at: None,
-    }));
+    });
     let warnings = report.warnings.iter().chain(report.images.iter().flat_map(|image| &image.warnings));
-    annotations.extend(unique(warnings).take(MOST_NOTICES).map(|warning| Annotation {
-        level: Level::Warning,
-        title: "build-once",
-        message: warning.text.clone(),
-        at: warning.at.as_ref().map(|at| (at.file.as_str(), at.line)),
-    }));
+    let warnings =
+        unique(warnings).take(MOST_NOTICES).map(|warning| at_line(Level::Warning, "build-once", warning));
     // The run's own come first: that its credentials can do too much is among them.
     let notices = report.notices.iter().chain(report.images.iter().flat_map(|image| &image.notices));
     let notices: Vec<&String> = unique(notices).take(MOST_NOTICES).collect();
-    // At most what the runner keeps of a kind, with the notices.
-    let room = NOTICES_KEPT - notices.len();
+    // Findings have the same level, and take what the notices leave.
     let checks = report.images.iter().flat_map(|image| &image.checks).filter(|_| report.check_annotations);
-    annotations.extend(unique(checks).take(room).map(|check| Annotation {
-        level: Level::Notice,
-        title: "Dockerfile check",
-        message: check.text.clone(),
-        at: check.at.as_ref().map(|at| (at.file.as_str(), at.line)),
-    }));
-    annotations.extend(notices.into_iter().map(|notice| Annotation {
+    let checks = unique(checks)
+        .take(KEPT_OF_A_LEVEL - notices.len())
+        .map(|check| at_line(Level::Notice, "Dockerfile check", check));
+    let notices = notices.into_iter().map(|notice| Annotation {
         level: Level::Notice,
         title: "build-once",
         message: notice.clone(),
         at: None,
-    }));
-    annotations
+    });
+    errors(report).chain(degraded).chain(warnings).chain(checks).chain(notices).collect()
+}
+
+/// The error of the run, and that of each image, with its name if there are several.
+fn errors(report: &Report) -> impl Iterator<Item = Annotation<'_>> {
+    let several = report.images.len() > 1;
+    let of_images = report.images.iter().filter_map(move |image| {
+        let prefix = if several { format!("{}: ", image.image) } else { String::new() };
+        Some((prefix, image.error.as_ref()?))
+    });
+    let all = report.error.iter().map(|error| (String::new(), error)).chain(of_images);
+    all.take(KEPT_OF_A_LEVEL).map(|(prefix, error)| Annotation {
+        level: Level::Error,
+        title: "build-once failed",
+        message: prefix + &message(error),
+        at: error.at.as_ref().map(|at| (at.file.as_str(), at.line)),
+    })
+}
+
+fn at_line<'a>(level: Level, title: &'static str, warning: &'a PlanWarning) -> Annotation<'a> {
+    let at = warning.at.as_ref().map(|at| (at.file.as_str(), at.line));
+    Annotation { level, title, message: warning.text.clone(), at }
 }
 
 /// Each item once, in order: several images may have the same.

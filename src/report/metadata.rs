@@ -11,14 +11,15 @@ use crate::{budget, shown};
 /// other outputs need room.
 const LONGEST_METADATA: usize = 400 * 1024;
 
-/// The output, and the notice of what it lacks.
+/// The output, and a notice of what it lacks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Metadata {
     pub text: Option<String>,
+    /// The notice, if something is left out.
     pub left_out: Option<String>,
 }
 
-/// The metadata in `file`. Without a file, or if it cannot be read, what is known of the image.
+/// Makes the output from buildx's `file`; without one, or if it cannot be read, from what is known of the image.
 pub(super) fn image_metadata(file: Option<&Path>, report: &ImageReport) -> Metadata {
     let bytes = file.and_then(|path| budget::read_file(path, budget::METADATA).ok());
     match bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
@@ -42,6 +43,7 @@ fn known_metadata(report: &ImageReport) -> Option<String> {
     Some(Value::Object(fields).to_string())
 }
 
+/// Leaves out what makes the text too long: first the provenance, which has the whole build, then all but the image.
 fn shortened(written: Map<String, Value>) -> Metadata {
     let mut whole = Value::Object(written);
     shown::hide_in(&mut whole);
@@ -50,13 +52,11 @@ fn shortened(written: Map<String, Value>) -> Metadata {
         return Metadata { text: Some(text), left_out: None };
     }
     let Value::Object(mut fields) = whole else { return Metadata::default() };
-    let image = |name: &str| name.starts_with("containerimage.") || name.starts_with("image.");
+    let is_image = |name: &str| name.starts_with("containerimage.") || name.starts_with("image.");
+    let is_no_provenance = |name: &str| !name.starts_with("buildx.build.provenance");
     for (what, stays) in [
-        (
-            "the provenance",
-            &(|name: &str| !name.starts_with("buildx.build.provenance")) as &dyn Fn(&str) -> bool,
-        ),
-        ("all but the image's digests and names", &image),
+        ("the provenance", &is_no_provenance as &dyn Fn(&str) -> bool),
+        ("all but the image's digests and names", &is_image),
     ] {
         fields.retain(|name, _| stays(name));
         let text = Value::Object(fields.clone()).to_string();
@@ -73,6 +73,7 @@ fn shortened(written: Map<String, Value>) -> Metadata {
     Metadata { text: None, left_out: Some(left_out) }
 }
 
+/// The length as GitHub counts it, in UTF-16 units.
 fn length(text: &str) -> usize {
     text.encode_utf16().count()
 }
@@ -85,9 +86,8 @@ mod tests {
         shortened(fields.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect())
     }
 
-    /// D47.
     #[test]
-    fn d47_what_is_too_large_for_github_is_left_out_and_said() {
+    fn d47_metadata_too_large_for_github_is_shortened_with_a_notice() {
         let (image, long) = (("containerimage.digest", "sha256:1"), "x".repeat(LONGEST_METADATA));
         let small = written(&[image, ("buildx.build.provenance", "p")]);
         assert_eq!(small.left_out, None);

@@ -1,5 +1,6 @@
 //! The report: outputs, summary and annotations, made from the plan and the journal on success, failure and cancellation
-//! alike.
+//! alike. [`RunState`] collects during the run; [`RunState::finish`] makes the [`Report`], which the other modules write
+//! out.
 
 mod annotations;
 mod metadata;
@@ -27,13 +28,13 @@ use crate::run::RunContext;
 /// Everything that is reported of a run, on every exit. Unknown fields are empty.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// In the request's order; empty if the request cannot be read.
+    /// The images in the request's order; empty if the request cannot be read.
     pub images: Vec<ImageReport>,
     /// The run's zone, and the reason for it.
     pub zone: Option<(&'static str, String)>,
     /// The repository with the source of its name, or why there is none.
     pub repository: Option<String>,
-    /// Commits, where the run knows them.
+    /// The run's commit, if one is known.
     pub commit: Option<crate::run::Commit>,
     /// Warnings of the inputs.
     pub warnings: Vec<PlanWarning>,
@@ -47,10 +48,11 @@ pub struct Report {
     pub entries: Vec<Entry>,
     /// Seconds until all facts were read.
     pub read_seconds: f64,
+    /// Seconds of the whole run.
     pub seconds: f64,
     /// The file with the plan as JSON.
     pub plan: Option<PathBuf>,
-    /// The same file, if it holds what the plan was made from too.
+    /// The same file, if it also has what the plan was made from.
     pub facts: Option<PathBuf>,
     /// True if no job summary is wanted.
     pub without_summary: bool,
@@ -82,7 +84,7 @@ pub struct ImageReport {
     pub digest: Option<Digest>,
     /// The key's tag, if the image has it in the registry.
     pub tag: Option<String>,
-    /// The commit's tag, if the image has it in the registry.
+    /// The tag of the run's commit, if the image has it in the registry.
     pub commit_tag: Option<String>,
     /// The image by digest.
     pub reference: Option<ImageReference>,
@@ -134,7 +136,7 @@ impl Report {
         self.commit.clone_from(&run.commit);
     }
 
-    /// Adds what is known from the facts of the images.
+    /// Adds what is known from the facts of the images. `places`: the index of each in the request.
     pub(crate) fn add_facts(&mut self, places: &[usize], facts: &[Result<ImageFacts>]) {
         for (place, facts) in places.iter().zip(facts) {
             let (Some(image), Ok(facts)) = (self.images.get_mut(*place), facts) else { continue };
@@ -146,8 +148,8 @@ impl Report {
         }
     }
 
-    /// Takes over what was planned and what came of it. `places`: where the plan's images are among those of the
-    /// request. `metadata`: where buildx says what it built, of each of them, if that outlives the run.
+    /// Takes over what was planned and what came of it. `places`: the index in the request of each image of the plan.
+    /// `metadata`: buildx's metadata file of each image of the plan, if it outlives the run.
     pub(crate) fn finish(&mut self, plan: &Plan, journal: Journal, places: &[usize], metadata: &[PathBuf]) {
         for (at, (place, planned)) in places.iter().zip(&plan.images).enumerate() {
             let Some(image) = self.images.get_mut(*place) else { continue };
@@ -161,10 +163,11 @@ impl Report {
         }
     }
 
-    /// Takes over a failure before, between or in place of the actions: of every image that is not done, and has not
-    /// failed by itself. An action that was broken off says less than why the run was stopped.
+    /// Takes over a failure of the run as a whole. It becomes that of every image that is not done and has not failed by
+    /// itself.
     pub fn fail(&mut self, error: Error) {
         for image in self.images.iter_mut().filter(|image| !image.done) {
+            // The error of an action that was stopped says less than that of the run.
             let own = image.error.take().filter(|own| !own.is_stopped());
             if own.is_none() {
                 image.outcome = Some(Outcome::Failed);
@@ -183,7 +186,7 @@ impl Report {
             .or_else(|| Error::worst(self.images.iter().filter_map(|image| image.error.as_ref())))
     }
 
-    /// The run's outcome: of those of its images the last in the order of [`Outcome`].
+    /// The run's outcome: that of its images which is last in the order of [`Outcome`], so that a failure counts most.
     #[must_use]
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         if self.error.is_some() {
@@ -241,10 +244,11 @@ impl ImageReport {
         *self = Self::of(std::mem::take(&mut self.image));
     }
 
+    /// Takes over what was planned for this image and what came of it.
     fn finish<'a>(
         &mut self,
         plan: &ImagePlan,
-        mut actions: impl Iterator<Item = &'a Planned>,
+        actions: impl Iterator<Item = &'a Planned>,
         result: ImageResult,
         metadata: Option<PathBuf>,
     ) {
@@ -252,45 +256,50 @@ impl ImageReport {
         self.outcome = Some(if error.is_some() { Outcome::Failed } else { plan.decision.outcome });
         self.reason = error.as_ref().map_or_else(|| plan.decision.reason.clone(), Error::headline);
         self.changes.clone_from(&plan.decision.changes);
-        let has = |planned: &Option<PlannedTag>| {
-            let named =
-                planned.as_ref().filter(|tag| tag.there || result.tags.contains(&tag.reference.to_string()));
-            named.and_then(|tag| tag.reference.tag()).map(str::to_owned)
-        };
         let adopted = result.made.adopted;
         if !result.lost_its_image() {
-            (self.tag, self.commit_tag) = (has(&plan.key_tag), has(&plan.commit_tag));
+            self.tag = reported_tag(plan.key_tag.as_ref(), &result.tags);
+            self.commit_tag = reported_tag(plan.commit_tag.as_ref(), &result.tags);
             (self.digest, self.image_id) = (result.made.digest, result.made.image_id);
         }
         self.degraded = plan.degraded.clone().or(result.degraded);
         self.warnings.extend(plan.warnings.iter().cloned());
         self.notices.extend(plan.notices.iter().cloned());
         self.notices.extend(result.notices);
-        self.reference =
-            self.digest.as_ref().zip(plan.repository.as_ref()).map(|(digest, home)| home.at(digest.clone()));
+        let repository = plan.repository.as_ref();
+        self.reference = self.digest.as_ref().zip(repository).map(|(digest, home)| home.at(digest.clone()));
         self.tags = result.tags;
         self.local_image = result.local_image;
         (self.built, self.pushed, self.attempts) = (result.built, result.pushed, result.attempts);
-        let made = actions.find_map(|planned| match &planned.action {
-            Action::Build { spec, .. } => Some(Ok(&spec.build)),
-            Action::PutIndex { index, .. } => Some(Err(index)),
-            _ => None,
-        });
-        match (made, &result.progress) {
-            (Some(Err(index)), _) => self.platforms.clone_from(&index.images),
-            (Some(Ok(build)), Some(progress)) => {
-                let file = build.dockerfile().display().to_string();
-                let found = progress.warnings.iter().filter(|warning| warning.line.is_some()).cloned();
-                self.checks.extend(found.map(|finding| PlanWarning::found(finding, &file)));
-            }
-            _ => {}
-        }
+        self.progress = result.progress;
+        self.add_actions(actions);
         self.metadata_file = metadata.filter(|_| result.built);
+        // buildx's file is of this run's build, not of an image of another run.
         let metadata = metadata::image_metadata(self.metadata_file.as_deref().filter(|_| !adopted), self);
         self.metadata = metadata.text;
         self.notices.extend(metadata.left_out);
-        self.progress = result.progress;
         self.done = error.is_none() && result.done;
         self.error = error;
     }
+
+    /// Adds the platforms of a merge, or the findings of a build's checks that have a line.
+    fn add_actions<'a>(&mut self, actions: impl Iterator<Item = &'a Planned>) {
+        for planned in actions {
+            match (&planned.action, &self.progress) {
+                (Action::PutIndex { index, .. }, _) => self.platforms.clone_from(&index.images),
+                (Action::Build { spec, .. }, Some(progress)) => {
+                    let file = spec.build.dockerfile().display().to_string();
+                    let findings = progress.warnings.iter().filter(|warning| warning.line.is_some()).cloned();
+                    self.checks.extend(findings.map(|finding| PlanWarning::found(finding, &file)));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The tag, if the image had it before the run or got it.
+fn reported_tag(planned: Option<&PlannedTag>, set: &[String]) -> Option<String> {
+    let named = planned.filter(|tag| tag.there || set.contains(&tag.reference.to_string()))?;
+    named.reference.tag().map(str::to_owned)
 }

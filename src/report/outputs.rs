@@ -90,8 +90,7 @@ pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
     OUTPUTS.iter().map(|(name, _, value)| (*name, value(report))).collect()
 }
 
-/// Longest `reason`, in characters: a job may have 1 MB of outputs, and a child's last words
-/// can be longer.
+/// Longest `reason`, in characters: a job may have 1 MiB of outputs, and an error may quote a long text.
 const LONGEST_REASON: usize = 2000;
 
 fn one_sentence(text: &str) -> String {
@@ -112,11 +111,11 @@ fn path(path: Option<&PathBuf>) -> String {
     path.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
-/// The sum over the builds that told of steps.
+/// The sum over the images that were built; empty if none was.
 fn steps(report: &Report, get: fn(&ProgressSummary) -> usize) -> String {
-    let told: Vec<usize> =
+    let counts: Vec<usize> =
         report.images.iter().filter_map(|image| image.progress.as_ref()).map(get).collect();
-    if told.is_empty() { String::new() } else { told.iter().sum::<usize>().to_string() }
+    if counts.is_empty() { String::new() } else { counts.iter().sum::<usize>().to_string() }
 }
 
 #[cfg(test)]

@@ -14,12 +14,12 @@ use crate::plan::Plan;
 /// The stage of a run, for the message of a run that is stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Getting ready.
+    /// Before anything is read.
     #[default]
     Start,
-    /// Reading and deciding.
+    /// Reading facts and deciding.
     Looking,
-    /// The plan's steps.
+    /// Carrying out the plan's actions.
     Steps,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct RunState {
     pub report: Report,
     /// The stage that the run is in.
     pub stage: Stage,
-    /// The places of the plan's images among those of the request.
+    /// The index in the request of each image of the plan; the second attempt plans only some.
     pub places: Vec<usize>,
     /// The plan whose actions are run.
     pub plan: Option<Plan>,
@@ -43,7 +43,7 @@ pub(crate) struct RunState {
 }
 
 impl RunState {
-    /// The images that were found and did not exist any more when they were used: their places in the plan.
+    /// The indices in the plan of images that were found, and were deleted before they were used.
     fn lost_places(&self) -> Vec<usize> {
         let images = self.plan.iter().flat_map(|plan| (0..plan.images.len()).map(move |at| (plan, at)));
         images
@@ -74,7 +74,8 @@ impl RunState {
         self.retries.get_mut().push(why);
     }
 
-    /// Says which action was running, or else ran last, and which part of a build did not end.
+    /// Says which action was running, or else ran last, and in which phase a build that did not end was: "build and push
+    /// app, while pushing".
     #[must_use]
     pub(crate) fn phase(&self) -> String {
         match self.stage {
@@ -92,6 +93,7 @@ impl RunState {
             (None, None, Some(record)) => (record.label.clone(), record.error.is_none()),
             (None, None, None) => return "before the first step".to_owned(),
         };
+        // After a build, only the export of its cache is left to be stopped.
         let place = records.iter().find_map(|record| record.progress.as_ref()?.place);
         let built = records.iter().any(|record| record.built);
         match place.filter(|place| !ended && (!built || *place == Phase::CacheExport)) {
@@ -111,6 +113,7 @@ impl RunState {
         self.journal.error.is_some() || self.journal.records.iter().any(|record| record.error.is_some())
     }
 
+    /// Makes the report, whatever the run came to.
     #[must_use]
     pub(crate) fn finish(self) -> Report {
         let Self { mut report, places, plan, mut journal, metadata, retries, .. } = self;

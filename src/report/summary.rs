@@ -1,4 +1,5 @@
-//! The job summary, in GitHub's Markdown.
+//! The job summary, in GitHub's Markdown. Each text from outside goes through [`cell`], [`code`] or [`add_fenced`], which
+//! keep it from being Markdown.
 
 use std::fmt::Write as _;
 
@@ -10,6 +11,7 @@ use crate::guards::Guard;
 use crate::phase::Phase;
 use crate::plan::{Outcome, PlanWarning};
 use crate::ports::actions::without_controls;
+use crate::run::Commit;
 use crate::shown;
 
 /// The most findings of the Dockerfile's checks that are listed.
@@ -82,68 +84,67 @@ fn headline(report: &Report, image: &ImageReport, error: Option<&Error>) -> Stri
     format!("{mark} {name}: {what} in {}", duration(report.seconds))
 }
 
+/// The rows of the table: a name and the Markdown beside it. Rows without a value are left out.
 fn rows(report: &Report, image: &ImageReport, failed: bool) -> Vec<(&'static str, String)> {
-    let mut rows = Vec::new();
-    let mut row = |name, value: Option<String>| {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            rows.push((name, value));
+    let why = (!failed).then(|| cell(&image.reason));
+    let changes = crate::facts::explain::list_for_log(&image.changes);
+    let reference = image.reference.as_ref().map(|reference| code(&reference.to_string()));
+    // The reference has the digest already.
+    let digest = image.digest.as_ref().filter(|_| reference.is_none()).map(|digest| code(digest.as_str()));
+    let steps = image.progress.as_ref().filter(|progress| progress.total_steps > 0);
+    let cached =
+        |steps: &ProgressSummary| format!("{} of {} steps cached", steps.cached_steps, steps.total_steps);
+    let rows = [
+        ("why", why),
+        ("changed", Some(lines(changes.iter().map(|change| cell(change))))),
+        ("image", reference),
+        ("digest", digest),
+        ("tags", Some(lines(tags(image).into_iter().map(code)))),
+        ("local name", image.local_image.as_deref().map(code)),
+        ("key", image.key.as_deref().map(code)),
+        ("zone", report.zone.as_ref().map(|(zone, why)| format!("{zone} ({})", cell(why)))),
+        ("repository", report.repository.as_deref().map(cell)),
+        ("commit", report.commit.as_ref().map(commit)),
+        ("Dockerfile checks", Some(checks(image))),
+        ("layer cache", steps.map(cached)),
+        ("attempts", (image.attempts > 1).then(|| image.attempts.to_string())),
+        ("tried again", Some(lines(report.retries.iter().map(|retry| cell(retry))))),
+    ];
+    let with_value = |(name, value): (&'static str, Option<String>)| Some((name, value?));
+    rows.into_iter().filter_map(with_value).filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// Several lines in one cell.
+fn lines(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join("<br>")
+}
+
+/// Every tag of the image once, those of the key and the commit first.
+fn tags(image: &ImageReport) -> Vec<&str> {
+    let set = image.tags.iter().map(|reference| reference.rsplit(':').next().unwrap_or(reference));
+    let mut tags: Vec<&str> = set.collect();
+    for tag in [&image.commit_tag, &image.tag].into_iter().flatten() {
+        if !tags.contains(&tag.as_str()) {
+            tags.insert(0, tag);
         }
-    };
-    row("why", (!failed).then(|| cell(&image.reason)));
-    let changes: Vec<String> =
-        crate::facts::explain::list_for_log(&image.changes).iter().map(|c| cell(c)).collect();
-    row("changed", Some(changes.join("<br>")));
-    row("image", image.reference.as_ref().map(|reference| code(&reference.to_string())));
-    row(
-        "digest",
-        image.digest.as_ref().filter(|_| image.reference.is_none()).map(|digest| code(digest.as_str())),
-    );
-    let mut tags: Vec<&str> = image.tags.iter().map(|tag| tag.rsplit(':').next().unwrap_or(tag)).collect();
-    for tag in [&image.commit_tag, &image.tag]
-        .into_iter()
-        .flatten()
-        .filter(|tag| !tags.contains(&tag.as_str()))
-        .collect::<Vec<_>>()
-    {
-        tags.insert(0, tag);
     }
-    row("tags", Some(tags.into_iter().map(code).collect::<Vec<_>>().join("<br>")));
-    row("local name", image.local_image.as_deref().map(code));
-    row("key", image.key.as_deref().map(code));
-    row("zone", report.zone.as_ref().map(|(zone, why)| format!("{zone} ({})", cell(why))));
-    row("repository", report.repository.as_deref().map(cell));
-    row(
-        "commit",
-        report.commit.as_ref().map(|commit| {
-            let merge = commit
-                .merge
-                .as_ref()
-                .map(|merge| format!(", checked out as merge {}", code(merge)))
-                .unwrap_or_default();
-            format!("{}{merge}", code(&commit.head))
-        }),
-    );
+    tags
+}
+
+fn commit(commit: &Commit) -> String {
+    let merge = commit.merge.as_ref().map(|merge| format!(", checked out as merge {}", code(merge)));
+    format!("{}{}", code(&commit.head), merge.unwrap_or_default())
+}
+
+/// The first findings of the Dockerfile's checks, and the number of the others.
+fn checks(image: &ImageReport) -> String {
     let check = |check: &PlanWarning| match &check.at {
         Some(at) => format!("{} line {}", cell(&check.text), at.line),
         None => cell(&check.text),
     };
-    let mut checks: Vec<String> = image.checks.iter().take(MOST_CHECKS).map(check).collect();
-    if image.checks.len() > MOST_CHECKS {
-        checks.push(format!("{} more", image.checks.len() - MOST_CHECKS));
-    }
-    row("Dockerfile checks", Some(checks.join("<br>")));
-    row(
-        "layer cache",
-        image
-            .progress
-            .as_ref()
-            .filter(|progress| progress.total_steps > 0)
-            .map(|progress| format!("{} of {} steps cached", progress.cached_steps, progress.total_steps)),
-    );
-    row("attempts", (image.attempts > 1).then(|| image.attempts.to_string()));
-    let retries: Vec<String> = report.retries.iter().map(|retry| cell(retry)).collect();
-    row("tried again", Some(retries.join("<br>")));
-    rows
+    let more = image.checks.len().saturating_sub(MOST_CHECKS);
+    let more = (more > 0).then(|| format!("{more} more"));
+    lines(image.checks.iter().take(MOST_CHECKS).map(check).chain(more))
 }
 
 fn add_failure(text: &mut String, image: &ImageReport, error: &Error) {
@@ -206,6 +207,7 @@ fn add_times(text: &mut String, report: &Report) {
 }
 
 fn add_slowest_steps(text: &mut String, progress: &ProgressSummary) {
+    // A faster one is not worth a line.
     let slow: Vec<_> = progress.slowest.iter().filter(|step| step.seconds >= 0.05).collect();
     if slow.is_empty() {
         return;
@@ -229,22 +231,26 @@ const fn phase_name(phase: Phase) -> &'static str {
     }
 }
 
+/// Draws a time as a part of the whole run's, which has 20 blocks.
 fn bar(seconds: f64, whole: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 20")]
     let blocks = (seconds / whole.max(0.001) * 20.0).round().clamp(0.0, 20.0) as usize;
     "▇".repeat(blocks)
 }
 
+/// Words a time. The bounds are those of the rounded figures: 59.97 is `1 min 0 s`, not `60.0 s`.
 fn duration(seconds: f64) -> String {
-    if seconds < 1.0 {
+    if seconds < 0.9995 {
         format!("{:.0} ms", seconds * 1000.0)
-    } else if seconds < 60.0 {
+    } else if seconds < 59.95 {
         format!("{seconds:.1} s")
     } else {
-        format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), seconds % 60.0)
+        let whole = seconds.round();
+        format!("{:.0} min {:.0} s", (whole / 60.0).floor(), whole % 60.0)
     }
 }
 
+/// Cuts the text of a step, which may be a command of many lines.
 fn shorten(text: &str) -> String {
     shown::cut(text, 160)
 }
@@ -262,8 +268,7 @@ fn cell(text: &str) -> String {
             '&' => clean.push_str("&amp;"),
             '<' => clean.push_str("&lt;"),
             '>' => clean.push_str("&gt;"),
-            // Numeric forms: Markdown reads no syntax in them. `@` would notify people and
-            // `:` `/` would make links.
+            // Markdown reads no syntax in numeric forms. `@` would notify people.
             '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '#' | '~' | '!' | '@' | '$' => {
                 let _ = write!(clean, "&#{};", c as u32);
             }
@@ -271,15 +276,16 @@ fn cell(text: &str) -> String {
             c => clean.push(c),
         }
     }
+    // GitHub makes a link of each of these ("extended autolinks").
     clean.replace("://", "&#58;//").replace("www.", "www&#46;")
 }
 
-/// Text as code: `<code>` takes the same escapes, a backtick span would not.
+/// Text as code. In `<code>` the escapes of [`cell`] hold; between backticks they would be shown.
 fn code(text: &str) -> String {
     format!("<code>{}</code>", cell(text))
 }
 
-/// Adds a block that its content cannot close.
+/// Adds a block of code, with a fence longer than any in its content.
 fn add_fenced(text: &mut String, content: &str) {
     let content = &without_controls(&shown::hide(content));
     let longest = content.split(|c| c != '`').map(str::len).max().unwrap_or(0);
@@ -316,6 +322,20 @@ mod tests {
             read_seconds: 0.08,
             seconds: 0.4,
             ..Report::default()
+        }
+    }
+
+    #[test]
+    fn times_are_rounded_before_they_are_split() {
+        for (seconds, text) in [
+            (0.004, "4 ms"),
+            (0.9996, "1.0 s"),
+            (59.94, "59.9 s"),
+            (59.97, "1 min 0 s"),
+            (119.7, "2 min 0 s"),
+            (125.2, "2 min 5 s"),
+        ] {
+            assert_eq!(duration(seconds), text);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Decides the zone from the event. An event that is unknown or contradicts itself gets the lowest zone.
+//! Decides the zone from the event. An event that is unknown or contradicts itself gets the lowest zone, [`Zone::Fork`].
 
 use serde_json::Value;
 
@@ -7,13 +7,16 @@ use crate::zone::Zone;
 
 /// The values of the environment and the event file that decide the zone.
 pub(super) struct Signals<'a> {
+    /// `push`, `pull_request`; empty outside GitHub.
     pub event_name: &'a str,
+    /// `refs/heads/main`, `refs/tags/v1`, `refs/pull/12/merge`.
     pub git_ref: &'a str,
     pub ref_protected: bool,
     /// `owner/name` of the run's repository.
     pub repository: Option<&'a str>,
     /// The number of the run's repository.
     pub repository_id: Option<&'a str>,
+    /// The event file, without its lists.
     pub event: &'a Value,
 }
 
@@ -66,6 +69,7 @@ fn contradiction(signals: &Signals<'_>) -> Option<String> {
         return Some(format!("the event file is of another repository: its {field} is not {run}"));
     }
     let text = |value: &'_ Value| value.as_str().map(str::to_owned);
+    // The ref that the event names.
     let named = match *event_name {
         "push" => text(&event["ref"]),
         "workflow_dispatch" => text(&event["ref"]).map(|name| full("refs/heads/", &name, git_ref)),
@@ -75,9 +79,9 @@ fn contradiction(signals: &Signals<'_>) -> Option<String> {
         "pull_request" => return other_pull_request(event, git_ref),
         _ => None,
     };
-    let tells = ["push", "workflow_dispatch", "repository_dispatch", "release", "merge_group"];
     let Some(named) = named else {
-        return tells.contains(event_name).then(|| format!("the event file of {event_name} names no ref"));
+        let must_name_one = known.contains(event_name) && *event_name != "schedule";
+        return must_name_one.then(|| format!("the event file of {event_name} names no ref"));
     };
     if named == *git_ref {
         return None;
@@ -87,18 +91,23 @@ fn contradiction(signals: &Signals<'_>) -> Option<String> {
     Some(format!("the event file is of another ref: {named} is not {own}"))
 }
 
-/// Makes a full ref, because an API client may have dispatched with a short one.
-fn full(kind: &str, name: &str, like: &str) -> String {
-    if name == like { name.to_owned() } else { format!("{kind}{}", name.strip_prefix(kind).unwrap_or(name)) }
+/// Makes a full ref of the kind (`refs/heads/`), because an API client may have dispatched with a short one. A name that is
+/// `git_ref` is full already, perhaps of another kind.
+fn full(kind: &str, name: &str, git_ref: &str) -> String {
+    if name == git_ref {
+        name.to_owned()
+    } else {
+        format!("{kind}{}", name.strip_prefix(kind).unwrap_or(name))
+    }
 }
 
 /// Finds the field in which the event's repository differs from the run's, with the run's value.
 fn other_repository<'a>(signals: &Signals<'a>) -> Option<(&'static str, &'a str)> {
-    let told = &signals.event["repository"];
-    let id = signals.repository_id.filter(|id| identity(&told["id"]).is_some_and(|told| told != **id));
+    let in_event = &signals.event["repository"];
+    let id = signals.repository_id.filter(|id| identity(&in_event["id"]).is_some_and(|other| other != **id));
     let name = signals
         .repository
-        .filter(|name| told["full_name"].as_str().is_some_and(|told| !told.eq_ignore_ascii_case(name)));
+        .filter(|name| in_event["full_name"].as_str().is_some_and(|other| !other.eq_ignore_ascii_case(name)));
     id.map(|id| ("id", id)).or_else(|| name.map(|name| ("full_name", name)))
 }
 
@@ -128,8 +137,8 @@ fn identity(value: &Value) -> Option<String> {
     }
 }
 
-/// Dependabot's changes hold what a stranger's package release contains.
-/// GitHub treats its runs as a fork's: docs, "Dependabot on GitHub Actions".
+/// Dependabot's changes bring in packages of strangers, so GitHub treats its runs as a fork's (docs, "Dependabot on GitHub
+/// Actions").
 const DEPENDABOT: [&str; 2] = ["dependabot[bot]", "dependabot-preview[bot]"];
 
 fn is_dependabot(login: &Value) -> bool {
@@ -139,11 +148,13 @@ fn is_dependabot(login: &Value) -> bool {
 /// The account that pushes the merge queue's branches.
 const QUEUE_PUSHER: &str = "github-merge-queue[bot]";
 
+/// The zone of an event that runs on a branch or a tag.
 fn by_ref(signals: &Signals<'_>) -> (Zone, String) {
     let Signals { event_name: what, git_ref, event, .. } = signals;
     if event["deleted"] == true {
         return (Zone::Fork, format!("{what} that deleted {git_ref}"));
     }
+    // Whoever can set a tag can also push to a branch, and chose this commit.
     if git_ref.starts_with("refs/tags/") {
         return (Zone::Trusted, format!("{what} of a tag"));
     }
@@ -173,6 +184,7 @@ fn by_ref(signals: &Signals<'_>) -> (Zone, String) {
     (Zone::Branch(branch.to_owned()), format!("{what} on a branch without protection"))
 }
 
+/// The zone of a pull request: its own if its code comes from this repository.
 fn by_pull_request(event: &Value) -> (Zone, String) {
     let request = &event["pull_request"];
     let fork = |why: &str| (Zone::Fork, why.to_owned());
@@ -244,9 +256,8 @@ mod tests {
         assert_eq!(zone("push", "refs/heads/main", false, &event), Zone::Branch("main".into()));
     }
 
-    /// D97
     #[test]
-    fn d97_what_is_absent_is_a_contradiction() {
+    fn d97_an_absent_value_is_a_contradiction() {
         let whole = json!({"ref": "refs/heads/main", "repository": {"id": 1, "default_branch": "main"}});
         assert_eq!(zone("push", "refs/heads/main", true, &whole), Zone::Trusted);
         for event in [json!({}), json!([]), json!("x"), Value::Null, json!({"repository": {"id": 1}})] {
@@ -259,9 +270,8 @@ mod tests {
         }
     }
 
-    /// D97
     #[test]
-    fn d97_dependabot_is_asked_first() {
+    fn d97_dependabot_has_the_lowest_trust_on_a_protected_branch_too() {
         let branch = "refs/heads/dependabot/npm/x";
         let event = json!({"ref": branch, "repository": {"id": 1}, "sender": {"login": "ann"}});
         assert_eq!(zone("push", branch, true, &event), Zone::Fork, "a ruleset covers every branch");
@@ -306,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_together_has_the_lowest_trust() {
+    fn an_event_that_contradicts_the_run_has_the_lowest_trust() {
         let main = "refs/heads/main";
         let pushed = |extra: Value| {
             let mut event =
@@ -340,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_in_a_ref_is_written_out() {
+    fn invisible_characters_of_a_ref_are_written_out() {
         let event = json!({"ref": "refs/heads/main\0", "repository": {"id": 1}});
         let signals = Signals {
             event_name: "push",

@@ -1,10 +1,10 @@
-//! What of an event decides: the rest is left out of what a run saves.
+//! Picks the members of an event that decide. A run saves them alone (`saved`), because an event has much that is private.
 
 use serde_json::{Map, Value};
 
 use super::lean;
 
-/// Objects whose members are looked at.
+/// Objects that are kept, with those of their members that decide.
 const OBJECTS: [&str; 10] = [
     "repository",
     "sender",
@@ -17,7 +17,7 @@ const OBJECTS: [&str; 10] = [
     "repo",
     "user",
 ];
-/// Members that decide.
+/// Members that decide, wherever they are.
 const MEMBERS: [&str; 15] = [
     "ref",
     "before",
@@ -35,24 +35,24 @@ const MEMBERS: [&str; 15] = [
     "base_sha",
     "tag_name",
 ];
-/// Objects of which it counts only that they are there.
+/// Objects of which it counts only that they exist: they tell of which event the file is.
 const TELLING: [&str; 7] =
     ["client_payload", "workflow_run", "comment", "issue", "check_run", "check_suite", "deployment"];
 
-/// The members of an event that [`RunContext`](super::RunContext) is read from. An event that cannot be read is
-/// nothing.
+/// The members of an event that [`RunContext`](super::RunContext) is read from; `null` for an event that cannot be read.
 #[must_use]
 pub(crate) fn essence(event_file: &str) -> Value {
-    lean::parse(event_file).map_or(Value::Null, |event| of(&event))
+    lean::parse(event_file).map_or(Value::Null, |event| deciding(&event))
 }
 
-fn of(event: &Value) -> Value {
+fn deciding(event: &Value) -> Value {
     let Value::Object(members) = event else { return Value::Null };
     let kept = members.iter().filter_map(|(name, value)| {
         let kept = match (name.as_str(), value) {
             (_, Value::Null) => return None,
-            (name, Value::Object(_)) if OBJECTS.contains(&name) => of(value),
+            (name, Value::Object(_)) if OBJECTS.contains(&name) => deciding(value),
             (name, _) if TELLING.contains(&name) => Value::Object(Map::new()),
+            // The branch of `repository_dispatch`; other events have objects of this name.
             ("branch", Value::String(_)) => value.clone(),
             (name, Value::String(_) | Value::Number(_) | Value::Bool(_)) if MEMBERS.contains(&name) => {
                 value.clone()

@@ -1,4 +1,4 @@
-//! The run's facts from the GitHub environment and the event file.
+//! Reads the run's facts from GitHub's variables and the event file.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::zone::Zone;
 pub struct Commit {
     /// Names the commit tag: a pull request's head commit, else the commit itself.
     pub head: String,
-    /// The merge commit GitHub checked out, where it is another one.
+    /// The merge commit that GitHub checked out, if it is another one.
     #[serde(default)]
     pub merge: Option<String>,
 }
@@ -23,18 +23,18 @@ pub struct Commit {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PullRequest {
     pub number: u64,
-    /// The branch it is to go into.
+    /// The branch that it will be merged into.
     pub base: Option<String>,
 }
 
 /// Facts about the run, from the environment and the event file alone.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct RunContext {
-    /// The event's name; none outside GitHub.
+    /// The event's name; `None` outside GitHub.
     pub event: Option<String>,
     /// `owner/name`.
     pub repository: Option<String>,
-    /// Which GitHub repository shared names are of; none where nothing says which.
+    /// The mark of the GitHub repository in shared names; `None` if the repository is not known.
     #[serde(skip)]
     pub mark: Option<Mark>,
     /// The GitHub server, such as `https://github.com`.
@@ -44,19 +44,19 @@ pub struct RunContext {
     pub branch: Option<String>,
     /// The repository's default branch.
     pub default_branch: Option<String>,
-    /// The commit; none where nothing says which.
+    /// The commit, if it is known.
     pub commit: Option<Commit>,
     /// Commits whose images this one's can be compared with, nearest first.
     pub earlier: Vec<String>,
-    /// The pull request, if it is one.
+    /// The pull request, in a run of one.
     pub pull_request: Option<PullRequest>,
-    /// The branch that a merge queue's run is to go into.
+    /// The branch that the merge queue's commit will be merged into.
     pub queue_base: Option<String>,
     /// How far the run is trusted.
     pub zone: Zone,
-    /// Why it has that zone.
+    /// Why the run has that zone.
     pub zone_reason: String,
-    /// Whether the run is of a tag: it may write images, not caches.
+    /// True if the run is of a git tag: it may write images, and no caches.
     pub is_tag: bool,
     /// The git tag that the run is of.
     #[serde(skip)]
@@ -75,14 +75,10 @@ impl RunContext {
     /// Reads the environment and the event file's text.
     ///
     /// # Errors
-    /// If the event file is not JSON: a run whose event cannot be read is not classified by
-    /// guessing.
+    /// If the event file is not JSON: a zone is not guessed.
     pub fn read(env: &Env, event_file: Option<&str>) -> Result<Self> {
-        let event: Value = match event_file {
-            Some(text) => lean::parse(text)
-                .map_err(|error| Error::input("failed to read the event file").because(&error))?,
-            None => Value::Null,
-        };
+        let unreadable = |error| Error::input("failed to read the event file").because(&error);
+        let event = event_file.map(lean::parse).transpose().map_err(unreadable)?.unwrap_or_default();
         let event_name =
             if env.in_github_actions() { env.get(env::GITHUB_EVENT_NAME).unwrap_or_default() } else { "" };
         let git_ref = env.get(env::GITHUB_REF).unwrap_or_default();
@@ -96,13 +92,6 @@ impl RunContext {
         });
         let owned = |name| env.get(name).map(str::to_owned);
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let repository = owned(env::GITHUB_REPOSITORY);
-        let url = repository.as_ref().zip(env.get(env::GITHUB_RUN_ID)).map(|(repository, id)| {
-            format!(
-                "{}/{repository}/actions/runs/{id}",
-                env.get(env::GITHUB_SERVER_URL).unwrap_or("https://github.com")
-            )
-        });
         Ok(Self {
             event: (!event_name.is_empty()).then(|| event_name.to_owned()),
             mark: Mark::of(
@@ -126,13 +115,9 @@ impl RunContext {
             is_tag: git_ref.starts_with("refs/tags/"),
             git_tag: git_ref.strip_prefix("refs/tags/").map(str::to_owned),
             run_id: owned(env::GITHUB_RUN_ID),
-            url,
-            unique: [env::GITHUB_RUN_ID, env::GITHUB_RUN_ATTEMPT, env::GITHUB_JOB]
-                .iter()
-                .filter_map(|name| env.get(name))
-                .collect::<Vec<_>>()
-                .join("-"),
-            repository,
+            url: page(env),
+            unique: unique(env),
+            repository: owned(env::GITHUB_REPOSITORY),
         })
     }
 
@@ -144,20 +129,20 @@ impl RunContext {
     }
 
     /// The branch that a tag may be named after: that of a push, a schedule or a dispatch. The branch of a merge queue
-    /// is a throw-away, and that of a pull request is not its own.
+    /// is deleted after the run, and that of a pull request is not its own.
     #[must_use]
     pub(crate) fn tag_branch(&self) -> Option<&str> {
         let own = self.pull_request.is_none() && self.queue_base.is_none() && self.zone != Zone::Queue;
         self.branch.as_deref().filter(|_| own)
     }
 
-    /// The line of development whose cache this run may build on: its own branch, the pull
-    /// request's base, the default branch; each once.
+    /// The branches whose caches this run may read: its own, the base of the pull request or queue, the default branch;
+    /// each once.
     #[must_use]
     pub fn cache_branches(&self) -> Vec<&str> {
         let base = self.pull_request.as_ref().and_then(|pull_request| pull_request.base.as_deref());
         let base = base.or(self.queue_base.as_deref());
-        // The queue's own branch is a throw-away.
+        // The queue makes a branch for each run and deletes it.
         let own = self.branch.as_deref().filter(|_| self.zone != Zone::Queue);
         let mut branches: Vec<&str> = Vec::new();
         for branch in [own, base, self.default_branch.as_deref()].into_iter().flatten() {
@@ -169,6 +154,19 @@ impl RunContext {
     }
 }
 
+/// Run, attempt and job; without those that are not set.
+fn unique(env: &Env) -> String {
+    let parts = [env::GITHUB_RUN_ID, env::GITHUB_RUN_ATTEMPT, env::GITHUB_JOB].map(|name| env.get(name));
+    parts.into_iter().flatten().collect::<Vec<_>>().join("-")
+}
+
+/// The address of the run's page.
+fn page(env: &Env) -> Option<String> {
+    let (repository, id) = env.get(env::GITHUB_REPOSITORY).zip(env.get(env::GITHUB_RUN_ID))?;
+    let server = env.get(env::GITHUB_SERVER_URL).unwrap_or("https://github.com");
+    Some(format!("{server}/{repository}/actions/runs/{id}"))
+}
+
 /// A full Git object name, SHA-1 or SHA-256.
 fn object_name(text: &str) -> Option<String> {
     let good = matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -177,19 +175,19 @@ fn object_name(text: &str) -> Option<String> {
 
 fn commit(env: &Env, event: &Value) -> Option<Commit> {
     let sha = env.get(env::GITHUB_SHA).and_then(object_name);
-    // GITHUB_SHA of a pull request is the merge commit, which no one else knows; of `pull_request_target`, where
-    // nothing is built, the base's.
+    // GITHUB_SHA of a pull request is the merge commit, which no later run names; of `pull_request_target`, where nothing
+    // is built, it is the base's.
     match event["pull_request"]["head"]["sha"].as_str().and_then(object_name) {
         Some(head) => Some(Commit { merge: sha.filter(|sha| *sha != head), head }),
         None => sha.map(|head| Commit { head, merge: None }),
     }
 }
 
-/// The branch's commit before this event, then the commit it is to go on top of.
+/// The branch's commit before this event, then the commit that it will be merged onto.
 fn earlier(event: &Value) -> Vec<String> {
     let named = [&event["before"], &event["pull_request"]["base"]["sha"], &event["merge_group"]["base_sha"]];
     let mut commits: Vec<String> = named.iter().filter_map(|sha| object_name(sha.as_str()?)).collect();
-    // A new branch was nowhere before.
+    // For a new branch, `before` is all zeros.
     commits.retain(|sha| sha.bytes().any(|b| b != b'0'));
     commits.dedup();
     commits

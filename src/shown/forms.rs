@@ -1,4 +1,7 @@
 //! Finds secrets in the forms that the runner masks (actions/runner, `ValueEncoders`), and in JSON as Go writes it.
+//!
+//! A form is found wherever it stands. Inside base64 a secret has one of three encodings, by its offset in the encoded
+//! text, and its neighbours share characters with it, so there the whole word is hidden.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,15 +10,23 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-/// Fewest characters of base64 that are searched inside a longer word.
+/// Characters of the shortest base64 that is searched inside a longer word: shorter ones are found by chance.
 const SHORTEST_WORD: usize = 8;
 
-/// Bytes of the index over forms; no form is shorter.
+/// Bytes of a form's start, by which the forms are indexed; no form is shorter.
 const START: usize = super::SHORTEST_SECRET;
 
-/// The forms of all secrets, by their first bytes. The `bool` of a form says to hide the whole word around it, because the
-/// form is part of a longer base64 text.
-pub(super) struct Known(BTreeMap<[u8; START], BTreeMap<String, bool>>);
+/// What is hidden where a form is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Hides {
+    #[default]
+    Form,
+    /// The base64 word around it.
+    Word,
+}
+
+/// The forms of all secrets, by their first bytes.
+pub(super) struct Known(BTreeMap<[u8; START], BTreeMap<String, Hides>>);
 
 impl Known {
     pub(super) const fn new() -> Self {
@@ -23,17 +34,20 @@ impl Known {
     }
 
     pub(super) fn add(&mut self, secret: &str) {
-        let written = written_forms(secret).into_iter().map(|form| (form, false));
-        for (form, is_word) in written.chain(inside_base64(secret).into_iter().map(|core| (core, true))) {
+        let written = written_forms(secret).into_iter().map(|form| (form, Hides::Form));
+        let encoded = inside_base64(secret).into_iter().map(|form| (form, Hides::Word));
+        for (form, hides) in written.chain(encoded) {
             if let Some(start) = form.as_bytes().first_chunk() {
-                *self.0.entry(*start).or_default().entry(form).or_default() |= is_word;
+                let known = self.0.entry(*start).or_default().entry(form).or_default();
+                *known = hides.max(*known);
             }
         }
     }
 
     /// Finds secrets in the text: ranges in order, without overlaps.
     pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
-        let (mut places, mut hidden) = (Vec::new(), 0);
+        // `hidden_to`: the end of the last place.
+        let (mut places, mut hidden_to) = (Vec::new(), 0);
         if self.0.is_empty() {
             return places;
         }
@@ -42,12 +56,15 @@ impl Known {
                 continue;
             };
             let rest = &text.as_bytes()[at..];
-            for (form, is_word) in forms.iter().filter(|(form, _)| rest.starts_with(form.as_bytes())) {
+            for (form, hides) in forms.iter().filter(|(form, _)| rest.starts_with(form.as_bytes())) {
                 let place = at..at + form.len();
                 // A word with several secrets is searched once.
-                if place.end > hidden {
-                    let place = if *is_word { word(text, place) } else { place };
-                    hidden = hidden.max(place.end);
+                if place.end > hidden_to {
+                    let place = match hides {
+                        Hides::Form => place,
+                        Hides::Word => word(text, place),
+                    };
+                    hidden_to = hidden_to.max(place.end);
                     places.push(place);
                 }
             }
@@ -71,8 +88,9 @@ fn written_forms(secret: &str) -> Vec<String> {
     let go = json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
     let xml = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;"), ("'", "&apos;")];
     let xml = xml.iter().fold(secret.to_owned(), |text, (plain, written)| text.replace(plain, written));
+    // The runner's `TrimDoubleQuotes`: the text inside quotes, of secrets with more than 8 characters.
     let quoted = secret.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let quoted = quoted.filter(|_| secret.len() > SHORTEST_WORD).unwrap_or(secret);
+    let unquoted = quoted.filter(|_| secret.len() > 8).unwrap_or(secret);
     vec![
         secret.to_owned(),
         secret.replace('"', "\\\""),
@@ -81,7 +99,7 @@ fn written_forms(secret: &str) -> Vec<String> {
         go,
         percent(secret),
         xml,
-        quoted.to_owned(),
+        unquoted.to_owned(),
         STANDARD.encode(secret),
     ]
 }
@@ -126,7 +144,6 @@ mod tests {
         text
     }
 
-    /// D37
     #[test]
     fn d37_a_secret_inside_base64_is_hidden_at_each_offset() {
         let mut known = Known::new();
@@ -143,7 +160,6 @@ mod tests {
         assert_eq!(hidden(&short, "bWFpbmx5 bWFpbg=="), "bWFpbmx5 ***");
     }
 
-    /// D37
     #[test]
     fn d37_places_that_overlap_are_one() {
         let mut known = Known::new();
@@ -152,7 +168,7 @@ mod tests {
         assert_eq!(hidden(&known, "<abcdefghijkl> abcdefgh"), "<***> ***");
     }
 
-    /// D37: a file of a secret may have thousands of lines; a line of the log costs one look a place all the same.
+    /// A secret's file may have thousands of lines; each place of a line of the log costs one look all the same.
     #[test]
     fn d37_many_lines_cost_one_pass() {
         let mut known = Known::new();

@@ -12,6 +12,7 @@ pub(crate) struct CacheName {
     pub zone: Zone,
     /// The zone as the name of a folder: `trusted`, `pr-12`, `br-fix`.
     pub zone_folder: String,
+    /// The tag of a cache in a registry, and the name of the folder of a local one.
     pub tag: String,
 }
 
@@ -36,6 +37,7 @@ pub(crate) fn readable_caches(image: ImageRun<'_>) -> Vec<CacheName> {
     let ImageRun { request, run, access } = image;
     let mut names: Vec<CacheName> = Vec::new();
     for zone in &access.read_caches {
+        // Other zones have one cache, whatever the branch.
         let branches = if *zone == Zone::Trusted { run.cache_branches() } else { vec![""] };
         for name in branches.into_iter().filter_map(|branch| CacheName::new(request, run, zone, Some(branch)))
         {
@@ -47,7 +49,8 @@ pub(crate) fn readable_caches(image: ImageRun<'_>) -> Vec<CacheName> {
     names
 }
 
-/// Names the folder of one GitHub repository's caches, because a machine or a bucket may serve several.
+/// Names the folder of one GitHub repository's caches, such as `owner/name`, because a machine or a bucket may serve
+/// several. `_` stands for a part that is no name of a folder.
 #[must_use]
 pub(crate) fn cache_home(run: &RunContext) -> String {
     let part = |text: &str| {

@@ -32,7 +32,7 @@ impl<'a> ZoneNames<'a> {
         self.image.access.own_repository.as_ref().unwrap_or(self.shared)
     }
 
-    /// The repository with the images of a zone that this run reads.
+    /// The repository with the images of this zone, which the run reads. Only its own zone can have one apart.
     fn repository_of(&self, zone: &Zone) -> &'a Repository {
         if *zone == self.image.run.zone { self.own_repository() } else { self.shared }
     }
@@ -41,6 +41,7 @@ impl<'a> ZoneNames<'a> {
     #[must_use]
     pub(crate) fn repositories(&self) -> Vec<&'a Repository> {
         let mut repositories = vec![self.own_repository(), self.shared];
+        // Most runs have none of their own.
         repositories.dedup();
         repositories
     }
@@ -109,8 +110,10 @@ impl<'a> ZoneNames<'a> {
     /// The references in the input `tags` that this run sets. With `mode: pull` it sets none.
     #[must_use]
     pub(crate) fn user_tags(&self) -> Vec<ImageReference> {
-        let may = |tag: &ImageReference| self.image.request.settings.mode != Mode::Pull && self.may_set(tag);
-        self.asked_tags().into_iter().filter(may).collect()
+        if self.image.request.settings.mode == Mode::Pull {
+            return Vec::new();
+        }
+        self.asked_tags().into_iter().filter(|tag| self.may_set(tag)).collect()
     }
 
     /// The references in the input `tags`; a short name is a tag of the repository that the run writes to.
@@ -119,8 +122,8 @@ impl<'a> ZoneNames<'a> {
         self.image.request.tags.iter().map(|tag| tag.within(self.own_repository())).collect()
     }
 
-    /// Trusted runs may set any reference that does not belong to another GitHub repository, which only tags in the
-    /// repositories of this run tell. A run with its own registry repository may set those in it that belong to no other
+    /// Tells whether the run may set a reference in `tags`. Trusted runs may set any that does not belong to another GitHub
+    /// repository, which only tags in the repositories of this run tell. A run with its own registry repository may set those in it that belong to no other
     /// zone.
     fn may_set(&self, reference: &ImageReference) -> bool {
         let Access { write_tags, write_images, own_repository, .. } = self.image.access;
@@ -175,7 +178,7 @@ impl<'a> LocalNames<'a> {
     pub(crate) fn of_key(&self, key_short: &str) -> Vec<String> {
         let name = |zone: &String| self.scheme().key_name(zone, key_short);
         let private = self.image.access.local_zones.iter().map(name);
-        // With that guard off, in tests: the name for people, which any build can set.
+        // Only with that guard off, in tests: the name for people, which any build can set.
         let shared = (!Guard::LocalRecord.holds()).then(|| self.image.request.image.local_reference());
         shared.into_iter().chain(private).collect()
     }
@@ -192,6 +195,7 @@ impl<'a> LocalNames<'a> {
         self.scheme().digest_name(self.own_zone(), digest)
     }
 
+    /// The zone as private names spell it; every run has one.
     fn own_zone(&self) -> &'a str {
         self.image.access.local_zones.first().map_or("none", String::as_str)
     }
@@ -211,10 +215,13 @@ pub(crate) struct Published {
 }
 
 impl Published {
+    /// Every name once.
     #[must_use]
     pub(crate) fn all(&self) -> Vec<ImageReference> {
         let mut all: Vec<_> = self.name.iter().chain(&self.user_tags).cloned().collect();
-        all.extend(self.key_tag.iter().filter(|tag| !all.contains(tag)).cloned().collect::<Vec<_>>());
+        if let Some(tag) = self.key_tag.as_ref().filter(|tag| !all.contains(tag)) {
+            all.push(tag.clone());
+        }
         all
     }
 }

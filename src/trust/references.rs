@@ -43,10 +43,12 @@ impl<'a> UserReferences<'a> {
             return Ok(());
         }
         let tag = reference.tag().unwrap_or_default();
+        // The run is a pull request's itself, and its own repository is that of the pull requests.
         let writes_there = self.access.own_repository.is_some();
         if lies_in(reference, self.pr) && !lies_in(reference, self.shared) && !writes_there {
             return Err(format!("{reference} is in the repository of the pull requests"));
         }
+        // A digest names one content, whoever pushed it.
         if self.is_ours(reference)
             && reference.digest().is_none()
             && owner(tag, &self.run.zone, self.run.mark.as_ref()) == Owner::Other
@@ -60,9 +62,9 @@ impl<'a> UserReferences<'a> {
     /// less trust.
     pub(crate) fn may_read_engine(&self, private: &[String]) -> Result<(), Refusal> {
         let Access { place, local_zones, .. } = self.access;
-        let own = |name: &String| belongs_to(name, place, local_zones);
+        let is_own = |name: &String| belongs_to(name, place, local_zones);
         match private.first() {
-            Some(other) if Guard::LocalBase.holds() && !private.iter().any(own) => {
+            Some(other) if Guard::LocalBase.holds() && !private.iter().any(is_own) => {
                 Err(format!("the engine has it from a run of another repository or of less trust ({other})"))
             }
             _ => Ok(()),
@@ -78,15 +80,15 @@ impl<'a> UserReferences<'a> {
         if !(shared || pr) {
             return Ok(());
         }
+        // A run of a git tag writes no cache, as in `Access::write_cache`.
         if !self.access.write_images || (self.run.zone == Zone::Trusted && self.run.is_tag) {
             return Err(format!("this run writes no cache in {}", reference.repository()));
         }
-        let tag = reference.tag().unwrap_or_default();
+        let owner = owner(reference.tag().unwrap_or_default(), &self.run.zone, self.run.mark.as_ref());
         let may = match self.run.zone {
-            Zone::Trusted => shared && owner(tag, &self.run.zone, self.run.mark.as_ref()) == Owner::Trusted,
+            Zone::Trusted => shared && owner == Owner::Trusted,
             Zone::PullRequest(_) | Zone::Branch(_) => {
-                owner(tag, &self.run.zone, self.run.mark.as_ref()) == Owner::Own
-                    && (pr || self.access.own_repository.is_none())
+                owner == Owner::Own && (pr || self.access.own_repository.is_none())
             }
             Zone::Queue | Zone::Fork => false,
         };
@@ -121,8 +123,8 @@ mod tests {
     use crate::inputs::{ImageRequest, RawInputs};
     use crate::trust::access;
 
-    /// What a zone may read and write, of caches and contexts as they are written out, with the
-    /// repositories `h/ci` and `h/ci/pr`.
+    /// Whether the zone may read and whether it may write this cache or context, as a user writes it. The shared repository
+    /// is `h.example/ci`.
     fn rights(zone: &Zone, pr: Option<&str>, written: &str) -> (bool, bool) {
         let raw = RawInputs {
             image: Some("app".into()),
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_of_their_own() {
+    fn pull_requests_with_a_repository_of_their_own() {
         let pr = Some("h.example/ci/pr");
         for (zone, written, expected) in [
             (Zone::Trusted, "h.example/ci/pr:latest", (false, false)),

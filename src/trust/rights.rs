@@ -25,9 +25,10 @@ pub(crate) struct Access {
     /// The run may write caches whose names the user chose (raw caches), where [`crate::trust::UserReferences`] allows
     /// their location.
     pub write_raw_caches: bool,
-    /// The repository of its own zone's images, if that is not the one that all zones read.
+    /// The repository of its own zone's images, if that is not the one that all zones read: the input `pr-repository` in
+    /// runs of pull requests and of branches without protection.
     pub own_repository: Option<Repository>,
-    /// The run must not push to the shared repository, and warns if its credentials could.
+    /// The run has no right to push to the shared repository, and warns if its credentials could.
     pub warn_if_writable: bool,
     /// The GitHub repository in private names of the engine's store ([`crate::image::place`]).
     pub place: String,
@@ -68,33 +69,17 @@ pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
         && inputs.push != Switch::Off
         // Without a mark, shared names have no GitHub repository in them.
         && run.mark.is_some();
-    let cache_allowed = match own {
-        // A git tag can stand on any commit, and layers are reused under many keys; an image under its own alone.
-        Zone::Trusted => !run.is_tag,
-        Zone::PullRequest(_) | Zone::Branch(_) => inputs.cache.write == CacheWrite::Always,
-        Zone::Queue | Zone::Fork => false,
-    };
     let mut local_zones = vec![local_zone(run), Zone::Trusted.name().to_owned()];
     local_zones.dedup();
     Access {
         read,
         read_caches,
         write_images: may_write,
-        // A builder's cache mounts are a cache too.
-        keep_builder: own == Zone::Trusted && !run.is_tag,
         write_tags: may_write && (own == Zone::Trusted || !Guard::AskedTags.holds()),
-        write_cache: may_write
-            && cache_allowed
-            && inputs.cache.write != CacheWrite::Never
-            && !inputs.cache.kinds.is_empty(),
-        // `cache-write: auto` speaks of the zone's own cache. Of others `plan::user_caches` judges the location:
-        // none that a run of more trust reads.
-        write_raw_caches: inputs.cache.write != CacheWrite::Never
-            && match own {
-                Zone::Trusted => !run.is_tag,
-                Zone::PullRequest(_) | Zone::Branch(_) => true,
-                Zone::Queue | Zone::Fork => !Guard::WrittenReferences.holds(),
-            },
+        write_cache: may_write && !inputs.cache.kinds.is_empty() && may_write_cache(inputs.cache.write, run),
+        // A builder's cache mounts and layers are a cache too.
+        keep_builder: own == Zone::Trusted && !run.is_tag,
+        write_raw_caches: may_write_raw_caches(inputs.cache.write, run),
         warn_if_writable: run.event.is_some()
             && (own == Zone::Fork
                 || (is_unprotected
@@ -102,6 +87,27 @@ pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
         own_repository: inputs.settings.pr_repository.clone().filter(|_| is_unprotected),
         place: place(run.server.as_deref(), run.repository.as_deref().filter(|_| run.event.is_some())),
         local_zones,
+    }
+}
+
+/// Tells whether the zone has a cache that the input `cache-write` lets the run write.
+fn may_write_cache(input: CacheWrite, run: &RunContext) -> bool {
+    match (&run.zone, input) {
+        (_, CacheWrite::Never) | (Zone::Queue | Zone::Fork, _) => false,
+        // A git tag can stand on any commit. Layers are reused under many keys, an image under its own alone.
+        (Zone::Trusted, _) => !run.is_tag,
+        (Zone::PullRequest(_) | Zone::Branch(_), write) => write == CacheWrite::Always,
+    }
+}
+
+/// The same for raw caches. `cache-write: auto` speaks of the zone's own cache; whether a raw cache lies where a run of more
+/// trust reads it, `plan::user_caches` judges.
+fn may_write_raw_caches(input: CacheWrite, run: &RunContext) -> bool {
+    match (&run.zone, input) {
+        (_, CacheWrite::Never) => false,
+        (Zone::Trusted, _) => !run.is_tag,
+        (Zone::PullRequest(_) | Zone::Branch(_), _) => true,
+        (Zone::Queue | Zone::Fork, _) => !Guard::WrittenReferences.holds(),
     }
 }
 
@@ -144,7 +150,8 @@ mod tests {
         let (pr, fix, trusted) = (Zone::PullRequest(1), Zone::Branch("fix".into()), Zone::Trusted);
         let own = |zone: &Zone| vec![zone.clone(), Zone::Trusted];
         let only = || vec![Zone::Trusted];
-        // Zone, tag, cache-write; reads images, reads caches; writes images, tags, cache.
+        // The zone, whether the run is a git tag's, `cache-write`; the zones whose images and caches it reads; whether it
+        // writes images, tags and its cache.
         let rows = [
             (trusted.clone(), false, "auto", only(), only(), [true, true, true]),
             // D58: the run of a git tag writes no cache.
@@ -178,16 +185,15 @@ mod tests {
         assert!(!(access.write_images || access.write_cache || access.write_tags));
     }
 
-    // D91
     #[test]
-    fn d91_what_has_no_name_is_not_written() {
+    fn d91_a_run_without_a_mark_writes_nothing() {
         let run = RunContext { mark: None, ..run(Zone::Trusted, false) };
         let access = access(&inputs("always", "true"), &run);
         assert!(!(access.write_images || access.write_cache || access.write_tags));
     }
 
     #[test]
-    fn an_image_of_the_engines_is_for_its_zone_and_for_those_that_trust_it() {
+    fn images_in_the_engine_are_for_their_zone_and_trusted_ones_for_all() {
         let zones = [Zone::Trusted, Zone::Queue, Zone::PullRequest(1), Zone::PullRequest(12), Zone::Fork];
         let rights: Vec<_> =
             zones.iter().map(|zone| access(&inputs("auto", "true"), &run(zone.clone(), false))).collect();

@@ -1,4 +1,4 @@
-//! The table of tags, and that no two names are one.
+//! The table of tags; and that different names give different tags.
 
 use super::*;
 use proptest::prelude::*;
@@ -54,7 +54,7 @@ fn the_table() {
     assert_eq!(tags.key_tag(&Zone::Fork, KEY), None);
     assert_eq!(tags.commit_tag(&Zone::Fork, SHA), None);
     assert_eq!(tags.cache_tag(&Zone::Fork, Some("main")), None);
-    // Outside GitHub, where nothing says which GitHub repository it is.
+    // Outside GitHub there is no mark.
     assert_eq!(TagScheme::new(&image, None).key_tag(&Zone::Trusted, KEY), None);
 }
 
@@ -72,7 +72,7 @@ proptest! {
     fn every_tag_is_legal(image in "[a-z0-9]{1,60}(/[a-z0-9]{1,60}){0,2}", branch in ".{1,200}", number in any::<u64>()) {
         let image = name(&image);
         let own = mark("1");
-    let tags = TagScheme::new(&image, Some(&own));
+        let tags = TagScheme::new(&image, Some(&own));
         for zone in [Zone::Trusted, Zone::Queue, Zone::PullRequest(number), Zone::Branch(branch.clone())] {
             for tag in [tags.key_tag(&zone, KEY), tags.commit_tag(&zone, SHA), tags.cache_tag(&zone, Some(&branch))].into_iter().flatten() {
                 prop_assert!(tag.len() <= 128, "{} {}", tag.len(), tag);
@@ -91,23 +91,21 @@ proptest! {
     }
 
     #[test]
-    fn different_things_have_different_tags(a in thing(), b in thing()) {
+    fn different_images_zones_and_kinds_have_different_tags(a in tagged(), b in tagged()) {
         prop_assume!(a != b);
         prop_assert_ne!(a.tag(), b.tag(), "{:?} {:?}", a, b);
     }
 
-    // D23
     #[test]
-    fn d23_a_tag_is_its_own_zones_alone(a in thing(), other in zone()) {
+    fn d23_a_tag_is_its_own_zones_alone(a in tagged(), other in zone()) {
         prop_assume!(other != a.zone);
         let own = if a.zone == Zone::Trusted { Owner::Trusted } else { Owner::Own };
         prop_assert_eq!(owner(&a.tag(), &a.zone, Some(&a.mark())), own);
         prop_assert_ne!(owner(&a.tag(), &other, Some(&a.mark())), Owner::Own, "{:?}", a);
     }
 
-    // D91
     #[test]
-    fn d91_a_tag_is_its_own_github_repositorys_alone(a in thing()) {
+    fn d91_a_tag_is_its_own_github_repositorys_alone(a in tagged()) {
         for other in [Some(mark("3")), None] {
             let owner = owner(&a.tag(), &a.zone, other.as_ref());
             let elsewhere = if a.zone == Zone::Trusted { Owner::TrustedElsewhere } else { Owner::Other };
@@ -117,7 +115,7 @@ proptest! {
     }
 
     #[test]
-    fn whose_a_tag_is_can_be_told(a in thing()) {
+    fn tags_of_less_trusted_zones_are_recognised(a in tagged()) {
         prop_assert_eq!(is_less_trusted(&a.tag()), a.zone != Zone::Trusted);
     }
 }
@@ -126,17 +124,18 @@ proptest! {
 const NAMES: &str = "(pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef|\\.|_|é|x{90}|x{40})([-/.:+](pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef|y{60})){0,4}";
 const IMAGES: &str = "(pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef|x{90})([-/](pr|br|queue|key|sha|cache|a|b|12|1|0123abcd|deadbeef)){0,4}(:[a-c])?";
 
+/// What a tag is made from.
 #[derive(Clone, Debug, PartialEq)]
-struct Thing {
+struct Tagged {
     /// The GitHub repository's number.
     of_repository: &'static str,
     zone: Zone,
     image: String,
-    /// `key`, `sha`, or `cache`, and what it is of.
+    /// `key` with a key, `sha` with a commit, or `cache` with a branch.
     of: (&'static str, String),
 }
 
-impl Thing {
+impl Tagged {
     fn mark(&self) -> Mark {
         mark(self.of_repository)
     }
@@ -162,7 +161,7 @@ fn zone() -> impl Strategy<Value = Zone> {
     ]
 }
 
-fn thing() -> impl Strategy<Value = Thing> {
+fn tagged() -> impl Strategy<Value = Tagged> {
     let of = prop_oneof![
         ("[ab]{32}").prop_map(|key| ("key", key)),
         prop_oneof!["[ab]{40}", "[ab]{64}"].prop_map(|commit| ("sha", commit)),
@@ -175,7 +174,7 @@ fn thing() -> impl Strategy<Value = Thing> {
             (Zone::PullRequest(_) | Zone::Branch(_), ("cache", _)) => ("cache", String::new()),
             (_, of) => of,
         };
-        Thing { of_repository, zone, image, of }
+        Tagged { of_repository, zone, image, of }
     })
 }
 

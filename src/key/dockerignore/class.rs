@@ -1,4 +1,6 @@
-//! Character classes and escapes as Go's `regexp/syntax` reads them.
+//! Reads character classes (`[a-z]`, `\d`) and escapes (`\n`, `\x41`) as Go's `regexp/syntax` does.
+//!
+//! `chars` is the whole expression, `at` the index where the class or escape begins; the result has the index after it.
 
 /// A set of characters: ranges, perhaps negated.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -8,7 +10,7 @@ pub(crate) struct Set {
 }
 
 impl Set {
-    /// `.` without the `s` flag.
+    /// What `.` stands for in Go, without the flag `s`.
     pub(crate) fn not_newline() -> Self {
         Self { negated: true, ranges: vec![('\n', '\n')] }
     }
@@ -29,7 +31,7 @@ const NOT_DIGIT: &[(char, char)] = &[('\0', '/'), (':', char::MAX)];
 const NOT_SPACE: &[(char, char)] = &[('\0', '\x08'), ('\x0b', '\x0b'), ('\x0e', '\x1f'), ('!', char::MAX)];
 const NOT_WORD: &[(char, char)] = &[('\0', '/'), (':', '@'), ('[', '^'), ('`', '`'), ('{', char::MAX)];
 
-/// A class such as `\d` at `at`: its set and where it ends.
+/// Reads a class such as `\d`.
 pub(crate) fn perl(chars: &[char], at: usize) -> Option<(Set, usize)> {
     perl_ranges(chars, at).map(|ranges| (Set { negated: false, ranges: ranges.to_vec() }, at + 2))
 }
@@ -46,7 +48,7 @@ fn perl_ranges(chars: &[char], at: usize) -> Option<&'static [(char, char)]> {
     }
 }
 
-/// The character an escape at `at` stands for, and where it ends (Go `regexp/syntax` `escape`).
+/// Reads an escape, which stands for one character (Go `regexp/syntax`, `escape`).
 pub(crate) fn escape(chars: &[char], at: usize) -> Result<(char, usize), String> {
     let digit =
         |index: usize| chars.get(index).filter(|c| ('0'..='7').contains(*c)).and_then(|c| c.to_digit(8));
@@ -59,6 +61,7 @@ pub(crate) fn escape(chars: &[char], at: usize) -> Result<(char, usize), String>
         Some('r') => Ok(('\r', at + 2)),
         Some('t') => Ok(('\t', at + 2)),
         Some('v') => Ok(('\x0b', at + 2)),
+        // One to three octal digits; a single one from 1 to 7 would be a back-reference, which Go has not.
         Some(first @ '0'..='7') if *first == '0' || digit(at + 2).is_some() => {
             let run: Vec<u32> = (at + 1..at + 4).map_while(digit).collect();
             let value = run.iter().fold(0, |sum, d| sum * 8 + d);
@@ -69,6 +72,7 @@ pub(crate) fn escape(chars: &[char], at: usize) -> Result<(char, usize), String>
     }
 }
 
+/// Reads `\x41` or `\x{263a}`.
 fn hexadecimal(chars: &[char], at: usize) -> Result<(char, usize), String> {
     let rest = chars.get(at + 2..).unwrap_or_default();
     let (digits, end) = match rest {
@@ -86,7 +90,7 @@ fn invalid(c: char) -> String {
     format!("`\\{c}` is not an escape the build engine accepts")
 }
 
-/// A bracketed class starting at `at`: its set and where it ends (Go `regexp/syntax` `parseClass`).
+/// Reads a class in brackets (Go `regexp/syntax`, `parseClass`).
 pub(crate) fn parse(chars: &[char], at: usize) -> Result<(Set, usize), String> {
     let mut set = Set::default();
     let mut at = at + 1;
@@ -94,6 +98,7 @@ pub(crate) fn parse(chars: &[char], at: usize) -> Result<(Set, usize), String> {
         set.negated = true;
         at += 1;
     }
+    // A `]` that comes first is a member.
     let mut first = true;
     while first || chars.get(at) != Some(&']') {
         first = false;
@@ -119,10 +124,12 @@ pub(crate) fn parse(chars: &[char], at: usize) -> Result<(Set, usize), String> {
     Ok((set, at + 1))
 }
 
+/// Tells whether the `[:` at `at` has its `:]`.
 fn has_named_end(chars: &[char], at: usize) -> bool {
     chars.get(at + 2..).is_some_and(|rest| rest.windows(2).any(|pair| pair == [':', ']']))
 }
 
+/// Reads a member of a class, or one end of a range.
 fn class_char(chars: &[char], at: usize) -> Result<(char, usize), String> {
     match chars.get(at) {
         None => Err("`[` is never closed".to_owned()),

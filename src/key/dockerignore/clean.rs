@@ -1,7 +1,7 @@
-//! Go's `path.Clean` and `path.Join` on bytes (Unix separators): the form in which moby compares paths.
+//! Go's `filepath.Clean` on bytes, with Unix's separators: moby compares paths in this form.
 
-/// The shortest equivalent of `path`: no `.`, no doubled slashes, `..` resolved against what precedes it.
-/// An empty path is `.`. Source: Go `path/filepath.Clean`.
+/// Makes the shortest path that leads to the same file: without `.` and doubled slashes, and without `..` after a folder.
+/// An empty path is `.`.
 pub(crate) fn clean(path: &[u8]) -> Vec<u8> {
     let rooted = path.first() == Some(&b'/');
     let mut parts: Vec<&[u8]> = Vec::new();
@@ -26,8 +26,8 @@ pub(crate) fn clean(path: &[u8]) -> Vec<u8> {
     }
 }
 
-/// `path` seen from the context's root: cleaned as if absolute, so that `..` cannot leave it, without the
-/// leading slash. The root itself is empty.
+/// Makes a path relative to the context's root, cleaned as an absolute one, so that `..` cannot leave the context. The root
+/// itself is empty.
 pub(crate) fn rooted(path: &[u8]) -> Vec<u8> {
     let mut absolute = clean(&[b"/", path].concat());
     absolute.remove(0);

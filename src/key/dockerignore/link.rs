@@ -1,18 +1,20 @@
-//! An ignore file that is a link: BuildKit follows it inside the folder that it is sent.
+//! Follows links inside one folder, as if that were the root of the file system: so BuildKit follows an ignore file that is
+//! a link, because it has only the folder that it was sent (containerd `continuity/fs`, `RootPath`).
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
-/// More than any system follows.
-const MOST: usize = 255;
+/// The most links that are followed, as in `RootPath`.
+const MOST_LINKS: usize = 255;
 
-/// Where `name` in `root` leads, links followed as if `root` were the root of the file system; `None` if that is nowhere.
+/// Finds the file that `name` in `root` leads to; `None` if there is none, or the links run in a circle.
 ///
 /// # Errors
 /// If a folder on the way cannot be read.
 pub(crate) fn follow(root: &Path, name: &OsStr) -> io::Result<Option<PathBuf>> {
+    // The parts that are still to be resolved, and those below `root` that are.
     let mut rest: VecDeque<OsString> = VecDeque::from([name.to_owned()]);
     let mut at: Vec<OsString> = Vec::new();
     let mut links = 0;
@@ -25,7 +27,7 @@ pub(crate) fn follow(root: &Path, name: &OsStr) -> io::Result<Option<PathBuf>> {
         match fs_err::symlink_metadata(&full) {
             Ok(metadata) if metadata.is_symlink() => {
                 links += 1;
-                if links > MOST {
+                if links > MOST_LINKS {
                     return Ok(None);
                 }
                 let target = fs_err::read_link(&full)?;

@@ -5,7 +5,7 @@ use super::tests::walked;
 use super::*;
 
 #[test]
-fn the_own_ignore_file_of_a_dockerfile_wins() {
+fn a_dockerfiles_own_ignore_file_counts_in_place_of_the_contexts() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("ci.Dockerfile");
     assert!(Ignore::load(dir.path(), &file).unwrap().source().is_none());
@@ -15,7 +15,7 @@ fn the_own_ignore_file_of_a_dockerfile_wins() {
     assert!(!walked(&Ignore::load(dir.path(), &file).unwrap(), "a"));
 }
 
-/// D110. The context's root is the root of every link.
+/// The context's root is the root of every link.
 #[test]
 fn d110_an_ignore_file_that_is_a_link_is_followed_inside_the_context() {
     let dir = tempfile::tempdir().unwrap();
@@ -24,24 +24,26 @@ fn d110_an_ignore_file_that_is_a_link_is_followed_inside_the_context() {
     fs_err::write(dir.path().join("outside"), "a").unwrap();
     fs_err::write(context.join("sub/rules/inside"), "a").unwrap();
     fs_err::os::unix::fs::symlink("/sub/rules", context.join("hop")).unwrap();
+    // Whether the ignore file, a link to this target, leaves out the path `a`.
     let walks = |target: &str| {
         let link = context.join(".dockerignore");
         let _ = fs_err::remove_file(&link);
         fs_err::os::unix::fs::symlink(target, link).unwrap();
         walked(&Ignore::load(&context, &context.join("Dockerfile")).unwrap(), "a")
     };
-    for obeyed in [
+    for found in [
         "sub/rules/inside",
         "/sub/rules/inside",
         "../../sub/rules/inside",
         "hop/inside",
         "/hop/../rules/inside",
     ] {
-        assert!(walks(obeyed), "{obeyed}");
+        assert!(walks(found), "{found}");
     }
-    for none in ["../outside", "/etc/hostname", "absent", ".dockerignore", "sub/rules", "sub/rules/inside/x"]
+    for nowhere in
+        ["../outside", "/etc/hostname", "absent", ".dockerignore", "sub/rules", "sub/rules/inside/x"]
     {
-        assert!(!walks(none), "{none}");
+        assert!(!walks(nowhere), "{nowhere}");
     }
 }
 

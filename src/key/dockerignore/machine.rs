@@ -1,9 +1,10 @@
-//! All expressions of a list at once: each step of an expression is a bit, and 64 of them move with one operation.
+//! Matches a path with all expressions of a list at once. Each step of an expression is a bit, and 64 of them move with
+//! one operation: a list of 10,000 patterns would else be matched one by one with each path.
 //!
-//! The expressions stand one after the other, each with one bit more for its end. A set bit says that the expression
-//! has come to this step. A step that needs no character (a `*` that stands for nothing, a start, an end) hands its
-//! bit on to the next one; one addition does so for a whole run of such steps, by its carry (Myers, "A fast
-//! bit-vector algorithm for approximate string matching", 1999).
+//! The expressions stand one after the other in one row of bits, each with one bit more for its end. A set bit says that
+//! the expression has come to this step. A step that takes a character moves its bit on to the next step. A step that needs
+//! none (a `*` that stands for nothing, a start, an end) does so at once; one addition does it for a whole run of such
+//! steps, by its carry (Myers, "A fast bit-vector algorithm for approximate string matching", 1999).
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -11,27 +12,34 @@ use std::sync::OnceLock;
 use super::class::Set;
 use super::regex::{Op, Program, decode};
 
+/// The expressions of a list.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    /// The first bit and the last of each expression, by its place in the list.
+    /// The first and the last bit of each expression, by its index in the list; `None` for a pattern without one.
     spans: Vec<Option<(usize, usize)>>,
     words: Vec<Word>,
-    /// The bits that take a character: by itself, in order, and by sets.
+    /// The steps that take one character, with their bits, sorted.
     literals: Vec<(char, usize)>,
+    /// The steps that take a character of a set, with their bits.
     sets: Vec<(Set, Vec<usize>)>,
-    /// The bits that take an ASCII character, once it is met.
+    /// The bits of the steps that take each ASCII character, computed when it first comes up.
     ascii: Box<[OnceLock<Vec<u64>>]>,
 }
 
-/// What 64 steps are.
+/// The kinds of 64 steps, one bit each. A step in none of these takes exactly one character.
 #[derive(Debug, Clone, Copy, Default)]
 struct Word {
-    /// Any number of characters of a set.
+    /// [`Op::Many`].
     many: u64,
+    /// [`Op::Folders`].
     folders: u64,
+    /// [`Op::Start`].
     start: u64,
+    /// [`Op::End`].
     end: u64,
+    /// [`Op::Boundary`] with `true`.
     boundary: u64,
+    /// [`Op::Boundary`] with `false`.
     no_boundary: u64,
 }
 
@@ -39,11 +47,11 @@ struct Word {
 #[derive(Clone, Copy, Default)]
 struct State {
     at: u64,
-    /// Of `(.*/)?`: at least one character was taken since it was reached.
+    /// For `(.*/)?`: at least one character was taken since the step was reached.
     inside: u64,
 }
 
-/// What surrounds a position: the characters before and after it.
+/// The characters before and after a position; `None` at the start and the end of the path.
 #[derive(Clone, Copy)]
 struct Here {
     before: Option<char>,
@@ -51,7 +59,7 @@ struct Here {
 }
 
 impl Here {
-    /// The steps of `word` that need no character here.
+    /// The steps of `word` that are passed here without a character.
     fn passes(self, word: &Word) -> u64 {
         let is_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
         let boundary =
@@ -63,6 +71,7 @@ impl Here {
 }
 
 impl Machine {
+    /// Lays out the expressions of a list's items.
     pub(crate) fn new<'a>(programs: impl Iterator<Item = Option<&'a Program>>) -> Self {
         let (mut spans, mut steps, mut bits) = (Vec::new(), Vec::new(), 0);
         for program in programs {
@@ -98,8 +107,8 @@ impl Machine {
         Self { spans, words, literals, sets, ascii }
     }
 
-    /// The expressions among `candidates` (places in the list) that match `path`, in [`Found`]'s form, and the number
-    /// of operations on a word that it took. Bytes that are not UTF-8 count as U+FFFD, one each, as in Go.
+    /// Finds the expressions among `candidates` (indices in the list) that match `path`, and counts the operations on words
+    /// that it took. Bytes that are not UTF-8 count as U+FFFD, one each, as in Go.
     pub(crate) fn run(&self, path: &[u8], candidates: impl Iterator<Item = usize>) -> (Found, u64) {
         let mut states = vec![State::default(); self.words.len()];
         let (mut low, mut high) = (self.words.len(), 0);
@@ -111,7 +120,8 @@ impl Machine {
         }
         let words = self.words.get(low..high).unwrap_or_default();
         let (mut before, mut rest, mut steps) = (None, path, 0);
-        let mut own;
+        // The steps that take a character that is not ASCII.
+        let mut other;
         loop {
             let next = decode(rest);
             let here = Here { before, after: next.map(|(c, _)| c) };
@@ -121,8 +131,8 @@ impl Machine {
                     if let Some(known) = self.ascii.get(c as usize) {
                         known.get_or_init(|| self.takes(c)).as_slice()
                     } else {
-                        own = self.takes(c);
-                        &own
+                        other = self.takes(c);
+                        &other
                     }
                 }
             };
@@ -135,7 +145,7 @@ impl Machine {
         }
     }
 
-    /// Whether the expression at `index` of the list is among the found.
+    /// Tells whether the expression at `index` of the list is among those found.
     pub(crate) fn is_found(&self, found: &Found, index: usize) -> bool {
         self.span(index).is_some_and(|(_, last)| {
             found.0.get(last / 64).is_some_and(|state| state.at >> (last % 64) & 1 == 1)
@@ -146,7 +156,7 @@ impl Machine {
         self.spans.get(index).copied().flatten()
     }
 
-    /// The bits that take `c`.
+    /// The bits of the steps that take `c`.
     fn takes(&self, c: char) -> Vec<u64> {
         let mut takes = vec![0; self.words.len()];
         let from = self.literals.partition_point(|(literal, _)| *literal < c);
@@ -165,7 +175,8 @@ impl Machine {
 /// The expressions that match, by their last bits. If none is left before the end of the path, none has its last bit.
 pub(crate) struct Found(Vec<State>);
 
-/// Takes one character, or comes to the end of the path; whether any expression can still match.
+/// Moves all expressions over the character after `here`, or to the end of the path. Returns false if none can match any
+/// more. `accepts`: the steps that take the character.
 fn step(states: &mut [State], words: &[Word], accepts: &[u64], here: Here) -> bool {
     let (mut carry, mut moved_in, mut alive) = (false, 0, 0);
     let accepts = accepts.iter().copied().chain(std::iter::repeat(0));
@@ -174,9 +185,11 @@ fn step(states: &mut [State], words: &[Word], accepts: &[u64], here: Here) -> bo
             continue;
         }
         let passes = here.passes(word);
-        let (sum, one) = (state.at & passes).overflowing_add(passes);
-        let (sum, two) = sum.overflowing_add(u64::from(carry));
-        carry = one || two;
+        // Each reached step among `passes` carries over the run of ones above it: the bits of that run change, and so does
+        // the first one after it, and these are the steps that are reached now too.
+        let (sum, overflow) = (state.at & passes).overflowing_add(passes);
+        let (sum, overflow_of_carry) = sum.overflowing_add(u64::from(carry));
+        carry = overflow || overflow_of_carry;
         state.at |= sum ^ passes;
         let Some(c) = here.after else { continue };
         state.inside = if c == '\n' { 0 } else { state.inside | state.at & word.folders };

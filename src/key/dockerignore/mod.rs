@@ -1,9 +1,10 @@
-//! `.dockerignore`: which paths of a context the build engine never sees.
+//! `.dockerignore`: decides which paths of a context BuildKit never gets.
 //!
-//! Sources: github.com/moby/patternmatcher (`patternmatcher.go`, `ignorefile/ignorefile.go`),
-//! github.com/tonistiigi/fsutil (`filter.go`) and BuildKit's `frontend/dockerui/config.go`.
-//! Nothing is exempt: with BuildKit the Dockerfile travels on a channel of its own, so an ignored
-//! Dockerfile or `.dockerignore` is truly absent from `COPY . /`.
+//! It follows github.com/moby/patternmatcher (`patternmatcher.go`, `ignorefile/ignorefile.go`),
+//! github.com/tonistiigi/fsutil (`filter.go`) and BuildKit's `frontend/dockerui/config.go`. No file is an exception: BuildKit
+//! gets the Dockerfile apart from the context, so `COPY . /` has no Dockerfile or `.dockerignore` that is left out.
+//!
+//! `docs`, `!docs/README.md` leaves out all below `docs` but `docs/README.md`: the last rule that matches decides.
 
 mod class;
 mod clean;
@@ -37,13 +38,16 @@ pub struct Ignore {
     /// The paths of the exceptions, sorted, with a slash in place of a closing `/**` or `/*`. `None` if an exception
     /// has another wildcard.
     exceptions: Option<Arc<[Vec<u8>]>>,
+    /// The file that the rules came from.
     source: Option<PathBuf>,
+    /// The text that the rules were parsed from, for the build.
     text: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct Rule {
     pattern: Pattern,
+    /// True for `!pattern`.
     exception: bool,
 }
 
@@ -113,7 +117,7 @@ impl Ignore {
         let exceptions = || rules.iter().filter(|rule| rule.exception).map(|rule| &rule.pattern);
         let plain = exceptions().all(Pattern::is_prefix_only).then(|| {
             let mut names: Vec<_> =
-                exceptions().map(|one| [one.without_trailing_glob(), b"/"].concat()).collect();
+                exceptions().map(|pattern| [pattern.without_trailing_glob(), b"/"].concat()).collect();
             names.sort_unstable();
             names.into()
         });
@@ -128,6 +132,7 @@ impl Ignore {
     pub fn extended(&self, patterns: &[String]) -> Result<Self, KeyError> {
         let more = patterns.iter().flat_map(|pattern| [b"\n", pattern.as_bytes()].concat());
         let text: Vec<u8> = self.text.iter().copied().chain(more).chain(*b"\n").collect();
+        // A refused pattern of the input is not reported under the file's name.
         let own_lines = self.text.split(|&b| b == b'\n').count();
         let source = self.source.as_deref().unwrap_or_else(|| Path::new(EXCLUDE));
         Self::parse(&text, source).map_err(|error| match error {
@@ -150,7 +155,7 @@ impl Ignore {
         self.source.as_deref()
     }
 
-    /// Tells whether `path` is left out; `parent` is what its folder inherited.
+    /// Tells whether `path` is left out. `parent`: what [`Self::enter`] returned for its folder.
     #[must_use]
     pub fn excludes(&self, path: &[u8], parent: &Inherited) -> bool {
         self.evaluate(path, parent, |_| {})

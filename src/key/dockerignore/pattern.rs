@@ -1,4 +1,4 @@
-//! One pattern, compiled and matched as github.com/moby/patternmatcher does it.
+//! One pattern, compiled and matched as <https://github.com/moby/patternmatcher> does it.
 
 use crate::budget::{Most, PATTERN};
 
@@ -19,6 +19,7 @@ pub(crate) struct Pattern {
 
 #[derive(Debug, Clone)]
 enum Matcher {
+    /// The path is the pattern's text.
     Exact,
     /// The path starts with this.
     Prefix(Vec<u8>),
@@ -28,7 +29,7 @@ enum Matcher {
 }
 
 impl Pattern {
-    /// Compiles a cleaned pattern. The error is a reason, without the pattern.
+    /// Compiles a cleaned pattern ([`super::clean`]). The error is a reason, without the pattern.
     pub(crate) fn new(text: &[u8]) -> Result<Self, String> {
         if text.len() as u64 > PATTERN {
             return Err(format!("longer than {}", Most::Bytes(PATTERN)));
@@ -49,7 +50,7 @@ impl Pattern {
         &self.text
     }
 
-    /// Whether the path itself (not a parent of it) matches; `found` says it of an expression, and is asked last.
+    /// Tells whether the path itself matches, not a parent of it. `found` tells it for an expression, at a cost.
     pub(super) fn matches(&self, path: &[u8], found: impl FnOnce() -> bool) -> bool {
         match &self.matcher {
             Matcher::Exact => path == self.text,
@@ -70,111 +71,116 @@ impl Pattern {
         }
     }
 
-    /// The text up to a closing `/**` or `/*` (fsutil `patternWithoutTrailingGlob`).
+    /// The text up to a closing `/**` or `/*` (fsutil, `patternWithoutTrailingGlob`).
     pub(crate) fn without_trailing_glob(&self) -> &[u8] {
         let text = self.text.strip_suffix(b"/**").unwrap_or(&self.text);
         text.strip_suffix(b"/*").unwrap_or(text)
     }
 
-    /// Whether, apart from a closing `/**` or `/*`, the pattern is a plain path.
+    /// Tells whether the pattern is a plain path, apart from a closing `/**` or `/*`.
     pub(crate) fn is_prefix_only(&self) -> bool {
         !self.without_trailing_glob().iter().any(|b| b"*[]?^\\".contains(b))
     }
 
-    /// Whether something below the folder `dir` could match, judged by the pattern's part before its first
-    /// wildcard. May say yes too often, never no.
+    /// Tells whether something below the folder `dir` could match, by the pattern's part before its first wildcard. It may
+    /// say yes too often, never no.
     pub(crate) fn may_match_below(&self, dir: &[u8]) -> bool {
-        let wild = self.text.iter().position(|b| b"*?[\\^".contains(b));
-        let lead = wild.map_or(self.text.as_slice(), |end| self.text.get(..end).unwrap_or_default());
-        let within = |rest: &[u8]| rest.first() == Some(&b'/');
-        let inside = match dir.strip_prefix(lead) {
-            Some(rest) => wild.is_some() || rest.is_empty() || within(rest),
+        let wildcard = self.text.iter().position(|b| b"*?[\\^".contains(b));
+        let plain = wildcard.map_or(self.text.as_slice(), |end| self.text.get(..end).unwrap_or_default());
+        let is_below = |rest: &[u8]| rest.first() == Some(&b'/');
+        // The folder is the path that the pattern names or is below it, or the wildcard may reach it.
+        let inside = match dir.strip_prefix(plain) {
+            Some(rest) => wildcard.is_some() || rest.is_empty() || is_below(rest),
             None => false,
         };
-        inside || lead.strip_prefix(dir).is_some_and(within)
+        inside || plain.strip_prefix(dir).is_some_and(is_below)
     }
 }
 
-/// Any number of whole folders, or none.
+/// moby's expression for any number of whole folders, or none.
 const FOLDERS: &str = "(.*/)?";
 
-/// moby's `Pattern.compile`: glob to regular expression, with shortcuts for the plain shapes.
+/// The shape of a pattern: all but the last are matched without an expression (moby's `matchType`).
+#[derive(PartialEq)]
+enum Shape {
+    Exact,
+    Prefix,
+    Suffix,
+    Expression,
+}
+
+/// moby's `Pattern.compile`.
 fn compile(text: &[u8]) -> Result<Matcher, String> {
-    #[derive(PartialEq)]
-    enum Kind {
-        Exact,
-        Prefix,
-        Suffix,
-        Expression,
-    }
-    let chars = characters(text);
-    let mut kind = Kind::Exact;
-    let mut out = String::from("^");
-    let mut at = 0;
+    let (shape, expression) = translate(&characters(text));
+    Ok(match shape {
+        Shape::Exact => Matcher::Exact,
+        // Without the two stars at the end, or at the start.
+        Shape::Prefix => {
+            Matcher::Prefix(text.get(..text.len().saturating_sub(2)).unwrap_or_default().to_vec())
+        }
+        Shape::Suffix => Matcher::Suffix(text.get(2..).unwrap_or_default().to_vec()),
+        Shape::Expression => Matcher::Expression(Program::parse(&expression)?),
+    })
+}
+
+/// Translates a glob to a regular expression: `a*.b` to `^a[^/]*\.b$`.
+fn translate(chars: &[char]) -> (Shape, String) {
+    let (mut shape, mut out, mut at) = (Shape::Exact, String::from("^"), 0);
     while let Some(&c) = chars.get(at) {
         let first = at == 0;
         at += 1;
         match c {
             '*' if chars.get(at) == Some(&'*') => {
-                at += 1;
-                if chars.get(at) == Some(&'/') {
-                    at += 1;
-                }
-                if at < chars.len() {
-                    // Twice the same is as good as once, and costs as much again.
-                    if !out.ends_with(FOLDERS) {
-                        out.push_str(FOLDERS);
-                    }
-                    kind = Kind::Expression;
-                } else if kind == Kind::Exact {
-                    kind = Kind::Prefix;
-                } else {
-                    out.push_str(".*");
-                    kind = Kind::Expression;
-                }
-                if first {
-                    kind = Kind::Suffix;
-                }
+                at += 1 + usize::from(chars.get(at + 1) == Some(&'/'));
+                shape = add_double_star(first, at >= chars.len(), &shape, &mut out);
             }
             '*' => {
                 out.push_str("[^/]*");
-                kind = Kind::Expression;
+                shape = Shape::Expression;
             }
             '?' => {
                 out.push_str("[^/]");
-                kind = Kind::Expression;
+                shape = Shape::Expression;
             }
-            // moby means to escape `{|}` too, but its bitmap overflows for them: they reach the expression bare.
+            // moby means to escape `{|}` too, but its bitmap overflows for them, and they stay as they are.
             '.' | '+' | '(' | ')' | '$' => out.extend(['\\', c]),
             '\\' => {
                 out.push('\\');
                 if let Some(&next) = chars.get(at) {
                     out.push(next);
                     at += 1;
-                    kind = Kind::Expression;
+                    shape = Shape::Expression;
                 }
             }
             '[' | ']' => {
                 out.push(c);
-                kind = Kind::Expression;
+                shape = Shape::Expression;
             }
             _ => out.push(c),
         }
     }
-    Ok(match kind {
-        Kind::Exact => Matcher::Exact,
-        Kind::Prefix => {
-            Matcher::Prefix(text.get(..text.len().saturating_sub(2)).unwrap_or_default().to_vec())
-        }
-        Kind::Suffix => Matcher::Suffix(text.get(2..).unwrap_or_default().to_vec()),
-        Kind::Expression => {
-            out.push('$');
-            Matcher::Expression(Program::parse(&out)?)
-        }
-    })
+    out.push('$');
+    (shape, out)
 }
 
-/// The pattern's characters; Go's scanner drops a leading byte-order mark.
+/// Adds `**`, or `**/`, to the expression and returns the pattern's shape so far.
+fn add_double_star(first: bool, last: bool, shape: &Shape, out: &mut String) -> Shape {
+    if !last {
+        // Twice the same is as good as once, and costs as much again.
+        if !out.ends_with(FOLDERS) {
+            out.push_str(FOLDERS);
+        }
+    } else if *shape != Shape::Exact {
+        out.push_str(".*");
+    }
+    match (first, last, shape) {
+        (true, ..) => Shape::Suffix,
+        (false, true, Shape::Exact) => Shape::Prefix,
+        (false, ..) => Shape::Expression,
+    }
+}
+
+/// The pattern's characters. Go's scanner drops a byte-order mark at the start.
 fn characters(mut text: &[u8]) -> Vec<char> {
     let mut chars = Vec::with_capacity(text.len());
     while let Some((c, width)) = decode(text) {
@@ -187,7 +193,7 @@ fn characters(mut text: &[u8]) -> Vec<char> {
     chars
 }
 
-/// What Go's `filepath.Match` calls a bad pattern; moby asks it before anything else.
+/// Refuses what Go's `filepath.Match` calls a bad pattern; moby asks it before anything else.
 fn check_syntax(text: &[u8]) -> Result<(), String> {
     let chars = characters(text);
     let mut at = 0;
@@ -207,6 +213,7 @@ fn check_syntax(text: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks a class whose `[` is before `at`, and returns the index after it.
 fn check_class(chars: &[char], mut at: usize) -> Result<usize, String> {
     if chars.get(at) == Some(&'^') {
         at += 1;
@@ -224,7 +231,7 @@ fn check_class(chars: &[char], mut at: usize) -> Result<usize, String> {
     }
 }
 
-/// One class member: Go's `getEsc`. A member must be followed by something, or the class is open.
+/// Checks one member of a class, as Go's `getEsc`. Something must follow it, or the class is never closed.
 fn check_member(chars: &[char], mut at: usize) -> Result<usize, String> {
     match chars.get(at) {
         None => return Err("`[` is never closed".to_owned()),

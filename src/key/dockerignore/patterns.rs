@@ -16,7 +16,8 @@ pub(crate) struct Patterns<T = Pattern> {
     steps: Steps,
 }
 
-/// Counts the steps of matching: one pattern against one path, or one operation of the machine. Clones share the count.
+/// Counts the steps of matching: one pattern against one path, or one operation on a word of the machine. Clones share the
+/// count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Steps(Arc<AtomicU64>);
 
@@ -42,7 +43,7 @@ impl<T: AsRef<Pattern>> Patterns<T> {
         Against { patterns: self, path, found: OnceCell::new() }
     }
 
-    /// Counts its steps in `steps` from now on.
+    /// Counts steps in `steps` from now on.
     #[must_use]
     pub(crate) fn counting_in(self, steps: &Steps) -> Self {
         Self { steps: steps.clone(), ..self }

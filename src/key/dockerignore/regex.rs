@@ -1,9 +1,9 @@
-//! The corner of Go's `regexp` syntax that moby's pattern compiler can produce.
+//! Reads the part of Go's `regexp` syntax that moby's translation of patterns can produce.
 //!
-//! moby turns a glob into a regular expression and compiles it with Go's RE2 dialect. Some of its output is
-//! surprising (`[a*]` becomes a class followed by a star), and Rust's `regex` reads several such texts
-//! differently. So the text is built as moby builds it and read here as Go reads it. Whatever this reader does
-//! not know is refused, never guessed.
+//! moby translates a glob to a regular expression and compiles it with Go's `regexp`. Some of its output is surprising
+//! (`[a*]` becomes a class, and the star in it `[^/]*`), and Rust's `regex` reads several such texts differently. So
+//! `pattern` translates as moby does, and this module reads the result as Go does. What it does not know is refused, never
+//! guessed.
 
 use super::class::{self, Set};
 
@@ -26,11 +26,13 @@ pub(crate) enum Op {
     Boundary(bool),
 }
 
-/// A compiled expression. Moby anchors them all, at the start and at the end.
+/// A compiled expression. moby anchors each of them at the start and at the end.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     ops: Vec<Op>,
+    /// The bytes that each match begins with.
     prefix: Vec<u8>,
+    /// The bytes that each match ends with.
     suffix: Vec<u8>,
 }
 
@@ -40,76 +42,53 @@ impl Program {
         let chars: Vec<char> = text.chars().collect();
         let mut ops = Vec::new();
         let mut at = 0;
-        while at < chars.len() {
-            at = parse_atom(&chars, at, &mut ops)?;
+        while let Some(&first) = chars.get(at) {
+            let (op, next) = parse_step(&chars, at, first)?;
+            ops.push(op);
+            at = next;
         }
         Ok(Self { prefix: literal_prefix(&ops), suffix: literal_suffix(&ops), ops })
     }
 
-    /// Its steps; the first is a start, the last an end.
+    /// The steps; the first is a start, the last an end.
     pub(crate) fn ops(&self) -> &[Op] {
         &self.ops
     }
 
-    /// Whether `path` begins and ends as every match does.
+    /// Tells whether `path` begins and ends as every match does: a cheap check before the expression.
     pub(crate) fn may_match(&self, path: &[u8]) -> bool {
         path.starts_with(&self.prefix) && path.ends_with(&self.suffix)
     }
 }
 
-fn parse_atom(chars: &[char], at: usize, ops: &mut Vec<Op>) -> Result<usize, String> {
+/// Reads the step at `at`, whose first character is `first`, and the index after it.
+fn parse_step(chars: &[char], at: usize, first: char) -> Result<(Op, usize), String> {
     let rest = chars.get(at..).unwrap_or_default();
-    match rest {
-        ['^', ..] => ops.push(Op::Start),
-        ['$', ..] => ops.push(Op::End),
-        ['.', '*', ..] => {
-            ops.push(Op::Many(Set::not_newline()));
-            return Ok(at + 2);
-        }
-        // The only group moby writes: any number of whole folders, or none.
-        ['(', '.', '*', '/', ')', '?', ..] => {
-            ops.push(Op::Folders);
-            return Ok(at + 6);
-        }
+    Ok(match rest {
+        ['.', '*', ..] => (Op::Many(Set::not_newline()), at + 2),
+        // The only group that moby writes.
+        ['(', '.', '*', '/', ')', '?', ..] => (Op::Folders, at + 6),
+        ['^', ..] => (Op::Start, at + 1),
+        ['$', ..] => (Op::End, at + 1),
+        ['\\', 'A', ..] => (Op::Start, at + 2),
+        ['\\', 'z', ..] => (Op::End, at + 2),
+        ['\\', 'b', ..] => (Op::Boundary(true), at + 2),
+        ['\\', 'B', ..] => (Op::Boundary(false), at + 2),
         ['[', ..] => {
             let (set, next) = class::parse(chars, at)?;
-            if chars.get(next) == Some(&'*') {
-                ops.push(Op::Many(set));
-                return Ok(next + 1);
-            }
-            ops.push(Op::One(set));
-            return Ok(next);
+            if chars.get(next) == Some(&'*') { (Op::Many(set), next + 1) } else { (Op::One(set), next) }
         }
-        ['\\', 'A', ..] => {
-            ops.push(Op::Start);
-            return Ok(at + 2);
-        }
-        ['\\', 'z', ..] => {
-            ops.push(Op::End);
-            return Ok(at + 2);
-        }
-        ['\\', c @ ('b' | 'B'), ..] => {
-            ops.push(Op::Boundary(*c == 'b'));
-            return Ok(at + 2);
-        }
-        ['\\', ..] => {
-            if let Some((set, next)) = class::perl(chars, at) {
-                ops.push(Op::One(set));
-                return Ok(next);
-            }
-            let (c, next) = class::escape(chars, at)?;
-            ops.push(Op::Literal(c));
-            return Ok(next);
-        }
-        // moby forgets to escape these two, so that they keep their meaning in the expression.
+        ['\\', ..] => match class::perl(chars, at) {
+            Some((set, next)) => (Op::One(set), next),
+            None => class::escape(chars, at).map(|(c, next)| (Op::Literal(c), next))?,
+        },
+        // moby does not escape these two, so they keep their meaning in the expression.
         ['|', ..] => return Err("`|` means \"or\" here; write `\\|`".to_owned()),
         ['{', ..] if is_repetition(rest) => {
             return Err("`{…}` means a repetition here; write `\\{`".to_owned());
         }
-        [c, ..] => ops.push(Op::Literal(*c)),
-        [] => {}
-    }
-    Ok(at + 1)
+        _ => (Op::Literal(first), at + 1),
+    })
 }
 
 /// `{2}`, `{2,}` or `{2,3}`; any other brace is a literal in Go.
@@ -136,7 +115,8 @@ fn literals<'a>(ops: impl Iterator<Item = &'a Op>) -> Vec<u8> {
     ops.map_while(plain).collect::<String>().into_bytes()
 }
 
-/// The character of a step that matches exactly its own bytes. U+FFFD also stands for broken bytes.
+/// The character of a step that matches exactly the bytes of one character. U+FFFD also stands for bytes that are not
+/// UTF-8.
 fn plain(op: &Op) -> Option<char> {
     match op {
         Op::Literal(c) if *c != char::REPLACEMENT_CHARACTER => Some(*c),

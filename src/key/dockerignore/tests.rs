@@ -1,4 +1,4 @@
-//! Tables from moby's own tests (`patternmatcher_test.go`, `ignorefile_test.go`), and a direct port as oracle.
+//! Tables from moby's own tests (`patternmatcher_test.go`, `ignorefile_test.go`), and comparisons with direct ports.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(super) fn walked(ignore: &Ignore, path: &str) -> bool {
     ignore.excludes(path.as_bytes(), &inherited)
 }
 
-/// moby's `MatchesOrParentMatches`, ported line by line: the oracle where no exception is involved.
+/// moby's `MatchesOrParentMatches`, ported line by line: it must agree where no rule is an exception.
 fn matches_or_parent(patterns: &[(bool, Pattern)], path: &str) -> bool {
     let mut matched = false;
     for (exception, pattern) in patterns {
@@ -41,7 +41,7 @@ fn matches_or_parent(patterns: &[(bool, Pattern)], path: &str) -> bool {
     matched
 }
 
-// D33: found by a random input of 64 KiB of stars, which took a minute for one path.
+// A random input of 64 KiB of stars once took a minute for one path.
 #[test]
 fn d33_stars_after_stars_cost_no_more_than_one() {
     let one = Pattern::new(b"**/a*").unwrap();
@@ -58,7 +58,7 @@ fn d33_stars_after_stars_cost_no_more_than_one() {
 /// Pattern, path, and whether it matches exactly (2), through a parent (1) or not (0): `TestMatches`.
 const MATCHES: &[(&str, &str, u8)] = &[
     ("**", "file", 2),
-    // Not moby's: found by random trees in the lab.
+    // Not from moby's table: the real engine answered so for random trees.
     ("**/\\[a\\]", "[a]", 2),
     ("**/\\[a\\]", "x/[a]", 2),
     ("a**/\\[", "a[", 2),
@@ -137,7 +137,7 @@ const MATCHES: &[(&str, &str, u8)] = &[
     ("[\\-x]", "-", 2),
     ("[x\\-]", "z", 0),
     ("*x", "xxx", 2),
-    // What moby's translation does by accident stays as it is.
+    // What moby's translation does by accident counts too.
     ("[a*]", "a", 0),
     ("[a*]", "aa[]", 2),
     ("x\\d", "x7", 2),
@@ -293,7 +293,6 @@ proptest! {
     }
 }
 
-// D69
 #[test]
 fn d69_a_control_character_is_refused_with_its_line() {
     let parse = |text: &str| Ignore::parse(text.as_bytes(), Path::new(".dockerignore"));
@@ -307,32 +306,36 @@ fn d69_a_control_character_is_refused_with_its_line() {
     }
 }
 
-/// An expression on one path, step by step: the oracle of the machine that takes all at once.
-fn oracle(ops: &[Op], before: Option<char>, rest: &[char]) -> bool {
+/// Matches one expression with one path, step by step: the machine, which takes all at once, must agree.
+fn matches_alone(ops: &[Op], before: Option<char>, rest: &[char]) -> bool {
     let word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
     let Some((op, later)) = ops.split_first() else { return rest.is_empty() };
-    let here = || oracle(later, before, rest);
+    let here = || matches_alone(later, before, rest);
     let next = rest.split_first();
     match op {
         Op::Start => before.is_none() && here(),
         Op::End => rest.is_empty() && here(),
         Op::Boundary(wanted) => (word(before) != word(rest.first().copied())) == *wanted && here(),
-        Op::Literal(c) => next.is_some_and(|(found, rest)| found == c && oracle(later, Some(*c), rest)),
-        Op::One(set) => next.is_some_and(|(c, rest)| set.contains(*c) && oracle(later, Some(*c), rest)),
+        Op::Literal(c) => {
+            next.is_some_and(|(found, rest)| found == c && matches_alone(later, Some(*c), rest))
+        }
+        Op::One(set) => {
+            next.is_some_and(|(c, rest)| set.contains(*c) && matches_alone(later, Some(*c), rest))
+        }
         Op::Many(set) => {
-            here() || next.is_some_and(|(c, rest)| set.contains(*c) && oracle(ops, Some(*c), rest))
+            here() || next.is_some_and(|(c, rest)| set.contains(*c) && matches_alone(ops, Some(*c), rest))
         }
         Op::Folders => {
             let line = rest.iter().take_while(|c| **c != '\n').count();
             let ends = (0..line).filter(|at| rest[*at] == '/');
-            here() || ends.into_iter().any(|at| oracle(later, Some('/'), &rest[at + 1..]))
+            here() || ends.into_iter().any(|at| matches_alone(later, Some('/'), &rest[at + 1..]))
         }
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
-    /// Many expressions at once, over several words, say what each says alone. D33
+    /// Many expressions at once, over several words, match what each matches alone.
     #[test]
     fn d33_all_at_once_is_as_one_by_one(
         patterns in proptest::collection::vec(
@@ -347,14 +350,14 @@ proptest! {
         for (index, pattern) in patterns.iter().enumerate() {
             if let Some(program) = pattern.expression() {
                 let text = String::from_utf8_lossy(pattern.text()).into_owned();
-                prop_assert_eq!(against.hit(index), oracle(program.ops(), None, &chars), "{} {:?}", text, path);
+                prop_assert_eq!(against.hit(index), matches_alone(program.ops(), None, &chars), "{} {:?}", text, path);
             }
         }
     }
 }
 
 #[test]
-fn bytes_that_are_no_text_are_one_character_each() {
+fn bytes_that_are_not_utf8_are_one_character_each() {
     let hit = |pattern: &str, path: &[u8]| {
         Patterns::new(vec![Pattern::new(pattern.as_bytes()).unwrap()]).against(path).hit(0)
     };

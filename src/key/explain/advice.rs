@@ -1,4 +1,4 @@
-//! Advises which inputs would have made a miss a hit.
+//! Advises which inputs would have made a miss a hit, such as "it would have been a hit with VERSION in key-ignore-args".
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::key::digest::EntryKind;
 /// Facts of the run that tell avoidable changes from real ones.
 #[derive(Debug, Default)]
 pub struct Clues {
-    /// Build arguments and labels as given, by name.
+    /// Build arguments and labels of the inputs.
     pub given: Vec<(String, String)>,
     /// Texts that stand for this run alone: its commits, its id and number.
     pub run: Vec<String>,
@@ -18,7 +18,8 @@ pub struct Clues {
     pub untaken: BTreeSet<String>,
 }
 
-/// Names the inputs that would have made it a hit, as a clause; `None` if some of the image's own content differs.
+/// Names the inputs that would have made it a hit, as a clause. `None` if no input would have: the image's own content
+/// differs.
 #[must_use]
 pub fn advice(changes: &[Change], clues: &Clues) -> Option<String> {
     let (mut arguments, mut labels, mut excluded) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -28,7 +29,7 @@ pub fn advice(changes: &[Change], clues: &Clues) -> Option<String> {
         match change.kind {
             EntryKind::Files if change.context.is_none() && clues.untaken.contains(name) => narrower = true,
             EntryKind::Git if change.context.is_none() => {
-                // Named by what git answers: `.git commit`.
+                // The name has git's answer after the path: `.git commit`.
                 let path = name.rsplit_once(' ').map_or(name, |(path, _)| path);
                 if clues.untaken.contains(&format!("{path}/")) {
                     narrower = true;
@@ -64,6 +65,7 @@ pub fn advice(changes: &[Change], clues: &Clues) -> Option<String> {
     (!cures.is_empty()).then(|| format!("it would have been a hit with {}", cures.join(" and ")))
 }
 
+/// The value of a build argument or label; the last of several counts.
 fn value<'a>(name: &str, clues: &'a Clues) -> Option<&'a str> {
     clues.given.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
 }
@@ -81,35 +83,36 @@ fn names_the_run(name: &str, clues: &Clues) -> bool {
         || (has(&"RUN") && ["ID", "NUMBER", "ATTEMPT"].iter().any(has))
 }
 
-/// Names of arguments, as a whole.
+/// Names of arguments that have a version or branch of the run.
 const WHOLE: [&str; 6] = ["VERSION", "APP_VERSION", "RELEASE", "RELEASE_VERSION", "GIT_TAG", "GIT_BRANCH"];
-/// Words in names of arguments.
+/// Words in names of arguments that have a commit or a time.
 const WORDS: [&str; 9] =
     ["COMMIT", "SHA", "GITSHA", "REVISION", "VCS", "TIMESTAMP", "DATE", "DATETIME", "CREATED"];
 
+/// Tells whether a value stands for the run: its commit, also shortened to seven digits, its id, or a time.
 fn is_of_the_run(value: &str, clues: &Clues) -> bool {
-    let named = clues.run.iter().filter(|text| !text.is_empty()).any(|text| {
-        let commit = text.len() >= 40;
-        value == text || (commit && text.get(..7).is_some_and(|short| value.contains(short)))
+    let names_run = clues.run.iter().filter(|text| !text.is_empty()).any(|text| {
+        let is_commit = text.len() >= 40;
+        value == text || (is_commit && text.get(..7).is_some_and(|short| value.contains(short)))
     });
-    named || is_time(value)
+    names_run || is_time(value)
 }
 
-/// A date of this century, or seconds since 1970.
+/// Tells whether a value begins with a date of this century (`2026-11-26`, `20261126`), or is a time in seconds since 1970
+/// (ten digits, from 2001 to 2033).
 fn is_time(value: &str) -> bool {
-    let digits: String = value.chars().filter(char::is_ascii_digit).take(8).collect();
-    let date = value.starts_with("20") && digits.len() == 8 && {
-        let part =
-            |range: std::ops::Range<usize>| digits.get(range).and_then(|text| text.parse::<u32>().ok());
-        let head: String =
-            value.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '-' | '/')).collect();
-        let head = head.chars().filter(char::is_ascii_digit).count();
-        head >= 8
-            && part(4..6).is_some_and(|m| (1..=12).contains(&m))
-            && part(6..8).is_some_and(|d| (1..=31).contains(&d))
-    };
-    let seconds = value.len() == 10 && value.starts_with('1') && value.bytes().all(|b| b.is_ascii_digit());
-    date || seconds
+    let date: String = value
+        .chars()
+        .take_while(|c| c.is_ascii_digit() || matches!(c, '-' | '/'))
+        .filter(char::is_ascii_digit)
+        .collect();
+    let number =
+        |range: std::ops::Range<usize>| date.get(range).and_then(|digits| digits.parse::<u32>().ok());
+    let is_date = value.starts_with("20")
+        && number(4..6).is_some_and(|month| (1..=12).contains(&month))
+        && number(6..8).is_some_and(|day| (1..=31).contains(&day));
+    let is_seconds = value.len() == 10 && value.starts_with('1') && value.bytes().all(|b| b.is_ascii_digit());
+    is_date || is_seconds
 }
 
 #[cfg(test)]
@@ -129,7 +132,6 @@ mod tests {
         }
     }
 
-    /// D57
     #[test]
     fn d57_each_cause_has_its_cure() {
         use EntryKind::{BaseImage, BuildArg, Files, Git, Label};

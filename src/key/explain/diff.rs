@@ -1,4 +1,4 @@
-//! Words the differences between two keys.
+//! Words the differences between two keys, such as "base `python:3.12` replaced by `python:3.13`".
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +12,14 @@ pub struct Change {
     pub kind: EntryKind,
     /// The entry's name, or the path; folders end in a slash.
     pub name: String,
-    /// The build context that the path is in; none for the context itself, and for what is no path.
+    /// The build context that the path is in; `None` for the main context, and if `name` is no path.
     pub context: Option<String>,
     /// A clause such as "`requirements.txt` changed".
     pub text: String,
 }
 
-/// More changed files than this are told by folder.
-const FILES: usize = 5;
+/// The most changed files that are named one by one; more are told by folder.
+const FILES_BY_NAME: usize = 5;
 
 /// Lists the differences of `new` from `old`, the most important first. Empty if and only if the keys are equal.
 #[must_use]
@@ -37,7 +37,7 @@ pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
     }
     let kinds: BTreeSet<EntryKind> = old.entries.iter().chain(&new.entries).map(|item| item.kind).collect();
     for kind in kinds {
-        compare(kind, &of(old, kind), &of(new, kind), &mut out);
+        compare(kind, &values(old, kind), &values(new, kind), &mut out);
     }
     let roots: BTreeSet<&String> = old.trees.keys().chain(new.trees.keys()).collect();
     for root in roots {
@@ -45,7 +45,7 @@ pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
         nodes(String::new(), old.trees.get(root), new.trees.get(root), &mut files);
         tell(if root == MAIN_CONTEXT { "" } else { root }, files, &mut out);
     }
-    // What it uses is told by its images; alone, it is their order.
+    // Changed images are told by themselves. If nothing else changed, only their order did.
     if out.len() > 1 {
         out.retain(|change| !(change.kind == EntryKind::Dockerfile && change.name == USES));
     }
@@ -62,7 +62,7 @@ pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
     out
 }
 
-/// The first `most` changes in one line, and how many more there are.
+/// Words the first `most` changes in one line, and how many more there are.
 #[must_use]
 pub fn summarise(changes: &[Change], most: usize) -> String {
     let mut parts: Vec<String> = changes.iter().take(most.max(1)).map(|change| change.text.clone()).collect();
@@ -73,23 +73,27 @@ pub fn summarise(changes: &[Change], most: usize) -> String {
     parts.join(", ")
 }
 
+/// Makes a change. The entries of git in build contexts have the context in their name: `build context NAME: PATH commit`.
 fn change(kind: EntryKind, name: &str, text: String) -> Change {
     let context = name.strip_prefix("build context ").filter(|_| kind == EntryKind::Git);
     let context = context.and_then(|rest| rest.split_once(": ")).map(|(context, _)| context.to_owned());
     Change { kind, name: name.to_owned(), context, text }
 }
 
-fn of(explained: &Explained, kind: EntryKind) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut out: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for Item { name, value, .. } in explained.entries.iter().filter(|item| item.kind == kind) {
-        out.entry(name).or_default().insert(value);
-    }
-    out
-}
-
+/// The values of the entries of one kind, by the entries' names.
 type Values<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
+pub(super) fn values(explained: &Explained, kind: EntryKind) -> Values<'_> {
+    let mut values = Values::new();
+    for Item { name, value, .. } in explained.entries.iter().filter(|item| item.kind == kind) {
+        values.entry(name).or_default().insert(value);
+    }
+    values
+}
+
+/// Adds the changes of one kind of entries.
 fn compare(kind: EntryKind, old: &Values<'_>, new: &Values<'_>, out: &mut Vec<Change>) {
+    // Several entries were put together in one without a name, for want of room. These kinds have no names anyway.
     let together = |values: &Values<'_>| {
         values.contains_key("")
             && !matches!(
@@ -107,16 +111,16 @@ fn compare(kind: EntryKind, old: &Values<'_>, new: &Values<'_>, out: &mut Vec<Ch
     }
     let mut names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
     let gone: Vec<&str> = old.keys().filter(|name| !new.contains_key(*name)).copied().collect();
-    let come: Vec<&str> = new.keys().filter(|name| !old.contains_key(*name)).copied().collect();
-    if let (EntryKind::BaseImage | EntryKind::Frontend, [gone], [come]) = (kind, &*gone, &*come) {
-        out.push(change(kind, come, format!("{} replaced by `{come}`", subject(kind, gone))));
-        names.retain(|name| name != gone && name != come);
+    let added: Vec<&str> = new.keys().filter(|name| !old.contains_key(*name)).copied().collect();
+    if let (EntryKind::BaseImage | EntryKind::Frontend, [gone], [added]) = (kind, &*gone, &*added) {
+        out.push(change(kind, added, format!("{} replaced by `{added}`", subject(kind, gone))));
+        names.retain(|name| name != gone && name != added);
     }
     for name in names {
         let subject = subject(kind, name);
         let text = match (old.get(name), new.get(name)) {
             (Some(was), Some(is)) if was == is => continue,
-            (Some(was), Some(is)) => moved(kind, &subject, &join(was), &join(is)),
+            (Some(was), Some(is)) => other_value(kind, &subject, &join(was), &join(is)),
             (None, Some(is)) if shows_value(kind) && name.is_empty() => {
                 format!("{subject} set to {}", join(is))
             }
@@ -131,12 +135,14 @@ fn join(values: &BTreeSet<&str>) -> String {
     values.iter().copied().collect::<Vec<_>>().join("+")
 }
 
+/// Tells whether people can read the values of this kind; those of the others are digests.
 fn shows_value(kind: EntryKind) -> bool {
     use EntryKind::{Period, Platform, Scope, Setting, Target};
     matches!(kind, Scope | Target | Platform | Setting | Period)
 }
 
-fn moved(kind: EntryKind, subject: &str, was: &str, is: &str) -> String {
+/// Words an entry that has another value.
+fn other_value(kind: EntryKind, subject: &str, was: &str, is: &str) -> String {
     match kind {
         EntryKind::BaseImage | EntryKind::Frontend | EntryKind::BuildContext | EntryKind::AddSource => {
             format!("{subject} moved from {was}… to {is}…")
@@ -146,6 +152,7 @@ fn moved(kind: EntryKind, subject: &str, was: &str, is: &str) -> String {
     }
 }
 
+/// Names an entry in a sentence.
 fn subject(kind: EntryKind, name: &str) -> String {
     match kind {
         EntryKind::BaseImage => format!("base `{name}`"),
@@ -186,8 +193,8 @@ fn plural(kind: EntryKind) -> &'static str {
     }
 }
 
-/// Something the explanation may not hold: the value of an argument that looks like a secret, or the part of a
-/// value that was cut off.
+/// The change of something that the explanation does not have: the value of an argument that looks like a secret, or the
+/// part of a value that was cut off.
 fn unnamed(new: &Explained) -> Change {
     let hidden: Vec<String> = new
         .entries
@@ -205,13 +212,17 @@ fn unnamed(new: &Explained) -> Change {
     change(EntryKind::BuildArg, "", format!("build-arg {} changed", hidden.join(" or ")))
 }
 
-/// One changed path; folders end in a slash.
+/// A changed path.
 struct Touched {
+    /// The path; a folder's ends in a slash.
     path: String,
+    /// `changed`, `added` or `removed`.
     what: &'static str,
+    /// The number of files.
     count: u64,
 }
 
+/// Adds the paths that differ below `path`.
 fn nodes(path: String, old: Option<&Node>, new: Option<&Node>, out: &mut Vec<Touched>) {
     match (old, new) {
         (None, None) => {}
@@ -247,6 +258,7 @@ fn nodes(path: String, old: Option<&Node>, new: Option<&Node>, out: &mut Vec<Tou
     }
 }
 
+/// Adds every path below `path`, which one side alone has.
 fn every(path: String, node: &Node, what: &'static str, out: &mut Vec<Touched>) {
     match node {
         Node::Folder { entries: Some(entries), .. } if !entries.is_empty() => {
@@ -260,11 +272,11 @@ fn every(path: String, node: &Node, what: &'static str, out: &mut Vec<Touched>) 
     }
 }
 
-/// Few files by name, many by their first folder.
+/// Words the changed paths of a context: few by name, many by their first folder.
 fn tell(root: &str, files: Vec<Touched>, out: &mut Vec<Change>) {
     let of = if root.is_empty() { String::new() } else { format!(" of build context `{root}`") };
     let mut groups: BTreeMap<String, Vec<Touched>> = BTreeMap::new();
-    let by_folder = files.len() > FILES;
+    let by_folder = files.len() > FILES_BY_NAME;
     for file in files {
         let group = match file.path.find('/') {
             Some(at) if by_folder => file.path.get(..=at).unwrap_or(&file.path).to_owned(),
@@ -292,7 +304,7 @@ fn tell(root: &str, files: Vec<Touched>, out: &mut Vec<Change>) {
     }
 }
 
-/// Counts files, also those of a folder that is one line in the explanation.
+/// Counts the files, such as "2 changed, 1 added"; those too of a folder of which the explanation has only a digest.
 fn tally(files: &[Touched]) -> String {
     let parts = ["changed", "added", "removed"].into_iter().filter_map(|what| {
         let count: u64 = files.iter().filter(|file| file.what == what).map(|file| file.count.max(1)).sum();
@@ -305,9 +317,8 @@ fn tally(files: &[Touched]) -> String {
 mod tests {
     use super::*;
 
-    /// D103.
     #[test]
-    fn d103_a_folder_in_one_line_counts_as_its_files() {
+    fn d103_a_folder_of_which_only_the_digest_is_known_counts_as_its_files() {
         let touched = |path: &str, count| Touched { path: path.to_owned(), what: "removed", count };
         assert_eq!(tally(&[touched("a/b/", 200), touched("a/c", 1), touched("a/empty/", 0)]), "202 removed");
     }

@@ -1,4 +1,5 @@
-//! The explanation as one line of JSON, and back.
+//! Writes the explanation as one line of JSON, and reads it back:
+//! `{"v":2,"key":"…","e":[["base-image","python:3","sha256:ab0000000000"]],"t":{"context":{"":"d0123…:2","a":"f4567…"}}}`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ pub fn encode(key: &BuildKey) -> String {
     let mut room = MAX_BYTES;
     loop {
         let text = ascii(&to_json(&Explained::of(key, room)).to_string());
-        // Sizes are estimates; names outside ASCII grow on the way. Closing more always helps in the end.
+        // `room` is kept by estimates, and names outside ASCII become longer here. With less room more folders are closed.
         if text.len() <= MAX_BYTES || room == 0 {
             return text;
         }
@@ -37,7 +38,7 @@ pub fn decode(text: &str) -> Result<Explained, KeyError> {
         .ok_or_else(|| bad("no version"))?;
     let key = value.get("key").and_then(Value::as_str).ok_or_else(|| bad("no key"))?.to_owned();
     let list = value.get("e").and_then(Value::as_array).ok_or_else(|| bad("no entries"))?;
-    // A kind this version does not know cannot be compared; the key itself still can.
+    // A kind that this version does not know cannot be compared; the key itself can.
     let entries = list.iter().filter_map(item).collect();
     let trees = value.get("t").and_then(Value::as_object).ok_or_else(|| bad("no files"))?;
     let trees = trees
@@ -54,7 +55,8 @@ fn to_json(explained: &Explained) -> Value {
     json!({ "v": explained.format, "key": explained.key, "e": entries, "t": trees })
 }
 
-/// An open folder is an object whose entry without a name is the folder itself; a closed one is that alone.
+/// Writes a file as its letter and digest, a closed folder as `d`, digest and count of files. An open folder is an object
+/// with its entries; the one without a name is the folder as if closed.
 fn node_json(node: &Node) -> Value {
     match node {
         Node::Leaf(text) => Value::String(text.clone()),
@@ -95,12 +97,13 @@ fn from_json(value: &Value) -> Option<Node> {
     }
 }
 
+/// Reads a closed folder.
 fn closed(text: &str) -> Option<Node> {
     let (digest, count) = text.strip_prefix('d')?.split_once(':')?;
     Some(Node::Folder { digest: digest.to_owned(), count: count.parse().ok()?, entries: None })
 }
 
-/// JSON with everything outside ASCII as `\uNNNN`: registries and shells pass it on unharmed.
+/// Writes everything outside ASCII as `\uNNNN`, so that registries and shells change nothing.
 fn ascii(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {

@@ -1,7 +1,8 @@
-//! Judges whether two explanations are of one image for different platforms.
+//! Judges whether two explanations are of one image for different platforms: only such images are merged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::diff::values;
 use super::{Explained, Node};
 use crate::key::MAIN_CONTEXT;
 use crate::key::digest::{EntryKind, Scope};
@@ -28,7 +29,7 @@ pub fn no_platforms(one: &Explained, other: &Explained) -> Option<String> {
             | EntryKind::AddSource
             | EntryKind::SecretId
             | EntryKind::Git => {
-                // Without a name they are several in one.
+                // An entry without a name is several in one, which may differ.
                 let differs =
                     |name: &&&str| !name.is_empty() && theirs.get(**name).is_some_and(|v| *v != mine[**name]);
                 mine.keys().find(differs)
@@ -47,15 +48,7 @@ pub fn no_platforms(one: &Explained, other: &Explained) -> Option<String> {
     })
 }
 
-fn values(explained: &Explained, kind: EntryKind) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for item in explained.entries.iter().filter(|item| item.kind == kind) {
-        values.entry(&item.name).or_default().insert(&item.value);
-    }
-    values
-}
-
-/// The first path that both have with different content.
+/// Finds the first path that both have with different content. `some_alone`: each may have paths that the other has not.
 fn files(path: String, one: &Node, other: &Node, some_alone: bool) -> Option<String> {
     match (one, other) {
         _ if one == other => None,
@@ -80,6 +73,8 @@ fn files(path: String, one: &Node, other: &Node, some_alone: bool) -> Option<Str
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::key::explain::Item;
 
@@ -98,7 +93,7 @@ mod tests {
         Explained { format: 2, key: String::new(), entries: entries.iter().map(item).collect(), trees }
     }
 
-    /// What two parts differ in, beside their platforms and the text that these reach.
+    /// The difference of two images for different platforms, which reach different instructions.
     fn differs(one: &[(EntryKind, &str, &str)], other: &[(EntryKind, &str, &str)]) -> Option<String> {
         use EntryKind::{Dockerfile, Platform};
         let with = |own: [(EntryKind, &'static str, &'static str); 2], more: &[(EntryKind, &str, &str)]| {

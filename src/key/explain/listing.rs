@@ -1,4 +1,4 @@
-//! A key in full, for `build-once key --json`, and back: two checkouts are compared by it.
+//! Writes a key in full, for `build-once key --json`, and reads it back (`key --explain`): so people compare two checkouts.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,9 @@ use crate::key::error::KeyError;
 use crate::key::files::{Fact, Kind};
 use crate::key::names::escape;
 
-/// Everything a key is made from, every file by its path and digest, as JSON. What [`encode`](super::encode)
-/// hides is hidden here too. Written as it goes: a million files fit no tree of JSON values.
+/// Writes everything that a key is made from as JSON, every file by its path and digest. What [`encode`](super::encode)
+/// hides is hidden here too. The text is written line by line, because a tree of JSON values over a million files would
+/// need too much memory.
 #[must_use]
 pub fn listing(key: &BuildKey) -> String {
     let entries = key.entries.iter().map(|entry| {
@@ -47,7 +48,7 @@ pub fn shown(entry: &KeyEntry) -> &str {
     if item(entry).value.is_empty() { "" } else { &entry.value }
 }
 
-/// Lines of an array.
+/// Writes the lines of an array. Holds the text before the next line.
 struct Separated(&'static str);
 
 impl Separated {
@@ -73,7 +74,7 @@ const fn kind_name(kind: Kind) -> &'static str {
 
 const FLAGS: [(char, u8); 3] = [('x', Fact::EXECUTABLE), ('u', Fact::SETUID), ('g', Fact::SETGID)];
 
-/// `x` executable, `u` set-user-id, `g` set-group-id.
+/// The letters of a file's flags: `x` executable, `u` set-user-id, `g` set-group-id.
 fn flags(flags: u8) -> String {
     FLAGS.iter().filter(|(_, flag)| flags & flag != 0).map(|(letter, _)| letter).collect()
 }
@@ -102,7 +103,7 @@ pub fn from_listing(value: &Value) -> Result<Explained, KeyError> {
                 explained.trees.insert(name, root);
             }
             Some(kind) => explained.entries.push(super::Item { kind, name, value: cut(&value) }),
-            // A kind this version does not know cannot be compared; the key itself still can.
+            // A kind that this version does not know cannot be compared; the key itself can.
             None => {}
         }
     }
@@ -113,7 +114,7 @@ pub fn from_listing(value: &Value) -> Result<Explained, KeyError> {
     Ok(explained)
 }
 
-/// Puts one file, link or folder where its path says. Folders come before what they hold.
+/// Puts a file, link or folder where its path says. A folder is listed before its entries.
 fn place(trees: &mut BTreeMap<String, Node>, file: &Value) -> Option<()> {
     let mut node = trees.get_mut(file["context"].as_str()?)?;
     let path = file["path"].as_str()?;

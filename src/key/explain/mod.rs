@@ -1,4 +1,5 @@
-//! Explanations: a key's entries in a bounded form that travels with the image, and what differs between two.
+//! Explanations: a key's entries in a short form, which the image carries as an annotation, and the differences between
+//! two of them. So a run that misses can say what has changed since an earlier image.
 
 mod advice;
 mod diff;
@@ -21,7 +22,7 @@ pub use listing::{from_listing, listing, shown};
 /// Most bytes of an encoded explanation: it must fit a label and an annotation.
 pub const MAX_BYTES: usize = 16 * 1024;
 
-/// Hexadecimal digits kept of a digest: enough to tell a change, too few to be a promise.
+/// Hexadecimal digits that are kept of a digest, enough to tell a change.
 const SHORT: usize = 12;
 
 /// A key's entries, shortened.
@@ -33,42 +34,42 @@ pub struct Explained {
     pub key: String,
     /// Everything but files.
     pub entries: Vec<Item>,
-    /// Files by root.
+    /// The files of each context, by its name.
     pub trees: BTreeMap<String, Node>,
 }
 
 /// One entry; digests are cut to 12 digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Item {
-    /// What it is about.
     pub kind: EntryKind,
     /// Empty if several entries of the kind had to be put together.
     pub name: String,
-    /// Empty if it must not be told even as a digest (the value of a secret-looking build argument).
+    /// Empty for a build argument that looks like a secret: a short secret could be guessed from its digest.
     pub value: String,
 }
 
 /// A file, link or folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
-    /// What it is (`f` file, `x` executable, `l` link, a digit for set-id bits) and its digest, cut.
+    /// A letter (`f` file, `x` executable, `l` link, `s` pipe, socket or device, a digit for set-id bits) and the digest,
+    /// cut.
     Leaf(String),
     Folder {
-        /// Of all that is below, cut.
+        /// The digest over all that is below, cut.
         digest: String,
-        /// Files and links below.
+        /// The number of files and links below.
         count: u64,
-        /// By escaped name; `None` if they had to be left out.
+        /// The entries by their escaped names; `None` for a *closed* folder, whose entries had to be left out.
         entries: Option<BTreeMap<String, Self>>,
     },
 }
 
 impl Explained {
-    /// The explanation of a key in about `limit` bytes. Large trees lose their inner folders first, and before
-    /// that any single folder that would eat a quarter of the room.
+    /// The explanation of a key in about `limit` bytes. Files that do not fit are told by their folders alone.
     pub fn of(key: &BuildKey, limit: usize) -> Self {
         let entries = shape::items(key, limit / 2);
         let used: usize = entries.iter().map(shape::item_size).sum();
+        // The names of members and the key itself take less than 200 bytes.
         let room = limit.saturating_sub(used + 200) / key.trees.len().max(1);
         let trees = key.trees.iter().map(|(name, tree)| (name.clone(), shape::tree(tree, room))).collect();
         Self { format: crate::key::digest::FORMAT_VERSION, key: key.hex.clone(), entries, trees }

@@ -10,10 +10,12 @@ use crate::key::files::{Entry, Fact, Kind, Tree};
 use crate::key::names::escape;
 use crate::secret_name::looks_secret;
 
-/// The entries in at most about `room` bytes. Kinds with the most text are put together first.
+/// Makes the entries fit about `room` bytes: of the kind with the most text all are put together in one, then of the next.
 pub(crate) fn items(key: &BuildKey, room: usize) -> Vec<Item> {
-    let told = key.entries.iter().filter(|entry| !matches!(entry.kind, EntryKind::Files | EntryKind::Format));
-    let mut items: Vec<Item> = told.map(item).collect();
+    // Files and format have members of their own.
+    let entries =
+        key.entries.iter().filter(|entry| !matches!(entry.kind, EntryKind::Files | EntryKind::Format));
+    let mut items: Vec<Item> = entries.map(item).collect();
     while items.iter().map(item_size).sum::<usize>() > room {
         let mut sizes: BTreeMap<EntryKind, usize> = BTreeMap::new();
         items
@@ -33,19 +35,19 @@ pub(crate) fn items(key: &BuildKey, room: usize) -> Vec<Item> {
     items
 }
 
-/// An entry, cut; the value of a build argument that looks like a secret is left out.
+/// Cuts an entry; the value of a build argument that looks like a secret is left out.
 pub(crate) fn item(entry: &KeyEntry) -> Item {
     let hidden = entry.kind == EntryKind::BuildArg && looks_secret(&entry.name);
     let value = if hidden { String::new() } else { cut(&entry.value) };
     Item { kind: entry.kind, name: entry.name.clone(), value }
 }
 
-/// Bytes of an item in JSON, about.
+/// Estimates the bytes of an item in JSON: its texts, quotes, commas and brackets.
 pub(crate) fn item_size(item: &Item) -> usize {
     item.kind.as_str().len() + item.name.len() + item.value.len() + 12
 }
 
-/// Digests are cut, with or without their algorithm; other text is kept up to 64 characters.
+/// Cuts a digest, with or without its algorithm, to 12 digits, and other text to 64 characters.
 pub(crate) fn cut(value: &str) -> String {
     let (algorithm, digits) = value.split_once(':').unwrap_or(("", value));
     if digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -55,21 +57,22 @@ pub(crate) fn cut(value: &str) -> String {
     value.chars().take(64).collect()
 }
 
-/// One folder's cost and place, for choosing which to close.
+/// A folder, for choosing which ones to close. Folders are numbered as they are visited; the root is 0.
 struct Cost {
     depth: usize,
     /// Bytes of its own files and links.
     own: usize,
+    /// The number of the folder that it is in.
     parent: usize,
 }
 
-/// Folders below this depth are told by their digest alone.
+/// Folders at this depth are closed, because readers of JSON stop at 128 levels.
 const DEEPEST: usize = 64;
 
 /// Bytes of a closed folder beside its name.
 const CLOSED: usize = 30;
 
-/// The tree in at most about `room` bytes.
+/// Writes the tree in about `room` bytes.
 pub(crate) fn tree(tree: &Tree, room: usize) -> Node {
     let mut costs = vec![Cost { depth: 0, own: CLOSED, parent: usize::MAX }];
     measure(tree, tree.top(), 0, &mut costs);
@@ -79,6 +82,7 @@ pub(crate) fn tree(tree: &Tree, room: usize) -> Node {
     folder(tree, &whole, tree.top(), &closed, &mut number)
 }
 
+/// Adds the costs of the folder `number` and those below it.
 fn measure<'a>(
     tree: &'a Tree,
     entries: impl Iterator<Item = Entry<'a>>,
@@ -88,7 +92,7 @@ fn measure<'a>(
     let mut own = 0;
     let mut inner = Vec::new();
     for entry in entries {
-        // Names are measured as JSON shows them; a control character takes at most five bytes.
+        // Quotes, colon and comma; the name; the digest with its letter.
         own += 6 + escape(entry.name).len() + SHORT + 2;
         if entry.kind == Kind::Folder {
             own += CLOSED - SHORT;
@@ -106,12 +110,11 @@ fn measure<'a>(
     }
 }
 
-/// The folders to close so that the rest fits: first any that alone takes a quarter of the room, then the
-/// deepest, the largest of them first.
+/// Chooses the folders to close so that the rest fits: first those that alone take a quarter of the room, then the deepest,
+/// the largest of them first.
 fn choose(costs: &[Cost], room: usize) -> BTreeSet<usize> {
     let mut total: usize = costs.iter().map(|cost| cost.own).sum();
     let mut closed: BTreeSet<usize> = BTreeSet::new();
-    // Readers of JSON stop at 128 levels.
     closed.extend((0..costs.len()).filter(|&number| costs.get(number).is_some_and(|c| c.depth == DEEPEST)));
     if total <= room {
         return closed;
@@ -121,7 +124,7 @@ fn choose(costs: &[Cost], room: usize) -> BTreeSet<usize> {
         costs.get(number).map_or((false, 0, 0), |cost| (cost.own > room / 4, cost.depth, cost.own))
     };
     order.sort_by_key(|&number| std::cmp::Reverse(rank(number)));
-    // Children have higher numbers than their parents, so one pass from the end sums up whole subtrees.
+    // The bytes of each folder with all below it. Parents have lower numbers, so one pass from the end sums them up.
     let mut weight: Vec<usize> = costs.iter().map(|cost| cost.own).collect();
     for number in (1..costs.len()).rev() {
         let own = weight.get(number).copied().unwrap_or(0);
@@ -136,6 +139,7 @@ fn choose(costs: &[Cost], room: usize) -> BTreeSet<usize> {
         let ancestors: Vec<usize> =
             std::iter::successors(costs.get(number).map(|c| c.parent), |&p| costs.get(p).map(|c| c.parent))
                 .collect();
+        // A closed folder hides it already.
         if ancestors.iter().any(|ancestor| closed.contains(ancestor)) {
             continue;
         }
@@ -151,6 +155,7 @@ fn choose(costs: &[Cost], room: usize) -> BTreeSet<usize> {
     closed
 }
 
+/// Writes a folder. `number`: of the last folder that was visited; it must count as [`measure`] does.
 fn folder<'a>(
     tree: &'a Tree,
     fact: &Fact,
@@ -182,6 +187,7 @@ fn short(fact: &Fact) -> String {
     hex(&fact.digest).get(..SHORT).unwrap_or_default().to_owned()
 }
 
+/// The letter of a [`Node::Leaf`].
 fn letter(entry: &Entry<'_>) -> char {
     match entry.kind {
         Kind::Symlink => 'l',
@@ -190,7 +196,7 @@ fn letter(entry: &Entry<'_>) -> char {
     }
 }
 
-/// The letter of a file with these flags.
+/// The letter of a file with these flags; a digit if a set-id bit is among them.
 pub(crate) fn flags_letter(flags: u8) -> char {
     match flags {
         0 => 'f',

@@ -1,4 +1,4 @@
-//! Explanations: bounded, readable back, and true.
+//! Explanations keep their limit, can be read back, and name the differences.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -214,7 +214,7 @@ fn what_is_no_explanation_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever is in it: bounded, ASCII, and the same after reading back.
+    /// Whatever a key has, its explanation keeps the limit, is ASCII, and is the same after reading back.
     #[test]
     fn encoding_is_bounded_and_reversible(
         names in proptest::collection::vec("[a-c\\PC]{1,30}", 0..60),
@@ -257,9 +257,8 @@ fn a_base_that_is_another_one_is_told_once() {
     );
 }
 
-// D85
 #[test]
-fn another_target_does_not_change_the_dockerfile() {
+fn d85_another_target_does_not_change_the_dockerfile() {
     let dir = tree(&[]);
     let with = |target, dockerfile| {
         key(dir.path(), &[(EntryKind::Target, "", target), (EntryKind::Dockerfile, "", dockerfile)])

@@ -1,7 +1,7 @@
-//! The scope `copied`: only files that the reached instructions name.
+//! Selects the files that the reached instructions name: the scope `copied`.
 //!
-//! BuildKit itself asks its client for no more than these paths (`filterPaths` in
-//! `frontend/dockerfile/dockerfile2llb/convert.go`), by the rules followed here.
+//! BuildKit asks its client for these paths alone (`filterPaths` in `frontend/dockerfile/dockerfile2llb/convert.go`), and
+//! this module follows its rules.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::key::error::KeyError;
 /// A source in the context that a reached `COPY`, `ADD` or bind mount names, variables already replaced.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CopySource {
-    /// As written: relative or absolute (both mean the context's root), perhaps with wildcards.
+    /// The path as written, perhaps with wildcards; relative or absolute, it is one below the context's root.
     pub path: String,
     /// Patterns of `--exclude`.
     pub excludes: Arc<[String]>,
@@ -23,7 +23,7 @@ pub struct CopySource {
 }
 
 impl Selector {
-    /// Only what `sources` name in the context, with the links on the way.
+    /// Selects what `sources` name in the context, with the links on the way.
     ///
     /// # Errors
     /// A link or folder on the way that cannot be read.
@@ -34,13 +34,13 @@ impl Selector {
                 rules.push(everything(source));
                 continue;
             };
-            let direct = paths.len() == 1;
+            let has_no_links = paths.len() == 1;
             for path in paths {
-                // What moby cannot read as a pattern the build will refuse; until then, everything counts.
+                // A build refuses a path that moby cannot read as a pattern; until then, everything counts.
                 let rule = match Pattern::new(&path) {
                     Ok(pattern) if path.first() != Some(&b'!') => {
-                        let plain = direct && !follow::has_wildcard(&path);
-                        Some(Rule { pattern, excludes: plain.then(|| excludes(&path, source)).flatten() })
+                        let is_plain = has_no_links && !follow::has_wildcard(&path);
+                        Some(Rule { pattern, excludes: is_plain.then(|| excludes(&path, source)).flatten() })
                     }
                     _ => None,
                 };
@@ -51,12 +51,14 @@ impl Selector {
     }
 }
 
+/// The rule that names the whole context.
 fn everything(source: &CopySource) -> Rule {
     Rule { pattern: Pattern::all(), excludes: excludes(b"", source) }
 }
 
-/// `--exclude` of a folder named plainly. Where its reading differs between versions (wildcards, links,
-/// exceptions) nothing is left out: the key is then wider, never wrong.
+/// The patterns of `--exclude`, relative to the folder `base`; `None` if there are none, or one is an exception. Versions of
+/// BuildKit read those in different ways, as they do with links and wildcards in the path. Then nothing is left out: the
+/// key covers more than it must, never less.
 fn excludes(base: &[u8], source: &CopySource) -> Option<(Vec<u8>, Patterns)> {
     let patterns: Option<Vec<Pattern>> = source
         .excludes

@@ -1,4 +1,5 @@
-//! Links on the way to a named path: what fsutil's `FollowLinks` (`followlinks.go`) adds to what is sent.
+//! Follows the links on the way to a path that an instruction names, as fsutil's `FollowLinks` (`followlinks.go`) does: the
+//! links and their targets are sent too. With a link `a` to `b`, the path `a/x` is `a` and `b/x`.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -8,11 +9,11 @@ use std::path::Path;
 use crate::key::dockerignore::{Pattern, Patterns, clean, rooted};
 use crate::key::error::KeyError;
 
-/// The paths and patterns that stand for `path` below `root` once links on the way are followed inside it:
-/// each link itself, and what it points to. `None` means the whole root.
+/// Resolves `path`, which may have wildcards, inside `root`. Returns each link on the way and the path that it leads to;
+/// `None` if that is the whole root.
 ///
 /// # Errors
-/// A link or folder on the way that cannot be read.
+/// If a link or folder on the way cannot be read.
 pub(crate) fn resolve(root: &Path, path: &[u8]) -> Result<Option<Vec<Vec<u8>>>, KeyError> {
     let mut resolver = Resolver { root, found: BTreeSet::new() };
     resolver.add(&rooted(path))?;
@@ -28,6 +29,7 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
+    /// Adds the path, and what the links on the way to it lead to.
     fn add(&mut self, path: &[u8]) -> Result<(), KeyError> {
         let mut current: Vec<u8> = b".".to_vec();
         let mut rest = path;
@@ -40,7 +42,8 @@ impl Resolver<'_> {
             let targets = self.targets(&current)?;
             let last = tail.is_empty();
             if (last || targets.is_some()) && !self.found.insert(current.clone()) {
-                return Ok(()); // seen: a loop, or named twice
+                // It was seen before: links in a circle, or a path that is named twice.
+                return Ok(());
             }
             if let Some(targets) = targets {
                 for target in targets {
@@ -55,7 +58,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Where `path` points if it is a link, or where the links among a wildcard's matches point.
+    /// The targets of `path`, if it is a link, or of the links that its wildcards match; `None` if there are none.
     fn targets(&self, path: &[u8]) -> Result<Option<Vec<Vec<u8>>>, KeyError> {
         let (folder, name) = match path.iter().rposition(|&b| b == b'/') {
             Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
@@ -83,6 +86,7 @@ impl Resolver<'_> {
         Ok((!targets.is_empty()).then_some(targets))
     }
 
+    /// The target of the link `path`, which is in `folder`; `None` if it is no link.
     fn target(&self, folder: &[u8], path: &[u8]) -> Result<Option<Vec<u8>>, KeyError> {
         let full = super::full(self.root, &rooted(path));
         let link = match fs_err::symlink_metadata(&full) {
@@ -97,7 +101,7 @@ impl Resolver<'_> {
     }
 }
 
-/// fsutil's `containsWildcards`.
+/// Tells whether the name has a wildcard (fsutil, `containsWildcards`).
 pub(crate) fn has_wildcard(name: &[u8]) -> bool {
     let mut bytes = name.iter();
     while let Some(b) = bytes.next() {

@@ -19,15 +19,15 @@ pub struct Answers {
     pub commit: String,
     /// The branch as `refs/heads/…`; empty if the commit is checked out by itself.
     pub branch: String,
-    /// SHA-256 over the name and object of each tag and each replacement (`git replace`); empty without any.
+    /// SHA-256 over the name and object of each tag and each replacement (`git replace`) in hex; empty without any.
     pub tags: String,
-    /// SHA-256 over the commits at which a shallow history ends; empty if it is whole.
+    /// SHA-256 over the commits at which a shallow history ends, in hex; empty if the history is whole.
     pub shallow: String,
-    /// SHA-256 over the answers of each submodule's repository; empty without any.
+    /// SHA-256 over the answers of each submodule's repository, in hex; empty without any.
     pub submodules: String,
 }
 
-/// Most symbolic references in a chain; git follows as many.
+/// Most symbolic references in a chain, as git has it (`SYMREF_MAXDEPTH`).
 const REFERENCE_HOPS: usize = 5;
 /// Most submodules in one another.
 const SUBMODULE_DEPTH: usize = 5;
@@ -154,6 +154,7 @@ fn line(path: &Path) -> Option<String> {
     text(path, LINE_FILE).map(|text| text.trim().to_owned())
 }
 
+/// Reads a regular file of at most `most` bytes; a link is not followed.
 fn text(path: &Path, most: u64) -> Option<String> {
     fs_err::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     budget::read_text(path, most).ok()
@@ -168,6 +169,7 @@ fn optional_text(path: &Path) -> Result<String, ()> {
     }
 }
 
+/// Tells whether the text is the name of an object, by SHA-1 or SHA-256.
 fn is_object(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
@@ -200,7 +202,8 @@ fn resolve(git: &Path, name: &str, packed: &BTreeMap<String, String>) -> Option<
     Some(String::new())
 }
 
-/// Adds the references that are files of their own; `None` if one cannot be read or there are too many.
+/// Adds the references that are files of their own below `folder`, each named `prefix` and its path. `None` if one cannot
+/// be read, or there are too many. Files that git locks a reference with (`v1.lock`) are none.
 fn add_loose(folder: &Path, prefix: &str, tags: &mut BTreeMap<String, String>, depth: usize) -> Option<()> {
     let entries = match fs_err::read_dir(folder) {
         Ok(entries) => entries,

@@ -1,4 +1,5 @@
-//! Searches git's configuration for credentials that a build would get with `.git`.
+//! Searches git's configuration for credentials that a build would get with `.git`, such as the header with a token that
+//! actions/checkout writes there.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use crate::budget::{self, GIT_CONFIG, GIT_MODULES};
 
 /// Most configuration files that are searched: one of each submodule, with one that it includes.
 const CONFIGS: usize = 2 * GIT_MODULES;
-/// Most files in a chain of includes; git itself follows 10.
+/// Most files in a chain of includes. Git follows ten; checkout's own chain has one.
 const INCLUDE_DEPTH: usize = 3;
 
 /// Finds a configuration file of the repository `git` that holds, or may hold, a credential: its own, one of its
@@ -18,6 +19,7 @@ const INCLUDE_DEPTH: usize = 3;
 pub(super) fn find_credential(root: &Path, git: &Path) -> Option<PathBuf> {
     let root = fs_err::canonicalize(root).ok()?;
     let mut submodules = Vec::new();
+    // If there are too many, those that were found are searched.
     let _ = find_submodules(&git.join("modules"), &mut submodules, 0);
     let configs = [git.join("config"), git.join("config.worktree")].into_iter();
     let configs = configs.chain(submodules.into_iter().map(|folder| folder.join("config")));
@@ -76,7 +78,8 @@ fn scan(text: &str) -> Findings {
     found
 }
 
-/// Tells whether a line has a URL with a password, or with a user so long that it may be a token.
+/// Tells whether a line has a URL with a password, or with a user so long that it may be a token: those of GitHub have 40
+/// characters, names of users rarely 20.
 fn has_user_info(line: &str) -> bool {
     line.match_indices("://").any(|(at, _)| {
         let rest = line.get(at + 3..).unwrap_or_default();

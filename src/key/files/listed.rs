@@ -1,9 +1,8 @@
-//! The `files` scope: what `key-files` lists, relative to the working folder.
+//! Reads the files that the input `key-files` lists, relative to the working folder: the scope `files`.
 //!
-//! The patterns are those of `.dockerignore` (one language to learn), the last match wins, `!` takes back, a
-//! folder stands for all below it, and `{a,b}` is both. A link stands for itself and for what it leads to within the
-//! working folder. `.git` is never searched. `file.json#a.b` means only
-//! that value of the file.
+//! The patterns are those of `.dockerignore`. The last match decides, `!` takes back, a folder stands for all below it, and
+//! `{a,b}` is both. A link stands for itself and for what it leads to within the working folder. `.git` is never searched.
+//! `file.json#a.b` is only that value of the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,14 +15,14 @@ use crate::budget::{ALTERNATIVES, ALTERNATIVES_TEXT, Most, SUB_KEYS, more_than};
 use crate::key::dockerignore::{Pattern, clean};
 use crate::key::error::KeyError;
 
-/// What a list of patterns picked.
+/// The files and values that a list of patterns names.
 #[derive(Debug, Default)]
 pub struct KeyFiles {
     /// The files named as a whole.
     pub tree: Tree,
     /// The values named inside files, in the order of the list.
     pub sub_keys: Vec<SubKey>,
-    /// What the user should know of.
+    /// Warnings for the user.
     pub warnings: Vec<Warning>,
 }
 
@@ -62,14 +61,15 @@ pub fn key_files(root: &Path, patterns: &[String]) -> Result<KeyFiles, KeyError>
     Ok(out)
 }
 
+/// Reads the files that the patterns name; each pattern must name at least one.
 fn pick(root: &Path, texts: &[&str]) -> Result<(Tree, Vec<Warning>), KeyError> {
     let mut listed = Vec::new();
-    // Of each text, the place after its last pattern.
+    // For each text, the index after its last pattern.
     let mut ends = Vec::new();
-    let mut space = Room::new();
+    let mut left = Room::new();
     for text in texts {
-        for one in alternatives(text, &mut space).map_err(|reason| too_many(text, reason))? {
-            listed.push(parse(text, &one)?);
+        for pattern in alternatives(text, &mut left).map_err(|reason| too_many(text, reason))? {
+            listed.push(parse(text, &pattern)?);
         }
         ends.push(listed.len());
     }
@@ -77,16 +77,17 @@ fn pick(root: &Path, texts: &[&str]) -> Result<(Tree, Vec<Warning>), KeyError> {
     // A list in braces matches if any of its alternatives does.
     let unused: BTreeSet<usize> = selector.unused().collect();
     let starts = std::iter::once(0).chain(ends.iter().copied());
-    let barren = texts
+    let without_match = texts
         .iter()
         .zip(starts.zip(&ends))
         .find(|(_, (start, end))| unused.range(start..*end).count() == *end - start);
-    match barren {
+    match without_match {
         Some((text, _)) => Err(KeyError::NoMatch { pattern: (*text).to_owned(), root: root.to_owned() }),
         None => Ok(found),
     }
 }
 
+/// The error of a text that comes to too many patterns, of which it quotes 200 characters.
 fn too_many(text: &str, reason: String) -> KeyError {
     KeyError::Pattern { pattern: text.chars().take(200).collect(), reason }
 }
@@ -94,21 +95,14 @@ fn too_many(text: &str, reason: String) -> KeyError {
 /// Most links in a chain that are followed.
 const LINK_HOPS: usize = 8;
 
-/// What the patterns pick, and what the links among it lead to within `root`.
+/// Reads what the patterns name, and what the links among that lead to within `root`.
 fn walk_links(
     root: &Path,
     texts: &[&str],
     mut listed: Vec<Listed>,
 ) -> Result<(Selector, (Tree, Vec<Warning>)), KeyError> {
-    let mut known: BTreeSet<Vec<u8>> = BTreeSet::new();
-    // What stands in the list as it is.
-    let mut named: BTreeMap<Vec<u8>, &str> = BTreeMap::new();
-    for text in texts {
-        let mut space = Room::new();
-        for one in alternatives(text, &mut space).unwrap_or_default() {
-            named.entry(clean(one.trim_start_matches('/').as_bytes())).or_insert(text);
-        }
-    }
+    let named = named(texts);
+    let mut followed: BTreeSet<Vec<u8>> = BTreeSet::new();
     for _ in 0..LINK_HOPS {
         let selector = Selector::listed(listed);
         let found = walk(root, &selector)?;
@@ -118,21 +112,10 @@ fn walk_links(
                 links.push(path.to_vec());
             }
         });
-        links.retain(|link| known.insert(link.clone()));
+        links.retain(|link| followed.insert(link.clone()));
         let mut targets = Vec::new();
         for link in links {
-            match (target(root, &link), named.get(&link)) {
-                (Ok(target), named) => {
-                    // What leads to a folder above itself is followed only if it is named.
-                    let above = target.is_empty() || link.starts_with(&[&target, b"/".as_slice()].concat());
-                    targets.extend((named.is_some() || !above).then_some(target));
-                }
-                (Err(reason), Some(text)) => {
-                    return Err(KeyError::Pattern { pattern: (*text).to_owned(), reason: reason.to_owned() });
-                }
-                // Met on the way, it counts by its text, as a broken link does in an image.
-                (Err(_), None) => {}
-            }
+            targets.extend(target_to_read(root, &link, named.get(&link).copied())?);
         }
         if targets.is_empty() {
             return Ok((selector, found));
@@ -146,7 +129,36 @@ fn walk_links(
     Err(KeyError::TooMany { what: "links that lead to links".to_owned() })
 }
 
-/// Where a link leads to, relative to `root`; the error is a reason.
+/// The paths that the list names as they are, each with its text.
+fn named<'a>(texts: &[&'a str]) -> BTreeMap<Vec<u8>, &'a str> {
+    let mut named = BTreeMap::new();
+    for text in texts {
+        for alternative in alternatives(text, &mut Room::new()).unwrap_or_default() {
+            named.entry(clean(alternative.trim_start_matches('/').as_bytes())).or_insert(*text);
+        }
+    }
+    named
+}
+
+/// The path that must be read too because of a link. `named`: the text that names the link itself, if one does; then the
+/// link must lead to something.
+fn target_to_read(root: &Path, link: &[u8], named: Option<&str>) -> Result<Option<Vec<u8>>, KeyError> {
+    match (target(root, link), named) {
+        (Ok(target), Some(_)) => Ok(Some(target)),
+        (Ok(target), None) => {
+            // A link that was only met is not followed to a folder that it is in: that would add all around it.
+            let is_around = target.is_empty() || link.starts_with(&[&target, b"/".as_slice()].concat());
+            Ok((!is_around).then_some(target))
+        }
+        (Err(reason), Some(text)) => {
+            Err(KeyError::Pattern { pattern: text.to_owned(), reason: reason.to_owned() })
+        }
+        // A broken link that was only met counts by its text, as it does in an image.
+        (Err(_), None) => Ok(None),
+    }
+}
+
+/// The path that a link leads to, relative to `root`; the error is a reason.
 fn target(root: &Path, link: &[u8]) -> Result<Vec<u8>, &'static str> {
     let target =
         fs_err::canonicalize(super::full(root, link)).map_err(|_| "it is a link that names nothing")?;
@@ -155,7 +167,7 @@ fn target(root: &Path, link: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(inside.as_os_str().as_encoded_bytes().to_vec())
 }
 
-/// The pattern of one path.
+/// The pattern that matches this path alone.
 fn literal(path: &[u8]) -> Result<Pattern, KeyError> {
     let escaped: Vec<u8> =
         path.iter().flat_map(|&b| if b"\\*?[]".contains(&b) { vec![b'\\', b] } else { vec![b] }).collect();
@@ -163,9 +175,11 @@ fn literal(path: &[u8]) -> Result<Pattern, KeyError> {
     Pattern::new(&escaped).map_err(|reason| KeyError::Pattern { pattern, reason })
 }
 
-fn parse(text: &str, one: &str) -> Result<Listed, KeyError> {
+/// Parses one alternative of `text`.
+fn parse(text: &str, alternative: &str) -> Result<Listed, KeyError> {
     let bad = |reason: String| KeyError::Pattern { pattern: text.to_owned(), reason };
-    let (negative, body) = one.strip_prefix('!').map_or((false, one), |rest| (true, rest.trim()));
+    let (negative, body) =
+        alternative.strip_prefix('!').map_or((false, alternative), |rest| (true, rest.trim()));
     let path = clean(body.trim_start_matches('/').as_bytes());
     if path == b".." || path.starts_with(b"../") {
         return Err(bad("it leaves the working folder".to_owned()));
@@ -174,10 +188,12 @@ fn parse(text: &str, one: &str) -> Result<Listed, KeyError> {
     Ok(Listed { pattern, negative, used: AtomicBool::new(false) })
 }
 
-/// How many patterns a list may still come to, and how many bytes they may have.
+/// What is left of the limits for one list: `{a,b}{a,b}…` comes to very many patterns.
 #[derive(Debug)]
 struct Room {
+    /// Patterns.
     count: usize,
+    /// Bytes of all patterns.
     bytes: u64,
 }
 
@@ -186,7 +202,7 @@ impl Room {
         Self { count: ALTERNATIVES, bytes: ALTERNATIVES_TEXT }
     }
 
-    /// The error is a reason.
+    /// Takes the room for one pattern. The error is a reason.
     fn take(&mut self, text: &str) -> Result<(), String> {
         self.count = self
             .count
@@ -204,7 +220,8 @@ impl Room {
     }
 }
 
-/// `a{b,c{d,e}}` is `ab`, `acd`, `ace`. Braces without a comma, and escaped ones, stay. The error is a reason.
+/// Expands braces: `a{b,c{d,e}}` to `ab`, `acd`, `ace`. Braces without a comma, and escaped ones, stay. The error is a
+/// reason.
 fn alternatives(text: &str, room: &mut Room) -> Result<Vec<String>, String> {
     room.take(text)?;
     let (mut out, mut open) = (Vec::new(), vec![text.to_owned()]);
@@ -225,7 +242,8 @@ fn alternatives(text: &str, room: &mut Room) -> Result<Vec<String>, String> {
     Ok(out)
 }
 
-/// The alternatives of the first braces, each in three pieces.
+/// Splits the alternatives of the first braces, each with the text before and after: `a{b,c}d` into `a`, `b`, `d` and `a`,
+/// `c`, `d`. `None` without such braces.
 fn split(text: &str) -> Option<Vec<[&str; 3]>> {
     let mut depth = 0_u32;
     let mut start = None;
@@ -260,6 +278,7 @@ fn split(text: &str) -> Option<Vec<[&str; 3]>> {
     None
 }
 
+/// Reads the value `key` of each file that the pattern `file` names.
 fn sub_keys(root: &Path, file: &str, key: &str) -> Result<Vec<SubKey>, KeyError> {
     let (tree, _) = pick(root, &[file])?;
     let mut paths = Vec::new();

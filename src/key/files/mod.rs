@@ -1,9 +1,10 @@
-//! The files that decide an image: found, selected and digested in one parallel walk.
+//! Finds, selects and digests the files that decide an image, in one walk by several threads.
 //!
-//! No git is involved: generated, untracked and LFS files count as they lie on the disk.
-//! What counts of a file is its name, its contents, and whether it is executable (see [`Fact`]); owner, times,
-//! other permission bits and extended attributes do not, because they differ between machines that hold the
-//! same checkout.
+//! Files count as they are on the disk, whatever git knows of them. What counts of a file is its name, its content, and
+//! whether it is executable (see [`Fact`]). Owner, times, other permission bits and extended attributes do not count,
+//! because they differ between machines with the same checkout.
+//!
+//! [`Selector`] decides which entries count, [`walk`] reads them into a [`Tree`], and the tree's digest goes into the key.
 
 mod copied;
 mod follow;
@@ -45,7 +46,7 @@ pub enum Warning {
     Special {
         #[serde(with = "names::escaped")]
         path: Vec<u8>,
-        /// Its kind, such as `socket`.
+        /// The kind, such as `socket`.
         what: Cow<'static, str>,
     },
 }
@@ -54,7 +55,7 @@ pub enum Warning {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct Taken {
-    /// Its folder `.git`.
+    /// The repository's `.git`, relative to the context.
     #[serde(with = "names::escaped")]
     pub path: Vec<u8>,
     /// The named build context that it is in; `None` for the main context.
@@ -63,9 +64,9 @@ pub struct Taken {
     pub by: String,
     /// The Dockerfile and the line, from 1, of the instruction that takes it.
     pub at: Option<(String, usize)>,
-    /// The repository counts in the key.
+    /// True if the repository counts in the key.
     pub counts: bool,
-    /// The key covers the repository, but no instruction takes it.
+    /// True if the key covers the repository, but no instruction takes it.
     pub needless: bool,
     /// The reason that its bytes count, not git's answers; `None` if the answers count.
     pub unreadable: Option<Cow<'static, str>>,
@@ -152,7 +153,7 @@ pub fn walk(root: &Path, selector: &Selector) -> Result<(Tree, Vec<Warning>), Ke
     walk::run(root, selector)
 }
 
-/// The repository at `root`, if `selector` takes all of it and it holds a credential.
+/// Finds the repository at `root`, if `selector` takes all of its `.git` and that holds a credential.
 #[must_use]
 pub fn leaking(root: &Path, selector: &Selector) -> Option<Taken> {
     let config = b".git/config";
@@ -164,7 +165,7 @@ pub fn leaking(root: &Path, selector: &Selector) -> Option<Taken> {
     Some(Taken { path: b".git".to_vec(), credential, ..Taken::default() })
 }
 
-/// `path`, a relative path in bytes, below `root`.
+/// Joins `root` and a relative path in bytes.
 pub(crate) fn full(root: &Path, path: &[u8]) -> PathBuf {
     root.join(OsStr::from_bytes(path))
 }

@@ -9,10 +9,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::tree::Fact;
 
-/// Size of a thread's read buffer in bytes. Larger files are streamed through it.
+/// Bytes of a thread's buffer. A larger file is read in several pieces.
 pub(crate) const BUFFER: usize = 128 * 1024;
 
-/// A file that turned into a link (`LOOP`) or a socket (`NXIO`) is gone as a file.
+/// The error of opening a file. One that became a link (`LOOP`) or a socket (`NXIO`) since its folder was listed is gone as
+/// a file.
 pub(super) fn vanished(error: Errno) -> io::Error {
     match error {
         Errno::LOOP | Errno::NXIO => io::ErrorKind::NotFound.into(),
@@ -20,10 +21,12 @@ pub(super) fn vanished(error: Errno) -> io::Error {
     }
 }
 
-/// The metadata that must not change while the file is read: size in bytes, and both clocks to the nanosecond.
+/// The metadata that must not change while the file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
+    /// Bytes.
     pub size: u64,
+    /// Seconds and nanoseconds of the last change of the content, then those of the last change of the inode.
     pub clocks: [i128; 4],
     pub inode: u64,
     /// Permission bits, as in `st_mode & 0o7777`.
@@ -40,7 +43,7 @@ impl Stamp {
     }
 }
 
-/// [`Fact::touched`] of an inode that was last changed then.
+/// [`Fact::touched`] of an inode with this time of its last change.
 pub(crate) fn touched(inode: u64, seconds: i64, nanoseconds: i64) -> u16 {
     let mut hash = Sha256::new();
     for part in [inode.to_le_bytes(), seconds.to_le_bytes(), nanoseconds.to_le_bytes()] {
@@ -50,7 +53,7 @@ pub(crate) fn touched(inode: u64, seconds: i64, nanoseconds: i64) -> u16 {
     u16::from_le_bytes([digest[0], digest[1]])
 }
 
-/// An opened file, or a test's stand-in for one.
+/// An open file, or a test's replacement for one.
 pub(crate) trait Source {
     fn stamp(&self) -> io::Result<Stamp>;
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
@@ -59,7 +62,7 @@ pub(crate) trait Source {
 impl Source for OwnedFd {
     fn stamp(&self) -> io::Result<Stamp> {
         let stat = rustix::fs::fstat(self)?;
-        // The name may have been swapped for something else since the folder was listed.
+        // Something else may have the name since the folder was listed.
         if file_type(&stat) != FileType::RegularFile {
             return Err(io::Error::new(io::ErrorKind::NotFound, "no longer a regular file"));
         }
@@ -98,7 +101,7 @@ pub(crate) enum Failure {
     Changed,
 }
 
-/// Reads what `open` yields to its end. A file that changes meanwhile, or vanishes, is tried once more.
+/// Digests the file that `open` opens. If it changes or vanishes meanwhile, it is read once more.
 pub(crate) fn digest<S: Source>(
     mut open: impl FnMut() -> io::Result<S>,
     buffer: &mut [u8],
@@ -114,6 +117,7 @@ pub(crate) fn digest<S: Source>(
     Err(Failure::Changed)
 }
 
+/// Digests the file; `None` if it changed meanwhile.
 fn attempt<S: Source>(
     open: &mut impl FnMut() -> io::Result<S>,
     buffer: &mut [u8],
@@ -122,7 +126,7 @@ fn attempt<S: Source>(
     let before = source.stamp()?;
     let mut hash = Sha256::new();
     let mut total: u64 = 0;
-    // Stopping at the announced size saves a read per file; growth shows in the second stamp.
+    // To stop at the size from the stamp saves a read a file; if the file has grown, the second stamp tells.
     while total == 0 || total < before.size {
         let count = source.read(buffer)?;
         if count == 0 {
@@ -131,8 +135,8 @@ fn attempt<S: Source>(
         hash.update(buffer.get(..count).unwrap_or_default());
         total += count as u64;
     }
-    let still = total == before.size && source.stamp()? == before;
-    Ok(still.then(|| Fact::file(before.size, before.mode, before.times(), hash.finalize().into())))
+    let is_unchanged = total == before.size && source.stamp()? == before;
+    Ok(is_unchanged.then(|| Fact::file(before.size, before.mode, before.times(), hash.finalize().into())))
 }
 
 #[cfg(test)]
@@ -141,7 +145,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// A file that gains a byte after being opened while `growths` lasts.
+    /// A file that changes after it was opened, as often as `growths` says.
     struct Growing<'a> {
         growths: &'a Cell<u32>,
         stamps: Cell<u32>,
@@ -175,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn one_change_is_forgiven_two_are_not() {
+    fn a_file_that_changes_is_read_once_more_and_not_twice() {
         assert!(read(1, 4).is_ok());
         assert!(matches!(read(2, 4), Err(Failure::Changed)));
     }

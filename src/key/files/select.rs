@@ -6,21 +6,22 @@ use crate::budget::more_than;
 use crate::key::dockerignore::{Ignore, Inherited, Pattern, Patterns};
 use crate::key::error::KeyError;
 
-/// Chooses entries during a walk: an ignore file, then a scope.
+/// Selects entries during a walk: those that the ignore file leaves in, and of them those of the key's scope.
 #[derive(Debug, Default)]
 pub struct Selector {
     ignore: Ignore,
     pick: Pick,
 }
 
+/// The entries of a scope.
 #[derive(Debug, Default)]
 enum Pick {
     /// Everything that the ignore file does not exclude.
     #[default]
     All,
-    /// What at least one rule names.
+    /// What at least one rule names: the sources of `COPY` and the like.
     Named(Patterns<Rule>),
-    /// What the last matching pattern of a list includes; files only.
+    /// Files for which the last pattern that matches is not negative: the input `key-files`.
     Listed(Patterns<Listed>),
 }
 
@@ -28,7 +29,7 @@ enum Pick {
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) pattern: Pattern,
-    /// `--exclude` patterns, relative to the folder named first.
+    /// The patterns of `--exclude`, relative to the folder before them.
     pub(crate) excludes: Option<(Vec<u8>, Patterns)>,
 }
 
@@ -38,10 +39,13 @@ impl AsRef<Pattern> for Rule {
     }
 }
 
+/// A pattern of `key-files`.
 #[derive(Debug)]
 pub(super) struct Listed {
     pub(super) pattern: Pattern,
+    /// True for `!pattern`.
     pub(super) negative: bool,
+    /// True once it has matched a file.
     pub(super) used: AtomicBool,
 }
 
@@ -55,16 +59,18 @@ impl AsRef<Pattern> for Listed {
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     ignored: Inherited,
+    /// The rules or patterns that have matched the folder or one around it, by their index.
     matched: Box<[bool]>,
 }
 
 impl Selector {
-    /// Everything the build engine would send.
+    /// Selects everything that BuildKit can get.
     #[must_use]
     pub fn context(ignore: Ignore) -> Self {
         Self { ignore, pick: Pick::All }
     }
 
+    /// Selects what the rules name. All matching counts in the steps of the ignore file.
     pub(crate) fn named(ignore: Ignore, mut rules: Vec<Rule>) -> Self {
         let steps = ignore.steps();
         for rule in &mut rules {
@@ -74,6 +80,7 @@ impl Selector {
         Self { ignore, pick: Pick::Named(rules) }
     }
 
+    /// Selects the files that a list names. No ignore file counts.
     pub(super) fn listed(patterns: Vec<Listed>) -> Self {
         let ignore = Ignore::default();
         let patterns = Patterns::new(patterns).counting_in(ignore.steps());
@@ -88,7 +95,7 @@ impl Selector {
     /// Checks that matching took at most `most` steps, together with all selectors that share the ignore file.
     ///
     /// # Errors
-    /// If it has cost more.
+    /// If it took more.
     pub(crate) fn affordable(&self, most: usize) -> Result<(), KeyError> {
         if self.ignore.steps().count() > most as u64 {
             return Err(KeyError::Matching { what: more_than(most, "steps") });
@@ -96,22 +103,22 @@ impl Selector {
         Ok(())
     }
 
-    /// The positions of listed patterns that matched no file.
+    /// The indices of the list's patterns that have matched no file; negative ones need not.
     pub(super) fn unused(&self) -> impl Iterator<Item = usize> {
         let list = if let Pick::Listed(list) = &self.pick { list } else { [].as_slice() };
         list.iter()
             .enumerate()
-            .filter(|(_, l)| !l.negative && !l.used.load(Ordering::Relaxed))
+            .filter(|(_, listed)| !listed.negative && !listed.used.load(Ordering::Relaxed))
             .map(|(index, _)| index)
     }
 
-    /// fsutil passes over an unreadable folder that it would not send by itself. A list names its files on
-    /// purpose, so there it is an error.
+    /// Tells whether a folder that cannot be read is passed over. fsutil does so with one that it would not send by itself. A
+    /// list names its files on purpose, so there it is an error. `listed`: the folder counts by itself.
     pub(super) fn tolerates_unreadable(&self, listed: bool) -> bool {
         !listed && !matches!(self.pick, Pick::Listed(_))
     }
 
-    /// Tells whether anything at `path` may count. Folders end in a slash.
+    /// Tells whether `path` may count; with a slash at its end, whether anything in that folder may.
     pub(crate) fn reaches(&self, path: &[u8]) -> bool {
         let mut state = State::default();
         for (end, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/') {
@@ -134,7 +141,7 @@ impl Selector {
         listed
     }
 
-    /// Tells whether a file or link counts.
+    /// Tells whether a file or link counts. `parent`: the state from [`Self::folder`] of its folder.
     pub(super) fn entry(&self, path: &[u8], parent: &State) -> bool {
         if self.ignore.excludes(path, &parent.ignored) {
             return false;
@@ -167,6 +174,7 @@ impl Selector {
         if ignored && self.ignore.may_skip(path) {
             return None;
         }
+        // Without a scope every folder counts; of a list only files do, and none in a repository.
         let (possible, matched) = match &self.pick {
             Pick::All => return Some((!ignored, State { ignored: inner, matched: Box::default() })),
             Pick::Named(rules) => enter(rules, path, parent),
@@ -184,6 +192,7 @@ impl Selector {
 }
 
 impl Rule {
+    /// Tells whether `--exclude` leaves out the path, or a folder that it is in.
     fn excludes(&self, path: &[u8]) -> bool {
         let Some((base, patterns)) = &self.excludes else { return false };
         let below = if base.is_empty() {
@@ -202,7 +211,7 @@ impl Rule {
     }
 }
 
-/// Whether anything in the folder `path` may match, and which patterns match the folder.
+/// Tells whether anything in the folder `path` may match, and which patterns match the folder or one around it.
 fn enter<T: AsRef<Pattern>>(patterns: &Patterns<T>, path: &[u8], parent: &State) -> (bool, Box<[bool]>) {
     let (mut possible, against) = (false, patterns.against(path));
     let matched = patterns.iter().enumerate().map(|(index, item)| {

@@ -1,4 +1,4 @@
-//! The digest of one value inside a JSON or TOML file.
+//! Digests one value inside a JSON or TOML file: of `package.json#dependencies` the list of dependencies alone.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use crate::budget;
 use crate::key::error::KeyError;
 
-/// SHA-256 of the value `key` (nested by dots) of `file`. Tables are taken in the order of their names, so
-/// neither layout nor order counts.
+/// SHA-256 over the value `key` (`a.b` is the value `b` of `a`) of `file`. The members of tables are sorted, so neither
+/// their order nor the layout counts.
 pub(crate) fn digest(file: &Path, key: &str) -> Result<[u8; 32], KeyError> {
     let bad = |reason: String| KeyError::SubKey { file: file.to_owned(), key: key.to_owned(), reason };
     let text = budget::read_text(file, budget::DOCUMENT_FILE)
@@ -21,7 +21,7 @@ pub(crate) fn digest(file: &Path, key: &str) -> Result<[u8; 32], KeyError> {
     Ok(hash.finalize().into())
 }
 
-/// By the file's ending; other files (`poetry.lock`, `Pipfile.lock`) are tried as JSON, then as TOML.
+/// Parses by the file's ending; other files (`poetry.lock`, `Pipfile.lock`) as JSON, else as TOML.
 fn parse(file: &Path, text: &str) -> Result<Value, String> {
     let text = text.trim_start_matches('\u{feff}');
     let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
@@ -41,14 +41,14 @@ fn from_toml(value: toml::Value) -> Value {
         toml::Value::Boolean(truth) => truth.into(),
         toml::Value::Array(items) => items.into_iter().map(from_toml).collect(),
         toml::Value::Table(table) => table.into_iter().map(|(name, item)| (name, from_toml(item))).collect(),
-        // JSON knows neither dates nor infinity: a table no TOML file can spell.
+        // JSON has neither dates nor infinity. For them stands a table that no TOML file has, because of the zero byte.
         toml::Value::Float(number) => serde_json::Number::from_f64(number)
             .map_or_else(|| serde_json::json!({ "\0float": number.to_string() }), Value::Number),
         toml::Value::Datetime(when) => serde_json::json!({ "\0datetime": when.to_string() }),
     }
 }
 
-/// A name may itself hold dots, so the longest one that exists is taken.
+/// Finds the value. A name may itself have dots, so the longest name that exists is taken.
 fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
     let direct = |name: &str| match value {
         Value::Object(table) => table.get(name),
@@ -62,6 +62,7 @@ fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
     })
 }
 
+/// Hashes a value: its type, then its length, then its content, so that different values give different bytes.
 fn feed(hash: &mut Sha256, value: &Value) {
     let mut text = |tag: u8, text: &str| {
         hash.update([tag]);

@@ -1,4 +1,4 @@
-//! The traps: odd names, odd kinds, links, permissions, order.
+//! What a walk finds and what the digest of its tree depends on: odd names and kinds, links, permissions, order.
 #![allow(clippy::unwrap_used)]
 
 use std::ffi::OsString;
@@ -14,6 +14,7 @@ use crate::key::dockerignore::Ignore;
 mod listed;
 mod walk;
 
+/// A folder of files for one test.
 struct Place(TempDir);
 
 impl Place {
@@ -163,7 +164,7 @@ fn a_link_and_a_file_with_its_target_as_content_differ() {
 }
 
 #[test]
-/// D86. BuildKit puts a pipe into the image as it is, and for a socket an empty file.
+/// BuildKit puts a pipe into the image as it is, and for a socket an empty file.
 fn d86_pipes_and_sockets_count_by_name_and_kind() {
     let place = Place::new(&["a"]);
     let before = place.digest();
@@ -200,7 +201,7 @@ fn d41_a_repository_counts_by_what_git_would_answer_and_is_reported() {
     assert!(matches!(&warnings[..], [Warning::Git(taken)] if taken.path == b".git"), "{warnings:?}");
     let left_out = place.walk(".git");
     assert!(left_out.1.is_empty() && left_out.0.repositories().next().is_none());
-    // A file that is named in it counts as any other.
+    // A file of it that is named counts as any other.
     assert_eq!(names(&place.walk(".git\n!.git/HEAD").0), [".git/", ".git/HEAD", "a"]);
     // Deeper ones count in the same way.
     let place = Place::new(&["sub/.git/HEAD"]);
@@ -217,7 +218,7 @@ fn a_folder_that_may_not_be_read_is_an_error_only_if_it_counts() {
     let place = Place::new(&["closed/x", "a"]);
     place.mode("closed", 0o000);
     if fs_err::read_dir(place.path(b"closed")).is_ok() {
-        return; // the superuser may read everything; the file-level case is in read.rs
+        return; // The superuser may read everything.
     }
     let all = walk(place.0.path(), &Selector::context(Ignore::default()));
     assert!(matches!(all, Err(KeyError::Read { .. })));

@@ -1,4 +1,7 @@
-//! The files that count, compactly: one record of 48 bytes and a name per file.
+//! The files that count, with 48 bytes and the name for each: a context may have millions.
+//!
+//! `walk` fills numbered [`Folder`]s in any order; [`Tree::seal`] digests them. A folder's digest is over those of its
+//! entries, so the root's is over all.
 
 use std::sync::Arc;
 
@@ -18,31 +21,31 @@ pub enum Kind {
     Special,
 }
 
-/// What decides an entry's place in the image, beside its name.
+/// What counts of an entry beside its name and kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fact {
-    /// SHA-256 of a file's contents, of a link's target, of a folder's entries, or of what else it is.
+    /// SHA-256 of a file's content, of a link's target, of a folder's entries, or of the kind and number of a device.
     pub digest: [u8; 32],
-    /// Bytes of a file or of a link's target; files and links below a folder.
+    /// Bytes of a file or of a link's target; of a folder, the number of entries below it that are no folders.
     pub size: u64,
     /// [`Fact::EXECUTABLE`], [`Fact::SETUID`] and [`Fact::SETGID`] of a file, else 0.
     pub flags: u8,
-    /// When a file's content was last changed, in seconds since 1970 modulo 2^32; else 0. It decides
-    /// nothing in the image and is in no digest.
+    /// The time of a file's last change of content, in seconds since 1970 modulo 2^32; else 0. It does not count in the
+    /// key; `coherence::transfer` needs it.
     pub modified: u32,
-    /// 16 bits that change whenever a file does, however its times are set: a digest of its inode and
-    /// when that was last changed; else 0. In no digest.
+    /// 16 bits of a digest over a file's inode and the time of that one's last change, which no program can set; else 0.
+    /// They do not count in the key; they tell whether a file was changed during a build.
     pub touched: u16,
 }
 
 impl Fact {
-    /// The owner may execute the file. The one permission git keeps and no umask takes away.
+    /// The owner may execute the file. It is the only permission that git keeps, and no umask takes it away.
     pub const EXECUTABLE: u8 = 1;
-    /// The file is set-user-id. No umask touches it, and it changes what the image can do.
+    /// The file is set-user-id. No umask changes that, and it changes what the image can do.
     pub const SETUID: u8 = 2;
-    /// The file is set-group-id. On folders it is inherited from the machine's own, so it counts on files only.
+    /// The file is set-group-id. New folders inherit that from the machine's folders, so it counts for files alone.
     pub const SETGID: u8 = 4;
-    /// A folder nothing in which counts.
+    /// Nothing in the folder counts, so the folder does not count.
     const DROPPED: u8 = 128;
     const EMPTY: Self = Self { digest: [0; 32], size: 0, flags: 0, modified: 0, touched: 0 };
 
@@ -52,7 +55,8 @@ impl Fact {
         Self { digest, size, flags, modified, touched }
     }
 
-    /// What BuildKit makes of it: the same pipe or device, and of a socket an empty file with its permissions.
+    /// The fact of a pipe, socket or device. BuildKit makes the same pipe or device of it, and of a socket an empty file with
+    /// its permissions.
     pub(super) fn special(what: &str, mode: u32, device: i128) -> Self {
         let executable = if what == "socket" && mode & 0o100 != 0 { Self::EXECUTABLE } else { 0 };
         let digest = Sha256::digest(format!("{what} {device}")).into();
@@ -67,13 +71,15 @@ impl Fact {
 /// The names of one folder, sorted by their bytes, and what each is.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
+    /// All names, one after the other.
     names: Vec<u8>,
+    /// The end of each name.
     ends: Vec<u32>,
     kinds: Vec<Kind>,
 }
 
 impl Listing {
-    /// From unsorted names; `None` if they do not fit 4 GiB.
+    /// Sorts the entries; `None` if their names have more than 4 GiB. An entry's index is its *slot*.
     pub(super) fn new(mut entries: Vec<(Vec<u8>, Kind)>) -> Option<Self> {
         entries.sort_unstable();
         let mut listing = Self {
@@ -108,13 +114,14 @@ impl Listing {
 /// One folder while and after it is read. Folders are numbered; a parent's number is lower than its child's.
 #[derive(Debug, Default)]
 pub(super) struct Folder {
-    /// Its parent's number and its place there.
+    /// The number of the folder that it is in, and its slot there; `None` for the root.
     pub(super) place: Option<(u32, u32)>,
-    /// It counts even if it is empty.
+    /// True if it counts even if it is empty.
     pub(super) listed: bool,
     pub(super) listing: Arc<Listing>,
+    /// The fact of each slot.
     pub(super) facts: Vec<Fact>,
-    /// Numbers of the folders among its entries, in order.
+    /// The numbers of the folders among its entries, in the order of their slots.
     pub(super) folders: Vec<u32>,
 }
 
@@ -125,8 +132,8 @@ impl Folder {
     }
 
     pub(super) fn set(&mut self, slot: usize, fact: Fact) {
-        if let Some(place) = self.facts.get_mut(slot) {
-            *place = fact;
+        if let Some(old) = self.facts.get_mut(slot) {
+            *old = fact;
         }
     }
 }
@@ -134,18 +141,20 @@ impl Folder {
 /// One entry as seen by a caller.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// Its name in its folder.
+    /// The name in its folder.
     pub name: &'a [u8],
     pub kind: Kind,
-    /// Its digest, size and flags.
     pub fact: &'a Fact,
+    /// The number of a folder.
     folder: Option<u32>,
 }
 
 /// The entries that count below one root, and their digest.
 #[derive(Debug, Default)]
 pub struct Tree {
+    /// The folders by their numbers; the first is the root.
     folders: Vec<Folder>,
+    /// The fact of the root, with the digest over all.
     root: Fact,
     repositories: Vec<(Vec<u8>, Option<Answers>)>,
 }
@@ -157,7 +166,7 @@ impl Default for Fact {
 }
 
 impl Tree {
-    /// Drops folders in which nothing counts and digests the rest, deepest first.
+    /// Drops folders in which nothing counts and digests the others. Parents have lower numbers, so they come last.
     pub(super) fn seal(mut folders: Vec<Folder>) -> Self {
         let mut root = Fact::EMPTY;
         for number in (0..folders.len()).rev() {
@@ -191,7 +200,7 @@ impl Tree {
         self.repositories.iter().map(|(path, answers)| (path.as_slice(), answers.as_ref()))
     }
 
-    /// SHA-256 over every entry: name, kind, permission flags, size and content, each length-prefixed.
+    /// SHA-256 over the name, kind, flags, size and content of every entry.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         self.root.digest
@@ -203,7 +212,7 @@ impl Tree {
         self.root.size
     }
 
-    /// Whether there is neither a file nor a link.
+    /// Tells whether there are only folders.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.root.size == 0
@@ -223,7 +232,7 @@ impl Tree {
         self.folders.get(number).into_iter().flat_map(entries_of)
     }
 
-    /// Visits every entry with its path from the root, folders before what they hold, siblings by name.
+    /// Visits every entry with its path from the root: a folder before its entries, the entries of a folder by name.
     pub fn visit(&self, mut each: impl FnMut(&[u8], &Entry<'_>)) {
         let mut path = Vec::new();
         self.descend(0, &mut path, &mut each);
@@ -245,6 +254,7 @@ impl Tree {
     }
 }
 
+/// The entries of a folder that count.
 fn entries_of(folder: &Folder) -> impl Iterator<Item = Entry<'_>> {
     let mut numbers = folder.folders.iter().copied();
     folder
@@ -259,6 +269,7 @@ fn entries_of(folder: &Folder) -> impl Iterator<Item = Entry<'_>> {
         .filter(|entry| entry.fact.flags & Fact::DROPPED == 0)
 }
 
+/// Makes a folder's fact from those of its entries.
 fn summarise(folder: &Folder) -> Fact {
     let mut hash = Sha256::new();
     hash.update(b"build-once folder\0");

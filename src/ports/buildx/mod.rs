@@ -1,4 +1,4 @@
-//! `docker buildx`: build, builders.
+//! Runs `docker buildx`: builds, makes builders. The arguments and answers are parsed in `buildkit`.
 
 use std::cell::RefCell;
 use std::os::unix::process::ExitStatusExt as _;
@@ -12,13 +12,10 @@ use crate::buildkit::{
     builder, checks, policy,
 };
 use crate::error::{Error, Result};
-use crate::failure::FailureClass;
-use crate::failure::FailureKind;
-use crate::inputs::Driver;
-use crate::inputs::SecretValues;
+use crate::failure::{FailureClass, FailureKind};
+use crate::inputs::{Driver, SecretValues};
 use crate::ports::docker::Docker;
-use crate::ports::exec::{Effect, ExecError, Invocation, Stream};
-use crate::ports::exec::{from_exec, last_line};
+use crate::ports::exec::{Effect, ExecError, Invocation, Stream, from_exec, last_line};
 use crate::secret::SecretString;
 
 /// The buildx plug-in of a docker CLI.
@@ -41,8 +38,8 @@ impl Buildx {
         Self { docker, stall: None }
     }
 
-    /// The same, giving up on builders that say nothing for this long while they boot, or build
-    /// without a step of the Dockerfile running. A step may be silent for as long as it likes.
+    /// The same with a limit of silence: for builders that boot, and for builds in which no step of the Dockerfile runs. A step
+    /// may be silent for any time.
     #[must_use]
     pub(crate) const fn with_stall(mut self, stall: Option<Duration>) -> Self {
         self.stall = stall;
@@ -90,7 +87,7 @@ impl Buildx {
             .ok_or_else(|| Error::of(FailureKind::ToolTooOld, "failed to read docker buildx inspect"))
     }
 
-    /// False only if it is certain that no node of the builder answers.
+    /// Tells whether a builder answers; false only if it is certain that none of its nodes does.
     async fn answers(&self, name: Option<&str>) -> bool {
         match self.docker.run(&self.command(Effect::Read).arg("inspect").args(name), QUESTION).await {
             Ok(done) => !builder::is_silent(&done.stdout_text()),
@@ -112,18 +109,18 @@ impl Buildx {
             }
         }
         if shared && result.as_ref().is_err_and(|error| error.class != FailureClass::Interrupted) {
-            // Another process was first: the builder boots, or has booted.
+            // Another process may have been first: then the builder boots, or has booted.
             let boot = self.command(Effect::Write).args(["inspect", "--bootstrap", &new.name]);
             if self.step_of_creation(boot).await.is_ok() {
                 return Ok(());
             }
         }
         if result.is_err() {
-            // Boot may fail after the builder was written down.
+            // buildx may have noted the builder before its boot failed.
             self.remove_builder(&new.name).await.ok();
         }
         result.map_err(|error| match (error.class, new.driver) {
-            // An input's own cure, and what is said of an image, are not replaced.
+            // These have a hint of their own.
             (FailureClass::Interrupted | FailureClass::Input, _) | (_, Driver::DockerContainer) => error,
             (_, Driver::Remote) => error
                 .hint("is BuildKit up at every address in the input endpoints, and the certificate right?"),
@@ -133,6 +130,7 @@ impl Buildx {
         })
     }
 
+    /// Runs one of the commands that make a builder.
     async fn step_of_creation(&self, command: Invocation) -> Result<()> {
         let done = self
             .docker
@@ -160,7 +158,7 @@ impl Buildx {
 
     /// Starts a process that removes the builder and outlives this program, when there is no time to wait.
     pub(crate) fn abandon_builder(&self, name: &str) {
-        // If even that fails, the next run sweeps it.
+        // If that fails too, the next run removes the builder.
         self.docker.exec().detach(&self.command(Effect::Write).args(["rm", "--force", name])).ok();
     }
 
@@ -178,8 +176,10 @@ impl Buildx {
         mut log: impl FnMut(&[u8]),
     ) -> (Result<BuildMetadata>, ProgressSummary) {
         let progress = RefCell::new(Progress::new(version.has_rawjson()));
-        let with_ignore = match private_dockerfile(spec, metadata) {
-            Ok(with_ignore) => with_ignore,
+        let files = private_dockerfile(spec, metadata)
+            .and_then(|with_ignore| Ok((with_ignore, private_policy(spec, metadata)?)));
+        let (with_ignore, policy) = match files {
+            Ok(files) => files,
             Err(error) => return (Err(error), progress.into_inner().into_summary()),
         };
         let args = with_ignore.as_ref().unwrap_or(spec).args(version, metadata);
@@ -187,24 +187,18 @@ impl Buildx {
         for (name, value) in spec.secret_env(secrets) {
             build = build.env(name, value);
         }
-        if spec.needs_no_git() && !self.docker.exec().has_env("BUILDX_GIT_") {
-            build = build.env("BUILDX_GIT_INFO", "false".to_owned().into());
-        }
-        for (name, value) in variables {
+        let no_git = spec.needs_no_git() && !self.docker.exec().has_env("BUILDX_GIT_");
+        let no_git = no_git.then(|| ("BUILDX_GIT_INFO", "false".to_owned().into()));
+        let policy_file = policy.as_ref().map(|policy| policy.path().display().to_string().into());
+        let policy_file = policy_file.map(|path| (policy::VARIABLE, path));
+        for (name, value) in variables.into_iter().chain(no_git).chain(policy_file) {
             build = build.env(name, value);
-        }
-        let policy = match private_policy(spec, metadata) {
-            Ok(policy) => policy,
-            Err(error) => return (Err(error), progress.into_inner().into_summary()),
-        };
-        if let Some(policy) = &policy {
-            build = build.env(policy::VARIABLE, policy.path().display().to_string().into());
         }
         let line = |stream, line: &[u8]| match stream {
             Stream::Stderr => progress.borrow_mut().line(line, &mut log),
             Stream::Stdout => log(line),
         };
-        // A step may be silent for as long as it likes, if the builder still answers.
+        // A step may be silent for any time, if the builder still answers.
         let is_stalled = async || progress.borrow().waits() || !self.answers(spec.builder.as_deref()).await;
         let status = self.docker.exec().stream(&build, self.stall, line, is_stalled).await;
         let mut progress = progress.into_inner();
@@ -217,7 +211,7 @@ impl Buildx {
         };
         let mut summary = progress.into_summary();
         if result.is_ok() {
-            // What came up on the way, such as a cache that is not there, did not matter.
+            // A failure on the way, such as a cache that is not there, did not matter.
             summary.failed = None;
         }
         (result, summary)
@@ -239,8 +233,10 @@ impl Buildx {
                 .cause("docker buildx is older than 0.15")
                 .hint("update docker buildx, or leave the input call out"));
         }
-        let metadata = std::env::temp_dir().join("unused");
-        let mut args = spec.args(version, &metadata);
+        // The arguments of a build name a file for metadata; a check writes none.
+        let unwritten = std::env::temp_dir().join("unused");
+        let mut args = spec.args(version, &unwritten);
+        // After `build`.
         args.insert(1, "--call=check,format=json".to_owned());
         let check = self.command(Effect::Read).args(args);
         let check = spec.secret_env(secrets).fold(check, |check, (name, value)| check.env(name, value));
@@ -265,7 +261,8 @@ impl Buildx {
     }
 }
 
-/// The source policy's file, removed with the value: BuildKit knows a file by its whole URL, in which a password may be.
+/// Writes the source policy; `None` if the build needs none. The file is removed when dropped, because the policy names
+/// sources by their whole URL, in which a password may be.
 fn private_policy(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Option<tempfile::NamedTempFile>> {
     use std::io::Write as _;
     if spec.sources.is_empty() && spec.images.is_empty() {
@@ -283,8 +280,9 @@ fn private_policy(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Option
     })
 }
 
-/// The same build with a copy of the Dockerfile, which has the ignore file beside it that is to be used: BuildKit
-/// prefers `<Dockerfile>.dockerignore` to the context's own. The copy keeps the file's name, which messages show.
+/// Makes the same build with a copy of the Dockerfile and this run's ignore file beside it, because BuildKit prefers
+/// `<Dockerfile>.dockerignore` to the context's own. The copy keeps the file's name, which messages show. `None` if the
+/// build uses the user's files as they are.
 fn private_dockerfile(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Option<BuildSpec>> {
     let Some(ignore) = &spec.ignore else { return Ok(None) };
     let failed = |error: std::io::Error| {
@@ -295,7 +293,7 @@ fn private_dockerfile(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Op
     let folder = metadata.with_file_name("dockerfile");
     let mut file = folder.join(given.file_name().unwrap_or_default());
     fs_err::create_dir_all(&folder).map_err(failed)?;
-    // Not with its permissions: a second try writes it again.
+    // Not copied with its permissions, which may forbid that a second attempt writes it again.
     budget::read_file(&given, budget::DOCKERFILE)
         .and_then(|text| fs_err::write(&file, text))
         .map_err(failed)?;
@@ -311,7 +309,7 @@ fn failed(progress: &Progress, status: ExitStatus, spec: &BuildSpec) -> Error {
     const WHAT: &str = "the build failed";
     let error = match (progress.error(), status.signal()) {
         (Some(text), _) => classify_at(WHAT, &text, progress.failed_phase()),
-        // Nothing of ours kills so.
+        // This program never sends SIGKILL to a build that it still waits for.
         (None, Some(9)) => classify(WHAT, "docker buildx was ended by a signal: killed"),
         (None, Some(signal)) => classify(WHAT, &format!("docker buildx was ended by signal {signal}")),
         (None, None) => classify(WHAT, "docker buildx said nothing"),
@@ -322,6 +320,7 @@ fn failed(progress: &Progress, status: ExitStatus, spec: &BuildSpec) -> Error {
     }
 }
 
+/// The error of a build in which nothing moved for `limit`.
 fn hung(progress: &Progress, limit: Duration) -> Error {
     let silent = if progress.waits() { "" } else { ", and the builder does not answer" };
     Error::of(FailureKind::Hang, "the build hangs")
@@ -329,7 +328,7 @@ fn hung(progress: &Progress, limit: Duration) -> Error {
         .hint(FailureKind::Hang.hint())
 }
 
-/// BuildKit knows only the last part of the Dockerfile's path.
+/// The Dockerfile's path as the user gave it, for the name in a message of BuildKit's, which has only the last part.
 fn as_given(file: &str, spec: &BuildSpec) -> String {
     let given = spec.build.dockerfile();
     if given.file_name().is_some_and(|name| name == file) {

@@ -1,13 +1,16 @@
-//! Folds of children's output. Several children may write at once, and the runner's log knows one fold at a time: the
-//! first one's lines go out as they come, the others' wait until it is closed.
+//! Folds of the output of child processes. Several may write at once, and the runner's log can have one open fold at a time:
+//! the first one's lines go out as they come, those of the others wait until it is closed.
+//!
+//! Around a fold's lines stands a *bracket*: `::stop-commands::TOKEN` before them, `::TOKEN::` after them. Between these the
+//! runner obeys no command; the token is random, so no child can end the bracket.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bytes of one child's output that wait. Where there are more, the oldest are left out, and that is said.
+/// Bytes of one child's output that wait. Of more, the oldest lines are left out, and a line says how many.
 const WAITING: usize = 1024 * 1024;
 
-/// Bytes of whole folds that wait for the open one. Where there are more, the oldest are left out, and that is said.
+/// Bytes of whole folds that wait for the open one. Of more, the oldest are left out, and a line says how many.
 const ENDED: usize = 4 * WAITING;
 
 /// The fold that is open, of all clones of a console.
@@ -16,11 +19,11 @@ pub(super) struct Folds(Arc<Mutex<Open>>);
 
 #[derive(Default)]
 struct Open {
-    /// The bracket of the open fold, in which the runner obeys no command; empty where it has none.
+    /// The token of the open fold's bracket, empty if it has no bracket; `None` if no fold is open.
     token: Option<String>,
     /// Folds that ended while another was open.
     ended: VecDeque<String>,
-    /// Those that were left out for want of room.
+    /// The number of folds that were left out.
     left_out: usize,
 }
 
@@ -29,7 +32,7 @@ impl Folds {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a fold with this bracket, unless another is open.
+    /// Opens a fold with this token, unless another is open. Returns whether it did.
     pub(super) fn open(&self, token: &str) -> bool {
         let mut open = self.lock();
         let free = open.token.is_none();
@@ -39,14 +42,14 @@ impl Folds {
         free
     }
 
-    /// Closes the open fold; what has ended meanwhile.
+    /// Closes the open fold, and returns the folds that have ended meanwhile.
     pub(super) fn close(&self) -> String {
         let Open { ended, left_out, .. } = std::mem::take(&mut *self.lock());
-        let said = (left_out > 0).then(|| format!("(the output of {left_out} commands is left out)\n"));
-        said.into_iter().chain(ended).collect()
+        let note = (left_out > 0).then(|| format!("(the output of {left_out} commands is left out)\n"));
+        note.into_iter().chain(ended).collect()
     }
 
-    /// Keeps a whole fold until the open one is closed; hands it back where none is open.
+    /// Keeps a whole fold until the open one is closed; returns it if none is open.
     pub(super) fn keep(&self, text: String) -> Option<String> {
         let mut open = self.lock();
         if open.token.is_none() {
@@ -60,7 +63,7 @@ impl Folds {
         None
     }
 
-    /// A command that the runner obeys, whatever fold is open.
+    /// Makes a command that the runner obeys although a fold is open: between two brackets.
     pub(super) fn outside(&self, command: &str) -> String {
         match self.lock().token.as_deref().filter(|token| !token.is_empty()) {
             Some(token) => format!("::{token}::\n{command}::stop-commands::{token}\n"),
@@ -73,7 +76,9 @@ impl Folds {
 #[derive(Default)]
 pub(super) struct Waiting {
     lines: VecDeque<String>,
+    /// Bytes of all lines.
     bytes: usize,
+    /// The number of lines that were left out.
     left_out: usize,
 }
 
@@ -89,10 +94,10 @@ impl Waiting {
         }
     }
 
-    /// All of it.
+    /// Takes all lines out.
     pub(super) fn take(&mut self) -> String {
         let lines = std::mem::take(self);
-        let said = (lines.left_out > 0).then(|| format!("({} earlier lines are left out)\n", lines.left_out));
-        said.into_iter().chain(lines.lines).collect()
+        let note = (lines.left_out > 0).then(|| format!("({} earlier lines are left out)\n", lines.left_out));
+        note.into_iter().chain(lines.lines).collect()
     }
 }

@@ -1,8 +1,8 @@
 //! The log that people read while the program runs, in GitHub or in a terminal.
 //!
-//! Everything goes to standard error in a terminal, so that standard output stays for data;
-//! in a workflow everything goes to standard output, because the runner reads commands from
-//! both and keeps no order between them. Commands that only print data are the exception.
+//! In a terminal everything goes to standard error, so that standard output has data alone. In a workflow everything goes to
+//! standard output, because the runner reads commands from both and keeps no order between them; but the log of a command
+//! that prints data goes to standard error there too.
 
 mod fold;
 mod sink;
@@ -21,6 +21,7 @@ use sink::Sink;
 /// The log.
 #[derive(Clone)]
 pub(crate) struct Console {
+    /// True in a workflow step.
     github: bool,
     style: LogStyle,
     debug: DebugLog,
@@ -40,8 +41,8 @@ enum DebugLog {
 }
 
 impl Console {
-    /// For a workflow step if `github`, else for a terminal. A log that its reader does not read holds up the run, but
-    /// not its end once `cancel` says so.
+    /// The log of a workflow step if `github`, else of a terminal. A reader that does not read the log holds the run up, but not
+    /// its end once `cancel` tells it to stop.
     #[must_use]
     pub(crate) fn new(github: bool, style: LogStyle, cancel: CancelSignal) -> Self {
         let signal = cancel.clone();
@@ -49,14 +50,14 @@ impl Console {
         Self { github, style, debug: DebugLog::Off, sink, folds: Folds::default(), cancel }
     }
 
-    /// With another style.
+    /// The same log in another style.
     #[must_use]
     pub(crate) fn with_style(mut self, style: LogStyle) -> Self {
         self.style = style;
         self
     }
 
-    /// With a debug log, if the command line or the runner asks for one.
+    /// The same log with a debug log, if the command line (`asked`) or the runner asks for one.
     #[must_use]
     pub(crate) fn with_debug(mut self, asked: bool, by_runner: bool) -> Self {
         self.debug = match (asked, by_runner) {
@@ -94,7 +95,8 @@ impl Console {
         self.sink.finish();
     }
 
-    /// Writes a command's result to standard output, or its error to standard error, to its end. It is harmless text.
+    /// Writes a command's result to standard output, or its error to standard error, and waits until it is written. The caller
+    /// has made the text harmless.
     pub(crate) fn result(&self, text: &str, failed: bool) {
         let cancel = self.cancel.clone();
         let sink = if failed { Sink::new(io::stderr(), cancel) } else { Sink::new(io::stdout(), cancel) };
@@ -102,7 +104,7 @@ impl Console {
         sink.finish();
     }
 
-    /// Writes a line. It may quote foreign text: a workflow command in it has no effect.
+    /// Writes a line. It may quote text from outside: a workflow command in it has no effect.
     pub(crate) fn line(&self, text: &str) {
         self.write(&format!("{}\n", log_line(text)));
     }
@@ -136,7 +138,7 @@ impl Console {
         }
     }
 
-    /// An annotation; a plain line in a terminal.
+    /// Writes an annotation; in a terminal a plain line.
     pub(crate) fn annotate(&self, annotation: &Annotation<'_>) {
         if self.github {
             self.command(&annotation.to_command());
@@ -145,11 +147,11 @@ impl Console {
         }
     }
 
-    /// A fold for a child's output, and a bracket in which the runner obeys no command. While another is open, its lines
-    /// wait.
+    /// Makes a fold for a child's output, with a bracket in which the runner obeys no command. While another fold is open, its
+    /// lines wait.
     #[must_use]
     pub(crate) fn foreign(&self, title: &str) -> Foreign {
-        // Without randomness there is no bracket; the line filter still holds.
+        // Without randomness there is no bracket, and `log_line` still makes each line harmless.
         let token = if self.github && Guard::InertLog.holds() { random::hex_128() } else { None };
         let mut foreign = Foreign {
             console: self.clone(),
@@ -162,6 +164,7 @@ impl Console {
         foreign
     }
 
+    /// Tells whether the output of children is folded.
     fn folds(&self) -> bool {
         self.github && self.style == LogStyle::Grouped
     }
@@ -171,9 +174,9 @@ impl Console {
 pub(crate) struct Foreign {
     console: Console,
     title: String,
-    /// The bracket; empty where there is none.
+    /// The token of the bracket; empty without one.
     token: String,
-    /// Its lines go out as they come.
+    /// True if the lines go out as they come.
     is_open: bool,
     waiting: Waiting,
 }
@@ -190,7 +193,7 @@ impl Foreign {
         }
     }
 
-    /// Opens it, with what has waited, unless another is open.
+    /// Opens the fold, with the lines that have waited, unless another is open.
     fn open(&mut self) {
         if !self.is_open && self.console.folds.open(&self.token) {
             self.is_open = true;
@@ -198,6 +201,7 @@ impl Foreign {
         }
     }
 
+    /// The lines before the child's.
     fn head(&self) -> String {
         let mut head = if self.console.folds() {
             command("group", &[], &shown::hide(&self.title))
@@ -210,6 +214,7 @@ impl Foreign {
         head
     }
 
+    /// The lines after the child's.
     fn tail(&self) -> String {
         let bracket = if self.token.is_empty() { String::new() } else { format!("::{}::\n", self.token) };
         bracket + if self.console.folds() { "::endgroup::\n" } else { "" }
@@ -249,16 +254,17 @@ mod tests {
         }
     }
 
-    fn told(tell: impl FnOnce(&Console)) -> Vec<String> {
+    /// The lines that are written, with `[` and `]` for a bracket's start and end.
+    fn written(write: impl FnOnce(&Console)) -> Vec<String> {
         let (written, cancel) = (Written::default(), tokio::sync::watch::channel(None).1);
         let sink = Sink::new(written.clone(), cancel.clone());
         let folds = Folds::default();
         let console =
             Console { github: true, style: LogStyle::Grouped, debug: DebugLog::Off, sink, folds, cancel };
-        tell(&console);
+        write(&console);
         console.finish();
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-        // Brackets have names of their own.
+        // Tokens are random.
         let plain = |line: &str| {
             let is_token = line.len() == 36 && line.starts_with("::") && line.ends_with("::");
             if is_token { "]".to_owned() } else { line.split("::stop-commands").next().unwrap().to_owned() }
@@ -268,7 +274,7 @@ mod tests {
 
     #[test]
     fn of_two_folds_the_second_waits_for_the_first() {
-        let lines = told(|console| {
+        let lines = written(|console| {
             let (mut first, mut second) = (console.foreign("a"), console.foreign("b"));
             first.line(b"a1");
             second.line(b"b1");
@@ -299,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_fold_that_ends_first_is_told_after_the_open_one() {
-        let lines = told(|console| {
+        let lines = written(|console| {
             let first = console.foreign("a");
             console.foreign("b").line(b"b1");
             drop(first);
@@ -312,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_mask_is_obeyed_while_a_fold_is_open() {
-        let lines = told(|console| {
+        let lines = written(|console| {
             let mut fold = console.foreign("a");
             console.mask("canary-of-the-console");
             fold.line(b"a1");

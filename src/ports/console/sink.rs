@@ -1,5 +1,4 @@
-//! A stream that its reader may leave unread: a thread of its own writes, so that whoever prints can go on once the
-//! run is to stop.
+//! A stream whose reader may stop reading. A thread writes to it, so that the program can end although the thread is stuck.
 
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,26 +7,27 @@ use std::time::Duration;
 use crate::ports::clock::Stopwatch;
 use crate::ports::exec::CancelSignal;
 
-/// Bytes that may wait: memory does not grow where the reader is slow.
+/// Bytes that may wait, so that memory does not grow if the reader is slow.
 const WAITING: usize = 1024 * 1024;
-/// How long, in all, a run that is to stop waits for its reader.
+/// How long, in all, a run that was told to stop waits for its reader.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the program checks, while it waits for the reader, if the run is to stop.
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
 struct Queue {
+    /// The text that waits.
     text: Vec<u8>,
-    /// The thread writes what it has taken.
+    /// True while the thread writes text that it has taken out.
     writing: bool,
-    /// Nothing more is taken: a text that comes after a lost one may be one that a lost mask hides.
+    /// True if no more text is accepted. If a text is lost, all later ones are too: the lost one may have been a mask for them.
     closed: bool,
-    /// Since when a reader is waited for although the run is to stop.
+    /// Runs since a run that was told to stop began to wait for its reader.
     stopping: Option<Stopwatch>,
 }
 
 impl Queue {
-    /// Whether it is left as it is.
+    /// Closes the queue if a run that was told to stop has waited long enough. Returns whether it is closed.
     fn give_up(&mut self, cancel: &CancelSignal) -> bool {
         if !self.closed && cancel.borrow().is_some() {
             self.closed = self.stopping.get_or_insert_with(Stopwatch::start).elapsed() > PATIENCE;
@@ -47,10 +47,12 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for a change, at most for [`LOOK`].
     fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
         self.changed.wait_timeout(queue, LOOK).unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Writes all text that comes, for ever.
     fn write_all(&self, mut stream: impl Write) {
         loop {
             let mut queue = self.lock();
@@ -61,7 +63,7 @@ impl Shared {
             queue.writing = true;
             drop(queue);
             self.changed.notify_all();
-            // A log that is no longer read is no reason to fail the build.
+            // A log whose reader is gone does not fail the build.
             let _ = stream.write_all(&text).and_then(|()| stream.flush());
             self.lock().writing = false;
             self.changed.notify_all();
@@ -81,17 +83,17 @@ impl Sink {
     #[must_use]
     pub(crate) fn new(stream: impl Write + Send + 'static, cancel: CancelSignal) -> Self {
         let shared = Arc::new(Shared::default());
-        let own = Arc::clone(&shared);
+        let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("log".to_owned());
-        if thread.spawn(move || own.write_all(stream)).is_err() {
+        if thread.spawn(move || of_thread.write_all(stream)).is_err() {
             // Without a thread there is no log.
             shared.lock().closed = true;
         }
         Self { shared, cancel }
     }
 
-    /// Hands a text over, and waits for room if the reader is slow. Once the run is to stop, it waits a second in all:
-    /// then this text and all that come later are lost.
+    /// Hands a text over, and waits for room if the reader is slow. Once the run is told to stop, it waits for [`PATIENCE`] in
+    /// all; then this text and all later ones are lost.
     pub(crate) fn write(&self, text: &[u8]) {
         let mut queue = self.shared.lock();
         while queue.text.len() >= WAITING && !queue.give_up(&self.cancel) {
@@ -160,9 +162,8 @@ mod tests {
         assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 
-    // D18
     #[test]
-    fn d18_a_stream_that_is_not_read_holds_nothing_up_once_the_run_is_to_stop() {
+    fn d18_a_stream_that_is_not_read_does_not_hold_up_a_run_that_is_told_to_stop() {
         let (sender, cancel) = tokio::sync::watch::channel(None);
         let sink = Sink::new(Stuck, cancel);
         let writer = {

@@ -35,11 +35,12 @@ const ALLOWED: [&str; 30] = [
     "USERPROFILE",
     "PROGRAMDATA",
 ];
-/// buildx would make labels of the commit for it, which the key would have to count.
+/// Not passed on: buildx would add labels with the commit to the image, and then no two commits could share an image.
 const GIT_LABELS: &str = "BUILDX_GIT_LABELS";
+/// Variables whose names begin so are passed on too.
 const ALLOWED_PREFIXES: [&str; 3] = ["DOCKER_", "BUILDX_", "BUILDKIT_"];
 
-/// True if a variable passes because of its prefix alone.
+/// Tells whether a variable is passed on only because of its prefix.
 pub(super) fn by_prefix(name: &str) -> bool {
     ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
@@ -47,5 +48,8 @@ pub(super) fn by_prefix(name: &str) -> bool {
 /// The variables of this environment that children get.
 pub(super) fn allowed(env: &Env) -> Vec<(String, String)> {
     let allowed = |name: &str| ALLOWED.contains(&name) || by_prefix(name) && name != GIT_LABELS;
-    env.iter().filter(|(name, _)| allowed(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+    env.iter()
+        .filter(|(name, _)| allowed(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }

@@ -1,4 +1,4 @@
-//! A process as data: its program and arguments, how it ended, why it did not run.
+//! A process as data: what is to be started, how it ended, or why it did not run to its end.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use crate::secret::SecretString;
 pub enum Effect {
     /// The process only reads.
     Read,
+    /// The process may write; only the execution of a plan may start it ([`crate::ports::Writes`]).
     Write,
 }
 
@@ -53,7 +54,7 @@ impl Invocation {
         self
     }
 
-    /// Hands the child this text.
+    /// Gives the child this text as its standard input.
     #[must_use]
     pub fn stdin(mut self, text: SecretString) -> Self {
         self.stdin = Some(text);
@@ -112,7 +113,7 @@ pub enum ExecError {
     /// The process writes, where only reads are allowed: a defect of this program.
     #[error("`{command}` would write before the plan is executed")]
     ReadOnly { command: String },
-    /// Its streams could not be read or written.
+    /// The child's streams could not be read.
     #[error("lost `{command}`")]
     Io {
         command: String,

@@ -3,6 +3,10 @@
 use crate::budget::{CHILD_OUTPUT, LINE, Most};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
+/// Reads a whole stream.
+///
+/// # Errors
+/// If it cannot be read, or has more than [`CHILD_OUTPUT`].
 pub(super) async fn read_all(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(stream) = stream {
@@ -14,6 +18,7 @@ pub(super) async fn read_all(stream: Option<impl AsyncRead + Unpin>) -> std::io:
     Ok(bytes)
 }
 
+/// Keeps the last 64 KiB of standard error, which is read for its last lines alone.
 pub(super) fn tail(mut bytes: Vec<u8>) -> Vec<u8> {
     const LIMIT: usize = 64 * 1024;
     if bytes.len() > LIMIT {
@@ -22,16 +27,17 @@ pub(super) fn tail(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// A longer line than [`LINE`] is handed over in pieces: memory does not grow with what a child
-/// prints. BuildKit's own messages end soon after 1 MiB of log (`client/solve.go`, `Marshal`).
+/// Tells whether a line has [`LINE`] bytes. Longer ones come in pieces, so that memory does not grow with what a child prints.
+/// BuildKit's own messages end soon after 1 MiB of log (`client/solve.go`, `Marshal`).
 fn is_full(buffer: &[u8]) -> bool {
     buffer.len() as u64 >= LINE
 }
 
-/// Lines of a stream in one buffer that is used again.
+/// The lines of a stream, one after the other in one buffer.
 pub(super) struct Lines<R> {
     reader: Option<BufReader<R>>,
     buffer: Vec<u8>,
+    /// True if no line comes any more.
     pub(super) ended: bool,
 }
 
@@ -41,10 +47,10 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Self { ended: reader.is_none(), reader, buffer: Vec::new() }
     }
 
-    /// The next line; `None` at the end. Safe to drop and call again: what was read so far
-    /// stays in the buffer.
+    /// Reads the next line; `None` at the end. The future can be dropped halfway: the part of a line stays in the buffer.
     pub(super) async fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
         let Some(reader) = &mut self.reader else { return Ok(None) };
+        // The line was returned by the call before.
         if self.buffer.last() == Some(&b'\n') || is_full(&self.buffer) {
             self.buffer.clear();
         }

@@ -24,10 +24,12 @@ use super::Writes;
 use super::trace::{Trace, Traced};
 use crate::env::Env;
 
-/// Starts processes with the allowed environment.
+/// Starts processes with the allowed variables of the environment ([`environment`]).
 #[derive(Clone, Debug)]
 pub struct Exec {
+    /// The variables that each child gets.
     env: Vec<(String, String)>,
+    /// Stops the children.
     cancel: CancelSignal,
     /// True if it may start processes that write.
     writes: bool,
@@ -46,6 +48,7 @@ pub enum Stream {
 /// How long to wait for more output of a child process that has ended.
 const READ_AFTER_END: Duration = Duration::from_secs(2);
 
+/// Waits as long as a child may be silent; `None` is for ever.
 async fn silence(patience: Option<Duration>) {
     match patience {
         Some(patience) => tokio::time::sleep(patience).await,
@@ -54,19 +57,19 @@ async fn silence(patience: Option<Duration>) {
 }
 
 impl Exec {
-    /// A starter of processes that all stop when `cancel` says so.
+    /// Makes a starter of processes, which all stop when `cancel` tells them to. They may only read.
     #[must_use]
     pub fn new(env: &Env, cancel: CancelSignal) -> Self {
         Self { env: environment::allowed(env), cancel, writes: false, trace: Trace::default() }
     }
 
-    /// The same, which tells of each process whose output it read. What is streamed is shown as it comes.
+    /// The same with a debug log, for processes whose output is read. Streamed output is shown anyway.
     #[must_use]
     pub fn traced(self, trace: Trace) -> Self {
         Self { trace, ..self }
     }
 
-    /// Begins an operation that the debug log tells.
+    /// Begins an operation for the debug log; `None` without one.
     #[must_use]
     pub fn trace(&self, what: impl FnOnce() -> String) -> Option<Traced> {
         self.trace.begin(what)
@@ -78,22 +81,22 @@ impl Exec {
         Self { writes: true, ..self.clone() }
     }
 
-    /// The same, where no child gets what `secrets` holds under a name of docker's own: of the variables that pass
-    /// by their prefix, such as `DOCKER_PASSWORD`.
+    /// The same without the variables that hold one of these secrets and are passed on only because of their prefix, such as
+    /// `DOCKER_PASSWORD`.
     #[must_use]
     pub fn withholding(mut self, secrets: &[&str]) -> Self {
         self.env.retain(|(name, value)| !environment::by_prefix(name) || !secrets.contains(&value.as_str()));
         self
     }
 
-    /// The path of a program, on the `PATH` that children get.
+    /// Finds a program on the `PATH` that children get.
     #[must_use]
     pub fn find(&self, program: &str) -> Option<PathBuf> {
         let path = self.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value);
         which::which_in(program, path, ".").ok()
     }
 
-    /// True if children get a variable whose name begins so.
+    /// Tells whether children get a variable whose name begins with this.
     #[must_use]
     pub fn has_env(&self, prefix: &str) -> bool {
         self.env.iter().any(|(name, _)| name.starts_with(prefix))
@@ -107,14 +110,14 @@ impl Exec {
         self
     }
 
-    /// The same, for cleaning up: it runs even after a cancellation.
+    /// The same, but not stopped by a cancellation: for cleaning up.
     #[must_use]
     pub fn uncancellable(&self) -> Self {
         let (_, cancel) = watch::channel(None);
         Self { cancel, ..self.clone() }
     }
 
-    /// Runs to the end and keeps what it wrote. A status other than 0 is not an error here.
+    /// Runs a process to its end and returns its output. A status other than 0 is not an error here.
     ///
     /// # Errors
     /// If it cannot be started, is cancelled, or takes longer than `limit`.
@@ -145,8 +148,8 @@ impl Exec {
         Err(ExecError::Cancelled { command: command() })
     }
 
-    /// Runs to the end and hands over each line as it comes, without its line break. After each
-    /// silence of `patience`, `is_stalled` says whether to end it; `None` waits for ever.
+    /// Runs a process to its end and calls `line` with each line as it comes, without its line break. After each silence of
+    /// `patience`, `is_stalled` decides whether the process is stopped; with `None` it may be silent for ever.
     ///
     /// # Errors
     /// If it cannot be started, is cancelled, or has stalled.
@@ -158,18 +161,20 @@ impl Exec {
         mut is_stalled: impl AsyncFnMut() -> bool,
     ) -> Result<ExitStatus, ExecError> {
         let io = |source| ExecError::Io { command: invocation.display(), source };
+        let cancelled_command = || ExecError::Cancelled { command: invocation.display() };
         let mut child = self.spawn(invocation)?;
         let mut group = Group::of(&child);
         let mut stdout = Lines::new(child.stdout.take());
         let mut stderr = Lines::new(child.stderr.take());
         let mut ended = None;
+        // Why the child is to be stopped.
         let why = loop {
             if stdout.ended && stderr.ended && ended.is_some() {
                 break None;
             }
             tokio::select! {
                 biased;
-                _ = cancelled(&self.cancel) => break Some(ExecError::Cancelled { command: invocation.display() }),
+                _ = cancelled(&self.cancel) => break Some(cancelled_command()),
                 text = stderr.next(), if !stderr.ended => if let Some(text) = text.map_err(io)? {
                     line(Stream::Stderr, text);
                 },
@@ -177,7 +182,7 @@ impl Exec {
                     line(Stream::Stdout, text);
                 },
                 status = child.wait(), if ended.is_none() => ended = Some(status.map_err(io)?),
-                // What a child left running may hold its streams open.
+                // A process that the child left running may hold its streams open.
                 () = tokio::time::sleep(READ_AFTER_END), if ended.is_some() => break None,
                 () = silence(patience), if ended.is_none() => if is_stalled().await {
                     let limit = patience.unwrap_or_default();
@@ -185,34 +190,30 @@ impl Exec {
                 },
             }
         };
-        match (why, ended) {
-            (None, Some(status)) => {
-                group.release();
-                Ok(status)
-            }
-            (why, _) => {
-                // A child may hang if its last output is not read.
-                tokio::select! {
-                    () = group.stop(&mut child) => {}
-                    () = async { tokio::join!(stdout.drain(), stderr.drain()); std::future::pending().await } => {}
-                }
-                Err(why.unwrap_or_else(|| ExecError::Cancelled { command: invocation.display() }))
-            }
+        if let (None, Some(status)) = (&why, ended) {
+            group.release();
+            return Ok(status);
         }
+        // A child may hang if its last output is not read.
+        tokio::select! {
+            () = group.stop(&mut child) => {}
+            () = async { tokio::join!(stdout.drain(), stderr.drain()); std::future::pending().await } => {}
+        }
+        Err(why.unwrap_or_else(cancelled_command))
     }
 
-    /// Waits, unless the run is cancelled meanwhile.
+    /// Waits.
     ///
     /// # Errors
-    /// If it is.
+    /// If the run is cancelled meanwhile.
     pub async fn sleep(&self, wait: Duration) -> Result<(), ExecError> {
         self.unless_cancelled("wait", tokio::time::sleep(wait)).await
     }
 
-    /// Runs `work`, which is dropped halfway if the run is cancelled. `what` names it in the error.
+    /// Does the work, which is dropped halfway if the run is cancelled. `what` names it in the error.
     ///
     /// # Errors
-    /// If it is.
+    /// If the run is cancelled.
     pub async fn unless_cancelled<T>(
         &self,
         what: &str,
@@ -236,6 +237,7 @@ impl Exec {
         command.spawn().map(drop).map_err(start)
     }
 
+    /// Makes the command; refuses one that writes without the right.
     #[expect(clippy::disallowed_methods, reason = "the only place that starts processes")]
     fn prepare(&self, invocation: &Invocation) -> Result<Command, ExecError> {
         if invocation.effect() == Effect::Write && !self.writes {
@@ -247,11 +249,12 @@ impl Exec {
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .envs(invocation.env.iter().map(|(name, value)| (name, value.expose())))
-            // A group of its own: signals reach docker and its plugin through us, in our order.
+            // In a group of its own, so that only this program sends it signals, in the order of `stop`.
             .process_group(0);
         Ok(command)
     }
 
+    /// Starts a process with its streams connected to this program.
     fn spawn(&self, invocation: &Invocation) -> Result<Child, ExecError> {
         let start = |source| ExecError::Start { command: invocation.display(), source };
         let mut command = self.prepare(invocation)?;
@@ -264,7 +267,7 @@ impl Exec {
         if let (Some(text), Some(mut stdin)) = (&invocation.stdin, child.stdin.take()) {
             let text = text.clone();
             tokio::spawn(async move {
-                // A child that ends without reading is told apart by its status.
+                // If the child ends without reading, its status tells.
                 let _ = stdin.write_all(text.expose().as_bytes()).await;
             });
         }
@@ -276,9 +279,9 @@ impl Exec {
 mod tests {
     use super::*;
 
-    // D24, D36
+    // D36
     #[tokio::test(flavor = "current_thread")]
-    async fn d24_what_writes_is_not_started_before_a_plan_is_executed() {
+    async fn d24_a_process_that_writes_is_not_started_without_the_right() {
         let (_sender, cancel) = watch::channel(None);
         let exec = Exec::new(&Env::from([("PATH", "/bin:/usr/bin")]), cancel);
         let limit = Duration::from_secs(30);

@@ -1,13 +1,13 @@
-//! Makes an error of the output of a process that failed.
+//! Makes errors of processes that did not run to their end, and of the output of those that failed.
 
 use super::{Completed, ExecError};
 use crate::error::Error;
 use crate::failure::{FailureClass, FailureKind};
 
-/// A process that did not run to its end, in our words.
+/// Makes the program's error of a process that did not run to its end.
 #[must_use]
 pub(crate) fn from_exec(error: ExecError) -> Error {
-    // Linux: one string of the arguments or the environment may have 131,071 bytes.
+    // On Linux one argument or variable may have 131,071 bytes (`MAX_ARG_STRLEN`).
     if let ExecError::Start { source, .. } = &error
         && source.kind() == std::io::ErrorKind::ArgumentListTooLong
     {
@@ -31,7 +31,7 @@ pub(crate) fn from_exec(error: ExecError) -> Error {
     reported
 }
 
-/// The last line a process wrote to standard error.
+/// The last line that a process wrote to standard error; docker's error stands there.
 #[must_use]
 pub(crate) fn last_line(done: &Completed) -> String {
     done.stderr_text()

@@ -1,4 +1,4 @@
-//! Cancellation: the signal everyone listens to, and how a child is ended.
+//! Cancellation: the signal that all ports watch, and how a child process is stopped.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use rustix::process::{Pid, Signal};
 use tokio::process::Child;
 use tokio::sync::watch;
 
-/// Which signal asked the program to stop, if one did.
+/// Tells why the run is to stop; `None` while it is not.
 pub(crate) type CancelSignal = watch::Receiver<Option<Stop>>;
 
 /// Why to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// SIGINT: the runner's first word on cancellation.
+    /// SIGINT, which the runner sends first on cancellation.
     Interrupt,
     /// SIGTERM.
     Terminate,
@@ -20,7 +20,7 @@ pub enum Stop {
     Timeout,
 }
 
-/// Resolves when the run is to stop.
+/// Waits until the run is to stop.
 pub(crate) async fn cancelled(signal: &CancelSignal) -> Stop {
     let mut signal = signal.clone();
     loop {
@@ -28,20 +28,19 @@ pub(crate) async fn cancelled(signal: &CancelSignal) -> Stop {
             return stop;
         }
         if signal.changed().await.is_err() {
-            // The sender is gone: no cancellation can come.
+            // Without a sender no cancellation can come.
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// The runner kills everything 10 s after its first signal (actions/runner,
-/// `ProcessInvoker`); a child that ignores both signals is gone after 4.5 s, which leaves time to
-/// remove its builder.
-const POLITE: Duration = Duration::from_millis(3500);
-const FIRM: Duration = Duration::from_secs(1);
+/// How long a child has to end after SIGINT, and then after SIGTERM. The runner kills everything 10 s after its first signal
+/// (actions/runner, `ProcessInvoker`); so a child that ignores both leaves time to remove its builder.
+const AFTER_INTERRUPT: Duration = Duration::from_millis(3500);
+const AFTER_TERMINATE: Duration = Duration::from_secs(1);
 
-/// A child's process group. Unless the child came to its own end, all that is left of the group
-/// is killed when this goes: a plug-in or a helper may outlive the process that was started.
+/// A child's process group. When it is dropped, all that is left of the group is killed: a plug-in or a helper may outlive
+/// the process that was started. Not so after [`Self::release`].
 #[derive(Debug)]
 pub(super) struct Group(Option<Pid>);
 
@@ -50,22 +49,22 @@ impl Group {
         Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
 
-    /// The child came to its own end: what it left running was meant to be.
+    /// Notes that the child ended by itself: processes that it left running are meant to run.
     pub(super) fn release(&mut self) {
         self.0 = None;
     }
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.0 {
-            // Fails only if the group has ended, which is what is wanted.
+            // That fails only if the group has ended.
             let _ = rustix::process::kill_process_group(group, signal);
         }
     }
 
-    /// Asks, insists, kills.
+    /// Stops the child: by SIGINT, then SIGTERM, then SIGKILL to the whole group.
     pub(super) async fn stop(&self, child: &mut Child) {
         // The docker CLI stops its plugin on the first signal and gives up on it on the third.
-        for (signal, patience) in [(Signal::INT, POLITE), (Signal::TERM, FIRM)] {
+        for (signal, patience) in [(Signal::INT, AFTER_INTERRUPT), (Signal::TERM, AFTER_TERMINATE)] {
             self.signal(signal);
             if tokio::time::timeout(patience, child.wait()).await.is_ok() {
                 break;
@@ -76,7 +75,7 @@ impl Group {
 
     pub(super) async fn kill(&self, child: &mut Child) {
         self.signal(Signal::KILL);
-        // The error would be that it has ended already.
+        // That fails only if the child has ended.
         let _ = child.kill().await;
     }
 }

@@ -19,8 +19,9 @@ const GIT_VARIABLES: [&str; 4] = ["GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_PRO
 pub(crate) struct Remotes {
     /// The secrets for git, with the values that are not in files.
     secrets: Vec<(Secret, Option<SecretString>)>,
+    /// The variables that set git up.
     settings: Vec<(String, SecretString)>,
-    /// Settings that `GIT_CONFIG_COUNT` announces.
+    /// The number of settings in the environment, `GIT_CONFIG_COUNT`; a login becomes the next one.
     numbered: usize,
 }
 
@@ -62,15 +63,16 @@ impl Remotes {
         variables
     }
 
-    /// The addresses of a login, and the value of its header. BuildKit gets the user of a URL as the secret of its host.
+    /// The URLs that a login is for, and the value of its header. The order of secrets is BuildKit's; it gets the user of a URL
+    /// as the secret of its host.
     fn login(&self, url: &str) -> Option<(String, SecretString)> {
         let clean = shown::without_users(url);
         let rest = ["https://", "http://"].iter().find_map(|scheme| clean.strip_prefix(scheme))?;
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         // The same token for all of GitHub, as BuildKit has it (`tokenScope`).
-        let whole =
-            ["https://github.com/", "https://www.github.com/"].into_iter().find(|of| clean.starts_with(of));
-        let scope = whole.map_or_else(|| clean.clone().into_owned(), str::to_owned);
+        let github =
+            ["https://github.com/", "https://www.github.com/"].into_iter().find(|url| clean.starts_with(url));
+        let scope = github.map_or_else(|| clean.clone().into_owned(), str::to_owned);
         let header = self
             .secret(&format!("GIT_AUTH_HEADER.{host}"))
             .or_else(|| http_login(url).map(|(_, header)| header))
@@ -115,7 +117,6 @@ mod tests {
         variables.into_iter().find(|(known, _)| known == name).map(|(_, value)| value.expose().to_owned())
     }
 
-    // D46
     #[test]
     fn d46_a_private_repository_is_asked_with_buildkits_own_secrets() {
         let basic = |text: &str| format!("Authorization: basic {}", STANDARD.encode(text));
@@ -143,7 +144,6 @@ mod tests {
         assert_eq!(scope(url).unwrap(), "http.http://h.example:8080/r.git.extraHeader");
     }
 
-    // D12
     #[test]
     fn d12_a_password_is_no_argument() {
         let variables =
@@ -156,9 +156,8 @@ mod tests {
         }
     }
 
-    // D68
     #[test]
-    fn d68_gits_settings_in_the_environment_are_heeded() {
+    fn d68_git_gets_its_settings_of_the_environment() {
         let env = Env::from([
             ("GIT_SSH_COMMAND", "ssh -i key"),
             ("GIT_CONFIG_GLOBAL", "/etc/own"),

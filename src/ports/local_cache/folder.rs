@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::guards::Guard;
 
-/// Returns why caches cannot be kept below this folder, or `None` if they can. Makes no folder.
+/// Returns the reason that caches cannot be kept below this folder; `None` if they can. Makes no folder.
 #[must_use]
 pub(crate) fn why_unusable(root: &Path) -> Option<String> {
     // BuildKit's client sends the path as a header as it is.
@@ -17,19 +17,19 @@ pub(crate) fn why_unusable(root: &Path) -> Option<String> {
         ));
     }
     // The nearest part that exists decides: `enter` makes the rest.
-    let there = root.ancestors().find(|part| fs_err::symlink_metadata(part).is_ok())?;
-    if there == root {
+    let existing = root.ancestors().find(|part| fs_err::symlink_metadata(part).is_ok())?;
+    if existing == root {
         if let Err(why) = check_followed(root) {
             return Some(why);
         }
-    } else if !fs_err::metadata(there).is_ok_and(|metadata| metadata.is_dir()) {
-        return Some(format!("{} is not a folder", there.display()));
+    } else if !fs_err::metadata(existing).is_ok_and(|metadata| metadata.is_dir()) {
+        return Some(format!("{} is not a folder", existing.display()));
     }
-    if rustix::fs::access(there, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_err() {
-        return Some(format!("{} cannot be written", there.display()));
+    if rustix::fs::access(existing, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_err() {
+        return Some(format!("{} cannot be written", existing.display()));
     }
-    unsuited_file_system(there)
-        .map(|kind| format!("{} is on {kind}, where locks do not hold", there.display()))
+    unsuited_file_system(existing)
+        .map(|kind| format!("{} is on {kind}, where locks do not hold", existing.display()))
 }
 
 /// Checks the folder that the root leads to: the machine's owner may make the root itself a link.
@@ -107,10 +107,10 @@ pub(super) fn generation_name(target: &Path) -> Result<&Path, String> {
         return Ok(target);
     }
     let name = target.to_str().unwrap_or_default();
-    let good = name
+    let is_generation = name
         .strip_prefix("gen-")
         .is_some_and(|hex| !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    if good { Ok(target) } else { Err("`current` leads out of the cache".to_owned()) }
+    if is_generation { Ok(target) } else { Err("`current` leads out of the cache".to_owned()) }
 }
 
 /// File systems whose locks do not hold, or only for this machine (linux `magic.h`).
@@ -130,8 +130,8 @@ fn unsuited(magic: u64) -> Option<&'static str> {
     UNSUITED.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
 }
 
-/// The name of the path's file system if its locks do not hold. `None` also where the kernel does not say: a local
-/// file system is assumed.
+/// The name of the path's file system, if its locks do not hold. `None` also if the kernel does not tell: then a local file
+/// system is assumed.
 #[cfg(target_os = "linux")]
 fn unsuited_file_system(path: &Path) -> Option<&'static str> {
     let magic = rustix::fs::statfs(path).ok()?.f_type;
@@ -164,7 +164,6 @@ mod tests {
         assert!(generation_name(Path::new("gen-0aF9")).is_ok());
     }
 
-    // D69
     #[test]
     fn d69_a_path_that_buildkit_does_not_take_is_named() {
         let folder = tempfile::tempdir().unwrap();

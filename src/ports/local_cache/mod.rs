@@ -1,17 +1,15 @@
-//! Layer caches in folders of this machine, as generations.
+//! Layer caches in folders of this machine. Each export is a *generation*, a folder that is never changed.
 //!
 //! ```text
 //! <cache-dir>/<owner>/<repository>/<zone>/<cache>/
-//!   lock        held alone while `current` is moved; never removed
+//!   lock        locked by the one run that moves `current`; never removed
 //!   current     -> gen-…, replaced by a rename
-//!   gen-<hex>/  one export, never changed; who reads or writes it holds a shared lock on it
+//!   gen-<hex>/  one export; a run that reads or writes it has a shared lock on it
 //! ```
 //!
-//! BuildKit rewrites a cache folder in place and never removes what nothing refers to
-//! (BuildKit `client/ociindex`), so each export gets a folder of its own. A kill at any point
-//! leaves the old generation or the new one. Layers that both have are one file with two names.
-//! Locks are `flock`s on the folders themselves: they
-//! end with the process.
+//! BuildKit itself would rewrite a folder in place and never remove blobs that nothing refers to (BuildKit,
+//! `client/ociindex`). With generations, a run that is killed at any point leaves the old one or the new one. A layer that
+//! both have is one file with two names. Locks are `flock`s, which end with the process.
 
 mod folder;
 #[cfg(test)]
@@ -32,15 +30,15 @@ use crate::buildkit::{CacheEntry, LocalCaches};
 use crate::ports::clock::Stopwatch;
 use crate::ports::random;
 
-/// How long to wait for another run that is moving `current`, which takes milliseconds. Less than the time that a
-/// cancelled run has left.
+/// How long to wait for another run that is moving `current`, which takes milliseconds. It is less than the time that a
+/// cancelled run has to end.
 const SWITCH_WITHIN: Duration = Duration::from_secs(5);
-/// How long to wait for another run before a sweep, which the next run can do too.
+/// How long to wait for another run before old generations are removed, which the next run can do too.
 const SWEEP_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why a cache was not written.
 enum Unwritten {
-    /// Another run held the lock for so long.
+    /// Another run has the lock; it was waited for so long.
     Locked(Duration),
     /// The reason.
     Failed(String),
@@ -65,14 +63,14 @@ impl fmt::Display for Unwritten {
     }
 }
 
-/// A lock on the cache. Dropping it unlocks the file explicitly: a child that is being started may hold a copy of the
-/// descriptor, and closing this one would not release the lock.
+/// A lock on a file. Dropping it unlocks the file explicitly: a child that is being started may have a copy of the
+/// descriptor, and then closing this one would not release the lock.
 #[derive(Debug)]
 struct Locked(File);
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Closing the file would unlock it too, a little later.
+        // If that fails, closing the file unlocks it, a little later.
         let _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
@@ -88,23 +86,28 @@ struct LockedGeneration {
 /// removed.
 #[derive(Debug)]
 pub struct LocalCacheUse {
+    /// The generations that the build reads.
     read: Vec<LockedGeneration>,
+    /// The generation that the build writes.
     fresh: Option<Fresh>,
-    /// Which caches could not be used, and why.
+    /// The caches that could not be used, with the reasons.
     pub notices: Vec<String>,
 }
 
+/// A new generation.
 #[derive(Debug)]
 struct Fresh {
+    /// The folder of the cache.
     cache: PathBuf,
     held: LockedGeneration,
     mode: crate::inputs::CacheMode,
+    /// True if it is current; else it is removed when dropped.
     committed: bool,
 }
 
 impl LocalCacheUse {
-    /// Takes the locks and makes the folder for the export. A cache that cannot be used becomes a notice: a cache never
-    /// fails a build. Like [`commit`](Self::commit), this works on files and blocks its thread.
+    /// Takes the locks and makes the folder for the export. A cache that cannot be used becomes a notice, because no cache fails
+    /// a build. This blocks its thread, as [`commit`](Self::commit) does.
     #[must_use]
     pub fn open(caches: &LocalCaches) -> Self {
         let mut this = Self { read: Vec::new(), fresh: None, notices: Vec::new() };
@@ -118,7 +121,8 @@ impl LocalCacheUse {
         if let Some(cache) = &caches.write {
             match fresh(&caches.root, cache) {
                 Ok(held) => {
-                    // Only from a generation that is read too: others are broken, or not trusted.
+                    // The new one begins with the layers of the cache's current generation, if that is read too. If it is not,
+                    // it is broken, or the plan does not trust it.
                     let own = this.read.iter().find(|read| read.path.parent() == held.path.parent());
                     if let Some(own) = own {
                         seed(&own.path, &held.path);
@@ -166,7 +170,7 @@ impl LocalCacheUse {
         let swept = result.and_then(|()| {
             at("before sweeping");
             match lock(&cache, SWEEP_WITHIN) {
-                // The cache is written; the next run sweeps.
+                // The cache is written; the next run removes old generations.
                 Err(Unwritten::Locked(_)) => Ok(()),
                 Err(why) => Err(why),
                 Ok(_lock) => sweep(&cache, at).map_err(Unwritten::Failed),
@@ -179,15 +183,15 @@ impl LocalCacheUse {
 impl Drop for Fresh {
     fn drop(&mut self) {
         if !self.committed {
-            // The lock is released later. If the folder stays, the next run removes it.
+            // If that fails, the next run removes the folder.
             let _ = fs_err::remove_dir_all(&self.held.path);
         }
     }
 }
 
-/// The current generation, locked; `None` if there is none yet.
+/// Locks and verifies the current generation; `None` if there is none yet.
 fn current(root: &Path, cache: &Path) -> Result<Option<LockedGeneration>, String> {
-    // Another run may make another one current and remove this one.
+    // Before it is locked, another run may make another one current and remove this one.
     for _ in 0..3 {
         let Some(cache) = folder::enter(root, cache, false)? else { return Ok(None) };
         let Ok(target) = fs_err::read_link(cache.join("current")) else { return Ok(None) };
@@ -219,7 +223,7 @@ fn open_folder(path: &Path) -> Result<File, rustix::io::Errno> {
     rustix::fs::open(path, flags, Mode::empty()).map(File::from)
 }
 
-/// True if the path still names the opened folder.
+/// Tells whether the path still is that of the opened folder.
 fn is_at(file: &File, path: &Path) -> bool {
     let same = |a: std::fs::Metadata, b: std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
     file.metadata().ok().zip(fs_err::symlink_metadata(path).ok()).is_some_and(|(a, b)| same(a, b))
@@ -240,8 +244,8 @@ fn fresh(root: &Path, cache: &Path) -> Result<LockedGeneration, String> {
     Err("its folder disappears as soon as it is made".to_owned())
 }
 
-/// Links the blobs of one generation into another, so that the export writes only new ones. Blobs are named by their
-/// content and never changed. A blob that cannot be linked is exported again.
+/// Links the blobs of one generation into another, so that the export writes only new ones. That is safe, because a blob's
+/// name is its digest and BuildKit never changes one. A blob that cannot be linked is exported again.
 fn seed(from: &Path, to: &Path) {
     let blobs = Path::new("blobs").join("sha256");
     let made = folder::make(&to.join("blobs")).and_then(|()| folder::make(&to.join(&blobs)));
@@ -262,7 +266,7 @@ fn prune(generation: &Path, files: &[PathBuf]) -> Result<(), String> {
             fs_err::remove_file(entry.path()).map_err(failed)?;
         }
     }
-    // Uploads that BuildKit did not end.
+    // BuildKit's folder of blobs that are not complete.
     let _ = fs_err::remove_dir_all(generation.join("ingest"));
     Ok(())
 }
@@ -285,7 +289,7 @@ fn lock(cache: &Path, within: Duration) -> Result<Locked, Unwritten> {
     }
 }
 
-/// Makes a generation current.
+/// Verifies a generation, writes it to the disk and makes it current. `at`: as in [`LocalCacheUse::commit_with`].
 fn switch(cache: &Path, generation: &Path, at: &mut dyn FnMut(&'static str)) -> Result<(), Unwritten> {
     at("before verifying");
     let files = verify::generation(generation)?;
@@ -308,6 +312,7 @@ fn switch(cache: &Path, generation: &Path, at: &mut dyn FnMut(&'static str)) -> 
     Ok(sync(cache)?)
 }
 
+/// Waits until a file or folder is on the disk.
 fn sync(path: &Path) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("failed to write out {}: {error}", path.display());
     fs_err::File::open(path).and_then(|file| file.sync_all()).map_err(failed)

@@ -17,14 +17,14 @@ fn root() -> tempfile::TempDir {
     root
 }
 
-/// What BuildKit would have written, with this text as its only layer.
+/// Writes what BuildKit would, with this text as its only layer.
 fn export(folder: &Path, text: &str) {
     let blobs = folder.join("blobs/sha256");
     fs_err::create_dir_all(&blobs).unwrap();
     let put = |bytes: &[u8], kind: &str| {
         let digest = Digest::of(bytes);
         let path = blobs.join(digest.as_str().trim_start_matches("sha256:"));
-        // As BuildKit does: what is there is not written again, and never in place.
+        // As BuildKit does: a blob that is there is not written again.
         if !path.exists() {
             fs_err::write(path, bytes).unwrap();
         }
@@ -68,7 +68,7 @@ fn generations(root: &Path) -> usize {
 }
 
 #[test]
-fn the_newest_is_read_and_alone() {
+fn the_newest_generation_is_read_and_the_others_are_removed() {
     let root = root();
     assert_eq!(read(root.path()), None);
     for text in ["layer 1", "layer 2", "layer 3"] {
@@ -89,7 +89,7 @@ fn layers_are_linked_and_old_ones_go() {
     };
     write(root.path(), "layer 1");
     let (first, _) = inode("layer 1");
-    // As BuildKit does: what is there is not written again.
+    // As BuildKit does: a blob that is there is not written again.
     let cache = LocalCacheUse::open(&caches(root.path()));
     let old = cache.read[0].path.join("index.json");
     fs_err::copy(old, destination(&cache).join("index.json")).unwrap();
@@ -97,14 +97,14 @@ fn layers_are_linked_and_old_ones_go() {
     assert_eq!(inode("layer 1"), (first, 3));
     write(root.path(), "layer 2");
     assert_eq!(inode("layer 1"), (None, 3));
-    // After a fault nothing of the old one is taken over.
+    // From a cache that is not read nothing is linked.
     let mistrust = LocalCaches { read: vec![], ..caches(root.path()) };
     let cache = LocalCacheUse::open(&mistrust);
     assert_eq!(fs_err::read_dir(destination(&cache)).unwrap().count(), 0);
 }
 
 #[test]
-fn what_is_read_stays_until_it_is_no_longer() {
+fn a_generation_stays_while_a_run_reads_it() {
     let root = root();
     write(root.path(), "layer 1");
     let reader = LocalCacheUse::open(&LocalCaches { write: None, ..caches(root.path()) });
@@ -128,7 +128,7 @@ fn a_build_that_failed_leaves_nothing() {
 }
 
 #[test]
-fn half_an_export_is_not_taken_over() {
+fn a_broken_export_does_not_become_current() {
     let root = root();
     write(root.path(), "layer 1");
     let spoil: [&dyn Fn(&Path); 4] = [
@@ -153,14 +153,14 @@ fn half_an_export_is_not_taken_over() {
 }
 
 #[test]
-fn what_is_broken_is_not_read() {
+fn a_broken_generation_is_not_read() {
     /// The blob that holds this text.
     fn blob(folder: &Path, text: &str) -> PathBuf {
         let blobs = fs_err::read_dir(folder.join("blobs/sha256")).unwrap().flatten();
         let mut paths = blobs.map(|entry| entry.path());
         paths.find(|path| fs_err::read_to_string(path).unwrap().contains(text)).unwrap()
     }
-    /// D102: a manifest that is not read, whole otherwise.
+    /// D102: Makes a manifest too large to be read; all else is whole.
     fn too_large(folder: &Path, manifest: &Path) {
         let mut bytes = fs_err::read(manifest).unwrap();
         bytes.resize(usize::try_from(crate::budget::CACHE_DOCUMENT).unwrap() + 1, b' ');
@@ -198,7 +198,7 @@ fn what_is_broken_is_not_read() {
         assert_eq!(cache.notices.len(), 1, "{:?}", cache.notices);
         let said = &cache.notices[0];
         assert!(said.starts_with("local cache not read: ") && said.contains(why), "{why}: {said}");
-        // Nothing of it is taken over, and the build's own takes its place.
+        // Nothing of it is linked, and the build's own generation takes its place.
         assert_eq!(fs_err::read_dir(destination(&cache)).unwrap().count(), 0);
         export(&destination(&cache), "layer 2");
         assert_eq!(cache.commit(), None);
@@ -304,7 +304,7 @@ fn a_kill_at_every_step_leaves_the_old_or_the_new() {
         switched |= step == "after the switch";
         let expected = if switched { "layer new" } else { "layer old" };
         assert_eq!(read(root.path()).as_deref(), Some(expected), "{step}");
-        // And the next run is as good as any, and leaves nothing of the killed one.
+        // The next run works, and removes what the killed one left.
         write(root.path(), "layer next");
         assert_eq!(
             (read(root.path()).as_deref(), generations(root.path())),

@@ -11,13 +11,18 @@ use crate::failure::FailureKind;
 use crate::ports::actions::inert;
 use crate::shown;
 
+/// Why a request has no answer about an image.
 pub(super) enum Failure {
+    /// The repository does not exist.
     NoRepository,
     Error(Box<Error>),
 }
 
+/// A request that failed.
 pub(super) enum Attempt {
+    /// Another attempt would fail too.
     Final(Failure),
+    /// Another attempt may succeed. `wait`: the one that the registry asks for.
     Again { error: Error, wait: Option<Duration> },
 }
 
@@ -27,7 +32,7 @@ impl Attempt {
     }
 }
 
-/// The failure of a request that got no answer, or half of one.
+/// The failure of a request that got no answer, or half of one. `failed`: the error without a reason.
 pub(super) fn unanswered(failed: Error, error: reqwest::Error) -> Attempt {
     let kind = kind_of(&error);
     let names_another = says(&error, "not valid for name");
@@ -45,7 +50,7 @@ pub(super) fn unanswered(failed: Error, error: reqwest::Error) -> Attempt {
     }
 }
 
-/// The failure for a status that may be better the next time.
+/// The kind of failure of a status that another attempt may not get; `None` for other statuses.
 pub(super) fn passing(status: StatusCode) -> Option<FailureKind> {
     if status == StatusCode::TOO_MANY_REQUESTS {
         Some(FailureKind::Throttled)
@@ -56,8 +61,8 @@ pub(super) fn passing(status: StatusCode) -> Option<FailureKind> {
     }
 }
 
-/// The wait that it asks for, in seconds (RFC 9110, "Retry-After"); who limits the rate and does
-/// not say is given a moment.
+/// The wait that the answer asks for, in seconds (RFC 9110, "Retry-After"); two seconds if the registry limits the rate and
+/// names none.
 pub(super) fn asked_to_wait(response: &Response, kind: FailureKind) -> Option<Duration> {
     let asked = header(response.headers(), RETRY_AFTER.as_str()).and_then(|text| text.parse().ok());
     asked.map(Duration::from_secs).or((kind == FailureKind::Throttled).then_some(Duration::from_secs(2)))
@@ -67,6 +72,7 @@ pub(super) fn fail(error: Error) -> Failure {
     Failure::Error(Box::new(error))
 }
 
+/// The error of a request, before its reason is known.
 pub(super) fn unavailable(registry: &str) -> Error {
     Error::of(FailureKind::NotARegistry, format!("failed to ask {registry}"))
 }
@@ -75,7 +81,7 @@ pub(super) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// Reads a body to its end, of at most so many bytes.
+/// Reads a body to its end. If it has more than `most` bytes, the error has the cause `too_large`.
 pub(super) async fn whole(
     mut response: Response,
     most: u64,
@@ -97,12 +103,12 @@ pub(super) async fn whole(
 pub fn registry_error(body: &[u8]) -> (String, String) {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| body["errors"][0][name].as_str().unwrap_or_default().to_owned();
-    // In one line: what follows a line's end could pass for a hint of ours.
+    // In one line: text after a line break could pass for this program's hint.
     let line = |name: &str, most| shown::cut(&inert(text(name).as_bytes()), most);
     (line("code", 60), line("message", 300))
 }
 
-/// The failure to send a request.
+/// Finds the kind of a failure to send a request, from the texts of the error and of those behind it.
 #[must_use]
 pub(crate) fn kind_of(error: &(dyn std::error::Error + 'static)) -> FailureKind {
     let any = |words: &[&str]| words.iter().any(|word| says(error, word));

@@ -1,10 +1,11 @@
-//! Answers a registry that asks for credentials: `WWW-Authenticate`, and the token service behind it
+//! Answers a registry that asks for credentials: parses `WWW-Authenticate`
+//! (`Bearer realm="https://auth.docker.io/token",service="registry.docker.io"`), and asks the token service that it names
 //! (<https://distribution.github.io/distribution/spec/auth/token/>).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::AUTHORIZATION;
-use reqwest::{Client, Url};
+use reqwest::{Client, RequestBuilder, Url};
 use serde_json::Value;
 
 use super::answer::{Attempt, asked_to_wait, passing, unanswered, unavailable, whole};
@@ -25,7 +26,9 @@ pub enum Challenge {
 
 /// The token service of a registry.
 pub struct TokenRequest {
+    /// The service's URL.
     realm: String,
+    /// The registry's name to the service.
     service: Option<String>,
 }
 
@@ -45,7 +48,7 @@ impl Challenge {
     }
 }
 
-/// One `name="value"` of the challenge.
+/// The value of a parameter of the challenge, `name="value"` or `name=value`.
 fn parameter(parameters: &str, name: &str) -> Option<String> {
     let mut rest = parameters;
     while let Some((found, after)) = rest.split_once('=') {
@@ -62,14 +65,15 @@ fn parameter(parameters: &str, name: &str) -> Option<String> {
     None
 }
 
+/// The header `Authorization` for user and password.
 pub(super) fn basic(credential: &Credential) -> SecretString {
     let pair = format!("{}:{}", credential.user, credential.password.expose());
     format!("Basic {}", STANDARD.encode(pair)).into()
 }
 
 impl TokenRequest {
-    /// A token for one repository or more, in `scope`'s words (`repository:<path>:<actions>`, with a space between); anonymous
-    /// without a credential, and where the credential is refused: a stale login must not hide a public image.
+    /// Asks for a token for `scope`: `repository:<path>:<actions>`, or several with a space between. If the credential is
+    /// refused, it asks without one: an old login must not hide a public image.
     pub(super) async fn token(
         &self,
         http: &Client,
@@ -84,6 +88,7 @@ impl TokenRequest {
         self.ask(http, registry, scope, None).await.map_err(|_| Attempt::Final(refused))
     }
 
+    /// Asks for a token once.
     async fn ask(
         &self,
         http: &Client,
@@ -91,34 +96,7 @@ impl TokenRequest {
         scope: &str,
         credential: Option<&Credential>,
     ) -> Result<SecretString, Attempt> {
-        let mut url = self.url(registry)?;
-        for one in scope.split(' ') {
-            url.query_pairs_mut().append_pair("scope", one);
-        }
-        if let Some(service) = &self.service {
-            url.query_pairs_mut().append_pair("service", service);
-        }
-        let request = match credential {
-            // An identity token is an OAuth2 refresh token.
-            Some(credential) if credential.user == "<token>" => {
-                let body = reqwest::Url::parse_with_params(
-                    "x:/",
-                    [
-                        ("grant_type", "refresh_token"),
-                        ("client_id", "build-once"),
-                        ("refresh_token", credential.password.expose()),
-                        ("scope", scope),
-                        ("service", self.service.as_deref().unwrap_or_default()),
-                    ],
-                );
-                let body = body.ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default();
-                http.post(self.url(registry)?)
-                    .header("content-type", "application/x-www-form-urlencoded")
-                    .body(body)
-            }
-            Some(credential) => http.get(url).header(AUTHORIZATION, basic(credential).expose()),
-            None => http.get(url),
-        };
+        let request = self.request(http, registry, scope, credential)?;
         let failed = || unavailable(registry).cause("its token service did not answer");
         let again = |error| unanswered(failed(), error);
         let response = request.send().await.map_err(again)?;
@@ -137,9 +115,43 @@ impl TokenRequest {
         }
         let body = whole(response, TOKEN, failed, "its token service's answer is too large").await?;
         bearer(&body)
-            // A registry may quote what it was sent.
+            // A registry may quote the token in an error.
             .inspect(|token| crate::shown::learn(token.expose().trim_start_matches("Bearer ")))
             .ok_or_else(|| Attempt::error(unavailable(registry).cause("its token service gave no token")))
+    }
+
+    /// The request for a token: by POST with an identity token, which is a refresh token of `OAuth2`, else by GET.
+    fn request(
+        &self,
+        http: &Client,
+        registry: &str,
+        scope: &str,
+        credential: Option<&Credential>,
+    ) -> Result<RequestBuilder, Attempt> {
+        let mut url = self.url(registry)?;
+        if let Some(token) = credential.filter(|credential| credential.user == "<token>") {
+            let fields = [
+                ("grant_type", "refresh_token"),
+                ("client_id", "build-once"),
+                ("refresh_token", token.password.expose()),
+                ("scope", scope),
+                ("service", self.service.as_deref().unwrap_or_default()),
+            ];
+            // A form is encoded as the query of a URL is.
+            let form = Url::parse_with_params("x:/", fields);
+            let form = form.ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default();
+            return Ok(http.post(url).header("content-type", "application/x-www-form-urlencoded").body(form));
+        }
+        for part in scope.split(' ') {
+            url.query_pairs_mut().append_pair("scope", part);
+        }
+        if let Some(service) = &self.service {
+            url.query_pairs_mut().append_pair("service", service);
+        }
+        Ok(match credential {
+            Some(credential) => http.get(url).header(AUTHORIZATION, basic(credential).expose()),
+            None => http.get(url),
+        })
     }
 
     /// The token service's address, if credentials may be sent to it: over TLS, or on this machine.
@@ -158,7 +170,7 @@ impl TokenRequest {
     }
 }
 
-/// The `Authorization` from a token service's answer.
+/// Makes the header `Authorization` from a token service's answer; `None` if that has no token.
 #[must_use]
 pub fn bearer(answer: &[u8]) -> Option<SecretString> {
     let answer: Value = serde_json::from_slice(answer).ok()?;

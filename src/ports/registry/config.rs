@@ -1,4 +1,4 @@
-//! Reads of an image's configuration: labels, platform, `ONBUILD` triggers.
+//! Reads an image's configuration: labels, platform, `ONBUILD` instructions.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -32,12 +32,12 @@ impl Registry {
         Ok(labels
             .into_iter()
             .flatten()
-            .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
             .collect())
     }
 
-    /// The `ONBUILD` instructions of an image; of an index, the different lists of its images for these platforms. A
-    /// platform that the index does not name by its architecture may be any image of it.
+    /// The `ONBUILD` instructions of an image; of an index, the different lists of its images for these platforms
+    /// ([`Manifest::children_for`]).
     ///
     /// # Errors
     /// If the registry gives no clear answer.
@@ -76,8 +76,8 @@ impl Registry {
         Ok(answers.await?.into_iter().collect())
     }
 
-    /// Reads the platform from a single image's configuration: `architecture`, `os` and so on. An artifact that is
-    /// no image says nothing.
+    /// Reads the platform from a single image's configuration: `architecture`, `os` and so on; empty for an index, and for an
+    /// artifact that is no image.
     ///
     /// # Errors
     /// If the configuration cannot be read or is not what its digest says.
@@ -89,10 +89,11 @@ impl Registry {
         let Some(config) = manifest.config() else { return Ok(Map::new()) };
         let mut config = self.config(reference, config.digest().as_ref()).await?;
         let names = ["architecture", "os", "os.version", "os.features", "variant"];
-        let told = |name: &str| Some((name.to_owned(), config.get_mut(name)?.take()));
-        Ok(names.into_iter().filter_map(told).filter(|(_, value)| !value.is_null()).collect())
+        let member = |name: &str| Some((name.to_owned(), config.get_mut(name)?.take()));
+        Ok(names.into_iter().filter_map(member).filter(|(_, value)| !value.is_null()).collect())
     }
 
+    /// Reads a configuration and checks its digest.
     async fn config(&self, reference: &ImageReference, digest: &str) -> Result<Value, Error> {
         let what = || {
             Error::of(FailureKind::NotARegistry, format!("failed to read the configuration of {reference}"))

@@ -15,22 +15,26 @@ use crate::ports::docker_config::{Credential, UserDockerConfig};
 use crate::ports::exec::Exec;
 use crate::secret::SecretString;
 
-/// The answer is kept, a failure too: it was tried again by then, and [`Credentials::renew`] asks once more.
+/// A credential that is found when it is first needed. A failure is kept too, because it comes after retries;
+/// [`Credentials::renew`] asks once more.
 type Cell = Arc<OnceCell<Result<Option<Credential>, Error>>>;
 
-/// The logins named in the inputs, ECR's own tokens, the user's docker configuration; in this
-/// order. Every password is masked before it is used.
+/// Finds credentials in the input `logins`, else gets ECR's tokens, else takes those of the user's docker configuration.
+/// Every password is masked before it is used.
 pub(crate) struct Credentials {
+    /// The input `logins`, by registry.
     logins: BTreeMap<String, Credential>,
     aws: Aws,
     user: UserDockerConfig,
     exec: Exec,
     console: Console,
+    /// What was found so far, by registry.
     found: Mutex<BTreeMap<String, Cell>>,
 }
 
 impl Credentials {
-    /// Logins whose variable is not set are left out: a fork's run has no secrets.
+    /// Reads the passwords of logins from their variables. A login whose variable is not set is left out, because a fork's run
+    /// has no secrets.
     #[must_use]
     pub(crate) fn new(
         logins: &[Login],
@@ -44,7 +48,7 @@ impl Credentials {
         for login in logins {
             match env.get(&login.password_env) {
                 Some(password) => {
-                    // As `docker login --password-stdin`: a secret made by `echo` ends in one.
+                    // As `docker login --password-stdin` does: a secret made by `echo` ends in a line break.
                     let password = password.strip_suffix('\n').unwrap_or(password);
                     let password = password.strip_suffix('\r').unwrap_or(password);
                     console.mask(password);
@@ -77,11 +81,11 @@ impl Credentials {
         self.for_registry(registry).await.map(drop)
     }
 
-    /// As [`Self::for_registry`], for registries that always ask; `None` for the others, which
-    /// may serve everyone.
+    /// The credential for a registry that asks for one with every request, which is ECR. `None` for others, which may serve
+    /// images without a login.
     ///
     /// # Errors
-    /// The same.
+    /// As [`Self::for_registry`].
     pub(super) async fn preemptive(&self, registry: &str) -> Result<Option<Credential>, Error> {
         match EcrHost::parse(registry) {
             Some(host) if !host.public => self.for_registry(registry).await,
@@ -101,12 +105,12 @@ impl Credentials {
 
     /// The credential that the user's docker is logged in with.
     async fn user_login(&self, registry: &str) -> Option<Credential> {
-        let mut said = Vec::new();
-        let found = self.user.credential(registry, &self.exec, &mut said).await;
-        // It matters only if nothing else gives a login.
+        let mut failures = Vec::new();
+        let found = self.user.credential(registry, &self.exec, &mut failures).await;
+        // A helper's failure matters only if nothing else gives a login.
         if found.is_none() {
-            for said in said {
-                self.console.line(&format!("note: {said}"));
+            for failure in failures {
+                self.console.line(&format!("note: {failure}"));
             }
         }
         found.inspect(|credential| self.console.mask(credential.password.expose()))
@@ -124,8 +128,7 @@ impl Credentials {
                 self.console.mask(password.expose());
                 Ok(Some(Credential { user: "AWS".to_owned(), password }))
             }
-            // A login from an earlier step serves where this job has no AWS credentials. Public
-            // ECR also serves everyone.
+            // Without AWS credentials, a login of an earlier step counts. Public ECR needs no login.
             Err(error) => match self.user_login(registry).await {
                 Some(credential) => Ok(Some(credential)),
                 None if host.public => Ok(None),

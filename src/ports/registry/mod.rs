@@ -1,6 +1,8 @@
-//! Registry reads over the OCI distribution API
-//! (<https://github.com/opencontainers/distribution-spec>): no docker process, one
-//! connection kept alive.
+//! Talks to registries by the OCI distribution API (<https://github.com/opencontainers/distribution-spec>), without docker,
+//! because a process for each question takes longer than the question.
+//!
+//! [`Registry::probe`] asks for an image, [`Registry::resolve`] for its digest; `config` reads configurations, `write` sets
+//! tags. `transport` sends one request, `challenge` logs in, `answer` interprets the answers.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,8 +22,7 @@ use crate::error::Error;
 use crate::failure::{FailureKind, Reaction};
 use crate::guards::Guard;
 use crate::image::{Digest, ImageReference, Manifest};
-use crate::ports::exec::Exec;
-use crate::ports::exec::from_exec;
+use crate::ports::exec::{Exec, from_exec};
 use crate::ports::http;
 use crate::ports::proxies::Proxies;
 use crate::ports::random;
@@ -62,7 +63,7 @@ pub(crate) enum Probe {
     Unknown(Error),
 }
 
-/// A client that is being made.
+/// An HTTP client that is made on another thread.
 type Connection = Shared<BoxFuture<'static, Result<Client, Error>>>;
 
 /// Reads from registries.
@@ -72,8 +73,9 @@ pub(crate) struct Registry {
     /// The folder in which docker keeps certificates.
     certificates: PathBuf,
     credentials: Credentials,
-    /// `Authorization` by registry and repository, once it is known.
+    /// The header `Authorization` by registry and scope (`<path>:<actions>`), once it is known; `None` if none is needed.
     authorizations: Mutex<HashMap<(String, String), Option<SecretString>>>,
+    /// The input `retries`.
     retries: u32,
     proxies: Proxies,
     exec: Exec,
@@ -82,14 +84,15 @@ pub(crate) struct Registry {
     waits: Waits,
 }
 
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long a registry may send nothing.
 const SILENCE: Duration = Duration::from_secs(20);
 /// The longest wait between two tries. A registry that asks for a longer one (`Retry-After`) is not asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 impl Registry {
-    /// `retries` further tries for answers that may be better the next time. Reads and waits end
-    /// when `exec` is cancelled; a write is left to its end, so that it is known what came of it.
+    /// Reads and waits end when `exec` is cancelled. A write goes on to its end, so that its result is known.
     #[must_use]
     pub(crate) fn new(
         credentials: Credentials,
@@ -112,14 +115,12 @@ impl Registry {
         }
     }
 
-    /// Waits before the next question.
+    /// Waits before the next question. If the run is cancelled meanwhile, that question reports it.
     pub(crate) async fn rest(&self, wait: Duration) {
-        // The question itself says that the run is cancelled.
         self.exec.sleep(wait).await.ok();
     }
 
-    /// Gets ready on another thread, while something else is asked first: the system's
-    /// certificates take 10 ms to read.
+    /// Makes the client on another thread while the program does something else: the system's certificates take 10 ms to read.
     pub(crate) fn warm_up(&self) {
         drop(self.client(None, Waiting::ForAnswer));
     }
@@ -129,11 +130,12 @@ impl Registry {
         self.client(tls::folder_of(&self.certificates, registry), Waiting::ForAnswer)
     }
 
-    /// The HTTP client for what is sent to this registry and takes its time.
+    /// The HTTP client for uploads to this registry, which may take long.
     fn http_for_uploads(&self, registry: &str) -> Connection {
         self.client(tls::folder_of(&self.certificates, registry), Waiting::WhileSending)
     }
 
+    /// The HTTP client with the certificates of this folder, made once.
     fn client(&self, folder: Option<PathBuf>, waiting: Waiting) -> Connection {
         let make = || {
             let (proxies, folder) = (self.proxies.clone(), folder.clone());
@@ -150,10 +152,10 @@ impl Registry {
         &self.credentials
     }
 
-    /// Forgets a registry's tokens and gets new ones.
+    /// Forgets a registry's tokens and gets a new credential.
     ///
     /// # Errors
-    /// If there is none to get.
+    /// If there is none.
     pub(crate) async fn log_in_again(&self, registry: &str) -> Result<(), Error> {
         self.authorizations.lock().await.retain(|(known, _), _| known != registry);
         self.credentials.renew(registry).await
@@ -169,6 +171,7 @@ impl Registry {
         }
     }
 
+    /// Reads a manifest or index, and checks its digest; `None` if it is absent.
     async fn manifest(&self, reference: &ImageReference) -> Result<Option<Arc<Manifest>>, Failure> {
         let reply = match self.get(reference, Method::GET, "manifests", reference.identifier()).await? {
             Answer::Found(reply) => reply,
@@ -205,7 +208,7 @@ impl Registry {
     /// The digest that an image has now, by HEAD if the registry's answer to that names it.
     ///
     /// # Errors
-    /// If it is absent, or the registry does not say.
+    /// If the image is absent, or the registry gives no clear answer.
     pub(crate) async fn resolve(&self, reference: &ImageReference) -> Result<Digest, Resolve> {
         if let Some(digest) = reference.digest() {
             return Ok(digest.clone());
@@ -232,7 +235,7 @@ impl Registry {
         }
     }
 
-    /// One read, with login and retries, for as long as the run is not cancelled.
+    /// Reads `/v2/<path>/<kind>/<id>`, with login and retries, unless the run is cancelled.
     async fn get(
         &self,
         reference: &ImageReference,
@@ -240,7 +243,7 @@ impl Registry {
         kind: &str,
         id: &str,
     ) -> Result<Answer, Failure> {
-        // Boxed: every step holds some reads, and the stack holds every step.
+        // Boxed, because the futures of many reads would be too large for the stack.
         let read = Box::pin(self.read(reference, method, kind, id));
         let answer = self.exec.unless_cancelled("looking", read).await;
         answer.map_err(|stopped| fail(from_exec(stopped)))?
@@ -260,61 +263,74 @@ impl Registry {
         loop {
             let call =
                 Call { method: method.clone(), url: url.clone(), actions: "pull", body: None, writes: None };
-            let (error, wait) = match self.call(reference, &call).await {
+            match self.call(reference, &call).await {
                 Ok(answer) => return Ok(answer),
-                // A run may outlive its token.
+                // A run may take longer than its token is valid.
                 Err(Attempt::Final(Failure::Error(error)))
                     if error.is(FailureKind::AuthExpired) && !renewed =>
                 {
                     renewed = true;
                     self.log_in_again(registry).await.map_err(|_| Failure::Error(error))?;
-                    continue;
                 }
                 Err(Attempt::Final(failure)) => return Err(failure),
-                Err(Attempt::Again { error, wait }) => match wait {
-                    // To ask before would only make it worse.
-                    Some(wait) if wait > LONGEST_WAIT => {
-                        let hint = format!(
-                            "{registry} asks to retry after {} s, which is longer than this run waits",
-                            wait.as_secs()
-                        );
-                        return Err(fail(Error { retry_after: Some(wait), ..error }.hint(hint)));
-                    }
-                    _ if tried >= self.tries(&error) => {
-                        let hint = error.kind.map_or("", FailureKind::hint);
-                        let hint = match tried {
-                            0 => hint.to_owned(),
-                            _ => format!("{} tries were made; {hint}", tried + 1),
-                        };
-                        return Err(fail(Error { retry_after: wait, ..error }.hint(hint)));
-                    }
-                    wait => (error, wait),
-                },
-            };
-            let backoff = Backoff { first: Duration::from_millis(300), longest: LONGEST_WAIT };
-            let wait = wait.unwrap_or_else(|| backoff.wait(tried, random::fraction()));
-            if !self.waits.try_begin(wait) {
-                let hint = format!(
-                    "this run has waited {} s for registries; is {registry} up?",
-                    WAIT_IN_ALL.as_secs()
-                );
-                return Err(fail(Error { retry_after: Some(wait), ..error }.hint(hint)));
+                Err(Attempt::Again { error, wait }) => {
+                    self.wait_for_retry(registry, error, wait, tried).await?;
+                    tried += 1;
+                }
             }
-            tokio::time::sleep(wait).await;
-            tried += 1;
         }
+    }
+
+    /// Waits before another attempt. `asked`: the wait that the registry asks for. `tried`: the attempts after the first.
+    ///
+    /// # Errors
+    /// The error of the attempt, if no other follows.
+    async fn wait_for_retry(
+        &self,
+        registry: &str,
+        error: Error,
+        asked: Option<Duration>,
+        tried: u32,
+    ) -> Result<(), Failure> {
+        let stop = |error: Error, wait, hint: String| fail(Error { retry_after: wait, ..error }.hint(hint));
+        // To ask earlier than the registry says would only make it worse.
+        if let Some(asked) = asked.filter(|asked| *asked > LONGEST_WAIT) {
+            let hint = format!(
+                "{registry} asks to retry after {} s, which is longer than this run waits",
+                asked.as_secs()
+            );
+            return Err(stop(error, Some(asked), hint));
+        }
+        if tried >= self.tries(&error) {
+            let hint = error.kind.map_or("", FailureKind::hint);
+            let hint = match tried {
+                0 => hint.to_owned(),
+                _ => format!("{} tries were made; {hint}", tried + 1),
+            };
+            return Err(stop(error, asked, hint));
+        }
+        let backoff = Backoff { first: Duration::from_millis(300), longest: LONGEST_WAIT };
+        let wait = asked.unwrap_or_else(|| backoff.wait(tried, random::fraction()));
+        if !self.waits.try_begin(wait) {
+            let hint =
+                format!("this run has waited {} s for registries; is {registry} up?", WAIT_IN_ALL.as_secs());
+            return Err(stop(error, Some(wait), hint));
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
     }
 }
 
-/// What the silence of a registry means.
+/// What a client does while a registry sends nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Waiting {
-    /// It does not answer.
+    /// It waits for an answer, for a limited time.
     ForAnswer,
-    /// It may take what is sent: the sender watches that.
+    /// It sends a body; the sender limits the time.
     WhileSending,
 }
 
+/// Makes a client; reads the certificates, which blocks its thread.
 fn client(proxies: Proxies, folder: Option<&Path>, waiting: Waiting) -> Result<Client, Error> {
     crash::on_purpose("tls");
     let tls = tls::config(folder.map(tls::OfHost::read).unwrap_or_default())?;
@@ -329,9 +345,9 @@ fn client(proxies: Proxies, folder: Option<&Path>, waiting: Waiting) -> Result<C
 /// Why the digest of a reference is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Resolve {
-    /// The registry says that it is not there.
+    /// The registry answers that it has no such image.
     Absent,
-    /// The registry did not say.
+    /// The registry gives no clear answer.
     Failed(Error),
 }
 

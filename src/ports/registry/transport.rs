@@ -1,4 +1,4 @@
-//! Sends one request to a registry: address, login, status.
+//! Sends one request to a registry: finds the address, logs in, follows redirects, reads the answer.
 
 use std::time::Duration;
 
@@ -13,9 +13,8 @@ use super::challenge::{self, Challenge};
 use crate::budget::{HEADERS, MANIFEST, Most, REDIRECTS, REQUEST};
 use crate::buildkit::failure::classify;
 use crate::error::Error;
-use crate::failure::FailureClass;
-use crate::failure::FailureKind;
-use crate::image::{ImageReference, MEDIA_TYPES, Repository, is_this_machine};
+use crate::failure::{FailureClass, FailureKind};
+use crate::image::{EcrHost, ImageReference, MEDIA_TYPES, Repository, is_this_machine};
 use crate::ports::Writes;
 use crate::secret::SecretString;
 
@@ -26,7 +25,7 @@ const LAYER_RIGHTS: &str = "ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUp
 pub(super) struct Call {
     pub(super) method: Method,
     pub(super) url: String,
-    /// The right that the token must give, in the token service's words.
+    /// The right that the token must give, as the token service names it: `pull` or `pull,push`.
     pub(super) actions: &'static str,
     /// Media type and bytes, for writes.
     pub(super) body: Option<(String, Vec<u8>)>,
@@ -38,14 +37,20 @@ impl Call {
     fn reads(&self) -> bool {
         self.method == Method::GET || self.method == Method::HEAD
     }
+
+    fn is_about_layer(&self) -> bool {
+        self.url.contains("/blobs/")
+    }
 }
 
 pub(super) enum Answer {
+    /// A status of success.
     Found(Reply),
+    /// 404 for the image; that for the repository is [`Failure::NoRepository`].
     NotFound,
 }
 
-/// A good answer, read to its end: one that breaks off is asked for again.
+/// An answer that was read to its end.
 pub(super) struct Reply {
     headers: HeaderMap,
     pub(super) bytes: Vec<u8>,
@@ -58,7 +63,7 @@ impl Reply {
 }
 
 impl Registry {
-    /// Sends one request, with login, within the time and beside as few others as [`crate::budget`] says.
+    /// Sends one request, with login, within [`REQUEST`], and with at most `budget::REQUESTS` open at once.
     pub(super) async fn call(&self, reference: &ImageReference, call: &Call) -> Result<Answer, Attempt> {
         if !call.reads() && call.writes.is_none() {
             let what = format!("{} {} would write before the plan is executed", call.method, call.url);
@@ -70,8 +75,8 @@ impl Registry {
         within(REQUEST, reference.registry(), ask).await
     }
 
-    /// As [`Self::call`], for a good answer whose body is not read yet; `None` for 404. `also`: a repository of the same registry
-    /// that the request reads.
+    /// As [`Self::call`], for an answer of success whose body is not read yet; `None` for 404. `also`: a repository of the same
+    /// registry that the request reads.
     pub(super) async fn open(
         &self,
         reference: &ImageReference,
@@ -89,14 +94,14 @@ impl Registry {
         within(REQUEST, reference.registry(), ask).await
     }
 
-    /// The name of the right that a request needs.
+    /// The registry, and the scope of the token that a request needs.
     fn scope(reference: &ImageReference, actions: &str, also: Option<&Repository>) -> (String, String) {
         let own = format!("repository:{}:{actions}", reference.repository().path());
         let also = also.map(|also| format!(" repository:{}:pull", also.path())).unwrap_or_default();
         (reference.registry().to_owned(), own + &also)
     }
 
-    /// What the last request with this right said of who asks.
+    /// The header `Authorization` of the last request with this scope, if it had one.
     pub(super) async fn authorization(
         &self,
         reference: &ImageReference,
@@ -106,7 +111,7 @@ impl Registry {
         self.authorizations.lock().await.get(&Self::scope(reference, actions, also)).cloned().flatten()
     }
 
-    /// Sends a request, with login.
+    /// Sends the request with the login that is known; if the registry asks for one, logs in and sends it again.
     async fn exchange(
         &self,
         reference: &ImageReference,
@@ -116,24 +121,24 @@ impl Registry {
         let registry = reference.registry();
         let scope = Self::scope(reference, call.actions, also);
         let known = self.authorizations.lock().await.get(&scope).cloned();
-        // A token that was good may have run out: then the registry is asked again how to log in.
+        // A token that worked may have expired; then the registry is asked again how to log in.
         let was_known = known.is_some();
         let authorization = match known {
             Some(authorization) => authorization,
-            // ECR answers every request without its token by 401: skip that round trip.
+            // ECR refuses every request without its token, so the token is sent with the first one.
             None => self
                 .credentials
                 .preemptive(registry)
                 .await
                 .map_err(Attempt::error)?
-                .map(|c| challenge::basic(&c)),
+                .map(|credential| challenge::basic(&credential)),
         };
         let http = self.http(registry).await.map_err(Attempt::error)?;
         let response = send(&http, registry, call, authorization.as_ref()).await?;
-        // A host that the registry redirects to gets no login, so what it asks for is not heeded.
-        let final_word =
+        // A host that the registry redirects to gets no login, although it may ask for one.
+        let asks_for_no_login =
             response.status() != StatusCode::UNAUTHORIZED || redirected_host(call, &response).is_some();
-        if final_word || (authorization.is_some() && !was_known) {
+        if asks_for_no_login || (authorization.is_some() && !was_known) {
             self.authorizations.lock().await.insert(scope, authorization.clone());
             return Ok(response);
         }
@@ -156,7 +161,7 @@ impl Registry {
     }
 }
 
-/// The answer, or that it took longer than `limit`: a registry that sends a byte now and then is never silent.
+/// Waits for the answer at most `limit`: a registry that sends a byte from time to time is never silent.
 async fn within<T>(
     limit: Duration,
     registry: &str,
@@ -169,7 +174,8 @@ async fn within<T>(
     tokio::time::timeout(limit, answer).await.unwrap_or_else(slow)
 }
 
-/// Follows redirects, for reads alone, without credentials to another origin, and never from https to http.
+/// Sends the request. Redirects are followed for reads alone, without credentials to another origin, and never from https
+/// to http.
 async fn send(
     http: &Client,
     registry: &str,
@@ -216,7 +222,7 @@ fn redirected_host(call: &Call, response: &Response) -> Option<String> {
     Some(answered.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
-/// The address that `Location` leads to from `url`; `None` if no registry may have it.
+/// The address that `Location` leads to from `url`; `None` if it is no address of HTTP, and an error if it is less safe.
 #[must_use]
 pub fn redirected(url: &Url, location: &str) -> Option<Result<Url, &'static str>> {
     let next = url.join(location).ok().filter(|next| matches!(next.scheme(), "http" | "https"))?;
@@ -224,6 +230,7 @@ pub fn redirected(url: &Url, location: &str) -> Option<Result<Url, &'static str>
     Some(if weaker { Err("it redirects from https to http") } else { Ok(next) })
 }
 
+/// Reads the answer, and makes an error of a status that is none of success.
 pub(super) async fn read_status(
     reference: &ImageReference,
     call: &Call,
@@ -235,13 +242,13 @@ pub(super) async fn read_status(
         let bytes = body(reference, response).await?;
         return Ok(Answer::Found(Reply { headers, bytes }));
     }
-    // To basic authentication, 401 says that user or password are wrong.
+    // With basic authentication, 401 means that the user or the password is wrong.
     let basic = header(response.headers(), WWW_AUTHENTICATE.as_str());
-    let unknown_login = status == StatusCode::UNAUTHORIZED
+    let is_wrong_password = status == StatusCode::UNAUTHORIZED
         && basic.is_some_and(|offer| offer.trim_start().to_lowercase().starts_with("basic"));
     let elsewhere = redirected_host(call, &response);
     let again = passing(status).map(|kind| (kind, asked_to_wait(&response, kind)));
-    // HEAD answers have no body; then the status alone decides.
+    // The answer to a HEAD has no body; then the status alone decides.
     let body = body(reference, response).await.unwrap_or_default();
     let (code, message) = registry_error(&body);
     let registry = reference.registry();
@@ -250,11 +257,10 @@ pub(super) async fn read_status(
         None => registry.to_owned(),
     };
     let cause = format!("{who} answered {status} {message}").trim().to_owned();
-    let writes = call.writes.is_some();
-    let (what, may, action) = match (writes, call.url.contains("/blobs/")) {
-        (true, true) => ("send a layer of", "write", LAYER_RIGHTS),
-        (true, false) => ("set", "write", "ecr:PutImage"),
-        (false, _) => ("look up", "read", "ecr:BatchGetImage"),
+    let what = match call.writes {
+        Some(_) if call.is_about_layer() => "send a layer of",
+        Some(_) => "set",
+        None => "look up",
     };
     let failed = |kind| Error::of(kind, format!("failed to {what} {reference}")).cause(cause.clone());
     if let Some((kind, wait)) = again {
@@ -267,32 +273,41 @@ pub(super) async fn read_status(
             let (kind, hint) = if let Some(host) = elsewhere {
                 let hint = format!("{host} gets no login from here: look at what {registry} redirects to");
                 (FailureKind::AuthDenied, hint)
-            } else if unknown_login {
-                (
-                    FailureKind::AuthMissing,
-                    format!("check the user and the password of the login for {registry}"),
-                )
-            } else if message.contains("expired") {
-                (FailureKind::AuthExpired, format!("log in to {registry} again"))
-            } else if crate::image::EcrHost::parse(registry).is_some() {
-                (
-                    FailureKind::AuthDenied,
-                    format!("allow {action} on {} for this role", reference.repository()),
-                )
+            } else if is_wrong_password {
+                let hint = format!("check the user and the password of the login for {registry}");
+                (FailureKind::AuthMissing, hint)
             } else {
-                let hint =
-                    format!("check that the login for {registry} may {may} {}", reference.repository());
-                (FailureKind::AuthDenied, hint)
+                refused(reference, call, &message)
             };
             Err(Attempt::error(failed(kind).hint(hint)))
         }
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(Attempt::error(failed(FailureKind::Proxy))),
-        // What a push is refused for is told in the same words as to BuildKit.
-        _ if writes => Err(Attempt::error(classify(&format!("failed to {what} {reference}"), &cause))),
+        // BuildKit's pushes are refused in the same words.
+        _ if call.writes.is_some() => {
+            Err(Attempt::error(classify(&format!("failed to {what} {reference}"), &cause)))
+        }
         _ => Err(Attempt::error(failed(FailureKind::NotARegistry))),
     }
 }
 
+/// The failure of a login that the registry knows and refuses, with its hint.
+fn refused(reference: &ImageReference, call: &Call, message: &str) -> (FailureKind, String) {
+    let (registry, repository) = (reference.registry(), reference.repository());
+    let (verb, ecr_right) = match call.writes {
+        Some(_) if call.is_about_layer() => ("write", LAYER_RIGHTS),
+        Some(_) => ("write", "ecr:PutImage"),
+        None => ("read", "ecr:BatchGetImage"),
+    };
+    if message.contains("expired") {
+        (FailureKind::AuthExpired, format!("log in to {registry} again"))
+    } else if EcrHost::parse(registry).is_some() {
+        (FailureKind::AuthDenied, format!("allow {ecr_right} on {repository} for this role"))
+    } else {
+        (FailureKind::AuthDenied, format!("check that the login for {registry} may {verb} {repository}"))
+    }
+}
+
+/// The error of a registry that asks for a login that this run does not have.
 pub(super) fn no_login(reference: &ImageReference) -> Error {
     let registry = reference.registry();
     Error::of(FailureKind::AuthMissing, format!("failed to look up {reference}"))
@@ -300,8 +315,8 @@ pub(super) fn no_login(reference: &ImageReference) -> Error {
         .hint(format!("log in to {registry} with docker/login-action, or name the login in the input logins"))
 }
 
-/// Docker Hub's API lives on another host than its name; registries on this machine speak
-/// plain HTTP, as docker and BuildKit assume (containerd `docker.MatchLocalhost`).
+/// The start of a registry's URLs. Docker Hub's API has another host than its name. Registries on this machine are asked by
+/// HTTP, as docker and BuildKit do (containerd, `docker.MatchLocalhost`).
 pub(super) fn base_url(registry: &str) -> String {
     if registry == "docker.io" {
         "https://registry-1.docker.io".to_owned()
@@ -312,11 +327,12 @@ pub(super) fn base_url(registry: &str) -> String {
     }
 }
 
-/// Bytes of all names and values.
+/// Bytes of all names and values of the headers.
 fn size(headers: &HeaderMap) -> u64 {
     headers.iter().map(|(name, value)| (name.as_str().len() + value.len()) as u64).sum()
 }
 
+/// Reads the body to its end.
 async fn body(reference: &ImageReference, response: Response) -> Result<Vec<u8>, Attempt> {
     let failed = || unavailable(reference.registry());
     whole(response, MANIFEST, failed, "the answer is larger than a manifest may be").await
@@ -338,7 +354,6 @@ mod tests {
         assert_eq!(base_url("registry.example:5000"), "https://registry.example:5000");
     }
 
-    /// D27.
     #[tokio::test(flavor = "current_thread")]
     async fn d27_an_answer_without_end_is_given_up() {
         let dripping = async {

@@ -27,7 +27,7 @@ impl Default for Waits {
 }
 
 impl Waits {
-    /// Counts a wait that begins now. False, and nothing counted, if the waits would be too long in all.
+    /// Counts a wait that begins now. Returns false, and counts nothing, if all waits would take longer than [`WAIT_IN_ALL`].
     pub(super) fn try_begin(&self, wait: Duration) -> bool {
         self.try_begin_at(self.watch.elapsed(), wait)
     }
@@ -48,7 +48,7 @@ impl Waits {
 mod tests {
     use super::*;
 
-    /// D34: three questions that are each told to come back after 29 s.
+    /// The registry asks for a wait of 29 s after each of several questions.
     #[test]
     fn d34_all_waits_of_a_run_have_one_limit() {
         let (waits, seconds) = (Waits::default(), Duration::from_secs);

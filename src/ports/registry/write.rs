@@ -1,4 +1,4 @@
-//! Writes to a registry: a tag on an image that it has, and an index of images that it has.
+//! Writes to a registry: sets a tag on an image that it has, or stores an index of images that it has.
 
 use reqwest::Method;
 
@@ -11,8 +11,7 @@ use crate::image::{ImageReference, Manifest};
 use crate::ports::Writes;
 
 impl Registry {
-    /// Sets a tag on an image of the same repository: the same bytes under another name, so
-    /// its digest cannot change.
+    /// Sets a tag on an image of the same repository: stores the same bytes under the tag, so the digest cannot change.
     ///
     /// # Errors
     /// If the image cannot be read, or the registry refuses the tag.
@@ -54,8 +53,8 @@ impl Registry {
     /// Stores a manifest or an index under a name.
     ///
     /// # Errors
-    /// If the registry refuses it: with 404 where there is no repository, with 400 where an image that it names is not
-    /// there. The caller tries again (`execute::retry`).
+    /// If the registry refuses it: with 404 if there is no repository, with 400 if an image that an index names is absent. There
+    /// are no retries here: the caller makes them (`execute::retry`).
     pub(crate) async fn put(
         &self,
         target: &ImageReference,
@@ -73,6 +72,7 @@ impl Registry {
         let call = Call { method: Method::PUT, url, actions: "pull,push", body, writes };
         match self.call(target, &call).await {
             Ok(Answer::Found(_)) => Ok(()),
+            // A tag need not exist to be set, so it is the repository that does not.
             Ok(Answer::NotFound) => Err(written(Failure::NoRepository, target)),
             Err(failed) => Err(not_done(failed, target)),
         }

@@ -1,4 +1,4 @@
-//! The `files` scope.
+//! What `key-files` lists.
 
 use super::*;
 
@@ -48,7 +48,6 @@ fn listed_values() {
     assert!(matches!(value("package.json#dependencies"), Err(KeyError::SubKey { .. })));
 }
 
-/// D06
 #[test]
 fn d06_a_listed_link_counts_with_what_it_leads_to() {
     let place = Place::new(&["real/v[1].txt", "real/more/x", "other"]);
@@ -69,7 +68,7 @@ fn d06_a_listed_link_counts_with_what_it_leads_to() {
         let error = place.files(&[bad]).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
-    // Met below a folder they count as they do in an image.
+    // Links that are only met below a named folder count as they do in an image.
     assert_eq!(listed(&["real"]), ["real/", "real/more/", "real/more/x", "real/up", "real/v[1].txt"]);
     // A value inside a file is looked for where the link leads to.
     place.write(b"real/data.json", "{\"a\": 1}");

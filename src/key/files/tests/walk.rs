@@ -8,7 +8,7 @@ use crate::key::files::Selector;
 use crate::key::files::walk::run_within;
 
 #[test]
-fn a_tree_has_a_size() {
+fn the_entries_of_a_tree_are_limited() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a", "b", "c/d"] {
         fs_err::create_dir_all(folder.path().join(name)).unwrap();
@@ -19,9 +19,9 @@ fn a_tree_has_a_size() {
     assert_eq!(error.to_string(), "more than 3 files, links and folders: too many for one key");
 }
 
-// D33: thousands of rules against millions of paths.
+// Thousands of rules would be matched with millions of paths.
 #[test]
-fn d33_the_patterns_of_a_walk_take_so_many_steps() {
+fn d33_the_steps_of_matching_in_a_walk_are_limited() {
     let folder = tempfile::tempdir().unwrap();
     fs_err::write(folder.path().join("a-file"), "").unwrap();
     fs_err::write(folder.path().join("another"), "").unwrap();
