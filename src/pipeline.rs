@@ -171,7 +171,7 @@ pub(crate) async fn prepare(
     };
     let mut run = RunContext::read(env, event.as_deref())?;
     for image in &mut request.images {
-        extra_args::take(image, &run, env)?;
+        extra_args::add_to_inputs(image, &run, env)?;
     }
     let console = &console.clone().with_style(request.settings.report.log);
     env.proxy_passwords().for_each(|password| console.mask(&password));

@@ -229,7 +229,7 @@ impl Saved {
             run.branch.clone_from(branch);
         }
         for image in &mut request.images {
-            extra_args::take(image, &run, env)?;
+            extra_args::add_to_inputs(image, &run, env)?;
             // The date is in the saved tags.
             image.expand_tags(&run, 0)?;
         }

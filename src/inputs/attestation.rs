@@ -5,19 +5,19 @@ use std::str::FromStr;
 
 use crate::key::dockerfile::go_bool;
 
-/// Whether an attestation is made, and how.
+/// Whether an attestation (provenance or SBOM) is made, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(into = "String")]
 pub enum Attestation {
-    /// None.
+    /// None is made.
     #[default]
     Off,
-    /// With these attributes, such as `mode=max`; none are buildx's own.
+    /// Made with these attributes, such as `mode=max`; with `None`, as buildx makes it for `true`.
     On(Option<String>),
 }
 
 impl Attestation {
-    /// Whether one is made.
+    /// Whether an attestation is made.
     #[must_use]
     pub fn is_on(&self) -> bool {
         *self != Self::Off
@@ -27,7 +27,8 @@ impl Attestation {
 impl FromStr for Attestation {
     type Err = String;
 
-    /// `true`, `false` in every spelling of Go's, or attributes (`buildflags.CanonicalizeAttest`, `ParseAttest`).
+    /// `true` or `false` in any of Go's spellings, or attributes (buildx, `buildflags.CanonicalizeAttest`,
+    /// `ParseAttest`).
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(on) = go_bool(text) {
             return Ok(if on { Self::On(None) } else { Self::Off });

@@ -1,4 +1,4 @@
-//! The inputs that shape the build itself.
+//! The inputs that are handed to `docker buildx build`, apart from those that say where the result goes.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use super::attestation::Attestation;
 use super::compression::Compression;
 use super::contexts::{ContextSource, build_contexts, context};
 use super::grammar;
-use super::lists::{comma_items, items};
+use super::lists::{InputText as _, comma_items, items};
 use super::outputs::{Outputs, attests};
 use super::pairs::{last_of_each, named};
 use super::problems::Problems;
@@ -24,11 +24,12 @@ pub enum Call {
     /// The image is found or built.
     #[default]
     Build,
-    /// Its checks are run, and nothing else.
+    /// The checks of the Dockerfile are run, and nothing else (`--call=check`).
     Check,
 }
 
-/// Everything handed to `docker buildx build` that is not about results.
+/// Everything that is handed to `docker buildx build` and does not say where the result goes. Values of secrets are
+/// elsewhere ([`SecretValues`]). A plan in JSON shows these fields.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct BuildInputs {
     /// The build context.
@@ -38,47 +39,46 @@ pub struct BuildInputs {
     /// Patterns that are added to the context's ignore file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// Stage to build.
+    /// Stage to build; `None` is the last one.
     pub target: Option<String>,
     /// Platforms that the key counts. Never empty: what is in the key is what is built, whatever the
     /// builder's own platform is.
     pub platforms: Vec<Platform>,
-    /// No platform was asked for: it is this machine's.
+    /// No platform was asked for: `platforms` is this machine's.
     #[serde(skip)]
     pub implied_platform: bool,
-    /// Build arguments with their values, in order; the last of one name counts. A plan shows
-    /// their names.
+    /// Build arguments with their values, in order, each name once. A plan shows the names alone.
     #[serde(serialize_with = "names_only")]
     pub build_args: Vec<(String, String)>,
-    /// Named contexts.
+    /// Named contexts, each a name and what it stands for.
     pub build_contexts: Vec<(String, String)>,
     pub labels: Vec<(String, String)>,
-    /// Annotations, with the type prefix if there was one.
+    /// Annotations; a name may begin with what it is attached to (`index:`, `manifest[linux/amd64]:`).
     pub annotations: Vec<(String, String)>,
     pub secrets: Vec<Secret>,
     /// The job's token, for a context that is a repository of its own server. No part of the key.
     #[serde(skip)]
     pub git_token: Option<Secret>,
-    /// SSH agents.
+    /// SSH agents or keys, each `default` or `ID=PATH`.
     pub ssh: Vec<String>,
-    /// Entitlements.
+    /// Entitlements, such as `network.host`.
     pub allow: Vec<String>,
-    /// Network mode.
+    /// Network of `RUN` steps: `default`, `host` or `none`.
     pub network: Option<String>,
-    /// Extra hosts.
+    /// Extra hosts, each `NAME:IP`.
     pub add_hosts: Vec<String>,
-    /// Size of `/dev/shm`.
+    /// Size of `/dev/shm`, such as `2g`.
     pub shm_size: Option<String>,
-    /// Limits.
+    /// Limits of `RUN` steps, such as `nofile=1024:1024`.
     pub ulimit: Vec<String>,
     /// Control group of `RUN` steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup_parent: Option<String>,
-    /// No layer cache.
+    /// Build without the layer cache.
     pub no_cache: bool,
-    /// No layer cache for these stages.
+    /// Stages that are built without the layer cache.
     pub no_cache_filters: Vec<String>,
-    /// Fetch bases again.
+    /// Look base images up again, whether or not the builder has them.
     pub pull: bool,
     /// What `--provenance` is given.
     pub provenance: Attestation,
@@ -86,14 +86,15 @@ pub struct BuildInputs {
     pub sbom: Attestation,
     /// Compression of new layers.
     pub compression: Compression,
-    /// More arguments, before expansion. A plan shows the flags alone: what is expanded may be a secret.
+    /// More arguments, before `${NAME}` is replaced in them. A plan shows the flags without values, which may be
+    /// secrets.
     #[serde(serialize_with = "flags_only")]
     pub extra_args: Vec<String>,
 }
 
-/// Those that are asked for.
+/// The platforms that are asked for, by the input or by docker's own variable.
 fn platforms(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Option<Vec<Platform>> {
-    let asked = raw.platforms.as_deref().map(comma_items).unwrap_or_default();
+    let asked = raw.platforms.comma_items();
     if !asked.is_empty() {
         return Some(problems.parse_all("platforms", asked));
     }
@@ -117,13 +118,13 @@ pub(crate) fn lowercase_fallback(file: &std::path::Path) -> Option<PathBuf> {
 }
 
 impl BuildInputs {
-    /// The same without layers that the builder has, and with cache mounts under a name of their own (BuildKit
-    /// `BUILDKIT_CACHE_MOUNT_NS`).
+    /// The same build without the layers that the builder has, and with cache mounts of its own: `namespace` is put before
+    /// their ids (BuildKit, `BUILDKIT_CACHE_MOUNT_NS`). So it sees nothing that builds of another zone left there.
     #[must_use]
     pub fn apart(mut self, namespace: &str) -> Self {
         const NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
         let given = self.build_args.iter().rev().find(|(name, _)| name == NAMESPACE);
-        let value = given.map_or_else(|| namespace.to_owned(), |(_, own)| format!("{namespace}-{own}"));
+        let value = given.map_or_else(|| namespace.to_owned(), |(_, user)| format!("{namespace}-{user}"));
         self.build_args.push((NAMESPACE.to_owned(), value));
         self.no_cache = true;
         self
@@ -135,12 +136,12 @@ impl BuildInputs {
         let path = match (&self.file, &self.context) {
             (Some(file), _) => file.clone(),
             (None, ContextSource::Folder(context)) => context.join("Dockerfile"),
-            // A repository's own folder.
+            // It is relative to the repository, which BuildKit fetches.
             (None, ContextSource::Remote(_)) => PathBuf::from("Dockerfile"),
         };
-        // Without `./`: annotations name files as the repository does.
+        // Annotations of the run name files as the repository does, without `./`.
         let path: PathBuf = path.components().filter(|part| *part != std::path::Component::CurDir).collect();
-        // The working folder itself, which is no file: it still has a name.
+        // `file: ./` leaves nothing, and messages need a name to show.
         if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
     }
 
@@ -151,8 +152,8 @@ impl BuildInputs {
         self.platforms.len() > 1 || self.attests() || self.annotates_index()
     }
 
-    /// The platform that an engine on this machine is to fetch of an index, where one was asked for: this
-    /// machine's own if it is among them.
+    /// Which platform the engine of this machine takes out of an index: this machine's own if it was asked for, else the
+    /// first one asked for. `None` if none was, and the engine takes its own.
     #[must_use]
     pub fn loaded_platform(&self) -> Option<&Platform> {
         let here = Platform::of_this_machine();
@@ -166,7 +167,8 @@ impl BuildInputs {
         self.provenance.is_on() || self.sbom.is_on()
     }
 
-    /// Whether an annotation is for the index, `[TYPE,…:]NAME`.
+    /// Whether an annotation is attached to an index or to one of its entries: `index:NAME`, or among others as in
+    /// `manifest,index-descriptor[linux/amd64]:NAME`.
     #[must_use]
     pub fn annotates_index(&self) -> bool {
         let levels = self.annotations.iter().filter_map(|(name, _)| Some(name.split_once(':')?.0));
@@ -181,7 +183,7 @@ impl BuildInputs {
         self.secrets.iter().chain(&self.git_token)
     }
 
-    /// Values of secrets are put into `values`.
+    /// Reads them all; values of secrets are put into `values`.
     pub(super) fn read(
         raw: &RawInputs,
         outputs: &Outputs,
@@ -189,24 +191,9 @@ impl BuildInputs {
         values: &mut SecretValues,
         problems: &mut Problems,
     ) -> Self {
-        let text = |value: &Option<String>| {
-            value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned)
-        };
-        let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
-        let commas = |value: &Option<String>| value.as_deref().map(comma_items).unwrap_or_default();
-        let build_args_list =
-            with_file(problems, "build-args", raw.build_args.as_deref(), raw.build_args_file.as_deref());
-        let labels_list = with_file(problems, "labels", raw.labels.as_deref(), raw.labels_file.as_deref());
-        let labels = named(problems, "labels", labels_list.into_iter().map(with_value).collect());
-        reject_own(problems, "labels", &labels);
-        let mut annotations_list =
-            with_file(problems, "annotations", raw.annotations.as_deref(), raw.annotations_file.as_deref());
-        annotations_list.extend(outputs.annotations.iter().cloned());
-        let annotations = named(problems, "annotations", annotations_list);
-        check_annotations(problems, &annotations);
         let platforms = platforms(raw, env, problems);
         let secrets = secrets(problems, raw, env, values);
-        let context = context(problems, raw.context.as_deref().unwrap_or("."), env);
+        let context = context(problems, raw.context.trimmed().unwrap_or("."), env);
         let git_token = match &context {
             ContextSource::Remote(url) => {
                 values.add_login(url);
@@ -214,76 +201,88 @@ impl BuildInputs {
             }
             ContextSource::Folder(_) => None,
         };
-        let build_contexts = build_contexts(problems, list(&raw.build_contexts), env);
+        let build_contexts = build_contexts(problems, raw.build_contexts.items(), env);
         for (_, url) in &build_contexts {
             values.add_login(url);
         }
-        let [attested_provenance, attested_sbom] = attests(problems, raw.attests.as_deref());
+        let attests = attests(problems, raw.attests.as_deref());
         let ssh = |text: &str| grammar::ssh(text, env);
         Self {
             context,
-            file: text(&raw.file).map(PathBuf::from),
-            exclude: exclude(problems, list(&raw.exclude)),
-            target: text(&raw.target),
+            file: raw.file.text().map(PathBuf::from),
+            exclude: exclude(problems, raw.exclude.items()),
+            target: raw.target.text(),
             implied_platform: platforms.is_none(),
             platforms: platforms.unwrap_or_else(|| vec![Platform::of_this_machine()]),
-            build_args: build_args(problems, build_args_list, env),
+            build_args: build_args(problems, raw, env),
             build_contexts,
-            labels,
-            annotations,
+            labels: labels(problems, raw),
+            annotations: annotations(problems, raw, outputs),
             secrets,
             git_token,
-            ssh: problems.checked("ssh", commas(&raw.ssh), ssh),
-            allow: problems.checked("allow", commas(&raw.allow), grammar::entitlement),
-            network: problems.checked("network", text(&raw.network), grammar::network),
-            add_hosts: problems.checked("add-hosts", commas(&raw.add_hosts), grammar::host),
-            shm_size: problems.checked("shm-size", text(&raw.shm_size), grammar::size),
-            ulimit: problems.checked("ulimit", list(&raw.ulimit), grammar::ulimit),
-            cgroup_parent: text(&raw.cgroup_parent),
-            no_cache: problems.boolean("no-cache", raw.no_cache.as_deref().unwrap_or("false")),
-            no_cache_filters: commas(&raw.no_cache_filters),
-            pull: problems.boolean("pull", raw.pull.as_deref().unwrap_or("false")),
-            provenance: attestation(problems, "provenance", text(&raw.provenance).or(attested_provenance)),
-            sbom: attestation(problems, "sbom", text(&raw.sbom).or(attested_sbom)),
-            compression: compression(problems, raw.compression.as_deref(), &outputs.compression),
+            ssh: problems.checked("ssh", raw.ssh.comma_items(), ssh),
+            allow: problems.checked("allow", raw.allow.comma_items(), grammar::entitlement),
+            network: problems.checked("network", raw.network.text(), grammar::network),
+            add_hosts: problems.checked("add-hosts", raw.add_hosts.comma_items(), grammar::host),
+            shm_size: problems.checked("shm-size", raw.shm_size.text(), grammar::size),
+            ulimit: problems.checked("ulimit", raw.ulimit.items(), grammar::ulimit),
+            cgroup_parent: raw.cgroup_parent.text(),
+            no_cache: problems.boolean("no-cache", raw.no_cache.trimmed().unwrap_or("false")),
+            no_cache_filters: raw.no_cache_filters.comma_items(),
+            pull: problems.boolean("pull", raw.pull.trimmed().unwrap_or("false")),
+            provenance: attestation(problems, "provenance", raw.provenance.text().or(attests.provenance)),
+            sbom: attestation(problems, "sbom", raw.sbom.text().or(attests.sbom)),
+            compression: compression(problems, raw.compression.trimmed(), &outputs.compression),
             extra_args: problems
                 .ok("extra-args", shell_words::split(raw.extra_args.as_deref().unwrap_or_default())),
         }
     }
 }
 
-/// That of `outputs` takes the place of the default.
-fn compression(problems: &mut Problems, text: Option<&str>, outputs: &str) -> Compression {
-    let own: Compression = problems.parse("compression", text).unwrap_or_default();
+/// The compression of `outputs`, if it says one, in place of the input's default.
+fn compression(problems: &mut Problems, input: Option<&str>, outputs: &str) -> Compression {
+    let of_input: Compression = problems.parse("compression", input).unwrap_or_default();
     if outputs.is_empty() {
-        return own;
+        return of_input;
     }
-    let other = problems.parse("outputs", Some(outputs)).unwrap_or_default();
-    if own.is_asked() && own != other {
+    let of_outputs = problems.parse("outputs", Some(outputs)).unwrap_or_default();
+    if of_input.is_asked() && of_input != of_outputs {
         problems.add("outputs", "its compression is another one than that of the input compression");
     }
-    other
+    of_outputs
 }
 
-/// A label without a value has the empty one, as with `docker build --label`.
-fn with_value(label: String) -> String {
-    if label.contains('=') { label } else { label + "=" }
+fn labels(problems: &mut Problems, raw: &RawInputs) -> Vec<(String, String)> {
+    let lines = with_file(problems, "labels", raw.labels.items(), raw.labels_file.trimmed());
+    // A label without a value has the empty one, as with `docker build --label`.
+    let with_value = |label: String| if label.contains('=') { label } else { label + "=" };
+    let labels = named(problems, "labels", lines.into_iter().map(with_value).collect());
+    reject_own(problems, "labels", &labels);
+    labels
+}
+
+fn annotations(problems: &mut Problems, raw: &RawInputs, outputs: &Outputs) -> Vec<(String, String)> {
+    let mut lines =
+        with_file(problems, "annotations", raw.annotations.items(), raw.annotations_file.trimmed());
+    lines.extend(outputs.annotations.iter().cloned());
+    let annotations = named(problems, "annotations", lines);
+    check_annotations(problems, &annotations);
+    annotations
 }
 
 fn attestation(problems: &mut Problems, input: &str, value: Option<String>) -> Attestation {
     value.map_or(Attestation::Off, |text| problems.ok(input, text.parse()))
 }
 
-/// A list and its `-file` twin, one after the other.
+/// The items of a list, and after them those of the file that the input of the same name with `-file` names.
 pub(super) fn with_file(
     problems: &mut Problems,
     input: &str,
-    value: Option<&str>,
+    mut list: Vec<String>,
     file: Option<&str>,
 ) -> Vec<String> {
-    let mut list = value.map(items).unwrap_or_default();
     if let Some(path) = file {
-        match budget::read_text(Path::new(path.trim()), budget::INPUT_FILE) {
+        match budget::read_text(Path::new(path), budget::INPUT_FILE) {
             Ok(text) => list.extend(items(&text)),
             Err(error) => problems.add(&format!("{input}-file"), error),
         }
@@ -291,6 +290,7 @@ pub(super) fn with_file(
     list
 }
 
+/// The patterns as they are, after noting those that no ignore file could hold.
 fn exclude(problems: &mut Problems, patterns: Vec<String>) -> Vec<String> {
     for pattern in &patterns {
         if let Err(error) = Ignore::parse(pattern.as_bytes(), Path::new(EXCLUDE)) {
@@ -300,7 +300,8 @@ fn exclude(problems: &mut Problems, patterns: Vec<String>) -> Vec<String> {
     patterns
 }
 
-/// Rejects labels and annotations that build-once sets itself: of two values the tools would choose one.
+/// Rejects labels and annotations that build-once sets itself: if there were two values, it would depend on the tool
+/// which one the image gets.
 fn reject_own(problems: &mut Problems, input: &str, list: &[(String, String)]) {
     for (name, _) in list.iter().filter(|(name, _)| is_own_label(name)) {
         problems.add(input, format!("`{name}` is build-once's own"));
@@ -316,19 +317,19 @@ pub(super) fn check_annotations(problems: &mut Problems, annotations: &[(String,
 }
 
 /// `NAME` alone takes the environment's value and is left out where there is none, as docker does.
-fn build_args(problems: &mut Problems, list: Vec<String>, env: &Env) -> Vec<(String, String)> {
+fn build_args(problems: &mut Problems, raw: &RawInputs, env: &Env) -> Vec<(String, String)> {
+    let lines = with_file(problems, "build-args", raw.build_args.items(), raw.build_args_file.trimmed());
     let mut args: Vec<(String, String)> = Vec::new();
-    for item in list {
-        let pair = match item.split_once('=') {
-            Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-            None => env.value(&item).map(|value| (item.clone(), value.to_owned())),
+    for line in lines {
+        let (name, value) = match line.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (line.as_str(), env.value(&line)),
         };
-        let name = item.split('=').next().unwrap_or_default();
         if name.is_empty() || name.contains(char::is_whitespace) {
             // The value is not shown: it may be a secret put in the wrong input.
             problems.add("build-args", format!("`{name}` is not the name of a build argument"));
-        } else if let Some((name, value)) = pair {
-            args.push((name, value));
+        } else if let Some(value) = value {
+            args.push((name.to_owned(), value.to_owned()));
         }
     }
     last_of_each(args, |(name, _)| name.clone())

@@ -1,9 +1,10 @@
-//! Inputs of the builder, and which of them go together.
+//! The inputs of the builder, and which of them go together. The grammar of `endpoints`, one node a line:
+//! `tcp://arm.example:1234 platforms=linux/arm64 cacert=tls/ca.pem servername=arm`.
 
 use std::path::PathBuf;
 
 use super::grammar;
-use super::lists::{items, lines};
+use super::lists::{InputText as _, comma_items, lines};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::types::{BuilderInputs, Driver, Endpoint};
@@ -14,29 +15,28 @@ use crate::shown;
 
 /// Reads them all.
 pub(super) fn read(raw: &RawInputs, problems: &mut Problems) -> BuilderInputs {
-    let text =
-        |value: &Option<String>| value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
     let drivers = [Driver::DockerContainer, Driver::Remote, Driver::Kubernetes]
         .map(|driver| (driver.name(), Some(driver)));
-    let lines = raw.endpoints.as_deref().map(items).unwrap_or_default();
+    let nodes = raw.endpoints.items();
     let builder = BuilderInputs {
-        name: text(&raw.builder),
-        driver: text(&raw.driver).and_then(|driver| problems.choice("driver", &driver, &drivers)),
+        name: raw.builder.text(),
+        driver: raw.driver.trimmed().and_then(|driver| problems.choice("driver", driver, &drivers)),
         driver_opts: driver_options(raw.driver_opts.as_deref().unwrap_or_default(), problems),
-        endpoints: lines.iter().filter_map(|line| endpoint(line, problems)).collect(),
-        image: text(&raw.buildkit_image).inspect(|image| {
+        endpoints: nodes.iter().filter_map(|line| endpoint(line, problems)).collect(),
+        image: raw.buildkit_image.text().inspect(|image| {
             if let Err(error) = image.parse::<ImageReference>() {
                 problems.add("buildkit-image", error);
             }
         }),
-        config: text(&raw.buildkitd_config).map(|path| config(path, problems)),
-        keep: problems.boolean("keep-builder", &text(&raw.keep_builder).unwrap_or_else(|| "false".into())),
+        config: raw.buildkitd_config.text().map(|path| config(path, problems)),
+        keep: problems.boolean("keep-builder", raw.keep_builder.trimmed().unwrap_or("false")),
     };
-    check(&builder, !lines.is_empty(), problems);
+    check(&builder, !nodes.is_empty(), problems);
     builder
 }
 
-/// Each line is one record of comma-separated values, as buildx reads it; a value with commas is quoted whole.
+/// The options of `docker buildx create --driver-opt`. Each line is one record of comma-separated values, as buildx
+/// reads it; an option with commas in its value is quoted whole: `"env.no_proxy=localhost,127.0.0.1"`.
 fn driver_options(text: &str, problems: &mut Problems) -> Vec<String> {
     let mut options = Vec::new();
     for line in lines(text) {
@@ -44,27 +44,25 @@ fn driver_options(text: &str, problems: &mut Problems) -> Vec<String> {
             problems.add("driver-opts", format!("`{line}`: {why}"));
             Vec::new()
         });
-        let quotes = |why: String| match fields.len() {
-            1 => why,
-            _ => format!("{why}; a value with commas is written in double quotes, \"{line}\""),
-        };
-        options.extend(problems.checked("driver-opts", fields.clone(), |field| {
-            no_login(field)?;
-            grammar::driver_option(field).map_err(quotes)
+        let is_split = fields.len() > 1;
+        options.extend(problems.checked("driver-opts", fields, |field| {
+            refuse_password(field)?;
+            let hint = format!("a value with commas is written in double quotes, \"{line}\"");
+            grammar::driver_option(field).map_err(|why| if is_split { format!("{why}; {hint}") } else { why })
         }));
     }
     options
 }
 
-/// Arguments are public on the machine.
-fn no_login(text: &str) -> Result<(), String> {
+/// Refuses a URL with a password in it: every process of the machine can read arguments.
+fn refuse_password(text: &str) -> Result<(), String> {
     match shown::secret_of(text) {
         Some(_) => Err("the password would stand in the process list: name the URL without it".to_owned()),
         None => Ok(()),
     }
 }
 
-/// The file is there, and is one that may be read.
+/// Notes a file that is not there or cannot be read.
 fn config(path: String, problems: &mut Problems) -> PathBuf {
     if let Err(error) = budget::read_text(path.as_ref(), budget::INPUT_FILE) {
         problems.add("buildkitd-config", error);
@@ -72,63 +70,58 @@ fn config(path: String, problems: &mut Problems) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// What the nodes of a `remote` builder take (buildx, `driver/remote/factory.go`).
-const PATHS: [&str; 3] = ["cacert", "cert", "key"];
-const WORDS: [&str; 2] = ["servername", "default-load"];
+/// Options of a node whose value is a path (buildx, `driver/remote/factory.go`).
+const PATH_OPTIONS: [&str; 3] = ["cacert", "cert", "key"];
+/// Its other options.
+const OTHER_OPTIONS: [&str; 2] = ["servername", "default-load"];
 
 /// `ADDRESS [NAME=value…]`, split as a shell would.
 fn endpoint(line: &str, problems: &mut Problems) -> Option<Endpoint> {
-    // A key pasted here must not be shown again.
-    if line.contains("-----BEGIN") {
-        problems.add("endpoints", "certificates and keys go by path, not by content");
-        return None;
-    }
-    let words = match shell_words::split(line) {
-        Ok(words) => words,
-        Err(error) => {
-            problems.add("endpoints", format!("`{line}`: {error}"));
-            return None;
-        }
-    };
-    let (address, rest) = words.split_first()?;
-    if address.split_once("://").is_none_or(|(scheme, host)| scheme.is_empty() || host.is_empty()) {
-        problems.add("endpoints", format!("`{address}` is no address: expected one such as tcp://HOST:1234"));
-        return None;
-    }
-    if let Err(why) = no_login(address) {
-        problems.add("endpoints", why);
-        return None;
-    }
-    let mut endpoint = Endpoint { address: address.clone(), platforms: Vec::new(), options: Vec::new() };
-    for word in rest {
-        match word.split_once('=') {
+    let (address, options) = problems.ok("endpoints", address_and_options(line).map(Some))?;
+    let mut endpoint = Endpoint { address, platforms: Vec::new(), options: Vec::new() };
+    for option in options {
+        match option.split_once('=') {
             Some(("platforms", list)) => {
-                let list = list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned);
-                endpoint.platforms.extend(problems.parse_all::<Platform>("endpoints", list.collect()));
+                endpoint.platforms.extend(problems.parse_all::<Platform>("endpoints", comma_items(list)));
             }
-            Some((name, value)) if PATHS.contains(&name) && !value.is_empty() => {
+            Some((name, value)) if PATH_OPTIONS.contains(&name) && !value.is_empty() => {
                 // buildx takes absolute paths only.
                 let path = std::path::absolute(value).unwrap_or_else(|_| value.into());
                 endpoint.options.push((name.to_owned(), path.display().to_string()));
             }
-            Some((name, value)) if WORDS.contains(&name) && !value.is_empty() => {
+            Some((name, value)) if OTHER_OPTIONS.contains(&name) && !value.is_empty() => {
                 endpoint.options.push((name.to_owned(), value.to_owned()));
             }
-            _ => problems.add(
-                "endpoints",
-                format!("`{word}` is none of platforms=, {}=, {}=", PATHS.join("=, "), WORDS.join("=, ")),
-            ),
+            _ => {
+                let names = [&PATH_OPTIONS[..], &OTHER_OPTIONS].concat().join("=, ");
+                problems.add("endpoints", format!("`{option}` is none of platforms=, {names}="));
+            }
         }
     }
     let has = |name: &str| endpoint.options.iter().any(|(known, _)| known == name);
     if has("cert") != has("key") {
-        problems.add("endpoints", format!("{address}: cert and key go together"));
+        problems.add("endpoints", format!("{}: cert and key go together", endpoint.address));
     }
     Some(endpoint)
 }
 
+fn address_and_options(line: &str) -> Result<(String, Vec<String>), String> {
+    // A key that was pasted here must not be repeated in the message.
+    if line.contains("-----BEGIN") {
+        return Err("certificates and keys go by path, not by content".to_owned());
+    }
+    let mut words = shell_words::split(line).map_err(|error| format!("`{line}`: {error}"))?.into_iter();
+    let address = words.next().unwrap_or_default();
+    if address.split_once("://").is_none_or(|(scheme, host)| scheme.is_empty() || host.is_empty()) {
+        return Err(format!("`{address}` is no address: expected one such as tcp://HOST:1234"));
+    }
+    refuse_password(&address)?;
+    Ok((address, words.collect()))
+}
+
+/// Notes inputs that do not go together. `has_endpoints` is true of lines that could not be read, too.
 fn check(builder: &BuilderInputs, has_endpoints: bool, problems: &mut Problems) {
-    let BuilderInputs { driver, .. } = builder;
+    let driver = builder.driver;
     let given = [
         ("driver", driver.is_some()),
         ("driver-opts", !builder.driver_opts.is_empty()),
@@ -143,7 +136,7 @@ fn check(builder: &BuilderInputs, has_endpoints: bool, problems: &mut Problems) 
         }
         return;
     }
-    if *driver != Some(Driver::Remote) {
+    if driver != Some(Driver::Remote) {
         if has_endpoints {
             let found = driver.map_or("none is set", Driver::name);
             problems.add("endpoints", format!("go with driver remote ({found})"));
@@ -164,14 +157,15 @@ fn check(builder: &BuilderInputs, has_endpoints: bool, problems: &mut Problems) 
     }
 }
 
-/// Where every node says what it builds, each platform asked for needs one that does.
+/// Notes a platform that is asked for and that no node builds. A node that names no platforms may build any.
 pub(super) fn check_platforms(builder: &BuilderInputs, asked: &[Platform], problems: &mut Problems) {
     let nodes = &builder.endpoints;
     if nodes.is_empty() || nodes.iter().any(|node| node.platforms.is_empty()) {
         return;
     }
+    let built = nodes.iter().flat_map(|node| &node.platforms);
     for platform in asked {
-        if !nodes.iter().any(|node| node.platforms.iter().any(|built| built.covers(platform))) {
+        if !built.clone().any(|built| built.covers(platform)) {
             problems.add("platforms", format!("no endpoint builds {platform}"));
         }
     }

@@ -1,14 +1,16 @@
-//! The `cache` list: which kinds of layer cache, each with the attributes only its owner knows.
+//! The inputs of the layer cache. `cache` lists kinds, some with attributes that say where they lie:
+//! `registry⏎s3,bucket=b,region=r` in, one [`CacheSpec`] a kind out. `cache-from` and `cache-to` are handed on as they
+//! are, unless a credential stands in them.
 
 use std::path::PathBuf;
 
-use super::lists::items;
+use super::lists::{InputText as _, items};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::types::CacheWrite;
 use crate::env::{self, Env};
 
-/// Kinds of layer cache.
+/// Kinds of layer cache (BuildKit README, "Cache").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CacheKind {
@@ -20,9 +22,9 @@ pub enum CacheKind {
     Local,
     /// In the image itself.
     Inline,
-    /// A bucket.
+    /// A bucket of AWS S3, or of what speaks its protocol.
     S3,
-    /// An Azure container.
+    /// A container of Azure Blob Storage.
     Azblob,
 }
 
@@ -46,8 +48,8 @@ impl CacheKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Attributes that say where this cache lies; those that decide who reads and writes it
-    /// are not the user's to set. BuildKit README, "S3 cache" and "Azure Blob Storage cache".
+    /// The attributes that a user may set: where this cache lies. build-once itself sets those that decide who reads
+    /// and writes it. BuildKit README, "S3 cache" and "Azure Blob Storage cache".
     fn attributes(self) -> &'static [&'static str] {
         match self {
             Self::S3 => &[
@@ -64,11 +66,12 @@ impl CacheKind {
         }
     }
 
-    fn required(self) -> &'static [&'static str] {
+    /// The attributes without which BuildKit does not find the cache.
+    fn required_attributes(self) -> &'static [&'static str] {
         match self {
             Self::S3 => &["bucket", "region"],
             Self::Azblob => &["account_url"],
-            _ => &[],
+            Self::Registry | Self::Gha | Self::Local | Self::Inline => &[],
         }
     }
 }
@@ -113,34 +116,29 @@ impl CacheMode {
 /// Inputs of the layer cache.
 #[derive(Clone, Debug)]
 pub struct CacheInputs {
-    /// The caches, in the order they are read.
+    /// The caches, in the order in which they are read.
     pub kinds: Vec<CacheSpec>,
-    /// Which layers.
     pub mode: CacheMode,
-    /// When it is written.
     pub write: CacheWrite,
-    /// The folder of local caches; none if nothing says where it could be.
+    /// The folder of local caches; `None` if neither `cache-dir` nor the environment says where it could be.
     pub dir: Option<PathBuf>,
-    /// This program's folder in the user's cache folder; none if nothing says where it could be.
+    /// This program's folder in the user's cache folder; `None` if the environment does not say where that is.
     pub user_folder: Option<PathBuf>,
-    /// Raw sources.
+    /// More sources, as `--cache-from` takes them.
     pub from: Vec<String>,
-    /// Raw destinations.
+    /// More destinations, as `--cache-to` takes them.
     pub to: Vec<String>,
 }
 
 impl CacheInputs {
-    /// Whether a kind is asked for.
+    /// Whether the input `cache` names this kind.
     #[must_use]
     pub fn has(&self, kind: CacheKind) -> bool {
         self.kinds.iter().any(|cache| cache.kind == kind)
     }
 
     pub(super) fn read(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Self {
-        let word =
-            |value: &Option<String>, default: &str| value.as_deref().map_or(default, str::trim).to_owned();
-        let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
-        let (from, to) = (list(&raw.cache_from), list(&raw.cache_to));
+        let (from, to) = (raw.cache_from.items(), raw.cache_to.items());
         for (input, list) in [("cache-from", &from), ("cache-to", &to)] {
             for item in list {
                 if let Some(why) = inline_secret(item) {
@@ -148,9 +146,9 @@ impl CacheInputs {
                 }
             }
         }
-        let kinds = kinds(&word(&raw.cache, "registry"), problems);
-        let dir = raw.cache_dir.as_deref().map(str::trim).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let kinds = kinds(raw.cache.trimmed().unwrap_or("registry"), problems);
         let user_folder = user_folder(env);
+        let dir = raw.cache_dir.trimmed().map(PathBuf::from);
         let dir = dir.or_else(|| user_folder.as_ref().map(|folder| folder.join("layers")));
         if dir.as_ref().is_some_and(|dir| !dir.is_absolute()) {
             problems.add("cache-dir", "is not an absolute path");
@@ -162,12 +160,12 @@ impl CacheInputs {
             kinds,
             mode: problems.choice(
                 "cache-mode",
-                &word(&raw.cache_mode, "max"),
+                raw.cache_mode.trimmed().unwrap_or("max"),
                 &[("max", CacheMode::Max), ("min", CacheMode::Min)],
             ),
             write: problems.choice(
                 "cache-write",
-                &word(&raw.cache_write, "auto"),
+                raw.cache_write.trimmed().unwrap_or("auto"),
                 &[("auto", CacheWrite::Auto), ("always", CacheWrite::Always), ("never", CacheWrite::Never)],
             ),
             dir,
@@ -178,7 +176,8 @@ impl CacheInputs {
     }
 }
 
-/// Where this program's files in a user's cache folder are (XDG base directory specification).
+/// This program's folder in the user's cache folder (XDG base directory specification, which says to ignore paths that
+/// are not absolute).
 fn user_folder(env: &Env) -> Option<PathBuf> {
     let cache = env.get(env::XDG_CACHE_HOME).map(PathBuf::from);
     let cache = cache.or_else(|| env.get(env::HOME).map(|home| PathBuf::from(home).join(".cache")));
@@ -187,62 +186,73 @@ fn user_folder(env: &Env) -> Option<PathBuf> {
 
 /// `registry`, `registry,gha`, or a kind with its attributes: `s3,bucket=b,region=r`.
 fn kinds(text: &str, problems: &mut Problems) -> Vec<CacheSpec> {
-    let mut list: Vec<CacheSpec> = Vec::new();
-    let mut none = false;
+    let mut caches: Vec<CacheSpec> = Vec::new();
+    let mut has_none = false;
     for item in items(text) {
         if let Some(why) = inline_secret(&item) {
             problems.add("cache", why);
             continue;
         }
         for field in item.split(',').map(str::trim).filter(|field| !field.is_empty()) {
-            if let Some((name, value)) = field.split_once('=') {
-                match list.last_mut() {
-                    None if name == "type" => {
-                        problems.add("cache", format!("write `{value}` instead of `{field}`"));
-                        let kind = CacheKind::parse(value);
-                        list.extend(kind.map(|kind| CacheSpec { kind, attributes: Vec::new() }));
-                    }
-                    Some(cache) if cache.kind.attributes().contains(&name) => {
-                        cache.attributes.push((name.to_owned(), value.to_owned()));
-                    }
-                    Some(cache) => problems.add(
-                        "cache",
-                        format!("{} takes no {name}: zone, mode and name are set for it", cache.kind.name()),
-                    ),
-                    None => problems.add("cache", format!("`{name}` stands before any kind of cache")),
+            let read = match field.split_once('=') {
+                Some((name, value)) => add_attribute(&mut caches, name, value),
+                None if field == "none" => {
+                    has_none = true;
+                    Ok(())
                 }
-            } else if field == "none" {
-                none = true;
-            } else {
-                match CacheKind::parse(field) {
-                    None => {
-                        let names = CacheKind::ALL.map(CacheKind::name).join(", ");
-                        problems.add("cache", format!("`{field}` is not one of {names}, none"));
-                    }
-                    Some(kind) if list.iter().any(|cache| cache.kind == kind) => {
-                        problems.add("cache", format!("{field} is named twice"));
-                    }
-                    Some(kind) => list.push(CacheSpec { kind, attributes: Vec::new() }),
-                }
-            }
+                None => add_kind(&mut caches, field),
+            };
+            problems.ok("cache", read);
         }
     }
-    if none && !list.is_empty() {
+    if has_none && !caches.is_empty() {
         problems.add("cache", "none goes with no other kind");
     }
-    for cache in &list {
-        for name in cache.kind.required() {
+    for cache in &caches {
+        for name in cache.kind.required_attributes() {
             if cache.get(name).is_none() {
                 problems.add("cache", format!("{0} needs {name}: {0},{name}=…", cache.kind.name()));
             }
         }
     }
-    list
+    caches
 }
 
-/// Attributes with secret values, and where the value belongs instead. Arguments are public on
-/// the machine, and buildx has traced them (CVE-2025-0495).
-const SECRETS: [(&str, &str); 5] = [
+fn add_kind(caches: &mut Vec<CacheSpec>, name: &str) -> Result<(), String> {
+    let kind = CacheKind::parse(name).ok_or_else(|| {
+        let names = CacheKind::ALL.map(CacheKind::name).join(", ");
+        format!("`{name}` is not one of {names}, none")
+    })?;
+    if caches.iter().any(|cache| cache.kind == kind) {
+        return Err(format!("{name} is named twice"));
+    }
+    caches.push(CacheSpec { kind, attributes: Vec::new() });
+    Ok(())
+}
+
+/// An attribute belongs to the kind that was named last.
+fn add_attribute(caches: &mut Vec<CacheSpec>, name: &str, value: &str) -> Result<(), String> {
+    match caches.last_mut() {
+        Some(cache) if cache.kind.attributes().contains(&name) => {
+            cache.attributes.push((name.to_owned(), value.to_owned()));
+            Ok(())
+        }
+        Some(cache) => {
+            Err(format!("{} takes no {name}: zone, mode and name are set for it", cache.kind.name()))
+        }
+        // As buildx writes it. The kind is taken all the same, so that its attributes are no further problems.
+        None if name == "type" => {
+            let kind = CacheKind::parse(value);
+            caches.extend(kind.map(|kind| CacheSpec { kind, attributes: Vec::new() }));
+            Err(format!("write `{value}` instead of `type={value}`"))
+        }
+        None => Err(format!("`{name}` stands before any kind of cache")),
+    }
+}
+
+/// Attributes with secret values, and the variable that the value belongs into instead. Every process of the machine
+/// can read arguments, and buildx has sent them to its traces (CVE-2025-0495).
+const SECRET_ATTRIBUTES: [(&str, &str); 5] = [
     ("access_key_id", "AWS_ACCESS_KEY_ID"),
     ("secret_access_key", "AWS_SECRET_ACCESS_KEY; for azblob give the builder an identity of its own"),
     ("session_token", "AWS_SESSION_TOKEN"),
@@ -250,7 +260,8 @@ const SECRETS: [(&str, &str); 5] = [
     ("ghtoken", "nothing: it is not used"),
 ];
 
-/// Why a cache's text is refused, if it holds a credential. The text itself is not shown.
+/// Why a cache's text, such as `type=s3,bucket=b,token=…`, is refused; `None` if it holds no credential. The credential
+/// is not in the reason.
 #[must_use]
 pub(crate) fn inline_secret(item: &str) -> Option<String> {
     item.split(',').find_map(|field| {
@@ -261,7 +272,7 @@ pub(crate) fn inline_secret(item: &str) -> Option<String> {
                 "the URL of {name} would show its user or token in the process list; name it without"
             ));
         }
-        let (_, instead) = SECRETS.iter().find(|(secret, _)| *secret == name)?;
+        let (_, instead) = SECRET_ATTRIBUTES.iter().find(|(secret, _)| *secret == name)?;
         Some(format!("{name} would show a credential in the process list; use the variable {instead}"))
     })
 }

@@ -1,4 +1,7 @@
 //! The command line: the commands, and how `INPUT_*` becomes flags of those that take inputs.
+//!
+//! In: `build-once pull --image app` and `INPUT_REPOSITORY=h.io/ci`. [`arguments`] makes of them
+//! `build-once pull --repository=h.io/ci --image app`, and [`parse`] the typed [`Command`].
 
 use std::ffi::OsString;
 
@@ -13,7 +16,7 @@ use crate::error::{Error, Result};
 #[derive(Parser)]
 #[command(name = "build-once", version, args_override_self = true, max_term_width = 100)]
 pub struct CommandLine {
-    /// What to do; `run` when nothing is said.
+    /// What to do; `run` where no command is named.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -42,7 +45,7 @@ pub enum Command {
     },
 }
 
-/// The commands by name: what must be known of one before any flag is declared.
+/// The commands by name, and what must be known of each before its flags are declared to clap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
     Run,
@@ -70,7 +73,8 @@ impl Name {
         }
     }
 
-    /// The command that is asked for. Flags alone mean `run`; none is for clap to answer.
+    /// The command that `argv` asks for. Flags alone mean `run`. `None` for what clap answers: `--help`, `--version`, or
+    /// a word that names no command.
     pub fn of(argv: &[OsString]) -> Option<Self> {
         match argv.get(1).map(|first| first.to_str()) {
             None => Some(Self::Run),
@@ -81,7 +85,7 @@ impl Name {
         }
     }
 
-    /// It writes no file of the runner's, and its errors go to standard error.
+    /// Whether the command writes neither outputs nor a summary for GitHub's runner; its errors go to standard error.
     pub const fn only_prints(self) -> bool {
         matches!(self, Self::Plan | Self::Key | Self::Completions)
     }
@@ -90,7 +94,7 @@ impl Name {
         !matches!(self, Self::Completions)
     }
 
-    /// Whether it is called as its mode is.
+    /// Whether the command is called as a value of the input `mode`, and so stands for it.
     const fn is_mode(self) -> bool {
         matches!(self, Self::Build | Self::Pull | Self::Merge)
     }
@@ -112,12 +116,12 @@ impl RunFlags {
     /// # Errors
     /// If `--mode` or `INPUT_MODE` says otherwise.
     pub fn in_mode(mut self, name: Name) -> Result<Self> {
-        let said = self.inputs.mode.replace(name.as_str().to_owned()).unwrap_or_default();
-        if said.trim().is_empty() || said.trim() == name.as_str() {
+        let name = name.as_str();
+        let given = self.inputs.mode.replace(name.to_owned()).unwrap_or_default();
+        if given.trim().is_empty() || given.trim() == name {
             return Ok(self);
         }
-        let name = name.as_str();
-        Err(Error::input(format!("input `mode` is `{said}`, and the command is {name}"))
+        Err(Error::input(format!("input `mode` is `{given}`, and the command is {name}"))
             .hint("leave out --mode and INPUT_MODE, or use build-once run"))
     }
 }
@@ -135,7 +139,7 @@ pub struct PlanFlags {
     pub print: PrintFlags,
 }
 
-/// Flags of what can print JSON.
+/// Flags of the commands that can print JSON.
 #[derive(Args)]
 pub struct PrintFlags {
     /// Print JSON.
@@ -162,15 +166,15 @@ const SECRET_INPUTS: [(&str, &str); 2] = [
     ("github-token", "use the environment variable INPUT_GITHUB_TOKEN"),
 ];
 
-/// The command line with `INPUT_*` put in as flags, weaker than the real ones. Hyphens are
-/// underscores in `INPUT_*`, because shells drop other names.
+/// The command line with each `INPUT_*` put in as a flag. They stand before the user's own flags, because of two flags
+/// clap takes the last one. Hyphens are underscores in `INPUT_*`: shells drop variables with other names.
 ///
 /// # Errors
 /// If a secret is given as a flag, or an argument is not UTF-8.
 pub fn arguments(argv: &[OsString], env: &Env) -> Result<Vec<String>> {
     let mut texts = Vec::new();
     for (at, argument) in argv.iter().enumerate() {
-        // Not shown: it may hold anything.
+        // The argument is not shown: it may be a secret.
         let text = argument.to_str().ok_or_else(|| Error::input(format!("argument {at} is not UTF-8")))?;
         texts.push(text.to_owned());
     }
@@ -185,7 +189,7 @@ pub fn arguments(argv: &[OsString], env: &Env) -> Result<Vec<String>> {
     let mut texts = texts.into_iter().peekable();
     let mut arguments = vec![texts.next().unwrap_or_else(|| "build-once".to_owned())];
     if let Some(name) = name {
-        // Flags alone have no word of the command's to leave out.
+        // The command's own word goes first, or `run` where flags stand alone.
         texts.next_if(|first| first == name.as_str());
         arguments.push(name.as_str().to_owned());
     }
@@ -201,27 +205,30 @@ pub fn arguments(argv: &[OsString], env: &Env) -> Result<Vec<String>> {
     Ok(arguments)
 }
 
-/// Reads what [`arguments`] made. The command that is asked for is declared alone: to declare every
-/// input for each takes longer than most of a hit. What does not parse so, the whole answers.
+/// Reads what [`arguments`] made. At first only the command that is asked for is declared to clap: to declare the sixty
+/// inputs for each command takes longer than most of a run that finds its image. Where that does not parse, clap gets
+/// the whole [`CommandLine`], and gives the answer.
 ///
 /// # Errors
 /// Clap's answer: what is wrong, or the text of `--help` or `--version`.
 pub fn parse(argv: &[String]) -> std::result::Result<Command, clap::Error> {
     let name = argv.get(1).and_then(|first| Name::ALL.into_iter().find(|name| name.as_str() == first));
-    let known = name.and_then(|name| match name {
-        Name::Run => alone(argv, name).map(Command::Run),
-        Name::Build => alone(argv, name).map(Command::Build),
-        Name::Pull => alone(argv, name).map(Command::Pull),
-        Name::Merge => alone(argv, name).map(Command::Merge),
-        Name::Plan => alone(argv, name).map(Command::Plan),
-        Name::Key => alone(argv, name).map(Command::Key),
+    let parsed = name.and_then(|name| match name {
+        Name::Run => parse_flags(argv, name).map(Command::Run),
+        Name::Build => parse_flags(argv, name).map(Command::Build),
+        Name::Pull => parse_flags(argv, name).map(Command::Pull),
+        Name::Merge => parse_flags(argv, name).map(Command::Merge),
+        Name::Plan => parse_flags(argv, name).map(Command::Plan),
+        Name::Key => parse_flags(argv, name).map(Command::Key),
         Name::Completions => None,
     });
-    known.map_or_else(|| CommandLine::try_parse_from(argv).map(|line| line.command), Ok)
+    parsed.map_or_else(|| CommandLine::try_parse_from(argv).map(|line| line.command), Ok)
 }
 
-fn alone<A: Args>(argv: &[String], name: Name) -> Option<A> {
+/// The flags of the command `name`; `None` if they do not parse.
+fn parse_flags<A: Args>(argv: &[String], name: Name) -> Option<A> {
     let mut command = A::augment_args(clap::Command::new("build-once").args_override_self(true));
+    // As the attributes of [`Command::Pull`] and [`Command::Merge`] do.
     if name.is_mode() {
         command = command.mut_arg("mode", |mode| mode.default_value(name.as_str()));
     }

@@ -1,4 +1,5 @@
-//! The input `compression`.
+//! The input `compression`: `zstd,force,level=19` in, the attributes of BuildKit's exporters out
+//! (`,compression=zstd,force-compression=true,compression-level=19`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,23 +13,23 @@ pub struct Compression {
     pub zstd: bool,
     /// Layers that are packed otherwise are packed again, those of base images too.
     pub force: bool,
-    /// From 0 to 9, for zstd to 22; else BuildKit's own choice.
+    /// From 0 to 9, for zstd to 22; `None` is BuildKit's own choice.
     pub level: Option<u8>,
 }
 
-/// The text is no compression.
+/// The text names no compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not gzip or zstd, with `,force` and `,level=N` (gzip: 0 to 9, zstd: 0 to 22) if needed")]
 pub struct InvalidCompression;
 
 impl Compression {
-    /// Whether it is more than every exporter does by itself.
+    /// Whether it differs from gzip without options, which every exporter of BuildKit makes by itself.
     #[must_use]
     pub fn is_asked(self) -> bool {
         self != Self::default()
     }
 
-    /// Attributes of BuildKit's image exporter (BuildKit README, "Output", image).
+    /// Attributes of BuildKit's image exporter, to be appended to `type=image` (BuildKit README, "Output", image).
     #[must_use]
     pub fn attributes(self) -> String {
         let mut attributes = String::new();
@@ -61,9 +62,9 @@ impl FromStr for Compression {
             match word.split_once('=') {
                 None if word == "force" => compression.force = true,
                 Some(("level", level)) => {
-                    let level = level.parse().map_err(|_| InvalidCompression)?;
-                    compression.level = Some(level).filter(|level| *level <= if zstd { 22 } else { 9 });
-                    compression.level.ok_or(InvalidCompression)?;
+                    let highest = if zstd { 22 } else { 9 };
+                    let level = level.parse().ok().filter(|level| *level <= highest);
+                    compression.level = Some(level.ok_or(InvalidCompression)?);
                 }
                 _ => return Err(InvalidCompression),
             }

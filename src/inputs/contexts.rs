@@ -1,4 +1,7 @@
-//! The build context and the named ones.
+//! The build context (input `context`) and the named ones (`build-contexts`).
+//!
+//! In: `.` or `https://github.com/o/r.git#main:docker`. Out: [`ContextSource`], or for a named context its name and
+//! text, once it is sure that buildx takes it.
 
 use std::path::PathBuf;
 
@@ -13,7 +16,7 @@ use crate::key::dockerfile::{Place, context_place, familiar};
 pub enum ContextSource {
     /// A folder of this machine.
     Folder(PathBuf),
-    /// A git repository; in a plan, with its commit.
+    /// The URL of a git repository; in a plan, with the commit.
     Remote(String),
 }
 
@@ -26,9 +29,9 @@ impl From<ContextSource> for String {
     }
 }
 
-/// This run's repository at its commit, in place of `{{defaultContext}}`, with a folder after it as
-/// docker/build-push-action has it.
-fn with_default(problems: &mut Problems, input: &str, text: &str, env: &Env) -> String {
+/// Puts this run's repository at its commit in the place of `{{defaultContext}}`, after which a folder may follow
+/// (`{{defaultContext}}:docker`), as docker/build-push-action does. Other text stays as it is.
+fn with_default_context(problems: &mut Problems, input: &str, text: &str, env: &Env) -> String {
     let Some((before, rest)) = text.split_once("{{") else { return text.to_owned() };
     let Some((name, after)) = rest.split_once("}}") else { return text.to_owned() };
     if name.trim() != "defaultContext" {
@@ -43,9 +46,9 @@ fn with_default(problems: &mut Problems, input: &str, text: &str, env: &Env) -> 
     ".".to_owned()
 }
 
-/// A folder that is there is the context, whatever else its name could mean (buildx `loadInputs`).
+/// The build context. A folder that is there is the context, whatever else its name could mean (buildx `loadInputs`).
 pub(super) fn context(problems: &mut Problems, text: &str, env: &Env) -> ContextSource {
-    let text = &with_default(problems, "context", text, env);
+    let text = &with_default_context(problems, "context", text, env);
     let path = PathBuf::from(text);
     let metadata = fs_err::metadata(&path);
     if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
@@ -66,18 +69,20 @@ pub(super) fn context(problems: &mut Problems, text: &str, env: &Env) -> Context
     ContextSource::Folder(path)
 }
 
-/// `github.com/…` is a repository as a context only; as a build context, BuildKit refuses it.
+/// The named contexts, each a name and what it stands for.
 pub(super) fn build_contexts(problems: &mut Problems, list: Vec<String>, env: &Env) -> Vec<(String, String)> {
     let mut contexts: Vec<(String, String)> = Vec::new();
-    // Of two with one name, buildx takes the last; `alpine` and `docker.io/library/alpine:latest` are one.
     for (name, value) in named(problems, "build-contexts", list) {
-        let value = with_default(problems, "build-contexts", &value, env);
-        if let Err(why) = is_there(&value) {
+        let value = with_default_context(problems, "build-contexts", &value, env);
+        if let Err(why) = check_is_there(&value) {
             problems.add("build-contexts", format!("`{name}`: {why}"));
         }
         contexts.push((name, value));
     }
+    // Of two with one name, buildx takes the last; `alpine` and `docker.io/library/alpine:latest` are one.
     let mut contexts = last_of_each(contexts, |(name, _)| familiar(name));
+    // BuildKit reads `github.com/…` as a repository in the main context alone, and refuses it in a named one. A folder
+    // of that name needs the `./`.
     for (name, value) in contexts.iter_mut().filter(|(_, value)| value.starts_with("github.com/")) {
         if fs_err::metadata(value.as_str()).is_ok_and(|metadata| metadata.is_dir()) {
             value.insert_str(0, "./");
@@ -92,11 +97,12 @@ pub(super) fn build_contexts(problems: &mut Problems, list: Vec<String>, env: &E
     contexts
 }
 
-/// A folder or an OCI layout of this machine is there (buildx, `loadInputs`).
-fn is_there(value: &str) -> Result<(), String> {
+/// Refuses a folder or an OCI layout of this machine that is not there (buildx, `loadInputs`).
+fn check_is_there(value: &str) -> Result<(), String> {
     let path = match value.strip_prefix("oci-layout://") {
         // A tag or a digest comes after the folder.
         Some(layout) => layout.split(['@', ':']).next().unwrap_or(layout),
+        // The first is looked at by the caller, the others are images and URLs.
         None if value.starts_with("github.com/") || value.contains("://") => return Ok(()),
         None if !matches!(context_place(value), Ok(Place::Local)) => return Ok(()),
         None => value,

@@ -1,5 +1,7 @@
 //! The grammars of inputs that go to buildx and BuildKit as they are, as those tools read them. What passes here
 //! is not refused there.
+//!
+//! Each function takes one value, such as `nofile=1024:1024`; its error is a reason for the user.
 
 use std::net::IpAddr;
 
@@ -29,7 +31,7 @@ pub(super) fn network(text: &str) -> Result<(), String> {
     ))
 }
 
-/// What a limit can be of (go-units, `ulimit.go`).
+/// What a `ulimit` can limit (go-units, `ulimit.go`).
 const LIMITS: [&str; 15] = [
     "core",
     "cpu",
@@ -48,7 +50,7 @@ const LIMITS: [&str; 15] = [
     "stack",
 ];
 
-/// `NAME=SOFT[:HARD]` (go-units, `ParseUlimit`); -1 is no limit.
+/// `NAME=SOFT[:HARD]` (go-units, `ParseUlimit`); -1 means without a limit.
 pub(super) fn ulimit(text: &str) -> Result<(), String> {
     let wrong = |why: &str| Err(format!("`{text}` is not NAME=SOFT:HARD, such as nofile=1024:1024: {why}"));
     let Some((name, limits)) = text.split_once('=') else { return wrong("it has no =") };
@@ -65,7 +67,7 @@ pub(super) fn ulimit(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// An entitlement (BuildKit, `util/entitlements`).
+/// An entitlement: a right that a build asks for, of the input `allow` (BuildKit, `util/entitlements`).
 pub(super) fn entitlement(text: &str) -> Result<(), String> {
     match text.split('=').next() {
         Some("network.host" | "security.insecure") if !text.contains('=') => Ok(()),
@@ -83,7 +85,8 @@ pub(super) fn host(text: &str) -> Result<(), String> {
     if name.is_empty() || !known { wrong() } else { Ok(()) }
 }
 
-/// `default`, or `ID=SOCKET-OR-KEY`; without a path the agent of the environment (BuildKit, `sshprovider`).
+/// `default`, or `ID=SOCKET-OR-KEY`; without a path the agent whose socket `SSH_AUTH_SOCK` names (BuildKit,
+/// `sshprovider`).
 pub(super) fn ssh(text: &str, env: &Env) -> Result<(), String> {
     let (id, path) = text.split_once('=').unwrap_or((text, ""));
     if id.is_empty() {
@@ -100,7 +103,7 @@ pub(super) fn ssh(text: &str, env: &Env) -> Result<(), String> {
     fs_err::metadata(path).map(drop).map_err(|error| format!("`{id}`: {error}"))
 }
 
-/// What an annotation can be of.
+/// What an annotation can be attached to.
 const LEVELS: [&str; 4] = ["index", "index-descriptor", "manifest", "manifest-descriptor"];
 
 /// `[TYPE[PLATFORM],…:]NAME` (buildx, `ParseAnnotations`).
@@ -108,7 +111,7 @@ pub(super) fn annotation(name: &str) -> Result<(), String> {
     let Some((levels, _)) = name.split_once(':') else { return Ok(()) };
     let words: Vec<&str> =
         levels.split(',').map(|level| level.split('[').next().unwrap_or_default()).collect();
-    // Else the colon is the name's own.
+    // In `org.x/y:z` the colon belongs to the name: there is no level before it.
     let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     if !words.iter().all(is_word) {
         return Ok(());
@@ -119,7 +122,7 @@ pub(super) fn annotation(name: &str) -> Result<(), String> {
     }
 }
 
-/// `NAME=value` of a builder that is made.
+/// `NAME=value` for `docker buildx create --driver-opt`.
 pub(super) fn driver_option(text: &str) -> Result<(), String> {
     match text.split_once('=') {
         Some((name, _)) if !name.is_empty() && !name.contains(char::is_whitespace) => Ok(()),
@@ -127,7 +130,8 @@ pub(super) fn driver_option(text: &str) -> Result<(), String> {
     }
 }
 
-/// Such as `eu-central-1` or `us-gov-west-1`.
+/// An AWS region: at least two words of letters and one digit, such as `eu-central-1` or `us-gov-west-1`. It becomes a
+/// part of host names.
 pub(super) fn region(text: &str) -> Result<(), String> {
     let mut words = text.split('-');
     let letters = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());

@@ -1,4 +1,38 @@
-//! Lists: one item a line, as docker/metadata-action and docker/build-push-action write them.
+//! The text of an input, and inputs that are lists: one item a line, as docker/metadata-action and
+//! docker/build-push-action write them. `A=1⏎# no item⏎⏎"B=two⏎lines"` has two items, `A=1` and `B=two⏎lines`.
+
+/// Reads the text of an input, which may be unset.
+pub(super) trait InputText {
+    /// The text without the white space around it; `None` where nothing is left.
+    fn trimmed(&self) -> Option<&str>;
+
+    /// [`Self::trimmed`] as a value of its own.
+    fn text(&self) -> Option<String>;
+
+    /// The [`items`] of a list.
+    fn items(&self) -> Vec<String>;
+
+    /// The [`comma_items`] of a list.
+    fn comma_items(&self) -> Vec<String>;
+}
+
+impl InputText for Option<String> {
+    fn trimmed(&self) -> Option<&str> {
+        self.as_deref().map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    fn text(&self) -> Option<String> {
+        self.trimmed().map(str::to_owned)
+    }
+
+    fn items(&self) -> Vec<String> {
+        self.as_deref().map(items).unwrap_or_default()
+    }
+
+    fn comma_items(&self) -> Vec<String> {
+        self.as_deref().map(comma_items).unwrap_or_default()
+    }
+}
 
 /// The items of a list: lines, trimmed, without empty ones and without lines that start
 /// with `#`. An item in double quotes may hold line breaks; `""` is a quote inside it (the
@@ -25,14 +59,15 @@ pub fn items(text: &str) -> Vec<String> {
     items
 }
 
-/// Lines, trimmed, without empty ones; quotes stay.
+/// As [`items`], but quotes stay: for lines that are CSV records themselves, as of `outputs`.
 #[must_use]
 pub(crate) fn lines(text: &str) -> Vec<String> {
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
     lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
 }
 
-/// Reads to the closing quote; the rest of its line must be empty, else it was no quoted item.
+/// The quoted item whose opening quote stands before `text`, and what follows its line. `None` if there is no closing
+/// quote, or more text after it: then the line is an ordinary one that begins with a quote.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut item = String::new();
     let mut chars = text.char_indices().peekable();
@@ -50,7 +85,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// As [`items`], where commas separate too: for values that can hold none.
+/// As [`items`], where commas separate too: for values that cannot hold a comma.
 #[must_use]
 pub fn comma_items(text: &str) -> Vec<String> {
     items(text)
@@ -62,7 +97,7 @@ pub fn comma_items(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Splits `name=value` at the first `=`; the name must not be empty.
+/// Splits each `name=value` at its first `=`. The error is the item that has no `=`, or no name before it.
 #[must_use]
 pub fn pairs(items: Vec<String>) -> Vec<Result<(String, String), String>> {
     items

@@ -1,6 +1,9 @@
-//! What `mode: merge` is given.
+//! The inputs of `mode: merge`, which makes one index of images that other jobs built, one for each platform.
+//!
+//! In: the input `digests`, such as `linux/amd64=sha256:…⏎linux/arm64=sha256:…`. Out: [`Part`]s.
 
 use super::build::{BuildInputs, check_annotations};
+use super::lists::InputText as _;
 use super::outputs::Outputs;
 use super::problems::Problems;
 use super::raw::RawInputs;
@@ -11,9 +14,9 @@ use crate::image::{Digest, Platform};
 /// One line of the input `digests`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Part {
-    /// What it must be for; whatever it is for where the line does not say.
+    /// What the image must be built for; `None` where the line does not say.
     pub(crate) platform: Option<Platform>,
-    /// What was built.
+    /// The image that another job built.
     pub(crate) digest: Digest,
 }
 
@@ -26,15 +29,15 @@ impl std::fmt::Display for Part {
     }
 }
 
-/// The lines of `digests`.
+/// Reads the lines of the input `digests`.
 pub(super) fn parts(problems: &mut Problems, mode: Mode, lines: &[String]) -> Vec<Part> {
-    let wrong = match (mode, lines.len()) {
+    let problem = match (mode, lines.len()) {
         (Mode::Merge, 0) => "is required with mode merge: PLATFORM=DIGEST, one a line".to_owned(),
         (Mode::Merge, count) if count > PARTS => format!("has {count} lines, and at most {PARTS} are merged"),
         (Mode::Build | Mode::Pull, 1..) => "only goes with mode merge".to_owned(),
         _ => return lines.iter().filter_map(|line| part(problems, line)).collect(),
     };
-    problems.add("digests", wrong);
+    problems.add("digests", problem);
     Vec::new()
 }
 
@@ -43,6 +46,7 @@ fn part(problems: &mut Problems, line: &str) -> Option<Part> {
         Some((platform, digest)) => (Some(platform), digest.trim()),
         None => (None, line),
     };
+    // The job's output `digest` is empty where it published nothing.
     if digest.is_empty() {
         problems.add("digests", format!("`{line}` has no digest: the job that built it published nothing"));
         return None;
@@ -55,24 +59,27 @@ fn part(problems: &mut Problems, line: &str) -> Option<Part> {
     Some(Part { platform, digest: digest? })
 }
 
-/// What does not go with `mode: merge`.
+/// Notes inputs that do not go with `mode: merge`. Of the others, `annotations` are checked again, because problems of
+/// `build` are not told in this mode.
 pub(super) fn check(problems: &mut Problems, raw: &RawInputs, outputs: &Outputs, build: &mut BuildInputs) {
-    let is = |value: &Option<String>, word: &str| {
-        value.as_deref().is_some_and(|value| value.trim().eq_ignore_ascii_case(word))
-    };
-    for (input, bad, why) in [
-        ("load", is(&raw.load, "true"), "mode merge loads nothing: let the job that uses the image pull it"),
-        ("push", is(&raw.push, "false"), "mode merge does nothing but publish"),
+    let is = |value: Option<&str>, word: &str| value.is_some_and(|value| value.eq_ignore_ascii_case(word));
+    for (input, is_given, why) in [
+        (
+            "load",
+            is(raw.load.trimmed(), "true"),
+            "mode merge loads nothing: let the job that uses the image pull it",
+        ),
+        ("push", is(raw.push.trimmed(), "false"), "mode merge does nothing but publish"),
         ("outputs", outputs.given, "mode merge has no result but the one in the repository"),
-        ("call", is(&raw.call, "check"), "mode merge reads no Dockerfile"),
+        ("call", is(raw.call.trimmed(), "check"), "mode merge reads no Dockerfile"),
     ] {
-        if bad {
+        if is_given {
             problems.add(input, why);
         }
     }
     check_annotations(problems, &build.annotations);
-    // A default of the machine's says nothing of what others built.
-    build.implied_platform = raw.platforms.as_deref().is_none_or(|text| text.trim().is_empty());
+    // `DOCKER_DEFAULT_PLATFORM` of this machine says nothing of the platforms that other machines built.
+    build.implied_platform = raw.platforms.trimmed().is_none();
 }
 
 #[cfg(test)]

@@ -1,4 +1,8 @@
 //! Inputs: raw strings from `INPUT_*` or flags, turned once into values that no later stage checks again.
+//!
+//! In: [`RawInputs`], one optional text an input, and the environment. Out: [`Request`], or one error that names every
+//! bad input. `build` reads the inputs that are handed to `docker buildx build`, `request` those of the run;
+//! `grammar` holds the small languages of single values, `lists` those of lists.
 
 mod attestation;
 mod build;

@@ -1,28 +1,29 @@
-//! `outputs` and `attests`, as docker/build-push-action has them: what an image is made of is what other inputs say.
+//! The inputs `outputs` and `attests`, for workflows written for docker/build-push-action. Each line is turned into
+//! the inputs of the same meaning: `type=registry,name=h.io/a,compression=zstd` is `push: true`, `tags: h.io/a` and
+//! `compression: zstd`; `type=provenance,mode=min` is `provenance: mode=min`.
 
 use super::lists::items;
 use super::problems::Problems;
 use crate::key::dockerfile::{csv, go_bool};
 
-/// What `outputs` asks for.
+/// What all lines of `outputs` ask for together, as other inputs say it.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "what is asked, each independent of the others")]
 pub(super) struct Outputs {
-    /// Whether there are any.
+    /// Whether there are any lines.
     pub given: bool,
-    /// Publish.
     pub push: bool,
     pub load: bool,
-    /// Under no name of its own.
+    /// Push without a tag: then `names` are repositories.
     pub by_digest: bool,
     /// Names of the image.
     pub names: Vec<String>,
     pub annotations: Vec<String>,
-    /// What the input `compression` would be.
+    /// Empty if the lines say nothing of it.
     pub compression: String,
 }
 
-/// Where the result of a build without an image goes, and what to write.
+/// Why an output of this type is refused, and what to write instead.
 fn refused(kind: &str) -> &'static str {
     match kind {
         "oci" | "docker" => {
@@ -45,101 +46,131 @@ pub(super) fn outputs(problems: &mut Problems, text: Option<&str>) -> Outputs {
     outputs
 }
 
-impl Outputs {
-    /// One destination (buildx, `ParseExports`; BuildKit's README, "Output").
-    fn read(&mut self, line: &str) -> Result<(), String> {
+/// The attributes of one line, names in lower case.
+struct Attributes(Vec<(String, String)>);
+
+impl Attributes {
+    /// Splits `type=image,"name=a,b"`. A line that is one word without `type=` is the folder of `type=local` (buildx,
+    /// `ParseExports`).
+    fn of(line: &str) -> Result<Self, String> {
         let fields = csv(line)?;
         if let [only] = fields.as_slice()
             && !only.starts_with("type=")
         {
             return Err(refused("local").to_owned());
         }
-        let mut pairs = Vec::new();
-        for field in &fields {
-            let (name, value) =
-                field.split_once('=').ok_or_else(|| format!("has `{field}`, which is not NAME=value"))?;
-            pairs.push((name.trim().to_ascii_lowercase(), value));
+        let pair = |field: String| match field.split_once('=') {
+            Some((name, value)) => Ok((name.trim().to_ascii_lowercase(), value.to_owned())),
+            None => Err(format!("has `{field}`, which is not NAME=value")),
+        };
+        fields.into_iter().map(pair).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Of two values the last one counts.
+    fn get(&self, wanted: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+    }
+
+    /// A switch, which is off where it is absent.
+    fn is_on(&self, name: &str) -> Result<bool, String> {
+        let Some(text) = self.get(name) else { return Ok(false) };
+        go_bool(text).ok_or_else(|| format!("has {name}={text}, which is neither true nor false"))
+    }
+
+    /// What the input `compression` would be, such as `zstd,force,level=3`; empty if no attribute says it.
+    fn compression(&self) -> String {
+        let option = |(name, value): &(String, String)| match name.as_str() {
+            "force-compression" if go_bool(value) == Some(true) => Some(",force".to_owned()),
+            "compression-level" => Some(format!(",level={value}")),
+            _ => None,
+        };
+        let options: String = self.0.iter().filter_map(option).collect();
+        match self.get("compression") {
+            None if options.is_empty() => options,
+            kind => kind.unwrap_or("gzip").to_owned() + &options,
         }
-        let get = |wanted: &str| pairs.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| *value);
-        let kind = get("type").ok_or("has no type")?;
-        let is_image = match kind {
+    }
+}
+
+impl Outputs {
+    /// Adds what one line asks for (buildx, `ParseExports`; BuildKit's README, "Output").
+    fn read(&mut self, line: &str) -> Result<(), String> {
+        let attributes = Attributes::of(line)?;
+        match attributes.get("type").ok_or("has no type")? {
             "cacheonly" => return Ok(()),
-            "image" | "registry" => true,
-            "docker" if get("dest").is_none() => {
-                self.load = true;
-                false
-            }
-            "docker" | "oci" | "local" | "tar" => return Err(refused(kind).to_owned()),
-            _ => return Err(format!("has the type {kind}, which BuildKit does not know")),
-        };
-        let on = |name: &str| match get(name) {
-            None => Ok(false),
-            Some(text) => {
-                go_bool(text).ok_or_else(|| format!("has {name}={text}, which is neither true nor false"))
-            }
-        };
-        self.push |= kind == "registry" || (is_image && on("push")?);
-        self.by_digest |= on("push-by-digest")?;
-        let mut compression: Vec<String> = Vec::new();
-        for (name, value) in &pairs {
+            "registry" => self.push = true,
+            "image" => self.push |= attributes.is_on("push")?,
+            "docker" if attributes.get("dest").is_none() => self.load = true,
+            kind @ ("docker" | "oci" | "local" | "tar") => return Err(refused(kind).to_owned()),
+            kind => return Err(format!("has the type {kind}, which BuildKit does not know")),
+        }
+        self.by_digest |= attributes.is_on("push-by-digest")?;
+        for (name, value) in &attributes.0 {
             match name.as_str() {
                 "name" => self.names.extend(value.split(',').map(|name| name.trim().to_owned())),
-                // Read above; and what is done anyway, or has no effect on what a registry gets.
-                "type" | "push" | "push-by-digest" | "name-canonical" | "unpack" | "store" => {}
+                // These are read above and below, or are done anyway, or change nothing of what a registry gets.
+                "type" | "push" | "push-by-digest" | "compression" | "compression-level"
+                | "name-canonical" | "unpack" | "store" => {}
                 "oci-mediatypes" if go_bool(value) == Some(true) => {}
-                "compression" => compression.insert(0, (*value).to_owned()),
-                "force-compression" if go_bool(value) == Some(false) => {}
-                "force-compression" if go_bool(value) == Some(true) => compression.push("force".to_owned()),
-                "compression-level" => compression.push(format!("level={value}")),
+                "force-compression" if go_bool(value).is_some() => {}
                 name if name.starts_with("annotation") => self.annotations.push(annotation(name, value)?),
                 name => {
                     return Err(format!("has {name}={value}, which this action does not take: leave it out"));
                 }
             }
         }
+        let compression = attributes.compression();
         if !compression.is_empty() {
-            if get("compression").is_none() {
-                compression.insert(0, "gzip".to_owned());
-            }
-            self.compression = compression.join(",");
+            self.compression = compression;
         }
         Ok(())
     }
 }
 
-/// `annotation[-LEVEL][[PLATFORM]].NAME` (BuildKit, `exptypes/annotations.go`), as the input `annotations` has it.
+/// `annotation[-LEVEL][[PLATFORM]].NAME` (BuildKit, `exptypes/annotations.go`), as a line of the input `annotations`:
+/// `annotation-index.a` with the value `b` is `index:a=b`.
 fn annotation(name: &str, value: &str) -> Result<String, String> {
     let wrong = || format!("has {name}, which is not annotation.NAME");
     let rest = name.strip_prefix("annotation").ok_or_else(wrong)?;
     let (level, key) = rest.split_once('.').filter(|(_, key)| !key.is_empty()).ok_or_else(wrong)?;
     let level = match level.strip_prefix('-') {
         Some(level) => level.to_owned(),
+        // Without a level it is the manifest's; a platform in brackets may follow.
         None => format!("manifest{level}"),
     };
     Ok(format!("{level}:{key}={value}"))
 }
 
-/// What `attests` says of provenance and SBOM, each as the input of that name has it.
-pub(super) fn attests(problems: &mut Problems, text: Option<&str>) -> [Option<String>; 2] {
-    let [mut provenance, mut sbom] = [None, None];
+/// What `attests` says, as the inputs `provenance` and `sbom` have it.
+#[derive(Debug, Default)]
+pub(super) struct Attests {
+    pub provenance: Option<String>,
+    pub sbom: Option<String>,
+}
+
+pub(super) fn attests(problems: &mut Problems, text: Option<&str>) -> Attests {
+    let mut attests = Attests::default();
     for line in text.map(items).unwrap_or_default() {
-        let mut read = || {
-            let fields = csv(&line)?;
-            let (types, rest): (Vec<_>, Vec<_>) =
-                fields.into_iter().partition(|field| field.starts_with("type="));
-            let rest = if rest.is_empty() { "true".to_owned() } else { rest.join(",") };
-            match types.as_slice() {
-                [only] if only == "type=provenance" => provenance = Some(rest),
-                [only] if only == "type=sbom" => sbom = Some(rest),
-                _ => return Err("is neither type=provenance nor type=sbom".to_owned()),
-            }
-            Ok::<(), String>(())
-        };
-        if let Err(why) = read() {
+        if let Err(why) = attests.read(&line) {
             problems.add("attests", format!("`{line}` {why}"));
         }
     }
-    [provenance, sbom]
+    attests
+}
+
+impl Attests {
+    /// Takes one line, such as `type=sbom,generator=h/s:1`.
+    fn read(&mut self, line: &str) -> Result<(), String> {
+        let (types, rest): (Vec<_>, Vec<_>) =
+            csv(line)?.into_iter().partition(|field| field.starts_with("type="));
+        let attributes = if rest.is_empty() { "true".to_owned() } else { rest.join(",") };
+        match types.as_slice() {
+            [only] if only == "type=provenance" => self.provenance = Some(attributes),
+            [only] if only == "type=sbom" => self.sbom = Some(attributes),
+            _ => return Err("is neither type=provenance nor type=sbom".to_owned()),
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -192,9 +223,9 @@ mod tests {
     fn d45_attestations_as_their_own_inputs() {
         let mut problems = Problems::default();
         let text = "type=provenance,mode=min\ntype=sbom,generator=h/s:1";
-        let [provenance, sbom] = attests(&mut problems, Some(text));
+        let Attests { provenance, sbom } = attests(&mut problems, Some(text));
         assert_eq!((provenance.as_deref(), sbom.as_deref()), (Some("mode=min"), Some("generator=h/s:1")));
-        assert_eq!(attests(&mut problems, Some("type=sbom"))[1].as_deref(), Some("true"));
+        assert_eq!(attests(&mut problems, Some("type=sbom")).sbom.as_deref(), Some("true"));
         problems.finish().unwrap();
         let mut problems = Problems::default();
         attests(&mut problems, Some("type=vex,a=b"));

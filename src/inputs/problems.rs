@@ -1,4 +1,5 @@
-//! Collects every bad input, so that one run names them all.
+//! Collects every bad input, so that one run names them all. Reading goes on after a bad value with some stand-in,
+//! which is never used: [`Problems::finish`] makes the run end before that.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -6,10 +7,12 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// The bad inputs found so far.
+/// What was found so far, each as ``input `NAME`: REASON``.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
+    /// Bad inputs, which end the run.
     bad: Vec<String>,
+    /// What is left out; the run goes on without it.
     warnings: Vec<String>,
 }
 
@@ -19,17 +22,17 @@ impl Problems {
         self.bad.push(format!("input `{input}`: {reason}"));
     }
 
-    /// Notes what is left out of an input, and why. The run goes on without it.
+    /// Notes what is left out of an input, and why.
     pub(super) fn warn(&mut self, input: &str, reason: impl Display) {
         self.warnings.push(format!("input `{input}`: {reason}"));
     }
 
-    /// The warnings so far.
+    /// Takes the warnings out.
     pub(super) fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
 
-    /// The items, after noting each that the grammar refuses.
+    /// The items as they are, after noting each that `grammar` refuses. `L` is a list of texts or an optional text.
     pub(super) fn checked<L>(
         &mut self,
         input: &str,
@@ -45,7 +48,7 @@ impl Problems {
         items
     }
 
-    /// The value, or the default after noting the reason.
+    /// The value; after noting an error, the type's default.
     pub(super) fn ok<T: Default, E: Display>(&mut self, input: &str, result: Result<T, E>) -> T {
         result.unwrap_or_else(|error| {
             self.add(input, error);
@@ -53,17 +56,17 @@ impl Problems {
         })
     }
 
-    /// An optional value that has a text form.
+    /// The parsed value; `None` if there is no text, or after noting why it does not parse.
     pub(super) fn parse<T: FromStr<Err: Display>>(&mut self, input: &str, text: Option<&str>) -> Option<T> {
         text.and_then(|text| text.parse().map_err(|error| self.add(input, error)).ok())
     }
 
-    /// Every item of a list, each in its text form.
+    /// The parsed items, without those that do not parse, which are noted.
     pub(super) fn parse_all<T: FromStr<Err: Display>>(&mut self, input: &str, items: Vec<String>) -> Vec<T> {
         items.iter().filter_map(|item| self.parse(input, Some(item))).collect()
     }
 
-    /// One of a few words.
+    /// What `text` means among `choices`; after noting an unknown word, what the first choice means.
     pub(super) fn choice<T: Copy>(&mut self, input: &str, text: &str, choices: &[(&str, T)]) -> T {
         choices.iter().find(|(word, _)| *word == text).map_or_else(
             || {
@@ -80,7 +83,8 @@ impl Problems {
         self.choice(input, &text.to_ascii_lowercase(), &[("false", false), ("true", true)])
     }
 
-    /// A duration: `90s`, `10m`, `2h` or `14d`. A bare number is none: seconds to some, minutes to others.
+    /// A duration: `90s`, `10m`, `2h` or `14d`. A number without a unit is refused: some would mean seconds by it,
+    /// others minutes.
     pub(super) fn duration(&mut self, input: &str, text: &str) -> Duration {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let unit = match &text[digits..] {
@@ -101,14 +105,13 @@ impl Problems {
         Duration::from_secs(seconds)
     }
 
-    /// Nothing if all was well, else one error that names them all.
+    /// # Errors
+    /// One that names every bad input.
     pub(super) fn finish(self) -> Result<()> {
         match self.bad.as_slice() {
             [] => Ok(()),
-            [one] => Err(Error::input(one.clone())),
-            many => {
-                Err(Error::input(format!("{} inputs are not valid\n  {}", many.len(), many.join("\n  "))))
-            }
+            [only] => Err(Error::input(only.clone())),
+            all => Err(Error::input(format!("{} inputs are not valid\n  {}", all.len(), all.join("\n  ")))),
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use clap::Args;
 
-/// Declares the inputs as optional strings with a name, a heading, and where there is one a
-/// default.
+/// Declares the inputs as optional strings with a name, a heading, and a default where there is one. clap fills the
+/// defaults in; `RawInputs::default()` has none, so the reading code has them too.
 macro_rules! raw_inputs {
     ($($heading:literal { $($(#[doc = $doc:literal])+ $field:ident $(= $default:literal)?;)+ })+) => {
         /// The inputs as text; unset and empty are the same. No `Debug`, because secrets are among them.

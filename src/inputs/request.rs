@@ -1,4 +1,4 @@
-//! What a run asks for, checked.
+//! What a run asks for, checked: [`RawInputs`] of each image in, [`Request`] out.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use super::builder;
 use super::caches::CacheInputs;
 use super::contexts::ContextSource;
 use super::grammar;
-use super::lists::{comma_items, items};
+use super::lists::{InputText as _, comma_items};
 use super::merge::{self, Part};
-use super::outputs::outputs;
+use super::outputs::{Outputs, outputs};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::secrets::{Secret, SecretValues};
@@ -38,20 +38,19 @@ pub(crate) struct Request {
 /// What all images of a run share.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where images are shared; other sources are asked if there is none here.
+    /// Where images are shared. If the inputs name none, `facts::repository` looks for one.
     pub repository: Option<Repository>,
     /// Where pull requests and branches without protection write instead.
     pub(crate) pr_repository: Option<Repository>,
     /// What the run is for.
     pub mode: Mode,
-    /// What is done with the Dockerfile.
+    /// Whether the image is built or the Dockerfile checked.
     pub call: Call,
-    /// What a missing image means to `mode: pull`.
+    /// What `mode: pull` does about an image that is not there.
     pub(crate) on_missing: OnMissing,
-    /// How long to wait for it.
+    /// How long `on-missing: wait` waits.
     pub(crate) wait_timeout: Duration,
     pub(crate) builder: BuilderInputs,
-    /// What goes wrong.
     pub(crate) reliability: ReliabilityInputs,
     pub(crate) access: AccessInputs,
     pub(crate) report: ReportInputs,
@@ -70,18 +69,18 @@ pub struct ImageRequest {
     pub tags: Vec<UserTag>,
     /// Those of the input `tags` that name a fact which this run does not have.
     pub(crate) left_out_tags: Vec<LeftOutTag>,
-    /// Pull exactly this.
+    /// With `mode: pull`, pull exactly this image; no key is needed then.
     pub digest: Option<Digest>,
-    /// Make one index of these.
+    /// With `mode: merge`, the images that become one index.
     pub(crate) parts: Vec<Part>,
-    /// Whether to build although the image is there.
+    /// Build although the image is there.
     pub rebuild: bool,
-    /// Make it available locally.
+    /// Make the image available to the local engine.
     pub load: Switch,
-    /// Publish what is built.
+    /// Publish the image if it is built.
     pub push: Switch,
     pub build: BuildInputs,
-    /// What the ids of secrets in `build` stand for.
+    /// The values of the secrets that `build` names.
     pub secrets: SecretValues,
     pub key: KeyInputs,
     /// The layer cache.
@@ -89,7 +88,7 @@ pub struct ImageRequest {
 }
 
 impl Request {
-    /// The request of the action's inputs: those of each image. What images share is what the first one says.
+    /// Reads one [`RawInputs`] for each image. What images share is what the first one says.
     ///
     /// # Errors
     /// One error that names every bad input of an image; if there is no image, or two have one name.
@@ -100,7 +99,7 @@ impl Request {
         let mut names = BTreeSet::new();
         for image in &mut images {
             image.settings = Arc::clone(&settings);
-            // One name is one set of tags.
+            // Tags are made from the name: two images of one name would overwrite each other's.
             if !names.insert(image.image.to_string()) {
                 return Err(Error::input(format!("two images are called {}", image.image))
                     .hint("give each its own name"));
@@ -111,115 +110,46 @@ impl Request {
 }
 
 impl ImageRequest {
-    /// Checks everything; reads the environment for build-args without value, and the
-    /// `-file` twins.
+    /// Checks every input of one image. Besides `raw` this reads the environment, for build arguments without a value
+    /// among others, and the files that inputs name.
     ///
     /// # Errors
     /// One error that names every bad input.
-    #[expect(clippy::too_many_lines, reason = "every input, in the order of their definition")]
     pub fn read(raw: &RawInputs, env: &Env) -> Result<Self> {
         let problems = &mut Problems::default();
-        let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
-        let switch = [("auto", Switch::Auto), ("true", Switch::On), ("false", Switch::Off)];
         let mode = problems.choice(
             "mode",
-            &word(raw.mode.as_ref(), "build"),
+            raw.mode.trimmed().unwrap_or("build"),
             &[("build", Mode::Build), ("pull", Mode::Pull), ("merge", Mode::Merge)],
         );
-        let digest = problems.parse("digest", text(raw.digest.as_ref()).as_deref());
-        if digest.is_some() && mode != Mode::Pull {
-            problems.add("digest", "only goes with mode pull");
-        }
-        let rebuild = problems.boolean("rebuild", raw.rebuild.as_deref().unwrap_or("false"));
-        if rebuild && mode != Mode::Build {
-            problems.add("rebuild", "only goes with mode build");
-        }
-        let parts = merge::parts(problems, mode, &list(&raw.digests));
-        let by_digest = mode == Mode::Merge || (digest.is_some() && mode == Mode::Pull);
-        // What goes by digest has no checkout: a file or a context that is not there is no problem.
-        let unseen = &mut Problems::default();
-        let seen = if by_digest { unseen } else { &mut *problems };
-        let tags = with_file(seen, "tags", raw.tags.as_deref(), raw.tags_file.as_deref());
-        let outputs = outputs(seen, raw.outputs.as_deref());
+        let digest: Option<Digest> = problems.parse("digest", raw.digest.trimmed());
+        let rebuild = problems.boolean("rebuild", raw.rebuild.trimmed().unwrap_or("false"));
+        let parts = merge::parts(problems, mode, &raw.digests.items());
+        // Who names images by digest needs no checkout: a file or a context that is not there is no problem then.
+        let needs_files = mode != Mode::Merge && !(mode == Mode::Pull && digest.is_some());
+        let ignored = &mut Problems::default();
+        let of_files = if needs_files { &mut *problems } else { ignored };
+        let tags = with_file(of_files, "tags", raw.tags.items(), raw.tags_file.trimmed());
+        let outputs = outputs(of_files, raw.outputs.as_deref());
         let mut secrets = SecretValues::default();
-        let mut build = BuildInputs::read(raw, &outputs, env, &mut secrets, seen);
+        let mut build = BuildInputs::read(raw, &outputs, env, &mut secrets, of_files);
         if mode == Mode::Merge {
             merge::check(problems, raw, &outputs, &mut build);
         }
-        let by_name = if outputs.by_digest { Vec::new() } else { outputs.names.clone() };
-        let named: Vec<String> = tags.iter().flat_map(|line| comma_items(line)).collect();
-        // One word names an image only where nothing else does.
-        let (of_image, of_repository) = (text(raw.image.as_ref()), text(raw.repository.as_ref()));
-        let short = of_image.is_some() || of_repository.is_some();
-        let user_tag = |text: &String| if short { text.parse() } else { UserTag::full(text) };
-        let tags: Vec<Result<UserTag, String>> =
-            named.iter().map(user_tag).chain(by_name.iter().map(|name| UserTag::full(name))).collect();
-        let tags: Vec<UserTag> =
-            tags.into_iter().filter_map(|tag| tag.map_err(|why| problems.add("tags", why)).ok()).collect();
-        let mut repository: Option<Repository> =
-            problems.parse("repository", text(raw.repository.as_ref()).as_deref());
-        if outputs.by_digest {
-            repository =
-                repository.or_else(|| problems.parse("outputs", outputs.names.first().map(String::as_str)));
-        }
-        let named =
-            tags.iter().find_map(UserTag::repository).or(repository.as_ref().filter(|_| outputs.given));
-        let image = text(raw.image.as_ref()).or_else(|| named?.path().rsplit('/').next().map(str::to_owned));
-        if image.is_none() {
-            problems.add("image", "is required: a name such as app-ci");
-        }
-        let image = problems.parse("image", image.as_deref());
-        let asked = |problems: &mut Problems, input: &str, value: &Option<String>, of_outputs: bool| {
-            match problems.choice(input, &word(value.as_ref(), "auto").to_ascii_lowercase(), &switch) {
-                _ if of_outputs => Switch::On,
-                // What `outputs` does not say is not done.
-                Switch::Auto if outputs.given => Switch::Off,
-                asked => asked,
-            }
-        };
-        let load = asked(problems, "load", &raw.load, outputs.load);
-        let push = asked(problems, "push", &raw.push, outputs.push);
+        let Names { image, tags, repository } = Names::read(raw, &tags, &outputs, problems);
+        let load = switch(problems, "load", raw.load.trimmed(), outputs.given.then_some(outputs.load));
+        let push = switch(problems, "push", raw.push.trimmed(), outputs.given.then_some(outputs.push));
         let cache = CacheInputs::read(raw, env, problems);
-        let mut settings = Settings {
-            repository,
-            pr_repository: problems.parse("pr-repository", text(raw.pr_repository.as_ref()).as_deref()),
-            mode,
-            call: call(problems, &word(raw.call.as_ref(), "build")),
-            on_missing: problems.choice(
-                "on-missing",
-                &word(raw.on_missing.as_ref(), "build"),
-                &[("build", OnMissing::Build), ("wait", OnMissing::Wait), ("fail", OnMissing::Fail)],
-            ),
-            wait_timeout: problems.duration("wait-timeout", &word(raw.wait_timeout.as_ref(), "10m")),
-            builder: builder::read(raw, problems),
-            reliability: reliability(raw, problems),
-            access: AccessInputs {
-                logins: logins(problems, list(&raw.logins)),
-                aws_region: problems.checked("aws-region", text(raw.aws_region.as_ref()), grammar::region),
-                ssm_parameter: text(raw.ssm_parameter.as_ref()),
-            },
-            report: ReportInputs {
-                summary: problems.boolean("summary", &word(raw.summary.as_ref(), "true")),
-                log: problems.choice(
-                    "log",
-                    &word(raw.log.as_ref(), "grouped"),
-                    &[("grouped", LogStyle::Grouped), ("plain", LogStyle::Plain)],
-                ),
-                check_annotations: env.get(env::DOCKER_BUILD_CHECKS_ANNOTATIONS).and_then(go_bool)
-                    != Some(false),
-            },
-            warnings: Vec::new(),
-        };
-        settings.check(problems);
-        let key = key(raw, problems);
+        let mut settings = Settings::read(raw, env, mode, repository, problems);
         builder::check_platforms(&settings.builder, &build.platforms, problems);
+        let key = key(raw, problems);
+        check_combinations(problems, (mode, digest.is_some(), rebuild), &key, &build);
         settings.warnings = problems.take_warnings();
-        let inputs = Self {
+        std::mem::take(problems).finish()?;
+        Ok(Self {
             settings: Arc::new(settings),
-            // The stand-in is never seen: a missing or bad name is a problem noted above.
-            image: image
-                .or_else(|| "invalid".parse().ok())
-                .ok_or_else(|| crate::error::Error::input("input `image`"))?,
+            // A name that is missing or does not parse is among the problems.
+            image: image.ok_or_else(|| Error::input("input `image`"))?,
             tags,
             left_out_tags: Vec::new(),
             digest,
@@ -231,9 +161,7 @@ impl ImageRequest {
             secrets,
             key,
             cache,
-        };
-        inputs.check_combinations(problems);
-        std::mem::take(problems).finish().map(|()| inputs)
+        })
     }
 
     /// Puts the run's facts into `tags`. `now`: seconds since 1970, UTC.
@@ -250,77 +178,171 @@ impl ImageRequest {
     pub(crate) fn all_secrets(&self) -> impl Iterator<Item = (&Secret, Option<&SecretString>)> {
         self.build.all_secrets().map(|secret| (secret, self.secrets.of(secret)))
     }
+}
 
-    fn check_combinations(&self, problems: &mut Problems) {
-        let files = self.key.scope == KeyScope::Files;
-        if files && self.key.files.is_empty() {
-            problems.add("key-files", "key files needs at least one pattern");
+/// What the image is called, and where it goes.
+struct Names {
+    /// `None` after a problem was noted.
+    image: Option<ImageName>,
+    tags: Vec<UserTag>,
+    repository: Option<Repository>,
+}
+
+impl Names {
+    fn read(raw: &RawInputs, tag_lines: &[String], outputs: &Outputs, problems: &mut Problems) -> Self {
+        // With `push-by-digest` the name of an output is a repository, else a tag.
+        let (repositories, tagged) =
+            if outputs.by_digest { (&outputs.names[..], &[][..]) } else { (&[][..], &outputs.names[..]) };
+        // One word is a tag where an input says of what image; else it is the image's name.
+        let is_named = raw.image.trimmed().is_some() || raw.repository.trimmed().is_some();
+        let of_input = tag_lines.iter().flat_map(|line| comma_items(line));
+        let of_input = of_input.map(|text| if is_named { text.parse() } else { UserTag::full(&text) });
+        let read: Vec<Result<UserTag, String>> =
+            of_input.chain(tagged.iter().map(|name| UserTag::full(name))).collect();
+        let tags: Vec<UserTag> =
+            read.into_iter().filter_map(|tag| tag.map_err(|why| problems.add("tags", why)).ok()).collect();
+        let repository: Option<Repository> = problems.parse("repository", raw.repository.trimmed());
+        let repository =
+            repository.or_else(|| problems.parse("outputs", repositories.first().map(String::as_str)));
+        // Without the input `image` the last part of a name's path serves: `app` of h.io/team/app:1.
+        let named =
+            tags.iter().find_map(UserTag::repository).or(repository.as_ref().filter(|_| outputs.given));
+        let from_path = named.and_then(|named| named.path().rsplit('/').next());
+        let image = raw.image.trimmed().or(from_path);
+        if image.is_none() {
+            problems.add("image", "is required: a name such as app-ci");
         }
-        if !files && !self.key.files.is_empty() {
-            problems.add("key-files", "only goes with key files");
-        }
-        if !self.build.exclude.is_empty() && matches!(self.build.context, ContextSource::Remote(_)) {
-            problems.add("exclude", "does not go with a context that is a git repository: put the patterns into its .dockerignore, or check it out and name the folder");
-        }
-        if self.key.max_age.is_some_and(|age| age.as_secs() < 60) {
-            problems.add("max-age", "must be at least 1m");
+        Self { image: problems.parse("image", image), tags, repository }
+    }
+}
+
+/// The input `load` or `push`. `outputs` says what the lines of the input `outputs` ask for, if there are any: what
+/// they do not ask for is done only if the input itself asks for it.
+fn switch(problems: &mut Problems, input: &str, text: Option<&str>, outputs: Option<bool>) -> Switch {
+    let choices = [("auto", Switch::Auto), ("true", Switch::On), ("false", Switch::Off)];
+    let asked = problems.choice(input, &text.unwrap_or("auto").to_ascii_lowercase(), &choices);
+    match outputs {
+        Some(true) => Switch::On,
+        Some(false) if asked == Switch::Auto => Switch::Off,
+        _ => asked,
+    }
+}
+
+/// Notes inputs that do not go together. `given` is the mode, whether the input `digest` is set, and `rebuild`.
+fn check_combinations(
+    problems: &mut Problems,
+    (mode, has_digest, rebuild): (Mode, bool, bool),
+    key: &KeyInputs,
+    build: &BuildInputs,
+) {
+    let of_files = key.scope == KeyScope::Files;
+    let is_remote = matches!(build.context, ContextSource::Remote(_));
+    for (input, is_wrong, why) in [
+        ("digest", has_digest && mode != Mode::Pull, "only goes with mode pull"),
+        ("rebuild", rebuild && mode != Mode::Build, "only goes with mode build"),
+        ("key-files", of_files && key.files.is_empty(), "key files needs at least one pattern"),
+        ("key-files", !of_files && !key.files.is_empty(), "only goes with key files"),
+        (
+            "exclude",
+            is_remote && !build.exclude.is_empty(),
+            "does not go with a context that is a git repository: put the patterns into its .dockerignore, or check it out and name the folder",
+        ),
+        // A shorter period would often end between two jobs of one run.
+        ("max-age", key.max_age.is_some_and(|age| age < Duration::from_mins(1)), "must be at least 1m"),
+    ] {
+        if is_wrong {
+            problems.add(input, why);
         }
     }
 }
 
 impl Settings {
-    fn check(&self, problems: &mut Problems) {
-        if self.pr_repository.as_ref().zip(self.repository.as_ref()).is_some_and(|(pr, main)| pr.is(main)) {
+    fn read(
+        raw: &RawInputs,
+        env: &Env,
+        mode: Mode,
+        repository: Option<Repository>,
+        problems: &mut Problems,
+    ) -> Self {
+        let settings = Self {
+            repository,
+            pr_repository: problems.parse("pr-repository", raw.pr_repository.trimmed()),
+            mode,
+            call: call(problems, raw.call.trimmed().unwrap_or("build")),
+            on_missing: problems.choice(
+                "on-missing",
+                raw.on_missing.trimmed().unwrap_or("build"),
+                &[("build", OnMissing::Build), ("wait", OnMissing::Wait), ("fail", OnMissing::Fail)],
+            ),
+            wait_timeout: problems.duration("wait-timeout", raw.wait_timeout.trimmed().unwrap_or("10m")),
+            builder: builder::read(raw, problems),
+            reliability: reliability(raw, problems),
+            access: AccessInputs {
+                logins: logins(problems, raw.logins.items()),
+                aws_region: problems.checked("aws-region", raw.aws_region.text(), grammar::region),
+                ssm_parameter: raw.ssm_parameter.text(),
+            },
+            report: report(raw, env, problems),
+            warnings: Vec::new(),
+        };
+        let repositories = settings.pr_repository.as_ref().zip(settings.repository.as_ref());
+        if repositories.is_some_and(|(pr, main)| pr.is(main)) {
             problems.add("pr-repository", "is the same as repository: name another one, or leave it out");
         }
-        if self.reliability.stall_timeout.is_some_and(|limit| limit.is_zero()) {
-            problems.add("stall-timeout", "must be at least 1s, or off");
-        }
+        settings
     }
-}
-
-/// The value without white space around it; `default` where there is none.
-fn word(value: Option<&String>, default: &str) -> String {
-    value.map_or(default, |value| value.trim()).to_owned()
-}
-
-/// The value without white space around it; nothing where that leaves nothing.
-fn text(value: Option<&String>) -> Option<String> {
-    value.map(|value| value.trim()).filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
 fn key(raw: &RawInputs, problems: &mut Problems) -> KeyInputs {
     KeyInputs {
         scope: problems.choice(
             "key",
-            &word(raw.key.as_ref(), "auto"),
+            raw.key.trimmed().unwrap_or("auto"),
             &[
                 ("auto", KeyScope::Auto),
-                // Its name before it was the default.
+                // What `auto` was called before it was the default.
                 ("copied", KeyScope::Auto),
                 ("context", KeyScope::Context),
                 ("files", KeyScope::Files),
             ],
         ),
-        files: raw.key_files.as_deref().map(items).unwrap_or_default(),
-        ignore_args: ignore_args(problems, raw.key_ignore_args.as_deref().unwrap_or_default()),
-        extra: text(raw.key_extra.as_ref()),
-        max_age: text(raw.max_age.as_ref()).map(|age| problems.duration("max-age", &age)),
+        files: raw.key_files.items(),
+        ignore_args: ignore_args(problems, raw.key_ignore_args.comma_items()),
+        extra: raw.key_extra.text(),
+        max_age: raw.max_age.trimmed().map(|age| problems.duration("max-age", age)),
     }
 }
 
 fn reliability(raw: &RawInputs, problems: &mut Problems) -> ReliabilityInputs {
+    let stall_timeout = match raw.stall_timeout.trimmed().unwrap_or("20m") {
+        "off" => None,
+        limit => Some(problems.duration("stall-timeout", limit)),
+    };
+    if stall_timeout.is_some_and(|limit| limit.is_zero()) {
+        problems.add("stall-timeout", "must be at least 1s, or off");
+    }
     ReliabilityInputs {
         policy: problems.choice(
             "registry-policy",
-            &word(raw.registry_policy.as_ref(), "auto"),
+            raw.registry_policy.trimmed().unwrap_or("auto"),
             &[("auto", RegistryPolicy::Auto), ("required", RegistryPolicy::Required)],
         ),
-        retries: problems.parse("retries", Some(&word(raw.retries.as_ref(), "3"))).unwrap_or_default(),
-        timeout: text(raw.timeout.as_ref()).map(|timeout| problems.duration("timeout", &timeout)),
-        stall_timeout: Some(word(raw.stall_timeout.as_ref(), "20m"))
-            .filter(|limit| limit != "off")
-            .map(|limit| problems.duration("stall-timeout", &limit)),
+        retries: problems.parse("retries", raw.retries.trimmed().or(Some("3"))).unwrap_or_default(),
+        timeout: raw.timeout.trimmed().map(|timeout| problems.duration("timeout", timeout)),
+        stall_timeout,
+    }
+}
+
+fn report(raw: &RawInputs, env: &Env, problems: &mut Problems) -> ReportInputs {
+    ReportInputs {
+        summary: problems.boolean("summary", raw.summary.trimmed().unwrap_or("true")),
+        log: problems.choice(
+            "log",
+            raw.log.trimmed().unwrap_or("grouped"),
+            &[("grouped", LogStyle::Grouped), ("plain", LogStyle::Plain)],
+        ),
+        // docker/build-push-action's variable, read as that action reads it.
+        check_annotations: env.get(env::DOCKER_BUILD_CHECKS_ANNOTATIONS).and_then(go_bool) != Some(false),
     }
 }
 
@@ -336,9 +358,8 @@ fn call(problems: &mut Problems, text: &str) -> Call {
     }
 }
 
-/// Arguments that BuildKit obeys are never left out of a key.
-fn ignore_args(problems: &mut Problems, text: &str) -> Vec<String> {
-    let names = comma_items(text);
+/// Arguments that BuildKit itself obeys (`BUILDKIT_…`) are never left out of a key.
+fn ignore_args(problems: &mut Problems, names: Vec<String>) -> Vec<String> {
     for name in &names {
         if name.contains('=') || name.contains(char::is_whitespace) {
             problems.add("key-ignore-args", "takes names of build arguments, without values");
@@ -349,9 +370,10 @@ fn ignore_args(problems: &mut Problems, text: &str) -> Vec<String> {
     names
 }
 
-/// A registry's host as references name it; `docker login` takes it as a URL too.
-fn login_host(given: &str) -> String {
-    let host = given.split_once("://").map_or(given, |(_, rest)| rest);
+/// A registry's host as image references name it: `docker.io` of `https://index.docker.io/v1/`. `docker login` takes
+/// URLs too.
+fn login_host(text: &str) -> String {
+    let host = text.split_once("://").map_or(text, |(_, rest)| rest);
     let host = host.split('/').next().unwrap_or_default().to_ascii_lowercase();
     if canonical_host(&host) == "docker.io" { "docker.io".to_owned() } else { host }
 }

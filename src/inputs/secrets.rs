@@ -1,17 +1,21 @@
-//! The build secrets.
+//! The build secrets, and the logins that BuildKit gets as secrets.
+//!
+//! In: the inputs `secrets`, `secret-envs`, `secret-files` and `github-token`, and the users in URLs of git
+//! repositories. Out: [`Secret`]s, which are ids alone and may be shown, and apart from them their [`SecretValues`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::http_login::http_login;
-use super::lists::{comma_items, items, pairs};
+use super::lists::{InputText as _, pairs};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use crate::env::{self, Env};
 use crate::secret::SecretString;
 use crate::shown;
 
-/// A build secret: its id counts in the key. Its value is among [`SecretValues`], so that a plan holds none.
+/// A build secret without its value, which is among [`SecretValues`], so that no plan holds it. The id counts in the
+/// key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     /// What `RUN --mount=type=secret,id=…` names.
@@ -23,12 +27,12 @@ pub struct Secret {
 /// Where a secret's value is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
-    /// Given as an input, or taken from the environment.
+    /// Among [`SecretValues`]: an input said it, or the environment.
     Value,
     File(PathBuf),
 }
 
-/// The values of secrets by their ids. They join the ids where a process is started that needs them.
+/// The values of secrets by their ids. A process that needs one gets it in its environment when it is started.
 #[derive(Clone, Debug, Default)]
 pub struct SecretValues(BTreeMap<String, SecretString>);
 
@@ -39,7 +43,7 @@ impl SecretValues {
         self.0.get(&secret.id).filter(|_| secret.source == SecretSource::Value)
     }
 
-    /// Adds what a secret is made of, unless its id has a value already.
+    /// Adds a value, unless the id has one already.
     pub(super) fn add(&mut self, id: String, value: SecretString) {
         self.0.entry(id).or_insert(value);
     }
@@ -52,15 +56,16 @@ impl SecretValues {
     }
 }
 
-/// The secret that BuildKit reads a host's login from (BuildKit, `source/git`: `GIT_AUTH_HEADER.<host>`), and its value.
+/// The id of the secret that BuildKit reads a host's login from (BuildKit, `source/git`: `GIT_AUTH_HEADER.<host>`), and
+/// its value; `None` if the URL has no user.
 fn login(url: &str) -> Option<(String, SecretString)> {
     let (origin, header) = http_login(url)?;
     let host = origin.split_once("://").map_or(origin.as_str(), |(_, host)| host);
     Some((format!("GIT_AUTH_HEADER.{host}"), header))
 }
 
-/// The URL of a git repository without its user, which goes to BuildKit as a secret: arguments can be read by every
-/// process of the machine.
+/// The URL of a git repository without its user. A secret that holds the user is added to `secrets`; its value is in
+/// [`SecretValues`] since the inputs were read. Arguments can be read by every process of the machine, secrets cannot.
 pub(crate) fn without_login(url: &str, secrets: &mut Vec<Secret>) -> String {
     let Some((id, _)) = login(url) else { return url.to_owned() };
     if !secrets.iter().any(|secret| secret.id == id) {
@@ -76,19 +81,19 @@ impl serde::Serialize for Secret {
     }
 }
 
-/// Those of all three inputs. What docker/build-push-action leaves out with a warning is left out with a warning.
+/// The secrets of all three inputs; their values are put into `values`. What docker/build-push-action leaves out with a
+/// warning is left out with a warning here too.
 pub(super) fn secrets(
     problems: &mut Problems,
     raw: &RawInputs,
     env: &Env,
     values: &mut SecretValues,
 ) -> Vec<Secret> {
-    let list = |value: &Option<String>| value.as_deref().map(items).unwrap_or_default();
     let mut secrets: Vec<Secret> = Vec::new();
     for (input, list) in [
-        ("secrets", list(&raw.secrets)),
-        ("secret-envs", raw.secret_envs.as_deref().map(comma_items).unwrap_or_default()),
-        ("secret-files", list(&raw.secret_files)),
+        ("secrets", raw.secrets.items()),
+        ("secret-envs", raw.secret_envs.comma_items()),
+        ("secret-files", raw.secret_files.items()),
     ] {
         for (at, pair) in pairs(list).into_iter().enumerate() {
             // Never the text itself: a malformed secret is still a secret.
@@ -104,7 +109,7 @@ pub(super) fn secrets(
             } else if secrets.iter().any(|secret| secret.id == id) {
                 problems.add(input, format!("secret `{id}` is given twice"));
             } else {
-                match source(input, value, env) {
+                match source_and_value(input, value, env) {
                     Ok((source, value)) => {
                         if let Some(value) = value {
                             values.add(id.clone(), value);
@@ -119,25 +124,32 @@ pub(super) fn secrets(
     secrets
 }
 
-fn source(input: &str, value: String, env: &Env) -> Result<(SecretSource, Option<SecretString>), String> {
+/// Where a secret's value is, and the value unless a file holds it. `given` stands after `ID=`: by the input it is the
+/// value, a variable's name or a path.
+fn source_and_value(
+    input: &str,
+    given: String,
+    env: &Env,
+) -> Result<(SecretSource, Option<SecretString>), String> {
     match input {
-        "secret-envs" => match env.get(&value) {
+        "secret-envs" => match env.get(&given) {
             Some(secret) => Ok((SecretSource::Value, Some(secret.to_owned().into()))),
-            None => Err(format!("the environment variable {value} is not set")),
+            None => Err(format!("the environment variable {given} is not set")),
         },
-        "secret-files" => match fs_err::metadata(&value) {
+        "secret-files" => match fs_err::metadata(&given) {
             Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {
-                Ok((SecretSource::File(PathBuf::from(value)), None))
+                Ok((SecretSource::File(PathBuf::from(given)), None))
             }
-            Ok(_) => Err(format!("`{value}` is empty or no file")),
+            Ok(_) => Err(format!("`{given}` is empty or no file")),
             Err(error) => Err(error.to_string()),
         },
-        _ => Ok((SecretSource::Value, Some(value.into()))),
+        _ => Ok((SecretSource::Value, Some(given.into()))),
     }
 }
 
-/// `github-token`, for a context that is a repository of this run's server and has no token of its own: BuildKit
-/// reads a secret of this name (`GIT_AUTH_TOKEN.HOST`).
+/// The secret made of the input `github-token`, if the context is a repository of this run's own server and the
+/// user gave no login for it. BuildKit logs in to git with the secrets `GIT_AUTH_TOKEN` and `GIT_AUTH_HEADER`, each with
+/// or without `.HOST` after it (`source/git`). The token's value is put into `values`.
 pub(super) fn git_token(
     raw: &RawInputs,
     context: &str,
@@ -145,15 +157,16 @@ pub(super) fn git_token(
     env: &Env,
     values: &mut SecretValues,
 ) -> Option<Secret> {
-    let token = raw.github_token.as_deref().map(str::trim).filter(|token| !token.is_empty())?;
+    let token = raw.github_token.trimmed()?;
     let server = env.get(env::GITHUB_SERVER_URL).unwrap_or("https://github.com").trim_end_matches('/');
     let host = server.split_once("://").map_or(server, |(_, host)| host);
-    let own =
-        ["GIT_AUTH_TOKEN".to_owned(), format!("GIT_AUTH_TOKEN.{host}"), format!("GIT_AUTH_HEADER.{host}")];
-    let has_own = secrets.iter().any(|secret| own.contains(&secret.id) || secret.id == "GIT_AUTH_HEADER");
-    let is_here = context.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'));
-    let [_, id, _] = own;
-    (is_here && !has_own).then(|| {
+    let id = format!("GIT_AUTH_TOKEN.{host}");
+    let header_id = format!("GIT_AUTH_HEADER.{host}");
+    let logins = ["GIT_AUTH_TOKEN", &id, "GIT_AUTH_HEADER", &header_id];
+    let has_login = secrets.iter().any(|secret| logins.contains(&secret.id.as_str()));
+    // The `/` matters: https://github.com.evil.example is another server.
+    let is_own_server = context.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'));
+    (is_own_server && !has_login).then(|| {
         values.add(id.clone(), token.to_owned().into());
         Secret { id, source: SecretSource::Value }
     })

@@ -1,4 +1,5 @@
-//! The words that inputs are made of, and the groups they stand in.
+//! The words that inputs are made of, and the groups they stand in: the values of `mode`, `load`, `driver` and the
+//! like as enums, and the inputs about the builder, the key, access, and so on as one struct each.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,14 +18,14 @@ pub enum Mode {
     Merge,
 }
 
-/// A switch the plan may decide.
+/// The inputs `load` and `push`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Switch {
     /// The plan decides.
     Auto,
-    /// Asked for.
+    /// It must be done; the run fails where it cannot be.
     On,
-    /// Ruled out.
+    /// It must not be done.
     Off,
 }
 
@@ -38,11 +39,11 @@ pub(crate) enum OnMissing {
     Fail,
 }
 
-/// What the key covers.
+/// Which files the key covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyScope {
-    /// What the reached instructions take, where that is certain; else the whole context.
+    /// Those that the instructions of the stages that are built can take, where that is certain; else the whole context.
     Auto,
     /// The whole context after `.dockerignore`.
     Context,
@@ -50,7 +51,7 @@ pub enum KeyScope {
     Files,
 }
 
-/// When the cache is written.
+/// When the layer cache is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheWrite {
     /// By the run's trust; a pull request does not write.
@@ -60,7 +61,7 @@ pub enum CacheWrite {
     Never,
 }
 
-/// What an unreachable registry means.
+/// What is done where a registry cannot be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RegistryPolicy {
     /// Build locally and say so.
@@ -72,13 +73,13 @@ pub(crate) enum RegistryPolicy {
 /// How the log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogStyle {
-    /// Folded groups.
+    /// With the groups that GitHub's log folds.
     Grouped,
-    /// One flat log.
+    /// Without groups.
     Plain,
 }
 
-/// A login: the password stays in the environment until it is needed.
+/// A login to a registry: the password stays in the environment until it is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Login {
     /// The registry's host.
@@ -89,9 +90,9 @@ pub(crate) struct Login {
     pub password_env: String,
 }
 
+/// Inputs about the build key.
 #[derive(Clone, Debug)]
 pub struct KeyInputs {
-    /// What it covers.
     pub scope: KeyScope,
     /// Globs, for [`KeyScope::Files`].
     pub files: Vec<String>,
@@ -99,7 +100,7 @@ pub struct KeyInputs {
     pub ignore_args: Vec<String>,
     /// More text that counts.
     pub extra: Option<String>,
-    /// Longest an image may be used.
+    /// Length of the calendar period whose name counts, so that no image is used for longer.
     pub max_age: Option<Duration>,
 }
 
@@ -112,12 +113,12 @@ pub(crate) enum Driver {
     DockerContainer,
     /// BuildKit that runs elsewhere already.
     Remote,
-    /// BuildKit in pods that are made for it.
+    /// BuildKit in pods of a cluster that buildx makes for it.
     Kubernetes,
 }
 
 impl Driver {
-    /// buildx's name of it.
+    /// What buildx calls it.
     #[must_use]
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -128,7 +129,7 @@ impl Driver {
     }
 }
 
-/// A node of a remote builder: where its BuildKit listens, and what it is for.
+/// A node of a remote builder: where its BuildKit listens, and what it builds for.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Endpoint {
     /// `tcp://HOST:PORT`, `unix://PATH`, `ssh://USER@HOST` and what else buildx dials.
@@ -142,42 +143,42 @@ pub(crate) struct Endpoint {
     pub options: Vec<(String, String)>,
 }
 
+/// Inputs about the builder that is used, or made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BuilderInputs {
-    /// An existing one, by name.
+    /// Use this existing builder.
     pub name: Option<String>,
-    /// Make one of this driver, whatever is at hand.
+    /// Make a builder of this driver, whatever builders there are.
     pub driver: Option<Driver>,
-    /// Options for a new one.
+    /// Options for the new builder, each `NAME=value`.
     pub driver_opts: Vec<String>,
-    /// Nodes of a remote one.
+    /// Nodes of a remote builder.
     pub endpoints: Vec<Endpoint>,
-    /// BuildKit's image for a new one.
+    /// BuildKit's image for the new builder.
     pub image: Option<String>,
-    /// BuildKit's configuration for a new one.
+    /// BuildKit's configuration file for the new builder.
     pub config: Option<PathBuf>,
-    /// Leave a new one behind.
+    /// Do not remove the new builder at the end: the next trusted run uses it again.
     pub keep: bool,
 }
 
-/// Inputs about what goes wrong.
+/// Inputs about what is done when something goes wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct ReliabilityInputs {
-    /// What an unreachable registry means.
     pub policy: RegistryPolicy,
-    /// Further tries of a step that may work the next time.
+    /// How many times a step is tried again after a failure that may pass.
     pub retries: u32,
-    /// Time limit of the run.
+    /// Time limit of the run; `None` is without a limit.
     pub timeout: Option<Duration>,
-    /// Longest time without progress; `None` is without a limit.
+    /// Longest time that a builder may go without progress; `None` is without a limit.
     pub stall_timeout: Option<Duration>,
 }
 
-/// Inputs about access.
+/// Inputs about access to registries and AWS.
 #[derive(Clone, Debug)]
 pub(crate) struct AccessInputs {
-    /// Registry logins.
     pub logins: Vec<Login>,
+    /// `None` is the region in the repository's host name.
     pub aws_region: Option<String>,
     /// Name of the SSM parameter that holds the repository's name; `{instance-id}` in it stands for that of this
     /// EC2 machine.
@@ -191,6 +192,6 @@ pub(crate) struct ReportInputs {
     pub summary: bool,
     /// How the log looks.
     pub log: LogStyle,
-    /// Whether findings of the Dockerfile's checks are annotations.
+    /// Whether findings of the Dockerfile's checks are shown as annotations of the run.
     pub check_annotations: bool,
 }

@@ -1,9 +1,14 @@
-//! Flags of `docker buildx build` that say what an input says: they have the same effect, in the key too.
+//! What extra arguments come to: flags of `docker buildx build` that say what an input says have the same effect as that
+//! input, in the key too; the others are passed on.
+//!
+//! `--build-arg A=1 --no-cache --policy p` becomes an [`Extra`] with one build argument, the switch `no_cache`, and
+//! `--policy p` to pass on.
 
 use crate::error::{Error, Result};
 use crate::inputs::{BuildInputs, comma_items};
+use crate::key::dockerfile::go_bool;
 
-/// The input that a flag is.
+/// The input that a flag means, such as `add-hosts` for `--add-host`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     AddHost,
@@ -20,25 +25,25 @@ pub(super) enum Field {
     Ulimit,
 }
 
-/// Extra arguments that may be used, expanded.
+/// Extra arguments after `${NAME}` is replaced in them, sorted by what becomes of them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extra {
     /// Passed on as they are.
     pub args: Vec<String>,
-    /// Those of them that count in the key.
+    /// Those of `args` that count in the key.
     pub counted: Vec<String>,
-    /// Build arguments among them.
+    /// Of `--build-arg`.
     pub build_args: Vec<(String, String)>,
-    /// Labels among them.
+    /// Of `--label`.
     pub labels: Vec<(String, String)>,
-    /// Flags that are inputs, but for those above.
-    pub(super) inputs: AsInputs,
-    /// Caches among them.
+    /// Of `--cache-from` and `--cache-to`.
     pub caches: UserCaches,
+    /// Of the other flags that mean an input.
+    pub(super) inputs: AsInputs,
 }
 
 impl Extra {
-    /// These, and then the others.
+    /// These, and after them the others.
     pub(super) fn and(mut self, others: Self) -> Self {
         self.args.extend(others.args);
         self.counted.extend(others.counted);
@@ -50,19 +55,20 @@ impl Extra {
         self
     }
 
-    /// Takes a flag for its input.
+    /// Adds a flag that means the input `field`. `source` is the input or variable that the flag stands in.
     ///
     /// # Errors
-    /// Bad input for a value that cannot be.
-    pub(super) fn input(&mut self, field: Field, source: &str, value: &str) -> Result<()> {
+    /// Bad input for a value that the flag does not take.
+    pub(super) fn add(&mut self, field: Field, source: &str, value: &str) -> Result<()> {
         let pair = || {
             let (name, value) = value.split_once('=').unwrap_or((value, ""));
             (name.to_owned(), value.to_owned())
         };
-        let switch = || match value {
-            "" | "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(Some(true)),
-            "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(Some(false)),
-            _ => Err(Error::input(format!("{source}: --no-cache and --pull are true or false"))),
+        let switch = || match go_bool(value) {
+            // The flag alone is on.
+            None if value.is_empty() => Ok(Some(true)),
+            None => Err(Error::input(format!("{source}: --no-cache and --pull are true or false"))),
+            on => Ok(on),
         };
         let inputs = &mut self.inputs;
         match field {
@@ -77,7 +83,7 @@ impl Extra {
             Field::Label => self.labels.push(pair()),
             Field::CacheFrom => self.caches.from.push((source.to_owned(), value.to_owned())),
             Field::CacheTo => self.caches.to.push((source.to_owned(), value.to_owned())),
-            // buildx would take it from its environment, which is not the step's.
+            // buildx takes the value from its own environment, which build-once does not fill with the step's.
             Field::BuildArg if !value.contains('=') => {
                 return Err(Error::input(format!("{source}: --build-arg {value} has no value"))
                     .hint("write --build-arg NAME=${NAME} to take it from the environment"));
@@ -88,16 +94,16 @@ impl Extra {
     }
 }
 
-/// Caches that the extra arguments named, each with the input it came from.
+/// The caches that extra arguments name: pairs of the input or variable that holds the flag, and the flag's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UserCaches {
-    /// Read.
+    /// Of `--cache-from`.
     pub from: Vec<(String, String)>,
-    /// Written.
+    /// Of `--cache-to`.
     pub to: Vec<(String, String)>,
 }
 
-/// What is as if inputs had said it.
+/// Values for the fields of [`BuildInputs`] that have the same names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct AsInputs {
     add_hosts: Vec<String>,
@@ -125,7 +131,7 @@ impl AsInputs {
         }
     }
 
-    /// After the inputs' own: of two values the last one counts.
+    /// Puts them after the inputs' own values: of two values the last one counts.
     pub(super) fn add_to(self, build: &mut BuildInputs) {
         build.add_hosts.extend(self.add_hosts);
         build.annotations.extend(self.annotations);

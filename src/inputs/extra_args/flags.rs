@@ -1,21 +1,24 @@
-//! Flags of `docker buildx build` among extra arguments, read as buildx reads them (pflag:
-//! long names in full, short ones in groups, a value after `=`, at once, or in the next word).
+//! Flags of `docker buildx build` among extra arguments, read as buildx reads them: long names in full, short ones in
+//! groups, a value after `=`, at once, or in the next word (`--memory 1g`, `-m=1g`, `-m1g`; Go's package pflag).
 
 use super::fields::{Extra, Field};
 use crate::error::{Error, Result};
 use crate::guards::Guard;
 use crate::image::is_own_label;
 
-/// What becomes of a flag. What can change the image counts in the key, whoever adds the flag.
+/// What becomes of a flag. What can change the image counts in the key, whether a workflow adds it or the runner's owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
     /// Taken out: it is as if the input of this meaning had been given, in the key too.
     Input(Field),
     /// Passed on, and counts in the key.
     Counts,
-    /// Passed on, and does not count: why.
-    Passes(&'static str),
-    /// It would break what the program promises; this serves instead.
+    /// Passed on, and does not count: it gives the build room or rights, in which runners may differ.
+    Room,
+    /// Passed on, and does not count: buildx takes it because `docker build` has it, and does nothing (`commands/build.go`,
+    /// `ignore`).
+    Ignored,
+    /// Refused, because it would break what the program promises. The text names what to use instead.
     Refuse(&'static str),
 }
 
@@ -30,13 +33,8 @@ const fn flag(long: &'static str, short: Option<char>, takes_value: bool, what: 
     Flag { long, short, takes_value, what }
 }
 
-/// Room and rights for the build, not its content; runners may differ in them.
-const ROOM: &str = "room for the build";
-/// buildx takes these for docker's sake and does nothing (`commands/build.go`, `ignore`).
-const IGNORED: &str = "BuildKit ignores it";
-
-/// `docker buildx build --help` of 0.29, then the flags it does not show (`commands/build.go`:
-/// ignored ones for docker's sake, experimental ones, those of older and newer versions).
+/// The flags that `docker buildx build --help` of buildx 0.29 shows; from `compress` on, those that it does not show:
+/// ignored and experimental ones, and those of older and newer versions (`commands/build.go`).
 const FLAGS: [Flag; 57] = [
     flag("add-host", None, true, Use::Input(Field::AddHost)),
     flag("allow", None, true, Use::Refuse("allow")),
@@ -48,7 +46,7 @@ const FLAGS: [Flag; 57] = [
     flag("cache-from", None, true, Use::Input(Field::CacheFrom)),
     flag("cache-to", None, true, Use::Input(Field::CacheTo)),
     flag("call", None, true, Use::Refuse("a step of your own, for what builds no image")),
-    flag("cgroup-parent", None, true, Use::Passes(ROOM)),
+    flag("cgroup-parent", None, true, Use::Room),
     flag("check", None, false, Use::Refuse("a step of your own, for what builds no image")),
     flag("debug", Some('D'), false, Use::Refuse("a re-run with debug logging")),
     flag("file", Some('f'), true, Use::Refuse("file")),
@@ -74,89 +72,59 @@ const FLAGS: [Flag; 57] = [
     flag("tag", Some('t'), true, Use::Refuse("tags")),
     flag("target", None, true, Use::Refuse("target")),
     flag("ulimit", None, true, Use::Input(Field::Ulimit)),
-    flag("compress", None, false, Use::Passes(IGNORED)),
-    flag("cpu-period", None, true, Use::Passes(IGNORED)),
-    flag("cpu-quota", None, true, Use::Passes(IGNORED)),
-    flag("cpu-shares", Some('c'), true, Use::Passes(IGNORED)),
-    flag("cpuset-cpus", None, true, Use::Passes(IGNORED)),
-    flag("cpuset-mems", None, true, Use::Passes(IGNORED)),
+    flag("compress", None, false, Use::Ignored),
+    flag("cpu-period", None, true, Use::Ignored),
+    flag("cpu-quota", None, true, Use::Ignored),
+    flag("cpu-shares", Some('c'), true, Use::Ignored),
+    flag("cpuset-cpus", None, true, Use::Ignored),
+    flag("cpuset-mems", None, true, Use::Ignored),
     flag("detach", None, false, Use::Refuse("nothing: the result is awaited")),
-    flag("force-rm", None, false, Use::Passes(IGNORED)),
-    flag("image", None, true, Use::Passes(IGNORED)),
+    flag("force-rm", None, false, Use::Ignored),
+    flag("image", None, true, Use::Ignored),
     flag("invoke", None, true, Use::Refuse("docker run, after the build")),
-    flag("isolation", None, true, Use::Passes(IGNORED)),
-    flag("memory", Some('m'), true, Use::Passes(IGNORED)),
-    flag("memory-swap", None, true, Use::Passes(IGNORED)),
+    flag("isolation", None, true, Use::Ignored),
+    flag("memory", Some('m'), true, Use::Ignored),
+    flag("memory-swap", None, true, Use::Ignored),
     flag("policy", None, true, Use::Counts),
     flag("print", None, true, Use::Refuse("a step of your own, for what builds no image")),
     flag("ref-file", None, true, Use::Refuse("the output metadata")),
-    flag("rm", None, false, Use::Passes(IGNORED)),
+    flag("rm", None, false, Use::Ignored),
     flag("root", None, true, Use::Refuse("builder")),
-    flag("security-opt", None, true, Use::Passes(IGNORED)),
+    flag("security-opt", None, true, Use::Ignored),
     flag("server-config", None, true, Use::Refuse("buildkitd-config")),
-    flag("squash", None, false, Use::Passes(IGNORED)),
+    flag("squash", None, false, Use::Ignored),
 ];
 
-/// Sorts expanded arguments.
+/// Sorts arguments in which `${NAME}` is replaced already. `source` is the input or variable that holds them.
 ///
 /// # Errors
-/// Bad input for what would break the program's contract, with the name of what to use.
+/// Bad input for a flag that is refused, with what to use instead.
 pub(super) fn check(args: &[String], source: &str) -> Result<Extra> {
-    let refused = |what: &str, instead: &str| {
-        Err(Error::input(format!("{source}: {what} is not allowed")).hint(format!("use {instead} instead")))
-    };
     if !Guard::ExtraFlags.holds() {
         return Ok(Extra { args: args.to_vec(), ..Extra::default() });
     }
     let mut checked = Extra::default();
     let mut words = args.iter().peekable();
     while let Some(word) = words.next() {
-        if word == "--" || word == "-" || !word.starts_with('-') {
-            // A second path, or the end of flags: buildx would build another folder, or none.
-            return refused(&format!("`{}`, which is no flag,", shown(word)), "context");
-        }
-        let short = !word.starts_with("--");
-        let found = if short {
-            match group(word) {
-                Ok(found) => found,
-                Err((name, instead)) => return refused(&format!("-{name}"), instead),
-            }
+        let found = find(word, words.peek().copied()).map_err(|refused| refused.error(source))?;
+        let next = if found.takes_next {
+            let missing = || Error::input(format!("{source}: {} needs a value", without_value(word)));
+            Some(words.next().ok_or_else(missing)?)
         } else {
-            let (name, value) = match word[2..].split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (&word[2..], None),
-            };
-            match FLAGS.iter().find(|flag| flag.long == name) {
-                Some(Flag { what: Use::Refuse(instead), .. }) => {
-                    return refused(&format!("--{name}"), instead);
-                }
-                Some(flag) => Found { what: flag.what, value, wants: flag.takes_value && value.is_none() },
-                // A flag of a later buildx: what follows and is no flag is its value.
-                None => Found {
-                    what: Use::Counts,
-                    value,
-                    wants: value.is_none() && words.peek().is_some_and(|next| !next.starts_with('-')),
-                },
-            }
+            None
         };
-        let next = if found.wants { words.next() } else { None };
-        if found.wants && next.is_none() {
-            return Err(Error::input(format!("{source}: {} needs a value", shown(word))));
-        }
         let value = found.value.or(next.map(String::as_str)).unwrap_or_default();
-        let name = value.split('=').next().unwrap_or_default();
         match found.what {
-            Use::Input(Field::Annotation | Field::Label) if is_own_label(name) => {
-                let why = format!("{source}: {name} is build-once's own");
+            Use::Input(Field::Annotation | Field::Label) if is_own_label(without_value(value)) => {
+                let why = format!("{source}: {} is build-once's own", without_value(value));
                 return Err(Error::input(why).hint("use a name of your own"));
             }
-            Use::Input(field) => checked.input(field, source, value)?,
-            passed => {
-                let words = std::iter::once(word).chain(next).cloned();
-                let at = checked.args.len();
-                checked.args.extend(words);
-                if passed == Use::Counts {
-                    checked.counted.extend_from_slice(&checked.args[at..]);
+            Use::Input(field) => checked.add(field, source, value)?,
+            what => {
+                let flag = std::iter::once(word).chain(next);
+                checked.args.extend(flag.clone().cloned());
+                if what == Use::Counts {
+                    checked.counted.extend(flag.cloned());
                 }
             }
         }
@@ -164,34 +132,70 @@ pub(super) fn check(args: &[String], source: &str) -> Result<Extra> {
     Ok(checked)
 }
 
+/// A flag as one argument has it.
 struct Found<'a> {
     what: Use,
     value: Option<&'a str>,
-    /// Its value is the next word.
-    wants: bool,
+    /// Its value is the next argument.
+    takes_next: bool,
 }
 
-/// `-abc`: flags without value, the last one perhaps with one, at once or in the next word.
-fn group(word: &str) -> std::result::Result<Found<'_>, (char, &'static str)> {
+/// A flag, or another argument, that is refused.
+struct Refused {
+    what: String,
+    instead: &'static str,
+}
+
+impl Refused {
+    fn error(self, source: &str) -> Error {
+        let Self { what, instead } = self;
+        Error::input(format!("{source}: {what} is not allowed")).hint(format!("use {instead} instead"))
+    }
+}
+
+fn find<'a>(word: &'a str, next: Option<&String>) -> std::result::Result<Found<'a>, Refused> {
+    if word == "--" || word == "-" || !word.starts_with('-') {
+        // A second path, or the end of flags: buildx would build another folder, or none.
+        let what = format!("`{}`, which is no flag,", without_value(word));
+        return Err(Refused { what, instead: "context" });
+    }
+    let Some(long) = word.strip_prefix("--") else { return find_short(word) };
+    let (name, value) = match long.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (long, None),
+    };
+    match FLAGS.iter().find(|flag| flag.long == name) {
+        Some(Flag { what: Use::Refuse(instead), .. }) => Err(Refused { what: format!("--{name}"), instead }),
+        Some(flag) => Ok(Found { what: flag.what, value, takes_next: flag.takes_value && value.is_none() }),
+        // A flag of a later buildx: a next argument that is no flag is taken for its value.
+        None => {
+            let takes_next = value.is_none() && next.is_some_and(|next| !next.starts_with('-'));
+            Ok(Found { what: Use::Counts, value, takes_next })
+        }
+    }
+}
+
+/// Short flags in one argument, such as `-m1g`. All but the last have no value.
+fn find_short(word: &str) -> std::result::Result<Found<'_>, Refused> {
     for (at, letter) in word.char_indices().skip(1) {
-        let known = FLAGS.iter().find(|flag| flag.short == Some(letter));
-        match known {
-            Some(Flag { what: Use::Refuse(instead), .. }) => return Err((letter, instead)),
+        let refused = |instead| Err(Refused { what: format!("-{letter}"), instead });
+        match FLAGS.iter().find(|flag| flag.short == Some(letter)) {
+            Some(Flag { what: Use::Refuse(instead), .. }) => return refused(instead),
             Some(Flag { takes_value: false, .. }) => {}
             Some(flag) => {
                 let rest = &word[at + letter.len_utf8()..];
                 let value = (!rest.is_empty()).then(|| rest.strip_prefix('=').unwrap_or(rest));
-                return Ok(Found { what: flag.what, value, wants: value.is_none() });
+                return Ok(Found { what: flag.what, value, takes_next: value.is_none() });
             }
-            // Whether it takes a value is not known.
-            None => return Err((letter, "the long form")),
+            // A letter of a later buildx: whether a value follows it is not known.
+            None => return refused("the long form"),
         }
     }
-    Ok(Found { what: Use::Counts, value: None, wants: false })
+    Ok(Found { what: Use::Counts, value: None, takes_next: false })
 }
 
-/// The name alone: a value may be a secret put in the wrong place.
-fn shown(word: &str) -> &str {
+/// What stands before the `=`. Messages show no values, which may be secrets put in the wrong place.
+fn without_value(word: &str) -> &str {
     word.split('=').next().unwrap_or_default()
 }
 

@@ -1,4 +1,8 @@
-//! `extra-args` and the runner's own `BUILD_ONCE_EXTRA_ARGS`.
+//! More arguments for `docker buildx build`: the input `extra-args`, and after it the variable
+//! `BUILD_ONCE_EXTRA_ARGS`, which the owner of the runner sets.
+//!
+//! In: `--build-arg A=${BRANCH} --policy=p` as words. `${NAME}` is replaced first ([`expand`]), then `flags` says what
+//! becomes of each flag, and `fields` holds the result.
 
 mod fields;
 mod flags;
@@ -10,8 +14,8 @@ use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::run::RunContext;
 
-/// The run's own names, for `${NAME}`.
-pub(super) fn names(inputs: &ImageRequest, run: &RunContext, key: &str) -> [(&'static str, String); 6] {
+/// The names that build-once itself defines for `${NAME}`.
+fn names(inputs: &ImageRequest, run: &RunContext, key: &str) -> [(&'static str, String); 6] {
     let platforms = inputs.build.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     [
         ("IMAGE", inputs.image.as_str().replace([':', '/'], "-")),
@@ -23,17 +27,23 @@ pub(super) fn names(inputs: &ImageRequest, run: &RunContext, key: &str) -> [(&'s
     ]
 }
 
-/// Those of the input and of the runner's owner, in this order: of two values the last one counts.
+/// Those of the input and of the runner's owner, in this order: of two values the last one counts. `key` is what
+/// `${KEY}` stands for.
 ///
 /// # Errors
-/// If one is refused or names what is not known.
+/// If a flag is refused, or a `${NAME}` is not known.
 pub(crate) fn extra(inputs: &ImageRequest, run: &RunContext, env: &Env, key: &str) -> Result<Extra> {
-    let [own, owners] = both(inputs, run, env, key)?;
-    Ok(own.and(owners))
+    let names = names(inputs, run, key);
+    // Flags are checked after the replacement: a name may stand for a flag.
+    let read = |args: &[String], source| flags::check(&expand(args, &names, env, source)?, source);
+    let of_owner = shell_words::split(env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
+        .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
+    let of_input = read(&inputs.build.extra_args, "extra-args")?;
+    Ok(of_input.and(read(&of_owner, env::BUILD_ONCE_EXTRA_ARGS)?))
 }
 
-/// What counts in the key, whoever adds it. Expanded, because what a name stands for reaches the image; only the key
-/// cannot count in itself.
+/// The extra arguments as the key counts them. What a name stands for reaches the image and so counts, but for
+/// `${KEY}`, which stays as it is written: the key cannot be a part of itself.
 ///
 /// # Errors
 /// As [`extra`].
@@ -47,28 +57,14 @@ pub(crate) fn for_key(inputs: &ImageRequest, run: &RunContext, env: &Env) -> Res
 ///
 /// # Errors
 /// As [`extra`].
-pub(crate) fn take(inputs: &mut ImageRequest, run: &RunContext, env: &Env) -> Result<()> {
-    extra(inputs, run, env, "${KEY}")?.inputs.add_to(&mut inputs.build);
+pub(crate) fn add_to_inputs(inputs: &mut ImageRequest, run: &RunContext, env: &Env) -> Result<()> {
+    for_key(inputs, run, env)?.inputs.add_to(&mut inputs.build);
     Ok(())
 }
 
-fn both(inputs: &ImageRequest, run: &RunContext, env: &Env, key: &str) -> Result<[Extra; 2]> {
-    let names = names(inputs, run, key);
-    // As it is expanded: a name may stand for an argument.
-    let read = |args: &[String], source| flags::check(&expand(args, &names, env, source)?, source);
-    let owners = shell_words::split(env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
-        .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
-    Ok([read(&inputs.build.extra_args, "extra-args")?, read(&owners, env::BUILD_ONCE_EXTRA_ARGS)?])
-}
-
-/// Expands `${NAME}` from the run's own names, then from the environment; a name that is
-/// nowhere is an error, because an empty text in an argument is seldom what was meant.
-pub(super) fn expand(
-    args: &[String],
-    names: &[(&str, String)],
-    env: &Env,
-    source: &str,
-) -> Result<Vec<String>> {
+/// Replaces `${NAME}` by one of `names`, else by a variable of the environment. A name that neither has is an error,
+/// because an empty text in an argument is seldom what was meant.
+fn expand(args: &[String], names: &[(&str, String)], env: &Env, source: &str) -> Result<Vec<String>> {
     args.iter()
         .map(|arg| {
             let mut expanded = String::new();

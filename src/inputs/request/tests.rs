@@ -1,3 +1,5 @@
+//! How the inputs of an image are read, and which ones are refused.
+
 use super::*;
 
 fn raw() -> RawInputs {
@@ -12,6 +14,33 @@ fn defaults() {
     assert!(!inputs.build.provenance.is_on());
     assert_eq!(inputs.settings.reliability.retries, 3);
     assert_eq!(inputs.settings.reliability.stall_timeout, Some(Duration::from_mins(20)));
+}
+
+#[test]
+fn an_empty_input_counts_as_unset() {
+    let read = |value: &str| {
+        let value = || Some(value.to_owned());
+        let raw = RawInputs {
+            mode: value(),
+            load: value(),
+            rebuild: value(),
+            on_missing: value(),
+            wait_timeout: value(),
+            context: value(),
+            labels_file: value(),
+            no_cache: value(),
+            compression: value(),
+            key: value(),
+            cache: value(),
+            stall_timeout: value(),
+            retries: value(),
+            log: value(),
+            ..raw()
+        };
+        ImageRequest::read(&raw, &Env::default()).map(|request| format!("{request:?}")).unwrap()
+    };
+    let unset = ImageRequest::read(&raw(), &Env::default()).map(|request| format!("{request:?}")).unwrap();
+    assert_eq!((read(""), read(" \n")), (unset.clone(), unset));
 }
 
 /// D68
