@@ -1,14 +1,17 @@
-//! The result of the analysis of a Dockerfile.
+//! The result of the analysis of a Dockerfile. A stage is *reached* if the requested target cannot be built without it;
+//! *global* arguments are the `ARG`s before the first `FROM`.
 
 use std::collections::BTreeSet;
 
 use super::frontend::Frontend;
 use super::git_ref::GitRef;
+use super::globals::is_read_undeclared;
 use crate::key::files::CopySource;
 
 /// The instruction that needs an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
+    /// `FROM`.
     From,
     /// `COPY --from=`.
     Copy,
@@ -28,14 +31,14 @@ pub struct ImageUse {
     pub platform: Option<String>,
 }
 
-/// The way in which a remote source's content is known.
+/// How the content of a remote source becomes known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pin {
-    /// A checksum or commit is given and BuildKit enforces it.
+    /// The Dockerfile gives this checksum or commit, and BuildKit enforces it.
     Fixed(String),
     /// A file whose present checksum must be looked up.
     File,
-    /// A repository whose present commit must be looked up; checksum and `.git` as the instruction's flags say too.
+    /// A repository whose present commit must be looked up. What the instruction's flags add is in it.
     Repository(GitRef),
     /// The source depends on a variable that only the base image defines.
     Unknown { variable: String },
@@ -44,7 +47,7 @@ pub enum Pin {
 /// A source of an `ADD` that is not in the context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteSource {
-    /// As in the file, variables replaced.
+    /// As in the file, variables replaced; as written for [`Pin::Unknown`].
     pub url: String,
     /// Line of the instruction, from 1.
     pub line: usize,
@@ -54,28 +57,29 @@ pub struct RemoteSource {
 /// The part of the main context that the target needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copied {
-    /// These sources.
+    /// These sources of `COPY`, `ADD` and bind mounts.
     Known(Vec<CopySource>),
-    /// The Dockerfile does not tell; the reason is a clause for the user.
+    /// It cannot be told, so the whole context counts. The reason is a clause for the user.
     Unknown(String),
 }
 
 /// Secrets and SSH sockets that the target's `RUN` steps mount, by the names that they have in a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecretMounts {
+    /// Ids of secrets; those of SSH sockets after `ssh:`.
     pub(super) ids: BTreeSet<String>,
-    /// The Dockerfile does not tell the ids, so any may be mounted.
+    /// An id cannot be told, so any secret may be mounted.
     pub(super) any: bool,
 }
 
 impl SecretMounts {
-    /// Tells whether a step may read this secret.
+    /// Whether a step may read this secret.
     #[must_use]
     pub fn contains(&self, id: &str) -> bool {
         self.any || self.ids.contains(id)
     }
 
-    /// Any secret may be mounted.
+    /// For a file whose mounts cannot be told: any secret may be mounted.
     #[must_use]
     pub const fn unknown() -> Self {
         Self { ids: BTreeSet::new(), any: true }
@@ -87,26 +91,28 @@ impl SecretMounts {
 pub struct Analysis {
     /// SHA-256 of everything in the text that decides the target.
     pub digest: [u8; 32],
-    /// As `digest`, without the global arguments that no reached stage reads. Valid only if no base has `ONBUILD`
-    /// instructions, which might read them.
+    /// As `digest`, without the arguments in `unread`. Valid only if no base has `ONBUILD` instructions, which might
+    /// read them.
     pub narrow_digest: [u8; 32],
-    /// Global arguments that no reached stage reads.
+    /// Global arguments that no reached stage reads, whatever the platform.
     pub(super) unread: BTreeSet<String>,
-    /// SHA-256 of the images and build contexts that its stages come to, in order, variables replaced.
+    /// SHA-256 of the names of images and build contexts that the reached stages use, in order, variables replaced. It
+    /// is no part of `digest`, because build arguments change it without changing the text.
     pub uses: [u8; 32],
-    /// The reason that the whole text counts; `None` if only the reached stages do.
+    /// Why the whole text counts, as a clause; `None` if only the reached stages do.
     pub whole_text_reason: Option<String>,
     /// The image that interprets the file; `None` if the file names none.
     pub frontend: Option<Frontend>,
     /// Names of the reached stages, in order; `stage-<n>` for those without.
     pub stages: Vec<String>,
-    /// The target stage; empty for the last one.
+    /// The target as the key counts it: the stage's name, empty for the last stage, which needs none. The target as the
+    /// request spells it where the file can read that (`TARGETSTAGE`), or where only its frontend reads the file.
     pub target: String,
     /// `FROM --platform=` of the image that the target stage begins with, variables replaced.
     pub from_platform: Option<String>,
     /// Names of all stages of the file, reached or not, in lower case.
     pub stage_names: BTreeSet<String>,
-    /// Images from outside, each use once.
+    /// Images from outside; each use is listed once.
     pub images: Vec<ImageUse>,
     /// The given build contexts that the target uses.
     pub contexts: BTreeSet<String>,
@@ -123,13 +129,11 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// Tells whether the target may depend on a build argument: one that it declares, or one that BuildKit defines
-    /// itself (`BUILDKIT_…`, `BUILDPLATFORM`, `TARGETARCH` and their kin, `SOURCE_DATE_EPOCH`).
+    /// Whether the target may depend on a build argument: one that it declares, or one that BuildKit reads without
+    /// (`BUILDKIT_…`, `BUILDPLATFORM`, `TARGETARCH` and the others of these names, `SOURCE_DATE_EPOCH`).
     #[must_use]
     pub fn may_read(&self, name: &str) -> bool {
-        self.declared_args.contains(name) && !self.unread.contains(name)
-            || ["BUILD", "TARGET"].iter().any(|prefix| name.starts_with(prefix))
-            || name == "SOURCE_DATE_EPOCH"
+        self.declared_args.contains(name) && !self.unread.contains(name) || is_read_undeclared(name)
     }
 
     /// Notes that the base image `reference` has `ONBUILD` instructions that cannot be read, and so may copy and mount
@@ -141,10 +145,8 @@ impl Analysis {
             self.copied = Copied::Unknown(reason);
         }
     }
-}
 
-impl Analysis {
-    /// The analysis of a file that only its own frontend can read.
+    /// The analysis of a file that only its own frontend can read: nothing is known, and so anything may count.
     pub(super) fn opaque() -> Self {
         Self {
             digest: [0; 32],

@@ -1,4 +1,4 @@
-//! The image that interprets a Dockerfile.
+//! The frontend: the image that interprets a Dockerfile. `# syntax=docker/dockerfile:1` names one.
 
 use super::{AnalysisRequest, lines};
 
@@ -9,9 +9,9 @@ pub struct Frontend {
     pub reference: String,
     /// The whole value; what follows the image is handed to the frontend.
     pub directive: String,
-    /// Line of the directive; 0 for the build argument.
+    /// Line of the directive, from 1; 0 for the build argument.
     pub line: usize,
-    /// It is one of Docker's own, whose language is known.
+    /// It is one of Docker's own, whose language is the one that is read here.
     pub official: bool,
 }
 
@@ -34,10 +34,10 @@ fn is_official(reference: &str) -> bool {
     };
     let is_frontend = |name: &str| matches!(name, "docker/dockerfile" | "docker/dockerfile-upstream");
     match name.split_once('/') {
-        // A mirror may keep Docker Hub's names below a folder of its own.
+        // A mirror may keep Docker Hub's names below a folder of its own, so the last two parts decide.
         Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => {
-            let start = path.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
-            path.get(start..).is_some_and(is_frontend)
+            let last_two = path.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
+            path.get(last_two..).is_some_and(is_frontend)
         }
         _ => is_frontend(name),
     }

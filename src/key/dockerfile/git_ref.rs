@@ -1,5 +1,9 @@
 //! A git repository as BuildKit's URLs name it (`dfgitutil/git_ref.go`, `gitutil/git_url.go`, `sshutil/scpurl.go`).
+//!
+//! In: `https://h/r.git?submodules=false#main:docker`. Out: a [`GitRef`] with the remote `https://h/r.git`, the reference
+//! `main`, the folder `docker` and no submodules. The query may say what stands after the `#`, too: `?ref=main&subdir=docker`.
 
+use super::go::go_bool;
 use crate::key::dockerignore::rooted;
 
 /// A repository, and what of it is wanted.
@@ -9,15 +13,15 @@ pub struct GitRef {
     pub remote: String,
     /// A branch, a tag, a full name (`refs/…`) or a commit; empty for the default branch.
     pub reference: String,
-    /// The object's id, or its beginning, that BuildKit compares with.
+    /// The id, or its beginning, that the object must have: BuildKit refuses another one.
     pub checksum: Option<String>,
-    /// The folder that is taken; empty for all of it.
+    /// The folder that is taken; empty for all folders.
     pub folder: String,
     /// Whether `.git` is kept, where the URL says so.
     pub keep_git_dir: Option<bool>,
     /// Whether submodules are fetched, where the URL says so.
     pub submodules: Option<bool>,
-    /// Files have the time of their commit.
+    /// Whether files get the time of their commit (`mtime=commit`), not that of the checkout.
     pub commit_times: bool,
 }
 
@@ -36,15 +40,16 @@ impl GitRef {
         let (remote, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (remote, fragment) = match scheme(remote) {
             Some(scheme) => {
-                let written = remote.get(scheme.len() + 3..).unwrap_or_default();
-                let path =
-                    written.split_once('/').map_or(Some(String::new()), |(_, path)| decode(path, false))?;
+                let after_scheme = remote.get(scheme.len() + "://".len()..).unwrap_or_default();
+                let path = after_scheme.split_once('/').map_or("", |(_, path)| path);
+                let path = decode(path, false)?;
                 match scheme.as_str() {
                     "git" | "ssh" => {}
+                    // Any other URL of this kind names a file.
                     "http" | "https" if path.strip_suffix(".git").is_some() => {}
                     _ => return None,
                 }
-                (format!("{scheme}://{written}"), decode(fragment, false)?)
+                (format!("{scheme}://{after_scheme}"), decode(fragment, false)?)
             }
             None if is_scp(remote) => (remote.to_owned(), fragment.to_owned()),
             None if remote.starts_with("github.com/") => (remote.to_owned(), decode(fragment, false)?),
@@ -56,7 +61,7 @@ impl GitRef {
         Some(git.query(query).map(|()| git))
     }
 
-    /// The parts of the query, each at most once.
+    /// Reads the query, whose parts may be given once each.
     fn query(&mut self, query: &str) -> Result<(), String> {
         let (mut tag, mut branch) = (None, None);
         let mut seen = Vec::new();
@@ -66,22 +71,27 @@ impl GitRef {
             if seen.contains(&name) {
                 return Err(format!("query `{name}` is given more than once"));
             }
-            let switch = matches!(name.as_str(), "keep-git-dir" | "submodules" | "fetch-by-commit");
-            if value.is_empty() && !switch {
+            let is_switch = matches!(name.as_str(), "keep-git-dir" | "submodules" | "fetch-by-commit");
+            if value.is_empty() && !is_switch {
                 return Err(format!("query `{name}` has no value"));
             }
-            let on = || go_bool(&value).ok_or_else(|| format!("query `{name}`: `{value}` is no truth value"));
+            let is_on = || match go_bool(&value) {
+                // The name alone is on.
+                None if value.is_empty() => Ok(true),
+                None => Err(format!("query `{name}`: `{value}` is no truth value")),
+                Some(on) => Ok(on),
+            };
             match name.as_str() {
-                "ref" => agree(&mut self.reference, value)?,
-                "subdir" => agree(&mut self.folder, value)?,
-                "tag" => tag = Some(prefixed("refs/tags/", value)),
-                "branch" => branch = Some(prefixed("refs/heads/", value)),
+                "ref" => set_once(&mut self.reference, value)?,
+                "subdir" => set_once(&mut self.folder, value)?,
+                "tag" => tag = Some(with_prefix("refs/tags/", value)),
+                "branch" => branch = Some(with_prefix("refs/heads/", value)),
                 "checksum" | "commit" => self.checksum = Some(value),
-                "keep-git-dir" => self.keep_git_dir = Some(value.is_empty() || on()?),
-                "submodules" => self.submodules = Some(value.is_empty() || on()?),
-                // Only with a whole checksum, which says all.
+                "keep-git-dir" => self.keep_git_dir = Some(is_on()?),
+                "submodules" => self.submodules = Some(is_on()?),
+                // It needs a whole checksum, which says already what is fetched.
                 "fetch-by-commit" => {
-                    on().or_else(|error| if value.is_empty() { Ok(true) } else { Err(error) })?;
+                    is_on()?;
                 }
                 "mtime" => match value.as_str() {
                     "checkout" | "commit" => self.commit_times = value == "commit",
@@ -94,10 +104,10 @@ impl GitRef {
         if tag.is_some() && branch.is_some() {
             return Err("a branch and a tag at once".to_owned());
         }
-        tag.or(branch).map_or(Ok(()), |name| agree(&mut self.reference, name))
+        tag.or(branch).map_or(Ok(()), |name| set_once(&mut self.reference, name))
     }
 
-    /// The object that cannot be another one tomorrow: a whole id as reference or as checksum.
+    /// The object that is meant, if that cannot change: a whole id is given as reference or as checksum.
     #[must_use]
     pub fn fixed(&self) -> Option<&str> {
         [Some(self.reference.as_str()), self.checksum.as_deref()]
@@ -106,7 +116,7 @@ impl GitRef {
             .find(|id| is_commit(id))
     }
 
-    /// What the git program is given.
+    /// The URL that the git program is given.
     #[must_use]
     pub fn url(&self) -> String {
         if self.remote.starts_with("github.com/") {
@@ -128,15 +138,16 @@ impl GitRef {
         }
     }
 
-    /// BuildKit's name for it, whatever the protocol (`llb.Git`).
+    /// BuildKit's name for the repository at `reference`, whatever the protocol (`llb.Git`): `git://h/r.git#main:docker`.
+    /// Source policies match this name.
     #[must_use]
     pub fn identifier(&self, reference: &str) -> String {
         let (host, path) = if let Some((_, rest)) = self.remote.split_once("://") {
             let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
             (host, decode(path, false).unwrap_or_else(|| path.to_owned()))
         } else {
-            let mark = if self.remote.starts_with("github.com/") { '/' } else { ':' };
-            let (host, path) = self.remote.split_once(mark).unwrap_or((&self.remote, ""));
+            let separator = if self.remote.starts_with("github.com/") { '/' } else { ':' };
+            let (host, path) = self.remote.split_once(separator).unwrap_or((&self.remote, ""));
             (host, path.to_owned())
         };
         let host = host.rsplit('@').next().unwrap_or(host);
@@ -151,7 +162,7 @@ impl GitRef {
         name
     }
 
-    /// A URL of the same, at a commit.
+    /// A URL for the same folder and switches at this commit, as BuildKit reads it.
     #[must_use]
     pub fn at(&self, commit: &str) -> String {
         let mut queries = Vec::new();
@@ -163,32 +174,34 @@ impl GitRef {
             queries.push("mtime=commit".to_owned());
         }
         let query = if queries.is_empty() { String::new() } else { format!("?{}", queries.join("&")) };
+        // BuildKit decodes what stands after the `#`, but not in `user@host:path`.
         let folder = if is_scp(&self.remote) { self.folder.clone() } else { self.folder.replace('%', "%25") };
         let folder = if folder.is_empty() { folder } else { format!(":{folder}") };
         format!("{}{query}#{commit}{folder}", self.remote)
     }
 }
 
-fn agree(own: &mut String, value: String) -> Result<(), String> {
-    if !own.is_empty() && *own != value {
-        return Err(format!("`{own}` and `{value}` at once"));
+/// Sets a part that the URL may have said at another place already, with the same value.
+fn set_once(part: &mut String, value: String) -> Result<(), String> {
+    if !part.is_empty() && *part != value {
+        return Err(format!("`{part}` and `{value}` at once"));
     }
-    *own = value;
+    *part = value;
     Ok(())
 }
 
-fn prefixed(prefix: &str, name: String) -> String {
+fn with_prefix(prefix: &str, name: String) -> String {
     if name.starts_with(prefix) { name } else { format!("{prefix}{name}") }
 }
 
-/// The protocol in lower case, if there is one.
+/// The protocol in lower case, `https` of `HTTPS://h/r.git`.
 fn scheme(text: &str) -> Option<String> {
     let (scheme, _) = text.split_once("://")?;
     (!scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric()))
         .then(|| scheme.to_ascii_lowercase())
 }
 
-/// `user@host:path`.
+/// Whether the text is a remote as `scp` writes it, `user@host:path`.
 fn is_scp(source: &str) -> bool {
     let word = |text: &str, extra: &str| {
         !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
@@ -199,8 +212,8 @@ fn is_scp(source: &str) -> bool {
         .is_some_and(|(user, host)| word(user, "-_") && word(host, "-."))
 }
 
-/// `%41` as `A`, and `+` as a blank in a query; `None` if it is not well-formed.
-fn decode(text: &str, query: bool) -> Option<String> {
+/// Decodes `%41` to `A`, and in a query `+` to a blank; `None` if the text is not well-formed.
+fn decode(text: &str, is_query: bool) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(b) = bytes.next() {
@@ -209,24 +222,14 @@ fn decode(text: &str, query: bool) -> Option<String> {
                 let mut digit = || char::from(bytes.next()?).to_digit(16);
                 u8::try_from(digit()? * 16 + digit()?).ok()?
             }
-            b'+' if query => b' ',
+            b'+' if is_query => b' ',
             b => b,
         });
     }
     String::from_utf8(out).ok()
 }
 
-/// Go's `strconv.ParseBool`.
-#[must_use]
-pub(crate) fn go_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
-
-/// A whole SHA-1 or SHA-256 object name.
+/// Whether the text is a whole SHA-1 or SHA-256 object id, in lower case as git writes it.
 #[must_use]
 pub(crate) fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))

@@ -1,14 +1,17 @@
-//! The patterns of `${name#pattern}` and `${name/pattern/text}`: `*`, `?` and escapes, no classes.
+//! The patterns of `${name#pattern}` and `${name/pattern/text}`: `*`, `?` and escapes, no classes such as `[a-z]`.
+//! BuildKit makes regular expressions of them, for Go's package `regexp` (`frontend/dockerfile/shell/lex.go`).
 
 use crate::budget::Meter;
 
 enum Token {
     Literal(char),
+    /// `?`: any one character but a line break.
     Any,
+    /// `*`: any number of them.
     Many,
 }
 
-/// BuildKit's `convertShellPatternToRegex`.
+/// Reads a pattern (`convertShellPatternToRegex`).
 fn parse(pattern: &str) -> Result<Vec<Token>, String> {
     let mut out = Vec::new();
     let mut chars = pattern.chars().peekable();
@@ -17,6 +20,7 @@ fn parse(pattern: &str) -> Result<Vec<Token>, String> {
             '*' => Token::Many,
             '?' => Token::Any,
             '\\' => match chars.peek() {
+                // They were escaped so as not to end the pattern, and stand for themselves.
                 Some('}' | '/') => continue,
                 Some(&next @ ('*' | '?' | '\\')) => {
                     chars.next();
@@ -30,11 +34,11 @@ fn parse(pattern: &str) -> Result<Vec<Token>, String> {
     Ok(out)
 }
 
-/// The lengths of the starts of `text` that the tokens match, shortest first. A wildcard does not match a line
-/// break.
+/// The lengths of the beginnings of `text` that the tokens match, shortest first. It takes at most as many steps as the
+/// product of both lengths, whatever the pattern.
 fn lengths(tokens: &[Token], text: &[char], meter: &Meter) -> Result<Vec<usize>, String> {
     let mut out = Vec::new();
-    // Which tokens may come next.
+    // `next[i]`: the text so far matches the first `i` tokens. `after` is the same for one character more.
     let mut next = vec![false; tokens.len() + 1];
     let mut after = next.clone();
     next[0] = true;
@@ -60,31 +64,40 @@ fn lengths(tokens: &[Token], text: &[char], meter: &Meter) -> Result<Vec<usize>,
     Ok(out)
 }
 
-/// `value` without the shortest (or, greedy, the longest) matching start or end.
+/// Where [`trim`] removes something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Start,
+    End,
+}
+
+/// `value` without the shortest, or the longest, match of `pattern` at one side.
 pub(crate) fn trim(
     value: &str,
     pattern: &str,
-    start: bool,
-    greedy: bool,
+    side: Side,
+    longest: bool,
     meter: &Meter,
 ) -> Result<String, String> {
     let mut tokens = parse(pattern)?;
     let mut chars: Vec<char> = value.chars().collect();
-    if !start {
+    // The end of a text is the beginning of its reverse.
+    if side == Side::End {
         tokens.reverse();
         chars.reverse();
     }
     let lengths = lengths(&tokens, &chars, meter)?;
-    let length = if greedy { lengths.last() } else { lengths.first() };
+    let length = if longest { lengths.last() } else { lengths.first() };
     let mut kept = chars.split_off(length.copied().unwrap_or(0));
-    if !start {
+    if side == Side::End {
         kept.reverse();
     }
     Ok(kept.into_iter().collect())
 }
 
-/// `value` with the first, or every, longest match of `pattern` replaced, as Go's `regexp` does: an empty match
-/// right after another one is none, and where all are replaced, `$` in the replacement has a meaning.
+/// `value` with the longest match of `pattern` at the first place, or at every place, replaced, as Go's
+/// `regexp` does it (`ReplaceAllString`): an empty match right after another one is none, and where all are replaced,
+/// `$0` in the replacement is the match.
 pub(crate) fn replace(
     value: &str,
     pattern: &str,
@@ -95,19 +108,22 @@ pub(crate) fn replace(
     let tokens = parse(pattern)?;
     let chars: Vec<char> = value.chars().collect();
     let text = |range: std::ops::Range<usize>| chars.get(range).unwrap_or_default().iter();
-    let (mut out, mut at, mut last) = (String::new(), 0, 0);
+    let begins_with_many = matches!(tokens.first(), Some(Token::Many));
+    let mut out = String::new();
+    // Where the next match is tried, and where the last one ended.
+    let (mut at, mut last) = (0, 0);
     while at <= chars.len() {
         let rest = chars.get(at..).unwrap_or_default();
         let Some(&length) = lengths(&tokens, rest, meter)?.last() else {
-            // What `*` at the start did not reach from here, it does not reach from further on in the line.
-            let line =
-                rest.iter().position(|&c| c == '\n').filter(|_| matches!(tokens.first(), Some(Token::Many)));
-            let whole = matches!(tokens.first(), Some(Token::Many)) && line.is_none();
-            at = if whole { chars.len() + 1 } else { at + line.unwrap_or(0) + 1 };
+            // If `*…` matches nothing from here, it matches nothing from further on in this line either: without this
+            // a long line takes quadratic time.
+            let end_of_line = || rest.iter().position(|&c| c == '\n').unwrap_or(rest.len());
+            at += if begins_with_many { end_of_line() } else { 0 } + 1;
             continue;
         };
         out.extend(text(last..at));
         let end = at + length;
+        // Not an empty match right after the last one.
         if end > last || at == 0 {
             let found: String = text(at..end).collect();
             let new = if all { expanded(replacement, &found) } else { replacement.to_owned() };
@@ -124,7 +140,8 @@ pub(crate) fn replace(
     Ok(out)
 }
 
-/// Go's `Regexp.Expand` of a template, for an expression without groups: `$0` is all of it, other names are empty.
+/// Go's `Regexp.Expand` of a template, for an expression without groups: `$0` and `${0}` are all of the match, other
+/// names are empty, `$$` is a `$`, and a `$` without a name stays.
 fn expanded(template: &str, found: &str) -> String {
     let mut out = String::new();
     let mut rest = template;

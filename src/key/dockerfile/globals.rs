@@ -1,13 +1,20 @@
-//! Arguments before the first `FROM` that the target does not read.
+//! Which global arguments (`ARG`s before the first `FROM`) the target does not read. Of `ARG A=1⏎ARG B=2⏎FROM x:$A` it
+//! is `B`.
 
 use std::collections::BTreeSet;
 
 use super::instruction::{Body, Instruction};
 use super::stages::Stages;
 
-/// Global arguments whose value reaches no reached stage: no `FROM` of one names them, no `ARG` of one declares
+/// Arguments that BuildKit itself reads, or gives a value, whether or not the file declares them: `BUILDKIT_…`,
+/// `BUILDPLATFORM`, `TARGETARCH` and the others of these names, and `SOURCE_DATE_EPOCH`.
+pub(crate) fn is_read_undeclared(name: &str) -> bool {
+    name.starts_with("BUILD") || name.starts_with("TARGET") || name == crate::env::SOURCE_DATE_EPOCH
+}
+
+/// Global arguments whose value comes to no reached stage: no `FROM` of one names them, no `ARG` of one declares
 /// them, and no global argument that is read has them in its default (BuildKit `buildMetaArgs`, `dispatchArg`).
-/// Those that BuildKit knows by name count as read.
+/// `head` are the instructions before the first `FROM`.
 pub(crate) fn unread(
     head: &[Instruction],
     stages: &Stages<'_>,
@@ -24,24 +31,24 @@ pub(crate) fn unread(
             }
         }
     }
-    let mut left = BTreeSet::new();
+    let mut unread = BTreeSet::new();
+    // Backwards, because a default can name only arguments that stand before it.
     for instruction in head.iter().rev() {
         let Body::Arg(arguments) = &instruction.body else { continue };
         for (name, default) in arguments.iter().rev() {
-            let known = ["BUILD", "TARGET"].iter().any(|prefix| name.starts_with(prefix))
-                || name == crate::env::SOURCE_DATE_EPOCH;
-            if known || read.contains(name.as_str()) {
+            if is_read_undeclared(name) || read.contains(name.as_str()) {
                 read.extend(default.iter().flat_map(|text| names(text)));
-                left.remove(name);
+                unread.remove(name);
             } else {
-                left.insert(name.clone());
+                unread.insert(name.clone());
             }
         }
     }
-    left
+    unread
 }
 
-/// Everything in a text that may be a variable's name: words, numbers that words begin with, and single characters.
+/// Everything in a text that may be a variable's name, as `Lex` reads names: words, numbers that words begin with (`$1x`
+/// is `$1` and `x`), and single characters (`$@`). Too many names do no harm: an argument only counts that need not.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
     let numbers = words.clone().map(|word| {

@@ -1,22 +1,24 @@
-//! What BuildKit's parser refuses of any instruction, reached or not: flags and the number of arguments
-//! (`instructions/{parse,bflag}.go`).
+//! What BuildKit's parser refuses of any instruction, also in a stage that is not built: flags and the number of
+//! arguments (`instructions/{parse,bflag}.go`). `FROM --platform a` is refused, because the flag needs a value.
 
 use super::lines::heredoc;
-use super::words::{self, Command};
+use super::words::{self, Command, json_strings};
 
 /// What a flag takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// `true` or `false`; alone, it is on.
     Switch,
+    /// A text; the flag may be given once.
     Text,
-    /// Text, as often as one likes.
+    /// A text; the flag may be given several times.
     Texts,
 }
 
 use Kind::{Switch, Text, Texts};
 
-/// The flags of an instruction, of every channel of the frontend; `None` where the parser does not look at them.
+/// The flags of an instruction, those of the frontend's `labs` channel too; `None` where the parser does not look at
+/// them.
 fn flags(keyword: &str) -> Option<&'static [(&'static str, Kind)]> {
     Some(match keyword {
         "from" => &[("platform", Text)],
@@ -50,11 +52,11 @@ fn flags(keyword: &str) -> Option<&'static [(&'static str, Kind)]> {
     })
 }
 
-/// Refuses what BuildKit's parser refuses; says what only a newer frontend could mean.
+/// Refuses what BuildKit's parser refuses. `Some` is the reason why only a newer frontend may know what the instruction
+/// means.
 pub(crate) fn check(command: &Command, escape: char) -> Result<Option<String>, String> {
     let Command { keyword, rest, .. } = command;
     let name = keyword.to_uppercase();
-    let one = || if rest.is_empty() { Err(format!("{name} takes one argument")) } else { Ok(()) };
     match keyword.as_str() {
         "env" | "label" => {
             let pairs = words::pairs(&name, rest, escape)?;
@@ -63,61 +65,63 @@ pub(crate) fn check(command: &Command, escape: char) -> Result<Option<String>, S
             }
         }
         "copy" | "add" => {
-            let last = strings(rest, &name)?.unwrap_or_else(|| words::fields(rest)).pop();
+            let last = json_strings(rest, &name)?.unwrap_or_else(|| words::fields(rest)).pop();
             if last.is_some_and(|last| heredoc(&last).ok().flatten().is_some()) {
                 return Err(format!("{name} cannot write to a here-document"));
             }
         }
-        "run" | "cmd" | "entrypoint" => drop(strings(rest, &name)?),
-        "shell" if strings(rest, &name)?.is_none_or(|list| list.is_empty()) => {
+        "run" | "cmd" | "entrypoint" => drop(json_strings(rest, &name)?),
+        "shell" if json_strings(rest, &name)?.is_none_or(|list| list.is_empty()) => {
             return Err("SHELL takes a JSON array of strings".to_owned());
         }
         "volume" => {
-            let list = strings(rest, &name)?.unwrap_or_else(|| words::fields(rest));
+            let list = json_strings(rest, &name)?.unwrap_or_else(|| words::fields(rest));
             if list.is_empty() || list.iter().any(|volume| volume.trim().is_empty()) {
                 return Err("VOLUME takes at least one path".to_owned());
             }
         }
         "expose" if rest.is_empty() => return Err("EXPOSE takes at least one port".to_owned()),
-        "healthcheck" if !health(command)? => return Ok(None),
-        "maintainer" | "stopsignal" | "user" | "workdir" => one()?,
+        "healthcheck" => {
+            let is_none = healthcheck_is_none(rest)?;
+            // BuildKit does not look at the flags of this one.
+            if is_none {
+                return Ok(None);
+            }
+        }
+        "maintainer" | "stopsignal" | "user" | "workdir" if rest.is_empty() => {
+            return Err(format!("{name} takes one argument"));
+        }
         _ => {}
     }
-    flags(keyword).map_or(Ok(None), |known| given(command, known))
+    flags(keyword).map_or(Ok(None), |known| check_flags(command, known))
 }
 
-/// The strings of a JSON array; `None` if it is none.
-fn strings(rest: &str, name: &str) -> Result<Option<Vec<String>>, String> {
-    let Some(items) = words::json_array(rest) else { return Ok(None) };
-    let text = |item: serde_json::Value| match item {
-        serde_json::Value::String(text) => Ok(text),
-        _ => Err(format!("{name} takes an array of strings only")),
-    };
-    items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
-}
-
-/// Whether the flags of a `HEALTHCHECK` are looked at.
-fn health(command: &Command) -> Result<bool, String> {
-    let (kind, rest) = command.rest.split_once(char::is_whitespace).unwrap_or((&command.rest, ""));
-    let is_none = kind.eq_ignore_ascii_case("none");
-    match (is_none, rest.trim()) {
-        (true, "") => return Ok(false),
-        (true, _) => return Err("HEALTHCHECK NONE takes no arguments".to_owned()),
-        (false, "") => return Err("HEALTHCHECK takes NONE, or CMD and a command".to_owned()),
-        (false, _) if !kind.eq_ignore_ascii_case("cmd") => {
-            return Err(format!("HEALTHCHECK takes NONE or CMD, not {kind}"));
-        }
-        (false, rest) => drop(strings(rest, "HEALTHCHECK")?),
+/// Whether it is `HEALTHCHECK NONE`; else it must be `HEALTHCHECK CMD` with a command.
+fn healthcheck_is_none(arguments: &str) -> Result<bool, String> {
+    let (kind, rest) = arguments.split_once(char::is_whitespace).unwrap_or((arguments, ""));
+    let rest = rest.trim();
+    if kind.eq_ignore_ascii_case("none") {
+        return match rest {
+            "" => Ok(true),
+            _ => Err("HEALTHCHECK NONE takes no arguments".to_owned()),
+        };
     }
-    Ok(true)
+    if rest.is_empty() {
+        return Err("HEALTHCHECK takes NONE, or CMD and a command".to_owned());
+    }
+    if !kind.eq_ignore_ascii_case("cmd") {
+        return Err(format!("HEALTHCHECK takes NONE or CMD, not {kind}"));
+    }
+    json_strings(rest, "HEALTHCHECK").map(|_| false)
 }
 
-fn given(command: &Command, known: &[(&str, Kind)]) -> Result<Option<String>, String> {
+/// Checks the flags of a command against those its instruction takes. `Some` is the first unknown one, as a reason.
+fn check_flags(command: &Command, known: &[(&str, Kind)]) -> Result<Option<String>, String> {
     let mut seen: Vec<&str> = Vec::new();
     let mut doubt = None;
     for flag in &command.flags {
         let (name, value) = flag.split_once('=').map_or((flag.as_str(), None), |(n, v)| (n, Some(v)));
-        let Some((_, kind)) = known.iter().find(|(own, _)| name.strip_prefix("--") == Some(own)) else {
+        let Some((_, kind)) = known.iter().find(|(known, _)| name.strip_prefix("--") == Some(known)) else {
             doubt.get_or_insert_with(|| {
                 format!("{} has a flag {name} that is not known here", command.keyword.to_uppercase())
             });

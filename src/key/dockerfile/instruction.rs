@@ -1,5 +1,9 @@
 //! The instructions that matter for a key, typed (BuildKit `frontend/dockerfile/instructions`).
+//!
+//! In: a logical line, such as `COPY --from=a x /`. Out: an [`Instruction`] with the [`Body`] `Copy { from: a, sources:
+//! [x], … }`. Variables are not replaced yet.
 
+use super::go::csv;
 use super::grammar;
 use super::lines::{Heredoc, Line, heredoc};
 use super::words::{self, Command};
@@ -7,12 +11,24 @@ use super::words::{self, Command};
 /// One instruction.
 #[derive(Debug, Clone)]
 pub(crate) struct Instruction {
+    /// Its first physical line, from 1.
     pub line: usize,
     pub command: Command,
     pub heredocs: Vec<Heredoc>,
     pub body: Body,
-    /// What only a newer frontend could mean by it, as a clause.
+    /// Why only a newer frontend may know what it means, as a clause: it has a flag that is not known here.
     pub doubt: Option<String>,
+}
+
+impl Instruction {
+    /// The name that a `FROM` gives its stage, in lower case.
+    pub(crate) fn stage_name(&self) -> Option<&str> {
+        if let Body::From { name, .. } = &self.body { name.as_deref() } else { None }
+    }
+
+    pub(crate) fn doubt_with_line(&self) -> Option<String> {
+        self.doubt.as_ref().map(|doubt| format!("line {}: {doubt}", self.line))
+    }
 }
 
 /// What an instruction says, as far as a key cares.
@@ -20,6 +36,7 @@ pub(crate) struct Instruction {
 pub(crate) enum Body {
     From {
         image: String,
+        /// In lower case.
         name: Option<String>,
         platform: Option<String>,
     },
@@ -27,11 +44,11 @@ pub(crate) enum Body {
     Arg(Vec<(String, Option<String>)>),
     Env(Vec<(String, String)>),
     Copy(Copy),
-    /// The raw values of `--mount`.
+    /// The values of `--mount`, as written.
     Run(Vec<String>),
-    /// What runs in a stage built on this one, or why nothing can.
+    /// What runs in a stage that is built on this one, or why nothing can.
     Onbuild(Box<Result<Instruction, String>>),
-    /// Decides the image by its text alone.
+    /// Any other instruction, which takes nothing from outside: only its text counts.
     Other,
 }
 
@@ -41,7 +58,7 @@ pub(crate) struct Copy {
     pub add: bool,
     /// All arguments, the destination too.
     pub words: Vec<String>,
-    /// Here-documents left out.
+    /// What is copied, apart from here-documents.
     pub sources: Vec<String>,
     pub from: Option<String>,
     pub excludes: Vec<String>,
@@ -50,6 +67,7 @@ pub(crate) struct Copy {
     pub keep_git_dir: Option<bool>,
 }
 
+/// Keywords of [`Body::Other`].
 const OTHERS: [&str; 11] = [
     "cmd",
     "entrypoint",
@@ -64,7 +82,10 @@ const OTHERS: [&str; 11] = [
     "workdir",
 ];
 
-/// Types a line; the error is a reason.
+/// Reads a line.
+///
+/// # Errors
+/// Why BuildKit's parser refuses it.
 pub(crate) fn parse(line: &Line, escape: char) -> Result<Instruction, String> {
     let command = words::command(&line.text).ok_or("an empty instruction")?;
     let body = body(&command, line, escape)?;
@@ -93,7 +114,7 @@ fn body(command: &Command, line: &Line, escape: char) -> Result<Body, String> {
     })
 }
 
-/// The values of a flag. That each flag has the value it needs is [`grammar`]'s to say.
+/// The values of a flag, `true` where it stands alone. [`grammar`] refuses a flag that needs a value and has none.
 fn values<'a>(command: &'a Command, name: &str) -> impl Iterator<Item = &'a str> {
     let flags = command.flags.iter().filter_map(|flag| flag.strip_prefix("--"));
     flags.filter_map(move |flag| match flag.split_once('=') {
@@ -102,11 +123,12 @@ fn values<'a>(command: &'a Command, name: &str) -> impl Iterator<Item = &'a str>
     })
 }
 
-/// The value of a flag that may stand once; an empty one counts as absent.
+/// The value of a flag that may be given once; an empty one counts as absent.
 fn value(command: &Command, name: &str) -> Option<String> {
     values(command, name).next().filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
+/// Checks the flags of a `RUN`, and gives the values of its `--mount`s.
 fn mounts(command: &Command) -> Result<Vec<String>, String> {
     let mounts: Vec<String> = values(command, "mount").map(str::to_owned).collect();
     for text in &mounts {
@@ -139,6 +161,7 @@ fn is_stage_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c))
 }
 
+/// The names that an `ARG` declares, with their defaults.
 fn arguments(rest: &str, escape: char) -> Result<Vec<(String, Option<String>)>, String> {
     let words = words::quoted(rest, escape);
     if words.is_empty() {
@@ -156,26 +179,16 @@ fn arguments(rest: &str, escape: char) -> Result<Vec<(String, Option<String>)>, 
 
 fn copy(command: &Command, add: bool) -> Result<Copy, String> {
     let keyword = command.keyword.to_uppercase();
-    let arguments = match words::json_array(&command.rest) {
-        Some(items) => items
-            .into_iter()
-            .map(|item| {
-                item.as_str()
-                    .map(str::to_owned)
-                    .ok_or_else(|| format!("{keyword} takes an array of strings only"))
-            })
-            .collect::<Result<Vec<_>, _>>()?,
-        None => words::fields(&command.rest),
-    };
-    if arguments.len() < 2 {
+    let words = words::json_strings(&command.rest, &keyword)?.unwrap_or_else(|| words::fields(&command.rest));
+    if words.len() < 2 {
         return Err(format!("{keyword} needs a source and a destination"));
     }
-    let is_path = |argument: &&String| heredoc(argument).ok().flatten().is_none();
-    let sources = arguments.iter().take(arguments.len() - 1).filter(is_path).cloned().collect();
+    let is_path = |word: &&String| heredoc(word).ok().flatten().is_none();
+    let sources = words.iter().take(words.len() - 1).filter(is_path).cloned().collect();
     Ok(Copy {
         add,
         sources,
-        words: arguments,
+        words,
         from: if add { None } else { value(command, "from") },
         excludes: values(command, "exclude").map(str::to_owned).collect(),
         checksum: if add { value(command, "checksum") } else { None },
@@ -185,9 +198,10 @@ fn copy(command: &Command, add: bool) -> Result<Copy, String> {
     })
 }
 
-/// A parsed `--mount`. Values are as given to [`mount`], that is, already expanded.
+/// A parsed `--mount`, variables replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Mount {
+    /// Its `type`, such as `bind` or `secret`, in lower case.
     pub kind: String,
     pub from: Option<String>,
     pub source: String,
@@ -199,6 +213,7 @@ impl Mount {
     /// The id of the secret or SSH socket it mounts, as a key names it; `None` for any other mount
     /// (BuildKit `dispatchSecret`, `dispatchSSH`).
     pub(crate) fn secret(&self) -> Option<String> {
+        // BuildKit reads `source` before `id`, and takes the target's file name where both are absent.
         let first = |names: [&str; 2]| names.into_iter().find(|name| !name.is_empty()).map(str::to_owned);
         match self.kind.as_str() {
             "secret" => {
@@ -210,16 +225,17 @@ impl Mount {
     }
 }
 
-/// Reads one `--mount` value, passing every part through `expand`.
+/// Reads one value of `--mount`, such as `type=secret,id=token`. `expand` replaces the variables of a part.
 pub(crate) fn mount(
     text: &str,
     mut expand: impl FnMut(&str) -> Result<String, String>,
 ) -> Result<Mount, String> {
     let mut mount = Mount { kind: "bind".to_owned(), ..Mount::default() };
-    for field in words::csv(text)? {
+    for field in csv(text)? {
         let Some((name, value)) = field.split_once('=') else { continue };
         match name.to_lowercase().as_str() {
             "type" => mount.kind = expand(value)?.to_lowercase(),
+            // A `$` at the end names no variable.
             "from" if value.trim_end_matches('$').contains('$') => {
                 return Err(
                     "`from` of a mount takes no variables: define a stage and name it instead".to_owned()

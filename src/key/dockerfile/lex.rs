@@ -1,6 +1,10 @@
 //! BuildKit's shell-like word processing (`frontend/dockerfile/shell/lex.go`): quotes, escapes, variables.
+//!
+//! In: `a"$X"${Y:-z}` and what each variable is. Out: `a1z` for `X=1` and no `Y`. Names such as `processDollar` are those
+//! of BuildKit's functions.
 
-use super::glob;
+use super::glob::{self, Side};
+use super::split::Words;
 use crate::budget::{Meter, NESTING, more_than};
 
 /// What is known of a variable.
@@ -8,30 +12,33 @@ use crate::budget::{Meter, NESTING, more_than};
 pub(crate) enum Lookup {
     Set(String),
     Unset,
-    /// It may come from an image that only the build engine sees.
+    /// It may come from the configuration of a base image, which is not read.
     Unknown,
 }
 
-/// A processed word.
+/// A processed text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Expanded {
+    /// The text as one word.
     pub word: String,
-    /// The word split at blanks, after variables are replaced.
+    /// The text split at blanks outside quotes, after variables are replaced.
     pub words: Vec<String>,
-    /// Names of variables whose value only the build engine knows; they were taken as unset.
+    /// Names of variables whose value is not known; they were taken as unset.
     pub unknown: Vec<String>,
-    /// Names of variables without a value that came to nothing, other than where the word provides for it.
+    /// Names of variables without a value, apart from those for which the text says what to do then (`${X:-1}`).
     pub unset: Vec<String>,
 }
 
-/// How words are processed. The default is how instructions are expanded.
+/// How texts are processed. [`Lex::new`] is how the arguments of instructions are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lex {
     /// `\`, or a backtick by directive.
     pub escape: char,
+    /// Keep quotes.
     pub raw_quotes: bool,
+    /// Keep escape characters.
     pub raw_escapes: bool,
-    /// Leave unset variables as they are written.
+    /// Keep `$X` as it is written where `X` has no value.
     pub skip_unset: bool,
 }
 
@@ -40,12 +47,15 @@ impl Lex {
         Self { escape, raw_quotes: false, raw_escapes: false, skip_unset: false }
     }
 
-    /// Processes `text`; the error is a reason.
+    /// Processes `text`; `env` looks variables up.
+    ///
+    /// # Errors
+    /// What BuildKit refuses in the text, as a reason.
     pub(crate) fn process(self, text: &str, env: &dyn Fn(&str) -> Lookup) -> Result<Expanded, String> {
         self.metered(text, env, &Meter::default())
     }
 
-    /// As [`Self::process`], within what `meter` leaves.
+    /// As [`Self::process`]. `meter` counts the length of all texts of a file, and has a limit for it.
     pub(crate) fn metered(
         self,
         text: &str,
@@ -77,10 +87,13 @@ pub(crate) fn short(text: &str, characters: usize) -> String {
     end.map_or_else(|| text.to_owned(), |(end, _)| format!("{}…", text.get(..end).unwrap_or_default()))
 }
 
+/// The state while one text is processed.
 struct Run<'a> {
     lex: Lex,
+    /// As in `lex`, but also on inside the patterns of `${X#…}` and `${X/…}`, which read escapes themselves.
     raw_escapes: bool,
     chars: Vec<char>,
+    /// Where in `chars` the next character is.
     at: usize,
     /// How many `${…}` are open.
     depth: usize,
@@ -88,36 +101,6 @@ struct Run<'a> {
     meter: &'a Meter,
     unknown: Vec<String>,
     unset: Vec<String>,
-}
-
-/// The text as a whole and, at the same time, split.
-#[derive(Default)]
-struct Words {
-    whole: String,
-    split: Vec<String>,
-    current: String,
-    inside: bool,
-}
-
-impl Words {
-    fn plain(&mut self, c: char) {
-        self.whole.push(c);
-        self.split(c);
-    }
-    fn split(&mut self, c: char) {
-        if !c.is_whitespace() {
-            self.current.push(c);
-            self.inside = true;
-        } else if self.inside && !self.current.is_empty() {
-            self.split.push(std::mem::take(&mut self.current));
-            self.inside = false;
-        }
-    }
-    fn raw(&mut self, text: &str) {
-        self.whole.push_str(text);
-        self.current.push_str(text);
-        self.inside = true;
-    }
 }
 
 impl Run<'_> {
@@ -131,55 +114,58 @@ impl Run<'_> {
         c
     }
 
+    /// Processes up to the character `stop`, which is passed over, or up to the end (`processStopOn`).
     fn stop_on(&mut self, stop: Option<char>, raw_escapes: bool) -> Result<Words, String> {
         if self.depth > NESTING {
             return Err(more_than(NESTING, "levels of `${…}`"));
         }
         let outer = std::mem::replace(&mut self.raw_escapes, raw_escapes);
         self.depth += 1;
-        let words = self.until(stop);
+        let words = self.words_until(stop);
         self.depth -= 1;
         self.raw_escapes = outer;
         words
     }
 
-    fn until(&mut self, stop: Option<char>) -> Result<Words, String> {
+    fn words_until(&mut self, stop: Option<char>) -> Result<Words, String> {
         let mut words = Words::default();
         while let Some(c) = self.peek() {
             if Some(c) == stop {
                 self.at += 1;
-                return Ok(finish(words));
+                words.end_word();
+                return Ok(words);
             }
             match c {
-                '\'' => words.raw(&self.single_quote()?),
-                '"' => words.raw(&self.double_quote()?),
-                '<' => words.raw(&self.possible_heredoc()),
+                '\'' => words.add_quoted(&self.single_quote()?),
+                '"' => words.add_quoted(&self.double_quote()?),
+                '<' => words.add_quoted(&self.possible_heredoc()),
                 '$' => {
                     let value = self.dollar()?;
                     words.whole.push_str(&value);
-                    value.chars().for_each(|c| words.split(c));
+                    value.chars().for_each(|c| words.add_to_words(c));
                 }
                 _ => {
                     self.at += 1;
                     if c == self.lex.escape {
                         if self.raw_escapes {
-                            words.raw(&c.to_string());
+                            words.add_quoted(&c.to_string());
                         }
                         let Some(next) = self.next() else { break };
-                        words.raw(&next.to_string());
+                        words.add_quoted(&next.to_string());
                     } else {
-                        words.plain(c);
+                        words.add_char(c);
                     }
                 }
             }
         }
-        match stop {
-            Some(c) => Err(format!("`{c}` is missing")),
-            None => Ok(finish(words)),
+        if let Some(c) = stop {
+            return Err(format!("`{c}` is missing"));
         }
+        words.end_word();
+        Ok(words)
     }
 
-    /// Blanks between `<<` and a name do not part them.
+    /// `<`, or `<<` and the blanks after it, which do not part it from the name of a here-document.
     fn possible_heredoc(&mut self) -> String {
         let start = self.at;
         self.at += 1;
@@ -192,6 +178,7 @@ impl Run<'_> {
         self.chars.get(start..self.at).unwrap_or_default().iter().collect()
     }
 
+    /// What stands in single quotes, as it is (`processSingleQuote`).
     fn single_quote(&mut self) -> Result<String, String> {
         let mut out = String::new();
         self.at += 1;
@@ -212,6 +199,7 @@ impl Run<'_> {
         }
     }
 
+    /// What stands in double quotes, variables replaced (`processDoubleQuote`).
     fn double_quote(&mut self) -> Result<String, String> {
         let mut out = String::new();
         self.at += 1;
@@ -250,6 +238,7 @@ impl Run<'_> {
         }
     }
 
+    /// The variable's value; without one, its name is noted in `unset` or `unknown`.
     fn look_up(&mut self, name: &str) -> Result<Option<String>, String> {
         Ok(match (self.env)(name) {
             Lookup::Set(value) => {
@@ -267,6 +256,7 @@ impl Run<'_> {
         })
     }
 
+    /// `$name`, `${name}` and its modifiers (`processDollar`).
     fn dollar(&mut self) -> Result<String, String> {
         self.at += 1;
         if self.peek() != Some('{') {
@@ -290,7 +280,7 @@ impl Run<'_> {
         self.modified(&name)
     }
 
-    /// What follows the name in `${name…}`.
+    /// `${name…}`, whose name is read already: `}`, or a modifier such as `:-word}`.
     fn modified(&mut self, name: &str) -> Result<String, String> {
         let mut modifier = self.next();
         let colon = modifier == Some(':');
@@ -304,15 +294,16 @@ impl Run<'_> {
             },
             Some(c @ ('+' | '-' | '?' | '#' | '%')) if !colon || !matches!(c, '#' | '%') => {
                 let word = self.stop_on(Some('}'), matches!(c, '#' | '%'))?.whole;
-                let known = self.unset.len();
+                let unset_before = self.unset.len();
                 let value = self.look_up(name)?;
+                // The text says what to do if it is unset. In `${name#pattern}` it does not.
                 if !matches!(c, '#' | '%') {
-                    self.unset.truncate(known);
+                    self.unset.truncate(unset_before);
                 }
                 if value.is_none() && self.lex.skip_unset {
                     return Ok(format!("${{{name}{}{c}{word}}}", if colon { ":" } else { "" }));
                 }
-                apply(c, colon, name, &word, value, self.meter)
+                self.apply(c, colon, name, &word, value)
             }
             Some('/') if !colon => {
                 let all = self.peek() == Some('/');
@@ -329,7 +320,7 @@ impl Run<'_> {
         }
     }
 
-    /// Letters, digits and `_`; or digits alone; or one special parameter.
+    /// Letters, digits and `_`; or digits alone; or one of the shell's special parameters, such as `$@` (`processName`).
     fn name(&mut self) -> String {
         let mut name = String::new();
         while let Some(c) = self.peek() {
@@ -352,34 +343,30 @@ impl Run<'_> {
         }
         name
     }
-}
 
-fn finish(mut words: Words) -> Words {
-    if !words.current.is_empty() {
-        words.split.push(std::mem::take(&mut words.current));
-    }
-    words
-}
-
-fn apply(
-    modifier: char,
-    colon: bool,
-    name: &str,
-    word: &str,
-    value: Option<String>,
-    meter: &Meter,
-) -> Result<String, String> {
-    let absent = value.as_ref().is_none_or(|value| colon && value.is_empty());
-    match modifier {
-        '-' if absent => Ok(word.to_owned()),
-        '+' => Ok(if absent { String::new() } else { word.to_owned() }),
-        '?' if absent => {
-            Err(if word.is_empty() { format!("`{name}` must be set") } else { format!("`{name}`: {word}") })
+    /// What `${name:-word}` and its like come to. `colon` says that there is a `:`: then an empty value is as none.
+    fn apply(
+        &self,
+        modifier: char,
+        colon: bool,
+        name: &str,
+        word: &str,
+        value: Option<String>,
+    ) -> Result<String, String> {
+        let is_absent = value.as_ref().is_none_or(|value| colon && value.is_empty());
+        match modifier {
+            '-' if is_absent => Ok(word.to_owned()),
+            '+' => Ok(if is_absent { String::new() } else { word.to_owned() }),
+            '?' if is_absent && word.is_empty() => Err(format!("`{name}` must be set")),
+            '?' if is_absent => Err(format!("`{name}`: {word}")),
+            '#' | '%' => {
+                // `##` and `%%` take the longest match.
+                let (longest, pattern) =
+                    word.strip_prefix(modifier).map_or((false, word), |rest| (true, rest));
+                let side = if modifier == '#' { Side::Start } else { Side::End };
+                glob::trim(&value.unwrap_or_default(), pattern, side, longest, self.meter)
+            }
+            _ => Ok(value.unwrap_or_default()),
         }
-        '#' | '%' => {
-            let (greedy, pattern) = word.strip_prefix(modifier).map_or((false, word), |rest| (true, rest));
-            glob::trim(&value.unwrap_or_default(), pattern, modifier == '#', greedy, meter)
-        }
-        _ => Ok(value.unwrap_or_default()),
     }
 }

@@ -1,5 +1,8 @@
 //! A Dockerfile's text as logical lines: directives, comments, continuations and here-documents
 //! (BuildKit `frontend/dockerfile/parser/parser.go` and `directives.go`).
+//!
+//! In: `# escape=\⏎RUN a \⏎  # no word⏎  b <<E⏎text⏎E`. Out: one line `RUN a   b <<E` of the physical lines 2 to 6, with
+//! a here-document `E` of `text`.
 
 use super::lex::{Lex, Lookup};
 use super::words;
@@ -10,7 +13,7 @@ pub(crate) struct Line {
     /// Its first and last physical line, from 1.
     pub first: usize,
     pub last: usize,
-    /// Continuations joined, comments inside them gone, blanks around it trimmed.
+    /// Continuations are joined, comments between them left out, blanks around it trimmed.
     pub text: String,
     pub heredocs: Vec<Heredoc>,
 }
@@ -18,10 +21,11 @@ pub(crate) struct Line {
 /// A here-document of a `RUN`, `COPY` or `ADD`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Heredoc {
+    /// The line that ends it, such as `EOF`.
     pub name: String,
-    /// Its delimiter is unquoted.
+    /// Its name is not quoted, so variables in its content are replaced.
     pub expand: bool,
-    /// Leading tabs are dropped (`<<-`).
+    /// Tabs at the beginning of its lines are dropped (`<<-`).
     pub chomp: bool,
     pub content: String,
 }
@@ -33,7 +37,7 @@ pub(crate) struct Lines {
     pub escape: char,
 }
 
-/// A reason and the physical line it is about.
+/// What is wrong with the file: a physical line, from 1, and a reason for the user.
 pub(crate) type Fault = (usize, String);
 
 /// Splits `text` (no byte-order mark) into logical lines.
@@ -43,7 +47,7 @@ pub(crate) fn split(text: &str) -> Result<Lines, Fault> {
     let mut lines = Vec::new();
     let mut physical = text.split_inclusive('\n').enumerate().map(|(index, line)| (index + 1, line));
     while let Some((first, raw)) = physical.next() {
-        let start = raw.trim_end_matches(['\r', '\n']).trim_start();
+        let start = without_line_end(raw).trim_start();
         if let Some((name, value)) = directives.read(start).map_err(|reason| (first, reason))?
             && name == "escape"
         {
@@ -56,43 +60,67 @@ pub(crate) fn split(text: &str) -> Result<Lines, Fault> {
         if start.starts_with('#') {
             continue;
         }
-        let (mut joined, mut open) = continued(start, escape);
-        if joined.is_empty() && !open {
+        let (text, goes_on) = continued(start, escape);
+        if text.is_empty() && !goes_on {
             continue;
         }
-        let mut last = first;
-        while open {
-            let Some((number, raw)) = physical.next() else { break };
-            last = number;
-            let next = raw.trim_end_matches(['\r', '\n']);
-            if next.trim_start().starts_with('#') || next.trim().is_empty() {
-                continue;
-            }
-            let part;
-            (part, open) = continued(next, escape);
-            joined.push_str(&part);
+        let mut line = Line { first, last: first, text, heredocs: Vec::new() };
+        if goes_on {
+            line.add_continuations(&mut physical, escape);
         }
-        let mut line = Line { first, last, text: joined.trim().to_owned(), heredocs: Vec::new() };
-        for mut heredoc in heredocs(&line.text).map_err(|reason| (first, reason))? {
-            loop {
-                let Some((number, raw)) = physical.next() else {
-                    return Err((first, format!("here-document `{}` is never closed", heredoc.name)));
-                };
-                line.last = number;
-                let end = raw.trim_end_matches(['\r', '\n']);
-                if (if heredoc.chomp { end.trim_start_matches('\t') } else { end }) == heredoc.name {
-                    break;
-                }
-                heredoc.content.push_str(raw);
-            }
-            line.heredocs.push(heredoc);
-        }
+        line = Line { text: line.text.trim().to_owned(), ..line };
+        line.add_heredocs(&mut physical)?;
         lines.push(line);
     }
     Ok(Lines { lines, escape })
 }
 
-/// The line without a closing escape, and whether it goes on. A doubled escape does not continue a line.
+impl Line {
+    /// Adds physical lines up to one that does not go on. Comments and blank lines between them are passed over.
+    fn add_continuations<'a>(&mut self, physical: &mut impl Iterator<Item = (usize, &'a str)>, escape: char) {
+        for (number, raw) in physical {
+            self.last = number;
+            let next = without_line_end(raw);
+            if next.trim_start().starts_with('#') || next.trim().is_empty() {
+                continue;
+            }
+            let (part, goes_on) = continued(next, escape);
+            self.text.push_str(&part);
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Adds the contents of the here-documents that the line announces.
+    fn add_heredocs<'a>(
+        &mut self,
+        physical: &mut impl Iterator<Item = (usize, &'a str)>,
+    ) -> Result<(), Fault> {
+        for mut heredoc in heredocs(&self.text).map_err(|reason| (self.first, reason))? {
+            loop {
+                let Some((number, raw)) = physical.next() else {
+                    return Err((self.first, format!("here-document `{}` is never closed", heredoc.name)));
+                };
+                self.last = number;
+                let end = without_line_end(raw);
+                if (if heredoc.chomp { end.trim_start_matches('\t') } else { end }) == heredoc.name {
+                    break;
+                }
+                heredoc.content.push_str(raw);
+            }
+            self.heredocs.push(heredoc);
+        }
+        Ok(())
+    }
+}
+
+fn without_line_end(line: &str) -> &str {
+    line.trim_end_matches(['\r', '\n'])
+}
+
+/// The line without an escape character at its end, and whether it had one and so goes on in the next line. Two escape
+/// characters at the end do not continue a line.
 fn continued(line: &str, escape: char) -> (String, bool) {
     let trimmed = line.trim_end_matches([' ', '\t']);
     match trimmed.strip_suffix(escape) {
@@ -101,9 +129,10 @@ fn continued(line: &str, escape: char) -> (String, bool) {
     }
 }
 
-/// Reads directives until something else comes.
+/// Reads directives such as `# escape=\` at the beginning of a file. What follows anything else is a comment.
 #[derive(Debug, Default)]
 struct Directives {
+    /// Something other than a directive came.
     done: bool,
     seen: Vec<String>,
 }
@@ -123,6 +152,7 @@ impl Directives {
     }
 }
 
+/// Name and value of the directive that stands after a `#`.
 fn directive(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=')?;
     let (name, value) = (name.trim().to_lowercase(), value.trim());
@@ -131,7 +161,8 @@ fn directive(text: &str) -> Option<(String, String)> {
 }
 
 /// The frontend a file asks for (BuildKit `DetectSyntax`): the whole value and its line. Besides `# syntax=`
-/// it may stand in a `//` comment or a JSON document; a shebang line before it is passed over.
+/// it may stand in a `//` comment or a JSON document; a `#!` line before it is passed over. Other frontends have other
+/// languages, so this reads the text by itself.
 pub(crate) fn syntax(text: &str) -> Option<(String, usize)> {
     let (body, offset) = match text.split_once('\n') {
         Some((first, rest)) if first.starts_with("#!") => (rest, 1),
@@ -155,7 +186,7 @@ pub(crate) fn syntax(text: &str) -> Option<(String, usize)> {
 /// The here-documents a line announces, contents still empty.
 fn heredocs(line: &str) -> Result<Vec<Heredoc>, String> {
     let command = words::command(line)
-        .and_then(|c| if c.keyword == "onbuild" { words::command(&c.rest) } else { Some(c) });
+        .and_then(|outer| if outer.keyword == "onbuild" { words::command(&outer.rest) } else { Some(outer) });
     let Some(command) = command.filter(|c| matches!(c.keyword.as_str(), "run" | "copy" | "add")) else {
         return Ok(Vec::new());
     };
@@ -163,7 +194,7 @@ fn heredocs(line: &str) -> Result<Vec<Heredoc>, String> {
         return Ok(Vec::new());
     }
     let raw = Lex { raw_quotes: true, raw_escapes: true, skip_unset: true, ..Lex::new('\\') };
-    // BuildKit ignores what it cannot split here; the shell will complain.
+    // BuildKit too takes a line that it cannot split for one without here-documents; the step's shell refuses it.
     let words = raw.process(line, &|_| Lookup::Unset).map(|e| e.words).unwrap_or_default();
     let mut out = Vec::new();
     for word in words {
@@ -172,7 +203,7 @@ fn heredocs(line: &str) -> Result<Vec<Heredoc>, String> {
     Ok(out)
 }
 
-/// `3<<-"EOF"`, if `word` is of that shape (BuildKit `ParseHeredoc`).
+/// The here-document that a word announces, such as `3<<-"EOF"`; `None` if it is another word (BuildKit `ParseHeredoc`).
 pub(crate) fn heredoc(word: &str) -> Result<Option<Heredoc>, String> {
     let after = word.trim_start_matches(|c: char| c.is_ascii_digit());
     let Some(rest) = after.strip_prefix("<<") else { return Ok(None) };
@@ -184,7 +215,8 @@ pub(crate) fn heredoc(word: &str) -> Result<Option<Heredoc>, String> {
     let lex = Lex { skip_unset: true, ..Lex::new('\\') };
     let bare = lex.process(rest, &|_| Lookup::Unset)?.words;
     let quoted = Lex { raw_quotes: true, ..lex }.process(rest, &|_| Lookup::Unset)?.words;
-    let ([name], [raw]) = (bare.as_slice(), quoted.as_slice()) else { return Ok(None) };
-    let marks = |text: &str| text.matches(['\'', '"']).count();
-    Ok(Some(Heredoc { name: name.clone(), expand: marks(name) == marks(raw), chomp, content: String::new() }))
+    let ([name], [quoted_name]) = (bare.as_slice(), quoted.as_slice()) else { return Ok(None) };
+    let count_quotes = |text: &str| text.matches(['\'', '"']).count();
+    let expand = count_quotes(name) == count_quotes(quoted_name);
+    Ok(Some(Heredoc { name: name.clone(), expand, chomp, content: String::new() }))
 }

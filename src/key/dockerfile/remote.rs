@@ -1,4 +1,4 @@
-//! Sources that are not files of the context: URLs and git repositories.
+//! Whether a source is a path, a URL or a git repository: `dir/x`, `https://h/x.tar.gz`, `https://h/r.git#main`.
 
 use super::git_ref::GitRef;
 
@@ -25,7 +25,7 @@ pub(crate) fn context_place(source: &str) -> Result<Place, String> {
     }
 }
 
-/// What `source` is as an `ADD` source: there, `github.com/…` is a path.
+/// What `source` is as a source of `COPY` or `ADD`: there, `github.com/…` is a path.
 ///
 /// # Errors
 /// As for [`context_place`].

@@ -16,24 +16,25 @@ pub struct AnalysisRequest<'a> {
     pub build_args: &'a [(String, String)],
     /// The target platforms; empty means the build platform.
     pub platforms: &'a [Platform],
-    /// The machine that builds: `BUILDPLATFORM` and its kin.
+    /// The machine that builds, for `BUILDPLATFORM`, `BUILDARCH` and so on.
     pub build_platform: &'a Platform,
     /// Names of the given build contexts.
     pub build_contexts: &'a [String],
-    /// `ONBUILD` instructions of the images and contexts that `FROM` names, as far as they are known.
+    /// `ONBUILD` instructions of the images and contexts that `FROM` names. Empty before they are looked up.
     pub triggers: &'a [BaseTriggers],
 }
 
 impl AnalysisRequest<'_> {
     pub(super) fn build_arg(&self, name: &str) -> Option<&str> {
-        self.build_args.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+        self.build_args.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Finds the given build context of that name. Names are image references: `alpine` is also `alpine:latest`.
+    /// The build context that takes the place of a stage or image called `name`, as the user wrote its name. `name` is
+    /// in the short form of [`familiar`]; the user may have written `alpine:latest` for `alpine`.
     pub(super) fn context(&self, name: &str) -> Option<String> {
-        if ["scratch", MAIN_CONTEXT].iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
+        if ["scratch", MAIN_CONTEXT].iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
             return None;
         }
-        self.build_contexts.iter().find(|own| familiar(own) == name).cloned()
+        self.build_contexts.iter().find(|context| familiar(context) == name).cloned()
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::image::Platform;
 
 const BUILDER: fn() -> Platform = || "linux/amd64".parse().unwrap();
 

@@ -1,4 +1,6 @@
-//! `ONBUILD` instructions of base images, read as instructions of the stages built on them.
+//! `ONBUILD` instructions of base images (*triggers*), read as instructions of the stages built on them.
+//!
+//! In: the texts in a base's configuration, such as `COPY . /app`. Out: one [`Instruction`] for each.
 
 use std::collections::BTreeMap;
 

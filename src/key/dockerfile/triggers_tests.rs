@@ -1,5 +1,7 @@
 //! `ONBUILD` instructions of base images.
 
+use std::collections::BTreeSet;
+
 use super::tests::{images, plain, reason};
 use super::*;
 

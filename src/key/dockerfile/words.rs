@@ -1,6 +1,7 @@
-//! One line as keyword, flags and arguments (BuildKit `parser/split_command.go`, `parser/line_parsers.go`).
+//! One line as keyword, flags and arguments, and the arguments as words (BuildKit `parser/split_command.go`,
+//! `parser/line_parsers.go`). `COPY --from=a x /` has the keyword `copy`, the flag `--from=a` and the rest `x /`.
 
-/// A line taken apart.
+/// A logical line taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Command {
     /// Lower case.
@@ -11,6 +12,7 @@ pub(crate) struct Command {
     pub rest: String,
 }
 
+/// What parts words: `\t\v\f\r` and blank (`reWhitespace`).
 const BLANKS: [char; 5] = [' ', '\t', '\u{b}', '\u{c}', '\r'];
 
 /// Takes a line apart; `None` if it is blank.
@@ -24,6 +26,7 @@ pub(crate) fn command(line: &str) -> Option<Command> {
     Some(Command { keyword: keyword.to_lowercase(), flags, rest: rest.trim().to_owned() })
 }
 
+/// The flags at the beginning of what follows the keyword, and the rest (`extractBuilderFlags`). `--` alone ends them.
 fn flags(text: &str) -> (Vec<String>, String) {
     let chars: Vec<char> = text.chars().collect();
     let mut out = Vec::new();
@@ -58,9 +61,22 @@ fn flags(text: &str) -> (Vec<String>, String) {
     }
 }
 
-/// The strings of a JSON array; `None` if it is none. An array of other things is the caller's error.
+/// The items of a JSON array, such as `["a", "b"]`; `None` if the text is none, and so words.
 pub(crate) fn json_array(text: &str) -> Option<Vec<serde_json::Value>> {
     if text.trim_start().starts_with('[') { serde_json::from_str(text).ok() } else { None }
+}
+
+/// As [`json_array`], of strings.
+///
+/// # Errors
+/// If an item of the array is no string.
+pub(crate) fn json_strings(text: &str, keyword: &str) -> Result<Option<Vec<String>>, String> {
+    let Some(items) = json_array(text) else { return Ok(None) };
+    let text = |item: serde_json::Value| match item {
+        serde_json::Value::String(text) => Ok(text),
+        _ => Err(format!("{keyword} takes an array of strings only")),
+    };
+    items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
 }
 
 /// Arguments split at blanks, as `FROM`, `COPY` and `ADD` read them.
@@ -116,44 +132,4 @@ pub(crate) fn pairs(keyword: &str, rest: &str, escape: char) -> Result<Vec<(Stri
         Ok((name.to_owned(), value.to_owned()))
     };
     words.iter().map(pair).collect()
-}
-
-/// One record of comma-separated values, as Go's `encoding/csv` reads it.
-///
-/// # Errors
-/// What is wrong with its quotes.
-pub(crate) fn csv(text: &str) -> Result<Vec<String>, String> {
-    let mut out = Vec::new();
-    let mut rest = text;
-    loop {
-        let (field, tail) = if let Some(inner) = rest.strip_prefix('"') {
-            let mut field = String::new();
-            let mut inner = inner;
-            loop {
-                let at = inner.find('"').ok_or("a quote is never closed")?;
-                field.push_str(inner.get(..at).unwrap_or_default());
-                inner = inner.get(at + 1..).unwrap_or_default();
-                match inner.strip_prefix('"') {
-                    Some(more) => {
-                        field.push('"');
-                        inner = more;
-                    }
-                    None => break,
-                }
-            }
-            (field, inner)
-        } else {
-            let end = rest.find(',').unwrap_or(rest.len());
-            let (field, tail) = rest.split_at(end);
-            if field.contains('"') {
-                return Err("a quote inside a field".to_owned());
-            }
-            (field.to_owned(), tail)
-        };
-        out.push(field);
-        if tail.is_empty() {
-            return Ok(out);
-        }
-        rest = tail.strip_prefix(',').ok_or("text after a closing quote")?;
-    }
 }
