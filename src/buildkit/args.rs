@@ -1,4 +1,5 @@
-//! Makes the arguments of `docker buildx build` from a specification and buildx's version.
+//! Makes the arguments of `docker buildx build` from a [`BuildSpec`] and buildx's version:
+//! `build --progress rawjson --file Dockerfile --tag h/r:t --push .`
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -37,7 +38,7 @@ impl OutputTarget {
     }
 }
 
-/// One build, every detail known.
+/// One build, every detail known: what the plan makes and the execution hands to buildx.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct BuildSpec {
     /// The builder's name; `None` is buildx's current builder.
@@ -50,15 +51,15 @@ pub(crate) struct BuildSpec {
     /// Pins of images that the Dockerfile names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImagePin>,
-    /// The text of the ignore file that replaces the context's own.
+    /// The text of the ignore file that replaces the context's own; `None` if that one serves.
     #[serde(skip)]
     pub ignore: Option<Vec<u8>>,
-    /// The registries of bases, frontend and build contexts.
+    /// The registries of bases, frontend and build contexts, for which the build needs logins.
     #[serde(skip)]
     pub reads: BTreeSet<String>,
-    /// Cache sources.
+    /// Values of `--cache-from`.
     pub cache_from: Vec<String>,
-    /// Cache destinations.
+    /// Values of `--cache-to`.
     pub cache_to: Vec<String>,
     /// Caches in folders of this machine. They become sources and a destination once their locks are held.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +69,8 @@ pub(crate) struct BuildSpec {
     pub output: OutputTarget,
     /// The builder is made for this build and was sent no files yet.
     pub fresh_builder: bool,
-    /// The namespace of this run's cache mounts; `None` if no run of less trust has built with the builder.
+    /// The namespace of this run's cache mounts, for a builder that runs of less trust use too: if the build has to fall
+    /// back to one, it does so by [`BuildInputs::apart`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apart: Option<String>,
 }
@@ -80,46 +82,22 @@ impl BuildSpec {
         let mut args = vec!["build".to_owned()];
         let mut add = |name: &str, value: &str| args.extend([format!("--{name}"), value.to_owned()]);
         add("progress", if version.has_rawjson() { "rawjson" } else { "plain" });
-        if let Some(builder) = &self.builder {
-            add("builder", builder);
-        }
-        add("file", &self.build.dockerfile().display().to_string());
-        let pairs = |pairs: &[(String, String)]| -> Vec<String> {
-            pairs.iter().map(|(n, v)| format!("{n}={v}")).collect()
-        };
+        let file = self.build.dockerfile().display().to_string();
         let platforms = self.build.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let annotations = if version.has_annotations() { pairs(&self.build.annotations) } else { Vec::new() };
         for (name, value) in [
+            ("builder", &self.builder),
+            ("file", &Some(file)),
             ("target", &self.build.target),
             ("network", &self.build.network),
             ("shm-size", &self.build.shm_size),
             ("cgroup-parent", &self.build.cgroup_parent),
+            ("platform", &Some(platforms).filter(|list| !list.is_empty())),
         ] {
             if let Some(value) = value {
                 add(name, value);
             }
         }
-        if !platforms.is_empty() {
-            add("platform", &platforms);
-        }
-        for (name, values) in [
-            ("build-arg", pairs(&self.build.build_args)),
-            ("build-context", pairs(&self.build.build_contexts)),
-            ("label", pairs(&self.build.labels)),
-            ("annotation", annotations),
-            (
-                "secret",
-                self.build.all_secrets().enumerate().map(|(at, secret)| secret_arg(at, secret)).collect(),
-            ),
-            ("ssh", self.build.ssh.clone()),
-            ("allow", self.build.allow.clone()),
-            ("add-host", self.build.add_hosts.clone()),
-            ("ulimit", self.build.ulimit.clone()),
-            ("no-cache-filter", self.build.no_cache_filters.clone()),
-            ("cache-from", self.cache_from.clone()),
-            ("cache-to", self.cache_to.clone()),
-            ("tag", self.names.clone()),
-        ] {
+        for (name, values) in self.list_flags(version) {
             for value in values {
                 add(name, &value);
             }
@@ -136,6 +114,31 @@ impl BuildSpec {
         args.extend(self.build.extra_args.iter().cloned());
         args.push(self.build.context.clone().into());
         args
+    }
+
+    /// Flags that are given once for each value.
+    fn list_flags(&self, version: &BuildxVersion) -> [(&'static str, Vec<String>); 13] {
+        let build = &self.build;
+        let pairs = |pairs: &[(String, String)]| -> Vec<String> {
+            pairs.iter().map(|(name, value)| format!("{name}={value}")).collect()
+        };
+        let annotations = if version.has_annotations() { pairs(&build.annotations) } else { Vec::new() };
+        let secrets = build.all_secrets().enumerate().map(|(at, secret)| secret_arg(at, secret)).collect();
+        [
+            ("build-arg", pairs(&build.build_args)),
+            ("build-context", pairs(&build.build_contexts)),
+            ("label", pairs(&build.labels)),
+            ("annotation", annotations),
+            ("secret", secrets),
+            ("ssh", build.ssh.clone()),
+            ("allow", build.allow.clone()),
+            ("add-host", build.add_hosts.clone()),
+            ("ulimit", build.ulimit.clone()),
+            ("no-cache-filter", build.no_cache_filters.clone()),
+            ("cache-from", self.cache_from.clone()),
+            ("cache-to", self.cache_to.clone()),
+            ("tag", self.names.clone()),
+        ]
     }
 
     fn outputs(&self) -> Vec<String> {
@@ -156,11 +159,12 @@ impl BuildSpec {
         }
     }
 
-    /// The same build on buildx's current builder, without the caches that only an own builder can write.
+    /// The same build on buildx's current builder, for when the one made for it fails. The engine's own builder writes
+    /// no layer cache but the one in the image.
     #[must_use]
     pub(crate) fn without_own_builder(&self) -> Self {
-        let inline = |cache: &&String| cache.starts_with("type=inline");
-        let cache_to = self.cache_to.iter().filter(inline).cloned().collect();
+        let is_inline = |cache: &&String| cache.starts_with("type=inline");
+        let cache_to = self.cache_to.iter().filter(is_inline).cloned().collect();
         let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
         let build = match &self.apart {
             Some(namespace) => self.build.clone().apart(namespace),
@@ -184,7 +188,7 @@ impl BuildSpec {
         Self { cache_to: Vec::new(), local_caches, ..self.clone() }
     }
 
-    /// The names of the variables that the caches need.
+    /// The names of the environment variables that the caches need.
     #[must_use]
     pub(crate) fn cache_variables(&self) -> Vec<&'static str> {
         variables(self.cache_from.iter().chain(&self.cache_to))
@@ -213,17 +217,19 @@ impl BuildSpec {
         !self.build.provenance.is_on()
     }
 
-    /// Variables that carry the secrets' values to buildx.
+    /// Environment variables that carry the secrets' values to buildx, which `--secret id=…,env=…` names.
     pub(crate) fn secret_env(&self, values: &SecretValues) -> impl Iterator<Item = (String, SecretString)> {
         let secrets = self.build.all_secrets().enumerate();
         secrets.filter_map(|(at, secret)| Some((secret_variable(at), values.of(secret)?.clone())))
     }
 }
 
+/// The variable for the secret with this place in the list. An id may have characters that a variable cannot.
 fn secret_variable(at: usize) -> String {
     format!("BUILD_ONCE_SECRET_{at}")
 }
 
+/// The value of `--secret`.
 fn secret_arg(at: usize, secret: &Secret) -> String {
     match &secret.source {
         SecretSource::Value => format!("id={},env={}", secret.id, secret_variable(at)),
@@ -262,7 +268,7 @@ mod tests {
         }
     }
 
-    /// With another build.
+    /// [`spec`] with other inputs.
     fn built(change: impl FnOnce(&mut BuildInputs)) -> BuildSpec {
         let mut spec = spec();
         change(&mut spec.build);

@@ -1,4 +1,5 @@
-//! Reads buildx's description of a builder, and makes the commands for a new one.
+//! Reads buildx's description of a builder, and makes the commands for a new one: `create --name b --driver
+//! docker-container --bootstrap`.
 
 use std::path::PathBuf;
 
@@ -108,6 +109,7 @@ impl NewBuilder {
         (0..count).map(|at| self.command(at, self.nodes.get(at), at + 1 == count)).collect()
     }
 
+    /// The command for the node with this place in the list; the first one makes the builder, the others are added to it.
     fn command(&self, at: usize, node: Option<&Endpoint>, boots: bool) -> Vec<String> {
         let mut args =
             ["create", "--name", &self.name, "--driver", self.driver.name()].map(str::to_owned).to_vec();

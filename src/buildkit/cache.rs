@@ -1,4 +1,5 @@
-//! Reads and writes the values of `--cache-from` and `--cache-to` as buildx does.
+//! Reads and writes the values of `--cache-from` and `--cache-to` as buildx does: `type=registry,ref=h/r:t`, or `h/r:t`,
+//! which means the same.
 
 use std::path::PathBuf;
 
@@ -91,7 +92,8 @@ impl std::fmt::Display for CacheEntry {
     }
 }
 
-/// Splits a line of comma-separated values (RFC 4180); `None` if a quote is not closed.
+/// Splits a line of comma-separated values (RFC 4180); `None` if a quote is not closed. Other faults are left for buildx
+/// to refuse.
 fn fields(text: &str) -> Option<Vec<String>> {
     let mut fields = vec![String::new()];
     let mut chars = text.trim().chars().peekable();
@@ -126,7 +128,7 @@ pub(crate) fn registry_cache_from(reference: &ImageReference) -> String {
     CacheEntry::new("registry").with("ref", reference.to_string()).to_string()
 }
 
-/// Local caches of a build: folders of generations, one of which is the current one.
+/// Local caches of a build, each a folder of *generations*: exports of the cache, the newest of which is read.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LocalCaches {
     /// The folder that holds them all.

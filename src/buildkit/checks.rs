@@ -1,4 +1,5 @@
-//! Reads the findings of a Dockerfile's checks, from a build's progress or from `--call=check`.
+//! Reads the findings of a Dockerfile's checks from the JSON that `--call=check,format=json` prints. A build's progress
+//! has findings too, which `progress` reads.
 
 use serde::Deserialize;
 
@@ -28,9 +29,10 @@ pub(crate) fn first_line(ranges: &[Range]) -> Option<usize> {
     ranges.first().map(|range| range.start.line).filter(|line| *line > 0)
 }
 
+/// A warning, with one rule.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Listed {
+struct Warning {
     #[serde(default)]
     rule_name: String,
     #[serde(default)]
@@ -43,8 +45,9 @@ struct Location {
     ranges: Option<Vec<Range>>,
 }
 
+/// Why the Dockerfile cannot be read to its end.
 #[derive(Deserialize)]
-struct Failed {
+struct BuildError {
     #[serde(default)]
     message: String,
     location: Option<Location>,
@@ -52,9 +55,9 @@ struct Failed {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Found {
-    warnings: Option<Vec<Listed>>,
-    build_error: Option<Failed>,
+struct Answer {
+    warnings: Option<Vec<Warning>>,
+    build_error: Option<BuildError>,
 }
 
 fn line(location: Option<&Location>) -> Option<usize> {
@@ -67,14 +70,14 @@ fn line(location: Option<&Location>) -> Option<usize> {
 /// # Errors
 /// If the text is not such JSON.
 pub fn parse(text: &[u8]) -> serde_json::Result<(Vec<Finding>, Option<Finding>)> {
-    let found: Found = serde_json::from_slice(text)?;
-    let finding = |warning: Listed| Finding {
+    let answer: Answer = serde_json::from_slice(text)?;
+    let finding = |warning: Warning| Finding {
         text: format!("{}: {}", warning.rule_name, warning.detail),
         line: line(warning.location.as_ref()),
     };
-    let broken =
-        found.build_error.map(|error| Finding { line: line(error.location.as_ref()), text: error.message });
-    Ok((found.warnings.unwrap_or_default().into_iter().map(finding).collect(), broken))
+    let error =
+        answer.build_error.map(|error| Finding { line: line(error.location.as_ref()), text: error.message });
+    Ok((answer.warnings.unwrap_or_default().into_iter().map(finding).collect(), error))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Reads docker's answers about its engine and about images in its store.
+//! Reads docker's answers about its engine (`docker info --format '{{json .}}'`) and about images in its store
+//! (`docker image inspect`).
 
 use serde_json::Value;
 

@@ -1,4 +1,6 @@
-//! The table of features by version, with the fallback for each that is missing.
+//! The table of features by version, with what is done in place of each that is missing.
+//!
+//! In: a [`Feature`] and the [`Versions`] of buildx and BuildKit. Out: a [`Lack`], if one of them is too old.
 
 use std::fmt;
 
@@ -9,7 +11,7 @@ use super::version::BuildxVersion;
 /// A feature that not every version has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Feature {
-    /// All that build-once cannot work without.
+    /// All that build-once cannot work without: the oldest buildx that it runs with.
     Floor,
     /// `--call=check`.
     Checks,
@@ -17,15 +19,15 @@ pub(crate) enum Feature {
     RawJson,
     /// Annotations of the key and the commit.
     Annotations,
-    /// Annotations that the user gives.
-    OwnAnnotations,
-    /// One build that goes to the registry and into the engine's store.
+    /// Annotations that the user asks for.
+    UserAnnotations,
+    /// One build whose result goes both to the registry and into the engine's store.
     PushAndLoad,
     /// Provenance and SBOM.
     Attestations,
     /// A source policy for URLs and git repositories.
     SourcePolicy,
-    /// A source policy for images. Without it, build contexts hold them.
+    /// A source policy for images.
     ImagePolicy,
     /// GitHub's cache service in its second version, the only one left.
     GithubCache,
@@ -33,8 +35,9 @@ pub(crate) enum Feature {
 
 struct Row {
     name: &'static str,
-    /// The first minor version 0.x of buildx and of BuildKit that has it; 0 is any.
+    /// The `x` of the first buildx 0.x that has it; 0 if every version has.
     buildx: u64,
+    /// The same of BuildKit.
     buildkit: u64,
     /// What is done instead; `None` where nothing gives the same result, and the run fails.
     instead: Option<&'static str>,
@@ -45,7 +48,8 @@ const fn row(name: &'static str, buildx: u64, buildkit: u64, instead: Option<&'s
 }
 
 impl Feature {
-    /// Sources: the release notes of docker/buildx and moby/buildkit, and the pull requests named.
+    /// Name, buildx, BuildKit and what is done instead. Sources: the release notes of docker/buildx and moby/buildkit,
+    /// and the pull requests named.
     const fn row(self) -> Row {
         match self {
             // `--provenance`, `--sbom` and EXPERIMENTAL_BUILDKIT_SOURCE_POLICY.
@@ -62,14 +66,14 @@ impl Feature {
                 let instead = "the key is in a label of the image's configuration alone";
                 row("annotations", 12, 11, Some(instead))
             }
-            Self::OwnAnnotations => row("the input annotations", 12, 11, None),
+            Self::UserAnnotations => row("the input annotations", 12, 11, None),
             // Several exporters: BuildKit PR 4134, buildx PR 2290.
             Self::PushAndLoad => {
                 row("push and load in one go", 13, 13, Some("the image is pushed, then pulled"))
             }
             Self::Attestations => row("provenance and sbom", 10, 11, None),
-            // buildx PR 2971, BuildKit PR 5756. An older BuildKit does not reach the cache, which is a cache that is not
-            // read: its version is not looked at.
+            // buildx PR 2971, BuildKit PR 5756. BuildKit's version is not looked at: an older one does not reach the
+            // cache, and builds without it.
             Self::GithubCache => row("GitHub's cache service", 21, 0, Some("it is not used")),
             Self::SourcePolicy => row("sources held to what the key saw", 10, 11, None),
             // BuildKit 0.11 looks an image up without asking the policy (`llbBridge.ResolveImageConfig`).
@@ -115,11 +119,11 @@ impl Versions<'_> {
         let row = feature.row();
         let buildkit = self.buildkit.and_then(BuildxVersion::parse).map(|version| version.0);
         let buildkit = buildkit.filter(|version| *version != Version::new(0, 0, 0));
-        let old = |version: &Version, minor: u64| version.major == 0 && version.minor < minor;
-        let (tool, found, needed) = if old(&self.buildx.0, row.buildx) {
+        let is_older = |version: &Version, minor: u64| version.major == 0 && version.minor < minor;
+        let (tool, found, needed) = if is_older(&self.buildx.0, row.buildx) {
             ("buildx", self.buildx.to_string(), row.buildx)
         } else {
-            let found = buildkit.filter(|version| old(version, row.buildkit))?;
+            let found = buildkit.filter(|version| is_older(version, row.buildkit))?;
             ("BuildKit", found.to_string(), row.buildkit)
         };
         Some(Lack {
@@ -144,6 +148,7 @@ impl BuildxVersion {
         self.has(Feature::Checks)
     }
 
+    /// Tells whether buildx has `--annotation`.
     #[must_use]
     pub fn has_annotations(&self) -> bool {
         self.has(Feature::Annotations)
@@ -169,7 +174,7 @@ mod tests {
         Feature::Checks,
         Feature::RawJson,
         Feature::Annotations,
-        Feature::OwnAnnotations,
+        Feature::UserAnnotations,
         Feature::PushAndLoad,
         Feature::Attestations,
         Feature::SourcePolicy,
@@ -190,12 +195,12 @@ mod tests {
             (
                 "v0.29.1",
                 Some("v0.10.6-moby"),
-                &[Annotations, OwnAnnotations, PushAndLoad, Attestations, SourcePolicy, ImagePolicy],
+                &[Annotations, UserAnnotations, PushAndLoad, Attestations, SourcePolicy, ImagePolicy],
             ),
             ("v0.29.1", Some("v0.11.6"), &[PushAndLoad, ImagePolicy]),
             ("v0.20.1", None, &[GithubCache]),
             ("v0.12.1", Some("v0.25.2"), &[Checks, RawJson, PushAndLoad, GithubCache]),
-            ("v0.11.2", None, &[Checks, RawJson, Annotations, OwnAnnotations, PushAndLoad, GithubCache]),
+            ("v0.11.2", None, &[Checks, RawJson, Annotations, UserAnnotations, PushAndLoad, GithubCache]),
             ("v0.9.1", None, &ALL),
         ];
         for (buildx, buildkit, lacking) in rows {

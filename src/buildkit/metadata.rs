@@ -1,4 +1,5 @@
-//! The file that `docker buildx build --metadata-file` writes.
+//! The file that `docker buildx build --metadata-file` writes: JSON with `containerimage.digest` and
+//! `containerimage.config.digest`, among others.
 
 use std::path::Path;
 

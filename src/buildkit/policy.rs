@@ -1,5 +1,8 @@
 //! Writes BuildKit's source policy, which holds a build to the content that its key was computed from
 //! (<https://docs.docker.com/reference/cli/docker/buildx/build/>, `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY`).
+//!
+//! In: pins, such as `https://h/r.git#main` at the commit `c0ffee…`. Out: JSON rules, one of which says that
+//! `git://h/r.git#main` stands for `git://h/r.git#c0ffee…`.
 
 use std::collections::BTreeMap;
 
@@ -57,6 +60,7 @@ pub(crate) fn policy(sources: &[SourcePin], images: &[ImagePin]) -> Value {
     json!({ "rules": rules })
 }
 
+/// The repository of the pin; `None` if it is of a file.
 fn git(pin: &SourcePin) -> Option<GitRef> {
     if pin.content.starts_with("sha256:") { None } else { GitRef::parse(&pin.url)?.ok() }
 }
@@ -66,6 +70,7 @@ fn selector(pin: &SourcePin) -> String {
     git(pin).map_or_else(|| pin.url.clone(), |git| git.identifier(&git.reference))
 }
 
+/// The rule for a file or a repository.
 fn source(selector: &str, pin: &SourcePin) -> Option<Value> {
     let updates = match (git(pin), pin.hold) {
         (_, Hold::Nothing) => return None,
@@ -76,14 +81,15 @@ fn source(selector: &str, pin: &SourcePin) -> Option<Value> {
     Some(rule(selector, &updates))
 }
 
-/// BuildKit asks for an image by its full name (`reference.TagNameOnly`).
+/// The rule for an image. BuildKit asks for an image by its full name (`reference.TagNameOnly`).
 fn image(pin: &ImagePin) -> Value {
     let pinned = json!({"identifier": format!("docker-image://{}", pin.pinned)});
     rule(&format!("docker-image://{}", pin.name), &pinned)
 }
 
-fn rule(from: &str, updates: &Value) -> Value {
-    json!({"action": "CONVERT", "selector": {"identifier": from, "matchType": "EXACT"}, "updates": updates})
+fn rule(identifier: &str, updates: &Value) -> Value {
+    let selector = json!({"identifier": identifier, "matchType": "EXACT"});
+    json!({"action": "CONVERT", "selector": selector, "updates": updates})
 }
 
 #[cfg(test)]

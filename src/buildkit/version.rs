@@ -1,4 +1,4 @@
-//! The version of the buildx plug-in.
+//! The version of the buildx plug-in, and of BuildKit, which is written in the same way.
 
 use std::fmt;
 

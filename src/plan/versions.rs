@@ -52,7 +52,7 @@ pub(super) fn check(spec: &BuildSpec, versions: Versions<'_>, own_annotations: b
     let attests = spec.build.provenance.is_on() || spec.build.sbom.is_on();
     let uses = [
         (Feature::Floor, true),
-        (Feature::OwnAnnotations, own_annotations),
+        (Feature::UserAnnotations, own_annotations),
         (Feature::Attestations, attests),
         (Feature::SourcePolicy, !spec.sources.is_empty()),
         (Feature::Annotations, !spec.build.annotations.is_empty()),

@@ -1,4 +1,5 @@
-//! The table from words in a final error to kinds of failure.
+//! The table from words in a final error to kinds of failure. A row is a kind, a hint if the kind's own does not fit, and
+//! lists of words: `DiskFull ["no space left on device"];` says that a text with these words is of the kind `DiskFull`.
 //!
 //! Sources: BuildKit, containerd and buildx as of 2026; docker CLI; ECR user guide, "Common
 //! errors"; the threads named in `tests/fixtures/failures.tsv`, which holds a real text for
@@ -8,10 +9,10 @@ use crate::failure::FailureKind;
 
 /// The words that stand for a kind of failure.
 pub(super) struct Signature {
-    /// The text must have all words of one of these lists. They are in lower case.
+    /// The text must have all words of at least one of these lists. They are in lower case.
     pub(super) any: &'static [&'static [&'static str]],
     pub(super) kind: FailureKind,
-    /// Replaces the kind's own hint.
+    /// Takes the place of the kind's own hint.
     pub(super) hint: Option<&'static str>,
 }
 

@@ -1,4 +1,5 @@
-//! Reads the structured parts of a final error: an HTTP status and a registry's error codes.
+//! Reads the structured parts of a final error: the HTTP status of `unexpected status: 403 Forbidden`, and a registry's
+//! error codes in JSON.
 
 use reqwest::StatusCode;
 
@@ -13,6 +14,7 @@ pub(super) struct FinalError {
 }
 
 impl FinalError {
+    /// Reads a final error as the tool printed it.
     pub(super) fn read(cause: &str) -> Self {
         let mut plain = plain(cause);
         for (code, message) in registry_errors(cause) {
@@ -22,6 +24,7 @@ impl FinalError {
         Self { plain, status }
     }
 
+    /// Whether all of these are in the text.
     pub(super) fn has(&self, words: &[&str]) -> bool {
         words.iter().all(|word| self.plain.contains(word))
     }
@@ -52,6 +55,9 @@ fn plain(text: &str) -> String {
     plain
 }
 
+/// Most errors of a registry's answer that are read; it has one as a rule.
+const MOST_ERRORS: usize = 10;
+
 /// Reads the codes and messages of a registry's answer (distribution specification, "Error codes").
 fn registry_errors(cause: &str) -> Vec<(String, String)> {
     let Some(body) = cause.find(r#"{"errors":"#).and_then(|at| cause.get(at..)) else { return Vec::new() };
@@ -60,7 +66,7 @@ fn registry_errors(cause: &str) -> Vec<(String, String)> {
     let Some(Ok(answer)) = values.next() else { return Vec::new() };
     let text = |error: &serde_json::Value, name: &str| error[name].as_str().unwrap_or_default().to_owned();
     let errors = answer["errors"].as_array().cloned().unwrap_or_default();
-    errors.iter().take(10).map(|error| (text(error, "code"), text(error, "message"))).collect()
+    errors.iter().take(MOST_ERRORS).map(|error| (text(error, "code"), text(error, "message"))).collect()
 }
 
 /// Finds the last HTTP status: a number before its reason, or after a word such as `status`, in one line.
@@ -71,7 +77,7 @@ fn status(plain: &str) -> Option<u16> {
 fn status_in(line: &str) -> Option<u16> {
     let spaced = line.replace(['<', '>', '(', ')', ':', ','], " ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
-    let named = |at: usize| {
+    let is_named = |at: usize| {
         let before = at.checked_sub(1).and_then(|at| words.get(at)).copied().unwrap_or_default();
         matches!(before, "status" | "code" | "http" | "answered" | "returned" | "error")
     };
@@ -79,10 +85,10 @@ fn status_in(line: &str) -> Option<u16> {
         let number: u16 = word.parse().ok().filter(|_| word.len() == 3)?;
         let status = StatusCode::from_u16(number).ok().filter(|status| status.as_u16() >= 400)?;
         let reason = status.canonical_reason().unwrap_or_default().to_lowercase();
-        let follows = words
+        let has_reason = words
             .get(at + 1)
             .is_some_and(|next| reason.split(' ').any(|word| !word.is_empty() && next.starts_with(word)));
-        (follows || named(at)).then_some(number)
+        (has_reason || is_named(at)).then_some(number)
     };
     words.iter().enumerate().rev().find_map(|(at, word)| status_at(at, word))
 }

@@ -1,3 +1,5 @@
+//! The classifier on real texts (`tests/fixtures/failures.tsv`).
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,4 +1,5 @@
-//! Reads the digest of the exported image from the stream, which has it before the push.
+//! Reads the digest of the exported image from the progress stream, which has it before the push: `sha256:…` of the
+//! status `exporting manifest sha256:…`.
 
 use crate::image::Digest;
 

@@ -1,5 +1,9 @@
-//! BuildKit's progress stream (`--progress=rawjson`): JSON lines of vertices, statuses, logs
+//! BuildKit's progress stream (`--progress=rawjson`) on buildx's standard error: JSON lines of vertices, statuses, logs
 //! and warnings (BuildKit `client/graph.go`), and plain lines at the end.
+//!
+//! In: `{"vertexes":[{"digest":"sha256:…","name":"[2/5] RUN make","started":"…"}]}`. Out: lines for people
+//! (`#7 [2/5] RUN make`), and at the end a [`ProgressSummary`]. A *vertex* is one piece of work, such as a step of the
+//! Dockerfile or an export; a *status* is a part of one, such as the push of a layer.
 
 use std::collections::HashMap;
 
@@ -30,48 +34,59 @@ use crate::phase::Phase;
     clippy::struct_excessive_bools,
     reason = "what happened to a vertex, each independent of the others"
 )]
+/// What is known of a vertex so far.
 struct State {
+    /// Vertices are counted from 1 as they come up; the log shows it as `#7`.
     number: usize,
     name: String,
     started: Option<OffsetDateTime>,
     completed: Option<OffsetDateTime>,
     cached: bool,
+    /// Empty if it has not failed.
     error: String,
+    /// The log has its first line.
     announced: bool,
+    /// The log has its last line.
     closed: bool,
     /// It has begun to push.
     pushes: bool,
     /// The log line that has no end yet.
     partial: Vec<u8>,
-    /// The last lines, for the report.
+    /// The last lines of its log, for the report.
     tail: std::collections::VecDeque<String>,
 }
 
 /// Reads the stream and writes it for people.
 pub struct Progress {
+    /// Whether buildx writes JSON; a buildx before 0.13 writes plain lines alone.
     raw: bool,
+    /// By digest.
     vertices: HashMap<String, State>,
+    /// Beginning and end of statuses that belong to a phase.
     spans: Vec<(Phase, OffsetDateTime, OffsetDateTime)>,
     warnings: Vec<Finding>,
     exported: Exported,
-    /// Plain lines at the end; the last `ERROR:` and the Dockerfile's line are among them.
+    /// The last plain line that begins with `ERROR:`, without that.
     error: Option<String>,
+    /// File and line of the failing instruction, from a plain line such as `Dockerfile:12`.
     failed_at: Option<(String, usize)>,
-    /// The first plain line since the last message.
-    said: Option<String>,
-    /// A message that has not ended: buildx 0.13 spreads each over many lines.
-    spread: Vec<u8>,
+    /// The first plain line since the last JSON message.
+    first_plain: Option<String>,
+    /// The lines of a JSON message that has not ended: buildx 0.13 spreads each over many lines.
+    unended_message: Vec<u8>,
     /// Folders of layer caches that buildx itself leaves out, each with the reason.
     unread_folders: Vec<(String, String)>,
 }
 
-/// What is said of a vertex that was stopped.
+/// The error of a vertex that was stopped because another one failed, or because the build was cancelled.
 const STOPPED: &str = "context canceled";
 /// Most warnings that are kept.
 const MOST_WARNINGS: usize = 100;
 /// Lines of a step's log that the report quotes.
 const TAIL: usize = 20;
-/// A log line longer than this is broken.
+/// Most characters of such a line.
+const TAIL_LINE: usize = 500;
+/// A log line of more bytes is broken into several.
 const LONGEST_LINE: usize = 64 * 1024;
 
 impl Progress {
@@ -86,21 +101,22 @@ impl Progress {
             exported: Exported::default(),
             error: None,
             failed_at: None,
-            said: None,
-            spread: Vec::new(),
+            first_plain: None,
+            unended_message: Vec::new(),
             unread_folders: Vec::new(),
         }
     }
 
-    /// One line of buildx's standard error.
+    /// Takes one line of buildx's standard error. `log` gets each line for people.
     pub fn line(&mut self, line: &[u8], log: &mut impl FnMut(&[u8])) {
-        if self.raw && (line == b"{" || !self.spread.is_empty()) {
-            let inner = line == b"{" || line == b"}" || line.first().is_none_or(u8::is_ascii_whitespace);
-            if inner && (self.spread.len() + line.len()) as u64 <= PROGRESS_MESSAGE {
-                self.spread.extend_from_slice(line);
-                self.spread.push(b'\n');
+        if self.raw && (line == b"{" || !self.unended_message.is_empty()) {
+            // In a message of many lines all but the first and the last are indented.
+            let is_part = line == b"{" || line == b"}" || line.first().is_none_or(u8::is_ascii_whitespace);
+            if is_part && (self.unended_message.len() + line.len()) as u64 <= PROGRESS_MESSAGE {
+                self.unended_message.extend_from_slice(line);
+                self.unended_message.push(b'\n');
                 if line == b"}" {
-                    let whole = std::mem::take(&mut self.spread);
+                    let whole = std::mem::take(&mut self.unended_message);
                     match serde_json::from_slice::<Message<'_>>(&whole) {
                         Ok(message) => self.message(message, log),
                         Err(_) => self.plain_lines(&whole, log),
@@ -109,7 +125,7 @@ impl Progress {
                 return;
             }
             // It was no message.
-            let text = std::mem::take(&mut self.spread);
+            let text = std::mem::take(&mut self.unended_message);
             self.plain_lines(&text, log);
         }
         if self.raw
@@ -127,7 +143,7 @@ impl Progress {
         }
     }
 
-    /// A line for people.
+    /// Takes a line that is no JSON, and passes it on.
     fn plain(&mut self, line: &[u8], log: &mut impl FnMut(&[u8])) {
         let text = String::from_utf8_lossy(line);
         let text = text.trim();
@@ -136,7 +152,7 @@ impl Progress {
         } else if let Some(error) = self.error.as_mut().filter(|error| error.ends_with("git stderr:"))
             && text.starts_with("fatal: ")
         {
-            // What git says goes on over more lines.
+            // git's own message follows in lines of its own.
             error.push(' ');
             error.push_str(text);
         } else if self.failed_at.is_none() && (self.raw || self.error.is_none()) {
@@ -148,17 +164,17 @@ impl Progress {
             self.unread_folders.push((folder.to_owned(), why.to_owned()));
         }
         if !text.is_empty() {
-            if self.raw && self.said.is_none() && !text.starts_with("WARN") {
-                self.said = Some(text.to_owned());
+            if self.raw && self.first_plain.is_none() && !text.starts_with("WARN") {
+                self.first_plain = Some(text.to_owned());
             }
             log(line);
         }
     }
 
-    /// The final error: what buildx calls one, else the first it says after the last message.
+    /// The final error: what buildx calls one, else the first plain line after the last JSON message.
     #[must_use]
     pub fn error(&self) -> Option<String> {
-        self.error.clone().or_else(|| self.said.clone())
+        self.error.clone().or_else(|| self.first_plain.clone())
     }
 
     /// The part of the build that failed, if a vertex did.
@@ -167,13 +183,12 @@ impl Progress {
         place(&failed.name, failed.pushes)
     }
 
-    /// Whether no step of the Dockerfile runs, as far as the stream tells: then something is to
-    /// move.
+    /// Whether the stream tells that no step of the Dockerfile runs. Then silence is a stall; a step may be silent.
     pub(crate) fn waits(&self) -> bool {
         self.raw && !self.under_way().any(|state| is_step(&state.name))
     }
 
-    /// What was begun last and has not ended.
+    /// What was begun last and has not ended, for a message.
     pub(crate) fn doing(&self) -> &'static str {
         self.begun_last().map_or("talking to the builder", Phase::doing)
     }
@@ -183,7 +198,7 @@ impl Progress {
         place(&last.name, last.pushes)
     }
 
-    /// What BuildKit was at when it was told to stop: it ends every vertex with this error then.
+    /// What ran when BuildKit was told to stop: it ends every vertex with [`STOPPED`] then.
     fn stopped_last(&self) -> Option<Phase> {
         let stopped = self.vertices.values().filter(|state| state.error.contains(STOPPED));
         let last = stopped.max_by_key(|state| state.number)?;
@@ -200,17 +215,17 @@ impl Progress {
         if self.raw { self.failed_at.clone() } else { None }
     }
 
-    /// Writes what is still without a line end.
+    /// Writes lines whose end has not come, after buildx has ended.
     pub fn finish(&mut self, log: &mut impl FnMut(&[u8])) {
         for state in self.vertices.values_mut() {
             flush(state, log);
         }
-        let text = std::mem::take(&mut self.spread);
+        let text = std::mem::take(&mut self.unended_message);
         self.plain_lines(&text, log);
     }
 
     fn message(&mut self, message: Message<'_>, log: &mut impl FnMut(&[u8])) {
-        self.said = None;
+        self.first_plain = None;
         for vertex in message.vertexes {
             self.vertex(vertex, log);
         }
@@ -289,13 +304,14 @@ impl State {
     }
 }
 
-/// The vertex that the build failed at: the first one whose error the final one repeats, else the
-/// first that has one. Those that were stopped because another failed are no reason.
+/// The vertex that the build failed at: the first one whose error buildx's final error repeats, else the first one that
+/// has an error. A vertex that was stopped because another one failed does not count.
 fn failed<'a>(vertices: impl Iterator<Item = &'a State>, error: Option<&str>) -> Option<&'a State> {
     let broken = vertices.filter(|state| !state.error.is_empty() && !state.error.contains(STOPPED));
     broken.min_by_key(|state| (!error.is_some_and(|error| error.contains(&state.error)), state.number))
 }
 
+/// Adds output of a vertex, which comes in pieces that may end inside a line.
 fn write_log(state: &mut State, data: &[u8], log: &mut impl FnMut(&[u8])) {
     for piece in data.split_inclusive(|byte| *byte == b'\n') {
         state.partial.extend_from_slice(piece);
@@ -305,25 +321,26 @@ fn write_log(state: &mut State, data: &[u8], log: &mut impl FnMut(&[u8])) {
     }
 }
 
+/// Writes the line that is collected in `partial`.
 fn flush(state: &mut State, log: &mut impl FnMut(&[u8])) {
     if state.partial.is_empty() {
         return;
     }
     let text = String::from_utf8_lossy(&state.partial).trim_end().to_owned();
     log(format!("#{} {text}", state.number).as_bytes());
-    state.tail.push_back(crate::shown::cut(&text, 500));
+    state.tail.push_back(crate::shown::cut(&text, TAIL_LINE));
     if state.tail.len() > TAIL {
         state.tail.pop_front();
     }
     state.partial.clear();
 }
 
-/// What buildx says of a folder that holds no layer cache (`parseCacheEntry`, `build/opt.go`).
+/// Folder and reason, from buildx's warning of a folder that holds no layer cache (`parseCacheEntry`, `build/opt.go`).
 fn unread_folder(line: &str) -> Option<(&str, &str)> {
     line.split_once("local cache import at ")?.1.split_once(" not found due to err: ")
 }
 
-/// `Dockerfile:12`, on a line of its own above the excerpt.
+/// File and line of `Dockerfile:12`, which buildx prints above the excerpt of the failing instruction.
 fn source_line(text: &str) -> Option<(String, usize)> {
     let (file, line) = text.rsplit_once(':')?;
     let line = line.parse().ok()?;

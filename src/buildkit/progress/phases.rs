@@ -1,4 +1,5 @@
-//! Reads the phase of a build from BuildKit's names of vertices and statuses.
+//! Reads the phase of a build from BuildKit's names of vertices and statuses: `importing cache manifest from h/r:c` is
+//! of the phase `CacheImport`.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -18,6 +19,7 @@ pub(super) fn is_step(name: &str) -> bool {
     numbered && !instruction.starts_with("FROM ")
 }
 
+/// The phase that the time of a vertex counts to. `None` where it has none, or where its statuses tell more.
 pub(super) fn vertex_phase(name: &str) -> Option<Phase> {
     if is_step(name) {
         Some(Phase::Steps)
@@ -49,6 +51,7 @@ pub(super) fn place(name: &str, pushes: bool) -> Option<Phase> {
     }
 }
 
+/// The phase that the time of a status counts to.
 pub(super) fn status_phase(id: &str) -> Option<Phase> {
     if id.starts_with("pushing ") {
         Some(Phase::Push)
@@ -66,22 +69,22 @@ pub(super) fn moment(text: Option<&str>) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text?, &Rfc3339).ok()
 }
 
-/// Sums up the seconds of each phase's spans; overlaps count once.
+/// The seconds that the spans of each phase cover, each a beginning and an end; where spans overlap, the time counts once.
 pub(super) fn covered(mut spans: Vec<(Phase, OffsetDateTime, OffsetDateTime)>) -> Vec<(Phase, f64)> {
     spans.sort();
     let mut phases: Vec<(Phase, f64)> = Vec::new();
-    let mut end: Option<(Phase, OffsetDateTime)> = None;
+    // The latest end of the spans of the last phase in `phases`.
+    let mut until: Option<OffsetDateTime> = None;
     for (phase, from, to) in spans {
-        let from = match end {
-            Some((last, until)) if last == phase => from.max(until),
-            _ => from,
-        };
-        let seconds = (to - from).as_seconds_f64().max(0.0);
-        match phases.last_mut() {
-            Some((last, sum)) if *last == phase => *sum += seconds,
-            _ => phases.push((phase, seconds)),
+        if phases.last().is_none_or(|(last, _)| *last != phase) {
+            phases.push((phase, 0.0));
+            until = None;
         }
-        end = Some((phase, end.filter(|(last, _)| *last == phase).map_or(to, |(_, until)| until.max(to))));
+        let uncovered = to - until.map_or(from, |until| from.max(until));
+        if let Some((_, sum)) = phases.last_mut() {
+            *sum += uncovered.as_seconds_f64().max(0.0);
+        }
+        until = Some(until.map_or(to, |until| until.max(to)));
     }
     phases
 }

@@ -27,14 +27,15 @@ pub struct FailedStep {
     pub log: Vec<String>,
 }
 
-/// The sums and names from the progress stream.
+/// The sums and names from the progress stream. A *vertex* is one piece of work in BuildKit's graph: a step of the
+/// Dockerfile, an import of a cache, an export.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct ProgressSummary {
     /// Steps of the Dockerfile that can be cached; `FROM` cannot.
     pub total_steps: usize,
-    /// Steps that came from a cache.
+    /// Those of them that came from a cache.
     pub cached_steps: usize,
-    /// Seconds by phase, overlaps counted once inside a phase.
+    /// Seconds by phase; where two vertices of a phase ran at once, the time counts once.
     pub phases: Vec<(Phase, f64)>,
     /// The slowest steps, slowest first.
     pub slowest: Vec<StepTime>,
@@ -42,7 +43,7 @@ pub struct ProgressSummary {
     /// The phase that failed, or that ran when the build ended.
     #[serde(skip)]
     pub place: Option<Phase>,
-    /// The exported image, also if the push failed.
+    /// The exported image, also where its push failed.
     #[serde(skip)]
     pub exported: Option<Digest>,
     /// The push to a registry has succeeded.
@@ -62,72 +63,85 @@ impl Progress {
     /// Sums up the stream.
     #[must_use]
     pub fn into_summary(self) -> ProgressSummary {
-        let at = self.failed_phase().or_else(|| self.begun_last()).or_else(|| self.stopped_last());
-        let mut spans = self.spans;
-        let mut steps: HashMap<String, bool> = HashMap::new();
-        let mut slowest = Vec::new();
         let failed = failed(self.vertices.values(), self.error.as_deref()).map(|state| FailedStep {
             name: state.name.clone(),
             error: state.error.clone(),
             log: state.tail.iter().cloned().collect(),
         });
-        let in_cache = |state: &State| {
-            matches!(vertex_phase(&state.name), Some(Phase::CacheImport | Phase::CacheExport))
-        };
-        // A step that was not reached counts if the build failed; in a good build it was not needed.
-        let pushed = self.vertices.values().any(|state| {
-            state.completed.is_some()
-                && state.error.is_empty()
-                && place(&state.name, state.pushes) == Some(Phase::Push)
-        });
-        let broke = self.vertices.values().any(|state| !state.error.is_empty() && !in_cache(state));
-        let unwritten =
-            |state: &&State| vertex_phase(&state.name) == Some(Phase::CacheExport) && !state.error.is_empty();
-        let unwritten_cache = self
-            .vertices
-            .values()
-            .filter(unwritten)
-            .min_by_key(|state| state.number)
-            .map(|state| state.error.clone());
-        let unread = |state: &&State| {
-            vertex_phase(&state.name) == Some(Phase::CacheImport)
-                && !state.error.is_empty()
-                && !state.error.contains(STOPPED)
-        };
-        let mut imports: Vec<&State> = self.vertices.values().filter(unread).collect();
-        imports.sort_by_key(|state| state.number);
-        let name = |state: &State| state.name.rsplit(' ').next().unwrap_or_default().to_owned();
-        let imports = imports.into_iter().map(|state| (name(state), state.error.clone()));
-        let unread_caches = imports.chain(self.unread_folders).collect();
-        for state in self.vertices.into_values() {
-            if let (Some(phase), Some(from), Some(to)) =
-                (vertex_phase(&state.name), state.started, state.completed)
-            {
-                spans.push((phase, from, to));
-            }
-            if is_step(&state.name) && (broke || state.completed.is_some()) {
-                // The fetch of an ADD is a second vertex with the same name.
-                let hit = state.cached && state.error.is_empty();
-                steps.entry(state.name.clone()).and_modify(|all| *all &= hit).or_insert(hit);
-                if let Some(seconds) = state.seconds().filter(|_| !state.cached && state.error.is_empty()) {
-                    slowest.push(StepTime { name: state.name.clone(), seconds });
-                }
-            }
-        }
-        slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-        slowest.truncate(5);
+        let mut states: Vec<&State> = self.vertices.values().collect();
+        states.sort_by_key(|state| state.number);
+        let (total_steps, cached_steps) = count_steps(&states);
+        let spans = states
+            .iter()
+            .filter_map(|state| Some((vertex_phase(&state.name)?, state.started?, state.completed?)));
         ProgressSummary {
-            total_steps: steps.len(),
-            cached_steps: steps.values().filter(|cached| **cached).count(),
-            phases: covered(spans),
-            slowest,
+            total_steps,
+            cached_steps,
+            phases: covered(spans.chain(self.spans.iter().copied()).collect()),
+            slowest: slowest(&states),
             failed,
-            place: at,
+            place: self.failed_phase().or_else(|| self.begun_last()).or_else(|| self.stopped_last()),
+            pushed: states.iter().any(|state| state.has_pushed()),
+            unwritten_cache: states
+                .iter()
+                .find(|state| {
+                    vertex_phase(&state.name) == Some(Phase::CacheExport) && !state.error.is_empty()
+                })
+                .map(|state| state.error.clone()),
+            unread_caches: states
+                .iter()
+                .filter_map(|state| state.unread_cache())
+                .chain(self.unread_folders)
+                .collect(),
             exported: self.exported.digest(),
-            pushed,
-            unwritten_cache,
-            unread_caches,
             warnings: self.warnings,
         }
     }
+}
+
+impl State {
+    fn has_pushed(&self) -> bool {
+        let is_push = place(&self.name, self.pushes) == Some(Phase::Push);
+        is_push && self.completed.is_some() && self.error.is_empty()
+    }
+
+    /// The layer cache that this vertex could not read, and why: `h/r:c` of `importing cache manifest from h/r:c`.
+    fn unread_cache(&self) -> Option<(String, String)> {
+        let is_import = vertex_phase(&self.name) == Some(Phase::CacheImport);
+        if !is_import || self.error.is_empty() || self.error.contains(STOPPED) {
+            return None;
+        }
+        let name = self.name.rsplit(' ').next().unwrap_or_default();
+        Some((name.to_owned(), self.error.clone()))
+    }
+}
+
+/// How many steps there are, and how many of them came from a cache. In a build that failed, a step that was not reached
+/// counts too; in a good one it was not needed.
+fn count_steps(states: &[&State]) -> (usize, usize) {
+    let is_of_cache =
+        |state: &State| matches!(vertex_phase(&state.name), Some(Phase::CacheImport | Phase::CacheExport));
+    let has_failed = states.iter().any(|state| !state.error.is_empty() && !is_of_cache(state));
+    let mut steps: HashMap<&str, bool> = HashMap::new();
+    for state in states.iter().filter(|state| is_step(&state.name)) {
+        if has_failed || state.completed.is_some() {
+            let is_cached = state.cached && state.error.is_empty();
+            // The fetch of an ADD is a second vertex with the same name.
+            steps.entry(&state.name).and_modify(|all| *all &= is_cached).or_insert(is_cached);
+        }
+    }
+    (steps.len(), steps.values().filter(|is_cached| **is_cached).count())
+}
+
+/// How many of the slowest steps the summary lists.
+const SLOWEST: usize = 5;
+
+fn slowest(states: &[&State]) -> Vec<StepTime> {
+    let ran = states.iter().filter(|state| is_step(&state.name) && !state.cached && state.error.is_empty());
+    let mut steps: Vec<StepTime> = ran
+        .filter_map(|state| Some(StepTime { name: state.name.clone(), seconds: state.seconds()? }))
+        .collect();
+    steps.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    steps.truncate(SLOWEST);
+    steps
 }

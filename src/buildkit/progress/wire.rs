@@ -1,4 +1,5 @@
-//! The stream's JSON (BuildKit `client/graph.go`).
+//! The JSON of the progress stream (BuildKit `client/graph.go`). Texts in base64 are [`Log::data`] and
+//! [`Warning::short`].
 
 use serde::Deserialize;
 
@@ -34,6 +35,7 @@ pub(super) struct Vertex<'a> {
 
 #[derive(Deserialize)]
 pub(super) struct Status<'a> {
+    /// What is done, such as `pushing layers`.
     #[serde(borrow)]
     pub(super) id: Text<'a>,
     #[serde(default, borrow)]
@@ -54,6 +56,7 @@ pub(super) struct Log<'a> {
 pub(super) struct Warning<'a> {
     #[serde(borrow)]
     pub(super) short: Text<'a>,
+    /// Lines of the Dockerfile.
     #[serde(default)]
     pub(super) range: Vec<Range>,
 }
