@@ -1,7 +1,6 @@
 //! Reads the versions and abilities of docker, buildx and the builder. Only builds need them.
 
-use crate::buildkit::Engine;
-use crate::buildkit::{Builder, BuildxVersion};
+use crate::buildkit::{Builder, BuildxVersion, Engine};
 use crate::error::Result;
 use crate::inputs::{BuilderInputs, Driver};
 use crate::ports::buildx::Buildx;
@@ -20,9 +19,9 @@ pub(crate) struct Toolchain {
 }
 
 /// Asks docker and buildx with as few processes as possible; each costs as much time as a small build step.
-/// `on_engine`: a base image is only in the engine's store, so the engine must answer (`plan::builder` then refuses every
-/// other builder). `needs_store`: the
-/// abilities of the engine's store matter, also if another builder builds.
+/// `inputs`: those about the builder; `None` without an image to build. `on_engine`: a base image is only in the engine's store, so the
+/// engine must answer (`plan::builder` then refuses every other builder). `needs_store`: the abilities of the engine's
+/// store matter, also if another builder builds.
 ///
 /// # Errors
 /// If there is no buildx, or the builder or the engine does not answer.
@@ -33,6 +32,7 @@ pub(crate) async fn gather(
     needs_store: bool,
 ) -> Result<Toolchain> {
     let buildx = Buildx::new(docker.clone());
+    // For the store alone an engine that does not answer is no error.
     let store = async || if needs_store { docker.engine().await.ok() } else { None };
     if matches!(inputs.and_then(|inputs| inputs.driver), Some(Driver::Remote | Driver::Kubernetes)) {
         // The run makes such a builder, which uses nothing of this machine.
@@ -41,15 +41,16 @@ pub(crate) async fn gather(
     }
     let name = inputs.and_then(|inputs| inputs.name.as_deref());
     if name.is_some_and(|name| name != "default") && !on_engine {
-        // Such a builder seldom is the engine's own. If it is not, the engine may be absent.
+        // Such a builder is seldom the engine's own, so the engine is not asked before that is known.
         let (version, builder) = tokio::join!(buildx.version(), buildx.builder(name));
         let (version, builder) = (version?, builder?);
         let engine = if builder.is_engine() { Some(docker.engine().await?) } else { store().await };
         return Ok(Toolchain { buildx: version, builder: Some(builder), engine });
     }
     let (engine, builder) = tokio::join!(docker.engine(), buildx.builder(name));
-    let known = engine.as_ref().ok().and_then(|engine| engine.buildx.clone());
-    let version = match known {
+    // `docker info` tells the version too, but not in every version of docker.
+    let told = engine.as_ref().ok().and_then(|engine| engine.buildx.clone());
+    let version = match told {
         Some(version) => version,
         None => buildx.version().await?,
     };

@@ -2,6 +2,7 @@
 
 use super::actions::{Action, ActionId, Draft, ImagePlan, Plan, PlannedTag, Source, TagGuard};
 use super::builder::{Choice, Needs};
+use super::cache_set::Caches;
 use super::caches::caches;
 use super::context::{PlanContext, bug, no_repository_notice, warnings};
 use super::foreign::refuse_foreign_bases;
@@ -16,10 +17,13 @@ use super::use_builder::{
 };
 use super::verdict::{Build, Decision, Outcome, Verdict};
 use super::versions;
-use crate::buildkit::{BuildSpec, OutputTarget};
+use crate::buildkit::{BuildSpec, OutputTarget, Versions};
 use crate::error::Result;
+use crate::facts::Toolchain;
 use crate::image::{ImageReference, Platform, Repository};
-use crate::inputs::extra_args::extra;
+use crate::inputs::extra_args::{Extra, extra};
+use crate::inputs::{BuildInputs, ImageRequest};
+use crate::key::BuildKey;
 use crate::trust::{Access, ImageRun, LocalNames, Published, UserReferences};
 
 /// The plan for the verdicts, in the order of the images. An image about which nothing can be done does not stop the
@@ -71,79 +75,37 @@ fn build(
     let ImageRun { request, run, access } = *image;
     let toolchain = given.late.toolchain.as_deref().ok_or_else(|| bug("a build without its tools"))?;
     let key = facts.key.as_ref().ok_or_else(|| bug("a build without a key"))?;
+    let at_hand = toolchain.builder.as_ref();
     let shared = facts.repository.repository();
     let user_refs = UserReferences::new(run, access, shared, request.settings.pr_repository.as_ref());
     refuse_foreign_bases(given, &user_refs)?;
-    let mut notices: Vec<String> =
-        no_repository_notice(facts).into_iter().chain(verdict.notes.notices).collect();
-
-    let names = shared.filter(|_| verdict.shared && verdict.publish).map(|home| image.names(home));
+    let names =
+        shared.filter(|_| verdict.shared && verdict.publish).map(|repository| image.names(repository));
     let published = names.map(|names| names.written(key.short())).unwrap_or_default();
-    let private = LocalNames::new(*image).own_of_key(key.short());
     let mut extra = extra(request, run, given.env, &key.hex)?;
     let by_user = std::mem::take(&mut extra.caches);
     let own_repository = names.map(|names| names.own_repository());
     let mut caches = caches(given, own_repository, &user_refs, &published.all(), by_user)?;
-    let choice = &builder.choice;
-    refuse_kept_builder(given, choice, toolchain.builder.as_ref())?;
-    if matches!(choice, Choice::AtHand { without_cache_export: true, .. }) {
+    if builder.choice.is_without_cache_export() {
         caches.drop_export();
     }
-    notices.extend(builder_notices(given, choice, toolchain.builder.as_ref()));
-    let on_engine = is_engine(choice, toolchain.builder.as_ref());
-    let at_hand = matches!(choice, Choice::AtHand { .. });
-    let named_platforms = platforms(&request.build, facts, toolchain, choice)?;
-    let fresh_builder = matches!(choice, Choice::Fresh { keep: false, .. });
-    let without_layers = matches!(choice, Choice::AtHand { without_layers: true, .. });
-    if !verdict.publish && !verdict.load {
-        notices.push("the image is built and kept nowhere: load and push are both off".to_owned());
-    }
-    let engine = toolchain.engine.as_ref();
-    let mut loading = loading(&request.build, engine, verdict.publish, verdict.load, on_engine);
-    notices.append(&mut loading.notices);
-    if verdict.publish && request.build.compression.zstd && !request.build.compression.force {
-        notices.push("compression: zstd packs new layers alone: those of base images, and those that the builder or a layer cache has as gzip, stay so (zstd,force packs all)".to_owned());
-    }
-    notices.append(&mut caches.notices);
-    notices.extend(unknown_stages_notice(given));
+    refuse_kept_builder(given, &builder.choice, at_hand)?;
+    let on_engine = is_engine(&builder.choice, at_hand);
+    let tools = Tools { toolchain, builder: &*builder, on_engine };
 
-    let names = if verdict.publish {
-        published.name.iter().map(ToString::to_string).collect()
-    } else {
-        vec![private.clone()]
-    };
-    let versions = versions::in_use(toolchain, request, at_hand);
-    let held = hold(facts, versions)?;
-    let mut inputs = build_inputs(given, toolchain, key, on_engine, loading.output, extra, held.contexts);
-    inputs.platforms = named_platforms;
-    let apart = builder.needs.own_layers.then(|| cache_mount_namespace(given)).flatten();
-    if let Some(namespace) = apart.as_deref().filter(|_| without_layers) {
-        inputs = inputs.apart(namespace);
-    }
-    if loading.output == OutputTarget::Load && engine.is_some_and(|engine| !engine.containerd_store) {
-        inputs = for_classic_store(inputs);
-    }
-    let mut spec = BuildSpec {
-        builder: choice.name().map(str::to_owned),
-        build: inputs,
-        sources: facts.pins.sources.clone(),
-        images: held.images.into_iter().collect(),
-        ignore: facts.pins.ignore.clone(),
-        reads: facts.pins.registries.clone(),
-        cache_from: caches.from,
-        cache_to: caches.to,
-        local_caches: caches.local,
-        names,
-        output: loading.output,
-        fresh_builder,
-        apart,
-    };
-    let without = versions::check(&spec, versions, !request.build.annotations.is_empty())?;
+    let engine = toolchain.engine.as_ref();
+    let loading = loading(&request.build, engine, verdict.publish, verdict.load, on_engine);
+    let mut notices = notices(given, &verdict, &tools, &loading, &caches);
+    let private = LocalNames::new(*image).own_of_key(key.short());
+    let names = result_names(&verdict, &published, &private);
+    let mut spec = tools.spec(given, key, extra, &caches, names, loading.output)?;
+    let without = versions::check(&spec, tools.versions(request), !request.build.annotations.is_empty())?;
     notices.extend(without.notices);
     if without.pull_afterwards {
         spec.output = OutputTarget::Push;
     }
     let pulls = without.pull_afterwards || loading.pulls;
+
     let before = builder.before_build(given, draft);
     let built = Built { spec, loading, pulls, on_engine, private };
     built.add_actions(given, &published, before, draft);
@@ -158,6 +120,96 @@ fn build(
         commit_tag: published.commit_tag.map(planned),
         ..ImagePlan::from_decision(decision(given, verdict.publish, verdict.reason))
     })
+}
+
+/// All names that buildx gives the result: that of the push, else the private one in the engine's store.
+fn result_names(verdict: &Build, published: &Published, private: &str) -> Vec<String> {
+    if verdict.publish {
+        published.name.iter().map(ToString::to_string).collect()
+    } else {
+        vec![private.to_owned()]
+    }
+}
+
+/// What is known of a build before its tools' versions are looked at, for the user.
+fn notices(
+    given: &PlanContext<'_>,
+    verdict: &Build,
+    tools: &Tools<'_>,
+    loading: &Loading,
+    caches: &Caches,
+) -> Vec<String> {
+    let compression = given.image.request.build.compression;
+    let nowhere = (!verdict.publish && !verdict.load)
+        .then(|| "the image is built and kept nowhere: load and push are both off".to_owned());
+    let zstd = (verdict.publish && compression.zstd && !compression.force).then(|| "compression: zstd packs new layers alone: those of base images, and those that the builder or a layer cache has as gzip, stay so (zstd,force packs all)".to_owned());
+    let mut notices: Vec<String> = no_repository_notice(given.facts).into_iter().collect();
+    notices.extend_from_slice(&verdict.notes.notices);
+    let at_hand = tools.toolchain.builder.as_ref();
+    notices.extend(builder_notices(given, &tools.builder.choice, at_hand).into_iter().chain(nowhere));
+    notices.extend_from_slice(&loading.notices);
+    notices.extend(zstd);
+    notices.extend_from_slice(&caches.notices);
+    notices.extend(unknown_stages_notice(given));
+    notices
+}
+
+/// The tools that build an image.
+struct Tools<'a> {
+    toolchain: &'a Toolchain,
+    builder: &'a SharedBuilder,
+    /// True if the engine's own BuildKit builds.
+    on_engine: bool,
+}
+
+impl<'a> Tools<'a> {
+    fn versions(&self, request: &'a ImageRequest) -> Versions<'a> {
+        let is_at_hand = matches!(self.builder.choice, Choice::AtHand { .. });
+        versions::in_use(self.toolchain, request, is_at_hand)
+    }
+
+    /// The build as buildx gets it. `names` are all names that its result gets.
+    fn spec(
+        &self,
+        given: &PlanContext<'a>,
+        key: &BuildKey,
+        extra: Extra,
+        caches: &Caches,
+        names: Vec<String>,
+        output: OutputTarget,
+    ) -> Result<BuildSpec> {
+        let Self { toolchain, builder, on_engine } = *self;
+        let PlanContext { image: ImageRun { request, .. }, facts, .. } = *given;
+        let choice = &builder.choice;
+        let platforms = platforms(&request.build, facts, toolchain, choice)?;
+        let held = hold(facts, self.versions(request))?;
+        let inputs = build_inputs(given, toolchain, key, on_engine, output, extra, held.contexts);
+        let mut inputs = BuildInputs { platforms, ..inputs };
+        let apart = builder.needs.own_layers.then(|| cache_mount_namespace(given)).flatten();
+        let without_layers = matches!(choice, Choice::AtHand { without_layers: true, .. });
+        if let Some(namespace) = apart.as_deref().filter(|_| without_layers) {
+            inputs = inputs.apart(namespace);
+        }
+        let is_classic = toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
+        if output == OutputTarget::Load && is_classic {
+            inputs = for_classic_store(inputs);
+        }
+        Ok(BuildSpec {
+            builder: choice.name().map(str::to_owned),
+            build: inputs,
+            sources: facts.pins.sources.clone(),
+            images: held.images.into_iter().collect(),
+            ignore: facts.pins.ignore.clone(),
+            reads: facts.pins.registries.clone(),
+            cache_from: caches.from.clone(),
+            cache_to: caches.to.clone(),
+            local_caches: caches.local.clone(),
+            names,
+            output,
+            fresh_builder: matches!(choice, Choice::Fresh { keep: false, .. }),
+            apart,
+        })
+    }
 }
 
 /// A build with what happens to its image.
@@ -250,6 +302,7 @@ fn unknown_stages_notice(given: &PlanContext<'_>) -> Option<String> {
         .then(|| format!("no-cache-filters: the Dockerfile has no stage {}", missing.join(", ")))
 }
 
+/// The decision to build, with what differs from the nearest earlier image.
 fn decision(given: &PlanContext<'_>, publish: bool, reason: String) -> Decision {
     let outcome = if publish { Outcome::Built } else { Outcome::BuiltLocal };
     let (reason, changes) = match &given.late.miss {
@@ -259,7 +312,7 @@ fn decision(given: &PlanContext<'_>, publish: bool, reason: String) -> Decision 
     Decision { outcome, reason, changes }
 }
 
-/// The one warning: `why`, else why caches are off. If there is both, the caches become notices.
+/// The one warning of the image: `why`, else why caches are off. If there is both, the caches become notices.
 fn degraded(why: Option<String>, off: &mut Vec<String>, notices: &mut Vec<String>) -> Option<String> {
     if why.is_some() {
         notices.append(off);

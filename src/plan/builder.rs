@@ -41,6 +41,11 @@ impl Needs {
         }
     }
 
+    /// What must be possible at the least: a build can go without its layer cache and without the builder's layers.
+    const fn without_cache(self) -> Self {
+        Self { cache_export: false, own_layers: false, ..self }
+    }
+
     /// The same with `own_layers`, if others have built with the builder at hand, or with the engine where only that
     /// one sees a base image. An untrusted run uses any layer.
     #[must_use]
@@ -116,6 +121,11 @@ impl Choice {
             Self::Fresh { builder, .. } => Some(&builder.name),
         }
     }
+
+    /// Whether a layer cache is wanted that the builder cannot write.
+    pub(super) const fn is_without_cache_export(&self) -> bool {
+        matches!(self, Self::AtHand { without_cache_export: true, .. })
+    }
 }
 
 /// Names for a new builder.
@@ -162,7 +172,7 @@ fn can(toolchain: &Toolchain, needs: Needs) -> bool {
     lacks(toolchain, needs).is_none()
 }
 
-/// Chooses the builder.
+/// Chooses the builder: of the driver that is asked for, else the one at hand if it can, else a new one.
 ///
 /// # Errors
 /// If no builder that may be used or made can do what is asked.
@@ -175,12 +185,8 @@ pub(crate) fn choose(
 ) -> Result<Choice> {
     if let Some(driver) = asked.driver {
         if needs.engine_images {
-            return Err(Error::of(
-                FailureKind::UnsupportedDriver,
-                format!("a {} builder cannot do what this build asks", driver.name()),
-            )
-            .cause(ENGINE_ONLY)
-            .hint("push the base image to a registry, or leave the input driver out"));
+            return Err(cannot(&format!("a {} builder", driver.name()), ENGINE_ONLY)
+                .hint("push the base image to a registry, or leave the input driver out"));
         }
         return Ok(kept_or_fresh(asked, entitlements, driver, names, false));
     }
@@ -191,37 +197,48 @@ pub(crate) fn choose(
             without_layers: false,
         });
     }
-    let without_layers = needs.own_layers;
-    let any_layers = Needs { own_layers: false, ..needs };
-    let without_cache = Needs { cache_export: false, ..any_layers };
     if let Some(name) = &asked.name {
-        let Some(why) = lacks(toolchain, without_cache) else {
-            let without_cache_export = !can(toolchain, any_layers);
-            return Ok(Choice::AtHand { name: Some(name.clone()), without_cache_export, without_layers });
-        };
-        return Err(Error::of(
-            FailureKind::UnsupportedDriver,
-            format!("the builder {name} cannot do what this build asks"),
-        )
-        .cause(why)
-        .hint("leave the input builder out, and a builder that can is made"));
+        return named(name, toolchain, needs);
     }
     if needs.engine_images {
-        // Only the engine's own BuildKit sees its images; to lose the cache is less bad than to lose the image.
-        let classic = toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
-        if classic && (needs.index || needs.manifest) {
-            return Err(Error::of(FailureKind::UnsupportedDriver, "no builder can do what this build asks")
-                .cause(ENGINE_ONLY.replace("this builder", "a builder of its own"))
-                .cause(CLASSIC)
-                .hint("push the base image to a registry"));
-        }
-        return Ok(Choice::AtHand {
-            name: Some("default".to_owned()),
-            without_cache_export: needs.cache_export && classic,
-            without_layers,
-        });
+        return engines_own(toolchain, needs);
     }
-    Ok(kept_or_fresh(asked, entitlements, Driver::DockerContainer, names, can(toolchain, without_cache)))
+    let optional = can(toolchain, needs.without_cache());
+    Ok(kept_or_fresh(asked, entitlements, Driver::DockerContainer, names, optional))
+}
+
+fn cannot(builder: &str, why: &str) -> Error {
+    let what = format!("{builder} cannot do what this build asks");
+    Error::of(FailureKind::UnsupportedDriver, what).cause(why)
+}
+
+/// The builder of the input `builder`, which cannot do all that is needed: it builds with less, if that is a cache.
+fn named(name: &str, toolchain: &Toolchain, needs: Needs) -> Result<Choice> {
+    if let Some(why) = lacks(toolchain, needs.without_cache()) {
+        return Err(cannot(&format!("the builder {name}"), why)
+            .hint("leave the input builder out, and a builder that can is made"));
+    }
+    Ok(Choice::AtHand {
+        name: Some(name.to_owned()),
+        without_cache_export: !can(toolchain, Needs { own_layers: false, ..needs }),
+        without_layers: needs.own_layers,
+    })
+}
+
+/// The engine's own BuildKit, which alone sees the engine's images. To lose the cache is less bad than to lose the image.
+fn engines_own(toolchain: &Toolchain, needs: Needs) -> Result<Choice> {
+    let is_classic = toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
+    if is_classic && (needs.index || needs.manifest) {
+        return Err(Error::of(FailureKind::UnsupportedDriver, "no builder can do what this build asks")
+            .cause(ENGINE_ONLY.replace("this builder", "a builder of its own"))
+            .cause(CLASSIC)
+            .hint("push the base image to a registry"));
+    }
+    Ok(Choice::AtHand {
+        name: Some("default".to_owned()),
+        without_cache_export: needs.cache_export && is_classic,
+        without_layers: needs.own_layers,
+    })
 }
 
 /// A kept builder if there is one, else a new one.

@@ -10,7 +10,7 @@ use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::guards::Guard;
 use crate::image::EcrHost;
-use crate::image::{Digest, Platform};
+use crate::image::{Digest, Platform, Repository};
 use crate::inputs::{ImageRequest, Mode, OnMissing, RegistryPolicy, Switch};
 use crate::trust::ImageRun;
 
@@ -69,20 +69,6 @@ fn reuse(
         let fits = |wanted: &Platform| local.platform.as_ref().is_none_or(|own| own.covers(wanted));
         platform.is_none_or(fits)
     });
-    let mut aliases = Vec::new();
-    // Pulling is reading: only the build job sets names.
-    if let Some(home) = facts.repository.repository().filter(|_| image.request.settings.mode == Mode::Build) {
-        let names = image.names(home);
-        let commit = names.written_commit();
-        if let (LookupBy::KeyTag, Some(commit)) = (lookup.at, commit) {
-            // In another repository it would be a copy of the whole image; its digest is known,
-            // and the next run finds it by its key.
-            if commit.repository() == lookup.reference.repository() {
-                aliases.push(WantedAlias { tag: commit, required: false });
-            }
-        }
-        aliases.extend(names.user_tags().into_iter().map(|tag| WantedAlias { tag, required: true }));
-    }
     // The key's tag, if its lookup is as wanted. It was looked up only if this run may set it.
     let key_tag_if = |wanted: &dyn Fn(&LookupResult) -> bool| {
         let of_key = |other: &&Lookup| other.at == LookupBy::KeyTag && wanted(&other.seen);
@@ -97,11 +83,26 @@ fn reuse(
         key_tag: key_tag_if(
             &|seen| matches!(seen, LookupResult::Match { digest: named, .. } if named == digest),
         ),
-        aliases,
+        aliases: aliases(image, facts, lookup),
         pull: load && !have_local,
         have_local: load && have_local,
         notes: Notes::default(),
     })
+}
+
+/// The further names that an image gets which `lookup` found. Pulling is reading: only the build job sets names.
+fn aliases(image: ImageRun<'_>, facts: &ImageFacts, lookup: &Lookup) -> Vec<WantedAlias> {
+    let is_build = image.request.settings.mode == Mode::Build;
+    let Some(repository) = facts.repository.repository().filter(|_| is_build) else { return Vec::new() };
+    let names = image.names(repository);
+    // In another repository the commit's tag would need a copy of the whole image. Nothing is lost without it: the next
+    // run finds the image by its key.
+    let commit = names.written_commit().filter(|commit| {
+        lookup.at == LookupBy::KeyTag && commit.repository() == lookup.reference.repository()
+    });
+    let commit = commit.map(|tag| WantedAlias { tag, required: false });
+    let of_user = names.user_tags().into_iter().map(|tag| WantedAlias { tag, required: true });
+    commit.into_iter().chain(of_user).collect()
 }
 
 /// Reuses the engine's image if it has exactly the digest of the input `digest`, whatever the registry says.
@@ -151,57 +152,33 @@ fn unknown(inputs: &ImageRequest, facts: &ImageFacts, error: &Error) -> Verdict 
     }
 }
 
+/// Every registry was asked, and has no image with the key.
 fn missing(image: ImageRun<'_>, facts: &ImageFacts, load: bool) -> Verdict {
-    let Some(home) = facts.repository.repository() else {
+    let Some(repository) = facts.repository.repository() else {
         return without_repository(image.request, facts);
     };
-    let home = image.names(home).own_repository();
-    // Other registries say this of a repository without an image, and create it with the first push.
-    let is_missing = EcrHost::parse(home.registry()).is_some()
-        && facts.lookups.iter().any(|lookup| {
-            lookup.seen == LookupResult::Absent { no_repository: true }
-                && lookup.reference.repository() == home
-        });
-    if is_missing && image.access.write_images {
+    let repository = image.names(repository).own_repository();
+    let publish = image.access.write_images;
+    if publish && is_missing_in_ecr(repository, facts) {
+        let name = repository.path();
         return Verdict::Fail(
-            Error::of(FailureKind::NotFoundRepo, format!("the repository {home} does not exist")).hint(
+            Error::of(FailureKind::NotFoundRepo, format!("the repository {repository} does not exist")).hint(
                 format!(
-                    "create it (aws ecr create-repository --repository-name {}), or correct its name",
-                    home.path()
+                    "create it (aws ecr create-repository --repository-name {name}), or correct its name"
                 ),
             ),
         );
     }
-    // A pull publishes nothing of its own accord, and a build that may not publish is for this
-    // machine alone.
-    let publish = image.access.write_images;
-    let own =
-        engine_image(image.request, facts).filter(|_| image.request.settings.mode == Mode::Pull || !publish);
-    if let Some(own) = own {
+    let is_pull = image.request.settings.mode == Mode::Pull;
+    // The engine's image serves a pull, which need not publish, and a build that may not.
+    if let Some(own) = engine_image(image.request, facts).filter(|_| is_pull || !publish) {
         let why = miss_reason(image.request, facts);
         return Verdict::ReuseLocal(ReuseLocal { image: own.clone(), why, notes: Notes::default() });
     }
-    let mut degraded = None;
-    if image.request.settings.mode == Mode::Pull {
-        match image.request.settings.on_missing {
-            OnMissing::Build => {
-                degraded = Some(built_by_a_pull(publish));
-            }
-            OnMissing::Wait => {
-                return Verdict::Fail(
-                    Error::of(FailureKind::WaitTimeout, format!("no image with this key appeared in {home}"))
-                        .cause(format!("waited up to {}s", image.request.settings.wait_timeout.as_secs()))
-                        .hint("look at the job that builds it, or raise wait-timeout"),
-                );
-            }
-            OnMissing::Fail => {
-                return Verdict::Fail(
-                    Error::of(FailureKind::NoImage, format!("no image with this key is in {home}"))
-                        .hint("let the job that builds it run first (needs), with the same inputs"),
-                );
-            }
-        }
+    if let Some(error) = missing_to_a_pull(image.request, repository).filter(|_| is_pull) {
+        return Verdict::Fail(error);
     }
+    let degraded = is_pull.then(|| built_by_a_pull(publish));
     Verdict::Build(Build {
         reason: miss_reason(image.request, facts),
         publish,
@@ -210,6 +187,32 @@ fn missing(image: ImageRun<'_>, facts: &ImageFacts, load: bool) -> Verdict {
         load: load || (!publish && image.request.load != Switch::Off),
         notes: Notes { degraded, notices: Vec::new() },
     })
+}
+
+/// Whether AWS says that there is no such repository. Other registries say it of one without an image, too, and create it
+/// with the first push.
+fn is_missing_in_ecr(repository: &Repository, facts: &ImageFacts) -> bool {
+    EcrHost::parse(repository.registry()).is_some()
+        && facts.lookups.iter().any(|lookup| {
+            lookup.seen == LookupResult::Absent { no_repository: true }
+                && lookup.reference.repository() == repository
+        })
+}
+
+/// The error of a pull that finds no image; `None` if it may build one.
+fn missing_to_a_pull(inputs: &ImageRequest, repository: &Repository) -> Option<Error> {
+    match inputs.settings.on_missing {
+        OnMissing::Build => None,
+        OnMissing::Wait => Some(
+            Error::of(FailureKind::WaitTimeout, format!("no image with this key appeared in {repository}"))
+                .cause(format!("waited up to {}s", inputs.settings.wait_timeout.as_secs()))
+                .hint("look at the job that builds it, or raise wait-timeout"),
+        ),
+        OnMissing::Fail => Some(
+            Error::of(FailureKind::NoImage, format!("no image with this key is in {repository}"))
+                .hint("let the job that builds it run first (needs), with the same inputs"),
+        ),
+    }
 }
 
 /// Says what a job with mode pull does if it finds no image and may build one.

@@ -64,7 +64,8 @@ fn refused(part: &PartFact, why: impl std::fmt::Display) -> Error {
     Error::input(format!("input `digests`: {}: {why}", part.part))
 }
 
-/// A part that is there, build-once's own, of a zone that the run reads, and what its line says.
+/// What was found of a part. It must be there, an image of build-once's of a zone that the run reads, and for the platform
+/// that its line in `digests` says.
 fn fit<'a>(
     part: &'a PartFact,
     home: &Repository,
@@ -92,27 +93,32 @@ fn fit<'a>(
             .cause(format!("this is {}", run.zone_reason))
             .hint("merge what jobs of this workflow run have built"));
     }
-    for line in &found.lines {
-        let known = match &line.kind {
-            LineKind::Image(_) => true,
-            LineKind::Attestation(image) => images(found).any(|(_, digest)| digest == image),
-            LineKind::Other => false,
-        };
-        if !known {
-            let why =
-                format!("it names {}, which is neither an image nor an attestation of one", line.digest);
-            return Err(refused(part, why));
-        }
-    }
-    if images(found).next().is_none() {
-        return Err(refused(part, "it has no image"));
-    }
+    check_lines(found).map_err(|why| refused(part, why))?;
     if let Some(named) = &part.part.platform
         && let Some((other, _)) = images(found).find(|(platform, _)| *platform != named)
     {
         return Err(refused(part, format!("it is for {other}")));
     }
     Ok(found)
+}
+
+/// The lines of a part must be images, at least one, and attestations of these. The error is a reason.
+fn check_lines(found: &FoundPart) -> Result<(), String> {
+    for line in &found.lines {
+        let is_known = match &line.kind {
+            LineKind::Image(_) => true,
+            LineKind::Attestation(image) => images(found).any(|(_, digest)| digest == image),
+            LineKind::Other => false,
+        };
+        if !is_known {
+            let digest = &line.digest;
+            return Err(format!("it names {digest}, which is neither an image nor an attestation of one"));
+        }
+    }
+    if images(found).next().is_none() {
+        return Err("it has no image".to_owned());
+    }
+    Ok(())
 }
 
 fn images(found: &FoundPart) -> impl Iterator<Item = (&Platform, &String)> {

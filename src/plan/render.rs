@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::actions::{Action, ImagePlan, Plan, Planned, Source, TagGuard};
-use crate::buildkit::OutputTarget;
+use crate::buildkit::{BuildSpec, OutputTarget};
 use crate::facts::{ImageFacts, LookupResult, RepositoryFact};
 use crate::image::ImageReference;
 use crate::key::BuildKey;
@@ -77,32 +77,7 @@ fn add_image(
     let may: Vec<_> = may.iter().filter(|(may, _)| *may).map(|(_, what)| *what).collect();
     rows.add("may write", &if may.is_empty() { "nothing".to_owned() } else { may.join(", ") });
     if let Some(facts) = facts {
-        match &*facts.repository {
-            RepositoryFact::Found { repository, source } => {
-                rows.add("repository", &format!("{repository} (from {source})"));
-            }
-            RepositoryFact::None(_) => rows.add("repository", "none"),
-        }
-        if let Some(key) = &facts.key {
-            rows.add("key", &key.hex);
-        }
-        if let Some(names) = all_names(image, facts) {
-            let mut each = |name: &str, list: &[ImageReference]| {
-                for reference in list {
-                    rows.add(name, &reference.to_string());
-                }
-            };
-            each("reads", &names.reads_images);
-            each("reads cache", &names.reads_caches);
-            each("writes", &names.writes_images);
-            each("writes cache", names.writes_cache.as_slice());
-        }
-        for left_out in &image.request.left_out_tags {
-            rows.add("left out", &format!("the tag {}: {}", left_out.tag, left_out.why));
-        }
-        for lookup in &facts.lookups {
-            rows.add("asked", &format!("{}: {}", lookup.reference, answer(&lookup.seen)));
-        }
+        add_facts(rows, image, facts);
     }
     for warning in &plan.warnings {
         rows.add("warning", &warning.text);
@@ -112,6 +87,36 @@ fn add_image(
     }
 }
 
+fn add_facts(rows: &mut Rows, image: ImageRun<'_>, facts: &ImageFacts) {
+    match &*facts.repository {
+        RepositoryFact::Found { repository, source } => {
+            rows.add("repository", &format!("{repository} (from {source})"));
+        }
+        RepositoryFact::None(_) => rows.add("repository", "none"),
+    }
+    if let Some(key) = &facts.key {
+        rows.add("key", &key.hex);
+    }
+    if let Some(names) = all_names(image, facts) {
+        let mut each = |name: &str, list: &[ImageReference]| {
+            for reference in list {
+                rows.add(name, &reference.to_string());
+            }
+        };
+        each("reads", &names.reads_images);
+        each("reads cache", &names.reads_caches);
+        each("writes", &names.writes_images);
+        each("writes cache", names.writes_cache.as_slice());
+    }
+    for left_out in &image.request.left_out_tags {
+        rows.add("left out", &format!("the tag {}: {}", left_out.tag, left_out.why));
+    }
+    for lookup in &facts.lookups {
+        rows.add("asked", &format!("{}: {}", lookup.reference, answer(&lookup.seen)));
+    }
+}
+
+/// What the registry answered, in words.
 fn answer(seen: &LookupResult) -> String {
     match seen {
         LookupResult::Match { digest, .. } => format!("there, {digest}"),
@@ -148,24 +153,7 @@ pub(crate) fn describe(action: &Action) -> String {
             let (name, driver) = (&builder.name, builder.driver.name());
             format!("make the {driver} builder {name}{}", if *keep { "" } else { ", removed at the end" })
         }
-        Action::Build { spec, .. } => {
-            let what = match spec.output {
-                OutputTarget::Push => format!("build and push {}", spec.names.join(", ")),
-                OutputTarget::Load => format!("build and load {}", spec.names.join(", ")),
-                OutputTarget::PushAndLoad => format!("build, push and load {}", spec.names.join(", ")),
-                OutputTarget::Discard => "build".to_owned(),
-            };
-            let caches = |verb: &str, list: &[String]| {
-                if list.is_empty() { String::new() } else { format!("; cache {verb} {}", list.join(" ")) }
-            };
-            let (mut from, mut to) = (spec.cache_from.clone(), spec.cache_to.clone());
-            if let Some(local) = &spec.local_caches {
-                let entry = |folder: &std::path::PathBuf| format!("type=local {}", folder.display());
-                from.extend(local.read.iter().map(entry));
-                to.extend(local.write.iter().map(entry));
-            }
-            format!("{what}{}{}", caches("from", &from), caches("to", &to))
-        }
+        Action::Build { spec, .. } => describe_build(spec),
         Action::ReadBack { reference, .. } => format!("read back the digest of {reference}"),
         Action::SetKeyTag { key_tag, guard: TagGuard::Any, .. } => format!("set {key_tag} to it"),
         Action::SetKeyTag { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
@@ -183,6 +171,26 @@ pub(crate) fn describe(action: &Action) -> String {
         }
         Action::Tag { source, name: local, .. } => format!("name {} {local}", name(source)),
     }
+}
+
+fn describe_build(spec: &BuildSpec) -> String {
+    let names = spec.names.join(", ");
+    let what = match spec.output {
+        OutputTarget::Push => format!("build and push {names}"),
+        OutputTarget::Load => format!("build and load {names}"),
+        OutputTarget::PushAndLoad => format!("build, push and load {names}"),
+        OutputTarget::Discard => "build".to_owned(),
+    };
+    let caches = |verb: &str, list: &[String]| {
+        if list.is_empty() { String::new() } else { format!("; cache {verb} {}", list.join(" ")) }
+    };
+    let (mut from, mut to) = (spec.cache_from.clone(), spec.cache_to.clone());
+    if let Some(local) = &spec.local_caches {
+        let entry = |folder: &std::path::PathBuf| format!("type=local {}", folder.display());
+        from.extend(local.read.iter().map(entry));
+        to.extend(local.write.iter().map(entry));
+    }
+    format!("{what}{}{}", caches("from", &from), caches("to", &to))
 }
 
 /// An action in a few words, for tables.

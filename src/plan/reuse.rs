@@ -10,70 +10,76 @@ use crate::trust::LocalNames;
 
 /// The plan for an image of the registry.
 pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) -> ImagePlan {
-    let Reuse { found_by, reference, digest, missing_key_tag, key_tag, aliases, pull, have_local, notes } =
-        verdict;
-    let source = reference.repository().at(digest.clone());
-    let there = |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: true };
-    let planned = |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: false };
-    let (key_tag, commit_tag) = match found_by {
-        LookupBy::Digest => (None, None),
-        LookupBy::CommitTag => {
-            let key_tag = key_tag.as_ref().map(there).or_else(|| missing_key_tag.as_ref().map(planned));
-            (key_tag, Some(there(&reference)))
-        }
-        LookupBy::KeyTag => {
-            let commit = aliases.iter().find(|alias| !alias.required);
-            (Some(there(&reference)), commit.map(|alias| planned(&alias.tag)))
-        }
-    };
-    let known = || Source::Known(source.clone());
-    if let Some(key_tag) = missing_key_tag {
-        let (others, guard) = (Vec::new(), TagGuard::UnlessSameKey);
-        draft.add([], Action::SetKeyTag { source: known(), key_tag, others, guard });
-    }
-    for WantedAlias { tag: target, required } in aliases {
-        draft.add([], Action::Alias { source: known(), target, guard: TagGuard::Any, required });
-    }
-    let mut pulled = None;
-    if pull {
-        // The engine takes its own platform by itself.
-        let here = Platform::of_this_machine();
-        let platform = given.image.request.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
-        pulled = Some(draft.add([], Action::Pull { source: known(), platform }));
-    }
-    if pull || have_local {
-        let private = LocalNames::new(given.image);
-        let private = match &given.facts.key {
-            Some(key) => private.own_of_key(key.short()),
-            None => private.own_of_digest(&digest),
-        };
-        name_actions(given, &Source::Known(source.to_string()), private, pulled.as_slice(), draft);
-    }
+    let (key_tag, commit_tag) = shown_tags(&verdict);
+    add_actions(given, &verdict, draft);
+    let Reuse { found_by, reference, digest, have_local, notes, .. } = verdict;
     let (outcome, reason) = match found_by {
         _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
         LookupBy::Digest => (Outcome::ReusedDigest, "this digest was asked for"),
         LookupBy::CommitTag => (Outcome::ReusedTag, "this commit's image is there"),
         LookupBy::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
     };
-    let repository = Some(reference.repository().clone());
+    let reason = format!("{reason}: {reference}");
+    let is_build = given.image.request.settings.mode == Mode::Build;
     ImagePlan {
-        warnings: if given.image.request.settings.mode == Mode::Build {
-            warnings(given.facts)
-        } else {
-            Vec::new()
-        },
+        warnings: if is_build { warnings(given.facts) } else { Vec::new() },
         notices: notes.notices,
         degraded: notes.degraded,
         image_id: Some(image_id(given.facts, &digest)),
         digest: Some(digest),
-        repository,
+        repository: Some(reference.repository().clone()),
         key_tag,
         commit_tag,
-        ..ImagePlan::from_decision(Decision {
-            outcome,
-            reason: format!("{reason}: {reference}"),
-            changes: Vec::new(),
-        })
+        ..ImagePlan::from_decision(Decision { outcome, reason, changes: Vec::new() })
+    }
+}
+
+/// The key's tag and the commit's, as the report shows them: those that are there, and those that the run sets.
+fn shown_tags(verdict: &Reuse) -> (Option<PlannedTag>, Option<PlannedTag>) {
+    let there = |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: true };
+    let planned = |reference: &ImageReference| PlannedTag { reference: reference.clone(), there: false };
+    let Reuse { found_by, reference, key_tag, missing_key_tag, aliases, .. } = verdict;
+    match found_by {
+        LookupBy::Digest => (None, None),
+        LookupBy::CommitTag => {
+            let key_tag = key_tag.as_ref().map(there).or_else(|| missing_key_tag.as_ref().map(planned));
+            (key_tag, Some(there(reference)))
+        }
+        LookupBy::KeyTag => {
+            // Of the aliases, the commit's tag alone is not required.
+            let commit = aliases.iter().find(|alias| !alias.required);
+            (Some(there(reference)), commit.map(|alias| planned(&alias.tag)))
+        }
+    }
+}
+
+/// Adds the actions that set tags in the registry, pull the image, and name it in the engine.
+fn add_actions(given: &PlanContext<'_>, verdict: &Reuse, draft: &mut Draft) {
+    let Reuse { reference, digest, missing_key_tag, aliases, pull, have_local, .. } = verdict;
+    let source = reference.repository().at(digest.clone());
+    let known = || Source::Known(source.clone());
+    if let Some(key_tag) = missing_key_tag.clone() {
+        let (others, guard) = (Vec::new(), TagGuard::UnlessSameKey);
+        draft.add([], Action::SetKeyTag { source: known(), key_tag, others, guard });
+    }
+    for WantedAlias { tag, required } in aliases {
+        let (target, required) = (tag.clone(), *required);
+        draft.add([], Action::Alias { source: known(), target, guard: TagGuard::Any, required });
+    }
+    let mut pulled = None;
+    if *pull {
+        // The engine takes its own platform by itself.
+        let here = Platform::of_this_machine();
+        let platform = given.image.request.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
+        pulled = Some(draft.add([], Action::Pull { source: known(), platform }));
+    }
+    if *pull || *have_local {
+        let private = LocalNames::new(given.image);
+        let private = match &given.facts.key {
+            Some(key) => private.own_of_key(key.short()),
+            None => private.own_of_digest(digest),
+        };
+        name_actions(given, &Source::Known(source.to_string()), private, pulled.as_slice(), draft);
     }
 }
 

@@ -17,8 +17,8 @@ const MULTI_PLATFORM_ARG: &str = "BUILDKIT_MULTI_PLATFORM";
 /// The build argument that says which frontend reads the Dockerfile.
 const SYNTAX_ARG: &str = "BUILDKIT_SYNTAX";
 
-/// The user's inputs of the build, with pinned contexts, the key, and extra arguments expanded. `on_engine`: the engine's
-/// own BuildKit builds. `bases`: the base images that are held as named contexts.
+/// The user's inputs of the build, with pinned contexts, the key, and what `extra` (the extra arguments) adds.
+/// `on_engine`: the engine's own BuildKit builds. `bases`: the base images that are held as named contexts.
 pub(super) fn build_inputs(
     given: &PlanContext<'_>,
     toolchain: &Toolchain,
@@ -29,31 +29,9 @@ pub(super) fn build_inputs(
     bases: Vec<(String, String)>,
 ) -> BuildInputs {
     let inputs = &given.image.request.build;
-    let pins = bases.into_iter().chain(given.facts.pins.contexts.iter().cloned());
-    // No build context can stand for the frontend.
-    let frontend = given.facts.pins.frontend.clone().map(|value| (SYNTAX_ARG.to_owned(), value));
-    let pinned = frontend.is_some();
-    let args = inputs.build_args.iter().chain(&extra.build_args);
-    let args = args.filter(|(name, _)| !pinned || name != SYNTAX_ARG).cloned();
     let mut annotations = annotations(given, toolchain, key, on_engine, output);
     for (_, value) in &mut annotations {
         *value = value.replace("${KEY}", &key.hex);
-    }
-    // One platform makes an index only if that is asked for (BuildKit, `frontend/dockerui`, `multi-platform`).
-    let index = inputs.annotates_index() && inputs.platforms.len() == 1 && !inputs.attests();
-    let index = (index && !annotations.is_empty()).then(|| (MULTI_PLATFORM_ARG.to_owned(), "1".to_owned()));
-    let own = [(ANNOTATION_KEY.to_owned(), key.hex.clone())];
-    let mut labels = inputs.labels.clone();
-    // This program's last: if a name is set twice, the last value counts.
-    if Guard::OwnLabels.holds() {
-        labels.extend(extra.labels.into_iter().chain(own));
-    } else {
-        labels.extend(own.into_iter().chain(extra.labels));
-    }
-    // A function of the key alone, as the key's own label is: equal keys keep equal configurations.
-    let travels = annotations.iter().any(|(name, _)| name.ends_with(ANNOTATION_ENTRIES));
-    if !travels || !toolchain.buildx.has_annotations() {
-        labels.push((ANNOTATION_ENTRIES.to_owned(), explain::encode(key)));
     }
     let epoch = given.facts.pins.epoch.as_ref().map(Epoch::host);
     let mut secrets = inputs.secrets.clone();
@@ -61,20 +39,64 @@ pub(super) fn build_inputs(
         Some(pinned) => ContextSource::Remote(without_login(pinned, &mut secrets)),
         None => inputs.context.clone(),
     };
-    let contexts = inputs.build_contexts.iter().cloned().chain(pins);
+    // Of two contexts with one name buildx takes the last: the pinned one.
+    let contexts = inputs.build_contexts.iter().cloned().chain(bases);
+    let contexts = contexts.chain(given.facts.pins.contexts.iter().cloned());
     let build_contexts = contexts.map(|(name, value)| (name, without_login(&value, &mut secrets))).collect();
     BuildInputs {
         context,
         file: Some(inputs.dockerfile()),
-        build_args: args.chain(frontend).chain(index).collect(),
+        build_args: build_args(given, &extra, !annotations.is_empty()),
         build_contexts,
         secrets,
-        labels,
+        labels: labels(inputs, extra.labels, key, has_entries(toolchain, &annotations)),
         annotations,
         add_hosts: inputs.add_hosts.iter().cloned().chain(epoch).collect(),
         extra_args: extra.args,
         ..inputs.clone()
     }
+}
+
+/// The user's build arguments, and those that say which frontend reads the file and that the result is an index.
+fn build_args(given: &PlanContext<'_>, extra: &Extra, is_annotated: bool) -> Vec<(String, String)> {
+    let inputs = &given.image.request.build;
+    // The frontend is pinned by an argument, because no build context can stand for it.
+    let frontend = given.facts.pins.frontend.clone().map(|value| (SYNTAX_ARG.to_owned(), value));
+    let is_pinned = frontend.is_some();
+    let of_user = inputs.build_args.iter().chain(&extra.build_args);
+    let of_user = of_user.filter(|(name, _)| !is_pinned || name != SYNTAX_ARG).cloned();
+    // One platform makes an index only if that is asked for (BuildKit, `frontend/dockerui`, `multi-platform`).
+    let needs_index =
+        is_annotated && inputs.annotates_index() && inputs.platforms.len() == 1 && !inputs.attests();
+    let index = needs_index.then(|| (MULTI_PLATFORM_ARG.to_owned(), "1".to_owned()));
+    of_user.chain(frontend).chain(index).collect()
+}
+
+/// Whether the image gets the key's entries as an annotation.
+fn has_entries(toolchain: &Toolchain, annotations: &[(String, String)]) -> bool {
+    toolchain.buildx.has_annotations()
+        && annotations.iter().any(|(name, _)| name.ends_with(ANNOTATION_ENTRIES))
+}
+
+/// The user's labels and this program's own. Those depend on the key alone, so that equal keys keep equal configurations.
+fn labels(
+    inputs: &BuildInputs,
+    of_extra_args: Vec<(String, String)>,
+    key: &BuildKey,
+    has_entries: bool,
+) -> Vec<(String, String)> {
+    let own = [(ANNOTATION_KEY.to_owned(), key.hex.clone())];
+    let mut labels = inputs.labels.clone();
+    // This program's last: if a name is set twice, the last value counts.
+    if Guard::OwnLabels.holds() {
+        labels.extend(of_extra_args.into_iter().chain(own));
+    } else {
+        labels.extend(own.into_iter().chain(of_extra_args));
+    }
+    if !has_entries {
+        labels.push((ANNOTATION_ENTRIES.to_owned(), explain::encode(key)));
+    }
+    labels
 }
 
 /// The facts that travel with a published image. They are annotations, not labels: a label
@@ -88,14 +110,13 @@ fn annotations(
     output: OutputTarget,
 ) -> Vec<(String, String)> {
     let inputs = &given.image.request.build;
-    let classic = toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
+    let is_classic = toolchain.engine.as_ref().is_some_and(|engine| !engine.containerd_store);
     match output {
         OutputTarget::Discard => return Vec::new(),
-        // A label has the key.
-        OutputTarget::Load if classic => return Vec::new(),
+        OutputTarget::Load if is_classic => return Vec::new(),
         OutputTarget::Load => return inputs.annotations.clone(),
-        // The user's own annotations lead to another builder, so there are none here.
-        OutputTarget::Push | OutputTarget::PushAndLoad if classic && on_engine => return Vec::new(),
+        // If the user asked for annotations, another builder was chosen (`Needs::manifest`), so there are none here.
+        OutputTarget::Push | OutputTarget::PushAndLoad if is_classic && on_engine => return Vec::new(),
         OutputTarget::Push | OutputTarget::PushAndLoad => {}
     }
     let level = if inputs.makes_index() { "index" } else { "manifest" };

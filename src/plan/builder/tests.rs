@@ -1,3 +1,5 @@
+//! Which builder is chosen for what a build needs.
+
 use super::*;
 use crate::buildkit::Engine;
 use crate::buildkit::{Builder, BuildxVersion};
