@@ -39,44 +39,87 @@ fn read_all_platforms(
     let (head, rest) = at_first_from(&instructions)?;
     let syntax = frontend.map_or("", |frontend| frontend.directive.as_str());
     let file = File { syntax, escape, head, rest, triggers, request };
-    let mut analysis = Analysis {
-        whole_text_reason: instructions.iter().find_map(Instruction::doubt_with_line),
-        stage_names: rest.iter().filter_map(|i| i.stage_name().map(str::to_owned)).collect(),
-        ..Analysis::opaque()
-    };
-    let mut collected = Collected::default();
-    let mut unread: Option<BTreeSet<String>> = None;
-    let (mut digest, mut narrow) = (Digest::new("dockerfile"), Digest::new("dockerfile"));
-    let mut uses = Digest::new("dockerfile, uses");
     let platforms: BTreeSet<&Platform> = match request.platforms {
         [] => [request.build_platform].into(),
         asked => asked.iter().collect(),
     };
+    let mut sum = Sum::default();
     for platform in platforms {
-        let found = file.for_platform(platform)?;
-        digest.bytes(&found.whole.text);
-        uses.bytes(&found.whole.uses);
-        narrow.bytes(&found.narrow.text);
-        unread = Some(unread.map_or_else(|| found.unread.clone(), |unread| &unread & &found.unread));
-        analysis.whole_text_reason = analysis.whole_text_reason.or(found.doubt);
-        analysis.from_platform = analysis.from_platform.or(found.from_platform);
-        (analysis.stages, analysis.target) = (found.stages, found.target);
-        collected.merge(found.collected);
+        sum.add(file.for_platform(platform)?);
     }
+    let analysis = sum.finish(file.target_as_written());
     Ok(Analysis {
-        digest: digest.finish(),
-        narrow_digest: narrow.finish(),
-        unread: unread.unwrap_or_default(),
-        uses: uses.finish(),
-        copied: collected.copied(),
-        images: collected.images,
-        contexts: collected.contexts,
-        remote: collected.remote,
-        declared_args: collected.declared,
-        secrets: collected.secrets,
-        runs: collected.runs,
+        stage_names: rest.iter().filter_map(|i| i.stage_name().map(str::to_owned)).collect(),
+        whole_text_reason: instructions
+            .iter()
+            .find_map(Instruction::doubt_with_line)
+            .or(analysis.whole_text_reason),
         ..analysis
     })
+}
+
+/// What the platforms make of a file together.
+struct Sum {
+    analysis: Analysis,
+    collected: Collected,
+    digest: Digest,
+    narrow: Digest,
+    uses: Digest,
+    /// `None` before the first platform.
+    unread: Option<BTreeSet<String>>,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self {
+            analysis: Analysis::opaque(),
+            collected: Collected::default(),
+            digest: Digest::new("dockerfile"),
+            narrow: Digest::new("dockerfile"),
+            uses: Digest::new("dockerfile, uses"),
+            unread: None,
+        }
+    }
+}
+
+impl Sum {
+    fn add(&mut self, found: ForPlatform) {
+        self.digest.bytes(&found.whole.text);
+        self.uses.bytes(&found.whole.uses);
+        self.narrow.bytes(&found.narrow.text);
+        // An argument counts if it is read for any platform.
+        self.unread = Some(match self.unread.take() {
+            Some(unread) => &unread & &found.unread,
+            None => found.unread,
+        });
+        let analysis = &mut self.analysis;
+        analysis.whole_text_reason = analysis.whole_text_reason.take().or(found.doubt);
+        analysis.from_platform = analysis.from_platform.take().or(found.from_platform);
+        (analysis.stages, analysis.target) = (found.stages, found.target);
+        self.collected.merge(found.collected);
+    }
+
+    fn finish(self, target_as_written: &str) -> Analysis {
+        let Self { mut analysis, collected, digest, narrow, uses, unread } = self;
+        // A file that declares TARGETSTAGE can read how the target is spelled, and whether it is named at all.
+        if collected.declared.contains("TARGETSTAGE") {
+            target_as_written.clone_into(&mut analysis.target);
+        }
+        Analysis {
+            digest: digest.finish(),
+            narrow_digest: narrow.finish(),
+            unread: unread.unwrap_or_default(),
+            uses: uses.finish(),
+            copied: collected.copied(),
+            images: collected.images,
+            contexts: collected.contexts,
+            remote: collected.remote,
+            declared_args: collected.declared,
+            secrets: collected.secrets,
+            runs: collected.runs,
+            ..analysis
+        }
+    }
 }
 
 /// The instructions of the file, and the escape character in force.
@@ -135,15 +178,14 @@ struct ForPlatform {
     stages: Vec<String>,
     /// As [`Analysis::from_platform`].
     from_platform: Option<String>,
-    /// As [`Analysis::target`].
+    /// The target's name; empty for the last stage.
     target: String,
 }
 
 impl File<'_> {
     fn for_platform(&self, platform: &Platform) -> Result<ForPlatform, Broken> {
         let Self { request, head, rest, .. } = *self;
-        let asked = self.target_as_written();
-        let mut globals = Scope::predefined(request, platform, asked, self.escape);
+        let mut globals = Scope::predefined(request, platform, self.target_as_written(), self.escape);
         let mut declared = BTreeSet::new();
         for instruction in head {
             let Body::Arg(arguments) = &instruction.body else { continue };
@@ -172,8 +214,6 @@ impl File<'_> {
         let is_last = target + 1 == stages.stages.len();
         let target_name =
             stages.stages.get(target).filter(|_| !is_last).and_then(|stage| stage.name.as_deref());
-        // A file that declares TARGETSTAGE can read how the target is spelled, and whether it is named at all.
-        let reads_target = collected.declared.contains("TARGETSTAGE");
         Ok(ForPlatform {
             whole: renderer.render(&BTreeSet::new())?,
             narrow: renderer.render(&unread)?,
@@ -181,7 +221,7 @@ impl File<'_> {
             doubt: stages.doubt(&reached, request),
             stages: reached.iter().map(|number| stages.shown_name(*number)).collect(),
             from_platform: stages.platform_of(target),
-            target: if reads_target { asked } else { target_name.unwrap_or_default() }.to_owned(),
+            target: target_name.unwrap_or_default().to_owned(),
             collected,
         })
     }

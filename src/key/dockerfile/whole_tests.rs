@@ -99,6 +99,10 @@ fn d70_d88_one_stage_is_one_target() {
         (target(declares, None), target(declares, Some("FINAL"))),
         ("final".to_owned(), "FINAL".to_owned())
     );
+    // Also where only the stages of one platform declare it, be it not the last one.
+    let by_platform = "FROM x AS amd64\nARG TARGETSTAGE\nFROM x AS arm64\nFROM $TARGETARCH AS final\n";
+    let both = Ask { target: Some("FINAL"), platforms: &["linux/amd64", "linux/arm64"], ..PLAIN };
+    assert_eq!(ask(by_platform, &both).unwrap().target, "FINAL");
     let foreign = format!("# syntax=acme/x\n{text}");
     assert_eq!(
         (target(&foreign, Some("FINAL")), target(&foreign, None)),
