@@ -192,7 +192,7 @@ async fn run_actions(plan: &Plan, execution: &Execution<'_>, journal: &mut Journ
         }
         records[planned.id.index()] = Some(record);
     }
-    // It borrows the journal's records.
+    // `running` borrows the journal's records.
     drop(running);
     remove(temporary_builders, journal).await;
     Ok(())

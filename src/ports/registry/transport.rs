@@ -41,6 +41,15 @@ impl Call {
     fn is_about_layer(&self) -> bool {
         self.url.contains("/blobs/")
     }
+
+    /// The request in words, before the image's name.
+    fn verb(&self) -> &'static str {
+        match self.writes {
+            Some(_) if self.is_about_layer() => "send a layer of",
+            Some(_) => "set",
+            None => "look up",
+        }
+    }
 }
 
 pub(super) enum Answer {
@@ -242,10 +251,7 @@ pub(super) async fn read_status(
         let bytes = body(reference, response).await?;
         return Ok(Answer::Found(Reply { headers, bytes }));
     }
-    // With basic authentication, 401 means that the user or the password is wrong.
-    let basic = header(response.headers(), WWW_AUTHENTICATE.as_str());
-    let is_wrong_password = status == StatusCode::UNAUTHORIZED
-        && basic.is_some_and(|offer| offer.trim_start().to_lowercase().starts_with("basic"));
+    let is_wrong_password = refuses_basic(&response);
     let elsewhere = redirected_host(call, &response);
     let again = passing(status).map(|kind| (kind, asked_to_wait(&response, kind)));
     // The answer to a HEAD has no body; then the status alone decides.
@@ -257,11 +263,7 @@ pub(super) async fn read_status(
         None => registry.to_owned(),
     };
     let cause = format!("{who} answered {status} {message}").trim().to_owned();
-    let what = match call.writes {
-        Some(_) if call.is_about_layer() => "send a layer of",
-        Some(_) => "set",
-        None => "look up",
-    };
+    let what = call.verb();
     let failed = |kind| Error::of(kind, format!("failed to {what} {reference}")).cause(cause.clone());
     if let Some((kind, wait)) = again {
         return Err(Attempt::Again { error: failed(kind), wait });
@@ -270,14 +272,16 @@ pub(super) async fn read_status(
         StatusCode::NOT_FOUND if code == "NAME_UNKNOWN" => Err(Attempt::Final(Failure::NoRepository)),
         StatusCode::NOT_FOUND => Ok(Answer::NotFound),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            let (kind, hint) = if let Some(host) = elsewhere {
-                let hint = format!("{host} gets no login from here: look at what {registry} redirects to");
-                (FailureKind::AuthDenied, hint)
-            } else if is_wrong_password {
-                let hint = format!("check the user and the password of the login for {registry}");
-                (FailureKind::AuthMissing, hint)
-            } else {
-                refused(reference, call, &message)
+            let (kind, hint) = match elsewhere {
+                Some(host) => (
+                    FailureKind::AuthDenied,
+                    format!("{host} gets no login from here: look at what {registry} redirects to"),
+                ),
+                None if is_wrong_password => (
+                    FailureKind::AuthMissing,
+                    format!("check the user and the password of the login for {registry}"),
+                ),
+                None => refused(reference, call, &message),
             };
             Err(Attempt::error(failed(kind).hint(hint)))
         }
@@ -288,6 +292,13 @@ pub(super) async fn read_status(
         }
         _ => Err(Attempt::error(failed(FailureKind::NotARegistry))),
     }
+}
+
+/// Tells whether user and password were refused: with basic authentication, 401 means that one of them is wrong.
+fn refuses_basic(response: &Response) -> bool {
+    let offer = header(response.headers(), WWW_AUTHENTICATE.as_str());
+    response.status() == StatusCode::UNAUTHORIZED
+        && offer.is_some_and(|offer| offer.trim_start().to_lowercase().starts_with("basic"))
 }
 
 /// The failure of a login that the registry knows and refuses, with its hint.
