@@ -42,7 +42,6 @@ pub struct Settings {
     pub repository: Option<Repository>,
     /// Where pull requests and branches without protection write instead.
     pub(crate) pr_repository: Option<Repository>,
-    /// What the run is for.
     pub mode: Mode,
     /// Whether the image is built or the Dockerfile checked.
     pub call: Call,
