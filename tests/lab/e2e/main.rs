@@ -13,6 +13,7 @@ mod builders;
 mod caches;
 mod canaries;
 mod cancel;
+mod copies;
 mod credentials;
 mod engines;
 mod failures;
