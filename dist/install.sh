@@ -28,13 +28,14 @@ outputs() {
     50) class=resource ;;
     *) class=unsupported ;;
   esac
-  for name in outcome reason digest tag commit-tag image local-image key zone built pushed degraded cached-steps \
-    total-steps attempts failure-class failure-cause seconds imageid metadata metadata-file plan; do
+  for name in outcome reason digest tag commit-tag tags image local-image key zone built pushed degraded \
+    cached-steps total-steps attempts failure-class failure-cause seconds imageid metadata metadata-file plan; do
     case $name in
       outcome) value=failed ;;
       reason) value=$2 ;;
       built | pushed | degraded) value=false ;;
       attempts) value=0 ;;
+      tags) value='[]' ;;
       seconds) value=0.000 ;;
       failure-class | failure-cause) value=$class ;;
       *) value= ;;

@@ -133,6 +133,10 @@ limits! {
     HEADERS: Bytes(u64) = 64 * KIB, "the headers of a registry's or a token service's answer", "the registry's answer is unknown";
     /// Redirects that a read of a registry follows: registries keep blobs elsewhere.
     REDIRECTS: Count(usize) = 5, "redirects of one request to a registry", "the registry's answer is unknown";
+    /// Pages of a repository's list of tags, of 1,000 each.
+    TAG_PAGES: Count(usize) = 100, "pages of a repository's list of tags, of 1,000 tags each", "the list is not used";
+    /// Commits after this run's whose tags are asked for, and versions of a repository.
+    LATER_COMMITS: Count(usize) = 50, "commits after this run's, and versions of a repository, whose tags are asked for", "older ones are not looked at";
     /// Images of an index that are looked at.
     CHILDREN: Count(usize) = 64, "images of an index that are asked for", "refused, exit 40";
     /// Lines of the input `digests`.

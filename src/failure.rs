@@ -169,6 +169,8 @@ kinds! {
         "The tag is there, and may not be changed.";
     TagTaken "tag-taken" Integrity Stop "use one image name for each set of inputs"
         "The tag is there, and names other content.";
+    OlderCommit "older-commit" Integrity Stop "the run of the newer commit sets the tag; on-older: set sets it in any case, skip leaves it and goes on"
+        "A tag stands for a newer commit or version than this run's, and on-older is fail.";
     TagLimit "tag-limit" Access Stop "the registry takes no more tags on this image; remove old ones"
         "The image has as many tags as the registry allows.";
     RegistryQuota "registry-quota" Access Stop "remove old images from the registry, or raise its limit"

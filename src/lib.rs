@@ -157,7 +157,9 @@ pub mod testing {
     pub use crate::ports::host::this_process;
     pub use crate::ports::local_cache::LocalCacheUse;
     pub use crate::ports::registry::{Challenge, bearer, redirected, registry_error};
-    pub use crate::report::{ImageReport, OUTPUTS, Report, annotations, outputs, summary};
+    pub use crate::report::{
+        ImageReport, OUTPUTS, Report, TagOutcome, TagReport, annotations, outputs, summary,
+    };
     pub use crate::run::RunContext;
     pub use crate::shown::without_users;
     pub use crate::trust::{Purpose, RIGHTS, Resource, Right};

@@ -1,7 +1,7 @@
 //! Carries out one action and writes its record.
 
 use super::journal::may_go_on;
-use super::{Made, Record, StepContext, alias, build, builder, put_index, read_back, set_key_tag};
+use super::{Made, Record, StepContext, TagResult, alias, build, builder, put_index, read_back, set_key_tag};
 use crate::buildkit::NewBuilder;
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
@@ -109,7 +109,7 @@ async fn carry_out(
             let built = earlier.made;
             let done = match guard {
                 TagGuard::Any => set_key_tag::replace(key_tag, own, built, context, docker, record).await,
-                TagGuard::UnlessSameKey => {
+                TagGuard::UnlessSameKey | TagGuard::UnlessNewer { .. } => {
                     set_key_tag::run(key_tag, others, own, built, context, docker, record).await
                 }
             };
@@ -118,8 +118,8 @@ async fn carry_out(
         Action::PutIndex { index, target, .. } => {
             put_index::run(index, target, context, docker, record).await
         }
-        Action::Alias { source, target, required, .. } => {
-            let done = alias::run(&earlier.image(source)?, target, context, docker).await;
+        Action::Alias { source, target, required, guard } => {
+            let done = alias::run(&earlier.image(source)?, target, guard, context, docker).await;
             alias_or_notice(done, target, *required, record)
         }
         Action::Pull { source, platform } => {
@@ -152,7 +152,7 @@ fn key_tag_or_notice(
 /// The result of setting an alias. Without a commit's alias other jobs find the image by its digest, so a refusal is only
 /// a notice.
 fn alias_or_notice(
-    done: Result<()>,
+    done: Result<TagResult>,
     target: &ImageReference,
     required: bool,
     record: &mut Record,
@@ -162,7 +162,16 @@ fn alias_or_notice(
             record.notices.push(format!("{}; the digest carries the hand-over", error.headline()));
             Ok(())
         }
-        done => done.map(|()| record.tags.push(target.to_string())),
+        Err(error) => Err(error),
+        Ok(result) => {
+            if let TagResult::Older(why) = &result {
+                record.notices.push(format!("{target} is not set: {why}"));
+            } else {
+                record.tags.push(target.to_string());
+            }
+            record.tag_result = Some(result);
+            Ok(())
+        }
     }
 }
 

@@ -1,48 +1,127 @@
 //! Sets a tag on an image that is in a registry, without docker; the digest stays the same.
+//!
+//! A tag that must not be set back is looked at right before it is set, and once more a wait after: of two runs that both
+//! find it old, the one with the newer commit sets it again if the other one was later. The wait is that of
+//! [`super::set_key_tag`], and its gap too: a request of another run that takes longer.
 
-use super::StepContext;
+use std::time::Duration;
+
 use super::retry::Attempts;
+use super::{StepContext, TagResult};
 use crate::error::{Error, Result};
+use crate::facts::look_at_tag;
 use crate::failure::{FailureClass, FailureKind};
 use crate::image::{Digest, ImageReference};
+use crate::inputs::OnOlder;
+use crate::plan::{TagGuard, TagOrder, order, refused};
+use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
+use crate::ports::exec::from_exec;
 use crate::ports::registry::{Probe, Registry};
 
-/// Sets the tag, with retries. In another repository the image is copied first.
+/// The wait after a tag was set is this many times as long as that took.
+const WAIT_FACTOR: u32 = 4;
+const SHORTEST_WAIT: Duration = Duration::from_millis(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How often the tag is set, before it counts as one that keeps changing.
+const TURNS: u32 = 4;
+
+/// Sets the tag unless its guard forbids it, with retries. In another repository the image is copied first.
 pub(super) async fn run(
     source: &ImageReference,
     target: &ImageReference,
+    guard: &TagGuard,
     context: &StepContext<'_>,
     docker: &Docker,
-) -> Result<()> {
+) -> Result<TagResult> {
     let mut attempts = Attempts::default();
     loop {
-        match try_once(source, target, context).await {
-            Ok(()) => return Ok(()),
+        let tried = match guard {
+            TagGuard::UnlessNewer { seen, unknown } => {
+                set_unless_newer(source, target, (seen.as_ref(), unknown.as_deref()), context).await
+            }
+            TagGuard::Any | TagGuard::UnlessSameKey => set_if_absent(source, target, context).await,
+        };
+        match tried {
+            Ok(result) => return Ok(result),
             Err(error) => attempts.after_request(error, target.registry(), context, docker).await?,
         }
     }
 }
 
-/// Sets the tag; in another repository it copies the image first.
-async fn try_once(source: &ImageReference, target: &ImageReference, context: &StepContext<'_>) -> Result<()> {
+async fn set_if_absent(
+    source: &ImageReference,
+    target: &ImageReference,
+    context: &StepContext<'_>,
+) -> Result<TagResult> {
     let registry = &context.ports.registry;
-    // A tag that is set already may be immutable, so it is not set again.
+    // The tag is set already, so that it may be immutable.
     if let Probe::Present(found) = registry.probe(target).await
         && Some(&found.digest) == source.digest()
     {
-        return Ok(());
+        return Ok(TagResult::There);
     }
-    if source.repository() == target.repository() {
-        registry.put_tag(source, target, context.writes).await?;
-    } else {
-        let copied = registry.copy(source, target, context.writes).await?;
-        context.ports.console.line(&format!("copied to {}: {copied}", target.repository()));
-    }
-    check_source(source, target, registry).await
+    set(source, target, context).await?;
+    check_source(source, target, registry).await.map(|()| TagResult::Set(None))
 }
 
-/// Checks that the target has the source's digest.
+/// `judged`: the image that had the tag when it was judged, and why it is not known what that one stands for.
+async fn set_unless_newer(
+    source: &ImageReference,
+    target: &ImageReference,
+    judged: (Option<&Digest>, Option<&str>),
+    context: &StepContext<'_>,
+) -> Result<TagResult> {
+    let registry = &context.ports.registry;
+    let own = source.digest();
+    for turn in 0..TURNS {
+        let watch = Stopwatch::start();
+        let found = match registry.probe(target).await {
+            Probe::Present(found) => Some(found.digest.clone()),
+            Probe::Absent { .. } => None,
+            Probe::Unknown(error) => return Err(error),
+        };
+        if found.is_some() && found.as_ref() == own {
+            return Ok(if turn == 0 { TagResult::There } else { TagResult::Set(None) });
+        }
+        let unknown = if turn == 0 && found.as_ref() == judged.0 {
+            judged.1.map(str::to_owned)
+        } else {
+            let home = source.repository();
+            let fact = look_at_tag(context.ports, context.image, home, target.clone(), own).await;
+            match order(&fact.holder, own) {
+                TagOrder::There => None,
+                TagOrder::Set(unknown) => unknown,
+                TagOrder::Older(why) if context.request.settings.on_older == OnOlder::Fail => {
+                    return Err(refused(target, &why));
+                }
+                TagOrder::Older(why) => return Ok(TagResult::Older(why)),
+            }
+        };
+        set(source, target, context).await?;
+        let wait = (watch.elapsed() * WAIT_FACTOR).clamp(SHORTEST_WAIT, LONGEST_WAIT);
+        context.ports.exec.sleep(wait).await.map_err(from_exec)?;
+        match check_source(source, target, registry).await {
+            Ok(()) => return Ok(TagResult::Set(unknown)),
+            // Another run was later: the next turn tells which commit is.
+            Err(error) if error.is(FailureKind::TagTaken) && turn + 1 < TURNS => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::of(FailureKind::Unsettled, format!("{target} keeps changing"))
+        .hint("other runs keep setting it; try again"))
+}
+
+async fn set(source: &ImageReference, target: &ImageReference, context: &StepContext<'_>) -> Result<()> {
+    let registry = &context.ports.registry;
+    if source.repository() == target.repository() {
+        return registry.put_tag(source, target, context.writes).await;
+    }
+    let copied = registry.copy(source, target, context.writes).await?;
+    context.ports.console.line(&format!("copied to {}: {copied}", target.repository()));
+    Ok(())
+}
+
 async fn check_source(source: &ImageReference, target: &ImageReference, registry: &Registry) -> Result<()> {
     match source.digest() {
         Some(digest) => check(target, digest, registry).await,

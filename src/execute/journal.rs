@@ -30,6 +30,17 @@ pub(crate) enum Progressing {
     },
 }
 
+/// What came of a tag of the input `tags`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TagResult {
+    /// The image had it.
+    There,
+    /// It is set. The text says why it is not known what it stood for, if that is so.
+    Set(Option<String>),
+    /// It stands for something newer, and stays. The text says for what.
+    Older(String),
+}
+
 /// What one action did.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
@@ -52,6 +63,8 @@ pub(crate) struct Record {
     pub progress: Option<ProgressSummary>,
     /// Names in a registry that the action gave the image.
     pub tags: Vec<String>,
+    /// What came of the tag, if the action sets one.
+    pub tag_result: Option<TagResult>,
     /// True if the action found that names of earlier actions are another image's by now.
     pub unpublished: bool,
     /// True if the action made no builder, and the builds do without.
@@ -167,6 +180,8 @@ pub(crate) struct ImageResult {
     pub progress: Option<ProgressSummary>,
     /// The names that the image was given in a registry.
     pub tags: Vec<String>,
+    /// What came of each tag of the input `tags`; an error where it could not be set. `None`: it did not come to that.
+    pub tag_results: Vec<(String, Option<Result<TagResult, String>>)>,
     /// Notices for the user.
     pub notices: Vec<String>,
     /// Why less was done than the inputs say.
@@ -215,6 +230,11 @@ impl Journal {
                 continue;
             }
             result.add(&planned.action, record);
+            if let Action::Alias { target, required: true, .. } = &planned.action {
+                let failed = record.error.as_ref().map(|error| Err(error.headline()));
+                let came = failed.or_else(|| record.tag_result.clone().map(Ok));
+                result.tag_results.push((target.to_string(), came));
+            }
             result.done &= record.succeeded();
             match (&planned.action, &record.error) {
                 (_, None) => {}

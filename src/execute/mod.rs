@@ -22,7 +22,7 @@ use std::sync::Arc;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 pub(crate) use builder::Boot;
-pub(crate) use journal::{ImageResult, Journal, Made, Progressing, Record};
+pub(crate) use journal::{ImageResult, Journal, Made, Progressing, Record, TagResult};
 
 use crate::error::{Error, Result};
 use crate::facts::Toolchain;
@@ -76,6 +76,7 @@ pub(crate) struct OneImage<'a> {
 pub(crate) struct StepContext<'a> {
     pub writes: Writes,
     pub ports: &'a Ports,
+    pub image: ImageRun<'a>,
     pub request: &'a ImageRequest,
     pub toolchain: Option<&'a Toolchain>,
     pub key: Option<&'a BuildKey>,
@@ -96,6 +97,7 @@ impl Execution<'_> {
         Some(StepContext {
             writes: self.writes,
             ports: self.ports,
+            image: *image,
             request: image.request,
             toolchain: self.toolchain,
             key: *key,

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::facts::{Lookup, LookupBy, LookupResult, look_up};
 use crate::failure::{FailureClass, FailureKind};
 use crate::image::{Digest, ImageReference};
+use crate::plan::TagGuard;
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
 use crate::ports::registry::Probe;
@@ -190,7 +191,7 @@ async fn move_to_winner(
 ) -> Result<()> {
     let registry = &context.ports.registry;
     if name.repository() != winner.repository() {
-        return alias::run(winner, name, context, docker).await;
+        return alias::run(winner, name, &TagGuard::Any, context, docker).await.map(drop);
     }
     let Some(winner_digest) = winner.digest() else {
         return Err(Error::new(FailureClass::Bug, "a winner without a digest"));

@@ -10,7 +10,7 @@ use super::lookups::{Lookup, LookupBy, LookupResult, judge, look_up, wait_for};
 use super::pin::Pin;
 use super::{
     BuilderFacts, ImageFacts, LateFacts, Local, RepositoryFact, Toolchain, builders, caches, explain, key,
-    local, merge, repository, toolchain,
+    local, merge, repository, tags, toolchain,
 };
 use crate::error::{Error, Result};
 use crate::image::{Digest, ImageReference, Repository};
@@ -60,8 +60,11 @@ async fn gather_image(
     let names = home.map(|home| image.names(home));
     if request.settings.mode == Mode::Merge {
         let places = names.map(|names| names.repositories()).unwrap_or_default();
-        let found = merge::gather(&ports.registry, &request.parts, &places).await?;
-        return Ok(ImageFacts { parts: found, ..ImageFacts::empty(Arc::clone(&repository)) });
+        let (found, tags) = tokio::join!(
+            merge::gather(&ports.registry, &request.parts, &places),
+            tags::gather(ports, image, home, None)
+        );
+        return Ok(ImageFacts { parts: found?, tags, ..ImageFacts::empty(Arc::clone(&repository)) });
     }
     if let Some(digest) = &request.digest {
         let (lookups, local) = look_up_digest(ports, image, home, digest).await?;
@@ -88,12 +91,15 @@ async fn gather_image(
     }
     let key::Computed { key, bases, pins, .. } = computed;
     let Found { lookups, local } = found;
+    let own = matched(&lookups).filter(|_| !request.rebuild);
+    let tags = tags::gather(ports, image, home, own.as_ref().and_then(ImageReference::digest)).await;
     Ok(ImageFacts {
         key: Some(key),
         bases,
         pins,
         lookups,
         local,
+        tags,
         ..ImageFacts::empty(Arc::clone(&repository))
     })
 }

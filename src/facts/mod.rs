@@ -13,6 +13,7 @@ mod merge;
 mod pin;
 mod repository;
 mod sources;
+mod tags;
 mod toolchain;
 
 pub(crate) use bases::Base;
@@ -27,6 +28,7 @@ pub(crate) use merge::{FoundPart, Line, LineKind, PartFact};
 pub(crate) use pin::Pin;
 pub(crate) use repository::resolve as resolve_repository;
 pub(crate) use repository::{NoRepository, RepositoryFact};
+pub(crate) use tags::{Holder, Standing, TagFact, VersionFact, look as look_at_tag};
 pub(crate) use toolchain::Toolchain;
 
 use std::sync::Arc;
@@ -51,6 +53,9 @@ pub(crate) struct ImageFacts {
     pub local: Local,
     /// The parts of `mode: merge`.
     pub parts: Vec<PartFact>,
+    /// What has the tags of the input `tags`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<TagFact>,
 }
 
 impl Default for ImageFacts {
@@ -70,6 +75,7 @@ impl ImageFacts {
             lookups: Vec::new(),
             local: Local::default(),
             parts: Vec::new(),
+            tags: Vec::new(),
         }
     }
 

@@ -20,6 +20,12 @@ pub(crate) const ANNOTATION_ZONE: &str = "io.github.build-once.zone";
 /// The annotation that carries the commit.
 pub(crate) const ANNOTATION_REVISION: &str = "org.opencontainers.image.revision";
 
+/// The annotation that carries the commit's time: seconds since 1970, UTC, by the clock of who committed.
+pub(crate) const ANNOTATION_COMMITTED: &str = "io.github.build-once.committed";
+
+/// The annotation or label with the image's version, which docker/metadata-action writes.
+pub(crate) const ANNOTATION_VERSION: &str = "org.opencontainers.image.version";
+
 /// The annotation that carries the merge of that commit which GitHub checked out.
 pub(crate) const ANNOTATION_MERGE_REVISION: &str = "io.github.build-once.merge-revision";
 

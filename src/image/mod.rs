@@ -10,6 +10,7 @@ mod manifest;
 mod mark;
 mod platform;
 mod reference;
+mod series;
 mod tags;
 
 pub use digest::{Digest, hex};
@@ -19,8 +20,8 @@ use host::host_of_server;
 pub use host::is_this_machine;
 pub(crate) use local::{LocalScheme, belongs_to, is_private, place};
 pub(crate) use manifest::{
-    ANNOTATION_ENTRIES, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION, ANNOTATION_ZONE, is_own_label,
-    triggers,
+    ANNOTATION_COMMITTED, ANNOTATION_ENTRIES, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION,
+    ANNOTATION_VERSION, ANNOTATION_ZONE, is_own_label, triggers,
 };
 pub use manifest::{ANNOTATION_KEY, MEDIA_TYPES, Manifest};
 pub(crate) use manifest::{DOCKER_MANIFEST, OCI_INDEX};
@@ -28,6 +29,7 @@ pub(crate) use mark::Mark;
 pub use platform::Platform;
 pub use reference::ImageReference;
 pub(crate) use reference::{InvalidReference, Repository};
+pub(crate) use series::{Series, version_of};
 pub use tags::{ImageName, sanitise};
 pub(crate) use tags::{
     Owner, TagScheme, branch_prefix, is_less_trusted, names_another_repository, owner, usable, zone_prefix,

@@ -43,7 +43,8 @@ pub(crate) use request::{Request, Settings};
 pub(crate) use secrets::{Secret, SecretSource, SecretValues, without_login};
 pub use types::Switch;
 pub(crate) use types::{
-    BuilderInputs, CacheWrite, Driver, Endpoint, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy,
+    BuilderInputs, CacheWrite, Driver, Endpoint, KeyScope, LogStyle, Login, Mode, OnMissing, OnOlder,
+    RegistryPolicy,
 };
 pub(crate) use user_tags::LeftOutTag;
 pub use user_tags::UserTag;

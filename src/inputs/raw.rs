@@ -44,6 +44,8 @@ raw_inputs! {
         tags;
         /// File with more lines for tags.
         tags_file;
+        /// When one of tags names a newer commit or version than this run's: skip (leave it, and say so), fail, or set (set it back).
+        on_older = "skip";
         /// build (find it, else build it), pull (make it available locally) or merge (make one image of platforms that were built apart).
         mode = "build";
         /// With mode pull: pull exactly this digest; no checkout needed.

@@ -16,8 +16,8 @@ use super::problems::Problems;
 use super::raw::RawInputs;
 use super::secrets::{Secret, SecretValues};
 use super::types::{
-    AccessInputs, BuilderInputs, KeyInputs, KeyScope, LogStyle, Login, Mode, OnMissing, RegistryPolicy,
-    ReliabilityInputs, ReportInputs, Switch,
+    AccessInputs, BuilderInputs, KeyInputs, KeyScope, LogStyle, Login, Mode, OnMissing, OnOlder,
+    RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
 };
 use super::user_tags::{self, LeftOutTag, UserTag};
 use crate::env::{self, Env};
@@ -47,6 +47,8 @@ pub struct Settings {
     pub call: Call,
     /// What `mode: pull` does about an image that is not there.
     pub(crate) on_missing: OnMissing,
+    /// What is done about a tag that stands for something newer.
+    pub(crate) on_older: OnOlder,
     /// How long `on-missing: wait` waits.
     pub(crate) wait_timeout: Duration,
     pub(crate) builder: BuilderInputs,
@@ -272,6 +274,11 @@ impl Settings {
                 "on-missing",
                 raw.on_missing.trimmed().unwrap_or("build"),
                 &[("build", OnMissing::Build), ("wait", OnMissing::Wait), ("fail", OnMissing::Fail)],
+            ),
+            on_older: problems.choice(
+                "on-older",
+                raw.on_older.trimmed().unwrap_or("skip"),
+                &[("skip", OnOlder::Skip), ("fail", OnOlder::Fail), ("set", OnOlder::Set)],
             ),
             wait_timeout: problems.duration("wait-timeout", raw.wait_timeout.trimmed().unwrap_or("10m")),
             builder: builder::read(raw, problems),

@@ -39,6 +39,17 @@ pub(crate) enum OnMissing {
     Fail,
 }
 
+/// What is done about a tag of `tags` that stands for a later commit or version than this run's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OnOlder {
+    /// Leave it, and say so.
+    #[default]
+    Skip,
+    Fail,
+    /// Set it back.
+    Set,
+}
+
 /// Which files the key covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -39,6 +39,12 @@ impl UserTag {
         Some(self.home.as_ref()?.tagged(self.tag.as_str()))
     }
 
+    /// The tag without its repository.
+    #[must_use]
+    pub(crate) fn name(&self) -> &str {
+        &self.tag
+    }
+
     /// The repository of a full reference.
     #[must_use]
     pub(crate) const fn repository(&self) -> Option<&Repository> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::index::Index;
+use super::order::{SkippedTag, TagGuard};
 use super::verdict::{Decision, Outcome};
 use crate::buildkit::{BuildSpec, Finding, NewBuilder};
 use crate::error::{Error, SourceLine};
@@ -64,16 +65,6 @@ impl<T> Source<T> {
             Self::BuiltBy { action, .. } => Some(*action),
         }
     }
-}
-
-/// Which image a tag may have for an action to set it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum TagGuard {
-    /// Any image, or none.
-    Any,
-    /// None, or one without this run's key: one with the key wins.
-    UnlessSameKey,
 }
 
 /// What a build does without if the builder that only this needs does not boot.
@@ -284,6 +275,9 @@ pub(crate) struct ImagePlan {
     /// The name in the engine's store, if the image is there before the first action.
     #[serde(skip)]
     pub local_image: Option<String>,
+    /// Tags that are not set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skipped_tags: Vec<SkippedTag>,
 }
 
 impl ImagePlan {
@@ -309,6 +303,7 @@ impl ImagePlan {
             key_tag: None,
             commit_tag: None,
             local_image: None,
+            skipped_tags: Vec::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Makes the plan from the verdicts: every action, in order.
 
-use super::actions::{Action, ActionId, Draft, ImagePlan, Plan, PlannedTag, Source, TagGuard};
+use super::actions::{Action, ActionId, Draft, ImagePlan, Plan, PlannedTag, Source};
 use super::builder::{Choice, Needs};
 use super::cache_set::Caches;
 use super::caches::caches;
@@ -9,6 +9,7 @@ use super::foreign::refuse_foreign_bases;
 use super::held::hold;
 use super::load::{Loading, for_classic_store, load_of_platform, loading};
 use super::merge;
+use super::order::{TagGuard, ordered};
 use super::platform::platforms;
 use super::reuse::{name_actions, public_names, reuse, reuse_local};
 use super::spec::build_inputs;
@@ -82,6 +83,7 @@ fn build(
     let names =
         shared.filter(|_| verdict.shared && verdict.publish).map(|repository| image.names(repository));
     let published = names.map(|names| names.written(key.short())).unwrap_or_default();
+    let tags = ordered(published.user_tags.clone(), facts, None, request.settings.on_older)?;
     let mut extra = extra(request, run, given.env, &key.hex)?;
     let by_user = std::mem::take(&mut extra.caches);
     let own_repository = names.map(|names| names.own_repository());
@@ -108,7 +110,7 @@ fn build(
 
     let before = builder.before_build(given, draft);
     let built = Built { spec, loading, pulls, on_engine, private };
-    built.add_actions(given, &published, before, draft);
+    built.add_actions(given, &published, tags.set, before, draft);
     let degraded = degraded(verdict.notes.degraded, &mut caches.off, &mut notices);
     let planned = |reference: ImageReference| PlannedTag { reference, there: false };
     Ok(ImagePlan {
@@ -118,6 +120,7 @@ fn build(
         repository: published.name.map(|reference| reference.repository().clone()),
         key_tag: published.key_tag.map(planned),
         commit_tag: published.commit_tag.map(planned),
+        skipped_tags: tags.skipped,
         ..ImagePlan::from_decision(decision(given, verdict.publish, verdict.reason))
     })
 }
@@ -229,6 +232,7 @@ impl Built {
         self,
         given: &PlanContext<'_>,
         published: &Published,
+        tags: Vec<(ImageReference, TagGuard)>,
         before: BeforeBuild,
         draft: &mut Draft,
     ) {
@@ -246,7 +250,7 @@ impl Built {
             }
             return;
         };
-        let last = publish(published, pushed, given.image.request.rebuild, last, draft);
+        let last = publish(published, pushed, tags, given.image.request.rebuild, last, draft);
         let pull = pulls.then(|| pull(last, pushed, own, draft));
         let image = Source::BuiltBy { action: last, name: pushed.clone() };
         let after = [pull.unwrap_or(last)];
@@ -269,6 +273,7 @@ fn pull(made: ActionId, pushed: &ImageReference, platform: Option<Platform>, dra
 fn publish(
     published: &Published,
     pushed: &ImageReference,
+    tags: Vec<(ImageReference, TagGuard)>,
     replace: bool,
     build: ActionId,
     draft: &mut Draft,
@@ -280,9 +285,8 @@ fn publish(
         let guard = if replace { TagGuard::Any } else { TagGuard::UnlessSameKey };
         last = draft.add([last], Action::SetKeyTag { source: made_by(last), key_tag, others, guard });
     }
-    for target in &published.user_tags {
-        let (source, target) = (made_by(last), target.clone());
-        draft.add([last], Action::Alias { source, target, guard: TagGuard::Any, required: true });
+    for (target, guard) in tags {
+        draft.add([last], Action::Alias { source: made_by(last), target, guard, required: true });
     }
     last
 }

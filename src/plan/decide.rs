@@ -1,6 +1,7 @@
 //! Decides about an image from its facts: reuse, build, merge or fail.
 
 use super::merge;
+use super::order::{SkippedTag, TagGuard, ordered};
 use super::undone::{refuse_push, with_undone};
 use super::verdict::{Build, Notes, Reuse, ReuseLocal, Verdict, WantedAlias};
 use crate::buildkit::LocalImage;
@@ -21,6 +22,11 @@ pub(crate) fn decide(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
         Some(error) => Verdict::Fail(error),
         None => with_undone(verdict_for(image, facts), image, facts),
     };
+    // It is known before anything is built.
+    let verdict = match set_back(&verdict, image, facts) {
+        Err(error) => Verdict::Fail(error),
+        Ok(()) => verdict,
+    };
     // A pull builds too, with `on-missing: build`.
     let builds = image.request.settings.mode == Mode::Build || matches!(verdict, Verdict::Build(_));
     if builds && image.run.event.as_deref() == Some("pull_request_target") && Guard::TargetEvent.holds() {
@@ -31,6 +37,18 @@ pub(crate) fn decide(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
         );
     }
     verdict
+}
+
+/// With `on-older: fail`, the error for a tag that would be set back.
+fn set_back(verdict: &Verdict, image: ImageRun<'_>, facts: &ImageFacts) -> Result<(), Error> {
+    let own = match verdict {
+        Verdict::Reuse(reuse) => Some(&reuse.digest),
+        Verdict::Merge(merge) => Some(&merge.index.digest),
+        Verdict::Build(Build { publish: true, .. }) => None,
+        Verdict::Build(_) | Verdict::ReuseLocal(_) | Verdict::Fail(_) => return Ok(()),
+    };
+    let Some(home) = facts.repository.repository() else { return Ok(()) };
+    ordered(image.names(home).user_tags(), facts, own, image.request.settings.on_older).map(drop)
 }
 
 fn verdict_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
@@ -75,6 +93,7 @@ fn reuse(
         let other = facts.lookups.iter().filter(|_| lookup.at == LookupBy::CommitTag).find(of_key)?;
         Some(other.reference.clone())
     };
+    let (aliases, skipped) = aliases(image, facts, lookup, digest);
     Verdict::Reuse(Reuse {
         found_by: lookup.at,
         reference: lookup.reference.clone(),
@@ -83,26 +102,38 @@ fn reuse(
         key_tag: key_tag_if(
             &|seen| matches!(seen, LookupResult::Match { digest: named, .. } if named == digest),
         ),
-        aliases: aliases(image, facts, lookup),
+        aliases,
+        skipped,
         pull: load && !have_local,
         have_local: load && have_local,
         notes: Notes::default(),
     })
 }
 
-/// The further names that an image gets which `lookup` found. Pulling is reading: only the build job sets names.
-fn aliases(image: ImageRun<'_>, facts: &ImageFacts, lookup: &Lookup) -> Vec<WantedAlias> {
+/// The further names that an image gets which `lookup` found, and those of `tags` that stay where they are. Pulling is
+/// reading: only the build job sets names.
+fn aliases(
+    image: ImageRun<'_>,
+    facts: &ImageFacts,
+    lookup: &Lookup,
+    digest: &Digest,
+) -> (Vec<WantedAlias>, Vec<SkippedTag>) {
     let is_build = image.request.settings.mode == Mode::Build;
-    let Some(repository) = facts.repository.repository().filter(|_| is_build) else { return Vec::new() };
+    let Some(repository) = facts.repository.repository().filter(|_| is_build) else {
+        return (Vec::new(), Vec::new());
+    };
     let names = image.names(repository);
     // In another repository the commit's tag would need a copy of the whole image. Nothing is lost without it: the next
     // run finds the image by its key.
     let commit = names.written_commit().filter(|commit| {
         lookup.at == LookupBy::KeyTag && commit.repository() == lookup.reference.repository()
     });
-    let commit = commit.map(|tag| WantedAlias { tag, required: false });
-    let of_user = names.user_tags().into_iter().map(|tag| WantedAlias { tag, required: true });
-    commit.into_iter().chain(of_user).collect()
+    let commit = commit.map(|tag| WantedAlias { tag, guard: TagGuard::Any, required: false });
+    // `on-older: fail` has its error already.
+    let on_older = image.request.settings.on_older;
+    let tags = ordered(names.user_tags(), facts, Some(digest), on_older).unwrap_or_default();
+    let of_user = tags.set.into_iter().map(|(tag, guard)| WantedAlias { tag, guard, required: true });
+    (commit.into_iter().chain(of_user).collect(), tags.skipped)
 }
 
 /// Reuses the engine's image if it has exactly the digest of the input `digest`, whatever the registry says.
@@ -114,6 +145,7 @@ fn engine_copy(digest: &Digest, facts: &ImageFacts) -> Option<Verdict> {
         missing_key_tag: None,
         key_tag: None,
         aliases: Vec::new(),
+        skipped: Vec::new(),
         pull: false,
         have_local: true,
         notes: Notes::default(),

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::actions::{Action, Draft, ImagePlan, PlannedTag, Source, TagGuard};
+use super::actions::{Action, Draft, ImagePlan, PlannedTag, Source};
 use super::context::{PlanContext, bug};
 use super::index::Index;
+use super::order::{TagGuard, ordered};
 use super::verdict::{Decision, Merge, Notes, Outcome, Verdict};
 use crate::error::{Error, Result};
 use crate::facts::{FoundPart, ImageFacts, Line, LineKind, PartFact, RepositoryFact};
 use crate::failure::FailureKind;
 use crate::image::{
-    ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION, ANNOTATION_ZONE,
-    Platform, Repository,
+    ANNOTATION_COMMITTED, ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION,
+    ANNOTATION_ZONE, Platform, Repository,
 };
 use crate::inputs::ImageRequest;
 use crate::key::explain;
@@ -199,7 +200,7 @@ fn annotations(
         values.all(|value| value == Some(first)).then(|| ((*name).to_owned(), first.clone()))
     };
     let zone = (ANNOTATION_ZONE.to_owned(), run.zone.name().to_owned());
-    let own = [ANNOTATION_REVISION, ANNOTATION_MERGE_REVISION];
+    let own = [ANNOTATION_REVISION, ANNOTATION_MERGE_REVISION, ANNOTATION_COMMITTED];
     let own: Vec<_> = own.iter().filter_map(common).chain([zone]).collect();
     asked.chain(own).collect()
 }
@@ -229,10 +230,12 @@ pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge, draft: &mut Draft) -
             .hint("name it in the input tags")
     })?;
     let reason = format!("the platforms that were built apart are one image: {}", index.platforms());
+    let on_older = given.image.request.settings.on_older;
+    let tags = ordered(published.user_tags, given.facts, Some(&index.digest), on_older)?;
     let put = draft.add([], Action::PutIndex { index, target: name.clone(), guard: TagGuard::Any });
-    for target in published.user_tags {
+    for (target, guard) in tags.set {
         let source = Source::BuiltBy { action: put, name: name.clone() };
-        draft.add([put], Action::Alias { source, target, guard: TagGuard::Any, required: true });
+        draft.add([put], Action::Alias { source, target, guard, required: true });
     }
     let planned = |reference| PlannedTag { reference, there: false };
     Ok(ImagePlan {
@@ -241,6 +244,7 @@ pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge, draft: &mut Draft) -
         repository: Some(name.repository().clone()),
         key_tag: published.key_tag.map(planned),
         commit_tag: published.commit_tag.map(planned),
+        skipped_tags: tags.skipped,
         ..ImagePlan::from_decision(Decision { outcome: Outcome::Merged, reason, changes: Vec::new() })
     })
 }

@@ -13,6 +13,7 @@ mod index;
 mod judge;
 mod load;
 mod merge;
+mod order;
 mod platform;
 mod render;
 mod reuse;
@@ -26,13 +27,14 @@ mod verdict;
 mod versions;
 
 pub(crate) use actions::{
-    Action, ActionId, GoesWithout, ImagePlan, Plan, PlanWarning, Planned, PlannedTag, Source, TagGuard,
+    Action, ActionId, GoesWithout, ImagePlan, Plan, PlanWarning, Planned, PlannedTag, Source,
 };
 pub(crate) use assemble::{assemble, too_many_rights};
 pub(crate) use builder::{Choice, Needs};
 pub(crate) use context::PlanContext;
 pub(crate) use index::Index;
 pub(crate) use judge::{Judged, builder_for};
+pub(crate) use order::{TagGuard, TagOrder, order, refused};
 pub(crate) use render::{Rendered, brief, describe, json, text};
 
 pub use verdict::Outcome;

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use super::actions::{Action, ImagePlan, Plan, Planned, Source, TagGuard};
+use super::actions::{Action, ImagePlan, Plan, Planned, Source};
+use super::order::TagGuard;
 use crate::buildkit::{BuildSpec, OutputTarget};
 use crate::facts::{ImageFacts, LookupResult, RepositoryFact};
 use crate::image::ImageReference;
@@ -78,6 +79,9 @@ fn add_image(
     rows.add("may write", &if may.is_empty() { "nothing".to_owned() } else { may.join(", ") });
     if let Some(facts) = facts {
         add_facts(rows, image, facts);
+    }
+    for skipped in &plan.skipped_tags {
+        rows.add("skipped", &format!("the tag {}: {}", skipped.tag, skipped.why));
     }
     for warning in &plan.warnings {
         rows.add("warning", &warning.text);
@@ -159,6 +163,9 @@ pub(crate) fn describe(action: &Action) -> String {
         Action::SetKeyTag { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
         Action::PutIndex { index, target, .. } => {
             format!("store the index {} of {} as {target}", index.digest, index.platforms())
+        }
+        Action::Alias { source, target, guard: TagGuard::UnlessNewer { .. }, .. } => {
+            format!("set {target} to {}, unless it names something newer", name(source))
         }
         Action::Alias { source, target, .. } => format!("set {target} to {}", name(source)),
         Action::Load { spec } => {

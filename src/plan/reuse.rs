@@ -1,7 +1,8 @@
 //! Plans the reuse of an image of the registry or of the engine.
 
-use super::actions::{Action, ActionId, Draft, ImagePlan, PlannedTag, Source, TagGuard};
+use super::actions::{Action, ActionId, Draft, ImagePlan, PlannedTag, Source};
 use super::context::{PlanContext, no_repository_notice, warnings};
+use super::order::TagGuard;
 use super::verdict::{Decision, Outcome, Reuse, ReuseLocal, WantedAlias};
 use crate::facts::{ImageFacts, LookupBy, LookupResult};
 use crate::image::{Digest, ImageReference, Platform};
@@ -12,7 +13,7 @@ use crate::trust::LocalNames;
 pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) -> ImagePlan {
     let (key_tag, commit_tag) = shown_tags(&verdict);
     add_actions(given, &verdict, draft);
-    let Reuse { found_by, reference, digest, have_local, notes, .. } = verdict;
+    let Reuse { found_by, reference, digest, have_local, skipped, notes, .. } = verdict;
     let (outcome, reason) = match found_by {
         _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
         LookupBy::Digest => (Outcome::ReusedDigest, "this digest was asked for"),
@@ -30,6 +31,7 @@ pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) 
         repository: Some(reference.repository().clone()),
         key_tag,
         commit_tag,
+        skipped_tags: skipped,
         ..ImagePlan::from_decision(Decision { outcome, reason, changes: Vec::new() })
     }
 }
@@ -62,9 +64,9 @@ fn add_actions(given: &PlanContext<'_>, verdict: &Reuse, draft: &mut Draft) {
         let (others, guard) = (Vec::new(), TagGuard::UnlessSameKey);
         draft.add([], Action::SetKeyTag { source: known(), key_tag, others, guard });
     }
-    for WantedAlias { tag, required } in aliases {
-        let (target, required) = (tag.clone(), *required);
-        draft.add([], Action::Alias { source: known(), target, guard: TagGuard::Any, required });
+    for WantedAlias { tag, guard, required } in aliases {
+        let (target, guard, required) = (tag.clone(), guard.clone(), *required);
+        draft.add([], Action::Alias { source: known(), target, guard, required });
     }
     let mut pulled = None;
     if *pull {

@@ -6,7 +6,8 @@ use crate::coherence::epoch::Epoch;
 use crate::facts::Toolchain;
 use crate::guards::Guard;
 use crate::image::{
-    ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION, ANNOTATION_ZONE,
+    ANNOTATION_COMMITTED, ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION,
+    ANNOTATION_ZONE,
 };
 use crate::inputs::extra_args::Extra;
 use crate::inputs::{BuildInputs, ContextSource, without_login};
@@ -127,6 +128,7 @@ fn annotations(
         (ANNOTATION_ZONE, Some(given.image.run.zone.name().to_owned())),
         (ANNOTATION_REVISION, commit.map(|commit| commit.head.clone())),
         (ANNOTATION_MERGE_REVISION, commit.and_then(|commit| commit.merge.clone())),
+        (ANNOTATION_COMMITTED, given.image.run.commit_time.map(|time| time.to_string())),
     ];
     let own = facts.into_iter().filter_map(|(name, value)| Some((format!("{level}:{name}"), value?)));
     // This program's last: if a name is set twice, the last value counts.

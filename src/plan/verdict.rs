@@ -1,6 +1,7 @@
 //! The verdict about an image, and the decision as it is reported.
 
 use super::index::Index;
+use super::order::{SkippedTag, TagGuard};
 use crate::buildkit::LocalImage;
 use crate::error::Error;
 use crate::facts::LookupBy;
@@ -45,6 +46,8 @@ pub(crate) struct Reuse {
     pub key_tag: Option<ImageReference>,
     /// Tags that the run sets on the image.
     pub aliases: Vec<WantedAlias>,
+    /// Tags that stay where they are.
+    pub skipped: Vec<SkippedTag>,
     /// True if the engine has to pull it.
     pub pull: bool,
     /// True if the engine has it, and it is wanted there.
@@ -56,6 +59,8 @@ pub(crate) struct Reuse {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct WantedAlias {
     pub tag: ImageReference,
+    /// Which image it may have to be set.
+    pub guard: TagGuard,
     /// True if a refusal fails the run.
     pub required: bool,
 }

@@ -14,7 +14,7 @@ use crate::inputs::http_login;
 use crate::ports::exec::{Effect, Exec, Invocation};
 use crate::ports::exec::{from_exec, last_line};
 use crate::ports::temporary::{GIT, PrivateFolder};
-use crate::run::{Commit, RunContext};
+use crate::run::{Ancestry, Commit, RunContext};
 use crate::secret::SecretString;
 use crate::shown;
 
@@ -50,6 +50,72 @@ pub(crate) async fn first_parents(exec: &Exec, most: usize) -> Option<Vec<String
     // There is no repository, or no commit in it.
     let message = answer.stderr_text().to_lowercase();
     (message.contains("not a git repository") || message.contains("unknown revision")).then(Vec::new)
+}
+
+/// How `theirs` stands to `ours` in the history of the checkout; `None` if it does not go back so far.
+pub(crate) async fn ancestry(exec: &Exec, theirs: &str, ours: &str) -> Option<Ancestry> {
+    if theirs == ours {
+        return Some(Ancestry::Same);
+    }
+    if is_ancestor(exec, theirs, ours).await? {
+        return Some(Ancestry::Before);
+    }
+    if is_ancestor(exec, ours, theirs).await? {
+        return Some(Ancestry::After);
+    }
+    // In a shallow clone a path between them may be cut off.
+    whole(exec).await.then_some(Ancestry::Apart)
+}
+
+/// Where a commit is on a branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OnBranch {
+    /// It is there, and these come after it, newest first.
+    Before(Vec<String>),
+    /// It is not: the branch was pushed by force, or never had it.
+    Left,
+}
+
+/// Where the commit is on the branch, as the checkout knows that; `None` if it does not know it whole.
+pub(crate) async fn on_branch(exec: &Exec, commit: &str, branch: &str, most: usize) -> Option<OnBranch> {
+    let tip = format!("refs/remotes/origin/{branch}");
+    if !whole(exec).await {
+        return None;
+    }
+    if !is_ancestor(exec, commit, &tip).await? {
+        return Some(OnBranch::Left);
+    }
+    let (count, range) = (format!("--max-count={most}"), format!("{commit}..{tip}"));
+    let git = exec.find("git")?;
+    let list = own(&git).args(["rev-list", &count, &range, "--"]);
+    let answer = exec.output(&list, LOCAL).await.ok()?;
+    let listed = || answer.stdout_text().lines().map(str::to_owned).collect();
+    answer.status.success().then(|| OnBranch::Before(listed()))
+}
+
+/// When a commit was made, by the clock of who committed: seconds since 1970, UTC.
+pub(crate) async fn commit_time(exec: &Exec, commit: &str) -> Option<u64> {
+    ask(exec, &["show", "--no-patch", "--no-show-signature", "--format=%ct", commit, "--"])
+        .await?
+        .parse()
+        .ok()
+}
+
+/// Whether the clone has its whole history.
+async fn whole(exec: &Exec) -> bool {
+    ask(exec, &["rev-parse", "--is-shallow-repository"]).await.as_deref() == Some("false")
+}
+
+/// `None` if git does not know one of them.
+async fn is_ancestor(exec: &Exec, earlier: &str, later: &str) -> Option<bool> {
+    let git = exec.find("git")?;
+    let answer =
+        exec.output(&own(&git).args(["merge-base", "--is-ancestor", earlier, later]), LOCAL).await.ok()?;
+    match answer.status.code() {
+        Some(0) => Some(true),
+        Some(1) => Some(false),
+        _ => None,
+    }
 }
 
 /// The paths among `paths`, below `folder`, that git does not know; none without a repository. A folder is known if anything

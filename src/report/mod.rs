@@ -7,11 +7,14 @@ mod metadata;
 mod outputs;
 mod state;
 mod summary;
+mod tags;
 
 pub use annotations::annotations;
 pub use outputs::{OUTPUTS, outputs};
 pub(crate) use state::{RunState, Stage};
 pub use summary::summary;
+use tags::tag_reports;
+pub use tags::{TagOutcome, TagReport};
 
 use std::path::PathBuf;
 
@@ -20,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::execute::{ImageResult, Journal, Progressing};
 use crate::facts::{ImageFacts, RepositoryFact};
 use crate::image::{Digest, ImageReference, Platform};
-use crate::inputs::Request;
+use crate::inputs::{ImageRequest, Request};
 use crate::phase::Phase;
 use crate::plan::{Action, ImagePlan, Outcome, Plan, PlanWarning, Planned, PlannedTag};
 use crate::run::RunContext;
@@ -108,6 +111,8 @@ pub struct ImageReport {
     pub notices: Vec<String>,
     /// Every tag the image got or had.
     pub tags: Vec<String>,
+    /// What came of each item of the input `tags`, in that order.
+    pub tag_reports: Vec<TagReport>,
     /// Builds that were started.
     pub attempts: u32,
     /// The summary of the build's progress.
@@ -127,7 +132,7 @@ pub struct ImageReport {
 impl Report {
     /// Adds what is known from the request.
     pub(crate) fn start(&mut self, request: &Request, run: &RunContext) {
-        self.images = request.images.iter().map(|image| ImageReport::of(image.image.to_string())).collect();
+        self.images = request.images.iter().map(ImageReport::of).collect();
         self.check_annotations = request.settings.report.check_annotations;
         self.without_summary = !request.settings.report.summary;
         let warnings = request.settings.warnings.iter().cloned();
@@ -235,13 +240,20 @@ fn entries(journal: &Journal) -> Vec<Entry> {
 }
 
 impl ImageReport {
-    fn of(image: String) -> Self {
-        Self { image, ..Self::default() }
+    fn of(request: &ImageRequest) -> Self {
+        let left_out = request.left_out_tags.iter().map(|left_out| TagReport {
+            tag: left_out.tag.to_string(),
+            result: TagOutcome::LeftOut,
+            why: Some(left_out.why.to_owned()),
+        });
+        Self { image: request.image.to_string(), tag_reports: left_out.collect(), ..Self::default() }
     }
 
     /// Forgets the result, because the image is looked up once more.
     pub(crate) fn start_over(&mut self) {
-        *self = Self::of(std::mem::take(&mut self.image));
+        let mut tag_reports = std::mem::take(&mut self.tag_reports);
+        tag_reports.retain(|report| report.result == TagOutcome::LeftOut);
+        *self = Self { image: std::mem::take(&mut self.image), tag_reports, ..Self::default() };
     }
 
     /// Takes over what was planned for this image and what came of it.
@@ -257,6 +269,8 @@ impl ImageReport {
         self.reason = error.as_ref().map_or_else(|| plan.decision.reason.clone(), Error::headline);
         self.changes.clone_from(&plan.decision.changes);
         let adopted = result.made.adopted;
+        let left_out = std::mem::take(&mut self.tag_reports);
+        self.tag_reports = tag_reports(plan, &result, left_out);
         if !result.lost_its_image() {
             self.tag = reported_tag(plan.key_tag.as_ref(), &result.tags);
             self.commit_tag = reported_tag(plan.commit_tag.as_ref(), &result.tags);
@@ -265,6 +279,8 @@ impl ImageReport {
         self.degraded = plan.degraded.clone().or(result.degraded);
         self.warnings.extend(plan.warnings.iter().cloned());
         self.notices.extend(plan.notices.iter().cloned());
+        let skipped = plan.skipped_tags.iter();
+        self.notices.extend(skipped.map(|skipped| format!("{} is not set: {}", skipped.tag, skipped.why)));
         self.notices.extend(result.notices);
         let repository = plan.repository.as_ref();
         self.reference = self.digest.as_ref().zip(repository).map(|(digest, home)| home.at(digest.clone()));

@@ -6,7 +6,7 @@ use super::{ImageReport, Report};
 use crate::buildkit::ProgressSummary;
 
 /// Every output with its meaning and how it is made; `action.yml` and `docs/inputs.md` are checked against it.
-pub const OUTPUTS: [Output; 22] = [
+pub const OUTPUTS: [Output; 23] = [
     (
         "outcome",
         "reused-local, reused-digest, reused-tag, reused-key, built, built-local, merged (mode: merge), checked (call: check) or failed",
@@ -23,6 +23,14 @@ pub const OUTPUTS: [Output; 22] = [
         "commit-tag",
         "The commit's tag, where the image has it; jobs of one commit that build different images under one name share it",
         |report| of_image(report, |image| image.commit_tag.clone()),
+    ),
+    (
+        "tags",
+        "What came of each item of the input tags, as JSON: tag, result (set, there, skipped, left-out, failed or not-tried), and why",
+        |report| {
+            let tags = of_image(report, |image| serde_json::to_string(&image.tag_reports).ok());
+            if tags.is_empty() { "[]".to_owned() } else { tags }
+        },
     ),
     (
         "image",

@@ -57,6 +57,7 @@ fn add_image(text: &mut String, report: &Report, image: &ImageReport) {
         let _ = writeln!(text, "| note | {} |", cell(notice));
     }
     let _ = writeln!(text);
+    add_tags(text, image);
     if error.is_none() {
         add_pull_commands(text, image);
     }
@@ -145,6 +146,19 @@ fn checks(image: &ImageReport) -> String {
     let more = image.checks.len().saturating_sub(MOST_CHECKS);
     let more = (more > 0).then(|| format!("{more} more"));
     lines(image.checks.iter().take(MOST_CHECKS).map(check).chain(more))
+}
+
+/// What came of each item of the input `tags`.
+fn add_tags(text: &mut String, image: &ImageReport) {
+    if image.tag_reports.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "| tag | result |\n| --- | --- |");
+    for report in &image.tag_reports {
+        let why = report.why.as_ref().map(|why| format!(": {}", cell(why))).unwrap_or_default();
+        let _ = writeln!(text, "| {} | {}{why} |", code(&report.tag), report.result.words());
+    }
+    let _ = writeln!(text);
 }
 
 fn add_failure(text: &mut String, image: &ImageReport, error: &Error) {

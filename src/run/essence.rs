@@ -5,20 +5,21 @@ use serde_json::{Map, Value};
 use super::lean;
 
 /// Objects that are kept, with those of their members that decide.
-const OBJECTS: [&str; 10] = [
+const OBJECTS: [&str; 11] = [
     "repository",
     "sender",
     "pusher",
     "pull_request",
     "merge_group",
     "release",
+    "head_commit",
     "head",
     "base",
     "repo",
     "user",
 ];
 /// Members that decide, wherever they are.
-const MEMBERS: [&str; 15] = [
+const MEMBERS: [&str; 16] = [
     "ref",
     "before",
     "deleted",
@@ -34,6 +35,7 @@ const MEMBERS: [&str; 15] = [
     "base_ref",
     "base_sha",
     "tag_name",
+    "timestamp",
 ];
 /// Objects of which it counts only that they exist: they tell of which event the file is.
 const TELLING: [&str; 7] =

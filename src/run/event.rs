@@ -6,7 +6,7 @@ use super::classify::{Signals, classify};
 use super::lean;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
-use crate::image::Mark;
+use crate::image::{Mark, version_of};
 use crate::zone::Zone;
 
 /// The commit the run is about.
@@ -61,6 +61,9 @@ pub struct RunContext {
     /// The git tag that the run is of.
     #[serde(skip)]
     pub git_tag: Option<String>,
+    /// When the commit was made, by the clock of who committed: seconds since 1970, UTC.
+    #[serde(skip)]
+    pub commit_time: Option<u64>,
     /// GitHub's number of the run; each attempt has the same.
     #[serde(skip)]
     pub run_id: Option<String>,
@@ -113,6 +116,7 @@ impl RunContext {
             zone,
             zone_reason,
             is_tag: git_ref.starts_with("refs/tags/"),
+            commit_time: commit_time(&event),
             git_tag: git_ref.strip_prefix("refs/tags/").map(str::to_owned),
             run_id: owned(env::GITHUB_RUN_ID),
             url: page(env),
@@ -125,7 +129,7 @@ impl RunContext {
     #[must_use]
     pub(crate) fn version(&self) -> Option<semver::Version> {
         let tag = self.git_tag.as_deref()?;
-        tag.strip_prefix('v').unwrap_or(tag).parse().ok()
+        version_of(tag)
     }
 
     /// The branch that a tag may be named after: that of a push, a schedule or a dispatch. The branch of a merge queue
@@ -181,6 +185,15 @@ fn commit(env: &Env, event: &Value) -> Option<Commit> {
         Some(head) => Some(Commit { merge: sha.filter(|sha| *sha != head), head }),
         None => sha.map(|head| Commit { head, merge: None }),
     }
+}
+
+/// When the commit of a push or of a merge queue was made.
+fn commit_time(event: &Value) -> Option<u64> {
+    use time::format_description::well_known::Rfc3339;
+    let heads = [&event["merge_group"]["head_commit"], &event["head_commit"]];
+    let text = heads.iter().find_map(|head| head["timestamp"].as_str())?;
+    let time = time::OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    u64::try_from(time.unix_timestamp()).ok()
 }
 
 /// The branch's commit before this event, then the commit that it will be merged onto.

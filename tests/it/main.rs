@@ -47,6 +47,7 @@ mod merge;
 mod migrate;
 mod migrate_ci;
 mod moments;
+mod older;
 mod outcomes;
 mod plan;
 mod plans;

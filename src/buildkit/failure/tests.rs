@@ -57,6 +57,7 @@ fn every_kind_that_a_text_can_have_is_in_the_corpus() {
         FailureKind::EventualRead,
         FailureKind::SourceGone,
         FailureKind::TagTaken,
+        FailureKind::OlderCommit,
         FailureKind::NoRepository,
         FailureKind::NoImage,
         FailureKind::NotPublished,

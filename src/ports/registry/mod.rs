@@ -34,6 +34,7 @@ mod challenge;
 mod config;
 mod copy;
 mod credentials;
+mod list;
 mod rights;
 mod transport;
 mod waits;

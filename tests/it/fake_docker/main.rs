@@ -186,6 +186,9 @@ impl Docker {
             let error = std::process::Command::new("/bin/sh").args(["-c", script]).exec();
             panic!("{error}");
         }
+        if let Some(millis) = rule["pause"].as_u64() {
+            std::thread::sleep(std::time::Duration::from_millis(millis));
+        }
         if rule["hang"] == true {
             // Longer than any test; the parent is to end it.
             std::thread::sleep(std::time::Duration::from_mins(1));

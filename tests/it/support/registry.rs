@@ -281,6 +281,12 @@ impl State {
                     .header("docker-content-digest", Digest::of(bytes).as_str()),
                 None => Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
             },
+            ("GET", "tags") => {
+                let prefix = format!("{repository}/");
+                let tags = self.manifests.keys().filter_map(|name| name.strip_prefix(&prefix));
+                let tags: Vec<&str> = tags.filter(|tag| !tag.contains([':', '/'])).collect();
+                Response::new(200, json!({"name": repository, "tags": tags}).to_string())
+            }
             ("HEAD", "blobs") if !self.held.contains(&name) => Response::new(404, ""),
             (_, "blobs") => match self.blobs.get(*reference) {
                 Some(bytes) => Response::new(200, bytes.clone()),

@@ -1,0 +1,76 @@
+//! Lists the tags of a repository.
+
+use reqwest::Method;
+use reqwest::header::LINK;
+
+use super::Registry;
+use super::answer::fail;
+use super::transport::Answer;
+use super::write::written;
+use crate::budget::{Most, TAG_PAGES};
+use crate::error::Error;
+use crate::failure::FailureKind;
+use crate::image::Repository;
+
+/// Tags that are asked for at once; ECR gives no more.
+const PAGE: usize = 1000;
+
+impl Registry {
+    /// All tags of a repository, in the registry's order; none if it has no such repository.
+    ///
+    /// # Errors
+    /// If the registry does not list them, or has too many.
+    pub(crate) async fn tags(&self, repository: &Repository) -> Result<Vec<String>, Error> {
+        #[derive(serde::Deserialize)]
+        struct Page {
+            tags: Option<Vec<String>>,
+        }
+        // Calls are about an image; which one is the same here.
+        let reference = repository.tagged("latest");
+        let failed = |why: String| {
+            let what = format!("failed to list the tags of {repository}");
+            written(fail(Error::of(FailureKind::BadAnswer, what).cause(why)), &reference)
+        };
+        let (mut tags, mut page) = (Vec::new(), format!("list?n={PAGE}"));
+        for _ in 0..TAG_PAGES {
+            let reply = match self.get(&reference, Method::GET, "tags", &page).await {
+                Ok(Answer::Found(reply)) => reply,
+                Ok(Answer::NotFound) | Err(super::Failure::NoRepository) => return Ok(tags),
+                Err(failure) => return Err(written(failure, &reference)),
+            };
+            let read: Page =
+                serde_json::from_slice(&reply.bytes).map_err(|error| failed(error.to_string()))?;
+            tags.extend(read.tags.unwrap_or_default());
+            match reply.header(LINK.as_str()).as_deref().and_then(next) {
+                Some(next) => page = next,
+                None => return Ok(tags),
+            }
+        }
+        Err(failed(format!("it has more than {} pages of them", Most::Count(TAG_PAGES))))
+    }
+}
+
+/// The query of the next page in `Link: </v2/…/tags/list?last=…&n=…>; rel="next"` (RFC 8288).
+fn next(link: &str) -> Option<String> {
+    let (address, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
+    let query = address.split_once('?')?.1;
+    rest.contains("next").then(|| format!("list?{query}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_in_the_link() {
+        for (link, expected) in [
+            (r#"</v2/ci/tags/list?last=b&n=2>; rel="next""#, Some("list?last=b&n=2")),
+            ("<https://h.example/v2/ci/tags/list?n=2&last=%2B>; rel=next", Some("list?n=2&last=%2B")),
+            (r#"</v2/ci/tags/list?n=2>; rel="prev""#, None),
+            ("</v2/ci/tags/list>; rel=next", None),
+            ("", None),
+        ] {
+            assert_eq!(next(link).as_deref(), expected, "{link}");
+        }
+    }
+}
