@@ -1,0 +1,4 @@
+#!/bin/sh
+set -eu
+grep -q '^skrl$' /workspace/installed
+echo "tasks passed"
