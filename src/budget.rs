@@ -128,7 +128,13 @@ limits! {
     /// Bytes of a token service's answer.
     TOKEN: Bytes(u64) = MIB, "the answer of a registry's token service", "the registry's answer is unknown";
     /// Bytes of an answer of AWS.
-    AWS_ANSWER: Bytes(u64) = MIB, "an answer of AWS's API or of instance metadata", "the request counts as failed";
+    AWS_ANSWER: Bytes(u64) = 16 * MIB, "an answer of AWS's API or of instance metadata", "the request counts as failed";
+    /// Bytes of an answer of GitHub's API: a page of 100 pull requests has some two million.
+    GITHUB_ANSWER: Bytes(u64) = 64 * MIB, "an answer of GitHub's API", "the request counts as failed";
+    /// Pages of a list of GitHub's.
+    GITHUB_PAGES: Count(usize) = 200, "pages of a list of GitHub's API", "refused, exit 30";
+    /// Requests to GitHub's API of one run; a job's token has 1,000 an hour for a repository.
+    GITHUB_REQUESTS: Count(usize) = 4_000, "requests of one run to GitHub's API", "refused, exit 30";
     /// Bytes of all names and values of an answer's headers.
     HEADERS: Bytes(u64) = 64 * KIB, "the headers of a registry's or a token service's answer", "the registry's answer is unknown";
     /// Redirects that a read of a registry follows: registries keep blobs elsewhere.

@@ -70,9 +70,16 @@ fn classed(error: anyhow::Error) -> Error {
 async fn start(env: &Env, console: &Console, cancel: &Cancel) -> anyhow::Result<ExitCode> {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let only_prints = Name::of(&argv).is_some_and(Name::only_prints);
+    let is_prune = Name::of(&argv) == Some(Name::Prune);
     let command = match arguments(&argv, env).map(|arguments| inputs::parse(&arguments)) {
         Ok(Ok(command)) => command,
         // In a workflow the error goes to the outputs and annotations; a command that only prints has none.
+        Ok(Err(answer)) if answer.use_stderr() && env.in_github_actions() && is_prune => {
+            return Ok(ExitCode::from(commands::prune::fail(misread(&answer.to_string()), env, console)));
+        }
+        Err(error) if env.in_github_actions() && is_prune => {
+            return Ok(ExitCode::from(commands::prune::fail(error, env, console)));
+        }
         Ok(Err(answer)) if answer.use_stderr() && env.in_github_actions() && !only_prints => {
             return Err(misread(&answer.to_string()).into());
         }
@@ -101,6 +108,12 @@ async fn start(env: &Env, console: &Console, cancel: &Cancel) -> anyhow::Result<
                 None => commands::key::run(prepared, json).await,
             };
             Ok(program.print(&run, json, key).await)
+        }
+        Command::Prune(flags) => {
+            let log = console.clone().with_debug(flags.verbose, env.flag(RUNNER_DEBUG));
+            let log = if flags.json { log.beside_data() } else { log };
+            let work = Box::pin(commands::prune::run(&flags, env, &log, cancel.signal.clone()));
+            Ok(ExitCode::from(work.await))
         }
         Command::Completions { shell } => {
             Ok(commands::print(&Ok(commands::completions::script(shell)), false, console))

@@ -115,10 +115,14 @@ names! {
     GITHUB_JOB;
     /// The server, for links and for the run's own repository.
     GITHUB_SERVER_URL;
+    /// GitHub's API, `https://api.github.com` or that of the run's own server.
+    GITHUB_API_URL;
     /// The place where a debug build panics on purpose, for the tests.
     BUILD_ONCE_TEST_PANIC;
     /// The folder where a debug build looks for the certificates of registries, for the tests.
     BUILD_ONCE_TEST_CERTIFICATES;
+    /// The registry that a debug build takes for GitHub's, for the tests.
+    BUILD_ONCE_TEST_PACKAGES;
     /// The file step outputs are appended to.
     GITHUB_OUTPUT;
     /// The file the job summary is appended to.

@@ -215,6 +215,8 @@ kinds! {
         "An AWS service does not answer, or answers with an error of its own.";
     NotARegistry "not-a-registry" Unavailable Stop "correct the registry's address; a proxy, a mirror or a login page may answer in its place"
         "What answers does not answer as a registry does.";
+    DeleteOff "delete-off" Unsupported Stop "switch deletion on in the registry, or remove images by its own means"
+        "The registry deletes nothing, or no tag without its image.";
     CacheReadLost "cache-read-lost" Unavailable WithoutCacheImports "the layer cache names content that is gone; the next run writes it again"
         "The layer cache lacks what its index names.";
     CacheWriteFailed "cache-write-failed" Unavailable WithoutCacheExports "check that the login may write the cache, and that its tag is mutable"

@@ -28,6 +28,7 @@
 //!   works without it; in a release every guard holds.
 //! - [`execute`]: carries the actions out, side by side where none waits for another, and keeps the journal.
 //! - [`report`]: outputs, summary and annotations, made from the journal on every exit.
+//! - [`prune`]: which old images, tags and caches go, and in which order.
 //! - [`saved`]: the document of what a plan was made from, without secrets.
 //! - [`pipeline`]: leads from the inputs to the plan, and from such a document to the plan.
 //! - [`session`]: one run of the program from signals to exit code.
@@ -108,6 +109,7 @@ mod phase;
 mod pipeline;
 mod plan;
 mod ports;
+mod prune;
 mod report;
 mod run;
 mod saved;
@@ -131,6 +133,7 @@ pub mod testing {
     };
     pub use crate::cli::{replay, run_images};
     pub use crate::coherence::transfer::Lineage;
+    pub use crate::commands::prune::OUTPUTS as PRUNE_OUTPUTS;
     pub use crate::env::Env;
     pub use crate::error::Error;
     pub use crate::failure::{FailureClass, FailureKind};
@@ -141,8 +144,8 @@ pub mod testing {
         is_this_machine, sanitise,
     };
     pub use crate::inputs::{
-        CacheMode, Call, Command, CommandLine, ContextSource, ImageRequest, RawInputs, Switch, UserTag,
-        arguments, comma_items, http_login, items, pairs, parse,
+        CacheMode, Call, Command, CommandLine, ContextSource, ImageRequest, PruneInputs, RawInputs, Switch,
+        UserTag, arguments, comma_items, http_login, items, pairs, parse,
     };
     pub use crate::key::dockerfile::{AnalysisRequest, GitRef, analyse};
     pub use crate::key::dockerignore::{Ignore, Inherited};

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod key;
 pub(crate) mod plan;
+pub(crate) mod prune;
 
 use std::process::ExitCode;
 

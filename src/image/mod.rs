@@ -32,5 +32,6 @@ pub(crate) use reference::{InvalidReference, Repository};
 pub(crate) use series::{Series, version_of};
 pub use tags::{ImageName, sanitise};
 pub(crate) use tags::{
-    Owner, TagScheme, branch_prefix, is_less_trusted, names_another_repository, owner, usable, zone_prefix,
+    OwnTag, Owner, TagKind, TagScheme, TagZone, branch_prefix, is_less_trusted, names_another_repository,
+    owner, parse as parse_tag, usable, zone_prefix,
 };

@@ -3,6 +3,8 @@
 //! A tag is `<zone's prefix><kind>-<mark>-<image>-<end>`, such as `pr-12-sha-rf9d832d9-app-0123…`. Names may have hyphens
 //! too, so each is made in a way that tells a reader where it ends.
 
+mod parse;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +13,8 @@ use super::mark::is_mark;
 use super::{ImageReference, Mark};
 use crate::guards::Guard;
 use crate::zone::Zone;
+
+pub(crate) use parse::{OwnTag, TagKind, TagZone, parse};
 
 /// The input `image`: a local name, `name[:tag]`, without registry or digest.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

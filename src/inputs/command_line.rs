@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::prune::PruneInputs;
 use super::raw::RawInputs;
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -38,6 +39,8 @@ pub enum Command {
     Plan(PlanFlags),
     /// Print the build key and what it is made of.
     Key(KeyFlags),
+    /// Show which old images, tags and layer caches can go; with --apply=true remove them.
+    Prune(PruneFlags),
     /// Print a script that completes commands and flags in a shell.
     Completions {
         /// The shell that reads the script.
@@ -54,12 +57,21 @@ pub enum Name {
     Merge,
     Plan,
     Key,
+    Prune,
     Completions,
 }
 
 impl Name {
-    const ALL: [Self; 7] =
-        [Self::Run, Self::Build, Self::Pull, Self::Merge, Self::Plan, Self::Key, Self::Completions];
+    const ALL: [Self; 8] = [
+        Self::Run,
+        Self::Build,
+        Self::Pull,
+        Self::Merge,
+        Self::Plan,
+        Self::Key,
+        Self::Prune,
+        Self::Completions,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -69,6 +81,7 @@ impl Name {
             Self::Merge => "merge",
             Self::Plan => "plan",
             Self::Key => "key",
+            Self::Prune => "prune",
             Self::Completions => "completions",
         }
     }
@@ -90,8 +103,13 @@ impl Name {
         matches!(self, Self::Plan | Self::Key | Self::Completions)
     }
 
-    const fn takes_inputs(self) -> bool {
-        !matches!(self, Self::Completions)
+    /// The names of the inputs that it takes.
+    fn inputs(self) -> Vec<String> {
+        match self {
+            Self::Completions => Vec::new(),
+            Self::Prune => PruneInputs::schema().map(|(_, name, _)| name).collect(),
+            _ => RawInputs::schema().map(|(_, name, _)| name).collect(),
+        }
     }
 
     /// Whether the command is called as a value of the input `mode`, and so stands for it.
@@ -149,6 +167,19 @@ pub struct PrintFlags {
     pub run: RunFlags,
 }
 
+/// Flags of `prune`.
+#[derive(Args)]
+pub struct PruneFlags {
+    /// Print the plan as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write a debug log: each request, with the time it took. `RUNNER_DEBUG=1` does the same.
+    #[arg(long)]
+    pub verbose: bool,
+    #[command(flatten)]
+    pub inputs: PruneInputs,
+}
+
 /// Flags of `key`.
 #[derive(Args)]
 pub struct KeyFlags {
@@ -193,12 +224,10 @@ pub fn arguments(argv: &[OsString], env: &Env) -> Result<Vec<String>> {
         texts.next_if(|first| first == name.as_str());
         arguments.push(name.as_str().to_owned());
     }
-    if name.is_some_and(Name::takes_inputs) {
-        for (_, name, _) in RawInputs::schema() {
-            let variable = format!("INPUT_{}", name.replace('-', "_").to_ascii_uppercase());
-            if let Some(value) = env.get(&variable).filter(|value| !value.trim().is_empty()) {
-                arguments.push(format!("--{name}={value}"));
-            }
+    for name in name.map(Name::inputs).unwrap_or_default() {
+        let variable = format!("INPUT_{}", name.replace('-', "_").to_ascii_uppercase());
+        if let Some(value) = env.get(&variable).filter(|value| !value.trim().is_empty()) {
+            arguments.push(format!("--{name}={value}"));
         }
     }
     arguments.extend(texts);
@@ -220,6 +249,7 @@ pub fn parse(argv: &[String]) -> std::result::Result<Command, clap::Error> {
         Name::Merge => parse_flags(argv, name).map(Command::Merge),
         Name::Plan => parse_flags(argv, name).map(Command::Plan),
         Name::Key => parse_flags(argv, name).map(Command::Key),
+        Name::Prune => parse_flags(argv, name).map(Command::Prune),
         Name::Completions => None,
     });
     parsed.map_or_else(|| CommandLine::try_parse_from(argv).map(|line| line.command), Ok)
@@ -249,7 +279,7 @@ mod tests {
             Command::Plan(PlanFlags { print: flags, .. }) | Command::Key(KeyFlags { print: flags, .. }) => {
                 flags.run
             }
-            Command::Completions { .. } => panic!("takes no inputs"),
+            Command::Prune(_) | Command::Completions { .. } => panic!("takes none of these inputs"),
         }
     }
 
@@ -340,7 +370,7 @@ mod tests {
         for name in Name::ALL {
             let flags = command.find_subcommand(name.as_str()).unwrap();
             let mode = flags.get_arguments().find(|flag| flag.get_id() == "mode");
-            assert_eq!(mode.is_some(), name.takes_inputs(), "{name:?}");
+            assert_eq!(mode.is_some(), !matches!(name, Name::Prune | Name::Completions), "{name:?}");
             let default = mode.and_then(|mode| mode.get_default_values().first()?.to_str());
             assert!(!name.is_mode() || default == Some(name.as_str()), "{name:?}: {default:?}");
         }

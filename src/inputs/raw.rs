@@ -6,11 +6,11 @@ use clap::Args;
 /// Declares the inputs as optional strings with a name, a heading, and a default where there is one. clap fills the
 /// defaults in; `RawInputs::default()` has none, so the reading code has them too.
 macro_rules! raw_inputs {
-    ($($heading:literal { $($(#[doc = $doc:literal])+ $field:ident $(= $default:literal)?;)+ })+) => {
+    ($name:ident $($heading:literal { $($(#[doc = $doc:literal])+ $field:ident $(= $default:literal)?;)+ })+) => {
         /// The inputs as text; unset and empty are the same. No `Debug`, because secrets are among them.
         #[derive(Clone, Default, Args)]
         #[allow(clippy::doc_markdown, reason = "the comments are help texts, read as they stand")]
-        pub struct RawInputs {
+        pub struct $name {
             $($(
                 $(#[doc = $doc])+
                 #[arg(long, value_name = "VALUE", help_heading = $heading, allow_hyphen_values = true $(, default_value = $default)?)]
@@ -18,7 +18,7 @@ macro_rules! raw_inputs {
             )+)+
         }
 
-        impl RawInputs {
+        impl $name {
             /// Every input's name and text.
             pub fn entries(&self) -> impl Iterator<Item = (String, Option<&str>)> {
                 [$($((stringify!($field).replace('_', "-"), self.$field.as_deref()),)+)+].into_iter()
@@ -32,7 +32,9 @@ macro_rules! raw_inputs {
     };
 }
 
-raw_inputs! {
+pub(super) use raw_inputs;
+
+raw_inputs! { RawInputs
     "What" {
         /// Name of the image: what it is called locally, and part of its tags. Required, unless tags or outputs name an image: then the last part of the first name's path is used.
         image;

@@ -6,14 +6,16 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ecr::config::SharedHttpClient;
-use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ecr::error::ProvideErrorMetadata;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::error::{Error, chain};
+use crate::error::Error;
 use crate::failure::FailureKind;
-use crate::image::EcrHost;
+use crate::image::{EcrHost, Repository};
+use crate::ports::aws_errors::refused;
 use crate::ports::aws_http;
+use crate::ports::ecr::Ecr;
 use crate::ports::metadata::{self, Instance, NoInstance};
 use crate::ports::proxies::Proxies;
 use crate::secret::SecretString;
@@ -112,6 +114,13 @@ impl Aws {
             .ok_or_else(|| Error::of(FailureKind::AwsUnavailable, what).cause("the answer holds no token"))
     }
 
+    /// The API of the repository's registry in ECR; `None` if it is in another one, or in public ECR.
+    pub(crate) async fn ecr(&self, repository: &Repository) -> Option<Ecr> {
+        let host = EcrHost::parse(repository.registry()).filter(|host| !host.public)?;
+        let config = self.config(Some(&host.region), host.fips, host.dual_stack).await;
+        Some(Ecr::new(aws_sdk_ecr::Client::new(&config), repository.clone()))
+    }
+
     /// The value of an SSM parameter.
     ///
     /// # Errors
@@ -161,52 +170,4 @@ async fn limited<T>(what: &str, work: impl Future<Output = Result<T, Error>>) ->
 
 fn too_slow(what: &str) -> Error {
     Error::of(FailureKind::AwsUnavailable, what).cause(format!("no answer within {}s", QUESTION.as_secs()))
-}
-
-/// The error of a request. `right`: the IAM right that it needs.
-fn refused<E, R>(what: &str, right: &str, error: &SdkError<E, R>) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug + 'static,
-{
-    let access = |kind, hint: String| Error::of(kind, what).hint(hint);
-    match error {
-        SdkError::ServiceError(context) => {
-            let code = context.err().code().unwrap_or("an error without code");
-            let message = context.err().message().unwrap_or_default();
-            let cause = format!("{code} {message}");
-            let cause = cause.trim();
-            let skewed =
-                ["InvalidSignature", "SignatureDoesNotMatch", "RequestExpired", "RequestTimeTooSkewed"];
-            if code.contains("AccessDenied") || code.contains("NotAuthorized") {
-                access(FailureKind::AuthDenied, format!("allow {right} for this role")).cause(cause)
-            } else if skewed.iter().any(|skewed| code.contains(skewed)) {
-                access(
-                    FailureKind::ClockSkew,
-                    "check the AWS secret key, and the clock of this machine".to_owned(),
-                )
-                .cause(cause)
-            } else if code.contains("Expired")
-                || code.contains("InvalidClientTokenId")
-                || code.contains("UnrecognizedClient")
-            {
-                access(FailureKind::AwsCredentials, "renew the AWS credentials of this job".to_owned())
-                    .cause(cause)
-            } else {
-                Error::of(FailureKind::AwsUnavailable, what).cause(cause)
-            }
-        }
-        // Credentials are resolved inside the call and fail as a dispatch or construction error.
-        _ if says_no_credentials(error) => access(
-            FailureKind::AwsCredentials,
-            "give the job AWS credentials: aws-actions/configure-aws-credentials, or an instance role"
-                .to_owned(),
-        )
-        .cause("no AWS credentials were found"),
-        _ => Error::of(FailureKind::AwsUnavailable, what).because(error),
-    }
-}
-
-fn says_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    chain(error).any(|text| text.contains("credentials") || text.contains("no providers in chain"))
 }

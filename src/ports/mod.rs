@@ -2,15 +2,18 @@
 
 pub(crate) mod actions;
 pub(crate) mod aws;
+mod aws_errors;
 mod aws_http;
 pub(crate) mod buildx;
 pub(crate) mod clock;
 pub(crate) mod console;
 pub(crate) mod docker;
 pub(crate) mod docker_config;
+pub(crate) mod ecr;
 pub(crate) mod exec;
 pub(crate) mod fetch;
 pub(crate) mod git;
+pub(crate) mod github;
 pub(crate) mod host;
 mod http;
 pub(crate) mod lineages;

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use build_once::testing::OUTPUTS;
-use build_once::testing::{CommandLine, RawInputs};
+use build_once::testing::{CommandLine, OUTPUTS, PRUNE_OUTPUTS, PruneInputs, RawInputs};
 use clap::CommandFactory as _;
 use serde_yaml_ng::Value;
 
@@ -26,9 +25,20 @@ impl Input {
 }
 
 fn inputs() -> Vec<Input> {
-    let command = CommandLine::command();
-    let run = command.find_subcommand("run").unwrap();
-    RawInputs::schema()
+    inputs_of("run", RawInputs::schema())
+}
+
+fn prune_inputs() -> Vec<Input> {
+    inputs_of("prune", PruneInputs::schema())
+}
+
+fn inputs_of(
+    command: &str,
+    schema: impl Iterator<Item = (&'static str, String, Option<&'static str>)>,
+) -> Vec<Input> {
+    let line = CommandLine::command();
+    let run = line.find_subcommand(command).unwrap();
+    schema
         .map(|(heading, name, default)| {
             let argument = run.get_arguments().find(|argument| argument.get_long() == Some(&name)).unwrap();
             let known: Vec<_> =
@@ -66,10 +76,10 @@ fn yaml(text: &str) -> String {
     }
 }
 
-fn inputs_yaml() -> String {
+fn inputs_yaml(inputs: Vec<Input>) -> String {
     let mut text = String::new();
     let mut heading = "";
-    for input in inputs() {
+    for input in inputs {
         if heading != input.heading {
             heading = input.heading;
             writeln!(text, "  # {heading}").unwrap();
@@ -82,20 +92,25 @@ fn inputs_yaml() -> String {
     text
 }
 
-fn env_yaml() -> String {
+fn env_yaml(inputs: Vec<Input>) -> String {
     let line =
         |input: Input| format!("        {}: ${{{{ inputs.{} }}}}\n", variable(&input.name), input.name);
-    inputs().into_iter().map(line).collect()
+    inputs.into_iter().map(line).collect()
 }
 
-fn outputs_yaml() -> String {
-    let output = |(name, meaning, _): (&str, &str, _)| {
+fn outputs_yaml<'a>(outputs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let output = |(name, meaning): (&str, &str)| {
         format!(
             "  {name}:\n    description: {}\n    value: ${{{{ steps.run.outputs.{name} }}}}\n",
             yaml(meaning)
         )
     };
-    OUTPUTS.into_iter().map(output).collect()
+    outputs.map(output).collect()
+}
+
+/// The outputs of the main action, by name and meaning.
+fn outputs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    OUTPUTS.into_iter().map(|(name, meaning, _)| (name, meaning))
 }
 
 /// Text in a cell of a table.
@@ -110,10 +125,10 @@ fn input_row(input: &Input) -> String {
     format!("| `{}` | {default} | {} |\n", input.name, cell(&input.help))
 }
 
-fn inputs_markdown() -> String {
+fn inputs_markdown(inputs: Vec<Input>) -> String {
     let mut text = String::new();
     let mut heading = "";
-    for input in inputs() {
+    for input in inputs {
         if heading != input.heading {
             heading = input.heading;
             write!(text, "\n### {heading}\n\n{INPUTS_HEAD}").unwrap();
@@ -147,8 +162,8 @@ fn figures() -> String {
     table
 }
 
-fn outputs_markdown() -> String {
-    let rows = OUTPUTS.into_iter().map(|(name, meaning, _)| format!("| `{name}` | {} |\n", cell(meaning)));
+fn outputs_markdown<'a>(outputs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let rows = outputs.map(|(name, meaning)| format!("| `{name}` | {} |\n", cell(meaning)));
     format!("\n| output | meaning |\n| --- | --- |\n{}\n", rows.collect::<String>())
 }
 
@@ -166,18 +181,36 @@ fn limits_markdown() -> String {
     format!("| of what | most | beyond it |\n| --- | --- | --- |\n{}", rows.collect::<String>())
 }
 
-fn sections() -> [Section; 8] {
+fn sections() -> Vec<Section> {
     let section = |file, begin, end, generated| Section { file, begin, end, generated };
-    [
-        section("action.yml", "  # inputs: generated\n", "  # end of inputs\n", inputs_yaml()),
-        section("action.yml", "  # outputs: generated\n", "  # end of outputs\n", outputs_yaml()),
-        section("action.yml", "        # env: generated\n", "        # end of env\n", env_yaml()),
-        section("docs/inputs.md", "<!-- inputs -->\n", "<!-- /inputs -->\n", inputs_markdown()),
+    let mut sections = Vec::new();
+    for (file, inputs, outputs) in [
+        ("action.yml", inputs as fn() -> Vec<Input>, outputs().collect::<Vec<_>>()),
+        ("prune/action.yml", prune_inputs, PRUNE_OUTPUTS.to_vec()),
+    ] {
+        sections.extend([
+            section(file, "  # inputs: generated\n", "  # end of inputs\n", inputs_yaml(inputs())),
+            section(
+                file,
+                "  # outputs: generated\n",
+                "  # end of outputs\n",
+                outputs_yaml(outputs.into_iter()),
+            ),
+            section(file, "        # env: generated\n", "        # end of env\n", env_yaml(inputs())),
+        ]);
+    }
+    let (of_inputs, end_of_inputs) = ("<!-- inputs -->\n", "<!-- /inputs -->\n");
+    let (of_outputs, end_of_outputs) = ("<!-- outputs -->\n", "<!-- /outputs -->\n");
+    sections.extend([
+        section("docs/inputs.md", of_inputs, end_of_inputs, inputs_markdown(inputs())),
+        section("docs/prune.md", of_inputs, end_of_inputs, inputs_markdown(prune_inputs())),
         section("README.md", "<!-- ten inputs -->\n", "<!-- /ten inputs -->\n", ten_inputs()),
         section("README.md", "<!-- figures -->\n", "<!-- /figures -->\n", figures()),
         section("docs/limits.md", "<!-- limits -->\n", "<!-- /limits -->\n", limits_markdown()),
-        section("docs/inputs.md", "<!-- outputs -->\n", "<!-- /outputs -->\n", outputs_markdown()),
-    ]
+        section("docs/inputs.md", of_outputs, end_of_outputs, outputs_markdown(outputs())),
+        section("docs/prune.md", of_outputs, end_of_outputs, outputs_markdown(PRUNE_OUTPUTS.into_iter())),
+    ]);
+    sections
 }
 
 #[test]
@@ -317,6 +350,31 @@ fn no_text_holds_an_expression() {
             "{name}: GitHub would evaluate it, and fail to load the action"
         );
     }
+}
+
+/// `prune/action.yml` starts the same program by the same script, and hands every input over.
+#[test]
+fn the_sub_action_is_a_step_that_becomes_the_program() {
+    let text = fs::read_to_string(path("prune/action.yml")).unwrap();
+    let action: Value = serde_yaml_ng::from_str(&text).unwrap();
+    let steps = action["runs"]["steps"].as_sequence().unwrap();
+    let [step] = steps.as_slice() else { panic!("{} steps", steps.len()) };
+    let script = step["run"].as_str().unwrap();
+    assert!(!script.contains("${{") && script.contains("/dist/install.sh"), "{script}");
+    assert!(script.lines().last().unwrap().starts_with("exec ") && script.ends_with(" prune\n"), "{script}");
+    let known = prune_inputs();
+    assert_eq!(action["inputs"].as_mapping().unwrap().len(), known.len());
+    for input in known {
+        let expression = format!("${{{{ inputs.{} }}}}", input.name);
+        assert_eq!(step["env"][variable(&input.name).as_str()].as_str(), Some(expression.as_str()));
+        assert_eq!(
+            action["inputs"][input.name.as_str()]["default"].as_str(),
+            input.in_action(),
+            "{}",
+            input.name
+        );
+    }
+    assert_eq!(action["outputs"].as_mapping().unwrap().len(), PRUNE_OUTPUTS.len());
 }
 
 /// The examples of the pages use inputs that exist.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// From the ground up.
-const ORDER: [&str; 32] = [
+const ORDER: [&str; 33] = [
     "backoff",
     "budget",
     "guards",
@@ -24,6 +24,7 @@ const ORDER: [&str; 32] = [
     "coherence",
     "inputs",
     "trust",
+    "prune",
     "buildkit",
     "ports",
     "facts",

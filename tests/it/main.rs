@@ -53,6 +53,7 @@ mod plan;
 mod plans;
 mod pr_repository;
 mod promises;
+mod prune;
 mod pull;
 mod race;
 mod raw_caches;

@@ -8,7 +8,7 @@ set -euo pipefail
 act_prepare() {
   ACT_FOLDER=$1
   mkdir -p "$ACT_FOLDER/action" "$ACT_FOLDER/home/.config/act"
-  cp -r "$REPO_DIR/action.yml" "$REPO_DIR/dist" "$ACT_FOLDER/action/"
+  cp -r "$REPO_DIR/action.yml" "$REPO_DIR/dist" "$REPO_DIR/prune" "$ACT_FOLDER/action/"
 }
 
 # act_push REPOSITORY OUTPUT [ARGUMENT...]: a push of HEAD to the default branch. What act and the
@@ -16,21 +16,22 @@ act_prepare() {
 act_push() { act_event "$1" push "${@:2}"; }
 
 # act_event REPOSITORY EVENT OUTPUT [ARGUMENT...]: the same for any event: push, `pull_request NUMBER`
-# of a branch of the repository, or `fork NUMBER`.
+# of a branch of the repository, `fork NUMBER`, `closed NUMBER` (a pull request of the repository), or workflow_dispatch.
 act_event() {
   local repository=$1 kind=${2%% *} number=${2##* } output=$3 slug=build-once/build-once
   shift 3
-  local head owner=example name
+  local head owner=example name action=
   head=$(git -C "$repository" rev-parse HEAD)
   # The event must be one of the repository that act takes it for: build-once trusts no other.
   name=$(git -C "$repository" remote get-url origin)
   name=${name%.git} name=${name##*/}
-  if [[ $kind == push ]]; then
+  if [[ $kind == push || $kind == workflow_dispatch ]]; then
     jq -n --arg after "$head" --arg name "$name" '{ref: "refs/heads/main", after: $after,
       repository: {full_name: "example/\($name)", default_branch: "main"}, sender: {login: "demo"}}'
   else
     [[ $kind != fork ]] || owner=stranger
-    jq -n --arg head "$head" --argjson number "$number" --arg owner "$owner" --arg name "$name" '{number: $number,
+    [[ $kind != closed ]] || action=closed
+    jq -n --arg head "$head" --arg action "${action:-synchronize}" --argjson number "$number" --arg owner "$owner" --arg name "$name" '{action: $action, number: $number,
       repository: {full_name: "example/\($name)", default_branch: "main"}, sender: {login: "demo"},
       pull_request: {number: $number, user: {login: "demo"},
         head: {ref: "topic", sha: $head, repo: {id: ($owner | length), full_name: "\($owner)/\($name)"}},

@@ -115,6 +115,25 @@ proptest! {
     }
 
     #[test]
+    fn a_tag_is_taken_apart_as_it_was_made(a in tagged()) {
+        let (tag, own) = (a.tag(), a.mark());
+        let parsed = parse(&tag, &own);
+        prop_assert!(parsed.is_some(), "{}", tag);
+        let parsed = parsed.unwrap();
+        let kind = match a.of.0 { "key" => TagKind::Key, "sha" => TagKind::Commit, _ => TagKind::Cache };
+        prop_assert_eq!(parsed.kind, kind, "{}", tag);
+        match (&a.zone, parsed.zone) {
+            (Zone::Trusted, TagZone::Trusted) | (Zone::Queue, TagZone::Queue) => {}
+            (Zone::PullRequest(number), TagZone::PullRequest(parsed)) => prop_assert_eq!(*number, parsed),
+            (Zone::Branch(branch), TagZone::Branch(prefixes)) => {
+                prop_assert!(prefixes.contains(&&*branch_prefix(branch)), "{} {:?}", tag, prefixes);
+            }
+            other => prop_assert!(false, "{} {:?}", tag, other),
+        }
+        prop_assert_eq!(parse(&tag, &mark("3")), None, "of another GitHub repository");
+    }
+
+    #[test]
     fn tags_of_less_trusted_zones_are_recognised(a in tagged()) {
         prop_assert_eq!(is_less_trusted(&a.tag()), a.zone != Zone::Trusted);
     }
@@ -198,5 +217,50 @@ fn names_that_were_once_the_same() {
         (cache("app", "release/1"), cache("app", "release-1")),
     ] {
         assert_ne!(a, b);
+    }
+}
+
+#[test]
+fn a_tag_that_looks_like_one_of_the_scheme_is_none() {
+    let own = mark("1");
+    let hash = "0123456789abcdef0123456789abcdef";
+    for good in [
+        format!("pr-1-key-rf9d832d9-app-{hash}"),
+        "pr-1-cache-rf9d832d9-app".to_owned(),
+        "br-fix-it-cache-rf9d832d9-app".to_owned(),
+        format!("queue-key-rf9d832d9-app-{hash}"),
+        "cache-rf9d832d9-app-main".to_owned(),
+    ] {
+        assert!(parse(&good, &own).is_some(), "{good}");
+    }
+    for other in [
+        "latest".to_owned(),
+        "pr-1".to_owned(),
+        "pr-1-mine".to_owned(),
+        "key-app".to_owned(),
+        "cache-main".to_owned(),
+        "cache-rf9d832d9-app".to_owned(),
+        // The mark of another GitHub repository, and none.
+        format!("pr-1-key-rd4b3670a-app-{hash}"),
+        format!("pr-1-key-app-{hash}"),
+        // A number that the scheme does not print.
+        format!("pr-01-key-rf9d832d9-app-{hash}"),
+        format!("pr-+1-key-rf9d832d9-app-{hash}"),
+        "pr-99999999999999999999-cache-rf9d832d9-app".to_owned(),
+        // Too short, in capitals, without an image.
+        format!("pr-1-key-rf9d832d9-app-{}", &hash[1..]),
+        format!("pr-1-key-rf9d832d9-app-{}", hash.to_uppercase()),
+        format!("pr-1-key-rf9d832d9-{hash}"),
+        format!("key-rf9d832d9--{hash}"),
+        format!("sha-rf9d832d9-app-{hash}"),
+        // Another kind, a zone without this kind.
+        format!("pr-1-release-rf9d832d9-app-{hash}"),
+        "queue-cache-rf9d832d9-app".to_owned(),
+        // A branch's name that the scheme would have marked by its hash.
+        "br-a-name-of-more-than-twenty-nine-letters-cache-rf9d832d9-app".to_owned(),
+        "br--cache-rf9d832d9-app".to_owned(),
+        "br-cache-rf9d832d9-app".to_owned(),
+    ] {
+        assert_eq!(parse(&other, &own), None, "{other}");
     }
 }

@@ -15,6 +15,7 @@ mod folder;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod zones;
 
 use std::fmt;
 use std::fs::File;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
 pub(crate) use folder::why_unusable;
+pub(crate) use zones::{ZoneFolder, remove_zone, zones};
 
 use crate::buildkit::{CacheEntry, LocalCaches};
 use crate::ports::clock::Stopwatch;

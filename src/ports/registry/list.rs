@@ -1,4 +1,4 @@
-//! Lists the tags of a repository.
+//! Lists the tags of a repository, and reads manifests of any type.
 
 use reqwest::Method;
 use reqwest::header::LINK;
@@ -10,7 +10,7 @@ use super::write::written;
 use crate::budget::{Most, TAG_PAGES};
 use crate::error::Error;
 use crate::failure::FailureKind;
-use crate::image::Repository;
+use crate::image::{Digest, ImageReference, Repository};
 
 /// Tags that are asked for at once; ECR gives no more.
 const PAGE: usize = 1000;
@@ -41,12 +41,50 @@ impl Registry {
             let read: Page =
                 serde_json::from_slice(&reply.bytes).map_err(|error| failed(error.to_string()))?;
             tags.extend(read.tags.unwrap_or_default());
-            match reply.header(LINK.as_str()).as_deref().and_then(next) {
-                Some(next) => page = next,
-                None => return Ok(tags),
+            // A list that ends too early would hide tags that keep an image.
+            let Some(link) = reply.header(LINK.as_str()).filter(|link| link.contains("next")) else {
+                return Ok(tags);
+            };
+            let after = next(&link).ok_or_else(|| failed("its next page has no address".to_owned()))?;
+            if after == page {
+                return Err(failed("its pages lead in a circle".to_owned()));
             }
+            page = after;
         }
         Err(failed(format!("it has more than {} pages of them", Most::Count(TAG_PAGES))))
+    }
+
+    /// The bytes of a manifest of any type, by its digest; `None` if it is not there.
+    ///
+    /// # Errors
+    /// If the registry gives no clear answer, or other content.
+    pub(crate) async fn manifest_bytes(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let reference = repository.at(digest.clone());
+        let answer = self.get(&reference, Method::GET, "manifests", digest.as_str()).await;
+        match answer.map_err(|failure| written(failure, &reference))? {
+            Answer::NotFound => Ok(None),
+            Answer::Found(reply) if Digest::of(&reply.bytes) == *digest => Ok(Some(reply.bytes)),
+            Answer::Found(_) => Err(Error::of(
+                FailureKind::DigestMismatch,
+                format!("the registry sent wrong content for {reference}"),
+            )),
+        }
+    }
+
+    /// The digest that a tag names now; `None` if it is not there.
+    ///
+    /// # Errors
+    /// If the registry does not say.
+    pub(crate) async fn tag_digest(&self, reference: &ImageReference) -> Result<Option<Digest>, Error> {
+        match self.resolve(reference).await {
+            Ok(digest) => Ok(Some(digest)),
+            Err(super::Resolve::Absent) => Ok(None),
+            Err(super::Resolve::Failed(error)) => Err(error),
+        }
     }
 }
 

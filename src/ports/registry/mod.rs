@@ -48,7 +48,7 @@ pub(crate) use credentials::Credentials;
 pub use transport::redirected;
 use transport::{Answer, Call, base_url};
 use waits::Waits;
-pub(crate) use write::gone;
+pub(crate) use write::{Deleted, gone};
 
 /// A registry's answer about an image. Unknown is never taken for absent or present.
 #[derive(Clone, Debug, PartialEq)]

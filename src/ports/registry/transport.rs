@@ -42,9 +42,15 @@ impl Call {
         self.url.contains("/blobs/")
     }
 
+    /// Tells whether it deletes a manifest or a tag; an upload is given up by DELETE too.
+    fn is_deletion(&self) -> bool {
+        self.method == Method::DELETE && self.url.contains("/manifests/")
+    }
+
     /// The request in words, before the image's name.
     fn verb(&self) -> &'static str {
         match self.writes {
+            Some(_) if self.is_deletion() => "delete",
             Some(_) if self.is_about_layer() => "send a layer of",
             Some(_) => "set",
             None => "look up",
@@ -264,6 +270,7 @@ pub(super) async fn read_status(
     };
     let cause = format!("{who} answered {status} {message}").trim().to_owned();
     let what = call.verb();
+    let deletes = call.is_deletion();
     let failed = |kind| Error::of(kind, format!("failed to {what} {reference}")).cause(cause.clone());
     if let Some((kind, wait)) = again {
         return Err(Attempt::Again { error: failed(kind), wait });
@@ -286,8 +293,11 @@ pub(super) async fn read_status(
             Err(Attempt::error(failed(kind).hint(hint)))
         }
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(Attempt::error(failed(FailureKind::Proxy))),
+        // Distribution specification, "Deleting tags": a registry may refuse it by 400 or 405.
+        StatusCode::METHOD_NOT_ALLOWED if deletes => Err(Attempt::error(failed(FailureKind::DeleteOff))),
+        _ if deletes && code == "UNSUPPORTED" => Err(Attempt::error(failed(FailureKind::DeleteOff))),
         // BuildKit's pushes are refused in the same words.
-        _ if call.writes.is_some() => {
+        _ if call.writes.is_some() && !deletes => {
             Err(Attempt::error(classify(&format!("failed to {what} {reference}"), &cause)))
         }
         _ => Err(Attempt::error(failed(FailureKind::NotARegistry))),
@@ -305,6 +315,7 @@ fn refuses_basic(response: &Response) -> bool {
 fn refused(reference: &ImageReference, call: &Call, message: &str) -> (FailureKind, String) {
     let (registry, repository) = (reference.registry(), reference.repository());
     let (verb, ecr_right) = match call.writes {
+        Some(_) if call.is_deletion() => ("delete in", "ecr:BatchDeleteImage"),
         Some(_) if call.is_about_layer() => ("write", LAYER_RIGHTS),
         Some(_) => ("write", "ecr:PutImage"),
         None => ("read", "ecr:BatchGetImage"),

@@ -1,14 +1,25 @@
 //! Writes to a registry: sets a tag on an image that it has, or stores an index of images that it has.
 
+use std::time::Duration;
+
 use reqwest::Method;
 
-use super::Registry;
 use super::answer::{Attempt, Failure};
 use super::transport::{Answer, Call, base_url};
+use super::{LONGEST_WAIT, Registry};
 use crate::error::Error;
 use crate::failure::FailureKind;
 use crate::image::{ImageReference, Manifest};
 use crate::ports::Writes;
+
+/// What became of a deletion.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Deleted {
+    Done,
+    Absent,
+    /// The registry deletes nothing, or no tag by itself.
+    Unsupported(Error),
+}
 
 impl Registry {
     /// Sets a tag on an image of the same repository: stores the same bytes under the tag, so the digest cannot change.
@@ -25,11 +36,47 @@ impl Registry {
         self.put(target, manifest.media_type, bytes, writes).await
     }
 
+    /// Deletes a manifest with all its tags, or one tag, as the reference says (distribution specification, "Deleting
+    /// tags", "Deleting Manifests"). Blobs stay until the registry collects its garbage.
+    ///
+    /// # Errors
+    /// If the registry gives no clear answer, or refuses for want of rights.
+    pub(crate) async fn delete(&self, target: &ImageReference, writes: Writes) -> Result<Deleted, Error> {
+        let base = base_url(target.registry());
+        let url = format!("{base}/v2/{}/manifests/{}", target.repository().path(), target.identifier());
+        let mut tried = 0;
+        loop {
+            let call = Call {
+                method: Method::DELETE,
+                url: url.clone(),
+                actions: "pull,push,delete",
+                body: None,
+                writes: Some(writes),
+            };
+            let (error, wait) = match self.call(target, &call).await {
+                Ok(Answer::Found(_)) => return Ok(Deleted::Done),
+                Ok(Answer::NotFound) | Err(Attempt::Final(Failure::NoRepository)) => {
+                    return Ok(Deleted::Absent);
+                }
+                Err(Attempt::Final(Failure::Error(error))) if error.is(FailureKind::DeleteOff) => {
+                    return Ok(Deleted::Unsupported(*error));
+                }
+                Err(Attempt::Final(failure)) => return Err(written(failure, target)),
+                Err(Attempt::Again { error, wait }) => (error, wait),
+            };
+            if tried >= self.retries {
+                return Err(Error { retry_after: wait, ..error });
+            }
+            tried += 1;
+            self.rest(wait.unwrap_or(Duration::from_secs(1)).min(LONGEST_WAIT)).await;
+        }
+    }
+
     /// A manifest or index with its exact bytes.
     ///
     /// # Errors
     /// If it cannot be read, or is not what its digest says.
-    pub(super) async fn document(&self, source: &ImageReference) -> Result<(Manifest, Vec<u8>), Error> {
+    pub(crate) async fn document(&self, source: &ImageReference) -> Result<(Manifest, Vec<u8>), Error> {
         let answer = self.get(source, Method::GET, "manifests", source.identifier()).await;
         let bytes = match answer.map_err(|failure| written(failure, source))? {
             Answer::Found(reply) => reply.bytes,

@@ -1,6 +1,8 @@
 //! A machine for a test, the program on it, and what came of it.
 
 mod aws;
+pub(crate) mod ecr;
+pub(crate) mod github;
 mod http;
 mod lab;
 pub(crate) mod masker;
@@ -15,7 +17,7 @@ pub(crate) use aws::{Aws, refusal};
 pub(crate) use http::{Response, Server};
 pub(crate) use lab::{Call, Lab, PROGRESS};
 pub(crate) use moments::Moments;
-pub(crate) use registry::{Login, Registry};
+pub(crate) use registry::{Deletes, Login, Registry};
 pub(crate) use result::Run;
 pub(crate) use run::{BuildOnce, CANARY, HEAD, MERGE, Running};
 pub(crate) use scanner::{Command, bare_commands};

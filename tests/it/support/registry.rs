@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -41,7 +42,23 @@ struct State {
     /// Why control calls of the fake docker fail, by path.
     refusals: BTreeMap<String, String>,
     /// How long each answer takes.
-    pace: std::time::Duration,
+    pace: Duration,
+    deletes: Deletes,
+    /// Tags of a page of the list; 0: all.
+    page: usize,
+}
+
+/// What the registry deletes.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(crate) enum Deletes {
+    #[default]
+    Nothing,
+    /// Manifests with all their tags; no tag alone.
+    Manifests,
+    /// Tags too.
+    Tags,
+    /// Against the specification, an image with the tag that is deleted.
+    ImagesByTag,
 }
 
 pub(crate) struct Registry {
@@ -53,7 +70,13 @@ impl Registry {
     pub(crate) fn start() -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
-        let server = Server::start(move |request| shared.lock().unwrap().answer(request));
+        let server = Server::start(move |request| {
+            // Not while others wait for the lock: answers are as slow as they are, side by side.
+            let pace =
+                if request.target.starts_with("/_") { Duration::ZERO } else { shared.lock().unwrap().pace };
+            std::thread::sleep(pace);
+            shared.lock().unwrap().answer(request)
+        });
         state.lock().unwrap().address.clone_from(&server.address);
         Self { server, state }
     }
@@ -159,7 +182,7 @@ impl Registry {
     }
 
     /// Every answer to the program takes this long.
-    pub(crate) fn slow(&self, pace: std::time::Duration) {
+    pub(crate) fn slow(&self, pace: Duration) {
         self.state.lock().unwrap().pace = pace;
     }
 
@@ -170,6 +193,34 @@ impl Registry {
     /// Whoever may read may push.
     pub(crate) fn let_push(&self) {
         self.state.lock().unwrap().may_push = true;
+    }
+
+    pub(crate) fn deletes(&self, what: Deletes) {
+        self.state.lock().unwrap().deletes = what;
+    }
+
+    /// The list of tags comes in pages of so many.
+    pub(crate) fn page(&self, size: usize) {
+        self.state.lock().unwrap().page = size;
+    }
+
+    /// Stores this manifest in another repository, by its digest and these tags.
+    pub(crate) fn store_in(&self, repository: &str, document: &Value, tags: &[&str]) -> String {
+        let (bytes, media_type) =
+            (document.to_string().into_bytes(), document["mediaType"].as_str().unwrap().to_owned());
+        let digest = Digest::of(&bytes).to_string();
+        for name in tags.iter().chain([&digest.as_str()]) {
+            let image = (bytes.clone(), media_type.clone());
+            self.state.lock().unwrap().manifests.insert(format!("{repository}/{name}"), image);
+        }
+        digest
+    }
+
+    /// Another name of an image of `ci`.
+    pub(crate) fn tag(&self, tag: &str, of: &str) {
+        let mut state = self.state.lock().unwrap();
+        let image = state.manifests[&format!("ci/{of}")].clone();
+        state.manifests.insert(format!("ci/{tag}"), image);
     }
 
     /// `ci` does not exist.
@@ -233,7 +284,6 @@ impl State {
         if request.target.starts_with("/_") {
             return self.control(request);
         }
-        std::thread::sleep(self.pace);
         if let Some(fault) = self
             .faults
             .iter_mut()
@@ -269,6 +319,8 @@ impl State {
             };
         }
         match (request.method.as_str(), *kind) {
+            ("GET", "tags") => self.list(repository, reference),
+            ("DELETE", "manifests") => self.delete(repository, reference),
             ("PUT", "manifests") => {
                 let stored = (request.body.clone(), request.header("content-type").to_owned());
                 self.manifests.insert(format!("{repository}/{}", Digest::of(&stored.0)), stored.clone());
@@ -281,12 +333,6 @@ impl State {
                     .header("docker-content-digest", Digest::of(bytes).as_str()),
                 None => Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
             },
-            ("GET", "tags") => {
-                let prefix = format!("{repository}/");
-                let tags = self.manifests.keys().filter_map(|name| name.strip_prefix(&prefix));
-                let tags: Vec<&str> = tags.filter(|tag| !tag.contains([':', '/'])).collect();
-                Response::new(200, json!({"name": repository, "tags": tags}).to_string())
-            }
             ("HEAD", "blobs") if !self.held.contains(&name) => Response::new(404, ""),
             (_, "blobs") => match self.blobs.get(*reference) {
                 Some(bytes) => Response::new(200, bytes.clone()),
@@ -351,6 +397,48 @@ impl State {
         } else {
             Response::new(401, "{}")
         }
+    }
+
+    /// `list?n=1000&last=x`
+    fn list(&self, repository: &str, query: &str) -> Response {
+        let last = query.split_once("last=").map(|(_, last)| last.split('&').next().unwrap().to_owned());
+        let prefix = format!("{repository}/");
+        let names = self.manifests.keys().filter_map(|name| name.strip_prefix(&prefix));
+        let all: Vec<&str> =
+            names.filter(|name| !name.starts_with("sha256:") && !name.contains('/')).collect();
+        let rest: Vec<&str> =
+            all.into_iter().filter(|name| last.as_deref().is_none_or(|last| *name > last)).collect();
+        let size = if self.page == 0 { rest.len() } else { self.page };
+        let page = &rest[..size.min(rest.len())];
+        let answer = Response::new(200, json!({"name": repository, "tags": page}).to_string());
+        if page.len() < rest.len() {
+            let next =
+                format!("</v2/{repository}/tags/list?last={}&n={size}>; rel=\"next\"", page.last().unwrap());
+            return answer.header("link", next);
+        }
+        answer
+    }
+
+    fn delete(&mut self, repository: &str, reference: &str) -> Response {
+        let by_digest = reference.starts_with("sha256:");
+        let name = format!("{repository}/{reference}");
+        match self.deletes {
+            Deletes::Nothing => return Response::error(405, "UNSUPPORTED", "The operation is unsupported."),
+            Deletes::Manifests if !by_digest => {
+                return Response::error(400, "UNSUPPORTED", "by digest alone");
+            }
+            _ => {}
+        }
+        let Some((bytes, _)) = self.manifests.get(&name).cloned() else {
+            return Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown");
+        };
+        if by_digest || self.deletes == Deletes::ImagesByTag {
+            let prefix = format!("{repository}/");
+            self.manifests.retain(|name, (other, _)| !name.starts_with(&prefix) || *other != bytes);
+        } else {
+            self.manifests.remove(&name);
+        }
+        Response::new(202, "")
     }
 
     /// What the fake docker asks for: `{name}` is `host/repository:tag`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Output;
 
-use build_once::testing::OUTPUTS;
+use build_once::testing::{OUTPUTS, PRUNE_OUTPUTS};
 
 use super::lab::{Call, Lab};
 use super::run::CANARY;
@@ -21,6 +21,8 @@ pub(crate) struct Run {
     pub log: Scanned,
     pub calls: Vec<Call>,
     reports: bool,
+    /// It ran the command prune, which has outputs of its own.
+    of_prune: bool,
 }
 
 /// What the program may tell the runner.
@@ -44,6 +46,7 @@ impl Run {
             stdout,
             stderr,
             reports,
+            of_prune: decode(&file("temp/outputs")).contains_key("restore-ids"),
         }
     }
 
@@ -51,7 +54,11 @@ impl Run {
     pub(crate) fn check(&self, lab: &Lab) {
         if self.reports {
             let names: Vec<&str> = self.outputs.keys().map(String::as_str).collect();
-            let mut declared: Vec<&str> = OUTPUTS.iter().map(|(name, ..)| *name).collect();
+            let mut declared: Vec<&str> = if self.of_prune {
+                PRUNE_OUTPUTS.iter().map(|(name, _)| *name).collect()
+            } else {
+                OUTPUTS.iter().map(|(name, ..)| *name).collect()
+            };
             declared.sort_unstable();
             assert_eq!(names, declared, "outputs\n{}", self.all());
             assert_eq!(self.stderr, "", "in a workflow everything goes to standard output");
@@ -128,6 +135,12 @@ impl Run {
     /// Everything it printed, for messages.
     pub(crate) fn all(&self) -> String {
         format!("exit {}\n{}{}", self.code, self.stdout, self.stderr)
+    }
+
+    /// The error, else the beginning of what it printed.
+    pub(crate) fn error_or_log(&self) -> String {
+        let errors = self.commands("error");
+        errors.first().map_or_else(|| self.all().chars().take(2000).collect(), |error| error.message.clone())
     }
 
     /// It ended well, with this outcome.

@@ -28,6 +28,7 @@ mod outcomes;
 mod plain;
 mod platforms;
 mod pr_repository;
+mod prune;
 mod pull;
 mod race;
 mod reactions;

@@ -57,3 +57,36 @@ images 'with PULL_REQUEST_CACHE=auto a pull request writes none' 'pull_request 9
 is "$(output image/outcome)" built 'the outcome'
 is "$(caches)" "$before" 'the caches'
 over
+
+# act names api.github.com to every step: the program is started with the lab's GitHub in its place.
+state=$work/github
+printf 'branch main\n' >"$state"
+"$LAB_DIR/github.py" "$state" >"$work/github.url" &
+github=$!
+until [[ -s $work/github.url ]]; do sleep 0.05; done
+printf '#!/bin/sh\nGITHUB_API_URL=%s exec "%s" "$@"\n' "$(cat "$work/github.url")" "$BUILD_ONCE_BIN" >"$work/program"
+chmod +x "$work/program"
+program=$BUILD_ONCE_BIN BUILD_ONCE_BIN=$work/program
+
+before=$(tags "$REGISTRY" | paste -sd' ')
+printf 'branch main\nclosed 7\n' >"$state"
+images 'a closed pull request: the plan is shown' 'closed 7'
+is "$(output prune/outcome)" planned 'the outcome'
+is "$(tags "$REGISTRY" | paste -sd' ')" "$before" 'the tags'
+over
+
+images 'its own clean-up removes what is its own' 'closed 7' --var PRUNE_APPLY=true
+is "$(output prune/outcome)" removed 'the outcome'
+is "$(tags "$REGISTRY" | grep -c '^pr-7-')" 0 'names of pull request 7'
+holds "$(tags "$REGISTRY" | grep -c '^pr-9-') > 0" 'names of pull request 9'
+is "$(digest "$REGISTRY" "cache-$(mark)-tools-main" | cut -c1-7)" sha256: 'the cache of main'
+over
+
+printf 'branch main\nclosed 7\nclosed 9\n' >"$state"
+images 'at night the leftovers of others go' workflow_dispatch --var PRUNE_APPLY=true
+is "$(output prune/outcome)" removed 'the outcome'
+is "$(tags "$REGISTRY" | grep -c '^pr-')" 0 'names of pull requests'
+holds "$(tags "$REGISTRY" | grep -c '^key-') > 0" 'images of main'
+over
+kill "$github"
+BUILD_ONCE_BIN=$program

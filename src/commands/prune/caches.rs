@@ -1,0 +1,192 @@
+//! Layer caches outside of registries, of pull requests that are closed and of branches that are gone: entries of
+//! GitHub's cache service, and folders of this machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::image::branch_prefix;
+use crate::ports::Writes;
+use crate::ports::github::{CacheEntry, GitHub, Slug};
+use crate::ports::local_cache::{ZoneFolder, remove_zone, zones};
+use crate::prune::{Project, ProjectState, Scope, Wanted};
+
+/// A cache to remove, and what became of it.
+#[derive(Clone, Debug)]
+pub(super) struct OldCache {
+    pub(super) name: String,
+    pub(super) because: String,
+    pub(super) bytes: u64,
+    place: Place,
+    pub(super) state: String,
+    pub(super) removed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Entry(u64, u64),
+    Folder(String),
+}
+
+impl OldCache {
+    pub(super) fn json(&self) -> Value {
+        json!({"cache": self.name, "because": self.because, "bytes": self.bytes, "state": self.state})
+    }
+}
+
+/// The pull request whose runs wrote an entry: `refs/pull/12/merge`.
+fn pull_of(git_ref: &str) -> Option<u64> {
+    git_ref.strip_prefix("refs/pull/")?.split_once('/')?.0.parse().ok()
+}
+
+/// Entries of closed pull requests. Only their own runs read them, so any of them may go.
+pub(super) async fn old_entries(
+    github: &GitHub,
+    slug: &Slug,
+    project: &impl Project,
+    scope: Scope,
+) -> Result<Vec<OldCache>> {
+    let own = match scope {
+        Scope::PullRequest(number) => Some(format!("refs/pull/{number}/merge")),
+        Scope::Everything => None,
+    };
+    let entries = github.caches(slug, own.as_deref()).await?;
+    let pulls: BTreeSet<u64> = entries.iter().filter_map(|entry| pull_of(&entry.git_ref)).collect();
+    let state = project.state(&Wanted { pulls, branches: false }).await?;
+    let of_closed = |entry: CacheEntry| {
+        let number = pull_of(&entry.git_ref).filter(|number| state.closed.contains_key(number))?;
+        let allowed = scope == Scope::Everything || scope == Scope::PullRequest(number);
+        allowed.then(|| OldCache {
+            name: format!("cache entry {} of {}", entry.key, entry.git_ref),
+            because: format!("pull request {number} is closed"),
+            bytes: entry.size_in_bytes,
+            place: Place::Entry(entry.id, number),
+            state: "planned".to_owned(),
+            removed: false,
+        })
+    };
+    Ok(entries.into_iter().filter_map(of_closed).collect())
+}
+
+/// Removes entries. Each pull request is looked at again before.
+pub(super) async fn remove_entries(
+    caches: &mut [OldCache],
+    github: &GitHub,
+    slug: &Slug,
+    project: &impl Project,
+    writes: Writes,
+) -> Result<()> {
+    let pulls = caches.iter().filter_map(|cache| match cache.place {
+        Place::Entry(_, number) => Some(number),
+        Place::Folder(_) => None,
+    });
+    let state = project.state(&Wanted { pulls: pulls.collect(), branches: false }).await?;
+    for cache in caches {
+        let Place::Entry(id, number) = cache.place else { continue };
+        if !state.closed.contains_key(&number) {
+            "left: the pull request is not closed".clone_into(&mut cache.state);
+            continue;
+        }
+        match github.delete_cache(slug, id, writes).await {
+            Ok(true) => {
+                "removed".clone_into(&mut cache.state);
+                cache.removed = true;
+            }
+            Ok(false) => "was gone".clone_into(&mut cache.state),
+            Err(error) => {
+                cache.state = format!("failed: {}", error.headline());
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Folders of this machine's layer caches, of zones that are over.
+pub(super) async fn old_folders(
+    root: &Path,
+    home: &Path,
+    project: &impl Project,
+    scope: Scope,
+) -> Result<Vec<OldCache>> {
+    let found: BTreeMap<String, ZoneFolder> =
+        zones(root, home).into_iter().map(|zone| (zone.name.clone(), zone)).collect();
+    let state = look(found.keys(), project, scope).await?;
+    let because = |name: &String| over(name, &state, scope);
+    let old = found.values().filter_map(|zone| {
+        Some(OldCache {
+            name: format!("folder {} of the local layer caches", zone.name),
+            because: because(&zone.name)?,
+            bytes: zone.bytes,
+            place: Place::Folder(zone.name.clone()),
+            state: "planned".to_owned(),
+            removed: false,
+        })
+    });
+    Ok(old.collect())
+}
+
+async fn look<'a>(
+    names: impl Iterator<Item = &'a String> + Clone,
+    project: &impl Project,
+    scope: Scope,
+) -> Result<ProjectState> {
+    let pulls = names.clone().filter_map(|name| pull_folder(name)).collect();
+    let branches = scope == Scope::Everything && names.clone().any(|name| name.starts_with("br-"));
+    project.state(&Wanted { pulls, branches }).await
+}
+
+fn pull_folder(name: &str) -> Option<u64> {
+    name.strip_prefix("pr-")?.parse().ok().filter(|number| format!("pr-{number}") == name)
+}
+
+fn over(name: &str, state: &ProjectState, scope: Scope) -> Option<String> {
+    if let Some(number) = pull_folder(name) {
+        let allowed = scope == Scope::Everything || scope == Scope::PullRequest(number);
+        let closed = state.closed.contains_key(&number);
+        return (allowed && closed).then(|| format!("pull request {number} is closed"));
+    }
+    let branches =
+        state.branches.as_ref().filter(|_| name.starts_with("br-") && scope == Scope::Everything)?;
+    let is_live = branches.iter().any(|branch| branch_prefix(branch).trim_end_matches('-') == name);
+    (!is_live).then(|| "no branch has this folder".to_owned())
+}
+
+/// Removes folders. The zones are looked at again before.
+pub(super) async fn remove_folders(
+    caches: &mut [OldCache],
+    root: &Path,
+    home: &Path,
+    project: &impl Project,
+    scope: Scope,
+    _: Writes,
+) -> Result<()> {
+    let names: Vec<String> = caches.iter().filter_map(OldCache::folder).collect();
+    let state = look(names.iter(), project, scope).await?;
+    for cache in caches {
+        let Some(name) = cache.folder() else { continue };
+        if over(&name, &state, scope).is_none() {
+            "left: the zone is not over".clone_into(&mut cache.state);
+            continue;
+        }
+        match remove_zone(root, home, &name) {
+            Ok(()) => {
+                "removed".clone_into(&mut cache.state);
+                cache.removed = true;
+            }
+            Err(why) => cache.state = format!("left: {why}"),
+        }
+    }
+    Ok(())
+}
+
+impl OldCache {
+    fn folder(&self) -> Option<String> {
+        match &self.place {
+            Place::Folder(name) => Some(name.clone()),
+            Place::Entry(..) => None,
+        }
+    }
+}

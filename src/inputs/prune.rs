@@ -1,0 +1,203 @@
+//! The inputs of `prune`: flags of the command, inputs of `prune/action.yml`, and what they mean.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::caches::CacheKind;
+use super::lists::comma_items;
+use super::problems::Problems;
+use super::raw::{RawInputs, raw_inputs};
+use crate::error::Result;
+
+raw_inputs! { PruneInputs
+    "What" {
+        /// Repository to clean, as the main action's input names it. Without it the first of these that is set: BUILD_ONCE_REPOSITORY, ECR_CACHE_URL, the parameter that ssm-parameter names.
+        repository;
+        /// Second repository, of pull requests and branches without protection; cleaned too.
+        pr_repository;
+        /// Where names are removed: registry (images, and layer caches there), gha (entries of closed pull requests in GitHub's cache service), local (cache-dir).
+        cache = "registry";
+        /// Folder of this machine for cache local; without it build-once/layers in the user's cache folder.
+        cache_dir;
+        /// Remove what the plan says. Without it the plan is only shown.
+        apply = "false";
+    }
+    "Limits" {
+        /// Remove at most so many tags and images in one run; the rest is left to the next one.
+        max_delete = "500";
+        /// Go on where more than half of a repository's images would be removed.
+        force = "false";
+        /// Keep everything that was pushed or pulled less than this ago, such as 24h: a job may be using it. Layer caches of closed pull requests and of branches that are gone do not wait.
+        min_age = "24h";
+        /// Remove trusted images and layer caches that nothing pushed or pulled for so long. Without pull times, which ECR alone has, only those that keep-keys does not keep.
+        unused = "30d";
+        /// Remove tags of commits whose image nothing pushed or pulled for so long.
+        commits = "90d";
+        /// Remove the merge queue's images after so long.
+        queue = "3d";
+        /// Remove images and layer caches without a tag, made by build-once or BuildKit, that nothing refers to, after so long; off keeps them.
+        untagged = "2d";
+        /// Keep so many of the newest trusted layer caches, however old.
+        keep_caches = "100";
+        /// Keep so many of the newest trusted images, however old, in a registry without pull times.
+        keep_keys = "1000";
+        /// Folder that keeps manifests between runs, so that each is read once; keep it with actions/cache.
+        manifest_cache;
+    }
+    "Access" {
+        /// Registry logins, one a line: HOST USER VARIABLE, where the environment variable holds the password.
+        logins;
+        /// Token for GitHub's API; the job's own in the action. Needs pull-requests: read, contents: read; for gha actions: write; for ghcr.io packages: write.
+        github_token;
+        /// AWS region; without it the one in the repository's host name.
+        aws_region;
+        /// SSM parameter with the repository, read where no other source names one.
+        ssm_parameter = "/github-runner/{instance-id}/ecr-cache-url";
+    }
+    "Report" {
+        /// How many times a request is tried again after a failure that may pass.
+        retries = "3";
+        /// Write a job summary.
+        summary = "true";
+    }
+}
+
+/// The inputs of `prune`, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct PruneRequest {
+    pub(crate) apply: bool,
+    pub(crate) force: bool,
+    pub(crate) max_delete: usize,
+    pub(crate) min_age: Duration,
+    pub(crate) unused: Duration,
+    pub(crate) commits: Duration,
+    pub(crate) queue: Duration,
+    /// `None`: manifests without a tag stay.
+    pub(crate) untagged: Option<Duration>,
+    pub(crate) keep_caches: usize,
+    pub(crate) keep_keys: usize,
+    pub(crate) manifest_cache: Option<PathBuf>,
+    pub(crate) kinds: Vec<CacheKind>,
+}
+
+impl PruneInputs {
+    /// The main action's inputs that find the repository and log in.
+    #[must_use]
+    pub(crate) fn access(&self) -> RawInputs {
+        RawInputs {
+            image: Some("prune".to_owned()),
+            repository: self.repository.clone(),
+            pr_repository: self.pr_repository.clone(),
+            logins: self.logins.clone(),
+            github_token: self.github_token.clone(),
+            aws_region: self.aws_region.clone(),
+            ssm_parameter: self.ssm_parameter.clone(),
+            cache_dir: self.cache_dir.clone(),
+            retries: self.retries.clone(),
+            ..RawInputs::default()
+        }
+    }
+
+    /// Checks the inputs.
+    ///
+    /// # Errors
+    /// Names every input that is wrong.
+    pub(crate) fn read(&self) -> Result<PruneRequest> {
+        let mut problems = Problems::default();
+        let untagged = word(self.untagged.as_ref(), "2d");
+        let request = PruneRequest {
+            apply: problems.boolean("apply", &word(self.apply.as_ref(), "false")),
+            force: problems.boolean("force", &word(self.force.as_ref(), "false")),
+            max_delete: problems
+                .parse("max-delete", Some(&word(self.max_delete.as_ref(), "500")))
+                .unwrap_or_default(),
+            min_age: problems.duration("min-age", &word(self.min_age.as_ref(), "24h")),
+            unused: problems.duration("unused", &word(self.unused.as_ref(), "30d")),
+            commits: problems.duration("commits", &word(self.commits.as_ref(), "90d")),
+            queue: problems.duration("queue", &word(self.queue.as_ref(), "3d")),
+            untagged: (untagged != "off").then(|| problems.duration("untagged", &untagged)),
+            keep_caches: problems
+                .parse("keep-caches", Some(&word(self.keep_caches.as_ref(), "100")))
+                .unwrap_or_default(),
+            keep_keys: problems
+                .parse("keep-keys", Some(&word(self.keep_keys.as_ref(), "1000")))
+                .unwrap_or_default(),
+            manifest_cache: Some(word(self.manifest_cache.as_ref(), ""))
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+            kinds: self.kinds(&mut problems),
+        };
+        problems.boolean("summary", &word(self.summary.as_ref(), "true"));
+        problems.finish()?;
+        Ok(request)
+    }
+
+    /// Whether a job summary is written; where the input is wrong too.
+    #[must_use]
+    pub(crate) fn with_summary(&self) -> bool {
+        !word(self.summary.as_ref(), "true").eq_ignore_ascii_case("false")
+    }
+
+    fn kinds(&self, problems: &mut Problems) -> Vec<CacheKind> {
+        let mut kinds = Vec::new();
+        for kind in comma_items(&word(self.cache.as_ref(), "registry")) {
+            match kind.as_str() {
+                "registry" => kinds.push(CacheKind::Registry),
+                "gha" => kinds.push(CacheKind::Gha),
+                "local" => kinds.push(CacheKind::Local),
+                "none" => {}
+                "s3" | "azblob" => {
+                    let why = "is cleaned by a rule for old objects on the bucket's own prefix";
+                    problems.add("cache", format!("`{kind}` {why}"));
+                }
+                other => problems.add("cache", format!("`{other}` is not one of registry, gha, local, none")),
+            }
+        }
+        kinds
+    }
+}
+
+/// The text without white space around it; unset and empty are the default.
+fn word(value: Option<&String>, default: &str) -> String {
+    let text = value.map(|text| text.trim()).filter(|text| !text.is_empty());
+    text.unwrap_or(default).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_declared_ones() {
+        let request = PruneInputs::default().read().unwrap();
+        let declared: PruneInputs = {
+            use clap::{Args as _, FromArgMatches as _};
+            let command = PruneInputs::augment_args(clap::Command::new("x"));
+            PruneInputs::from_arg_matches(&command.try_get_matches_from(["x"]).unwrap()).unwrap()
+        };
+        let declared = declared.read().unwrap();
+        assert_eq!(format!("{request:?}"), format!("{declared:?}"));
+        assert!(!request.apply && request.max_delete == 500 && request.min_age == Duration::from_hours(24));
+        assert_eq!(request.kinds, [CacheKind::Registry]);
+    }
+
+    #[test]
+    fn every_wrong_input_is_named() {
+        let wrong = |text: &str| Some(text.to_owned());
+        let inputs = PruneInputs {
+            apply: wrong("yes"),
+            max_delete: wrong("-1"),
+            unused: wrong("30"),
+            cache: wrong("registry,s3,disk"),
+            ..PruneInputs::default()
+        };
+        let text = inputs.read().unwrap_err().to_string();
+        for name in ["`apply`", "`max-delete`", "`unused`", "`s3`", "`disk`"] {
+            assert!(text.contains(name), "{name}: {text}");
+        }
+        let off = PruneInputs { untagged: wrong("off"), ..PruneInputs::default() };
+        assert_eq!(off.read().unwrap().untagged, None);
+    }
+}

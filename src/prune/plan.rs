@@ -1,0 +1,246 @@
+//! Makes the plan: what goes, in which order, and why the rest stays.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::graph::Graph;
+use super::links::Maker;
+use super::listing::{Step, Version};
+use super::policy::{Policy, Scope};
+use super::reason::{Reason, Stays};
+use super::rules::Rules;
+use super::survey::Survey;
+use crate::image::Digest;
+
+/// One removal of the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) step: Step,
+    /// It is removed only after these are: an index before its images.
+    pub(crate) after: Vec<Digest>,
+    /// Bytes that no image needs any more; layers that several removed images share are counted once.
+    pub(crate) bytes: u64,
+}
+
+/// Removals that belong together: an image with what only it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) reason: Reason,
+    pub(crate) steps: Vec<Planned>,
+}
+
+/// What goes and what stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) groups: Vec<Group>,
+    /// How many tags stay, by reason.
+    pub(crate) stays: BTreeMap<Stays, usize>,
+    /// All manifests that are known.
+    pub(crate) versions: usize,
+    /// Removals that the limit of one run leaves to the next.
+    pub(crate) left: usize,
+}
+
+impl Plan {
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &Planned> {
+        self.groups.iter().flat_map(|group| &group.steps)
+    }
+
+    /// How many manifests go.
+    pub(crate) fn deletions(&self) -> usize {
+        self.steps().filter(|planned| planned.step.deletes()).count()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.steps().map(|planned| planned.bytes).sum()
+    }
+
+    /// Tells whether more than half of all manifests would go.
+    pub(crate) fn is_drastic(&self) -> bool {
+        self.deletions() * 2 > self.versions
+    }
+
+    /// Leaves all but the first `most` removals to the next run. Groups stay whole.
+    pub(crate) fn limit(&mut self, most: usize) {
+        let mut room = most;
+        let mut is_full = false;
+        let (kept, left): (Vec<Group>, Vec<Group>) =
+            std::mem::take(&mut self.groups).into_iter().partition(|group| {
+                is_full |= group.steps.len() > room;
+                room = room.saturating_sub(group.steps.len());
+                !is_full
+            });
+        self.left = left.iter().map(|group| group.steps.len()).sum();
+        self.groups = kept;
+    }
+}
+
+/// Makes the plan of a survey.
+#[must_use]
+pub(crate) fn plan(survey: &Survey, policy: &Policy, now: u64) -> Plan {
+    let rules = Rules::new(survey, policy, now);
+    let graph = Graph::new(survey);
+    let judged = judge_all(survey, &rules, &graph);
+    let going = |digest: &Digest| judged.get(digest).is_some_and(|tags| tags.values().all(Result::is_ok));
+    // What an index lists, and what is about another manifest, goes and stays with that.
+    let follows = |digest: &Digest, version: &Version| {
+        !graph.parents(digest).is_empty() || !graph.subjects(digest, Some(version)).is_empty()
+    };
+    let roots = survey.listing.versions.iter().filter(|(digest, version)| {
+        if judged.contains_key(digest) {
+            !going(digest)
+        } else {
+            let is_old = version.tags.is_empty() && may_go_untagged(survey, policy, &rules, digest, version);
+            !(is_old || follows(digest, version))
+        }
+    });
+    let needed = graph.needed(roots.map(|(digest, _)| digest).collect());
+
+    let mut plan = Plan {
+        versions: survey.links.keys().chain(survey.listing.versions.keys()).collect::<BTreeSet<_>>().len(),
+        ..Plan::default()
+    };
+    let mut tops: Vec<(Reason, &Digest)> = Vec::new();
+    let mut untag: Vec<Group> = Vec::new();
+    for (digest, version) in &survey.listing.versions {
+        let tags = judged.get(digest);
+        if !needed.contains(digest) {
+            let reason = tags.and_then(|tags| tags.values().find_map(|verdict| verdict.clone().ok()));
+            if !follows(digest, version) {
+                tops.push((reason.unwrap_or(Reason::Untagged), digest));
+            }
+            continue;
+        }
+        let all_go = going(digest);
+        for (tag, verdict) in tags.into_iter().flatten() {
+            match verdict {
+                Ok(_) if all_go => *plan.stays.entry(Stays::Needed).or_default() += 1,
+                Ok(_) if !survey.listing.can_untag => {
+                    *plan.stays.entry(Stays::CannotUntag).or_default() += 1;
+                }
+                Ok(reason) => {
+                    let step = Step::Untag { tag: (*tag).to_owned(), digest: digest.clone() };
+                    let steps = vec![Planned { step, after: Vec::new(), bytes: 0 }];
+                    untag.push(Group { reason: reason.clone(), steps });
+                }
+                Err(stays) => *plan.stays.entry(*stays).or_default() += 1,
+            }
+        }
+    }
+    // The same order each time, whatever the digests are: reasons first, then names.
+    tops.sort_by_key(|(reason, digest)| {
+        let first = survey.listing.versions.get(*digest).and_then(|version| version.tags.first());
+        (reason.clone(), first, (*digest).clone())
+    });
+    plan.groups = untag;
+    plan.groups.extend(groups(survey, &graph, &needed, &tops));
+    count_bytes(survey, &mut plan);
+    plan
+}
+
+/// The verdict of each tag of each image. A tag of the referrers' tag schema goes with its subject, so it has none.
+fn judge_all<'a>(
+    survey: &'a Survey,
+    rules: &Rules<'_>,
+    graph: &Graph<'_>,
+) -> BTreeMap<&'a Digest, BTreeMap<&'a str, Result<Reason, Stays>>> {
+    let mut judged = BTreeMap::new();
+    for (digest, version) in &survey.listing.versions {
+        if is_only_about_another(version) && !graph.subjects(digest, Some(version)).is_empty() {
+            continue;
+        }
+        let mut tags: BTreeMap<&str, Result<Reason, Stays>> =
+            version.tags.iter().map(|tag| (tag.as_str(), rules.judge(tag, version))).collect();
+        // While another name keeps the image, to take its key away saves nothing, and costs a build.
+        if tags.values().any(Result::is_err) {
+            for verdict in tags.values_mut().filter(|verdict| **verdict == Ok(Reason::Unused)) {
+                *verdict = Err(Stays::InUse);
+            }
+        }
+        if !tags.is_empty() {
+            judged.insert(digest, tags);
+        }
+    }
+    judged
+}
+
+fn is_only_about_another(version: &Version) -> bool {
+    !version.tags.is_empty() && version.tags.iter().all(|tag| Rules::subject(tag).is_some())
+}
+
+/// Tells whether a manifest without a tag, that nothing refers to, may go: it is build-once's or BuildKit's own, and
+/// old.
+fn may_go_untagged(
+    survey: &Survey,
+    policy: &Policy,
+    rules: &Rules<'_>,
+    digest: &Digest,
+    version: &Version,
+) -> bool {
+    let Some(age) = policy.untagged.filter(|_| policy.scope == Scope::Everything) else { return false };
+    let Some(links) = survey.links.get(digest) else { return false };
+    // An index of ours may carry no key; then each of its images does.
+    let maker = |digest: &Digest| survey.links.get(digest).map_or(Maker::Unknown, |links| links.maker);
+    let by_children = !links.children.is_empty()
+        && links.children.iter().any(|child| maker(child) == Maker::BuildOnce)
+        && links.children.iter().all(|child| maker(child) != Maker::Unknown);
+    (links.maker != Maker::Unknown || by_children) && rules.passed(version.used(), age)
+}
+
+/// Each image that goes, with what only images that go need. What several of them need is in the last one's group.
+fn groups(
+    survey: &Survey,
+    graph: &Graph<'_>,
+    needed: &BTreeSet<&Digest>,
+    tops: &[(Reason, &Digest)],
+) -> Vec<Group> {
+    let mut place: BTreeMap<&Digest, usize> = BTreeMap::new();
+    for (at, (_, top)) in tops.iter().enumerate() {
+        let mut open = vec![*top];
+        let mut seen: HashSet<&Digest> = HashSet::new();
+        while let Some(digest) = open.pop() {
+            if needed.contains(digest) || !survey.links.contains_key(digest) || !seen.insert(digest) {
+                continue;
+            }
+            place.insert(digest, at);
+            open.extend(graph.children(digest).iter().chain(graph.referrers(digest).iter().copied()));
+        }
+    }
+    let mut groups: Vec<Group> =
+        tops.iter().map(|(reason, _)| Group { reason: reason.clone(), steps: Vec::new() }).collect();
+    for (digest, at) in place {
+        let version = survey.listing.versions.get(digest);
+        let step = Step::Delete {
+            digest: digest.clone(),
+            tags: version.map(|version| version.tags.clone()).unwrap_or_default(),
+            restore: version.and_then(|version| version.restore),
+        };
+        let subjects = graph.subjects(digest, version);
+        let after = graph.parents(digest).iter().copied().chain(subjects).cloned().collect();
+        let planned = Planned { step, after, bytes: 0 };
+        if digest == tops[at].1 {
+            groups[at].steps.insert(0, planned);
+        } else {
+            groups[at].steps.push(planned);
+        }
+    }
+    groups.retain(|group| !group.steps.is_empty());
+    groups
+}
+
+fn count_bytes(survey: &Survey, plan: &mut Plan) {
+    let going: HashSet<Digest> = plan
+        .steps()
+        .filter(|planned| planned.step.deletes())
+        .map(|planned| planned.step.digest().clone())
+        .collect();
+    let stays = survey.links.iter().filter(|(digest, _)| !going.contains(*digest));
+    let mut counted: HashSet<&Digest> =
+        stays.flat_map(|(_, links)| links.blobs.iter().map(|(digest, _)| digest)).collect();
+    for planned in
+        plan.groups.iter_mut().flat_map(|group| &mut group.steps).filter(|planned| planned.step.deletes())
+    {
+        let Some(links) = survey.links.get(planned.step.digest()) else { continue };
+        let blobs = links.blobs.iter().filter(|(digest, _)| counted.insert(digest));
+        planned.bytes = blobs.map(|(_, size)| size).fold(links.length, |sum, size| sum.saturating_add(*size));
+    }
+}

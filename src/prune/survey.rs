@@ -1,0 +1,75 @@
+//! Reads everything that a plan rests on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::links::Links;
+use super::listing::{Listing, Store};
+use super::policy::{Policy, Scope};
+use super::project::{Project, ProjectState, Wanted};
+use crate::error::{Error, Result};
+use crate::failure::FailureKind;
+use crate::image::{Digest, TagZone, parse_tag};
+
+/// Everything that a plan rests on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Survey {
+    pub(crate) listing: Listing,
+    /// The references of all manifests that the listing leads to.
+    pub(crate) links: BTreeMap<Digest, Links>,
+    pub(crate) project: ProjectState,
+}
+
+/// The most that the machine's clock may differ from GitHub's. Ages would be wrong by it.
+const CLOCK: u64 = 60 * 60;
+
+/// Reads the repository, then the GitHub repository. In this order a pull request that is opened meanwhile has no tag in
+/// the listing.
+///
+/// # Errors
+/// If any part cannot be read: then it is not known what may go.
+pub(crate) async fn survey(
+    store: &impl Store,
+    project: &impl Project,
+    policy: &Policy,
+    also: &Wanted,
+    now: u64,
+) -> Result<Survey> {
+    let listing = store.listing().await?;
+    let wanted = wanted(&listing, policy, also);
+    let state = project.state(&wanted).await?;
+    if let Some(clock) = state.clock.filter(|clock| clock.abs_diff(now) > CLOCK) {
+        let what = format!("the clock of this machine differs from GitHub's by {} s", clock.abs_diff(now));
+        return Err(Error::of(FailureKind::ClockSkew, what).cause("ages would be wrong: nothing is removed"));
+    }
+    let mut links: BTreeMap<Digest, Links> = BTreeMap::new();
+    let mut absent: BTreeSet<Digest> = BTreeSet::new();
+    let mut next: Vec<Digest> = listing.versions.keys().cloned().collect();
+    while !next.is_empty() {
+        let found = store.links(&next).await?;
+        absent.extend(next.into_iter().filter(|digest| !found.contains_key(digest)));
+        let children = found.values().flat_map(|links| &links.children).cloned().collect::<BTreeSet<_>>();
+        links.extend(found);
+        let is_new = |digest: &Digest| !links.contains_key(digest) && !absent.contains(digest);
+        next = children.into_iter().filter(is_new).collect();
+    }
+    Ok(Survey { listing, links, project: state })
+}
+
+/// What GitHub is asked: about the names in the registry, and about what else is to be cleaned.
+fn wanted(listing: &Listing, policy: &Policy, also: &Wanted) -> Wanted {
+    let mut wanted = also.clone();
+    for tag in listing.versions.values().flat_map(|version| &version.tags) {
+        match parse_tag(tag, &policy.mark).map(|own| own.zone) {
+            Some(TagZone::PullRequest(number)) => {
+                wanted.pulls.insert(number);
+            }
+            Some(TagZone::Branch(_)) => wanted.branches = true,
+            Some(TagZone::Trusted | TagZone::Queue) | None => {}
+        }
+    }
+    if let Scope::PullRequest(own) = policy.scope {
+        wanted.pulls.retain(|number| *number == own);
+        wanted.branches = false;
+    }
+    wanted
+}

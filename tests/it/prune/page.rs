@@ -1,0 +1,1 @@
+//! `prune/action.yml` and `docs/prune.md` are as the program says.
