@@ -189,6 +189,8 @@ kinds! {
         "A proxy asks for a login, or does not speak as its address says.";
     NotFoundRepo "not-found-repo" Access Stop "create the repository, or correct its name"
         "The repository does not exist.";
+    NotSetUp "not-set-up" Access Stop "see in the text which setting is not as asked"
+        "A repository is not set up as the inputs ask.";
     NoRepository "no-repository" Access Stop "name the repository in the input repository"
         "The run needs a repository, and none is named.";
     NoImage "no-image" Access Stop "let the job that builds the image run first (needs), with the same inputs"

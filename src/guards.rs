@@ -59,6 +59,8 @@ guards! {
     ForkWrites = "fork-writes";
     /// Only trusted runs set the references in `tags`.
     AskedTags = "asked-tags";
+    /// Only trusted runs make repositories and change their settings.
+    SetUp = "set-up";
     /// References that the user writes in inputs keep to the zone's rights.
     WrittenReferences = "written-references";
     /// `extra-args` has no flag that names or sends the image.

@@ -17,6 +17,7 @@
 //! - [`inputs`]: one clap definition is the source of flags, `action.yml` and `docs/inputs.md`.
 //! - [`run`]: which event and commit, and the *zone*: how far the run is trusted.
 //! - [`image`]: references, digests, manifests, and the scheme of tags.
+//! - [`ecr`]: the settings of a repository in Amazon ECR; pure.
 //! - [`trust`]: the one place where a zone's rights are decided, and where everything that is shared gets its name.
 //! - [`key`]: the *build key*, SHA-256 over everything that decides the image's content.
 //! - [`coherence`]: what the key sees and BuildKit's caches do not, each with its cure.
@@ -96,6 +97,7 @@ mod cli;
 mod coherence;
 mod commands;
 mod crash;
+mod ecr;
 mod env;
 mod error;
 mod execute;
@@ -161,7 +163,7 @@ pub mod testing {
     pub use crate::ports::local_cache::LocalCacheUse;
     pub use crate::ports::registry::{Challenge, bearer, redirected, registry_error};
     pub use crate::report::{
-        ImageReport, OUTPUTS, Report, TagOutcome, TagReport, annotations, outputs, summary,
+        ImageReport, OUTPUTS, Report, SetUpReport, TagOutcome, TagReport, annotations, outputs, summary,
     };
     pub use crate::run::RunContext;
     pub use crate::shown::without_users;

@@ -135,6 +135,11 @@ pub(crate) fn inputs(raw: &RawInputs, request: &ImageRequest) -> (BTreeMap<Strin
             | "context" => {
                 continue;
             }
+            // The file is on no other machine.
+            "lifecycle" if inputs::is_lifecycle_file(value) => {
+                left_out.push(name);
+                continue;
+            }
             "github-token" => HIDDEN.to_owned(),
             "cache" | "cache-from" | "cache-to" => without_credentials(value),
             _ => value.to_owned(),

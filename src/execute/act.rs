@@ -1,7 +1,9 @@
 //! Carries out one action and writes its record.
 
 use super::journal::may_go_on;
-use super::{Made, Record, StepContext, TagResult, alias, build, builder, put_index, read_back, set_key_tag};
+use super::{
+    Made, Record, StepContext, TagResult, alias, build, builder, put_index, read_back, set_key_tag, set_up,
+};
 use crate::buildkit::NewBuilder;
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
@@ -18,6 +20,8 @@ pub(super) struct Earlier<'a> {
     own_builder: Option<&'a NewBuilder>,
     /// True if the builder was to be made and did not boot.
     no_builder: bool,
+    /// True if an earlier action has made the repository.
+    new_repository: bool,
 }
 
 impl<'a> Earlier<'a> {
@@ -34,15 +38,17 @@ impl<'a> Earlier<'a> {
             _ => None,
         };
         let made = source.and_then(|id| record(id)?.made.clone());
+        let made_repository = |id| record(id)?.set_up.as_ref().map(|done| done.made);
+        let new_repository = planned.after.iter().any(|id| made_repository(*id) == Some(true));
         let Action::Build { builder: Some(id), .. } = planned.action else {
-            return Self { made, own_builder: None, no_builder: false };
+            return Self { made, own_builder: None, no_builder: false, new_repository };
         };
         let own_builder = match plan.actions.get(id.index()).map(|planned| &planned.action) {
             Some(Action::CreateBuilder { builder, keep: false, .. }) => Some(builder),
             _ => None,
         };
         let no_builder = record(id).is_some_and(|record| record.no_builder);
-        Self { made, own_builder: own_builder.filter(|_| !no_builder), no_builder }
+        Self { made, own_builder: own_builder.filter(|_| !no_builder), no_builder, new_repository }
     }
 
     /// The image by its digest, as `h/repo@sha256:…`.
@@ -84,6 +90,13 @@ async fn carry_out(
     record: &mut Record,
 ) -> Result<()> {
     match action {
+        Action::CreateRepository { repository, settings } => {
+            set_up::create(repository, settings, context, docker, record).await
+        }
+        Action::SetUp { repository, change, required } => {
+            let how = (*required, earlier.new_repository);
+            set_up::change(repository, change, how, context, docker, record).await
+        }
         Action::RemoveBuilders { builders } => {
             builder::remove_leftovers(builders, docker, record).await;
             Ok(())

@@ -1,6 +1,7 @@
 //! The journal: what each action did. Outputs, summary and annotations are made from it.
 
 use crate::buildkit::ProgressSummary;
+use crate::ecr::{Preview, SettingRow};
 use crate::error::Error;
 use crate::failure::{FailureClass, FailureKind};
 use crate::image::Digest;
@@ -41,6 +42,19 @@ pub(crate) enum TagResult {
     Older(String),
 }
 
+/// What an action did to a repository.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SetUpRecord {
+    /// True if the repository has the setting now.
+    pub done: bool,
+    /// True if the repository was made by this run.
+    pub made: bool,
+    /// The comparison with a repository that another run has made meanwhile.
+    pub compared: Option<Vec<SettingRow>>,
+    /// What the lifecycle policy removes.
+    pub preview: Option<Preview>,
+}
+
 /// What one action did.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
@@ -69,6 +83,8 @@ pub(crate) struct Record {
     pub unpublished: bool,
     /// True if the action made no builder, and the builds do without.
     pub no_builder: bool,
+    /// What was done to a repository.
+    pub set_up: Option<SetUpRecord>,
     /// Notices for the user.
     pub notices: Vec<String>,
     /// Why less was done than the inputs say.
@@ -226,7 +242,9 @@ impl Journal {
         let needed: Vec<usize> =
             plan.of_image(image).flat_map(|planned| &planned.after).map(|id| id.index()).collect();
         for (at, (planned, record)) in plan.actions.iter().zip(&self.records).enumerate() {
-            if planned.image != Some(image) && !(planned.image.is_none() && needed.contains(&at)) {
+            // What is set up is reported with the first image.
+            let shared = needed.contains(&at) || (image == 0 && planned.action.sets_up());
+            if planned.image != Some(image) && !(planned.image.is_none() && shared) {
                 continue;
             }
             result.add(&planned.action, record);
@@ -273,8 +291,10 @@ impl ImageResult {
         self.pushed = record.pushed.unwrap_or(self.pushed);
         self.tags.extend(record.tags.iter().cloned());
         self.notices.extend(record.notices.iter().cloned());
-        if self.degraded.is_none() {
-            self.degraded.clone_from(&record.degraded);
+        if self.degraded.is_none() || action.sets_up() {
+            let earlier = self.degraded.take().into_iter();
+            let all: Vec<String> = earlier.chain(record.degraded.clone()).collect();
+            self.degraded = (!all.is_empty()).then(|| all.join("; "));
         }
     }
 }

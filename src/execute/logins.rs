@@ -66,7 +66,11 @@ impl Needed {
                 let images = builder.options.iter().filter_map(|option| option.strip_prefix("image="));
                 images.filter_map(|image| image.parse().ok()).for_each(|image| self.add_registry(&image));
             }
-            Action::RemoveBuilders { .. } | Action::NoteMaker { .. } | Action::Tag { .. } => {}
+            Action::CreateRepository { .. }
+            | Action::SetUp { .. }
+            | Action::RemoveBuilders { .. }
+            | Action::NoteMaker { .. }
+            | Action::Tag { .. } => {}
         }
     }
 

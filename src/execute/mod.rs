@@ -13,6 +13,7 @@ mod react;
 mod read_back;
 mod retry;
 mod set_key_tag;
+mod set_up;
 mod transfer;
 
 use std::cell::RefCell;

@@ -10,7 +10,7 @@ use super::lookups::{Lookup, LookupBy, LookupResult, judge, look_up, wait_for};
 use super::pin::Pin;
 use super::{
     BuilderFacts, ImageFacts, LateFacts, Local, RepositoryFact, Toolchain, builders, caches, explain, key,
-    local, merge, repository, tags, toolchain,
+    local, merge, repository, set_up, tags, toolchain,
 };
 use crate::error::{Error, Result};
 use crate::image::{Digest, ImageReference, Repository};
@@ -45,9 +45,14 @@ pub(crate) async fn gather(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Vec
         return Err(Error::input(format!("pr-repository: {pr} is the repository itself"))
             .hint("name another one, or leave it out"));
     }
+    set_up::check_names(images, repository.repository())?;
     let repository = Arc::new(repository);
     let facts = images.iter().map(|image| gather_image(ports, *image, Arc::clone(&repository)));
-    Ok(stream::iter(facts).buffered(IMAGES_AT_ONCE).collect().await)
+    let facts = stream::iter(facts).buffered(IMAGES_AT_ONCE).collect::<Vec<_>>();
+    let (mut facts, set_up) = tokio::join!(facts, set_up::gather(ports, images, repository.repository()));
+    let set_up = Arc::new(set_up);
+    facts.iter_mut().flatten().for_each(|facts| facts.set_up = Arc::clone(&set_up));
+    Ok(facts)
 }
 
 async fn gather_image(

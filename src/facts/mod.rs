@@ -12,6 +12,7 @@ mod lookups;
 mod merge;
 mod pin;
 mod repository;
+mod set_up;
 mod sources;
 mod tags;
 mod toolchain;
@@ -28,6 +29,7 @@ pub(crate) use merge::{FoundPart, Line, LineKind, PartFact};
 pub(crate) use pin::Pin;
 pub(crate) use repository::resolve as resolve_repository;
 pub(crate) use repository::{NoRepository, RepositoryFact};
+pub(crate) use set_up::{EcrFacts, SetUpFacts, is_private};
 pub(crate) use tags::{Holder, Standing, TagFact, VersionFact, look as look_at_tag};
 pub(crate) use toolchain::Toolchain;
 
@@ -56,6 +58,9 @@ pub(crate) struct ImageFacts {
     /// What has the tags of the input `tags`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<TagFact>,
+    /// What ECR says of the repositories that the run sets up.
+    #[serde(with = "inside", skip_serializing_if = "SetUpFacts::is_none")]
+    pub set_up: Arc<SetUpFacts>,
 }
 
 impl Default for ImageFacts {
@@ -76,6 +81,7 @@ impl ImageFacts {
             local: Local::default(),
             parts: Vec::new(),
             tags: Vec::new(),
+            set_up: Arc::default(),
         }
     }
 

@@ -157,6 +157,18 @@ raw_inputs! { RawInputs
         /// More cache destinations, as docker buildx build takes them, one a line.
         cache_to;
     }
+    "ECR set-up" {
+        /// Make the repository in Amazon ECR if it does not exist, and pr-repository too. Trusted runs alone set repositories up.
+        create_repository = "false";
+        /// Scan images in ECR when they are pushed: true or false; without it a repository keeps its setting. The registry's own scanning rules come first.
+        scan_on_push;
+        /// KMS key (ARN, id or alias) that encrypts a repository in ECR which is made; without it AES256. The key of one that is there cannot change.
+        kms_key;
+        /// Let no tag of the repository in ECR be moved, but those of layer caches and commits and those of tags that move, such as latest.
+        immutable_tags = "false";
+        /// Lifecycle policy to write to the repository in ECR, and to pr-repository: off, recommended, or a file. A policy that build-once did not write is never replaced.
+        lifecycle = "off";
+    }
     "Builder" {
         /// Name of an existing buildx builder to use.
         builder;

@@ -8,6 +8,7 @@ use super::build::{BuildInputs, Call, with_file};
 use super::builder;
 use super::caches::CacheInputs;
 use super::contexts::ContextSource;
+use super::ecr;
 use super::grammar;
 use super::lists::{InputText as _, comma_items};
 use super::merge::{self, Part};
@@ -20,6 +21,7 @@ use super::types::{
     RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
 };
 use super::user_tags::{self, LeftOutTag, UserTag};
+use crate::ecr::EcrInputs;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::image::{Digest, ImageName, Repository, canonical_host};
@@ -54,6 +56,8 @@ pub struct Settings {
     pub(crate) builder: BuilderInputs,
     pub(crate) reliability: ReliabilityInputs,
     pub(crate) access: AccessInputs,
+    /// What is asked of repositories in ECR.
+    pub(crate) ecr: EcrInputs,
     pub(crate) report: ReportInputs,
     /// What of the inputs is left out, and why.
     pub warnings: Vec<String>,
@@ -288,6 +292,7 @@ impl Settings {
                 aws_region: problems.checked("aws-region", raw.aws_region.text(), grammar::region),
                 ssm_parameter: raw.ssm_parameter.text(),
             },
+            ecr: ecr::read(raw, problems),
             report: report(raw, env, problems),
             warnings: Vec::new(),
         };

@@ -4,8 +4,10 @@ use std::fmt;
 
 use super::index::Index;
 use super::order::{SkippedTag, TagGuard};
+use super::repositories::RepositorySetUp;
 use super::verdict::{Decision, Outcome};
 use crate::buildkit::{BuildSpec, Finding, NewBuilder};
+use crate::ecr::{LifecyclePolicy, Mutability, NewRepository};
 use crate::error::{Error, SourceLine};
 use crate::facts::Leftover;
 use crate::image::{Digest, ImageReference, Platform, Repository};
@@ -77,10 +79,48 @@ pub(crate) enum GoesWithout {
     OwnLayers,
 }
 
+/// A change of an existing repository in ECR.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SetUpChange {
+    /// Set the repository's own flag for scanning.
+    ScanOnPush { scan: bool },
+    /// Set whether tags can be moved.
+    Mutability { mutability: Mutability },
+    /// Preview a lifecycle policy, then write it. A policy of another author stays.
+    Lifecycle {
+        policy: LifecyclePolicy,
+        /// The action that makes the repository, if one does: nothing in it could expire.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        made_by: Option<ActionId>,
+    },
+}
+
+impl SetUpChange {
+    /// The setting, as tables name it.
+    #[must_use]
+    pub(crate) const fn setting(&self) -> &'static str {
+        match self {
+            Self::ScanOnPush { .. } => "scan on push",
+            Self::Mutability { .. } => "tag mutability",
+            Self::Lifecycle { .. } => "lifecycle policy",
+        }
+    }
+}
+
 /// One write, or the check that follows it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub(crate) enum Action {
+    /// Make a repository in ECR. One that another run has made meanwhile is compared.
+    CreateRepository { repository: Repository, settings: Box<NewRepository> },
+    /// Change a setting of a repository in ECR.
+    SetUp {
+        repository: Repository,
+        change: SetUpChange,
+        /// True if a refusal fails the run.
+        required: bool,
+    },
     /// Remove builders that killed runs left behind. What cannot be removed is told.
     RemoveBuilders { builders: Vec<Leftover> },
     /// Note in the engine that this run builds with its builder.
@@ -239,6 +279,8 @@ pub(crate) struct Plan {
     pub images: Vec<ImagePlan>,
     /// Each after those that it waits for.
     pub actions: Vec<Planned>,
+    /// The repositories that are set up.
+    pub set_up: Vec<RepositorySetUp>,
 }
 
 /// The plan for one image; its actions are in [`Plan::actions`].
@@ -305,6 +347,14 @@ impl ImagePlan {
             local_image: None,
             skipped_tags: Vec::new(),
         }
+    }
+}
+
+impl Action {
+    /// Tells whether the action sets up a repository.
+    #[must_use]
+    pub(crate) const fn sets_up(&self) -> bool {
+        matches!(self, Self::CreateRepository { .. } | Self::SetUp { .. })
     }
 }
 

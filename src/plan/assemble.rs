@@ -12,6 +12,7 @@ use super::merge;
 use super::order::{TagGuard, ordered};
 use super::platform::platforms;
 use super::reuse::{name_actions, public_names, reuse, reuse_local};
+use super::set_up::SetUpPlan;
 use super::spec::build_inputs;
 use super::use_builder::{
     BeforeBuild, SharedBuilder, builder_notices, cache_mount_namespace, is_engine, refuse_kept_builder,
@@ -39,7 +40,10 @@ pub(crate) fn assemble(
     let mut draft = Draft::default();
     let mut builder = builder.map(|(needs, choice)| choice.map(|choice| SharedBuilder::new(needs, choice)));
     let mut plan = Plan::default();
+    let known: Vec<&PlanContext<'_>> = images.iter().filter_map(|(given, _)| given.as_ref()).collect();
+    let mut set_up = SetUpPlan::new(&known, &mut draft);
     for (at, (given, verdict)) in images.into_iter().enumerate() {
+        let verdict = set_up.take_error().map_or(verdict, Verdict::Fail);
         draft.image = Some(at);
         let before = draft.len();
         let planned = match (given, verdict) {
@@ -49,7 +53,7 @@ pub(crate) fn assemble(
             (Some(given), Verdict::ReuseLocal(verdict)) => Ok(reuse_local(&given, verdict, &mut draft)),
             (Some(given), Verdict::Merge(verdict)) => merge::plan(&given, verdict, &mut draft),
             (Some(given), Verdict::Build(verdict)) => match &mut builder {
-                Some(Ok(builder)) => build(&given, verdict, builder, &mut draft),
+                Some(Ok(builder)) => build(&given, verdict, builder, &set_up, &mut draft),
                 Some(Err(error)) => Err(error.clone()),
                 None => Err(bug("a build without a builder")),
             },
@@ -59,6 +63,8 @@ pub(crate) fn assemble(
             ImagePlan::failed(error)
         }));
     }
+    plan.images.first_mut().into_iter().for_each(|first| set_up.say(first));
+    plan.set_up = set_up.repositories;
     plan.actions = draft.finish();
     match plan.images.as_slice() {
         [ImagePlan { error: Some(error), .. }] => Err(error.clone()),
@@ -70,6 +76,7 @@ fn build(
     given: &PlanContext<'_>,
     verdict: Build,
     builder: &mut SharedBuilder,
+    set_up: &SetUpPlan,
     draft: &mut Draft,
 ) -> Result<ImagePlan> {
     let PlanContext { image, facts, .. } = given;
@@ -108,7 +115,8 @@ fn build(
     }
     let pulls = without.pull_afterwards || loading.pulls;
 
-    let before = builder.before_build(given, draft);
+    let mut before = builder.before_build(given, draft);
+    before.actions.extend(own_repository.and_then(|own| set_up.made(own)));
     let built = Built { spec, loading, pulls, on_engine, private };
     built.add_actions(given, &published, tags.set, before, draft);
     let degraded = degraded(verdict.notes.degraded, &mut caches.off, &mut notices);

@@ -2,6 +2,7 @@
 
 use super::merge;
 use super::order::{SkippedTag, TagGuard, ordered};
+use super::set_up::makes;
 use super::undone::{refuse_push, with_undone};
 use super::verdict::{Build, Notes, Reuse, ReuseLocal, Verdict, WantedAlias};
 use crate::buildkit::LocalImage;
@@ -191,12 +192,12 @@ fn missing(image: ImageRun<'_>, facts: &ImageFacts, load: bool) -> Verdict {
     };
     let repository = image.names(repository).own_repository();
     let publish = image.access.write_images;
-    if publish && is_missing_in_ecr(repository, facts) {
+    if publish && is_missing_in_ecr(repository, facts) && !makes(image, repository) {
         let name = repository.path();
         return Verdict::Fail(
             Error::of(FailureKind::NotFoundRepo, format!("the repository {repository} does not exist")).hint(
                 format!(
-                    "create it (aws ecr create-repository --repository-name {name}), or correct its name"
+                    "create it (aws ecr create-repository --repository-name {name}; in a trusted run create-repository: true does it), or correct its name"
                 ),
             ),
         );

@@ -16,9 +16,11 @@ mod merge;
 mod order;
 mod platform;
 mod render;
+mod repositories;
 mod reuse;
 #[cfg(test)]
 mod secret_tests;
+mod set_up;
 mod spec;
 mod undone;
 mod use_builder;
@@ -27,7 +29,7 @@ mod verdict;
 mod versions;
 
 pub(crate) use actions::{
-    Action, ActionId, GoesWithout, ImagePlan, Plan, PlanWarning, Planned, PlannedTag, Source,
+    Action, ActionId, GoesWithout, ImagePlan, Plan, PlanWarning, Planned, PlannedTag, SetUpChange, Source,
 };
 pub(crate) use assemble::{assemble, too_many_rights};
 pub(crate) use builder::{Choice, Needs};
@@ -37,5 +39,6 @@ pub(crate) use judge::{Judged, builder_for};
 pub(crate) use order::{TagGuard, TagOrder, order, refused};
 pub(crate) use render::{Rendered, brief, describe, json, text};
 
+pub(crate) use repositories::{RepositorySetUp, drift_notice, foreign_policy};
 pub use verdict::Outcome;
 pub(crate) use verdict::{Build, Decision, Verdict};

@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
-use super::actions::{Action, ImagePlan, Plan, Planned, Source};
+use super::actions::{Action, ImagePlan, Plan, Planned, SetUpChange, Source};
 use super::order::TagGuard;
 use crate::buildkit::{BuildSpec, OutputTarget};
+use crate::ecr::{NewRepository, RowState, SettingRow};
 use crate::facts::{ImageFacts, LookupResult, RepositoryFact};
 use crate::image::ImageReference;
 use crate::key::BuildKey;
@@ -35,6 +36,15 @@ pub(crate) fn text(rendered: &Rendered<'_>) -> String {
             rows.add("image", image.request.image.as_str());
         }
         add_image(&mut rows, run, *image, *facts, planned);
+    }
+    for of in &plan.set_up {
+        let made = if of.makes { " (is made)" } else { "" };
+        rows.add("set-up", &format!("{}{made}", of.repository));
+        for row in &of.settings {
+            let SettingRow { setting, want, have, state } = row;
+            let state = if *state == RowState::Changes { "to be set" } else { state.words() };
+            rows.add("", &format!("{setting}: wanted {want}, is {have}: {state}"));
+        }
     }
     for Planned { id, image, action, .. } in &plan.actions {
         let of = image.filter(|_| images.len() > 1).and_then(|image| images.get(image));
@@ -148,6 +158,20 @@ fn name<T: fmt::Display>(source: &Source<T>) -> String {
 #[must_use]
 pub(crate) fn describe(action: &Action) -> String {
     match action {
+        Action::CreateRepository { repository, settings } => {
+            let NewRepository { mutability, encryption, .. } = &**settings;
+            format!("make the repository {repository}, {mutability}, encrypted by {encryption}")
+        }
+        Action::SetUp { repository, change, .. } => match change {
+            SetUpChange::ScanOnPush { scan } => format!("set scan-on-push of {repository} to {scan}"),
+            SetUpChange::Mutability { mutability } => {
+                format!("set the tag mutability of {repository} to {mutability}")
+            }
+            SetUpChange::Lifecycle { made_by: None, .. } => {
+                format!("preview the lifecycle policy of {repository}, then write it")
+            }
+            SetUpChange::Lifecycle { .. } => format!("write the lifecycle policy of {repository}"),
+        },
         Action::RemoveBuilders { builders } => {
             let names: Vec<&str> = builders.iter().map(|builder| builder.name.as_str()).collect();
             format!("remove what killed runs left: {}", names.join(", "))
@@ -207,6 +231,12 @@ pub(crate) fn brief(action: &Action) -> String {
         reference.tag().unwrap_or_else(|| reference.identifier()).to_owned()
     };
     match action {
+        Action::CreateRepository { .. } => "make the repository".to_owned(),
+        Action::SetUp { change: SetUpChange::ScanOnPush { .. }, .. } => "set scan-on-push".to_owned(),
+        Action::SetUp { change: SetUpChange::Mutability { .. }, .. } => "set the tag mutability".to_owned(),
+        Action::SetUp { change: SetUpChange::Lifecycle { .. }, .. } => {
+            "write the lifecycle policy".to_owned()
+        }
         Action::RemoveBuilders { .. } => "remove builders of killed runs".to_owned(),
         Action::NoteMaker { .. } => "note who builds".to_owned(),
         Action::CreateBuilder { .. } => "boot a builder".to_owned(),
@@ -247,9 +277,13 @@ pub(crate) fn json(rendered: &Rendered<'_>) -> serde_json::Value {
         }
         value
     };
-    serde_json::json!({
+    let mut all = serde_json::json!({
         "run": run,
         "images": images.iter().zip(&plan.images).map(of_image).collect::<Vec<_>>(),
         "steps": plan.actions,
-    })
+    });
+    if !plan.set_up.is_empty() {
+        all["set-up"] = serde_json::json!(plan.set_up);
+    }
+    all
 }

@@ -117,8 +117,12 @@ impl Aws {
     /// The API of the repository's registry in ECR; `None` if it is in another one, or in public ECR.
     pub(crate) async fn ecr(&self, repository: &Repository) -> Option<Ecr> {
         let host = EcrHost::parse(repository.registry()).filter(|host| !host.public)?;
-        let config = self.config(Some(&host.region), host.fips, host.dual_stack).await;
-        Some(Ecr::new(aws_sdk_ecr::Client::new(&config), repository.clone()))
+        Some(Ecr::new(self.ecr_client(&host).await, repository.clone()))
+    }
+
+    /// The API of private ECR, in the region that the host names.
+    pub(super) async fn ecr_client(&self, host: &EcrHost) -> aws_sdk_ecr::Client {
+        aws_sdk_ecr::Client::new(&self.config(Some(&host.region), host.fips, host.dual_stack).await)
     }
 
     /// The value of an SSM parameter.
@@ -164,7 +168,7 @@ pub(crate) enum ParameterError {
 }
 
 /// Waits for the work at most [`QUESTION`].
-async fn limited<T>(what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub(super) async fn limited<T>(what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(QUESTION, work).await.unwrap_or_else(|_| Err(too_slow(what)))
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod console;
 pub(crate) mod docker;
 pub(crate) mod docker_config;
 pub(crate) mod ecr;
+pub(crate) mod ecr_set_up;
 pub(crate) mod exec;
 pub(crate) mod fetch;
 pub(crate) mod git;

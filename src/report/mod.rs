@@ -3,14 +3,17 @@
 //! out.
 
 mod annotations;
+mod markdown;
 mod metadata;
 mod outputs;
+mod set_up;
 mod state;
 mod summary;
 mod tags;
 
 pub use annotations::annotations;
 pub use outputs::{OUTPUTS, outputs};
+pub use set_up::SetUpReport;
 pub(crate) use state::{RunState, Stage};
 pub use summary::summary;
 use tags::tag_reports;
@@ -45,6 +48,8 @@ pub struct Report {
     pub check_annotations: bool,
     /// Notices for the user.
     pub notices: Vec<String>,
+    /// What was set up in ECR.
+    pub set_up: Vec<SetUpReport>,
     /// What was tried again, and why, one text each.
     pub retries: Vec<String>,
     /// The actions that ended, with their seconds.
@@ -162,6 +167,7 @@ impl Report {
             image.finish(planned, plan.of_image(at), journal.of_image(plan, at), metadata);
         }
         self.entries.extend(entries(&journal));
+        self.set_up.extend(set_up::set_up(plan, &journal));
         self.notices.extend(journal.notices);
         if let Some(error) = journal.error {
             self.fail(error);
@@ -276,7 +282,8 @@ impl ImageReport {
             self.commit_tag = reported_tag(plan.commit_tag.as_ref(), &result.tags);
             (self.digest, self.image_id) = (result.made.digest, result.made.image_id);
         }
-        self.degraded = plan.degraded.clone().or(result.degraded);
+        let degraded: Vec<String> = plan.degraded.clone().into_iter().chain(result.degraded).collect();
+        self.degraded = (!degraded.is_empty()).then(|| degraded.join("; "));
         self.warnings.extend(plan.warnings.iter().cloned());
         self.notices.extend(plan.notices.iter().cloned());
         let skipped = plan.skipped_tags.iter();

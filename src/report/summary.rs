@@ -3,11 +3,12 @@
 
 use std::fmt::Write as _;
 
+use super::markdown::{cell, code};
+use super::set_up::add_set_up;
 use super::{ImageReport, Report};
 use crate::buildkit::ProgressSummary;
 use crate::env::SLUG;
 use crate::error::Error;
-use crate::guards::Guard;
 use crate::phase::Phase;
 use crate::plan::{Outcome, PlanWarning};
 use crate::ports::actions::without_controls;
@@ -28,6 +29,7 @@ pub fn summary(report: &Report) -> String {
     for image in &report.images {
         add_image(&mut text, report, image);
     }
+    add_set_up(&mut text, &report.set_up);
     add_times(&mut text, report);
     text
 }
@@ -267,36 +269,6 @@ fn duration(seconds: f64) -> String {
 /// Cuts the text of a step, which may be a command of many lines.
 fn shorten(text: &str) -> String {
     shown::cut(text, 160)
-}
-
-/// Text in a table cell or a quote: one line, and nothing in it is Markdown or HTML.
-fn cell(text: &str) -> String {
-    let text = &shown::hide(text);
-    if !Guard::InertSummary.holds() {
-        return text.to_string();
-    }
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\r' | '\t' => clean.push(' '),
-            '&' => clean.push_str("&amp;"),
-            '<' => clean.push_str("&lt;"),
-            '>' => clean.push_str("&gt;"),
-            // Markdown reads no syntax in numeric forms. `@` would notify people.
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '#' | '~' | '!' | '@' | '$' => {
-                let _ = write!(clean, "&#{};", c as u32);
-            }
-            c if c.is_control() => {}
-            c => clean.push(c),
-        }
-    }
-    // GitHub makes a link of each of these ("extended autolinks").
-    clean.replace("://", "&#58;//").replace("www.", "www&#46;")
-}
-
-/// Text as code. In `<code>` the escapes of [`cell`] hold; between backticks they would be shown.
-fn code(text: &str) -> String {
-    format!("<code>{}</code>", cell(text))
 }
 
 /// Adds a block of code, with a fence longer than any in its content.

@@ -28,6 +28,8 @@ pub(crate) struct Access {
     /// The repository of its own zone's images, if that is not the one that all zones read: the input `pr-repository` in
     /// runs of pull requests and of branches without protection.
     pub own_repository: Option<Repository>,
+    /// The run may make repositories, and change their settings.
+    pub set_up: bool,
     /// The run has no right to push to the shared repository, and warns if its credentials could.
     pub warn_if_writable: bool,
     /// The GitHub repository in private names of the engine's store ([`crate::image::place`]).
@@ -80,6 +82,7 @@ pub(crate) fn access(inputs: &ImageRequest, run: &RunContext) -> Access {
         // A builder's cache mounts and layers are a cache too.
         keep_builder: own == Zone::Trusted && !run.is_tag,
         write_raw_caches: may_write_raw_caches(inputs.cache.write, run),
+        set_up: may_write && (own == Zone::Trusted || !Guard::SetUp.holds()),
         warn_if_writable: run.event.is_some()
             && (own == Zone::Fork
                 || (is_unprotected
@@ -176,13 +179,14 @@ mod tests {
                 "{what}"
             );
             assert_eq!(got.own_repository.is_some(), is_unprotected, "{what}");
+            assert_eq!(got.set_up, zone == Zone::Trusted, "{what}");
         }
     }
 
     #[test]
     fn push_false_writes_nothing() {
         let access = access(&inputs("always", "false"), &run(Zone::Trusted, false));
-        assert!(!(access.write_images || access.write_cache || access.write_tags));
+        assert!(!(access.write_images || access.write_cache || access.write_tags || access.set_up));
     }
 
     #[test]

@@ -210,6 +210,8 @@ fn sections() -> Vec<Section> {
         section("docs/inputs.md", of_outputs, end_of_outputs, outputs_markdown(outputs())),
         section("docs/prune.md", of_outputs, end_of_outputs, outputs_markdown(PRUNE_OUTPUTS.into_iter())),
     ]);
+    let set_up = crate::set_up::sections().into_iter();
+    sections.extend(set_up.map(|(begin, end, text)| section("docs/set-up.md", begin, end, text)));
     sections
 }
 

@@ -19,6 +19,7 @@ const ORDER: [&str; 33] = [
     "zone",
     "crash",
     "image",
+    "ecr",
     "run",
     "key",
     "coherence",

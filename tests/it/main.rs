@@ -63,6 +63,7 @@ mod rebuild;
 mod said;
 mod saved;
 mod secrets;
+mod set_up;
 mod spellings;
 mod summary;
 mod support;

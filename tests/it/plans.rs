@@ -98,6 +98,11 @@ fn every_zone_outcome_mode_and_guard_has_a_case() {
     }
     // Every step, and what a tag's guard says.
     for step in [
+        "make the repository",
+        "set scan-on-push of",
+        "set the tag mutability of",
+        "preview the lifecycle policy of",
+        "write the lifecycle policy of",
         "remove what killed runs left",
         "note in the engine",
         "make the docker-container builder",

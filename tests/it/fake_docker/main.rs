@@ -42,7 +42,8 @@ fn main() -> ExitCode {
         args.insert(0, "buildx".to_owned());
     }
     let folder = program.parent().unwrap().to_owned();
-    let scenario = serde_json::from_slice(&fs::read(folder.join("scenario.json")).unwrap()).unwrap();
+    let scenario: Value = serde_json::from_slice(&fs::read(folder.join("scenario.json")).unwrap()).unwrap();
+    wire::stand_in(&scenario["hosts"]);
     let docker = Docker { folder, args, scenario, after: None.into() };
     docker.note_call();
     if let Some(code) = docker.misbehave() {

@@ -2,12 +2,23 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// The registry's host in a reference, if it is the stub.
+/// The addresses of hosts that the stub stands in for.
+static HOSTS: OnceLock<Value> = OnceLock::new();
+
+/// Takes the addresses of such hosts, by their names.
+pub(crate) fn stand_in(hosts: &Value) {
+    HOSTS.set(hosts.clone()).unwrap();
+}
+
+/// The stub's address, if the reference's host is the stub or one that it stands in for.
 pub(crate) fn stub(reference: &str) -> Option<&str> {
-    reference.split('/').next().filter(|host| host.starts_with("127.0.0.1:"))
+    let host = reference.split('/').next()?;
+    let elsewhere = HOSTS.get().and_then(|hosts| hosts[host].as_str());
+    elsewhere.or(Some(host).filter(|host| host.starts_with("127.0.0.1:")))
 }
 
 /// Posts to `host`; the answer if the status is 200, else the text of the refusal.

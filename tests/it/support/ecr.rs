@@ -7,6 +7,7 @@ use build_once::testing::Digest;
 use serde_json::{Value, json};
 
 use super::aws::refusal;
+use super::ecr_model::Model;
 use super::http::{Request, Response, Server};
 use super::run::{BuildOnce, CANARY};
 
@@ -20,6 +21,7 @@ struct Image {
 
 #[derive(Default)]
 struct State {
+    model: Model,
     images: BTreeMap<String, Image>,
     denied: BTreeSet<String>,
     /// Action, how often, what instead.
@@ -130,6 +132,7 @@ impl State {
             return fault.2.clone();
         }
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        self.model.check_input(&action, &body).unwrap();
         if body["repositoryName"] != "ci" || body["registryId"] != "123456789012" {
             return refusal("RepositoryNotFoundException");
         }

@@ -2,6 +2,8 @@
 
 mod aws;
 pub(crate) mod ecr;
+mod ecr_model;
+mod ecr_set_up;
 pub(crate) mod github;
 mod http;
 mod lab;
@@ -12,8 +14,10 @@ mod result;
 mod run;
 pub(crate) mod scanner;
 mod scrub;
+mod tls_front;
 
 pub(crate) use aws::{Aws, refusal};
+pub(crate) use ecr_set_up::{ECR, Ecr};
 pub(crate) use http::{Response, Server};
 pub(crate) use lab::{Call, Lab, PROGRESS};
 pub(crate) use moments::Moments;

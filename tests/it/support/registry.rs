@@ -32,6 +32,8 @@ struct State {
     /// Blobs are mounted from other repositories.
     mounts: bool,
     gone: BTreeSet<String>,
+    /// A push makes no repository.
+    strict: bool,
     login: Login,
     /// Uploads are opened.
     may_push: bool,
@@ -233,6 +235,14 @@ impl Registry {
         self.state.lock().unwrap().gone.insert(repository.to_owned());
     }
 
+    /// As in ECR, no push makes a repository; none is there.
+    pub(crate) fn made_by_hand(&self, repositories: &[&str]) -> Repositories {
+        let mut state = self.state.lock().unwrap();
+        state.strict = true;
+        state.gone.extend(repositories.iter().map(|&name| name.to_owned()));
+        Repositories(Arc::clone(&self.state))
+    }
+
     /// Whoever may push may have a blob mounted from another repository.
     pub(crate) fn let_mount(&self) {
         self.state.lock().unwrap().mounts = true;
@@ -276,6 +286,15 @@ impl Registry {
 
     pub(crate) fn forget_requests(&self) {
         self.server.forget();
+    }
+}
+
+/// The registry's repositories, for what makes them.
+pub(crate) struct Repositories(Arc<Mutex<State>>);
+
+impl Repositories {
+    pub(crate) fn make(&self, name: &str) {
+        self.0.lock().unwrap().gone.remove(name);
     }
 }
 
@@ -450,6 +469,13 @@ impl State {
         match request.target.as_str() {
             "/_publish" => {
                 let name = local_name(body["name"].as_str().unwrap());
+                let repository = name.rsplit_once('/').unwrap().0;
+                if self.strict && self.gone.contains(repository) {
+                    let text = format!(
+                        "unexpected status from HEAD request: 404 Not Found: name unknown: The repository with name '{repository}' does not exist"
+                    );
+                    return Response::new(500, text);
+                }
                 let platform = body["platform"].as_str().unwrap_or_default();
                 let labels = json!({"Labels": body["labels"]});
                 Response::new(

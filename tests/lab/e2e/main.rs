@@ -34,4 +34,5 @@ mod race;
 mod reactions;
 mod repositories;
 mod secrets;
+mod set_up;
 mod zones;
