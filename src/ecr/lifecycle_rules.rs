@@ -96,11 +96,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    type Edit = fn(&mut Value);
+
     #[test]
     fn rules_that_ecr_refuses() {
         let rule = || json!({"rulePriority": 1, "selection": {"tagStatus": "tagged", "tagPatternList": ["a*"], "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 1}, "action": {"type": "expire"}});
         assert_eq!(check(&json!({"rules": [rule()]})), Ok(()));
-        type Edit = fn(&mut Value);
         let rows: [(Edit, &str); 12] = [
             (|rule| rule["rulePriority"] = 0.into(), "rulePriority must be a number from 1"),
             (|rule| rule["description"] = 1.into(), "description must be text"),

@@ -47,16 +47,14 @@ impl RegistryScanning {
         }
         let covering = |rule: &&ScanRule| rule.filters.iter().any(|filter| covers(filter, name));
         let scan_type = &self.scan_type;
-        match self.rules.iter().filter(|rule| rule.frequency != "MANUAL").find(covering) {
-            Some(ScanRule { frequency, filters }) => Ruled::ByRegistry {
-                scans: true,
-                rule: format!("the registry's rule {frequency} for {} ({scan_type})", filters.join(", ")),
+        let scanning = self.rules.iter().filter(|rule| rule.frequency != "MANUAL").find(covering);
+        let rule = scanning.map_or_else(
+            || format!("the registry's rules ({scan_type}), none of which covers the repository"),
+            |ScanRule { frequency, filters }| {
+                format!("the registry's rule {frequency} for {} ({scan_type})", filters.join(", "))
             },
-            None => {
-                let rule = format!("the registry's rules ({scan_type}), none of which covers the repository");
-                Ruled::ByRegistry { scans: false, rule }
-            }
-        }
+        );
+        Ruled::ByRegistry { scans: scanning.is_some(), rule }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::ports::exec::from_exec;
 use crate::ports::random;
 
 /// Longest wait for a preview, which ECR computes in seconds to minutes.
-const PREVIEW_WITHIN: Duration = Duration::from_secs(120);
+const PREVIEW_WITHIN: Duration = Duration::from_mins(2);
 /// The waits between questions for it.
 const PREVIEW_WAITS: Backoff = Backoff { first: Duration::from_millis(300), longest: Duration::from_secs(5) };
 

@@ -84,9 +84,9 @@ pub(crate) async fn gather(
         };
         // Whether the shared repository exists is known from the look-ups.
         let scans = asked.scan_on_push.is_some() && (looked_up || repository.registry() != shared.registry());
-        let describes = asked.compares() || (asked.create && !looked_up);
+        let compares = asked.compares() || (asked.create && !looked_up);
         let (described, scanning, lifecycle) = tokio::join!(
-            async { if describes { Some(api.describe().await) } else { None } },
+            async { if compares { Some(api.describe().await) } else { None } },
             async { if scans { Some(api.registry_scanning().await) } else { None } },
             async { if asked.lifecycle.is_some() { Some(api.lifecycle().await) } else { None } },
         );

@@ -142,8 +142,9 @@ impl SetUpPlan {
         let owner = given.image.run.repository.clone().unwrap_or_else(|| "true".to_owned());
         let tags = vec![(MADE_BY.to_owned(), owner)];
         let settings = NewRepository { mutability, scan_on_push: flag, encryption, tags };
-        let make = Action::CreateRepository { repository: repository.clone(), settings: Box::new(settings) };
-        let made = draft.add([], make);
+        let action =
+            Action::CreateRepository { repository: repository.clone(), settings: Box::new(settings) };
+        let made = draft.add([], action);
         self.made.push((repository.clone(), made));
         if let Some(policy) = &inputs.lifecycle {
             rows.push(row(LIFECYCLE, describe_policy(policy)));
@@ -259,9 +260,10 @@ fn not_set_up(given: &PlanContext<'_>) -> Option<String> {
     } else if shared.is_none() {
         "there is no repository".to_owned()
     } else if !access.set_up {
-        match access.write_images {
-            true => format!("only trusted runs set repositories up, and this is {}", run.zone_reason),
-            false => "this run may not publish".to_owned(),
+        if access.write_images {
+            format!("only trusted runs set repositories up, and this is {}", run.zone_reason)
+        } else {
+            "this run may not publish".to_owned()
         }
     } else if elsewhere.is_empty() {
         return None;

@@ -5,7 +5,8 @@ use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ecr::types::{
     EncryptionConfiguration, EncryptionType, ImageActionType, ImageScanningConfiguration, ImageTagMutability,
     ImageTagMutabilityExclusionFilter, ImageTagMutabilityExclusionFilterType as FilterType,
-    LifecyclePolicyPreviewStatus, Tag,
+    LifecyclePolicyPreviewStatus, LifecyclePolicyPreviewSummary as PreviewSummary,
+    RegistryScanningConfiguration as ScanningConfiguration, Tag,
 };
 
 use super::aws::{Aws, limited};
@@ -157,7 +158,7 @@ impl EcrSetUp {
             );
         }
         let configuration = answer.scanning_configuration();
-        let rules = configuration.map(|configuration| configuration.rules()).unwrap_or_default();
+        let rules = configuration.map(ScanningConfiguration::rules).unwrap_or_default();
         Answer::Found(RegistryScanning {
             scan_type: configuration
                 .and_then(|configuration| configuration.scan_type())
@@ -295,7 +296,7 @@ impl EcrSetUp {
                     return Err(self.preview_lost(&format!("its status is {status}")));
                 }
             }
-            let expiring = page.summary().and_then(|summary| summary.expiring_image_total_count());
+            let expiring = page.summary().and_then(PreviewSummary::expiring_image_total_count);
             preview.expiring = expiring.and_then(|count| count.try_into().ok()).unwrap_or(preview.expiring);
             for image in page.preview_results() {
                 let kind = image.action().and_then(|action| action.r#type());

@@ -70,11 +70,10 @@ fn without(right: &Right) -> String {
     let set_up =
         ROWS.iter().find(|row| row.right == right.action).filter(|_| right.purpose == Purpose::SetUp);
     let build = BUILD_ROWS.iter().find(|row| row.right == right.action);
-    match (set_up, build, right.action) {
-        (Some(row), ..) => format!("{}: {}", row.without, end(row.ends)),
-        (None, Some(row), _) => format!("{}: {}", row.without, end(row.ends)),
-        (.., "kms:Decrypt") => "as without `ssm:GetParameter`".to_owned(),
-        (.., action) => panic!("no row for {action}"),
+    match (set_up.or(build), right.action) {
+        (Some(row), _) => format!("{}: {}", row.without, end(row.ends)),
+        (None, "kms:Decrypt") => "as without `ssm:GetParameter`".to_owned(),
+        (None, action) => panic!("no row for {action}"),
     }
 }
 

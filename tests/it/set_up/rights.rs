@@ -158,7 +158,7 @@ fn without_each_right_in_turn() {
                 assert_eq!(ecr.policy_of("ci"), None, "{right}");
             }
             "PutImageTagMutability" => {
-                assert_eq!(ecr.repository("ci").unwrap()["imageTagMutability"], "MUTABLE")
+                assert_eq!(ecr.repository("ci").unwrap()["imageTagMutability"], "MUTABLE");
             }
             "PutImageScanningConfiguration" => {
                 assert_eq!(ecr.repository("ci").unwrap()["imageScanningConfiguration"]["scanOnPush"], false);
@@ -258,20 +258,17 @@ fn a_build_without_each_right_in_turn() {
                 ecr.program().run()
             }
         };
-        match ends {
-            Ends::Degraded => {
-                assert_eq!(
-                    (run.code, run.output("degraded"), run.output("outcome")),
-                    (0, "true", "built-local"),
-                    "{right}\n{}",
-                    run.all()
-                );
-                assert!(run.commands("warning")[0].message.contains(right), "{right}\n{}", run.all());
-            }
-            _ => {
-                assert_eq!((run.code, run.output("failure-class")), (20, "access"), "{right}\n{}", run.all());
-                assert!(run.error().contains(right), "{right}\n{}", run.all());
-            }
+        if ends == Ends::Degraded {
+            assert_eq!(
+                (run.code, run.output("degraded"), run.output("outcome")),
+                (0, "true", "built-local"),
+                "{right}\n{}",
+                run.all()
+            );
+            assert!(run.commands("warning")[0].message.contains(right), "{right}\n{}", run.all());
+        } else {
+            assert_eq!((run.code, run.output("failure-class")), (20, "access"), "{right}\n{}", run.all());
+            assert!(run.error().contains(right), "{right}\n{}", run.all());
         }
     }
 }

@@ -56,7 +56,9 @@ impl Ecr {
         let front = tls_front::start(lab.registry.address(), "ecr.crt", "ecr.key");
         lab.set("hosts", json!({HOSTS[0]: lab.registry.address(), HOSTS[1]: lab.registry.address()}));
         let certificate = std::fs::read(tls_front::fixture("ecr.crt")).unwrap();
-        HOSTS.iter().for_each(|host| lab.write(&format!("certs.d/{host}/ca.crt"), &certificate));
+        for host in HOSTS {
+            lab.write(&format!("certs.d/{host}/ca.crt"), &certificate);
+        }
         let state = Arc::new(Mutex::new(State {
             model: Model::default(),
             registry,
