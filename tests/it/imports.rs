@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// From the ground up.
-const ORDER: [&str; 33] = [
+const ORDER: [&str; 34] = [
     "backoff",
     "budget",
     "guards",
