@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::facts::{BuilderFacts, ImageFacts, LateFacts, Toolchain, gather, gather_late};
+use crate::facts::{BuilderFacts, Disk, Gathered, LateFacts, StoreFacts, Toolchain, gather, gather_late};
 use crate::failure::FailureClass;
 use crate::inputs::{ContextSource, ImageRequest, LeftOutTag, RawInputs, Request, SecretSource, extra_args};
 use crate::plan::{Choice, Judged, Needs, Plan, PlanContext, Rendered, Verdict, assemble, builder_for};
@@ -85,6 +85,8 @@ impl Decided {
 /// What a plan is made from.
 pub(crate) struct Found {
     pub judged: Judged,
+    /// The engine's store.
+    pub store: StoreFacts,
     /// What only builds need to know, of each image.
     late: Vec<LateFacts>,
     /// The indices of the images for which that could not be read.
@@ -108,7 +110,8 @@ impl Found {
             let facts = facts.as_ref()?;
             Some(PlanContext { image: *image, facts, late, env })
         });
-        assemble(contexts.zip(self.judged.verdicts.iter().cloned()).collect(), self.builder.clone())
+        let verdicts = self.judged.verdicts.iter().cloned();
+        assemble(contexts.zip(verdicts).collect(), self.builder.clone(), &self.store)
     }
 
     /// The document that [`replay`] reads.
@@ -137,6 +140,7 @@ impl Found {
             "env": saved::variables(&prepared.ports.env),
             "event": prepared.event,
             "git": git,
+            "store": self.store,
             "images": (0..images.len()).map(of_image).collect::<Vec<_>>(),
         })
     }
@@ -241,7 +245,7 @@ pub(crate) async fn find(prepared: &Prepared, images: &[ImageRun<'_>]) -> Result
 pub(crate) async fn plan_for(
     prepared: &Prepared,
     images: &[ImageRun<'_>],
-    facts: Vec<Result<ImageFacts>>,
+    facts: Gathered,
     chosen: impl FnOnce(&Choice),
 ) -> Result<Decided> {
     let found = find_late(prepared, images, facts, chosen).await;
@@ -254,10 +258,11 @@ pub(crate) async fn plan_for(
 async fn find_late(
     prepared: &Prepared,
     images: &[ImageRun<'_>],
-    facts: Vec<Result<ImageFacts>>,
+    facts: Gathered,
     chosen: impl FnOnce(&Choice),
 ) -> Found {
     let Prepared { run, ports, .. } = prepared;
+    let Gathered { images: facts, mut store } = facts;
     let mut judged = Judged::new(images, facts);
     let unique = unique_name(run);
     // Noted in the builder, so that later runs know whether its run still lives.
@@ -293,7 +298,11 @@ async fn find_late(
             }
         }
     }
-    Found { judged, late, late_failed, builder }
+    if store.disk.is_none() {
+        let engine = late.iter().find_map(|late| late.toolchain.as_ref()?.engine.as_ref());
+        store.disk = engine.and_then(|engine| Disk::at(engine.root.as_ref()?));
+    }
+    Found { judged, store, late, late_failed, builder }
 }
 
 /// A text for the name of this run's builder. It is random, because two jobs of one run may share an engine.
@@ -345,7 +354,7 @@ pub(crate) fn replay(mut saved: Saved) -> Result<Replayed> {
         Some((late.toolchain.as_deref()?, &*late.builders))
     });
     let builder = tools.and_then(|tools| builder_for(&building, &images, tools, (&run.unique, None)));
-    let found = Found { judged, late, late_failed, builder };
+    let found = Found { judged, store: saved.store, late, late_failed, builder };
     let plan = found.plan(&images, &env)?;
     Ok(Replayed { request, run, access, decided: Decided { found, plan } })
 }

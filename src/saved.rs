@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
-use crate::facts::{ImageFacts, LateFacts, NoRepository, RepositoryFact};
+use crate::facts::{ImageFacts, LateFacts, NoRepository, RepositoryFact, StoreFacts};
 use crate::inputs::{
     self, CacheKind, Command, ContextSource, ImageRequest, RawInputs, Request, RunFlags, extra_args,
     inline_secret, items,
@@ -40,6 +40,8 @@ pub(crate) struct Saved {
     /// The commit and branch, in a run without an event: on a developer's machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<Checkout>,
+    #[serde(default)]
+    pub store: StoreFacts,
     pub images: Vec<SavedImage>,
 }
 

@@ -22,6 +22,7 @@ use crate::ports::Writes;
 use crate::ports::actions::{self, Annotation, Level};
 use crate::ports::clock::Stopwatch;
 use crate::ports::console::Console;
+use crate::ports::disk;
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::ports::temporary::sweep;
 use crate::report::{ImageReport, Report, RunState, Stage, annotations, outputs, summary};
@@ -270,15 +271,18 @@ impl Attempt<'_> {
         // Boxed here and below: the futures of a whole run are too large for the stack of a debug build.
         // A read can be dropped at any time.
         let mut facts = until(&cancel.signal, Box::pin(gather(ports, &images))).await?;
-        for facts in facts.iter_mut().flatten() {
+        for facts in facts.images.iter_mut().flatten() {
             for digest in lost {
                 facts.forget(digest);
             }
         }
-        state.report.add_facts(&state.places, &facts);
+        state.report.add_facts(&state.places, &facts.images);
         let chosen = |choice: &plan::Choice| boot.start(choice, ports, &request.settings);
         let decided = until(&cancel.signal, Box::pin(plan_for(prepared, &images, facts, chosen))).await?;
         state.report.read_seconds = watch.seconds();
+        if request.settings.store.report {
+            state.report.disk.before(&decided.found.store);
+        }
         self.log_decisions(&images, &decided);
         state.stage = Stage::Steps;
         let files = self.write_files(state, &images, &decided)?;
@@ -359,6 +363,13 @@ impl Attempt<'_> {
             retries: &state.retries,
         };
         Box::pin(execute(plan, &execution, &mut state.journal)).await;
+        if self.prepared.request.settings.store.report
+            && let Ok(docker) = self.prepared.ports.docker()
+        {
+            let folder = decided.found.store.disk.as_ref().map(|disk| disk.folder.as_path());
+            let usage = until(&self.cancel.signal, docker.disk_usage()).await.unwrap_or_default();
+            state.report.disk.after(folder.and_then(disk::space), usage);
+        }
         if let (Some(repository), Some(image), true) = (watched, reader, state.journal.may_push) {
             state.report.notices.insert(0, plan::too_many_rights(image.access, repository));
         }

@@ -57,6 +57,15 @@ pub(crate) fn hide(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
+/// A number of bytes for people, in GiB from one on, else in MiB.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
+pub(crate) fn bytes(bytes: u64) -> String {
+    const MIB: f64 = 1_048_576.0;
+    let mib = bytes as f64 / MIB;
+    if mib < 1024.0 { format!("{mib:.0} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
+}
+
 /// Cuts the text to `most` characters, after secrets are hidden: half a secret could not be found.
 #[must_use]
 pub(crate) fn cut(text: &str, most: usize) -> String {

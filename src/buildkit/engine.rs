@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::stored::StoreRoot;
 use super::version::BuildxVersion;
 use crate::image::{ANNOTATION_KEY, Platform};
 
@@ -58,6 +59,9 @@ pub struct Engine {
     /// The version of the CLI's buildx plug-in; `None` if docker does not tell it.
     #[serde(skip)]
     pub buildx: Option<BuildxVersion>,
+    /// Its folder; `None` if docker does not tell it.
+    #[serde(skip)]
+    pub root: Option<StoreRoot>,
 }
 
 impl Engine {
@@ -72,6 +76,7 @@ impl Engine {
             version: version.to_owned(),
             platform: facts["Architecture"].as_str().map(Platform::linux_on),
             buildx: buildx.and_then(BuildxVersion::parse),
+            root: StoreRoot::read(&facts),
             containerd_store: facts["DriverStatus"].as_array().is_some_and(|rows| {
                 rows.iter().any(|row| row[0] == "driver-type" && row[1] == "io.containerd.snapshotter.v1")
             }),

@@ -12,6 +12,7 @@ mod metadata;
 pub(crate) mod owner;
 pub(crate) mod policy;
 mod progress;
+mod stored;
 mod version;
 
 pub(crate) use args::{BuildSpec, OutputTarget};
@@ -26,4 +27,5 @@ pub use metadata::BuildMetadata;
 pub(crate) use policy::{Hold, ImagePin, SourcePin};
 pub use progress::Progress;
 pub(crate) use progress::ProgressSummary;
+pub(crate) use stored::{Space, StoreRoot, StoredImage, Usage};
 pub use version::BuildxVersion;

@@ -83,7 +83,7 @@ pub(crate) async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> R
     let ports = &prepared.ports;
     let ImageRun { request: inputs, run, .. } = prepared.first()?;
     let (changes, advice) = explain::compare(ports, inputs, run, &earlier.explained, &key).await;
-    let Earlier { name, explained } = earlier;
+    let Earlier { name, explained, .. } = earlier;
     if as_json {
         let with = json!({"name": name, "key": explained.key});
         return Ok(format!(
@@ -108,7 +108,7 @@ pub(crate) async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> R
 
 async fn nearest(prepared: &Prepared) -> Result<(BuildKey, Earlier)> {
     let (ports, image) = (&prepared.ports, prepared.first()?);
-    let facts = gather(ports, &[image]).await?.swap_remove(0)?;
+    let facts = gather(ports, &[image]).await?.images.swap_remove(0)?;
     let earlier = explain::find_nearest(ports, image, &facts).await;
     let key = facts.key.ok_or_else(|| Error::input("a digest is asked for: there is no key to explain"))?;
     let missing = |unknown: Option<String>| {
@@ -145,12 +145,12 @@ async fn earlier_named(prepared: &Prepared, with: &str) -> Result<Earlier> {
             .parse::<ImageReference>()
             .map_err(|error| Error::input(format!("--explain {with}")).because(&error))?,
     };
-    let explained = explain::read_published(ports, &reference).await?;
-    let Some(explained) = explained else {
+    let published = explain::read_published(ports, &reference).await?;
+    let Some((explained, bytes)) = published else {
         return Err(Error::input(format!("{reference} does not say what it was made from"))
             .hint("only images that this version of build-once has built do"));
     };
-    Ok(Earlier { name: reference.to_string(), explained })
+    Ok(Earlier { name: reference.to_string(), explained, bytes })
 }
 
 fn from_file(path: &str) -> Result<Earlier> {
@@ -162,5 +162,6 @@ fn from_file(path: &str) -> Result<Earlier> {
     let text = budget::read_file(std::path::Path::new(path), budget::DOCUMENT_FILE)
         .map_err(|error| failed(&error))?;
     let value: Value = serde_json::from_slice(&text).map_err(|error| failed(&error))?;
-    Ok(Earlier { name: path.to_owned(), explained: from_listing(&value).map_err(|error| failed(&error))? })
+    let explained = from_listing(&value).map_err(|error| failed(&error))?;
+    Ok(Earlier { name: path.to_owned(), explained, bytes: None })
 }

@@ -2,7 +2,7 @@
 
 use super::journal::may_go_on;
 use super::{
-    Made, Record, StepContext, TagResult, alias, build, builder, put_index, read_back, set_key_tag, set_up,
+    Made, Record, StepContext, TagResult, alias, build, builder, put_index, read_back, remove_images, set_key_tag, set_up,
 };
 use crate::buildkit::NewBuilder;
 use crate::error::{Error, Result};
@@ -99,6 +99,10 @@ async fn carry_out(
         }
         Action::RemoveBuilders { builders } => {
             builder::remove_leftovers(builders, docker, record).await;
+            Ok(())
+        }
+        Action::RemoveImages { images } => {
+            remove_images::run(images, docker, record).await;
             Ok(())
         }
         Action::NoteMaker { volume } => docker.create_volume(volume).await,

@@ -5,7 +5,7 @@ use crate::ecr::{Preview, SettingRow};
 use crate::error::Error;
 use crate::failure::{FailureClass, FailureKind};
 use crate::image::Digest;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, OldImage, Plan};
 use crate::ports::clock::Stopwatch;
 
 /// An image as an action leaves it.
@@ -75,6 +75,8 @@ pub(crate) struct Record {
     pub attempts: u32,
     /// The summary of a build's progress.
     pub progress: Option<ProgressSummary>,
+    /// Old images that the action removed from the engine.
+    pub removed: Vec<OldImage>,
     /// Names in a registry that the action gave the image.
     pub tags: Vec<String>,
     /// What came of the tag, if the action sets one.

@@ -69,6 +69,7 @@ impl Needed {
             Action::CreateRepository { .. }
             | Action::SetUp { .. }
             | Action::RemoveBuilders { .. }
+            | Action::RemoveImages { .. }
             | Action::NoteMaker { .. }
             | Action::Tag { .. } => {}
         }

@@ -11,6 +11,7 @@ mod logins;
 mod put_index;
 mod react;
 mod read_back;
+mod remove_images;
 mod retry;
 mod set_key_tag;
 mod set_up;

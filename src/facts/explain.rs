@@ -36,6 +36,9 @@ pub(crate) struct Miss {
     pub changes: Vec<String>,
     /// The inputs that would have made it a hit, if there are any.
     pub advice: Option<String>,
+    /// Bytes of the earlier image's packed layers, if they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// An earlier image with the entries of its key.
@@ -44,6 +47,8 @@ pub(crate) struct Earlier {
     /// Names the image in a sentence.
     pub name: String,
     pub explained: Explained,
+    /// Bytes of its packed layers, if they are known.
+    pub bytes: Option<u64>,
 }
 
 /// Most earlier images that the registry is asked for.
@@ -181,6 +186,7 @@ pub(crate) async fn explain_miss(ports: &Ports, image: ImageRun<'_>, facts: &Ima
         unknown: None,
         changes,
         advice: advice.as_deref().map(shown),
+        bytes: earlier.bytes,
     })
 }
 
@@ -220,7 +226,7 @@ async fn find_published(
     let answers =
         join_all(candidates.iter().map(
             async |(reference, name)| match read_published(ports, reference).await {
-                Ok(Some(explained)) => Ok(Earlier { name: name.clone(), explained }),
+                Ok(Some((explained, bytes))) => Ok(Earlier { name: name.clone(), explained, bytes }),
                 Ok(None) => Err(None),
                 Err(error) if error.is(FailureKind::NoImage) => Err(None),
                 Err(_) => Err(Some(format!("{name} cannot be read"))),
@@ -267,11 +273,14 @@ fn candidates(
     found
 }
 
-/// Reads the entries of a published image; `None` if it has none that can be decoded.
+/// Reads the entries of a published image, and its bytes; `None` if it has no entries that can be decoded.
 ///
 /// # Errors
 /// If the image does not exist, or the registry does not answer.
-pub(crate) async fn read_published(ports: &Ports, reference: &ImageReference) -> Result<Option<Explained>> {
+pub(crate) async fn read_published(
+    ports: &Ports,
+    reference: &ImageReference,
+) -> Result<Option<(Explained, Option<u64>)>> {
     let manifest = match ports.registry.probe(reference).await {
         Probe::Present(manifest) => manifest,
         Probe::Absent { .. } => {
@@ -282,20 +291,22 @@ pub(crate) async fn read_published(ports: &Ports, reference: &ImageReference) ->
         Probe::Unknown(error) => return Err(error),
     };
     if let Some(text) = manifest.annotation(ANNOTATION_ENTRIES) {
-        return Ok(decode(text).ok());
+        return Ok(decode(text).ok().map(|explained| (explained, manifest.size())));
     }
     if manifest.annotation(ANNOTATION_KEY).is_some() {
         return Ok(None);
     }
     // An engine without containerd's store writes no annotations.
     let labels = ports.registry.labels(reference, &manifest).await?;
-    Ok(labels.get(ANNOTATION_ENTRIES).and_then(|text| decode(text).ok()))
+    let explained = labels.get(ANNOTATION_ENTRIES).and_then(|text| decode(text).ok());
+    Ok(explained.map(|explained| (explained, manifest.size())))
 }
 
 /// Reads the entries of an image on the engine.
 pub(crate) async fn read_local(ports: &Ports, name: &str) -> Option<Earlier> {
     let text = ports.docker().ok()?.label(name, ANNOTATION_ENTRIES).await.ok()??;
-    Some(Earlier { name: format!("{name} on this machine"), explained: decode(&text).ok()? })
+    let explained = decode(&text).ok()?;
+    Some(Earlier { name: format!("{name} on this machine"), explained, bytes: None })
 }
 
 #[cfg(test)]

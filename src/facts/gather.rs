@@ -9,8 +9,8 @@ use futures_util::stream::{self, StreamExt as _};
 use super::lookups::{Lookup, LookupBy, LookupResult, judge, look_up, wait_for};
 use super::pin::Pin;
 use super::{
-    BuilderFacts, ImageFacts, LateFacts, Local, RepositoryFact, Toolchain, builders, caches, explain, key,
-    local, merge, repository, set_up, tags, toolchain,
+    BuilderFacts, ImageFacts, LateFacts, Local, RepositoryFact, StoreFacts, Toolchain, builders, caches, explain, key,
+    local, merge, repository, set_up, store, tags, toolchain,
 };
 use crate::error::{Error, Result};
 use crate::image::{Digest, ImageReference, Repository};
@@ -30,14 +30,27 @@ pub(crate) fn wants_local(inputs: &ImageRequest, has_repository: bool) -> bool {
     }
 }
 
+/// Tells whether the run looks at the engine's store as a whole: one that may put an image into a store that lasts, and
+/// one that is to report on it.
+fn wants_store(ports: &Ports, inputs: &ImageRequest, has_repository: bool) -> bool {
+    inputs.settings.store.report || (store::lasts(ports) && wants_local(inputs, has_repository))
+}
+
 /// Most images that are looked for at once.
 const IMAGES_AT_ONCE: usize = 16;
+
+/// What [`gather`] reads.
+pub(crate) struct Gathered {
+    /// The facts of each image, in the request's order.
+    pub images: Vec<Result<ImageFacts>>,
+    pub store: StoreFacts,
+}
 
 /// Reads the facts of all images side by side. If a key cannot be computed, that image has the error.
 ///
 /// # Errors
 /// If a source names no repository. A registry that does not answer is a fact, not an error.
-pub(crate) async fn gather(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Vec<Result<ImageFacts>>> {
+pub(crate) async fn gather(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Gathered> {
     let requests: Vec<&ImageRequest> = images.iter().map(|image| image.request).collect();
     let repository = repository::resolve(&requests, &ports.env, &ports.aws).await?;
     let pr = requests.first().and_then(|request| request.settings.pr_repository.as_ref());
@@ -49,10 +62,18 @@ pub(crate) async fn gather(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Vec
     let repository = Arc::new(repository);
     let facts = images.iter().map(|image| gather_image(ports, *image, Arc::clone(&repository)));
     let facts = stream::iter(facts).buffered(IMAGES_AT_ONCE).collect::<Vec<_>>();
-    let (mut facts, set_up) = tokio::join!(facts, set_up::gather(ports, images, repository.repository()));
+    let store = async {
+        match images.iter().find(|image| wants_store(ports, image.request, repository.repository().is_some()))
+        {
+            Some(image) => store::gather(ports, &image.request.settings, &image.access.place).await,
+            None => StoreFacts::default(),
+        }
+    };
+    let (mut images, set_up, store) =
+        tokio::join!(facts, set_up::gather(ports, images, repository.repository()), store);
     let set_up = Arc::new(set_up);
-    facts.iter_mut().flatten().for_each(|facts| facts.set_up = Arc::clone(&set_up));
-    Ok(facts)
+    images.iter_mut().flatten().for_each(|facts| facts.set_up = Arc::clone(&set_up));
+    Ok(Gathered { images, store })
 }
 
 async fn gather_image(

@@ -14,13 +14,14 @@ mod pin;
 mod repository;
 mod set_up;
 mod sources;
+mod store;
 mod tags;
 mod toolchain;
 
 pub(crate) use bases::Base;
 pub(crate) use builders::{BuilderFacts, KeptBuilder, Leftover, entitlements};
 pub(crate) use caches::CacheFacts;
-pub(crate) use gather::{ForBuild, gather, gather_late, wants_local};
+pub(crate) use gather::{ForBuild, Gathered, gather, gather_late, wants_local};
 pub(crate) use key::Pins;
 pub(crate) use key::compute as compute_key;
 pub(crate) use local::Local;
@@ -30,6 +31,7 @@ pub(crate) use pin::Pin;
 pub(crate) use repository::resolve as resolve_repository;
 pub(crate) use repository::{NoRepository, RepositoryFact};
 pub(crate) use set_up::{EcrFacts, SetUpFacts, is_private};
+pub(crate) use store::{Disk, StoreFacts};
 pub(crate) use tags::{Holder, Standing, TagFact, VersionFact, look as look_at_tag};
 pub(crate) use toolchain::Toolchain;
 

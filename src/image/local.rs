@@ -59,15 +59,29 @@ pub(crate) fn is_private(name: &str) -> bool {
 /// Tells whether a private name belongs to this place and one of these zones.
 #[must_use]
 pub(crate) fn belongs_to(name: &str, place: &str, zones: &[String]) -> bool {
-    let rest = name.strip_prefix(HOST).and_then(|rest| rest.strip_prefix('/'));
-    let rest = rest.and_then(|rest| rest.strip_prefix(place)).and_then(|rest| rest.strip_prefix('/'));
-    let image_and_tag = rest.and_then(|rest| rest.rsplit_once(':'));
-    // With a slash left, the name is of a longer place.
-    let Some((_, tag)) = image_and_tag.filter(|(image, _)| !image.contains('/')) else { return false };
+    let Some((_, tag)) = parts(name, place) else { return false };
     zones.iter().any(|zone| {
         let kind_and_hex = tag.strip_prefix(zone.as_str()).and_then(|rest| rest.rsplit_once('-'));
         kind_and_hex.is_some_and(|(kind, _)| matches!(kind, "-key" | "-digest"))
     })
+}
+
+/// The image's part of a private name of this place; `None` for any other name.
+#[must_use]
+pub(crate) fn image_of_private_name<'a>(name: &'a str, place: &str) -> Option<&'a str> {
+    parts(name, place).map(|(image, _)| image)
+}
+
+/// docker's pattern for the private names of a place, for `docker image ls --filter reference=…`.
+#[must_use]
+pub(crate) fn private_names_of(place: &str) -> String {
+    format!("{HOST}/{place}/*")
+}
+
+/// Image and tag of a private name of this place.
+fn parts<'a>(name: &'a str, place: &str) -> Option<(&'a str, &'a str)> {
+    let rest = name.strip_prefix(HOST)?.strip_prefix('/')?.strip_prefix(place)?.strip_prefix('/')?;
+    rest.rsplit_once(':').filter(|(image, _)| !image.contains('/'))
 }
 
 /// The part of a private name for the GitHub repository: `<owner>/<repository>`, or `local` outside GitHub. A server

@@ -18,7 +18,7 @@ pub use ecr::EcrHost;
 pub(crate) use host::canonical as canonical_host;
 use host::host_of_server;
 pub use host::is_this_machine;
-pub(crate) use local::{LocalScheme, belongs_to, is_private, place};
+pub(crate) use local::{LocalScheme, belongs_to, image_of_private_name, is_private, place, private_names_of};
 pub(crate) use manifest::{
     ANNOTATION_COMMITTED, ANNOTATION_ENTRIES, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION,
     ANNOTATION_VERSION, ANNOTATION_ZONE, is_own_label, triggers,

@@ -24,6 +24,7 @@ mod prune;
 mod raw;
 mod request;
 mod secrets;
+mod store;
 mod types;
 mod user_tags;
 

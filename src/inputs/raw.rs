@@ -210,5 +210,9 @@ raw_inputs! { RawInputs
         summary = "true";
         /// Log style: grouped (folded in GitHub's log) or plain.
         log = "grouped";
+        /// Report the engine's disk before and after the run: free space, what docker keeps there, and the largest images of this GitHub repository.
+        disk_report = "false";
+        /// Remove images of this GitHub repository from the engine that it built or pulled longer ago than this, such as 14d; off keeps them. The newest two of each image stay, and those that a container uses. Only runs that put an image there, and not on GitHub's own runners.
+        keep_local = "14d";
     }
 }

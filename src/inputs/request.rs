@@ -16,6 +16,7 @@ use super::outputs::{Outputs, outputs};
 use super::problems::Problems;
 use super::raw::RawInputs;
 use super::secrets::{Secret, SecretValues};
+use super::store::StoreInputs;
 use super::types::{
     AccessInputs, BuilderInputs, KeyInputs, KeyScope, LogStyle, Login, Mode, OnMissing, OnOlder,
     RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
@@ -59,6 +60,7 @@ pub struct Settings {
     /// What is asked of repositories in ECR.
     pub(crate) ecr: EcrInputs,
     pub(crate) report: ReportInputs,
+    pub(crate) store: StoreInputs,
     /// What of the inputs is left out, and why.
     pub warnings: Vec<String>,
 }
@@ -294,6 +296,7 @@ impl Settings {
             },
             ecr: ecr::read(raw, problems),
             report: report(raw, env, problems),
+            store: StoreInputs::read(raw, problems),
             warnings: Vec::new(),
         };
         let repositories = settings.pr_repository.as_ref().zip(settings.repository.as_ref());

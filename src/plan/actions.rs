@@ -5,6 +5,7 @@ use std::fmt;
 use super::index::Index;
 use super::order::{SkippedTag, TagGuard};
 use super::repositories::RepositorySetUp;
+use super::store::OldImage;
 use super::verdict::{Decision, Outcome};
 use crate::buildkit::{BuildSpec, Finding, NewBuilder};
 use crate::ecr::{LifecyclePolicy, Mutability, NewRepository};
@@ -123,6 +124,9 @@ pub(crate) enum Action {
     },
     /// Remove builders that killed runs left behind. What cannot be removed is told.
     RemoveBuilders { builders: Vec<Leftover> },
+    /// Remove images of this GitHub repository from the engine that are older than the input `keep-local` allows. What
+    /// cannot be removed is told.
+    RemoveImages { images: Vec<OldImage> },
     /// Note in the engine that this run builds with its builder.
     NoteMaker {
         /// The volume that says so.
@@ -328,6 +332,13 @@ impl ImagePlan {
     pub(crate) fn failed(error: Error) -> Self {
         let decision = Decision { outcome: Outcome::Failed, reason: error.headline(), changes: Vec::new() };
         Self { error: Some(error), ..Self::from_decision(decision) }
+    }
+
+    /// The same plan with one more notice, if there is one.
+    #[must_use]
+    pub(super) fn with_notice(mut self, notice: Option<String>) -> Self {
+        self.notices.extend(notice);
+        self
     }
 
     /// A plan with the decision alone.

@@ -14,14 +14,15 @@ use super::platform::platforms;
 use super::reuse::{name_actions, public_names, reuse, reuse_local};
 use super::set_up::SetUpPlan;
 use super::spec::build_inputs;
+use super::store::{OldImage, old_images, room_for};
 use super::use_builder::{
     BeforeBuild, SharedBuilder, builder_notices, cache_mount_namespace, is_engine, refuse_kept_builder,
 };
-use super::verdict::{Build, Decision, Outcome, Verdict};
+use super::verdict::{Build, Decision, Outcome, Reuse, Verdict};
 use super::versions;
 use crate::buildkit::{BuildSpec, OutputTarget, Versions};
 use crate::error::Result;
-use crate::facts::Toolchain;
+use crate::facts::{LookupResult, StoreFacts, Toolchain};
 use crate::image::{ImageReference, Platform, Repository};
 use crate::inputs::extra_args::{Extra, extra};
 use crate::inputs::{BuildInputs, ImageRequest};
@@ -36,16 +37,23 @@ use crate::trust::{Access, ImageRun, LocalNames, Published, UserReferences};
 pub(crate) fn assemble(
     images: Vec<(Option<PlanContext<'_>>, Verdict)>,
     builder: Option<(Needs, Result<Choice>)>,
+    store: &StoreFacts,
 ) -> Result<Plan> {
     let mut draft = Draft::default();
     let mut builder = builder.map(|(needs, choice)| choice.map(|choice| SharedBuilder::new(needs, choice)));
     let mut plan = Plan::default();
     let known: Vec<&PlanContext<'_>> = images.iter().filter_map(|(given, _)| given.as_ref()).collect();
     let mut set_up = SetUpPlan::new(&known, &mut draft);
+    let old = evicted(&images, store);
+    let freed = old.iter().map(|image| image.bytes).sum();
+    if !old.is_empty() {
+        draft.add([], Action::RemoveImages { images: old });
+    }
     for (at, (given, verdict)) in images.into_iter().enumerate() {
         let verdict = set_up.take_error().map_or(verdict, Verdict::Fail);
         draft.image = Some(at);
         let before = draft.len();
+        let room = room(given.as_ref(), &verdict, store, freed);
         let planned = match (given, verdict) {
             (_, Verdict::Fail(error)) => Err(error),
             (None, _) => Err(bug("an image without facts")),
@@ -58,6 +66,7 @@ pub(crate) fn assemble(
                 None => Err(bug("a build without a builder")),
             },
         };
+        let planned = room.and_then(|warning| planned.map(|planned| planned.with_notice(warning)));
         plan.images.push(planned.unwrap_or_else(|error| {
             draft.forget_since(before);
             ImagePlan::failed(error)
@@ -70,6 +79,46 @@ pub(crate) fn assemble(
         [ImagePlan { error: Some(error), .. }] => Err(error.clone()),
         _ => Ok(plan),
     }
+}
+
+/// The images that the engine no longer keeps; none if this run puts none there.
+fn evicted(images: &[(Option<PlanContext<'_>>, Verdict)], store: &StoreFacts) -> Vec<OldImage> {
+    let adds = |(given, verdict): &(Option<PlanContext<'_>>, Verdict)| {
+        given.is_some()
+            && matches!(
+                verdict,
+                Verdict::Build(Build { load: true, .. }) | Verdict::Reuse(Reuse { pull: true, .. })
+            )
+    };
+    let Some((Some(PlanContext { image, .. }), _)) = images.iter().find(|image| adds(image)) else {
+        return Vec::new();
+    };
+    let Some(keep) = image.request.settings.store.keep.filter(|_| store.lasts) else { return Vec::new() };
+    let given = images.iter().filter_map(|(given, _)| given.as_ref());
+    let needed = given.flat_map(|given| [&given.facts.local.of_key, &given.facts.local.of_digest]).flatten();
+    let needed = needed.map(|local| local.id.as_str()).collect();
+    old_images(store, keep, (&image.access.place, image.run.mark.as_ref()), &needed)
+}
+
+/// Checks that the engine's disk has room for an image that it is to get; returns a warning if it may have none.
+fn room(
+    given: Option<&PlanContext<'_>>,
+    verdict: &Verdict,
+    store: &StoreFacts,
+    freed: u64,
+) -> Result<Option<String>> {
+    let Some(given) = given else { return Ok(None) };
+    let packed = match verdict {
+        Verdict::Reuse(Reuse { pull: true, digest, .. }) => {
+            given.facts.lookups.iter().find_map(|lookup| match &lookup.seen {
+                LookupResult::Match { digest: found, size, .. } if found == digest => *size,
+                _ => None,
+            })
+        }
+        Verdict::Build(Build { load: true, .. }) => given.late.miss.as_ref().and_then(|miss| miss.bytes),
+        _ => None,
+    };
+    packed.map_or(Ok(None), |packed| room_for(given.image.request.image.as_str(), packed, store, freed))
 }
 
 fn build(

@@ -105,7 +105,7 @@ mod tests {
         change(&mut raw);
         let inputs = ImageRequest::read(&raw, &Env::default()).unwrap().build;
         let platform = "linux/amd64".parse().ok();
-        let engine = Engine { version: "28".into(), platform, containerd_store, buildx: None };
+        let engine = Engine { version: "28".into(), platform, containerd_store, buildx: None, root: None };
         loading(&inputs, Some(&engine), publish, true, false)
     }
 

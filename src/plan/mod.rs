@@ -22,6 +22,7 @@ mod reuse;
 mod secret_tests;
 mod set_up;
 mod spec;
+mod store;
 mod undone;
 mod use_builder;
 mod user_caches;
@@ -38,6 +39,7 @@ pub(crate) use index::Index;
 pub(crate) use judge::{Judged, builder_for};
 pub(crate) use order::{TagGuard, TagOrder, order, refused};
 pub(crate) use render::{Rendered, brief, describe, json, text};
+pub(crate) use store::OldImage;
 
 pub(crate) use repositories::{RepositorySetUp, drift_notice, foreign_policy};
 pub use verdict::Outcome;

@@ -10,6 +10,7 @@ use crate::facts::{ImageFacts, LookupResult, RepositoryFact};
 use crate::image::ImageReference;
 use crate::key::BuildKey;
 use crate::run::RunContext;
+use crate::shown::bytes;
 use crate::trust::{AllNames, ImageRun};
 
 /// A plan with the facts that it rests on.
@@ -172,6 +173,14 @@ pub(crate) fn describe(action: &Action) -> String {
             }
             SetUpChange::Lifecycle { .. } => format!("write the lifecycle policy of {repository}"),
         },
+        Action::RemoveImages { images } => {
+            let size = bytes(images.iter().map(|image| image.bytes).sum());
+            let days = images.iter().map(|image| image.days).min().unwrap_or_default();
+            format!(
+                "remove {} images that were built or pulled {days} or more days ago ({size})",
+                images.len()
+            )
+        }
         Action::RemoveBuilders { builders } => {
             let names: Vec<&str> = builders.iter().map(|builder| builder.name.as_str()).collect();
             format!("remove what killed runs left: {}", names.join(", "))
@@ -238,6 +247,7 @@ pub(crate) fn brief(action: &Action) -> String {
             "write the lifecycle policy".to_owned()
         }
         Action::RemoveBuilders { .. } => "remove builders of killed runs".to_owned(),
+        Action::RemoveImages { .. } => "remove old images".to_owned(),
         Action::NoteMaker { .. } => "note who builds".to_owned(),
         Action::CreateBuilder { .. } => "boot a builder".to_owned(),
         Action::Build { spec, .. } => match spec.output {

@@ -7,7 +7,7 @@ use super::verdict::{Build, Notes, Verdict};
 use super::{Action, PlanContext, assemble};
 use crate::buildkit::BuildxVersion;
 use crate::env::Env;
-use crate::facts::{ImageFacts, LateFacts, NoRepository, RepositoryFact, Toolchain};
+use crate::facts::{ImageFacts, LateFacts, NoRepository, RepositoryFact, StoreFacts, Toolchain};
 use crate::inputs::{ImageRequest, RawInputs, SecretSource};
 use crate::key::{KeyBuilder, Scope};
 use crate::run::RunContext;
@@ -45,7 +45,12 @@ fn a_plan_holds_ids_of_secrets_and_no_value() {
     let needs =
         Needs { cache_export: false, index: false, manifest: false, engine_images: false, own_layers: false };
     let choice = Choice::AtHand { name: None, without_cache_export: false, without_layers: false };
-    let plan = assemble(vec![(Some(given), Verdict::Build(verdict))], Some((needs, Ok(choice)))).unwrap();
+    let plan = assemble(
+        vec![(Some(given), Verdict::Build(verdict))],
+        Some((needs, Ok(choice))),
+        &StoreFacts::default(),
+    )
+    .unwrap();
 
     let build = plan.actions.iter().find_map(|planned| match &planned.action {
         Action::Build { spec, .. } => Some(spec),

@@ -17,6 +17,8 @@ use crate::image::{ImageReference, Platform, triggers};
 use crate::ports::docker_config::{Credential, PrivateDockerConfig, UserDockerConfig};
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation, from_exec, last_line};
 
+mod store;
+
 /// How long a question to the engine may take.
 const QUESTION: Duration = Duration::from_secs(30);
 /// How long a pull may take: a large image on a slow line.
@@ -205,6 +207,14 @@ impl Docker {
         }
     }
 
+    async fn listed<T: FromIterator<String>>(&self, command: &[&str], what: &str) -> Result<T> {
+        let done = self.run(&self.command(Effect::Read).args(command), QUESTION).await?;
+        if !done.status.success() {
+            return Err(engine_error(what, &done));
+        }
+        listed(&done.stdout, what)
+    }
+
     /// Names of all containers, running or not, whose name begins so.
     ///
     /// # Errors
@@ -212,12 +222,7 @@ impl Docker {
     pub(crate) async fn containers(&self, prefix: &str) -> Result<Vec<String>> {
         let what = "failed to list the engine's containers";
         let filter = format!("name=^/{prefix}");
-        let list = ["container", "ls", "--all", "--format", "{{.Names}}", "--filter", &filter];
-        let done = self.run(&self.command(Effect::Read).args(list), QUESTION).await?;
-        if !done.status.success() {
-            return Err(engine_error(what, &done));
-        }
-        listed(&done.stdout, what)
+        self.listed(&["container", "ls", "--all", "--format", "{{.Names}}", "--filter", &filter], what).await
     }
 
     /// Names of all volumes whose name begins so.
@@ -227,12 +232,7 @@ impl Docker {
     pub(crate) async fn volumes(&self, prefix: &str) -> Result<BTreeSet<String>> {
         let what = "failed to list the engine's volumes";
         let filter = format!("name=^{prefix}");
-        let list = ["volume", "ls", "--quiet", "--filter", &filter];
-        let done = self.run(&self.command(Effect::Read).args(list), QUESTION).await?;
-        if !done.status.success() {
-            return Err(engine_error(what, &done));
-        }
-        listed(&done.stdout, what)
+        self.listed(&["volume", "ls", "--quiet", "--filter", &filter], what).await
     }
 
     /// Makes a volume; one that is there stays as it is.

@@ -25,6 +25,13 @@ pub fn this_process() -> Option<Owner> {
     })
 }
 
+/// This machine's name, as `hostname` tells it.
+#[must_use]
+pub(crate) fn name() -> Option<String> {
+    let name = fs_err::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 /// The start of the process with this number, in clock ticks since the machine's start; `None` if there is no such
 /// process.
 #[must_use]

@@ -7,6 +7,7 @@ mod aws_http;
 pub(crate) mod buildx;
 pub(crate) mod clock;
 pub(crate) mod console;
+pub(crate) mod disk;
 pub(crate) mod docker;
 pub(crate) mod docker_config;
 pub(crate) mod ecr;

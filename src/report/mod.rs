@@ -3,6 +3,7 @@
 //! out.
 
 mod annotations;
+mod disk;
 mod markdown;
 mod metadata;
 mod outputs;
@@ -12,6 +13,7 @@ mod summary;
 mod tags;
 
 pub use annotations::annotations;
+pub(crate) use disk::DiskReport;
 pub use outputs::{OUTPUTS, outputs};
 pub use set_up::SetUpReport;
 pub(crate) use state::{RunState, Stage};
@@ -52,6 +54,7 @@ pub struct Report {
     pub set_up: Vec<SetUpReport>,
     /// What was tried again, and why, one text each.
     pub retries: Vec<String>,
+    pub disk: DiskReport,
     /// The actions that ended, with their seconds.
     pub entries: Vec<Entry>,
     /// Seconds until all facts were read.
@@ -168,6 +171,13 @@ impl Report {
         }
         self.entries.extend(entries(&journal));
         self.set_up.extend(set_up::set_up(plan, &journal));
+        let removals = plan.actions.iter().zip(&journal.records);
+        for (_, record) in
+            removals.filter(|(planned, _)| matches!(planned.action, Action::RemoveImages { .. }))
+        {
+            self.disk.removed.extend(record.removed.iter().cloned());
+            self.notices.extend(record.notices.iter().cloned());
+        }
         self.notices.extend(journal.notices);
         if let Some(error) = journal.error {
             self.fail(error);

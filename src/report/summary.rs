@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::markdown::{cell, code};
 use super::set_up::add_set_up;
-use super::{ImageReport, Report};
+use super::{ImageReport, Report, disk};
 use crate::buildkit::ProgressSummary;
 use crate::env::SLUG;
 use crate::error::Error;
@@ -30,6 +30,7 @@ pub fn summary(report: &Report) -> String {
         add_image(&mut text, report, image);
     }
     add_set_up(&mut text, &report.set_up);
+    disk::add(&mut text, &report.disk);
     add_times(&mut text, report);
     text
 }

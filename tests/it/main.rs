@@ -23,6 +23,7 @@ mod content;
 mod contract;
 mod copies;
 mod defects;
+mod disk;
 mod docs;
 mod examples;
 mod failures;

@@ -17,7 +17,13 @@ fn toolchain(driver: &str, containerd_store: bool) -> Toolchain {
             platforms: vec![],
             native: None,
         }),
-        engine: Some(Engine { version: "28".into(), platform: None, containerd_store, buildx: None }),
+        engine: Some(Engine {
+            version: "28".into(),
+            platform: None,
+            containerd_store,
+            buildx: None,
+            root: None,
+        }),
     }
 }
 

@@ -7,6 +7,18 @@ use serde_json::{Value, json};
 
 use crate::{Docker, fail, wire};
 
+fn has_name(image: &Value, name: &str) -> bool {
+    image["names"].as_array().unwrap().iter().any(|known| known == name)
+}
+
+/// An image as `docker image inspect` describes it. A test writes `tagged` and `size` into the store.
+fn described(image: &Value) -> Value {
+    json!({
+        "Id": image["id"], "RepoTags": image["names"], "RepoDigests": image["digests"],
+        "Config": {"Labels": image["labels"]}, "Metadata": {"LastTagTime": image["tagged"]}, "Size": image["size"],
+    })
+}
+
 impl Docker {
     pub(crate) fn store(&self) -> Vec<Value> {
         let text = fs::read(self.folder.join("store.json")).unwrap_or_default();
@@ -46,6 +58,15 @@ impl Docker {
     }
 
     pub(crate) fn list(&self, filter: &str) -> ExitCode {
+        if let Some(names) = filter.strip_prefix("reference=").and_then(|names| names.strip_suffix('*')) {
+            let fits = |name: &Value| name.as_str().unwrap().starts_with(names);
+            for image in
+                self.store().iter().filter(|image| image["names"].as_array().unwrap().iter().any(fits))
+            {
+                println!("{}", image["id"].as_str().unwrap());
+            }
+            return ExitCode::SUCCESS;
+        }
         let (label, value) = filter.strip_prefix("label=").and_then(|rest| rest.split_once('=')).unwrap();
         for image in self.store().iter().filter(|image| image["labels"][label] == value) {
             println!("{}", image["id"].as_str().unwrap());
@@ -58,12 +79,54 @@ impl Docker {
             println!("[]");
             return fail(&format!("Error response from daemon: No such image: {name}"));
         };
-        let config = json!({"Labels": image["labels"]});
-        println!(
-            "{}",
-            json!([{"Id": image["id"], "RepoTags": image["names"], "RepoDigests": image["digests"], "Config": config}])
-        );
+        println!("{}", json!([described(&image)]));
         ExitCode::SUCCESS
+    }
+
+    pub(crate) fn inspect_images(&self, ids: &[&str]) -> ExitCode {
+        let found: Vec<Value> =
+            ids.iter().filter_map(|id| self.find(id)).map(|image| described(&image)).collect();
+        println!("{}", json!(found));
+        ExitCode::from(u8::from(found.len() < ids.len()))
+    }
+
+    /// The ids of images that containers use; a test adds them to the store's entries.
+    pub(crate) fn in_use(&self) -> Vec<String> {
+        let used = self.store().into_iter().filter(|image| image["used"] == true);
+        used.map(|image| image["id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// As docker does: a name is taken from its image, the last one with the image; an id goes if it has one name at most.
+    pub(crate) fn remove_images(&self, names: &[&str]) -> ExitCode {
+        let lock = fs::File::create(self.folder.join("store.lock")).unwrap();
+        lock.lock().unwrap();
+        let (mut images, mut code) = (self.store(), ExitCode::SUCCESS);
+        for &name in names {
+            let Some(at) = images.iter().position(|image| image["id"] == name || has_name(image, name))
+            else {
+                eprintln!("Error response from daemon: No such image: {name}");
+                code = ExitCode::FAILURE;
+                continue;
+            };
+            let left: Vec<Value> = images[at]["names"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|known| *known != name)
+                .cloned()
+                .collect();
+            let by_id = images[at]["id"] == name;
+            if (by_id && left.len() > 1) || (left.is_empty() && images[at]["used"] == true) {
+                eprintln!("Error response from daemon: conflict: unable to delete {name} (must be forced)");
+                code = ExitCode::FAILURE;
+            } else if by_id || (left.is_empty() && images[at]["digests"].as_array().unwrap().is_empty()) {
+                images.remove(at);
+            } else {
+                images[at]["names"] = json!(left);
+            }
+        }
+        self.keep(&images);
+        code
     }
 
     pub(crate) fn pull(&self, reference: &str) -> ExitCode {

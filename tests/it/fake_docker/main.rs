@@ -79,6 +79,15 @@ impl Docker {
                 eprintln!("{name} removed");
                 ExitCode::SUCCESS
             }
+            // Of containers that use images: the ids of those are the containers' own.
+            ["container", "ls", "--all", "--quiet", "--no-trunc"] => {
+                self.in_use().iter().for_each(|image| println!("container-of-{image}"));
+                ExitCode::SUCCESS
+            }
+            ["container", "inspect", "--format", "{{.Image}}", names @ ..] => {
+                names.iter().for_each(|name| println!("{}", name.trim_start_matches("container-of-")));
+                ExitCode::SUCCESS
+            }
             ["container", "ls", ..] => {
                 println!("{}", self.scenario["containers"].as_str().unwrap_or_default());
                 ExitCode::SUCCESS
@@ -108,12 +117,27 @@ impl Docker {
                 };
                 println!(
                     "{}",
-                    json!({"ServerVersion": "28.5.1", "Architecture": std::env::consts::ARCH, "DriverStatus": [["driver-type", store]]})
+                    json!({
+                        "ServerVersion": "28.5.1", "Architecture": std::env::consts::ARCH,
+                        "DriverStatus": [["driver-type", store]], "Images": self.store().len(),
+                        "Name": fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim(),
+                        "DockerRootDir": self.folder,
+                    })
                 );
                 ExitCode::SUCCESS
             }
             ["image", "ls", .., filter] => self.list(filter),
             ["image", "inspect", name] => self.inspect_image(name),
+            ["image", "inspect", ids @ ..] => self.inspect_images(ids),
+            ["image", "rm", names @ ..] => self.remove_images(names),
+            ["system", "df", "--format", "{{json .}}"] => {
+                let (size, count) = (format!("{}MB", self.store().len()), self.store().len().to_string());
+                println!(
+                    "{}",
+                    json!({"Type": "Images", "TotalCount": count, "Size": size, "Reclaimable": "0B (0%)"})
+                );
+                ExitCode::SUCCESS
+            }
             ["pull", .., reference] => self.pull(reference),
             ["tag", image, name] => self.tag(image, name),
             other => fail(&format!("docker: the fake does not know {other:?}")),

@@ -1,6 +1,6 @@
 //! Without a repository: everything stays on the machine.
 
-use crate::harness::{KEY, Repository, Workspace};
+use crate::harness::{KEY, Repository, Workspace, engine_at, lab};
 
 #[test]
 fn built_once_then_found_again() {
@@ -72,4 +72,47 @@ fn on_a_developers_machine() {
     let hers = hers.env("GITHUB_REPOSITORY_ID", "1").run();
     assert!(hers.code == Some(0) && hers.log.contains(shared.output("digest")), "{}", hers.log);
     assert!(repository.journal().iter().all(|entry| entry.seq <= before || !entry.is_write()));
+}
+
+/// An engine's store that lasts: images that were built long ago go, the newest two and those in use stay.
+#[test]
+fn old_images_go_from_the_engine() {
+    for host in [lab().get("DOCKER_HOST"), crate::engines::classic()] {
+        if host.is_empty() {
+            continue;
+        }
+        let work = Workspace::new("keep-local");
+        let program = |keep: &str| {
+            let program = work.program().engine(host).env("RUNNER_ENVIRONMENT", "self-hosted");
+            program.input("keep-local", keep).input("disk-report", "true").input("builder", "default")
+        };
+        let mut names = Vec::new();
+        let build = |number: usize, keep: &str| {
+            work.write("content.txt", &format!("{} {number}", work.image));
+            work.commit("another content");
+            program(keep).run().is("built-local")
+        };
+        let is_there = |name: &str| engine_at(host, &["image", "inspect", name]).0;
+        let container = format!("{}-user", work.image);
+        for number in 0..4 {
+            names.push(build(number, "14d").output("local-image").to_owned());
+            if number == 0 {
+                work.docker_on(host, &["create", "--name", &container, &names[0]]);
+            }
+        }
+        // They are older than this in any clock.
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        let last = build(4, "0s");
+        let there: Vec<bool> = names.iter().map(|name| is_there(name)).collect();
+        let _ = engine_at(host, &["rm", "--force", &container]);
+        assert_eq!(there, [true, false, true, true], "a container uses the first: {}", last.log);
+        assert!(
+            last.summary.contains("Removed 1 old images") && last.summary.contains("| free of "),
+            "{}",
+            last.summary
+        );
+        assert!(is_there(last.output("local-image")));
+        let _ = build(5, "0s");
+        assert!(!is_there(&names[0]) && !is_there(&names[2]), "no container uses it any more");
+    }
 }
