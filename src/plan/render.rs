@@ -176,10 +176,9 @@ pub(crate) fn describe(action: &Action) -> String {
         Action::RemoveImages { images } => {
             let size = bytes(images.iter().map(|image| image.bytes).sum());
             let days = images.iter().map(|image| image.days).min().unwrap_or_default();
-            format!(
-                "remove {} images that were built or pulled {days} or more days ago ({size})",
-                images.len()
-            )
+            let count = images.len();
+            let images = if count == 1 { "1 image".to_owned() } else { format!("{count} images") };
+            format!("remove {images} of this repository, built or pulled {days} or more days ago ({size})")
         }
         Action::RemoveBuilders { builders } => {
             let names: Vec<&str> = builders.iter().map(|builder| builder.name.as_str()).collect();

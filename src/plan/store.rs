@@ -36,7 +36,9 @@ pub(super) fn old_images(
     for image in &store.images {
         let of: BTreeSet<&str> =
             image.names.iter().filter_map(|name| image_of_private_name(name, place)).collect();
-        of.into_iter().for_each(|name| by_image.entry(name).or_default().push(image));
+        for name in of {
+            by_image.entry(name).or_default().push(image);
+        }
     }
     let mut newest = BTreeSet::new();
     for images in by_image.values_mut() {
