@@ -81,11 +81,15 @@ impl Docker {
             }
             // Of containers that use images: the ids of those are the containers' own.
             ["container", "ls", "--all", "--quiet", "--no-trunc"] => {
-                self.in_use().iter().for_each(|image| println!("container-of-{image}"));
+                for image in self.in_use() {
+                    println!("container-of-{image}");
+                }
                 ExitCode::SUCCESS
             }
             ["container", "inspect", "--format", "{{.Image}}", names @ ..] => {
-                names.iter().for_each(|name| println!("{}", name.trim_start_matches("container-of-")));
+                for name in names {
+                    println!("{}", name.trim_start_matches("container-of-"));
+                }
                 ExitCode::SUCCESS
             }
             ["container", "ls", ..] => {
