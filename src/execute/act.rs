@@ -2,7 +2,8 @@
 
 use super::journal::may_go_on;
 use super::{
-    Made, Record, StepContext, TagResult, alias, build, builder, put_index, read_back, remove_images, set_key_tag, set_up,
+    Made, Record, StepContext, TagResult, alias, build, builder, put_index, read_back, remove_images,
+    set_key_tag, set_up,
 };
 use crate::buildkit::NewBuilder;
 use crate::error::{Error, Result};

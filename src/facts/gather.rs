@@ -9,8 +9,8 @@ use futures_util::stream::{self, StreamExt as _};
 use super::lookups::{Lookup, LookupBy, LookupResult, judge, look_up, wait_for};
 use super::pin::Pin;
 use super::{
-    BuilderFacts, ImageFacts, LateFacts, Local, RepositoryFact, StoreFacts, Toolchain, builders, caches, explain, key,
-    local, merge, repository, set_up, store, tags, toolchain,
+    BuilderFacts, ImageFacts, LateFacts, Local, RepositoryFact, StoreFacts, Toolchain, builders, caches,
+    explain, key, local, merge, repository, set_up, store, tags, toolchain,
 };
 use crate::error::{Error, Result};
 use crate::image::{Digest, ImageReference, Repository};
