@@ -181,8 +181,20 @@ table() {
     }'
 }
 
-# compare OURS THEIRS DESCRIPTION TARGET FASTER: prints the table and the last line, and keeps the
-# figures. With FASTER the ratio is theirs over ours, else ours over theirs.
+# row OURS THEIRS DESCRIPTION TARGET FASTER: the row for the document. With FASTER the ratio is theirs over ours,
+# else ours over theirs.
+row() {
+  local ours theirs ratio
+  ours=$(median "$1") theirs=$(median "$2")
+  if [[ -n ${5:-} ]]; then
+    ratio="$(calc %.1f "$theirs / $ours")× faster"
+  else
+    ratio="$(calc %.3f "$ours / $theirs")× the time, $(calc %+.0f "$(difference "$1" "$2")") ms"
+  fi
+  echo "| $3 | $(human "$ours") ($(human "$(p90 "$1")")) | $(human "$theirs") ($(human "$(p90 "$2")")) | $ratio | $4 | \`tests/lab/bench $NAME --runs $RUNS\` |"
+}
+
+# compare OURS THEIRS DESCRIPTION TARGET FASTER: prints the table and the last line, and keeps the figures.
 compare() {
   local ours theirs ratio rows=() what
   ours=$(median "$1") theirs=$(median "$2")
@@ -190,13 +202,8 @@ compare() {
     rows+=("$what|$(human "$(median "$what")")|$(human "$(p90 "$what")")|$(wc -l <"$WORK/samples/$what")")
   done
   table "$NAME|median|p90|runs" "${rows[@]}"
-  if [[ -n ${5:-} ]]; then
-    ratio=$(calc %.1f "$theirs / $ours")
-    keep "$NAME" "| $3 | $(human "$ours") ($(human "$(p90 "$1")")) | $(human "$theirs") ($(human "$(p90 "$2")")) | ${ratio}× faster | $4 | \`tests/lab/bench $NAME --runs $RUNS\` |"
-  else
-    ratio=$(calc %.3f "$ours / $theirs")
-    keep "$NAME" "| $3 | $(human "$ours") ($(human "$(p90 "$1")")) | $(human "$theirs") ($(human "$(p90 "$2")")) | ${ratio}× the time, $(calc %+.0f "$(difference "$1" "$2")") ms | $4 | \`tests/lab/bench $NAME --runs $RUNS\` |"
-  fi
+  if [[ -n ${5:-} ]]; then ratio=$(calc %.1f "$theirs / $ours"); else ratio=$(calc %.3f "$ours / $theirs"); fi
+  keep "$NAME" "$(row "$@")"
   printf '%s: ratio=%s difference_ms=%s\n' "$NAME" "$ratio" "$(calc %.0f "$(difference "$1" "$2")")"
 }
 
@@ -225,7 +232,7 @@ write_figures() {
   {
     cat "$FIGURES/machine.md"
     printf '\n| case | build-once | without it | ratio | target | command |\n| --- | --- | --- | --- | --- | --- |\n'
-    for name in hit alias cold warm context; do
+    for name in hit alias pipeline cold warm context; do
       [[ ! -r $FIGURES/$name.md ]] || cat "$FIGURES/$name.md"
     done
     for name in cache overhead refused hostile key; do
