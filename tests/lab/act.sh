@@ -16,16 +16,22 @@ act_prepare() {
 act_push() { act_event "$1" push "${@:2}"; }
 
 # act_event REPOSITORY EVENT OUTPUT [ARGUMENT...]: the same for any event: push, `pull_request NUMBER`
-# of a branch of the repository, `fork NUMBER`, `closed NUMBER` (a pull request of the repository), or workflow_dispatch.
+# of a branch of the repository, `fork NUMBER`, `closed NUMBER` (a pull request of the repository), or
+# `workflow_dispatch [BRANCH [INPUT=VALUE...]]`.
 act_event() {
-  local repository=$1 kind=${2%% *} number=${2##* } output=$3 slug=build-once/build-once
+  local repository=$1 kind=${2%% *} number=${2##* } words output=$3 slug=build-once/build-once
+  read -ra words <<<"$2"
   shift 3
   local head owner=example name action=
   head=$(git -C "$repository" rev-parse HEAD)
   # The event must be one of the repository that act takes it for: build-once trusts no other.
   name=$(git -C "$repository" remote get-url origin)
   name=${name%.git} name=${name##*/}
-  if [[ $kind == push || $kind == workflow_dispatch ]]; then
+  if [[ $kind == workflow_dispatch ]]; then
+    jq -n --arg ref "refs/heads/${words[1]:-main}" --arg name "$name" '{ref: $ref,
+      inputs: ($ARGS.positional | map(capture("^(?<key>[^=]*)=(?<value>.*)")) | from_entries),
+      repository: {full_name: "example/\($name)", default_branch: "main"}, sender: {login: "demo"}}' --args "${words[@]:2}"
+  elif [[ $kind == push ]]; then
     jq -n --arg after "$head" --arg name "$name" '{ref: "refs/heads/main", after: $after,
       repository: {full_name: "example/\($name)", default_branch: "main"}, sender: {login: "demo"}}'
   else

@@ -1,0 +1,4 @@
+#!/bin/sh
+# Stands for a cross compiler: make.sh ARCHITECTURE
+set -eu
+echo "app for $1"
