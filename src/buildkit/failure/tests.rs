@@ -62,6 +62,7 @@ fn every_kind_that_a_text_can_have_is_in_the_corpus() {
         FailureKind::NoImage,
         FailureKind::NotPublished,
         FailureKind::NotSetUp,
+        FailureKind::DeleteOff,
         FailureKind::AwsUnavailable,
         FailureKind::UnsafeEvent,
         FailureKind::Machine,
