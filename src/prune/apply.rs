@@ -40,13 +40,14 @@ impl Applied {
     }
 }
 
-/// Carries the plan out. `clock` gives the seconds since 1970.
+/// Carries the plan out. `clock` gives the seconds since 1970; `tell` gets each removal that was tried.
 pub(crate) async fn apply(
     planned: &Plan,
     store: &impl Store,
     project: &impl Project,
     policy: &Policy,
     clock: impl Fn() -> u64,
+    tell: impl Fn(&Step, &Outcome),
 ) -> Applied {
     let mut applied = Applied::default();
     let mut gone: HashSet<Digest> = HashSet::new();
@@ -71,7 +72,7 @@ pub(crate) async fn apply(
                 None => applied.changed += 1,
             }
         }
-        if let Err(error) = remove(&open, &mut applied, &mut gone, store, &again).await {
+        if let Err(error) = remove(&open, &mut applied, &mut gone, store, &again, &tell).await {
             applied.stopped = Some(error);
             return applied;
         }
@@ -86,6 +87,7 @@ async fn remove(
     gone: &mut HashSet<Digest>,
     store: &impl Store,
     again: &Plan,
+    tell: &impl Fn(&Step, &Outcome),
 ) -> Result<()> {
     // What is still there and goes later, if at all, keeps what it needs.
     let present: HashSet<&Digest> =
@@ -106,6 +108,7 @@ async fn remove(
         let tried: BTreeSet<&Step> = outcomes.iter().map(|(step, _)| step).collect();
         let left_out = steps.iter().filter(|step| !tried.contains(step)).count();
         for (step, outcome) in outcomes {
+            tell(&step, &outcome);
             if step.deletes() && matches!(outcome, Outcome::Done | Outcome::Absent) {
                 gone.insert(step.digest().clone());
             }

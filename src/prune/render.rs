@@ -43,12 +43,28 @@ impl Rendered<'_> {
         match (self.applied, self.outcome(step)) {
             (None, _) => "planned".to_owned(),
             (Some(_), None) => "left: it changed, or waits for one that stays".to_owned(),
-            (_, Some(Outcome::Done)) => "removed".to_owned(),
-            (_, Some(Outcome::Absent)) => "was gone".to_owned(),
-            (_, Some(Outcome::Changed)) => "left: the tag names another image now".to_owned(),
-            (_, Some(Outcome::Refused(why))) => format!("kept by the registry: {why}"),
-            (_, Some(Outcome::Failed(error))) => format!("failed: {}", error.headline()),
+            (_, Some(outcome)) => state(outcome),
         }
+    }
+}
+
+/// One removal that was tried, for the log.
+#[must_use]
+pub(crate) fn line(step: &Step, outcome: &Outcome) -> String {
+    let restore = match step {
+        Step::Delete { restore: Some(id), .. } => format!(" (restore id {id})"),
+        _ => String::new(),
+    };
+    format!("{}{restore}: {}", name(step), state(outcome))
+}
+
+fn state(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done => "removed".to_owned(),
+        Outcome::Absent => "was gone".to_owned(),
+        Outcome::Changed => "left: the tag names another image now".to_owned(),
+        Outcome::Refused(why) => format!("kept by the registry: {why}"),
+        Outcome::Failed(error) => format!("failed: {}", error.headline()),
     }
 }
 

@@ -34,13 +34,35 @@ pub(crate) async fn survey(
     also: &Wanted,
     now: u64,
 ) -> Result<Survey> {
-    let listing = store.listing().await?;
+    let mut listing = store.listing().await?;
     let wanted = wanted(&listing, policy, also);
     let state = project.state(&wanted).await?;
     if let Some(clock) = state.clock.filter(|clock| clock.abs_diff(now) > CLOCK) {
         let what = format!("the clock of this machine differs from GitHub's by {} s", clock.abs_diff(now));
         return Err(Error::of(FailureKind::ClockSkew, what).cause("ages would be wrong: nothing is removed"));
     }
+    let mut links = read_all(store, &listing).await?;
+    if lost(&listing, &links).is_some() {
+        // Another run may have removed it between the two looks.
+        listing = store.listing().await?;
+        links = read_all(store, &listing).await?;
+    }
+    if let Some(digest) = lost(&listing, &links) {
+        let what = format!("the registry lists {digest} and does not have it");
+        return Err(Error::of(FailureKind::BadAnswer, what)
+            .cause("it is not known what it needs: nothing is removed")
+            .hint("push it again, or remove its tags"));
+    }
+    Ok(Survey { listing, links, project: state })
+}
+
+/// A manifest that is listed and was not read: what it needs would look as if nothing needed it.
+fn lost<'a>(listing: &'a Listing, links: &BTreeMap<Digest, Links>) -> Option<&'a Digest> {
+    listing.versions.keys().find(|digest| !links.contains_key(*digest))
+}
+
+/// The references of everything that is listed, and of what that refers to.
+async fn read_all(store: &impl Store, listing: &Listing) -> Result<BTreeMap<Digest, Links>> {
     let mut links: BTreeMap<Digest, Links> = BTreeMap::new();
     let mut absent: BTreeSet<Digest> = BTreeSet::new();
     let mut next: Vec<Digest> = listing.versions.keys().cloned().collect();
@@ -52,7 +74,7 @@ pub(crate) async fn survey(
         let is_new = |digest: &Digest| !links.contains_key(digest) && !absent.contains(digest);
         next = children.into_iter().filter(is_new).collect();
     }
-    Ok(Survey { listing, links, project: state })
+    Ok(links)
 }
 
 /// What GitHub is asked: about the names in the registry, and about what else is to be cleaned.

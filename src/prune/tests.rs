@@ -96,6 +96,8 @@ struct World {
     removed: BTreeSet<Digest>,
     /// What removed indexes listed.
     parts: BTreeSet<Digest>,
+    /// It is listed, and its manifest is said to be absent.
+    hidden: Option<Digest>,
     wrong: Vec<String>,
 }
 
@@ -132,6 +134,7 @@ impl World {
             changes: false,
             removed: BTreeSet::new(),
             parts: BTreeSet::new(),
+            hidden: None,
             wrong: Vec::new(),
         };
         for number in 1..=12 {
@@ -322,7 +325,7 @@ impl World {
         found
     }
 
-    fn check(&mut self, step: &Step) {
+    fn check(&mut self, step: &Step, needed: &BTreeSet<Digest>) {
         let mut wrong = Vec::new();
         match step {
             Step::Untag { tag, .. } => {
@@ -331,7 +334,7 @@ impl World {
                 }
             }
             Step::Delete { digest, tags, .. } => {
-                if self.needed().contains(digest) {
+                if needed.contains(digest) {
                     wrong.push(format!("{} ({tags:?}) is needed", digest.short()));
                 }
                 let names: Vec<&String> =
@@ -356,8 +359,8 @@ impl World {
         if failed { Err(Error::of(FailureKind::RegistryError, "an answer that fails")) } else { Ok(()) }
     }
 
-    fn remove(&mut self, step: &Step) -> Outcome {
-        self.check(step);
+    fn remove(&mut self, step: &Step, needed: &BTreeSet<Digest>) -> Outcome {
+        self.check(step, needed);
         match step {
             Step::Untag { tag, digest } => {
                 if self.tags.get(tag).is_none_or(|(now, _)| now != digest) {
@@ -417,8 +420,10 @@ impl Store for Model {
     async fn links(&self, digests: &[Digest]) -> Result<BTreeMap<Digest, Links>> {
         let mut world = self.0.borrow_mut();
         world.fails()?;
+        let hidden = world.hidden.clone();
         let found = digests
             .iter()
+            .filter(|digest| hidden.as_ref() != Some(digest))
             .filter_map(|digest| Some((digest.clone(), world.manifests.get(digest)?.links.clone())));
         Ok(found.collect())
     }
@@ -426,6 +431,7 @@ impl Store for Model {
     async fn remove(&self, steps: &[Step]) -> Vec<(Step, Outcome)> {
         let mut world = self.0.borrow_mut();
         let mut done = Vec::new();
+        let needed = world.needed();
         for step in steps {
             match &mut world.left {
                 Some(0) => return done,
@@ -434,7 +440,7 @@ impl Store for Model {
             }
             let outcome = match world.fails() {
                 Err(error) if world.left != Some(0) => Outcome::Failed(error),
-                _ => world.remove(step),
+                _ => world.remove(step, &needed),
             };
             done.push((step.clone(), outcome));
         }
@@ -472,7 +478,7 @@ impl Model {
     }
 
     fn apply(&self, plan: &Plan) -> Applied {
-        block(apply(plan, self, self, &policy(), || self.now()))
+        block(apply(plan, self, self, &policy(), || self.now(), |_, _| ()))
     }
 
     /// Plans and carries out; what went wrong.
@@ -586,7 +592,7 @@ fn a_closed_pull_requests_run_removes_its_own_names_alone() {
         let before = model.0.borrow().tags.clone();
         let survey = block(survey(&model, &model, &policy, &Wanted::default(), NOW)).unwrap();
         let plan = plan(&survey, &policy, NOW);
-        block(apply(&plan, &model, &model, &policy, || NOW));
+        block(apply(&plan, &model, &model, &policy, || NOW, |_, _| ()));
         let world = model.0.borrow();
         assert_eq!(world.wrong, [""; 0], "seed {seed}");
         for (tag, (_, truth)) in before.iter().filter(|(tag, _)| !world.tags.contains_key(*tag)) {
@@ -608,6 +614,21 @@ fn a_limit_leaves_whole_groups_to_the_next_run() {
         model.apply(&limited);
         assert_eq!(model.0.borrow().wrong, [""; 0], "seed {seed}");
     }
+}
+
+#[test]
+fn what_is_listed_and_cannot_be_read_stops_everything() {
+    let mut stopped = 0;
+    for seed in seeds().step_by(10) {
+        let model = Model(World::random(seed).into());
+        let tagged = model.0.borrow().tags.values().next().map(|(digest, _)| digest.clone());
+        let Some(tagged) = tagged else { continue };
+        model.0.borrow_mut().hidden = Some(tagged);
+        let error = model.plan().unwrap_err();
+        assert!(error.to_string().contains("nothing is removed"), "{error}");
+        stopped += 1;
+    }
+    assert!(stopped > 50);
 }
 
 #[test]

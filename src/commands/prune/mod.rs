@@ -22,11 +22,11 @@ use crate::ports::Writes;
 use crate::ports::actions::{self, Annotation, Level};
 use crate::ports::clock::{Stopwatch, unix_seconds};
 use crate::ports::console::Console;
-use crate::ports::exec::CancelSignal;
+use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::ports::github::{GitHub, Slug};
 use crate::ports::proxies::Proxies;
 use crate::ports::temporary::{PrivateFolder, RUN, temporary_folder};
-use crate::prune::{Policy, Scope, Wanted, apply, plan, survey};
+use crate::prune::{Outcome, Policy, Scope, Step, Wanted, apply, line, plan, survey};
 use crate::secret::SecretString;
 use crate::shown;
 use crate::trust::cache_home;
@@ -44,12 +44,23 @@ use stores::{AnyStore, GitHubProject};
 pub(crate) async fn run(flags: &PruneFlags, env: &Env, console: &Console, cancel: CancelSignal) -> u8 {
     let watch = Stopwatch::start();
     let mut report = Report::default();
-    let done = clean(flags, env, console, cancel, &mut report).await;
+    let signal = cancel.clone();
+    // What is stopped in the middle leaves nothing worse than before.
+    let done = tokio::select! {
+        biased;
+        stop = cancelled(&signal) => Err(stopped(stop)),
+        done = clean(flags, env, console, cancel, &mut report) => done,
+    };
     if let Err(error) = done {
         report.failed.get_or_insert(error);
     }
     report.seconds = watch.seconds();
     publish(&report, flags, env, console)
+}
+
+fn stopped(stop: Stop) -> Error {
+    let class = if stop == Stop::Interrupt { FailureClass::Interrupted } else { FailureClass::Terminated };
+    Error::new(class, "prune was stopped; the log says what it had removed by then")
 }
 
 /// Reports a failure before the command could start.
@@ -239,7 +250,10 @@ impl Parts<'_> {
             return Ok(Cleaned { repository, plan: planned, applied: None });
         }
         writes.set(Some(granted()));
-        let applied = apply(&planned, &store, self.project, &policy, unix_seconds).await;
+        // A run that is stopped has told what it removed by then.
+        let console = &self.prepared.ports.console;
+        let tell = |step: &Step, outcome: &Outcome| console.line(&line(step, outcome));
+        let applied = apply(&planned, &store, self.project, &policy, unix_seconds, tell).await;
         drop(store);
         Ok(Cleaned { repository, plan: planned, applied: Some(applied) })
     }

@@ -5,7 +5,6 @@ mod distribution;
 mod ecr;
 mod faults;
 mod packages;
-mod page;
 mod speed;
 
 use serde_json::{Value, json};

@@ -1,1 +1,0 @@
-//! `prune/action.yml` and `docs/prune.md` are as the program says.
