@@ -295,7 +295,10 @@ pub(super) async fn read_status(
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(Attempt::error(failed(FailureKind::Proxy))),
         // Distribution specification, "Deleting tags": a registry may refuse it by 400 or 405.
         StatusCode::METHOD_NOT_ALLOWED if deletes => Err(Attempt::error(failed(FailureKind::DeleteOff))),
-        _ if deletes && code == "UNSUPPORTED" => Err(Attempt::error(failed(FailureKind::DeleteOff))),
+        // CNCF distribution 2.8 answers a tag by 400 DIGEST_INVALID.
+        StatusCode::BAD_REQUEST if deletes && (code == "UNSUPPORTED" || reference.digest().is_none()) => {
+            Err(Attempt::error(failed(FailureKind::DeleteOff)))
+        }
         // BuildKit's pushes are refused in the same words.
         _ if call.writes.is_some() && !deletes => {
             Err(Attempt::error(classify(&format!("failed to {what} {reference}"), &cause)))

@@ -443,8 +443,13 @@ impl State {
         let name = format!("{repository}/{reference}");
         match self.deletes {
             Deletes::Nothing => return Response::error(405, "UNSUPPORTED", "The operation is unsupported."),
+            // As CNCF distribution 2.8 does.
             Deletes::Manifests if !by_digest => {
-                return Response::error(400, "UNSUPPORTED", "by digest alone");
+                return Response::error(
+                    400,
+                    "DIGEST_INVALID",
+                    "provided digest did not match uploaded content",
+                );
             }
             _ => {}
         }
