@@ -35,4 +35,5 @@ mod reactions;
 mod repositories;
 mod secrets;
 mod set_up;
+mod tags;
 mod zones;
