@@ -15,9 +15,10 @@ use crate::image::{
 use crate::inputs::Mode;
 use crate::ports::Ports;
 use crate::ports::clock;
-use crate::ports::git::{self, OnBranch};
+use crate::ports::git;
+use crate::ports::github::{GitHub, Slug};
 use crate::ports::registry::{Probe, Resolve};
-use crate::run::Ancestry;
+use crate::run::{Ancestry, OnBranch};
 use crate::trust::ImageRun;
 
 /// A tag that is to be set, and the image that has it.
@@ -231,12 +232,30 @@ async fn by_commits(
         return standing;
     }
     if standing.ancestry.is_none() {
-        let why = "the checkout's history does not reach it (fetch-depth: 0 fetches all of it)";
-        standing.unknown = Some(format!("it named the commit {theirs}, and {why}"));
+        match on_github(ports, image, async |github, slug| github.ancestry(slug, &theirs, ours).await).await {
+            Ok(Ancestry::After) => {
+                standing.ancestry = Some(Ancestry::After);
+                return standing;
+            }
+            Ok(known) => standing.ancestry = Some(known),
+            Err(why) => {
+                let history = "the checkout's history does not reach it (fetch-depth: 0 fetches all of it)";
+                standing.unknown = Some(format!("it named the commit {theirs}: {history}, and {why}"));
+            }
+        }
     }
     let branch = image.run.tag_branch();
     if let Some(branch) = branch {
-        let after = match git::on_branch(&ports.exec, ours, branch, LATER_COMMITS).await {
+        let place = match git::on_branch(&ports.exec, ours, branch, LATER_COMMITS).await {
+            Some(place) => Some(place),
+            // Without an answer no later commit is known.
+            None => on_github(ports, image, async |github, slug| {
+                github.on_branch(slug, ours, branch, LATER_COMMITS).await
+            })
+            .await
+            .ok(),
+        };
+        let after = match place {
             Some(OnBranch::Before(after)) => after,
             Some(OnBranch::Left) => {
                 standing.left_branch = Some(branch.to_owned());
@@ -278,4 +297,17 @@ async fn later(
     let found = join_all(tags.iter().map(async |(_, tag)| ports.registry.resolve(tag).await.ok())).await;
     let has_it = |digest: &Option<Digest>| digest.is_some() && *digest == standing.digest;
     tags.iter().zip(&found).find(|(_, digest)| has_it(digest)).map(|((commit, _), _)| (*commit).clone())
+}
+
+/// GitHub's answer, or why it gives none, as a clause.
+async fn on_github<T>(
+    ports: &Ports,
+    image: ImageRun<'_>,
+    ask: impl AsyncFnOnce(&GitHub, &Slug) -> Result<T, Error>,
+) -> Result<T, String> {
+    let slug = image.run.repository.as_deref().and_then(Slug::parse);
+    let slug = slug.ok_or_else(|| "it is not known which GitHub repository this is".to_owned())?;
+    let github = ports.github().ok_or_else(|| "there is no github-token to ask GitHub with".to_owned())?;
+    let answer = async { ask(github?, &slug).await };
+    answer.await.map_err(|error: Error| format!("GitHub does not tell ({})", error.headline()))
 }

@@ -198,7 +198,7 @@ raw_inputs! { RawInputs
     "Access" {
         /// Registry logins, one a line: HOST USER VARIABLE, where the environment variable holds the password. Skipped when it is not set.
         logins;
-        /// Token for a git context on this run's server, where the secrets have none (GIT_AUTH_TOKEN); the job's own in the action.
+        /// Token for a git context on this run's server, where the secrets have none (GIT_AUTH_TOKEN); the job's own in the action. GitHub is asked with it which commit is newer, where the checkout's history does not tell (on-older).
         github_token;
         /// AWS region; without it the one in the repository's host name.
         aws_region;

@@ -293,6 +293,7 @@ impl Settings {
                 logins: logins(problems, raw.logins.items()),
                 aws_region: problems.checked("aws-region", raw.aws_region.text(), grammar::region),
                 ssm_parameter: raw.ssm_parameter.text(),
+                github_token: raw.github_token.text().map(SecretString::from),
             },
             ecr: ecr::read(raw, problems),
             report: report(raw, env, problems),

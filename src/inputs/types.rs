@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::image::Platform;
+use crate::secret::SecretString;
 
 /// What the run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -194,6 +195,8 @@ pub(crate) struct AccessInputs {
     /// Name of the SSM parameter that holds the repository's name; `{instance-id}` in it stands for that of this
     /// EC2 machine.
     pub ssm_parameter: Option<String>,
+    /// For questions to GitHub's API.
+    pub github_token: Option<SecretString>,
 }
 
 /// Inputs about the report.

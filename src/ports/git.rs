@@ -14,7 +14,7 @@ use crate::inputs::http_login;
 use crate::ports::exec::{Effect, Exec, Invocation};
 use crate::ports::exec::{from_exec, last_line};
 use crate::ports::temporary::{GIT, PrivateFolder};
-use crate::run::{Ancestry, Commit, RunContext};
+use crate::run::{Ancestry, Commit, OnBranch, RunContext};
 use crate::secret::SecretString;
 use crate::shown;
 
@@ -65,15 +65,6 @@ pub(crate) async fn ancestry(exec: &Exec, theirs: &str, ours: &str) -> Option<An
     }
     // In a shallow clone a path between them may be cut off.
     whole(exec).await.then_some(Ancestry::Apart)
-}
-
-/// Where a commit is on a branch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum OnBranch {
-    /// It is there, and these come after it, newest first.
-    Before(Vec<String>),
-    /// It is not: the branch was pushed by force, or never had it.
-    Left,
 }
 
 /// Where the commit is on the branch, as the checkout knows that; `None` if it does not know it whole.

@@ -28,9 +28,12 @@ pub(crate) mod temporary;
 pub(crate) mod tls;
 pub(crate) mod trace;
 
+use std::cell::OnceCell;
+
 use crate::env::Env;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inputs::{ImageRequest, Request};
+use crate::secret::SecretString;
 
 /// The right to write outside this program. Code that gathers facts or decides has none, so it can only read;
 /// `clippy.toml` names the code that may grant it.
@@ -60,6 +63,9 @@ pub(crate) struct Ports {
     pub exec: exec::Exec,
     /// Logins and settings for remote repositories.
     pub remotes: git::Remotes,
+    github_token: Option<SecretString>,
+    retries: u32,
+    github: OnceCell<Result<github::GitHub>>,
 }
 
 /// The folder in which docker keeps the certificates of registries. A test of a debug build can name another one.
@@ -112,7 +118,30 @@ impl Ports {
             exec.clone(),
         );
         let remotes = git::Remotes::new(all_secrets(), env);
-        Self { env: env.clone(), console, aws, registry, user_config, exec, remotes }
+        Self {
+            env: env.clone(),
+            console,
+            aws,
+            registry,
+            user_config,
+            exec,
+            remotes,
+            github_token: request.settings.access.github_token.clone(),
+            retries: request.settings.reliability.retries,
+            github: OnceCell::new(),
+        }
+    }
+
+    /// GitHub's API, with the input `github-token`; `None` without one. It is made when it is first asked for.
+    ///
+    /// # Errors
+    /// If its address is not safe, or TLS cannot be set up.
+    pub(crate) fn github(&self) -> Option<Result<&github::GitHub, Error>> {
+        let token = self.github_token.clone()?;
+        let proxies = || proxies::Proxies::new(&self.env);
+        let github =
+            self.github.get_or_init(|| github::GitHub::new(&self.env, Some(token), self.retries, &proxies()));
+        Some(github.as_ref().map_err(Clone::clone))
     }
 
     /// docker with the user's own configuration, for reads.

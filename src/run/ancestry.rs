@@ -12,3 +12,12 @@ pub(crate) enum Ancestry {
     /// Neither is an ancestor of the other.
     Apart,
 }
+
+/// Where a commit is on a branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OnBranch {
+    /// It is there, and these come after it, newest first.
+    Before(Vec<String>),
+    /// It is not: the branch was pushed by force, or never had it.
+    Left,
+}

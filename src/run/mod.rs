@@ -6,7 +6,7 @@ mod essence;
 mod event;
 mod lean;
 
-pub(crate) use ancestry::Ancestry;
+pub(crate) use ancestry::{Ancestry, OnBranch};
 pub(crate) use essence::essence;
 pub(crate) use event::Commit;
 pub use event::RunContext;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::github::GitHub;
 use crate::support::{BuildOnce, Lab, Response, Run};
 
 /// A checkout with three commits on `main`, which `origin` has too, and one beside the first two.
@@ -270,4 +271,71 @@ fn without_a_list_of_tags_the_images_version_counts() {
     history.lab.registry.fault("/tags/list", 99, denied);
     let run = release(&history, &history.commits[2], "1.2.3", "a").run().succeeds("built");
     assert_eq!(results(&run), ["1.2 skipped", "1.2.3 set", "latest set", "v1 set"]);
+}
+
+/// A checkout without history, as actions/checkout makes it.
+#[test]
+fn where_the_history_does_not_tell_github_does() {
+    let (lab, github) = (Lab::new(), GitHub::start());
+    let [one, two, three, other] = ["a", "b", "c", "d"].map(|digit| digit.repeat(40));
+    github.history(&[&one, &two, &three]);
+    let at = |commit: &str, content: &str| {
+        lab.write("work/hello", content);
+        github.serves(lab.shared().commit(commit)).input("tags", "latest")
+    };
+    says(&at(&one, "1").run().succeeds("built"), "set", "");
+    says(&at(&two, "2").run().succeeds("built"), "set", "");
+    says(&at(&one, "1").run().succeeds("reused-tag"), "skipped", &format!("it names the newer commit {two}"));
+    // A revert: the commits after this run's are known, and that one of them has the image.
+    says(&at(&three, "1").run().succeeds("reused-key"), "set", "");
+    says(
+        &at(&two, "2").run().succeeds("reused-tag"),
+        "skipped",
+        &format!("it names the newer commit {three}"),
+    );
+    // A push by force.
+    github.history(&[&one, &other]);
+    let why = format!("it named the commit {one}, which");
+    let run = at(&other, "4").run().succeeds("built");
+    assert_eq!(told(&run)[0][1], "set", "{:?} {why}", told(&run));
+    let run = at(&two, "2").run().succeeds("reused-tag");
+    let why = format!("it names the commit {other}, and this run's commit is not on main any more");
+    says(&run, "skipped", &why);
+    github.check();
+}
+
+#[test]
+fn github_that_does_not_tell_moves_and_holds_no_tag() {
+    for (fault, said) in [
+        (Response::new(404, r#"{"message": "Not Found"}"#), "404 Not Found"),
+        (
+            Response::new(403, r#"{"message": "Resource not accessible by integration"}"#),
+            "allow contents: read",
+        ),
+        (
+            Response::new(403, r#"{"message": "API rate limit exceeded"}"#)
+                .header("x-ratelimit-remaining", "0"),
+            "rate limit",
+        ),
+        (Response::new(500, ""), "500"),
+        (Response::new(200, r#"{"status": "sideways"}"#), "sideways"),
+    ] {
+        let (lab, github) = (Lab::new(), GitHub::start());
+        let [one, two] = ["a", "b"].map(|digit| digit.repeat(40));
+        github.history(&[&one, &two]);
+        let _ = lab.shared().commit(&two).input("tags", "latest").run().succeeds("built");
+        github.fault("/repos/", 99, fault);
+        lab.write("work/hello", "other");
+        let run = github.serves(lab.shared().commit(&one)).input("tags", "latest").run().succeeds("built");
+        let [_, result, why] = &told(&run)[0];
+        assert_eq!(result, "set");
+        let named =
+            why.contains(said) || said == "allow contents: read" && why.contains("Resource not accessible");
+        assert!(named && why.contains(&two), "{said}: {why}");
+        assert!(
+            !run.all().contains(crate::support::CANARY) || run.all().contains("add-mask"),
+            "{}",
+            run.all()
+        );
+    }
 }

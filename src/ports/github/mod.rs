@@ -3,6 +3,7 @@
 
 mod caches;
 mod client;
+mod compare;
 mod packages;
 mod pulls;
 

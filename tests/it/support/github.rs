@@ -10,13 +10,19 @@ use super::http::{Request, Response, Server};
 use super::run::{BuildOnce, CANARY};
 
 /// Methods, paths and the parameters of their queries, from the description. `*` is one part of a path.
-const ROUTES: [(&str, &str, &[&str]); 9] = [
+const ROUTES: [(&str, &str, &[&str]); 11] = [
     ("GET", "/repos/*/*/pulls", &["state", "head", "base", "sort", "direction", "per_page", "page"]),
     ("GET", "/repos/*/*/pulls/*", &[]),
     ("GET", "/repos/*/*/git/matching-refs/*", &[]),
     ("GET", "/repos/*/*/actions/caches", &["per_page", "page", "ref", "key", "sort", "direction"]),
     ("DELETE", "/repos/*/*/actions/caches/*", &[]),
     ("GET", "/users/*", &[]),
+    ("GET", "/repos/*/*/compare/*", &["page", "per_page"]),
+    (
+        "GET",
+        "/repos/*/*/commits",
+        &["sha", "path", "author", "committer", "since", "until", "per_page", "page"],
+    ),
     ("GET", "/orgs/*/packages/container/*/versions", &["page", "per_page", "state"]),
     // The description leaves the parameters out; the API has them.
     ("GET", "/users/*/packages/container/*/versions", &["page", "per_page", "state"]),
@@ -56,6 +62,8 @@ struct State {
     closed: BTreeMap<u64, String>,
     open: BTreeSet<u64>,
     branches: BTreeSet<String>,
+    /// Commits of `main`, oldest first; all others are beside it.
+    history: Vec<String>,
     caches: Vec<Value>,
     versions: Vec<PackageVersion>,
     /// Part of the target, how often, what instead.
@@ -107,6 +115,11 @@ impl GitHub {
         let mut state = self.state.lock().unwrap();
         state.closed.remove(&number);
         state.open.insert(number);
+    }
+
+    /// `main` has these commits, oldest first.
+    pub(crate) fn history(&self, commits: &[&str]) {
+        self.state.lock().unwrap().history = commits.iter().map(|&commit| commit.to_owned()).collect();
     }
 
     pub(crate) fn branch(&self, name: &str) {
@@ -251,6 +264,27 @@ impl State {
                 } else {
                     Response::new(404, json!({"message": "Not Found"}).to_string())
                 }
+            }
+            ("GET", ["repos", _, _, "compare", commits]) => {
+                let place = |name: &str| match name {
+                    "main" => self.history.len().checked_sub(1),
+                    commit => self.history.iter().position(|known| known == commit),
+                };
+                let (base, head) = commits.split_once("...").unwrap();
+                let status = match (place(base), place(head)) {
+                    (Some(base), Some(head)) if base == head => "identical",
+                    (Some(base), Some(head)) if base < head => "ahead",
+                    (Some(_), Some(_)) => "behind",
+                    _ => "diverged",
+                };
+                // The first page has all files.
+                assert_ne!(parameter("page"), "1");
+                Response::new(200, json!({"status": status, "commits": []}).to_string())
+            }
+            ("GET", ["repos", _, _, "commits"]) => {
+                assert_eq!(parameter("sha"), "main");
+                let newest: Vec<Value> = self.history.iter().rev().map(|sha| json!({"sha": sha})).collect();
+                paged(&newest, query, |page| page)
             }
             ("GET", ["repos", _, _, "git", "matching-refs", "heads"]) => {
                 let refs = self
