@@ -261,7 +261,12 @@ fn labels(problems: &mut Problems, raw: &RawInputs) -> Vec<(String, String)> {
     labels
 }
 
-fn annotations(problems: &mut Problems, raw: &RawInputs, outputs: &Outputs) -> Vec<(String, String)> {
+/// The annotations of the inputs and of `outputs`.
+pub(super) fn annotations(
+    problems: &mut Problems,
+    raw: &RawInputs,
+    outputs: &Outputs,
+) -> Vec<(String, String)> {
     let mut lines =
         with_file(problems, "annotations", raw.annotations.items(), raw.annotations_file.trimmed());
     lines.extend(outputs.annotations.iter().cloned());
@@ -309,7 +314,7 @@ fn reject_own(problems: &mut Problems, input: &str, list: &[(String, String)]) {
 }
 
 /// Rejects annotations that buildx does not take or that build-once sets itself.
-pub(super) fn check_annotations(problems: &mut Problems, annotations: &[(String, String)]) {
+fn check_annotations(problems: &mut Problems, annotations: &[(String, String)]) {
     reject_own(problems, "annotations", annotations);
     for reason in annotations.iter().filter_map(|(name, _)| grammar::annotation(name).err()) {
         problems.add("annotations", reason);

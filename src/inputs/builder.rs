@@ -13,8 +13,8 @@ use crate::image::{ImageReference, Platform};
 use crate::key::dockerfile::csv;
 use crate::shown;
 
-/// Reads them all.
-pub(super) fn read(raw: &RawInputs, problems: &mut Problems) -> BuilderInputs {
+/// Reads them all. `builds`: a builder may be made, so the file that is its configuration must be there.
+pub(super) fn read(raw: &RawInputs, builds: bool, problems: &mut Problems) -> BuilderInputs {
     let drivers = [Driver::DockerContainer, Driver::Remote, Driver::Kubernetes]
         .map(|driver| (driver.name(), Some(driver)));
     let nodes = raw.endpoints.items();
@@ -28,7 +28,11 @@ pub(super) fn read(raw: &RawInputs, problems: &mut Problems) -> BuilderInputs {
                 problems.add("buildkit-image", error);
             }
         }),
-        config: raw.buildkitd_config.text().map(|path| config(path, problems)),
+        config: raw.buildkitd_config.text().map(PathBuf::from).inspect(|path| {
+            if let Some(error) = budget::read_text(path, budget::INPUT_FILE).err().filter(|_| builds) {
+                problems.add("buildkitd-config", error);
+            }
+        }),
         keep: problems.boolean("keep-builder", raw.keep_builder.trimmed().unwrap_or("false")),
     };
     check(&builder, !nodes.is_empty(), problems);
@@ -60,14 +64,6 @@ fn refuse_password(text: &str) -> Result<(), String> {
         Some(_) => Err("the password would stand in the process list: name the URL without it".to_owned()),
         None => Ok(()),
     }
-}
-
-/// Notes a file that is not there or cannot be read.
-fn config(path: String, problems: &mut Problems) -> PathBuf {
-    if let Err(error) = budget::read_text(path.as_ref(), budget::INPUT_FILE) {
-        problems.add("buildkitd-config", error);
-    }
-    PathBuf::from(path)
 }
 
 /// Options of a node whose value is a path (buildx, `driver/remote/factory.go`).

@@ -2,7 +2,7 @@
 //!
 //! In: the input `digests`, such as `linux/amd64=sha256:…⏎linux/arm64=sha256:…`. Out: [`Part`]s.
 
-use super::build::{BuildInputs, check_annotations};
+use super::build::{BuildInputs, annotations};
 use super::lists::InputText as _;
 use super::outputs::Outputs;
 use super::problems::Problems;
@@ -59,7 +59,7 @@ fn part(problems: &mut Problems, line: &str) -> Option<Part> {
     Some(Part { platform, digest: digest? })
 }
 
-/// Notes inputs that do not go with `mode: merge`. Of the others, `annotations` are checked again, because problems of
+/// Notes inputs that do not go with `mode: merge`. Reads `annotations` again, which the index gets: other problems of
 /// `build` are not told in this mode.
 pub(super) fn check(problems: &mut Problems, raw: &RawInputs, outputs: &Outputs, build: &mut BuildInputs) {
     let is = |value: Option<&str>, word: &str| value.is_some_and(|value| value.eq_ignore_ascii_case(word));
@@ -77,7 +77,7 @@ pub(super) fn check(problems: &mut Problems, raw: &RawInputs, outputs: &Outputs,
             problems.add(input, why);
         }
     }
-    check_annotations(problems, &build.annotations);
+    build.annotations = annotations(problems, raw, outputs);
     // `DOCKER_DEFAULT_PLATFORM` of this machine says nothing of the platforms that other machines built.
     build.implied_platform = raw.platforms.trimmed().is_none();
 }
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_named() {
         type Change = fn(&mut RawInputs);
-        let rows: [(Change, &str); 13] = [
+        let rows: [(Change, &str); 17] = [
             (|raw| raw.digests = None, "`digests`: is required"),
             (|raw| raw.digests = Some(" \n".into()), "`digests`: is required"),
             (|raw| raw.digests = Some("linux/arm64=".into()), "`linux/arm64=` has no digest"),
@@ -126,6 +126,10 @@ mod tests {
             (|raw| raw.push = Some("false".into()), "`push`: mode merge does nothing but publish"),
             (|raw| raw.call = Some("check".into()), "`call`: mode merge reads no Dockerfile"),
             (|raw| raw.annotations = Some("index:io.github.build-once.key=1".into()), "build-once's own"),
+            (|raw| raw.annotations = Some("title".into()), "`annotations`: "),
+            (|raw| raw.annotations_file = Some("absent".into()), "`annotations-file`: "),
+            (|raw| raw.tags_file = Some("absent".into()), "`tags-file`: "),
+            (|raw| raw.platforms = Some("linux".into()), "`platforms`: "),
         ];
         for (change, said) in rows {
             let error = read(change).unwrap_err();

@@ -16,6 +16,7 @@ pub(crate) mod extra_args;
 mod grammar;
 mod http_login;
 mod lists;
+mod logins;
 mod merge;
 mod outputs;
 mod pairs;

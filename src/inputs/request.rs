@@ -11,6 +11,7 @@ use super::contexts::ContextSource;
 use super::ecr;
 use super::grammar;
 use super::lists::{InputText as _, comma_items};
+use super::logins::logins;
 use super::merge::{self, Part};
 use super::outputs::{Outputs, outputs};
 use super::problems::Problems;
@@ -18,14 +19,14 @@ use super::raw::RawInputs;
 use super::secrets::{Secret, SecretValues};
 use super::store::StoreInputs;
 use super::types::{
-    AccessInputs, BuilderInputs, KeyInputs, KeyScope, LogStyle, Login, Mode, OnMissing, OnOlder,
-    RegistryPolicy, ReliabilityInputs, ReportInputs, Switch,
+    AccessInputs, BuilderInputs, KeyInputs, KeyScope, LogStyle, Mode, OnMissing, OnOlder, RegistryPolicy,
+    ReliabilityInputs, ReportInputs, Switch,
 };
 use super::user_tags::{self, LeftOutTag, UserTag};
 use crate::ecr::EcrInputs;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
-use crate::image::{Digest, ImageName, Repository, canonical_host};
+use crate::image::{Digest, ImageName, Platform, Repository};
 use crate::key::dockerfile::go_bool;
 use crate::run::RunContext;
 use crate::secret::SecretString;
@@ -61,7 +62,7 @@ pub struct Settings {
     pub(crate) ecr: EcrInputs,
     pub(crate) report: ReportInputs,
     pub(crate) store: StoreInputs,
-    /// What of the inputs is left out, and why.
+    /// What of the inputs of any image is left out, and why; each text once.
     pub warnings: Vec<String>,
 }
 
@@ -101,8 +102,14 @@ impl Request {
     /// One error that names every bad input of an image; if there is no image, or two have one name.
     pub(crate) fn read(raw: &[RawInputs], env: &Env) -> Result<Self> {
         let mut images = raw.iter().map(|raw| ImageRequest::read(raw, env)).collect::<Result<Vec<_>>>()?;
-        let settings = images.first().map(|image| Arc::clone(&image.settings));
-        let settings = settings.ok_or_else(|| Error::input("no image is asked for"))?;
+        let first = images.first().ok_or_else(|| Error::input("no image is asked for"))?;
+        let mut warnings = Vec::new();
+        for warning in images.iter().flat_map(|image| &image.settings.warnings) {
+            if !warnings.contains(warning) {
+                warnings.push(warning.clone());
+            }
+        }
+        let settings = Arc::new(Settings { warnings, ..(*first.settings).clone() });
         let mut names = BTreeSet::new();
         for image in &mut images {
             image.settings = Arc::clone(&settings);
@@ -117,11 +124,12 @@ impl Request {
 }
 
 impl ImageRequest {
-    /// Checks every input of one image. Besides `raw` this reads the environment, for build arguments without a value
-    /// among others, and the files that inputs name.
+    /// Checks the inputs of one image. Besides `raw` this reads the environment, for build arguments without a value
+    /// among others, and the files that inputs name. With `mode: merge`, and with `digest`, bad inputs of a build count
+    /// only if they matter to the image that is made or pulled.
     ///
     /// # Errors
-    /// One error that names every bad input.
+    /// One error that names every bad input that counts.
     pub fn read(raw: &RawInputs, env: &Env) -> Result<Self> {
         let problems = &mut Problems::default();
         let mode = problems.choice(
@@ -132,14 +140,20 @@ impl ImageRequest {
         let digest: Option<Digest> = problems.parse("digest", raw.digest.trimmed());
         let rebuild = problems.boolean("rebuild", raw.rebuild.trimmed().unwrap_or("false"));
         let parts = merge::parts(problems, mode, &raw.digests.items());
-        // Who names images by digest needs no checkout: a file or a context that is not there is no problem then.
-        let needs_files = mode != Mode::Merge && !(mode == Mode::Pull && digest.is_some());
+        // Who names images by digest needs no checkout: a file or a context that is not there is no problem then. Nor
+        // is anything else that only a build would use.
+        let builds = mode != Mode::Merge && !(mode == Mode::Pull && digest.is_some());
         let ignored = &mut Problems::default();
-        let of_files = if needs_files { &mut *problems } else { ignored };
-        let tags = with_file(of_files, "tags", raw.tags.items(), raw.tags_file.trimmed());
-        let outputs = outputs(of_files, raw.outputs.as_deref());
+        let of_tags = if builds || mode == Mode::Merge { &mut *problems } else { &mut *ignored };
+        let tags = with_file(of_tags, "tags", raw.tags.items(), raw.tags_file.trimmed());
+        let of_build = if builds { &mut *problems } else { ignored };
+        let outputs = outputs(of_build, raw.outputs.as_deref());
         let mut secrets = SecretValues::default();
-        let mut build = BuildInputs::read(raw, &outputs, env, &mut secrets, of_files);
+        let mut build = BuildInputs::read(raw, &outputs, env, &mut secrets, of_build);
+        if !builds {
+            // Which images must be in the index that is made, or which one is taken out of the pulled one.
+            problems.parse_all::<Platform>("platforms", raw.platforms.comma_items());
+        }
         if mode == Mode::Merge {
             merge::check(problems, raw, &outputs, &mut build);
         }
@@ -147,7 +161,7 @@ impl ImageRequest {
         let load = switch(problems, "load", raw.load.trimmed(), outputs.given.then_some(outputs.load));
         let push = switch(problems, "push", raw.push.trimmed(), outputs.given.then_some(outputs.push));
         let cache = CacheInputs::read(raw, env, problems);
-        let mut settings = Settings::read(raw, env, mode, repository, problems);
+        let mut settings = Settings::read(raw, env, (mode, builds), repository, problems);
         builder::check_platforms(&settings.builder, &build.platforms, problems);
         let key = key(raw, problems);
         check_combinations(problems, (mode, digest.is_some(), rebuild), &key, &build);
@@ -211,7 +225,8 @@ impl Names {
         let repository: Option<Repository> = problems.parse("repository", raw.repository.trimmed());
         let repository =
             repository.or_else(|| problems.parse("outputs", repositories.first().map(String::as_str)));
-        // Without the input `image` the last part of a name's path serves: `app` of h.io/team/app:1.
+        // Without the input `image` the last part of a name's path serves: `app` of h.io/team/app:1. A repository's
+        // serves only with `outputs`, which describes one image; else a repository holds images of several names.
         let named =
             tags.iter().find_map(UserTag::repository).or(repository.as_ref().filter(|_| outputs.given));
         let from_path = named.and_then(|named| named.path().rsplit('/').next());
@@ -224,7 +239,8 @@ impl Names {
 }
 
 /// The input `load` or `push`. `outputs` says what the lines of the input `outputs` ask for, if there are any: what
-/// they do not ask for is done only if the input itself asks for it.
+/// they do not ask for is done only if the input itself asks for it. `false` takes nothing from them, as with
+/// docker/build-push-action, where `true` adds an output and `false` is the default.
 fn switch(problems: &mut Problems, input: &str, text: Option<&str>, outputs: Option<bool>) -> Switch {
     let choices = [("auto", Switch::Auto), ("true", Switch::On), ("false", Switch::Off)];
     let asked = problems.choice(input, &text.unwrap_or("auto").to_ascii_lowercase(), &choices);
@@ -267,7 +283,7 @@ impl Settings {
     fn read(
         raw: &RawInputs,
         env: &Env,
-        mode: Mode,
+        (mode, builds): (Mode, bool),
         repository: Option<Repository>,
         problems: &mut Problems,
     ) -> Self {
@@ -287,7 +303,7 @@ impl Settings {
                 &[("skip", OnOlder::Skip), ("fail", OnOlder::Fail), ("set", OnOlder::Set)],
             ),
             wait_timeout: problems.duration("wait-timeout", raw.wait_timeout.trimmed().unwrap_or("10m")),
-            builder: builder::read(raw, problems),
+            builder: builder::read(raw, builds, problems),
             reliability: reliability(raw, problems),
             access: AccessInputs {
                 logins: logins(problems, raw.logins.items()),
@@ -383,33 +399,6 @@ fn ignore_args(problems: &mut Problems, names: Vec<String>) -> Vec<String> {
         }
     }
     names
-}
-
-/// A registry's host as image references name it: `docker.io` of `https://index.docker.io/v1/`. `docker login` takes
-/// URLs too.
-fn login_host(text: &str) -> String {
-    let host = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let host = host.split('/').next().unwrap_or_default().to_ascii_lowercase();
-    if canonical_host(&host) == "docker.io" { "docker.io".to_owned() } else { host }
-}
-
-/// `HOST USER VARIABLE` a line.
-fn logins(problems: &mut Problems, lines: Vec<String>) -> Vec<Login> {
-    let mut logins = Vec::new();
-    for line in lines {
-        match line.split_whitespace().collect::<Vec<_>>().as_slice() {
-            [host, user, password_env] => logins.push(Login {
-                host: login_host(host),
-                user: (*user).to_owned(),
-                password_env: (*password_env).to_owned(),
-            }),
-            words => problems.add(
-                "logins",
-                format!("a line has {} words instead of three: HOST USER VARIABLE", words.len()),
-            ),
-        }
-    }
-    logins
 }
 
 #[cfg(test)]

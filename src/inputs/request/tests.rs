@@ -77,6 +77,43 @@ fn tags_as_metadata_action_writes_them() {
 }
 
 #[test]
+fn who_names_images_by_digest_needs_no_checkout() {
+    let digest = Some(format!("sha256:{}", "0".repeat(64)));
+    let absent = || Some("absent".to_owned());
+    let pull = RawInputs { mode: Some("pull".into()), digest: digest.clone(), ..raw() };
+    let merge = RawInputs { mode: Some("merge".into()), digests: digest, ..raw() };
+    for by_digest in [pull, merge] {
+        let of_checkout = RawInputs {
+            context: absent(),
+            labels_file: absent(),
+            build_args_file: absent(),
+            buildkitd_config: absent(),
+            ..by_digest.clone()
+        };
+        assert!(ImageRequest::read(&of_checkout, &Env::default()).is_ok());
+        // They say which image of an index is taken, or must be in it.
+        let bad = RawInputs { platforms: Some("linux".into()), ..by_digest };
+        let error = ImageRequest::read(&bad, &Env::default()).unwrap_err().to_string();
+        assert!(error.contains("input `platforms`"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_left_out_of_any_image_is_told_once() {
+    let image = |name: &str, secrets: &str| RawInputs {
+        image: Some(name.into()),
+        secrets: Some(secrets.into()),
+        ..RawInputs::default()
+    };
+    let raw = [image("a", "one="), image("b", "one=\ntwo=")];
+    let request = Request::read(&raw, &Env::default()).unwrap();
+    let warnings = &request.settings.warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("`one` is empty") && warnings[1].contains("`two` is empty"), "{warnings:?}");
+    assert!(request.images.iter().all(|image| image.settings.warnings == *warnings));
+}
+
+#[test]
 fn every_bad_value_is_named() {
     let bad = RawInputs {
         mode: Some("pul".into()),
