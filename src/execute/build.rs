@@ -17,7 +17,7 @@ use crate::ports::host;
 use crate::ports::local_cache::LocalCacheUse;
 use crate::secret::SecretString;
 
-/// Builds until an attempt succeeds or no further one may help. `own`: the builder that this run has made for itself.
+/// Builds until an attempt succeeds or no further one may help. `own`: the builder that this run alone uses.
 pub(super) async fn run(
     spec: &BuildSpec,
     own: Option<&NewBuilder>,
@@ -31,12 +31,12 @@ pub(super) async fn run(
     loop {
         let kills = host::memory_kills();
         // The locks of `local` last until the next attempt begins.
-        let Attempt { spec: tried, local, result } = try_once(&spec, &buildx, context, record).await?;
+        let Tried { spec: tried, local, result } = try_once(&spec, &buildx, context, record).await?;
         let error = match result {
             Ok(metadata) => return succeed(&spec, metadata, local, context, record).await,
             Err(error) => error,
         };
-        let phase = record.progress.as_ref().and_then(|progress| progress.place);
+        let phase = record.progress.as_ref().and_then(|progress| progress.phase);
         note_push_of_failed(&tried, &error, record);
         let error = out_of_memory(error, own, docker, kills).await;
         let error = match converge::after_push(&tried, error, phase, context, record).await {
@@ -53,7 +53,7 @@ pub(super) async fn run(
         match attempts.after(error, phase, can, context).await {
             Ok(change) => {
                 if matches!(change, Change::WithoutCacheImports | Change::WithoutCacheExports) {
-                    record.degraded = Some(format!("built{}: {why}", change.words()));
+                    record.degrade_further(format!("built{}: {why}", change.words()));
                 }
                 prepare(change, &mut spec, own, &buildx, context, docker).await?;
             }
@@ -63,7 +63,7 @@ pub(super) async fn run(
 }
 
 /// One attempt that has ended.
-struct Attempt {
+struct Tried {
     /// What was built, with the local caches of this attempt.
     spec: BuildSpec,
     local: Option<LocalCacheUse>,
@@ -73,13 +73,13 @@ struct Attempt {
 /// Runs buildx once. The record gets the progress.
 ///
 /// # Errors
-/// If the attempt could not begin; the failure of buildx is in [`Attempt`].
+/// If the attempt could not begin; the failure of buildx is in [`Tried`].
 async fn try_once(
     spec: &BuildSpec,
     buildx: &Buildx,
     context: &StepContext<'_>,
     record: &mut Record,
-) -> Result<Attempt> {
+) -> Result<Tried> {
     let toolchain = context.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "built without tools"))?;
     record.attempts += 1;
     // Each attempt writes a new generation.
@@ -101,7 +101,7 @@ async fn try_once(
     drop(log);
     session.close(&spec, context);
     record.progress = Some(progress);
-    Ok(Attempt { spec, local, result })
+    Ok(Tried { spec, local, result })
 }
 
 /// Notes a build that succeeded, and commits its local layer cache.
@@ -128,21 +128,22 @@ async fn succeed(
         record.notices.extend(local.notices.iter().cloned());
         record.notices.extend(on_file_thread(context, move || local.commit()).await?);
     }
+    // An image that is pushed too is reported under its private name, which a later action gives it (`Action::Tag`).
     if spec.output.loads() && !spec.output.pushes() {
         record.local_image = spec.names.first().cloned();
     }
     Ok(())
 }
 
-/// Notes the push of a failed build, if it was complete: a failure after the push, such as that of the layer cache, does
-/// not unpublish the image.
+/// Notes the push of a failed build, if it was complete and nothing else asks the registry: a failure of the layer cache
+/// after it does not unpublish the image, and a stopped run asks nothing more. After other failures `converge` asks.
 fn note_push_of_failed(spec: &BuildSpec, error: &Error, record: &mut Record) {
     let Some(progress) = record.progress.as_ref().filter(|progress| progress.pushed && spec.output.pushes())
     else {
         return;
     };
     let interrupted = error.class == FailureClass::Interrupted;
-    if interrupted || progress.place == Some(Phase::CacheExport) {
+    if interrupted || progress.phase == Some(Phase::CacheExport) {
         // A stopped run does not read the digest back, so it is taken from the progress.
         let digest = progress.exported.clone().filter(|_| interrupted);
         record.published(&spec.names);

@@ -98,7 +98,7 @@ pub(super) async fn adopt(
             ));
             record.built = true;
             record.adopt(digest, config);
-            record.tags.push(name.to_string());
+            record.add_tag(name.to_string());
             Ok(())
         }
         LookupResult::OtherKey { digest, .. } if error.class == Integrity => {

@@ -121,10 +121,20 @@ impl Record {
         self.made.get_or_insert_default()
     }
 
-    /// Notes that the registry has the image under these names. Its digest is read back later.
+    /// Notes that the registry has the image under these names. Its digest is read back later. A push may be noted twice:
+    /// when it is complete, and when the build succeeds.
     pub(super) fn published(&mut self, names: &[String]) {
         (self.built, self.pushed) = (true, Some(true));
-        self.tags.extend(names.iter().cloned());
+        for name in names {
+            self.add_tag(name.clone());
+        }
+    }
+
+    /// Notes a name that the image has in a registry, once.
+    pub(super) fn add_tag(&mut self, name: String) {
+        if !self.tags.contains(&name) {
+            self.tags.push(name);
+        }
     }
 
     /// Reports another run's image with the same key, which the registry has, in place of this run's.
@@ -155,9 +165,16 @@ impl Record {
                 self.notices.push(format!("the layer cache {name} is not there"));
                 continue;
             }
-            let earlier = self.degraded.take().map(|text| format!("{text}; ")).unwrap_or_default();
-            self.degraded = Some(format!("{earlier}the layer cache {name} is not read: {why}"));
+            self.degrade_further(format!("the layer cache {name} is not read: {why}"));
         }
+    }
+
+    /// Notes a reason besides those that are noted already.
+    pub(super) fn degrade_further(&mut self, why: String) {
+        self.degraded = Some(match self.degraded.take() {
+            Some(earlier) => format!("{earlier}; {why}"),
+            None => why,
+        });
     }
 
     /// Notes the first reason; what follows from it says no more.

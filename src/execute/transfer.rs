@@ -89,8 +89,9 @@ impl TransferSession {
         Some((env::BUILDX_CONFIG, folder.path().display().to_string().into()))
     }
 
-    /// Writes down what the build sent, even if it failed. A file that changed during the build ends the lineage,
-    /// because it is not known which content was sent.
+    /// Writes down what the build sent, even if it failed. A file of the key that changed during the build ends the
+    /// lineage, because it is not known which content was sent. A file that was added during the build is not noticed: if
+    /// it gets another content later with the same size and time, BuildKit may take the old one.
     pub(super) fn close(self, spec: &BuildSpec, context: &StepContext<'_>) {
         let (Some(pending), Some(key)) = (self.pending, context.key) else { return };
         if untouched(key, spec) && sent(key, spec).as_ref() == Some(&pending.now) {
@@ -100,7 +101,8 @@ impl TransferSession {
     }
 }
 
-/// True if every file in the key's trees is still the one that was read for the key.
+/// True if every file in the key's trees is still the one that was read for the key. Looks at no other files: to list all
+/// folders again would take as long as the key.
 fn untouched(key: &BuildKey, spec: &BuildSpec) -> bool {
     key.trees.iter().all(|(name, tree)| {
         let Some(root) = context_folder(name, spec) else { return false };
@@ -135,8 +137,8 @@ fn context_folder(context: &str, spec: &BuildSpec) -> Option<PathBuf> {
     Some(PathBuf::from(path))
 }
 
-/// The name of the lineage's file: a digest of the GitHub repository, the zone, the image, and the folders that are
-/// sent.
+/// The name of the lineage's file: a digest of the GitHub repository, the zone, the image, the Dockerfile's path, and the
+/// build contexts as the inputs name them.
 fn lineage_id(spec: &BuildSpec, context: &StepContext<'_>) -> String {
     let mut digest = Sha256::new();
     let mut add = |text: &[u8]| {
@@ -163,14 +165,19 @@ fn lineage_id(spec: &BuildSpec, context: &StepContext<'_>) -> String {
 /// folders, of which the key counts only what git answers. `None` if that is not known, or too much to be compared.
 fn sent(key: &BuildKey, spec: &BuildSpec) -> Option<Sent> {
     let mut sent = Sent::of(key)?;
-    let ContextSource::Folder(context) = &spec.build.context else { return Some(sent) };
-    let dockerfile = spec.build.dockerfile();
-    let mut beside = dockerfile.clone().into_os_string();
-    beside.push(".dockerignore");
-    // BuildKit falls back to this name.
-    let lowercase = lowercase_fallback(&dockerfile);
-    let files = [dockerfile, PathBuf::from(beside), context.join(".dockerignore")];
-    for path in files.into_iter().chain(lowercase) {
+    let mut files = Vec::new();
+    if let ContextSource::Folder(context) = &spec.build.context {
+        let dockerfile = spec.build.dockerfile();
+        let mut beside = dockerfile.clone().into_os_string();
+        beside.push(".dockerignore");
+        // BuildKit falls back to this name.
+        files.extend(lowercase_fallback(&dockerfile));
+        files.extend([dockerfile, PathBuf::from(beside), context.join(".dockerignore")]);
+    }
+    for name in key.trees.iter().map(|(name, _)| name).filter(|name| *name != MAIN_CONTEXT) {
+        files.push(context_folder(name, spec)?.join(".dockerignore"));
+    }
+    for path in files {
         let Ok(metadata) = fs_err::metadata(&path) else { continue };
         if !metadata.is_file() || metadata.len() > DOCKERFILE_COMPARED {
             return None;

@@ -94,10 +94,10 @@ impl RunState {
             (None, None, None) => return "before the first step".to_owned(),
         };
         // After a build, only the export of its cache is left to be stopped.
-        let place = records.iter().find_map(|record| record.progress.as_ref()?.place);
+        let phase = records.iter().find_map(|record| record.progress.as_ref()?.phase);
         let built = records.iter().any(|record| record.built);
-        match place.filter(|place| !ended && (!built || *place == Phase::CacheExport)) {
-            Some(place) => format!("{label}, while {}", place.doing()),
+        match phase.filter(|phase| !ended && (!built || *phase == Phase::CacheExport)) {
+            Some(phase) => format!("{label}, while {}", phase.doing()),
             None => label,
         }
     }

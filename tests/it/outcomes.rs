@@ -228,6 +228,26 @@ fn d94_a_push_is_noted_once_the_image_is_exported() {
     let _ = lab.shared().commit(OTHER).run().succeeds("reused-key");
 }
 
+#[test]
+fn a_push_is_listed_once_although_its_layer_cache_failed() {
+    let lab = Lab::new();
+    let vertex = |rest: &Value| {
+        let mut vertex = json!({"digest": "sha256:ca", "name": "exporting cache to registry", "started": "2026-01-01T00:00:04.0Z"});
+        vertex.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        json!({"vertexes": [vertex]})
+    };
+    let text = "error writing layer blob: failed to reserve cache";
+    let cache = [vertex(&json!({})), vertex(&json!({"completed": "2026-01-01T00:00:05.0Z", "error": text}))];
+    let [began, failed] = cache;
+    let stream = format!("{PROGRESS}{began}\n{failed}\nERROR: failed to build: failed to solve: {text}\n");
+    // It publishes, and fails after that.
+    lab.rule("buildx build", json!({"stderr": stream, "after": 1, "times": 1}));
+    let run = lab.shared().run().succeeds("built");
+    assert_eq!((run.output("pushed"), run.output("degraded")), ("true", "true"));
+    let tags = run.summary.lines().find(|line| line.starts_with("| tags |")).unwrap();
+    assert_eq!(tags.matches(run.output("commit-tag")).count(), 1, "{tags}");
+}
+
 /// D83: two matrix legs, one image name, one commit.
 #[test]
 fn d83_the_tag_that_is_handed_over_is_the_keys() {

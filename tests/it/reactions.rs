@@ -137,6 +137,28 @@ fn a_cache_that_cannot_be_written_is_gone_without() {
 }
 
 #[test]
+fn a_build_without_either_cache_tells_both_reasons() {
+    let lab = Lab::new();
+    // Something to import.
+    let _ = lab.shared().run().succeeds("built");
+    lab.another_machine();
+    lab.write("work/hello", "other\n");
+    let (lost, full) = ("could not resolve cache", "error writing layer blob: failed to reserve cache");
+    let read = failing_at("[2/2] COPY hello /", "x", lost);
+    let written = failing_at("exporting cache to registry", "x", full);
+    lab.rule("buildx build", json!({"stderr": read, "exit": 1, "times": 1}));
+    lab.rule("buildx build", json!({"stderr": written, "exit": 1, "times": 1}));
+    let run = lab.shared().commit("3333333333333333333333333333333333333333").run().succeeds("built");
+    assert_eq!((builds(&run), run.output("degraded")), (3, "true"));
+    let said = &run.commands("warning")[0].message;
+    for (change, why) in
+        [("without reading the layer cache", lost), ("without writing the layer cache", full)]
+    {
+        assert!(said.contains(change) && said.contains(why), "{why}: {said}");
+    }
+}
+
+#[test]
 fn an_image_that_was_pushed_before_its_cache_failed_is_there() {
     let lab = Lab::new();
     let text = "error writing layer blob: failed to reserve cache";

@@ -19,7 +19,7 @@ mod tests;
 mod wire;
 
 use exported::Exported;
-use phases::{is_step, moment, place, status_phase};
+use phases::{is_step, moment, phase_at_end, status_phase};
 pub(crate) use summary::ProgressSummary;
 #[cfg(test)]
 use summary::StepTime;
@@ -180,7 +180,7 @@ impl Progress {
     /// The part of the build that failed, if a vertex did.
     pub(crate) fn failed_phase(&self) -> Option<Phase> {
         let failed = failed(self.vertices.values(), self.error.as_deref())?;
-        place(&failed.name, failed.pushes)
+        phase_at_end(&failed.name, failed.pushes)
     }
 
     /// Whether the stream tells that no step of the Dockerfile runs. Then silence is a stall; a step may be silent.
@@ -195,14 +195,14 @@ impl Progress {
 
     fn begun_last(&self) -> Option<Phase> {
         let last = self.under_way().max_by_key(|state| state.number)?;
-        place(&last.name, last.pushes)
+        phase_at_end(&last.name, last.pushes)
     }
 
     /// What ran when BuildKit was told to stop: it ends every vertex with [`STOPPED`] then.
     fn stopped_last(&self) -> Option<Phase> {
         let stopped = self.vertices.values().filter(|state| state.error.contains(STOPPED));
         let last = stopped.max_by_key(|state| state.number)?;
-        place(&last.name, last.pushes)
+        phase_at_end(&last.name, last.pushes)
     }
 
     fn under_way(&self) -> impl Iterator<Item = &State> {

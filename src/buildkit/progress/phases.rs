@@ -37,7 +37,7 @@ pub(super) fn vertex_phase(name: &str) -> Option<Phase> {
 }
 
 /// The phase to report if a vertex fails or hangs. `pushes`: the vertex has begun to push.
-pub(super) fn place(name: &str, pushes: bool) -> Option<Phase> {
+pub(super) fn phase_at_end(name: &str, pushes: bool) -> Option<Phase> {
     if let Some(phase) = vertex_phase(name) {
         Some(phase)
     } else if name.starts_with("resolve image config for ") || name.starts_with("FROM ") {
@@ -113,7 +113,7 @@ mod tests {
             ("importing cache manifest from h/x:c", false, Some(Phase::CacheImport)),
             ("[internal] booting buildkit", false, None),
         ] {
-            assert_eq!(place(name, pushes), phase, "{name}");
+            assert_eq!(phase_at_end(name, pushes), phase, "{name}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::phases::{covered, is_step, place, vertex_phase};
+use super::phases::{covered, is_step, phase_at_end, vertex_phase};
 use super::{Progress, STOPPED, State, failed};
 use crate::buildkit::checks::Finding;
 use crate::image::Digest;
@@ -42,7 +42,7 @@ pub struct ProgressSummary {
     pub failed: Option<FailedStep>,
     /// The phase that failed, or that ran when the build ended.
     #[serde(skip)]
-    pub place: Option<Phase>,
+    pub phase: Option<Phase>,
     /// The exported image, also where its push failed.
     #[serde(skip)]
     pub exported: Option<Digest>,
@@ -80,7 +80,7 @@ impl Progress {
             phases: covered(spans.chain(self.spans.iter().copied()).collect()),
             slowest: slowest(&states),
             failed,
-            place: self.failed_phase().or_else(|| self.begun_last()).or_else(|| self.stopped_last()),
+            phase: self.failed_phase().or_else(|| self.begun_last()).or_else(|| self.stopped_last()),
             pushed: states.iter().any(|state| state.has_pushed()),
             unwritten_cache: states
                 .iter()
@@ -101,7 +101,7 @@ impl Progress {
 
 impl State {
     fn has_pushed(&self) -> bool {
-        let is_push = place(&self.name, self.pushes) == Some(Phase::Push);
+        let is_push = phase_at_end(&self.name, self.pushes) == Some(Phase::Push);
         is_push && self.completed.is_some() && self.error.is_empty()
     }
 

@@ -137,11 +137,11 @@ fn a_build_that_was_stopped_tells_what_it_was_at() {
         ),
     ];
     let lines = lines.each_ref().map(String::as_str);
-    assert_eq!(run(&lines).0.into_summary().place, Some(Phase::Push));
+    assert_eq!(run(&lines).0.into_summary().phase, Some(Phase::Push));
     let ended = stopped("b", "exporting to image");
-    assert_eq!(run(&[lines[0], lines[1], &ended]).0.into_summary().place, Some(Phase::Push));
+    assert_eq!(run(&[lines[0], lines[1], &ended]).0.into_summary().phase, Some(Phase::Push));
     let step = stopped("a", "[2/2] RUN make");
-    assert_eq!(run(&[&step]).0.into_summary().place, Some(Phase::Steps));
+    assert_eq!(run(&[&step]).0.into_summary().phase, Some(Phase::Steps));
 }
 
 /// D87: BuildKit shows what an ADD fetches as a vertex of its own, under the instruction's name.
