@@ -123,8 +123,14 @@ mod tests {
         // As if their run was killed: nothing locks or removes them.
         for folder in folders {
             let path = folder.keep();
-            sweep(&env);
-            assert!(!path.exists());
+            // A process that another thread starts has a copy of the lock until it runs its program. In a run that only
+            // leaves the folder to the next run.
+            let swept = (0..500).any(|_| {
+                sweep(&env);
+                std::thread::sleep(Duration::from_millis(10));
+                !path.exists()
+            });
+            assert!(swept);
         }
     }
 }

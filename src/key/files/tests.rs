@@ -235,6 +235,8 @@ fn the_root_may_be_a_link_but_must_be_a_folder() {
     for bad in [&b"missing"[..], b"dir/a"] {
         assert!(matches!(walk(&place.path(bad), &Selector::default()), Err(KeyError::Context { .. })));
     }
+    place.link("loop", "loop");
+    assert!(matches!(walk(&place.path(b"loop"), &Selector::default()), Err(KeyError::Read { .. })));
 }
 
 #[test]

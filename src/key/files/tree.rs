@@ -115,7 +115,7 @@ impl Listing {
 #[derive(Debug, Default)]
 pub(super) struct Folder {
     /// The number of the folder that it is in, and its slot there; `None` for the root.
-    pub(super) place: Option<(u32, u32)>,
+    pub(super) parent: Option<(u32, u32)>,
     /// True if it counts even if it is empty.
     pub(super) listed: bool,
     pub(super) listing: Arc<Listing>,
@@ -176,7 +176,7 @@ impl Tree {
             {
                 fact.flags = Fact::DROPPED;
             }
-            match folder.place {
+            match folder.parent {
                 Some((parent, slot)) => {
                     if let Some(parent) = folders.get_mut(parent as usize) {
                         parent.set(slot as usize, fact);

@@ -1,7 +1,8 @@
 //! Reads a tree with several threads, which take folders and batches of files from one queue.
 //!
-//! Entries are opened relative to the descriptor of their folder and never through a link. So a program that moves files
-//! meanwhile cannot lead the walk out of the tree; `std::fs` has no such call.
+//! Files are opened relative to the descriptor of their folder, and folders relative to the root's, never through a link.
+//! So a program that moves files meanwhile cannot lead the walk out of the tree; `std::fs` has no such call. Git
+//! repositories (`git`) are read by their paths.
 
 mod list;
 
@@ -41,8 +42,10 @@ pub(super) fn run_within(
     most: usize,
     steps: usize,
 ) -> Result<(Tree, Vec<Warning>), KeyError> {
-    let handle = rustix::fs::open(root, FOLDER, Mode::empty())
-        .map_err(|_| KeyError::Context { path: root.to_owned() })?;
+    let handle = rustix::fs::open(root, FOLDER, Mode::empty()).map_err(|error| match error {
+        Errno::NOENT | Errno::NOTDIR => KeyError::Context { path: root.to_owned() },
+        other => KeyError::Read { path: root.to_owned(), source: other.into() },
+    })?;
     let walk = Walk { root, handle, selector, most, steps, shared: Mutex::default(), wake: Condvar::new() };
     {
         let mut shared = walk.lock();
@@ -103,6 +106,7 @@ struct Shared {
     folders: Vec<Folder>,
     /// Files, links and folders so far.
     entries: usize,
+    /// As [`Tree::repositories`].
     repositories: Vec<(Vec<u8>, Option<git::Answers>)>,
     warnings: Vec<Warning>,
 }
@@ -184,11 +188,7 @@ impl Walk<'_> {
 
     /// Lists a folder.
     fn folder(&self, number: u32, path: Vec<u8>, state: &State, listed: bool) -> Result<(), KeyError> {
-        // The root may be a link.
-        let name: &[u8] = if path.is_empty() { b"." } else { &path };
-        let flags = if path.is_empty() { FOLDER } else { FOLDER.union(OFlags::NOFOLLOW) };
-        let opened = rustix::fs::openat(&self.handle, name, flags, Mode::empty());
-        let handle = match opened {
+        let handle = match open_below(&self.handle, &path) {
             Ok(handle) => handle,
             Err(Errno::ACCESS | Errno::PERM) if self.selector.tolerates_unreadable(listed) => return Ok(()),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
@@ -224,8 +224,8 @@ impl Walk<'_> {
         for (slot, Inner { path, state, listed, .. }) in slots.zip(found.inner) {
             let too_many = |_| too_many(self.most);
             let inner = u32::try_from(shared.folders.len()).map_err(too_many)?;
-            let place = u32::try_from(slot).map_err(too_many)?;
-            shared.folders.push(Folder { place: Some((number, place)), listed, ..Folder::default() });
+            let slot = u32::try_from(slot).map_err(too_many)?;
+            shared.folders.push(Folder { parent: Some((number, slot)), listed, ..Folder::default() });
             shared.jobs.push(Job::Folder { number: inner, path, state, listed });
             numbers.push(inner);
         }
@@ -278,6 +278,24 @@ impl Walk<'_> {
     }
 }
 
+/// Opens a folder below the root, or with an empty path the root again, which may be opened through a link the first time
+/// only. Where the kernel cannot refuse a link in the middle of a path, only the last part is checked.
+fn open_below(root: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+    let path: &[u8] = if path.is_empty() { b"." } else { path };
+    let flags = FOLDER.union(OFlags::NOFOLLOW);
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::ResolveFlags;
+        let resolve = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
+        match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+            // A kernel before 5.6, or a container that does not let the call through.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            opened => return opened,
+        }
+    }
+    rustix::fs::openat(root, path, flags, Mode::empty())
+}
+
 /// Splits the files of a folder.
 fn batches(listing: &Listing) -> impl Iterator<Item = Range<usize>> {
     let files: Vec<usize> =
@@ -292,4 +310,24 @@ fn too_many(most: usize) -> KeyError {
 
 fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_folder_of_a_path_may_be_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(root.path().join("real/inner")).unwrap();
+        fs_err::os::unix::fs::symlink("real", root.path().join("link")).unwrap();
+        let handle = rustix::fs::open(root.path(), FOLDER, Mode::empty()).unwrap();
+        for path in [&b""[..], b"real", b"real/inner"] {
+            assert!(open_below(&handle, path).is_ok(), "{path:?}");
+        }
+        for path in [&b"link"[..], b"link/inner"] {
+            let error = open_below(&handle, path).unwrap_err();
+            assert!(matches!(error, Errno::LOOP | Errno::NOTDIR), "{path:?}: {error}");
+        }
+    }
 }
