@@ -5,7 +5,8 @@ use std::fmt;
 
 /// The names of all builders that this program makes begin with this.
 pub(crate) const PREFIX: &str = "build-once-";
-/// The names of kept builders begin with this.
+/// The names of builders that the input `keep-builder` keeps for later runs begin with this. No owner follows, because they
+/// outlive the process that made them.
 pub(crate) const KEPT: &str = "build-once-kept-";
 
 /// The process that made a builder.
@@ -34,21 +35,22 @@ impl Owner {
     #[must_use]
     pub fn of_builder(name: &str) -> Option<Self> {
         let mut parts = name.strip_prefix(PREFIX)?.rsplitn(4, '-');
-        let (started, pid, place) = (parts.next()?, parts.next()?, parts.next()?);
-        let hex = place.len() == 18 && place.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let (started, pid, origin) = (parts.next()?, parts.next()?, parts.next()?);
+        let hex = origin.len() == 18 && origin.bytes().all(|byte| byte.is_ascii_hexdigit());
         // The names of this program have one more part before the owner.
         parts.next().filter(|_| hex)?;
         Some(Self {
-            machine: place[..8].to_owned(),
-            boot: place[8..14].to_owned(),
-            namespace: place[14..].to_owned(),
+            machine: origin[..8].to_owned(),
+            boot: origin[8..14].to_owned(),
+            namespace: origin[14..].to_owned(),
             pid: u32::from_str_radix(pid, 16).ok()?,
             started: u64::from_str_radix(started, 16).ok()?,
         })
     }
 
     /// Tells whether this owner is dead for certain. `started` tells the start of the process with a number, if it runs.
-    /// Owners on another machine or in another process namespace count as alive.
+    /// Owners on another machine or in another process namespace count as alive. Machines that share an engine, an id and a
+    /// host name, as cloned ones do, count as one: there a living owner can be taken for dead.
     pub fn is_dead(&self, here: &Self, started: impl FnOnce(u32) -> Option<u64>) -> bool {
         if self.machine != here.machine {
             return false;

@@ -21,7 +21,8 @@ pub(crate) struct CacheFacts {
     pub local_off: Option<String>,
 }
 
-/// Most images whose inline caches are read.
+/// Most images of earlier commits that are asked for; the build reads the inline caches of those that exist. One question
+/// each, so the number is cut before they are asked.
 const INLINE_CACHES: usize = 4;
 
 /// Asks for all caches side by side. A cache that is missing on a first run is no error; BuildKit would report it as
@@ -54,11 +55,10 @@ fn cache_tags(image: ImageRun<'_>, facts: &ImageFacts) -> Vec<ImageReference> {
     names.map(|names| names.caches()).unwrap_or_default()
 }
 
+/// Images of earlier commits in zones whose images the run may use: an inline cache is a part of its image, so the right to
+/// use the image decides.
 async fn earlier_images(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Vec<ImageReference> {
     let Some(home) = facts.repository.repository() else { return Vec::new() };
-    if image.access.read_caches.is_empty() {
-        return Vec::new();
-    }
     let parents = git::first_parents(&ports.exec, INLINE_CACHES).await.unwrap_or_default();
     let names = image.names(home);
     let mut images: Vec<ImageReference> = Vec::new();

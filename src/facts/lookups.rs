@@ -174,7 +174,7 @@ pub(crate) async fn wait_for(
         if left.is_zero() {
             return lookups;
         }
-        registry.rest(backoff.wait(tried, random::fraction()).min(left)).await;
+        registry.pause(backoff.wait(tried, random::fraction()).min(left)).await;
         tried += 1;
     }
 }

@@ -1,4 +1,4 @@
-//! The input of the planner, and what is told from it alone.
+//! The input of the planner, the warnings and the notice that come from it alone, and the error of a wrong plan.
 
 use super::actions::PlanWarning;
 use crate::env::Env;

@@ -29,7 +29,7 @@ impl Index {
         let own = |(platform, digest): (&Platform, &String)| (platform.clone(), digest.clone());
         let mut images: Vec<_> = lines.iter().filter_map(Line::image).map(own).collect();
         images.sort();
-        let place = |line: &Line| {
+        let rank = |line: &Line| {
             let image = match &line.kind {
                 LineKind::Attestation(image) => image,
                 LineKind::Image(_) | LineKind::Other => &line.digest,
@@ -39,7 +39,7 @@ impl Index {
             (at, is_attestation, line.digest.clone(), line.descriptor.to_string())
         };
         let mut lines: Vec<&Line> = lines.iter().collect();
-        lines.sort_by_key(|line| place(line));
+        lines.sort_by_key(|line| rank(line));
         let manifests: Vec<Value> = lines.into_iter().map(|line| line.descriptor.clone()).collect();
         let mut document =
             json!({ "schemaVersion": 2, "mediaType": Self::MEDIA_TYPE, "manifests": manifests });

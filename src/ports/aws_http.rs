@@ -55,7 +55,7 @@ impl Http {
         client.build().map_err(|error| error.to_string())
     }
 
-    fn client(&self, connect: Option<Duration>) -> Result<Client, String> {
+    fn client_with(&self, connect: Option<Duration>) -> Result<Client, String> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = clients.iter().find(|(limit, _)| *limit == connect) {
             return Ok(client.clone());
@@ -69,7 +69,7 @@ impl Http {
 impl HttpClient for Http {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(Connector {
-            client: self.client(settings.connect_timeout()),
+            client: self.client_with(settings.connect_timeout()),
             limit: settings.read_timeout(),
         })
     }

@@ -1,4 +1,5 @@
-//! Reads facts of this machine and its processes from `/proc`: which process owns a builder, and whether it still lives.
+//! Reads facts of this machine and its processes from `/proc`: which process owns a builder, whether it still lives, and
+//! how often the kernel ended a process for want of memory.
 
 use crate::buildkit::owner::Owner;
 use crate::image::Digest;

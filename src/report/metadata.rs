@@ -33,6 +33,7 @@ fn known_metadata(report: &ImageReport) -> Option<String> {
     let id = report.image_id.as_ref()?;
     let mut fields = Map::new();
     let digest = report.digest.as_ref().map(ToString::to_string);
+    // The id of an index is its own digest; it has no configuration.
     if digest.as_ref() != Some(id) {
         fields.insert("containerimage.config.digest".to_owned(), id.clone().into());
     }

@@ -117,7 +117,7 @@ pub struct ImageReport {
     pub checks: Vec<PlanWarning>,
     /// Notices for the user.
     pub notices: Vec<String>,
-    /// Every tag the image got or had.
+    /// Every tag the image got or had, as full references: `h.io/team/app:1`.
     pub tags: Vec<String>,
     /// What came of each item of the input `tags`, in that order.
     pub tag_reports: Vec<TagReport>,

@@ -39,7 +39,7 @@ pub const OUTPUTS: [Output; 23] = [
     ),
     (
         "local-image",
-        "Name of the image in the local engine, if this run found or put it there; no other zone sets it",
+        "Name of the image in the local engine, if this run found or put it there; runs of other zones use other names",
         |report| of_image(report, |image| image.local_image.clone()),
     ),
     ("key", "Build key, 64 hex digits", |report| of_image(report, |image| image.key.clone())),

@@ -29,13 +29,15 @@ macro_rules! signatures {
 }
 
 /// First match counts; narrow ones stand before wide ones. A status in the text outranks the
-/// wide ones (`structure::outranks`).
+/// wide ones (`structure::outranks`). Short words such as `ulimit` or `failed to stat ` (buildx of a
+/// secret's file) are safe from the user's own words: the log, what is in double quotes, and a step that
+/// ended by itself do not get here.
 pub(super) const SIGNATURES: &[Signature] = signatures! {
     // A step's own end, whatever its command line says.
     DockerfileError "the step was killed, most often for want of memory; build less in parallel, or use a larger runner"
         ["did not complete successfully: exit code: 137"];
     DockerfileError ["did not complete successfully: exit code"] ["executor failed running"];
-    // The machine, by errno.
+    // The machine: memory, disks, limits, clock and credential helpers.
     Oom ["cannot allocate memory"] ["oomkilled"] ["out of memory"];
     Killed ["signal: killed"];
     DiskFull ["no space left on device"] ["disk quota exceeded"];
@@ -151,7 +153,7 @@ pub(super) const SIGNATURES: &[Signature] = signatures! {
         ["unable to locate credentials"] ["nocredentialproviders"] ["signaturedoesnotmatch"];
     AwsUnavailable ["connection was closed before we received a valid response from endpoint url"]
         ["could not connect to the endpoint url"] ["timeout on endpoint url"];
-    AuthExpired ["token has expired"] ["expiredtoken"] ["requestexpired"] ["token is expired"];
+    AuthExpired ["token has expired"] ["expiredtoken"] ["token is expired"];
     // Certificates and proxies.
     TlsExpired ["has expired or is not yet valid"] ["certificate has expired"];
     Proxy ["proxyconnect", "tls: "] ["proxy authentication required"];

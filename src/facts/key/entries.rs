@@ -1,4 +1,4 @@
-//! Adds the settings to the key: entries that are neither files nor images.
+//! Adds the settings to the key: the inputs that go to the build beside files, images, build arguments and labels.
 
 use crate::inputs::{ImageRequest, KeyScope, SecretSource};
 use crate::key::dockerfile::Analysis;

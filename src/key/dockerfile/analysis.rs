@@ -103,7 +103,7 @@ pub struct Analysis {
     pub whole_text_reason: Option<String>,
     /// The image that interprets the file; `None` if the file names none.
     pub frontend: Option<Frontend>,
-    /// Names of the reached stages, in order; `stage-<n>` for those without.
+    /// Names of the stages that are reached for the last platform, in order; `stage-<n>` for those without.
     pub stages: Vec<String>,
     /// The target as the key counts it: the stage's name, empty for the last stage, which needs none. The target as the
     /// request spells it where the file can read that (`TARGETSTAGE`), or where only its frontend reads the file.

@@ -94,7 +94,9 @@ impl Sum {
         });
         let analysis = &mut self.analysis;
         analysis.whole_text_reason = analysis.whole_text_reason.take().or(found.doubt);
+        // It is used only where no platform is asked for, so there is one.
         analysis.from_platform = analysis.from_platform.take().or(found.from_platform);
+        // The target is the same for all platforms; the stages are the last one's.
         (analysis.stages, analysis.target) = (found.stages, found.target);
         self.collected.merge(found.collected);
     }

@@ -32,6 +32,7 @@ impl AnalysisRequest<'_> {
     /// The build context that takes the place of a stage or image called `name`, as the user wrote its name. `name` is
     /// in the short form of [`familiar`]; the user may have written `alpine:latest` for `alpine`.
     pub(super) fn context(&self, name: &str) -> Option<String> {
+        // BuildKit replaces neither, whatever the case (`dockerui`, `NamedContext`).
         if ["scratch", MAIN_CONTEXT].iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
             return None;
         }

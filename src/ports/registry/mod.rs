@@ -81,7 +81,7 @@ pub(crate) struct Registry {
     proxies: Proxies,
     exec: Exec,
     /// One permit for each request that may still be opened.
-    places: Semaphore,
+    permits: Semaphore,
     waits: Waits,
 }
 
@@ -102,7 +102,7 @@ impl Registry {
         certificates: PathBuf,
         exec: Exec,
     ) -> Self {
-        let (places, waits) = (Semaphore::new(REQUESTS), Waits::default());
+        let (permits, waits) = (Semaphore::new(REQUESTS), Waits::default());
         Self {
             clients: std::sync::Mutex::default(),
             certificates,
@@ -111,13 +111,13 @@ impl Registry {
             retries,
             proxies,
             exec,
-            places,
+            permits,
             waits,
         }
     }
 
-    /// Waits before the next question. If the run is cancelled meanwhile, that question reports it.
-    pub(crate) async fn rest(&self, wait: Duration) {
+    /// Waits before the next question to a registry. If the run is cancelled meanwhile, that question reports it.
+    pub(crate) async fn pause(&self, wait: Duration) {
         self.exec.sleep(wait).await.ok();
     }
 
@@ -140,7 +140,7 @@ impl Registry {
     fn client(&self, folder: Option<PathBuf>, waiting: Waiting) -> Connection {
         let make = || {
             let (proxies, folder) = (self.proxies.clone(), folder.clone());
-            let made = tokio::task::spawn_blocking(move || client(proxies, folder.as_deref(), waiting));
+            let made = tokio::task::spawn_blocking(move || make_client(proxies, folder.as_deref(), waiting));
             made.map(|made| made.unwrap_or_else(|error| Err(crash::joined(&error)))).boxed().shared()
         };
         let mut clients = self.clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -172,7 +172,9 @@ impl Registry {
         }
     }
 
-    /// Reads a manifest or index, and checks its digest; `None` if it is absent.
+    /// Reads a manifest or index, and checks its digest; `None` if it is absent. A reference names a SHA-256; the digest that
+    /// a registry announces of a tag may be another algorithm's and is not checked then: the image is used by the SHA-256
+    /// of what came.
     async fn manifest(&self, reference: &ImageReference) -> Result<Option<Arc<Manifest>>, Failure> {
         let reply = match self.get(reference, Method::GET, "manifests", reference.identifier()).await? {
             Answer::Found(reply) => reply,
@@ -332,7 +334,7 @@ enum Waiting {
 }
 
 /// Makes a client; reads the certificates, which blocks its thread.
-fn client(proxies: Proxies, folder: Option<&Path>, waiting: Waiting) -> Result<Client, Error> {
+fn make_client(proxies: Proxies, folder: Option<&Path>, waiting: Waiting) -> Result<Client, Error> {
     crash::on_purpose("tls");
     let tls = tls::config(folder.map(tls::OfHost::read).unwrap_or_default())?;
     let client = http::client(tls, move |url| proxies.of(url)).connect_timeout(CONNECT);

@@ -84,7 +84,7 @@ impl Registry {
             let what = format!("{} {} would write before the plan is executed", call.method, call.url);
             return Err(Attempt::error(Error::new(FailureClass::Bug, what)));
         }
-        let _place = self.places.acquire().await;
+        let _permit = self.permits.acquire().await;
         let _traced = self.exec.trace(|| format!("{} {}", call.method, call.url));
         let ask = async { read_status(reference, call, self.exchange(reference, call, None).await?).await };
         within(REQUEST, reference.registry(), ask).await
