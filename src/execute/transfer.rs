@@ -174,7 +174,7 @@ fn sent(key: &BuildKey, spec: &BuildSpec) -> Option<Sent> {
         files.extend(lowercase_fallback(&dockerfile));
         files.extend([dockerfile, PathBuf::from(beside), context.join(".dockerignore")]);
     }
-    for name in key.trees.iter().map(|(name, _)| name).filter(|name| *name != MAIN_CONTEXT) {
+    for name in key.trees.keys().filter(|name| *name != MAIN_CONTEXT) {
         files.push(context_folder(name, spec)?.join(".dockerignore"));
     }
     for path in files {
