@@ -135,6 +135,8 @@ limits! {
     GITHUB_PAGES: Count(usize) = 200, "pages of a list of GitHub's API", "refused, exit 30";
     /// Requests to GitHub's API of one run; a job's token has 1,000 an hour for a repository.
     GITHUB_REQUESTS: Count(usize) = 4_000, "requests of one run to GitHub's API", "refused, exit 30";
+    /// How long all questions of `doctor` may take together.
+    DOCTOR: Time(Duration) = Duration::from_secs(4), "all questions of `doctor`", "the check says that it got no answer, a warning";
     /// Bytes of all names and values of an answer's headers.
     HEADERS: Bytes(u64) = 64 * KIB, "the headers of a registry's or a token service's answer", "the registry's answer is unknown";
     /// Redirects that a read of a registry follows: registries keep blobs elsewhere.

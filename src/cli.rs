@@ -70,15 +70,22 @@ fn classed(error: anyhow::Error) -> Error {
 async fn start(env: &Env, console: &Console, cancel: &Cancel) -> anyhow::Result<ExitCode> {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let only_prints = Name::of(&argv).is_some_and(Name::only_prints);
-    let is_prune = Name::of(&argv) == Some(Name::Prune);
+    let name = Name::of(&argv);
     let command = match arguments(&argv, env).map(|arguments| inputs::parse(&arguments)) {
         Ok(Ok(command)) => command,
         // In a workflow the error goes to the outputs and annotations; a command that only prints has none.
-        Ok(Err(answer)) if answer.use_stderr() && env.in_github_actions() && is_prune => {
+        Ok(Err(answer)) if answer.use_stderr() && env.in_github_actions() && name == Some(Name::Prune) => {
             return Ok(ExitCode::from(commands::prune::fail(misread(&answer.to_string()), env, console)));
         }
-        Err(error) if env.in_github_actions() && is_prune => {
+        Err(error) if env.in_github_actions() && name == Some(Name::Prune) => {
             return Ok(ExitCode::from(commands::prune::fail(error, env, console)));
+        }
+        Ok(Err(answer)) if answer.use_stderr() && env.in_github_actions() && name == Some(Name::Doctor) => {
+            let error = misread(&answer.to_string());
+            return Ok(ExitCode::from(commands::doctor::fail(&error, false, env, console)));
+        }
+        Err(error) if env.in_github_actions() && name == Some(Name::Doctor) => {
+            return Ok(ExitCode::from(commands::doctor::fail(&error, false, env, console)));
         }
         Ok(Err(answer)) if answer.use_stderr() && env.in_github_actions() && !only_prints => {
             return Err(misread(&answer.to_string()).into());
@@ -114,6 +121,13 @@ async fn start(env: &Env, console: &Console, cancel: &Cancel) -> anyhow::Result<
             let log = if flags.json { log.beside_data() } else { log };
             let work = Box::pin(commands::prune::run(&flags, env, &log, cancel.signal.clone()));
             Ok(ExitCode::from(work.await))
+        }
+        Command::Doctor(flags) => {
+            let log = console.clone().with_debug(flags.verbose, env.flag(RUNNER_DEBUG));
+            let log = if flags.json { log.beside_data() } else { log };
+            let look = commands::doctor::look(&flags, env, &log, cancel.signal.clone());
+            let found = session::until(&cancel.signal, Box::pin(look)).await;
+            Ok(ExitCode::from(commands::doctor::tell(found, &flags, env, &log)))
         }
         Command::Completions { shell } => {
             Ok(commands::print(&Ok(commands::completions::script(shell)), false, console))

@@ -127,6 +127,17 @@ names! {
     GITHUB_OUTPUT;
     /// The file the job summary is appended to.
     GITHUB_STEP_SUMMARY;
+    /// Where the job asks for its OIDC token; unset without `id-token: write`.
+    ACTIONS_ID_TOKEN_REQUEST_URL;
+    /// The token for that question.
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN;
+    /// An endpoint in place of AWS's own, for every service, and for IAM alone.
+    AWS_ENDPOINT_URL;
+    AWS_ENDPOINT_URL_IAM;
+    /// The program that `dist/install.sh` runs in place of a release.
+    BUILD_ONCE_BIN;
+    /// A mirror of the releases.
+    BUILD_ONCE_DOWNLOAD_URL;
     /// A folder emptied at the start and the end of each job.
     RUNNER_TEMP;
     /// `github-hosted` or `self-hosted`.

@@ -30,6 +30,7 @@
 //! - [`execute`]: carries the actions out, side by side where none waits for another, and keeps the journal.
 //! - [`report`]: outputs, summary and annotations, made from the journal on every exit.
 //! - [`prune`]: which old images, tags and caches go, and in which order.
+//! - [`doctor`]: the verdicts of `build-once doctor`, from facts.
 //! - [`saved`]: the document of what a plan was made from, without secrets.
 //! - [`pipeline`]: leads from the inputs to the plan, and from such a document to the plan.
 //! - [`session`]: one run of the program from signals to exit code.
@@ -97,6 +98,7 @@ mod cli;
 mod coherence;
 mod commands;
 mod crash;
+mod doctor;
 mod ecr;
 mod env;
 mod error;
@@ -135,6 +137,7 @@ pub mod testing {
     };
     pub use crate::cli::{replay, run_images};
     pub use crate::coherence::transfer::Lineage;
+    pub use crate::commands::doctor::OUTPUTS as DOCTOR_OUTPUTS;
     pub use crate::commands::prune::OUTPUTS as PRUNE_OUTPUTS;
     pub use crate::env::Env;
     pub use crate::error::Error;
@@ -146,8 +149,8 @@ pub mod testing {
         is_this_machine, sanitise,
     };
     pub use crate::inputs::{
-        CacheMode, Call, Command, CommandLine, ContextSource, ImageRequest, PruneInputs, RawInputs, Switch,
-        UserTag, arguments, comma_items, http_login, items, pairs, parse,
+        CacheMode, Call, Command, CommandLine, ContextSource, DoctorInputs, ImageRequest, PruneInputs,
+        RawInputs, Switch, UserTag, arguments, comma_items, http_login, items, pairs, parse,
     };
     pub use crate::key::dockerfile::{AnalysisRequest, GitRef, analyse};
     pub use crate::key::dockerignore::{Ignore, Inherited};

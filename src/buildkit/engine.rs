@@ -62,6 +62,9 @@ pub struct Engine {
     /// Its folder; `None` if docker does not tell it.
     #[serde(skip)]
     pub root: Option<StoreRoot>,
+    /// It has a proxy of its own for pulls and pushes.
+    #[serde(skip)]
+    pub has_proxy: bool,
 }
 
 impl Engine {
@@ -77,6 +80,9 @@ impl Engine {
             platform: facts["Architecture"].as_str().map(Platform::linux_on),
             buildx: buildx.and_then(BuildxVersion::parse),
             root: StoreRoot::read(&facts),
+            has_proxy: ["HttpProxy", "HttpsProxy"]
+                .iter()
+                .any(|name| facts[name].as_str().is_some_and(|proxy| !proxy.is_empty())),
             containerd_store: facts["DriverStatus"].as_array().is_some_and(|rows| {
                 rows.iter().any(|row| row[0] == "driver-type" && row[1] == "io.containerd.snapshotter.v1")
             }),

@@ -43,11 +43,37 @@ struct Row {
     instead: Option<&'static str>,
 }
 
+impl Row {
+    /// The lack, if this version of a tool comes before the first minor version 0.x that has the feature.
+    fn lack(&self, tool: &str, found: &Version, first: u64) -> Option<Lack> {
+        (found.major == 0 && found.minor < first).then(|| Lack {
+            feature: self.name,
+            found: format!("{tool} {found}"),
+            needed: format!("{tool} 0.{first} or newer"),
+            instead: self.instead,
+        })
+    }
+}
+
 const fn row(name: &'static str, buildx: u64, buildkit: u64, instead: Option<&'static str>) -> Row {
     Row { name, buildx, buildkit, instead }
 }
 
 impl Feature {
+    const ALL: [Self; 10] = [
+        Self::Floor,
+        Self::Checks,
+        Self::RawJson,
+        Self::Annotations,
+        Self::UserAnnotations,
+        Self::PushAndLoad,
+        Self::Attestations,
+        Self::SourcePolicy,
+        Self::ImagePolicy,
+        // D36
+        Self::GithubCache,
+    ];
+
     /// Name, buildx, BuildKit and what is done instead. Sources: the release notes of docker/buildx and moby/buildkit,
     /// and the pull requests named.
     const fn row(self) -> Row {
@@ -95,6 +121,14 @@ pub(crate) struct Lack {
     pub instead: Option<&'static str>,
 }
 
+impl Lack {
+    /// Tells whether build-once cannot work with that tool at all.
+    #[must_use]
+    pub(crate) fn is_floor(&self) -> bool {
+        self.feature == Feature::Floor.row().name
+    }
+}
+
 impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: found {}, needs {}", self.feature, self.found, self.needed)?;
@@ -117,22 +151,32 @@ impl Versions<'_> {
     #[must_use]
     pub(crate) fn lacks(&self, feature: Feature) -> Option<Lack> {
         let row = feature.row();
-        let buildkit = self.buildkit.and_then(BuildxVersion::parse).map(|version| version.0);
-        let buildkit = buildkit.filter(|version| *version != Version::new(0, 0, 0));
-        let is_older = |version: &Version, minor: u64| version.major == 0 && version.minor < minor;
-        let (tool, found, needed) = if is_older(&self.buildx.0, row.buildx) {
-            ("buildx", self.buildx.to_string(), row.buildx)
-        } else {
-            let found = buildkit.filter(|version| is_older(version, row.buildkit))?;
-            ("BuildKit", found.to_string(), row.buildkit)
-        };
-        Some(Lack {
-            feature: row.name,
-            found: format!("{tool} {found}"),
-            needed: format!("{tool} 0.{needed} or newer"),
-            instead: row.instead,
-        })
+        let buildx = row.lack("buildx", &self.buildx.0, row.buildx);
+        buildx.or_else(|| row.lack("BuildKit", &buildkit_version(self.buildkit?)?, row.buildkit))
     }
+}
+
+/// The version that a builder tells; `None` if it tells none.
+fn buildkit_version(text: &str) -> Option<Version> {
+    let version = BuildxVersion::parse(text)?.0;
+    (version != Version::new(0, 0, 0)).then_some(version)
+}
+
+/// Everything that this BuildKit lacks, whatever buildx is before it; `None` if its version is not known.
+#[must_use]
+pub(crate) fn lacks_of_buildkit(text: &str) -> Option<Vec<Lack>> {
+    let version = buildkit_version(text)?;
+    let rows = Feature::ALL.into_iter().map(Feature::row);
+    Some(rows.filter_map(|row| row.lack("BuildKit", &version, row.buildkit)).collect())
+}
+
+/// Everything that this buildx lacks.
+#[must_use]
+pub(crate) fn lacks_of_buildx(buildx: &BuildxVersion) -> Vec<Lack> {
+    Feature::ALL
+        .into_iter()
+        .filter_map(|feature| Versions { buildx, buildkit: None }.lacks(feature))
+        .collect()
 }
 
 impl BuildxVersion {
@@ -169,20 +213,6 @@ impl BuildxVersion {
 mod tests {
     use super::*;
 
-    const ALL: [Feature; 10] = [
-        Feature::Floor,
-        Feature::Checks,
-        Feature::RawJson,
-        Feature::Annotations,
-        Feature::UserAnnotations,
-        Feature::PushAndLoad,
-        Feature::Attestations,
-        Feature::SourcePolicy,
-        Feature::ImagePolicy,
-        // D36
-        Feature::GithubCache,
-    ];
-
     #[test]
     fn what_each_version_lacks() {
         use Feature::*;
@@ -201,13 +231,13 @@ mod tests {
             ("v0.20.1", None, &[GithubCache]),
             ("v0.12.1", Some("v0.25.2"), &[Checks, RawJson, PushAndLoad, GithubCache]),
             ("v0.11.2", None, &[Checks, RawJson, Annotations, UserAnnotations, PushAndLoad, GithubCache]),
-            ("v0.9.1", None, &ALL),
+            ("v0.9.1", None, &Feature::ALL),
         ];
         for (buildx, buildkit, lacking) in rows {
             let buildx = BuildxVersion::parse(buildx).unwrap();
             let versions = Versions { buildx: &buildx, buildkit };
             let found: Vec<Feature> =
-                ALL.into_iter().filter(|feature| versions.lacks(*feature).is_some()).collect();
+                Feature::ALL.into_iter().filter(|feature| versions.lacks(*feature).is_some()).collect();
             assert_eq!(found, lacking, "{buildx} {buildkit:?}");
         }
     }

@@ -22,7 +22,7 @@ pub(crate) use cache::registry_cache_from;
 pub use cache::{CacheEntry, LocalCaches};
 pub(crate) use checks::Finding;
 pub use engine::{Engine, LocalImage};
-pub(crate) use features::{Feature, Lack, Versions};
+pub(crate) use features::{Feature, Lack, Versions, lacks_of_buildkit, lacks_of_buildx};
 pub use metadata::BuildMetadata;
 pub(crate) use policy::{Hold, ImagePin, SourcePin};
 pub use progress::Progress;

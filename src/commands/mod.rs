@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod key;
 pub(crate) mod plan;
 pub(crate) mod prune;

@@ -26,6 +26,8 @@ use crate::secret::SecretString;
 pub(crate) struct Aws {
     region: Option<String>,
     http: SharedHttpClient,
+    /// For requests that the SDK has no client for here.
+    pub(super) proxies: Proxies,
 }
 
 /// How long each question to AWS may take.
@@ -35,7 +37,7 @@ impl Aws {
     /// `region`: the input `aws-region`; the hosts of ECR name their region themselves.
     #[must_use]
     pub(crate) fn new(region: Option<String>, proxies: &Proxies) -> Self {
-        Self { region, http: aws_http::client(proxies.clone()) }
+        Self { region, http: aws_http::client(proxies.clone()), proxies: proxies.clone() }
     }
 
     /// The EC2 instance that this machine is.
@@ -46,7 +48,7 @@ impl Aws {
         metadata::instance(self.http.clone()).await
     }
 
-    async fn config(&self, region: Option<&str>, fips: bool, dual_stack: bool) -> SdkConfig {
+    pub(super) async fn config(&self, region: Option<&str>, fips: bool, dual_stack: bool) -> SdkConfig {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(3))
             .operation_attempt_timeout(Duration::from_secs(5))

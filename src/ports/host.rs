@@ -33,6 +33,26 @@ pub(crate) fn name() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
+/// Bytes of all files in a folder, links not followed; `None` if they are more than `most`.
+pub(crate) fn size_of(folder: &std::path::Path, most: usize) -> Option<u64> {
+    let (mut bytes, mut seen) = (0_u64, 0);
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(folder).into_iter().flatten().flatten() {
+            seen += 1;
+            if seen > most {
+                return None;
+            }
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => folders.push(entry.path()),
+                Ok(found) => bytes = bytes.saturating_add(found.len()),
+                Err(_) => {}
+            }
+        }
+    }
+    Some(bytes)
+}
+
 /// The start of the process with this number, in clock ticks since the machine's start; `None` if there is no such
 /// process.
 #[must_use]

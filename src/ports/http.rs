@@ -28,6 +28,21 @@ pub(crate) fn not_made(error: &reqwest::Error) -> Error {
     Error::of(FailureKind::Machine, "failed to set up TLS").because(error)
 }
 
+/// Reads a body of at most so many bytes.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(super) async fn body(mut answer: reqwest::Response, most: u64) -> Result<Vec<u8>, String> {
+    let mut held = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| error.without_url().to_string())? {
+        if (held.len() + chunk.len()) as u64 > most {
+            return Err("the answer is too large".to_owned());
+        }
+        held.extend_from_slice(&chunk);
+    }
+    Ok(held)
+}
+
 /// How long the look-up of a host name may take. The system's own limit is longer than that of a connection, whose error
 /// would not name the cause.
 const NAME_LOOKUP: Duration = Duration::from_secs(5);

@@ -57,6 +57,16 @@ impl Proxies {
         }))
     }
 
+    /// The variables that are set and hold no address of a proxy.
+    pub(crate) fn unread(env: &Env) -> impl Iterator<Item = &'static str> {
+        let proxies = Self::new(env);
+        let get = |name: &str| env.get(name).or_else(|| env.get(&name.to_ascii_lowercase())).is_some();
+        let http = (get("HTTP_PROXY") && proxies.0.http.is_none() && env.get("REQUEST_METHOD").is_none())
+            .then_some("HTTP_PROXY");
+        let https = (get("HTTPS_PROXY") && proxies.0.https.is_none()).then_some("HTTPS_PROXY");
+        http.into_iter().chain(https)
+    }
+
     /// The proxy for this URL, in place of the client's own reading of the environment.
     #[must_use]
     pub(crate) fn of(&self, url: &Url) -> Option<Url> {

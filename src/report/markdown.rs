@@ -7,7 +7,7 @@ use crate::ports::actions::without_controls;
 use crate::shown;
 
 /// Text in a table cell or a quote: one line, and nothing in it is Markdown or HTML.
-pub(super) fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     let text = &shown::hide(text);
     if !Guard::InertSummary.holds() {
         return text.to_string();

@@ -14,6 +14,7 @@ mod tags;
 
 pub use annotations::annotations;
 pub(crate) use disk::DiskReport;
+pub(crate) use markdown::cell;
 pub use outputs::{OUTPUTS, outputs};
 pub use set_up::SetUpReport;
 pub(crate) use state::{RunState, Stage};

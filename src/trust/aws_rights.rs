@@ -1,5 +1,7 @@
 //! The rights in AWS that build-once uses: one table, which `doctor` checks and the docs list.
 
+use crate::image::{EcrHost, Repository};
+
 /// What a right is used for. Each needs its own rows of [`RIGHTS`], and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
@@ -101,9 +103,64 @@ pub const RIGHTS: [Right; 30] = {
     ]
 };
 
+/// The actions for a purpose, each once.
+pub(crate) fn actions(purpose: Purpose) -> impl Iterator<Item = &'static str> {
+    RIGHTS.iter().filter(move |right| right.purpose == purpose).map(|right| right.action)
+}
+
+/// The partition of a region in AWS's names (docs, "Amazon Resource Names").
+#[must_use]
+pub(crate) fn partition(region: &str) -> &'static str {
+    const PARTITIONS: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-isob-", "aws-iso-b"),
+        ("us-isof-", "aws-iso-f"),
+        ("us-iso-", "aws-iso"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("eusc-", "aws-eusc"),
+    ];
+    PARTITIONS.iter().find(|(start, _)| region.starts_with(start)).map_or("aws", |(_, name)| name)
+}
+
+/// The repository's name in policies; `None` if it is not a private one of ECR.
+#[must_use]
+pub(crate) fn arn(repository: &Repository) -> Option<String> {
+    let host = EcrHost::parse(repository.registry()).filter(|host| !host.public)?;
+    let (account, _) = repository.registry().split_once('.')?;
+    let (partition, region) = (partition(&host.region), host.region);
+    Some(format!("arn:{partition}:ecr:{region}:{account}:repository/{}", repository.path()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_in_policies() {
+        for (repository, wanted) in [
+            (
+                "123456789012.dkr.ecr.us-east-1.amazonaws.com/ci",
+                Some("arn:aws:ecr:us-east-1:123456789012:repository/ci"),
+            ),
+            (
+                "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/a/b",
+                Some("arn:aws-cn:ecr:cn-north-1:123456789012:repository/a/b"),
+            ),
+            ("public.ecr.aws/x/ci", None),
+            ("ghcr.io/o/r", None),
+        ] {
+            assert_eq!(arn(&repository.parse().unwrap()).as_deref(), wanted, "{repository}");
+        }
+    }
+
+    #[test]
+    fn doctor_has_its_own_rights() {
+        let page = include_str!("../../docs/doctor.md");
+        for action in actions(Purpose::Doctor) {
+            assert!(page.contains(action), "{action}");
+        }
+    }
 
     #[test]
     fn no_right_stands_twice_for_one_purpose() {
@@ -113,5 +170,9 @@ mod tests {
                 .any(|other| (other.action, other.purpose) == (right.action, right.purpose));
             assert!(!twice && right.action.contains(':') && !right.when.is_empty(), "{right:?}");
         }
+        assert_eq!(
+            actions(Purpose::Pull).collect::<Vec<_>>(),
+            ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+        );
     }
 }

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::support::{BuildOnce, Lab};
 
-const COMMANDS: [&str; 8] = ["run", "build", "pull", "merge", "plan", "key", "prune", "completions"];
+const COMMANDS: [&str; 9] =
+    ["run", "build", "pull", "merge", "plan", "key", "prune", "doctor", "completions"];
 
 fn in_terminal<'a>(lab: &'a Lab, args: &[&str]) -> BuildOnce<'a> {
     lab.build_once().outside_github().args(args)
@@ -82,7 +83,7 @@ fn help_and_docs_list_every_command() {
         let own = in_terminal(&lab, &[command, "--help"]).run();
         assert!(own.code == 0 && own.stdout.contains(&format!("build-once {command}")), "{}", own.all());
         let inputs = ["--registry-policy", "--verbose"].map(|flag| own.stdout.contains(flag));
-        let expected = [!["prune", "completions"].contains(&command), command != "completions"];
+        let expected = [!["prune", "doctor", "completions"].contains(&command), command != "completions"];
         assert_eq!(inputs, expected, "{command}");
     }
     let pull = in_terminal(&lab, &["pull", "--help"]).run();

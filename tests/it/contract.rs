@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use build_once::testing::{CommandLine, OUTPUTS, PRUNE_OUTPUTS, PruneInputs, RawInputs};
+use build_once::testing::{
+    CommandLine, DOCTOR_OUTPUTS, DoctorInputs, OUTPUTS, PRUNE_OUTPUTS, PruneInputs, RawInputs,
+};
 use clap::CommandFactory as _;
 use serde_yaml_ng::Value;
 
@@ -30,6 +32,10 @@ fn inputs() -> Vec<Input> {
 
 fn prune_inputs() -> Vec<Input> {
     inputs_of("prune", PruneInputs::schema())
+}
+
+fn doctor_inputs() -> Vec<Input> {
+    inputs_of("doctor", DoctorInputs::schema())
 }
 
 fn inputs_of(
@@ -187,6 +193,7 @@ fn sections() -> Vec<Section> {
     for (file, inputs, outputs) in [
         ("action.yml", inputs as fn() -> Vec<Input>, outputs().collect::<Vec<_>>()),
         ("prune/action.yml", prune_inputs, PRUNE_OUTPUTS.to_vec()),
+        ("doctor/action.yml", doctor_inputs, DOCTOR_OUTPUTS.to_vec()),
     ] {
         sections.extend([
             section(file, "  # inputs: generated\n", "  # end of inputs\n", inputs_yaml(inputs())),
@@ -204,6 +211,8 @@ fn sections() -> Vec<Section> {
     sections.extend([
         section("docs/inputs.md", of_inputs, end_of_inputs, inputs_markdown(inputs())),
         section("docs/prune.md", of_inputs, end_of_inputs, inputs_markdown(prune_inputs())),
+        section("docs/doctor.md", of_inputs, end_of_inputs, inputs_markdown(doctor_inputs())),
+        section("docs/doctor.md", of_outputs, end_of_outputs, outputs_markdown(DOCTOR_OUTPUTS.into_iter())),
         section("README.md", "<!-- ten inputs -->\n", "<!-- /ten inputs -->\n", ten_inputs()),
         section("README.md", "<!-- figures -->\n", "<!-- /figures -->\n", figures()),
         section("docs/limits.md", "<!-- limits -->\n", "<!-- /limits -->\n", limits_markdown()),
@@ -354,29 +363,31 @@ fn no_text_holds_an_expression() {
     }
 }
 
-/// `prune/action.yml` starts the same program by the same script, and hands every input over.
+/// `prune/action.yml` and `doctor/action.yml` start the same program by the same script, and hand every input over.
 #[test]
-fn the_sub_action_is_a_step_that_becomes_the_program() {
-    let text = fs::read_to_string(path("prune/action.yml")).unwrap();
-    let action: Value = serde_yaml_ng::from_str(&text).unwrap();
-    let steps = action["runs"]["steps"].as_sequence().unwrap();
-    let [step] = steps.as_slice() else { panic!("{} steps", steps.len()) };
-    let script = step["run"].as_str().unwrap();
-    assert!(!script.contains("${{") && script.contains("/dist/install.sh"), "{script}");
-    assert!(script.lines().last().unwrap().starts_with("exec ") && script.ends_with(" prune\n"), "{script}");
-    let known = prune_inputs();
-    assert_eq!(action["inputs"].as_mapping().unwrap().len(), known.len());
-    for input in known {
-        let expression = format!("${{{{ inputs.{} }}}}", input.name);
-        assert_eq!(step["env"][variable(&input.name).as_str()].as_str(), Some(expression.as_str()));
-        assert_eq!(
-            action["inputs"][input.name.as_str()]["default"].as_str(),
-            input.in_action(),
-            "{}",
-            input.name
-        );
+fn the_sub_actions_are_a_step_that_becomes_the_program() {
+    for (name, known, outputs, steps) in [
+        ("prune", prune_inputs(), PRUNE_OUTPUTS.len(), 1),
+        // Two more hand over the variables of the cache service, as in the main action.
+        ("doctor", doctor_inputs(), DOCTOR_OUTPUTS.len(), 3),
+    ] {
+        let text = fs::read_to_string(path(&format!("{name}/action.yml"))).unwrap();
+        let action: Value = serde_yaml_ng::from_str(&text).unwrap();
+        assert_eq!(action["runs"]["steps"].as_sequence().unwrap().len(), steps, "{name}");
+        let step = run_step(&action);
+        let script = step["run"].as_str().unwrap();
+        assert!(!script.contains("${{") && script.contains("/dist/install.sh"), "{script}");
+        let end = format!(" {name}\n");
+        assert!(script.lines().last().unwrap().starts_with("exec ") && script.ends_with(&end), "{script}");
+        assert_eq!(action["inputs"].as_mapping().unwrap().len(), known.len(), "{name}");
+        for input in known {
+            let expression = format!("${{{{ inputs.{} }}}}", input.name);
+            assert_eq!(step["env"][variable(&input.name).as_str()].as_str(), Some(expression.as_str()));
+            let default = &action["inputs"][input.name.as_str()]["default"];
+            assert_eq!(default.as_str(), input.in_action(), "{}", input.name);
+        }
+        assert_eq!(action["outputs"].as_mapping().unwrap().len(), outputs, "{name}");
     }
-    assert_eq!(action["outputs"].as_mapping().unwrap().len(), PRUNE_OUTPUTS.len());
 }
 
 /// The examples of the pages use inputs that exist.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// From the ground up.
-const ORDER: [&str; 34] = [
+const ORDER: [&str; 35] = [
     "backoff",
     "budget",
     "guards",
@@ -32,6 +32,7 @@ const ORDER: [&str; 34] = [
     "plan",
     "execute",
     "report",
+    "doctor",
     "saved",
     "pipeline",
     "commands",

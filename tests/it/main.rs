@@ -25,6 +25,7 @@ mod copies;
 mod defects;
 mod disk;
 mod docs;
+mod doctor;
 mod examples;
 mod failures;
 mod fuzz;

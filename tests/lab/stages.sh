@@ -45,7 +45,7 @@ stage_actionlint() {
   ! grep -vE "$newer" <<<"$found"
 }
 
-stage_zizmor() { zizmor --offline --no-progress .github examples action.yml prune/action.yml; }
+stage_zizmor() { zizmor --offline --no-progress .github examples action.yml prune/action.yml doctor/action.yml; }
 
 stage_unit() { cargo test --workspace --no-fail-fast; }
 

@@ -23,6 +23,7 @@ fn toolchain(driver: &str, containerd_store: bool) -> Toolchain {
             containerd_store,
             buildx: None,
             root: None,
+            has_proxy: false,
         }),
     }
 }

@@ -7,8 +7,6 @@ use octocrab::OctoBody;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Url};
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 use tower::Service;
 
 use crate::budget::{GITHUB_ANSWER, REQUEST};
@@ -91,22 +89,4 @@ pub(super) async fn bytes(body: Body) -> Result<Vec<u8>, String> {
 pub(super) fn message(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     shown::cut(&crate::ports::actions::inert(body["message"].as_str().unwrap_or_default().as_bytes()), 300)
-}
-
-/// Seconds since 1970 (RFC 9110, "Date").
-pub(super) fn http_date(text: &str) -> Option<u64> {
-    let date = OffsetDateTime::parse(&text.replace("GMT", "+0000"), &Rfc2822).ok()?;
-    date.unix_timestamp().try_into().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_date_of_an_answer_is_read() {
-        assert_eq!(http_date("Thu, 01 Jan 1970 00:01:00 GMT"), Some(60));
-        assert_eq!(http_date("Fri, 27 Nov 2026 00:22:54 GMT"), Some(1_795_738_974));
-        assert_eq!(http_date("yesterday"), None);
-    }
 }

@@ -6,6 +6,7 @@ mod client;
 mod compare;
 mod packages;
 mod pulls;
+mod settings;
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use caches::CacheEntry;
 pub(crate) use packages::Package;
+pub(crate) use settings::{ForkPolicy, ProjectSettings, Ruleset};
 
 use crate::backoff::Backoff;
 use crate::budget::{GITHUB_PAGES, GITHUB_REQUESTS};
@@ -28,6 +30,7 @@ use crate::image::is_this_machine;
 use crate::ports::Writes;
 use crate::ports::proxies::Proxies;
 use crate::ports::random;
+use crate::ports::reach::http_date;
 use crate::secret::SecretString;
 
 /// The longest wait that GitHub may ask for before another try.
@@ -206,7 +209,7 @@ impl GitHub {
         })?;
         let (status, headers) = (response.status(), response.headers().clone());
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        self.clock.set(header("date").and_then(client::http_date).or(self.clock.get()));
+        self.clock.set(header("date").and_then(http_date).or(self.clock.get()));
         let has_next = header("link").is_some_and(|link| link.contains("rel=\"next\""));
         let body = client::bytes(response.into_body()).await;
         let body =

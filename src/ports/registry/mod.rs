@@ -35,6 +35,7 @@ mod config;
 mod copy;
 mod credentials;
 mod list;
+mod ping;
 mod rights;
 mod transport;
 mod waits;

@@ -18,7 +18,7 @@ mod tls_front;
 
 pub(crate) use aws::{Aws, refusal};
 pub(crate) use ecr_set_up::{ECR, Ecr};
-pub(crate) use http::{Response, Server};
+pub(crate) use http::{Request, Response, Server};
 pub(crate) use lab::{Call, Lab, PROGRESS};
 pub(crate) use moments::Moments;
 pub(crate) use registry::{Deletes, Login, Registry};

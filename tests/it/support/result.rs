@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Output;
 
-use build_once::testing::{OUTPUTS, PRUNE_OUTPUTS};
+use build_once::testing::{DOCTOR_OUTPUTS, OUTPUTS, PRUNE_OUTPUTS};
 
 use super::lab::{Call, Lab};
 use super::run::CANARY;
@@ -23,6 +23,8 @@ pub(crate) struct Run {
     reports: bool,
     /// It ran the command prune, which has outputs of its own.
     of_prune: bool,
+    /// The same of doctor.
+    of_doctor: bool,
 }
 
 /// What the program may tell the runner.
@@ -47,6 +49,7 @@ impl Run {
             stderr,
             reports,
             of_prune: decode(&file("temp/outputs")).contains_key("restore-ids"),
+            of_doctor: decode(&file("temp/outputs")).contains_key("verdict"),
         }
     }
 
@@ -56,6 +59,8 @@ impl Run {
             let names: Vec<&str> = self.outputs.keys().map(String::as_str).collect();
             let mut declared: Vec<&str> = if self.of_prune {
                 PRUNE_OUTPUTS.iter().map(|(name, _)| *name).collect()
+            } else if self.of_doctor {
+                DOCTOR_OUTPUTS.iter().map(|(name, _)| *name).collect()
             } else {
                 OUTPUTS.iter().map(|(name, ..)| *name).collect()
             };

@@ -197,8 +197,15 @@ impl<'a> BuildOnce<'a> {
         let own = self.lab.path("temp/outputs").display().to_string();
         let in_workflow = self.env.get("GITHUB_OUTPUT") == Some(&own);
         let only_prints = ["plan", "key", "completions"];
-        let reports = self.args.first().is_none_or(|command| !only_prints.contains(&command.as_str()));
-        Running { lab: self.lab, child, home, reports: reports && in_workflow }
+        let command = self.args.first().map(String::as_str);
+        let reports = command.is_none_or(|command| !only_prints.contains(&command));
+        let prints_json = self.args.iter().any(|arg| arg == "--json");
+        Running {
+            lab: self.lab,
+            child,
+            home,
+            reports: reports && in_workflow && !(command == Some("doctor") && prints_json),
+        }
     }
 }
 

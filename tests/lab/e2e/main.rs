@@ -15,6 +15,7 @@ mod canaries;
 mod cancel;
 mod copies;
 mod credentials;
+mod doctor;
 mod engines;
 mod failures;
 mod faults;

@@ -1,0 +1,220 @@
+//! The shared repositories: where they are named, whether they answer, how ECR has them set up, what the role may do.
+
+use futures_util::future::join_all;
+
+use super::gather::Doctor;
+use crate::doctor::ecr::Ecr;
+use crate::doctor::oidc::{Oidc, Token};
+use crate::doctor::repository::{Seen, Upload};
+use crate::doctor::{Check, Known, aws, caches, ecr, oidc, repository, rights};
+use crate::env;
+use crate::error::{Error, Result};
+use crate::facts::resolve_repository;
+use crate::failure::FailureKind;
+use crate::image::{EcrHost, ImageReference, Repository};
+use crate::inputs::CacheKind;
+use crate::ports::Writes;
+use crate::ports::identity::{Caller, Decision};
+use crate::ports::oidc as tokens;
+use crate::ports::reach::Reached;
+use crate::ports::registry::{Probe, Resolve};
+
+/// No run sets this tag.
+const UNUSED_TAG: &str = "build-once-doctor";
+
+/// The registry that AWS is asked for where no repository of ECR is known: only its region counts.
+const NO_REGION: &str = "us-east-1";
+
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) checks: Vec<Check>,
+    /// The registry of the repository that all zones read.
+    pub(super) home: Option<String>,
+    /// What registries answered, for the clock.
+    pub(super) answers: Vec<Reached>,
+}
+
+/// What AWS says of the job.
+struct Job {
+    caller: Known<Caller>,
+    decisions: Known<Vec<Decision>>,
+}
+
+impl Doctor<'_> {
+    pub(super) async fn repositories(&self) -> Shared {
+        let (ports, request) = (self.ports, self.image.request);
+        let what = "failed to find the repository";
+        let found = self.within(what, resolve_repository(&[request], &ports.env, &ports.aws)).await;
+        let mut checks = vec![repository::source(&found)];
+        let home = found.ok().and_then(|fact| fact.repository().cloned());
+        let Some(home) = home else {
+            checks.extend(self.identity(None).await);
+            return Shared { checks, ..Shared::default() };
+        };
+        let other = request.settings.pr_repository.as_ref();
+        let all: Vec<&Repository> = std::iter::once(&home).chain(other).collect();
+        let host = EcrHost::parse(home.registry()).filter(|host| !host.public);
+        let (seen, pinged, job, set_ups, caches, tags) = tokio::join!(
+            Box::pin(join_all(all.iter().map(|repository| self.look(repository)))),
+            Box::pin(self.within("failed to reach the registry", ports.registry.ping(home.registry()))),
+            Box::pin(self.job(&all, host.as_ref())),
+            Box::pin(join_all(all.iter().map(|repository| self.set_up(repository)))),
+            Box::pin(self.registry_caches(&home)),
+            Box::pin(self.tags(&home)),
+        );
+        let run = self.image.run;
+        for seen in &seen {
+            checks.extend(repository::checks(seen, self.image.access, &run.zone));
+        }
+        if let Some(Job { caller, decisions }) = job {
+            let reads = matches!(seen[0].probe, Probe::Present(_) | Probe::Absent { no_repository: false });
+            checks.push(aws::caller(&caller, &home));
+            checks.extend(rights::checks(&decisions, rights::Shown { reads }, &all, self.image.access));
+            checks.extend(self.identity(Some(caller)).await);
+        } else if self.asked.role.is_some() {
+            checks.extend(self.identity(None).await);
+        }
+        let set_ups: Vec<Ecr> = set_ups.into_iter().flatten().collect();
+        for set_up in &set_ups {
+            checks.extend(ecr::checks(set_up));
+        }
+        if let [home, other] = &set_ups[..] {
+            checks.extend(ecr::between(home, other));
+        }
+        checks.extend(caches);
+        checks.extend(repository::tags(&tags, self.image.access));
+        Shared { checks, home: Some(home.registry().to_owned()), answers: pinged.into_iter().collect() }
+    }
+
+    /// Asks the registry for a tag that is not there, and begins an upload if that is asked for.
+    async fn look(&self, repository: &Repository) -> Seen {
+        let registry = &self.ports.registry;
+        let what = format!("failed to ask {}", repository.registry());
+        let probe = self.ready(&what, registry.probe(&repository.tagged(UNUSED_TAG))).await;
+        let probe = probe.unwrap_or_else(Probe::Unknown);
+        let upload = if self.asked.upload_probe {
+            #[expect(clippy::disallowed_methods, reason = "the input upload-probe asks for this one write")]
+            let writes = Writes::granted();
+            Some(match self.ready(&what, registry.may_push(repository, writes)).await {
+                Ok(Some(true)) => Upload::Taken,
+                Ok(Some(false)) => Upload::Refused,
+                Ok(None) | Err(_) => Upload::Unclear,
+            })
+        } else {
+            None
+        };
+        Seen { repository: repository.clone(), probe, upload }
+    }
+
+    /// Who the job is to AWS and what it may do; `None` if the repository is not ECR's.
+    async fn job(&self, all: &[&Repository], host: Option<&EcrHost>) -> Option<Job> {
+        let host = host?;
+        let aws = &self.ports.aws;
+        let caller = self.within("failed to ask AWS whose credentials these are", aws.caller(host)).await;
+        let decisions = match &caller {
+            Ok(caller) => self.simulate(caller, all, host).await,
+            Err(error) => Err(error.clone()),
+        };
+        Some(Job { caller, decisions })
+    }
+
+    async fn simulate(&self, caller: &Caller, all: &[&Repository], host: &EcrHost) -> Known<Vec<Decision>> {
+        let what = "failed to ask IAM what the role may do";
+        let principal = caller.principal().ok_or_else(|| {
+            let error = Error::of(FailureKind::AwsUnavailable, what);
+            error.cause(format!("{} is neither a role nor a user", caller.arn))
+        })?;
+        let env = &self.ports.env;
+        let endpoint = env.get(env::AWS_ENDPOINT_URL_IAM).or_else(|| env.get(env::AWS_ENDPOINT_URL));
+        let questions = rights::questions(all);
+        let asked = questions
+            .iter()
+            .map(|question| self.within(what, self.ports.aws.simulate(&principal, question, host, endpoint)));
+        let answers: Vec<Vec<Decision>> = join_all(asked).await.into_iter().collect::<Result<_>>()?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// The OIDC token and what AWS says to it. Outside of GitHub there is none.
+    async fn identity(&self, caller: Option<Known<Caller>>) -> Vec<Check> {
+        let env = &self.ports.env;
+        let is_asked = caller.is_some() || self.asked.role.is_some();
+        if !env.in_github_actions() || !is_asked {
+            return Vec::new();
+        }
+        let (proxies, console) = (self.proxies.clone(), &self.ports.console);
+        let audience = &self.asked.audience;
+        let what = "failed to get an OIDC token from GitHub";
+        let found = if tokens::is_offered(env) {
+            Some(self.within(what, tokens::token(env, audience, proxies, console)).await)
+        } else {
+            None
+        };
+        let trust = match (&self.asked.role, &found) {
+            (Some(role), Some(Ok((token, _)))) => {
+                let region = self.image.request.settings.access.aws_region.as_deref().unwrap_or(NO_REGION);
+                let answer = self.ports.aws.may_take(role, token, region);
+                Some((role.clone(), self.within("failed to take the role", answer).await))
+            }
+            (Some(role), _) => Some((role.clone(), Err(Error::of(FailureKind::AuthMissing, what)))),
+            (None, _) => None,
+        };
+        let token = match found {
+            None => Token::NotOffered,
+            Some(answer) => Token::Asked(answer.map(|(_, claims)| claims)),
+        };
+        let none = || Err(Error::of(FailureKind::AwsCredentials, "no AWS credentials were found"));
+        let facts = Oidc { token, audience: audience.clone(), trust, caller: caller.unwrap_or_else(none) };
+        oidc::checks(&facts, &self.image.run.zone)
+    }
+
+    /// How ECR has the repository set up; `None` if it is not ECR's.
+    async fn set_up(&self, repository: &Repository) -> Option<Ecr> {
+        let reader =
+            self.ready("failed to set up AWS", self.ports.aws.ecr_reader(repository)).await.ok()??;
+        let what = format!("failed to ask ECR about {repository}");
+        let (settings, lifecycle, scanned, mounts) = tokio::join!(
+            self.within(&what, reader.settings()),
+            self.within(&what, reader.lifecycle()),
+            self.within(&what, reader.scanned()),
+            self.within(&what, reader.mounts()),
+        );
+        let written = self.image.names(repository).written_cache();
+        let cache_tag = written.filter(|cache| cache.repository() == repository);
+        Some(Ecr {
+            repository: repository.clone(),
+            settings,
+            lifecycle,
+            scanned,
+            mounts,
+            cache_tag: cache_tag.and_then(|cache| cache.tag().map(str::to_owned)),
+        })
+    }
+
+    /// The layer caches that this run may read.
+    async fn registry_caches(&self, home: &Repository) -> Vec<Check> {
+        if !self.asked.names_image || !self.image.request.cache.has(CacheKind::Registry) {
+            return Vec::new();
+        }
+        let asked = self.image.names(home).caches().into_iter().map(async |reference| {
+            let what = format!("failed to look up {reference}");
+            let answer = match self.ready(&what, self.ports.registry.probe(&reference)).await {
+                Ok(Probe::Present(manifest)) => Ok(Some(manifest.size())),
+                Ok(Probe::Absent { .. }) => Ok(None),
+                Ok(Probe::Unknown(error)) | Err(error) => Err(error),
+            };
+            (reference, answer)
+        });
+        caches::registry(&join_all(asked).await)
+    }
+
+    /// Whether the references in the input `tags` are there.
+    async fn tags(&self, home: &Repository) -> Vec<(ImageReference, Result<(), Resolve>)> {
+        let asked = self.image.names(home).asked_tags().into_iter().map(async |reference| {
+            let what = format!("failed to look up {reference}");
+            let answer = self.ready(&what, self.ports.registry.resolve(&reference)).await;
+            let answer = answer.unwrap_or_else(|error| Err(Resolve::Failed(error)));
+            (reference, answer.map(drop))
+        });
+        join_all(asked).await
+    }
+}

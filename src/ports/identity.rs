@@ -1,0 +1,286 @@
+//! Who the job is to AWS, and what it may do: STS and IAM's simulation.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_config::SdkConfig;
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_sdk_sts::error::ProvideErrorMetadata as _;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+
+use super::aws::Aws;
+use super::aws_errors::refused;
+use crate::error::{Error, Result};
+use crate::failure::FailureKind;
+use crate::image::EcrHost;
+use crate::ports::clock::unix_seconds;
+use crate::ports::registry::kind_of;
+use crate::ports::{http, tls};
+use crate::secret::SecretString;
+
+/// Who the job is to AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// `arn:aws:sts::123456789012:assumed-role/NAME/SESSION`, `arn:aws:iam::123456789012:user/NAME`, …
+    pub arn: String,
+    pub account: String,
+}
+
+impl Caller {
+    /// The name of the role or user, as policies and IAM's simulation take it. The path of an assumed role is not known:
+    /// IAM then says that there is no such role.
+    pub(crate) fn principal(&self) -> Option<String> {
+        let parts: Vec<&str> = self.arn.splitn(6, ':').collect();
+        let ["arn", partition, service, _, _, what] = parts[..] else { return None };
+        match (service, what.split_once('/')?) {
+            ("sts", ("assumed-role", role)) => {
+                let (role, _) = role.split_once('/')?;
+                Some(format!("arn:{partition}:iam::{}:role/{role}", self.account))
+            }
+            ("iam", ("user" | "role", _)) => Some(self.arn.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// A question to IAM: may the role do each of this on that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Question {
+    /// The resource, as policies name it.
+    pub arn: String,
+    pub actions: Vec<&'static str>,
+}
+
+/// What IAM's simulation says of one right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// The resource.
+    pub arn: String,
+    pub action: String,
+    pub allowed: bool,
+}
+
+/// The endpoint of IAM and the region that its requests are signed for, in the partition of these credentials (IAM
+/// endpoints, AWS General Reference).
+fn endpoint(region: &str) -> Option<(&'static str, &'static str)> {
+    if region.starts_with("cn-") {
+        Some(("https://iam.cn-north-1.amazonaws.com.cn", "cn-north-1"))
+    } else if region.starts_with("us-gov-") {
+        Some(("https://iam.us-gov.amazonaws.com", "us-gov-west-1"))
+    } else if region.contains("iso") || region.starts_with("eusc-") {
+        None
+    } else {
+        Some(("https://iam.amazonaws.com", "us-east-1"))
+    }
+}
+
+impl Aws {
+    /// Asks STS whose credentials the job has. No right is needed.
+    ///
+    /// # Errors
+    /// Without credentials, or if AWS does not take them.
+    pub(crate) async fn caller(&self, host: &EcrHost) -> Result<Caller> {
+        let what = "failed to ask AWS whose credentials these are";
+        let config = self.config(Some(&host.region), host.fips, false).await;
+        let answer = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
+        let answer = answer.map_err(|error| refused(what, "sts:GetCallerIdentity", &error))?;
+        match (answer.arn, answer.account) {
+            (Some(arn), Some(account)) => Ok(Caller { arn, account }),
+            _ => Err(Error::of(FailureKind::AwsUnavailable, what).cause("the answer names no one")),
+        }
+    }
+
+    /// Asks STS whether a token of GitHub's may take a role. The credentials that come of it are dropped.
+    ///
+    /// # Errors
+    /// `AuthDenied` if the trust policy refuses, `AwsCredentials` if the account does not know the token's issuer.
+    pub(crate) async fn may_take(&self, role: &str, token: &SecretString, region: &str) -> Result<()> {
+        let what = "failed to take the role";
+        let config = self.config(Some(region), false, false).await;
+        let request = aws_sdk_sts::Client::new(&config).assume_role_with_web_identity();
+        let request = request.role_arn(role).role_session_name("build-once-doctor").duration_seconds(900);
+        let Err(error) = request.web_identity_token(token.expose()).send().await else { return Ok(()) };
+        let of = error.as_service_error();
+        let code = of.and_then(|error| error.code()).unwrap_or_default();
+        let said = of.and_then(|error| error.message()).unwrap_or_default();
+        let failed = |kind| Err(Error::of(kind, what).cause(format!("{code} {said}").trim().to_owned()));
+        match code {
+            "AccessDenied" | "IDPRejectedClaim" => failed(FailureKind::AuthDenied),
+            "InvalidIdentityToken" => failed(FailureKind::AwsCredentials),
+            "ExpiredTokenException" => failed(FailureKind::ClockSkew),
+            _ => Err(refused(what, "sts:AssumeRoleWithWebIdentity", &error)),
+        }
+    }
+
+    /// Asks IAM what a role or user may do, without doing it. `endpoint_url`: an endpoint in place of AWS's own.
+    ///
+    /// # Errors
+    /// If the role may not ask, or the answer cannot be read.
+    pub(crate) async fn simulate(
+        &self,
+        principal: &str,
+        question: &Question,
+        host: &EcrHost,
+        endpoint_url: Option<&str>,
+    ) -> Result<Vec<Decision>> {
+        let what = "failed to ask IAM what the role may do";
+        let (own, region) = endpoint(&host.region).ok_or_else(|| {
+            let error = Error::of(FailureKind::AwsUnavailable, what);
+            error.cause(format!("IAM's endpoint for {} is not known", host.region))
+        })?;
+        let url = format!("{}/", endpoint_url.unwrap_or(own).trim_end_matches('/'));
+        let fields = [
+            ("Action", "SimulatePrincipalPolicy"),
+            ("Version", "2010-05-08"),
+            ("PolicySourceArn", principal),
+            ("ResourceArns.member.1", question.arn.as_str()),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter();
+        let names = question.actions.iter().enumerate();
+        let names = names.map(|(at, name)| (format!("ActionNames.member.{}", at + 1), (*name).to_owned()));
+        let body = form(fields.chain(names));
+        let config = self.config(Some(&host.region), false, false).await;
+        let (status, answer) = self.post(what, &config, &url, region, body).await?;
+        if (200..300).contains(&status) {
+            return Ok(decisions(&answer, &question.arn));
+        }
+        let code = between(&answer, "<Code>", "</Code>").unwrap_or("an error without code");
+        let said = between(&answer, "<Message>", "</Message>").unwrap_or_default();
+        let cause = format!("{code} {said}").trim().to_owned();
+        Err(match code {
+            "AccessDenied" | "AccessDeniedException" => {
+                let right = format!("allow iam:SimulatePrincipalPolicy on {principal} for this role");
+                Error::of(FailureKind::AuthDenied, what).cause(cause).hint(right)
+            }
+            _ => Error::of(FailureKind::AwsUnavailable, what).cause(cause),
+        })
+    }
+
+    /// Sends a signed form to a service of AWS's query protocol, for which the program has no client: returns the status
+    /// and the body.
+    async fn post(
+        &self,
+        what: &str,
+        config: &SdkConfig,
+        url: &str,
+        region: &str,
+        body: String,
+    ) -> Result<(u16, String)> {
+        let failed = || Error::of(FailureKind::AwsUnavailable, what);
+        let none = || {
+            let error = Error::of(FailureKind::AwsCredentials, what);
+            error.cause("no AWS credentials were found")
+        };
+        let provider = config.credentials_provider().ok_or_else(none)?;
+        let credentials = provider.provide_credentials().await.map_err(|error| none().because(&error))?;
+        let identity = credentials.into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region)
+            .name("iam")
+            .time(UNIX_EPOCH + Duration::from_secs(unix_seconds()))
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| failed().because(&error))?
+            .into();
+        let kind = ("content-type", "application/x-www-form-urlencoded");
+        let signable = SignableBody::Bytes(body.as_bytes());
+        let request = SignableRequest::new("POST", url, std::iter::once(kind), signable)
+            .map_err(|error| failed().because(&error))?;
+        let (signed, _) = sign(request, &params).map_err(|error| failed().because(&error))?.into_parts();
+        let proxies = self.proxies.clone();
+        let client = http::client(tls::of_machine()?, move |url| proxies.of(url));
+        let client = client.build().map_err(|error| http::not_made(&error))?;
+        let mut sent = client.post(url).header(kind.0, kind.1);
+        for (name, value) in signed.headers() {
+            sent = sent.header(name, value);
+        }
+        let unanswered = |error: reqwest::Error| {
+            let kind = kind_of(&error);
+            failed().of_kind(kind).because(&error.without_url())
+        };
+        let answer = sent.body(body).send().await.map_err(unanswered)?;
+        let status = answer.status().as_u16();
+        let bytes = http::body(answer, crate::budget::AWS_ANSWER).await.map_err(|why| failed().cause(why))?;
+        Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+    }
+}
+
+/// `application/x-www-form-urlencoded`.
+fn form(fields: impl Iterator<Item = (String, String)>) -> String {
+    let mut url = reqwest::Url::parse("http://form.invalid/").ok();
+    if let Some(url) = &mut url {
+        url.query_pairs_mut().extend_pairs(fields);
+    }
+    url.as_ref().and_then(reqwest::Url::query).unwrap_or_default().to_owned()
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    Some(text.split_once(start)?.1.split_once(end)?.0.trim())
+}
+
+/// Reads the answer to a question about one resource (IAM API, `EvaluationResult`). A right that it leaves out, or says
+/// something else of, is left out: it is not known.
+fn decisions(answer: &str, arn: &str) -> Vec<Decision> {
+    let one = |result: &str| {
+        let action = result.split_once("</EvalActionName>")?.0.trim();
+        let allowed = match between(result, "<EvalDecision>", "</EvalDecision>")? {
+            "allowed" => true,
+            "explicitDeny" | "implicitDeny" => false,
+            _ => return None,
+        };
+        let is_name = action.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-'));
+        is_name.then(|| Decision { arn: arn.to_owned(), action: action.to_owned(), allowed })
+    };
+    answer.split("<EvalActionName>").skip(1).filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_principal_of_a_caller() {
+        for (arn, wanted) in [
+            ("arn:aws:sts::1:assumed-role/ci/session", Some("arn:aws:iam::1:role/ci")),
+            ("arn:aws-cn:sts::1:assumed-role/ci/i-0", Some("arn:aws-cn:iam::1:role/ci")),
+            ("arn:aws:iam::1:user/ann", Some("arn:aws:iam::1:user/ann")),
+            ("arn:aws:iam::1:root", None),
+            ("arn:aws:sts::1:federated-user/x", None),
+            ("nothing", None),
+        ] {
+            let caller = Caller { arn: arn.to_owned(), account: "1".to_owned() };
+            assert_eq!(caller.principal().as_deref(), wanted, "{arn}");
+        }
+    }
+
+    #[test]
+    fn answers_of_the_simulation() {
+        let result = |action: &str, decision: &str| {
+            format!(
+                "<member><EvalActionName>{action}</EvalActionName><EvalDecision>{decision}</EvalDecision></member>"
+            )
+        };
+        let answer = [
+            result("ecr:PutImage", "allowed"),
+            result("ecr:DeleteRepository", "implicitDeny"),
+            result("ecr:TagResource", "explicitDeny"),
+            result("ecr:Other", "perhaps"),
+            result("<b>", "allowed"),
+            "<EvalActionName>ecr:Cut".to_owned(),
+        ]
+        .concat();
+        let found = decisions(&answer, "*");
+        let found: Vec<_> = found.iter().map(|found| (found.action.as_str(), found.allowed)).collect();
+        assert_eq!(
+            found,
+            [("ecr:PutImage", true), ("ecr:DeleteRepository", false), ("ecr:TagResource", false)]
+        );
+    }
+
+    #[test]
+    fn a_form_is_escaped() {
+        let fields = [("A".to_owned(), "x&y=z".to_owned()), ("B".to_owned(), "arn:*".to_owned())];
+        assert_eq!(form(fields.into_iter()), "A=x%26y%3Dz&B=arn%3A*");
+    }
+}
