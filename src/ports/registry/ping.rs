@@ -12,7 +12,7 @@ impl Registry {
     /// # Errors
     /// If nothing answers.
     pub(crate) async fn ping(&self, registry: &str) -> Result<Reached> {
-        let _place = self.places.acquire().await;
+        let _permit = self.permits.acquire().await;
         let url = format!("{}/v2/", base_url(registry));
         let _traced = self.exec.trace(|| format!("GET {url}"));
         let answer = self.http(registry).await?.get(url).send().await;

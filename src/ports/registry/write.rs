@@ -68,7 +68,7 @@ impl Registry {
                 return Err(Error { retry_after: wait, ..error });
             }
             tried += 1;
-            self.rest(wait.unwrap_or(Duration::from_secs(1)).min(LONGEST_WAIT)).await;
+            self.pause(wait.unwrap_or(Duration::from_secs(1)).min(LONGEST_WAIT)).await;
         }
     }
 
