@@ -5,6 +5,9 @@
 set -euo pipefail
 image=$1 parameter=$2 base=$3 file=$4
 
+disk() { { echo "### Disk $1" && df -h / && docker system df; } >>"$GITHUB_STEP_SUMMARY"; }
+disk before
+
 # The repository: the environment, else SSM by the instance's id, else none.
 repository=${ECR_CACHE_URL:-}
 if [[ -z $repository ]]; then
@@ -37,6 +40,7 @@ here() { docker image inspect "$1" >/dev/null 2>&1; }
 found() {
   docker tag "$1" "$image"
   echo "image=$1" >>"$GITHUB_OUTPUT"
+  disk after
   echo "$2"
   exit
 }
