@@ -118,7 +118,7 @@ fn credentials_that_are_wrong_or_absent() {
     assert!(check.verdict == "fail" && check.fix.contains("id-token: write"), "{check:?}");
 }
 
-/// The first failure of SkyPilot's list: the role refuses the job's token.
+/// The first failure of `SkyPilot`'s list: the role refuses the job's token.
 #[test]
 fn a_trust_policy_that_refuses_the_token() {
     let (lab, world) = (Lab::new(), World::start());

@@ -16,6 +16,9 @@ fn verdict(run: &Run, name: &str) -> String {
 }
 
 /// A machine, a registry and a job that are as they should be; every question is a read.
+/// Breaks something of the machine.
+type Break = fn(&Lab);
+
 #[test]
 fn nothing_is_wrong_and_nothing_is_written() {
     let (lab, world) = (Lab::new(), World::start());
@@ -48,12 +51,12 @@ fn nothing_is_wrong_and_nothing_is_written() {
 
 #[test]
 fn each_tool_that_is_wrong() {
-    let rows: [(&str, fn(&Lab), &str, i32); 8] = [
+    let rows: [(&str, Break, &str, i32); 8] = [
         ("docker", Lab::without_docker, "fail", 60),
         (
             "docker",
             |lab| {
-                lab.rule("info", json!({"stdout": r#"{"ServerErrors":["Cannot connect to the Docker daemon"]}"#, "exit": 1}))
+                lab.rule("info", json!({"stdout": r#"{"ServerErrors":["Cannot connect to the Docker daemon"]}"#, "exit": 1}));
             },
             "fail",
             60,
@@ -95,7 +98,7 @@ fn a_tool_that_hangs_is_not_known() {
 
 #[test]
 fn each_answer_of_the_registry() {
-    let rows: [(fn(&Lab), &str, &str); 5] = [
+    let rows: [(Break, &str, &str); 5] = [
         (|lab| lab.registry.without_repository(), "fail", "the repository does not exist"),
         (|lab| lab.registry.require(Login::Basic("ann", "canary-5ec2e7-basic")), "fail", "asks for a login"),
         (|lab| lab.registry.fault("/manifests/", 9, Response::error(403, "DENIED", "no")), "fail", "403"),
