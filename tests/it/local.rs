@@ -154,7 +154,7 @@ fn every_reason_for_none() {
 fn what_aws_answers_has_a_limit() {
     let lab = Lab::new();
     let aws = Aws::start("unused/x");
-    aws.parameter(Response::new(200, "x".repeat(2 << 20)));
+    aws.parameter(Response::new(200, "x".repeat(17 << 20)));
     let run = aws.serves(lab.build_once()).run().succeeds("built-local").degraded();
     assert!(run.all().contains("the answer is too large"), "{}", run.all());
 }
