@@ -16,6 +16,7 @@ mod ecr;
 pub(crate) mod extra_args;
 mod grammar;
 mod http_login;
+mod key;
 mod lists;
 mod logins;
 mod merge;

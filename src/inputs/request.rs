@@ -10,6 +10,7 @@ use super::caches::CacheInputs;
 use super::contexts::ContextSource;
 use super::ecr;
 use super::grammar;
+use super::key;
 use super::lists::{InputText as _, comma_items};
 use super::logins::logins;
 use super::merge::{self, Part};
@@ -163,7 +164,7 @@ impl ImageRequest {
         let cache = CacheInputs::read(raw, env, problems);
         let mut settings = Settings::read(raw, env, (mode, builds), repository, problems);
         builder::check_platforms(&settings.builder, &build.platforms, problems);
-        let key = key(raw, problems);
+        let key = key::read(raw, problems);
         check_combinations(problems, (mode, digest.is_some(), rebuild), &key, &build);
         settings.warnings = problems.take_warnings();
         std::mem::take(problems).finish()?;
@@ -324,26 +325,6 @@ impl Settings {
     }
 }
 
-fn key(raw: &RawInputs, problems: &mut Problems) -> KeyInputs {
-    KeyInputs {
-        scope: problems.choice(
-            "key",
-            raw.key.trimmed().unwrap_or("auto"),
-            &[
-                ("auto", KeyScope::Auto),
-                // What `auto` was called before it was the default.
-                ("copied", KeyScope::Auto),
-                ("context", KeyScope::Context),
-                ("files", KeyScope::Files),
-            ],
-        ),
-        files: raw.key_files.items(),
-        ignore_args: ignore_args(problems, raw.key_ignore_args.comma_items()),
-        extra: raw.key_extra.text(),
-        max_age: raw.max_age.trimmed().map(|age| problems.duration("max-age", age)),
-    }
-}
-
 fn reliability(raw: &RawInputs, problems: &mut Problems) -> ReliabilityInputs {
     let stall_timeout = match raw.stall_timeout.trimmed().unwrap_or("20m") {
         "off" => None,
@@ -387,18 +368,6 @@ fn call(problems: &mut Problems, text: &str) -> Call {
             Call::Build
         }
     }
-}
-
-/// Arguments that BuildKit itself obeys (`BUILDKIT_…`) are never left out of a key.
-fn ignore_args(problems: &mut Problems, names: Vec<String>) -> Vec<String> {
-    for name in &names {
-        if name.contains('=') || name.contains(char::is_whitespace) {
-            problems.add("key-ignore-args", "takes names of build arguments, without values");
-        } else if name.starts_with("BUILDKIT_") {
-            problems.add("key-ignore-args", format!("`{name}` says how the build is done: it counts"));
-        }
-    }
-    names
 }
 
 #[cfg(test)]
