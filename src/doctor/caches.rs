@@ -77,7 +77,10 @@ pub(crate) fn gha(gha: &Gha) -> Vec<Check> {
         (Some(Err(error)), _) => Check::refused(name, error),
         (_, Some(mode @ ("none" | "read"))) => Check::warn(
             name,
-            format!("this run's token may {mode}: nothing is written (events that strangers start)"),
+            format!(
+                "this run's token may {}: nothing is written (events that strangers start)",
+                if mode == "read" { "only read" } else { "neither read nor write" }
+            ),
             "nothing; push and schedule write it",
         ),
         (Some(Ok(())), _) => Check::ok(name, "the cache service answers"),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Check, Known};
+use crate::ecr::OWN_MOVING;
 use crate::failure::FailureKind;
 use crate::image::{EcrHost, Repository};
 use crate::ports::ecr_settings::EcrSettings;
@@ -63,9 +64,15 @@ fn mutability(ecr: &Ecr) -> Check {
         Ok(settings) => settings,
         Err(error) => return unknown(name, error, &ecr.repository),
     };
+    // The command replaces the whole list, so it keeps what is there.
+    let there = settings.exclusions.iter().map(String::as_str);
+    let missing = OWN_MOVING.into_iter().filter(|own| !settings.exclusions.iter().any(|known| known == own));
+    let filters: Vec<String> =
+        there.chain(missing).map(|filter| format!("filterType=WILDCARD,filter='{filter}'")).collect();
     let set = format!(
-        "aws ecr put-image-tag-mutability {} --image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters filterType=WILDCARD,filter='cache-*' filterType=WILDCARD,filter='*-cache-*'",
-        named(&ecr.repository)
+        "aws ecr put-image-tag-mutability {} --image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters {}",
+        named(&ecr.repository),
+        filters.join(" ")
     );
     let excluded = |tag: &str| settings.exclusions.iter().any(|pattern| matches(pattern, tag));
     match (settings.mutability.as_str(), &ecr.cache_tag) {
@@ -125,10 +132,15 @@ fn lifecycle(ecr: &Ecr) -> Check {
     let rules = policy["rules"].as_array().cloned().unwrap_or_default();
     let by_age = |rule: &&Value| {
         let selection = &rule["selection"];
-        let lists = [&selection["tagPatternList"], &selection["tagPrefixList"]];
-        let mut patterns = lists.into_iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+        let texts = |list: &str| -> Vec<String> {
+            let texts = selection[list].as_array().into_iter().flatten().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect()
+        };
+        // A pattern or prefix of one image's keys takes keys too.
+        let of_keys = |text: &String| text.starts_with("key-");
         let takes_keys = selection["tagStatus"] == "any"
-            || patterns.any(|pattern| pattern.starts_with("key-") || pattern == "*");
+            || texts("tagPatternList").iter().any(|text| of_keys(text) || matches(text, KEY_TAG))
+            || texts("tagPrefixList").iter().any(|text| of_keys(text) || KEY_TAG.starts_with(text.as_str()));
         takes_keys && selection["countType"] == "sinceImagePushed" && rule["action"]["type"] == "expire"
     };
     match rules.iter().find(by_age) {
@@ -171,6 +183,9 @@ fn mounts(home: &Ecr) -> Check {
         Err(error) => Check::unknown(name, error),
     }
 }
+
+/// The tag of a key, as an example of all.
+const KEY_TAG: &str = "key-r0123abcd-app-0123456789abcdef0123456789abcdef";
 
 /// ECR's wildcards: `*` stands for any text.
 fn matches(pattern: &str, text: &str) -> bool {
@@ -236,6 +251,12 @@ mod tests {
         assert_eq!(of("IMMUTABLE_WITH_EXCLUSION", &["latest"], true), Fail);
         assert_eq!(of("IMMUTABLE_WITH_EXCLUSION", &["c*main"], true), Good);
         assert_eq!(of("NEW", &[], true), Warn);
+        let mut latest = ecr();
+        latest.settings.as_mut().unwrap().exclusions = vec!["latest".into()];
+        let fix = mutability(&latest).fix.unwrap();
+        for filter in ["'latest'", "'*cache-*'", "'*sha-*'"] {
+            assert!(fix.contains(filter), "{fix}");
+        }
     }
 
     #[test]
@@ -266,6 +287,9 @@ mod tests {
         assert_eq!(of(Some(&rule("any", "", "sinceImagePushed"))), Warn);
         assert_eq!(of(Some(&rule("tagged", "key-*", "sinceImagePushed"))), Warn);
         assert_eq!(of(Some(&rule("tagged", "pr-*", "sinceImagePushed"))), Good);
+        for takes_keys in ["k*", "*key*", "*"] {
+            assert_eq!(of(Some(&rule("tagged", takes_keys, "sinceImagePushed"))), Warn, "{takes_keys}");
+        }
         assert_eq!(of(Some(&rule("tagged", "key-*", "imageCountMoreThan"))), Good);
     }
 

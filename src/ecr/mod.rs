@@ -11,7 +11,7 @@ mod scanning;
 mod settings;
 
 pub(crate) use lifecycle::{Existing, LifecyclePolicy};
-pub(crate) use mutability::{Mutability, MutabilityKind, TooManyMovingTags};
+pub(crate) use mutability::{Mutability, MutabilityKind, OWN_MOVING, TooManyMovingTags};
 pub(crate) use name::check_name;
 pub(crate) use preview::Preview;
 pub(crate) use scanning::{RegistryScanning, Ruled, ScanRule};

@@ -104,7 +104,7 @@ async fn set_unless_newer(
         match check_source(source, target, registry).await {
             Ok(()) => return Ok(TagResult::Set(unknown)),
             // Another run was later: the next turn tells which commit is.
-            Err(error) if error.is(FailureKind::TagTaken) && turn + 1 < TURNS => {}
+            Err(error) if error.is(FailureKind::TagTaken) => {}
             Err(error) => return Err(error),
         }
     }
