@@ -129,6 +129,8 @@ limits! {
     TOKEN: Bytes(u64) = MIB, "the answer of a registry's token service", "the registry's answer is unknown";
     /// Bytes of an answer of AWS.
     AWS_ANSWER: Bytes(u64) = 16 * MIB, "an answer of AWS's API or of instance metadata", "the request counts as failed";
+    /// Pages of a repository's images in ECR, of 1,000 images each.
+    ECR_PAGES: Count(usize) = 100, "pages of a repository's images in ECR, of 1,000 images each", "the list counts as unknown";
     /// Bytes of an answer of GitHub's API: a page of 100 pull requests has some two million.
     GITHUB_ANSWER: Bytes(u64) = 64 * MIB, "an answer of GitHub's API", "the request counts as failed";
     /// Pages of a list of GitHub's.

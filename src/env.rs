@@ -65,6 +65,12 @@ impl Env {
     pub fn in_github_actions(&self) -> bool {
         self.flag(GITHUB_ACTIONS)
     }
+
+    /// Tells whether the runner's machine outlives the job, as a self-hosted one does.
+    #[must_use]
+    pub(crate) fn is_self_hosted(&self) -> bool {
+        self.get(RUNNER_ENVIRONMENT) == Some("self-hosted")
+    }
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for Env {

@@ -57,13 +57,17 @@ pub(crate) fn hide(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// A number of bytes for people, in GiB from one on, else in MiB.
+/// A number of bytes for people, in the largest unit that it has one of.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
 pub(crate) fn bytes(bytes: u64) -> String {
-    const MIB: f64 = 1_048_576.0;
-    let mib = bytes as f64 / MIB;
-    if mib < 1024.0 { format!("{mib:.0} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    let mut tenths = u128::from(bytes) * 10;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]) }
 }
 
 /// Cuts the text to `most` characters, after secrets are hidden: half a secret could not be found.

@@ -2,6 +2,7 @@
 
 use super::{Check, Known};
 use crate::image::ImageReference;
+use crate::shown;
 
 /// GitHub's cache service holds this much of a repository for free.
 const GHA_FREE: u64 = 10 * 1024 * 1024 * 1024;
@@ -43,7 +44,7 @@ pub(crate) fn registry(caches: &[RegistryCache]) -> Vec<Check> {
     let there = |cache: &&RegistryCache| matches!(cache.1, Ok(Some(_)));
     if let Some((reference, size)) = caches.iter().find(there) {
         let size = match size {
-            Ok(Some(Some(bytes))) => bytes_of(*bytes),
+            Ok(Some(Some(bytes))) => shown::bytes(*bytes),
             _ => "of a size that its manifest does not tell".to_owned(),
         };
         return vec![Check::ok(name, format!("{reference}: {size}"))];
@@ -91,12 +92,14 @@ pub(crate) fn gha(gha: &Gha) -> Vec<Check> {
             "size of cache gha",
             format!(
                 "{} of the {} that are free: old entries are removed, new builds miss",
-                bytes_of(*used),
-                bytes_of(GHA_FREE)
+                shown::bytes(*used),
+                shown::bytes(GHA_FREE)
             ),
             "gh cache list --sort size_in_bytes; build-once prune removes entries of closed pull requests",
         ),
-        Ok(used) => Check::ok("size of cache gha", format!("{} of {}", bytes_of(*used), bytes_of(GHA_FREE))),
+        Ok(used) => {
+            Check::ok("size of cache gha", format!("{} of {}", shown::bytes(*used), shown::bytes(GHA_FREE)))
+        }
         Err(error) => Check::unknown("size of cache gha", error),
     });
     checks
@@ -108,7 +111,7 @@ pub(crate) fn folder(folder: &Folder) -> Check {
         (Some(why), _) => {
             Check::fail(name, why, "name another folder in the input cache-dir, or make it writable")
         }
-        (None, Some(bytes)) => Check::ok(name, format!("{}: {}", folder.path, bytes_of(bytes))),
+        (None, Some(bytes)) => Check::ok(name, format!("{}: {}", folder.path, shown::bytes(bytes))),
         (None, None) => Check::warn(
             name,
             format!(
@@ -143,18 +146,6 @@ pub(crate) fn bucket(bucket: &Bucket) -> Check {
         }
         Err(error) => Check::refused(name, error),
     }
-}
-
-/// Bytes for people.
-pub(crate) fn bytes_of(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut unit = 0;
-    let mut tenths = u128::from(bytes) * 10;
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]) }
 }
 
 #[cfg(test)]
@@ -207,18 +198,5 @@ mod tests {
             [of(Ok(403)), of(Ok(404)), of(Ok(301)), of(Ok(500)), of(Err(error()))],
             [Good, Fail, Warn, Warn, Fail]
         );
-    }
-
-    #[test]
-    fn bytes_for_people() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1536, "1.5 KiB"),
-            (GHA_FREE, "10.0 GiB"),
-            (u64::MAX, "16777215.9 TiB"),
-        ] {
-            assert_eq!(bytes_of(bytes), text);
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! Room on the disks that a build needs.
 
-use super::caches::bytes_of;
 use super::{Check, Known};
 use crate::buildkit::{Space, Usage};
+use crate::shown;
 
 const GIB: u64 = 1024 * 1024 * 1024;
 /// With less than this a build of nearly any image fails.
@@ -26,7 +26,7 @@ pub(crate) fn check(disk: &Disk) -> Check {
         Ok(room) => (room.free, room.total),
         Err(error) => return Check::unknown(name, error),
     };
-    let why = format!("{} of {} are free at {}", bytes_of(free), bytes_of(all), disk.path);
+    let why = format!("{} of {} are free at {}", shown::bytes(free), shown::bytes(all), disk.path);
     let fix = "docker system df; docker builder prune; docker image prune; or a larger runner";
     if free < TOO_LITTLE {
         Check::fail(name, why, fix)

@@ -3,19 +3,18 @@
 use serde_json::Value;
 
 use super::{Check, Known};
-use crate::ecr::OWN_MOVING;
+use crate::ecr::{Described, Mutability, MutabilityKind, RegistryScanning, Ruled, fits};
 use crate::failure::FailureKind;
 use crate::image::{EcrHost, Repository};
-use crate::ports::ecr_settings::EcrSettings;
 
 /// A repository of ECR and what holds for its whole registry.
 pub(crate) struct Ecr {
     pub repository: Repository,
-    pub settings: Known<EcrSettings>,
+    pub settings: Known<Described>,
     /// The lifecycle policy as JSON; `None` without one.
     pub lifecycle: Known<Option<String>>,
-    /// Patterns of repositories that the registry scans.
-    pub scanned: Known<Vec<String>>,
+    /// The registry's scanning configuration.
+    pub scanning: Known<RegistryScanning>,
     /// Layers are mounted from one repository into another.
     pub mounts: Known<bool>,
     /// The moving tag of the layer cache that this run would write.
@@ -36,7 +35,7 @@ pub(crate) fn checks(ecr: &Ecr) -> Vec<Check> {
 pub(crate) fn between(home: &Ecr, other: &Ecr) -> Vec<Check> {
     let mut checks = vec![mounts(home)];
     if let (Ok(here), Ok(there)) = (&home.settings, &other.settings)
-        && (&here.encryption, &here.key) != (&there.encryption, &there.key)
+        && here.encryption != there.encryption
     {
         checks.push(Check::warn(
             "same encryption",
@@ -44,7 +43,7 @@ pub(crate) fn between(home: &Ecr, other: &Ecr) -> Vec<Check> {
                 "{} and {} have different keys: ECR mounts no layer between them",
                 home.repository, other.repository
             ),
-            "make the repository of pull requests anew with the other's key: it is fixed at creation",
+            "delete the repository of pull requests and make it again with the key of the other one: a key is fixed when a repository is made",
         ));
     }
     checks
@@ -64,55 +63,59 @@ fn mutability(ecr: &Ecr) -> Check {
         Ok(settings) => settings,
         Err(error) => return unknown(name, error, &ecr.repository),
     };
-    // The command replaces the whole list, so it keeps what is there.
-    let there = settings.exclusions.iter().map(String::as_str);
-    let missing = OWN_MOVING.into_iter().filter(|own| !settings.exclusions.iter().any(|known| known == own));
-    let filters: Vec<String> =
-        there.chain(missing).map(|filter| format!("filterType=WILDCARD,filter='{filter}'")).collect();
-    let set = format!(
-        "aws ecr put-image-tag-mutability {} --image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters {}",
-        named(&ecr.repository),
-        filters.join(" ")
-    );
-    let excluded = |tag: &str| settings.exclusions.iter().any(|pattern| matches(pattern, tag));
-    match (settings.mutability.as_str(), &ecr.cache_tag) {
-        ("IMMUTABLE", Some(tag)) => {
+    let exclusions = &settings.mutability.exclusions;
+    let wanted = Mutability::immutable(std::iter::empty());
+    let set = match wanted.and_then(|wanted| Ok(settings.mutability.changed_to(&wanted)?.unwrap_or(wanted))) {
+        Ok(Mutability { kind, exclusions }) => {
+            let filters = exclusions.iter().map(|filter| format!("filterType=WILDCARD,filter='{filter}'"));
+            let filters: Vec<String> = filters.collect();
+            format!(
+                "aws ecr put-image-tag-mutability {} --image-tag-mutability {} --image-tag-mutability-exclusion-filters {}",
+                named(&ecr.repository),
+                kind.name(),
+                filters.join(" ")
+            )
+        }
+        Err(too_many) => format!("make room among the exclusions: {too_many}"),
+    };
+    let excluded = |tag: &str| exclusions.iter().any(|pattern| fits(pattern, tag));
+    match (settings.mutability.kind, &ecr.cache_tag) {
+        (MutabilityKind::Immutable, Some(tag)) => {
             Check::fail(name, format!("every tag is fixed, and the layer cache moves {tag}"), set)
         }
-        ("IMMUTABLE_WITH_EXCLUSION", Some(tag)) if !excluded(tag) => {
+        (MutabilityKind::ImmutableWithExclusion, Some(tag)) if !excluded(tag) => {
             Check::fail(name, format!("no exclusion covers {tag}, which the layer cache moves"), set)
         }
-        ("IMMUTABLE" | "IMMUTABLE_WITH_EXCLUSION", _) => {
-            let but = settings.exclusions.join(", ");
+        (MutabilityKind::Immutable | MutabilityKind::ImmutableWithExclusion, _) => {
+            let but = exclusions.join(", ");
             let but = if but.is_empty() { String::new() } else { format!(" but {but}") };
             Check::ok(name, format!("every tag is fixed{but}"))
         }
-        ("MUTABLE" | "MUTABLE_WITH_EXCLUSION", _) => {
-            Check::warn(name, "tags can be set to other content by whoever may push", set)
+        (MutabilityKind::Mutable | MutabilityKind::MutableWithExclusion, _) => {
+            Check::warn(name, "everyone who may push can give a tag other content", set)
         }
-        (other, _) => Check::warn(name, format!("could not be checked: ECR says {other}"), set),
     }
 }
 
 fn scanning(ecr: &Ecr) -> Check {
     let name = &format!("scanning of {}", ecr.repository.path());
-    let flag = ecr.settings.as_ref().is_ok_and(|settings| settings.scan_on_push);
-    match &ecr.scanned {
-        Ok(patterns) if patterns.iter().any(|pattern| matches(pattern, ecr.repository.path())) => {
-            Check::ok(name, "the registry's rules scan it")
-        }
-        _ if flag => {
+    let own = ecr.settings.as_ref().map(|settings| settings.scan_on_push);
+    let not = |why: String| {
+        Check::warn(
+            name,
+            why,
+            r#"aws ecr put-registry-scanning-configuration --scan-type BASIC --rules '[{"scanFrequency":"SCAN_ON_PUSH","repositoryFilters":[{"filter":"*","filterType":"WILDCARD"}]}]'"#,
+        )
+    };
+    match (ecr.scanning.as_ref().map(|scanning| scanning.judge(ecr.repository.path())), own) {
+        (Ok(Ruled::ByRegistry { scans: true, rule }), _) => Check::ok(name, rule),
+        (Ok(Ruled::ByRegistry { scans: false, rule }), _) => not(format!("images are not scanned: {rule}")),
+        (_, Ok(true)) => {
             Check::ok(name, "images are scanned when they are pushed, by the repository's own setting")
         }
-        Err(error) => Check::unknown(name, error),
-        Ok(_) => match &ecr.settings {
-            Err(error) => unknown(name, error, &ecr.repository),
-            Ok(_) => Check::warn(
-                name,
-                "images are not scanned",
-                r#"aws ecr put-registry-scanning-configuration --scan-type BASIC --rules '[{"scanFrequency":"SCAN_ON_PUSH","repositoryFilters":[{"filter":"*","filterType":"WILDCARD"}]}]'"#,
-            ),
-        },
+        (Err(error), _) => Check::unknown(name, error),
+        (Ok(Ruled::ByRepository), Ok(false)) => not("images are not scanned".to_owned()),
+        (Ok(Ruled::ByRepository), Err(error)) => unknown(name, error, &ecr.repository),
     }
 }
 
@@ -139,7 +142,7 @@ fn lifecycle(ecr: &Ecr) -> Check {
         // A pattern or prefix of one image's keys takes keys too.
         let of_keys = |text: &String| text.starts_with("key-");
         let takes_keys = selection["tagStatus"] == "any"
-            || texts("tagPatternList").iter().any(|text| of_keys(text) || matches(text, KEY_TAG))
+            || texts("tagPatternList").iter().any(|text| of_keys(text) || fits(text, KEY_TAG))
             || texts("tagPrefixList").iter().any(|text| of_keys(text) || KEY_TAG.starts_with(text.as_str()));
         takes_keys && selection["countType"] == "sinceImagePushed" && rule["action"]["type"] == "expire"
     };
@@ -159,11 +162,7 @@ fn lifecycle(ecr: &Ecr) -> Check {
 fn encryption(ecr: &Ecr) -> Check {
     let name = &format!("encryption of {}", ecr.repository.path());
     match &ecr.settings {
-        Ok(EcrSettings { encryption, key, .. }) if !encryption.is_empty() => {
-            let key = key.as_ref().map(|key| format!(" with {key}")).unwrap_or_default();
-            Check::ok(name, format!("{encryption}{key}"))
-        }
-        Ok(_) => Check::warn(name, "could not be checked: ECR does not say", "aws ecr describe-repositories"),
+        Ok(settings) => Check::ok(name, settings.encryption.to_string()),
         Err(error) => unknown(name, error, &ecr.repository),
     }
 }
@@ -187,38 +186,26 @@ fn mounts(home: &Ecr) -> Check {
 /// The tag of a key, as an example of all.
 const KEY_TAG: &str = "key-r0123abcd-app-0123456789abcdef0123456789abcdef";
 
-/// ECR's wildcards: `*` stands for any text.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-    let mut last = None;
-    for part in parts {
-        if let Some(between) = last.replace(part) {
-            let Some((_, after)) = rest.split_once::<&str>(between) else { return false };
-            rest = after;
-        }
-    }
-    last.map_or(rest.is_empty(), |end| rest.ends_with(end))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::doctor::Verdict::{self, Fail, Ok as Good, Warn};
+    use crate::ecr::{Encryption, ScanRule};
     use crate::error::Error;
 
     fn ecr() -> Ecr {
         Ecr {
             repository: "123456789012.dkr.ecr.us-east-1.amazonaws.com/ci".parse().unwrap(),
-            settings: Ok(EcrSettings {
-                mutability: "IMMUTABLE_WITH_EXCLUSION".into(),
-                exclusions: vec!["cache-*".into(), "*-cache-*".into()],
+            settings: Ok(Described {
+                mutability: Mutability {
+                    kind: MutabilityKind::ImmutableWithExclusion,
+                    exclusions: vec!["cache-*".into(), "*-cache-*".into()],
+                },
                 scan_on_push: true,
-                encryption: "AES256".into(),
-                key: None,
+                encryption: Encryption { kind: "AES256".into(), key: None },
             }),
             lifecycle: Ok(Some(r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"tagged","tagPatternList":["key-*"],"countType":"imageCountMoreThan","countNumber":1000},"action":{"type":"expire"}}]}"#.into())),
-            scanned: Ok(Vec::new()),
+            scanning: Ok(RegistryScanning::default()),
             mounts: Ok(true),
             cache_tag: Some("cache-r1-app-main".into()),
         }
@@ -237,22 +224,20 @@ mod tests {
 
     #[test]
     fn mutability_against_the_layer_cache() {
-        let of = |mode: &str, exclusions: &[&str], cache: bool| {
+        let of = |kind: MutabilityKind, exclusions: &[&str], cache: bool| {
             verdict("mutability", |ecr| {
-                let settings = ecr.settings.as_mut().unwrap();
-                settings.mutability = mode.into();
-                settings.exclusions = exclusions.iter().map(|&text| text.to_owned()).collect();
+                let exclusions = exclusions.iter().map(|&text| text.to_owned()).collect();
+                ecr.settings.as_mut().unwrap().mutability = Mutability { kind, exclusions };
                 ecr.cache_tag = ecr.cache_tag.take().filter(|_| cache);
             })
         };
-        assert_eq!(of("MUTABLE", &[], true), Warn);
-        assert_eq!(of("IMMUTABLE", &[], true), Fail);
-        assert_eq!(of("IMMUTABLE", &[], false), Good);
-        assert_eq!(of("IMMUTABLE_WITH_EXCLUSION", &["latest"], true), Fail);
-        assert_eq!(of("IMMUTABLE_WITH_EXCLUSION", &["c*main"], true), Good);
-        assert_eq!(of("NEW", &[], true), Warn);
+        assert_eq!(of(MutabilityKind::Mutable, &[], true), Warn);
+        assert_eq!(of(MutabilityKind::Immutable, &[], true), Fail);
+        assert_eq!(of(MutabilityKind::Immutable, &[], false), Good);
+        assert_eq!(of(MutabilityKind::ImmutableWithExclusion, &["latest"], true), Fail);
+        assert_eq!(of(MutabilityKind::ImmutableWithExclusion, &["c*main"], true), Good);
         let mut latest = ecr();
-        latest.settings.as_mut().unwrap().exclusions = vec!["latest".into()];
+        latest.settings.as_mut().unwrap().mutability.exclusions = vec!["latest".into()];
         let fix = mutability(&latest).fix.unwrap();
         for filter in ["'latest'", "'*cache-*'", "'*sha-*'"] {
             assert!(fix.contains(filter), "{fix}");
@@ -261,15 +246,22 @@ mod tests {
 
     #[test]
     fn scanning_by_the_registry_or_the_repository() {
-        let of = |flag: bool, scanned: Known<Vec<String>>| {
+        let of = |flag: bool, scanning: Known<RegistryScanning>| {
             verdict("scanning", |ecr| {
                 ecr.settings.as_mut().unwrap().scan_on_push = flag;
-                ecr.scanned = scanned;
+                ecr.scanning = scanning;
             })
         };
+        let rule = |filter: &str| {
+            let rule = ScanRule { frequency: "SCAN_ON_PUSH".into(), filters: vec![filter.into()] };
+            Ok(RegistryScanning { scan_type: "BASIC".into(), rules: vec![rule] })
+        };
         let denied = || Err(Error::of(FailureKind::AuthDenied, "no"));
-        assert_eq!(of(false, Ok(vec!["c*".into()])), Good);
-        assert_eq!(of(false, Ok(vec!["other".into()])), Warn);
+        assert_eq!(of(false, rule("c*")), Good);
+        assert_eq!(of(false, rule("other")), Warn);
+        // A rule of the registry counts, and not the repository's own flag.
+        assert_eq!(of(true, rule("other")), Warn);
+        assert_eq!(of(false, Ok(RegistryScanning::default())), Warn);
         assert_eq!(of(true, denied()), Good);
         assert_eq!(of(false, denied()), Warn);
     }
@@ -306,27 +298,11 @@ mod tests {
         let of = |change: fn(&mut Ecr)| {
             let (mut home, mut other) = (ecr(), ecr());
             change(&mut home);
-            other.settings.as_mut().unwrap().key = None;
+            other.settings.as_mut().unwrap().encryption.key = None;
             between(&home, &other).into_iter().map(|check| check.verdict).max()
         };
         assert_eq!(of(|_| {}), Some(Good));
         assert_eq!(of(|home| home.mounts = Ok(false)), Some(Warn));
-        assert_eq!(of(|home| home.settings.as_mut().unwrap().key = Some("k".into())), Some(Warn));
-    }
-
-    #[test]
-    fn wildcards() {
-        for (pattern, text, holds) in [
-            ("a", "a", true),
-            ("a", "ab", false),
-            ("*", "x", true),
-            ("*-cache-*", "pr-1-cache-x", true),
-            ("*-cache-*", "cache-x", false),
-            ("a*b*c", "a1b2c", true),
-            ("a*b*c", "a1c", false),
-            ("ab*b", "ab", false),
-        ] {
-            assert_eq!(matches(pattern, text), holds, "{pattern} {text}");
-        }
+        assert_eq!(of(|home| home.settings.as_mut().unwrap().encryption.key = Some("k".into())), Some(Warn));
     }
 }

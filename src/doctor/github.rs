@@ -25,7 +25,7 @@ fn default_branch(facts: &GitHubFacts) -> Check {
         (Ok(false), Ok(branch)) => Check::warn(
             name,
             format!(
-                "{branch} is trusted, and whoever may push to the repository may push to it without a review"
+                "{branch} is trusted, and everyone who may push to the repository may push to it without a review"
             ),
             "Settings, Rules, Rulesets: require a pull request for the default branch",
         ),

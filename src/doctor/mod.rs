@@ -5,6 +5,8 @@ pub(crate) mod aws;
 pub(crate) mod caches;
 pub(crate) mod disk;
 pub(crate) mod ecr;
+#[cfg(test)]
+mod for_tests;
 pub(crate) mod github;
 pub(crate) mod network;
 pub(crate) mod oidc;

@@ -88,7 +88,7 @@ fn absent(name: &str, repository: &Repository) -> Check {
     };
     Check::fail(
         name,
-        "the repository does not exist: wrong name, account or region, or nobody has made it",
+        "the repository does not exist: its name, account or region is wrong, or it was never made",
         fix,
     )
 }
@@ -143,30 +143,12 @@ pub(crate) fn tags(asked: &[(ImageReference, Result<(), Resolve>)], access: &Acc
 mod tests {
     use super::*;
     use crate::doctor::Verdict::{self, Fail, Ok as Good, Warn};
-    use crate::env::Env;
+    use crate::doctor::for_tests::{HOME, access_of};
     use crate::error::Error;
-    use crate::inputs::{ImageRequest, RawInputs};
-    use crate::run::RunContext;
-    use crate::trust::access;
-
-    const HOME: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/ci";
-
-    fn of(zone: &Zone) -> Access {
-        let raw =
-            RawInputs { image: Some("app".into()), repository: Some(HOME.into()), ..RawInputs::default() };
-        let env = Env::from([
-            ("GITHUB_ACTIONS", "true"),
-            ("GITHUB_EVENT_NAME", "push"),
-            ("GITHUB_REPOSITORY", "o/r"),
-            ("GITHUB_REPOSITORY_ID", "1"),
-        ]);
-        let run = RunContext { zone: zone.clone(), ..RunContext::read(&env, Some("{}")).unwrap() };
-        access(&ImageRequest::read(&raw, &Env::default()).unwrap(), &run)
-    }
 
     fn verdicts(zone: &Zone, probe: Probe, upload: Option<Upload>) -> Vec<Verdict> {
         let seen = Seen { repository: HOME.parse().unwrap(), probe, upload };
-        checks(&seen, &of(zone), zone).iter().map(|check| check.verdict).collect()
+        checks(&seen, &access_of(zone), zone).iter().map(|check| check.verdict).collect()
     }
 
     #[test]
@@ -207,7 +189,7 @@ mod tests {
             assert_eq!(verdicts(&Zone::Fork, probe.clone(), None), [in_fork], "{probe:?}");
         }
         let seen = Seen { repository: HOME.parse().unwrap(), probe: absent(true), upload: None };
-        let check = &checks(&seen, &of(&Zone::Trusted), &Zone::Trusted)[0];
+        let check = &checks(&seen, &access_of(&Zone::Trusted), &Zone::Trusted)[0];
         assert_eq!(
             check.fix.as_deref(),
             Some("aws ecr create-repository --region us-east-1 --repository-name ci")
@@ -230,8 +212,9 @@ mod tests {
 
     #[test]
     fn tags_that_should_be_there() {
-        let of =
-            |answer, zone: &Zone| tags(&[("h.example/ci:v1".parse().unwrap(), answer)], &of(zone))[0].clone();
+        let of = |answer, zone: &Zone| {
+            tags(&[("h.example/ci:v1".parse().unwrap(), answer)], &access_of(zone))[0].clone()
+        };
         assert_eq!(of(Ok(()), &Zone::Trusted).verdict, Good);
         let absent = of(Err(Resolve::Absent), &Zone::Trusted);
         assert!(absent.verdict == Warn && absent.fix.unwrap().contains("lifecycle"));

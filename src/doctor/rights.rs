@@ -134,7 +134,7 @@ fn beyond(decisions: &[Decision], repository: &Repository, arn: &str, access: &A
     let list = of_others();
     let judged =
         must_not(name, decisions, arn, &list, "a build neither removes images nor sets the repository up");
-    // A trusted run may be the one that sets up; another is open to whoever opens a pull request.
+    // A trusted run may be the one that sets up. In the others the code of a pull request runs.
     if judged.verdict == super::Verdict::Fail && access.is_trusted() {
         return Check { verdict: super::Verdict::Warn, ..judged };
     }
@@ -145,28 +145,10 @@ fn beyond(decisions: &[Decision], repository: &Repository, arn: &str, access: &A
 mod tests {
     use super::*;
     use crate::doctor::Verdict;
-    use crate::env::Env;
+    use crate::doctor::for_tests::{HOME, access_of};
     use crate::error::Error;
     use crate::failure::FailureKind;
-    use crate::inputs::{ImageRequest, RawInputs};
-    use crate::run::RunContext;
-    use crate::trust::access;
     use crate::zone::Zone;
-
-    const HOME: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/ci";
-
-    fn of(zone: Zone) -> Access {
-        let raw =
-            RawInputs { image: Some("app".into()), repository: Some(HOME.into()), ..RawInputs::default() };
-        let env = Env::from([
-            ("GITHUB_ACTIONS", "true"),
-            ("GITHUB_EVENT_NAME", "push"),
-            ("GITHUB_REPOSITORY", "o/r"),
-            ("GITHUB_REPOSITORY_ID", "1"),
-        ]);
-        let run = RunContext { zone, ..RunContext::read(&env, Some("{}")).unwrap() };
-        access(&ImageRequest::read(&raw, &Env::default()).unwrap(), &run)
-    }
 
     /// What is found where the role has all that is asked for, but for `denied`, and of what a build must not have
     /// `given` alone.
@@ -184,7 +166,7 @@ mod tests {
                 decisions.push(Decision { arn: arn.clone(), action: action.to_owned(), allowed });
             }
         }
-        checks(&Ok(decisions), Shown::default(), &[&home], &of(zone))
+        checks(&Ok(decisions), Shown::default(), &[&home], &access_of(&zone))
     }
 
     fn worst(zone: Zone, denied: &[&str], given: &[&str]) -> Verdict {
@@ -227,11 +209,11 @@ mod tests {
     fn without_the_simulation_nothing_is_known() {
         let home: Repository = HOME.parse().unwrap();
         let error = Error::of(FailureKind::AuthDenied, "failed to ask IAM");
-        let found = checks(&Err(error), Shown { reads: true }, &[&home], &of(Zone::Trusted));
+        let found = checks(&Err(error), Shown { reads: true }, &[&home], &access_of(&Zone::Trusted));
         assert_eq!((found.len(), found[0].verdict), (1, Verdict::Warn));
         assert!(found[0].why.contains("could not be checked") && found[0].why.contains("was seen"));
         // An answer that leaves a right out is no answer.
-        let found = checks(&Ok(Vec::new()), Shown::default(), &[&home], &of(Zone::Trusted));
+        let found = checks(&Ok(Vec::new()), Shown::default(), &[&home], &access_of(&Zone::Trusted));
         assert!(found.iter().all(|check| check.verdict == Verdict::Warn), "{found:?}");
     }
 

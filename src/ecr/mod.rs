@@ -9,10 +9,12 @@ mod name;
 mod preview;
 mod scanning;
 mod settings;
+mod wildcard;
 
 pub(crate) use lifecycle::{Existing, LifecyclePolicy};
-pub(crate) use mutability::{Mutability, MutabilityKind, OWN_MOVING, TooManyMovingTags};
+pub(crate) use mutability::{Mutability, MutabilityKind, TooManyMovingTags};
 pub(crate) use name::check_name;
 pub(crate) use preview::Preview;
 pub(crate) use scanning::{RegistryScanning, Ruled, ScanRule};
 pub(crate) use settings::{Answer, Described, EcrInputs, Encryption, NewRepository, RowState, SettingRow};
+pub(crate) use wildcard::fits;

@@ -7,7 +7,7 @@ const MOST_EXCLUSIONS: usize = 5;
 /// Longest exclusion, in characters.
 const LONGEST_EXCLUSION: usize = 128;
 /// This program's own tags that move: layer caches, and the tags of commits, in every zone.
-pub(crate) const OWN_MOVING: [&str; 2] = ["*cache-*", "*sha-*"];
+const OWN_MOVING: [&str; 2] = ["*cache-*", "*sha-*"];
 
 /// ECR's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::lifecycle::LifecyclePolicy;
 use super::mutability::{Mutability, TooManyMovingTags, exclusion};
 use crate::error::Error;
+use crate::failure::FailureKind;
 
 /// What the inputs ask of repositories in ECR.
 #[derive(Clone, Debug, Default)]
@@ -110,6 +111,20 @@ pub(crate) enum Answer<T> {
     NoRepository,
     /// The request failed.
     Unknown(Error),
+}
+
+impl<T> Answer<T> {
+    /// The answer, or why there is none. `what` begins the error of a repository that does not exist.
+    ///
+    /// # Errors
+    /// `NotFoundRepo`, or why the request failed.
+    pub(crate) fn found(self, what: &str) -> Result<T, Error> {
+        match self {
+            Self::Found(found) => Ok(found),
+            Self::NoRepository => Err(Error::of(FailureKind::NotFoundRepo, what).cause("it does not exist")),
+            Self::Unknown(error) => Err(error),
+        }
+    }
 }
 
 /// A repository as ECR describes it.

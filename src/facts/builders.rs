@@ -7,7 +7,6 @@ use crate::budget;
 use crate::buildkit::owner::{KEPT, Owner, PREFIX};
 use crate::buildkit::{builder_of, container_of};
 use crate::coherence::makers::{self, Makers};
-use crate::env;
 use crate::error::{Error, Result};
 use crate::image::Digest;
 use crate::inputs::{BuilderInputs, Driver, ImageRequest};
@@ -98,7 +97,7 @@ async fn find_makers(
     toolchain: &Toolchain,
 ) -> Result<Option<Makers>> {
     let lasts = toolchain.builder.as_ref().is_some_and(|builder| builder.lasting().is_some());
-    if !lasts || ports.env.get(env::RUNNER_ENVIRONMENT) != Some("self-hosted") {
+    if !lasts || !ports.env.is_self_hosted() {
         return Ok(None);
     }
     let zone = access.local_zones.first().map(String::as_str).unwrap_or_default();

@@ -2,7 +2,6 @@
 //! may have built it under a name that another user has on Docker Hub.
 
 use super::pin::{EngineImage, Pin};
-use crate::env;
 use crate::image::{Digest, ImageReference};
 use crate::inputs::ImageRequest;
 use crate::ports::Ports;
@@ -63,7 +62,7 @@ impl<'a> Engine<'a> {
                 return None;
             }
         }
-        let shared = ports.env.get(env::RUNNER_ENVIRONMENT) == Some("self-hosted");
+        let shared = ports.env.is_self_hosted();
         if shared && run.zone == Zone::Trusted {
             log(
                 "the registry's is used, because other runs use this engine too; name the image so that no registry has it, or push it and name its digest",

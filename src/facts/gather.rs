@@ -33,7 +33,7 @@ pub(crate) fn wants_local(inputs: &ImageRequest, has_repository: bool) -> bool {
 /// Tells whether the run looks at the engine's store as a whole: one that may put an image into a store that lasts, and
 /// one that is to report on it.
 fn wants_store(ports: &Ports, inputs: &ImageRequest, has_repository: bool) -> bool {
-    inputs.settings.store.report || (store::lasts(ports) && wants_local(inputs, has_repository))
+    inputs.settings.store.report || (ports.env.is_self_hosted() && wants_local(inputs, has_repository))
 }
 
 /// Most images that are looked for at once.

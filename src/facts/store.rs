@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::buildkit::{Space, StoreRoot, StoredImage, Usage};
-use crate::env;
 use crate::error::Result;
 use crate::image::private_names_of;
 use crate::inputs::Settings;
@@ -47,7 +46,7 @@ pub(crate) struct Disk {
 /// the engine. `place`: see [`crate::image::place`].
 pub(super) async fn gather(ports: &Ports, settings: &Settings, place: &str) -> StoreFacts {
     let Ok(docker) = ports.docker() else { return StoreFacts::default() };
-    let lasts = lasts(ports);
+    let lasts = ports.env.is_self_hosted();
     let images = async {
         if (lasts && settings.store.keep.is_some()) || settings.store.report {
             return of_place(&docker, settings, place).await.unwrap_or_default();
@@ -63,11 +62,6 @@ pub(super) async fn gather(ports: &Ports, settings: &Settings, place: &str) -> S
     let ((images, used), engine, usage) = tokio::join!(images, docker.engine(), usage);
     let disk = engine.ok().and_then(|engine| Disk::at(engine.root.as_ref()?));
     StoreFacts { lasts, images, used, disk, usage }
-}
-
-/// Tells whether the engine's store outlives the job: not on GitHub's own runners.
-pub(super) fn lasts(ports: &Ports) -> bool {
-    ports.env.get(env::RUNNER_ENVIRONMENT) == Some("self-hosted")
 }
 
 /// The images of a place, and the ids of those that containers use.

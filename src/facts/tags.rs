@@ -51,7 +51,7 @@ pub(crate) struct Standing {
     pub version: VersionFact,
     /// How that commit stands to this run's, by the checkout's history, else by GitHub.
     pub ancestry: Option<Ancestry>,
-    /// Why nobody says.
+    /// Why it is not known which is newer.
     pub unknown: Option<String>,
     /// A commit after this run's whose tag the image has: it was found there again.
     pub later: Option<String>,

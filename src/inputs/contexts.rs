@@ -46,7 +46,7 @@ fn with_default_context(problems: &mut Problems, input: &str, text: &str, env: &
     ".".to_owned()
 }
 
-/// The build context. A folder that is there is the context, whatever else its name could mean (buildx `loadInputs`).
+/// The build context. A name that a folder has means that folder, also if it could be a URL (buildx `loadInputs`).
 pub(super) fn context(problems: &mut Problems, text: &str, env: &Env) -> ContextSource {
     let text = &with_default_context(problems, "context", text, env);
     let path = PathBuf::from(text);

@@ -118,7 +118,9 @@ fn room(
         Verdict::Build(Build { load: true, .. }) => given.late.miss.as_ref().and_then(|miss| miss.bytes),
         _ => None,
     };
-    packed.map_or(Ok(None), |packed| room_for(given.image.request.image.as_str(), packed, store, freed))
+    let Some(packed) = packed else { return Ok(None) };
+    let private = LocalNames::new(given.image).own_of_key("");
+    room_for(given.image.request.image.as_str(), &private, packed, store, freed)
 }
 
 fn build(

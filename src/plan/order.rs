@@ -23,7 +23,7 @@ pub(crate) enum TagOrder {
 pub(crate) fn order(holder: &Holder, own: Option<&Digest>) -> TagOrder {
     match holder {
         Holder::Absent => TagOrder::Set(None),
-        // Whoever cannot be asked is asked again when the tag is set.
+        // A registry that did not answer is asked again when the tag is set.
         Holder::Unknown(error) => TagOrder::Set(Some(error.headline())),
         Holder::Image(standing) if own.is_some() && standing.digest.as_ref() == own => TagOrder::There,
         Holder::Image(standing) => by_standing(standing),

@@ -64,20 +64,24 @@ pub(super) fn old_images(
     old.collect()
 }
 
-/// An image that the engine is to get, by the bytes of its packed layers. The engine needs at least twice as many: it
+/// An image that the engine is to get, by the bytes of its packed layers; `private` is a private name of it. The engine needs at least twice as many: it
 /// unpacks them beside. That is certain only if it has no image yet whose layers could be shared; else it is a warning.
 ///
 /// # Errors
 /// If the image cannot fit.
-pub(super) fn room_for(image: &str, packed: u64, store: &StoreFacts, freed: u64) -> Result<Option<String>> {
+pub(super) fn room_for(
+    image: &str,
+    private: &str,
+    packed: u64,
+    store: &StoreFacts,
+    freed: u64,
+) -> Result<Option<String>> {
     let Some(disk) = &store.disk else { return Ok(None) };
     let (free, wanted) = (disk.space.free.saturating_add(freed), packed.saturating_mul(2));
-    let known = store.images.iter().any(|stored| {
-        stored
-            .names
-            .iter()
-            .any(|name| name.rsplit_once(':').is_some_and(|(name, _)| name.ends_with(&format!("/{image}"))))
-    });
+    // Of any key.
+    let without_tag = |name: &str| name.rsplit_once(':').map(|(name, _)| name.to_owned());
+    let own = without_tag(private);
+    let known = store.images.iter().any(|stored| stored.names.iter().any(|name| without_tag(name) == own));
     if free >= wanted || known {
         return Ok(None);
     }
@@ -169,8 +173,15 @@ mod tests {
             Some(Disk { folder: "/var/lib/docker".into(), space, no_images })
         };
         let store = |free, no_images| StoreFacts { disk: disk(free, no_images), ..StoreFacts::default() };
-        let room =
-            |free: u64, no_images, freed| room_for("app", 10 << 30, &store(free << 30, no_images), freed);
+        let room = |free: u64, no_images, freed| {
+            room_for(
+                "app",
+                "build-once.invalid/o/r/app:trusted-key-x",
+                10 << 30,
+                &store(free << 30, no_images),
+                freed,
+            )
+        };
         assert!(room(20, true, 0).unwrap().is_none());
         let refused = room(19, true, 0).unwrap_err().to_string();
         assert!(
@@ -181,7 +192,16 @@ mod tests {
         assert!(room(19, false, 0).unwrap().unwrap().contains("may have no room"));
         let mut known = store(1, true);
         known.images.push(own("a", 1));
-        assert!(room_for("app", 10 << 30, &known, 0).unwrap().is_none(), "its layers may be there");
-        assert!(room_for("app", 10 << 30, &StoreFacts::default(), 0).unwrap().is_none());
+        assert!(
+            room_for("app", "build-once.invalid/o/r/app:trusted-key-x", 10 << 30, &known, 0)
+                .unwrap()
+                .is_none(),
+            "its layers may be there"
+        );
+        assert!(
+            room_for("app", "build-once.invalid/o/r/app:trusted-key-x", 10 << 30, &StoreFacts::default(), 0)
+                .unwrap()
+                .is_none()
+        );
     }
 }

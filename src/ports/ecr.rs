@@ -4,6 +4,7 @@ use aws_sdk_ecr::Client;
 use aws_sdk_ecr::types::{ImageFailureCode, ImageIdentifier};
 
 use super::aws_errors::refused;
+use crate::budget::ECR_PAGES;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::image::{Digest, MEDIA_TYPES, Repository};
@@ -70,12 +71,12 @@ impl Ecr {
     /// All images, those without a tag too.
     ///
     /// # Errors
-    /// If one page cannot be read.
+    /// If one page cannot be read, or there are too many.
     pub(crate) async fn images(&self) -> Result<Vec<EcrImage>> {
         let what = format!("failed to list the images of {}", self.repository);
         let mut found = Vec::new();
         let mut next: Option<String> = None;
-        loop {
+        for _ in 0..ECR_PAGES {
             let request =
                 self.client.describe_images().registry_id(&self.account).repository_name(self.name());
             let answer = request.max_results(PAGE).set_next_token(next).send().await;
@@ -107,6 +108,8 @@ impl Ecr {
                 _ => return Ok(found),
             }
         }
+        let more = format!("the repository has more than {ECR_PAGES} pages of images");
+        Err(Error::of(FailureKind::BadAnswer, what).cause(more))
     }
 
     /// The manifests of at most [`IDS`] images, as their bytes; one that is not there is left out.

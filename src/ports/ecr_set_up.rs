@@ -185,6 +185,17 @@ impl EcrSetUp {
         }
     }
 
+    /// Whether layers are mounted from one repository of the account into another.
+    pub(crate) async fn mounts(&self) -> Answer<bool> {
+        let request = self.client.get_account_setting().name("BLOB_MOUNTING").send();
+        match self.ask("read the account's settings for", "ecr:GetAccountSetting", request).await {
+            Ok(answer) => {
+                Answer::Found(answer.value().is_some_and(|value| value.eq_ignore_ascii_case("ENABLED")))
+            }
+            Err(refusal) => refusal.answer(),
+        }
+    }
+
     /// Makes the repository.
     ///
     /// # Errors

@@ -12,7 +12,6 @@ pub(crate) mod docker;
 pub(crate) mod docker_config;
 pub(crate) mod ecr;
 pub(crate) mod ecr_set_up;
-pub(crate) mod ecr_settings;
 pub(crate) mod exec;
 pub(crate) mod fetch;
 pub(crate) mod git;

@@ -30,5 +30,5 @@ pub(crate) use listing::{Listing, Outcome, Step, Store, Version};
 pub(crate) use plan::{Plan, plan};
 pub(crate) use policy::{Policy, Scope};
 pub(crate) use project::{Closed, Project, ProjectState, Wanted};
-pub(crate) use render::{Rendered, json, line, markdown, size};
+pub(crate) use render::{Rendered, json, line, markdown};
 pub(crate) use survey::survey;

@@ -10,7 +10,7 @@ pub(crate) struct Policy {
     pub(crate) scope: Scope,
     /// Everything younger stays: a job may be using it.
     pub(crate) min_age: u64,
-    /// Trusted images and layer caches that nobody pushed or pulled for so long go.
+    /// Trusted images and layer caches go that were neither pushed nor pulled for so long.
     pub(crate) unused: u64,
     /// Tags of commits go when their image was not used for so long.
     pub(crate) commits: u64,

@@ -10,6 +10,7 @@ use super::listing::{Outcome, Step};
 use super::plan::Plan;
 use super::reason::Reason;
 use crate::image::{Digest, Repository};
+use crate::shown;
 
 /// The plan of one repository, and what its execution did, if it was executed.
 pub(crate) struct Rendered<'a> {
@@ -20,19 +21,6 @@ pub(crate) struct Rendered<'a> {
 
 /// The most rows of a table; the JSON has all.
 const MOST_ROWS: usize = 200;
-
-/// Bytes as people read them.
-#[must_use]
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut unit = 0;
-    let mut rest = bytes;
-    while rest >= 10 * 1024 && unit + 1 < UNITS.len() {
-        rest /= 1024;
-        unit += 1;
-    }
-    format!("{rest} {}", UNITS[unit])
-}
 
 impl Rendered<'_> {
     fn outcome(&self, step: &Step) -> Option<&Outcome> {
@@ -131,7 +119,7 @@ pub(crate) fn markdown(rendered: &Rendered<'_>) -> String {
                 _ => String::new(),
             };
             let state = rendered.word(&planned.step);
-            let (what, bytes) = (name(&planned.step), size(planned.bytes));
+            let (what, bytes) = (name(&planned.step), shown::bytes(planned.bytes));
             let _ = writeln!(text, "| {what}{restore} | {reason} | {bytes} | {} |", cell(&state));
         }
         let more = steps.count().saturating_sub(MOST_ROWS);
@@ -170,7 +158,7 @@ fn add_sums(text: &mut String, rendered: &Rendered<'_>) {
         sum.0 += group.steps.len();
         sum.1 += group.steps.iter().map(|step| step.bytes).sum::<u64>();
     }
-    let sums = sums.iter().map(|(word, (count, bytes))| format!("{count} {word} ({})", size(*bytes)));
+    let sums = sums.iter().map(|(word, (count, bytes))| format!("{count} {word} ({})", shown::bytes(*bytes)));
     let sums = sums.collect::<Vec<_>>().join(", ");
     let verb = if applied.is_some() { "Planned" } else { "Would remove" };
     let steps = plan.steps().count();
@@ -181,7 +169,7 @@ fn add_sums(text: &mut String, rendered: &Rendered<'_>) {
         let is_gone = |step: &Step| step.deletes() && gone.contains(step.digest());
         let bytes: u64 =
             plan.steps().filter(|planned| is_gone(&planned.step)).map(|planned| planned.bytes).sum();
-        let _ = writeln!(text, "Removed: {}, {} freed.\n", applied.removed().count(), size(bytes));
+        let _ = writeln!(text, "Removed: {}, {} freed.\n", applied.removed().count(), shown::bytes(bytes));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::gather::Doctor;
 use crate::doctor::github::{self, GitHubFacts};
 use crate::doctor::{Check, Known};
-use crate::env::{self, RUNNER_ENVIRONMENT};
+use crate::env;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::ports::clock::unix_seconds;
@@ -33,7 +33,7 @@ impl Doctor<'_> {
         if !env.in_github_actions() {
             return ProjectAnswers::default();
         }
-        let self_hosted = env.get(RUNNER_ENVIRONMENT) == Some("self-hosted");
+        let self_hosted = env.is_self_hosted();
         let (github, slug) = match self.github() {
             Ok(found) => found,
             Err(error) => {

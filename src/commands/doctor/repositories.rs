@@ -14,6 +14,7 @@ use crate::failure::FailureKind;
 use crate::image::{EcrHost, ImageReference, Repository};
 use crate::inputs::CacheKind;
 use crate::ports::Writes;
+use crate::ports::ecr_set_up::EcrSetUp;
 use crate::ports::identity::{Caller, Decision};
 use crate::ports::oidc as tokens;
 use crate::ports::reach::Reached;
@@ -169,14 +170,14 @@ impl Doctor<'_> {
 
     /// How ECR has the repository set up; `None` if it is not ECR's.
     async fn set_up(&self, repository: &Repository) -> Option<Ecr> {
-        let reader =
-            self.ready("failed to set up AWS", self.ports.aws.ecr_reader(repository)).await.ok()??;
-        let what = format!("failed to ask ECR about {repository}");
-        let (settings, lifecycle, scanned, mounts) = tokio::join!(
-            self.within(&what, reader.settings()),
-            self.within(&what, reader.lifecycle()),
-            self.within(&what, reader.scanned()),
-            self.within(&what, reader.mounts()),
+        let ecr = EcrSetUp::of(&self.ports.aws, repository);
+        let ecr = self.ready("failed to set up AWS", ecr).await.ok()??;
+        let what = &format!("failed to ask ECR about {repository}");
+        let (settings, lifecycle, scanning, mounts) = tokio::join!(
+            self.within(what, async { ecr.describe().await.found(what) }),
+            self.within(what, async { ecr.lifecycle().await.found(what) }),
+            self.within(what, async { ecr.registry_scanning().await.found(what) }),
+            self.within(what, async { ecr.mounts().await.found(what) }),
         );
         let written = self.image.names(repository).written_cache();
         let cache_tag = written.filter(|cache| cache.repository() == repository);
@@ -184,7 +185,7 @@ impl Doctor<'_> {
             repository: repository.clone(),
             settings,
             lifecycle,
-            scanned,
+            scanning,
             mounts,
             cache_tag: cache_tag.and_then(|cache| cache.tag().map(str::to_owned)),
         })

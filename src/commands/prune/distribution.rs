@@ -136,26 +136,34 @@ impl Store for DistributionStore<'_> {
     }
 
     async fn remove(&self, steps: &[Step]) -> Vec<(Step, Outcome)> {
-        let mut tried = Vec::new();
-        let Some(writes) = self.writes.get() else { return tried };
-        for step in steps {
-            let outcome = match step {
-                Step::Untag { tag, digest } => self.untag(tag, digest, writes).await,
-                Step::Delete { digest, .. } => self.delete(digest, writes).await,
-            };
-            let outcome = outcome.unwrap_or_else(Outcome::Failed);
-            let is_last = matches!(&outcome, Outcome::Failed(error) if is_of_all(error));
-            tried.push((step.clone(), outcome));
-            if is_last {
-                break;
-            }
-        }
-        tried
+        let Some(writes) = self.writes.get() else { return Vec::new() };
+        one_by_one(steps, async |step| match step {
+            Step::Untag { tag, digest } => self.untag(tag, digest, writes).await,
+            Step::Delete { digest, .. } => self.delete(digest, writes).await,
+        })
+        .await
     }
 }
 
+/// Carries out the steps one after the other, until one fails as all others would.
+pub(super) async fn one_by_one(
+    steps: &[Step],
+    remove: impl AsyncFn(&Step) -> Result<Outcome>,
+) -> Vec<(Step, Outcome)> {
+    let mut tried = Vec::new();
+    for step in steps {
+        let outcome = remove(step).await.unwrap_or_else(Outcome::Failed);
+        let is_last = matches!(&outcome, Outcome::Failed(error) if is_of_all(error));
+        tried.push((step.clone(), outcome));
+        if is_last {
+            break;
+        }
+    }
+    tried
+}
+
 /// Tells whether the next removal would fail in the same way.
-pub(super) fn is_of_all(error: &Error) -> bool {
+fn is_of_all(error: &Error) -> bool {
     matches!(error.class, FailureClass::Access | FailureClass::Unsupported)
         || error.is(FailureKind::Throttled)
         || error.is_stopped()

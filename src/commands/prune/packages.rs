@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::OnceCell;
 
-use super::distribution::{is_of_all, read};
+use super::distribution::{one_by_one, read};
 use super::manifests::Manifests;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
@@ -116,22 +116,13 @@ impl Store for PackageStore<'_> {
     }
 
     async fn remove(&self, steps: &[Step]) -> Vec<(Step, Outcome)> {
-        let mut tried = Vec::new();
-        let Some(writes) = self.writes.get() else { return tried };
-        for step in steps {
-            let outcome = match step {
-                Step::Untag { tag, digest } => self.untag(tag, digest, writes).await,
-                Step::Delete { restore: Some(id), .. } => self.delete(*id, writes).await,
-                // A manifest that GitHub does not list.
-                Step::Delete { restore: None, .. } => Ok(Outcome::Absent),
-            };
-            let outcome = outcome.unwrap_or_else(Outcome::Failed);
-            let is_last = matches!(&outcome, Outcome::Failed(error) if is_of_all(error));
-            tried.push((step.clone(), outcome));
-            if is_last {
-                break;
-            }
-        }
-        tried
+        let Some(writes) = self.writes.get() else { return Vec::new() };
+        one_by_one(steps, async |step| match step {
+            Step::Untag { tag, digest } => self.untag(tag, digest, writes).await,
+            Step::Delete { restore: Some(id), .. } => self.delete(*id, writes).await,
+            // A manifest that GitHub does not list.
+            Step::Delete { restore: None, .. } => Ok(Outcome::Absent),
+        })
+        .await
     }
 }

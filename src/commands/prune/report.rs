@@ -6,7 +6,8 @@ use super::caches::OldCache;
 use crate::error::Error;
 use crate::image::Repository;
 use crate::ports::actions::without_controls;
-use crate::prune::{Applied, Outcome, Plan, Rendered, Step, json as plan_json, markdown, size};
+use crate::prune::{Applied, Outcome, Plan, Rendered, Step, json as plan_json, markdown};
+use crate::shown;
 
 /// One repository's plan, and what its execution did.
 pub(super) struct Cleaned {
@@ -93,7 +94,7 @@ impl Report {
         if let Some(error) = &self.failed {
             return error.headline();
         }
-        let (planned, removed, freed) = (self.planned(), self.removed(), size(self.bytes()));
+        let (planned, removed, freed) = (self.planned(), self.removed(), shown::bytes(self.bytes()));
         match self.outcome() {
             "nothing" => "nothing is to go".to_owned(),
             "planned" => format!("{planned} removals are planned, {freed}; apply: true carries them out"),
@@ -154,8 +155,13 @@ impl Report {
                 let OldCache { name, because, bytes, state, .. } = cache;
                 let clean =
                     |text: &str| without_controls(text).replace(['|', '`', '<', '>', '[', ']', '@'], "/");
-                let _ =
-                    writeln!(text, "| {} | {because} | {} | {} |", clean(name), size(*bytes), clean(state));
+                let _ = writeln!(
+                    text,
+                    "| {} | {because} | {} | {} |",
+                    clean(name),
+                    shown::bytes(*bytes),
+                    clean(state)
+                );
             }
             text.push('\n');
         }

@@ -153,7 +153,7 @@ fn each_setting_of_the_repository() {
         assert!(check.verdict == verdict && check.why.contains(says), "{name}: {check:?}");
     };
     world.set("DescribeRepositories", repository(|found| found["imageTagMutability"] = json!("MUTABLE")));
-    of("mutability of ci", "warn", "tags can be set to other content");
+    of("mutability of ci", "warn", "can give a tag other content");
     world.set("DescribeRepositories", repository(|found| found["imageTagMutability"] = json!("IMMUTABLE")));
     of("mutability of ci", "fail", "the layer cache moves");
     world.set(

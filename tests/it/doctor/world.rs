@@ -77,7 +77,7 @@ impl World {
             ("GetLifecyclePolicy", lifecycle(keep)),
             (
                 "GetRegistryScanningConfiguration",
-                body(json!({"registryId": "1", "scanningConfiguration": {"scanType": "BASIC", "rules": []}})),
+                body(json!({"registryId": "123456789012", "scanningConfiguration": {"scanType": "BASIC", "rules": []}})),
             ),
             ("GetAccountSetting", body(json!({"name": "BLOB_MOUNTING", "value": "ENABLED"}))),
             ("GetCallerIdentity", xml(200, caller)),
