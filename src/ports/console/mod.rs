@@ -25,9 +25,11 @@ pub(crate) struct Console {
     github: bool,
     style: LogStyle,
     debug: DebugLog,
-    sink: Sink,
+    out: Sink,
+    err: Sink,
+    /// True if the log goes to standard error.
+    to_err: bool,
     folds: Folds,
-    cancel: CancelSignal,
 }
 
 /// The target of the debug log.
@@ -45,9 +47,8 @@ impl Console {
     /// its end once `cancel` tells it to stop.
     #[must_use]
     pub(crate) fn new(github: bool, style: LogStyle, cancel: CancelSignal) -> Self {
-        let signal = cancel.clone();
-        let sink = if github { Sink::new(io::stdout(), signal) } else { Sink::new(io::stderr(), signal) };
-        Self { github, style, debug: DebugLog::Off, sink, folds: Folds::default(), cancel }
+        let (out, err) = (Sink::new(io::stdout(), cancel.clone()), Sink::new(io::stderr(), cancel));
+        Self { github, style, debug: DebugLog::Off, out, err, to_err: !github, folds: Folds::default() }
     }
 
     /// The same log in another style.
@@ -77,12 +78,13 @@ impl Console {
     /// error, where the runner reads commands as well.
     #[must_use]
     pub(crate) fn beside_data(mut self) -> Self {
-        self.sink = Sink::new(io::stderr(), self.cancel.clone());
+        self.to_err = true;
         self
     }
 
     fn write(&self, text: &str) {
-        self.sink.write(text.as_bytes());
+        let sink = if self.to_err { &self.err } else { &self.out };
+        sink.write(text.as_bytes());
     }
 
     /// A command that the runner obeys.
@@ -90,18 +92,18 @@ impl Console {
         self.write(&self.folds.outside(command));
     }
 
-    /// Waits until everything is written.
+    /// Waits until everything is written, by this log and by all that were made from the same one.
     pub(crate) fn finish(&self) {
-        self.sink.finish();
+        self.out.finish();
+        self.err.finish();
     }
 
     /// Writes a command's result to standard output, or its error to standard error, and waits until it is written. The caller
     /// has made the text harmless.
     pub(crate) fn result(&self, text: &str, failed: bool) {
-        let cancel = self.cancel.clone();
-        let sink = if failed { Sink::new(io::stderr(), cancel) } else { Sink::new(io::stdout(), cancel) };
+        let sink = if failed { &self.err } else { &self.out };
         sink.write(text.as_bytes());
-        sink.finish();
+        self.finish();
     }
 
     /// Writes a line. It may quote text from outside: a workflow command in it has no effect.
@@ -257,10 +259,8 @@ mod tests {
     /// The lines that are written, with `[` and `]` for a bracket's start and end.
     fn written(write: impl FnOnce(&Console)) -> Vec<String> {
         let (written, cancel) = (Written::default(), tokio::sync::watch::channel(None).1);
-        let sink = Sink::new(written.clone(), cancel.clone());
-        let folds = Folds::default();
-        let console =
-            Console { github: true, style: LogStyle::Grouped, debug: DebugLog::Off, sink, folds, cancel };
+        let out = Sink::new(written.clone(), cancel.clone());
+        let console = Console { out, ..Console::new(true, LogStyle::Grouped, cancel) };
         write(&console);
         console.finish();
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
@@ -270,6 +270,30 @@ mod tests {
             if is_token { "]".to_owned() } else { line.split("::stop-commands").next().unwrap().to_owned() }
         };
         text.lines().map(plain).map(|line| if line.is_empty() { "[".to_owned() } else { line }).collect()
+    }
+
+    /// A stream whose reader takes its time.
+    struct Slow(Written);
+
+    impl io::Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_end_waits_for_a_log_beside_data_too() {
+        let (written, cancel) = (Written::default(), tokio::sync::watch::channel(None).1);
+        let err = Sink::new(Slow(written.clone()), cancel.clone());
+        let console = Console { err, ..Console::new(true, LogStyle::Grouped, cancel) };
+        console.clone().beside_data().line("debug: GET");
+        console.finish();
+        assert_eq!(*written.0.lock().unwrap(), b"debug: GET\n");
     }
 
     #[test]

@@ -16,6 +16,8 @@ const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
 struct Queue {
+    /// The stream, until the first text starts the thread that owns it.
+    stream: Option<Box<dyn Write + Send>>,
     /// The text that waits.
     text: Vec<u8>,
     /// True while the thread writes text that it has taken out.
@@ -79,23 +81,28 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Begins a thread for the stream, which ends with the program.
     #[must_use]
     pub(crate) fn new(stream: impl Write + Send + 'static, cancel: CancelSignal) -> Self {
         let shared = Arc::new(Shared::default());
-        let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("log".to_owned());
-        if thread.spawn(move || of_thread.write_all(stream)).is_err() {
-            // Without a thread there is no log.
-            shared.lock().closed = true;
-        }
+        shared.lock().stream = Some(Box::new(stream));
         Self { shared, cancel }
+    }
+
+    /// Starts the thread at the first text. It ends with the program.
+    fn start(&self, queue: &mut Queue) {
+        if let Some(stream) = queue.stream.take() {
+            let of_thread = Arc::clone(&self.shared);
+            let thread = std::thread::Builder::new().name("log".to_owned());
+            // Without a thread there is no log.
+            queue.closed |= thread.spawn(move || of_thread.write_all(stream)).is_err();
+        }
     }
 
     /// Hands a text over, and waits for room if the reader is slow. Once the run is told to stop, it waits for [`PATIENCE`] in
     /// all; then this text and all later ones are lost.
     pub(crate) fn write(&self, text: &[u8]) {
         let mut queue = self.shared.lock();
+        self.start(&mut queue);
         while queue.text.len() >= WAITING && !queue.give_up(&self.cancel) {
             queue = self.shared.wait(queue);
         }
