@@ -11,7 +11,7 @@ use super::load::{Loading, for_classic_store, load_of_platform, loading};
 use super::merge;
 use super::order::{TagGuard, ordered};
 use super::platform::platforms;
-use super::reuse::{name_actions, public_names, reuse, reuse_local};
+use super::reuse::{PublicNames, name_actions, public_names, reuse, reuse_local};
 use super::set_up::SetUpPlan;
 use super::spec::build_inputs;
 use super::store::{OldImage, old_images, room_for};
@@ -305,7 +305,7 @@ impl Built {
         }
         let Some(pushed) = &published.name else {
             if loading.loads {
-                public_names(given, &private, false, &[last], draft);
+                public_names(given, &private, PublicNames { published: false, has: &[] }, &[last], draft);
             }
             return;
         };

@@ -12,7 +12,7 @@ use crate::trust::LocalNames;
 /// The plan for an image of the registry.
 pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) -> ImagePlan {
     let (key_tag, commit_tag) = shown_tags(&verdict);
-    add_actions(given, &verdict, draft);
+    let local_image = add_actions(given, &verdict, draft);
     let Reuse { found_by, reference, digest, have_local, skipped, notes, .. } = verdict;
     let (outcome, reason) = match found_by {
         _ if have_local => (Outcome::ReusedLocal, "the engine has this image already"),
@@ -31,6 +31,7 @@ pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) 
         repository: Some(reference.repository().clone()),
         key_tag,
         commit_tag,
+        local_image,
         skipped_tags: skipped,
         ..ImagePlan::from_decision(Decision { outcome, reason, changes: Vec::new() })
     }
@@ -55,8 +56,9 @@ fn shown_tags(verdict: &Reuse) -> (Option<PlannedTag>, Option<PlannedTag>) {
     }
 }
 
-/// Adds the actions that set tags in the registry, pull the image, and name it in the engine.
-fn add_actions(given: &PlanContext<'_>, verdict: &Reuse, draft: &mut Draft) {
+/// Adds the actions that set tags in the registry, pull the image, and name it in the engine. Returns the private name if
+/// the engine's image has it already.
+fn add_actions(given: &PlanContext<'_>, verdict: &Reuse, draft: &mut Draft) -> Option<String> {
     let Reuse { reference, digest, missing_key_tag, aliases, pull, have_local, .. } = verdict;
     let source = reference.repository().at(digest.clone());
     let known = || Source::Known(source.clone());
@@ -75,14 +77,22 @@ fn add_actions(given: &PlanContext<'_>, verdict: &Reuse, draft: &mut Draft) {
         let platform = given.image.request.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
         pulled = Some(draft.add([], Action::Pull { source: known(), platform }));
     }
-    if *pull || *have_local {
-        let private = LocalNames::new(given.image);
-        let private = match &given.facts.key {
-            Some(key) => private.own_of_key(key.short()),
-            None => private.own_of_digest(digest),
-        };
-        name_actions(given, &Source::Known(source.to_string()), private, pulled.as_slice(), draft);
+    if !*pull && !*have_local {
+        return None;
     }
+    let private = LocalNames::new(given.image);
+    let private = match &given.facts.key {
+        Some(key) => private.own_of_key(key.short()),
+        None => private.own_of_digest(digest),
+    };
+    let has =
+        given.facts.local.of_digest.as_ref().filter(|_| *have_local).map_or(&[][..], |local| &local.tags);
+    if !has.contains(&private) {
+        name_actions(given, &Source::Known(source.to_string()), private, pulled.as_slice(), draft);
+        return None;
+    }
+    public_names(given, &private, PublicNames { published: true, has }, &[], draft);
+    Some(private)
 }
 
 /// The plan for an image of the engine's.
@@ -90,7 +100,7 @@ pub(super) fn reuse_local(given: &PlanContext<'_>, verdict: ReuseLocal, draft: &
     let ReuseLocal { image, why, notes } = verdict;
     if given.image.request.load != Switch::Off {
         // By its id, so that the image that was found is the one that gets the names.
-        public_names(given, &image.id, false, &[], draft);
+        public_names(given, &image.id, PublicNames { published: false, has: &image.tags }, &[], draft);
     }
     let reason = format!("{why}, and the engine has an image with this key: {}", image.name);
     ImagePlan {
@@ -125,7 +135,15 @@ pub(super) fn name_actions(
     let after = after.iter().copied();
     let tag = Action::Tag { source: image.clone(), name: private.clone(), required: true };
     let named = draft.add(after, tag);
-    public_names(given, &private, true, &[named], draft);
+    public_names(given, &private, PublicNames { published: true, has: &[] }, &[named], draft);
+}
+
+/// What decides which public names an image of the engine's still needs.
+pub(super) struct PublicNames<'a> {
+    /// The registry has the image.
+    pub published: bool,
+    /// The names that the engine's image has already.
+    pub has: &'a [String],
 }
 
 /// Adds the actions that give an image of the engine's its local name, and, if it is not published and `load` is true,
@@ -133,7 +151,7 @@ pub(super) fn name_actions(
 pub(super) fn public_names(
     given: &PlanContext<'_>,
     image: &str,
-    published: bool,
+    PublicNames { published, has }: PublicNames<'_>,
     after: &[ActionId],
     draft: &mut Draft,
 ) {
@@ -143,7 +161,8 @@ pub(super) fn public_names(
     let tags = request.tags.iter().filter_map(UserTag::reference).filter(|_| here);
     let tags = tags.map(|reference| reference.to_string());
     let mut after = after.to_vec();
-    for name in std::iter::once(request.image.local_reference()).chain(tags) {
+    let names = std::iter::once(request.image.local_reference()).chain(tags);
+    for name in names.filter(|name| !has.contains(name)) {
         let source = Source::Known(image.to_owned());
         after = vec![draft.add(after, Action::Tag { source, name, required: true })];
     }

@@ -130,8 +130,9 @@ fn d44_load_and_push_do_as_they_say() {
     };
     assert_eq!(tagged(&run), names);
     lab.forget_calls();
-    let again = lab.build_once().input("load", "true").input("tags", tags).run().succeeds("reused-local");
-    assert_eq!(tagged(&again), names);
+    let more = format!("{tags}\n127.0.0.1:9/app:3");
+    let again = lab.build_once().input("load", "true").input("tags", &more).run().succeeds("reused-local");
+    assert_eq!(tagged(&again), ["127.0.0.1:9/app:3"], "the image has the other names");
     lab.another_machine();
     let off = lab.build_once().input("load", "false").input("push", "false").run().succeeds("built-local");
     assert!(off.build().has("--output=type=cacheonly"), "{}", off.build().line());
