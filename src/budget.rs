@@ -151,6 +151,8 @@ limits! {
     CHILDREN: Count(usize) = 64, "images of an index that are asked for", "refused, exit 40";
     /// Lines of the input `digests`.
     PARTS: Count(usize) = 64, "lines of the input `digests`", "refused, exit 2";
+    /// Jobs of the output `matrix`; GitHub starts no more of one matrix.
+    JOBS: Count(usize) = 256, "jobs of the output `matrix`", "refused, exit 2";
     /// Bytes of a document in a local layer cache.
     CACHE_DOCUMENT: Bytes(u64) = 16 * MIB, "a manifest in a local layer cache", "the cache is not used";
     /// Bytes of all documents of a local layer cache.

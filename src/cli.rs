@@ -104,7 +104,9 @@ async fn start(env: &Env, console: &Console, cancel: &Cancel) -> anyhow::Result<
         Command::Plan(PlanFlags { facts: Some(path), print: PrintFlags { json, .. }, .. }) => {
             Ok(commands::print(&commands::plan::from_file(&path, json), json, console))
         }
-        Command::Plan(PlanFlags { save_facts, print: PrintFlags { json, run }, .. }) => {
+        Command::Plan(PlanFlags { save_facts, print: PrintFlags { json, mut run }, .. }) => {
+            // The steps of the jobs that a plan job starts.
+            run.inputs.mode.take_if(|mode| mode.trim() == "plan");
             let plan =
                 async |prepared: &Prepared| commands::plan::run(prepared, json, save_facts.as_deref()).await;
             Ok(program.print(&run, json, plan).await)

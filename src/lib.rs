@@ -150,14 +150,14 @@ pub mod testing {
     };
     pub use crate::inputs::{
         CacheMode, Call, Command, CommandLine, ContextSource, DoctorInputs, ImageRequest, PruneInputs,
-        RawInputs, Switch, UserTag, arguments, comma_items, http_login, items, pairs, parse,
+        RawInputs, RunsOn, Switch, UserTag, arguments, comma_items, http_login, items, pairs, parse,
     };
     pub use crate::key::dockerfile::{AnalysisRequest, GitRef, analyse};
     pub use crate::key::dockerignore::{Ignore, Inherited};
     pub use crate::key::files::{Selector, Tree, key_files, leaking, walk};
     pub use crate::key::names::{escape, unescape};
     pub use crate::key::{EntryKind, explain};
-    pub use crate::plan::Outcome;
+    pub use crate::plan::{MatrixJob, Outcome};
     pub use crate::ports::actions::{Annotation, Level, encode_outputs, inert, write_summary};
     pub use crate::ports::docker::listed;
     pub use crate::ports::docker_config::UserDockerConfig;

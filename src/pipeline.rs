@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::facts::{BuilderFacts, Disk, Gathered, LateFacts, StoreFacts, Toolchain, gather, gather_late};
+use crate::facts::{
+    BuilderFacts, Disk, Gathered, LateFacts, StoreFacts, Toolchain, explain_misses, gather, gather_late,
+};
 use crate::failure::FailureClass;
 use crate::inputs::{ContextSource, ImageRequest, LeftOutTag, RawInputs, Request, SecretSource, extra_args};
 use crate::plan::{Choice, Judged, Needs, Plan, PlanContext, Rendered, Verdict, assemble, builder_for};
@@ -126,7 +128,8 @@ impl Found {
                 Verdict::Fail(error) if facts.is_none() || self.late_failed.contains(&at) => Some(error),
                 _ => None,
             };
-            let build = self.late[at].toolchain.is_some().then(|| &self.late[at]);
+            let late = &self.late[at];
+            let build = (late.toolchain.is_some() || late.miss.is_some()).then_some(late);
             serde_json::json!({
                 "inputs": inputs, "left_out": left_out, "facts": facts, "build": build, "failed": failed,
             })
@@ -297,6 +300,12 @@ async fn find_late(
                 }
             }
         }
+    }
+    let missing = judged.missing(images);
+    let of_missing = missing.iter().filter_map(|at| Some((images[*at], judged.facts[*at].as_ref()?)));
+    let misses = explain_misses(ports, &of_missing.collect::<Vec<_>>()).await;
+    for (at, miss) in missing.into_iter().zip(misses) {
+        late[at].miss = miss;
     }
     if store.disk.is_none() {
         let engine = late.iter().find_map(|late| late.toolchain.as_ref()?.engine.as_ref());

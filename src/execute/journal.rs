@@ -211,6 +211,8 @@ pub(crate) struct ImageResult {
     pub pushed: bool,
     /// The number of builds that were started.
     pub attempts: u32,
+    /// Seconds of all actions together.
+    pub seconds: f64,
     /// The summary of the build's progress.
     pub progress: Option<ProgressSummary>,
     /// The names that the image was given in a registry.
@@ -290,6 +292,9 @@ impl Journal {
 impl ImageResult {
     /// Adds what one action did. Records come in the plan's order, so later ones correct earlier ones.
     fn add(&mut self, action: &Action, record: &Record) {
+        if let Progressing::Ended { seconds } = record.state {
+            self.seconds += seconds;
+        }
         if record.unpublished {
             (self.made, self.pushed) = (Made::default(), false);
             self.tags.clear();

@@ -24,6 +24,7 @@ use crate::trust::{Access, ImageRun, LocalNames, ZoneNames};
 #[must_use]
 pub(crate) fn wants_local(inputs: &ImageRequest, has_repository: bool) -> bool {
     match inputs.load {
+        _ if inputs.settings.mode == Mode::Plan => false,
         Switch::On => true,
         Switch::Off => false,
         Switch::Auto => inputs.settings.mode == Mode::Pull || !has_repository,
@@ -163,7 +164,8 @@ impl Search<'_> {
             lookups.push(judge(&ports.registry, LookupBy::CommitTag, reference, probe, Some(&key.hex)).await);
         }
         // The run does not wait for an image that the engine has.
-        if names.is_none() || (wait && !lookups.iter().any(settles)) {
+        let on_engine = names.is_none() && inputs.settings.mode != Mode::Plan;
+        if on_engine || (wait && !lookups.iter().any(settles)) {
             local.of_key = local::find_by_key(&ports.docker()?, &private, &key.hex).await?;
         }
         let patient = (wait && local.of_key.is_none()).then_some(inputs.settings.wait_timeout);
@@ -304,6 +306,17 @@ async fn look_up_digest(
     };
     let (lookups, local) = tokio::join!(ask, own_copy);
     Ok((lookups, local?))
+}
+
+/// Explains why images are missing, where nothing is built. `None` for one whose key is not the reason.
+pub(crate) async fn explain_misses(
+    ports: &Ports,
+    missing: &[(ImageRun<'_>, &ImageFacts)],
+) -> Vec<Option<explain::Miss>> {
+    let miss = missing.iter().map(async |(image, facts)| {
+        if image.request.rebuild { None } else { explain::explain_miss(ports, *image, facts).await }
+    });
+    stream::iter(miss).buffered(IMAGES_AT_ONCE).collect().await
 }
 
 /// Tells whether the image has parts that not every engine's store can hold.

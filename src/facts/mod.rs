@@ -21,7 +21,7 @@ mod toolchain;
 pub(crate) use bases::Base;
 pub(crate) use builders::{BuilderFacts, KeptBuilder, Leftover, entitlements};
 pub(crate) use caches::CacheFacts;
-pub(crate) use gather::{ForBuild, Gathered, gather, gather_late, wants_local};
+pub(crate) use gather::{ForBuild, Gathered, explain_misses, gather, gather_late, wants_local};
 pub(crate) use key::Pins;
 pub(crate) use key::compute as compute_key;
 pub(crate) use local::Local;

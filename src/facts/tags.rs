@@ -84,8 +84,8 @@ pub(crate) async fn gather(
     home: Option<&Repository>,
     own: Option<&Digest>,
 ) -> Vec<TagFact> {
-    let Some(home) = home.filter(|_| image.request.settings.mode != Mode::Pull && image.access.write_images)
-    else {
+    let sets_none = matches!(image.request.settings.mode, Mode::Pull | Mode::Plan);
+    let Some(home) = home.filter(|_| !sets_none && image.access.write_images) else {
         return Vec::new();
     };
     let names = image.names(home);

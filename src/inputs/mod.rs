@@ -26,6 +26,7 @@ mod problems;
 mod prune;
 mod raw;
 mod request;
+mod runners;
 mod secrets;
 mod store;
 mod types;
@@ -51,6 +52,7 @@ pub(crate) use prune::PruneRequest;
 pub use raw::RawInputs;
 pub use request::ImageRequest;
 pub(crate) use request::{Request, Settings};
+pub use runners::RunsOn;
 pub(crate) use secrets::{Secret, SecretSource, SecretValues, without_login};
 pub use types::Switch;
 pub(crate) use types::{

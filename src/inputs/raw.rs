@@ -48,10 +48,12 @@ raw_inputs! { RawInputs
         tags_file;
         /// When one of tags names a newer commit or version than this run's: skip (leave it, and say so), fail, or set (set it back).
         on_older = "skip";
-        /// build (find it, else build it), pull (make it available locally) or merge (make one image of platforms that were built apart).
+        /// build (find it, else build it), pull (make it available locally), merge (make one image of platforms that were built apart) or plan (say what is missing, and which jobs would build it; needs no engine).
         mode = "build";
         /// With mode pull: pull exactly this digest; no checkout needed.
         digest;
+        /// With mode plan: the runner of each platform in the output matrix, PLATFORM=LABEL or PLATFORM=[LABEL, LABEL], one a line, such as linux/arm64=ubuntu-24.04-arm; without a line ubuntu-latest.
+        runners;
         /// With mode merge: the digests of the platforms that were built apart, PLATFORM=DIGEST or DIGEST, one a line; no checkout needed.
         digests;
         /// Make the image available to the local engine: true, false, or auto (true with mode pull or without a repository, else false).

@@ -17,6 +17,7 @@ use super::merge::{self, Part};
 use super::outputs::{Outputs, outputs};
 use super::problems::Problems;
 use super::raw::RawInputs;
+use super::runners::Runners;
 use super::secrets::{Secret, SecretValues};
 use super::store::StoreInputs;
 use super::types::{
@@ -63,6 +64,8 @@ pub struct Settings {
     pub(crate) ecr: EcrInputs,
     pub(crate) report: ReportInputs,
     pub(crate) store: StoreInputs,
+    /// Where jobs of a plan's matrix run.
+    pub(crate) runners: Runners,
     /// What of the inputs of any image is left out, and why; each text once.
     pub warnings: Vec<String>,
 }
@@ -111,6 +114,11 @@ impl Request {
             }
         }
         let settings = Arc::new(Settings { warnings, ..(*first.settings).clone() });
+        if settings.mode == Mode::Plan {
+            let mut problems = Problems::default();
+            settings.runners.check(&images, &mut problems);
+            problems.finish()?;
+        }
         let mut names = BTreeSet::new();
         for image in &mut images {
             image.settings = Arc::clone(&settings);
@@ -136,7 +144,7 @@ impl ImageRequest {
         let mode = problems.choice(
             "mode",
             raw.mode.trimmed().unwrap_or("build"),
-            &[("build", Mode::Build), ("pull", Mode::Pull), ("merge", Mode::Merge)],
+            &[("build", Mode::Build), ("pull", Mode::Pull), ("merge", Mode::Merge), ("plan", Mode::Plan)],
         );
         let digest: Option<Digest> = problems.parse("digest", raw.digest.trimmed());
         let rebuild = problems.boolean("rebuild", raw.rebuild.trimmed().unwrap_or("false"));
@@ -263,7 +271,7 @@ fn check_combinations(
     let is_remote = matches!(build.context, ContextSource::Remote(_));
     for (input, is_wrong, why) in [
         ("digest", has_digest && mode != Mode::Pull, "only goes with mode pull"),
-        ("rebuild", rebuild && mode != Mode::Build, "only goes with mode build"),
+        ("rebuild", rebuild && matches!(mode, Mode::Pull | Mode::Merge), "only goes with mode build"),
         ("key-files", of_files && key.files.is_empty(), "key files needs at least one pattern"),
         ("key-files", !of_files && !key.files.is_empty(), "only goes with key files"),
         (
@@ -314,7 +322,8 @@ impl Settings {
             },
             ecr: ecr::read(raw, problems),
             report: report(raw, env, problems),
-            store: StoreInputs::read(raw, problems),
+            store: StoreInputs::read(raw, mode, problems),
+            runners: Runners::read(&raw.runners.items(), problems),
             warnings: Vec::new(),
         };
         let repositories = settings.pr_repository.as_ref().zip(settings.repository.as_ref());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::lists::InputText as _;
 use super::problems::Problems;
 use super::raw::RawInputs;
+use super::types::Mode;
 
 /// Inputs about the engine's image store.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +17,13 @@ pub(crate) struct StoreInputs {
 }
 
 impl StoreInputs {
-    pub(super) fn read(raw: &RawInputs, problems: &mut Problems) -> Self {
+    pub(super) fn read(raw: &RawInputs, mode: Mode, problems: &mut Problems) -> Self {
         let keep = match raw.keep_local.trimmed().unwrap_or("14d") {
             "off" => None,
             keep => Some(problems.duration("keep-local", keep)),
         };
-        Self { keep, report: problems.boolean("disk-report", raw.disk_report.trimmed().unwrap_or("false")) }
+        let report = problems.boolean("disk-report", raw.disk_report.trimmed().unwrap_or("false"));
+        // A plan asks no engine.
+        Self { keep, report: report && mode != Mode::Plan }
     }
 }

@@ -17,6 +17,8 @@ pub enum Mode {
     Pull,
     /// Make one index of platforms that were built apart.
     Merge,
+    /// Say which images are missing, and what jobs would build them. It asks no engine.
+    Plan,
 }
 
 /// The inputs `load` and `push`.

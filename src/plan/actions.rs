@@ -7,6 +7,7 @@ use super::order::{SkippedTag, TagGuard};
 use super::repositories::RepositorySetUp;
 use super::store::OldImage;
 use super::verdict::{Decision, Outcome};
+use super::wanted::MatrixJob;
 use crate::buildkit::{BuildSpec, Finding, NewBuilder};
 use crate::ecr::{LifecyclePolicy, Mutability, NewRepository};
 use crate::error::{Error, SourceLine};
@@ -324,6 +325,9 @@ pub(crate) struct ImagePlan {
     /// Tags that are not set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped_tags: Vec<SkippedTag>,
+    /// With `mode: plan`, the jobs that would build what is missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<MatrixJob>,
 }
 
 impl ImagePlan {
@@ -357,6 +361,7 @@ impl ImagePlan {
             commit_tag: None,
             local_image: None,
             skipped_tags: Vec::new(),
+            jobs: Vec::new(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::actions::{Action, ActionId, Draft, ImagePlan, Plan, PlannedTag, Sourc
 use super::builder::{Choice, Needs};
 use super::cache_set::Caches;
 use super::caches::caches;
-use super::context::{PlanContext, bug, no_repository_notice, warnings};
+use super::context::{PlanContext, bug, decision, no_repository_notice, unknown_stages_notice, warnings};
 use super::foreign::refuse_foreign_bases;
 use super::held::hold;
 use super::load::{Loading, for_classic_store, load_of_platform, loading};
@@ -18,8 +18,9 @@ use super::store::{OldImage, old_images, room_for};
 use super::use_builder::{
     BeforeBuild, SharedBuilder, builder_notices, cache_mount_namespace, is_engine, refuse_kept_builder,
 };
-use super::verdict::{Build, Decision, Outcome, Reuse, Verdict};
+use super::verdict::{Build, Outcome, Reuse, Verdict};
 use super::versions;
+use super::wanted;
 use crate::buildkit::{BuildSpec, OutputTarget, Versions};
 use crate::error::Result;
 use crate::facts::{LookupResult, StoreFacts, Toolchain};
@@ -60,6 +61,9 @@ pub(crate) fn assemble(
             (Some(given), Verdict::Reuse(verdict)) => Ok(reuse(&given, verdict, &mut draft)),
             (Some(given), Verdict::ReuseLocal(verdict)) => Ok(reuse_local(&given, verdict, &mut draft)),
             (Some(given), Verdict::Merge(verdict)) => merge::plan(&given, verdict, &mut draft),
+            (Some(given), Verdict::Build(verdict)) if wanted::only_says(given.image) => {
+                Ok(wanted::missing(&given, verdict))
+            }
             (Some(given), Verdict::Build(verdict)) => match &mut builder {
                 Some(Ok(builder)) => build(&given, verdict, builder, &set_up, &mut draft),
                 Some(Err(error)) => Err(error.clone()),
@@ -75,6 +79,7 @@ pub(crate) fn assemble(
     plan.images.first_mut().into_iter().for_each(|first| set_up.say(first));
     plan.set_up = set_up.repositories;
     plan.actions = draft.finish();
+    wanted::check(&plan)?;
     match plan.images.as_slice() {
         [ImagePlan { error: Some(error), .. }] => Err(error.clone()),
         _ => Ok(plan),
@@ -172,6 +177,7 @@ fn build(
     built.add_actions(given, &published, tags.set, before, draft);
     let degraded = degraded(verdict.notes.degraded, &mut caches.off, &mut notices);
     let planned = |reference: ImageReference| PlannedTag { reference, there: false };
+    let outcome = if verdict.publish { Outcome::Built } else { Outcome::BuiltLocal };
     Ok(ImagePlan {
         warnings: warnings(facts),
         notices,
@@ -180,7 +186,7 @@ fn build(
         key_tag: published.key_tag.map(planned),
         commit_tag: published.commit_tag.map(planned),
         skipped_tags: tags.skipped,
-        ..ImagePlan::from_decision(decision(given, verdict.publish, verdict.reason))
+        ..ImagePlan::from_decision(decision(given, outcome, verdict.reason))
     })
 }
 
@@ -348,31 +354,6 @@ fn publish(
         draft.add([last], Action::Alias { source: made_by(last), target, guard, required: true });
     }
     last
-}
-
-/// A notice of stages in `no-cache-filters` that the Dockerfile does not have, which BuildKit ignores. `None` also for a
-/// frontend of the user's own, which may have other stages.
-fn unknown_stages_notice(given: &PlanContext<'_>) -> Option<String> {
-    let (filters, pins) = (&given.image.request.build.no_cache_filters, &given.facts.pins);
-    let unnamed =
-        |name: &str| name.strip_prefix("stage-").is_some_and(|number| number.parse::<u32>().is_ok());
-    let known = |name: &&String| {
-        let name = name.to_lowercase();
-        pins.stage_names.contains(&name) || unnamed(&name)
-    };
-    let missing: Vec<&str> = filters.iter().filter(|name| !known(name)).map(String::as_str).collect();
-    (!missing.is_empty() && !pins.foreign_frontend)
-        .then(|| format!("no-cache-filters: the Dockerfile has no stage {}", missing.join(", ")))
-}
-
-/// The decision to build, with what differs from the nearest earlier image.
-fn decision(given: &PlanContext<'_>, publish: bool, reason: String) -> Decision {
-    let outcome = if publish { Outcome::Built } else { Outcome::BuiltLocal };
-    let (reason, changes) = match &given.late.miss {
-        Some(miss) => (miss.reason(&reason, given.image.request.image.as_str()), miss.changes.clone()),
-        None => (reason, Vec::new()),
-    };
-    Decision { outcome, reason, changes }
 }
 
 /// The one warning of the image: `why`, else why caches are off. If there is both, the caches become notices.

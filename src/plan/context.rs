@@ -1,6 +1,7 @@
 //! The input of the planner, the warnings and the notice that come from it alone, and the error of a wrong plan.
 
 use super::actions::PlanWarning;
+use super::verdict::{Decision, Outcome};
 use crate::env::Env;
 use crate::error::{Error, SourceLine};
 use crate::facts::{ImageFacts, LateFacts, RepositoryFact};
@@ -36,6 +37,30 @@ pub(super) fn no_repository_notice(facts: &ImageFacts) -> Option<String> {
         RepositoryFact::None(reason) if !reason.is_failure() => Some(reason.explain()),
         _ => None,
     }
+}
+
+/// A notice of stages in `no-cache-filters` that the Dockerfile does not have, which BuildKit ignores. `None` also for a
+/// frontend of the user's own, which may have other stages.
+pub(super) fn unknown_stages_notice(given: &PlanContext<'_>) -> Option<String> {
+    let (filters, pins) = (&given.image.request.build.no_cache_filters, &given.facts.pins);
+    let unnamed =
+        |name: &str| name.strip_prefix("stage-").is_some_and(|number| number.parse::<u32>().is_ok());
+    let known = |name: &&String| {
+        let name = name.to_lowercase();
+        pins.stage_names.contains(&name) || unnamed(&name)
+    };
+    let missing: Vec<&str> = filters.iter().filter(|name| !known(name)).map(String::as_str).collect();
+    (!missing.is_empty() && !pins.foreign_frontend)
+        .then(|| format!("no-cache-filters: the Dockerfile has no stage {}", missing.join(", ")))
+}
+
+/// The decision about an image that is not there, with what differs from the nearest earlier image.
+pub(super) fn decision(given: &PlanContext<'_>, outcome: Outcome, reason: String) -> Decision {
+    let (reason, changes) = match &given.late.miss {
+        Some(miss) => (miss.reason(&reason, given.image.request.image.as_str()), miss.changes.clone()),
+        None => (reason, Vec::new()),
+    };
+    Decision { outcome, reason, changes }
 }
 
 /// An error for a plan that contradicts itself: a defect of this program.

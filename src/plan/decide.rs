@@ -157,15 +157,16 @@ fn engine_copy(digest: &Digest, facts: &ImageFacts) -> Option<Verdict> {
 fn unknown(inputs: &ImageRequest, facts: &ImageFacts, error: &Error) -> Verdict {
     let may_degrade = inputs.settings.reliability.policy == RegistryPolicy::Auto
         && matches!(error.class, FailureClass::Unavailable | FailureClass::Access);
-    let may_build = inputs.settings.mode == Mode::Build || inputs.settings.on_missing == OnMissing::Build;
+    let may_build = inputs.settings.mode != Mode::Pull || inputs.settings.on_missing == OnMissing::Build;
     // push: true has to publish; an image of this machine is not enough.
     let must_publish = inputs.settings.mode == Mode::Build && inputs.push == Switch::On;
     if !may_degrade || must_publish || !(may_build || engine_image(inputs, facts).is_some()) {
         return Verdict::Fail(error.clone());
     }
     let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-    let degraded =
-        format!("the registry cannot be used ({}); the image stays on this machine{hint}", error.headline());
+    let is_plan = inputs.settings.mode == Mode::Plan;
+    let so = if is_plan { "the image counts as missing" } else { "the image stays on this machine" };
+    let degraded = format!("the registry cannot be used ({}); {so}{hint}", error.headline());
     match engine_image(inputs, facts) {
         Some(image) => Verdict::ReuseLocal(ReuseLocal {
             image: image.clone(),
@@ -173,10 +174,11 @@ fn unknown(inputs: &ImageRequest, facts: &ImageFacts, error: &Error) -> Verdict 
             notes: Notes { degraded: Some(degraded), notices: Vec::new() },
         }),
         None => Verdict::Build(Build {
-            reason: format!(
-                "the registry cannot be asked, and {}",
-                if inputs.rebuild { REBUILD } else { NONE_HERE }
-            ),
+            reason: match inputs.settings.mode {
+                _ if inputs.rebuild => format!("the registry cannot be asked, and {REBUILD}"),
+                Mode::Plan => "the registry cannot be asked".to_owned(),
+                _ => format!("the registry cannot be asked, and {NONE_HERE}"),
+            },
             publish: false,
             shared: false,
             load: inputs.load != Switch::Off,
@@ -273,7 +275,12 @@ fn without_repository(inputs: &ImageRequest, facts: &ImageFacts) -> Verdict {
         );
     }
     Verdict::Build(Build {
-        reason: if inputs.rebuild { REBUILD } else { NONE_HERE }.to_owned(),
+        reason: match inputs.settings.mode {
+            _ if inputs.rebuild => REBUILD,
+            Mode::Plan => "there is no repository that other jobs could find it in",
+            _ => NONE_HERE,
+        }
+        .to_owned(),
         publish: false,
         shared: false,
         load: inputs.load != Switch::Off,

@@ -3,6 +3,7 @@
 use super::builder::{Choice, Names, Needs, choose};
 use super::decide::decide;
 use super::verdict::{Build, Verdict};
+use super::wanted::only_says;
 use crate::buildkit::owner::Owner;
 use crate::error::Result;
 use crate::facts::{BuilderFacts, ForBuild, ImageFacts, Toolchain, entitlements};
@@ -38,10 +39,17 @@ impl Judged {
         Self { facts, verdicts }
     }
 
+    /// With `mode: plan`, the images that are missing though the registry answers: their places.
+    pub(crate) fn missing(&self, images: &[ImageRun<'_>]) -> Vec<usize> {
+        let is_missing = |verdict: &Verdict| matches!(verdict, Verdict::Build(Build { shared: true, .. }));
+        let missing = |(at, verdict)| (is_missing(verdict) && only_says(*images.get(at)?)).then_some(at);
+        self.verdicts.iter().enumerate().filter_map(missing).collect()
+    }
+
     /// The images that are to be built.
     pub(crate) fn building(&self, images: &[ImageRun<'_>]) -> Vec<Building> {
         let building = |at: usize| match (self.facts.get(at)?, self.verdicts.get(at)?) {
-            (Some(facts), Verdict::Build(build)) => {
+            (Some(facts), Verdict::Build(build)) if !only_says(*images.get(at)?) => {
                 let Build { shared, load, .. } = *build;
                 let needs = Needs::of_build(*images.get(at)?, facts, build);
                 Some(Building { at, wanted: ForBuild { shared, load }, needs })

@@ -28,6 +28,7 @@ mod use_builder;
 mod user_caches;
 mod verdict;
 mod versions;
+mod wanted;
 
 pub(crate) use actions::{
     Action, ActionId, GoesWithout, ImagePlan, Plan, PlanWarning, Planned, PlannedTag, SetUpChange, Source,
@@ -44,3 +45,4 @@ pub(crate) use store::OldImage;
 pub(crate) use repositories::{RepositorySetUp, drift_notice, foreign_policy};
 pub use verdict::Outcome;
 pub(crate) use verdict::{Build, Decision, Verdict};
+pub use wanted::MatrixJob;

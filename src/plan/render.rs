@@ -91,6 +91,9 @@ fn add_image(
     if let Some(facts) = facts {
         add_facts(rows, image, facts);
     }
+    for job in &plan.jobs {
+        rows.add("job", &format!("{} on {}", job.platform, job.runs_on));
+    }
     for skipped in &plan.skipped_tags {
         rows.add("skipped", &format!("the tag {}: {}", skipped.tag, skipped.why));
     }

@@ -31,10 +31,13 @@ pub(super) struct SetUpPlan {
     error: Option<Error>,
 }
 
-/// Tells whether the run makes this repository if it does not exist.
+/// Tells whether the run, or the build that it plans, makes this repository if it does not exist.
 #[must_use]
 pub(super) fn makes(image: ImageRun<'_>, repository: &Repository) -> bool {
-    image.sets_up() && image.request.settings.ecr.create && is_private(repository)
+    let settings = &image.request.settings;
+    // A plan job leaves it to the job that builds.
+    let by_build = matches!(settings.mode, Mode::Build | Mode::Plan) && image.access.set_up;
+    by_build && settings.ecr.create && is_private(repository)
 }
 
 /// What an existing repository lacks, for [`SetUpPlan::compare`].

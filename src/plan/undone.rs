@@ -20,7 +20,7 @@ struct Undone {
 
 /// The error of a run that cannot publish at all, though `push: true` says it must.
 pub(super) fn refuse_push(inputs: &ImageRequest, run: &RunContext, facts: &ImageFacts) -> Option<Error> {
-    if inputs.push != Switch::On || inputs.settings.mode == Mode::Pull {
+    if inputs.push != Switch::On || matches!(inputs.settings.mode, Mode::Pull | Mode::Plan) {
         return None;
     }
     if let RepositoryFact::None(reason) = &*facts.repository {
@@ -37,6 +37,17 @@ pub(super) fn refuse_push(inputs: &ImageRequest, run: &RunContext, facts: &Image
 
 /// Adds what the run leaves undone to the verdict's notes.
 pub(super) fn with_undone(verdict: Verdict, image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
+    if image.request.settings.mode == Mode::Plan {
+        let undone = [
+            repository_source_failed(facts),
+            shared_not_looked_for(image.request, image.run, facts),
+            tags_not_moved(&verdict, image.request),
+        ];
+        return undone
+            .into_iter()
+            .flatten()
+            .fold(verdict, |verdict, undone| with_note(verdict, undone, image.request));
+    }
     let undone = [
         repository_source_failed(facts),
         shared_not_looked_for(image.request, image.run, facts),
@@ -72,6 +83,18 @@ fn repository_source_failed(facts: &ImageFacts) -> Option<Undone> {
         }
         _ => None,
     }
+}
+
+/// A plan sets no tags, and a job that it spares sets none either.
+fn tags_not_moved(verdict: &Verdict, inputs: &ImageRequest) -> Option<Undone> {
+    let tags: Vec<String> = inputs.tags.iter().map(ToString::to_string).collect();
+    (matches!(verdict, Verdict::Reuse(_)) && !tags.is_empty()).then(|| Undone {
+        why: format!(
+            "tags are not set by mode plan: a job with mode build sets {} where the image is there already",
+            tags.join(", ")
+        ),
+        degrades: None,
+    })
 }
 
 /// Outside GitHub it may be unknown which GitHub repository the run belongs to.

@@ -136,6 +136,8 @@ pub enum Outcome {
     ReusedKey,
     /// The Dockerfile's checks were run, and found nothing.
     Checked,
+    /// `mode: plan`: no image has the key, or the registry does not say.
+    Missing,
     /// Platforms that were built apart are one image.
     Merged,
     /// Built for this machine alone.
@@ -157,6 +159,7 @@ impl Outcome {
             Self::ReusedKey => "reused-key",
             Self::Built => "built",
             Self::BuiltLocal => "built-local",
+            Self::Missing => "missing",
             Self::Merged => "merged",
             Self::Checked => "checked",
             Self::Failed => "failed",

@@ -35,7 +35,8 @@ use std::cell::OnceCell;
 
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::inputs::{ImageRequest, Request};
+use crate::failure::FailureKind;
+use crate::inputs::{ImageRequest, Mode, Request};
 use crate::secret::SecretString;
 
 /// The right to write outside this program. Code that gathers facts or decides has none, so it can only read;
@@ -68,6 +69,8 @@ pub(crate) struct Ports {
     pub remotes: git::Remotes,
     github_token: Option<SecretString>,
     retries: u32,
+    /// True if the run asks no engine.
+    without_engine: bool,
     github: OnceCell<Result<github::GitHub>>,
 }
 
@@ -131,6 +134,7 @@ impl Ports {
             remotes,
             github_token: request.settings.access.github_token.clone(),
             retries: request.settings.reliability.retries,
+            without_engine: request.settings.mode == Mode::Plan,
             github: OnceCell::new(),
         }
     }
@@ -150,8 +154,11 @@ impl Ports {
     /// docker with the user's own configuration, for reads.
     ///
     /// # Errors
-    /// If docker is not on the `PATH`.
+    /// If docker is not on the `PATH`, and with `mode: plan`.
     pub(crate) fn docker(&self) -> Result<docker::Docker> {
+        if self.without_engine {
+            return Err(Error::of(FailureKind::ToolMissing, "mode plan asks no engine"));
+        }
         docker::Docker::find(self.exec.clone(), &self.user_config)
     }
 

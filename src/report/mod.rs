@@ -4,6 +4,7 @@
 
 mod annotations;
 mod disk;
+mod images;
 mod markdown;
 mod metadata;
 mod outputs;
@@ -29,9 +30,9 @@ use crate::error::{Error, Result};
 use crate::execute::{ImageResult, Journal, Progressing};
 use crate::facts::{ImageFacts, RepositoryFact};
 use crate::image::{Digest, ImageReference, Platform};
-use crate::inputs::{ImageRequest, Request};
+use crate::inputs::{ImageRequest, Mode, Request};
 use crate::phase::Phase;
-use crate::plan::{Action, ImagePlan, Outcome, Plan, PlanWarning, Planned, PlannedTag};
+use crate::plan::{Action, ImagePlan, MatrixJob, Outcome, Plan, PlanWarning, Planned, PlannedTag};
 use crate::run::RunContext;
 
 /// Everything that is reported of a run, on every exit. Unknown fields are empty.
@@ -66,6 +67,8 @@ pub struct Report {
     pub plan: Option<PathBuf>,
     /// The same file, if it also has what the plan was made from.
     pub facts: Option<PathBuf>,
+    /// True if the run only says what is missing.
+    pub is_plan: bool,
     /// True if no job summary is wanted.
     pub without_summary: bool,
     /// Why the run failed as a whole.
@@ -106,6 +109,10 @@ pub struct ImageReport {
     pub local_image: Option<String>,
     /// The key, 64 hex digits.
     pub key: Option<String>,
+    /// Seconds of all actions for the image.
+    pub seconds: f64,
+    /// With `mode: plan`, the jobs that would build what is missing.
+    pub jobs: Vec<MatrixJob>,
     /// True if a build succeeded.
     pub built: bool,
     /// True if this run published its image.
@@ -143,6 +150,7 @@ impl Report {
     pub(crate) fn start(&mut self, request: &Request, run: &RunContext) {
         self.images = request.images.iter().map(ImageReport::of).collect();
         self.check_annotations = request.settings.report.check_annotations;
+        self.is_plan = request.settings.mode == Mode::Plan;
         self.without_summary = !request.settings.report.summary;
         let warnings = request.settings.warnings.iter().cloned();
         self.warnings.extend(warnings.map(|text| PlanWarning { text, at: None }));
@@ -306,6 +314,8 @@ impl ImageReport {
         self.local_image = result.local_image;
         (self.built, self.pushed, self.attempts) = (result.built, result.pushed, result.attempts);
         self.progress = result.progress;
+        self.seconds += result.seconds;
+        self.jobs.clone_from(&plan.jobs);
         self.add_actions(actions);
         self.metadata_file = metadata.filter(|_| result.built);
         // buildx's file is of this run's build, not of an image of another run.

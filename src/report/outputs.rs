@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::{ImageReport, Report};
+use super::{ImageReport, Report, images};
 use crate::buildkit::ProgressSummary;
 
 /// Every output with its meaning and how it is made; `action.yml` and `docs/inputs.md` are checked against it.
-pub const OUTPUTS: [Output; 23] = [
+pub const OUTPUTS: [Output; 27] = [
     (
         "outcome",
-        "reused-local, reused-digest, reused-tag, reused-key, built, built-local, merged (mode: merge), checked (call: check) or failed",
+        "reused-local, reused-digest, reused-tag, reused-key, built, built-local, merged (mode: merge), missing (mode: plan), checked (call: check) or failed; of several images the one that says most",
         |report| report.outcome().map(|outcome| outcome.name().to_owned()).unwrap_or_default(),
     ),
     ("reason", "Why, in one sentence", |report| one_sentence(&report.reason())),
@@ -87,6 +87,26 @@ pub const OUTPUTS: [Output; 23] = [
         path(report.only().and_then(|image| image.metadata_file.as_ref()))
     }),
     ("plan", "Path of the plan as JSON", |report| path(report.plan.as_ref())),
+    (
+        "images",
+        "What came of each image, as JSON by its name: outcome, reason, digest, tag, commit-tag, key, reference, local-image, built, pushed and seconds; what is not known is left out",
+        images::images,
+    ),
+    (
+        "digests",
+        "The digest of each image that has one, as JSON by its name; pass it to the jobs that pull several",
+        images::digests,
+    ),
+    (
+        "missing",
+        "The names of the images that are not there, as a JSON list: [] only if every image is known to be there",
+        images::missing,
+    ),
+    (
+        "matrix",
+        "With mode plan, the jobs that would build what is missing, as a JSON list for strategy.matrix.include: image, platform and runs-on",
+        images::matrix,
+    ),
 ];
 
 /// An output: its name, its meaning, its value.

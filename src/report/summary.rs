@@ -72,6 +72,7 @@ fn headline(report: &Report, image: &ImageReport, error: Option<&Error>) -> Stri
         Some(Outcome::ReusedDigest | Outcome::ReusedTag | Outcome::ReusedKey) => {
             ("✅", "already built, ready")
         }
+        Some(Outcome::Missing) => ("🔎", "missing"),
         Some(Outcome::Built) => ("🔨", "built and published"),
         Some(Outcome::Merged) => ("🔗", "merged and published"),
         Some(Outcome::Checked) => ("✅", "checked"),

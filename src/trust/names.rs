@@ -107,10 +107,10 @@ impl<'a> ZoneNames<'a> {
         Published { name, commit_tag: self.written_commit(), key_tag, user_tags }
     }
 
-    /// The references in the input `tags` that this run sets. With `mode: pull` it sets none.
+    /// The references in the input `tags` that this run sets. With `mode: pull` and `mode: plan` it sets none.
     #[must_use]
     pub(crate) fn user_tags(&self) -> Vec<ImageReference> {
-        if self.image.request.settings.mode == Mode::Pull {
+        if matches!(self.image.request.settings.mode, Mode::Pull | Mode::Plan) {
             return Vec::new();
         }
         self.asked_tags().into_iter().filter(|tag| self.may_set(tag)).collect()

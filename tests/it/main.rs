@@ -52,6 +52,7 @@ mod moments;
 mod older;
 mod outcomes;
 mod plan;
+mod plan_job;
 mod plans;
 mod pr_repository;
 mod promises;

@@ -96,6 +96,8 @@ fn d87_the_table() {
         note(&mut table, run);
     };
     let lab = Lab::new();
+    let plan = lab.shared().input("mode", "plan").run();
+    says(&lab, &plan, ["missing", "false", "false", "false"], &[]);
     // The engine's own builder keeps what it pushes.
     let built = lab.shared().run();
     says(&lab, &built, ["built", "true", "true", "false"], ALL);

@@ -83,6 +83,7 @@ fn every_zone_outcome_mode_and_guard_has_a_case() {
         "reused-key",
         "built",
         "built-local",
+        "missing",
         "merged",
         "failed",
     ];

@@ -31,10 +31,10 @@ fn the_page_has_every_exit_code() {
 
 #[test]
 fn the_page_says_when_each_outcome_comes() {
-    use Outcome::{Built, BuiltLocal, Failed, ReusedDigest, ReusedKey, ReusedLocal, ReusedTag};
+    use Outcome::{Built, BuiltLocal, Failed, Missing, ReusedDigest, ReusedKey, ReusedLocal, ReusedTag};
     let found: Vec<String> =
         rows("docs/inputs.md", "| when | `outcome` |\n").iter().map(|row| code(&row[1]).to_owned()).collect();
-    let all = [ReusedLocal, ReusedTag, ReusedDigest, ReusedKey, Built, BuiltLocal, Failed];
+    let all = [ReusedLocal, ReusedTag, ReusedDigest, ReusedKey, Built, BuiltLocal, Missing, Failed];
     assert_eq!(found, all.map(Outcome::name));
 }
 
