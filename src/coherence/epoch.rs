@@ -7,6 +7,7 @@
 
 use crate::image::hex;
 use crate::key::dockerfile::{Digest, SecretMounts};
+use crate::key::platforms::of_platform;
 use crate::key::{BuildKey, EntryKind, KeyEntry};
 
 /// Two builds of one epoch may share layers.
@@ -39,13 +40,14 @@ impl Epoch {
 
 /// Tells whether BuildKit's cache misses a change of this entry.
 fn is_unseen(entry: &KeyEntry, mounted: &SecretMounts) -> bool {
+    let (name, _) = of_platform(&entry.name);
     match entry.kind {
         // The user wants a new build if these change.
         EntryKind::KeyExtra | EntryKind::Period => true,
         // BuildKit counts the names of hosts, not their addresses.
-        EntryKind::Setting => entry.name == "add-hosts" && !entry.value.is_empty(),
+        EntryKind::Setting => name == "add-hosts" && !entry.value.is_empty(),
         // BuildKit counts that a step may have the secret, not whether it gets one.
-        EntryKind::SecretId => mounted.contains(&entry.name),
+        EntryKind::SecretId => mounted.contains(name),
         // BuildKit sees these in the text of steps, their environment, their base or their files. Or they are in the
         // image's configuration or form, which every build makes.
         EntryKind::Format

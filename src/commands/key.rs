@@ -12,10 +12,10 @@ use crate::facts::{compute_key, gather};
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
 use crate::image::hex;
-use crate::key::BuildKey;
 use crate::key::explain::{from_listing, listing, shown};
 use crate::key::files::Kind;
 use crate::key::names::escape;
+use crate::key::{BuildKey, PlatformKey};
 use crate::pipeline::Prepared;
 use crate::trust::ImageRun;
 
@@ -24,12 +24,15 @@ use crate::trust::ImageRun;
 /// # Errors
 /// If a file cannot be read, or an image has no digest.
 pub(crate) async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
-    let key = build_key(prepared).await?;
+    let (key, platforms) = build_key(prepared).await?;
     if as_json {
-        return Ok(listing(&key));
+        return Ok(listing(&key, &platforms));
     }
     let mut text = format!("{}\n", key.hex);
     // Writing to a String cannot fail; the results are dropped.
+    for own in &platforms {
+        let _ = writeln!(text, "{:<14} {:<30} {}", "platform-key", own.platform, own.key.hex);
+    }
     for entry in &key.entries {
         let _ = writeln!(text, "{:<14} {:<30} {}", entry.kind.as_str(), entry.name, shown(entry));
     }
@@ -52,8 +55,8 @@ pub(crate) async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
     Ok(text)
 }
 
-/// Computes the key that a build would publish under.
-async fn build_key(prepared: &Prepared) -> Result<BuildKey> {
+/// Computes the key that a build would publish under, and those of its platforms, if there are several.
+async fn build_key(prepared: &Prepared) -> Result<(BuildKey, Vec<PlatformKey>)> {
     let ports = &prepared.ports;
     let ImageRun { request: inputs, run, .. } = prepared.first()?;
     let computed = compute_key(ports, inputs, run, false).await?;
@@ -61,7 +64,7 @@ async fn build_key(prepared: &Prepared) -> Result<BuildKey> {
     for warning in computed.key.warnings.iter().filter(|warning| warning.is_grave()) {
         ports.console.line(&format!("warning: {warning}; {}", warning.hint()));
     }
-    Ok(computed.key)
+    Ok((computed.key, computed.platforms))
 }
 
 /// The most files that are printed one by one; of more, the folders are printed. JSON has every file.
@@ -77,7 +80,7 @@ pub(crate) async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> R
         "" => nearest(prepared).await?,
         with => {
             let (key, earlier) = tokio::join!(build_key(prepared), earlier_named(prepared, with));
-            (key?, earlier?)
+            (key?.0, earlier?)
         }
     };
     let ports = &prepared.ports;

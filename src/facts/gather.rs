@@ -9,13 +9,13 @@ use futures_util::stream::{self, StreamExt as _};
 use super::lookups::{Lookup, LookupBy, LookupResult, judge, look_up, wait_for};
 use super::pin::Pin;
 use super::{
-    BuilderFacts, ImageFacts, LateFacts, Local, RepositoryFact, StoreFacts, Toolchain, builders, caches,
-    explain, key, local, merge, repository, set_up, store, tags, toolchain,
+    BuilderFacts, ImageFacts, LateFacts, Local, PlatformFacts, RepositoryFact, StoreFacts, Toolchain,
+    builders, caches, explain, key, local, merge, platforms, repository, set_up, store, tags, toolchain,
 };
 use crate::error::{Error, Result};
 use crate::image::{Digest, ImageReference, Repository};
 use crate::inputs::{ImageRequest, Mode, OnMissing, Switch};
-use crate::key::BuildKey;
+use crate::key::{BuildKey, PlatformKey};
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
 use crate::trust::{Access, ImageRun, LocalNames, ZoneNames};
@@ -85,7 +85,7 @@ async fn gather_image(
     let ImageRun { request, run, .. } = image;
     let home = repository.repository();
     let names = home.map(|home| image.names(home));
-    if request.settings.mode == Mode::Merge {
+    if request.settings.mode == Mode::Merge && !request.parts.is_empty() {
         let places = names.map(|names| names.repositories()).unwrap_or_default();
         let (found, tags) = tokio::join!(
             merge::gather(&ports.registry, &request.parts, &places),
@@ -116,12 +116,14 @@ async fn gather_image(
             found = search.by_key(&computed.key, waits).await?;
         }
     }
-    let key::Computed { key, bases, pins, .. } = computed;
+    let key::Computed { key, platforms, bases, pins, .. } = computed;
+    let platforms = search.platforms(&platforms, &found).await;
     let Found { lookups, local } = found;
     let own = matched(&lookups).filter(|_| !request.rebuild);
     let tags = tags::gather(ports, image, home, own.as_ref().and_then(ImageReference::digest)).await;
     Ok(ImageFacts {
         key: Some(key),
+        platforms,
         bases,
         pins,
         lookups,
@@ -165,7 +167,7 @@ impl Search<'_> {
         }
         // The run does not wait for an image that the engine has.
         let on_engine = names.is_none() && inputs.settings.mode != Mode::Plan;
-        if on_engine || (wait && !lookups.iter().any(settles)) {
+        if on_engine || (wait && !lookups.iter().any(Lookup::settles)) {
             local.of_key = local::find_by_key(&ports.docker()?, &private, &key.hex).await?;
         }
         let patient = (wait && local.of_key.is_none()).then_some(inputs.settings.wait_timeout);
@@ -190,6 +192,20 @@ impl Search<'_> {
         Ok(Found { lookups, local })
     }
 
+    /// The platforms. Where the image as a whole is not there, they are looked for, unless the run has no use for them.
+    async fn platforms(&self, keys: &[PlatformKey], found: &Found) -> Vec<PlatformFacts> {
+        let request = self.image.request;
+        let wanted = request.settings.mode != Mode::Pull && !request.rebuild && !found.has_image();
+        // A registry that did not answer is not asked again.
+        let lacks = found.lookups.iter().any(|lookup| {
+            matches!(lookup.seen, LookupResult::Unknown(_) | LookupResult::Absent { no_repository: true })
+        });
+        match self.names.filter(|_| wanted && !lacks) {
+            Some(names) => platforms::look_up_each(&self.ports.registry, names, None, keys).await,
+            None => platforms::unasked(keys),
+        }
+    }
+
     /// The key's tag, if only the commit's tag was looked up and found, and this run may set the key's.
     fn unset_key_tag(&self, lookups: &[Lookup], key: &BuildKey) -> Option<ImageReference> {
         let by_commit = lookups.iter().any(|lookup| {
@@ -198,11 +214,6 @@ impl Search<'_> {
         let names = self.names.filter(|_| by_commit && self.image.request.settings.mode == Mode::Build)?;
         names.written(key.short()).key_tag
     }
-}
-
-/// Tells whether further look-ups are needless: the image is found, or the registry does not answer.
-fn settles(lookup: &Lookup) -> bool {
-    matches!(lookup.seen, LookupResult::Match { .. } | LookupResult::Unknown(_))
 }
 
 /// Tells whether an earlier look-up showed that the reference's repository does not exist.
@@ -236,7 +247,7 @@ async fn look_up_key(
     earlier: &[Lookup],
 ) -> Vec<Lookup> {
     let Some(names) = names else { return Vec::new() };
-    if earlier.iter().any(settles) {
+    if earlier.iter().any(Lookup::settles) {
         return Vec::new();
     }
     let mut references = names.of_key(key.short());
@@ -251,7 +262,7 @@ async fn look_up_key(
         }
         // One after the other, because most often the first is there.
         let lookup = look_up(&ports.registry, LookupBy::KeyTag, reference, Some(&key.hex)).await;
-        let ended = settles(&lookup);
+        let ended = lookup.settles();
         lookups.push(lookup);
         if ended {
             break;
@@ -296,7 +307,7 @@ async fn look_up_digest(
         let mut lookups = Vec::new();
         for reference in &references {
             let lookup = look_up(&ports.registry, LookupBy::Digest, reference.clone(), None).await;
-            let ended = settles(&lookup);
+            let ended = lookup.settles();
             lookups.push(lookup);
             if ended {
                 break;

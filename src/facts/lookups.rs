@@ -32,6 +32,13 @@ pub(crate) struct Lookup {
     pub seen: LookupResult,
 }
 
+impl Lookup {
+    /// Tells whether further look-ups are needless: the image is found, or the registry does not answer.
+    pub(super) const fn settles(&self) -> bool {
+        matches!(self.seen, LookupResult::Match { .. } | LookupResult::Unknown(_))
+    }
+}
+
 /// The answer of the registry.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -71,24 +71,33 @@ pub(super) async fn gather(
     repositories: &[&Repository],
 ) -> Result<Vec<PartFact>> {
     try_join_all(parts.iter().map(async |part| {
+        let mut found = None;
         for repository in repositories {
-            let reference = repository.at(part.digest.clone());
-            match registry.probe(&reference).await {
-                Probe::Present(manifest) => {
-                    let lines = read_lines(registry, &reference, &manifest).await?;
-                    let annotations = manifest.annotations().into_iter().flatten();
-                    let annotations =
-                        annotations.map(|(name, value)| (name.clone(), value.clone())).collect();
-                    let found = FoundPart { repository: (*repository).clone(), annotations, lines };
-                    return Ok(PartFact { part: part.clone(), found: Some(found) });
-                }
-                Probe::Absent { .. } => {}
-                Probe::Unknown(error) => return Err(error),
+            found = read_part(registry, &repository.at(part.digest.clone())).await?;
+            if found.is_some() {
+                break;
             }
         }
-        Ok(PartFact { part: part.clone(), found: None })
+        Ok(PartFact { part: part.clone(), found })
     }))
     .await
+}
+
+/// Reads an image or index that is to be part of another index; `None` if it is not there.
+///
+/// # Errors
+/// As [`gather`].
+pub(crate) async fn read_part(registry: &Registry, reference: &ImageReference) -> Result<Option<FoundPart>> {
+    match registry.probe(reference).await {
+        Probe::Present(manifest) => {
+            let lines = read_lines(registry, reference, &manifest).await?;
+            let annotations = manifest.annotations().into_iter().flatten();
+            let annotations = annotations.map(|(name, value)| (name.clone(), value.clone())).collect();
+            Ok(Some(FoundPart { repository: reference.repository().clone(), annotations, lines }))
+        }
+        Probe::Absent { .. } => Ok(None),
+        Probe::Unknown(error) => Err(error),
+    }
 }
 
 /// The lines of an index, or one line for a single image.

@@ -11,6 +11,7 @@ mod local;
 mod lookups;
 mod merge;
 mod pin;
+mod platforms;
 mod repository;
 mod set_up;
 mod sources;
@@ -28,6 +29,7 @@ pub(crate) use local::Local;
 pub(crate) use lookups::{Lookup, LookupBy, LookupResult, look_up, wait_for};
 pub(crate) use merge::{FoundPart, Line, LineKind, PartFact};
 pub(crate) use pin::Pin;
+pub(crate) use platforms::PlatformFacts;
 pub(crate) use repository::resolve as resolve_repository;
 pub(crate) use repository::{NoRepository, RepositoryFact};
 pub(crate) use set_up::{EcrFacts, SetUpFacts, is_private};
@@ -48,14 +50,17 @@ use crate::key::BuildKey;
 pub(crate) struct ImageFacts {
     #[serde(with = "inside")]
     pub repository: Arc<RepositoryFact>,
-    /// `None` for a pull by digest and for `mode: merge`.
+    /// `None` for a pull by digest and for `mode: merge` of digests.
     pub key: Option<BuildKey>,
+    /// The platforms, if there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<PlatformFacts>,
     pub bases: Vec<Base>,
     pub pins: Pins,
     /// The registry's answers, in the order of the questions.
     pub lookups: Vec<Lookup>,
     pub local: Local,
-    /// The parts of `mode: merge`.
+    /// The parts of `mode: merge` of digests.
     pub parts: Vec<PartFact>,
     /// What has the tags of the input `tags`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -77,6 +82,7 @@ impl ImageFacts {
         Self {
             repository,
             key: None,
+            platforms: Vec::new(),
             bases: Vec::new(),
             pins: Pins::default(),
             lookups: Vec::new(),

@@ -177,11 +177,17 @@ pub struct BuildKey {
 }
 
 impl BuildKey {
-    /// The first 32 hexadecimal digits, for tags.
+    /// The key as tags have it.
     #[must_use]
     pub fn short(&self) -> &str {
-        self.hex.get(..32).unwrap_or(&self.hex)
+        short(&self.hex)
     }
+}
+
+/// The first 32 hexadecimal digits of a key, for tags.
+#[must_use]
+pub(crate) fn short(hex: &str) -> &str {
+    hex.get(..32).unwrap_or(hex)
 }
 
 /// Gathers entries. The order of calls does not matter, except among extra arguments.
@@ -277,6 +283,16 @@ impl KeyBuilder {
     pub(crate) fn taken(&mut self, taken: Selector) -> &mut Self {
         self.key.taken = Some(taken);
         self
+    }
+
+    /// The same entries so far, without the files behind them.
+    pub(crate) fn entries_alone(&self) -> Self {
+        let key = BuildKey {
+            entries: self.key.entries.clone(),
+            warnings: self.key.warnings.clone(),
+            ..BuildKey::default()
+        };
+        Self { key, extra_args: self.extra_args }
     }
 
     /// Notes that the build may send files that are in no tree.

@@ -8,6 +8,7 @@
 //! - [`files`]: reads the files that count, in one of three scopes.
 //! - [`dockerfile`]: finds everything that a target is built from.
 //! - [`digest`]: makes the key from its entries.
+//! - [`platforms`]: makes the key of an image with several platforms from the keys of each.
 //! - [`explain`]: compares the entries of two keys.
 //!
 //! Nothing here starts a process, reads the environment or asks for the time.
@@ -23,11 +24,13 @@ pub mod explain;
 pub(crate) mod files;
 pub(crate) mod names;
 pub(crate) mod period;
+pub(crate) mod platforms;
 
 pub use digest::EntryKind;
-pub(crate) use digest::{BuildKey, KeyBuilder, KeyEntry, Scope};
+pub(crate) use digest::{BuildKey, KeyBuilder, KeyEntry, Scope, short};
 pub(crate) use error::KeyError;
 pub(crate) use period::period;
+pub(crate) use platforms::PlatformKey;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::context::PlanContext;
 use crate::buildkit::OutputTarget;
 use crate::coherence::epoch::Epoch;
-use crate::facts::Toolchain;
+use crate::facts::{PlatformFacts, Toolchain};
 use crate::guards::Guard;
 use crate::image::{
     ANNOTATION_COMMITTED, ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION,
@@ -130,11 +130,29 @@ fn annotations(
         (ANNOTATION_MERGE_REVISION, commit.and_then(|commit| commit.merge.clone())),
         (ANNOTATION_COMMITTED, given.image.run.commit_time.map(|time| time.to_string())),
     ];
-    let own = facts.into_iter().filter_map(|(name, value)| Some((format!("{level}:{name}"), value?)));
+    let own = facts.iter().filter_map(|(name, value)| Some((format!("{level}:{name}"), value.clone()?)));
+    let each = given.facts.platforms.iter().flat_map(|own| of_platform(own, key, &facts));
     // This program's last: if a name is set twice, the last value counts.
-    let (mut first, mut last): (Vec<_>, Vec<_>) = (inputs.annotations.clone(), own.collect());
+    let (mut first, mut last): (Vec<_>, Vec<_>) = (inputs.annotations.clone(), own.chain(each).collect());
     if !Guard::OwnLabels.holds() {
         std::mem::swap(&mut first, &mut last);
     }
     first.into_iter().chain(last).collect()
+}
+
+/// The annotations of one platform's image in an index: the same `facts`, with its own key.
+fn of_platform<'a>(
+    own: &'a PlatformFacts,
+    key: &BuildKey,
+    facts: &'a [(&str, Option<String>)],
+) -> impl Iterator<Item = (String, String)> {
+    let entries = explain::encode_of_platform(key, &own.platform, &own.key);
+    facts.iter().filter_map(move |(name, value)| {
+        let value = match *name {
+            ANNOTATION_KEY => own.key.clone(),
+            ANNOTATION_ENTRIES => entries.clone(),
+            _ => value.clone()?,
+        };
+        Some((format!("manifest[{}]:{name}", own.platform), value))
+    })
 }

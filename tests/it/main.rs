@@ -54,6 +54,7 @@ mod outcomes;
 mod plan;
 mod plan_job;
 mod plans;
+mod platforms;
 mod pr_repository;
 mod promises;
 mod prune;

@@ -20,10 +20,10 @@ use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::inputs::ImageRequest;
 use crate::key::dockerignore::EXCLUDE;
-use crate::key::{BuildKey, EntryKind, KeyError};
+use crate::key::{BuildKey, EntryKind, KeyError, PlatformKey};
 use crate::ports::Ports;
 use crate::run::RunContext;
-use material::Material;
+use material::{KnownTriggers, Material, Reading};
 use remote::{Remote, look_up_remote, pins};
 use walk::{Walked, walk};
 
@@ -31,6 +31,8 @@ use walk::{Walked, walk};
 #[derive(Debug)]
 pub(crate) struct Computed {
     pub key: BuildKey,
+    /// The key of each platform, if there are several.
+    pub platforms: Vec<PlatformKey>,
     /// Images, each held to the content that the key was computed from.
     pub bases: Vec<Base>,
     pub pins: Pins,
@@ -86,11 +88,11 @@ pub(crate) async fn compute(
     run: &RunContext,
     ask_engine: bool,
 ) -> Result<Computed> {
-    let material = Material::read(ports, inputs, run, &[]).await?;
+    let material = Material::read(ports, inputs, run, &KnownTriggers::default()).await?;
     let walk = walk(inputs, &material);
     let engine = ask_engine.then(|| Engine::new(ports, inputs, run));
-    let Material { analysis, contexts, dockerfile, .. } = &material;
-    let remote = look_up_remote(ports, analysis, contexts, dockerfile, engine, Remote::default());
+    let Reading { analysis, contexts, .. } = &material.all;
+    let remote = look_up_remote(ports, analysis, contexts, &material.dockerfile, engine, Remote::default());
     let (walked, remote) = tokio::join!(walk, remote);
     let computed = Computed::of(material, remote?, walked?, inputs, ask_engine);
     computed.material.log_notes(ports, inputs, &computed.key, &computed.remote);
@@ -114,11 +116,20 @@ impl Computed {
         inputs: &ImageRequest,
         asked_engine: bool,
     ) -> Self {
-        let Walked { key, ignore } = walked;
-        let key = material.complete_key(key, inputs, &remote);
-        let epoch = Epoch::of(&key, &material.analysis.secrets);
-        let pins = Pins { ignore, epoch, ..pins(&material.analysis, &remote, material.git_context.as_ref()) };
-        Self { key, bases: bases(&remote), pins, material, remote, asked_engine }
+        let Walked { key, each, ignore } = walked;
+        let mut key = material.complete_key(&material.all, key, inputs, &remote);
+        let own = material.each.iter().zip(each).map(|(one, key)| PlatformKey {
+            platform: one.platform.clone(),
+            key: material.complete_key(&one.reading, key, &one.request, &remote),
+        });
+        let platforms: Vec<PlatformKey> = own.collect();
+        if !platforms.is_empty() {
+            key = BuildKey::of_platforms(&platforms, key);
+        }
+        let analysis = &material.all.analysis;
+        let epoch = Epoch::of(&key, &analysis.secrets);
+        let pins = Pins { ignore, epoch, ..pins(analysis, &remote, material.git_context.as_ref()) };
+        Self { key, platforms, bases: bases(&remote), pins, material, remote, asked_engine }
     }
 
     /// Asks for the bases' `ONBUILD` instructions and for the engine's own images, and computes the key again if
@@ -134,17 +145,15 @@ impl Computed {
     ) -> Result<(Self, bool)> {
         let mut changed = !self.asked_engine && self.prefer_engine(ports, inputs, run).await;
         self.asked_engine = true;
-        if self.material.can_read_triggers(inputs)
-            && let triggers =
-                triggers::find_triggers(ports, inputs, &self.material.analysis, &self.remote).await?
-            && !triggers.is_empty()
-        {
+        let triggers = triggers::find_triggers(ports, inputs, &self.material, &self.remote).await?;
+        if !triggers.is_empty() {
             let material = Material::read(ports, inputs, run, &triggers).await?;
-            if material.analysis.copied != self.material.analysis.copied {
+            if material.all.analysis.copied != self.material.all.analysis.copied {
                 material.log_scope(ports, inputs);
             }
             self.material = material;
-            let Material { analysis, contexts, dockerfile, .. } = &self.material;
+            let (Reading { analysis, contexts, .. }, dockerfile) =
+                (&self.material.all, &self.material.dockerfile);
             let engine = Some(Engine::new(ports, inputs, run));
             self.remote = look_up_remote(ports, analysis, contexts, dockerfile, engine, self.remote).await?;
             changed = true;

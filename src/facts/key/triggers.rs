@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use super::material::{KnownTriggers, Material, Reading};
 use super::remote::Remote;
 use crate::error::{Error, Result};
 use crate::facts::pin::Pin;
@@ -11,32 +13,58 @@ use crate::failure::FailureKind;
 use crate::image::ImageReference;
 use crate::inputs::ImageRequest;
 use crate::key::EntryKind;
-use crate::key::dockerfile::{Analysis, BaseTriggers, Role};
+use crate::key::dockerfile::{BaseTriggers, Role};
 use crate::ports::Ports;
 
 /// Most bases that are asked for at once.
 const BASES_AT_ONCE: usize = 16;
 
-/// Finds the triggers of the bases of reached stages. Bases without any are left out. Each base is asked for once, by
-/// its digest, for the platforms that are built.
+/// Finds the triggers of the bases of reached stages, for all platforms together and for each. Each base is asked for
+/// once, by its digest, for the platforms that are built; none where the instructions could not be read as part of the
+/// Dockerfile.
 ///
 /// # Errors
 /// If neither a base's registry nor the engine tells.
 pub(super) async fn find_triggers(
     ports: &Ports,
     inputs: &ImageRequest,
-    analysis: &Analysis,
+    material: &Material,
     remote: &Remote,
-) -> Result<Vec<BaseTriggers>> {
+) -> Result<KnownTriggers> {
+    if material.each.is_empty() {
+        let lists = lists(ports, inputs, &material.all, remote).await?;
+        return Ok(KnownTriggers { all: known(&lists), each: Vec::new() });
+    }
+    let each = material.each.iter().map(|one| lists(ports, &one.request, &one.reading, remote));
+    let each = try_join_all(each).await?;
+    let mut all = Lists::new();
+    for (base, (line, lists)) in each.iter().flatten().filter(|_| material.all.can_read_triggers(inputs)) {
+        all.entry(base).or_insert((*line, BTreeSet::new())).1.extend(lists.iter().cloned());
+    }
+    Ok(KnownTriggers { all: known(&all), each: each.iter().map(known).collect() })
+}
+
+/// The different lists of triggers of each base, by its name, with the line of a `FROM` that names it.
+type Lists<'a> = BTreeMap<&'a str, (usize, BTreeSet<Vec<String>>)>;
+
+async fn lists<'a>(
+    ports: &Ports,
+    inputs: &ImageRequest,
+    reading: &Reading,
+    remote: &'a Remote,
+) -> Result<Lists<'a>> {
+    if !reading.can_read_triggers(inputs) {
+        return Ok(Lists::new());
+    }
     let asked: Vec<String> = inputs.build.platforms.iter().map(ToString::to_string).collect();
     let mut questions: BTreeMap<(&str, String, Vec<String>), usize> = BTreeMap::new();
-    for (kind, base) in &remote.images {
+    for (kind, base) in remote.images.iter().filter(|(kind, base)| reading.names(*kind, &base.name)) {
         let image = match &base.pin {
             Pin::Registry(reference) => reference.to_string(),
             Pin::AsWritten => base.name.clone(),
             Pin::Engine(image) => image.id.clone(),
         };
-        let uses = analysis.images.iter();
+        let uses = reading.analysis.images.iter();
         let uses = uses.filter(|image| image.role == Role::From && image.reference == base.name);
         let uses: Vec<(usize, Vec<String>)> = match kind {
             EntryKind::BaseImage => uses
@@ -59,16 +87,22 @@ pub(super) async fn find_triggers(
         Ok::<_, Error>((name, line, lists))
     });
     let answers: Vec<_> = stream::iter(answers).buffered(BASES_AT_ONCE).try_collect().await?;
-    let mut lists_of: BTreeMap<&str, (usize, BTreeSet<Vec<String>>)> = BTreeMap::new();
+    let mut lists_of = Lists::new();
     for (name, line, lists) in answers {
         lists_of.entry(name).or_insert((line, BTreeSet::new())).1.extend(lists);
     }
-    let some = lists_of.into_iter().filter(|(_, (_, lists))| lists.iter().any(|list| !list.is_empty()));
-    let triggers = some.map(|(name, (line, mut lists))| {
-        let only = lists.pop_first().filter(|_| lists.is_empty());
-        BaseTriggers { base: name.to_owned(), line, texts: only }
+    Ok(lists_of)
+}
+
+/// Bases without any triggers are left out.
+fn known(lists: &Lists<'_>) -> Vec<BaseTriggers> {
+    let some = lists.iter().filter(|(_, (_, lists))| lists.iter().any(|list| !list.is_empty()));
+    let known = some.map(|(name, (line, lists))| BaseTriggers {
+        base: (*name).to_owned(),
+        line: *line,
+        texts: lists.first().filter(|_| lists.len() == 1).cloned(),
     });
-    Ok(triggers.collect())
+    known.collect()
 }
 
 /// The different lists of triggers that an image has on these platforms. The registry is asked first, then the engine.

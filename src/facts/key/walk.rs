@@ -1,8 +1,9 @@
 //! Reads the files of the context that count in the key.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Material, key_error};
+use super::key_error;
+use super::material::{Material, Reading};
 use crate::budget::PATH_MATCHING;
 use crate::crash;
 use crate::error::Result;
@@ -16,55 +17,115 @@ use crate::key::{KeyBuilder, KeyError, MAIN_CONTEXT, Scope, files};
 pub(super) struct Walked {
     /// A key that has the files, and nothing else yet.
     pub key: KeyBuilder,
+    /// The same for each of several platforms, in their order, without the files behind the entries.
+    pub each: Vec<KeyBuilder>,
     /// The text of the main context's ignore file with the patterns of `exclude`; `None` without such patterns.
     pub ignore: Option<Vec<u8>>,
 }
 
-/// Reads the files on threads of their own, because hashing takes processor time.
+/// Reads the files on threads of their own, because hashing takes processor time. Platforms that take the same files
+/// share one reading of them.
 ///
 /// # Errors
 /// If a file that counts cannot be read.
 pub(super) async fn walk(inputs: &ImageRequest, material: &Material) -> Result<Walked> {
+    let file = material.dockerfile.clone();
     let context = match &inputs.build.context {
         ContextSource::Folder(context) => Some(context.clone()),
         ContextSource::Remote(_) => None,
     };
+    let wanted = |reading: &Reading| Wanted {
+        copied: reading.analysis.copied.clone(),
+        folders: reading.contexts.folders.clone(),
+    };
+    let all = wanted(&material.all);
+    let each: Vec<Wanted> = material.each.iter().map(|one| wanted(&one.reading)).collect();
     let (scope, patterns, exclude) =
         (inputs.key.scope, inputs.key.files.clone(), inputs.build.exclude.clone());
-    let (file, copied) = (material.dockerfile.clone(), material.analysis.copied.clone());
-    let folders = material.contexts.folders.clone();
     let walk = move || -> Result<Walked, KeyError> {
+        let files = Files { context, file: &file, scope, patterns: &patterns, exclude: &exclude };
+        let (key, ignore) = files.read(&all)?;
+        let mut walked: Vec<(&Wanted, KeyBuilder)> = vec![(&all, key.entries_alone())];
+        let mut each_key = Vec::new();
+        for wanted in &each {
+            let known = walked.iter().find(|(other, _)| other.takes_the_same(wanted));
+            let own = if let Some((_, key)) = known {
+                key.entries_alone()
+            } else {
+                let own = files.read(wanted)?.0.entries_alone();
+                walked.push((wanted, own.entries_alone()));
+                own
+            };
+            each_key.push(own);
+        }
+        Ok(Walked { key, each: each_key, ignore })
+    };
+    tokio::task::spawn_blocking(walk).await.map_err(|error| crash::joined(&error))?.map_err(key_error)
+}
+
+/// The part of the contexts that counts for some platforms.
+struct Wanted {
+    copied: Copied,
+    /// The build contexts that are folders, by their names.
+    folders: Vec<(String, PathBuf)>,
+}
+
+impl Wanted {
+    /// True if both read the same files.
+    fn takes_the_same(&self, other: &Self) -> bool {
+        let copied = match (&self.copied, &other.copied) {
+            (Copied::Known(one), Copied::Known(other)) => one == other,
+            (Copied::Unknown(_), Copied::Unknown(_)) => true,
+            _ => false,
+        };
+        copied && self.folders == other.folders
+    }
+}
+
+/// What decides which files count, whatever the platform.
+struct Files<'a> {
+    context: Option<PathBuf>,
+    file: &'a Path,
+    scope: KeyScope,
+    patterns: &'a [String],
+    exclude: &'a [String],
+}
+
+impl Files<'_> {
+    /// Reads the files. Returns a key with them, and the text of the ignore file if there are patterns of `exclude`.
+    fn read(&self, wanted: &Wanted) -> Result<(KeyBuilder, Option<Vec<u8>>), KeyError> {
+        let Self { context, file, scope, patterns, exclude } = self;
+        let copied = &wanted.copied;
         let (mut key, mut text) = (KeyBuilder::new(Scope::Context), None);
         // A context that is a git repository counts by its commit.
-        if let Some(context) = context.as_ref().filter(|_| scope != KeyScope::Files || !exclude.is_empty()) {
-            let mut ignore = Ignore::load(context, &file)?;
+        if let Some(context) = context.as_ref().filter(|_| *scope != KeyScope::Files || !exclude.is_empty()) {
+            let mut ignore = Ignore::load(context, file)?;
             if !exclude.is_empty() {
-                ignore = ignore.extended(&exclude)?;
+                ignore = ignore.extended(exclude)?;
                 text = Some(ignore.text().to_vec());
             }
-            if scope != KeyScope::Files {
-                key = read_main_context(context, &file, ignore, scope, &copied)?;
+            if *scope != KeyScope::Files {
+                key = read_main_context(context, file, ignore, *scope, copied)?;
             }
         }
-        if scope == KeyScope::Files {
+        if *scope == KeyScope::Files {
             key = KeyBuilder::new(Scope::Files);
-            key.key_files(files::key_files(Path::new("."), &patterns)?);
-            key.warn(context.as_deref().and_then(|context| leak_warning(context, &file, &exclude, &copied)));
+            key.key_files(files::key_files(Path::new("."), patterns)?);
+            key.warn(context.as_deref().and_then(|context| leak_warning(context, file, exclude, copied)));
         }
-        for (name, folder) in folders {
-            let ignore = Ignore::of_context(&folder)?;
-            let (tree, mut warnings) = files::walk(&folder, &Selector::context(ignore))?;
+        for (name, folder) in &wanted.folders {
+            let ignore = Ignore::of_context(folder)?;
+            let (tree, mut warnings) = files::walk(folder, &Selector::context(ignore))?;
             for warning in &mut warnings {
                 if let Warning::Git(taken) = warning {
                     taken.context = Some(name.clone());
                     "the build context counts as a whole".clone_into(&mut taken.by);
                 }
             }
-            key.files(&name, tree, warnings);
+            key.files(name, tree, warnings);
         }
-        Ok(Walked { key, ignore: text })
-    };
-    tokio::task::spawn_blocking(walk).await.map_err(|error| crash::joined(&error))?.map_err(key_error)
+        Ok((key, text))
+    }
 }
 
 /// Reads the files of the main context that count with the input `key`.

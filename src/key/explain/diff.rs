@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Explained, Item, Node};
 use crate::key::MAIN_CONTEXT;
 use crate::key::digest::{EntryKind, USES};
+use crate::key::platforms::of_platform;
 
 /// A difference between two keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,11 +48,11 @@ pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
     }
     // Changed images are told by themselves. If nothing else changed, only their order did.
     if out.len() > 1 {
-        out.retain(|change| !(change.kind == EntryKind::Dockerfile && change.name == USES));
+        out.retain(|change| !is_uses(change));
     }
     // Another target or platform reaches other instructions of the same file.
     if out.iter().any(|change| matches!(change.kind, EntryKind::Target | EntryKind::Platform)) {
-        let reached = |change: &&mut Change| change.kind == EntryKind::Dockerfile && change.name != USES;
+        let reached = |change: &&mut Change| change.kind == EntryKind::Dockerfile && !is_uses(change);
         for change in out.iter_mut().filter(reached) {
             change.text = String::from("the instructions that are reached changed");
         }
@@ -60,6 +61,10 @@ pub fn diff(old: &Explained, new: &Explained) -> Vec<Change> {
         out.push(unnamed(new));
     }
     out
+}
+
+fn is_uses(change: &Change) -> bool {
+    change.kind == EntryKind::Dockerfile && of_platform(&change.name).0 == USES
 }
 
 /// Words the first `most` changes in one line, and how many more there are.
@@ -154,6 +159,9 @@ fn other_value(kind: EntryKind, subject: &str, was: &str, is: &str) -> String {
 
 /// Names an entry in a sentence.
 fn subject(kind: EntryKind, name: &str) -> String {
+    if let (plain, Some(platform)) = of_platform(name) {
+        return format!("{} for {platform}", subject(kind, plain));
+    }
     match kind {
         EntryKind::BaseImage => format!("base `{name}`"),
         EntryKind::Dockerfile if name == USES => "what the Dockerfile's stages build on".to_owned(),

@@ -6,16 +6,27 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{Explained, Item, MAX_BYTES, Node};
-use crate::image::hex;
+use crate::image::{Platform, hex};
 use crate::key::digest::{BuildKey, EntryKind};
 use crate::key::error::KeyError;
 
 /// The explanation of `key` as JSON of at most [`MAX_BYTES`] bytes, ASCII only, on one line.
 #[must_use]
 pub fn encode(key: &BuildKey) -> String {
+    within_limit(|room| Explained::of(key, room))
+}
+
+/// As [`encode`], of one platform of an index key. `own`: that platform's key.
+#[must_use]
+pub(crate) fn encode_of_platform(key: &BuildKey, platform: &Platform, own: &str) -> String {
+    let entries = key.entries_of(platform);
+    within_limit(|room| Explained::with_entries(key, own, &entries, room))
+}
+
+fn within_limit(explained: impl Fn(usize) -> Explained) -> String {
     let mut room = MAX_BYTES;
     loop {
-        let text = ascii(&to_json(&Explained::of(key, room)).to_string());
+        let text = ascii(&to_json(&explained(room)).to_string());
         // `room` is kept by estimates, and names outside ASCII become longer here. With less room more folders are closed.
         if text.len() <= MAX_BYTES || room == 0 {
             return text;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::shape::{cut, flags_letter, item};
 use super::{Explained, Node};
@@ -11,16 +11,23 @@ use crate::key::digest::{BuildKey, EntryKind, KeyEntry};
 use crate::key::error::KeyError;
 use crate::key::files::{Fact, Kind};
 use crate::key::names::escape;
+use crate::key::platforms::PlatformKey;
 
 /// Writes everything that a key is made from as JSON, every file by its path and digest. What [`encode`](super::encode)
 /// hides is hidden here too. The text is written line by line, because a tree of JSON values over a million files would
 /// need too much memory.
 #[must_use]
-pub fn listing(key: &BuildKey) -> String {
+pub(crate) fn listing(key: &BuildKey, platforms: &[PlatformKey]) -> String {
     let entries = key.entries.iter().map(|entry| {
         json!({"kind": entry.kind.as_str(), "name": entry.name, "value": shown(entry)}).to_string()
     });
-    let mut text = format!("{{\n  \"key\": \"{}\",\n  \"entries\": [", key.hex);
+    let mut text = format!("{{\n  \"key\": \"{}\",\n", key.hex);
+    if !platforms.is_empty() {
+        let keys: Map<String, Value> =
+            platforms.iter().map(|own| (own.platform.to_string(), json!(own.key.hex))).collect();
+        text.extend(["  \"platforms\": ", &Value::Object(keys).to_string(), ",\n"]);
+    }
+    text.push_str("  \"entries\": [");
     let mut line = Separated::new();
     entries.for_each(|entry| line.add(&mut text, &entry));
     text.push_str("\n  ],\n  \"files\": [");

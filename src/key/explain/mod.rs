@@ -12,12 +12,14 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::key::digest::{BuildKey, EntryKind};
+use crate::key::digest::{BuildKey, EntryKind, KeyEntry};
 pub use advice::{Clues, advice};
 pub use diff::{Change, diff, summarise};
+pub(crate) use encode::encode_of_platform;
 pub use encode::{decode, encode};
 pub use family::no_platforms;
-pub use listing::{from_listing, listing, shown};
+pub(crate) use listing::listing;
+pub use listing::{from_listing, shown};
 
 /// Most bytes of an encoded explanation: it must fit a label and an annotation.
 pub const MAX_BYTES: usize = 16 * 1024;
@@ -66,12 +68,18 @@ pub enum Node {
 
 impl Explained {
     /// The explanation of a key in about `limit` bytes. Files that do not fit are told by their folders alone.
+    #[must_use]
     pub fn of(key: &BuildKey, limit: usize) -> Self {
-        let entries = shape::items(key, limit / 2);
+        Self::with_entries(key, &key.hex, &key.entries, limit)
+    }
+
+    /// As [`Self::of`], for the key `hex` with these entries, which shares the files of `key`.
+    fn with_entries(key: &BuildKey, hex: &str, entries: &[KeyEntry], limit: usize) -> Self {
+        let entries = shape::items(entries, limit / 2);
         let used: usize = entries.iter().map(shape::item_size).sum();
         // The names of members and the key itself take less than 200 bytes.
         let room = limit.saturating_sub(used + 200) / key.trees.len().max(1);
         let trees = key.trees.iter().map(|(name, tree)| (name.clone(), shape::tree(tree, room))).collect();
-        Self { format: crate::key::digest::FORMAT_VERSION, key: key.hex.clone(), entries, trees }
+        Self { format: crate::key::digest::FORMAT_VERSION, key: hex.to_owned(), entries, trees }
     }
 }

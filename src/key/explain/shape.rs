@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Item, Node, SHORT};
 use crate::image::hex;
-use crate::key::digest::{BuildKey, EntryKind, KeyEntry};
+use crate::key::digest::{EntryKind, KeyEntry};
 use crate::key::dockerfile::Digest;
 use crate::key::files::{Entry, Fact, Kind, Tree};
 use crate::key::names::escape;
 use crate::secret_name::looks_secret;
 
 /// Makes the entries fit about `room` bytes: of the kind with the most text all are put together in one, then of the next.
-pub(crate) fn items(key: &BuildKey, room: usize) -> Vec<Item> {
+pub(crate) fn items(entries: &[KeyEntry], room: usize) -> Vec<Item> {
     // Files and format have members of their own.
-    let entries =
-        key.entries.iter().filter(|entry| !matches!(entry.kind, EntryKind::Files | EntryKind::Format));
+    let entries = entries.iter().filter(|entry| !matches!(entry.kind, EntryKind::Files | EntryKind::Format));
     let mut items: Vec<Item> = entries.map(item).collect();
     while items.iter().map(item_size).sum::<usize>() > room {
         let mut sizes: BTreeMap<EntryKind, usize> = BTreeMap::new();

@@ -493,7 +493,13 @@ impl State {
                 let Some((bytes, _)) = self.manifests.get(&name) else {
                     return Response::new(404, "manifest unknown");
                 };
-                let manifest: Value = serde_json::from_slice(bytes).unwrap();
+                let mut manifest: Value = serde_json::from_slice(bytes).unwrap();
+                // Of an index the engine takes one image.
+                if let Some(child) = manifest["manifests"][0]["digest"].as_str() {
+                    let (repository, _) = name.rsplit_once('/').unwrap();
+                    manifest =
+                        serde_json::from_slice(&self.manifests[&format!("{repository}/{child}")].0).unwrap();
+                }
                 let config = manifest["config"]["digest"].as_str().unwrap();
                 let file: Value = serde_json::from_slice(&self.blobs[config]).unwrap();
                 let answer = json!({"digest": Digest::of(bytes).as_str(), "config": config, "labels": file["config"]["Labels"]});
@@ -507,19 +513,50 @@ impl State {
         self.publish_config(name, "", &json!({"Labels": labels}), annotations)
     }
 
-    /// For the first of these platforms; without one for linux/amd64.
+    /// For these platforms; without one for linux/amd64. Several make an index.
     fn publish_config(&mut self, name: &str, platforms: &str, config: &Value, annotations: &Value) -> Value {
-        let first = platforms.split(',').next().and_then(|platform| platform.split_once('/'));
-        let (os, architecture) = first.unwrap_or(("linux", "amd64"));
+        let platforms: Vec<&str> = platforms.split(',').collect();
+        let own = |level: &str| -> serde_json::Map<String, Value> {
+            let all = annotations.as_object().unwrap().iter();
+            all.filter_map(|(name, value)| Some((name.strip_prefix(level)?.to_owned(), value.clone())))
+                .collect()
+        };
+        if let [platform] = *platforms {
+            let levels = own("");
+            let plain = levels
+                .iter()
+                .map(|(name, value)| (name.trim_start_matches("manifest:").to_owned(), value.clone()));
+            return self.publish_one(name, platform, config, &plain.collect());
+        }
+        let repository = name.rsplit_once('/').unwrap().0;
+        let mut lines = Vec::new();
+        for platform in platforms {
+            let mut annotations = own("manifest:");
+            annotations.extend(own(&format!("manifest[{platform}]:")));
+            let made = self.publish_one(name, platform, config, &annotations);
+            let size = self.manifests[name].0.len();
+            let (os, architecture) = platform.split_once('/').unwrap();
+            lines.push(json!({"mediaType": MEDIA_TYPES[2], "digest": made["digest"], "size": size, "platform": {"os": os, "architecture": architecture}}));
+        }
+        let index = json!({"schemaVersion": 2, "mediaType": MEDIA_TYPES[0], "manifests": lines, "annotations": own("index:")});
+        let index = (index.to_string().into_bytes(), MEDIA_TYPES[0].to_owned());
+        let digest = Digest::of(&index.0).to_string();
+        self.manifests.insert(format!("{repository}/{digest}"), index.clone());
+        self.manifests.insert(name.to_owned(), index);
+        json!({"digest": digest, "config": digest})
+    }
+
+    fn publish_one(
+        &mut self,
+        name: &str,
+        platform: &str,
+        config: &Value,
+        plain: &serde_json::Map<String, Value>,
+    ) -> Value {
+        let (os, architecture) = platform.split_once('/').unwrap_or(("linux", "amd64"));
         let config = json!({"architecture": architecture, "os": os, "config": config, "rootfs": {"type": "layers", "diff_ids": []}});
         let config = config.to_string().into_bytes();
         let config_digest = Digest::of(&config).to_string();
-        let plain: serde_json::Map<_, _> = annotations
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(name, value)| (name.trim_start_matches("manifest:").to_owned(), value.clone()))
-            .collect();
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": MEDIA_TYPES[2],

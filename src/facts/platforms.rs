@@ -1,0 +1,102 @@
+//! Looks for the platforms of an image one by one, where the image as a whole is not there.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::lookups::{Lookup, LookupBy, LookupResult, look_up, wait_for};
+use super::merge::{FoundPart, read_part};
+use crate::image::{Digest, ImageReference, Platform, Repository};
+use crate::key::{PlatformKey, short};
+use crate::ports::registry::Registry;
+use crate::trust::ZoneNames;
+
+/// One of the platforms of an image with several.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlatformFacts {
+    pub(crate) platform: Platform,
+    /// The key that an image for this platform alone has, 64 hexadecimal digits.
+    pub(crate) key: String,
+    /// The registry's answers about that key, in the repository that the run writes to; empty unless the image as a whole
+    /// was not found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lookups: Vec<Lookup>,
+    /// The image that was found, as an index names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) part: Option<FoundPart>,
+}
+
+impl PlatformFacts {
+    /// The digest of the image of this platform, if the registry has one.
+    pub(crate) fn found(&self) -> Option<&Digest> {
+        self.lookups.iter().find_map(|lookup| match &lookup.seen {
+            LookupResult::Match { digest, .. } => Some(digest),
+            _ => None,
+        })
+    }
+}
+
+/// The platforms without any answer.
+pub(super) fn unasked(keys: &[PlatformKey]) -> Vec<PlatformFacts> {
+    let facts = keys.iter().map(|own| PlatformFacts {
+        platform: own.platform.clone(),
+        key: own.key.hex.clone(),
+        lookups: Vec::new(),
+        part: None,
+    });
+    facts.collect()
+}
+
+/// Asks for every platform side by side. `patient`: how long to wait for each.
+pub(super) async fn look_up_each(
+    registry: &Registry,
+    names: ZoneNames<'_>,
+    patient: Option<Duration>,
+    keys: &[PlatformKey],
+) -> Vec<PlatformFacts> {
+    let home = names.own_repository();
+    join_all(unasked(keys).into_iter().map(async |mut facts| {
+        // An index names images of its own repository.
+        let references = names.of_key(short(&facts.key)).into_iter();
+        let references: Vec<ImageReference> =
+            references.filter(|reference| reference.repository() == home).collect();
+        facts.lookups = match patient {
+            Some(limit) => wait_for(registry, limit, LookupBy::KeyTag, &references, Some(&facts.key)).await,
+            None => ask(registry, references, &facts.key).await,
+        };
+        read(registry, home, &mut facts).await;
+        facts
+    }))
+    .await
+}
+
+/// Asks until one has the key or does not answer.
+async fn ask(registry: &Registry, references: Vec<ImageReference>, key: &str) -> Vec<Lookup> {
+    let mut lookups = Vec::new();
+    for reference in references {
+        let lookup = look_up(registry, LookupBy::KeyTag, reference, Some(key)).await;
+        let ended = lookup.settles();
+        lookups.push(lookup);
+        if ended {
+            break;
+        }
+    }
+    lookups
+}
+
+/// Reads the image that was found. If it cannot be read, it is not known what the registry has.
+async fn read(registry: &Registry, home: &Repository, facts: &mut PlatformFacts) {
+    let Some(digest) = facts.found().cloned() else { return };
+    let seen = match read_part(registry, &home.at(digest)).await {
+        Ok(Some(part)) => {
+            facts.part = Some(part);
+            return;
+        }
+        Ok(None) => LookupResult::Absent { no_repository: false },
+        Err(error) => LookupResult::Unknown(error),
+    };
+    if let Some(lookup) = facts.lookups.last_mut() {
+        lookup.seen = seen;
+    }
+}
