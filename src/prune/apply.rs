@@ -30,6 +30,12 @@ impl Applied {
         self.done.iter().filter(|(_, outcome)| *outcome == Outcome::Done).map(|(step, _)| step)
     }
 
+    /// The bytes that the plan counts for what is gone now.
+    pub(crate) fn freed(&self, plan: &Plan) -> u64 {
+        let gone: HashSet<&Step> = self.removed().collect();
+        plan.steps().filter(|planned| gone.contains(&planned.step)).map(|planned| planned.bytes).sum()
+    }
+
     /// The first failure, else why it stopped.
     pub(crate) fn failure(&self) -> Option<&Error> {
         let failed = self.done.iter().find_map(|(_, outcome)| match outcome {

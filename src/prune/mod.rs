@@ -12,6 +12,7 @@
 
 mod apply;
 mod graph;
+mod limit;
 mod links;
 mod listing;
 mod plan;
@@ -30,5 +31,5 @@ pub(crate) use listing::{Listing, Outcome, Step, Store, Version};
 pub(crate) use plan::{Plan, plan};
 pub(crate) use policy::{Policy, Scope};
 pub(crate) use project::{Closed, Project, ProjectState, Wanted};
-pub(crate) use render::{Rendered, json, line, markdown};
+pub(crate) use render::{Rendered, json, line, markdown, too_large};
 pub(crate) use survey::survey;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::graph::Graph;
+use super::limit::TooLarge;
 use super::links::Maker;
 use super::listing::{Step, Version};
 use super::policy::{Policy, Scope};
@@ -38,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) versions: usize,
     /// Removals that the limit of one run leaves to the next.
     pub(crate) left: usize,
+    /// What no run removes while the limit is what it is.
+    pub(crate) too_large: TooLarge,
 }
 
 impl Plan {
@@ -58,20 +61,6 @@ impl Plan {
     pub(crate) fn is_drastic(&self) -> bool {
         self.deletions() * 2 > self.versions
     }
-
-    /// Leaves all but the first `most` removals to the next run. Groups stay whole.
-    pub(crate) fn limit(&mut self, most: usize) {
-        let mut room = most;
-        let mut is_full = false;
-        let (kept, left): (Vec<Group>, Vec<Group>) =
-            std::mem::take(&mut self.groups).into_iter().partition(|group| {
-                is_full |= group.steps.len() > room;
-                room = room.saturating_sub(group.steps.len());
-                !is_full
-            });
-        self.left = left.iter().map(|group| group.steps.len()).sum();
-        self.groups = kept;
-    }
 }
 
 /// Makes the plan of a survey.
@@ -80,6 +69,7 @@ pub(crate) fn plan(survey: &Survey, policy: &Policy, now: u64) -> Plan {
     let rules = Rules::new(survey, policy, now);
     let graph = Graph::new(survey);
     let judged = judge_all(survey, &rules, &graph);
+    // Every tag of the image may go; one without tags has no verdict here.
     let going = |digest: &Digest| judged.get(digest).is_some_and(|tags| tags.values().all(Result::is_ok));
     // What an index lists, and what is about another manifest, goes and stays with that.
     let follows = |digest: &Digest, version: &Version| {
@@ -110,10 +100,12 @@ pub(crate) fn plan(survey: &Survey, policy: &Policy, now: u64) -> Plan {
             }
             continue;
         }
-        let all_go = going(digest);
+        // The image stays. If none of its own tags keeps it, an index that stays lists it: then its tags stay too, since
+        // some registries remove an image with its last tag.
+        let is_a_part = going(digest);
         for (tag, verdict) in tags.into_iter().flatten() {
             match verdict {
-                Ok(_) if all_go => *plan.stays.entry(Stays::Needed).or_default() += 1,
+                Ok(_) if is_a_part => *plan.stays.entry(Stays::Needed).or_default() += 1,
                 Ok(_) if !survey.listing.can_untag => {
                     *plan.stays.entry(Stays::CannotUntag).or_default() += 1;
                 }
@@ -178,12 +170,12 @@ fn may_go_untagged(
 ) -> bool {
     let Some(age) = policy.untagged.filter(|_| policy.scope == Scope::Everything) else { return false };
     let Some(links) = survey.links.get(digest) else { return false };
-    // An index of ours may carry no key; then each of its images does.
+    // An index that another tool joined carries no build key. It is taken for build-once's if every child is known, and
+    // one of them is an image of build-once: attestations and layer caches alone do not make it so.
     let maker = |digest: &Digest| survey.links.get(digest).map_or(Maker::Unknown, |links| links.maker);
-    let by_children = !links.children.is_empty()
-        && links.children.iter().any(|child| maker(child) == Maker::BuildOnce)
-        && links.children.iter().all(|child| maker(child) != Maker::Unknown);
-    (links.maker != Maker::Unknown || by_children) && rules.passed(version.used(), age)
+    let of_children: Vec<Maker> = links.children.iter().map(maker).collect();
+    let is_joined = of_children.contains(&Maker::BuildOnce) && !of_children.contains(&Maker::Unknown);
+    (links.maker != Maker::Unknown || is_joined) && rules.passed(version.used(), age)
 }
 
 /// Each image that goes, with what only images that go need. What several of them need is in the last one's group.
@@ -227,7 +219,8 @@ fn groups(
     groups
 }
 
-fn count_bytes(survey: &Survey, plan: &mut Plan) {
+/// Sets the bytes that each removal frees.
+pub(super) fn count_bytes(survey: &Survey, plan: &mut Plan) {
     let going: HashSet<Digest> = plan
         .steps()
         .filter(|planned| planned.step.deletes())

@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use serde_json::{Value, json as object};
 
 use super::apply::Applied;
+use super::limit::TooLarge;
 use super::listing::{Outcome, Step};
 use super::plan::Plan;
 use super::reason::Reason;
-use crate::image::{Digest, Repository};
+use crate::image::Repository;
 use crate::shown;
 
 /// The plan of one repository, and what its execution did, if it was executed.
@@ -97,6 +98,11 @@ pub(crate) fn json(rendered: &Rendered<'_>) -> Value {
         "deletions": plan.deletions(),
         "bytes": plan.bytes(),
         "left": plan.left,
+        "too-large": {
+            "groups": plan.too_large.groups,
+            "removals": plan.too_large.removals,
+            "max-delete": plan.too_large.largest,
+        },
         "stays": stays,
         "steps": steps.collect::<Vec<_>>(),
     })
@@ -131,6 +137,9 @@ pub(crate) fn markdown(rendered: &Rendered<'_>) -> String {
     if plan.left > 0 {
         let _ = writeln!(text, "{} more removals are left to the next run (`max-delete`).\n", plan.left);
     }
+    if plan.too_large.groups > 0 {
+        let _ = writeln!(text, "{}\n", too_large(plan.too_large));
+    }
     for (why, count) in &plan.stays {
         let tags = if *count == 1 { "tag stays" } else { "tags stay" };
         let _ = writeln!(text, "- {count} {tags}: {why}");
@@ -139,6 +148,17 @@ pub(crate) fn markdown(rendered: &Rendered<'_>) -> String {
         let _ = writeln!(text, "\n**Not finished:** {}", cell(&error.to_string()));
     }
     text
+}
+
+/// What stays until the limit is raised, with the limit that it takes.
+#[must_use]
+pub(crate) fn too_large(TooLarge { groups, removals, largest }: TooLarge) -> String {
+    let (images, stay) =
+        if groups == 1 { ("An image".to_owned(), "stays") } else { (format!("{groups} images"), "stay") };
+    format!(
+        "{images} with {removals} removals in all {stay} until `max-delete` is {largest} or more: an image goes \
+         together with its platforms, signatures and attestations."
+    )
 }
 
 fn add_sums(text: &mut String, rendered: &Rendered<'_>) {
@@ -164,16 +184,13 @@ fn add_sums(text: &mut String, rendered: &Rendered<'_>) {
     let steps = plan.steps().count();
     let _ = writeln!(text, "{verb}: {steps} of {} manifests and their tags: {sums}.\n", plan.versions);
     if let Some(applied) = applied {
-        let gone: std::collections::HashSet<&Digest> =
-            applied.removed().filter(|step| step.deletes()).map(Step::digest).collect();
-        let is_gone = |step: &Step| step.deletes() && gone.contains(step.digest());
-        let bytes: u64 =
-            plan.steps().filter(|planned| is_gone(&planned.step)).map(|planned| planned.bytes).sum();
+        let bytes = applied.freed(plan);
         let _ = writeln!(text, "Removed: {}, {} freed.\n", applied.removed().count(), shown::bytes(bytes));
     }
 }
 
-/// Foreign text for a cell of a table.
+/// The text of an answer or of an error, for a cell of a table: it can neither end the cell nor become a link, a mention
+/// or markup.
 fn cell(text: &str) -> String {
     crate::shown::hide(text)
         .replace(['\n', '\r'], " ")

@@ -233,8 +233,8 @@ impl Parts<'_> {
         let now = unix_seconds();
         let found = survey(&store, self.project, &policy, &Wanted::default(), now).await?;
         let mut planned = plan(&found, &policy, now);
+        planned.limit(&found, room, self.request.max_delete);
         drop(found);
-        planned.limit(room);
         if planned.is_drastic() && !self.request.force && self.request.apply {
             let (deletions, versions) = (planned.deletions(), planned.versions);
             return Err(Error::of(
@@ -303,7 +303,11 @@ impl Parts<'_> {
         let PruneRequest { kinds, apply, .. } = self.request;
         if let Some(slug) = slug.filter(|_| kinds.contains(&CacheKind::Gha)) {
             let mut old = caches::old_entries(self.github, slug, self.project, self.scope).await?;
-            old.truncate(room);
+            if old.len() > room {
+                let left = old.len() - room;
+                report.notices.push(format!("{left} more cache entries are left to the next run (`max-delete`)"));
+                old.truncate(room);
+            }
             let mut ended = Ok(());
             if *apply && !old.is_empty() {
                 ended = caches::remove_entries(&mut old, self.github, slug, self.project, granted()).await;

@@ -6,7 +6,7 @@ use super::caches::OldCache;
 use crate::error::Error;
 use crate::image::Repository;
 use crate::ports::actions::without_controls;
-use crate::prune::{Applied, Outcome, Plan, Rendered, Step, json as plan_json, markdown};
+use crate::prune::{Applied, Outcome, Plan, Rendered, Step, json as plan_json, markdown, too_large};
 use crate::shown;
 
 /// One repository's plan, and what its execution did.
@@ -29,7 +29,7 @@ pub(super) struct Report {
 
 /// The outputs with their meanings, for `prune/action.yml` and the docs.
 pub const OUTPUTS: [(&str, &str); 9] = [
-    ("outcome", "nothing (nothing is to go), planned, removed, or failed"),
+    ("outcome", "nothing (nothing is to go, or max-delete lets nothing go), planned, removed, or failed"),
     ("reason", "Why, in one sentence"),
     ("removed", "Tags, images and caches that this run removed"),
     ("planned", "Tags, images and caches that the plan removes"),
@@ -61,20 +61,19 @@ impl Report {
             + self.caches.len()
     }
 
+    fn left(&self) -> usize {
+        self.rendered().map(|rendered| rendered.plan.left).sum()
+    }
+
     pub(super) fn removed(&self) -> usize {
         self.removed_steps().count() + self.caches.iter().filter(|cache| cache.removed).count()
     }
 
     /// Bytes of what was removed; of a plan that is only shown, of what it would remove.
     fn bytes(&self) -> u64 {
-        let of_images = self.repositories.iter().flat_map(|cleaned| {
-            let removed = |step: &Step| match &cleaned.applied {
-                None => true,
-                Some(applied) => {
-                    applied.done.iter().any(|(done, outcome)| done == step && *outcome == Outcome::Done)
-                }
-            };
-            cleaned.plan.steps().filter(move |planned| removed(&planned.step)).map(|planned| planned.bytes)
+        let of_images = self.repositories.iter().map(|cleaned| match &cleaned.applied {
+            None => cleaned.plan.bytes(),
+            Some(applied) => applied.freed(&cleaned.plan),
         });
         let of_caches =
             self.caches.iter().filter(|cache| !self.applied || cache.removed).map(|cache| cache.bytes);
@@ -96,7 +95,11 @@ impl Report {
         }
         let (planned, removed, freed) = (self.planned(), self.removed(), shown::bytes(self.bytes()));
         match self.outcome() {
-            "nothing" => "nothing is to go".to_owned(),
+            "nothing" => match self.rendered().find(|rendered| rendered.plan.too_large.groups > 0) {
+                Some(rendered) => too_large(rendered.plan.too_large).trim_end_matches('.').to_owned(),
+                None if self.left() > 0 => format!("{} removals are left to the next run (max-delete)", self.left()),
+                None => "nothing is to go".to_owned(),
+            },
             "planned" => format!("{planned} removals are planned, {freed}; apply: true carries them out"),
             _ => format!("{removed} of {planned} removals were carried out, {freed} freed"),
         }

@@ -235,3 +235,24 @@ fn more_than_half_takes_force_and_a_limit_leaves_the_rest() {
     let run = prune(&lab, &github).input("apply", "true").input("force", "true").run();
     assert_eq!((run.code, run.output("removed")), (0, "1"), "{}", run.all());
 }
+
+#[test]
+fn an_image_larger_than_the_limit_is_named_and_stops_no_other() {
+    let (lab, github) = filled();
+    let children: Vec<String> =
+        (0..3).map(|n| lab.registry.store(&super::image(&format!("child {n}"), true))).collect();
+    let children: Vec<&str> = children.iter().map(String::as_str).collect();
+    let digest = lab.registry.store(&index(&children));
+    lab.registry.tag("pr-7-cache-rf9d832d9-app", &digest);
+    let run = |most: &str| prune(&lab, &github).input("apply", "true").input("max-delete", most).run();
+    let first = run("2");
+    assert_eq!((first.code, first.output("removed")), (0, "1"), "{}", first.all());
+    assert!(!lab.registry.tags().contains(&pr_tag(7)), "the small one goes");
+    assert!(first.summary.contains("until `max-delete` is 4 or more"), "{}", first.summary);
+    let second = run("2");
+    assert_eq!((second.code, second.output("outcome")), (0, "nothing"), "{}", second.all());
+    assert!(second.output("reason").contains("`max-delete` is 4"), "{}", second.output("reason"));
+    let third = run("4");
+    assert_eq!((third.code, third.output("removed")), (0, "4"), "{}", third.all());
+    github.check();
+}
