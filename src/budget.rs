@@ -145,6 +145,10 @@ limits! {
     REDIRECTS: Count(usize) = 5, "redirects of one request to a registry", "the registry's answer is unknown";
     /// Pages of a repository's list of tags, of 1,000 each.
     TAG_PAGES: Count(usize) = 100, "pages of a repository's list of tags, of 1,000 tags each", "the list is not used";
+    /// Pages of the list of manifests that are about one image.
+    REFERRER_PAGES: Count(usize) = 20, "pages of the manifests that are about one image (signatures, attestations)", "refused, exit 30";
+    /// Manifests about images: those that `prune` removes with them, and those that are copied with one.
+    REFERRERS: Count(usize) = 10_000, "manifests about the images that `prune` removes", "nothing is removed, exit 30";
     /// Commits after this run's whose tags are asked for, and versions of a repository.
     LATER_COMMITS: Count(usize) = 50, "commits after this run's, and versions of a repository, whose tags are asked for", "older ones are not looked at";
     /// Images of an index that are looked at.

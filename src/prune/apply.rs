@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::listing::{Outcome, Step, Store};
-use super::plan::{Group, Plan, Planned, plan};
+use super::plan::{Group, Plan, Planned};
 use super::policy::Policy;
 use super::project::{Project, Wanted};
-use super::survey::survey;
+use super::survey::survey_and_plan;
 use crate::error::{Error, Result};
 use crate::image::Digest;
 
@@ -60,8 +60,8 @@ pub(crate) async fn apply(
     for batch in batches(&planned.groups) {
         let again = async {
             let now = clock();
-            let found = survey(store, project, policy, &Wanted::default(), now).await?;
-            Ok::<_, Error>(plan(&found, policy, now))
+            let (_, again) = survey_and_plan(store, project, policy, &Wanted::default(), now).await?;
+            Ok::<_, Error>(again)
         };
         let again = match again.await {
             Ok(again) => again,

@@ -1,6 +1,6 @@
 //! Which manifest needs which.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::listing::Version;
 use super::rules::Rules;
@@ -55,6 +55,19 @@ impl<'a> Graph<'a> {
             version.into_iter().flat_map(|version| &version.tags).filter_map(|tag| Rules::subject(tag));
         let known = |digest: &Digest| self.survey.links.get_key_value(digest).map(|(digest, _)| digest);
         stored.into_iter().filter_map(known).chain(named.filter_map(|digest| known(&digest))).collect()
+    }
+
+    /// A manifest with everything that goes with it: what it lists and what is about it, but for what is needed.
+    pub(super) fn parts(&self, top: &'a Digest, needed: &BTreeSet<&'a Digest>) -> HashSet<&'a Digest> {
+        let mut open = vec![top];
+        let mut found = HashSet::new();
+        while let Some(digest) = open.pop() {
+            let is_known = self.survey.links.contains_key(digest);
+            if is_known && !needed.contains(digest) && found.insert(digest) {
+                open.extend(self.children(digest).iter().chain(self.referrers(digest).iter().copied()));
+            }
+        }
+        found
     }
 
     /// Everything that these need: their children, what they are about, and what is about them.

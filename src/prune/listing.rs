@@ -94,6 +94,12 @@ pub(crate) trait Store {
     /// The references of these manifests; one that is not there is left out.
     async fn links(&self, digests: &[Digest]) -> Result<BTreeMap<Digest, Links>>;
 
+    /// Manifests about these ones that [`Self::listing`] leaves out. None where it leaves none out, or where the registry
+    /// does not say.
+    async fn referrers(&self, _about: &[Digest]) -> Result<BTreeSet<Digest>> {
+        Ok(BTreeSet::new())
+    }
+
     /// Carries these removals out, in any order, and says of each what became of it. Those that were not tried are left
     /// out.
     async fn remove(&self, steps: &[Step]) -> Vec<(Step, Outcome)>;

@@ -85,18 +85,23 @@ pub(crate) fn plan(survey: &Survey, policy: &Policy, now: u64) -> Plan {
     });
     let needed = graph.needed(roots.map(|(digest, _)| digest).collect());
 
+    let mut tops: Vec<(Reason, &Digest)> = Vec::new();
+    let mut followers: Vec<(Reason, &Digest)> = Vec::new();
     let mut plan = Plan {
         versions: survey.links.keys().chain(survey.listing.versions.keys()).collect::<BTreeSet<_>>().len(),
         ..Plan::default()
     };
-    let mut tops: Vec<(Reason, &Digest)> = Vec::new();
     let mut untag: Vec<Group> = Vec::new();
     for (digest, version) in &survey.listing.versions {
         let tags = judged.get(digest);
         if !needed.contains(digest) {
             let reason = tags.and_then(|tags| tags.values().find_map(|verdict| verdict.clone().ok()));
-            if !follows(digest, version) {
-                tops.push((reason.unwrap_or(Reason::Untagged), digest));
+            match reason {
+                Some(reason) if follows(digest, version) => followers.push((reason, digest)),
+                reason if !follows(digest, version) => {
+                    tops.push((reason.unwrap_or(Reason::Untagged), digest))
+                }
+                _ => {}
             }
             continue;
         }
@@ -118,6 +123,9 @@ pub(crate) fn plan(survey: &Survey, policy: &Policy, now: u64) -> Plan {
             }
         }
     }
+    // What an image with tags follows may be one that the registry does not list: nothing else would lead to it.
+    let led_to: HashSet<&Digest> = tops.iter().flat_map(|(_, top)| graph.parts(top, &needed)).collect();
+    tops.extend(followers.into_iter().filter(|(_, digest)| !led_to.contains(digest)));
     // The same order each time, whatever the digests are: reasons first, then names.
     tops.sort_by_key(|(reason, digest)| {
         let first = survey.listing.versions.get(*digest).and_then(|version| version.tags.first());
@@ -187,15 +195,7 @@ fn groups(
 ) -> Vec<Group> {
     let mut place: BTreeMap<&Digest, usize> = BTreeMap::new();
     for (at, (_, top)) in tops.iter().enumerate() {
-        let mut open = vec![*top];
-        let mut seen: HashSet<&Digest> = HashSet::new();
-        while let Some(digest) = open.pop() {
-            if needed.contains(digest) || !survey.links.contains_key(digest) || !seen.insert(digest) {
-                continue;
-            }
-            place.insert(digest, at);
-            open.extend(graph.children(digest).iter().chain(graph.referrers(digest).iter().copied()));
-        }
+        place.extend(graph.parts(top, needed).into_iter().map(|digest| (digest, at)));
     }
     let mut groups: Vec<Group> =
         tops.iter().map(|(reason, _)| Group { reason: reason.clone(), steps: Vec::new() }).collect();

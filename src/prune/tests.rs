@@ -48,6 +48,15 @@ impl Store for Model {
         Ok(found.collect())
     }
 
+    async fn referrers(&self, about: &[Digest]) -> Result<BTreeSet<Digest>> {
+        let mut world = self.0.borrow_mut();
+        world.fails()?;
+        let is_hidden = |digest: &Digest| !world.tags.values().any(|(of, _)| of == digest);
+        let of = |held: &Held| held.links.subject.as_ref().is_some_and(|subject| about.contains(subject));
+        let found = world.manifests.iter().filter(|(digest, held)| of(held) && is_hidden(digest));
+        Ok(found.filter(|_| !world.lists_untagged).map(|(digest, _)| digest.clone()).collect())
+    }
+
     async fn remove(&self, steps: &[Step]) -> Vec<(Step, Outcome)> {
         let mut world = self.0.borrow_mut();
         let mut done = Vec::new();
@@ -93,8 +102,7 @@ impl Model {
 
     fn plan(&self) -> Result<Plan> {
         let now = self.now();
-        let survey = block(survey(self, self, &policy(), &Wanted::default(), now))?;
-        Ok(plan(&survey, &policy(), now))
+        Ok(block(survey_and_plan(self, self, &policy(), &Wanted::default(), now))?.1)
     }
 
     fn apply(&self, plan: &Plan) -> Applied {
@@ -139,17 +147,24 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn nothing_that_is_needed_goes_and_what_should_go_goes() {
-    let (mut removed, mut untagged) = (0, 0);
+    let (mut removed, mut untagged, mut hidden) = (0, 0, 0);
     for seed in seeds() {
         let model = Model(World::random(seed).into());
         let before = model.0.borrow().tags.len();
+        let is_referrer =
+            |(digest, held): (&Digest, &Held)| held.links.subject.as_ref().map(|_| digest.clone());
+        let referrers: Vec<Digest> = model.0.borrow().manifests.iter().filter_map(is_referrer).collect();
         assert_eq!(model.run(), [""; 0], "seed {seed}");
         let world = model.0.borrow();
         assert_eq!(left_over(&world), [""; 0], "seed {seed}");
+        let orphans = world.manifests.values().filter_map(|held| held.links.subject.as_ref());
+        assert_eq!(orphans.filter(|subject| world.removed.contains(*subject)).count(), 0, "seed {seed}");
         removed += world.removed.len();
         untagged += before - world.tags.len();
+        let gone = referrers.iter().filter(|digest| world.removed.contains(*digest) && !world.lists_untagged);
+        hidden += gone.count();
     }
-    assert!(removed > 3000 && untagged > 3000, "{removed} {untagged}");
+    assert!(removed > 3000 && untagged > 3000 && hidden > 30, "{removed} {untagged} {hidden}");
 }
 
 #[test]
@@ -210,8 +225,7 @@ fn a_closed_pull_requests_run_removes_its_own_names_alone() {
         let model = Model(World::random(seed).into());
         let policy = Policy { scope: Scope::PullRequest(1), ..policy() };
         let before = model.0.borrow().tags.clone();
-        let survey = block(survey(&model, &model, &policy, &Wanted::default(), NOW)).unwrap();
-        let plan = plan(&survey, &policy, NOW);
+        let (_, plan) = block(survey_and_plan(&model, &model, &policy, &Wanted::default(), NOW)).unwrap();
         block(apply(&plan, &model, &model, &policy, || NOW, |_, _| ()));
         let world = model.0.borrow();
         assert_eq!(world.wrong, [""; 0], "seed {seed}");
@@ -227,8 +241,8 @@ fn a_limit_leaves_whole_groups_to_the_next_run() {
     let mut passed_over = 0;
     for seed in seeds().step_by(5) {
         let model = Model(World::random(seed).into());
-        let survey = block(survey(&model, &model, &policy(), &Wanted::default(), NOW)).unwrap();
-        let mut limited = plan(&survey, &policy(), NOW);
+        let found = block(survey_and_plan(&model, &model, &policy(), &Wanted::default(), NOW));
+        let (survey, mut limited) = found.unwrap();
         let all = limited.steps().count();
         let whole: BTreeSet<usize> = limited.groups.iter().map(|group| group.steps.len()).collect();
         limited.limit(&survey, 3, 3);
@@ -265,6 +279,6 @@ fn what_is_listed_and_cannot_be_read_stops_everything() {
 #[test]
 fn a_clock_that_is_wrong_stops_everything() {
     let model = Model(World::random(1).into());
-    let found = block(survey(&model, &model, &policy(), &Wanted::default(), NOW + 400 * DAY));
+    let found = block(survey_and_plan(&model, &model, &policy(), &Wanted::default(), NOW + 400 * DAY));
     assert!(found.unwrap_err().to_string().contains("clock of this machine differs"));
 }

@@ -26,6 +26,8 @@ pub(super) struct DistributionStore<'a> {
     pub(super) writes: &'a Cell<Option<Writes>>,
     /// What is known of the repository; `None` before the first look.
     pub(super) seen: RefCell<Option<Remembered>>,
+    /// Whether the registry has the API of referrers, once that is known.
+    pub(super) lists_referrers: Cell<Option<bool>>,
     pub(super) cannot_untag: Cell<bool>,
     /// The registry kept an image whose tag was removed.
     pub(super) untags_well: Cell<bool>,
@@ -133,6 +135,24 @@ impl Store for DistributionStore<'_> {
 
     async fn links(&self, digests: &[Digest]) -> Result<BTreeMap<Digest, Links>> {
         read(self.registry, self.repository, self.manifests, digests).await
+    }
+
+    async fn referrers(&self, about: &[Digest]) -> Result<BTreeSet<Digest>> {
+        let mut found = BTreeSet::new();
+        // A registry that does not have the API is asked once.
+        let first = if self.lists_referrers.get().is_none() { 1 } else { 0 };
+        let (first, rest) = about.split_at(first.min(about.len()));
+        for chunk in std::iter::once(first).chain(rest.chunks(AT_ONCE)) {
+            if self.lists_referrers.get() == Some(false) {
+                break;
+            }
+            let asked = chunk.iter().map(|digest| self.registry.referrers(self.repository, digest));
+            for answer in try_join_all(asked).await? {
+                self.lists_referrers.set(Some(answer.is_some() || self.lists_referrers.get() == Some(true)));
+                found.extend(answer.into_iter().flatten());
+            }
+        }
+        Ok(found)
     }
 
     async fn remove(&self, steps: &[Step]) -> Vec<(Step, Outcome)> {

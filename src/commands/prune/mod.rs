@@ -26,7 +26,7 @@ use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::ports::github::{GitHub, Slug};
 use crate::ports::proxies::Proxies;
 use crate::ports::temporary::{PrivateFolder, RUN, temporary_folder};
-use crate::prune::{Outcome, Policy, Scope, Step, Wanted, apply, line, plan, survey};
+use crate::prune::{Outcome, Policy, Scope, Step, Wanted, apply, line, survey_and_plan};
 use crate::secret::SecretString;
 use crate::shown;
 use crate::trust::cache_home;
@@ -231,8 +231,8 @@ impl Parts<'_> {
         let store = self.store(&repository, &manifests, &writes).await;
         let policy = self.policy();
         let now = unix_seconds();
-        let found = survey(&store, self.project, &policy, &Wanted::default(), now).await?;
-        let mut planned = plan(&found, &policy, now);
+        let (found, mut planned) =
+            survey_and_plan(&store, self.project, &policy, &Wanted::default(), now).await?;
         planned.limit(&found, room, self.request.max_delete);
         drop(found);
         if planned.is_drastic() && !self.request.force && self.request.apply {
@@ -294,6 +294,7 @@ impl Parts<'_> {
             mark: &self.mark,
             writes,
             seen: RefCell::default(),
+            lists_referrers: Cell::new(None),
             cannot_untag: Cell::new(false),
             untags_well: Cell::new(false),
         })
@@ -305,7 +306,9 @@ impl Parts<'_> {
             let mut old = caches::old_entries(self.github, slug, self.project, self.scope).await?;
             if old.len() > room {
                 let left = old.len() - room;
-                report.notices.push(format!("{left} more cache entries are left to the next run (`max-delete`)"));
+                report
+                    .notices
+                    .push(format!("{left} more cache entries are left to the next run (`max-delete`)"));
                 old.truncate(room);
             }
             let mut ended = Ok(());

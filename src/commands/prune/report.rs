@@ -6,7 +6,7 @@ use super::caches::OldCache;
 use crate::error::Error;
 use crate::image::Repository;
 use crate::ports::actions::without_controls;
-use crate::prune::{Applied, Outcome, Plan, Rendered, Step, json as plan_json, markdown, too_large};
+use crate::prune::{Applied, Plan, Rendered, Step, json as plan_json, markdown, too_large};
 use crate::shown;
 
 /// One repository's plan, and what its execution did.
@@ -97,7 +97,9 @@ impl Report {
         match self.outcome() {
             "nothing" => match self.rendered().find(|rendered| rendered.plan.too_large.groups > 0) {
                 Some(rendered) => too_large(rendered.plan.too_large).trim_end_matches('.').to_owned(),
-                None if self.left() > 0 => format!("{} removals are left to the next run (max-delete)", self.left()),
+                None if self.left() > 0 => {
+                    format!("{} removals are left to the next run (max-delete)", self.left())
+                }
                 None => "nothing is to go".to_owned(),
             },
             "planned" => format!("{planned} removals are planned, {freed}; apply: true carries them out"),

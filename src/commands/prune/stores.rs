@@ -35,6 +35,14 @@ impl Store for AnyStore<'_> {
         }
     }
 
+    async fn referrers(&self, about: &[Digest]) -> Result<BTreeSet<Digest>> {
+        match self {
+            // These list every manifest.
+            Self::Ecr(_) | Self::Packages(_) => Ok(BTreeSet::new()),
+            Self::Distribution(store) => store.referrers(about).await,
+        }
+    }
+
     async fn remove(&self, steps: &[Step]) -> Vec<(Step, Outcome)> {
         match self {
             Self::Ecr(store) => store.remove(steps).await,

@@ -1,16 +1,16 @@
 //! Lists the tags of a repository, and reads manifests of any type.
 
 use reqwest::Method;
-use reqwest::header::LINK;
+use reqwest::header::{CONTENT_TYPE, LINK};
 
 use super::Registry;
 use super::answer::fail;
 use super::transport::Answer;
 use super::write::written;
-use crate::budget::{Most, TAG_PAGES};
+use crate::budget::{Most, REFERRER_PAGES, TAG_PAGES};
 use crate::error::Error;
 use crate::failure::FailureKind;
-use crate::image::{Digest, ImageReference, Repository};
+use crate::image::{Digest, ImageReference, OCI_INDEX, Repository};
 
 /// Tags that are asked for at once; ECR gives no more.
 const PAGE: usize = 1000;
@@ -46,12 +46,69 @@ impl Registry {
                 return Ok(tags);
             };
             let after = next(&link).ok_or_else(|| failed("its next page has no address".to_owned()))?;
+            let after = format!("list?{after}");
             if after == page {
                 return Err(failed("its pages lead in a circle".to_owned()));
             }
             page = after;
         }
         Err(failed(format!("it has more than {} pages of them", Most::Count(TAG_PAGES))))
+    }
+
+    /// The manifests about this one, such as its signatures (distribution specification, "Listing Referrers"); `None` if
+    /// the registry does not have that API.
+    ///
+    /// # Errors
+    /// If it has the API and gives no clear answer.
+    pub(crate) async fn referrers(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Vec<Digest>>, Error> {
+        #[derive(serde::Deserialize)]
+        struct Page {
+            manifests: Vec<Referrer>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Referrer {
+            digest: String,
+        }
+        let reference = repository.at(digest.clone());
+        let failed = |why: String| {
+            let what = format!("failed to list what is about {reference}");
+            Error::of(FailureKind::BadAnswer, what).cause(why)
+        };
+        let (mut found, mut page) = (Vec::new(), digest.to_string());
+        for _ in 0..REFERRER_PAGES {
+            let reply = match self.get(&reference, Method::GET, "referrers", &page).await {
+                Ok(Answer::Found(reply)) => reply,
+                Ok(Answer::NotFound) | Err(super::Failure::NoRepository) => return Ok(None),
+                // A registry without the API may answer 400 or 405.
+                Err(super::Failure::Error(error)) if error.is(FailureKind::NotARegistry) => return Ok(None),
+                Err(failure) => return Err(written(failure, &reference)),
+            };
+            // Another page of the same host may stand there, such as one of a web application.
+            let is_index = |kind: &String| kind.split(';').next().map(str::trim) == Some(OCI_INDEX);
+            if reply.header(CONTENT_TYPE.as_str()).filter(is_index).is_none() {
+                return Ok(None);
+            }
+            let read: Page =
+                serde_json::from_slice(&reply.bytes).map_err(|error| failed(error.to_string()))?;
+            for Referrer { digest } in read.manifests {
+                let parsed = digest.parse().map_err(|_| failed(format!("{digest:?} is no digest")))?;
+                found.push(parsed);
+            }
+            let Some(link) = reply.header(LINK.as_str()).filter(|link| link.contains("next")) else {
+                return Ok(Some(found));
+            };
+            let after = next(&link).ok_or_else(|| failed("its next page has no address".to_owned()))?;
+            let after = format!("{digest}?{after}");
+            if after == page {
+                return Err(failed("its pages lead in a circle".to_owned()));
+            }
+            page = after;
+        }
+        Err(failed(format!("it has more than {} pages", Most::Count(REFERRER_PAGES))))
     }
 
     /// The bytes of a manifest of any type, by its digest; `None` if it is not there.
@@ -88,11 +145,11 @@ impl Registry {
     }
 }
 
-/// The query of the next page in `Link: </v2/…/tags/list?last=…&n=…>; rel="next"` (RFC 8288).
-fn next(link: &str) -> Option<String> {
+/// The query of the next page in the header `Link: </v2/…/tags/list?last=…&n=…>; rel="next"` (RFC 8288).
+fn next(link: &str) -> Option<&str> {
     let (address, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
     let query = address.split_once('?')?.1;
-    rest.contains("next").then(|| format!("list?{query}"))
+    rest.contains("next").then_some(query)
 }
 
 #[cfg(test)]
@@ -102,13 +159,13 @@ mod tests {
     #[test]
     fn the_next_page_is_in_the_link() {
         for (link, expected) in [
-            (r#"</v2/ci/tags/list?last=b&n=2>; rel="next""#, Some("list?last=b&n=2")),
-            ("<https://h.example/v2/ci/tags/list?n=2&last=%2B>; rel=next", Some("list?n=2&last=%2B")),
+            (r#"</v2/ci/tags/list?last=b&n=2>; rel="next""#, Some("last=b&n=2")),
+            ("<https://h.example/v2/ci/tags/list?n=2&last=%2B>; rel=next", Some("n=2&last=%2B")),
             (r#"</v2/ci/tags/list?n=2>; rel="prev""#, None),
             ("</v2/ci/tags/list>; rel=next", None),
             ("", None),
         ] {
-            assert_eq!(next(link).as_deref(), expected, "{link}");
+            assert_eq!(next(link), expected, "{link}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod distribution;
 mod ecr;
 mod faults;
 mod packages;
+mod referrers;
 mod speed;
 
 use serde_json::{Value, json};

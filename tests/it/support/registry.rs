@@ -48,6 +48,8 @@ struct State {
     deletes: Deletes,
     /// Tags of a page of the list; 0: all.
     page: usize,
+    /// The registry has the API of referrers.
+    lists_referrers: bool,
 }
 
 /// What the registry deletes.
@@ -206,6 +208,11 @@ impl Registry {
         self.state.lock().unwrap().page = size;
     }
 
+    /// The registry answers what is about a manifest, in pages as large as those of the tags.
+    pub(crate) fn list_referrers(&self) {
+        self.state.lock().unwrap().lists_referrers = true;
+    }
+
     /// Stores this manifest in another repository, by its digest and these tags.
     pub(crate) fn store_in(&self, repository: &str, document: &Value, tags: &[&str]) -> String {
         let (bytes, media_type) =
@@ -339,6 +346,8 @@ impl State {
         }
         match (request.method.as_str(), *kind) {
             ("GET", "tags") => self.list(repository, reference),
+            ("GET", "referrers") if self.lists_referrers => self.referrers(repository, reference),
+            ("GET", "referrers") => Response::new(404, "404 page not found"),
             ("DELETE", "manifests") => self.delete(repository, reference),
             ("PUT", "manifests") => {
                 let stored = (request.body.clone(), request.header("content-type").to_owned());
@@ -359,6 +368,28 @@ impl State {
             },
             _ => Response::new(405, ""),
         }
+    }
+
+    /// `GET …/referrers/<digest>[?page=<n>]`.
+    fn referrers(&self, repository: &str, of: &str) -> Response {
+        let (digest, page) = of.split_once("?page=").unwrap_or((of, "0"));
+        let page: usize = page.parse().unwrap();
+        let about = |(name, (bytes, kind)): (&String, &(Vec<u8>, String))| {
+            let own = name.strip_prefix(&format!("{repository}/"))?;
+            let document: Value = serde_json::from_slice(bytes).ok()?;
+            let is_about = own.starts_with("sha256:") && document["subject"]["digest"] == digest;
+            is_about.then(|| json!({"mediaType": kind, "digest": own, "size": bytes.len()}))
+        };
+        let all: Vec<Value> = self.manifests.iter().filter_map(about).collect();
+        let size = if self.page == 0 { usize::MAX } else { self.page };
+        let part: Vec<&Value> = all.iter().skip(page.saturating_mul(size)).take(size).collect();
+        let index = json!({"schemaVersion": 2, "mediaType": MEDIA_TYPES[0], "manifests": part});
+        let response = Response::new(200, index.to_string()).header("content-type", MEDIA_TYPES[0]);
+        if all.len() > (page + 1).saturating_mul(size) {
+            let next = format!("</v2/{repository}/referrers/{digest}?page={}>; rel=\"next\"", page + 1);
+            return response.header("link", &next);
+        }
+        response
     }
 
     /// `POST …/blobs/uploads/[?mount=…&from=…]`.
