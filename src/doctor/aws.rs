@@ -21,8 +21,8 @@ pub(crate) fn caller(caller: &Known<Caller>, repository: &Repository) -> Check {
                     name,
                     format!("{is}, and the repository is of account {owner}"),
                     format!(
-                        "let the repository's policy name this role: aws ecr get-repository-policy --registry-id {owner} --repository-name {}",
-                        repository.path()
+                        "let the repository's policy name this role: aws ecr get-repository-policy {} --registry-id {owner}",
+                        super::ecr::named(repository)
                     ),
                 )
             }

@@ -21,10 +21,14 @@ pub(crate) struct Ecr {
     pub cache_tag: Option<String>,
 }
 
+/// The region as an argument of the AWS command line.
+fn region(repository: &Repository) -> String {
+    EcrHost::parse(repository.registry()).map(|host| format!("--region {}", host.region)).unwrap_or_default()
+}
+
 /// The region and name as arguments of the AWS command line.
-fn named(repository: &Repository) -> String {
-    let region = EcrHost::parse(repository.registry()).map(|host| host.region).unwrap_or_default();
-    format!("--region {region} --repository-name {}", repository.path())
+pub(super) fn named(repository: &Repository) -> String {
+    format!("{} --repository-name {}", region(repository), repository.path())
 }
 
 pub(crate) fn checks(ecr: &Ecr) -> Vec<Check> {
@@ -104,7 +108,10 @@ fn scanning(ecr: &Ecr) -> Check {
         Check::warn(
             name,
             why,
-            r#"aws ecr put-registry-scanning-configuration --scan-type BASIC --rules '[{"scanFrequency":"SCAN_ON_PUSH","repositoryFilters":[{"filter":"*","filterType":"WILDCARD"}]}]'"#,
+            format!(
+                r#"aws ecr put-registry-scanning-configuration {} --scan-type BASIC --rules '[{{"scanFrequency":"SCAN_ON_PUSH","repositoryFilters":[{{"filter":"*","filterType":"WILDCARD"}}]}}]'"#,
+                region(&ecr.repository)
+            ),
         )
     };
     match (ecr.scanning.as_ref().map(|scanning| scanning.judge(ecr.repository.path())), own) {
@@ -177,7 +184,10 @@ fn mounts(home: &Ecr) -> Check {
         Ok(false) => Check::warn(
             name,
             "BLOB_MOUNTING is off: pull requests upload each layer again",
-            "aws ecr put-account-setting --name BLOB_MOUNTING --value ENABLED",
+            format!(
+                "aws ecr put-account-setting {} --name BLOB_MOUNTING --value ENABLED",
+                region(&home.repository)
+            ),
         ),
         Err(error) => Check::unknown(name, error),
     }
@@ -291,6 +301,21 @@ mod tests {
             let found = verdict("mutability", |ecr| ecr.settings = Err(Error::of(kind, "no")));
             assert_eq!(found, wanted, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn each_command_names_the_region() {
+        let mut wrong = ecr();
+        wrong.mounts = Ok(false);
+        let settings = wrong.settings.as_mut().unwrap();
+        settings.scan_on_push = false;
+        settings.mutability.kind = MutabilityKind::Mutable;
+        let absent = Ecr { settings: Err(Error::of(FailureKind::NotFoundRepo, "no")), ..ecr() };
+        let all = checks(&wrong).into_iter().chain(checks(&absent)).chain([mounts(&wrong)]);
+        let commands: Vec<String> =
+            all.filter_map(|check| check.fix).filter(|fix| fix.starts_with("aws ")).collect();
+        assert!(commands.len() >= 5, "{commands:?}");
+        assert!(commands.iter().all(|fix| fix.contains(" --region us-east-1 ")), "{commands:?}");
     }
 
     #[test]

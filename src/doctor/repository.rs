@@ -77,13 +77,7 @@ fn registry(seen: &Seen, zone: &Zone) -> Check {
 
 fn absent(name: &str, repository: &Repository) -> Check {
     let fix = match EcrHost::parse(repository.registry()) {
-        Some(host) if !host.public => {
-            format!(
-                "aws ecr create-repository --region {} --repository-name {}",
-                host.region,
-                repository.path()
-            )
-        }
+        Some(host) if !host.public => format!("aws ecr create-repository {}", super::ecr::named(repository)),
         _ => "create it in the registry, or correct its name".to_owned(),
     };
     Check::fail(

@@ -5,11 +5,13 @@ use crate::image::Repository;
 use crate::ports::identity::{Decision, Question};
 use crate::trust::{Access, Purpose, Right, aws_actions, aws_arn};
 
-/// What harmless calls have shown where IAM was not asked.
+/// What else is known of the job.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shown {
     /// The registry's look-up worked, which needs `ecr:BatchGetImage`.
     pub reads: bool,
+    /// The input `tags` names tags.
+    pub has_tags: bool,
 }
 
 /// Rights that change or remove what other runs rely on. No role that builds needs them.
@@ -37,7 +39,7 @@ pub(crate) fn questions(repositories: &[&Repository]) -> Vec<Question> {
     }
     let everything = Question { arn: "*".to_owned(), actions: aws_actions(Purpose::LogIn).collect() };
     let of = |arn: String| {
-        let own = aws_actions(Purpose::Pull).chain(aws_actions(Purpose::Push));
+        let own = [Purpose::Pull, Purpose::Push, Purpose::Releases].into_iter().flat_map(aws_actions);
         Question { arn, actions: own.chain(of_others()).collect() }
     };
     std::iter::once(everything).chain(arns.into_iter().map(of)).collect()
@@ -78,6 +80,9 @@ pub(crate) fn checks(
             checks.push(must_not(&name, decisions, &arn, &push, "this run must not publish there"));
         } else if is_own && access.write_images {
             checks.push(must(&name, decisions, &arn, push));
+            if shown.has_tags {
+                checks.push(releases(decisions, repository, &arn));
+            }
         }
         checks.push(beyond(decisions, repository, &arn, access));
     }
@@ -128,6 +133,22 @@ fn must_not(name: &str, decisions: &[Decision], arn: &str, actions: &[&'static s
     Check::ok(name, format!("none, as it should be: {why}"))
 }
 
+/// The right to see the repository's other releases. A run goes on without it.
+fn releases(decisions: &[Decision], repository: &Repository, arn: &str) -> Check {
+    let name = format!("rights to compare releases in {}", repository.path());
+    let judged = must(&name, decisions, arn, aws_actions(Purpose::Releases).collect());
+    if judged.verdict == super::Verdict::Fail {
+        let why = format!("{}: of other releases only the image that holds a tag counts", judged.why);
+        return Check { verdict: super::Verdict::Warn, why, ..judged };
+    }
+    judged
+}
+
+/// Tells whether the role may publish there; `None` if IAM was not asked, or did not say.
+pub(crate) fn publishes(decisions: &Known<Vec<Decision>>, repository: &Repository) -> Option<bool> {
+    allowed(decisions.as_ref().ok()?, &aws_arn(repository)?, "ecr:PutImage")
+}
+
 /// Rights to remove images and to change the repository.
 fn beyond(decisions: &[Decision], repository: &Repository, arn: &str, access: &Access) -> Check {
     let name = &format!("no more rights on {}", repository.path());
@@ -166,7 +187,7 @@ mod tests {
                 decisions.push(Decision { arn: arn.clone(), action: action.to_owned(), allowed });
             }
         }
-        checks(&Ok(decisions), Shown::default(), &[&home], &access_of(&zone))
+        checks(&Ok(decisions), Shown { has_tags: true, ..Shown::default() }, &[&home], &access_of(&zone))
     }
 
     fn worst(zone: Zone, denied: &[&str], given: &[&str]) -> Verdict {
@@ -183,6 +204,13 @@ mod tests {
                 assert_eq!(failed.len(), 1, "{action}: {failed:?}");
                 assert!(failed[0].why.contains(action) && failed[0].fix.as_deref().unwrap().contains(action));
             }
+        }
+    }
+
+    #[test]
+    fn a_role_that_cannot_list_the_releases_is_a_warning() {
+        for action in aws_actions(Purpose::Releases) {
+            assert_eq!(worst(Zone::Trusted, &[action], &[]), Verdict::Warn, "{action}");
         }
     }
 
@@ -209,7 +237,8 @@ mod tests {
     fn without_the_simulation_nothing_is_known() {
         let home: Repository = HOME.parse().unwrap();
         let error = Error::of(FailureKind::AuthDenied, "failed to ask IAM");
-        let found = checks(&Err(error), Shown { reads: true }, &[&home], &access_of(&Zone::Trusted));
+        let found =
+            checks(&Err(error), Shown { reads: true, has_tags: false }, &[&home], &access_of(&Zone::Trusted));
         assert_eq!((found.len(), found[0].verdict), (1, Verdict::Warn));
         assert!(found[0].why.contains("could not be checked") && found[0].why.contains("was seen"));
         // An answer that leaves a right out is no answer.

@@ -124,32 +124,65 @@ impl Aws {
         endpoint_url: Option<&str>,
     ) -> Result<Vec<Decision>> {
         let what = "failed to ask IAM what the role may do";
-        let (own, region) = endpoint(&host.region).ok_or_else(|| {
-            let error = Error::of(FailureKind::AwsUnavailable, what);
-            error.cause(format!("IAM's endpoint for {} is not known", host.region))
-        })?;
-        let url = format!("{}/", endpoint_url.unwrap_or(own).trim_end_matches('/'));
-        let fields = [
-            ("Action", "SimulatePrincipalPolicy"),
-            ("Version", "2010-05-08"),
-            ("PolicySourceArn", principal),
-            ("ResourceArns.member.1", question.arn.as_str()),
-        ];
+        let fields = [("PolicySourceArn", principal), ("ResourceArns.member.1", question.arn.as_str())];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter();
         let names = question.actions.iter().enumerate();
         let names = names.map(|(at, name)| (format!("ActionNames.member.{}", at + 1), (*name).to_owned()));
-        let body = form(fields.chain(names));
-        let config = self.config(Some(&host.region), false, false).await;
-        let (status, answer) = self.post(what, &config, &url, region, body).await?;
+        let call = Call { what, action: "SimulatePrincipalPolicy", on: principal };
+        let answer = self.query(&call, fields.chain(names), &host.region, endpoint_url).await?;
+        Ok(decisions(&answer, &question.arn))
+    }
+
+    /// Reads the trust policy of a role, as JSON. `endpoint_url`: an endpoint in place of AWS's own.
+    ///
+    /// # Errors
+    /// If the credentials may not read it, or the answer cannot be read.
+    pub(crate) async fn trust_policy(
+        &self,
+        role: &str,
+        region: &str,
+        endpoint_url: Option<&str>,
+    ) -> Result<String> {
+        let what = "failed to read who may take the role";
+        // A role's name is unique in its account, whatever its path.
+        let name = role.rsplit('/').next().unwrap_or_default().to_owned();
+        let call = Call { what, action: "GetRole", on: role };
+        let fields = std::iter::once(("RoleName".to_owned(), name));
+        let answer = self.query(&call, fields, region, endpoint_url).await?;
+        let policy = between(&answer, "<AssumeRolePolicyDocument>", "</AssumeRolePolicyDocument>");
+        policy.map(decoded).ok_or_else(|| {
+            Error::of(FailureKind::AwsUnavailable, what).cause("IAM's answer has no trust policy")
+        })
+    }
+
+    /// Asks IAM something, and returns its answer of success.
+    async fn query(
+        &self,
+        call: &Call<'_>,
+        fields: impl Iterator<Item = (String, String)>,
+        region: &str,
+        endpoint_url: Option<&str>,
+    ) -> Result<String> {
+        let Call { what, action, on } = *call;
+        let (own, signed_for) = endpoint(region).ok_or_else(|| {
+            let error = Error::of(FailureKind::AwsUnavailable, what);
+            error.cause(format!("IAM's endpoint for {region} is not known"))
+        })?;
+        let url = format!("{}/", endpoint_url.unwrap_or(own).trim_end_matches('/'));
+        let first = [("Action", action), ("Version", "2010-05-08")];
+        let first = first.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter();
+        let config = self.config(Some(region), false, false).await;
+        let body = form(first.chain(fields));
+        let (status, answer) = self.post(what, &config, &url, signed_for, body).await?;
         if (200..300).contains(&status) {
-            return Ok(decisions(&answer, &question.arn));
+            return Ok(answer);
         }
         let code = between(&answer, "<Code>", "</Code>").unwrap_or("an error without code");
         let said = between(&answer, "<Message>", "</Message>").unwrap_or_default();
         let cause = format!("{code} {said}").trim().to_owned();
         Err(match code {
             "AccessDenied" | "AccessDeniedException" => {
-                let right = format!("allow iam:SimulatePrincipalPolicy on {principal} for this role");
+                let right = format!("allow iam:{action} on {on} for this role");
                 Error::of(FailureKind::AuthDenied, what).cause(cause).hint(right)
             }
             _ => Error::of(FailureKind::AwsUnavailable, what).cause(cause),
@@ -204,6 +237,32 @@ impl Aws {
         let bytes = http::body(answer, crate::budget::AWS_ANSWER).await.map_err(|why| failed().cause(why))?;
         Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
     }
+}
+
+/// A call of IAM.
+struct Call<'a> {
+    /// What failed, if it fails.
+    what: &'a str,
+    action: &'a str,
+    /// The role or user that it is about.
+    on: &'a str,
+}
+
+/// A policy in IAM's answer: encoded as a URL's query (IAM API, "`GetRole`"), or escaped as XML.
+fn decoded(policy: &str) -> String {
+    if policy.starts_with('{') {
+        return policy
+            .replace("&quot;", "\"")
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&");
+    }
+    let url = reqwest::Url::parse("http://form.invalid/").ok();
+    let url = url.map(|mut url| {
+        url.set_query(Some(&format!("policy={}", policy.replace('+', "%2B"))));
+        url
+    });
+    url.and_then(|url| url.query_pairs().next().map(|(_, value)| value.into_owned())).unwrap_or_default()
 }
 
 /// `application/x-www-form-urlencoded`.
@@ -276,6 +335,13 @@ mod tests {
             found,
             [("ecr:PutImage", true), ("ecr:DeleteRepository", false), ("ecr:TagResource", false)]
         );
+    }
+
+    #[test]
+    fn a_policy_is_decoded() {
+        assert_eq!(decoded("%7B%22a%22%3A%20%22x%26y%2B1+%22%7D"), r#"{"a": "x&y+1+"}"#);
+        assert_eq!(decoded(r"{&quot;a&quot;: &quot;&amp;&quot;}"), r#"{"a": "&"}"#);
+        assert_eq!(decoded("&"), "");
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::listing::{Outcome, Step, Store};
+use super::look::survey_and_plan;
 use super::plan::{Group, Plan, Planned};
 use super::policy::Policy;
 use super::project::{Project, Wanted};
-use super::survey::survey_and_plan;
 use crate::error::{Error, Result};
 use crate::image::Digest;
 

@@ -6,16 +6,6 @@ use super::plan::{Group, Plan, count_bytes};
 use super::survey::Survey;
 use crate::image::Digest;
 
-/// Groups that no run removes, because each is larger than the limit of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TooLarge {
-    pub(crate) groups: usize,
-    /// The removals in these groups.
-    pub(crate) removals: usize,
-    /// The removals in the largest of them: the limit that lets all of them go.
-    pub(crate) largest: usize,
-}
-
 impl Plan {
     /// Keeps the first `room` removals of a run that may make `most` in all, and leaves the others to the next run.
     ///

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::graph::Graph;
-use super::limit::TooLarge;
 use super::links::Maker;
 use super::listing::{Step, Version};
 use super::policy::{Policy, Scope};
@@ -41,6 +40,16 @@ pub(crate) struct Plan {
     pub(crate) left: usize,
     /// What no run removes while the limit is what it is.
     pub(crate) too_large: TooLarge,
+}
+
+/// Groups that no run removes, because each is larger than the limit of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TooLarge {
+    pub(crate) groups: usize,
+    /// The removals in these groups.
+    pub(crate) removals: usize,
+    /// The removals in the largest of them: the limit that lets all of them go.
+    pub(crate) largest: usize,
 }
 
 impl Plan {
@@ -99,7 +108,7 @@ pub(crate) fn plan(survey: &Survey, policy: &Policy, now: u64) -> Plan {
             match reason {
                 Some(reason) if follows(digest, version) => followers.push((reason, digest)),
                 reason if !follows(digest, version) => {
-                    tops.push((reason.unwrap_or(Reason::Untagged), digest))
+                    tops.push((reason.unwrap_or(Reason::Untagged), digest));
                 }
                 _ => {}
             }

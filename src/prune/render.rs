@@ -6,9 +6,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json as object};
 
 use super::apply::Applied;
-use super::limit::TooLarge;
 use super::listing::{Outcome, Step};
-use super::plan::Plan;
+use super::plan::{Plan, TooLarge};
 use super::reason::Reason;
 use crate::image::Repository;
 use crate::shown;

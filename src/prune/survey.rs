@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::links::Links;
 use super::listing::{Listing, Store};
-use super::plan::{Plan, plan};
 use super::policy::{Policy, Scope};
 use super::project::{Project, ProjectState, Wanted};
-use crate::budget::{REFERRERS, more_than};
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::image::{Digest, TagZone, parse_tag};
@@ -29,7 +27,7 @@ const CLOCK: u64 = 60 * 60;
 ///
 /// # Errors
 /// If any part cannot be read: then it is not known what may go.
-pub(crate) async fn survey(
+pub(super) async fn survey(
     store: &impl Store,
     project: &impl Project,
     policy: &Policy,
@@ -58,40 +56,6 @@ pub(crate) async fn survey(
     Ok(Survey { listing, links, project: state })
 }
 
-/// Makes the plan, and adds to it the signatures and attestations of what goes, where the registry does not list them: each
-/// image that goes is asked for. They may be about each other, so it is asked again until there are no more.
-///
-/// # Errors
-/// If any part cannot be read: then it is not known what may go.
-pub(crate) async fn survey_and_plan(
-    store: &impl Store,
-    project: &impl Project,
-    policy: &Policy,
-    also: &Wanted,
-    now: u64,
-) -> Result<(Survey, Plan)> {
-    let mut found = survey(store, project, policy, also, now).await?;
-    let mut asked: BTreeSet<Digest> = BTreeSet::new();
-    let mut referrers = 0;
-    loop {
-        let plan = plan(&found, policy, now);
-        let goes = plan.steps().filter(|planned| planned.step.deletes()).map(|planned| planned.step.digest());
-        let about: Vec<Digest> = goes.filter(|digest| !asked.contains(*digest)).cloned().collect();
-        let mut new = store.referrers(&about).await?;
-        new.retain(|digest| !found.links.contains_key(digest));
-        if new.is_empty() {
-            return Ok((found, plan));
-        }
-        referrers += new.len();
-        if referrers > REFERRERS {
-            let what = more_than(REFERRERS, "manifests are about the images that would go");
-            return Err(Error::of(FailureKind::BadAnswer, what).cause("nothing is removed"));
-        }
-        asked.extend(about);
-        read(store, new.into_iter().collect(), &mut found.links).await?;
-    }
-}
-
 /// A manifest that is listed and was not read: what it needs would look as if nothing needed it.
 fn lost<'a>(listing: &'a Listing, links: &BTreeMap<Digest, Links>) -> Option<&'a Digest> {
     listing.versions.keys().find(|digest| !links.contains_key(*digest))
@@ -106,7 +70,11 @@ async fn read_all(store: &impl Store, listing: &Listing) -> Result<BTreeMap<Dige
 
 /// Adds the references of these manifests, and of what they list or are about: an index without a tag may be known by its
 /// signature alone.
-async fn read(store: &impl Store, mut next: Vec<Digest>, links: &mut BTreeMap<Digest, Links>) -> Result<()> {
+pub(super) async fn read(
+    store: &impl Store,
+    mut next: Vec<Digest>,
+    links: &mut BTreeMap<Digest, Links>,
+) -> Result<()> {
     let mut absent: BTreeSet<Digest> = BTreeSet::new();
     while !next.is_empty() {
         let found = store.links(&next).await?;

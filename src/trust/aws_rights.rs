@@ -11,6 +11,8 @@ pub enum Purpose {
     Pull,
     /// Publish an image or a layer cache, and set a tag.
     Push,
+    /// See which other releases there are, so that a tag such as `1.2` is not set back.
+    Releases,
     /// Read the repository's name from the SSM parameter.
     FindRepository,
     /// Make the repository and set it up.
@@ -51,8 +53,8 @@ const fn right(purpose: Purpose, resource: Resource, action: &'static str, when:
 }
 
 /// Every right, by purpose. Source: the service authorization reference of Amazon ECR, and what refusals name.
-pub const RIGHTS: [Right; 30] = {
-    use Purpose::{Doctor, FindRepository, LogIn, Prune, Pull, Push, SetUp};
+pub const RIGHTS: [Right; 32] = {
+    use Purpose::{Doctor, FindRepository, LogIn, Prune, Pull, Push, Releases, SetUp};
     use Resource::{Everything, Key, Parameter, Repository, Role};
     [
         right(LogIn, Everything, "ecr:GetAuthorizationToken", "each run, once a registry"),
@@ -63,6 +65,7 @@ pub const RIGHTS: [Right; 30] = {
         right(Push, Repository, "ecr:UploadLayerPart", "a push of a layer that is not there"),
         right(Push, Repository, "ecr:CompleteLayerUpload", "a push of a layer that is not there"),
         right(Push, Repository, "ecr:PutImage", "a push, and each tag that is set"),
+        right(Releases, Repository, "ecr:ListImages", "a release sets a tag such as `1.2` or `latest`"),
         right(FindRepository, Parameter, "ssm:GetParameter", "no input and no variable names the repository"),
         right(FindRepository, Key, "kms:Decrypt", "the parameter is a SecureString with a key of yours"),
         right(SetUp, Repository, "ecr:CreateRepository", "the repository is absent"),
@@ -100,6 +103,7 @@ pub const RIGHTS: [Right; 30] = {
             "doctor asks whether layers are mounted between repositories",
         ),
         right(Doctor, Role, "iam:SimulatePrincipalPolicy", "doctor asks what the role may do"),
+        right(Doctor, Role, "iam:GetRole", "doctor looks at who may take the role"),
     ]
 };
 

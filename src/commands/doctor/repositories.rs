@@ -6,7 +6,7 @@ use super::gather::Doctor;
 use crate::doctor::ecr::Ecr;
 use crate::doctor::oidc::{Oidc, Token};
 use crate::doctor::repository::{Seen, Upload};
-use crate::doctor::{Check, Known, aws, caches, ecr, oidc, repository, rights};
+use crate::doctor::{Check, Known, aws, caches, ecr, oidc, repository, rights, takers};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::facts::resolve_repository;
@@ -70,10 +70,21 @@ impl Doctor<'_> {
         if let Some(Job { caller, decisions }) = job {
             let reads = matches!(seen[0].probe, Probe::Present(_) | Probe::Absent { no_repository: false });
             checks.push(aws::caller(&caller, &home));
-            checks.extend(rights::checks(&decisions, rights::Shown { reads }, &all, self.image.access));
-            checks.extend(self.identity(Some(caller)).await);
+            let shown = rights::Shown { reads, has_tags: !tags.is_empty() };
+            checks.extend(rights::checks(&decisions, shown, &all, self.image.access));
+            let (taken, identity) = tokio::join!(
+                Box::pin(self.takers(
+                    caller.as_ref().ok(),
+                    rights::publishes(&decisions, &home),
+                    host.as_ref()
+                )),
+                Box::pin(self.identity(Some(caller.clone()))),
+            );
+            checks.extend(identity.into_iter().chain(taken));
         } else if self.asked.role.is_some() {
-            checks.extend(self.identity(None).await);
+            let (taken, identity) =
+                tokio::join!(Box::pin(self.takers(None, None, None)), Box::pin(self.identity(None)));
+            checks.extend(identity.into_iter().chain(taken));
         }
         let set_ups: Vec<Ecr> = set_ups.into_iter().flatten().collect();
         for set_up in &set_ups {
@@ -125,14 +136,38 @@ impl Doctor<'_> {
             let error = Error::of(FailureKind::AwsUnavailable, what);
             error.cause(format!("{} is neither a role nor a user", caller.arn))
         })?;
-        let env = &self.ports.env;
-        let endpoint = env.get(env::AWS_ENDPOINT_URL_IAM).or_else(|| env.get(env::AWS_ENDPOINT_URL));
+        let endpoint = self.iam();
         let questions = rights::questions(all);
         let asked = questions
             .iter()
             .map(|question| self.within(what, self.ports.aws.simulate(&principal, question, host, endpoint)));
         let answers: Vec<Vec<Decision>> = join_all(asked).await.into_iter().collect::<Result<_>>()?;
         Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Who may take the role of the input `role-to-assume`, else the one that the job has taken. `publishes`: what the
+    /// job's own role may do.
+    async fn takers(
+        &self,
+        caller: Option<&Caller>,
+        publishes: Option<bool>,
+        host: Option<&EcrHost>,
+    ) -> Option<Check> {
+        let taken = caller.filter(|caller| caller.arn.contains(":assumed-role/")).and_then(Caller::principal);
+        let role = self.asked.role.clone().or_else(|| taken.clone())?;
+        let name = |arn: &str| arn.rsplit('/').next().map(str::to_owned);
+        let publishes = publishes.filter(|_| taken.is_some_and(|taken| name(&taken) == name(&role)));
+        let asked = self.image.request.settings.access.aws_region.as_deref();
+        let region = asked.or_else(|| host.map(|host| host.region.as_str())).unwrap_or(NO_REGION);
+        let policy = self.ports.aws.trust_policy(&role, region, self.iam());
+        let policy = self.within("failed to read who may take the role", policy).await;
+        Some(takers::check(&role, &policy, publishes))
+    }
+
+    /// An endpoint in place of IAM's own.
+    fn iam(&self) -> Option<&str> {
+        let env = &self.ports.env;
+        env.get(env::AWS_ENDPOINT_URL_IAM).or_else(|| env.get(env::AWS_ENDPOINT_URL))
     }
 
     /// The OIDC token and what AWS says to it. Outside of GitHub there is none.

@@ -140,7 +140,7 @@ impl Store for DistributionStore<'_> {
     async fn referrers(&self, about: &[Digest]) -> Result<BTreeSet<Digest>> {
         let mut found = BTreeSet::new();
         // A registry that does not have the API is asked once.
-        let first = if self.lists_referrers.get().is_none() { 1 } else { 0 };
+        let first = usize::from(self.lists_referrers.get().is_none());
         let (first, rest) = about.split_at(first.min(about.len()));
         for chunk in std::iter::once(first).chain(rest.chunks(AT_ONCE)) {
             if self.lists_referrers.get() == Some(false) {

@@ -88,8 +88,8 @@ impl Registry {
                 Err(failure) => return Err(written(failure, &reference)),
             };
             // Another page of the same host may stand there, such as one of a web application.
-            let is_index = |kind: &String| kind.split(';').next().map(str::trim) == Some(OCI_INDEX);
-            if reply.header(CONTENT_TYPE.as_str()).filter(is_index).is_none() {
+            let is_index = |kind: String| kind.split(';').next().map(str::trim) == Some(OCI_INDEX);
+            if !reply.header(CONTENT_TYPE.as_str()).is_some_and(is_index) {
                 return Ok(None);
             }
             let read: Page =

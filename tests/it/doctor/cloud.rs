@@ -29,6 +29,7 @@ fn an_account_that_is_as_it_should_be() {
         "no more rights on ci",
         "OIDC token",
         "OIDC trust policy",
+        "who may take the role",
         "mutability of ci",
         "scanning of ci",
         "lifecycle of ci",
@@ -45,6 +46,7 @@ fn an_account_that_is_as_it_should_be() {
         "GetAccountSetting",
         "GetCallerIdentity",
         "SimulatePrincipalPolicy",
+        "GetRole",
         "AssumeRoleWithWebIdentity",
     ];
     for asked in world.asked() {
@@ -91,6 +93,7 @@ fn rights_that_a_run_must_not_have() {
 fn a_call_that_the_role_may_not_make_is_not_known() {
     for (call, name, says) in [
         ("SimulatePrincipalPolicy", "rights", "allow iam:SimulatePrincipalPolicy"),
+        ("GetRole", "who may take the role", "allow iam:GetRole on arn:aws:iam::123456789012:role/ci"),
         ("DescribeRepositories", "mutability of ci", "allow ecr:DescribeRepositories"),
         ("DescribeRepositories", "encryption of ci", "allow ecr:DescribeRepositories"),
         ("GetLifecyclePolicy", "lifecycle of ci", "allow ecr:GetLifecyclePolicy"),

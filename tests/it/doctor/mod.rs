@@ -4,4 +4,5 @@ mod cloud;
 mod machine;
 mod page;
 mod project;
+mod takers;
 mod world;

@@ -43,6 +43,7 @@ fn the_page_has_every_check() {
         world.serves(program).input("role-to-assume", ROLE).input("pr-repository", &format!("{ECR}/pr"))
     };
     made.extend(checks(&cloud().run()).into_keys());
+    made.extend(checks(&cloud().input("tags", "v1").run()).into_keys());
     world.deny("SimulatePrincipalPolicy");
     made.extend(checks(&cloud().env("GITHUB_REPOSITORY", "nonsense").run()).into_keys());
     let made: BTreeSet<String> = made.iter().map(|name| on_page(name)).collect();

@@ -58,6 +58,24 @@ pub(super) fn lifecycle(rules: Value) -> Response {
     body(json!({"lifecyclePolicyText": json!({"rules": rules}).to_string()}))
 }
 
+/// IAM's answer about a role that takes these subjects; any without one.
+pub(super) fn role_taken_by(subjects: &[&str]) -> Response {
+    let host = "token.actions.githubusercontent.com";
+    let mut condition = json!({"StringEquals": {format!("{host}:aud"): "sts.amazonaws.com"}});
+    if !subjects.is_empty() {
+        condition["StringLike"] = json!({format!("{host}:sub"): subjects});
+    }
+    let principal = json!({"Federated": format!("arn:aws:iam::123456789012:oidc-provider/{host}")});
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRoleWithWebIdentity", "Condition": condition,
+    }]});
+    let encoded: String = policy.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let role = format!(
+        "<Role><Arn>{ROLE}</Arn><AssumeRolePolicyDocument>{encoded}</AssumeRolePolicyDocument></Role>"
+    );
+    xml(200, &format!("<GetRoleResponse><GetRoleResult>{role}</GetRoleResult></GetRoleResponse>"))
+}
+
 fn token(subject: &str) -> String {
     let claims = json!({"iss": "https://token.actions.githubusercontent.com", "sub": subject, "aud": "sts.amazonaws.com"});
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
@@ -82,6 +100,7 @@ impl World {
             ("GetAccountSetting", body(json!({"name": "BLOB_MOUNTING", "value": "ENABLED"}))),
             ("GetCallerIdentity", xml(200, caller)),
             ("AssumeRoleWithWebIdentity", xml(200, taken)),
+            ("GetRole", role_taken_by(&["repo:o/r:ref:refs/heads/main"])),
             (
                 "GET /oidc",
                 Response::new(200, json!({"value": token("repo:o/r:ref:refs/heads/main")}).to_string()),
@@ -117,7 +136,7 @@ impl World {
     /// AWS refuses this call.
     pub(super) fn deny(&self, call: &str) {
         let answer = match call {
-            "GetCallerIdentity" | "SimulatePrincipalPolicy" | "AssumeRoleWithWebIdentity" => {
+            "GetCallerIdentity" | "SimulatePrincipalPolicy" | "AssumeRoleWithWebIdentity" | "GetRole" => {
                 refused("AccessDenied")
             }
             _ => refusal("AccessDeniedException"),
@@ -182,7 +201,7 @@ fn answer(answers: &Answers, request: &Request) -> Response {
 }
 
 fn simulate(form: &str, changes: &str) -> Response {
-    const NEEDED: [&str; 8] = [
+    const NEEDED: [&str; 9] = [
         "GetAuthorizationToken",
         "BatchGetImage",
         "GetDownloadUrlForLayer",
@@ -191,6 +210,7 @@ fn simulate(form: &str, changes: &str) -> Response {
         "UploadLayerPart",
         "CompleteLayerUpload",
         "PutImage",
+        "ListImages",
     ];
     let asked = form.split('&').filter_map(|pair| pair.strip_prefix("ActionNames.member."));
     let result = |pair: &str| {

@@ -53,6 +53,7 @@ fn table() -> String {
             Purpose::LogIn => "log in",
             Purpose::Pull => "pull",
             Purpose::Push => "push",
+            Purpose::Releases => "compare releases",
             Purpose::FindRepository => "find the repository",
             _ => "set up",
         };
@@ -63,6 +64,7 @@ fn table() -> String {
 
 fn without(right: &Right) -> String {
     let end = |ends: Ends| match ends {
+        Ends::Silent => "exit 0",
         Ends::Noticed => "exit 0, with a notice",
         Ends::Degraded => "exit 0, `degraded`; with `registry-policy: required` exit 20",
         Ends::Failed => "exit 20",
@@ -79,12 +81,12 @@ fn without(right: &Right) -> String {
 
 /// Each section of the page: its name, and its text.
 pub(crate) fn sections() -> Vec<(&'static str, &'static str, String)> {
-    use Purpose::{FindRepository, LogIn, Prune, Pull, Push, SetUp};
-    let trusted = [LogIn, Pull, Push];
+    use Purpose::{FindRepository, LogIn, Prune, Pull, Push, Releases, SetUp};
+    let trusted = [LogIn, Pull, Push, Releases];
     vec![
         ("<!-- build role -->\n", "<!-- /build role -->\n", policy(&trusted)),
         ("<!-- pull role -->\n", "<!-- /pull role -->\n", policy(&[LogIn, Pull])),
-        ("<!-- set-up role -->\n", "<!-- /set-up role -->\n", policy(&[LogIn, Pull, Push, SetUp])),
+        ("<!-- set-up role -->\n", "<!-- /set-up role -->\n", policy(&[LogIn, Pull, Push, Releases, SetUp])),
         ("<!-- prune role -->\n", "<!-- /prune role -->\n", policy(&[LogIn, Prune])),
         ("<!-- parameter -->\n", "<!-- /parameter -->\n", policy(&[FindRepository])),
         ("<!-- rights -->\n", "<!-- /rights -->\n", table()),
