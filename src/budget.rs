@@ -123,6 +123,10 @@ limits! {
     CHILD_OUTPUT: Bytes(u64) = 64 * MIB, "what one `docker` or `git` command prints", "the command counts as failed";
     /// Names in a list that docker prints.
     LISTED: Count(usize) = 100_000, "names in a list of docker's (containers, volumes)", "the list counts as failed";
+    /// Bytes of an answer of the engine's socket.
+    ENGINE_ANSWER: Bytes(u64) = 64 * MIB, "an answer of the engine at its socket", "the docker CLI is asked";
+    /// How long the engine's socket may take to answer a question.
+    ENGINE_QUESTION: Time(Duration) = Duration::from_secs(5), "one question to the engine at its socket (what takes the disk: 30 s)", "the docker CLI is asked";
     /// Bytes of a manifest, an index or a configuration.
     MANIFEST: Bytes(u64) = 8 * MIB, "a manifest, an index or a configuration of an image", "the registry's answer is unknown";
     /// Bytes of a token service's answer.

@@ -176,6 +176,14 @@ names! {
     BUILDX_BUILDER;
     /// The engine's address.
     DOCKER_HOST;
+    /// The context that the docker CLI uses; without it, that of its configuration.
+    DOCKER_CONTEXT;
+    /// The docker CLI uses TLS.
+    DOCKER_TLS_VERIFY;
+    /// The version of the engine's API that the docker CLI uses.
+    DOCKER_API_VERSION;
+    /// Headers that the docker CLI sends to the engine.
+    DOCKER_CUSTOM_HEADERS;
     /// The folder for a user's caches.
     XDG_CACHE_HOME;
     /// The token of GitHub's cache service, which the runner gives to JavaScript actions alone.

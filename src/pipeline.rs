@@ -7,6 +7,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::facts::{
     BuilderFacts, Disk, Gathered, LateFacts, StoreFacts, Toolchain, explain_misses, gather, gather_late,
+    gather_store,
 };
 use crate::failure::FailureClass;
 use crate::inputs::{ContextSource, ImageRequest, LeftOutTag, RawInputs, Request, SecretSource, extra_args};
@@ -265,7 +266,7 @@ async fn find_late(
     chosen: impl FnOnce(&Choice),
 ) -> Found {
     let Prepared { run, ports, .. } = prepared;
-    let Gathered { images: facts, mut store } = facts;
+    let Gathered { images: facts, store } = facts;
     let mut judged = Judged::new(images, facts);
     let unique = unique_name(run);
     // Noted in the builder, so that later runs know whether its run still lives.
@@ -274,7 +275,19 @@ async fn find_late(
     let mut builder = None;
     let mut late: Vec<LateFacts> = images.iter().map(|_| LateFacts::default()).collect();
     let mut late_failed = Vec::new();
-    if !building.is_empty() {
+    // Where the engine gets no image, none of its images is too old and none needs room.
+    let added = images.iter().zip(&judged.verdicts).find(|(_, verdict)| verdict.adds_to_engine());
+    let added = added.map(|(image, _)| *image).filter(|_| ports.env.is_self_hosted());
+    let store = async {
+        match (store, added) {
+            (Some(store), _) => store,
+            (None, Some(image)) => gather_store(ports, &image.request.settings, &image.access.place).await,
+            (None, None) => StoreFacts::default(),
+        }
+    };
+    let mut store = if building.is_empty() {
+        store.await
+    } else {
         let builds: Vec<_> = building
             .iter()
             .filter_map(|build| Some((images[build.at], judged.facts[build.at].as_ref()?, build.wanted)))
@@ -287,7 +300,8 @@ async fn find_late(
                 chosen(choice);
             }
         };
-        match gather_late(ports, &builds, tools_known).await {
+        let (store, found) = tokio::join!(store, gather_late(ports, &builds, tools_known));
+        match found {
             Ok(found) => {
                 for (build, found) in building.iter().zip(found) {
                     late[build.at] = found;
@@ -300,7 +314,8 @@ async fn find_late(
                 }
             }
         }
-    }
+        store
+    };
     let missing = judged.missing(images);
     let of_missing = missing.iter().filter_map(|at| Some((images[*at], judged.facts[*at].as_ref()?)));
     let misses = explain_misses(ports, &of_missing.collect::<Vec<_>>()).await;

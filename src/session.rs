@@ -362,12 +362,18 @@ impl Attempt<'_> {
             watched,
             retries: &state.retries,
         };
+        let changes_disk = plan.actions.iter().any(|planned| planned.action.changes_disk());
         Box::pin(execute(plan, &execution, &mut state.journal)).await;
         if self.prepared.request.settings.store.report
             && let Ok(docker) = self.prepared.ports.docker()
         {
-            let folder = decided.found.store.disk.as_ref().map(|disk| disk.folder.as_path());
-            let usage = until(&self.cancel.signal, docker.disk_usage()).await.unwrap_or_default();
+            let store = &decided.found.store;
+            let folder = store.disk.as_ref().map(|disk| disk.folder.as_path());
+            let usage = if changes_disk || store.usage.is_empty() {
+                until(&self.cancel.signal, docker.disk_usage()).await.unwrap_or_default()
+            } else {
+                store.usage.clone()
+            };
             state.report.disk.after(folder.and_then(disk::space), usage);
         }
         if let (Some(repository), Some(image), true) = (watched, reader, state.journal.may_push) {

@@ -32,7 +32,12 @@ impl LocalImage {
     #[must_use]
     pub fn parse(name: &str, answer: &[u8]) -> Option<Self> {
         let found: Value = serde_json::from_slice(answer).ok()?;
-        let image = &found[0];
+        Self::read(name, &found[0])
+    }
+
+    /// Reads an image of `docker image inspect`, or of the engine's own answer (`/images/NAME/json`).
+    #[must_use]
+    pub(crate) fn read(name: &str, image: &Value) -> Option<Self> {
         let list = |field: &str| {
             let texts = image[field].as_array().into_iter().flatten();
             texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()

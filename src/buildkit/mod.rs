@@ -13,6 +13,7 @@ pub(crate) mod owner;
 pub(crate) mod policy;
 mod progress;
 mod stored;
+mod usage;
 mod version;
 
 pub(crate) use args::{BuildSpec, OutputTarget};
@@ -27,5 +28,6 @@ pub use metadata::BuildMetadata;
 pub(crate) use policy::{Hold, ImagePin, SourcePin};
 pub use progress::Progress;
 pub(crate) use progress::ProgressSummary;
-pub(crate) use stored::{Space, StoreRoot, StoredImage, Usage};
+pub(crate) use stored::{Space, StoreRoot, StoredImage};
+pub(crate) use usage::Usage;
 pub use version::BuildxVersion;

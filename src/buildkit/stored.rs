@@ -25,16 +25,19 @@ impl StoredImage {
     #[must_use]
     pub(crate) fn parse_all(answer: &[u8], now: u64) -> Vec<Self> {
         let found: Value = serde_json::from_slice(answer).unwrap_or_default();
-        let image = |image: &Value| {
-            let names = image["RepoTags"].as_array().into_iter().flatten();
-            Some(Self {
-                id: image["Id"].as_str()?.to_owned(),
-                names: names.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
-                age: image["Metadata"]["LastTagTime"].as_str().and_then(|time| age(time, now)),
-                bytes: image["Size"].as_u64().unwrap_or_default(),
-            })
-        };
-        found.as_array().into_iter().flatten().filter_map(image).collect()
+        found.as_array().into_iter().flatten().filter_map(|image| Self::read(image, now)).collect()
+    }
+
+    /// Reads one of them, or the engine's own answer (`/images/ID/json`).
+    #[must_use]
+    pub(crate) fn read(image: &Value, now: u64) -> Option<Self> {
+        let names = image["RepoTags"].as_array().into_iter().flatten();
+        Some(Self {
+            id: image["Id"].as_str()?.to_owned(),
+            names: names.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+            age: image["Metadata"]["LastTagTime"].as_str().and_then(|time| age(time, now)),
+            bytes: image["Size"].as_u64().unwrap_or_default(),
+        })
     }
 }
 
@@ -67,36 +70,14 @@ pub struct StoreRoot {
 }
 
 impl StoreRoot {
-    /// Reads `docker info`; `None` if it does not tell.
+    /// Reads `docker info`, or the engine's own answer (`/info`); `None` if it does not tell.
     #[must_use]
-    pub(super) fn read(facts: &Value) -> Option<Self> {
+    pub(crate) fn read(facts: &Value) -> Option<Self> {
         Some(Self {
             folder: facts["DockerRootDir"].as_str().filter(|folder| !folder.is_empty())?.into(),
             machine: facts["Name"].as_str()?.to_owned(),
             images: facts["Images"].as_u64()?,
         })
-    }
-}
-
-/// A row of `docker system df`: what takes the disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Usage {
-    /// Images, containers, volumes or build cache.
-    pub kind: String,
-    /// How many there are, how much they take, and how much of that could be freed, as docker words it.
-    pub count: String,
-    pub size: String,
-    pub reclaimable: String,
-}
-
-impl Usage {
-    /// Reads a row; `None` if it is none.
-    #[must_use]
-    pub(crate) fn parse(line: &str) -> Option<Self> {
-        let row: Value = serde_json::from_str(line).ok()?;
-        let text = |name: &str| row[name].as_str().map(str::to_owned);
-        let (kind, count) = (text("Type")?, text("TotalCount")?);
-        Some(Self { kind, count, size: text("Size")?, reclaimable: text("Reclaimable")? })
     }
 }
 

@@ -10,7 +10,8 @@ use super::lookups::{Lookup, LookupBy, LookupResult, judge, look_up, wait_for};
 use super::pin::Pin;
 use super::{
     BuilderFacts, ImageFacts, LateFacts, Local, PlatformFacts, RepositoryFact, StoreFacts, Toolchain,
-    builders, caches, explain, key, local, merge, platforms, repository, set_up, store, tags, toolchain,
+    builders, caches, explain, gather_store, key, local, merge, platforms, repository, set_up, tags,
+    toolchain,
 };
 use crate::error::{Error, Result};
 use crate::image::{Digest, ImageReference, Repository};
@@ -31,12 +32,6 @@ pub(crate) fn wants_local(inputs: &ImageRequest, has_repository: bool) -> bool {
     }
 }
 
-/// Tells whether the run looks at the engine's store as a whole: one that may put an image into a store that lasts, and
-/// one that is to report on it.
-fn wants_store(ports: &Ports, inputs: &ImageRequest, has_repository: bool) -> bool {
-    inputs.settings.store.report || (ports.env.is_self_hosted() && wants_local(inputs, has_repository))
-}
-
 /// Most images that are looked for at once.
 const IMAGES_AT_ONCE: usize = 16;
 
@@ -44,7 +39,8 @@ const IMAGES_AT_ONCE: usize = 16;
 pub(crate) struct Gathered {
     /// The facts of each image, in the request's order.
     pub images: Vec<Result<ImageFacts>>,
-    pub store: StoreFacts,
+    /// The engine's store, if the run is to report on it.
+    pub store: Option<StoreFacts>,
 }
 
 /// Reads the facts of all images side by side. If a key cannot be computed, that image has the error.
@@ -64,11 +60,8 @@ pub(crate) async fn gather(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Gat
     let facts = images.iter().map(|image| gather_image(ports, *image, Arc::clone(&repository)));
     let facts = stream::iter(facts).buffered(IMAGES_AT_ONCE).collect::<Vec<_>>();
     let store = async {
-        match images.iter().find(|image| wants_store(ports, image.request, repository.repository().is_some()))
-        {
-            Some(image) => store::gather(ports, &image.request.settings, &image.access.place).await,
-            None => StoreFacts::default(),
-        }
+        let image = images.first().filter(|image| image.request.settings.store.report)?;
+        Some(gather_store(ports, &image.request.settings, &image.access.place).await)
     };
     let (mut images, set_up, store) =
         tokio::join!(facts, set_up::gather(ports, images, repository.repository()), store);

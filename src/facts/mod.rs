@@ -33,7 +33,7 @@ pub(crate) use platforms::PlatformFacts;
 pub(crate) use repository::resolve as resolve_repository;
 pub(crate) use repository::{NoRepository, RepositoryFact};
 pub(crate) use set_up::{EcrFacts, SetUpFacts, is_private};
-pub(crate) use store::{Disk, StoreFacts};
+pub(crate) use store::{Disk, StoreFacts, gather_store};
 pub(crate) use tags::{Holder, Standing, TagFact, VersionFact, look as look_at_tag};
 pub(crate) use toolchain::Toolchain;
 

@@ -1,5 +1,5 @@
 //! Reads which images of this GitHub repository the engine has, and how much room its disk has. Runs that put no image
-//! into the engine's store ask nothing.
+//! into the engine's store, and report nothing of it, ask nothing.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ pub(crate) struct Disk {
 
 /// Reads the facts. An engine that does not answer leaves them empty: nothing is removed then, and a later step reports
 /// the engine. `place`: see [`crate::image::place`].
-pub(super) async fn gather(ports: &Ports, settings: &Settings, place: &str) -> StoreFacts {
+pub(crate) async fn gather_store(ports: &Ports, settings: &Settings, place: &str) -> StoreFacts {
     let Ok(docker) = ports.docker() else { return StoreFacts::default() };
     let lasts = ports.env.is_self_hosted();
     let images = async {
@@ -59,8 +59,8 @@ pub(super) async fn gather(ports: &Ports, settings: &Settings, place: &str) -> S
         }
         Vec::new()
     };
-    let ((images, used), engine, usage) = tokio::join!(images, docker.engine(), usage);
-    let disk = engine.ok().and_then(|engine| Disk::at(engine.root.as_ref()?));
+    let ((images, used), root, usage) = tokio::join!(images, docker.store_root(), usage);
+    let disk = root.ok().flatten().and_then(|root| Disk::at(&root));
     StoreFacts { lasts, images, used, disk, usage }
 }
 

@@ -218,6 +218,14 @@ impl Action {
     }
 }
 
+impl Action {
+    /// True if the action may change how much of the engine's disk is taken. A name takes nothing.
+    #[must_use]
+    pub(crate) const fn changes_disk(&self) -> bool {
+        !self.sets_up() && self.needs_docker() && !matches!(self, Self::Tag { .. })
+    }
+}
+
 /// Collects the actions of a plan.
 #[derive(Debug, Default)]
 pub(super) struct Draft {

@@ -88,13 +88,8 @@ pub(crate) fn assemble(
 
 /// The images that the engine no longer keeps; none if this run puts none there.
 fn evicted(images: &[(Option<PlanContext<'_>>, Verdict)], store: &StoreFacts) -> Vec<OldImage> {
-    let adds = |(given, verdict): &(Option<PlanContext<'_>>, Verdict)| {
-        given.is_some()
-            && matches!(
-                verdict,
-                Verdict::Build(Build { load: true, .. }) | Verdict::Reuse(Reuse { pull: true, .. })
-            )
-    };
+    let adds =
+        |(given, verdict): &(Option<PlanContext<'_>>, Verdict)| given.is_some() && verdict.adds_to_engine();
     let Some((Some(PlanContext { image, .. }), _)) = images.iter().find(|image| adds(image)) else {
         return Vec::new();
     };

@@ -97,6 +97,11 @@ pub(crate) struct Merge {
 }
 
 impl Verdict {
+    /// Tells whether the engine gets an image by it.
+    pub(crate) const fn adds_to_engine(&self) -> bool {
+        matches!(self, Self::Build(Build { load: true, .. }) | Self::Reuse(Reuse { pull: true, .. }))
+    }
+
     /// The notes; `None` for a failure.
     pub(crate) const fn notes_mut(&mut self) -> Option<&mut Notes> {
         match self {

@@ -1,4 +1,4 @@
-//! Talks to the local engine through the docker CLI.
+//! Talks to the local engine: reads on the way of a hit by its socket, everything else through the docker CLI.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind::NotFound;
@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::budget::{LISTED, more_than};
+use crate::budget::{ENGINE_QUESTION, LISTED, more_than};
 use crate::buildkit::failure::classify;
 use crate::buildkit::{Engine, LocalImage};
 use crate::error::{Error, Result};
 use crate::failure::{FailureClass, FailureKind};
 use crate::image::{ImageReference, Platform, triggers};
 use crate::ports::docker_config::{Credential, PrivateDockerConfig, UserDockerConfig};
+use crate::ports::engine::{Answer, EngineSocket, image_path};
 use crate::ports::exec::{Completed, Effect, Exec, ExecError, Invocation, from_exec, last_line};
 
 mod store;
@@ -32,6 +33,8 @@ pub(crate) struct Docker {
     /// The plug-in; `None` if docker must find it.
     buildx: Option<PathBuf>,
     exec: Exec,
+    /// The engine's socket; `None` if only the CLI can reach the engine.
+    engine: Option<EngineSocket>,
     /// The configuration of this run alone, with its credentials.
     logins: Option<Arc<PrivateDockerConfig>>,
 }
@@ -42,7 +45,7 @@ impl Docker {
     ///
     /// # Errors
     /// If neither is there.
-    pub(crate) fn find(exec: Exec, config: &UserDockerConfig) -> Result<Self> {
+    pub(crate) fn find(exec: Exec, config: &UserDockerConfig, engine: Option<EngineSocket>) -> Result<Self> {
         let (program, plugin) = (exec.find("docker"), config.plugin("buildx"));
         let alone = || exec.find("buildx").or_else(|| exec.find("docker-buildx"));
         let buildx = if program.is_some() { plugin } else { plugin.or_else(alone) };
@@ -50,13 +53,15 @@ impl Docker {
             return Err(Error::of(FailureKind::ToolMissing, "failed to find docker on the PATH")
                 .hint("install docker with the buildx plug-in on this runner"));
         }
-        Ok(Self { program, buildx, exec, logins: None })
+        // Without the CLI its errors tell what is missing.
+        let engine = engine.filter(|_| program.is_some());
+        Ok(Self { program, buildx, exec, engine, logins: None })
     }
 
     /// A docker that is not there: every command fails.
     #[must_use]
     pub(crate) const fn absent(exec: Exec) -> Self {
-        Self { program: None, buildx: None, exec, logins: None }
+        Self { program: None, buildx: None, exec, engine: None, logins: None }
     }
 
     /// The same docker, started by `exec`.
@@ -125,11 +130,41 @@ impl Docker {
         }
     }
 
+    /// Asks the engine's socket, if there is one.
+    async fn ask<T>(
+        &self,
+        path: &str,
+        limit: Duration,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Answer<T>> {
+        match &self.engine {
+            Some(engine) => engine.get(&self.exec, path, limit, read).await,
+            None => Ok(Answer::Unknown),
+        }
+    }
+
+    /// Asks the engine's socket for an image by name or id.
+    async fn ask_for_image<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Answer<T>> {
+        match image_path(name) {
+            Some(path) => self.ask(&path, ENGINE_QUESTION, read).await,
+            None => Ok(Answer::Unknown),
+        }
+    }
+
     /// An image of the engine's store by name or id.
     ///
     /// # Errors
     /// If the engine does not answer.
     pub(crate) async fn inspect(&self, name: &str) -> Result<Option<LocalImage>> {
+        match self.ask_for_image(name, |image| LocalImage::read(name, image)).await? {
+            Answer::Found(image) => return Ok(Some(image)),
+            Answer::Missing => return Ok(None),
+            Answer::Unknown => {}
+        }
         let inspect = self.command(Effect::Read).args(["image", "inspect", name]);
         let done = self.run(&inspect, QUESTION).await?;
         if !done.status.success() {

@@ -34,6 +34,9 @@ fn auth_key(registry: &str) -> &str {
     if registry == "docker.io" { HUB } else { registry }
 }
 
+/// The engine's address if nothing names another one.
+pub(super) const ENGINE: &str = "unix:///var/run/docker.sock";
+
 /// Folders of plug-ins that every docker CLI on Unix looks into, in this order.
 const SYSTEM_PLUGINS: [&str; 4] = [
     "/usr/local/lib/docker/cli-plugins",
@@ -86,12 +89,17 @@ impl UserDockerConfig {
             ("noProxy", "NO_PROXY"),
             ("ftpProxy", "FTP_PROXY"),
         ];
-        let host = env.get(env::DOCKER_HOST).unwrap_or("unix:///var/run/docker.sock");
+        let host = env.get(env::DOCKER_HOST).unwrap_or(ENGINE);
         let proxies = self.file.get("proxies");
         let of_host = proxies.and_then(|proxies| proxies.get(host).or_else(|| proxies.get("default")));
         let proxy =
             move |(field, name)| Some((name, of_host?.get(field)?.as_str().filter(|url| !url.is_empty())?));
         NAMES.into_iter().filter_map(proxy)
+    }
+
+    /// A member of `config.json`.
+    pub(super) fn setting(&self, name: &str) -> Option<&Value> {
+        self.file.get(name)
     }
 
     /// The path at which docker finds a plug-in (docker/cli, `cli-plugins/manager`): in the configuration's folder, else in

@@ -12,6 +12,7 @@ pub(crate) mod docker;
 pub(crate) mod docker_config;
 pub(crate) mod ecr;
 pub(crate) mod ecr_set_up;
+pub(crate) mod engine;
 pub(crate) mod exec;
 pub(crate) mod fetch;
 pub(crate) mod git;
@@ -63,6 +64,8 @@ pub(crate) struct Ports {
     pub registry: registry::Registry,
     /// The user's docker configuration.
     pub user_config: docker_config::UserDockerConfig,
+    /// The engine's socket; `None` if only the docker CLI can reach the engine.
+    engine: Option<engine::EngineSocket>,
     /// Starts processes.
     pub exec: exec::Exec,
     /// Logins and settings for remote repositories.
@@ -129,6 +132,7 @@ impl Ports {
             console,
             aws,
             registry,
+            engine: engine::EngineSocket::find(env, &user_config),
             user_config,
             exec,
             remotes,
@@ -159,7 +163,7 @@ impl Ports {
         if self.without_engine {
             return Err(Error::of(FailureKind::ToolMissing, "mode plan asks no engine"));
         }
-        docker::Docker::find(self.exec.clone(), &self.user_config)
+        docker::Docker::find(self.exec.clone(), &self.user_config, self.engine.clone())
     }
 
     /// docker with the user's own configuration, for writes too.
@@ -167,6 +171,6 @@ impl Ports {
     /// # Errors
     /// As for [`Self::docker`].
     pub(crate) fn writing_docker(&self, writes: Writes) -> Result<docker::Docker> {
-        docker::Docker::find(self.exec.writing(writes), &self.user_config)
+        docker::Docker::find(self.exec.writing(writes), &self.user_config, self.engine.clone())
     }
 }

@@ -3,10 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::Value;
+
 use super::{Docker, QUESTION, engine_error, listed};
-use crate::buildkit::{StoredImage, Usage};
+use crate::budget::{ENGINE_QUESTION, LISTED};
+use crate::buildkit::{StoreRoot, StoredImage, Usage};
 use crate::error::Result;
 use crate::ports::clock::unix_seconds;
+use crate::ports::engine::{Answer, list_path};
 use crate::ports::exec::Effect;
 
 /// How long the removal of an image may take: the engine deletes its files meanwhile.
@@ -15,6 +20,8 @@ const REMOVAL: Duration = Duration::from_mins(5);
 const DISK_USAGE: Duration = Duration::from_mins(2);
 /// Most rows of docker's table of that; it has four.
 const USAGE_ROWS: usize = 20;
+/// Questions to the engine's socket at once.
+const QUESTIONS: usize = 8;
 /// Most names in the arguments of one command.
 const AT_ONCE: usize = 500;
 
@@ -24,6 +31,11 @@ impl Docker {
     /// # Errors
     /// If the engine does not answer, or lists too many.
     pub(crate) async fn stored_images(&self, names: &str) -> Result<Vec<StoredImage>> {
+        // In all as long as the CLI may list them.
+        let asked = tokio::time::timeout(QUESTION, self.ask_for_stored_images(names)).await;
+        if let Answer::Found(images) = asked.unwrap_or(Ok(Answer::Unknown))? {
+            return Ok(images);
+        }
         let what = "failed to list the engine's images";
         let list = ["image", "ls", "--quiet", "--no-trunc", "--filter", &format!("reference={names}")];
         let ids: BTreeSet<String> = self.listed(&list, what).await?;
@@ -35,6 +47,47 @@ impl Docker {
             images.extend(StoredImage::parse_all(&done.stdout, unix_seconds()));
         }
         Ok(images)
+    }
+
+    /// The same from the engine's socket.
+    async fn ask_for_stored_images(&self, names: &str) -> Result<Answer<Vec<StoredImage>>> {
+        let Some(path) = list_path(names) else { return Ok(Answer::Unknown) };
+        let ids = |list: &Value| {
+            let id = |image: &Value| image["Id"].as_str().map(str::to_owned);
+            list.as_array()?.iter().map(id).collect::<Option<BTreeSet<String>>>()
+        };
+        let list = self.ask(&path, ENGINE_QUESTION, ids).await?;
+        let Answer::Found(ids) = list else { return Ok(Answer::Unknown) };
+        // The CLI's error tells of too many.
+        if ids.len() > LISTED {
+            return Ok(Answer::Unknown);
+        }
+        let now = unix_seconds();
+        let answers = ids.iter().map(async |id| {
+            // Another job may have removed it since.
+            self.ask_for_image(id, |image| StoredImage::read(image, now)).await
+        });
+        let mut answers = stream::iter(answers).buffered(QUESTIONS);
+        let mut images = Vec::new();
+        while let Some(answer) = answers.next().await {
+            match answer? {
+                Answer::Found(image) => images.push(image),
+                Answer::Missing => {}
+                Answer::Unknown => return Ok(Answer::Unknown),
+            }
+        }
+        Ok(Answer::Found(images))
+    }
+
+    /// The engine's folder, and how many images it has.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub(crate) async fn store_root(&self) -> Result<Option<StoreRoot>> {
+        match self.ask("/info", ENGINE_QUESTION, StoreRoot::read).await? {
+            Answer::Found(root) => Ok(Some(root)),
+            Answer::Missing | Answer::Unknown => Ok(self.engine().await?.root),
+        }
     }
 
     /// The ids of all images that a container uses, running or not.
@@ -78,6 +131,9 @@ impl Docker {
     /// # Errors
     /// If docker cannot be asked.
     pub(crate) async fn disk_usage(&self) -> Result<Vec<Usage>> {
+        if let Answer::Found(rows) = self.ask("/system/df", QUESTION, Usage::read_all).await? {
+            return Ok(rows);
+        }
         let usage = self.command(Effect::Read).args(["system", "df", "--format", "{{json .}}"]);
         let done = self.run(&usage, DISK_USAGE).await?;
         if !done.status.success() {
