@@ -43,11 +43,24 @@ pub(crate) struct Gathered {
     pub store: Option<StoreFacts>,
 }
 
-/// Reads the facts of all images side by side. If a key cannot be computed, that image has the error.
+/// Reads the facts of all images side by side, and those of the engine's store for the report. If a key cannot be computed,
+/// that image has the error.
 ///
 /// # Errors
 /// If a source names no repository. A registry that does not answer is a fact, not an error.
 pub(crate) async fn gather(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Gathered> {
+    let store = async {
+        let Some(image) = images.first().filter(|image| image.request.settings.store.report) else {
+            return Ok(None);
+        };
+        Ok(Some(gather_store(ports, &image.request.settings, &image.access.place).await))
+    };
+    // First the engine, which counts for longest.
+    let (store, images) = tokio::try_join!(store, gather_images(ports, images))?;
+    Ok(Gathered { images, store })
+}
+
+async fn gather_images(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Vec<Result<ImageFacts>>> {
     let requests: Vec<&ImageRequest> = images.iter().map(|image| image.request).collect();
     let repository = repository::resolve(&requests, &ports.env, &ports.aws).await?;
     let pr = requests.first().and_then(|request| request.settings.pr_repository.as_ref());
@@ -59,15 +72,10 @@ pub(crate) async fn gather(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Gat
     let repository = Arc::new(repository);
     let facts = images.iter().map(|image| gather_image(ports, *image, Arc::clone(&repository)));
     let facts = stream::iter(facts).buffered(IMAGES_AT_ONCE).collect::<Vec<_>>();
-    let store = async {
-        let image = images.first().filter(|image| image.request.settings.store.report)?;
-        Some(gather_store(ports, &image.request.settings, &image.access.place).await)
-    };
-    let (mut images, set_up, store) =
-        tokio::join!(facts, set_up::gather(ports, images, repository.repository()), store);
+    let (mut facts, set_up) = tokio::join!(facts, set_up::gather(ports, images, repository.repository()));
     let set_up = Arc::new(set_up);
-    images.iter_mut().flatten().for_each(|facts| facts.set_up = Arc::clone(&set_up));
-    Ok(Gathered { images, store })
+    facts.iter_mut().flatten().for_each(|facts| facts.set_up = Arc::clone(&set_up));
+    Ok(facts)
 }
 
 async fn gather_image(

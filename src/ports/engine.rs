@@ -162,4 +162,40 @@ mod tests {
             assert_eq!(image_path(name), None, "{name}");
         }
     }
+
+    #[test]
+    fn the_socket_is_where_the_cli_finds_the_engine() {
+        let socket = |variables: &[(&str, &str)], config: &str| {
+            let env = [("HOME", "/home/ann")].iter().chain(variables).copied().collect();
+            let found = EngineSocket::find(&env, &UserDockerConfig::read(config.as_bytes()))?;
+            Some(found.0.path.display().to_string())
+        };
+        let default = Some("/var/run/docker.sock".to_owned());
+        let named = Some("/run/user/1000/docker.sock".to_owned());
+        let host = ("DOCKER_HOST", "unix:///run/user/1000/docker.sock");
+        for (variables, config, expected) in [
+            (&[][..], "", &default),
+            (&[("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "")], r#"{"currentContext": ""}"#, &default),
+            (&[("DOCKER_CONTEXT", "default")], r#"{"currentContext": "far"}"#, &default),
+            (&[], r#"{"currentContext": "default"}"#, &default),
+            (&[], r#"{"currentContext": "rootless"}"#, &None),
+            (&[], r#"{"currentContext": 7}"#, &None),
+            (&[("DOCKER_CONTEXT", "far")], "", &None),
+            (&[host], "", &named),
+            // The CLI looks at the variable first.
+            (&[host, ("DOCKER_CONTEXT", "far")], r#"{"currentContext": "far"}"#, &named),
+            (&[("DOCKER_HOST", "tcp://127.0.0.1:2375")], "", &None),
+            (&[("DOCKER_HOST", "ssh://ann@h")], "", &None),
+            (&[("DOCKER_HOST", "unix://")], "", &None),
+            (&[("DOCKER_HOST", "unix://docker.sock")], "", &None),
+            (&[("DOCKER_HOST", "/var/run/docker.sock")], "", &None),
+            (&[("DOCKER_TLS_VERIFY", "")], "", &None),
+            (&[("DOCKER_API_VERSION", "1.43")], "", &None),
+            (&[("DOCKER_CUSTOM_HEADERS", "a=b")], "", &None),
+            (&[], r#"{"HttpHeaders": {}}"#, &None),
+        ] {
+            assert_eq!(&socket(variables, config), expected, "{variables:?} {config}");
+        }
+        assert!(EngineSocket::find(&Env::default(), &UserDockerConfig::default()).is_none());
+    }
 }

@@ -105,3 +105,43 @@ fn the_report_has_figures_of_before_and_after() {
     }
     assert_eq!(ids(&lab), ["sha256:a"], "a report removes nothing");
 }
+
+#[test]
+fn the_disk_is_counted_once_if_nothing_is_added_to_it() {
+    let lab = Lab::new();
+    let job = || lab.shared().env("RUNNER_ENVIRONMENT", "self-hosted").input("disk-report", "true");
+    let counted = |run: &crate::support::Run| run.called("system df").len();
+    let _ = lab.shared().run().succeeds("built");
+    lab.another_machine();
+    lab.forget_calls();
+    let pulled = job().input("mode", "pull").run().succeeds("reused-tag");
+    assert_eq!(counted(&pulled), 2, "{:?}", pulled.lines());
+    lab.forget_calls();
+    let hit = job().input("mode", "pull").run().succeeds("reused-local");
+    assert_eq!(counted(&hit), 1, "{:?}", hit.lines());
+    let row = hit.summary.lines().find(|line| line.starts_with("| Images |")).unwrap();
+    let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+    assert!(!cells[2].is_empty() && cells[2] == cells[3], "{row}");
+}
+
+#[test]
+fn an_image_that_is_there_asks_nothing_of_the_store() {
+    let lab = Lab::new();
+    let job = || lab.shared().env("RUNNER_ENVIRONMENT", "self-hosted").input("mode", "pull");
+    let _ = lab.shared().run().succeeds("built");
+    let old = [own("a", "2020-01-01"), own("b", "2020-01-02"), own("c", "2020-01-03")];
+    lab.write("bin/store.json", json!(old).to_string());
+    lab.forget_calls();
+    let pulled = job().run().succeeds("reused-tag");
+    assert_eq!(
+        (pulled.called("image ls").len(), pulled.called("info").len()),
+        (1, 1),
+        "{:?}",
+        pulled.lines()
+    );
+    assert_eq!(ids(&lab).len(), 2, "a pull makes room");
+    lab.forget_calls();
+    let hit = job().run().succeeds("reused-local");
+    assert_eq!(hit.lines().len(), 1, "{:?}", hit.lines());
+    assert_eq!(hit.called("image inspect").len(), 1, "{:?}", hit.lines());
+}

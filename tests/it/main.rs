@@ -26,6 +26,7 @@ mod defects;
 mod disk;
 mod docs;
 mod doctor;
+mod engine;
 mod examples;
 mod failures;
 mod fuzz;

@@ -4,6 +4,7 @@ mod aws;
 pub(crate) mod ecr;
 mod ecr_model;
 mod ecr_set_up;
+mod engine;
 pub(crate) mod github;
 mod http;
 mod lab;
@@ -18,6 +19,7 @@ mod tls_front;
 
 pub(crate) use aws::{Aws, refusal};
 pub(crate) use ecr_set_up::{ECR, Ecr};
+pub(crate) use engine::{EngineSocket, Manner};
 pub(crate) use http::{Request, Response, Server};
 pub(crate) use lab::{Call, Lab, PROGRESS};
 pub(crate) use moments::Moments;

@@ -47,6 +47,8 @@ impl<'a> BuildOnce<'a> {
             ("RUNNER_TEMP", path("temp")),
             // Nothing answers there: not an EC2 instance, whatever the test runs on.
             ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9".to_owned()),
+            // Nor there: the fake docker is asked, and never the engine of the machine that the test runs on.
+            ("DOCKER_HOST", "unix:///no-engine.sock".to_owned()),
         ];
         let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let program = vec![env!("CARGO_BIN_EXE_build-once").to_owned()];

@@ -1,6 +1,8 @@
 //! Without a repository: everything stays on the machine.
 
-use crate::harness::{KEY, Repository, Workspace, engine_at, lab};
+use serde_json::Value;
+
+use crate::harness::{KEY, Program, Repository, Workspace, engine_at, lab};
 
 #[test]
 fn built_once_then_found_again() {
@@ -114,5 +116,50 @@ fn old_images_go_from_the_engine() {
         assert!(is_there(last.output("local-image")));
         let _ = build(5, "0s");
         assert!(!is_there(&names[0]) && !is_there(&names[2]), "no container uses it any more");
+    }
+}
+
+/// The engine's socket and the docker CLI: the same facts and the same report, on both kinds of store.
+#[test]
+fn the_socket_and_the_cli_tell_the_same() {
+    for host in [lab().get("DOCKER_HOST"), crate::engines::classic()] {
+        if host.is_empty() {
+            continue;
+        }
+        let work = Workspace::new("socket");
+        let program = || {
+            let program = work.program().engine(host).env("RUNNER_ENVIRONMENT", "self-hosted");
+            program.env("RUNNER_DEBUG", "1").input("disk-report", "true").input("builder", "default")
+        };
+        // A header that the engine does not know.
+        let by_cli = || program().env("DOCKER_CUSTOM_HEADERS", "X-Lab=1");
+        program().run().is("built-local");
+        let facts = |program: Program<'_>| {
+            let file = work.root().join("facts.json");
+            let run = program.command("plan").flag("--save-facts").flag(file.to_str().unwrap()).run();
+            assert_eq!(run.code, Some(0), "{}", run.log);
+            let mut facts: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+            let mut store = facts["store"].take();
+            assert!(!store["images"].as_array().unwrap().is_empty() && !store["disk"].is_null(), "{store}");
+            // They change from one second to the next.
+            store["images"].as_array_mut().unwrap().iter_mut().for_each(|image| image["age"] = Value::Null);
+            store["disk"]["space"] = Value::Null;
+            (store, facts["images"][0]["facts"]["local"].take())
+        };
+        let (socket, cli) = (facts(program()), facts(by_cli()));
+        assert_eq!(socket, cli);
+        assert!(!socket.1["of_key"].is_null(), "{}", socket.1);
+
+        let table = |program: Program<'_>, asked: &str| {
+            let run = program.run().is("reused-local");
+            assert!(run.log.contains(asked), "{asked}: {}", run.log);
+            let rows = run.summary.lines().map(str::to_owned);
+            let is_of_the_disk =
+                |row: &String| row.contains("reclaimable") || row.contains("<code>build-once.inv");
+            rows.filter(is_of_the_disk).collect::<Vec<_>>()
+        };
+        let socket = table(program(), "GET unix:/system/df");
+        assert_eq!(socket, table(by_cli(), "docker system df"));
+        assert!(socket.iter().any(|row| row.starts_with("| Build Cache | ")), "{socket:?}");
     }
 }
