@@ -70,10 +70,10 @@ impl Usage {
     }
 
     fn row(kind: &str, count: usize, size: i64, reclaimable: i64, with_percent: bool) -> Self {
-        let mut text = decimal(reclaimable);
-        if with_percent && size > 0 {
-            text.push_str(&format!(" ({}%)", reclaimable.saturating_mul(100) / size));
-        }
+        let text = match reclaimable.saturating_mul(100).checked_div(size).filter(|_| with_percent) {
+            Some(percent) => format!("{} ({percent}%)", decimal(reclaimable)),
+            None => decimal(reclaimable),
+        };
         Self { kind: kind.to_owned(), count: count.to_string(), size: decimal(size), reclaimable: text }
     }
 }

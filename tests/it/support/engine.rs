@@ -111,7 +111,7 @@ fn serve(mut stream: &UnixStream, manner: Manner, folder: &Path, seen: &Mutex<Ve
         Manner::Silent => thread::sleep(Duration::from_mins(1)),
         Manner::Endless => {
             let _ = write!(stream, "HTTP/1.1 200 OK\r\nServer: {server}\r\n\r\n\"");
-            while stream.write_all(&[b'x'; 65536]).is_ok() {}
+            while stream.write_all(&[b'x'; 8192]).is_ok() {}
         }
     }
 }
