@@ -29,7 +29,8 @@ outputs() {
     *) class=unsupported ;;
   esac
   for name in outcome reason digest tag commit-tag tags image local-image key zone built pushed degraded \
-    cached-steps total-steps attempts failure-class failure-cause seconds imageid metadata metadata-file plan; do
+    cached-steps total-steps attempts failure-class failure-cause seconds imageid metadata metadata-file plan \
+    images digests missing matrix; do
     case $name in
       outcome) value=failed ;;
       reason) value=$2 ;;

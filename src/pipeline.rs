@@ -6,11 +6,13 @@ use serde_json::Value;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::facts::{
-    BuilderFacts, Disk, Gathered, LateFacts, StoreFacts, Toolchain, explain_misses, gather, gather_late,
-    gather_store,
+    BuilderFacts, Disk, Gathered, LateFacts, StoreFacts, Toolchain, bake, explain_misses, gather,
+    gather_late, gather_store,
 };
 use crate::failure::FailureClass;
-use crate::inputs::{ContextSource, ImageRequest, LeftOutTag, RawInputs, Request, SecretSource, extra_args};
+use crate::inputs::{
+    self, ContextSource, ImageInputs, ImageRequest, LeftOutTag, RawInputs, Request, SecretSource, extra_args,
+};
 use crate::plan::{Choice, Judged, Needs, Plan, PlanContext, Rendered, Verdict, assemble, builder_for};
 use crate::ports::exec::CancelSignal;
 use crate::ports::{Ports, console::Console, random};
@@ -24,7 +26,7 @@ pub(crate) struct Prepared {
     pub request: Request,
     pub run: RunContext,
     /// The inputs of each image as they were given.
-    raw: Vec<RawInputs>,
+    inputs: Vec<ImageInputs>,
     /// The members of the event that count.
     event: Value,
     /// What the run may do for each image.
@@ -46,9 +48,9 @@ impl Prepared {
     }
 
     /// The inputs of an image as they were given. Names of images are unique in a request.
-    fn raw(&self, image: ImageRun<'_>) -> Option<&RawInputs> {
-        let mut images = self.request.images.iter().zip(&self.raw);
-        images.find(|(request, _)| request.image == image.request.image).map(|(_, raw)| raw)
+    fn inputs(&self, image: ImageRun<'_>) -> Option<&ImageInputs> {
+        let mut images = self.request.images.iter().zip(&self.inputs);
+        images.find(|(request, _)| request.image == image.request.image).map(|(_, inputs)| inputs)
     }
 
     /// The first image, for commands about one image.
@@ -120,9 +122,9 @@ impl Found {
     /// The document that [`replay`] reads.
     pub(crate) fn saved(&self, prepared: &Prepared, images: &[ImageRun<'_>]) -> Value {
         let of_image = |at: usize| {
-            let raw = prepared.raw(images[at]);
+            let inputs = prepared.inputs(images[at]);
             let (inputs, left_out) =
-                raw.map(|raw| saved::inputs(raw, images[at].request)).unwrap_or_default();
+                inputs.map(|inputs| saved::inputs(&inputs.raw, images[at].request)).unwrap_or_default();
             let (facts, verdict) = (self.judged.facts[at].as_ref(), &self.judged.verdicts[at]);
             // A verdict that follows from the facts is made again by the replay.
             let failed = match verdict {
@@ -132,7 +134,7 @@ impl Found {
             let late = &self.late[at];
             let build = (late.toolchain.is_some() || late.miss.is_some()).then_some(late);
             serde_json::json!({
-                "inputs": inputs, "left_out": left_out, "facts": facts, "build": build, "failed": failed,
+                "inputs": inputs, "only_linked": !images[at].request.asked, "left_out": left_out, "facts": facts, "build": build, "failed": failed,
             })
         };
         let run = &prepared.run;
@@ -169,7 +171,14 @@ pub(crate) async fn prepare(
     for (_, text) in raw.iter().flat_map(RawInputs::entries) {
         text.into_iter().flat_map(shown::passwords).for_each(|password| console.mask(password));
     }
-    let mut request = Request::read(raw, env)?;
+    let images = match raw {
+        [only] if inputs::is_bake(only) => bake::images(only, env, console, cancel.clone()).await?,
+        raw => raw.iter().map(ImageInputs::from).collect(),
+    };
+    for (_, text) in images.iter().flat_map(|image| image.raw.entries()) {
+        text.into_iter().flat_map(shown::passwords).for_each(|password| console.mask(password));
+    }
+    let mut request = Request::read(&images, env)?;
     let event = match env.get(env::GITHUB_EVENT_PATH).filter(|_| env.in_github_actions()) {
         Some(path) => Some(
             budget::read_text(std::path::Path::new(path), budget::EVENT)
@@ -201,7 +210,7 @@ pub(crate) async fn prepare(
     }
     let access = request.images.iter().map(|image| access(image, &run)).collect();
     let event = event.as_deref().map(essence).unwrap_or_default();
-    Ok(Prepared { request, run, raw: raw.to_vec(), event, access, ports })
+    Ok(Prepared { request, run, inputs: images, event, access, ports })
 }
 
 /// Masks the secrets of a build.

@@ -11,8 +11,8 @@ use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::facts::{ImageFacts, LateFacts, NoRepository, RepositoryFact, StoreFacts};
 use crate::inputs::{
-    self, CacheKind, Command, ContextSource, ImageRequest, RawInputs, Request, RunFlags, extra_args,
-    inline_secret, items,
+    self, CacheKind, Command, ContextSource, ImageInputs, ImageRequest, RawInputs, Request, RunFlags,
+    extra_args, inline_secret, items,
 };
 use crate::run::{Commit, RunContext};
 
@@ -64,6 +64,9 @@ pub(crate) struct SavedImage {
     /// Inputs whose values are not saved, because they may hold a secret: the plan is made without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
+    /// The image is there only because others are built on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_linked: bool,
     /// `None` if they could not be read.
     #[serde(default)]
     pub facts: Option<ImageFacts>,
@@ -158,7 +161,10 @@ pub(crate) fn inputs(raw: &RawInputs, request: &ImageRequest) -> (BTreeMap<Strin
 fn checked_inputs(raw: &RawInputs, request: &ImageRequest) -> Vec<(&'static str, Vec<String>)> {
     let build = &request.build;
     let is_remote = |value: &str| value.contains("://") && !value.starts_with("oci-layout:");
-    let anywhere = |value: &str| if is_remote(value) { value.to_owned() } else { ".".to_owned() };
+    let anywhere = |value: &str| {
+        let is_kept = is_remote(value) || inputs::linked_image(value).is_some();
+        if is_kept { value.to_owned() } else { ".".to_owned() }
+    };
     let contexts = build.build_contexts.iter().map(|(name, value)| format!("{name}={}", anywhere(value)));
     let left_out_tags = request.left_out_tags.iter().map(|left_out| left_out.tag.to_string());
     let mut lists: Vec<(&str, Vec<String>)> = vec![
@@ -227,8 +233,8 @@ impl Saved {
     /// # Errors
     /// As for a run.
     pub(crate) fn request(&self, env: &Env) -> Result<(Request, RunContext)> {
-        let raw = self.images.iter().map(|image| raw(&image.inputs)).collect::<Result<Vec<_>>>()?;
-        let mut request = Request::read(&raw, env)?;
+        let inputs = self.images.iter().map(SavedImage::inputs).collect::<Result<Vec<_>>>()?;
+        let mut request = Request::read(&inputs, env)?;
         let event = Some(self.event.to_string()).filter(|_| !self.event.is_null());
         let mut run = RunContext::read(env, event.as_deref())?;
         if let Some(Checkout { commit, branch }) = &self.git {
@@ -245,6 +251,11 @@ impl Saved {
 }
 
 impl SavedImage {
+    /// The inputs, read by the parser of the command line.
+    fn inputs(&self) -> Result<ImageInputs> {
+        Ok(ImageInputs { raw: raw(&self.inputs)?, asked: !self.only_linked })
+    }
+
     /// Takes the facts out. If they name no repository, that of the input counts, so that a person can add it.
     ///
     /// # Errors

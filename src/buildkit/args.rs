@@ -38,9 +38,34 @@ impl OutputTarget {
     }
 }
 
+/// An image that another one is built on.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct LinkedBuild {
+    /// The build context that stands for it.
+    pub context: String,
+    pub spec: Box<BuildSpec>,
+}
+
+/// A flag that is given once for each value.
+pub(super) struct ListFlag {
+    /// The flag's name.
+    pub flag: &'static str,
+    /// The field of bake that is the same list; `None` if that is no list.
+    pub bake: Option<&'static str>,
+    /// It says what happens to the result.
+    pub of_result: bool,
+    pub values: Vec<String>,
+}
+
 /// One build, every detail known: what the plan makes and the execution hands to buildx.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct BuildSpec {
+    /// The image's name.
+    #[serde(skip)]
+    pub image: String,
+    /// Other images of the run that it is built on, built with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkedBuild>,
     /// The builder's name; `None` is buildx's current builder.
     pub builder: Option<String>,
     /// The inputs, with pinned contexts, the key among labels and annotations, and expanded extra arguments.
@@ -97,9 +122,9 @@ impl BuildSpec {
                 add(name, value);
             }
         }
-        for (name, values) in self.list_flags(version) {
+        for ListFlag { flag, values, .. } in self.list_flags(version, 0) {
             for value in values {
-                add(name, &value);
+                add(flag, &value);
             }
         }
         add("metadata-file", &metadata.display().to_string());
@@ -116,32 +141,36 @@ impl BuildSpec {
         args
     }
 
-    /// Flags that are given once for each value.
-    fn list_flags(&self, version: &BuildxVersion) -> [(&'static str, Vec<String>); 13] {
+    /// Flags that are given once for each value. `first_secret`: the place of the first secret among those of all builds of
+    /// one command.
+    pub(super) fn list_flags(&self, version: &BuildxVersion, first_secret: usize) -> [ListFlag; 13] {
         let build = &self.build;
         let pairs = |pairs: &[(String, String)]| -> Vec<String> {
             pairs.iter().map(|(name, value)| format!("{name}={value}")).collect()
         };
         let annotations = if version.has_annotations() { pairs(&build.annotations) } else { Vec::new() };
-        let secrets = build.all_secrets().enumerate().map(|(at, secret)| secret_arg(at, secret)).collect();
+        let secrets = build.all_secrets().zip(first_secret..);
+        let secrets = secrets.map(|(secret, at)| secret_arg(at, secret)).collect();
+        let of_build = |flag, bake, values| ListFlag { flag, bake, of_result: false, values };
+        let of_result = |flag, bake, values| ListFlag { flag, bake: Some(bake), of_result: true, values };
         [
-            ("build-arg", pairs(&build.build_args)),
-            ("build-context", pairs(&build.build_contexts)),
-            ("label", pairs(&build.labels)),
-            ("annotation", annotations),
-            ("secret", secrets),
-            ("ssh", build.ssh.clone()),
-            ("allow", build.allow.clone()),
-            ("add-host", build.add_hosts.clone()),
-            ("ulimit", build.ulimit.clone()),
-            ("no-cache-filter", build.no_cache_filters.clone()),
-            ("cache-from", self.cache_from.clone()),
-            ("cache-to", self.cache_to.clone()),
-            ("tag", self.names.clone()),
+            of_build("build-arg", None, pairs(&build.build_args)),
+            of_build("build-context", None, pairs(&build.build_contexts)),
+            of_build("label", None, pairs(&build.labels)),
+            of_result("annotation", "annotations", annotations),
+            of_build("secret", Some("secret"), secrets),
+            of_build("ssh", Some("ssh"), build.ssh.clone()),
+            of_build("allow", Some("entitlements"), build.allow.clone()),
+            of_build("add-host", None, build.add_hosts.clone()),
+            of_build("ulimit", Some("ulimits"), build.ulimit.clone()),
+            of_build("no-cache-filter", Some("no-cache-filter"), build.no_cache_filters.clone()),
+            of_build("cache-from", Some("cache-from"), self.cache_from.clone()),
+            of_result("cache-to", "cache-to", self.cache_to.clone()),
+            of_result("tag", "tags", self.names.clone()),
         ]
     }
 
-    fn outputs(&self) -> Vec<String> {
+    pub(super) fn outputs(&self) -> Vec<String> {
         // Annotations need OCI types: docker's type of index has none, and BuildKit drops them silently.
         let compression = self.build.compression;
         let oci = if compression.zstd || self.build.makes_index() { ",oci-mediatypes=true" } else { "" };
@@ -191,13 +220,33 @@ impl BuildSpec {
     /// The names of the environment variables that the caches need.
     #[must_use]
     pub(crate) fn cache_variables(&self) -> Vec<&'static str> {
-        variables(self.cache_from.iter().chain(&self.cache_to))
+        let caches = |spec: &Self| spec.cache_from.iter().chain(&spec.cache_to).cloned().collect::<Vec<_>>();
+        let all: Vec<String> = self.with_linked().into_iter().flat_map(caches).collect();
+        variables(all.iter())
+    }
+
+    /// This build, and all that it is linked to.
+    #[must_use]
+    pub(crate) fn with_linked(&self) -> Vec<&Self> {
+        let mut all = vec![self];
+        let mut at = 0;
+        while let Some(spec) = all.get(at).copied() {
+            for link in &spec.links {
+                if !all.iter().any(|known| known.image == link.spec.image) {
+                    all.push(&link.spec);
+                }
+            }
+            at += 1;
+        }
+        all
     }
 
     /// The registries that the build writes to or reads caches from.
     #[must_use]
     pub(crate) fn registries(&self) -> Vec<String> {
-        let caches = self.cache_from.iter().chain(&self.cache_to);
+        let linked = self.with_linked();
+        let read = linked.iter().flat_map(|spec| &spec.cache_from);
+        let caches = read.chain(&self.cache_to);
         let caches =
             caches.flat_map(|cache| cache.split(',')).filter_map(|field| field.trim().strip_prefix("ref="));
         let names = self.names.iter().filter(|_| self.output.pushes()).map(String::as_str);
@@ -217,10 +266,15 @@ impl BuildSpec {
         !self.build.provenance.is_on()
     }
 
-    /// Environment variables that carry the secrets' values to buildx, which `--secret id=…,env=…` names.
-    pub(crate) fn secret_env(&self, values: &SecretValues) -> impl Iterator<Item = (String, SecretString)> {
-        let secrets = self.build.all_secrets().enumerate();
-        secrets.filter_map(|(at, secret)| Some((secret_variable(at), values.of(secret)?.clone())))
+    /// Environment variables that carry the secrets' values to buildx, which `--secret id=…,env=…` names. `first`: the place
+    /// of the first one among the secrets of all builds of one command.
+    pub(crate) fn secret_env(
+        &self,
+        first: usize,
+        values: &SecretValues,
+    ) -> impl Iterator<Item = (String, SecretString)> {
+        let secrets = self.build.all_secrets().zip(first..);
+        secrets.filter_map(|(secret, at)| Some((secret_variable(at), values.of(secret)?.clone())))
     }
 }
 
@@ -252,6 +306,8 @@ mod tests {
             ..RawInputs::default()
         };
         BuildSpec {
+            image: "app".into(),
+            links: vec![],
             builder: None,
             build: ImageRequest::read(&raw, &Env::default()).unwrap().build,
             reads: BTreeSet::new(),
@@ -358,7 +414,7 @@ mod tests {
             ..RawInputs::default()
         };
         let values = ImageRequest::read(&raw, &Env::default()).unwrap().secrets;
-        let variables: Vec<_> = all.secret_env(&values).collect();
+        let variables: Vec<_> = all.secret_env(0, &values).collect();
         assert_eq!(variables, [("BUILD_ONCE_SECRET_0".to_owned(), "hunter2".to_owned().into())]);
     }
 

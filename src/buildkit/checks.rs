@@ -13,12 +13,12 @@ pub struct Finding {
 }
 
 /// A line of a source, as BuildKit writes it (`solver/pb`, `Range`).
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(crate) struct Range {
     start: Position,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Position {
     #[serde(default)]
     line: usize,

@@ -30,6 +30,17 @@ impl BuildMetadata {
         Self::parse(&bytes).map_err(|error| what().because(&error))
     }
 
+    /// Reads the file of `docker buildx bake`, which has one for each target.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) fn read_bake(path: &Path, targets: &[String]) -> Result<Vec<Self>> {
+        let what = || Error::of(FailureKind::BadAnswer, "failed to read what buildx built");
+        let bytes = budget::read_file(path, budget::METADATA).map_err(|error| what().because(&error))?;
+        let file: Value = serde_json::from_slice(&bytes).map_err(|error| what().because(&error))?;
+        Ok(targets.iter().map(|target| Self::of(&file[target])).collect())
+    }
+
     /// Docker's id of the image: the digest of its configuration, or of an index the index's own (buildx, `getImageID`).
     #[must_use]
     pub fn image_id(self) -> Option<String> {
@@ -41,8 +52,11 @@ impl BuildMetadata {
     /// # Errors
     /// If they are not JSON. A value that is not a digest counts as absent.
     pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        let file: Value = serde_json::from_slice(bytes)?;
+        Ok(Self::of(&serde_json::from_slice(bytes)?))
+    }
+
+    fn of(file: &Value) -> Self {
         let digest = |name: &str| file[name].as_str().and_then(|text| text.parse().ok());
-        Ok(Self { digest: digest("containerimage.digest"), config: digest("containerimage.config.digest") })
+        Self { digest: digest("containerimage.digest"), config: digest("containerimage.config.digest") }
     }
 }

@@ -2,6 +2,7 @@
 //! Pure: nothing here reads a file but the metadata file, or starts a process.
 
 mod args;
+mod bake_file;
 pub(crate) mod builder;
 mod cache;
 pub mod checks;
@@ -16,7 +17,8 @@ mod stored;
 mod usage;
 mod version;
 
-pub(crate) use args::{BuildSpec, OutputTarget};
+pub(crate) use args::{BuildSpec, LinkedBuild, OutputTarget};
+pub(crate) use bake_file::BakeFile;
 pub use builder::Builder;
 pub(crate) use builder::{NewBuilder, builder_of, container_of};
 pub(crate) use cache::registry_cache_from;

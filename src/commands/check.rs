@@ -30,6 +30,8 @@ pub(crate) async fn run(prepared: &Prepared, report: &mut Report) -> Result<()> 
         *context = without_login(context, &mut build.secrets);
     }
     let spec = BuildSpec {
+        image: inputs.image.to_string(),
+        links: Vec::new(),
         builder: inputs.settings.builder.name.clone(),
         build,
         sources: Vec::new(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::budget;
 use crate::error::{Error, Result};
 use crate::facts::explain::{self, Earlier};
-use crate::facts::{compute_key, gather};
+use crate::facts::{gather, keys};
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
 use crate::image::hex;
@@ -24,7 +24,12 @@ use crate::trust::ImageRun;
 /// # Errors
 /// If a file cannot be read, or an image has no digest.
 pub(crate) async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
-    let (key, platforms) = build_key(prepared).await?;
+    let mut keys = build_keys(prepared).await?;
+    let asked = prepared.request.images.iter().filter(|image| image.asked).count();
+    if asked > 1 {
+        return Ok(of_many(prepared, &keys, as_json));
+    }
+    let (key, platforms) = keys.swap_remove(0);
     if as_json {
         return Ok(listing(&key, &platforms));
     }
@@ -55,16 +60,31 @@ pub(crate) async fn run(prepared: &Prepared, as_json: bool) -> Result<String> {
     Ok(text)
 }
 
-/// Computes the key that a build would publish under, and those of its platforms, if there are several.
-async fn build_key(prepared: &Prepared) -> Result<(BuildKey, Vec<PlatformKey>)> {
+/// The key of each image that is asked for.
+fn of_many(prepared: &Prepared, keys: &[(BuildKey, Vec<PlatformKey>)], as_json: bool) -> String {
+    let images = prepared.request.images.iter().zip(keys).filter(|(image, _)| image.asked);
+    if as_json {
+        let keys: serde_json::Map<String, Value> =
+            images.map(|(image, (key, _))| (image.image.to_string(), json!(key.hex))).collect();
+        return format!("{:#}\n", Value::from(keys));
+    }
+    images.map(|(image, (key, _))| format!("{} {}\n", key.hex, image.image)).collect()
+}
+
+/// Computes the keys that builds would publish under, and those of the platforms of an image that has several; that of the
+/// first image that is asked for comes first.
+async fn build_keys(prepared: &Prepared) -> Result<Vec<(BuildKey, Vec<PlatformKey>)>> {
     let ports = &prepared.ports;
-    let ImageRun { request: inputs, run, .. } = prepared.first()?;
-    let computed = compute_key(ports, inputs, run, false).await?;
-    let (computed, _) = computed.settle(ports, inputs, run).await?;
-    for warning in computed.key.warnings.iter().filter(|warning| warning.is_grave()) {
+    let keys = keys(ports, &prepared.images()).await?;
+    for warning in keys.iter().flat_map(|(key, _)| &key.warnings).filter(|warning| warning.is_grave()) {
         ports.console.line(&format!("warning: {warning}; {}", warning.hint()));
     }
-    Ok((computed.key, computed.platforms))
+    Ok(keys)
+}
+
+/// The key of the first image, and those of its platforms.
+async fn build_key(prepared: &Prepared) -> Result<(BuildKey, Vec<PlatformKey>)> {
+    Ok(build_keys(prepared).await?.swap_remove(0))
 }
 
 /// The most files that are printed one by one; of more, the folders are printed. JSON has every file.

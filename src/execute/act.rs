@@ -1,9 +1,10 @@
 //! Carries out one action and writes its record.
 
 use super::journal::may_go_on;
+use super::together::Together;
 use super::{
     Made, Record, StepContext, TagResult, alias, build, builder, put_index, read_back, remove_images,
-    set_key_tag, set_up,
+    set_key_tag, set_up, together,
 };
 use crate::buildkit::NewBuilder;
 use crate::error::{Error, Result};
@@ -80,6 +81,32 @@ pub(super) async fn act<'a>(
     }
     record.end();
     (planned, record)
+}
+
+/// Carries out builds that go together. The results are in the records.
+pub(super) async fn act_together<'a>(
+    builds: Vec<(&'a Planned, Earlier<'a>, StepContext<'a>, &'a mut Record)>,
+    docker: &Docker,
+) -> Vec<(&'a Planned, &'a mut Record)> {
+    let mut planned = Vec::new();
+    let mut images = Vec::new();
+    for (build, earlier, context, record) in builds {
+        record.begin();
+        let Action::Build { spec, .. } = &build.action else { continue };
+        let spec = if earlier.no_builder { spec.without_own_builder() } else { (**spec).clone() };
+        planned.push(build);
+        images.push(Together { spec, context, record, own: earlier.own_builder });
+    }
+    together::run(&mut images, docker).await;
+    let records = images.into_iter().map(|image| image.record);
+    planned
+        .into_iter()
+        .zip(records)
+        .map(|(planned, record)| {
+            record.end();
+            (planned, record)
+        })
+        .collect()
 }
 
 /// Calls the module that does the action, with what earlier actions hand to it.

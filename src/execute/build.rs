@@ -1,5 +1,7 @@
 //! Runs `docker buildx build`, with retries, and records the image.
 
+use std::collections::BTreeMap;
+
 use super::react::{Can, Change};
 use super::retry::{Attempts, log_in_again};
 use super::transfer::TransferSession;
@@ -10,7 +12,7 @@ use crate::crash;
 use crate::error::{Error, Result};
 use crate::failure::{FailureClass, FailureKind};
 use crate::phase::Phase;
-use crate::ports::buildx::Buildx;
+use crate::ports::buildx::{Build, Buildx, Built};
 use crate::ports::docker::Docker;
 use crate::ports::exec::from_exec;
 use crate::ports::host;
@@ -70,7 +72,7 @@ struct Tried {
     result: Result<BuildMetadata>,
 }
 
-/// Runs buildx once. The record gets the progress.
+/// Runs buildx once, for one image. The record gets the progress.
 ///
 /// # Errors
 /// If the attempt could not begin; the failure of buildx is in [`Tried`].
@@ -80,32 +82,95 @@ async fn try_once(
     context: &StepContext<'_>,
     record: &mut Record,
 ) -> Result<Tried> {
-    let toolchain = context.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "built without tools"))?;
-    record.attempts += 1;
-    // Each attempt writes a new generation.
-    let local = match spec.local_caches.clone() {
-        Some(caches) => Some(on_file_thread(context, move || LocalCacheUse::open(&caches)).await?),
-        None => None,
+    let mut members = [Member { spec, context, record }];
+    let (mut attempts, built) = try_together(&mut members, buildx).await?;
+    let missing = || Error::new(FailureClass::Bug, "a build without a result");
+    let Attempt { spec, local } = attempts.pop().ok_or_else(missing)?;
+    let result = built.result.and_then(|mut metadata| metadata.pop().ok_or_else(missing));
+    Ok(Tried { spec, local, result })
+}
+
+/// One of the images that are built together, with its record.
+pub(super) struct Member<'a, 'r> {
+    pub spec: &'a BuildSpec,
+    pub context: &'a StepContext<'a>,
+    pub record: &'r mut Record,
+}
+
+/// What one image brought to an attempt.
+pub(super) struct Attempt {
+    /// What was built, with the local caches of this attempt.
+    pub spec: BuildSpec,
+    pub local: Option<LocalCacheUse>,
+}
+
+/// Runs buildx once, for all these images. The records get the progress.
+///
+/// # Errors
+/// If the attempt could not begin; the failure of buildx is in [`Built`].
+pub(super) async fn try_together(
+    members: &mut [Member<'_, '_>],
+    buildx: &Buildx,
+) -> Result<(Vec<Attempt>, Built)> {
+    let [Member { context, .. }, ..] = members else {
+        return Err(Error::new(FailureClass::Bug, "a build of no image"));
     };
-    let spec = with_local_caches(spec, local.as_ref());
-    let mut log = context.log("docker buildx build");
-    let session = TransferSession::open(&spec, context)?;
-    let variables = variables(&spec, context).into_iter().chain(session.variable()).collect();
+    let context = *context;
+    let toolchain = context.toolchain.ok_or_else(|| Error::new(FailureClass::Bug, "built without tools"))?;
+    let mut attempts = Vec::new();
+    for member in members.iter_mut() {
+        member.record.attempts += 1;
+        // Each attempt writes a new generation.
+        let local = match member.spec.local_caches.clone() {
+            Some(caches) => Some(on_file_thread(context, move || LocalCacheUse::open(&caches)).await?),
+            None => None,
+        };
+        attempts.push(Attempt { spec: with_local_caches(member.spec, local.as_ref()), local });
+    }
+    let alone = match attempts.as_slice() {
+        [Attempt { spec, .. }] if spec.links.is_empty() => Some(spec),
+        _ => None,
+    };
+    let is_fresh = attempts.iter().all(|attempt| attempt.spec.fresh_builder);
+    let session = match alone {
+        Some(spec) => TransferSession::open(spec, context)?,
+        None => TransferSession::of_several(is_fresh, context)?,
+    };
+    let mut log = if alone.is_some() {
+        context.log("docker buildx build")
+    } else {
+        context.log_of_all(&format!("docker buildx bake {}", names(members)))
+    };
+    let variables = attempts.iter().flat_map(|attempt| variables(&attempt.spec, context));
+    let variables: BTreeMap<&'static str, SecretString> = variables.collect();
+    let variables = variables.into_iter().chain(session.variable()).collect();
     crash::on_purpose("build");
-    let (result, progress) = buildx
-        .build(&spec, &toolchain.buildx, context.metadata, &context.request.secrets, variables, |line| {
+    let secrets = |image: &str| context.secrets_of(image);
+    let builds: Vec<Build<'_>> =
+        attempts.iter().map(|attempt| Build { spec: &attempt.spec, secrets: &secrets }).collect();
+    let built = buildx
+        .build(&builds, &toolchain.buildx, context.metadata, variables, |line| {
             log.line(line);
         })
         .await;
     // The log's fold ends here, before any message about the attempt.
     drop(log);
-    session.close(&spec, context);
-    record.progress = Some(progress);
-    Ok(Tried { spec, local, result })
+    if let Some(spec) = alone {
+        session.close(spec, context);
+    }
+    for (member, progress) in members.iter_mut().zip(&built.progress) {
+        member.record.progress = Some(progress.clone());
+    }
+    Ok((attempts, built))
+}
+
+/// The images' names, for people.
+fn names(members: &[Member<'_, '_>]) -> String {
+    members.iter().map(|member| member.spec.image.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// Notes a build that succeeded, and commits its local layer cache.
-async fn succeed(
+pub(super) async fn succeed(
     spec: &BuildSpec,
     metadata: BuildMetadata,
     local: Option<LocalCacheUse>,

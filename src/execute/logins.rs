@@ -59,7 +59,8 @@ impl Needed {
             Action::Build { spec, .. } | Action::Load { spec } => {
                 self.publishes |= spec.output.pushes();
                 self.registries.extend(spec.registries());
-                self.bases.extend(spec.reads.iter().cloned());
+                let linked = spec.with_linked();
+                self.bases.extend(linked.into_iter().flat_map(|spec| spec.reads.iter().cloned()));
             }
             // BuildKit's image may be in a registry that only this run is logged in to.
             Action::CreateBuilder { builder, .. } => {

@@ -15,12 +15,14 @@ mod remove_images;
 mod retry;
 mod set_key_tag;
 mod set_up;
+mod together;
 mod transfer;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 pub(crate) use builder::Boot;
@@ -29,7 +31,7 @@ pub(crate) use journal::{ImageResult, Journal, Made, Progressing, Record, TagRes
 use crate::error::{Error, Result};
 use crate::facts::Toolchain;
 use crate::image::Repository;
-use crate::inputs::{ImageRequest, Mode};
+use crate::inputs::{ImageRequest, Mode, SecretValues};
 use crate::key::BuildKey;
 use crate::plan::{Action, Plan, Planned, brief, describe};
 use crate::ports::actions::inert;
@@ -38,7 +40,7 @@ use crate::ports::console::Foreign;
 use crate::ports::docker::Docker;
 use crate::ports::{Ports, Writes};
 use crate::trust::{Access, ImageRun};
-use act::{Earlier, act};
+use act::{Earlier, act, act_together};
 
 /// The most actions that run at once. Most of them wait for a registry or for one BuildKit, which more would only slow.
 const ACTIONS_AT_ONCE: usize = 4;
@@ -84,6 +86,8 @@ pub(crate) struct StepContext<'a> {
     pub key: Option<&'a BuildKey>,
     pub access: &'a Access,
     pub metadata: &'a std::path::Path,
+    /// Every image of the run.
+    images: &'a [OneImage<'a>],
     /// Begins lines of the log about the image.
     prefix: &'a str,
     pub boot: &'a Boot,
@@ -105,6 +109,7 @@ impl Execution<'_> {
             key: *key,
             access: image.access,
             metadata,
+            images: &self.images,
             prefix: if at.is_some() { prefix } else { "" },
             boot: self.boot,
             watch: self.watch,
@@ -117,6 +122,17 @@ impl StepContext<'_> {
     /// The key as an image carries it.
     fn key_hex(&self) -> Option<&str> {
         self.key.map(|key| key.hex.as_str())
+    }
+
+    /// The secrets of an image of the run.
+    fn secrets_of(&self, image: &str) -> Option<&'_ SecretValues> {
+        let mut requests = self.images.iter().map(|image| image.image.request);
+        requests.find(|request| request.image.as_str() == image).map(|request| &request.secrets)
+    }
+
+    /// A fold in the log for the output of a child that works for several images.
+    fn log_of_all(&self, title: &str) -> Foreign {
+        self.ports.console.foreign(&inert(title.as_bytes()))
     }
 
     /// A fold in the log for a child's output.
@@ -165,8 +181,13 @@ async fn run_actions(plan: &Plan, execution: &Execution<'_>, journal: &mut Journ
     let mut waiting: Vec<&Planned> = plan.actions.iter().collect();
     let mut running = FuturesUnordered::new();
     loop {
+        // Builds that go together begin together.
+        let hold_back = waiting
+            .iter()
+            .any(|planned| is_together(planned) && matches!(readiness(planned, &records), Readiness::Later));
+        let mut together = Vec::new();
         waiting.retain(|planned| {
-            if running.len() >= ACTIONS_AT_ONCE {
+            if running.len() >= ACTIONS_AT_ONCE || (hold_back && is_together(planned)) {
                 return true;
             }
             match readiness(planned, &records) {
@@ -180,26 +201,41 @@ async fn run_actions(plan: &Plan, execution: &Execution<'_>, journal: &mut Journ
             if let Some((context, record)) = context.zip(records[planned.id.index()].take()) {
                 let what = describe(&planned.action);
                 execution.ports.console.line(&format!("→ {}{what}", context.prefix));
-                running.push(act(planned, earlier, context, &docker, record));
+                if is_together(planned) {
+                    together.push((*planned, earlier, context, record));
+                } else {
+                    let acted = act(planned, earlier, context, &docker, record);
+                    running.push(acted.map(|ended| vec![ended]).boxed_local());
+                }
             }
             false
         });
-        let Some((planned, record)) = running.next().await else { break };
-        if let (Action::CreateBuilder { builder, keep: false, .. }, true, false) =
-            (&planned.action, record.succeeded(), record.no_builder)
-        {
-            temporary_builders.push(builder::Temporary::new(builder.name.clone(), own_docker.clone()));
+        if !together.is_empty() {
+            running.push(act_together(together, &docker).boxed_local());
         }
-        // A stopped run starts nothing more, and waits for what runs.
-        if record.error.as_ref().is_some_and(Error::is_stopped) {
-            waiting.clear();
+        let Some(ended) = running.next().await else { break };
+        for (planned, record) in ended {
+            if let (Action::CreateBuilder { builder, keep: false, .. }, true, false) =
+                (&planned.action, record.succeeded(), record.no_builder)
+            {
+                temporary_builders.push(builder::Temporary::new(builder.name.clone(), own_docker.clone()));
+            }
+            // A stopped run starts nothing more, and waits for what runs.
+            if record.error.as_ref().is_some_and(Error::is_stopped) {
+                waiting.clear();
+            }
+            records[planned.id.index()] = Some(record);
         }
-        records[planned.id.index()] = Some(record);
     }
     // `running` borrows the journal's records.
     drop(running);
     remove(temporary_builders, journal).await;
     Ok(())
+}
+
+/// Tells whether the action is a build that goes together with others.
+fn is_together(planned: &Planned) -> bool {
+    matches!(planned.action, Action::Build { together: true, .. })
 }
 
 /// The docker of this machine. Without one, plans work whose actions need none, and most of a merge, whose images are in the

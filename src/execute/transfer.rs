@@ -56,12 +56,6 @@ impl TransferSession {
         if spec.fresh_builder {
             return Ok(Self::default());
         }
-        let new = || {
-            random::hex_128().ok_or_else(|| {
-                Error::of(FailureKind::Machine, "the operating system has no randomness to give")
-            })
-        };
-        let ports = context.ports;
         let lineages = context.request.cache.user_folder.as_deref().map(Lineages::below);
         let now = context.key.and_then(|key| sent(key, spec));
         let pending = match lineages.zip(now) {
@@ -69,18 +63,25 @@ impl TransferSession {
                 let id = lineage_id(spec, context);
                 let lineage = match lineages.take_out(&id).and_then(|earlier| earlier.extended_to(&now)) {
                     Some(lineage) => lineage,
-                    None => Lineage { name: new()?, sent: now.clone() },
+                    None => Lineage { name: new_name()?, sent: now.clone() },
                 };
                 Some(Pending { lineages, id, lineage, now })
             }
             None => None,
         };
-        let name = pending.as_ref().map_or_else(new, |pending| Ok(pending.lineage.name.clone()))?;
-        let user = ports.user_config.buildx_folder(&ports.env);
-        let folder = buildx_folder(user.as_deref(), &name, &temporary_folder(&ports.env));
-        let folder =
-            folder.map_err(|error| Error::of_io("failed to write buildx's private configuration", &error))?;
-        Ok(Self { buildx_config: Some(folder), pending })
+        let name = pending.as_ref().map_or_else(new_name, |pending| Ok(pending.lineage.name.clone()))?;
+        Ok(Self { buildx_config: Some(config_folder(&name, context)?), pending })
+    }
+
+    /// A new name, for several images that are built together. `is_fresh`: the builder was made for them and needs none.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn of_several(is_fresh: bool, context: &StepContext<'_>) -> Result<Self> {
+        if is_fresh {
+            return Ok(Self::default());
+        }
+        Ok(Self { buildx_config: Some(config_folder(&new_name()?, context)?), pending: None })
     }
 
     /// The variable that leads buildx to its configuration.
@@ -99,6 +100,20 @@ impl TransferSession {
             let _ = pending.lineages.keep(&pending.id, &pending.lineage);
         }
     }
+}
+
+/// A session name that no build had.
+fn new_name() -> Result<String> {
+    random::hex_128()
+        .ok_or_else(|| Error::of(FailureKind::Machine, "the operating system has no randomness to give"))
+}
+
+/// Writes a private configuration of buildx with this session name.
+fn config_folder(name: &str, context: &StepContext<'_>) -> Result<PrivateFolder> {
+    let ports = context.ports;
+    let user = ports.user_config.buildx_folder(&ports.env);
+    buildx_folder(user.as_deref(), name, &temporary_folder(&ports.env))
+        .map_err(|error| Error::of_io("failed to write buildx's private configuration", &error))
 }
 
 /// True if every file in the key's trees is still the one that was read for the key. Looks at no other files: to list all
@@ -184,6 +199,9 @@ fn sent(key: &BuildKey, spec: &BuildSpec) -> Option<Sent> {
         }
         let bytes = fs_err::read(&path).ok()?;
         sent.add_file(path.as_os_str().as_encoded_bytes(), metadata.len(), metadata.mtime(), &bytes);
+    }
+    if let Some(text) = &spec.build.dockerfile_inline {
+        sent.add_file(b"inline", text.len() as u64, 0, text.as_bytes());
     }
     if let Some(ignore) = &spec.ignore {
         // Its file is made for each build, so the path and the time say nothing.

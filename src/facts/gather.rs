@@ -9,13 +9,14 @@ use futures_util::stream::{self, StreamExt as _};
 use super::lookups::{Lookup, LookupBy, LookupResult, judge, look_up, wait_for};
 use super::pin::Pin;
 use super::{
-    BuilderFacts, ImageFacts, LateFacts, Local, PlatformFacts, RepositoryFact, StoreFacts, Toolchain,
-    builders, caches, explain, gather_store, key, local, merge, platforms, repository, set_up, tags,
-    toolchain,
+    BuilderFacts, ImageFacts, LateFacts, Local, PartFact, PlatformFacts, RepositoryFact, StoreFacts, TagFact,
+    Toolchain, builders, caches, explain, gather_store, key, local, merge, platforms, repository, set_up,
+    tags, toolchain,
 };
 use crate::error::{Error, Result};
+use crate::failure::FailureClass;
 use crate::image::{Digest, ImageReference, Repository};
-use crate::inputs::{ImageRequest, Mode, OnMissing, Switch};
+use crate::inputs::{ImageRequest, Mode, OnMissing, Switch, chain};
 use crate::key::{BuildKey, PlatformKey};
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
@@ -70,80 +71,118 @@ async fn gather_images(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Vec<Res
     }
     set_up::check_names(images, repository.repository())?;
     let repository = Arc::new(repository);
-    let facts = images.iter().map(|image| gather_image(ports, *image, Arc::clone(&repository)));
-    let facts = stream::iter(facts).buffered(IMAGES_AT_ONCE).collect::<Vec<_>>();
+    let facts = gather_images(ports, images, &repository);
     let (mut facts, set_up) = tokio::join!(facts, set_up::gather(ports, images, repository.repository()));
     let set_up = Arc::new(set_up);
     facts.iter_mut().flatten().for_each(|facts| facts.set_up = Arc::clone(&set_up));
     Ok(facts)
 }
 
-async fn gather_image(
+/// The facts of each image. An image that others are built on comes before them, because their keys hold its key.
+async fn gather_images(
     ports: &Ports,
-    image: ImageRun<'_>,
-    repository: Arc<RepositoryFact>,
-) -> Result<ImageFacts> {
-    let ImageRun { request, run, .. } = image;
-    let home = repository.repository();
-    let names = home.map(|home| image.names(home));
-    if request.settings.mode == Mode::Merge && !request.parts.is_empty() {
-        let places = names.map(|names| names.repositories()).unwrap_or_default();
-        let (found, tags) = tokio::join!(
-            merge::gather(&ports.registry, &request.parts, &places),
-            tags::gather(ports, image, home, None)
-        );
-        return Ok(ImageFacts { parts: found?, tags, ..ImageFacts::empty(Arc::clone(&repository)) });
-    }
-    if let Some(digest) = &request.digest {
-        let (lookups, local) = look_up_digest(ports, image, home, digest).await?;
-        return Ok(ImageFacts { lookups, local, ..ImageFacts::empty(Arc::clone(&repository)) });
-    }
-    let commit = names.and_then(|names| names.commit());
-    // The commit's tag is asked for while the key is still being computed.
-    let (key, commit_probe) = tokio::join!(key::compute(ports, request, run, home.is_none()), async {
-        match &commit {
-            Some(reference) => Some(ports.registry.probe(reference).await),
-            None => None,
-        }
-    });
-    let mut computed = key?;
-    let search = Search { ports, image, names, commit: commit.zip(commit_probe) };
-    let waits = request.settings.mode == Mode::Pull && request.settings.on_missing == OnMissing::Wait;
-    let mut found = search.by_key(&computed.key, false).await?;
-    if !found.has_image() {
-        let changed;
-        (computed, changed) = computed.settle(ports, request, run).await?;
-        if changed || waits {
-            found = search.by_key(&computed.key, waits).await?;
+    images: &[ImageRun<'_>],
+    repository: &Arc<RepositoryFact>,
+) -> Vec<Result<ImageFacts>> {
+    let mut searches: Vec<Option<Result<Search<'_>>>> = images.iter().map(|_| None).collect();
+    let requests: Vec<&ImageRequest> = images.iter().map(|image| image.request).collect();
+    let levels = chain::levels(&requests);
+    for level in &levels {
+        let begun = level.iter().map(|at| {
+            let parents = known_parents(&requests, *at, &searches);
+            async move { Search::begin(ports, images[*at], repository, parents?).await }
+        });
+        let begun: Vec<_> = stream::iter(begun).buffered(IMAGES_AT_ONCE).collect().await;
+        for (at, search) in level.iter().zip(begun) {
+            searches[*at] = Some(search);
         }
     }
-    let key::Computed { key, platforms, bases, pins, .. } = computed;
-    let platforms = search.platforms(&platforms, &found).await;
-    let Found { lookups, local } = found;
-    let own = matched(&lookups).filter(|_| !request.rebuild);
-    let tags = tags::gather(ports, image, home, own.as_ref().and_then(ImageReference::digest)).await;
-    Ok(ImageFacts {
-        key: Some(key),
-        platforms,
-        bases,
-        pins,
-        lookups,
-        local,
-        tags,
-        ..ImageFacts::empty(Arc::clone(&repository))
-    })
+    each(&mut searches, |search| search.image.request.asked, Search::first).await;
+    // Those that are not there yet, and what they are built on.
+    let missing = |at: &usize| matches!(&searches[*at], Some(Ok(search)) if search.image.request.asked && search.misses());
+    let missing: Vec<usize> = (0..images.len()).filter(missing).collect();
+    let ancestors = chain::ancestors(&requests, &missing);
+    for level in &levels {
+        for at in level {
+            let parents = known_parents(&requests, *at, &searches);
+            let concerned = missing.contains(at) || ancestors.contains(at);
+            if let (true, Some(Ok(search))) = (concerned, &mut searches[*at]) {
+                search.parents_now = parents.ok();
+            }
+        }
+        each(&mut searches, |search| search.parents_now.is_some(), Search::again).await;
+    }
+    each(&mut searches, |search| search.image.request.asked, Search::rest).await;
+    searches.into_iter().map(|search| search.unwrap_or_else(|| Err(not_begun()))?.into_facts()).collect()
 }
 
-/// A search for the image of a key, in the registry and on the engine.
+/// An image that was left out: a defect of this program.
+fn not_begun() -> Error {
+    Error::new(FailureClass::Bug, "an image that was not looked for")
+}
+
+/// What the key of an image holds of those that it is built on.
+///
+/// # Errors
+/// If one of them failed.
+fn known_parents(
+    images: &[&ImageRequest],
+    at: usize,
+    searches: &[Option<Result<Search<'_>>>],
+) -> Result<Vec<key::Parent>> {
+    let mut known = Vec::new();
+    for (link, parent) in chain::parents(images, at) {
+        match &searches[parent] {
+            Some(Err(error)) => {
+                let what = format!("{} is built on {}, which failed", images[at].image, link.image);
+                return Err(error.clone().within(what));
+            }
+            Some(Ok(Search { computed: Some(computed), .. })) => known.push(computed.as_parent(link)),
+            _ => {}
+        }
+    }
+    Ok(known)
+}
+
+/// Does the step for each search that `wanted` chooses, side by side. A failure takes the search's place.
+async fn each<'a, F>(
+    searches: &mut [Option<Result<Search<'a>>>],
+    wanted: impl Fn(&Search<'a>) -> bool,
+    step: impl Fn(Search<'a>) -> F,
+) where
+    F: Future<Output = Result<Search<'a>>>,
+{
+    let places =
+        (0..searches.len()).filter(|at| matches!(&searches[*at], Some(Ok(search)) if wanted(search)));
+    let places: Vec<usize> = places.collect();
+    let taken = places.iter().filter_map(|at| searches[*at].take()?.ok());
+    let taken: Vec<Search<'a>> = taken.collect();
+    let done: Vec<_> = stream::iter(taken.into_iter().map(&step)).buffered(IMAGES_AT_ONCE).collect().await;
+    for (at, done) in places.into_iter().zip(done) {
+        searches[at] = Some(done);
+    }
+}
+
+/// The search for one image: its key, then the image in the registry and on the engine.
 struct Search<'a> {
     ports: &'a Ports,
     image: ImageRun<'a>,
+    repository: Arc<RepositoryFact>,
     names: Option<ZoneNames<'a>>,
+    /// `None` for a search that needs no key.
+    computed: Option<key::Computed>,
+    /// The keys of the images that it is built on, once they are final.
+    parents_now: Option<Vec<key::Parent>>,
     /// The commit's tag and the image under it, of any key.
     commit: Option<(ImageReference, Probe)>,
+    found: Found,
+    parts: Vec<PartFact>,
+    platforms: Vec<PlatformFacts>,
+    tags: Vec<TagFact>,
 }
 
 /// The result of a [`Search`].
+#[derive(Default)]
 struct Found {
     lookups: Vec<Lookup>,
     local: Local,
@@ -156,7 +195,107 @@ impl Found {
     }
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    /// Computes the key, and asks for the commit's tag meanwhile. A merge and a pull by digest need no key, and are over.
+    async fn begin(
+        ports: &'a Ports,
+        image: ImageRun<'a>,
+        repository: &'a Arc<RepositoryFact>,
+        parents: Vec<key::Parent>,
+    ) -> Result<Self> {
+        let ImageRun { request, run, .. } = image;
+        let home = repository.repository();
+        let names = home.map(|home| image.names(home));
+        let mut search = Self {
+            ports,
+            image,
+            repository: Arc::clone(repository),
+            names,
+            computed: None,
+            parents_now: None,
+            commit: None,
+            found: Found::default(),
+            parts: Vec::new(),
+            platforms: Vec::new(),
+            tags: Vec::new(),
+        };
+        if request.settings.mode == Mode::Merge && !request.parts.is_empty() {
+            let places = names.map(|names| names.repositories()).unwrap_or_default();
+            search.parts = merge::gather(&ports.registry, &request.parts, &places).await?;
+        } else if let Some(digest) = &request.digest {
+            let (lookups, local) = look_up_digest(ports, image, home, digest).await?;
+            search.found = Found { lookups, local };
+        } else {
+            let commit = names.filter(|_| request.asked).and_then(|names| names.commit());
+            let probe = async {
+                match &commit {
+                    Some(reference) => Some(ports.registry.probe(reference).await),
+                    None => None,
+                }
+            };
+            let key = key::compute(ports, request, run, &parents, home.is_none());
+            let (key, probe) = tokio::join!(key, probe);
+            (search.computed, search.commit) = (Some(key?), commit.zip(probe));
+        }
+        Ok(search)
+    }
+
+    /// Looks for the image under the key as it is known so far.
+    async fn first(mut self) -> Result<Self> {
+        if let Some(computed) = &self.computed {
+            self.found = self.by_key(&computed.key, false).await?;
+        }
+        Ok(self)
+    }
+
+    /// Tells whether the run has no image of the key.
+    fn misses(&self) -> bool {
+        self.computed.is_some() && !self.found.has_image()
+    }
+
+    /// Completes the key of an image that is not there, and looks again if it is another one by that, or waits for the
+    /// image. One that only others are built on is looked for here the first time.
+    async fn again(mut self) -> Result<Self> {
+        let parents = self.parents_now.take().unwrap_or_default();
+        let ImageRun { request, run, .. } = self.image;
+        let waits = request.settings.mode == Mode::Pull && request.settings.on_missing == OnMissing::Wait;
+        if !self.misses() {
+            return Ok(self);
+        }
+        let Some(computed) = self.computed.take() else { return Ok(self) };
+        let (computed, changed) = computed.settle(self.ports, request, run, &parents).await?;
+        if changed || waits || !request.asked {
+            self.found = self.by_key(&computed.key, waits && request.asked).await?;
+        }
+        self.computed = Some(computed);
+        Ok(self)
+    }
+
+    /// Looks for the platforms, and at what has the tags of the input `tags`.
+    async fn rest(mut self) -> Result<Self> {
+        let request = self.image.request;
+        if let Some(computed) = &self.computed {
+            self.platforms = self.platforms(&computed.platforms, &self.found).await;
+        }
+        if request.digest.is_none() {
+            let own = matched(&self.found.lookups).filter(|_| !request.rebuild);
+            let own = own.as_ref().and_then(ImageReference::digest);
+            self.tags = tags::gather(self.ports, self.image, self.repository.repository(), own).await;
+        }
+        Ok(self)
+    }
+
+    fn into_facts(self) -> Result<ImageFacts> {
+        let Self { repository, computed, found: Found { lookups, local }, parts, tags, platforms, .. } = self;
+        let facts = ImageFacts { lookups, local, parts, tags, ..ImageFacts::empty(repository) };
+        Ok(match computed {
+            Some(key::Computed { key, bases, pins, .. }) => {
+                ImageFacts { key: Some(key), bases, pins, platforms, ..facts }
+            }
+            None => facts,
+        })
+    }
+
     /// Looks in the registry and on the engine. With `wait`, asks again until the image is there or `wait-timeout` is over.
     async fn by_key(&self, key: &BuildKey, wait: bool) -> Result<Found> {
         let Self { ports, image, names, .. } = self;
@@ -373,7 +512,11 @@ pub(crate) async fn gather_late(
             caches::find_caches(ports, *image, facts, wanted.shared),
             // With `rebuild: true` a build is no miss.
             async {
-                if image.request.rebuild { None } else { explain::explain_miss(ports, *image, facts).await }
+                if image.request.rebuild || !image.request.asked {
+                    None
+                } else {
+                    explain::explain_miss(ports, *image, facts).await
+                }
             },
         )
     }));

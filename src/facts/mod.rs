@@ -1,5 +1,6 @@
 //! Reads the facts that the plan is decided from, side by side where possible. Nothing here writes.
 
+pub(crate) mod bake;
 mod bases;
 mod builders;
 mod caches;
@@ -7,6 +8,7 @@ mod engine_base;
 pub(crate) mod explain;
 mod gather;
 mod key;
+mod keys;
 mod local;
 mod lookups;
 mod merge;
@@ -24,7 +26,7 @@ pub(crate) use builders::{BuilderFacts, KeptBuilder, Leftover, entitlements};
 pub(crate) use caches::CacheFacts;
 pub(crate) use gather::{ForBuild, Gathered, explain_misses, gather, gather_late, wants_local};
 pub(crate) use key::Pins;
-pub(crate) use key::compute as compute_key;
+pub(crate) use keys::keys;
 pub(crate) use local::Local;
 pub(crate) use lookups::{Lookup, LookupBy, LookupResult, look_up, wait_for};
 pub(crate) use merge::{FoundPart, Line, LineKind, PartFact};

@@ -22,6 +22,16 @@ impl Attestation {
     pub fn is_on(&self) -> bool {
         *self != Self::Off
     }
+
+    /// The record of bake's field `attest`. `kind`: `provenance` or `sbom`.
+    #[must_use]
+    pub(crate) fn of_bake(&self, kind: &str) -> String {
+        match self {
+            Self::Off => format!("type={kind},disabled=true"),
+            Self::On(None) => format!("type={kind}"),
+            Self::On(Some(attributes)) => format!("type={kind},{attributes}"),
+        }
+    }
 }
 
 impl FromStr for Attestation {

@@ -36,6 +36,9 @@ pub struct BuildInputs {
     pub context: ContextSource,
     /// The Dockerfile, relative to the working folder; `None` is `Dockerfile` in the context.
     pub file: Option<PathBuf>,
+    /// The text of the Dockerfile, in place of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dockerfile_inline: Option<String>,
     /// Patterns that are added to the context's ignore file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
@@ -134,6 +137,7 @@ impl BuildInputs {
     #[must_use]
     pub fn dockerfile(&self) -> PathBuf {
         let path = match (&self.file, &self.context) {
+            _ if self.dockerfile_inline.is_some() => PathBuf::from("Dockerfile"),
             (Some(file), _) => file.clone(),
             (None, ContextSource::Folder(context)) => context.join("Dockerfile"),
             // It is relative to the repository, which BuildKit fetches.
@@ -206,10 +210,18 @@ impl BuildInputs {
             values.add_login(url);
         }
         let attests = attests(problems, raw.attests.as_deref());
+        if raw.file.trimmed().is_some() && raw.dockerfile_inline.trimmed().is_some() {
+            problems.add("dockerfile-inline", "does not go with file: both are the Dockerfile");
+        }
+        if matches!(context, ContextSource::Remote(_)) && raw.dockerfile_inline.trimmed().is_some() {
+            let why = "does not go with a context that is a git repository: check it out and name the folder";
+            problems.add("dockerfile-inline", why);
+        }
         let ssh = |text: &str| grammar::ssh(text, env);
         Self {
             context,
             file: raw.file.text().map(PathBuf::from),
+            dockerfile_inline: raw.dockerfile_inline.clone().filter(|text| !text.trim().is_empty()),
             exclude: exclude(problems, raw.exclude.items()),
             target: raw.target.text(),
             implied_platform: platforms.is_none(),

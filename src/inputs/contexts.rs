@@ -97,12 +97,20 @@ pub(super) fn build_contexts(problems: &mut Problems, list: Vec<String>, env: &E
     contexts
 }
 
+/// The image that a build context names, of the same run, as `target:NAME`.
+#[must_use]
+pub(crate) fn linked_image(value: &str) -> Option<&str> {
+    value.strip_prefix("target:")
+}
+
 /// Refuses a folder or an OCI layout of this machine that is not there (buildx, `loadInputs`).
 fn check_is_there(value: &str) -> Result<(), String> {
     let path = match value.strip_prefix("oci-layout://") {
         // A tag or a digest comes after the folder.
         Some(layout) => layout.split(['@', ':']).next().unwrap_or(layout),
         // The first is looked at by the caller, the others are images and URLs.
+        // The request knows its images.
+        None if linked_image(value).is_some() => return Ok(()),
         None if value.starts_with("github.com/") || value.contains("://") => return Ok(()),
         None if !matches!(context_place(value), Ok(Place::Local)) => return Ok(()),
         None => value,

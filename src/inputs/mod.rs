@@ -5,9 +5,11 @@
 //! `grammar` holds the small languages of single values, `lists` those of lists.
 
 mod attestation;
+mod bake;
 mod build;
 mod builder;
 mod caches;
+pub(crate) mod chain;
 mod command_line;
 mod compression;
 mod contexts;
@@ -33,6 +35,7 @@ mod types;
 mod user_tags;
 
 pub(crate) use attestation::Attestation;
+pub(crate) use bake::{BakeQuestion, ImageInputs, images as images_of_bake, is_asked as is_bake};
 pub use build::Call;
 pub(crate) use build::{BuildInputs, lowercase_fallback};
 pub use caches::CacheMode;
@@ -41,6 +44,7 @@ pub use command_line::{Command, CommandLine, arguments, parse};
 pub(crate) use command_line::{DoctorFlags, KeyFlags, Name, PlanFlags, PrintFlags, PruneFlags, RunFlags};
 pub(crate) use compression::Compression;
 pub use contexts::ContextSource;
+pub(crate) use contexts::linked_image;
 pub use doctor::DoctorInputs;
 pub(crate) use doctor::DoctorRequest;
 pub(crate) use ecr::is_lifecycle_file;
@@ -51,7 +55,7 @@ pub use prune::PruneInputs;
 pub(crate) use prune::PruneRequest;
 pub use raw::RawInputs;
 pub use request::ImageRequest;
-pub(crate) use request::{Request, Settings};
+pub(crate) use request::{Link, Request, Settings};
 pub use runners::RunsOn;
 pub(crate) use secrets::{Secret, SecretSource, SecretValues, without_login};
 pub use types::Switch;

@@ -71,11 +71,21 @@ raw_inputs! { RawInputs
         /// Time limit of on-missing: wait, such as 90s, 10m or 2h.
         wait_timeout = "10m";
     }
+    "Many images" {
+        /// Definition files of docker buildx bake, one a line: HCL, JSON or Compose. Each target is an image, named after the target; with image, IMAGE-TARGET.
+        bake;
+        /// Targets and groups of bake to find or build, one a line or with commas between.
+        targets = "default";
+        /// Values in place of those in the definition, as docker buildx bake --set takes them, one a line: *.args.NAME=value.
+        set;
+    }
     "Build" {
         /// Build context: a folder, or a git repository as URL#ref:folder, of which the commit counts in the key. {{defaultContext}} is this run's repository at its commit.
         context = ".";
         /// Dockerfile; without it the one in the context.
         file;
+        /// The text of the Dockerfile, in place of a file.
+        dockerfile_inline;
         /// More patterns in the language of .dockerignore, one a line, such as .git: left out of the build and of the key.
         exclude;
         /// Stage to build; without it the last one.

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bake::ImageInputs;
 use super::build::{BuildInputs, Call, with_file};
 use super::builder;
 use super::caches::CacheInputs;
-use super::contexts::ContextSource;
+use super::contexts::{ContextSource, linked_image};
 use super::ecr;
 use super::grammar;
 use super::key;
@@ -77,6 +78,10 @@ pub struct ImageRequest {
     pub settings: Arc<Settings>,
     /// What the image is called.
     pub image: ImageName,
+    /// False if the image is there only because others are built on it: then it is not published.
+    pub(crate) asked: bool,
+    /// The images of the same run that this one is built on.
+    pub(crate) links: Vec<Link>,
     /// More tags to publish.
     pub tags: Vec<UserTag>,
     /// Those of the input `tags` that name a fact which this run does not have.
@@ -99,13 +104,37 @@ pub struct ImageRequest {
     pub cache: CacheInputs,
 }
 
+/// A build context that is another image of the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// The context's name.
+    pub context: String,
+    /// The image's.
+    pub image: ImageName,
+}
+
 impl Request {
     /// Reads one [`RawInputs`] for each image. What images share is what the first one says.
     ///
     /// # Errors
     /// One error that names every bad input of an image; if there is no image, or two have one name.
-    pub(crate) fn read(raw: &[RawInputs], env: &Env) -> Result<Self> {
-        let mut images = raw.iter().map(|raw| ImageRequest::read(raw, env)).collect::<Result<Vec<_>>>()?;
+    pub(crate) fn read(images: &[ImageInputs], env: &Env) -> Result<Self> {
+        let several = images.len() > 1;
+        let read = |ImageInputs { raw, asked }: &ImageInputs| match ImageRequest::read(raw, env) {
+            Ok(image) if *asked => Ok(image),
+            Ok(image) => Ok(ImageRequest {
+                asked: false,
+                tags: Vec::new(),
+                load: Switch::Off,
+                push: Switch::Off,
+                ..image
+            }),
+            Err(error) => {
+                let name = raw.image.as_deref().filter(|_| several);
+                Err(name.map_or(error.clone(), |name| error.within(format!("image {name}"))))
+            }
+        };
+        let mut images = images.iter().map(read).collect::<Result<Vec<_>>>()?;
         let first = images.first().ok_or_else(|| Error::input("no image is asked for"))?;
         let mut warnings = Vec::new();
         for warning in images.iter().flat_map(|image| &image.settings.warnings) {
@@ -116,9 +145,12 @@ impl Request {
         let settings = Arc::new(Settings { warnings, ..(*first.settings).clone() });
         if settings.mode == Mode::Plan {
             let mut problems = Problems::default();
-            settings.runners.check(&images, &mut problems);
+            let built: Vec<&Platform> = images.iter().flat_map(|image| &image.build.platforms).collect();
+            settings.runners.check(&built, &mut problems);
             problems.finish()?;
         }
+        check_links(&images)?;
+        check_tags(&images)?;
         let mut names = BTreeSet::new();
         for image in &mut images {
             image.settings = Arc::clone(&settings);
@@ -130,6 +162,54 @@ impl Request {
         }
         Ok(Self { settings, images })
     }
+}
+
+/// Refuses a link to an image that the run does not have, and images that are built on one another in a circle.
+fn check_links(images: &[ImageRequest]) -> Result<()> {
+    for image in images {
+        for Link { context, image: parent } in &image.links {
+            if !images.iter().any(|other| other.image == *parent) {
+                return Err(Error::input(format!(
+                    "build-contexts: `{context}` of {} is target:{parent}, and there is no such image in this run",
+                    image.image
+                ))
+                .hint("target: names another image of the input bake"));
+            }
+        }
+    }
+    let mut left: Vec<&ImageRequest> = images.iter().collect();
+    loop {
+        let before = left.len();
+        let names: Vec<&ImageName> = left.iter().map(|image| &image.image).collect();
+        left.retain(|image| image.links.iter().any(|link| names.contains(&&link.image)));
+        match left.first() {
+            None => return Ok(()),
+            Some(first) if left.len() == before => {
+                let names: Vec<&str> = left.iter().map(|image| image.image.as_str()).collect();
+                return Err(Error::input(format!(
+                    "{} is built on images that are built on it: {}",
+                    first.image,
+                    names.join(", ")
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Refuses two images with one tag: which one had it would be chance.
+fn check_tags(images: &[ImageRequest]) -> Result<()> {
+    let mut known: Vec<(String, &ImageName)> = Vec::new();
+    for image in images {
+        for tag in image.tags.iter().map(ToString::to_string) {
+            if let Some((_, other)) = known.iter().find(|(known, _)| *known == tag) {
+                return Err(Error::input(format!("{other} and {} have one tag: {tag}", image.image))
+                    .hint("give each its own"));
+            }
+            known.push((tag, &image.image));
+        }
+    }
+    Ok(())
 }
 
 impl ImageRequest {
@@ -172,7 +252,11 @@ impl ImageRequest {
         let cache = CacheInputs::read(raw, env, problems);
         let mut settings = Settings::read(raw, env, (mode, builds), repository, problems);
         builder::check_platforms(&settings.builder, &build.platforms, problems);
+        if settings.call == Call::Check && build.dockerfile_inline.is_some() {
+            problems.add("call", "check reads a Dockerfile that is a file, and not dockerfile-inline");
+        }
         let key = key::read(raw, problems);
+        let links = links(&build, problems);
         check_combinations(problems, (mode, digest.is_some(), rebuild), &key, &build);
         settings.warnings = problems.take_warnings();
         std::mem::take(problems).finish()?;
@@ -180,6 +264,8 @@ impl ImageRequest {
             settings: Arc::new(settings),
             // A name that is missing or does not parse is among the problems.
             image: image.ok_or_else(|| Error::input("input `image`"))?,
+            asked: true,
+            links,
             tags,
             left_out_tags: Vec::new(),
             digest,
@@ -208,6 +294,16 @@ impl ImageRequest {
     pub(crate) fn all_secrets(&self) -> impl Iterator<Item = (&Secret, Option<&SecretString>)> {
         self.build.all_secrets().map(|secret| (secret, self.secrets.of(secret)))
     }
+}
+
+/// The build contexts that are images of the same run.
+fn links(build: &BuildInputs, problems: &mut Problems) -> Vec<Link> {
+    let linked = build.build_contexts.iter().filter_map(|(name, value)| Some((name, linked_image(value)?)));
+    let link = |(context, image): (&String, &str)| {
+        let image = problems.parse("build-contexts", Some(image))?;
+        Some(Link { context: context.clone(), image })
+    };
+    linked.filter_map(link).collect()
 }
 
 /// What the image is called, and where it goes.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::problems::Problems;
-use super::request::ImageRequest;
 use crate::image::Platform;
 
 /// A runner, as `runs-on` takes it.
@@ -54,10 +53,9 @@ impl Runners {
         Self(runners)
     }
 
-    /// Notes the platforms that none of the images is built for: a wrong letter would send a build to the runner of another
+    /// Notes the platforms that none of the images is built for (`built`: those that one is built for): a wrong letter would send a build to the runner of another
     /// platform.
-    pub(super) fn check(&self, images: &[ImageRequest], problems: &mut Problems) {
-        let built: Vec<&Platform> = images.iter().flat_map(|image| &image.build.platforms).collect();
+    pub(super) fn check(&self, built: &[&Platform], problems: &mut Problems) {
         for platform in self.0.keys().filter(|platform| !built.contains(platform)) {
             let mut all: Vec<String> = built.iter().map(ToString::to_string).collect();
             all.sort_unstable();

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use super::index::Index;
+use super::job::MatrixJob;
 use super::order::{SkippedTag, TagGuard};
 use super::repositories::RepositorySetUp;
 use super::store::OldImage;
 use super::verdict::{Decision, Outcome};
-use super::wanted::MatrixJob;
 use crate::buildkit::{BuildSpec, Finding, NewBuilder};
 use crate::ecr::{LifecyclePolicy, Mutability, NewRepository};
 use crate::error::{Error, SourceLine};
@@ -149,6 +149,9 @@ pub(crate) enum Action {
         /// The action that makes the builder, if one does.
         #[serde(skip_serializing_if = "Option::is_none")]
         builder: Option<ActionId>,
+        /// It is built in one go with all other builds that have this.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        together: bool,
     },
     /// Load one platform of what was just built, where the engine's store holds no more.
     Load {
@@ -344,6 +347,13 @@ impl ImagePlan {
     pub(crate) fn failed(error: Error) -> Self {
         let decision = Decision { outcome: Outcome::Failed, reason: error.headline(), changes: Vec::new() };
         Self { error: Some(error), ..Self::from_decision(decision) }
+    }
+
+    /// The plan for an image that is not needed.
+    #[must_use]
+    pub(super) fn unneeded() -> Self {
+        let reason = "no image that is built needs it".to_owned();
+        Self::from_decision(Decision { outcome: Outcome::ReusedKey, reason, changes: Vec::new() })
     }
 
     /// The same plan with one more notice, if there is one.

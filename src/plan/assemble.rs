@@ -4,6 +4,7 @@ use super::actions::{Action, ActionId, Draft, ImagePlan, Plan, PlannedTag, Sourc
 use super::builder::{Choice, Needs};
 use super::cache_set::Caches;
 use super::caches::caches;
+use super::chain::Chain;
 use super::context::{PlanContext, bug, decision, no_repository_notice, unknown_stages_notice, warnings};
 use super::foreign::refuse_foreign_bases;
 use super::held::hold;
@@ -50,7 +51,11 @@ pub(crate) fn assemble(
     if !old.is_empty() {
         draft.add([], Action::RemoveImages { images: old });
     }
-    for (at, (given, verdict)) in images.into_iter().enumerate() {
+    let mut chain = Chain::new(&images);
+    plan.images = images.iter().map(|_| ImagePlan::failed(bug("an image without a plan"))).collect();
+    let mut images: Vec<Option<_>> = images.into_iter().map(Some).collect();
+    for at in chain.order() {
+        let Some((given, verdict)) = images[at].take() else { continue };
         let verdict = set_up.take_error().map_or(verdict, Verdict::Fail);
         draft.image = Some(at);
         let before = draft.len();
@@ -58,23 +63,30 @@ pub(crate) fn assemble(
         let planned = match (given, verdict) {
             (_, Verdict::Fail(error)) => Err(error),
             (None, _) => Err(bug("an image without facts")),
+            (Some(_), Verdict::Unneeded) => Ok(ImagePlan::unneeded()),
             (Some(given), Verdict::Reuse(verdict)) => Ok(reuse(&given, verdict, &mut draft)),
             (Some(given), Verdict::ReuseLocal(verdict)) => Ok(reuse_local(&given, verdict, &mut draft)),
             (Some(given), Verdict::Merge(verdict)) => merge::plan(&given, verdict, &mut draft),
+            (Some(given), Verdict::Build(_))
+                if wanted::only_says(given.image) && !given.image.request.asked =>
+            {
+                Ok(ImagePlan::unneeded())
+            }
             (Some(given), Verdict::Build(verdict)) if wanted::only_says(given.image) => {
                 Ok(wanted::missing(&given, verdict))
             }
             (Some(given), Verdict::Build(verdict)) => match &mut builder {
-                Some(Ok(builder)) => build(&given, verdict, builder, &set_up, &mut draft),
+                Some(Ok(builder)) => build(&given, verdict, (builder, &mut chain), &set_up, &mut draft),
                 Some(Err(error)) => Err(error.clone()),
                 None => Err(bug("a build without a builder")),
             },
         };
         let planned = room.and_then(|warning| planned.map(|planned| planned.with_notice(warning)));
-        plan.images.push(planned.unwrap_or_else(|error| {
+        plan.images[at] = planned.unwrap_or_else(|error| {
             draft.forget_since(before);
+            chain.fail(at, &error);
             ImagePlan::failed(error)
-        }));
+        });
     }
     plan.images.first_mut().into_iter().for_each(|first| set_up.say(first));
     plan.set_up = set_up.repositories;
@@ -126,7 +138,7 @@ fn room(
 fn build(
     given: &PlanContext<'_>,
     verdict: Build,
-    builder: &mut SharedBuilder,
+    (builder, chain): (&mut SharedBuilder, &mut Chain),
     set_up: &SetUpPlan,
     draft: &mut Draft,
 ) -> Result<ImagePlan> {
@@ -159,16 +171,22 @@ fn build(
     let private = LocalNames::new(*image).own_of_key(key.short());
     let names = result_names(&verdict, &published, &private);
     let mut spec = tools.spec(given, key, extra, &caches, names, loading.output)?;
+    chain.link(request, &mut spec)?;
     let without = versions::check(&spec, tools.versions(request), !request.build.annotations.is_empty())?;
     notices.extend(without.notices);
     if without.pull_afterwards {
         spec.output = OutputTarget::Push;
     }
     let pulls = without.pull_afterwards || loading.pulls;
+    chain.built(request, &spec);
+    if !request.asked {
+        return Ok(ImagePlan::from_decision(decision(given, Outcome::BuiltLocal, verdict.reason)));
+    }
 
     let mut before = builder.before_build(given, draft);
     before.actions.extend(own_repository.and_then(|own| set_up.made(own)));
-    let built = Built { spec, loading, pulls, on_engine, private };
+    let together = chain.goes_together(&spec);
+    let built = Built { spec, loading, pulls, on_engine, private, together };
     built.add_actions(given, &published, tags.set, before, draft);
     let degraded = degraded(verdict.notes.degraded, &mut caches.off, &mut notices);
     let planned = |reference: ImageReference| PlannedTag { reference, there: false };
@@ -258,6 +276,8 @@ impl<'a> Tools<'a> {
             inputs = for_classic_store(inputs);
         }
         Ok(BuildSpec {
+            image: request.image.to_string(),
+            links: Vec::new(),
             builder: choice.name().map(str::to_owned),
             build: inputs,
             sources: facts.pins.sources.clone(),
@@ -284,6 +304,8 @@ struct Built {
     on_engine: bool,
     /// The image's private name in the engine's store.
     private: String,
+    /// True if it is built in one go with others.
+    together: bool,
 }
 
 impl Built {
@@ -296,11 +318,11 @@ impl Built {
         before: BeforeBuild,
         draft: &mut Draft,
     ) {
-        let Self { spec, loading, pulls, on_engine, private } = self;
+        let Self { spec, loading, pulls, on_engine, private, together } = self;
         let own = loading.own_platform.filter(|_| loading.loads);
         let load = own.clone().filter(|_| published.name.is_none()).map(|own| load_of_platform(&spec, own));
-        let mut last =
-            draft.add(before.actions, Action::Build { spec: Box::new(spec), builder: before.builder });
+        let mut last = draft
+            .add(before.actions, Action::Build { spec: Box::new(spec), builder: before.builder, together });
         if let Some(spec) = load {
             last = draft.add([last], Action::Load { spec: Box::new(spec) });
         }

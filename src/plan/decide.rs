@@ -46,7 +46,7 @@ fn set_back(verdict: &Verdict, image: ImageRun<'_>, facts: &ImageFacts) -> Resul
         Verdict::Reuse(reuse) => Some(&reuse.digest),
         Verdict::Merge(merge) => Some(&merge.index.digest),
         Verdict::Build(Build { publish: true, .. }) => None,
-        Verdict::Build(_) | Verdict::ReuseLocal(_) | Verdict::Fail(_) => return Ok(()),
+        Verdict::Build(_) | Verdict::ReuseLocal(_) | Verdict::Fail(_) | Verdict::Unneeded => return Ok(()),
     };
     let Some(home) = facts.repository.repository() else { return Ok(()) };
     ordered(image.names(home).user_tags(), facts, own, image.request.settings.on_older).map(drop)
@@ -62,6 +62,15 @@ fn verdict_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
         _ => None,
     }) {
         return reuse(image, facts, hit, load);
+    }
+    if !image.request.asked {
+        return Verdict::Build(Build {
+            reason: "an image that is built needs it".to_owned(),
+            publish: false,
+            shared: facts.repository.repository().is_some(),
+            load: false,
+            notes: Notes::default(),
+        });
     }
     if let Some(digest) = &image.request.digest {
         return engine_copy(digest, facts)
@@ -119,8 +128,8 @@ fn aliases(
     lookup: &Lookup,
     digest: &Digest,
 ) -> (Vec<WantedAlias>, Vec<SkippedTag>) {
-    let is_build = image.request.settings.mode == Mode::Build;
-    let Some(repository) = facts.repository.repository().filter(|_| is_build) else {
+    let names = image.request.settings.mode == Mode::Build && image.request.asked;
+    let Some(repository) = facts.repository.repository().filter(|_| names) else {
         return (Vec::new(), Vec::new());
     };
     let names = image.names(repository);

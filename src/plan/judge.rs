@@ -1,12 +1,14 @@
 //! Makes the verdicts of all images from their facts, and chooses the one builder of a run.
 
 use super::builder::{Choice, Names, Needs, choose};
+use super::chain;
 use super::decide::decide;
 use super::verdict::{Build, Verdict};
 use super::wanted::only_says;
 use crate::buildkit::owner::Owner;
 use crate::error::Result;
 use crate::facts::{BuilderFacts, ForBuild, ImageFacts, Toolchain, entitlements};
+use crate::inputs::ImageRequest;
 use crate::trust::ImageRun;
 
 /// The images with their verdicts, before the tools are asked for.
@@ -35,7 +37,9 @@ impl Judged {
             }
             Err(error) => (None, Verdict::Fail(error)),
         };
-        let (facts, verdicts) = images.iter().zip(facts).map(judged).unzip();
+        let (facts, mut verdicts): (Vec<_>, Vec<_>) = images.iter().zip(facts).map(judged).unzip();
+        let requests: Vec<&ImageRequest> = images.iter().map(|image| image.request).collect();
+        chain::settle(&requests, &facts, &mut verdicts);
         Self { facts, verdicts }
     }
 

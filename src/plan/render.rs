@@ -287,6 +287,13 @@ pub(crate) fn json(rendered: &Rendered<'_>) -> serde_json::Value {
         {
             fields.extend(own);
         }
+        if !image.request.asked {
+            value["asked"] = false.into();
+        }
+        if !image.request.links.is_empty() {
+            let links = image.request.links.iter().map(|link| &link.image);
+            value["built-on"] = links.map(ToString::to_string).collect();
+        }
         value
     };
     let mut all = serde_json::json!({

@@ -20,6 +20,8 @@ pub(crate) enum Verdict {
     Merge(Merge),
     /// Fail.
     Fail(Error),
+    /// Nothing: it was not asked for, and no image that is built needs it.
+    Unneeded,
 }
 
 /// What a verdict tells the user.
@@ -109,7 +111,7 @@ impl Verdict {
             | Self::ReuseLocal(ReuseLocal { notes, .. })
             | Self::Build(Build { notes, .. })
             | Self::Merge(Merge { notes, .. }) => Some(notes),
-            Self::Fail(_) => None,
+            Self::Fail(_) | Self::Unneeded => None,
         }
     }
 }

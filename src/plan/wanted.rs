@@ -2,21 +2,13 @@
 
 use super::actions::{ImagePlan, Plan};
 use super::context::{PlanContext, decision, no_repository_notice, warnings};
+use super::job::MatrixJob;
 use super::verdict::{Build, Outcome};
 use crate::budget::JOBS;
 use crate::error::{Error, Result};
 use crate::image::Platform;
-use crate::inputs::{Mode, RunsOn};
+use crate::inputs::Mode;
 use crate::trust::ImageRun;
-
-/// A job that would build a missing image for one platform: an entry of the output `matrix`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct MatrixJob {
-    pub image: String,
-    pub platform: Platform,
-    pub runs_on: RunsOn,
-}
 
 /// Whether the run only says what is missing.
 pub(super) fn only_says(image: ImageRun<'_>) -> bool {

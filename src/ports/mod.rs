@@ -92,6 +92,12 @@ fn trace(console: &console::Console) -> trace::Trace {
     trace::Trace::to(move |text| console.debug(text))
 }
 
+/// Starts processes that only read, before the inputs of the images are known.
+#[must_use]
+pub(crate) fn reading_exec(env: &Env, console: &console::Console, cancel: exec::CancelSignal) -> exec::Exec {
+    exec::Exec::new(env, cancel).traced(trace(console))
+}
+
 impl Ports {
     /// Sets the adapters up; no request is sent yet.
     #[must_use]

@@ -90,6 +90,8 @@ pub struct Entry {
 pub struct ImageReport {
     /// The input `image`.
     pub image: String,
+    /// False if the image is there only because others are built on it: it is not reported.
+    pub asked: bool,
     pub outcome: Option<Outcome>,
     /// Why the outcome is what it is.
     pub reason: String,
@@ -271,14 +273,20 @@ impl ImageReport {
             result: TagOutcome::LeftOut,
             why: Some(left_out.why.to_owned()),
         });
-        Self { image: request.image.to_string(), tag_reports: left_out.collect(), ..Self::default() }
+        Self {
+            image: request.image.to_string(),
+            asked: request.asked,
+            tag_reports: left_out.collect(),
+            ..Self::default()
+        }
     }
 
     /// Forgets the result, because the image is looked up once more.
     pub(crate) fn start_over(&mut self) {
         let mut tag_reports = std::mem::take(&mut self.tag_reports);
         tag_reports.retain(|report| report.result == TagOutcome::LeftOut);
-        *self = Self { image: std::mem::take(&mut self.image), tag_reports, ..Self::default() };
+        let image = std::mem::take(&mut self.image);
+        *self = Self { image, asked: self.asked, tag_reports, ..Self::default() };
     }
 
     /// Takes over what was planned for this image and what came of it.

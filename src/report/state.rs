@@ -124,6 +124,7 @@ impl RunState {
         } else if let Some(error) = journal.error {
             report.fail(error);
         }
+        report.images.retain(|image| image.asked);
         report
     }
 }

@@ -10,6 +10,7 @@
 
 mod asked;
 mod attacks;
+mod bake;
 mod budgets;
 mod build;
 mod builder;

@@ -49,9 +49,9 @@ fn two_are_built_and_published_in_one_run() {
         );
         assert!(run.summary.contains(*digest), "{}", run.summary);
     }
-    assert_eq!(run.called("buildx build").len(), 2);
+    assert_eq!((run.called("buildx build").len(), run.called("buildx bake").len()), (0, 1), "in one go");
     // The log and the table of times say which is which.
-    for told in ["::group::web: docker buildx build", "→ app: build and push"] {
+    for told in ["::group::docker buildx bake app web", "→ app: build and push"] {
         assert!(run.stdout.contains(told), "{told}: {}", run.stdout);
     }
     assert!(run.summary.contains("| web: build and push |"), "{}", run.summary);
@@ -61,7 +61,7 @@ fn two_are_built_and_published_in_one_run() {
     }
     // Each finds its own again.
     let again = both(&lab).run().succeeds("reused-tag");
-    assert_eq!(again.called("buildx build").len(), 2, "those of before");
+    assert_eq!(again.called("buildx bake").len(), 1, "that of before");
 }
 
 #[test]
@@ -126,8 +126,8 @@ fn all_builds_share_one_builder() {
     assert_eq!(run.called("buildx create").len(), 1, "{:?}", run.lines());
     assert_eq!(run.called("buildx rm").len(), 1, "{:?}", run.lines());
     let builders: Vec<_> =
-        run.called("buildx build").iter().map(|build| build.values("--builder").join("")).collect();
-    assert!(builders.len() == 2 && builders[0] == builders[1] && !builders[0].is_empty(), "{builders:?}");
+        run.called("buildx bake").iter().map(|build| build.values("--builder").join("")).collect();
+    assert!(builders.len() == 1 && !builders[0].is_empty(), "{builders:?}");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn without_that_builder_both_make_do() {
     assert_eq!(run.output("degraded"), "true");
     // It is said once.
     assert_eq!(run.commands("warning").len(), 1, "{}", run.stdout);
-    assert_eq!(run.called("buildx build").len(), 2);
+    assert_eq!(run.called("buildx bake").len(), 1);
 }
 
 #[test]
@@ -201,12 +201,13 @@ fn builds_are(lab: &Lab, images: usize, script: impl Fn(usize) -> String) -> Run
         lab.write(&format!("work/{file}"), format!("FROM scratch\nCOPY hello /{at}\n"));
         lab.rule("buildx build", json!({"has": file, "shell": script(at)}));
     }
-    let flags: Vec<[&str; 4]> = names
+    // bake has no field for the control group, so each is built by itself.
+    let flags: Vec<[&str; 6]> = names
         .iter()
         .zip(&files)
-        .map(|(name, file)| ["--image", name.as_str(), "--file", file.as_str()])
+        .map(|(name, file)| ["--image", name.as_str(), "--file", file.as_str(), "--cgroup-parent", "ci"])
         .collect();
-    let flags: Vec<&[&str]> = flags.iter().map(<[&str; 4]>::as_slice).collect();
+    let flags: Vec<&[&str]> = flags.iter().map(<[&str; 6]>::as_slice).collect();
     lab.shared().env("PATH", &format!("{}:/usr/bin:/bin", lab.path("bin").display())).images(&flags).run()
 }
 

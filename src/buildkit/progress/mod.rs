@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 mod exported;
 mod phases;
 mod summary;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -23,6 +24,7 @@ use phases::{is_step, moment, phase_at_end, status_phase};
 pub(crate) use summary::ProgressSummary;
 #[cfg(test)]
 use summary::StepTime;
+use targets::Targets;
 use wire::{Message, Vertex};
 
 use super::checks::{Finding, first_line};
@@ -76,6 +78,8 @@ pub struct Progress {
     unended_message: Vec<u8>,
     /// Folders of layer caches that buildx itself leaves out, each with the reason.
     unread_folders: Vec<(String, String)>,
+    /// The builds of one bake, which share the stream.
+    targets: Targets,
 }
 
 /// The error of a vertex that was stopped because another one failed, or because the build was cancelled.
@@ -104,7 +108,27 @@ impl Progress {
             first_plain: None,
             unended_message: Vec::new(),
             unread_folders: Vec::new(),
+            targets: Targets::default(),
         }
+    }
+
+    /// The same for a bake of these targets; none for a build.
+    #[must_use]
+    pub(crate) fn of_targets(mut self, names: &[String]) -> Self {
+        self.targets = Targets::new(names, self.raw);
+        self
+    }
+
+    /// The progress of each target, or that of the one build.
+    #[must_use]
+    pub(crate) fn into_each(mut self) -> Vec<Self> {
+        let each = self.targets.take();
+        if each.is_empty() { vec![self] } else { each }
+    }
+
+    /// The error of the vertex that failed.
+    pub(crate) fn error_of_vertex(&self) -> Option<String> {
+        failed(self.vertices.values(), self.error.as_deref()).map(|state| state.error.clone())
     }
 
     /// Takes one line of buildx's standard error. `log` gets each line for people.
@@ -226,8 +250,11 @@ impl Progress {
 
     fn message(&mut self, message: Message<'_>, log: &mut impl FnMut(&[u8])) {
         self.first_plain = None;
-        for vertex in message.vertexes {
-            self.vertex(vertex, log);
+        self.targets.message(&message);
+        for mut vertex in message.vertexes {
+            let shown = vertex.name.clone();
+            vertex.name = self.targets.plain(&shown);
+            self.vertex(vertex, &shown, log);
         }
         for status in message.statuses {
             self.exported.status(&status.id);
@@ -265,7 +292,8 @@ impl Progress {
         }
     }
 
-    fn vertex(&mut self, vertex: Vertex<'_>, log: &mut impl FnMut(&[u8])) {
+    /// `shown`: the vertex's name for people.
+    fn vertex(&mut self, vertex: Vertex<'_>, shown: &str, log: &mut impl FnMut(&[u8])) {
         let next = self.vertices.len() + 1;
         let state = self
             .vertices
@@ -281,7 +309,7 @@ impl Progress {
         let number = state.number;
         if state.started.is_some() && !state.announced {
             state.announced = true;
-            log(format!("#{number} {}", state.name).as_bytes());
+            log(format!("#{number} {shown}").as_bytes());
         }
         if state.completed.is_some() && !state.closed {
             state.closed = true;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::super::checks::Range;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Message<'a> {
     #[serde(default, borrow)]
     pub(super) vertexes: Vec<Vertex<'a>>,
@@ -19,7 +19,7 @@ pub(super) struct Message<'a> {
 
 pub(super) type Text<'a> = std::borrow::Cow<'a, str>;
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct Vertex<'a> {
     #[serde(borrow)]
     pub(super) digest: Text<'a>,
@@ -33,7 +33,7 @@ pub(super) struct Vertex<'a> {
     pub(super) error: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct Status<'a> {
     /// What is done, such as `pushing layers`.
     #[serde(borrow)]
@@ -44,7 +44,7 @@ pub(super) struct Status<'a> {
     pub(super) completed: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct Log<'a> {
     #[serde(borrow)]
     pub(super) vertex: Text<'a>,
@@ -52,8 +52,10 @@ pub(super) struct Log<'a> {
     pub(super) data: Text<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct Warning<'a> {
+    #[serde(default, borrow)]
+    pub(super) vertex: Text<'a>,
     #[serde(borrow)]
     pub(super) short: Text<'a>,
     /// Lines of the Dockerfile.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::inputs::BuildInputs;
+use crate::inputs::{self, BuildInputs};
 use crate::key::dockerfile::{self, Analysis, Place};
 
 /// Named build contexts by kind, each with its name.
@@ -25,7 +25,9 @@ pub(super) struct NamedContexts {
 pub(super) fn named_contexts(build: &BuildInputs, analysis: &Analysis) -> Result<NamedContexts> {
     let mut contexts = NamedContexts::default();
     for (name, value) in build.build_contexts.iter().filter(|(name, _)| analysis.contexts.contains(name)) {
-        if let Some(reference) = value.strip_prefix("docker-image://") {
+        if inputs::linked_image(value).is_some() {
+            // It counts by the key of that image.
+        } else if let Some(reference) = value.strip_prefix("docker-image://") {
             contexts.images.push((name.clone(), reference.to_owned()));
         } else if let Some(layout) = value.strip_prefix("oci-layout://") {
             match layout.rsplit_once('@') {

@@ -30,12 +30,16 @@ pub(super) fn refuse_link_out(file: &Path) -> Result<()> {
         .hint(format!("name the file itself: file: {}", leads.display())))
 }
 
-/// Reads the Dockerfile from the working folder, or from the repository that is the main context.
+/// Reads the Dockerfile from the input, from the working folder, or from the repository that is the main context.
 pub(super) async fn dockerfile_text(
     ports: &Ports,
+    inline: Option<&str>,
     file: &Path,
     git_context: Option<&GitSource>,
 ) -> Result<Vec<u8>> {
+    if let Some(text) = inline {
+        return Ok(text.as_bytes().to_vec());
+    }
     let Some(repository) = git_context else {
         let read = |file: &Path| budget::read_file(file, budget::DOCKERFILE);
         let found = match (read(file), lowercase_fallback(file)) {

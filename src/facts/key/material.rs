@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::contexts::{NamedContexts, named_contexts};
 use super::dockerfile_text::{dockerfile_text, refuse_link_out};
 use super::entries::add_settings;
-use super::key_error;
 use super::remote::Remote;
+use super::{Parent, key_error};
 use crate::error::Result;
 use crate::facts::sources::{self, AddedSource, GitSource};
 use crate::image::Platform;
@@ -34,6 +34,8 @@ pub(super) struct Material {
     pub(super) all: Reading,
     /// For each platform alone, if there are several.
     pub(super) each: Vec<OnePlatform>,
+    /// The images of this run that the target is built on.
+    pub(super) parents: Vec<Parent>,
 }
 
 /// One of several platforms, read as a request for it alone is.
@@ -94,6 +96,7 @@ impl Material {
         ports: &Ports,
         inputs: &ImageRequest,
         run: &RunContext,
+        parents: &[Parent],
         triggers: &KnownTriggers,
     ) -> Result<Self> {
         let build = &inputs.build;
@@ -107,16 +110,19 @@ impl Material {
             }
         };
         // With `exclude` BuildKit gets a copy of the Dockerfile in place of the link.
-        if git_context.is_none() && build.exclude.is_empty() {
+        let inline = build.dockerfile_inline.as_deref();
+        if git_context.is_none() && build.exclude.is_empty() && inline.is_none() {
             refuse_link_out(&dockerfile)?;
         }
-        let text: Arc<[u8]> = dockerfile_text(ports, &dockerfile, git_context.as_ref()).await?.into();
-        let mut all = Reading::of(ports, inputs, run, &text, triggers.all.clone()).await?;
+        let text: Arc<[u8]> = dockerfile_text(ports, inline, &dockerfile, git_context.as_ref()).await?.into();
+        let of_parents: Vec<BaseTriggers> = parents.iter().filter_map(Parent::triggers).collect();
+        let with_those = |triggers: &[BaseTriggers]| of_parents.iter().chain(triggers).cloned().collect();
+        let mut all = Reading::of(ports, inputs, run, &text, with_those(&triggers.all)).await?;
         let mut each = Vec::new();
         for (at, platform) in several(inputs).into_iter().enumerate() {
             let mut request = inputs.clone();
             request.build.platforms = vec![platform.clone()];
-            let triggers = triggers.each.get(at).cloned().unwrap_or_default();
+            let triggers = with_those(triggers.each.get(at).map(Vec::as_slice).unwrap_or_default());
             let reading = Reading::of(ports, &request, run, &text, triggers).await?;
             each.push(OnePlatform { platform: platform.clone(), request, reading });
         }
@@ -124,7 +130,7 @@ impl Material {
         if let Some(sources) = known_sources(&each) {
             all.analysis.copied = Copied::Known(sources.into_iter().collect());
         }
-        Ok(Self { dockerfile, git_context, all, each })
+        Ok(Self { dockerfile, git_context, all, each, parents: parents.to_vec() })
     }
 
     /// Completes the key of `reading`, one of this material: `key` has the files, this adds all else. `remote` may have
@@ -147,7 +153,8 @@ impl Material {
         let narrow = is_narrow.then_some(analysis);
         let declared_only = narrow.is_some() && !build.provenance.is_on();
         let counts = |(name, _): &&(String, String)| {
-            !inputs.key.ignore_args.contains(name) && (!declared_only || analysis.may_read(name))
+            let of_run = RUN_ARGS.contains(&name.as_str()) && !analysis.declared_args.contains(name);
+            !of_run && !inputs.key.ignore_args.contains(name) && (!declared_only || analysis.may_read(name))
         };
         let build_args: Vec<_> = build_args.iter().filter(counts).cloned().collect();
         key.dockerfile(analysis, narrow.is_some())
@@ -166,6 +173,10 @@ impl Material {
         }
         for (name, digest) in &contexts.oci_layouts {
             key.plain(EntryKind::BuildContext, name, digest);
+        }
+        for parent in self.parents.iter().filter(|parent| analysis.contexts.contains(&parent.context)) {
+            let of_parent = format!("image with the key {}", parent.key_for(&build.platforms));
+            key.plain(EntryKind::BuildContext, &parent.context, &of_parent);
         }
         let is_used = |(name, _): &&(String, GitSource)| analysis.contexts.contains(name);
         for (name, repository) in remote.repositories.iter().filter(is_used) {
@@ -271,6 +282,10 @@ impl Reading {
         }
     }
 }
+
+/// Build arguments of docker/metadata-action's definition for bake, which name the run. They count only if the Dockerfile
+/// declares them.
+const RUN_ARGS: [&str; 2] = ["DOCKER_META_IMAGES", "DOCKER_META_VERSION"];
 
 /// Joins the build arguments of the input, of extra arguments (taken out of `extra_args`) and of docker's proxies.
 fn build_arguments(ports: &Ports, build: &BuildInputs, extra_args: &mut Extra) -> Vec<(String, String)> {

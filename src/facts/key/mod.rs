@@ -18,7 +18,9 @@ use crate::buildkit::SourcePin;
 use crate::coherence::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
-use crate::inputs::ImageRequest;
+use crate::image::Platform;
+use crate::inputs::{ImageRequest, Link};
+use crate::key::dockerfile::BaseTriggers;
 use crate::key::dockerignore::EXCLUDE;
 use crate::key::{BuildKey, EntryKind, KeyError, PlatformKey};
 use crate::ports::Ports;
@@ -26,6 +28,36 @@ use crate::run::RunContext;
 use material::{KnownTriggers, Material, Reading};
 use remote::{Remote, look_up_remote, pins};
 use walk::{Walked, walk};
+
+/// An image of this run that another one is built on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parent {
+    /// The name of the build context that stands for it.
+    pub context: String,
+    /// Its key, which stands for its content: its digest is not known before it is built, and differs in each build.
+    pub key: String,
+    /// The key of each of its platforms, if it has several.
+    pub platforms: Vec<(Platform, String)>,
+    /// Its `ONBUILD` instructions; `None` if they cannot be told.
+    pub onbuild: Option<Vec<String>>,
+}
+
+impl Parent {
+    /// Its key for an image of these platforms: of one platform, the key of that platform.
+    fn key_for(&self, platforms: &[Platform]) -> &str {
+        let [platform] = platforms else { return &self.key };
+        let own = self.platforms.iter().find(|(own, _)| own == platform);
+        own.map_or(&self.key, |(_, key)| key)
+    }
+
+    /// Its `ONBUILD` instructions, as those of a base image; `None` without any.
+    fn triggers(&self) -> Option<BaseTriggers> {
+        let texts = self.onbuild.clone();
+        // The analysis does not tell which instruction names a build context.
+        let of_context = || BaseTriggers { base: self.context.clone(), line: 1, texts: texts.clone() };
+        texts.as_ref().is_none_or(|texts| !texts.is_empty()).then(of_context)
+    }
+}
 
 /// The key, and the content that the build must be held to.
 #[derive(Debug)]
@@ -77,6 +109,7 @@ pub(crate) struct Pins {
 /// Reads files and looks up images side by side. A key that covers only what the Dockerfile names is right only if no
 /// base has `ONBUILD` instructions. [`Computed::settle`] checks that before a build; a hit needs no check, because the
 /// run that made the image did it.
+/// `parents` are the images of this run that this one is built on.
 /// With `ask_engine` the engine is asked for its own images now, else in [`Computed::settle`]: a hit in a registry
 /// starts no docker.
 ///
@@ -86,9 +119,10 @@ pub(crate) async fn compute(
     ports: &Ports,
     inputs: &ImageRequest,
     run: &RunContext,
+    parents: &[Parent],
     ask_engine: bool,
 ) -> Result<Computed> {
-    let material = Material::read(ports, inputs, run, &KnownTriggers::default()).await?;
+    let material = Material::read(ports, inputs, run, parents, &KnownTriggers::default()).await?;
     let walk = walk(inputs, &material);
     let engine = ask_engine.then(|| Engine::new(ports, inputs, run));
     let Reading { analysis, contexts, .. } = &material.all;
@@ -133,7 +167,7 @@ impl Computed {
     }
 
     /// Asks for the bases' `ONBUILD` instructions and for the engine's own images, and computes the key again if
-    /// there are any. Returns true if it did.
+    /// there are any, or if the key of one of the `parents` is another by now. Returns true if it did.
     ///
     /// # Errors
     /// If neither registry nor engine tells a base's instructions, or a file cannot be read.
@@ -142,12 +176,17 @@ impl Computed {
         ports: &Ports,
         inputs: &ImageRequest,
         run: &RunContext,
+        parents: &[Parent],
     ) -> Result<(Self, bool)> {
         let mut changed = !self.asked_engine && self.prefer_engine(ports, inputs, run).await;
         self.asked_engine = true;
+        if self.material.parents.iter().any(|known| !parents.contains(known)) {
+            self.material = Material::read(ports, inputs, run, parents, &KnownTriggers::default()).await?;
+            changed = true;
+        }
         let triggers = triggers::find_triggers(ports, inputs, &self.material, &self.remote).await?;
         if !triggers.is_empty() {
-            let material = Material::read(ports, inputs, run, &triggers).await?;
+            let material = Material::read(ports, inputs, run, parents, &triggers).await?;
             if material.all.analysis.copied != self.material.all.analysis.copied {
                 material.log_scope(ports, inputs);
             }
@@ -163,6 +202,17 @@ impl Computed {
             self = Self::of(self.material, self.remote, walked, inputs, true);
         }
         Ok((self, changed))
+    }
+
+    /// What the key of an image holds that is built on this one.
+    pub(crate) fn as_parent(&self, link: &Link) -> Parent {
+        let platforms = self.platforms.iter().map(|own| (own.platform.clone(), own.key.hex.clone()));
+        Parent {
+            context: link.context.clone(),
+            key: self.key.hex.clone(),
+            platforms: platforms.collect(),
+            onbuild: self.material.all.analysis.onbuild.clone(),
+        }
     }
 
     /// Pins each base to the engine's own image if `docker build` would use that. Returns true if there is one.

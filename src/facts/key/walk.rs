@@ -42,8 +42,9 @@ pub(super) async fn walk(inputs: &ImageRequest, material: &Material) -> Result<W
     let each: Vec<Wanted> = material.each.iter().map(|one| wanted(&one.reading)).collect();
     let (scope, patterns, exclude) =
         (inputs.key.scope, inputs.key.files.clone(), inputs.build.exclude.clone());
+    let is_inline = inputs.build.dockerfile_inline.is_some();
     let walk = move || -> Result<Walked, KeyError> {
-        let files = Files { context, file: &file, scope, patterns: &patterns, exclude: &exclude };
+        let files = Files { context, file: &file, is_inline, scope, patterns: &patterns, exclude: &exclude };
         let (key, ignore) = files.read(&all)?;
         let mut walked: Vec<(&Wanted, KeyBuilder)> = vec![(&all, key.entries_alone())];
         let mut each_key = Vec::new();
@@ -86,6 +87,8 @@ impl Wanted {
 struct Files<'a> {
     context: Option<PathBuf>,
     file: &'a Path,
+    /// The Dockerfile is no file.
+    is_inline: bool,
     scope: KeyScope,
     patterns: &'a [String],
     exclude: &'a [String],
@@ -94,12 +97,14 @@ struct Files<'a> {
 impl Files<'_> {
     /// Reads the files. Returns a key with them, and the text of the ignore file if there are patterns of `exclude`.
     fn read(&self, wanted: &Wanted) -> Result<(KeyBuilder, Option<Vec<u8>>), KeyError> {
-        let Self { context, file, scope, patterns, exclude } = self;
+        let Self { context, file, is_inline, scope, patterns, exclude } = self;
         let copied = &wanted.copied;
         let (mut key, mut text) = (KeyBuilder::new(Scope::Context), None);
         // A context that is a git repository counts by its commit.
         if let Some(context) = context.as_ref().filter(|_| *scope != KeyScope::Files || !exclude.is_empty()) {
-            let mut ignore = Ignore::load(context, file)?;
+            // A Dockerfile that is no file has no ignore file beside it.
+            let mut ignore =
+                if *is_inline { Ignore::of_context(context)? } else { Ignore::load(context, file)? };
             if !exclude.is_empty() {
                 ignore = ignore.extended(exclude)?;
                 text = Some(ignore.text().to_vec());

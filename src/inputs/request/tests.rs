@@ -106,6 +106,7 @@ fn what_is_left_out_of_any_image_is_told_once() {
         ..RawInputs::default()
     };
     let raw = [image("a", "one="), image("b", "one=\ntwo=")];
+    let raw = raw.each_ref().map(ImageInputs::from);
     let request = Request::read(&raw, &Env::default()).unwrap();
     let warnings = &request.settings.warnings;
     assert_eq!(warnings.len(), 2, "{warnings:?}");

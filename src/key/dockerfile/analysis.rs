@@ -126,6 +126,8 @@ pub struct Analysis {
     pub secrets: SecretMounts,
     /// The target may have `RUN` steps.
     pub runs: bool,
+    /// The `ONBUILD` instructions of the image, for those that are built on it; `None` if that cannot be told.
+    pub onbuild: Option<Vec<String>>,
 }
 
 impl Analysis {
@@ -166,6 +168,7 @@ impl Analysis {
             declared_args: BTreeSet::new(),
             secrets: SecretMounts::unknown(),
             runs: true,
+            onbuild: None,
         }
     }
 }

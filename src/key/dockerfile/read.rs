@@ -67,6 +67,8 @@ struct Sum {
     uses: Digest,
     /// `None` before the first platform.
     unread: Option<BTreeSet<String>>,
+    /// `None` before the first platform; within, `None` if the platforms have different ones.
+    onbuild: Option<Option<Vec<String>>>,
 }
 
 impl Default for Sum {
@@ -78,6 +80,7 @@ impl Default for Sum {
             narrow: Digest::new("dockerfile"),
             uses: Digest::new("dockerfile, uses"),
             unread: None,
+            onbuild: None,
         }
     }
 }
@@ -92,6 +95,10 @@ impl Sum {
             Some(unread) => &unread & &found.unread,
             None => found.unread,
         });
+        self.onbuild = Some(match self.onbuild.take() {
+            Some(earlier) => earlier.filter(|earlier| found.onbuild.as_ref() == Some(earlier)),
+            None => found.onbuild,
+        });
         let analysis = &mut self.analysis;
         analysis.whole_text_reason = analysis.whole_text_reason.take().or(found.doubt);
         // It is used only where no platform is asked for, so there is one.
@@ -102,7 +109,7 @@ impl Sum {
     }
 
     fn finish(self, target_as_written: &str) -> Analysis {
-        let Self { mut analysis, collected, digest, narrow, uses, unread } = self;
+        let Self { mut analysis, collected, digest, narrow, uses, unread, onbuild } = self;
         // A file that declares TARGETSTAGE can read how the target is spelled, and whether it is named at all.
         if collected.declared.contains("TARGETSTAGE") {
             target_as_written.clone_into(&mut analysis.target);
@@ -119,6 +126,7 @@ impl Sum {
             declared_args: collected.declared,
             secrets: collected.secrets,
             runs: collected.runs,
+            onbuild: onbuild.flatten(),
             ..analysis
         }
     }
@@ -182,6 +190,8 @@ struct ForPlatform {
     from_platform: Option<String>,
     /// The target's name; empty for the last stage.
     target: String,
+    /// As [`Analysis::onbuild`].
+    onbuild: Option<Vec<String>>,
 }
 
 impl File<'_> {
@@ -223,6 +233,7 @@ impl File<'_> {
             doubt: stages.doubt(&reached, request),
             stages: reached.iter().map(|number| stages.shown_name(*number)).collect(),
             from_platform: stages.platform_of(target),
+            onbuild: stages.onbuild(target),
             target: target_name.unwrap_or_default().to_owned(),
             collected,
         })

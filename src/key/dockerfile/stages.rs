@@ -146,6 +146,13 @@ impl<'a> Stages<'a> {
         triggers.collect()
     }
 
+    /// The texts of a stage's own `ONBUILD` instructions, as an image of it has them; `None` if one is not a single line.
+    pub(crate) fn onbuild(&self, number: usize) -> Option<Vec<String>> {
+        let instructions = self.stages.get(number).map_or(&[][..], |stage| stage.instructions);
+        let own = instructions.iter().filter(|i| matches!(i.body, Body::Onbuild(_)));
+        own.map(|i| i.heredocs.is_empty().then(|| i.command.rest.clone())).collect()
+    }
+
     /// Refuses a reached stage whose image's name is none because variables in it have no value (`FROM app:$UNSET`).
     pub(crate) fn check(&self, reached: &BTreeSet<usize>) -> Result<(), Broken> {
         for stage in reached.iter().filter_map(|number| self.stages.get(*number)) {

@@ -14,7 +14,8 @@ pub struct BaseTriggers {
     pub base: String,
     /// Line of that `FROM`, from 1.
     pub line: usize,
-    /// The texts of the instructions; `None` if the base's images for the built platforms have different ones.
+    /// The texts of the instructions; `None` if the base's images for the built platforms have different ones, or if they
+    /// cannot be told.
     pub texts: Option<Vec<String>>,
 }
 
@@ -29,7 +30,8 @@ pub(super) fn read(given: &[BaseTriggers], escape: char) -> Result<Triggers, (&s
     let mut out = Triggers::new();
     for BaseTriggers { base, line, texts } in given {
         let fault = |reason: String| (base.as_str(), reason);
-        let texts = texts.as_ref().ok_or_else(|| fault("they differ by platform".to_owned()))?;
+        let texts =
+            texts.as_ref().ok_or_else(|| fault("they differ by platform, or cannot be told".to_owned()))?;
         let parsed: Result<Vec<_>, _> = texts.iter().map(|text| parse_trigger(text, *line, escape)).collect();
         out.insert(base.clone(), parsed.map_err(fault)?);
     }

@@ -1,15 +1,16 @@
 //! Runs `docker buildx`: builds, makes builders. The arguments and answers are parsed in `buildkit`.
 
+mod bake;
+mod built;
+mod command;
+
 use std::cell::RefCell;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::budget;
-use crate::buildkit::failure::{classify, classify_at, classify_boot};
+use crate::buildkit::failure::{classify, classify_boot};
 use crate::buildkit::{
-    BuildMetadata, BuildSpec, Builder, BuildxVersion, Finding, NewBuilder, Progress, ProgressSummary,
-    builder, checks, policy,
+    BuildSpec, Builder, BuildxVersion, Finding, NewBuilder, Progress, builder, checks, policy,
 };
 use crate::error::{Error, Result};
 use crate::failure::{FailureClass, FailureKind};
@@ -17,6 +18,18 @@ use crate::inputs::{Driver, SecretValues};
 use crate::ports::docker::Docker;
 use crate::ports::exec::{Effect, ExecError, Invocation, Stream, from_exec, last_line};
 use crate::secret::SecretString;
+
+pub(crate) use built::Built;
+use built::{failed, hung};
+use command::{Command, OF_BAKE};
+
+/// A build with the values of its secrets.
+#[derive(Clone, Copy)]
+pub(crate) struct Build<'a> {
+    pub spec: &'a BuildSpec,
+    /// The secrets of an image of the run, by its name.
+    pub secrets: &'a dyn Fn(&str) -> Option<&'a SecretValues>,
+}
 
 /// The buildx plug-in of a docker CLI.
 #[derive(Clone, Debug)]
@@ -162,59 +175,52 @@ impl Buildx {
         self.docker.exec().detach(&self.command(Effect::Write).args(["rm", "--force", name])).ok();
     }
 
-    /// Builds. Lines for people go to `log` as they come. `secrets` and `variables` are for this child alone.
-    ///
-    /// # Errors
-    /// The classified failure; what the progress stream told until then is returned beside it.
+    /// Builds, several images in one go. Lines for people go to `log` as they come. `variables` are for this child alone.
     pub(crate) async fn build(
         &self,
-        spec: &BuildSpec,
+        builds: &[Build<'_>],
         version: &BuildxVersion,
-        metadata: &std::path::Path,
-        secrets: &SecretValues,
+        metadata: &Path,
         variables: Vec<(&'static str, SecretString)>,
         mut log: impl FnMut(&[u8]),
-    ) -> (Result<BuildMetadata>, ProgressSummary) {
-        let progress = RefCell::new(Progress::new(version.has_rawjson()));
-        let files = private_dockerfile(spec, metadata)
-            .and_then(|with_ignore| Ok((with_ignore, private_policy(spec, metadata)?)));
-        let (with_ignore, policy) = match files {
-            Ok(files) => files,
-            Err(error) => return (Err(error), progress.into_inner().into_summary()),
+    ) -> Built {
+        let mut command = match Command::new(builds, version, metadata) {
+            Ok(command) => command,
+            Err(error) => return Built::not_begun(error, builds.len()),
         };
-        let args = with_ignore.as_ref().unwrap_or(spec).args(version, metadata);
-        let mut build = self.command(Effect::Write).args(args);
-        for (name, value) in spec.secret_env(secrets) {
+        let progress = RefCell::new(Progress::new(version.has_rawjson()).of_targets(&command.targets));
+        let mut build = self.command(Effect::Write).args(std::mem::take(&mut command.args));
+        for (name, value) in command.secrets.drain(..) {
             build = build.env(name, value);
         }
-        let no_git = spec.needs_no_git() && !self.docker.exec().has_env("BUILDX_GIT_");
+        let needs_no_git =
+            builds.iter().flat_map(|build| build.spec.with_linked()).all(BuildSpec::needs_no_git);
+        let no_git = needs_no_git && !self.docker.exec().has_env("BUILDX_GIT_");
         let no_git = no_git.then(|| ("BUILDX_GIT_INFO", "false".to_owned().into()));
-        let policy_file = policy.as_ref().map(|policy| policy.path().display().to_string().into());
+        let policy_file = command.policy.as_ref().map(|policy| policy.path().display().to_string().into());
         let policy_file = policy_file.map(|path| (policy::VARIABLE, path));
-        for (name, value) in variables.into_iter().chain(no_git).chain(policy_file) {
+        let of_bake =
+            command.bake.iter().flat_map(|_| OF_BAKE.map(|(name, value)| (name, value.to_owned().into())));
+        for (name, value) in variables.into_iter().chain(no_git).chain(policy_file).chain(of_bake) {
             build = build.env(name, value);
         }
         let line = |stream, line: &[u8]| match stream {
             Stream::Stderr => progress.borrow_mut().line(line, &mut log),
             Stream::Stdout => log(line),
         };
+        let builder = builds.first().and_then(|build| build.spec.builder.as_deref());
         // A step may be silent for any time, if the builder still answers.
-        let is_stalled = async || progress.borrow().waits() || !self.answers(spec.builder.as_deref()).await;
+        let is_stalled = async || progress.borrow().waits() || !self.answers(builder).await;
         let status = self.docker.exec().stream(&build, self.stall, line, is_stalled).await;
         let mut progress = progress.into_inner();
         progress.finish(&mut log);
         let result = match status {
-            Ok(status) if status.success() => BuildMetadata::read(metadata),
-            Ok(status) => Err(failed(&progress, status, spec)),
+            Ok(status) if status.success() => command.metadata(metadata),
+            Ok(status) => Err(failed(&progress, status, builds)),
             Err(ExecError::Stalled { limit, .. }) => Err(hung(&progress, limit)),
             Err(error) => Err(from_exec(error)),
         };
-        let mut summary = progress.into_summary();
-        if result.is_ok() {
-            // A failure on the way, such as a cache that is not there, did not matter.
-            summary.failed = None;
-        }
-        (result, summary)
+        Built::of(result, progress, builds)
     }
 
     /// Runs the checks of the Dockerfile, and nothing else.
@@ -239,7 +245,7 @@ impl Buildx {
         // After `build`.
         args.insert(1, "--call=check,format=json".to_owned());
         let check = self.command(Effect::Read).args(args);
-        let check = spec.secret_env(secrets).fold(check, |check, (name, value)| check.env(name, value));
+        let check = spec.secret_env(0, secrets).fold(check, |check, (name, value)| check.env(name, value));
         let done = self.docker.run(&check, BOOT_BUILDER).await?;
         let (found, broken) = match checks::parse(&done.stdout) {
             Ok(read) => read,
@@ -258,82 +264,5 @@ impl Buildx {
                 Err(broken.line.map_or_else(|| error.clone(), |line| error.clone().at(file, line)))
             }
         }
-    }
-}
-
-/// Writes the source policy; `None` if the build needs none. The file is removed when dropped, because the policy names
-/// sources by their whole URL, in which a password may be.
-fn private_policy(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Option<tempfile::NamedTempFile>> {
-    use std::io::Write as _;
-    if spec.sources.is_empty() && spec.images.is_empty() {
-        return Ok(None);
-    }
-    let write = || {
-        let folder = metadata.parent().unwrap_or(std::path::Path::new("."));
-        let mut file =
-            tempfile::Builder::new().prefix("source-policy-").suffix(".json").tempfile_in(folder)?;
-        file.write_all(policy::policy(&spec.sources, &spec.images).to_string().as_bytes())?;
-        Ok(file)
-    };
-    write().map(Some).map_err(|error: std::io::Error| {
-        Error::new(FailureClass::Resource, "failed to write the source policy").because(&error)
-    })
-}
-
-/// Makes the same build with a copy of the Dockerfile and this run's ignore file beside it, because BuildKit prefers
-/// `<Dockerfile>.dockerignore` to the context's own. The copy keeps the file's name, which messages show. `None` if the
-/// build uses the user's files as they are.
-fn private_dockerfile(spec: &BuildSpec, metadata: &std::path::Path) -> Result<Option<BuildSpec>> {
-    let Some(ignore) = &spec.ignore else { return Ok(None) };
-    let failed = |error: std::io::Error| {
-        Error::new(FailureClass::Resource, "failed to write the ignore file of the input exclude")
-            .because(&error)
-    };
-    let given = spec.build.dockerfile();
-    let folder = metadata.with_file_name("dockerfile");
-    let mut file = folder.join(given.file_name().unwrap_or_default());
-    fs_err::create_dir_all(&folder).map_err(failed)?;
-    // Not copied with its permissions, which may forbid that a second attempt writes it again.
-    budget::read_file(&given, budget::DOCKERFILE)
-        .and_then(|text| fs_err::write(&file, text))
-        .map_err(failed)?;
-    let mut copied = spec.clone();
-    copied.build.file = Some(file.clone());
-    file.as_mut_os_string().push(".dockerignore");
-    fs_err::write(&file, ignore).map_err(failed)?;
-    Ok(Some(copied))
-}
-
-/// The error of a failed build, from buildx's last messages and the vertex that failed.
-fn failed(progress: &Progress, status: ExitStatus, spec: &BuildSpec) -> Error {
-    const WHAT: &str = "the build failed";
-    let error = match (progress.error(), status.signal()) {
-        (Some(text), _) => classify_at(WHAT, &text, progress.failed_phase()),
-        // This program never sends SIGKILL to a build that it still waits for.
-        (None, Some(9)) => classify(WHAT, "docker buildx was ended by a signal: killed"),
-        (None, Some(signal)) => classify(WHAT, &format!("docker buildx was ended by signal {signal}")),
-        (None, None) => classify(WHAT, "docker buildx said nothing"),
-    };
-    match progress.failed_at() {
-        Some((file, line)) => error.at(as_given(&file, spec), line),
-        None => error,
-    }
-}
-
-/// The error of a build in which nothing moved for `limit`.
-fn hung(progress: &Progress, limit: Duration) -> Error {
-    let silent = if progress.waits() { "" } else { ", and the builder does not answer" };
-    Error::of(FailureKind::Hang, "the build hangs")
-        .cause(format!("nothing moved for {}s while {}{silent}", limit.as_secs(), progress.doing()))
-        .hint(FailureKind::Hang.hint())
-}
-
-/// The Dockerfile's path as the user gave it, for the name in a message of BuildKit's, which has only the last part.
-fn as_given(file: &str, spec: &BuildSpec) -> String {
-    let given = spec.build.dockerfile();
-    if given.file_name().is_some_and(|name| name == file) {
-        given.display().to_string()
-    } else {
-        file.to_owned()
     }
 }

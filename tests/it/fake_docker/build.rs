@@ -19,6 +19,71 @@ fn pairs(values: &[String]) -> Value {
 }
 
 impl Docker {
+    /// `docker buildx bake`: each target is built as `docker buildx build` of the same flags would, and a rule for that
+    /// applies to it. One that fails ends all.
+    pub(crate) fn bake(&self) -> ExitCode {
+        let definition: Value = serde_json::from_slice(&fs::read(self.value("--file")).unwrap()).unwrap();
+        let names = self.args.iter().rev().take_while(|arg| definition["target"].get(arg.as_str()).is_some());
+        let mut all = json!({});
+        for name in names.collect::<Vec<_>>().into_iter().rev() {
+            let metadata = self.folder.join(format!("metadata-{name}-{}", std::process::id()));
+            let mut args = self.args_of(&definition["target"][name]);
+            args.extend(["--metadata-file".to_owned(), metadata.display().to_string()]);
+            for flag in ["--builder", "--progress"] {
+                args.extend([flag.to_owned(), self.value(flag)]);
+            }
+            let one = Self {
+                folder: self.folder.clone(),
+                args,
+                scenario: self.scenario.clone(),
+                after: None.into(),
+            };
+            if let Some(code) = one.misbehave() {
+                return code;
+            }
+            let code = one.build();
+            if code != ExitCode::SUCCESS {
+                return code;
+            }
+            all[name] = serde_json::from_slice(&fs::read(&metadata).unwrap()).unwrap();
+            fs::remove_file(metadata).unwrap();
+        }
+        fs::write(self.value("--metadata-file"), all.to_string()).unwrap();
+        ExitCode::SUCCESS
+    }
+
+    /// A target's fields as flags of `docker buildx build`.
+    fn args_of(&self, target: &Value) -> Vec<String> {
+        let here = format!("{}/", std::env::current_dir().unwrap().display());
+        let mut args = vec!["buildx".to_owned(), "build".to_owned()];
+        let mut add = |flag: &str, value: String| args.extend([format!("--{flag}"), value]);
+        let text = |value: &Value| value.as_str().unwrap().replace("$${", "${").replace("%%{", "%{");
+        add("file", text(&target["dockerfile"]).trim_start_matches(&here).to_owned());
+        for (field, flag) in [("labels", "label"), ("args", "build-arg"), ("contexts", "build-context")] {
+            for (name, value) in target[field].as_object().unwrap() {
+                add(flag, format!("{name}={}", text(value)));
+            }
+        }
+        for (field, flag) in [
+            ("annotations", "annotation"),
+            ("tags", "tag"),
+            ("cache-from", "cache-from"),
+            ("cache-to", "cache-to"),
+            ("platforms", "platform"),
+            ("secret", "secret"),
+        ] {
+            target[field].as_array().into_iter().flatten().for_each(|value| add(flag, text(value)));
+        }
+        for output in target["output"].as_array().unwrap() {
+            args.push(if output == "type=docker" {
+                "--load".to_owned()
+            } else {
+                format!("--output={}", text(output))
+            });
+        }
+        args
+    }
+
     pub(crate) fn build(&self) -> ExitCode {
         std::io::stderr().write_all(self.text("progress").as_bytes()).unwrap();
         let pushes = self.has("--push") || self.args.iter().any(|arg| arg.contains("push=true"));

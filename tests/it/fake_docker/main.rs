@@ -113,6 +113,14 @@ impl Docker {
                 ExitCode::SUCCESS
             }
             ["buildx", "build", ..] => self.build(),
+            ["buildx", "bake", "--print", ..] => match self.scenario["bake"].as_str() {
+                Some(printed) => {
+                    println!("{printed}");
+                    ExitCode::SUCCESS
+                }
+                None => fail("ERROR: docker-bake.hcl:4,34-44: Invalid block definition; it has no end"),
+            },
+            ["buildx", "bake", ..] => self.bake(),
             ["info", ..] => {
                 let store = if self.scenario["containerd"] == true {
                     "io.containerd.snapshotter.v1"
@@ -173,6 +181,12 @@ impl Docker {
         self.args.iter().any(|arg| arg == flag)
     }
 
+    /// The definition that bake was given, if it is this program's.
+    fn definition(&self) -> Value {
+        let file = fs::read(self.value("--file")).unwrap_or_default();
+        serde_json::from_slice(&file).unwrap_or_default()
+    }
+
     fn note_call(&self) {
         let mut stdin = String::new();
         std::io::stdin().read_to_string(&mut stdin).unwrap();
@@ -183,7 +197,7 @@ impl Docker {
         let policy = env.get("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY");
         let policy: Option<Value> =
             policy.map(|path| serde_json::from_slice(&fs::read(path).unwrap()).unwrap());
-        let call = json!({"args": self.args, "stdin": stdin, "env": env, "config": config, "policy": policy, "pid": std::process::id()});
+        let call = json!({"args": self.args, "stdin": stdin, "env": env, "config": config, "policy": policy, "definition": self.definition(), "pid": std::process::id()});
         let mut journal =
             fs::OpenOptions::new().append(true).create(true).open(self.folder.join("calls.jsonl")).unwrap();
         journal.write_all(format!("{call}\n").as_bytes()).unwrap();

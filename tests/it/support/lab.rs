@@ -21,6 +21,8 @@ pub(crate) struct Call {
     pub config: Value,
     /// BuildKit's source policy, if it was given one.
     pub policy: Value,
+    /// The definition for bake, if it was given one.
+    pub definition: Value,
     pub pid: i32,
 }
 
@@ -171,6 +173,7 @@ impl Lab {
                 env: call["env"].clone(),
                 config: call["config"].clone(),
                 policy: call["policy"].clone(),
+                definition: call["definition"].clone(),
                 pid: i32::try_from(call["pid"].as_i64().unwrap()).unwrap(),
             }
         };

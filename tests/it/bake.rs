@@ -1,0 +1,211 @@
+//! Many images from one definition (`bake`).
+
+use serde_json::{Value, json};
+
+use crate::support::{BuildOnce, HEAD, Lab, Run};
+
+/// A base, two images on it and one alone; the base is not asked for.
+fn printed() -> Value {
+    json!({
+        "group": {"default": {"targets": ["api", "tools"]}, "tools": {"targets": ["web", "lint"]}},
+        "target": {
+            "base": {"context": "base", "dockerfile": "Dockerfile", "output": [{"type": "cacheonly"}]},
+            "api": {"context": "api", "dockerfile": "Dockerfile", "contexts": {"base": "target:base"}},
+            "web": {"context": "web", "dockerfile": "Dockerfile", "contexts": {"base": "target:base"}},
+            "lint": {"context": "lint", "dockerfile-inline": "FROM scratch\nCOPY file /\n"},
+        },
+    })
+}
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    for image in ["base", "api", "web", "lint"] {
+        lab.write(&format!("work/{image}/file"), image);
+        let from = if matches!(image, "api" | "web") { "base" } else { "scratch" };
+        lab.write(&format!("work/{image}/Dockerfile"), format!("FROM {from}\nCOPY file /{image}\n"));
+    }
+    lab.write("work/docker-bake.hcl", "");
+    lab.set("bake", printed().to_string());
+    lab
+}
+
+fn bake(lab: &Lab) -> BuildOnce<'_> {
+    lab.shared().input("image", "").input("bake", "docker-bake.hcl")
+}
+
+fn images(run: &Run) -> Vec<(String, String)> {
+    let plan: Value = serde_json::from_slice(&std::fs::read(run.output("plan")).unwrap()).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let images = plan["images"].as_array().unwrap().iter().filter(|image| image["asked"] != false);
+    images.map(|image| (text(&image["image"]), text(&image["outcome"]))).collect()
+}
+
+fn digest(lab: &Lab, image: &str) -> Option<String> {
+    lab.registry.digest(&format!("ci/sha-rf9d832d9-{image}-{HEAD}"))
+}
+
+fn outcomes(of: &[(&str, &str)]) -> Vec<(String, String)> {
+    of.iter().map(|(image, outcome)| ((*image).to_owned(), (*outcome).to_owned())).collect()
+}
+
+/// The definition that the program wrote for the last bake.
+fn written(run: &Run) -> Value {
+    let calls = run.called("buildx bake");
+    let last = calls.iter().rfind(|call| !call.has("--print")).unwrap();
+    last.definition.clone()
+}
+
+#[test]
+fn all_are_built_in_one_go_and_found_again() {
+    let lab = lab();
+    let run = bake(&lab).run().succeeds("built");
+    assert_eq!(images(&run), outcomes(&[("api", "built"), ("web", "built"), ("lint", "built")]));
+    assert!(digest(&lab, "base").is_none(), "it was not asked for");
+    let definition = written(&run);
+    assert_eq!(definition["target"]["api"]["contexts"]["base"], "target:base");
+    assert_eq!(definition["target"]["base"]["output"], json!(["type=cacheonly"]));
+    assert!(definition["target"]["base"].get("tags").is_none());
+    assert!(!run.summary.contains("<code>base</code>"), "{}", run.summary);
+    lab.forget_calls();
+    let again = bake(&lab).run().succeeds("reused-tag");
+    let calls = again.lines();
+    assert!(calls.len() == 1 && calls[0].contains("bake --print"), "a hit starts nothing else: {calls:?}");
+}
+
+#[test]
+fn only_the_changed_chain_is_built() {
+    let lab = lab();
+    let _ = bake(&lab).run().succeeds("built");
+    lab.write("work/web/file", "changed");
+    let web = bake(&lab).commit(&"4".repeat(40)).run().succeeds("built");
+    assert_eq!(images(&web), outcomes(&[("api", "reused-key"), ("web", "built"), ("lint", "reused-key")]));
+    lab.write("work/base/file", "changed");
+    let base = bake(&lab).commit(&"5".repeat(40)).run().succeeds("built");
+    assert_eq!(images(&base), outcomes(&[("api", "built"), ("web", "built"), ("lint", "reused-key")]));
+}
+
+#[test]
+fn a_base_that_is_there_enters_by_its_digest() {
+    let lab = lab();
+    let mut definition = printed();
+    definition["group"]["default"]["targets"] = json!(["base", "api"]);
+    definition["target"]["base"].as_object_mut().unwrap().remove("output");
+    lab.set("bake", definition.to_string());
+    let _ = bake(&lab).input("targets", "base,api").run().succeeds("built");
+    let base = digest(&lab, "base").unwrap();
+    lab.write("work/api/file", "changed");
+    lab.forget_calls();
+    // One job builds the base, another one names its own target alone.
+    definition["group"]["default"]["targets"] = json!(["api"]);
+    lab.set("bake", definition.to_string());
+    let run = bake(&lab).input("targets", "api").commit(&"4".repeat(40)).run().succeeds("built");
+    let build = run.build();
+    assert!(
+        build.values("--build-context").iter().any(|context| context.ends_with(&base)),
+        "{}",
+        build.line()
+    );
+    assert_eq!(images(&run), outcomes(&[("api", "built")]));
+}
+
+#[test]
+fn with_an_image_its_name_begins_theirs() {
+    let lab = lab();
+    let _ = bake(&lab).input("image", "shop").run().succeeds("built");
+    assert!(digest(&lab, "shop-api").is_some() && digest(&lab, "api").is_none());
+}
+
+#[test]
+fn one_failure_stops_what_is_built_on_it_and_nothing_else() {
+    let lab = lab();
+    let step =
+        "ERROR: failed to solve: process \"/bin/sh -c make\" did not complete successfully: exit code: 2\n";
+    lab.rule("buildx build", json!({"has": "api/Dockerfile", "stderr": step, "exit": 1}));
+    let run = bake(&lab).run().fails(10, "build");
+    assert!(digest(&lab, "web").is_some() && digest(&lab, "lint").is_some() && digest(&lab, "api").is_none());
+    assert!(run.error().contains("api: "), "{}", run.error());
+    assert_eq!(run.commands("error").len(), 1, "{}", run.stdout);
+}
+
+#[test]
+fn texts_of_a_definition_mean_themselves() {
+    let lab = lab();
+    let mut definition = printed();
+    definition["target"]["lint"]["args"] =
+        json!({"A": "$${HOME} %%{if} \"q\"\ntwo", "B": null, "ABSENT": null});
+    definition["target"]["lint"]["labels"] = json!({"l": "#,x=\"y\""});
+    lab.set("bake", definition.to_string());
+    let run = bake(&lab).env("B", "of the environment").run().succeeds("built");
+    let lint = &written(&run)["target"]["lint"];
+    assert_eq!(lint["args"], json!({"A": "$${HOME} %%{if} \"q\"\ntwo", "B": "of the environment"}));
+    assert_eq!(lint["labels"]["l"], "#,x=\"y\"");
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_by_name() {
+    for (path, value, told) in [
+        ("/target/api/output", json!([{"type": "local", "dest": "out"}]), "writes files"),
+        ("/target/api/policy", json!([{}]), "does not know its field `policy`"),
+        ("/target/api/context", json!("../elsewhere"), "outside the working folder"),
+        ("/target/api/entitlements", json!(["network.host"]), "grant that with the input allow"),
+        ("/target/api/tags", json!(["h.io/a:1"]), "have one tag"),
+        ("/target/base/contexts", json!({"x": "target:api"}), "is built on images that are built on it"),
+        ("/target/api/contexts", json!({"base": "target:absent"}), "no such image"),
+        ("/target/api/args", json!({"A": 1}), "no text"),
+    ] {
+        let lab = lab();
+        let mut definition = printed();
+        definition["target"]["web"]["tags"] = json!(["h.io/a:1"]);
+        let (parent, field) = path.rsplit_once('/').unwrap();
+        definition.pointer_mut(parent).unwrap()[field] = value;
+        lab.set("bake", definition.to_string());
+        lab.write("elsewhere/file", "");
+        let run = bake(&lab).run().fails(2, "input");
+        assert!(run.error().contains(told), "{path}: {}", run.error());
+        assert!(run.called("buildx bake").iter().all(|call| call.has("--print")), "{:?}", run.lines());
+    }
+}
+
+#[test]
+fn bakes_own_message_is_shown_with_its_place() {
+    let lab = Lab::new();
+    lab.write("work/docker-bake.hcl", "");
+    let run = bake(&lab).run().fails(2, "input");
+    assert!(run.error().contains("Invalid block definition"), "{}", run.error());
+    let place = &run.commands("error")[0];
+    assert!(run.stdout.contains("file=docker-bake.hcl,line=4"), "{place:?} {}", run.stdout);
+}
+
+#[test]
+fn inputs_of_one_image_do_not_go_with_it() {
+    let lab = lab();
+    for (input, value) in
+        [("context", "api"), ("build-args", "A=1"), ("tags", "latest"), ("extra-args", "--x")]
+    {
+        let run = bake(&lab).input(input, value).run().fails(2, "input");
+        assert!(run.error().contains(&format!("input `{input}`: does not go with bake")), "{}", run.error());
+    }
+    for file in ["https://example.com/a.git", "absent.hcl"] {
+        let run = bake(&lab).input("bake", file).run().fails(2, "input");
+        assert!(run.error().contains("input `bake`"), "{}", run.error());
+    }
+}
+
+#[test]
+fn a_definition_gets_no_password() {
+    let lab = lab();
+    let run = bake(&lab)
+        .env("PLAIN", "yes")
+        .env("NPM_TOKEN", "t")
+        .env("AWS_SECRET_ACCESS_KEY", "k")
+        .env("MY_PW", "p")
+        .input("logins", "h.io user MY_PW")
+        .run()
+        .succeeds("built");
+    let calls = run.called("buildx bake");
+    let print = calls.iter().find(|call| call.has("--print")).unwrap();
+    assert_eq!(print.env["PLAIN"], "yes");
+    for name in ["NPM_TOKEN", "AWS_SECRET_ACCESS_KEY", "MY_PW", "INPUT_BAKE"] {
+        assert!(print.env.get(name).is_none(), "{name}");
+    }
+}
