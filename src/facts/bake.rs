@@ -28,7 +28,7 @@ pub(crate) async fn images(
 ) -> Result<Vec<ImageInputs>> {
     let question = BakeQuestion::read(raw)?;
     let exec = ports::reading_exec(env, console, cancel);
-    let docker = Docker::find(exec, &UserDockerConfig::load(env))?;
+    let docker = Docker::find(exec, &UserDockerConfig::load(env), None)?;
     let printed = Buildx::new(docker).print_bake(&question, variables(raw, env)).await?;
     images_of_bake(raw, &printed)
 }

@@ -71,7 +71,7 @@ async fn gather_images(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Vec<Res
     }
     set_up::check_names(images, repository.repository())?;
     let repository = Arc::new(repository);
-    let facts = gather_images(ports, images, &repository);
+    let facts = search_all(ports, images, &repository);
     let (mut facts, set_up) = tokio::join!(facts, set_up::gather(ports, images, repository.repository()));
     let set_up = Arc::new(set_up);
     facts.iter_mut().flatten().for_each(|facts| facts.set_up = Arc::clone(&set_up));
@@ -79,7 +79,7 @@ async fn gather_images(ports: &Ports, images: &[ImageRun<'_>]) -> Result<Vec<Res
 }
 
 /// The facts of each image. An image that others are built on comes before them, because their keys hold its key.
-async fn gather_images(
+async fn search_all(
     ports: &Ports,
     images: &[ImageRun<'_>],
     repository: &Arc<RepositoryFact>,
