@@ -161,6 +161,10 @@ limits! {
     PARTS: Count(usize) = 64, "lines of the input `digests`", "refused, exit 2";
     /// Jobs of the output `matrix`; GitHub starts no more of one matrix.
     JOBS: Count(usize) = 256, "jobs of the output `matrix`", "refused, exit 2";
+    /// Bytes of the file of a lifecycle policy: four for each of the 30,720 characters that ECR takes.
+    LIFECYCLE_FILE: Bytes(u64) = 120 * KIB, "the file of `lifecycle`, and 100 to 30,720 characters of it, as ECR takes", "refused, exit 2";
+    /// How long a run waits for ECR's preview of a lifecycle policy, which takes seconds to minutes.
+    PREVIEW: Time(Duration) = Duration::from_mins(2), "ECR's preview of a lifecycle policy", "no policy is written; `degraded`";
     /// Bytes of a document in a local layer cache.
     CACHE_DOCUMENT: Bytes(u64) = 16 * MIB, "a manifest in a local layer cache", "the cache is not used";
     /// Bytes of all documents of a local layer cache.

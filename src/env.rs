@@ -129,6 +129,8 @@ names! {
     BUILD_ONCE_TEST_CERTIFICATES;
     /// The registry that a debug build takes for GitHub's, for the tests.
     BUILD_ONCE_TEST_PACKAGES;
+    /// How many seconds a debug build waits for ECR's preview of a lifecycle policy, for the tests.
+    BUILD_ONCE_TEST_PREVIEW;
     /// The file step outputs are appended to.
     GITHUB_OUTPUT;
     /// The file the job summary is appended to.

@@ -6,7 +6,9 @@ use super::journal::SetUpRecord;
 use super::retry::Attempts;
 use super::{Record, StepContext};
 use crate::backoff::Backoff;
+use crate::budget::PREVIEW;
 use crate::ecr::{Answer, Existing, LifecyclePolicy, NewRepository, Preview};
+use crate::env;
 use crate::error::{Error, Result};
 use crate::failure::{FailureClass, FailureKind};
 use crate::image::Repository;
@@ -17,9 +19,7 @@ use crate::ports::ecr_set_up::{Creation, EcrSetUp, PreviewState};
 use crate::ports::exec::from_exec;
 use crate::ports::random;
 
-/// Longest wait for a preview, which ECR computes in seconds to minutes.
-const PREVIEW_WITHIN: Duration = Duration::from_mins(2);
-/// The waits between questions for it.
+/// The waits between questions for a preview.
 const PREVIEW_WAITS: Backoff = Backoff { first: Duration::from_millis(300), longest: Duration::from_secs(5) };
 
 async fn api(repository: &Repository, context: &StepContext<'_>) -> Result<EcrSetUp> {
@@ -162,7 +162,8 @@ impl Lifecycle<'_> {
         let watch = Stopwatch::start();
         let mut tried = 0;
         let mut started = false;
-        while watch.elapsed() < PREVIEW_WITHIN {
+        let limit = limit(context);
+        while watch.elapsed() < limit {
             if !started {
                 let start = async || api.start_preview(policy, context.writes).await;
                 started = insist(repository, context, docker, start).await?;
@@ -179,6 +180,12 @@ impl Lifecycle<'_> {
         }
         let what = format!("ECR gives no preview of the lifecycle policy of {repository}");
         Err(Error::of(FailureKind::AwsUnavailable, what)
-            .cause(format!("waited {}s; without a preview no policy is written", PREVIEW_WITHIN.as_secs())))
+            .cause(format!("waited {}s; without a preview no policy is written", limit.as_secs())))
     }
+}
+
+/// How long to wait for a preview. A test can name fewer seconds, unless the program is a release.
+fn limit(context: &StepContext<'_>) -> Duration {
+    let test = context.ports.env.get(env::BUILD_ONCE_TEST_PREVIEW).filter(|_| cfg!(debug_assertions));
+    test.and_then(|text| text.parse().ok()).map_or(PREVIEW, Duration::from_secs)
 }

@@ -4,11 +4,9 @@ use std::path::Path;
 
 use super::problems::Problems;
 use super::raw::RawInputs;
-use crate::budget;
+use crate::budget::{self, LIFECYCLE_FILE};
 use crate::ecr::{EcrInputs, LifecyclePolicy};
 
-/// Longest file of a lifecycle policy, in bytes: ECR's limit in characters of four bytes.
-const LONGEST_FILE: u64 = 4 * 30_720;
 /// Longest name of a key, as in ECR's service model.
 const LONGEST_KEY: usize = 2048;
 
@@ -43,7 +41,7 @@ fn lifecycle(value: &str, problems: &mut Problems) -> Option<LifecyclePolicy> {
     if !is_lifecycle_file(value) {
         return (value == "recommended").then(LifecyclePolicy::recommended);
     }
-    let policy = budget::read_text(Path::new(value), LONGEST_FILE)
+    let policy = budget::read_text(Path::new(value), LIFECYCLE_FILE)
         .map_err(|error| error.to_string())
         .and_then(|text| LifecyclePolicy::read(&text));
     policy.map_err(|why| problems.add("lifecycle", format!("{value} is no lifecycle policy: {why}"))).ok()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::reactions::{builds, with_own_builder};
-use crate::support::Lab;
+use crate::support::{Lab, Response};
 
 #[test]
 fn a_builder_that_hangs_is_replaced_once() {
@@ -66,4 +66,28 @@ fn a_step_whose_builder_went_silent_hangs() {
         "{}",
         run.error()
     );
+}
+
+/// A request that is not answered is given up after 20 s.
+#[test]
+fn a_registry_that_takes_a_tag_and_does_not_answer() {
+    let lab = Lab::new();
+    lab.registry.let_push();
+    lab.registry.fault_on("PUT", "/manifests/v1", Response::hang());
+    let start = Instant::now();
+    let tags = "v1\nv2";
+    let run = lab.shared().input("tags", tags).input("retries", "0").run().fails(30, "unavailable");
+    assert!(start.elapsed() < Duration::from_mins(2), "{:?}", start.elapsed());
+    let (set, not_set) = run.error().split_once("; not set: ").unwrap();
+    assert!(
+        set.contains("/ci:v2") && not_set.contains("/ci:v1") && !not_set.contains("/ci:v2"),
+        "{}",
+        run.error()
+    );
+    assert_eq!(lab.registry.digest("ci/v1"), None);
+    // Once more, and it answers.
+    lab.registry.fault_on("PUT", "/manifests/v1", Response::hang());
+    let run = lab.shared().input("tags", tags).input("retries", "1").run();
+    assert_eq!((run.code, run.output("degraded")), (0, "false"), "{}", run.all());
+    assert_eq!(lab.registry.digest("ci/v1"), lab.registry.digest("ci/v2"));
 }

@@ -58,3 +58,20 @@ fn an_answer_that_is_none_is_not_ok() {
         assert!(check.verdict == "warn" && check.why.contains("could not be checked"), "{check:?}");
     }
 }
+
+#[test]
+fn a_role_that_is_too_wide_ends_the_run_with_20() {
+    let (lab, world) = (Lab::new(), World::start());
+    let run = |subject: &str| {
+        world.set("GetRole", role_taken_by(&[subject]));
+        let run = world.serves(lab.shared()).input("role-to-assume", ROLE).run();
+        (checks(&run)["who may take the role"].verdict.clone(), run)
+    };
+    for (subject, wanted) in [("repo:o/r:ref:refs/heads/main", "ok"), ("repo:o/*", "warn")] {
+        let (verdict, run) = run(subject);
+        assert_eq!(verdict, wanted, "{}", run.all());
+        assert_eq!(run.code, 0, "{}", run.all());
+    }
+    let (verdict, run) = run("repo:*");
+    assert_eq!((verdict.as_str(), run.code), ("fail", 20), "{}", run.all());
+}

@@ -65,6 +65,20 @@ fn a_long_preview_is_read_to_a_limit() {
     );
 }
 
+/// E12
+#[test]
+fn a_preview_that_never_comes_is_given_up() {
+    let ecr = there();
+    ecr.previews(Vec::new(), usize::MAX);
+    let run = recommended(&ecr).env("BUILD_ONCE_TEST_PREVIEW", "1").run().succeeds("built").degraded();
+    assert!(!ecr.asked().contains(&PUT_POLICY.to_owned()), "{:?}", ecr.asked());
+    let warning = &run.commands("warning")[0].message;
+    assert!(warning.contains("waited 1s; without a preview no policy is written"), "{warning}");
+    let run =
+        recommended(&ecr).env("BUILD_ONCE_TEST_PREVIEW", "1").input("registry-policy", "required").run();
+    assert!(run.code != 0 && run.error().contains("gives no preview"), "{}", run.all());
+}
+
 #[test]
 fn in_a_new_repository_nothing_can_expire() {
     let ecr = Ecr::new();

@@ -49,6 +49,11 @@ impl Response {
         Self::new(status, serde_json::json!({"errors": [{"code": code, "message": message}]}).to_string())
     }
 
+    /// The connection stays open, and nothing comes.
+    pub(crate) fn hang() -> Self {
+        Self::new(1, "")
+    }
+
     /// The connection is cut instead of an answer.
     pub(crate) fn cut() -> Self {
         Self::new(0, "")
@@ -95,6 +100,11 @@ fn serve(
     while let Some(request) = read(&mut reader, connection) {
         seen.lock().unwrap().push(request.clone());
         let response = answer(&request);
+        if response.status == 1 {
+            // Until the test's process ends.
+            thread::sleep(std::time::Duration::from_hours(1));
+            return;
+        }
         if response.status == 0 || write(stream, &request, &response).is_err() {
             let _ = stream.shutdown(std::net::Shutdown::Both);
             return;

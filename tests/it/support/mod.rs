@@ -15,7 +15,7 @@ mod result;
 mod run;
 pub(crate) mod scanner;
 mod scrub;
-mod tls_front;
+pub(crate) mod tls_front;
 
 pub(crate) use aws::{Aws, refusal};
 pub(crate) use ecr_set_up::{ECR, Ecr};
