@@ -69,7 +69,8 @@ pub(super) fn role_taken_by(subjects: &[&str]) -> Response {
     let policy = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRoleWithWebIdentity", "Condition": condition,
     }]});
-    let encoded: String = policy.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded: Vec<String> = policy.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded = encoded.concat();
     let role = format!(
         "<Role><Arn>{ROLE}</Arn><AssumeRolePolicyDocument>{encoded}</AssumeRolePolicyDocument></Role>"
     );

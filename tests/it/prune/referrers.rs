@@ -32,8 +32,7 @@ fn signed() -> (Lab, GitHub, Vec<String>, String) {
 #[test]
 fn signatures_go_with_their_image_and_after_it() {
     let (lab, github, go, stays) = signed();
-    lab.registry.list_referrers();
-    lab.registry.page(1);
+    lab.registry.list_referrers(1);
     let plan = prune(&lab, &github).run();
     assert_eq!((plan.code, plan.output("planned")), (0, "4"), "{}", plan.all());
     let run = prune(&lab, &github).input("apply", "true").input("force", "true").run();
@@ -89,7 +88,7 @@ fn referrers_that_cannot_be_read_stop_everything() {
         (index(circle).header("link", "</v2/ci/referrers/x?page=1>; rel=\"next\""), 30),
     ] {
         let (lab, github, ..) = signed();
-        lab.registry.list_referrers();
+        lab.registry.list_referrers(100);
         lab.registry.fault("/referrers/", usize::MAX, instead);
         let before = lab.registry.tags();
         let run =

@@ -48,8 +48,8 @@ struct State {
     deletes: Deletes,
     /// Tags of a page of the list; 0: all.
     page: usize,
-    /// The registry has the API of referrers.
-    lists_referrers: bool,
+    /// The registry has the API of referrers, with so many of them a page.
+    referrers: Option<usize>,
 }
 
 /// What the registry deletes.
@@ -208,9 +208,9 @@ impl Registry {
         self.state.lock().unwrap().page = size;
     }
 
-    /// The registry answers what is about a manifest, in pages as large as those of the tags.
-    pub(crate) fn list_referrers(&self) {
-        self.state.lock().unwrap().lists_referrers = true;
+    /// The registry answers what is about a manifest, so many a page.
+    pub(crate) fn list_referrers(&self, page: usize) {
+        self.state.lock().unwrap().referrers = Some(page);
     }
 
     /// Stores this manifest in another repository, by its digest and these tags.
@@ -346,8 +346,10 @@ impl State {
         }
         match (request.method.as_str(), *kind) {
             ("GET", "tags") => self.list(repository, reference),
-            ("GET", "referrers") if self.lists_referrers => self.referrers(repository, reference),
-            ("GET", "referrers") => Response::new(404, "404 page not found"),
+            ("GET", "referrers") => match self.referrers {
+                Some(size) => self.referrers(repository, reference, size),
+                None => Response::new(404, "404 page not found"),
+            },
             ("DELETE", "manifests") => self.delete(repository, reference),
             ("PUT", "manifests") => {
                 let stored = (request.body.clone(), request.header("content-type").to_owned());
@@ -371,7 +373,7 @@ impl State {
     }
 
     /// `GET …/referrers/<digest>[?page=<n>]`.
-    fn referrers(&self, repository: &str, of: &str) -> Response {
+    fn referrers(&self, repository: &str, of: &str, size: usize) -> Response {
         let (digest, page) = of.split_once("?page=").unwrap_or((of, "0"));
         let page: usize = page.parse().unwrap();
         let about = |(name, (bytes, kind)): (&String, &(Vec<u8>, String))| {
@@ -381,7 +383,6 @@ impl State {
             is_about.then(|| json!({"mediaType": kind, "digest": own, "size": bytes.len()}))
         };
         let all: Vec<Value> = self.manifests.iter().filter_map(about).collect();
-        let size = if self.page == 0 { usize::MAX } else { self.page };
         let part: Vec<&Value> = all.iter().skip(page.saturating_mul(size)).take(size).collect();
         let index = json!({"schemaVersion": 2, "mediaType": MEDIA_TYPES[0], "manifests": part});
         let response = Response::new(200, index.to_string()).header("content-type", MEDIA_TYPES[0]);
