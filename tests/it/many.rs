@@ -193,6 +193,32 @@ fn each_failure_is_told_where_nothing_can_be_done() {
     }
 }
 
+#[test]
+fn ten_failures_are_annotations_and_one_line_names_the_others() {
+    let lab = Lab::new();
+    let files: Vec<String> = (0..13).map(|at| format!("Dockerfile.{at}")).collect();
+    let names: Vec<String> = (0..13).map(|at| format!("i{at}")).collect();
+    let flags: Vec<[&str; 4]> = names
+        .iter()
+        .zip(&files)
+        .map(|(name, file)| ["--image", name.as_str(), "--file", file.as_str()])
+        .collect();
+    let flags: Vec<&[&str]> = flags.iter().map(<[&str; 4]>::as_slice).collect();
+    let run = lab.shared().images(&flags).run();
+    assert_eq!((run.code, run.commands("error").len()), (10, 10), "{}", run.all());
+    assert!(run.stdout.contains("3 more failed: i10, i11, i12"), "{}", run.stdout);
+    assert!(run.summary.contains("\n3 more images failed"), "{}", run.summary);
+    assert!(run.summary.contains("### ❌ 13 images: 13 failed in "), "{}", run.summary);
+}
+
+#[test]
+fn one_failure_of_several_images_is_told_once() {
+    let lab = lab();
+    let program = || both(&lab).input("registry-policy", "required").input("repository", "127.0.0.1:9/ci");
+    let run = program().run().fails(30, "unavailable");
+    assert!(run.error().starts_with("app, web: "), "{}", run.error());
+}
+
 /// Each image's build is this script; none of them succeeds.
 fn builds_are(lab: &Lab, images: usize, script: impl Fn(usize) -> String) -> Run {
     let names: Vec<String> = (0..images).map(|at| format!("i{at}")).collect();
@@ -223,7 +249,8 @@ fn builds_run_side_by_side() {
         )
     });
     let errors = run.commands("error");
-    assert!(errors.len() == 2 && errors.iter().all(|error| error.message.contains("met")), "{}", run.stdout);
+    assert!(errors.len() == 1 && errors[0].message.starts_with("i0, i1: "), "{}", run.stdout);
+    assert!(errors[0].message.contains("met"), "{}", run.stdout);
 }
 
 #[test]
