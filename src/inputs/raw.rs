@@ -54,7 +54,7 @@ raw_inputs! { RawInputs
         digest;
         /// With mode plan: the runner of each platform in the output matrix, PLATFORM=LABEL or PLATFORM=[LABEL, LABEL], one a line, such as linux/arm64=ubuntu-24.04-arm; without a line ubuntu-latest.
         runners;
-        /// With mode merge: the digests of the platforms that were built apart, PLATFORM=DIGEST or DIGEST, one a line; no checkout needed.
+        /// With mode merge: the digests of the platforms that were built apart, PLATFORM=DIGEST or DIGEST, one a line. With mode pull: the images to pull, as the output digests of the job that built them. No checkout needed.
         digests;
         /// Make the image available to the local engine: true, false, or auto (true with mode pull or without a repository, else false).
         load = "auto";

@@ -62,8 +62,11 @@ fn heading(report: &Report) -> String {
 
 const fn mark(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::ReusedLocal | Outcome::ReusedDigest | Outcome::ReusedTag | Outcome::ReusedKey => "✅",
-        Outcome::Checked => "✅",
+        Outcome::ReusedLocal
+        | Outcome::ReusedDigest
+        | Outcome::ReusedTag
+        | Outcome::ReusedKey
+        | Outcome::Checked => "✅",
         Outcome::Missing => "🔎",
         Outcome::Merged => "🔗",
         Outcome::Built | Outcome::BuiltLocal => "🔨",

@@ -268,3 +268,65 @@ fn four_run_at_once_and_no_more() {
     let counts: Vec<usize> = counts.lines().map(|line| line.trim().parse().unwrap()).collect();
     assert!(counts.len() == 7 && counts.iter().all(|count| *count <= 4), "{counts:?}: {}", run.stdout);
 }
+
+#[test]
+fn several_are_pulled_by_what_the_build_job_hands_over() {
+    let lab = lab();
+    let built = both(&lab).run().succeeds("built");
+    let pull = || lab.shared().unset("INPUT_IMAGE").input("mode", "pull");
+    for handed_over in ["digests", "images"] {
+        lab.another_machine();
+        lab.registry.forget_requests();
+        let run = pull().input("digests", built.output(handed_over)).run().succeeds("reused-digest");
+        let pulled: Vec<String> = run.called("pull").iter().map(|call| call.line()).collect();
+        for (image, name) in [("app", "app:latest"), ("web", "web:latest")] {
+            let digest = digest(&lab, image).unwrap();
+            assert!(pulled.iter().any(|line| line.ends_with(&digest)), "{pulled:?}");
+            assert!(run.lines().iter().any(|line| line.ends_with(name)), "{:?}", run.lines());
+        }
+        assert_eq!(run.output("digests"), built.output("digests"));
+        assert_eq!(run.output("missing"), "[]");
+        // One question for each image.
+        assert_eq!(lab.registry.asked().len(), 2, "{:?}", lab.registry.asked());
+    }
+    // With the input `image`, a target's name stands behind it.
+    lab.another_machine();
+    let run = pull().input("image", "shop").input("digests", built.output("digests")).run();
+    let names: Vec<String> = serde_json::from_str::<Value>(run.succeeds("reused-digest").output("images"))
+        .unwrap()
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
+    assert_eq!(names, ["shop-app", "shop-web"]);
+}
+
+#[test]
+fn one_that_is_gone_does_not_stop_the_pull_of_the_other() {
+    let lab = lab();
+    let built = both(&lab).run().succeeds("built");
+    let mut digests: Value = serde_json::from_str(built.output("digests")).unwrap();
+    digests["web"] = format!("sha256:{}", "a".repeat(64)).into();
+    lab.another_machine();
+    let pull = lab.shared().unset("INPUT_IMAGE").input("mode", "pull");
+    let run = pull.input("digests", &digests.to_string()).run().fails(20, "access");
+    assert!(run.error().starts_with("web: "), "{}", run.error());
+    assert_eq!((run.called("pull").len(), run.output("missing")), (1, r#"["web"]"#));
+}
+
+#[test]
+fn images_without_a_digest_are_refused_by_name() {
+    let lab = Lab::new();
+    for (digests, said) in [
+        (r#"{"app": {"outcome": "built-local"}}"#, "`app` has no digest: its build published nothing"),
+        (r#"{"app": "latest"}"#, "`app`: `latest` is not a digest"),
+        ("{}", "names no image"),
+        ("app", "is no JSON"),
+    ] {
+        let run = lab.shared().unset("INPUT_IMAGE").input("mode", "pull").input("digests", digests).run();
+        let run = run.fails(2, "input");
+        assert!(run.error().contains(said), "{}", run.error());
+        assert!(run.calls.is_empty());
+    }
+}

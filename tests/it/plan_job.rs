@@ -86,6 +86,32 @@ fn each_platform_has_its_job_on_its_runner() {
 }
 
 #[test]
+fn a_platform_that_is_there_apart_has_no_job() {
+    let lab = lab();
+    let of = |platforms: &str, mode: &str| {
+        lab.shared().input("mode", mode).input("platforms", platforms).commit(&"4".repeat(40))
+    };
+    let both = || of("linux/amd64,linux/arm64", "plan");
+    let platforms = |run: &Run| -> Vec<Value> {
+        let jobs = json_of(run, "matrix");
+        jobs.as_array().unwrap().iter().map(|job| job["platform"].clone()).collect()
+    };
+    let arm = of("linux/arm64", "build").run().succeeds("built").output("key")[..32].to_owned();
+    let run = both().run().succeeds("missing");
+    assert_eq!(platforms(&run), ["linux/amd64"]);
+    assert!(run.output("reason").contains("there apart: linux/arm64"), "{}", run.output("reason"));
+    // What is not known is not there.
+    lab.registry.fault(&format!("/manifests/key-rf9d832d9-app-{arm}"), 1, Response::new(500, ""));
+    let run = both().run().succeeds("missing").degraded();
+    assert_eq!(platforms(&run), ["linux/amd64", "linux/arm64"]);
+    assert!(run.commands("warning")[0].message.contains("not known if linux/arm64 is there"));
+    // Where only the image of both is missing, a job makes it.
+    let _ = of("linux/amd64", "build").run().succeeds("built");
+    let run = both().run().succeeds("missing");
+    assert_eq!((platforms(&run), run.output("missing")), (vec![json!("linux/amd64")], r#"["app"]"#));
+}
+
+#[test]
 fn a_runner_of_no_platform_of_the_run_is_refused() {
     let lab = lab();
     for (line, said) in [
