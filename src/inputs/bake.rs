@@ -200,7 +200,7 @@ fn flatten<'a>(
 
 /// The name of a target's image.
 #[must_use]
-fn image_name(prefix: Option<&str>, target: &str) -> String {
+pub(super) fn image_name(prefix: Option<&str>, target: &str) -> String {
     let target = target.to_ascii_lowercase();
     prefix.map_or_else(|| target.clone(), |prefix| format!("{prefix}-{target}"))
 }
@@ -223,7 +223,7 @@ impl<'a> Target<'a> {
         let own = RawInputs {
             image: Some(image_name(prefix.as_deref(), name)),
             bake: None,
-            targets: None,
+            targets: Some(name.to_owned()),
             set: None,
             allow: None,
             ..raw.clone()

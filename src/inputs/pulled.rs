@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::bake::image_name;
 use super::lists::InputText as _;
 use super::raw::RawInputs;
 use crate::budget::{PULLED, more_than};
@@ -20,32 +21,59 @@ pub(crate) fn each(raw: &[RawInputs]) -> Result<Vec<RawInputs>> {
     if only.digest.trimmed().is_some() {
         return Err(bad("does not go with the input digest: put every digest into one of them"));
     }
-    let images = read(digests)?;
+    let prefix = only.image.trimmed();
+    let images = chosen(read(digests)?, prefix, &only.targets.comma_items())?;
     if images.len() > PULLED {
         return Err(bad(more_than(PULLED, "images")));
     }
-    let prefix = only.image.trimmed();
-    let image = |(name, digest): (String, Digest)| RawInputs {
-        image: Some(full_name(prefix, name)),
-        digest: Some(digest.to_string()),
-        digests: None,
-        ..only.clone()
+    let image = |(name, digest): (String, Result<Digest, String>)| {
+        let digest = digest.map_err(|why| format!("`{name}`{why}"))?;
+        Ok(RawInputs {
+            image: Some(name),
+            digest: Some(digest.to_string()),
+            digests: None,
+            targets: None,
+            ..only.clone()
+        })
     };
-    Ok(images.into_iter().map(image).collect())
+    let (each, wrong): (Vec<_>, Vec<_>) = images.into_iter().map(image).partition(Result::is_ok);
+    let wrong: Vec<String> = wrong.into_iter().filter_map(Result::err).collect();
+    if wrong.is_empty() { Ok(each.into_iter().flatten().collect()) } else { Err(bad(wrong.join("; "))) }
 }
 
-/// The name of an image: with the input `image`, its target's name behind that one, unless it is there already.
-fn full_name(prefix: Option<&str>, name: String) -> String {
-    match prefix {
+/// The images that `targets` names, or all; each under its full name: with the input `image`, a target's name stands behind
+/// that one, unless it is there already.
+///
+/// # Errors
+/// If a target is not among the images.
+fn chosen(images: Vec<Named>, prefix: Option<&str>, targets: &[String]) -> Result<Vec<Named>> {
+    let full = |name: &str| match prefix {
         Some(prefix) if name != prefix && !name.starts_with(&format!("{prefix}-")) => {
-            format!("{prefix}-{name}")
+            image_name(Some(prefix), name)
         }
-        _ => name,
+        _ => name.to_owned(),
+    };
+    let images: Vec<Named> = images.into_iter().map(|(name, digest)| (full(&name), digest)).collect();
+    let wanted: Vec<&String> = targets.iter().filter(|target| *target != "default").collect();
+    if wanted.is_empty() {
+        return Ok(images);
     }
+    let is = |target: &str, name: &str| name == image_name(prefix, target) || name == full(target);
+    for target in &wanted {
+        if !images.iter().any(|(name, _)| is(target, name)) {
+            let have: Vec<&str> = images.iter().map(|(name, _)| name.as_str()).collect();
+            let why = format!("`{target}` is not in digests, which has {}", have.join(", "));
+            return Err(Error::input(format!("input `targets`: {why}")));
+        }
+    }
+    Ok(images.into_iter().filter(|(name, _)| wanted.iter().any(|target| is(target, name))).collect())
 }
+
+/// An image with its digest, or with why it has none, as the end of a sentence.
+type Named = (String, Result<Digest, String>);
 
 /// Reads the names and digests.
-fn read(text: &str) -> Result<Vec<(String, Digest)>> {
+fn read(text: &str) -> Result<Vec<Named>> {
     let document: Value = serde_json::from_str(text).map_err(|error| {
         bad(format!("is no JSON ({error}); with mode pull it is an object such as {EXAMPLE}")).hint(FROM)
     })?;
@@ -55,22 +83,21 @@ fn read(text: &str) -> Result<Vec<(String, Digest)>> {
     if members.is_empty() {
         return Err(bad("names no image: the job that built them published none").hint(FROM));
     }
-    let mut wrong = Vec::new();
-    let mut images = Vec::new();
-    for (name, value) in members {
-        // An entry of the output `images`, or of `digests`.
-        let digest = value.get("digest").unwrap_or(&value).as_str().filter(|digest| !digest.is_empty());
-        match digest.map(str::parse::<Digest>) {
-            Some(Ok(digest)) => images.push((name, digest)),
-            Some(Err(error)) => wrong.push(format!("`{name}`: {error}")),
-            None => {
-                let outcome = value.get("outcome").and_then(Value::as_str);
-                let outcome = outcome.map(|outcome| format!(" (outcome {outcome})")).unwrap_or_default();
-                wrong.push(format!("`{name}` has no digest: its build published nothing{outcome}"));
-            }
+    Ok(members.into_iter().map(|(name, value)| (name, digest(&value))).collect())
+}
+
+/// Reads an entry of the output `digests`, or of `images`.
+fn digest(value: &Value) -> Result<Digest, String> {
+    let digest = value.get("digest").unwrap_or(value).as_str().filter(|digest| !digest.is_empty());
+    match digest.map(str::parse::<Digest>) {
+        Some(Ok(digest)) => Ok(digest),
+        Some(Err(error)) => Err(format!(": {error}")),
+        None => {
+            let outcome = value.get("outcome").and_then(Value::as_str);
+            let outcome = outcome.map(|outcome| format!(" (outcome {outcome})")).unwrap_or_default();
+            Err(format!(" has no digest: its build published nothing{outcome}"))
         }
     }
-    if wrong.is_empty() { Ok(images) } else { Err(bad(wrong.join("; "))) }
 }
 
 const EXAMPLE: &str = r#"{"app": "sha256:…"}"#;
@@ -103,6 +130,22 @@ mod tests {
         assert_eq!(names(None), wanted("shop-api", "web"));
         assert_eq!(names(Some("shop")), wanted("shop-api", "shop-web"));
         assert_eq!(names(Some("a")), wanted("a-shop-api", "a-web"));
+    }
+
+    #[test]
+    fn targets_pick_some_of_the_images() {
+        // What is not picked needs no digest.
+        let text = format!(r#"{{"shop-api": "{}", "shop-web": ""}}"#, Digest::of(b"1"));
+        let names = |image: Option<&str>, targets: &str| {
+            let raw = RawInputs { targets: Some(targets.to_owned()), ..raw(&text, image) };
+            let each = each(&[raw]).map_err(|error| error.to_string())?.into_iter();
+            Ok::<_, String>(each.filter_map(|raw| raw.image).collect::<Vec<_>>())
+        };
+        assert_eq!(names(Some("shop"), "api").unwrap(), ["shop-api"]);
+        assert_eq!(names(None, "shop-api").unwrap(), ["shop-api"]);
+        assert!(names(None, "default").unwrap_err().contains("`shop-web` has no digest"));
+        let unknown = names(Some("shop"), "api,docs").unwrap_err();
+        assert_eq!(unknown, "input `targets`: `docs` is not in digests, which has shop-api, shop-web");
     }
 
     #[test]

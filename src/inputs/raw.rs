@@ -74,7 +74,7 @@ raw_inputs! { RawInputs
     "Many images" {
         /// Definition files of docker buildx bake, one a line: HCL, JSON or Compose. Each target is an image, named after the target; with image, IMAGE-TARGET.
         bake;
-        /// Targets and groups of bake to find or build, one a line or with commas between.
+        /// Targets and groups of bake to find or build, one a line or with commas between; with digests and mode pull, the images to pull.
         targets = "default";
         /// Values in place of those in the definition, as docker buildx bake --set takes them, one a line: *.args.NAME=value.
         set;

@@ -35,6 +35,7 @@ pub(super) fn missing(given: &PlanContext<'_>, verdict: Build) -> Result<ImagePl
     let (missing, there) = platforms(*image, facts);
     let job = |platform: &Platform| MatrixJob {
         image: image.request.image.to_string(),
+        target: image.request.bake_target.clone(),
         platform: platform.clone(),
         runs_on: settings.runners.of(platform),
     };

@@ -42,8 +42,8 @@ use crate::run::RunContext;
 pub struct Report {
     /// The images in the request's order; empty if the request cannot be read.
     pub images: Vec<ImageReport>,
-    /// The indices of the images that each one is built on; empty if none is built on another.
-    pub parents: Vec<Vec<usize>>,
+    /// Which images are built on which, by name: the base, then the image on it.
+    pub links: Vec<(String, String)>,
     /// The run's zone, and the reason for it.
     pub zone: Option<(&'static str, String)>,
     /// The repository with the source of its name, or why there is none.
@@ -157,6 +157,12 @@ impl Report {
     /// Adds what is known from the request.
     pub(crate) fn start(&mut self, request: &Request, run: &RunContext) {
         self.images = request.images.iter().map(ImageReport::of).collect();
+        let links = |image: &ImageRequest| {
+            let child = image.image.to_string();
+            let pairs = image.links.iter().map(|link| (link.image.to_string(), child.clone()));
+            pairs.collect::<Vec<_>>()
+        };
+        self.links = request.images.iter().flat_map(links).collect();
         self.check_annotations = request.settings.report.check_annotations;
         self.is_plan = request.settings.mode == Mode::Plan;
         self.without_summary = !request.settings.report.summary;

@@ -139,29 +139,30 @@ fn add_failures(text: &mut String, report: &Report) {
 }
 
 /// The graph of the images that are built on others, for GitHub's Mermaid; `None` if none is, or there are too many to draw.
+/// A base that was not asked for has no outcome.
 fn graph(report: &Report) -> Option<String> {
-    let edges: Vec<(usize, usize)> = report
-        .parents
-        .iter()
-        .enumerate()
-        .flat_map(|(child, parents)| parents.iter().map(move |parent| (*parent, child)))
-        .filter(|(parent, child)| parent.max(child) < &report.images.len())
-        .collect();
-    let mut drawn: Vec<usize> = edges.iter().flat_map(|(parent, child)| [*parent, *child]).collect();
-    drawn.sort_unstable();
-    drawn.dedup();
+    let mut drawn: Vec<&String> = Vec::new();
+    for name in report.links.iter().flat_map(|(base, image)| [base, image]) {
+        if !drawn.contains(&name) {
+            drawn.push(name);
+        }
+    }
     if drawn.is_empty() || drawn.len() > MOST_IN_GRAPH {
         return None;
     }
     let mut text = "```mermaid\ngraph LR\n".to_owned();
-    for at in drawn {
-        let image = &report.images[at];
-        let outcome = image.outcome.unwrap_or(Outcome::Failed);
-        let _ =
-            writeln!(text, "  i{at}[\"{} {}<br>{}\"]", mark(outcome), label(&image.image), outcome.name());
+    for (at, name) in drawn.iter().enumerate() {
+        let image = report.images.iter().find(|image| image.image == **name);
+        let _ = match image.map(|image| image.outcome.unwrap_or(Outcome::Failed)) {
+            Some(outcome) => {
+                writeln!(text, "  i{at}[\"{} {}<br>{}\"]", mark(outcome), label(name), outcome.name())
+            }
+            None => writeln!(text, "  i{at}[\"{}\"]", label(name)),
+        };
     }
-    for (parent, child) in edges {
-        let _ = writeln!(text, "  i{parent} --> i{child}");
+    let place = |name: &String| drawn.iter().position(|drawn| *drawn == name);
+    for (base, image) in report.links.iter().filter_map(|(base, image)| place(base).zip(place(image))) {
+        let _ = writeln!(text, "  i{base} --> i{image}");
     }
     text.push_str("```\n\n");
     Some(text)
@@ -216,8 +217,9 @@ mod tests {
         images[1].seconds = 12.34;
         images[1].size = Some(12_345_678);
         images[3].degraded = Some("the layer cache is not written".into());
-        let parents = vec![vec![], vec![0], vec![0, 1], vec![]];
-        insta::assert_snapshot!(summary(&Report { parents, ..report(images) }));
+        let links = [("base", "api"), ("base", "web"), ("api", "web"), ("tools", "web")];
+        let links = links.iter().map(|(base, image)| ((*base).into(), (*image).into())).collect();
+        insta::assert_snapshot!(summary(&Report { links, ..report(images) }));
     }
 
     #[test]
@@ -227,6 +229,7 @@ mod tests {
         missing.jobs = ["linux/amd64", "linux/arm64"]
             .map(|platform| MatrixJob {
                 image: "api".into(),
+                target: None,
                 platform: platform.parse().unwrap(),
                 runs_on: RunsOn::Label("big".into()),
             })
@@ -251,7 +254,7 @@ mod tests {
     fn no_name_leaves_its_place_in_the_graph() {
         assert_eq!(label("a\"]-->b;`\n<x>#"), "a#34;#93;--#62;b#59;#96;#60;x#62;#35;");
         let mut report = report(vec![image("```\n# x", Outcome::Built, ""), image("b", Outcome::Built, "")]);
-        report.parents = vec![vec![], vec![0, 7]];
+        report.links = vec![("```\n# x".into(), "b".into())];
         let graph = graph(&report).unwrap();
         assert_eq!(graph.matches("```").count(), 2);
         assert_eq!(graph.matches("-->").count(), 1, "{graph}");

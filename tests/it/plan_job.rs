@@ -192,6 +192,35 @@ fn tags_are_left_to_a_build() {
 }
 
 #[test]
+fn a_definition_has_a_job_for_each_image_that_is_asked_for() {
+    let lab = lab();
+    lab.write("work/docker-bake.hcl", "");
+    let target = |file: &str, base: Value| json!({"context": ".", "dockerfile": file, "contexts": base});
+    lab.write("work/Dockerfile.api", "FROM base\nCOPY hello /api\n");
+    let definition = json!({
+        "group": {"default": {"targets": ["Api", "web"]}},
+        "target": {
+            "base": {"context": ".", "dockerfile": "Dockerfile", "output": [{"type": "cacheonly"}]},
+            "Api": target("Dockerfile.api", json!({"base": "target:base"})),
+            "web": target("Dockerfile.web", json!({})),
+        },
+    });
+    lab.set("bake", definition.to_string());
+    let bake = || lab.shared().input("image", "shop").input("bake", "docker-bake.hcl");
+    let plan = || bake().input("mode", "plan").env("DOCKER_HOST", "tcp://127.0.0.1:9").run();
+    let run = plan().succeeds("missing");
+    let job = |image: &str, target: &str| json!({"image": image, "target": target, "platform": "linux/amd64", "runs-on": "ubuntu-latest"});
+    assert_eq!(json_of(&run, "matrix"), json!([job("shop-api", "Api"), job("shop-web", "web")]));
+    assert_eq!(run.output("missing"), r#"["shop-api","shop-web"]"#);
+    // Docker's CLI reads the definition; the engine is not asked.
+    assert!(run.lines().iter().all(|line| line.contains("bake --print")), "{:?}", run.lines());
+    assert!(run.summary.contains("```mermaid") && run.summary.contains("shop-base"), "{}", run.summary);
+    let _ = bake().run().succeeds("built");
+    let run = plan().succeeds("reused-tag");
+    assert_eq!((run.output("matrix"), run.output("missing")), ("[]", "[]"));
+}
+
+#[test]
 fn the_command_plan_prints_what_a_build_would_do() {
     let lab = lab();
     let run = lab.shared().input("mode", "plan").args(&["plan"]).run();
