@@ -68,7 +68,9 @@ fn of_many(prepared: &Prepared, keys: &[(BuildKey, Vec<PlatformKey>)], as_json: 
             images.map(|(image, (key, _))| (image.image.to_string(), json!(key.hex))).collect();
         return format!("{:#}\n", Value::from(keys));
     }
-    images.map(|(image, (key, _))| format!("{} {}\n", key.hex, image.image)).collect()
+    let lines: Vec<String> =
+        images.map(|(image, (key, _))| format!("{} {}\n", key.hex, image.image)).collect();
+    lines.concat()
 }
 
 /// Computes the keys that builds would publish under, and those of the platforms of an image that has several; that of the

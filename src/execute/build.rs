@@ -146,10 +146,10 @@ pub(super) async fn try_together(
     let variables = variables.into_iter().chain(session.variable()).collect();
     crash::on_purpose("build");
     let secrets = |image: &str| context.secrets_of(image);
-    let builds: Vec<Build<'_>> =
+    let wanted: Vec<Build<'_>> =
         attempts.iter().map(|attempt| Build { spec: &attempt.spec, secrets: &secrets }).collect();
     let built = buildx
-        .build(&builds, &toolchain.buildx, context.metadata, variables, |line| {
+        .build(&wanted, &toolchain.buildx, context.metadata, variables, |line| {
             log.line(line);
         })
         .await;

@@ -33,7 +33,9 @@ pub(super) async fn run(images: &mut [Together<'_, '_>], docker: &Docker) {
     let (attempts, built) = match tried {
         Ok(tried) => tried,
         Err(error) => {
-            images.iter_mut().for_each(|image| image.record.error = Some(error.clone()));
+            for image in images.iter_mut() {
+                image.record.error = Some(error.clone());
+            }
             return;
         }
     };
@@ -46,7 +48,9 @@ pub(super) async fn run(images: &mut [Together<'_, '_>], docker: &Docker) {
             }
         }
         Err(error) if error.is_stopped() || error.class == FailureClass::Interrupted => {
-            images.iter_mut().for_each(|image| image.record.error = Some(error.clone()));
+            for image in images.iter_mut() {
+                image.record.error = Some(error.clone());
+            }
         }
         Err(_) => {
             // Their locks are open for the next attempts.

@@ -1,7 +1,7 @@
 //! Images of one run that are built on one another.
 
 use super::ImageRequest;
-use super::request::Link;
+use super::links::Link;
 
 /// The images in levels, by their indices: each is built on images of earlier levels alone. Links to images that are not
 /// in the list, and those of a circle, which a request does not have, are left out.

@@ -8,10 +8,11 @@ use super::bake::ImageInputs;
 use super::build::{BuildInputs, Call, with_file};
 use super::builder;
 use super::caches::CacheInputs;
-use super::contexts::{ContextSource, linked_image};
+use super::contexts::ContextSource;
 use super::ecr;
 use super::grammar;
 use super::key;
+use super::links::{self, Link};
 use super::lists::{InputText as _, comma_items};
 use super::logins::logins;
 use super::merge::{self, Part};
@@ -106,15 +107,6 @@ pub struct ImageRequest {
     pub cache: CacheInputs,
 }
 
-/// A build context that is another image of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Link {
-    /// The context's name.
-    pub context: String,
-    /// The image's.
-    pub image: ImageName,
-}
-
 impl Request {
     /// Reads one [`RawInputs`] for each image. What images share is what the first one says.
     ///
@@ -151,8 +143,8 @@ impl Request {
             settings.runners.check(&built, &mut problems);
             problems.finish()?;
         }
-        check_links(&images)?;
-        check_tags(&images)?;
+        links::check_links(&images.iter().map(|image| (&image.image, &image.links[..])).collect::<Vec<_>>())?;
+        links::check_tags(&images.iter().map(|image| (&image.image, &image.tags[..])).collect::<Vec<_>>())?;
         let mut names = BTreeSet::new();
         for image in &mut images {
             image.settings = Arc::clone(&settings);
@@ -164,54 +156,6 @@ impl Request {
         }
         Ok(Self { settings, images })
     }
-}
-
-/// Refuses a link to an image that the run does not have, and images that are built on one another in a circle.
-fn check_links(images: &[ImageRequest]) -> Result<()> {
-    for image in images {
-        for Link { context, image: parent } in &image.links {
-            if !images.iter().any(|other| other.image == *parent) {
-                return Err(Error::input(format!(
-                    "build-contexts: `{context}` of {} is target:{parent}, and there is no such image in this run",
-                    image.image
-                ))
-                .hint("target: names another image of the input bake"));
-            }
-        }
-    }
-    let mut left: Vec<&ImageRequest> = images.iter().collect();
-    loop {
-        let before = left.len();
-        let names: Vec<&ImageName> = left.iter().map(|image| &image.image).collect();
-        left.retain(|image| image.links.iter().any(|link| names.contains(&&link.image)));
-        match left.first() {
-            None => return Ok(()),
-            Some(first) if left.len() == before => {
-                let names: Vec<&str> = left.iter().map(|image| image.image.as_str()).collect();
-                return Err(Error::input(format!(
-                    "{} is built on images that are built on it: {}",
-                    first.image,
-                    names.join(", ")
-                )));
-            }
-            Some(_) => {}
-        }
-    }
-}
-
-/// Refuses two images with one tag: which one had it would be chance.
-fn check_tags(images: &[ImageRequest]) -> Result<()> {
-    let mut known: Vec<(String, &ImageName)> = Vec::new();
-    for image in images {
-        for tag in image.tags.iter().map(ToString::to_string) {
-            if let Some((_, other)) = known.iter().find(|(known, _)| *known == tag) {
-                return Err(Error::input(format!("{other} and {} have one tag: {tag}", image.image))
-                    .hint("give each its own"));
-            }
-            known.push((tag, &image.image));
-        }
-    }
-    Ok(())
 }
 
 impl ImageRequest {
@@ -258,7 +202,7 @@ impl ImageRequest {
             problems.add("call", "check reads a Dockerfile that is a file, and not dockerfile-inline");
         }
         let key = key::read(raw, problems);
-        let links = links(&build, problems);
+        let links = links::links(&build, problems);
         check_combinations(problems, (mode, digest.is_some(), rebuild), &key, &build);
         settings.warnings = problems.take_warnings();
         std::mem::take(problems).finish()?;
@@ -298,16 +242,6 @@ impl ImageRequest {
     pub(crate) fn all_secrets(&self) -> impl Iterator<Item = (&Secret, Option<&SecretString>)> {
         self.build.all_secrets().map(|secret| (secret, self.secrets.of(secret)))
     }
-}
-
-/// The build contexts that are images of the same run.
-fn links(build: &BuildInputs, problems: &mut Problems) -> Vec<Link> {
-    let linked = build.build_contexts.iter().filter_map(|(name, value)| Some((name, linked_image(value)?)));
-    let link = |(context, image): (&String, &str)| {
-        let image = problems.parse("build-contexts", Some(image))?;
-        Some(Link { context: context.clone(), image })
-    };
-    linked.filter_map(link).collect()
 }
 
 /// What the image is called, and where it goes.

@@ -91,6 +91,7 @@ pub struct Entry {
 
 /// Everything that is reported of one image.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what came of the image, each independent of the others")]
 pub struct ImageReport {
     /// The input `image`.
     pub image: String,

@@ -67,8 +67,8 @@ struct Sum {
     uses: Digest,
     /// `None` before the first platform.
     unread: Option<BTreeSet<String>>,
-    /// `None` before the first platform; within, `None` if the platforms have different ones.
-    onbuild: Option<Option<Vec<String>>>,
+    /// The lists of the platforms, each once; `None` if one cannot be told.
+    onbuild: Option<BTreeSet<Vec<String>>>,
 }
 
 impl Default for Sum {
@@ -80,7 +80,7 @@ impl Default for Sum {
             narrow: Digest::new("dockerfile"),
             uses: Digest::new("dockerfile, uses"),
             unread: None,
-            onbuild: None,
+            onbuild: Some(BTreeSet::new()),
         }
     }
 }
@@ -95,9 +95,9 @@ impl Sum {
             Some(unread) => &unread & &found.unread,
             None => found.unread,
         });
-        self.onbuild = Some(match self.onbuild.take() {
-            Some(earlier) => earlier.filter(|earlier| found.onbuild.as_ref() == Some(earlier)),
-            None => found.onbuild,
+        self.onbuild = self.onbuild.take().zip(found.onbuild).map(|(mut lists, list)| {
+            lists.insert(list);
+            lists
         });
         let analysis = &mut self.analysis;
         analysis.whole_text_reason = analysis.whole_text_reason.take().or(found.doubt);
@@ -126,7 +126,7 @@ impl Sum {
             declared_args: collected.declared,
             secrets: collected.secrets,
             runs: collected.runs,
-            onbuild: onbuild.flatten(),
+            onbuild: onbuild.filter(|lists| lists.len() == 1).and_then(|mut lists| lists.pop_first()),
             ..analysis
         }
     }

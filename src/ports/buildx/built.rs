@@ -50,7 +50,9 @@ impl Built {
         let mut progress: Vec<ProgressSummary> = each.into_iter().map(Progress::into_summary).collect();
         if result.is_ok() {
             // A failure on the way, such as a cache that is not there, did not matter.
-            progress.iter_mut().for_each(|summary| summary.failed = None);
+            for summary in &mut progress {
+                summary.failed = None;
+            }
         }
         Self { result, progress, errors }
     }
