@@ -27,7 +27,7 @@ impl Docker {
         let mut all = json!({});
         for name in names.collect::<Vec<_>>().into_iter().rev() {
             let metadata = self.folder.join(format!("metadata-{name}-{}", std::process::id()));
-            let mut args = self.args_of(&definition["target"][name]);
+            let mut args = Self::args_of(&definition["target"][name]);
             args.extend(["--metadata-file".to_owned(), metadata.display().to_string()]);
             for flag in ["--builder", "--progress"] {
                 args.extend([flag.to_owned(), self.value(flag)]);
@@ -53,7 +53,7 @@ impl Docker {
     }
 
     /// A target's fields as flags of `docker buildx build`.
-    fn args_of(&self, target: &Value) -> Vec<String> {
+    fn args_of(target: &Value) -> Vec<String> {
         let here = format!("{}/", std::env::current_dir().unwrap().display());
         let mut args = vec!["buildx".to_owned(), "build".to_owned()];
         let mut add = |flag: &str, value: String| args.extend([format!("--{flag}"), value]);
