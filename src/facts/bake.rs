@@ -33,15 +33,14 @@ pub(crate) async fn images(
     images_of_bake(raw, &printed)
 }
 
-/// The environment that the definition's variables are taken from. Passwords are left out: a definition could put them into
-/// an image.
+/// The environment that the definition's variables are taken from. The values of passwords are left out: a definition could
+/// put them into an image. Their names are not, because bake looks whether a secret (`id=NPM_TOKEN`) is a variable or a file.
 fn variables<'a>(raw: &RawInputs, env: &'a Env) -> Vec<(&'a str, &'a str)> {
     let logins = items(raw.logins.as_deref().unwrap_or_default());
     let passwords: Vec<&str> = logins.iter().filter_map(|login| login.split_whitespace().nth(2)).collect();
-    let is_withheld = |name: &str| {
-        WITHHELD.iter().any(|prefix| name.starts_with(prefix))
-            || looks_secret(name)
-            || passwords.contains(&name)
-    };
-    env.iter().filter(|(name, _)| !is_withheld(name)).collect()
+    let is_password = |name: &str| looks_secret(name) || passwords.contains(&name);
+    env.iter()
+        .filter(|(name, _)| !WITHHELD.iter().any(|prefix| name.starts_with(prefix)))
+        .map(|(name, value)| (name, if is_password(name) { "" } else { value }))
+        .collect()
 }

@@ -27,7 +27,6 @@ mod outputs;
 mod pairs;
 mod problems;
 mod prune;
-pub(crate) mod pulled;
 mod raw;
 mod request;
 mod runners;

@@ -11,7 +11,7 @@ use crate::key::dockerfile::csv;
 
 /// The name of a target's image.
 #[must_use]
-pub(super) fn image_name(prefix: Option<&str>, target: &str) -> String {
+fn image_name(prefix: Option<&str>, target: &str) -> String {
     let target = target.to_ascii_lowercase();
     prefix.map_or_else(|| target.clone(), |prefix| format!("{prefix}-{target}"))
 }
@@ -35,7 +35,7 @@ impl<'a> Target<'a> {
         let own = RawInputs {
             image: Some(image_name(prefix.as_deref(), name)),
             bake: None,
-            targets: Some(name.to_owned()),
+            targets: None,
             set: None,
             allow: None,
             ..raw.clone()

@@ -232,10 +232,10 @@ write_figures() {
   {
     cat "$FIGURES/machine.md"
     printf '\n| case | build-once | without it | ratio | target | command |\n| --- | --- | --- | --- | --- | --- |\n'
-    for name in hit alias pipeline cold warm context; do
+    for name in hit alias pipeline cold warm many context; do
       [[ ! -r $FIGURES/$name.md ]] || cat "$FIGURES/$name.md"
     done
-    for name in cache overhead refused hostile key; do
+    for name in cache overhead wide refused hostile key; do
       [[ ! -r $FIGURES/$name.md ]] || { echo && cat "$FIGURES/$name.md"; }
     done
   } >"$figures"

@@ -1,0 +1,2 @@
+. /opt/settings
+echo "api: level $level, runtime $(cat /opt/runtime)"
