@@ -14,6 +14,7 @@ use super::problems::Problems;
 use super::raw::RawInputs;
 use crate::error::{Error, Result};
 use target::Target;
+pub(crate) use target::image_name;
 
 /// The inputs of one image, as text.
 #[derive(Clone, Default)]
