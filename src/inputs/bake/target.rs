@@ -11,7 +11,7 @@ use crate::key::dockerfile::csv;
 
 /// The name of a target's image.
 #[must_use]
-fn image_name(prefix: Option<&str>, target: &str) -> String {
+pub(crate) fn image_name(prefix: Option<&str>, target: &str) -> String {
     let target = target.to_ascii_lowercase();
     prefix.map_or_else(|| target.clone(), |prefix| format!("{prefix}-{target}"))
 }
