@@ -15,6 +15,8 @@ pub(crate) struct Listing {
     pub(crate) knows_pulls: bool,
     /// True if the registry can remove a tag and keep the image.
     pub(crate) can_untag: bool,
+    /// The registry's clock, if it told: seconds since 1970.
+    pub(crate) clock: Option<u64>,
 }
 
 /// One manifest of a repository. Times are seconds since 1970.

@@ -19,7 +19,7 @@ pub(crate) struct Survey {
     pub(crate) project: ProjectState,
 }
 
-/// The most that the machine's clock may differ from GitHub's. Ages would be wrong by it.
+/// The most that the machine's clock may differ from others. Ages would be wrong by it.
 const CLOCK: u64 = 60 * 60;
 
 /// Reads the repository, then the GitHub repository. In this order a pull request that is opened meanwhile has no tag in
@@ -37,9 +37,13 @@ pub(super) async fn survey(
     let mut listing = store.listing().await?;
     let wanted = wanted(&listing, policy, also);
     let state = project.state(&wanted).await?;
-    if let Some(clock) = state.clock.filter(|clock| clock.abs_diff(now) > CLOCK) {
-        let what = format!("the clock of this machine differs from GitHub's by {} s", clock.abs_diff(now));
-        return Err(Error::of(FailureKind::ClockSkew, what).cause("ages would be wrong: nothing is removed"));
+    for (clock, whose) in [(state.clock, "GitHub's"), (listing.clock, "the registry's")] {
+        if let Some(clock) = clock.filter(|clock| clock.abs_diff(now) > CLOCK) {
+            let what = format!("the clock of this machine differs from {whose} by {} s", clock.abs_diff(now));
+            return Err(
+                Error::of(FailureKind::ClockSkew, what).cause("ages would be wrong: nothing is removed")
+            );
+        }
     }
     let mut links = read_all(store, &listing).await?;
     if lost(&listing, &links).is_some() {

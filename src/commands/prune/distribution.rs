@@ -114,7 +114,9 @@ impl Store for DistributionStore<'_> {
         let named = self.resolve(&tags, &before).await?;
         let now = unix_seconds();
         let mut seen = Remembered::default();
-        let mut listing = Listing { can_untag: !self.cannot_untag.get(), ..Listing::default() };
+        // Trusted images alone ask nothing of GitHub, whose clock would tell too.
+        let clock = self.registry.ping(self.repository.registry()).await?.clocks.map(|(theirs, _)| theirs);
+        let mut listing = Listing { can_untag: !self.cannot_untag.get(), clock, ..Listing::default() };
         for (tag, digest) in named {
             let first = before.versions.get(&digest).copied().unwrap_or(now);
             let since = before.tags.get(&tag).filter(|(known, _)| *known == digest);

@@ -96,7 +96,8 @@ fn kept(error: &Error) -> Option<&'static str> {
 impl Store for PackageStore<'_> {
     async fn listing(&self) -> Result<Listing> {
         let versions = self.github.versions(self.package().await?).await?;
-        let mut listing = Listing { can_untag: true, ..Listing::default() };
+        let clock = self.github.clock();
+        let mut listing = Listing { can_untag: true, clock, ..Listing::default() };
         for found in versions {
             let digest: Digest = found.digest.parse().map_err(|error| {
                 let what = format!("failed to read the versions of {}", self.repository);

@@ -35,6 +35,10 @@ impl Pull {
     }
 }
 
+fn is_absent(error: &Error) -> bool {
+    error.causes.iter().any(|cause| cause.starts_with("404"))
+}
+
 /// Seconds since 1970 of a time as GitHub writes it.
 pub(super) fn seconds(text: &str) -> Option<u64> {
     OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp().try_into().ok()
@@ -83,12 +87,30 @@ impl GitHub {
                 Ok(pull) => {
                     closed.extend(pull.closed().filter(|_| pull.number == number).map(|at| (number, at)));
                 }
-                // Never a pull request of this repository: not known to be closed.
-                Err(error) if error.causes.iter().any(|cause| cause.starts_with("404")) => {}
+                // Never a pull request of this repository, so not known to be closed; or the token does not see the
+                // repository, and would keep every name for ever.
+                Err(error) if is_absent(&error) => self.sees(slug).await?,
                 Err(error) => return Err(error),
             }
         }
         Ok(closed)
+    }
+
+    /// Fails if the token does not see the repository: GitHub then says of everything in it that it does not exist.
+    async fn sees(&self, slug: &Slug) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Repository {}
+        let Slug { owner, name } = slug;
+        let found: Result<Repository> = self.get(&format!("/repos/{owner}/{name}"), "metadata: read").await;
+        found.map(drop).map_err(|error| {
+            if !is_absent(&error) {
+                return error;
+            }
+            let what = format!("GitHub does not show {owner}/{name} to this token");
+            Error::of(FailureKind::AuthDenied, what)
+                .cause("it is not known which pull requests are closed")
+                .hint("give a github-token that may read the repository, and look at GITHUB_REPOSITORY")
+        })
     }
 
     /// All branches, in one answer: a list in pages may skip one that exists.

@@ -116,6 +116,43 @@ fn a_wrong_clock_stops_everything() {
     removes_nothing(&lab, apply(&lab, &github), 20, "the clock of this machine differs from GitHub's");
 }
 
+/// Only trusted names are there, so GitHub is not asked.
+#[test]
+fn a_wrong_clock_is_seen_by_the_registrys_too() {
+    let (lab, github) = (Lab::new(), GitHub::start());
+    lab.registry.deletes(Deletes::Tags);
+    lab.registry.put("latest", Some("latest"));
+    lab.registry.put(&format!("queue-key-rf9d832d9-app-{}", super::KEY), Some("queue"));
+    lab.registry.date("Thu, 01 Jan 2015 00:00:00 GMT");
+    removes_nothing(&lab, apply(&lab, &github), 20, "the clock of this machine differs from the registry's");
+    assert!(github.asked().is_empty(), "{:?}", github.asked());
+    lab.registry.date("no date");
+    let run = apply(&lab, &github).run();
+    assert_eq!((run.code, run.output("outcome")), (0, "nothing"), "{}", run.all());
+}
+
+/// GitHub answers 404 for everything in a private repository that the token does not see.
+#[test]
+fn a_repository_that_the_token_does_not_see_is_told_of() {
+    let (lab, github) = filled();
+    github.fault("/repos/o/r", 99, message(404, "Not Found"));
+    removes_nothing(&lab, apply(&lab, &github), 20, "GitHub does not show o/r to this token");
+}
+
+#[test]
+fn lists_that_never_end_are_given_up() {
+    let (lab, github) = filled();
+    lab.registry.endless();
+    removes_nothing(&lab, apply(&lab, &github), 30, "more than 100 pages");
+    let pages = lab.registry.asked().iter().filter(|asked| asked.contains("/tags/list")).count();
+    assert_eq!(pages, 100);
+    let (lab, github) = filled();
+    let seven = lab.registry.digest(&format!("ci/{}", pr_tag(7))).unwrap();
+    lab.registry.store(&super::referrers::about(&seven, "signature"));
+    lab.registry.list_referrers(0);
+    removes_nothing(&lab, apply(&lab, &github), 30, "more than 20 pages");
+}
+
 #[test]
 fn a_manifest_that_cannot_be_read_stops_everything() {
     for answer in [Response::new(500, ""), Response::new(200, "<html>"), Response::cut()] {

@@ -7,7 +7,7 @@ use crate::support::github::GitHub;
 use crate::support::{Deletes, Lab, Response};
 
 /// A manifest about another one.
-fn about(subject: &str, name: &str) -> Value {
+pub(super) fn about(subject: &str, name: &str) -> Value {
     let mut manifest = image(name, false);
     manifest["subject"] = json!({"mediaType": super::OCI_IMAGE, "digest": subject, "size": 400});
     manifest

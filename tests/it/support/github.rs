@@ -10,8 +10,9 @@ use super::http::{Request, Response, Server};
 use super::run::{BuildOnce, CANARY};
 
 /// Methods, paths and the parameters of their queries, from the description. `*` is one part of a path.
-const ROUTES: [(&str, &str, &[&str]); 11] = [
+const ROUTES: [(&str, &str, &[&str]); 12] = [
     ("GET", "/repos/*/*/pulls", &["state", "head", "base", "sort", "direction", "per_page", "page"]),
+    ("GET", "/repos/*/*", &[]),
     ("GET", "/repos/*/*/pulls/*", &[]),
     ("GET", "/repos/*/*/git/matching-refs/*", &[]),
     ("GET", "/repos/*/*/actions/caches", &["per_page", "page", "ref", "key", "sort", "direction"]),
@@ -245,6 +246,9 @@ impl State {
                 .to_owned()
         };
         let answer = match (request.method.as_str(), parts.as_slice()) {
+            ("GET", ["repos", owner, name]) => {
+                Response::new(200, json!({"full_name": format!("{owner}/{name}")}).to_string())
+            }
             ("GET", ["repos", _, _, "pulls"]) => {
                 let mut numbers: Vec<u64> = if parameter("state") == "closed" {
                     self.closed.keys().copied().collect()

@@ -50,6 +50,8 @@ struct State {
     page: usize,
     /// The registry has the API of referrers, with so many of them a page.
     referrers: Option<usize>,
+    /// What its clock says at `/v2/`.
+    date: Option<String>,
 }
 
 /// What the registry deletes.
@@ -208,6 +210,16 @@ impl Registry {
         self.state.lock().unwrap().page = size;
     }
 
+    /// Each page of the list of tags leads to another one.
+    pub(crate) fn endless(&self) {
+        self.state.lock().unwrap().page = usize::MAX;
+    }
+
+    /// The registry's clock, as in a header.
+    pub(crate) fn date(&self, date: &str) {
+        self.state.lock().unwrap().date = Some(date.to_owned());
+    }
+
     /// The registry answers what is about a manifest, so many a page.
     pub(crate) fn list_referrers(&self, page: usize) {
         self.state.lock().unwrap().referrers = Some(page);
@@ -323,6 +335,9 @@ impl State {
         };
         if let Some(at) = self.method_faults.iter().position(fits) {
             return self.method_faults.remove(at).2;
+        }
+        if let Some(date) = self.date.as_ref().filter(|_| request.target == "/v2/") {
+            return Response::new(401, "").header("date", date);
         }
         if request.target.starts_with("/token") {
             return self.token(request);
@@ -459,6 +474,11 @@ impl State {
             names.filter(|name| !name.starts_with("sha256:") && !name.contains('/')).collect();
         let rest: Vec<&str> =
             all.into_iter().filter(|name| last.as_deref().is_none_or(|last| *name > last)).collect();
+        if self.page == usize::MAX {
+            let next = format!("{}x", last.as_deref().unwrap_or_default());
+            return Response::new(200, r#"{"tags":["latest"]}"#)
+                .header("link", format!("</v2/{repository}/tags/list?last={next}>; rel=\"next\""));
+        }
         let size = if self.page == 0 { rest.len() } else { self.page };
         let page = &rest[..size.min(rest.len())];
         let answer = Response::new(200, json!({"name": repository, "tags": page}).to_string());
