@@ -92,28 +92,27 @@ pub(crate) fn plan(survey: &Survey, policy: &Policy, now: u64) -> Plan {
             !(is_old || follows(digest, version))
         }
     });
-    let needed = graph.needed(roots.map(|(digest, _)| digest).collect());
+    let mut needed = graph.needed(roots.map(|(digest, _)| digest).collect());
+    // What nothing leads to stays, and keeps what it needs.
+    let mut tops = loop {
+        let tops = tops(survey, &graph, &judged, &needed, &follows);
+        let goes: HashSet<&Digest> = tops.iter().flat_map(|(_, top)| graph.parts(top, &needed)).collect();
+        let mut stays: BTreeSet<&Digest> =
+            survey.listing.versions.keys().filter(|digest| !goes.contains(digest)).collect();
+        if stays.is_subset(&needed) {
+            break tops;
+        }
+        stays.append(&mut needed);
+        needed = graph.needed(stays);
+    };
 
-    let mut tops: Vec<(Reason, &Digest)> = Vec::new();
-    let mut followers: Vec<(Reason, &Digest)> = Vec::new();
     let mut plan = Plan {
         versions: survey.links.keys().chain(survey.listing.versions.keys()).collect::<BTreeSet<_>>().len(),
         ..Plan::default()
     };
     let mut untag: Vec<Group> = Vec::new();
-    for (digest, version) in &survey.listing.versions {
-        let tags = judged.get(digest);
-        if !needed.contains(digest) {
-            let reason = tags.and_then(|tags| tags.values().find_map(|verdict| verdict.clone().ok()));
-            match reason {
-                Some(reason) if follows(digest, version) => followers.push((reason, digest)),
-                reason if !follows(digest, version) => {
-                    tops.push((reason.unwrap_or(Reason::Untagged), digest));
-                }
-                _ => {}
-            }
-            continue;
-        }
+    for digest in survey.listing.versions.keys() {
+        let tags = judged.get(digest).filter(|_| needed.contains(digest));
         // The image stays. If none of its own tags keeps it, an index that stays lists it: then its tags stay too, since
         // some registries remove an image with its last tag.
         let is_a_part = going(digest);
@@ -132,9 +131,6 @@ pub(crate) fn plan(survey: &Survey, policy: &Policy, now: u64) -> Plan {
             }
         }
     }
-    // What an image with tags follows may be one that the registry does not list: nothing else would lead to it.
-    let led_to: HashSet<&Digest> = tops.iter().flat_map(|(_, top)| graph.parts(top, &needed)).collect();
-    tops.extend(followers.into_iter().filter(|(_, digest)| !led_to.contains(digest)));
     // The same order each time, whatever the digests are: reasons first, then names.
     tops.sort_by_key(|(reason, digest)| {
         let first = survey.listing.versions.get(*digest).and_then(|version| version.tags.first());
@@ -146,12 +142,36 @@ pub(crate) fn plan(survey: &Survey, policy: &Policy, now: u64) -> Plan {
     plan
 }
 
-/// The verdict of each tag of each image. A tag of the referrers' tag schema goes with its subject, so it has none.
-fn judge_all<'a>(
+/// The verdicts of tags, by image.
+type Judged<'a> = BTreeMap<&'a Digest, BTreeMap<&'a str, Result<Reason, Stays>>>;
+
+/// What goes by itself, with the reason; what follows it goes with it.
+fn tops<'a>(
     survey: &'a Survey,
-    rules: &Rules<'_>,
-    graph: &Graph<'_>,
-) -> BTreeMap<&'a Digest, BTreeMap<&'a str, Result<Reason, Stays>>> {
+    graph: &Graph<'a>,
+    judged: &Judged<'a>,
+    needed: &BTreeSet<&'a Digest>,
+    follows: &impl Fn(&Digest, &Version) -> bool,
+) -> Vec<(Reason, &'a Digest)> {
+    let mut tops: Vec<(Reason, &Digest)> = Vec::new();
+    let mut followers: Vec<(Reason, &Digest)> = Vec::new();
+    for (digest, version) in survey.listing.versions.iter().filter(|(digest, _)| !needed.contains(digest)) {
+        let reason =
+            judged.get(digest).and_then(|tags| tags.values().find_map(|verdict| verdict.clone().ok()));
+        match reason {
+            Some(reason) if follows(digest, version) => followers.push((reason, digest)),
+            reason if !follows(digest, version) => tops.push((reason.unwrap_or(Reason::Untagged), digest)),
+            _ => {}
+        }
+    }
+    // What an image with tags follows may be one that the registry does not list: nothing else would lead to it.
+    let led_to: HashSet<&Digest> = tops.iter().flat_map(|(_, top)| graph.parts(top, needed)).collect();
+    tops.extend(followers.into_iter().filter(|(_, digest)| !led_to.contains(digest)));
+    tops
+}
+
+/// The verdict of each tag of each image. A tag of the referrers' tag schema goes with its subject, so it has none.
+fn judge_all<'a>(survey: &'a Survey, rules: &Rules<'_>, graph: &Graph<'_>) -> Judged<'a> {
     let mut judged = BTreeMap::new();
     for (digest, version) in &survey.listing.versions {
         if is_only_about_another(version) && !graph.subjects(digest, Some(version)).is_empty() {

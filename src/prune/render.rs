@@ -50,7 +50,7 @@ fn state(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done => "removed".to_owned(),
         Outcome::Absent => "was gone".to_owned(),
-        Outcome::Changed => "left: the tag names another image now".to_owned(),
+        Outcome::Changed => "left: the tag names another image now, or the image has another tag".to_owned(),
         Outcome::Refused(why) => format!("kept by the registry: {why}"),
         Outcome::Failed(error) => format!("failed: {}", error.headline()),
     }

@@ -1,7 +1,7 @@
 //! A repository in ghcr.io. The registry deletes nothing; the Packages API deletes a version with all its tags.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::OnceCell;
 
@@ -33,7 +33,16 @@ impl PackageStore<'_> {
         self.package.get_or_try_init(|| self.github.package(self.repository.path())).await
     }
 
-    async fn delete(&self, id: u64, writes: Writes) -> Result<Outcome> {
+    /// Deletes a version with these tags. All its tags go with it, so it is looked at right before: another run may have
+    /// given it a further one.
+    async fn delete(&self, id: u64, tags: &BTreeSet<String>, writes: Writes) -> Result<Outcome> {
+        match self.github.version(self.package().await?, id).await? {
+            None => return Ok(Outcome::Absent),
+            Some(now) if now.tags.iter().cloned().collect::<BTreeSet<_>>() != *tags => {
+                return Ok(Outcome::Changed);
+            }
+            Some(_) => {}
+        }
         let deleted = self.github.delete_version(self.package().await?, id, writes).await;
         match deleted {
             Ok(true) => Ok(Outcome::Done),
@@ -77,7 +86,7 @@ impl PackageStore<'_> {
             )
             .hint("the tag names a copy of the image now; the next run removes it")
         })?;
-        self.delete(version.id, writes).await
+        self.delete(version.id, &BTreeSet::from([tag.to_owned()]), writes).await
     }
 }
 
@@ -120,7 +129,7 @@ impl Store for PackageStore<'_> {
         let Some(writes) = self.writes.get() else { return Vec::new() };
         one_by_one(steps, async |step| match step {
             Step::Untag { tag, digest } => self.untag(tag, digest, writes).await,
-            Step::Delete { restore: Some(id), .. } => self.delete(*id, writes).await,
+            Step::Delete { restore: Some(id), tags, .. } => self.delete(*id, tags, writes).await,
             // A manifest that GitHub does not list.
             Step::Delete { restore: None, .. } => Ok(Outcome::Absent),
         })

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::GitHub;
-use super::pulls::seconds;
+use super::pulls::{is_absent, seconds};
 use crate::error::Result;
 use crate::ports::Writes;
 
@@ -88,6 +88,20 @@ impl GitHub {
         let route = format!("{owner}/packages/container/{name}/versions?state=active");
         let read = |page: Vec<Version>| page.into_iter().map(version).collect();
         self.pages(&route, RIGHT, read, |_| true).await
+    }
+
+    /// What GitHub says of a version now; `None` if it is not there.
+    ///
+    /// # Errors
+    /// If the answer cannot be read.
+    pub(crate) async fn version(&self, package: &Package, id: u64) -> Result<Option<PackageVersion>> {
+        let Package { owner, name } = package;
+        let route = format!("{owner}/packages/container/{name}/versions/{id}");
+        match self.get(&route, RIGHT).await {
+            Ok(found) => Ok(Some(version(found))),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes a version. False: it is not there.

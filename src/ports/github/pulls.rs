@@ -35,7 +35,7 @@ impl Pull {
     }
 }
 
-fn is_absent(error: &Error) -> bool {
+pub(super) fn is_absent(error: &Error) -> bool {
     error.causes.iter().any(|cause| cause.starts_with("404"))
 }
 

@@ -70,7 +70,7 @@ fn a_version_of_many_downloads_stays_and_that_is_no_failure() {
     set.put("seven", &[&pr_tag(7)]);
     let message = "Publicly visible package versions with more than 5000 downloads cannot be deleted. Contact GitHub support for further assistance.";
     let body = serde_json::json!({"message": message}).to_string();
-    set.github.fault("/versions/102", 1, Response::new(400, body));
+    set.github.fault("DELETE /versions/102", 1, Response::new(400, body));
     let run = set.prune().run();
     assert_eq!((run.code, run.output("removed")), (0, "0"), "{}", run.all());
     assert!(run.stdout.contains("more than 5,000 downloads"), "{}", run.stdout);
@@ -82,7 +82,7 @@ fn a_package_without_the_admin_role_is_told_of() {
     set.put("main", &["latest"]);
     set.put("seven", &[&pr_tag(7)]);
     set.github.fault(
-        "/versions/102",
+        "DELETE /versions/102",
         1,
         Response::new(403, r#"{"message":"Resource not accessible by integration"}"#),
     );
@@ -119,4 +119,20 @@ fn a_tag_of_an_image_that_stays_goes_by_way_of_a_copy() {
         assert_eq!(github.deleted(), ["DELETE /orgs/o/packages/container/ci/versions/900"]);
     }
     github.check();
+}
+
+/// Between the look and the deletion another run makes a release of it.
+#[test]
+fn a_version_that_gets_another_tag_meanwhile_stays() {
+    let set = Set::new();
+    set.put("main", &["latest"]);
+    let digest = set.put("seven", &[&pr_tag(7)]);
+    let now = serde_json::json!({"id": 102, "name": digest, "created_at": "2020-01-01T00:00:00Z",
+        "metadata": {"container": {"tags": [pr_tag(7), "v1"]}}});
+    set.github.fault("/versions/102", 1, Response::new(200, now.to_string()));
+    let run = set.prune().run();
+    assert_eq!((run.code, run.output("removed")), (0, "0"), "{}", run.all());
+    assert!(run.stdout.contains("or the image has another tag"), "{}", run.stdout);
+    assert_eq!(set.github.versions().len(), 2);
+    set.github.check();
 }

@@ -110,3 +110,14 @@ fn an_index_that_is_known_by_a_signature_alone_keeps_its_images() {
     assert_eq!((run.code, run.output("outcome")), (0, "nothing"), "{}", run.all());
     assert!(lab.registry.tags().contains(&pr_tag(7)));
 }
+
+#[test]
+fn an_index_that_only_a_tag_of_a_signature_names_keeps_its_images() {
+    let (lab, github, go, _) = signed();
+    let index = lab.registry.store(&super::index(&[&go[0]]));
+    let signature = lab.registry.store(&about(&index, "signature of an index"));
+    lab.registry.tag(&format!("{}.sig", index.replace(':', "-")), &signature);
+    let run = prune(&lab, &github).input("apply", "true").input("force", "true").run();
+    assert_eq!((run.code, run.output("outcome")), (0, "nothing"), "{}", run.all());
+    assert!(lab.registry.tags().contains(&pr_tag(7)));
+}

@@ -10,7 +10,7 @@ use super::http::{Request, Response, Server};
 use super::run::{BuildOnce, CANARY};
 
 /// Methods, paths and the parameters of their queries, from the description. `*` is one part of a path.
-const ROUTES: [(&str, &str, &[&str]); 12] = [
+const ROUTES: [(&str, &str, &[&str]); 13] = [
     ("GET", "/repos/*/*/pulls", &["state", "head", "base", "sort", "direction", "per_page", "page"]),
     ("GET", "/repos/*/*", &[]),
     ("GET", "/repos/*/*/pulls/*", &[]),
@@ -27,6 +27,7 @@ const ROUTES: [(&str, &str, &[&str]); 12] = [
     ("GET", "/orgs/*/packages/container/*/versions", &["page", "per_page", "state"]),
     // The description leaves the parameters out; the API has them.
     ("GET", "/users/*/packages/container/*/versions", &["page", "per_page", "state"]),
+    ("GET", "/orgs/*/packages/container/*/versions/*", &[]),
     ("DELETE", "/orgs/*/packages/container/*/versions/*", &[]),
 ];
 
@@ -228,10 +229,8 @@ impl State {
             self.wrong.push(format!("{} {}: {why}", request.method, request.target));
             return Response::new(400, json!({"message": why}).to_string());
         }
-        let found = self
-            .faults
-            .iter_mut()
-            .find(|(part, times, _)| *times > 0 && request.target.contains(part.as_str()));
+        let asked = format!("{} {}", request.method, request.target);
+        let found = self.faults.iter_mut().find(|(part, times, _)| *times > 0 && fits(part, &asked));
         if let Some(fault) = found {
             fault.1 -= 1;
             return fault.2.clone();
@@ -315,13 +314,15 @@ impl State {
                 Response::new(200, json!({"login": "o", "type": self.owner}).to_string())
             }
             ("GET", [_, _, "packages", "container", _, "versions"]) => {
-                let version = |version: &PackageVersion| {
-                    json!({"id": version.id, "name": version.digest, "created_at": version.created,
-                        "updated_at": version.created, "metadata": {"package_type": "container", "container": {"tags": version.tags}}})
-                };
-                let mut versions: Vec<Value> = self.versions.iter().map(version).collect();
+                let mut versions: Vec<Value> = self.versions.iter().map(described).collect();
                 versions.reverse();
                 paged(&versions, query, |page| page)
+            }
+            ("GET", [_, _, "packages", "container", _, "versions", id]) => {
+                match self.versions.iter().find(|version| version.id.to_string() == *id) {
+                    Some(found) => Response::new(200, described(found).to_string()),
+                    None => Response::new(404, json!({"message": "Not Found"}).to_string()),
+                }
             }
             ("DELETE", [_, _, "packages", "container", _, "versions", id]) => {
                 let id: u64 = id.parse().unwrap();
@@ -374,4 +375,18 @@ fn paged(items: &[Value], query: &str, wrap: impl FnOnce(Value) -> Value) -> Res
         return answer.header("link", next);
     }
     answer
+}
+
+/// A version as the API describes it.
+fn described(version: &PackageVersion) -> Value {
+    json!({"id": version.id, "name": version.digest, "created_at": version.created,
+        "updated_at": version.created, "metadata": {"package_type": "container", "container": {"tags": version.tags}}})
+}
+
+/// Whether a fault is meant: its text is part of the question, or begins with the method and is the end of it.
+fn fits(part: &str, asked: &str) -> bool {
+    match part.split_once(' ') {
+        Some((method, end)) => asked.starts_with(method) && asked.ends_with(end),
+        None => asked.contains(part),
+    }
 }
