@@ -159,6 +159,8 @@ limits! {
     CHILDREN: Count(usize) = 64, "images of an index that are asked for", "refused, exit 40";
     /// Lines of the input `digests`.
     PARTS: Count(usize) = 64, "lines of the input `digests`", "refused, exit 2";
+    /// Images that the input `digests` of a pull names.
+    PULLED: Count(usize) = 1_000, "images that `digests` names with `mode: pull`", "refused, exit 2";
     /// Jobs of the output `matrix`; GitHub starts no more of one matrix.
     JOBS: Count(usize) = 256, "jobs of the output `matrix`", "refused, exit 2";
     /// Bytes of the file of a lifecycle policy: four for each of the 30,720 characters that ECR takes.

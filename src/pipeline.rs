@@ -12,6 +12,7 @@ use crate::facts::{
 use crate::failure::FailureClass;
 use crate::inputs::{
     self, ContextSource, ImageInputs, ImageRequest, LeftOutTag, RawInputs, Request, SecretSource, extra_args,
+    pulled,
 };
 use crate::plan::{Choice, Judged, Needs, Plan, PlanContext, Rendered, Verdict, assemble, builder_for};
 use crate::ports::exec::CancelSignal;
@@ -173,7 +174,7 @@ pub(crate) async fn prepare(
     }
     let images = match raw {
         [only] if inputs::is_bake(only) => bake::images(only, env, console, cancel.clone()).await?,
-        raw => raw.iter().map(ImageInputs::from).collect(),
+        raw => pulled::each(raw)?.iter().map(ImageInputs::from).collect(),
     };
     for (_, text) in images.iter().flat_map(|image| image.raw.entries()) {
         text.into_iter().flat_map(shown::passwords).for_each(|password| console.mask(password));

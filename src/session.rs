@@ -25,7 +25,7 @@ use crate::ports::console::Console;
 use crate::ports::disk;
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::ports::temporary::sweep;
-use crate::report::{ImageReport, Report, RunState, Stage, annotations, outputs, summary};
+use crate::report::{ImageReport, Report, RunState, Stage, annotations, more_failures, outputs, summary};
 use crate::trust::ImageRun;
 use crate::{commands, crash};
 use files::RunFiles;
@@ -151,6 +151,9 @@ pub(crate) fn fail(error: Error, env: &Env, console: &Console) -> u8 {
 fn publish(report: &Report, env: &Env, console: &Console) -> u8 {
     for annotation in annotations(report) {
         console.annotate(&annotation);
+    }
+    if let Some(line) = more_failures(report) {
+        console.line(&line);
     }
     if let Some(how) = report.worst().and_then(|error| how_to_report(error, report.facts.as_deref())) {
         console.line(&how);

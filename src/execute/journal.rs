@@ -65,6 +65,8 @@ pub(crate) struct Record {
     pub error: Option<Error>,
     /// The image as the action leaves it.
     pub made: Option<Made>,
+    /// Bytes of the image as the registry stores it.
+    pub size: Option<u64>,
     /// The name that the action gave the image in the engine's store.
     pub local_image: Option<String>,
     /// True if a build succeeded.
@@ -203,6 +205,8 @@ pub(crate) struct Journal {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ImageResult {
     pub made: Made,
+    /// Bytes of the image as the registry stores it.
+    pub size: Option<u64>,
     /// The image's name in the engine's store.
     pub local_image: Option<String>,
     /// True if a build succeeded.
@@ -302,6 +306,7 @@ impl ImageResult {
         if let Some(made) = &record.made {
             self.made.clone_from(made);
         }
+        self.size = record.size.or(self.size);
         if self.local_image.is_none() {
             // The plan sets the private name first, which no other build can move.
             self.local_image.clone_from(&record.local_image);

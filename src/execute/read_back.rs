@@ -26,7 +26,8 @@ pub(super) async fn run(
             .await;
     let seen = lookups.into_iter().next_back().map(|lookup| lookup.seen);
     match seen {
-        Some(LookupResult::Match { digest, config, .. }) => {
+        Some(LookupResult::Match { digest, config, size, .. }) => {
+            record.size = size;
             // Same key, other digest: another run pushed between this run's push and this look. Its image was made from
             // the same inputs, and the tag names it.
             let built = BuildMetadata::read(context.metadata).ok().and_then(|metadata| metadata.digest);

@@ -34,7 +34,9 @@ pub(super) fn parts(problems: &mut Problems, mode: Mode, lines: &[String]) -> Ve
     let problem = match (mode, lines.len()) {
         (Mode::Merge, 0) => "is required with mode merge: PLATFORM=DIGEST, one a line".to_owned(),
         (Mode::Merge, count) if count > PARTS => format!("has {count} lines, and at most {PARTS} are merged"),
-        (Mode::Build | Mode::Pull | Mode::Plan, 1..) => "only goes with mode merge".to_owned(),
+        (Mode::Build | Mode::Pull | Mode::Plan, 1..) => {
+            "only goes with mode merge, and with mode pull".to_owned()
+        }
         _ => return lines.iter().filter_map(|line| part(problems, line)).collect(),
     };
     problems.add("digests", problem);

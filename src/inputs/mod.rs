@@ -27,6 +27,7 @@ mod outputs;
 mod pairs;
 mod problems;
 mod prune;
+pub(crate) mod pulled;
 mod raw;
 mod request;
 mod runners;

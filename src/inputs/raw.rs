@@ -54,7 +54,7 @@ raw_inputs! { RawInputs
         digest;
         /// With mode plan: the runner of each platform in the output matrix, PLATFORM=LABEL or PLATFORM=[LABEL, LABEL], one a line, such as linux/arm64=ubuntu-24.04-arm; without a line ubuntu-latest.
         runners;
-        /// With mode merge: the digests of the platforms that were built apart, PLATFORM=DIGEST or DIGEST, one a line; no checkout needed.
+        /// With mode merge: the digests of the platforms that were built apart, PLATFORM=DIGEST or DIGEST, one a line. With mode pull: the images to pull, as the output digests of the job that built them. No checkout needed.
         digests;
         /// Make the image available to the local engine: true, false, or auto (true with mode pull or without a repository, else false).
         load = "auto";
@@ -74,7 +74,7 @@ raw_inputs! { RawInputs
     "Many images" {
         /// Definition files of docker buildx bake, one a line: HCL, JSON or Compose. Each target is an image, named after the target; with image, IMAGE-TARGET.
         bake;
-        /// Targets and groups of bake to find or build, one a line or with commas between.
+        /// Targets and groups of bake to find or build, one a line or with commas between; with digests and mode pull, the images to pull.
         targets = "default";
         /// Values in place of those in the definition, as docker buildx bake --set takes them, one a line: *.args.NAME=value.
         set;

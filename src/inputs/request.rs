@@ -79,6 +79,8 @@ pub struct ImageRequest {
     pub settings: Arc<Settings>,
     /// What the image is called.
     pub image: ImageName,
+    /// The target of the definition that describes it, with the input `bake`.
+    pub(crate) bake_target: Option<String>,
     /// False if the image is there only because others are built on it: then it is not published.
     pub(crate) asked: bool,
     /// The images of the same run that this one is built on.
@@ -209,6 +211,8 @@ impl ImageRequest {
             // A name that is missing or does not parse is among the problems.
             image: image.ok_or_else(|| Error::input("input `image`"))?,
             asked: true,
+            // A definition has been read by now, and names its target here.
+            bake_target: raw.targets.trimmed().filter(|name| *name != "default").map(str::to_owned),
             links,
             tags,
             left_out_tags: Vec::new(),

@@ -321,6 +321,9 @@ pub(crate) struct ImagePlan {
     /// an index its own digest.
     #[serde(skip)]
     pub image_id: Option<String>,
+    /// Bytes of the image as the registry stores it, if it is there before the first action.
+    #[serde(skip)]
+    pub size: Option<u64>,
     /// The repository that has the digest, or will have it.
     #[serde(skip)]
     pub repository: Option<Repository>,
@@ -373,6 +376,7 @@ impl ImagePlan {
             notices: Vec::new(),
             degraded: None,
             digest: None,
+            size: None,
             image_id: None,
             repository: None,
             key_tag: None,

@@ -73,7 +73,7 @@ pub(crate) fn assemble(
                 Ok(ImagePlan::unneeded())
             }
             (Some(given), Verdict::Build(verdict)) if wanted::only_says(given.image) => {
-                Ok(wanted::missing(&given, verdict))
+                wanted::missing(&given, verdict)
             }
             (Some(given), Verdict::Build(verdict)) => match &mut builder {
                 Some(Ok(builder)) => build(&given, verdict, (builder, &mut chain), &set_up, &mut draft),

@@ -8,6 +8,9 @@ use crate::inputs::RunsOn;
 #[serde(rename_all = "kebab-case")]
 pub struct MatrixJob {
     pub image: String,
+    /// The image's target, with the input `bake`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     pub platform: Platform,
     pub runs_on: RunsOn,
 }

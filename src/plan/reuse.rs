@@ -27,6 +27,7 @@ pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) 
         notices: notes.notices,
         degraded: notes.degraded,
         image_id: Some(image_id(given.facts, &digest)),
+        size: size(given.facts, &digest),
         digest: Some(digest),
         repository: Some(reference.repository().clone()),
         key_tag,
@@ -111,6 +112,14 @@ pub(super) fn reuse_local(given: &PlanContext<'_>, verdict: ReuseLocal, draft: &
         local_image: Some(image.name),
         ..ImagePlan::from_decision(Decision { outcome: Outcome::ReusedLocal, reason, changes: Vec::new() })
     }
+}
+
+/// Bytes of the registry's image; `None` for an index.
+fn size(facts: &ImageFacts, digest: &Digest) -> Option<u64> {
+    facts.lookups.iter().find_map(|lookup| match &lookup.seen {
+        LookupResult::Match { digest: found, size, .. } if found == digest => *size,
+        _ => None,
+    })
 }
 
 /// What docker calls the id of the registry's image: the digest of its configuration, else the image's own.

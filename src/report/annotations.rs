@@ -1,6 +1,6 @@
 //! Makes the annotations: one error for a failure, one warning for a degraded run, and a few notices.
 
-use super::Report;
+use super::{Report, unique};
 use crate::error::Error;
 use crate::plan::PlanWarning;
 use crate::ports::actions::{Annotation, Level};
@@ -52,35 +52,54 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
     errors(report).chain(degraded).chain(warnings).chain(checks).chain(notices).collect()
 }
 
-/// The error of the run, and that of each image, with its name if there are several.
+/// The error of the run, and those of the images, each with the names of the images that have it if there are several.
 fn errors(report: &Report) -> impl Iterator<Item = Annotation<'_>> {
-    let several = report.images.len() > 1;
-    let of_images = report.images.iter().filter_map(move |image| {
-        let prefix = if several { format!("{}: ", image.image) } else { String::new() };
-        Some((prefix, image.error.as_ref()?))
-    });
-    let all = report.error.iter().map(|error| (String::new(), error)).chain(of_images);
-    all.take(KEPT_OF_A_LEVEL).map(|(prefix, error)| Annotation {
-        level: Level::Error,
-        title: "build-once failed",
-        message: prefix + &message(error),
-        at: error.at.as_ref().map(|at| (at.file.as_str(), at.line)),
+    failures(report).into_iter().take(KEPT_OF_A_LEVEL).map(|(names, error)| {
+        let prefix = match names.as_slice() {
+            [] => String::new(),
+            names => format!("{}: ", listed(names)),
+        };
+        Annotation {
+            level: Level::Error,
+            title: "build-once failed",
+            message: prefix + &message(error),
+            at: error.at.as_ref().map(|at| (at.file.as_str(), at.line)),
+        }
     })
+}
+
+/// Each failure once, with the names of its images; without a name that of the run, or of its only image.
+fn failures(report: &Report) -> Vec<(Vec<&str>, &Error)> {
+    let mut failures: Vec<(Vec<&str>, &Error)> =
+        report.error.iter().map(|error| (Vec::new(), error)).collect();
+    let several = report.images.len() > 1;
+    for image in &report.images {
+        let Some(error) = &image.error else { continue };
+        let name = several.then_some(image.image.as_str());
+        match failures.iter_mut().find(|(names, known)| several && !names.is_empty() && *known == error) {
+            Some((names, _)) => names.extend(name),
+            None => failures.push((name.into_iter().collect(), error)),
+        }
+    }
+    failures
+}
+
+/// The first names of a list, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(MOST_NOTICES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", names.iter().take(MOST_NOTICES).copied().collect::<Vec<_>>().join(", "))
+}
+
+/// A line of the log for the failures that have no annotation.
+pub(crate) fn more_failures(report: &Report) -> Option<String> {
+    let failures = failures(report);
+    let more: Vec<&str> =
+        failures.iter().skip(KEPT_OF_A_LEVEL).flat_map(|(names, _)| names).copied().collect();
+    (!more.is_empty()).then(|| format!("{} more failed: {}", more.len(), listed(&more)))
 }
 
 fn at_line<'a>(level: Level, title: &'static str, warning: &'a PlanWarning) -> Annotation<'a> {
     let at = warning.at.as_ref().map(|at| (at.file.as_str(), at.line));
     Annotation { level, title, message: warning.text.clone(), at }
-}
-
-/// Each item once, in order: several images may have the same.
-fn unique<'a, T: PartialEq + 'a>(items: impl Iterator<Item = &'a T>) -> impl Iterator<Item = &'a T> {
-    let mut seen: Vec<&T> = Vec::new();
-    items.filter(move |item| {
-        let new = !seen.contains(item);
-        if new {
-            seen.push(item);
-        }
-        new
-    })
 }

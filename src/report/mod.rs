@@ -8,12 +8,14 @@ mod images;
 mod markdown;
 mod metadata;
 mod outputs;
+mod overview;
 mod set_up;
 mod state;
 mod summary;
 mod tags;
 
 pub use annotations::annotations;
+pub(crate) use annotations::more_failures;
 pub(crate) use disk::DiskReport;
 pub(crate) use markdown::cell;
 pub use outputs::{OUTPUTS, outputs};
@@ -40,6 +42,8 @@ use crate::run::RunContext;
 pub struct Report {
     /// The images in the request's order; empty if the request cannot be read.
     pub images: Vec<ImageReport>,
+    /// Which images are built on which, by name: the base, then the image on it.
+    pub links: Vec<(String, String)>,
     /// The run's zone, and the reason for it.
     pub zone: Option<(&'static str, String)>,
     /// The repository with the source of its name, or why there is none.
@@ -112,6 +116,8 @@ pub struct ImageReport {
     pub local_image: Option<String>,
     /// The key, 64 hex digits.
     pub key: Option<String>,
+    /// Bytes of the image as the registry stores it, if they are known; not of an index.
+    pub size: Option<u64>,
     /// Seconds of all actions for the image.
     pub seconds: f64,
     /// With `mode: plan`, the jobs that would build what is missing.
@@ -152,6 +158,12 @@ impl Report {
     /// Adds what is known from the request.
     pub(crate) fn start(&mut self, request: &Request, run: &RunContext) {
         self.images = request.images.iter().map(ImageReport::of).collect();
+        let links = |image: &ImageRequest| {
+            let child = image.image.to_string();
+            let pairs = image.links.iter().map(|link| (link.image.to_string(), child.clone()));
+            pairs.collect::<Vec<_>>()
+        };
+        self.links = request.images.iter().flat_map(links).collect();
         self.check_annotations = request.settings.report.check_annotations;
         self.is_plan = request.settings.mode == Mode::Plan;
         self.without_summary = !request.settings.report.summary;
@@ -252,6 +264,18 @@ impl Report {
     }
 }
 
+/// Each item once, in order: several images may have the same.
+fn unique<'a, T: PartialEq + 'a>(items: impl Iterator<Item = &'a T>) -> impl Iterator<Item = &'a T> {
+    let mut seen: Vec<&T> = Vec::new();
+    items.filter(move |item| {
+        let new = !seen.contains(item);
+        if new {
+            seen.push(item);
+        }
+        new
+    })
+}
+
 /// The actions that ended, in the plan's order.
 fn entries(journal: &Journal) -> Vec<Entry> {
     let ended = journal.records.iter().filter_map(|record| match record.state {
@@ -309,6 +333,7 @@ impl ImageReport {
             self.tag = reported_tag(plan.key_tag.as_ref(), &result.tags);
             self.commit_tag = reported_tag(plan.commit_tag.as_ref(), &result.tags);
             (self.digest, self.image_id) = (result.made.digest, result.made.image_id);
+            self.size = result.size.or(plan.size);
         }
         let degraded: Vec<String> = plan.degraded.clone().into_iter().chain(result.degraded).collect();
         self.degraded = (!degraded.is_empty()).then(|| degraded.join("; "));

@@ -104,7 +104,7 @@ pub const OUTPUTS: [Output; 27] = [
     ),
     (
         "matrix",
-        "With mode plan, the jobs that would build what is missing, as a JSON list for strategy.matrix.include: image, platform and runs-on",
+        "With mode plan, the jobs that would build what is missing, as a JSON list for strategy.matrix.include: image, platform and runs-on, and the target with bake",
         images::matrix,
     ),
 ];

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 
 use super::markdown::{add_fenced, cell, code};
 use super::set_up::add_set_up;
-use super::{ImageReport, Report, disk};
+use super::{ImageReport, Report, disk, overview};
 use crate::buildkit::ProgressSummary;
 use crate::env::SLUG;
 use crate::error::Error;
 use crate::phase::Phase;
-use crate::plan::{Outcome, PlanWarning};
+use crate::plan::{MatrixJob, Outcome, PlanWarning};
 use crate::run::Commit;
 use crate::shown;
 
@@ -25,8 +25,10 @@ pub fn summary(report: &Report) -> String {
         // The inputs could not be read.
         add_image(&mut text, report, &ImageReport { outcome: report.outcome(), ..ImageReport::default() });
     }
-    for image in &report.images {
-        add_image(&mut text, report, image);
+    match report.images.as_slice() {
+        [only] => add_image(&mut text, report, only),
+        [] => {}
+        _ => overview::add(&mut text, report),
     }
     add_set_up(&mut text, &report.set_up);
     disk::add(&mut text, &report.disk);
@@ -37,9 +39,13 @@ pub fn summary(report: &Report) -> String {
 fn add_image(text: &mut String, report: &Report, image: &ImageReport) {
     let error = image.error.as_ref().or_else(|| report.error.as_ref().filter(|_| !image.done));
     // Writing to a String cannot fail; the results are dropped.
-    let _ = writeln!(text, "### {}\n", headline(report, image, error));
+    let _ = writeln!(
+        text,
+        "### {}\n",
+        format_args!("{} in {}", headline(image, error), duration(report.seconds))
+    );
     if let Some(error) = error {
-        add_failure(text, image, error);
+        add_failure(text, Some(image), error);
     }
     if let Some(degraded) = &image.degraded {
         let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(degraded));
@@ -47,25 +53,34 @@ fn add_image(text: &mut String, report: &Report, image: &ImageReport) {
     for warning in report.warnings.iter().chain(&image.warnings) {
         let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(&warning.text));
     }
+    add_values(text, report, image);
+}
+
+/// Adds what is known of an image, besides its failure and its warnings.
+pub(super) fn add_values(text: &mut String, report: &Report, image: &ImageReport) {
+    let failed = image.error.is_some() || (report.error.is_some() && !image.done);
     let outcome = image.outcome.map_or("failed", Outcome::name);
     let _ = writeln!(text, "| outcome | {} |\n| --- | --- |", code(outcome));
-    for (name, value) in rows(report, image, error.is_some()) {
+    for (name, value) in rows(report, image, failed) {
         let _ = writeln!(text, "| {name} | {value} |");
     }
     for (platform, digest) in &image.platforms {
         let _ = writeln!(text, "| {} | {} |", cell(&platform.to_string()), code(digest));
     }
-    for notice in report.notices.iter().chain(&image.notices) {
+    // With several images those of the run stand apart.
+    let of_run = report.only().map(|_| &report.notices).into_iter().flatten();
+    for notice in of_run.chain(&image.notices) {
         let _ = writeln!(text, "| note | {} |", cell(notice));
     }
     let _ = writeln!(text);
     add_tags(text, image);
-    if error.is_none() {
+    if !failed {
         add_pull_commands(text, image);
     }
 }
 
-fn headline(report: &Report, image: &ImageReport, error: Option<&Error>) -> String {
+/// Says in one line what came of the image.
+pub(super) fn headline(image: &ImageReport, error: Option<&Error>) -> String {
     let name = code(if image.image.is_empty() { "build-once" } else { &image.image });
     let (mark, what) = match image.outcome {
         Some(Outcome::ReusedLocal) => ("✅", "already on this machine, ready"),
@@ -85,7 +100,7 @@ fn headline(report: &Report, image: &ImageReport, error: Option<&Error>) -> Stri
             }
         }
     };
-    format!("{mark} {name}: {what} in {}", duration(report.seconds))
+    format!("{mark} {name}: {what}")
 }
 
 /// The rows of the table: a name and the Markdown beside it. Rows without a value are left out.
@@ -104,6 +119,7 @@ fn rows(report: &Report, image: &ImageReport, failed: bool) -> Vec<(&'static str
         ("image", reference),
         ("digest", digest),
         ("tags", Some(lines(tags(image).into_iter().map(code)))),
+        ("to build", Some(lines(image.jobs.iter().map(job_words)))),
         ("local name", image.local_image.as_deref().map(code)),
         ("key", image.key.as_deref().map(code)),
         ("zone", report.zone.as_ref().map(|(zone, why)| format!("{zone} ({})", cell(why)))),
@@ -116,6 +132,11 @@ fn rows(report: &Report, image: &ImageReport, failed: bool) -> Vec<(&'static str
     ];
     let with_value = |(name, value): (&'static str, Option<String>)| Some((name, value?));
     rows.into_iter().filter_map(with_value).filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// A job that would build the image.
+pub(super) fn job_words(job: &MatrixJob) -> String {
+    format!("{} on {}", code(&job.platform.to_string()), code(&job.runs_on.to_string()))
 }
 
 /// Several lines in one cell.
@@ -164,7 +185,8 @@ fn add_tags(text: &mut String, image: &ImageReport) {
     let _ = writeln!(text);
 }
 
-fn add_failure(text: &mut String, image: &ImageReport, error: &Error) {
+/// Adds why the run failed, or the image.
+pub(super) fn add_failure(text: &mut String, image: Option<&ImageReport>, error: &Error) {
     let lines: Vec<String> = error.headline().lines().map(|line| cell(line.trim())).collect();
     let _ = writeln!(text, "> [!CAUTION]\n> {}", lines.join("<br>"));
     if let Some(at) = &error.at {
@@ -177,7 +199,9 @@ fn add_failure(text: &mut String, image: &ImageReport, error: &Error) {
     let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
     let _ =
         writeln!(text, ">\n> class {}{cause}, exit code {}\n", error.class.name(), error.class.exit_code());
-    if let Some(failed) = image.progress.as_ref().and_then(|progress| progress.failed.as_ref()) {
+    if let Some(failed) =
+        image.and_then(|image| image.progress.as_ref()).and_then(|progress| progress.failed.as_ref())
+    {
         let _ = writeln!(text, "Failed at {}\n", code(&failed.name));
         if !failed.log.is_empty() {
             add_fenced(text, &failed.log.join("\n"));
@@ -256,7 +280,7 @@ fn bar(seconds: f64, whole: f64) -> String {
 }
 
 /// Words a time. The bounds are those of the rounded figures: 59.97 is `1 min 0 s`, not `60.0 s`.
-fn duration(seconds: f64) -> String {
+pub(super) fn duration(seconds: f64) -> String {
     if seconds < 0.9995 {
         format!("{:.0} ms", seconds * 1000.0)
     } else if seconds < 59.95 {

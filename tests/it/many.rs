@@ -193,6 +193,32 @@ fn each_failure_is_told_where_nothing_can_be_done() {
     }
 }
 
+#[test]
+fn ten_failures_are_annotations_and_one_line_names_the_others() {
+    let lab = Lab::new();
+    let files: Vec<String> = (0..13).map(|at| format!("Dockerfile.{at}")).collect();
+    let names: Vec<String> = (0..13).map(|at| format!("i{at}")).collect();
+    let flags: Vec<[&str; 4]> = names
+        .iter()
+        .zip(&files)
+        .map(|(name, file)| ["--image", name.as_str(), "--file", file.as_str()])
+        .collect();
+    let flags: Vec<&[&str]> = flags.iter().map(<[&str; 4]>::as_slice).collect();
+    let run = lab.shared().images(&flags).run();
+    assert_eq!((run.code, run.commands("error").len()), (10, 10), "{}", run.all());
+    assert!(run.stdout.contains("3 more failed: i10, i11, i12"), "{}", run.stdout);
+    assert!(run.summary.contains("\n3 more images failed"), "{}", run.summary);
+    assert!(run.summary.contains("### ❌ 13 images: 13 failed in "), "{}", run.summary);
+}
+
+#[test]
+fn one_failure_of_several_images_is_told_once() {
+    let lab = lab();
+    let program = || both(&lab).input("registry-policy", "required").input("repository", "127.0.0.1:9/ci");
+    let run = program().run().fails(30, "unavailable");
+    assert!(run.error().starts_with("app, web: "), "{}", run.error());
+}
+
 /// Each image's build is this script; none of them succeeds.
 fn builds_are(lab: &Lab, images: usize, script: impl Fn(usize) -> String) -> Run {
     let names: Vec<String> = (0..images).map(|at| format!("i{at}")).collect();
@@ -223,7 +249,8 @@ fn builds_run_side_by_side() {
         )
     });
     let errors = run.commands("error");
-    assert!(errors.len() == 2 && errors.iter().all(|error| error.message.contains("met")), "{}", run.stdout);
+    assert!(errors.len() == 1 && errors[0].message.starts_with("i0, i1: "), "{}", run.stdout);
+    assert!(errors[0].message.contains("met"), "{}", run.stdout);
 }
 
 #[test]
@@ -240,4 +267,66 @@ fn four_run_at_once_and_no_more() {
     let counts = std::fs::read_to_string(counts).unwrap();
     let counts: Vec<usize> = counts.lines().map(|line| line.trim().parse().unwrap()).collect();
     assert!(counts.len() == 7 && counts.iter().all(|count| *count <= 4), "{counts:?}: {}", run.stdout);
+}
+
+#[test]
+fn several_are_pulled_by_what_the_build_job_hands_over() {
+    let lab = lab();
+    let built = both(&lab).run().succeeds("built");
+    let pull = || lab.shared().unset("INPUT_IMAGE").input("mode", "pull");
+    for handed_over in ["digests", "images"] {
+        lab.another_machine();
+        lab.registry.forget_requests();
+        let run = pull().input("digests", built.output(handed_over)).run().succeeds("reused-digest");
+        let pulled: Vec<String> = run.called("pull").iter().map(|call| call.line()).collect();
+        for (image, name) in [("app", "app:latest"), ("web", "web:latest")] {
+            let digest = digest(&lab, image).unwrap();
+            assert!(pulled.iter().any(|line| line.ends_with(&digest)), "{pulled:?}");
+            assert!(run.lines().iter().any(|line| line.ends_with(name)), "{:?}", run.lines());
+        }
+        assert_eq!(run.output("digests"), built.output("digests"));
+        assert_eq!(run.output("missing"), "[]");
+        // One question for each image.
+        assert_eq!(lab.registry.asked().len(), 2, "{:?}", lab.registry.asked());
+    }
+    // With the input `image`, a target's name stands behind it.
+    lab.another_machine();
+    let run = pull().input("image", "shop").input("digests", built.output("digests")).run();
+    let names: Vec<String> = serde_json::from_str::<Value>(run.succeeds("reused-digest").output("images"))
+        .unwrap()
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
+    assert_eq!(names, ["shop-app", "shop-web"]);
+}
+
+#[test]
+fn one_that_is_gone_does_not_stop_the_pull_of_the_other() {
+    let lab = lab();
+    let built = both(&lab).run().succeeds("built");
+    let mut digests: Value = serde_json::from_str(built.output("digests")).unwrap();
+    digests["web"] = format!("sha256:{}", "a".repeat(64)).into();
+    lab.another_machine();
+    let pull = lab.shared().unset("INPUT_IMAGE").input("mode", "pull");
+    let run = pull.input("digests", &digests.to_string()).run().fails(20, "access");
+    assert!(run.error().starts_with("web: "), "{}", run.error());
+    assert_eq!((run.called("pull").len(), run.output("missing")), (1, r#"["web"]"#));
+}
+
+#[test]
+fn images_without_a_digest_are_refused_by_name() {
+    let lab = Lab::new();
+    for (digests, said) in [
+        (r#"{"app": {"outcome": "built-local"}}"#, "`app` has no digest: its build published nothing"),
+        (r#"{"app": "latest"}"#, "`app`: `latest` is not a digest"),
+        ("{}", "names no image"),
+        ("app", "is no JSON"),
+    ] {
+        let run = lab.shared().unset("INPUT_IMAGE").input("mode", "pull").input("digests", digests).run();
+        let run = run.fails(2, "input");
+        assert!(run.error().contains(said), "{}", run.error());
+        assert!(run.calls.is_empty());
+    }
 }

@@ -86,6 +86,32 @@ fn each_platform_has_its_job_on_its_runner() {
 }
 
 #[test]
+fn a_platform_that_is_there_apart_has_no_job() {
+    let lab = lab();
+    let of = |platforms: &str, mode: &str| {
+        lab.shared().input("mode", mode).input("platforms", platforms).commit(&"4".repeat(40))
+    };
+    let both = || of("linux/amd64,linux/arm64", "plan");
+    let platforms = |run: &Run| -> Vec<Value> {
+        let jobs = json_of(run, "matrix");
+        jobs.as_array().unwrap().iter().map(|job| job["platform"].clone()).collect()
+    };
+    let arm = of("linux/arm64", "build").run().succeeds("built").output("key")[..32].to_owned();
+    let run = both().run().succeeds("missing");
+    assert_eq!(platforms(&run), ["linux/amd64"]);
+    assert!(run.output("reason").contains("there apart: linux/arm64"), "{}", run.output("reason"));
+    // What is not known is not there.
+    lab.registry.fault(&format!("/manifests/key-rf9d832d9-app-{arm}"), 1, Response::new(500, ""));
+    let run = both().run().succeeds("missing").degraded();
+    assert_eq!(platforms(&run), ["linux/amd64", "linux/arm64"]);
+    assert!(run.commands("warning")[0].message.contains("not known if linux/arm64 is there"));
+    // Where only the image of both is missing, a job makes it.
+    let _ = of("linux/amd64", "build").run().succeeds("built");
+    let run = both().run().succeeds("missing");
+    assert_eq!((platforms(&run), run.output("missing")), (vec![json!("linux/amd64")], r#"["app"]"#));
+}
+
+#[test]
 fn a_runner_of_no_platform_of_the_run_is_refused() {
     let lab = lab();
     for (line, said) in [
@@ -163,6 +189,35 @@ fn tags_are_left_to_a_build() {
         lab.registry.digest(&format!("ci/sha-rf9d832d9-app-{HEAD}")).as_deref(),
         Some(run.output("digest"))
     );
+}
+
+#[test]
+fn a_definition_has_a_job_for_each_image_that_is_asked_for() {
+    let lab = lab();
+    lab.write("work/docker-bake.hcl", "");
+    let target = |file: &str, base: Value| json!({"context": ".", "dockerfile": file, "contexts": base});
+    lab.write("work/Dockerfile.api", "FROM base\nCOPY hello /api\n");
+    let definition = json!({
+        "group": {"default": {"targets": ["Api", "web"]}},
+        "target": {
+            "base": {"context": ".", "dockerfile": "Dockerfile", "output": [{"type": "cacheonly"}]},
+            "Api": target("Dockerfile.api", json!({"base": "target:base"})),
+            "web": target("Dockerfile.web", json!({})),
+        },
+    });
+    lab.set("bake", definition.to_string());
+    let bake = || lab.shared().input("image", "shop").input("bake", "docker-bake.hcl");
+    let plan = || bake().input("mode", "plan").env("DOCKER_HOST", "tcp://127.0.0.1:9").run();
+    let run = plan().succeeds("missing");
+    let job = |image: &str, target: &str| json!({"image": image, "target": target, "platform": "linux/amd64", "runs-on": "ubuntu-latest"});
+    assert_eq!(json_of(&run, "matrix"), json!([job("shop-api", "Api"), job("shop-web", "web")]));
+    assert_eq!(run.output("missing"), r#"["shop-api","shop-web"]"#);
+    // Docker's CLI reads the definition; the engine is not asked.
+    assert!(run.lines().iter().all(|line| line.contains("bake --print")), "{:?}", run.lines());
+    assert!(run.summary.contains("```mermaid") && run.summary.contains("shop-base"), "{}", run.summary);
+    let _ = bake().run().succeeds("built");
+    let run = plan().succeeds("reused-tag");
+    assert_eq!((run.output("matrix"), run.output("missing")), ("[]", "[]"));
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl<'a> Target<'a> {
         let own = RawInputs {
             image: Some(image_name(prefix.as_deref(), name)),
             bake: None,
-            targets: None,
+            targets: Some(name.to_owned()),
             set: None,
             allow: None,
             ..raw.clone()
