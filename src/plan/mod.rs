@@ -25,6 +25,7 @@ mod secret_tests;
 mod set_up;
 mod spec;
 mod store;
+mod table;
 mod undone;
 mod use_builder;
 mod user_caches;

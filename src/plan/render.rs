@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::actions::{Action, ImagePlan, Plan, Planned, SetUpChange, Source};
 use super::order::TagGuard;
+use super::table::table;
 use crate::buildkit::{BuildSpec, OutputTarget};
 use crate::ecr::{NewRepository, RowState, SettingRow};
 use crate::facts::{ImageFacts, LookupResult, RepositoryFact};
@@ -32,6 +33,9 @@ fn all_names(image: ImageRun<'_>, facts: &ImageFacts) -> Option<AllNames> {
 pub(crate) fn text(rendered: &Rendered<'_>) -> String {
     let mut rows = Rows::default();
     let Rendered { run, images, plan } = rendered;
+    if images.len() > 1 {
+        rows.0 = table(rendered) + "\n";
+    }
     for ((image, facts), planned) in images.iter().zip(&plan.images) {
         if images.len() > 1 {
             rows.add("image", image.request.image.as_str());

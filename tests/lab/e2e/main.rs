@@ -27,6 +27,7 @@ mod matrix;
 mod old_buildx;
 mod outcomes;
 mod plain;
+mod plan_job;
 mod platforms;
 mod pr_repository;
 mod prune;

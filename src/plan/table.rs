@@ -1,0 +1,35 @@
+//! The table of a plan of several images, for people.
+
+use std::fmt::Write as _;
+
+use super::render::Rendered;
+use crate::shown::cut;
+
+/// The most characters of a reason.
+const LONGEST_WHY: usize = 120;
+
+/// One line an image: name, outcome, platforms, why.
+pub(super) fn table(rendered: &Rendered<'_>) -> String {
+    let head = ["image", "outcome", "platforms", "why"].map(str::to_owned);
+    let asked =
+        rendered.images.iter().zip(&rendered.plan.images).filter(|((image, _), _)| image.request.asked);
+    let rows = asked.map(|((image, _), planned)| {
+        let platforms: Vec<String> = image.request.build.platforms.iter().map(ToString::to_string).collect();
+        let why = planned.decision.reason.lines().next().unwrap_or_default();
+        let outcome = planned.decision.outcome.name().to_owned();
+        [image.request.image.to_string(), outcome, platforms.join(","), cut(why, LONGEST_WHY)]
+    });
+    let rows: Vec<[String; 4]> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths = [width(0), width(1), width(2)];
+    let mut text = String::new();
+    for [image, outcome, platforms, why] in &rows {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{image:<0$}  {outcome:<1$}  {platforms:<2$}  {why}",
+            widths[0], widths[1], widths[2]
+        );
+    }
+    text
+}
