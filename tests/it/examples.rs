@@ -51,6 +51,72 @@ fn d99_the_ephemeral_runner_loads_what_it_runs() {
     }
 }
 
+/// Each step of this action in a workflow: its job, and its inputs as [`inputs`] has them.
+fn steps(workflow: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let workflow: Value = serde_yaml_ng::from_str(workflow).unwrap();
+    let mut found = Vec::new();
+    for (job, body) in workflow["jobs"].as_mapping().unwrap() {
+        for step in body["steps"].as_sequence().unwrap() {
+            if !step["uses"].as_str().is_some_and(|uses| uses.starts_with("build-once/build-once@")) {
+                continue;
+            }
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let with = step["with"].as_mapping().unwrap().iter();
+            found.push((text(job), with.map(|(name, value)| (text(name), text(value))).collect()));
+        }
+    }
+    found
+}
+
+/// Each job finds its image by the inputs of its own, whatever else the definition holds.
+#[test]
+fn each_job_of_the_monorepo_pulls_its_own_image() {
+    let lab = Lab::new();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/monorepo");
+    for image in ["base", "runtime", "api", "web", "docs"] {
+        for file in std::fs::read_dir(folder.join(image)).unwrap() {
+            let file = file.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            lab.write(&format!("work/{image}/{name}"), std::fs::read_to_string(file.path()).unwrap());
+        }
+    }
+    lab.write("work/docker-bake.hcl", "");
+    let base = json!({"BASE": format!("{}/base/os:1", lab.registry.address())});
+    let on = |image: &str| json!({image: format!("target:{image}")});
+    let definition = |asked: &[&str]| {
+        json!({"group": {"default": {"targets": asked}}, "target": {
+            "base": {"context": "base", "dockerfile": "Dockerfile", "args": base},
+            "runtime": {"context": "runtime", "dockerfile": "Dockerfile", "contexts": on("base")},
+            "api": {"context": "api", "dockerfile": "Dockerfile", "contexts": on("runtime")},
+            "web": {"context": "web", "dockerfile": "Dockerfile", "contexts": on("base")},
+            "docs": {"context": "docs", "dockerfile": "Dockerfile", "args": base},
+        }})
+    };
+    lab.registry.publish("base/os/1", &json!({}), &json!({}));
+    let mut digests = json!(null);
+    for (job, inputs) in steps(include_str!("../../examples/monorepo/.github/workflows/ci.yml")) {
+        let asked: &[&str] = match job.as_str() {
+            "images" => &["base", "runtime", "api", "web", "docs"],
+            own => &[own],
+        };
+        lab.set("bake", definition(asked).to_string());
+        let run = inputs.iter().fold(lab.shared().input("image", ""), |program, (name, value)| {
+            let value = if name == "digest" { digests[&job].as_str().unwrap() } else { value };
+            program.input(name, value)
+        });
+        lab.another_machine();
+        let run = run.run();
+        if job == "images" {
+            let run = run.succeeds("built");
+            digests = serde_json::from_str(&run.output("digests")).unwrap();
+            continue;
+        }
+        let run = run.succeeds(if job == "docs" { "reused-digest" } else { "reused-tag" });
+        assert_eq!(run.output("digest"), digests[&job].as_str().unwrap(), "{job}");
+        assert!(lab.images().to_string().contains(&format!("\"{job}:latest\"")), "{job}: {}", lab.images());
+    }
+}
+
 fn first_workflow() -> &'static str {
     let readme = include_str!("../../README.md");
     readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap()

