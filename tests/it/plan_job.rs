@@ -192,6 +192,25 @@ fn tags_are_left_to_a_build() {
 }
 
 #[test]
+fn the_command_plan_prints_a_table_of_several_images() {
+    let lab = lab();
+    lab.write("work/docker-bake.hcl", "");
+    let target = |file: &str| json!({"context": ".", "dockerfile": file});
+    let definition = json!({
+        "group": {"default": {"targets": ["app", "web"]}},
+        "target": {"app": target("Dockerfile"), "web": target("Dockerfile.web")},
+    });
+    lab.set("bake", definition.to_string());
+    let run = lab.shared().input("image", "").input("bake", "docker-bake.hcl").args(&["plan"]).run();
+    let lines: Vec<&str> = run.stdout.lines().take(3).collect();
+    assert_eq!(lines[0], "image  outcome  platforms    why");
+    for (line, image) in lines[1..].iter().zip(["app", "web"]) {
+        let wanted = format!("{image}    built    linux/amd64  no image has this key");
+        assert!(line.starts_with(&wanted), "{line}");
+    }
+}
+
+#[test]
 fn a_definition_has_a_job_for_each_image_that_is_asked_for() {
     let lab = lab();
     lab.write("work/docker-bake.hcl", "");
