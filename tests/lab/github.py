@@ -21,6 +21,8 @@ class Handler(BaseHTTPRequestHandler):
             answer = {"number": int(pull[1]), "state": "closed", "closed_at": "2020-01-01T00:00:00Z"}
         elif re.fullmatch(r"/repos/[^/]+/[^/]+/git/matching-refs/heads", self.path):
             answer = [{"ref": "refs/heads/" + name} for name in branches]
+        elif re.fullmatch(r"/repos/[^/]+/[^/]+", self.path):
+            answer = {"full_name": self.path.removeprefix("/repos/")}
         body = json.dumps(answer or {"message": "Not Found"}).encode()
         self.send_response(200 if answer is not None else 404)
         self.send_header("content-type", "application/json")
