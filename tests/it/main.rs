@@ -24,6 +24,7 @@ mod content;
 mod contract;
 mod copies;
 mod defects;
+mod definitions;
 mod disk;
 mod docs;
 mod doctor;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::inputs::lists::InputText as _;
 use crate::inputs::problems::Problems;
@@ -68,8 +68,9 @@ impl<'a> Target<'a> {
                 "tags" => self.raw.tags = Some(self.list(field, value)),
                 "target" => self.raw.target = text(value),
                 "platforms" => {
-                    // The input counts more: a job may build one platform of all images.
-                    let given = Some(self.list(field, value));
+                    // The input counts more: a job may build one platform of all images. `local` is the machine's own,
+                    // as without platforms.
+                    let given = (*value != json!(["local"])).then(|| self.list(field, value));
                     self.raw.platforms = self.raw.platforms.take().or(given);
                 }
                 "secret" => self.secrets(value),

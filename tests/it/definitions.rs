@@ -1,0 +1,82 @@
+//! Definitions of the shapes that other projects have (`tests/fixtures/bake`): each target becomes an image, or is refused by
+//! its name for a reason. A JSON file there is what `docker buildx bake --print` gives for the `.hcl` file and the target
+//! in its name.
+
+use serde_json::{Value, json};
+
+use crate::support::{BuildOnce, Lab, Run};
+
+const STAGES: [&str; 9] =
+    ["lint", "vendored", "format", "binary", "release", "integration", "archive", "index", "image"];
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    let stage = |name: &&str| format!("FROM scratch AS {name}\nARG LEVEL\nCOPY file /{name}\n");
+    lab.write("work/Dockerfile", STAGES.iter().map(stage).collect::<String>());
+    for file in ["file", "fixtures/file", "assets/file", "docker-bake.hcl", "meta.json"] {
+        lab.write(&format!("work/{file}"), file);
+    }
+    lab
+}
+
+fn bake<'a>(lab: &'a Lab, printed: &str) -> BuildOnce<'a> {
+    lab.set("bake", printed.to_owned());
+    lab.shared().input("image", "").input("bake", "docker-bake.hcl\nmeta.json").env("GITHUB_TOKEN", "t")
+}
+
+fn names(run: &Run) -> Vec<String> {
+    let images: Value = serde_json::from_str(&run.output("images")).unwrap();
+    images.as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn targets_that_are_images_are_built() {
+    for (printed, images) in [
+        (include_str!("../fixtures/bake/tool-integration.json"), ["integration"]),
+        (include_str!("../fixtures/bake/site-image.json"), ["image"]),
+    ] {
+        let lab = lab();
+        let run = bake(&lab, printed).run().succeeds("built");
+        assert_eq!(names(&run), images);
+        // The tags of an image that is only linked to are not set.
+        assert!(lab.registry.tags().iter().all(|tag| tag.contains(images[0])), "{:?}", lab.registry.tags());
+    }
+}
+
+#[test]
+fn a_target_that_writes_files_is_refused_by_its_name() {
+    for (printed, told) in [
+        (include_str!("../fixtures/bake/tool-default.json"), "`type=local,dest=./bin/build` writes files"),
+        (include_str!("../fixtures/bake/tool-validate.json"), "format: input `outputs`: `type=local"),
+        (include_str!("../fixtures/bake/site-default.json"), "`type=local,dest=./public` writes files"),
+        (include_str!("../fixtures/bake/site-archive.json"), "`type=tar,dest=site.tar` writes files"),
+    ] {
+        let run = bake(&lab(), printed).run().fails(2, "input");
+        assert!(run.error().contains(told), "{}", run.error());
+        assert!(!run.error().contains("`platforms`"), "`local` is a platform: {}", run.error());
+    }
+}
+
+/// What docker/metadata-action writes names the commit and the time in labels and arguments; the key has neither.
+#[test]
+fn labels_of_the_metadata_action_do_not_make_a_miss() {
+    let lab = lab();
+    let printed = |version: &str, number: u32| {
+        let text = include_str!("../fixtures/bake/meta-app.json");
+        let mut printed: Value = serde_json::from_str(text).unwrap();
+        let app = &mut printed["target"]["app"];
+        app["tags"] = json!([format!("{}:{version}", lab.registry.repository())]);
+        app["platforms"] = json!(["linux/amd64"]);
+        app["annotations"] = json!(["manifest:org.opencontainers.image.title=app"]);
+        app["args"]["DOCKER_META_VERSION"] = json!(version);
+        app["labels"]["org.opencontainers.image.version"] = json!(version);
+        app["labels"]["org.opencontainers.image.revision"] = json!(number.to_string().repeat(40));
+        app["labels"]["org.opencontainers.image.created"] = json!(format!("2026-11-2{number}T00:00:00.000Z"));
+        printed.to_string()
+    };
+    let first = bake(&lab, &printed("main-1", 4)).commit(&"4".repeat(40)).run().succeeds("built");
+    let second = bake(&lab, &printed("main-2", 5)).commit(&"5".repeat(40)).run().succeeds("reused-key");
+    assert_eq!(second.output("digest"), first.output("digest"));
+    let tag = |version: &str| lab.registry.digest(&format!("ci/{version}"));
+    assert!(tag("main-1").is_some() && tag("main-1") == tag("main-2"), "both names are set");
+}
