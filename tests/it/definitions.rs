@@ -44,6 +44,18 @@ fn targets_that_are_images_are_built() {
 }
 
 #[test]
+fn tags_caches_and_attestations_are_taken() {
+    for printed in [
+        include_str!("../fixtures/bake/tool-image.json"),
+        include_str!("../fixtures/bake/tool-image-cross.json"),
+        include_str!("../fixtures/bake/meta-app.json"),
+    ] {
+        let run = bake(&lab(), printed).args(&["key"]).run();
+        assert_eq!(run.code, 0, "{}", run.all());
+    }
+}
+
+#[test]
 fn a_target_that_writes_files_is_refused_by_its_name() {
     for (printed, told) in [
         (include_str!("../fixtures/bake/tool-default.json"), "`type=local,dest=./bin/build` writes files"),
