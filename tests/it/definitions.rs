@@ -31,12 +31,13 @@ fn names(run: &Run) -> Vec<String> {
 
 #[test]
 fn targets_that_are_images_are_built() {
-    for (printed, images) in [
-        (include_str!("../fixtures/bake/tool-integration.json"), ["integration"]),
-        (include_str!("../fixtures/bake/site-image.json"), ["image"]),
+    for (printed, images, outcome) in [
+        // Its output is `type=docker`, which is for the engine alone.
+        (include_str!("../fixtures/bake/tool-integration.json"), ["integration"], "built-local"),
+        (include_str!("../fixtures/bake/site-image.json"), ["image"], "built"),
     ] {
         let lab = lab();
-        let run = bake(&lab, printed).run().succeeds("built");
+        let run = bake(&lab, printed).run().succeeds(outcome);
         assert_eq!(names(&run), images);
         // The tags of an image that is only linked to are not set.
         assert!(lab.registry.tags().iter().all(|tag| tag.contains(images[0])), "{:?}", lab.registry.tags());

@@ -239,7 +239,9 @@ fn both_stores_build_and_load_many() {
             let local = format!("{}-{name}", work.image);
             let (ran, text) = engine_at(host, &["run", "--rm", &local, "cat", "/base-file"]);
             assert!(ran && text.contains("first"), "{store}: {name}: {text}");
-            assert!(published(&work, &repository, name).annotated_key().is_some());
+            // The classic store writes no annotations, and both write the label.
+            let labels = repository.labels(&published(&work, &repository, name));
+            assert!(labels["io.github.build-once.key"].is_string(), "{store}: {name}: {labels}");
         }
         expect(&work, &program().run(), &[("base", "reused-local"), ("leaf", "reused-local")]);
         for name in ["base", "leaf"] {
