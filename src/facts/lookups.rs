@@ -114,7 +114,7 @@ pub(crate) async fn judge(
 /// Reads an image's key: from its manifest's annotation, else from its configuration's label, because an engine without
 /// containerd's store writes no annotations. An index without annotation has a key only if all its images have this
 /// key. `wanted`: false if only the annotation is needed.
-async fn carried_key(
+pub(super) async fn carried_key(
     registry: &Registry,
     reference: &ImageReference,
     manifest: &Manifest,

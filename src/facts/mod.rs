@@ -4,6 +4,7 @@ pub(crate) mod bake;
 mod bases;
 mod builders;
 mod caches;
+mod elsewhere;
 mod engine_base;
 pub(crate) mod explain;
 mod gather;

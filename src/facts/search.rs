@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::lookups::{Lookup, LookupBy, LookupResult, judge, look_up, wait_for};
 use super::{
-    ImageFacts, Local, PartFact, PlatformFacts, RepositoryFact, TagFact, key, local, merge, platforms, tags,
+    ImageFacts, Local, PartFact, PlatformFacts, RepositoryFact, TagFact, elsewhere, key, local, merge,
+    platforms, tags,
 };
 use crate::error::{Error, Result};
 use crate::image::{Digest, ImageReference, Repository};
@@ -36,6 +37,8 @@ pub(super) struct Search<'a> {
     pub(super) computed: Option<key::Computed>,
     /// The keys of the images that it is built on, once they are final.
     pub(super) parents_now: Option<Vec<key::Parent>>,
+    /// The images of other steps and jobs that it is built on.
+    elsewhere: Vec<key::Parent>,
     /// The commit's tag and the image under it, of any key.
     commit: Option<(ImageReference, Probe)>,
     found: Found,
@@ -76,6 +79,7 @@ impl<'a> Search<'a> {
             names,
             computed: None,
             parents_now: None,
+            elsewhere: Vec::new(),
             commit: None,
             found: Found::default(),
             parts: Vec::new(),
@@ -96,6 +100,8 @@ impl<'a> Search<'a> {
                     None => None,
                 }
             };
+            search.elsewhere = elsewhere::parents(ports, image, home).await?;
+            let parents = [parents, search.elsewhere.clone()].concat();
             let key = key::compute(ports, request, run, &parents, home.is_none());
             let (key, probe) = tokio::join!(key, probe);
             (search.computed, search.commit) = (Some(key?), commit.zip(probe));
@@ -119,7 +125,7 @@ impl<'a> Search<'a> {
     /// Completes the key of an image that is not there, and looks again if it is another one by that, or waits for the
     /// image. One that only others are built on is looked for here the first time.
     pub(super) async fn again(mut self) -> Result<Self> {
-        let parents = self.parents_now.take().unwrap_or_default();
+        let parents = [self.parents_now.take().unwrap_or_default(), self.elsewhere.clone()].concat();
         let ImageRun { request, run, .. } = self.image;
         let waits = request.settings.mode == Mode::Pull && request.settings.on_missing == OnMissing::Wait;
         if !self.misses() {

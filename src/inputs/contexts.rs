@@ -103,6 +103,12 @@ pub(crate) fn linked_image(value: &str) -> Option<&str> {
     value.strip_prefix("target:")
 }
 
+/// The image that a build context names, of another step or job of this commit, as `build-once://NAME`.
+#[must_use]
+pub(crate) fn elsewhere_image(value: &str) -> Option<&str> {
+    value.strip_prefix("build-once://")
+}
+
 /// Refuses a folder or an OCI layout of this machine that is not there (buildx, `loadInputs`).
 fn check_is_there(value: &str) -> Result<(), String> {
     let path = match value.strip_prefix("oci-layout://") {

@@ -46,7 +46,7 @@ pub use command_line::{Command, CommandLine, arguments, parse};
 pub(crate) use command_line::{DoctorFlags, KeyFlags, Name, PlanFlags, PrintFlags, PruneFlags, RunFlags};
 pub(crate) use compression::Compression;
 pub use contexts::ContextSource;
-pub(crate) use contexts::linked_image;
+pub(crate) use contexts::{elsewhere_image, linked_image};
 pub use doctor::DoctorInputs;
 pub(crate) use doctor::DoctorRequest;
 pub(crate) use ecr::is_lifecycle_file;

@@ -109,6 +109,30 @@ fn a_base_that_is_there_enters_by_its_digest() {
 }
 
 #[test]
+fn an_image_of_another_step_is_a_base_by_its_key() {
+    let lab = lab();
+    let base = lab.shared().input("image", "base").input("context", "base").run().succeeds("built");
+    let child = |commit: &str| {
+        let step = lab.shared().input("image", "api").input("context", "api").commit(commit);
+        step.input("build-contexts", "base=build-once://base").run()
+    };
+    let run = child(HEAD).succeeds("built");
+    let context = format!("base=docker-image://{}@{}", lab.registry.repository(), base.output("digest"));
+    assert!(run.build().values("--build-context").contains(&context.as_str()), "{}", run.build().line());
+    // Its key counts, not its digest: another build of the same content changes nothing.
+    let rebuilt = lab.shared().input("image", "base").input("context", "base").input("rebuild", "true");
+    let _ = rebuilt.run().succeeds("built");
+    assert_eq!(child(HEAD).succeeds("reused-tag").output("key"), run.output("key"));
+    lab.write("work/base/file", "changed");
+    let other = "4".repeat(40);
+    let missing = child(&other).fails(20, "access");
+    assert!(missing.error().contains("let its job run first"), "{}", missing.error());
+    let _ =
+        lab.shared().input("image", "base").input("context", "base").commit(&other).run().succeeds("built");
+    assert_ne!(child(&other).succeeds("built").output("key"), run.output("key"));
+}
+
+#[test]
 fn with_an_image_its_name_begins_theirs() {
     let lab = lab();
     let _ = bake(&lab).input("image", "shop").run().succeeds("built");

@@ -25,7 +25,7 @@ pub(super) struct NamedContexts {
 pub(super) fn named_contexts(build: &BuildInputs, analysis: &Analysis) -> Result<NamedContexts> {
     let mut contexts = NamedContexts::default();
     for (name, value) in build.build_contexts.iter().filter(|(name, _)| analysis.contexts.contains(name)) {
-        if inputs::linked_image(value).is_some() {
+        if inputs::linked_image(value).or(inputs::elsewhere_image(value)).is_some() {
             // It counts by the key of that image.
         } else if let Some(reference) = value.strip_prefix("docker-image://") {
             contexts.images.push((name.clone(), reference.to_owned()));

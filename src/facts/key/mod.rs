@@ -18,7 +18,7 @@ use crate::buildkit::SourcePin;
 use crate::coherence::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
-use crate::image::Platform;
+use crate::image::{ImageReference, Platform};
 use crate::inputs::{ImageRequest, Link};
 use crate::key::dockerfile::BaseTriggers;
 use crate::key::dockerignore::EXCLUDE;
@@ -40,6 +40,8 @@ pub(crate) struct Parent {
     pub platforms: Vec<(Platform, String)>,
     /// Its `ONBUILD` instructions; `None` if they cannot be told.
     pub onbuild: Option<Vec<String>>,
+    /// The image, if it is of another step or job.
+    pub pinned: Option<ImageReference>,
 }
 
 impl Parent {
@@ -162,7 +164,11 @@ impl Computed {
         }
         let analysis = &material.all.analysis;
         let epoch = Epoch::of(&key, &analysis.secrets);
-        let pins = Pins { ignore, epoch, ..pins(analysis, &remote, material.git_context.as_ref()) };
+        let mut pins = Pins { ignore, epoch, ..pins(analysis, &remote, material.git_context.as_ref()) };
+        for (parent, image) in material.parents.iter().filter_map(|own| Some((own, own.pinned.as_ref()?))) {
+            pins.contexts.push((parent.context.clone(), format!("docker-image://{image}")));
+            pins.registries.insert(image.registry().to_owned());
+        }
         Self { key, platforms, bases: bases(&remote), pins, material, remote, asked_engine }
     }
 
@@ -212,6 +218,7 @@ impl Computed {
             key: self.key.hex.clone(),
             platforms: platforms.collect(),
             onbuild: self.material.all.analysis.onbuild.clone(),
+            pinned: None,
         }
     }
 
