@@ -96,7 +96,7 @@ raw_inputs! { RawInputs
         build_args;
         /// File with more lines for build-args.
         build_args_file;
-        /// Named build contexts, NAME=PATH or NAME=docker-image://REFERENCE, one a line.
+        /// Named build contexts, NAME=PATH or NAME=docker-image://REFERENCE, one a line. NAME=build-once://IMAGE is the image that another step or job of this commit built: its key counts.
         build_contexts;
         /// Labels, NAME=value, one a line.
         labels;
