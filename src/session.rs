@@ -352,6 +352,7 @@ impl Attempt<'_> {
         let image = |at: usize| OneImage {
             image: images[at],
             key: facts[at].as_ref().and_then(|facts| facts.key.as_ref()),
+            platforms: facts[at].as_ref().map_or(&[], |facts| &facts.platforms),
             metadata: files.metadata.get(at).cloned().unwrap_or_default(),
             prefix: Self::prefix(images, at),
         };

@@ -4,7 +4,7 @@ use super::journal::may_go_on;
 use super::together::Together;
 use super::{
     Made, Record, StepContext, TagResult, alias, build, builder, put_index, read_back, remove_images,
-    set_key_tag, set_up, together,
+    set_key_tag, set_up, tag_platforms, together,
 };
 use crate::buildkit::NewBuilder;
 use crate::error::{Error, Result};
@@ -18,6 +18,8 @@ use crate::ports::registry::{Probe, gone};
 pub(super) struct Earlier<'a> {
     /// The image that the action works on, if an earlier one made it.
     made: Option<Made>,
+    /// The images that earlier actions built for it.
+    parts: Vec<Option<Made>>,
     /// The builder that was made for this run alone.
     own_builder: Option<&'a NewBuilder>,
     /// True if the builder was to be made and did not boot.
@@ -33,24 +35,32 @@ impl<'a> Earlier<'a> {
         let source = match &planned.action {
             // Its source is the build itself: the registry has no digest for it yet.
             Action::ReadBack { build, .. } => Some(*build),
-            Action::SetKeyTag { source, .. } | Action::Alias { source, .. } | Action::Pull { source, .. } => {
-                source.action()
-            }
+            Action::SetKeyTag { source, .. }
+            | Action::TagPlatforms { source, .. }
+            | Action::Alias { source, .. }
+            | Action::Pull { source, .. } => source.action(),
             Action::Tag { source, .. } => source.action(),
             _ => None,
         };
         let made = source.and_then(|id| record(id)?.made.clone());
+        let parts = match &planned.action {
+            Action::JoinIndex { joined, .. } => {
+                let made = joined.built.iter().map(|own| record(own.source.action()?)?.made.clone());
+                made.collect()
+            }
+            _ => Vec::new(),
+        };
         let made_repository = |id| record(id)?.set_up.as_ref().map(|done| done.made);
         let new_repository = planned.after.iter().any(|id| made_repository(*id) == Some(true));
         let Action::Build { builder: Some(id), .. } = planned.action else {
-            return Self { made, own_builder: None, no_builder: false, new_repository };
+            return Self { made, parts, own_builder: None, no_builder: false, new_repository };
         };
         let own_builder = match plan.actions.get(id.index()).map(|planned| &planned.action) {
             Some(Action::CreateBuilder { builder, keep: false, .. }) => Some(builder),
             _ => None,
         };
         let no_builder = record(id).is_some_and(|record| record.no_builder);
-        Self { made, own_builder: own_builder.filter(|_| !no_builder), no_builder, new_repository }
+        Self { made, parts, own_builder: own_builder.filter(|_| !no_builder), no_builder, new_repository }
     }
 
     /// The image by its digest, as `h/repo@sha256:…`.
@@ -160,8 +170,18 @@ async fn carry_out(
             };
             key_tag_or_notice(done, source, key_tag, record)
         }
+        Action::TagPlatforms { source, platforms, guard } => {
+            let index = earlier.image(source)?;
+            tag_platforms::run(&index, (platforms, guard), context, docker, record).await
+        }
         Action::PutIndex { index, target, .. } => {
             put_index::run(index, target, context, docker, record).await
+        }
+        Action::JoinIndex { joined, target } => {
+            let built = earlier.parts.iter().map(|made| made.as_ref()?.digest.clone());
+            let built = built.collect::<Option<Vec<_>>>();
+            let built = built.ok_or_else(|| Error::new(FailureClass::Bug, "a part without a digest"))?;
+            put_index::join(joined, &built, target, context, docker, record).await
         }
         Action::Alias { source, target, required, guard } => {
             let done = alias::run(&earlier.image(source)?, target, guard, context, docker).await;

@@ -51,8 +51,10 @@ impl Needed {
                 self.add_registry(reference(source));
                 self.add_registry(target);
             }
-            Action::PutIndex { target, .. } => self.add_registry(target),
-            Action::Pull { source, .. } => self.add_registry(reference(source)),
+            Action::PutIndex { target, .. } | Action::JoinIndex { target, .. } => self.add_registry(target),
+            Action::Pull { source, .. } | Action::TagPlatforms { source, .. } => {
+                self.add_registry(reference(source));
+            }
             Action::ReadBack { reference, .. } | Action::SetKeyTag { key_tag: reference, .. } => {
                 self.add_registry(reference);
             }

@@ -15,6 +15,7 @@ mod remove_images;
 mod retry;
 mod set_key_tag;
 mod set_up;
+mod tag_platforms;
 mod together;
 mod transfer;
 
@@ -29,7 +30,7 @@ pub(crate) use builder::Boot;
 pub(crate) use journal::{ImageResult, Journal, Made, Progressing, Record, TagResult};
 
 use crate::error::{Error, Result};
-use crate::facts::Toolchain;
+use crate::facts::{PlatformFacts, Toolchain};
 use crate::image::Repository;
 use crate::inputs::{ImageRequest, Mode, SecretValues};
 use crate::key::BuildKey;
@@ -69,6 +70,8 @@ pub(crate) struct OneImage<'a> {
     pub image: ImageRun<'a>,
     /// The key that the image must carry, if there is one.
     pub key: Option<&'a BuildKey>,
+    /// The platforms, if there are several.
+    pub platforms: &'a [PlatformFacts],
     /// The file for buildx's metadata.
     pub metadata: PathBuf,
     /// Begins lines of the log about the image: `app: ` where the run has several images, else empty.
@@ -84,6 +87,8 @@ pub(crate) struct StepContext<'a> {
     pub request: &'a ImageRequest,
     pub toolchain: Option<&'a Toolchain>,
     pub key: Option<&'a BuildKey>,
+    /// The key that an image made by the action must carry.
+    key_hex: Option<&'a str>,
     pub access: &'a Access,
     pub metadata: &'a std::path::Path,
     /// Every image of the run.
@@ -96,10 +101,12 @@ pub(crate) struct StepContext<'a> {
 }
 
 impl Execution<'_> {
-    /// The context of an action. `at`: the index of its image; `None` for an action that serves several images, which gets
-    /// the context of the first one because all share the settings.
-    fn context(&self, at: Option<usize>) -> Option<StepContext<'_>> {
-        let OneImage { image, key, metadata, prefix } = self.images.get(at.unwrap_or_default())?;
+    /// The context of an action. One that serves several images gets the context of the first one, because all share the
+    /// settings.
+    fn context(&self, planned: &Planned) -> Option<StepContext<'_>> {
+        let at = planned.image;
+        let OneImage { image, key, platforms, metadata, prefix } = self.images.get(at.unwrap_or_default())?;
+        let own = platforms.iter().find(|own| Some(&own.platform) == planned.platform.as_ref());
         Some(StepContext {
             writes: self.writes,
             ports: self.ports,
@@ -107,6 +114,7 @@ impl Execution<'_> {
             request: image.request,
             toolchain: self.toolchain,
             key: *key,
+            key_hex: own.map(|own| own.key.as_str()).or(key.map(|key| key.hex.as_str())),
             access: image.access,
             metadata,
             images: &self.images,
@@ -118,10 +126,15 @@ impl Execution<'_> {
     }
 }
 
-impl StepContext<'_> {
+impl<'a> StepContext<'a> {
     /// The key as an image carries it.
-    fn key_hex(&self) -> Option<&str> {
-        self.key.map(|key| key.hex.as_str())
+    const fn key_hex(&self) -> Option<&'a str> {
+        self.key_hex
+    }
+
+    /// The same for an image of this key.
+    const fn of_key(self, key: &'a str) -> Self {
+        Self { key_hex: Some(key), ..self }
     }
 
     /// The secrets of an image of the run.
@@ -145,7 +158,7 @@ impl StepContext<'_> {
 /// may be stopped at any moment.
 pub(crate) async fn execute(plan: &Plan, execution: &Execution<'_>, journal: &mut Journal) {
     let label = |planned: &Planned| {
-        let prefix = execution.context(planned.image).map_or("", |context| context.prefix);
+        let prefix = execution.context(planned).map_or("", |context| context.prefix);
         format!("{prefix}{}", brief(&planned.action))
     };
     journal.records = plan.actions.iter().map(|planned| Record::new(label(planned))).collect();
@@ -196,7 +209,7 @@ async fn run_actions(plan: &Plan, execution: &Execution<'_>, journal: &mut Journ
                 Readiness::Now => {}
             }
             let earlier = Earlier::for_action(planned, plan, &records);
-            let context = execution.context(planned.image);
+            let context = execution.context(planned);
             // The action has its record until it ends.
             if let Some((context, record)) = context.zip(records[planned.id.index()].take()) {
                 let what = describe(&planned.action);

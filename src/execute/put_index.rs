@@ -1,12 +1,15 @@
 //! Stores an index of images that the registry has, through the registry's API, without docker.
 
+use futures_util::future::try_join_all;
+
 use super::retry::Attempts;
 use super::{Made, Record, StepContext, alias};
 use crate::error::Result;
-use crate::image::ImageReference;
-use crate::plan::Index;
+use crate::facts::{FoundPart, read_part};
+use crate::image::{Digest, ImageReference};
+use crate::plan::{Index, JoinedIndex};
 use crate::ports::docker::Docker;
-use crate::ports::registry::Probe;
+use crate::ports::registry::{Probe, gone};
 
 /// Stores the index under the name, unless the registry has it there already.
 pub(super) async fn run(
@@ -28,6 +31,37 @@ pub(super) async fn run(
     record.made = Some(Made { digest, image_id, adopted: false });
     record.tags.push(target.to_string());
     Ok(())
+}
+
+/// Reads the images that this run has built, and stores the index of them and of those from before.
+pub(super) async fn join(
+    joined: &JoinedIndex,
+    built: &[Digest],
+    target: &ImageReference,
+    context: &StepContext<'_>,
+    docker: &Docker,
+    record: &mut Record,
+) -> Result<()> {
+    let mut attempts = Attempts::default();
+    let parts = loop {
+        match read_parts(built, target, context).await {
+            Ok(parts) => break parts,
+            Err(error) => attempts.after_request(error, target.registry(), context, docker).await?,
+        }
+    };
+    run(&joined.index(&parts)?, target, context, docker, record).await
+}
+
+async fn read_parts(
+    built: &[Digest],
+    target: &ImageReference,
+    context: &StepContext<'_>,
+) -> Result<Vec<FoundPart>> {
+    try_join_all(built.iter().map(async |digest| {
+        let reference = target.repository().at(digest.clone());
+        read_part(&context.ports.registry, &reference).await?.ok_or_else(|| gone(&reference))
+    }))
+    .await
 }
 
 /// Stores the index. Returns false if the name has it already.

@@ -133,7 +133,7 @@ fn platform(os: &str, architecture: &str, variant: &str) -> Option<Platform> {
 }
 
 /// Reads a line of an index. Attestations have the form that BuildKit writes (`docs/attestations/attestation-storage.md`).
-fn index_line(descriptor: &Descriptor) -> Line {
+pub(super) fn index_line(descriptor: &Descriptor) -> Line {
     let annotation = |name: &str| descriptor.annotations().as_ref()?.get(name).cloned();
     let platform = descriptor.platform().as_ref().and_then(|given| {
         let variant = given.variant().as_deref().unwrap_or_default();

@@ -32,7 +32,7 @@ pub(crate) use key::Pins;
 pub(crate) use keys::keys;
 pub(crate) use local::Local;
 pub(crate) use lookups::{Lookup, LookupBy, LookupResult, look_up, wait_for};
-pub(crate) use merge::{FoundPart, Line, LineKind, PartFact};
+pub(crate) use merge::{FoundPart, Line, LineKind, PartFact, read_part};
 pub(crate) use pin::Pin;
 pub(crate) use platforms::PlatformFacts;
 pub(crate) use repository::resolve as resolve_repository;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::lookups::{Lookup, LookupBy, LookupResult, look_up, wait_for};
-use super::merge::{FoundPart, read_part};
+use super::merge::{FoundPart, Line, index_line, read_part};
 use crate::image::{Digest, ImageReference, Platform, Repository};
 use crate::key::{PlatformKey, short};
-use crate::ports::registry::Registry;
+use crate::ports::registry::{Probe, Registry};
 use crate::trust::ZoneNames;
 
 /// One of the platforms of an image with several.
@@ -69,6 +69,28 @@ pub(super) async fn look_up_each(
         facts
     }))
     .await
+}
+
+/// Looks for the image of one platform in an index. `None` if there is no index, or it has no image for this platform.
+pub(super) async fn in_index(
+    registry: &Registry,
+    index: ImageReference,
+    platform: &Platform,
+    key: &str,
+) -> Option<Lookup> {
+    let at = LookupBy::CommitTag;
+    let manifest = match registry.probe(&index).await {
+        Probe::Present(manifest) => manifest,
+        Probe::Absent { .. } => return None,
+        Probe::Unknown(error) => {
+            return Some(Lookup { at, reference: index, seen: LookupResult::Unknown(error) });
+        }
+    };
+    let children: Vec<Line> = manifest.descriptors().iter().map(index_line).collect();
+    let (_, digest) = children.iter().filter_map(Line::image).find(|(own, _)| *own == platform)?;
+    let child = index.repository().at(digest.parse().ok()?);
+    let seen = look_up(registry, at, child, Some(key)).await.seen;
+    Some(Lookup { at, reference: index, seen })
 }
 
 /// Asks until one has the key or does not answer.

@@ -89,6 +89,8 @@ impl<'a> Search<'a> {
         if request.settings.mode == Mode::Merge && !request.parts.is_empty() {
             let places = names.map(|names| names.repositories()).unwrap_or_default();
             search.parts = merge::gather(&ports.registry, &request.parts, &places).await?;
+        } else if request.settings.mode == Mode::Merge && (home.is_none() || !image.access.write_images) {
+            // A merge needs a repository that it may write to, and says so.
         } else if let Some(digest) = &request.digest {
             let (lookups, local) = look_up_digest(ports, image, home, digest).await?;
             search.found = Found { lookups, local };
@@ -185,6 +187,7 @@ impl<'a> Search<'a> {
         if let Some(key_tag) = self.unset_key_tag(&lookups, key) {
             lookups.push(look_up(&ports.registry, LookupBy::KeyTag, key_tag, Some(&key.hex)).await);
         }
+        lookups.extend(self.in_commit_index(&lookups, key).await);
         if let Some(found) = matched(&lookups) {
             // Without docker the image cannot be loaded; the execution tells that.
             if wants_local(inputs, names.is_some())
@@ -201,16 +204,30 @@ impl<'a> Search<'a> {
         Ok(Found { lookups, local })
     }
 
+    /// The image of the one platform that is asked for, in the index of this commit, if nothing else led to it.
+    async fn in_commit_index(&self, earlier: &[Lookup], key: &BuildKey) -> Option<Lookup> {
+        let asked = self.image.request.asked;
+        let names = self.names.filter(|_| asked && !earlier.iter().any(Lookup::settles))?;
+        let platform = self.image.request.build.only_platform()?;
+        let index = names.commit_of_all().filter(|index| !lacks_repository(earlier, index))?;
+        platforms::in_index(&self.ports.registry, index, platform, &key.hex).await
+    }
+
     /// The platforms. Where the image as a whole is not there, they are looked for, unless the run has no use for them.
     async fn platforms(&self, keys: &[PlatformKey], found: &Found) -> Vec<PlatformFacts> {
         let request = self.image.request;
         let wanted = request.settings.mode != Mode::Pull && !request.rebuild && !found.has_image();
         // A registry that did not answer is not asked again.
-        let lacks = found.lookups.iter().any(|lookup| {
-            matches!(lookup.seen, LookupResult::Unknown(_) | LookupResult::Absent { no_repository: true })
-        });
-        match self.names.filter(|_| wanted && !lacks) {
-            Some(names) => platforms::look_up_each(&self.ports.registry, names, None, keys).await,
+        let unknown = found.lookups.iter().any(|lookup| matches!(lookup.seen, LookupResult::Unknown(_)));
+        let settings = &request.settings;
+        // A registry may make the repository with the first push.
+        let waits = settings.mode == Mode::Merge && settings.on_missing == OnMissing::Wait;
+        let lacks = self.names.is_some_and(|names| lacks_own(&found.lookups, names.own_repository()));
+        match self.names.filter(|_| wanted && !unknown && (waits || !lacks)) {
+            Some(names) => {
+                let patient = waits.then_some(settings.wait_timeout);
+                platforms::look_up_each(&self.ports.registry, names, patient, keys).await
+            }
             None => platforms::unasked(keys),
         }
     }
@@ -227,8 +244,13 @@ impl<'a> Search<'a> {
 
 /// Tells whether an earlier look-up showed that the reference's repository does not exist.
 fn lacks_repository(lookups: &[Lookup], reference: &ImageReference) -> bool {
+    lacks_own(lookups, reference.repository())
+}
+
+/// The same of a repository.
+fn lacks_own(lookups: &[Lookup], repository: &Repository) -> bool {
     let gone = |lookup: &&Lookup| lookup.seen == LookupResult::Absent { no_repository: true };
-    lookups.iter().filter(gone).any(|lookup| lookup.reference.repository() == reference.repository())
+    lookups.iter().filter(gone).any(|lookup| lookup.reference.repository() == repository)
 }
 
 /// Tells whether the engine's image of the key may be used if the registry has none. A run that publishes builds instead,

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use super::hash::{hash, is_hash};
 use super::mark::is_mark;
-use super::{ImageReference, Mark};
+use super::{ImageReference, Mark, Platform};
 use crate::guards::Guard;
 use crate::zone::Zone;
 
@@ -214,13 +214,22 @@ pub(crate) fn names_another_repository(tag: &str, own: Option<&Mark>) -> bool {
 pub(crate) struct TagScheme<'a> {
     image: &'a ImageName,
     mark: Option<&'a Mark>,
+    /// The one platform of tags that other platforms of the image have too.
+    platform: Option<&'a Platform>,
 }
 
 impl<'a> TagScheme<'a> {
     /// Without a mark the scheme makes no tags.
     #[must_use]
     pub(crate) const fn new(image: &'a ImageName, mark: Option<&'a Mark>) -> Self {
-        Self { image, mark }
+        Self { image, mark, platform: None }
+    }
+
+    /// The tags of one platform by itself, beside those of the image: `sha-<mark>-<image>._linux-arm64-<40 hex>`. No
+    /// image's name has the characters `._` (distribution/reference, `separator`).
+    #[must_use]
+    pub(crate) const fn of_platform(self, platform: Option<&'a Platform>) -> Self {
+        Self { platform, ..self }
     }
 
     /// `key-<mark>-<image>-<32 hex>`, with the zone's prefix; `None` for a zone without tags.
@@ -252,7 +261,12 @@ impl<'a> TagScheme<'a> {
             mark => format!("{}{kind}-{mark}-", zone_prefix(zone)?),
         };
         let room = TAG_LIMIT.saturating_sub(start.len() + end.len()).min(NAME_LIMIT);
-        Some(format!("{start}{}{end}", name(self.image.as_str(), room)))
+        let image = self.image.as_str();
+        let image = match self.platform {
+            Some(platform) => name(&format!("{image}._{}", platform.to_string().replace('/', "-")), room),
+            None => name(image, room),
+        };
+        Some(format!("{start}{image}{end}"))
     }
 }
 

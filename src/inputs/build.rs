@@ -165,6 +165,13 @@ impl BuildInputs {
         asked.iter().find(|platform| here.covers(platform)).or(asked.first())
     }
 
+    /// The platform, if exactly one is asked for.
+    #[must_use]
+    pub fn only_platform(&self) -> Option<&Platform> {
+        let first = self.platforms.first().filter(|_| !self.implied_platform)?;
+        self.platforms.iter().all(|other| other == first).then_some(first)
+    }
+
     /// Whether there is an attestation beside the image.
     #[must_use]
     pub fn attests(&self) -> bool {

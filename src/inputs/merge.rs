@@ -1,4 +1,5 @@
-//! The inputs of `mode: merge`, which makes one index of images that other jobs built, one for each platform.
+//! The inputs of `mode: merge`, which makes one index of images that other jobs built, one for each platform. It finds them
+//! by their keys, or the input `digests` names them.
 //!
 //! In: the input `digests`, such as `linux/amd64=sha256:…⏎linux/arm64=sha256:…`. Out: [`Part`]s.
 
@@ -32,7 +33,6 @@ impl std::fmt::Display for Part {
 /// Reads the lines of the input `digests`.
 pub(super) fn parts(problems: &mut Problems, mode: Mode, lines: &[String]) -> Vec<Part> {
     let problem = match (mode, lines.len()) {
-        (Mode::Merge, 0) => "is required with mode merge: PLATFORM=DIGEST, one a line".to_owned(),
         (Mode::Merge, count) if count > PARTS => format!("has {count} lines, and at most {PARTS} are merged"),
         (Mode::Build | Mode::Pull | Mode::Plan, 1..) => {
             "only goes with mode merge, and with mode pull".to_owned()
@@ -63,7 +63,12 @@ fn part(problems: &mut Problems, line: &str) -> Option<Part> {
 
 /// Notes inputs that do not go with `mode: merge`. Reads `annotations` again, which the index gets: other problems of
 /// `build` are not told in this mode.
-pub(super) fn check(problems: &mut Problems, raw: &RawInputs, outputs: &Outputs, build: &mut BuildInputs) {
+pub(super) fn check(
+    problems: &mut Problems,
+    raw: &RawInputs,
+    (outputs, by_digest): (&Outputs, bool),
+    build: &mut BuildInputs,
+) {
     let is = |value: Option<&str>, word: &str| value.is_some_and(|value| value.eq_ignore_ascii_case(word));
     for (input, is_given, why) in [
         (
@@ -73,15 +78,20 @@ pub(super) fn check(problems: &mut Problems, raw: &RawInputs, outputs: &Outputs,
         ),
         ("push", is(raw.push.trimmed(), "false"), "mode merge does nothing but publish"),
         ("outputs", outputs.given, "mode merge has no result but the one in the repository"),
-        ("call", is(raw.call.trimmed(), "check"), "mode merge reads no Dockerfile"),
+        ("call", is(raw.call.trimmed(), "check"), "mode merge checks no Dockerfile"),
     ] {
         if is_given {
             problems.add(input, why);
         }
     }
-    build.annotations = annotations(problems, raw, outputs);
     // `DOCKER_DEFAULT_PLATFORM` of this machine says nothing of the platforms that other machines built.
     build.implied_platform = raw.platforms.trimmed().is_none();
+    if by_digest {
+        build.annotations = annotations(problems, raw, outputs);
+    } else if build.implied_platform || build.only_platform().is_some() {
+        let needed = "needs several platforms with mode merge: those that are found by their keys; or name images in digests";
+        problems.add("platforms", needed);
+    }
 }
 
 #[cfg(test)]
@@ -115,8 +125,11 @@ mod tests {
     fn what_makes_no_sense_is_named() {
         type Change = fn(&mut RawInputs);
         let rows: [(Change, &str); 17] = [
-            (|raw| raw.digests = None, "`digests`: is required"),
-            (|raw| raw.digests = Some(" \n".into()), "`digests`: is required"),
+            (|raw| raw.digests = None, "`platforms`: needs several platforms with mode merge"),
+            (
+                |raw| (raw.digests, raw.platforms) = (Some(" \n".into()), Some("linux/arm64".into())),
+                "`platforms`: needs several platforms with mode merge",
+            ),
             (|raw| raw.digests = Some("linux/arm64=".into()), "`linux/arm64=` has no digest"),
             (|raw| raw.digests = Some("linux/arm64=sha256:1".into()), "`sha256:1` is not a digest"),
             (|raw| raw.digests = Some(format!("arm64={}", Digest::of(b"x"))), "`arm64` is not a platform"),
@@ -126,7 +139,7 @@ mod tests {
             (|raw| raw.rebuild = Some("true".into()), "`rebuild`: only goes with mode build"),
             (|raw| raw.load = Some("true".into()), "`load`: mode merge loads nothing"),
             (|raw| raw.push = Some("false".into()), "`push`: mode merge does nothing but publish"),
-            (|raw| raw.call = Some("check".into()), "`call`: mode merge reads no Dockerfile"),
+            (|raw| raw.call = Some("check".into()), "`call`: mode merge checks no Dockerfile"),
             (|raw| raw.annotations = Some("index:io.github.build-once.key=1".into()), "build-once's own"),
             (|raw| raw.annotations = Some("title".into()), "`annotations`: "),
             (|raw| raw.annotations_file = Some("absent".into()), "`annotations-file`: "),

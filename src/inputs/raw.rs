@@ -54,7 +54,7 @@ raw_inputs! { RawInputs
         digest;
         /// With mode plan: the runner of each platform in the output matrix, PLATFORM=LABEL or PLATFORM=[LABEL, LABEL], one a line, such as linux/arm64=ubuntu-24.04-arm; without a line ubuntu-latest.
         runners;
-        /// With mode merge: the digests of the platforms that were built apart, PLATFORM=DIGEST or DIGEST, one a line. With mode pull: the images to pull, as the output digests of the job that built them. No checkout needed.
+        /// With mode merge: the digests of the platforms that were built apart, PLATFORM=DIGEST or DIGEST, one a line; without them the platforms of the input platforms are found by their keys, with the inputs of the jobs that build them. With mode pull: the images to pull, as the output digests of the job that built them. With digests no checkout is needed.
         digests;
         /// Make the image available to the local engine: true, false, or auto (true with mode pull or without a repository, else false).
         load = "auto";
@@ -66,7 +66,7 @@ raw_inputs! { RawInputs
         call = "build";
         /// Build although the image is there: the new image takes over the key's tag and the commit's. Not with mode pull.
         rebuild = "false";
-        /// With mode pull, if the image is missing: build (with a warning), wait, or fail.
+        /// With mode pull, if the image is missing: build (with a warning), wait, or fail. With mode merge, if a platform is missing: wait (also for build), or fail.
         on_missing = "build";
         /// Time limit of on-missing: wait, such as 90s, 10m or 2h.
         wait_timeout = "10m";

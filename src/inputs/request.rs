@@ -91,10 +91,12 @@ pub struct ImageRequest {
     pub(crate) left_out_tags: Vec<LeftOutTag>,
     /// With `mode: pull`, pull exactly this image; no key is needed then.
     pub digest: Option<Digest>,
-    /// With `mode: merge`, the images that become one index.
+    /// With `mode: merge`, the images that become one index; if there are none, they are found by their keys.
     pub(crate) parts: Vec<Part>,
     /// Build although the image is there.
     pub rebuild: bool,
+    /// True of the request for one platform that the program makes of a request for several.
+    pub(crate) is_part: bool,
     /// Make the image available to the local engine.
     pub load: Switch,
     /// Publish the image if it is built.
@@ -177,7 +179,7 @@ impl ImageRequest {
         let parts = merge::parts(problems, mode, &raw.digests.items());
         // Who names images by digest needs no checkout: a file or a context that is not there is no problem then. Nor
         // is anything else that only a build would use.
-        let builds = mode != Mode::Merge && !(mode == Mode::Pull && digest.is_some());
+        let builds = parts.is_empty() && !(mode == Mode::Pull && digest.is_some());
         let ignored = &mut Problems::default();
         let of_tags = if builds || mode == Mode::Merge { &mut *problems } else { &mut *ignored };
         let tags = with_file(of_tags, "tags", raw.tags.items(), raw.tags_file.trimmed());
@@ -190,7 +192,7 @@ impl ImageRequest {
             problems.parse_all::<Platform>("platforms", raw.platforms.comma_items());
         }
         if mode == Mode::Merge {
-            merge::check(problems, raw, &outputs, &mut build);
+            merge::check(problems, raw, (&outputs, !parts.is_empty()), &mut build);
         }
         let Names { image, tags, repository } = Names::read(raw, &tags, &outputs, problems);
         let load = switch(problems, "load", raw.load.trimmed(), outputs.given.then_some(outputs.load));
@@ -219,6 +221,7 @@ impl ImageRequest {
             digest,
             parts,
             rebuild,
+            is_part: false,
             load,
             push,
             build,
@@ -335,11 +338,7 @@ impl Settings {
             pr_repository: problems.parse("pr-repository", raw.pr_repository.trimmed()),
             mode,
             call: call(problems, raw.call.trimmed().unwrap_or("build")),
-            on_missing: problems.choice(
-                "on-missing",
-                raw.on_missing.trimmed().unwrap_or("build"),
-                &[("build", OnMissing::Build), ("wait", OnMissing::Wait), ("fail", OnMissing::Fail)],
-            ),
+            on_missing: on_missing(problems, raw, mode),
             on_older: problems.choice(
                 "on-older",
                 raw.on_older.trimmed().unwrap_or("skip"),
@@ -366,6 +365,16 @@ impl Settings {
         }
         settings
     }
+}
+
+/// The input `on-missing`. A merge builds nothing, so it waits where nothing else is asked for.
+fn on_missing(problems: &mut Problems, raw: &RawInputs, mode: Mode) -> OnMissing {
+    let build = if mode == Mode::Merge { OnMissing::Wait } else { OnMissing::Build };
+    problems.choice(
+        "on-missing",
+        raw.on_missing.trimmed().unwrap_or("build"),
+        &[("build", build), ("wait", OnMissing::Wait), ("fail", OnMissing::Fail)],
+    )
 }
 
 fn reliability(raw: &RawInputs, problems: &mut Problems) -> ReliabilityInputs {

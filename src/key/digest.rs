@@ -165,6 +165,9 @@ pub struct BuildKey {
     /// The files behind the entries of kind [`EntryKind::Files`], by the entry's name.
     #[serde(skip)]
     pub trees: BTreeMap<String, Tree>,
+    /// The encoded explanation of a key whose files are not at hand.
+    #[serde(skip)]
+    pub explanation: Option<String>,
     /// True if the build may send files of its contexts that are in no tree.
     #[serde(skip)]
     pub partial: bool,

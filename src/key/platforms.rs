@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::digest::{BuildKey, EntryKind, KeyEntry};
 use super::dockerfile::Digest;
+use super::explain::encode_of_platform;
 use crate::image::{Platform, hex};
 
 /// One platform of an image with several.
@@ -35,6 +36,17 @@ impl BuildKey {
         warnings.sort();
         warnings.dedup();
         Self { hex: hex(&digest.finish()), entries: joined(platforms), warnings, ..files }
+    }
+
+    /// The key of one platform of this index key, without its files.
+    #[must_use]
+    pub(crate) fn alone(&self, platform: &Platform, hex: &str) -> Self {
+        Self {
+            hex: hex.to_owned(),
+            entries: self.entries_of(platform),
+            explanation: Some(encode_of_platform(self, platform, hex)),
+            ..Self::default()
+        }
     }
 
     /// The entries of one platform of this index key, as its own key has them.

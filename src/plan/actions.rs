@@ -1,11 +1,10 @@
 //! The actions of a plan: each is one write, or the check that follows it.
 
-use std::fmt;
-
-use super::index::Index;
+use super::index::{Index, JoinedIndex};
 use super::job::MatrixJob;
 use super::order::{SkippedTag, TagGuard};
 use super::repositories::RepositorySetUp;
+pub(crate) use super::source::{ActionId, Source};
 use super::store::OldImage;
 use super::verdict::{Decision, Outcome};
 use crate::buildkit::{BuildSpec, Finding, NewBuilder};
@@ -14,24 +13,6 @@ use crate::error::{Error, SourceLine};
 use crate::facts::Leftover;
 use crate::image::{Digest, ImageReference, Platform, Repository};
 
-/// The number of an action in its plan, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub(crate) struct ActionId(usize);
-
-impl ActionId {
-    /// The action's place in [`Plan::actions`].
-    #[must_use]
-    pub(crate) const fn index(self) -> usize {
-        self.0 - 1
-    }
-}
-
-impl fmt::Display for ActionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// An action with its place in the plan.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Planned {
@@ -39,36 +20,14 @@ pub(crate) struct Planned {
     /// The place in [`Plan::images`] of the image that the action is for; `None` if it serves several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<usize>,
+    /// The platform, if the action is for one of several that are built apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
     /// The actions that must have succeeded before it begins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<ActionId>,
     #[serde(flatten)]
     pub action: Action,
-}
-
-/// The image that an action works on.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Source<T = ImageReference> {
-    /// An image from before the run.
-    Known(T),
-    /// An image that an earlier action makes; its digest is known then.
-    BuiltBy {
-        action: ActionId,
-        /// The reference that the image is pushed under.
-        name: ImageReference,
-    },
-}
-
-impl<T> Source<T> {
-    /// The action that makes the image, if one does.
-    #[must_use]
-    pub(crate) const fn action(&self) -> Option<ActionId> {
-        match self {
-            Self::Known(_) => None,
-            Self::BuiltBy { action, .. } => Some(*action),
-        }
-    }
 }
 
 /// What a build does without if the builder that only this needs does not boot.
@@ -108,6 +67,15 @@ impl SetUpChange {
             Self::Lifecycle { .. } => "lifecycle policy",
         }
     }
+}
+
+/// One platform of an index, and the tag that it gets.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct PlatformTag {
+    pub platform: Platform,
+    /// Its own key, which its manifest carries.
+    pub key: String,
+    pub key_tag: ImageReference,
 }
 
 /// One write, or the check that follows it.
@@ -175,6 +143,8 @@ pub(crate) enum Action {
         others: Vec<ImageReference>,
         guard: TagGuard,
     },
+    /// Set the key tag of each platform of an index, unless another image of the same key has it: so each is found by itself.
+    TagPlatforms { source: Source, platforms: Vec<PlatformTag>, guard: TagGuard },
     /// Store an index of images that the registry has.
     PutIndex {
         /// The index.
@@ -182,6 +152,12 @@ pub(crate) enum Action {
         /// The index's name.
         target: ImageReference,
         guard: TagGuard,
+    },
+    /// Store an index of images of which earlier actions build some.
+    JoinIndex {
+        joined: Box<JoinedIndex>,
+        /// The index's name.
+        target: ImageReference,
     },
     /// Set a tag on an image in its registry; its digest must stay the same.
     Alias {
@@ -216,7 +192,12 @@ impl Action {
     pub(crate) const fn needs_docker(&self) -> bool {
         !matches!(
             self,
-            Self::Alias { .. } | Self::SetKeyTag { .. } | Self::PutIndex { .. } | Self::ReadBack { .. }
+            Self::Alias { .. }
+                | Self::SetKeyTag { .. }
+                | Self::TagPlatforms { .. }
+                | Self::PutIndex { .. }
+                | Self::JoinIndex { .. }
+                | Self::ReadBack { .. }
         )
     }
 }
@@ -234,15 +215,17 @@ impl Action {
 pub(super) struct Draft {
     /// The image whose actions are added.
     pub image: Option<usize>,
+    /// The platform whose actions are added, if it is built apart from others.
+    pub platform: Option<Platform>,
     actions: Vec<Planned>,
 }
 
 impl Draft {
     /// Adds an action that begins once those in `after` have succeeded.
     pub(super) fn add(&mut self, after: impl IntoIterator<Item = ActionId>, action: Action) -> ActionId {
-        let id = ActionId(self.actions.len() + 1);
+        let id = ActionId::after(self.actions.len());
         let after = after.into_iter().collect();
-        self.actions.push(Planned { id, image: self.image, after, action });
+        self.actions.push(Planned { id, image: self.image, platform: self.platform.clone(), after, action });
         id
     }
 

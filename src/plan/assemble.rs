@@ -8,10 +8,12 @@ use super::chain::Chain;
 use super::context::{PlanContext, bug, decision, no_repository_notice, unknown_stages_notice, warnings};
 use super::foreign::refuse_foreign_bases;
 use super::held::hold;
+use super::join;
 use super::load::{Loading, for_classic_store, load_of_platform, loading};
 use super::merge;
 use super::order::{TagGuard, ordered};
 use super::platform::platforms;
+use super::publish::{key_tag_guard, platform_tags, publish, pull};
 use super::reuse::{PublicNames, name_actions, public_names, reuse, reuse_local};
 use super::set_up::SetUpPlan;
 use super::spec::build_inputs;
@@ -25,7 +27,7 @@ use super::wanted;
 use crate::buildkit::{BuildSpec, OutputTarget, Versions};
 use crate::error::Result;
 use crate::facts::{LookupResult, StoreFacts, Toolchain};
-use crate::image::{ImageReference, Platform, Repository};
+use crate::image::{ImageReference, Repository};
 use crate::inputs::extra_args::{Extra, extra};
 use crate::inputs::{BuildInputs, ImageRequest};
 use crate::key::BuildKey;
@@ -142,6 +144,23 @@ fn build(
     set_up: &SetUpPlan,
     draft: &mut Draft,
 ) -> Result<ImagePlan> {
+    if let Some(only) = verdict.only.clone() {
+        return join::build_missing(given, verdict, &only, draft, |own, verdict, after, draft| {
+            build_one(own, verdict, (&mut *builder, &mut *chain, after), set_up, draft)
+        });
+    }
+    build_one(given, verdict, (builder, chain, &[]), set_up, draft).map(|(plan, _)| plan)
+}
+
+/// The plan for one build, and its image, if it is published. `after`: the actions that it waits for besides those that
+/// make the builder and the repository.
+fn build_one(
+    given: &PlanContext<'_>,
+    verdict: Build,
+    (builder, chain, after): (&mut SharedBuilder, &mut Chain, &[ActionId]),
+    set_up: &SetUpPlan,
+    draft: &mut Draft,
+) -> Result<(ImagePlan, Option<Source>)> {
     let PlanContext { image, facts, .. } = given;
     let ImageRun { request, run, access } = *image;
     let toolchain = given.late.toolchain.as_deref().ok_or_else(|| bug("a build without its tools"))?;
@@ -178,20 +197,23 @@ fn build(
         spec.output = OutputTarget::Push;
     }
     let pulls = without.pull_afterwards || loading.pulls;
-    chain.built(request, &spec);
+    if !request.is_part {
+        chain.built(request, &spec);
+    }
     if !request.asked {
-        return Ok(ImagePlan::from_decision(decision(given, Outcome::BuiltLocal, verdict.reason)));
+        return Ok((ImagePlan::from_decision(decision(given, Outcome::BuiltLocal, verdict.reason)), None));
     }
 
     let mut before = builder.before_build(given, draft);
     before.actions.extend(own_repository.and_then(|own| set_up.made(own)));
-    let together = chain.goes_together(&spec);
+    before.actions.extend(after);
+    let together = !request.is_part && chain.goes_together(&spec);
     let built = Built { spec, loading, pulls, on_engine, private, together };
-    built.add_actions(given, &published, tags.set, before, draft);
+    let made = built.add_actions(given, &published, tags.set, before, draft);
     let degraded = degraded(verdict.notes.degraded, &mut caches.off, &mut notices);
     let planned = |reference: ImageReference| PlannedTag { reference, there: false };
     let outcome = if verdict.publish { Outcome::Built } else { Outcome::BuiltLocal };
-    Ok(ImagePlan {
+    let plan = ImagePlan {
         warnings: warnings(facts),
         notices,
         degraded,
@@ -200,7 +222,8 @@ fn build(
         commit_tag: published.commit_tag.map(planned),
         skipped_tags: tags.skipped,
         ..ImagePlan::from_decision(decision(given, outcome, verdict.reason))
-    })
+    };
+    Ok((plan, made))
 }
 
 /// All names that buildx gives the result: that of the push, else the private one in the engine's store.
@@ -310,6 +333,8 @@ struct Built {
 
 impl Built {
     /// Adds the build and all actions that follow it.
+    ///
+    /// Returns the image, if it is published.
     fn add_actions(
         self,
         given: &PlanContext<'_>,
@@ -317,8 +342,9 @@ impl Built {
         tags: Vec<(ImageReference, TagGuard)>,
         before: BeforeBuild,
         draft: &mut Draft,
-    ) {
+    ) -> Option<Source> {
         let Self { spec, loading, pulls, on_engine, private, together } = self;
+        let platform_tags = platform_tags(given, &spec);
         let own = loading.own_platform.filter(|_| loading.loads);
         let load = own.clone().filter(|_| published.name.is_none()).map(|own| load_of_platform(&spec, own));
         let mut last = draft
@@ -330,47 +356,26 @@ impl Built {
             if loading.loads {
                 public_names(given, &private, PublicNames { published: false, has: &[] }, &[last], draft);
             }
-            return;
+            return None;
         };
-        let last = publish(published, pushed, tags, given.image.request.rebuild, last, draft);
+        let last = draft.add([last], Action::ReadBack { build: last, reference: pushed.clone() });
+        let last = publish(published, pushed, tags, key_tag_guard(given), last, draft);
+        if !platform_tags.is_empty() {
+            let source = Source::BuiltBy { action: last, name: pushed.clone() };
+            let guard = key_tag_guard(given);
+            draft.add([last], Action::TagPlatforms { source, platforms: platform_tags, guard });
+        }
         let pull = pulls.then(|| pull(last, pushed, own, draft));
         let image = Source::BuiltBy { action: last, name: pushed.clone() };
         let after = [pull.unwrap_or(last)];
         if loading.loads {
             name_actions(given, &image, private, &after, draft);
-        } else if on_engine {
+        } else if on_engine && !given.image.request.is_part {
             // The engine has the image anyway; its private name tells later runs which zone built it.
             draft.add(after, Action::Tag { source: image, name: private, required: false });
         }
+        Some(Source::BuiltBy { action: last, name: pushed.clone() })
     }
-}
-
-fn pull(made: ActionId, pushed: &ImageReference, platform: Option<Platform>, draft: &mut Draft) -> ActionId {
-    let source = Source::BuiltBy { action: made, name: pushed.clone() };
-    draft.add([made], Action::Pull { source, platform })
-}
-
-/// Adds what follows a push under one name: its digest is read back, then each other name is set. Returns the action
-/// that knows the image's final digest.
-fn publish(
-    published: &Published,
-    pushed: &ImageReference,
-    tags: Vec<(ImageReference, TagGuard)>,
-    replace: bool,
-    build: ActionId,
-    draft: &mut Draft,
-) -> ActionId {
-    let mut last = draft.add([build], Action::ReadBack { build, reference: pushed.clone() });
-    let made_by = |action| Source::BuiltBy { action, name: pushed.clone() };
-    if let Some(key_tag) = published.key_tag.clone() {
-        let others = Some(pushed.clone()).filter(|name| *name != key_tag).into_iter().collect();
-        let guard = if replace { TagGuard::Any } else { TagGuard::UnlessSameKey };
-        last = draft.add([last], Action::SetKeyTag { source: made_by(last), key_tag, others, guard });
-    }
-    for (target, guard) in tags {
-        draft.add([last], Action::Alias { source: made_by(last), target, guard, required: true });
-    }
-    last
 }
 
 /// The one warning of the image: `why`, else why caches are off. If there is both, the caches become notices.

@@ -39,7 +39,22 @@ pub(super) fn settle(images: &[&ImageRequest], facts: &[Option<ImageFacts>], ver
                     publish: false,
                     shared,
                     load: images[*at].asked,
+                    only: None,
                     notes: Notes::default(),
+                });
+            }
+            // What is built on it needs every platform in one build.
+            Verdict::Build(build) if is_needed && build.only.is_some() => {
+                verdicts[*at] = Verdict::Build(Build { only: None, ..build.clone() });
+            }
+            Verdict::Merge(merge) if is_needed => {
+                verdicts[*at] = Verdict::Build(Build {
+                    reason: "no image has this key".to_owned(),
+                    publish: true,
+                    shared: true,
+                    load: merge.load,
+                    only: None,
+                    notes: merge.notes.clone(),
                 });
             }
             Verdict::Fail(_) | Verdict::Unneeded => {}

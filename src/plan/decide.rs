@@ -1,5 +1,6 @@
 //! Decides about an image from its facts: reuse, build, merge or fail.
 
+use super::join;
 use super::merge;
 use super::order::{SkippedTag, TagGuard, ordered};
 use super::set_up::makes;
@@ -53,8 +54,12 @@ fn set_back(verdict: &Verdict, image: ImageRun<'_>, facts: &ImageFacts) -> Resul
 }
 
 fn verdict_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
-    if image.request.settings.mode == Mode::Merge {
-        return merge::decide(image, facts);
+    let merges = image.request.settings.mode == Mode::Merge;
+    if merges && !image.request.parts.is_empty() {
+        return merge::of_digests(image, facts);
+    }
+    if merges && let Err(error) = merge::home(image, facts) {
+        return Verdict::Fail(error);
     }
     let load = crate::facts::wants_local(image.request, facts.repository.repository().is_some());
     if let Some(hit) = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
@@ -69,6 +74,7 @@ fn verdict_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
             publish: false,
             shared: facts.repository.repository().is_some(),
             load: false,
+            only: None,
             notes: Notes::default(),
         });
     }
@@ -80,6 +86,7 @@ fn verdict_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
         LookupResult::Unknown(error) => Some(error),
         _ => None,
     }) {
+        Some(error) if merges => Verdict::Fail(error.clone()),
         Some(error) => unknown(image.request, facts, error),
         None => missing(image, facts, load),
     }
@@ -128,7 +135,8 @@ fn aliases(
     lookup: &Lookup,
     digest: &Digest,
 ) -> (Vec<WantedAlias>, Vec<SkippedTag>) {
-    let names = image.request.settings.mode == Mode::Build && image.request.asked;
+    let mode = image.request.settings.mode;
+    let names = matches!(mode, Mode::Build | Mode::Merge) && image.request.asked;
     let Some(repository) = facts.repository.repository().filter(|_| names) else {
         return (Vec::new(), Vec::new());
     };
@@ -191,6 +199,7 @@ fn unknown(inputs: &ImageRequest, facts: &ImageFacts, error: &Error) -> Verdict 
             publish: false,
             shared: false,
             load: inputs.load != Switch::Off,
+            only: None,
             notes: Notes { degraded: Some(degraded), notices: Vec::new() },
         }),
     }
@@ -223,14 +232,16 @@ fn missing(image: ImageRun<'_>, facts: &ImageFacts, load: bool) -> Verdict {
         return Verdict::Fail(error);
     }
     let degraded = is_pull.then(|| built_by_a_pull(publish));
-    Verdict::Build(Build {
+    let build = Build {
         reason: miss_reason(image.request, facts),
         publish,
         shared: true,
         // An image that is not published can be used only here.
         load: load || (!publish && image.request.load != Switch::Off),
+        only: None,
         notes: Notes { degraded, notices: Vec::new() },
-    })
+    };
+    join::verdict(image, facts, &build).unwrap_or(Verdict::Build(build))
 }
 
 /// Whether AWS says that there is no such repository. Other registries say it of one without an image, too, and create it
@@ -293,6 +304,7 @@ fn without_repository(inputs: &ImageRequest, facts: &ImageFacts) -> Verdict {
         publish: false,
         shared: false,
         load: inputs.load != Switch::Off,
+        only: None,
         notes: Notes::default(),
     })
 }

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::facts::{Line, LineKind};
+use super::parts::{check_platform, common};
+use super::source::Source;
+use crate::error::{Error, Result};
+use crate::facts::{FoundPart, Line, LineKind};
+use crate::failure::FailureKind;
 use crate::image::{Digest, OCI_INDEX, Platform};
 
 /// An image index, complete.
@@ -55,6 +59,46 @@ impl Index {
     pub(crate) fn platforms(&self) -> String {
         let names: Vec<String> = self.images.iter().map(|(platform, _)| platform.to_string()).collect();
         names.join(", ")
+    }
+}
+
+/// An index of images of which this run builds some.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub(crate) struct JoinedIndex {
+    /// Images from before the run.
+    pub(crate) there: Vec<FoundPart>,
+    /// Images that earlier actions build.
+    pub(crate) built: Vec<BuiltPart>,
+    /// The annotations that do not depend on the images.
+    #[serde(skip)]
+    pub(crate) annotations: BTreeMap<String, String>,
+}
+
+/// An image for one platform that an earlier action builds.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub(crate) struct BuiltPart {
+    pub(crate) platform: Platform,
+    pub(crate) source: Source,
+}
+
+impl JoinedIndex {
+    /// The index, once all images are there. `built`: in the order of [`Self::built`].
+    ///
+    /// # Errors
+    /// If an image is not for its platform.
+    pub(crate) fn index(&self, built: &[FoundPart]) -> Result<Index> {
+        for (own, part) in self.built.iter().zip(built) {
+            check_platform(part, &own.platform).map_err(|why| {
+                let what = format!("the image for {} was not built right: {why}", own.platform);
+                Error::of(FailureKind::BadAnswer, what)
+                    .hint("the builder made something else than it was asked for")
+            })?;
+        }
+        let parts: Vec<&FoundPart> = self.there.iter().chain(built).collect();
+        let lines: Vec<Line> = parts.iter().flat_map(|part| part.lines.iter().cloned()).collect();
+        let mut annotations = self.annotations.clone();
+        annotations.extend(common(&parts));
+        Ok(Index::new(&lines, &annotations))
     }
 }
 

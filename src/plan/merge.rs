@@ -2,35 +2,44 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::actions::{Action, Draft, ImagePlan, PlannedTag, Source};
+use super::actions::{Action, ActionId, Draft, ImagePlan, PlannedTag, Source};
 use super::context::{PlanContext, bug};
 use super::index::Index;
 use super::order::{TagGuard, ordered};
+use super::parts::{check_lines, common, images};
+use super::publish::{publish, pull};
+use super::reuse::name_actions;
 use super::verdict::{Decision, Merge, Notes, Outcome, Verdict};
 use crate::error::{Error, Result};
-use crate::facts::{FoundPart, ImageFacts, Line, LineKind, PartFact, RepositoryFact};
+use crate::facts::{FoundPart, ImageFacts, Line, PartFact, RepositoryFact};
 use crate::failure::FailureKind;
 use crate::image::{
-    ANNOTATION_COMMITTED, ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_MERGE_REVISION, ANNOTATION_REVISION,
-    ANNOTATION_ZONE, Platform, Repository,
+    ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_ZONE, ImageReference, Platform, Repository,
 };
-use crate::inputs::ImageRequest;
-use crate::key::explain;
+use crate::inputs::{ImageRequest, Mode};
+use crate::key::{BuildKey, explain};
 use crate::run::RunContext;
-use crate::trust::{Access, ImageRun};
+use crate::trust::{Access, ImageRun, LocalNames};
 
-/// The index, or the reason why there is none.
-pub(super) fn decide(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
+/// The index of the images in the input `digests`, or the reason why there is none.
+pub(super) fn of_digests(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
     match index(image, facts) {
-        Ok(index) => {
-            let notices = without_index(image.request).into_iter().collect();
-            Verdict::Merge(Merge { index, notes: Notes { degraded: None, notices } })
-        }
+        Ok(index) => verdict(image, index, false),
         Err(error) => Verdict::Fail(error),
     }
 }
 
-fn index(image: ImageRun<'_>, facts: &ImageFacts) -> Result<Index> {
+/// The verdict to store this index. `load`: the image is wanted in the engine's store.
+pub(super) fn verdict(image: ImageRun<'_>, index: Index, load: bool) -> Verdict {
+    let notices = without_index(image.request).into_iter().collect();
+    Verdict::Merge(Merge { index, load, notes: Notes { degraded: None, notices } })
+}
+
+/// The repository that an index is stored in.
+///
+/// # Errors
+/// If there is none, or the run may not publish.
+pub(super) fn home<'a>(image: ImageRun<'a>, facts: &'a ImageFacts) -> Result<&'a Repository> {
     let Some(home) = facts.repository.repository() else {
         let error = Error::of(FailureKind::NoRepository, "there is no repository to merge in");
         let error = match &*facts.repository {
@@ -39,7 +48,6 @@ fn index(image: ImageRun<'_>, facts: &ImageFacts) -> Result<Index> {
         };
         return Err(error.hint("set the input repository as in the jobs that built the platforms"));
     };
-    let home = image.names(home).own_repository();
     if !image.access.write_images {
         return Err(Error::of(
             FailureKind::NotPublished,
@@ -50,6 +58,11 @@ fn index(image: ImageRun<'_>, facts: &ImageFacts) -> Result<Index> {
             "skip this job where the jobs before it published nothing: if: needs.JOB.outputs.digest != ''",
         ));
     }
+    Ok(image.names(home).own_repository())
+}
+
+fn index(image: ImageRun<'_>, facts: &ImageFacts) -> Result<Index> {
+    let home = home(image, facts)?;
     let mut parts = Vec::new();
     for part in &facts.parts {
         parts.push((part, fit(part, home, image.run, image.access)?));
@@ -58,7 +71,8 @@ fn index(image: ImageRun<'_>, facts: &ImageFacts) -> Result<Index> {
     one_of_each(&parts)?;
     all_that_are_asked_for(image.request, &lines)?;
     one_family(&parts)?;
-    Ok(Index::new(&lines, &annotations(image.request, image.run, &parts)))
+    let parts: Vec<&FoundPart> = parts.iter().map(|(_, found)| *found).collect();
+    Ok(Index::new(&lines, &annotations(image.request, image.run, None, &parts)))
 }
 
 fn refused(part: &PartFact, why: impl std::fmt::Display) -> Error {
@@ -101,29 +115,6 @@ fn fit<'a>(
         return Err(refused(part, format!("it is for {other}")));
     }
     Ok(found)
-}
-
-/// The lines of a part must be images, at least one, and attestations of these. The error is a reason.
-fn check_lines(found: &FoundPart) -> Result<(), String> {
-    for line in &found.lines {
-        let is_known = match &line.kind {
-            LineKind::Image(_) => true,
-            LineKind::Attestation(image) => images(found).any(|(_, digest)| digest == image),
-            LineKind::Other => false,
-        };
-        if !is_known {
-            let digest = &line.digest;
-            return Err(format!("it names {digest}, which is neither an image nor an attestation of one"));
-        }
-    }
-    if images(found).next().is_none() {
-        return Err("it has no image".to_owned());
-    }
-    Ok(())
-}
-
-fn images(found: &FoundPart) -> impl Iterator<Item = (&Platform, &String)> {
-    found.lines.iter().filter_map(Line::image)
 }
 
 fn one_of_each(parts: &[(&PartFact, &FoundPart)]) -> Result<()> {
@@ -183,26 +174,35 @@ fn levels(name: &str) -> (&str, &str) {
     name.split_once(':').unwrap_or(("", name))
 }
 
-/// The annotations of the index: those of the input `annotations`, and those that a build would set. Of commits, only
-/// what all parts have, so that the same parts are the same index in every later commit.
-fn annotations(
+/// The annotations of the index: those of the input `annotations`, those that a build would set, with its key and entries
+/// if these are known. Of commits, only what all parts have, so that the same parts are the same index in every later
+/// commit.
+pub(super) fn annotations(
     inputs: &ImageRequest,
     run: &RunContext,
-    parts: &[(&PartFact, &FoundPart)],
+    key: Option<(String, String)>,
+    parts: &[&FoundPart],
+) -> BTreeMap<String, String> {
+    let mut annotations = fixed_annotations(inputs, run, key);
+    annotations.extend(common(parts));
+    annotations
+}
+
+/// Those of [`annotations`] that do not depend on the parts.
+pub(super) fn fixed_annotations(
+    inputs: &ImageRequest,
+    run: &RunContext,
+    key: Option<(String, String)>,
 ) -> BTreeMap<String, String> {
     let asked = inputs.build.annotations.iter().filter_map(|(name, value)| {
         let (of, name) = levels(name);
         of.split(',').any(|level| level == "index").then(|| (name.to_owned(), value.clone()))
     });
-    let common = |name: &&str| {
-        let mut values = parts.iter().map(|(_, found)| found.annotations.get(*name));
-        let first = values.next()??;
-        values.all(|value| value == Some(first)).then(|| ((*name).to_owned(), first.clone()))
-    };
     let zone = (ANNOTATION_ZONE.to_owned(), run.zone.name().to_owned());
-    let own = [ANNOTATION_REVISION, ANNOTATION_MERGE_REVISION, ANNOTATION_COMMITTED];
-    let own: Vec<_> = own.iter().filter_map(common).chain([zone]).collect();
-    asked.chain(own).collect()
+    let key = key.into_iter().flat_map(|(key, entries)| {
+        [(ANNOTATION_KEY.to_owned(), key), (ANNOTATION_ENTRIES.to_owned(), entries)]
+    });
+    asked.chain([zone]).chain(key).collect()
 }
 
 /// Annotations that are none of an index.
@@ -218,24 +218,28 @@ fn without_index(inputs: &ImageRequest) -> Option<String> {
     })
 }
 
-/// The plan for an index.
+/// The plan for an index of images that are there.
 pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge, draft: &mut Draft) -> Result<ImagePlan> {
-    let Merge { index, notes } = verdict;
+    let Merge { index, load, notes } = verdict;
     let home = given.facts.repository.repository().ok_or_else(|| bug("a merge without a repository"))?;
-    let key = given.facts.key.as_ref().map(crate::key::BuildKey::short);
+    let key = given.facts.key.as_ref().map(BuildKey::short);
     let published = given.image.names(home).published(key);
-    let name = published.name.ok_or_else(|| {
+    let name = published.name.clone().ok_or_else(|| {
         Error::of(FailureKind::NotPublished, "the platforms are not merged: the index has no name")
             .cause("the run has no commit")
             .hint("name it in the input tags")
     })?;
-    let reason = format!("the platforms that were built apart are one image: {}", index.platforms());
+    let (outcome, why) = match given.image.request.settings.mode {
+        Mode::Merge => (Outcome::Merged, "the platforms that were built apart are one image"),
+        Mode::Build | Mode::Pull | Mode::Plan => (Outcome::ReusedKey, "every platform is there"),
+    };
+    let reason = format!("{why}: {}", index.platforms());
     let on_older = given.image.request.settings.on_older;
-    let tags = ordered(published.user_tags, given.facts, Some(&index.digest), on_older)?;
+    let tags = ordered(published.user_tags.clone(), given.facts, Some(&index.digest), on_older)?;
     let put = draft.add([], Action::PutIndex { index, target: name.clone(), guard: TagGuard::Any });
-    for (target, guard) in tags.set {
-        let source = Source::BuiltBy { action: put, name: name.clone() };
-        draft.add([put], Action::Alias { source, target, guard, required: true });
+    let last = publish(&published, &name, tags.set, TagGuard::UnlessSameKey, put, draft);
+    if load {
+        pull_index(given, last, &name, draft);
     }
     let planned = |reference| PlannedTag { reference, there: false };
     Ok(ImagePlan {
@@ -245,15 +249,27 @@ pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge, draft: &mut Draft) -
         key_tag: published.key_tag.map(planned),
         commit_tag: published.commit_tag.map(planned),
         skipped_tags: tags.skipped,
-        ..ImagePlan::from_decision(Decision { outcome: Outcome::Merged, reason, changes: Vec::new() })
+        ..ImagePlan::from_decision(Decision { outcome, reason, changes: Vec::new() })
     })
+}
+
+/// Adds the actions that pull an index which an earlier action stores, and name it in the engine.
+pub(super) fn pull_index(given: &PlanContext<'_>, made: ActionId, name: &ImageReference, draft: &mut Draft) {
+    let Some(key) = given.facts.key.as_ref() else { return };
+    let here = Platform::of_this_machine();
+    let platform = given.image.request.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
+    let pulled = pull(made, name, platform, draft);
+    let image = Source::BuiltBy { action: made, name: name.clone() };
+    let private = LocalNames::new(given.image).own_of_key(key.short());
+    name_actions(given, &image, private, &[pulled], draft);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::env::Env;
-    use crate::image::Digest;
+    use crate::facts::LineKind;
+    use crate::image::{ANNOTATION_REVISION, Digest};
     use crate::inputs::{Part, RawInputs};
     use serde_json::json;
 
@@ -296,7 +312,12 @@ mod tests {
         let of = |first: &str, second: &str| {
             let revision = |commit: &str| part("linux/amd64", &[(ANNOTATION_REVISION, commit)]);
             let parts = [revision(first), revision(second)];
-            annotations(&inputs("index:a=1\nmanifest,index:b=2\nmanifest:c=3\nd=4"), &run, &pairs(&parts))
+            annotations(
+                &inputs("index:a=1\nmanifest,index:b=2\nmanifest:c=3\nd=4"),
+                &run,
+                None,
+                &parts.each_ref().map(|part| part.found.as_ref().unwrap()),
+            )
         };
         let own = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
             let all = [("a", "1"), ("b", "2"), (ANNOTATION_ZONE, run.zone.name())];

@@ -12,17 +12,21 @@ mod foreign;
 mod held;
 mod index;
 mod job;
+mod join;
 mod judge;
 mod load;
 mod merge;
 mod order;
+mod parts;
 mod platform;
+mod publish;
 mod render;
 mod repositories;
 mod reuse;
 #[cfg(test)]
 mod secret_tests;
 mod set_up;
+mod source;
 mod spec;
 mod store;
 mod table;
@@ -34,12 +38,13 @@ mod versions;
 mod wanted;
 
 pub(crate) use actions::{
-    Action, ActionId, GoesWithout, ImagePlan, Plan, PlanWarning, Planned, PlannedTag, SetUpChange, Source,
+    Action, ActionId, GoesWithout, ImagePlan, Plan, PlanWarning, Planned, PlannedTag, PlatformTag,
+    SetUpChange, Source,
 };
 pub(crate) use assemble::{assemble, too_many_rights};
 pub(crate) use builder::{Choice, Needs};
 pub(crate) use context::PlanContext;
-pub(crate) use index::Index;
+pub(crate) use index::{Index, JoinedIndex};
 pub(crate) use judge::{Judged, builder_for};
 pub(crate) use order::{TagGuard, TagOrder, order, refused};
 pub(crate) use render::{Rendered, brief, describe, json, text};

@@ -7,7 +7,7 @@ use super::order::TagGuard;
 use super::table::table;
 use crate::buildkit::{BuildSpec, OutputTarget};
 use crate::ecr::{NewRepository, RowState, SettingRow};
-use crate::facts::{ImageFacts, LookupResult, RepositoryFact};
+use crate::facts::{ImageFacts, Line, LookupResult, RepositoryFact};
 use crate::image::ImageReference;
 use crate::key::BuildKey;
 use crate::run::RunContext;
@@ -200,8 +200,20 @@ pub(crate) fn describe(action: &Action) -> String {
         Action::ReadBack { reference, .. } => format!("read back the digest of {reference}"),
         Action::SetKeyTag { key_tag, guard: TagGuard::Any, .. } => format!("set {key_tag} to it"),
         Action::SetKeyTag { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
+        Action::TagPlatforms { platforms, .. } => {
+            let tags: Vec<String> =
+                platforms.iter().map(|own| format!("{} to {}", own.key_tag, own.platform)).collect();
+            format!("set the key tag of each platform: {}", tags.join(", "))
+        }
         Action::PutIndex { index, target, .. } => {
             format!("store the index {} of {} as {target}", index.digest, index.platforms())
+        }
+        Action::JoinIndex { joined, target } => {
+            let there = joined.there.iter().flat_map(|part| &part.lines).filter_map(Line::image);
+            let there: Vec<String> = there.map(|(platform, _)| platform.to_string()).collect();
+            let built: Vec<String> = joined.built.iter().map(|own| own.platform.to_string()).collect();
+            let (there, built) = (there.join(", "), built.join(", "));
+            format!("store the index of {built}, just built, and {there} as {target}")
         }
         Action::Alias { source, target, guard: TagGuard::UnlessNewer { .. }, .. } => {
             format!("set {target} to {}, unless it names something newer", name(source))
@@ -264,7 +276,8 @@ pub(crate) fn brief(action: &Action) -> String {
         },
         Action::ReadBack { .. } => "read back the digest".to_owned(),
         Action::SetKeyTag { .. } => "set the key's tag".to_owned(),
-        Action::PutIndex { .. } => "store the index".to_owned(),
+        Action::TagPlatforms { .. } => "set the platforms' key tags".to_owned(),
+        Action::PutIndex { .. } | Action::JoinIndex { .. } => "store the index".to_owned(),
         Action::Alias { target, .. } => format!("set the tag {}", tag(target)),
         Action::Load { .. } => "load".to_owned(),
         Action::Pull { .. } => "pull".to_owned(),

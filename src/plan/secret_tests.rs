@@ -40,8 +40,14 @@ fn a_plan_holds_ids_of_secrets_and_no_value() {
     let late = LateFacts { toolchain, ..LateFacts::default() };
     let image = ImageRun { request: &request, run: &run, access: &access };
     let given = PlanContext { image, facts: &facts, late: &late, env: &env };
-    let verdict =
-        Build { reason: String::new(), publish: false, shared: false, load: true, notes: Notes::default() };
+    let verdict = Build {
+        reason: String::new(),
+        publish: false,
+        shared: false,
+        load: true,
+        only: None,
+        notes: Notes::default(),
+    };
     let needs =
         Needs { cache_export: false, index: false, manifest: false, engine_images: false, own_layers: false };
     let choice = Choice::AtHand { name: None, without_cache_export: false, without_layers: false };

@@ -38,9 +38,9 @@ impl SharedBuilder {
     /// The actions that a build waits for; the first call adds them to the draft.
     pub(super) fn before_build(&mut self, given: &PlanContext<'_>, draft: &mut Draft) -> BeforeBuild {
         if self.before.is_none() {
-            let image = draft.image.take();
+            let (image, platform) = (draft.image.take(), draft.platform.take());
             self.before = Some(self.add(given, draft));
-            draft.image = image;
+            (draft.image, draft.platform) = (image, platform);
         }
         self.before.clone().unwrap_or_default()
     }

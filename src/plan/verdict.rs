@@ -5,7 +5,7 @@ use super::order::{SkippedTag, TagGuard};
 use crate::buildkit::LocalImage;
 use crate::error::Error;
 use crate::facts::LookupBy;
-use crate::image::{Digest, ImageReference};
+use crate::image::{Digest, ImageReference, Platform};
 
 /// What to do about an image.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +88,8 @@ pub(crate) struct Build {
     pub shared: bool,
     /// True if the image is wanted in the engine's store.
     pub load: bool,
+    /// The platforms that are missing, if others are there; `None` if all are built.
+    pub only: Option<Vec<Platform>>,
     pub notes: Notes,
 }
 
@@ -95,6 +97,8 @@ pub(crate) struct Build {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Merge {
     pub index: Index,
+    /// True if the image is wanted in the engine's store.
+    pub load: bool,
     pub notes: Notes,
 }
 

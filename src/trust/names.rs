@@ -56,11 +56,20 @@ impl<'a> ZoneNames<'a> {
         self.of_commit(&self.image.run.commit.as_ref()?.head).into_iter().next()
     }
 
-    /// The images of a commit, own zone first.
+    /// The images of a commit, own zone first. An image for one platform that was asked for has a tag beside that of the
+    /// image with all platforms.
     #[must_use]
     pub(crate) fn of_commit(&self, commit: &str) -> Vec<ImageReference> {
-        let tag = |zone| Some(self.repository_of(zone).tagged(self.scheme().commit_tag(zone, commit)?));
+        let scheme = self.scheme().of_platform(self.image.request.build.only_platform());
+        let tag = |zone| Some(self.repository_of(zone).tagged(scheme.commit_tag(zone, commit)?));
         self.image.access.read.iter().filter_map(tag).collect()
+    }
+
+    /// The image of this run's commit with all platforms, in the first zone that the run reads.
+    #[must_use]
+    pub(crate) fn commit_of_all(&self) -> Option<ImageReference> {
+        let (commit, zone) = (self.image.run.commit.as_ref()?, self.image.access.read.first()?);
+        Some(self.repository_of(zone).tagged(self.scheme().commit_tag(zone, &commit.head)?))
     }
 
     /// The images of a key, own zone first.
@@ -84,7 +93,8 @@ impl<'a> ZoneNames<'a> {
     #[must_use]
     pub(crate) fn written_commit(&self) -> Option<ImageReference> {
         let commit = self.image.run.commit.as_ref().filter(|_| self.image.access.write_images)?;
-        Some(self.own_repository().tagged(self.scheme().commit_tag(&self.image.run.zone, &commit.head)?))
+        let scheme = self.scheme().of_platform(self.image.request.build.only_platform());
+        Some(self.own_repository().tagged(scheme.commit_tag(&self.image.run.zone, &commit.head)?))
     }
 
     /// The names that this run gives a new image of this key.

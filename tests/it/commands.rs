@@ -25,7 +25,11 @@ fn a_command_called_as_a_mode_is_run_with_that_mode() {
     assert_eq!((run.code, run.output("reason")), (as_mode.code, as_mode.output("reason")));
     // What a mode needs, its command needs.
     let run = lab.shared().args(&["merge"]).run().fails(2, "input");
-    assert!(run.error().contains("input `digests`: is required with mode merge"), "{}", run.error());
+    assert!(
+        run.error().contains("input `platforms`: needs several platforms with mode merge"),
+        "{}",
+        run.error()
+    );
 }
 
 #[test]

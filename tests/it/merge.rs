@@ -179,7 +179,7 @@ fn what_cannot_be_merged_is_refused_by_name() {
         "input",
         "`linux/amd64=` has no digest: the job that built it published nothing",
     );
-    refused("", 2, "input", "input `digests`: is required with mode merge");
+    refused("", 2, "input", "input `platforms`: needs several platforms with mode merge");
     let run =
         merge(lab.shared(), &digests).input("platforms", "linux/amd64,linux/s390x").run().fails(2, "input");
     assert!(

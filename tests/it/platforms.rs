@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::Lab;
+use crate::support::{BuildOnce, Lab};
 
 const BOTH: &str = "linux/amd64,linux/arm64";
 
@@ -113,4 +113,178 @@ fn each_manifest_carries_its_own_key() {
         let labels = run.build().values("--label");
         assert!(labels.contains(&format!("{KEY}={}", run.output("key")).as_str()), "{labels:?}");
     }
+}
+
+const TAG: &str = "sha-rf9d832d9-app-1111111111111111111111111111111111111111";
+
+fn alone<'a>(lab: &'a Lab, platform: &str) -> BuildOnce<'a> {
+    lab.shared().input("platforms", platform)
+}
+
+fn both(lab: &Lab) -> BuildOnce<'_> {
+    lab.shared().input("platforms", BOTH)
+}
+
+fn merge(lab: &Lab) -> BuildOnce<'_> {
+    both(lab).input("mode", "merge").input("wait-timeout", "1s")
+}
+
+fn lines(lab: &Lab, reference: &str) -> Vec<String> {
+    let index = lab.registry.manifest(&format!("ci/{reference}")).unwrap();
+    let lines = index["manifests"].as_array().unwrap_or_else(|| panic!("{index}"));
+    lines.iter().map(|line| line["digest"].as_str().unwrap().to_owned()).collect()
+}
+
+fn writes(lab: &Lab) -> Vec<String> {
+    lab.registry.asked().into_iter().filter(|request| !request.starts_with("GET ")).collect()
+}
+
+#[test]
+fn platforms_that_were_built_apart_are_merged_by_their_keys() {
+    let lab = Lab::new();
+    let (key, _) = keys(&lab, BOTH, &[]);
+    let arm = alone(&lab, "linux/arm64").run().succeeds("built");
+    let amd = alone(&lab, "linux/amd64").run().succeeds("built");
+    // Jobs of one commit do not overwrite each other's tag.
+    assert_eq!(arm.output("commit-tag"), TAG.replace("app-", "app._linux-arm64-"));
+    assert_eq!(amd.output("commit-tag"), TAG.replace("app-", "app._linux-amd64-"));
+    lab.registry.forget_requests();
+    lab.without_docker();
+    let merged = merge(&lab).run().succeeds("merged");
+    assert_eq!(merged.output("key"), key);
+    assert_eq!((merged.output("commit-tag"), merged.output("pushed")), (TAG, "true"));
+    assert_eq!(merged.output("tag"), format!("key-rf9d832d9-app-{}", &key[..32]));
+    assert_eq!(lines(&lab, TAG), [amd.output("digest"), arm.output("digest")]);
+    let index = lab.registry.manifest(&format!("ci/{TAG}")).unwrap();
+    let annotations = &index["annotations"];
+    assert_eq!((&annotations[KEY], &annotations[ZONE]), (&json!(key), &json!("trusted")));
+    assert!(annotations[ENTRIES].as_str().is_some_and(|entries| entries.contains(&key)), "{annotations}");
+    // It is there now: nothing is written.
+    lab.registry.forget_requests();
+    let again = merge(&lab).run().succeeds("reused-tag");
+    assert_eq!((again.output("digest"), again.output("pushed")), (merged.output("digest"), "false"));
+    assert_eq!(writes(&lab), [""; 0]);
+    // The next commit has the same content: one name more.
+    let later = "7".repeat(40);
+    let next = merge(&lab).commit(&later).run().succeeds("reused-key");
+    assert_eq!(next.output("digest"), merged.output("digest"));
+    assert_eq!(writes(&lab), [format!("PUT ci/manifests/sha-rf9d832d9-app-{later}")]);
+}
+
+#[test]
+fn an_index_of_a_build_is_found_by_a_merge_and_by_a_pull() {
+    let lab = Lab::new();
+    let built = both(&lab).run().succeeds("built");
+    lab.another_machine();
+    let merged = merge(&lab).run().succeeds("reused-tag");
+    assert_eq!(merged.output("digest"), built.output("digest"));
+    let pulled = both(&lab).input("mode", "pull").commit(&"7".repeat(40)).run().succeeds("reused-key");
+    assert_eq!(pulled.output("digest"), built.output("digest"));
+    // One platform of it, by its own key.
+    let child = &lines(&lab, TAG)[1];
+    let arm = alone(&lab, "linux/arm64").commit(&"7".repeat(40)).run().succeeds("reused-key");
+    assert_eq!(arm.output("digest"), child);
+    // The same where its tag is gone: the index of the commit leads to it.
+    let tag = arm.output("tag").to_owned();
+    lab.registry.remove_tag(&tag);
+    lab.registry.remove_tag(&TAG.replace(
+        "app-1111111111111111111111111111111111111111",
+        "app._linux-arm64-7777777777777777777777777777777777777777",
+    ));
+    lab.another_machine();
+    let pull = alone(&lab, "linux/arm64").input("mode", "pull").input("on-missing", "fail");
+    let arm = pull.run().succeeds("reused-tag");
+    assert_eq!(arm.output("digest"), child);
+    assert!(arm.called("pull")[0].line().contains(child), "{:?}", arm.lines());
+}
+
+#[test]
+fn only_the_missing_platform_is_built() {
+    for (there, missing) in [("linux/amd64", "linux/arm64"), ("linux/arm64", "linux/amd64")] {
+        let lab = Lab::new();
+        let (key, each) = keys(&lab, BOTH, &[]);
+        let first = alone(&lab, there).commit(&"6".repeat(40)).run().succeeds("built");
+        lab.forget_calls();
+        let run = both(&lab).run().succeeds("built");
+        assert_eq!(run.called("buildx build").len(), 1);
+        assert_eq!(run.build().values("--platform"), [missing]);
+        let labels = run.build().values("--label");
+        assert!(labels.contains(&format!("{KEY}={}", each[missing]).as_str()), "{labels:?}");
+        assert_eq!((run.output("key"), run.output("commit-tag")), (key.as_str(), TAG));
+        assert_eq!(lab.registry.digest(&format!("ci/{TAG}")).as_deref(), Some(run.output("digest")));
+        let children = lines(&lab, TAG);
+        assert!(children.len() == 2 && children.contains(&first.output("digest").to_owned()));
+        let index = lab.registry.manifest(&format!("ci/{TAG}")).unwrap();
+        assert_eq!(index["annotations"][KEY], json!(key));
+        // All is there now, for either platform too.
+        lab.another_machine();
+        let _ = both(&lab).run().succeeds("reused-tag");
+        let own = alone(&lab, missing).run().succeeds("reused-tag");
+        assert!(children.contains(&own.output("digest").to_owned()));
+    }
+}
+
+#[test]
+fn nothing_is_built_where_every_platform_is_there() {
+    let lab = Lab::new();
+    for platform in BOTH.split(',') {
+        let _ = alone(&lab, platform).run().succeeds("built");
+    }
+    lab.forget_calls();
+    lab.without_docker();
+    let run = both(&lab).run().succeeds("reused-key");
+    assert_eq!((run.output("built"), run.output("commit-tag")), ("false", TAG));
+    assert_eq!(lines(&lab, TAG).len(), 2);
+    assert!(run.calls.is_empty(), "{:?}", run.lines());
+}
+
+#[test]
+fn a_platform_that_never_comes_is_named() {
+    let lab = Lab::new();
+    let _ = alone(&lab, "linux/amd64").run().succeeds("built");
+    let run = merge(&lab).run().fails(30, "unavailable");
+    assert!(run.error().contains("linux/arm64 is missing"), "{}", run.error());
+    assert!(run.error().contains("waited 1s for its key"), "{}", run.error());
+    let run = merge(&lab).input("on-missing", "fail").run().fails(20, "access");
+    assert!(run.error().contains("linux/arm64 is missing"), "{}", run.error());
+    assert!(lab.registry.digest(&format!("ci/{TAG}")).is_none());
+    let run = both(&lab).fork().input("mode", "merge").run().fails(20, "access");
+    assert!(run.error().contains("this run may not publish"), "{}", run.error());
+    let run = lab.build_once().input("mode", "merge").input("platforms", BOTH).run().fails(20, "access");
+    assert!(run.error().contains("there is no repository to merge in"), "{}", run.error());
+}
+
+#[test]
+fn a_platform_counts_only_from_zones_that_the_run_reads() {
+    let lab = Lab::new();
+    let pr = alone(&lab, "linux/arm64").pull_request(12).run().succeeds("built");
+    assert!(pr.output("tag").starts_with("pr-12-key-"), "{}", pr.output("tag"));
+    let _ = alone(&lab, "linux/amd64").run().succeeds("built");
+    // A trusted run builds what a pull request has built.
+    let run = merge(&lab).input("on-missing", "fail").run().fails(20, "access");
+    assert!(run.error().contains("linux/arm64 is missing"), "{}", run.error());
+    // The pull request itself uses both.
+    let run = both(&lab).pull_request(12).run().succeeds("reused-key");
+    assert_eq!(run.output("commit-tag"), format!("pr-12-{TAG}"));
+    assert!(lines(&lab, &format!("pr-12-{TAG}")).contains(&pr.output("digest").to_owned()));
+    // An image that says that it is of a pull request is no part of a trusted one, whatever its tag says.
+    let tag = pr.output("tag").trim_start_matches("pr-12-").to_owned();
+    lab.registry.tag(&tag, pr.output("digest"));
+    let run = merge(&lab).input("on-missing", "fail").run().fails(20, "access");
+    assert!(run.error().contains("linux/arm64 is missing"), "{}", run.error());
+}
+
+#[test]
+fn an_image_of_another_platform_is_no_part() {
+    let lab = Lab::new();
+    let (_, each) = keys(&lab, BOTH, &[]);
+    let _ = alone(&lab, "linux/amd64").run().succeeds("built");
+    // A foreign key under the tag is none.
+    let tag = format!("key-rf9d832d9-app-{}", &each["linux/arm64"][..32]);
+    lab.registry.put(&tag, Some(&each["linux/amd64"]));
+    let run = merge(&lab).input("on-missing", "fail").run().fails(20, "access");
+    assert!(run.error().contains("linux/arm64 is missing"), "{}", run.error());
+    lab.registry.put(&tag, Some(&each["linux/arm64"]));
+    let run = merge(&lab).run();
+    assert!(run.error().contains("has the key of linux/arm64: it is for linux/amd64"), "{}", run.error());
 }

@@ -13,7 +13,7 @@ use crate::key::error::KeyError;
 /// The explanation of `key` as JSON of at most [`MAX_BYTES`] bytes, ASCII only, on one line.
 #[must_use]
 pub fn encode(key: &BuildKey) -> String {
-    within_limit(|room| Explained::of(key, room))
+    key.explanation.clone().unwrap_or_else(|| within_limit(|room| Explained::of(key, room)))
 }
 
 /// As [`encode`], of one platform of an index key. `own`: that platform's key.

@@ -237,6 +237,11 @@ impl Registry {
         digest
     }
 
+    /// Takes a tag of `ci` away.
+    pub(crate) fn remove_tag(&self, tag: &str) {
+        self.state.lock().unwrap().manifests.remove(&format!("ci/{tag}"));
+    }
+
     /// Another name of an image of `ci`.
     pub(crate) fn tag(&self, tag: &str, of: &str) {
         let mut state = self.state.lock().unwrap();
