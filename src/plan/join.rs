@@ -142,7 +142,12 @@ pub(super) fn build_missing(
     verdict: Build,
     only: &[Platform],
     draft: &mut Draft,
-    mut plan_build: impl FnMut(&PlanContext<'_>, Build, &[ActionId], &mut Draft) -> Result<(ImagePlan, Option<Source>)>,
+    mut plan_build: impl FnMut(
+        &PlanContext<'_>,
+        Build,
+        &[ActionId],
+        &mut Draft,
+    ) -> Result<(ImagePlan, Option<Source>)>,
 ) -> Result<ImagePlan> {
     let PlanContext { image, facts, .. } = given;
     let key = facts.key.as_ref().ok_or_else(|| bug("a build without a key"))?;
