@@ -34,7 +34,7 @@ pub(crate) fn text(rendered: &Rendered<'_>) -> String {
     let mut rows = Rows::default();
     let Rendered { run, images, plan } = rendered;
     if images.len() > 1 {
-        rows.0 = table(rendered) + "\n";
+        rows.0 = table(images.iter().map(|(image, _)| *image).zip(&plan.images)) + "\n";
     }
     for ((image, facts), planned) in images.iter().zip(&plan.images) {
         if images.len() > 1 {

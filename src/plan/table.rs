@@ -2,18 +2,18 @@
 
 use std::fmt::Write as _;
 
-use super::render::Rendered;
+use super::actions::ImagePlan;
 use crate::shown::cut;
+use crate::trust::ImageRun;
 
 /// The most characters of a reason.
 const LONGEST_WHY: usize = 120;
 
 /// One line an image: name, outcome, platforms, why.
-pub(super) fn table(rendered: &Rendered<'_>) -> String {
+pub(super) fn table<'a>(images: impl Iterator<Item = (ImageRun<'a>, &'a ImagePlan)>) -> String {
     let head = ["image", "outcome", "platforms", "why"].map(str::to_owned);
-    let asked =
-        rendered.images.iter().zip(&rendered.plan.images).filter(|((image, _), _)| image.request.asked);
-    let rows = asked.map(|((image, _), planned)| {
+    let asked = images.filter(|(image, _)| image.request.asked);
+    let rows = asked.map(|(image, planned)| {
         let platforms: Vec<String> = image.request.build.platforms.iter().map(ToString::to_string).collect();
         let why = planned.decision.reason.lines().next().unwrap_or_default();
         let outcome = planned.decision.outcome.name().to_owned();

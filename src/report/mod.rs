@@ -9,6 +9,7 @@ mod markdown;
 mod metadata;
 mod outputs;
 mod overview;
+mod page;
 mod set_up;
 mod state;
 mod summary;
@@ -19,9 +20,9 @@ pub(crate) use annotations::more_failures;
 pub(crate) use disk::DiskReport;
 pub(crate) use markdown::cell;
 pub use outputs::{OUTPUTS, outputs};
+pub use page::summary;
 pub use set_up::SetUpReport;
 pub(crate) use state::{RunState, Stage};
-pub use summary::summary;
 use tags::tag_reports;
 pub use tags::{TagOutcome, TagReport};
 

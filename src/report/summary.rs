@@ -4,8 +4,7 @@
 use std::fmt::Write as _;
 
 use super::markdown::{add_fenced, cell, code};
-use super::set_up::add_set_up;
-use super::{ImageReport, Report, disk, overview};
+use super::{ImageReport, Report};
 use crate::buildkit::ProgressSummary;
 use crate::env::SLUG;
 use crate::error::Error;
@@ -17,26 +16,8 @@ use crate::shown;
 /// The most findings of the Dockerfile's checks that are listed.
 const MOST_CHECKS: usize = 10;
 
-/// The summary as Markdown.
-#[must_use]
-pub fn summary(report: &Report) -> String {
-    let mut text = String::new();
-    if report.images.is_empty() {
-        // The inputs could not be read.
-        add_image(&mut text, report, &ImageReport { outcome: report.outcome(), ..ImageReport::default() });
-    }
-    match report.images.as_slice() {
-        [only] => add_image(&mut text, report, only),
-        [] => {}
-        _ => overview::add(&mut text, report),
-    }
-    add_set_up(&mut text, &report.set_up);
-    disk::add(&mut text, &report.disk);
-    add_times(&mut text, report);
-    text
-}
-
-fn add_image(text: &mut String, report: &Report, image: &ImageReport) {
+/// Adds everything about the only image.
+pub(super) fn add_image(text: &mut String, report: &Report, image: &ImageReport) {
     let error = image.error.as_ref().or_else(|| report.error.as_ref().filter(|_| !image.done));
     // Writing to a String cannot fail; the results are dropped.
     let _ = writeln!(
@@ -224,7 +205,8 @@ fn add_pull_commands(text: &mut String, image: &ImageReport) {
     let _ = writeln!(text, "</details>\n");
 }
 
-fn add_times(text: &mut String, report: &Report) {
+/// Adds how long each part of the run took.
+pub(super) fn add_times(text: &mut String, report: &Report) {
     let _ = writeln!(
         text,
         "<details><summary>Where the time went</summary>\n\n| step | time | |\n| --- | ---: | --- |"
@@ -301,6 +283,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::failure::FailureClass;
+    use crate::report::summary;
 
     fn report() -> Report {
         let image = ImageReport {
