@@ -25,7 +25,7 @@ fn bake<'a>(lab: &'a Lab, printed: &str) -> BuildOnce<'a> {
 }
 
 fn names(run: &Run) -> Vec<String> {
-    let images: Value = serde_json::from_str(&run.output("images")).unwrap();
+    let images: Value = serde_json::from_str(run.output("images")).unwrap();
     images.as_object().unwrap().keys().cloned().collect()
 }
 

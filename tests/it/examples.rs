@@ -108,7 +108,7 @@ fn each_job_of_the_monorepo_pulls_its_own_image() {
         let run = run.run();
         if job == "images" {
             let run = run.succeeds("built");
-            digests = serde_json::from_str(&run.output("digests")).unwrap();
+            digests = serde_json::from_str(run.output("digests")).unwrap();
             continue;
         }
         let run = run.succeeds(if job == "docs" { "reused-digest" } else { "reused-tag" });
