@@ -40,9 +40,13 @@ async fn parent(
         return Err(Error::of(FailureKind::NoRepository, "there is no repository to find it in")
             .hint("name the repository that its job publishes to"));
     };
-    let request = ImageRequest { image: name, ..image.request.clone() };
+    let mut request = ImageRequest { image: name, ..image.request.clone() };
     let commit = image.run.commit.as_ref().map(|commit| commit.head.clone()).unwrap_or_default();
-    let references = ImageRun { request: &request, ..image }.names(home).of_commit(&commit);
+    let mut references = ImageRun { request: &request, ..image }.names(home).of_commit(&commit);
+    // Its job may have named the one platform where this one does not, or the other way round.
+    request.build.implied_platform = !request.build.implied_platform;
+    let others = ImageRun { request: &request, ..image }.names(home).of_commit(&commit);
+    references.extend(others.into_iter().filter(|other| !references.contains(other)).collect::<Vec<_>>());
     for reference in &references {
         let manifest = match ports.registry.probe(reference).await {
             Probe::Absent { .. } => continue,

@@ -236,7 +236,8 @@ fn what_was_done_is_told_although_the_grace_is_over() {
     let _ = running.wait_for_call("buildx rm");
     let start = Instant::now();
     let run = running.cancel_as_the_runner().fails(130, "cancelled");
-    assert!((Duration::from_secs(6)..Duration::from_millis(7500)).contains(&start.elapsed()));
+    // It waited for the builder as long as the runner lets it: a killed program would have told nothing.
+    assert!(start.elapsed() >= Duration::from_secs(6));
     assert!(run.error().starts_with("cancelled (remove the builder build-once-"), "{}", run.error());
     pushed(&run);
     assert!(run.output("digest").starts_with("sha256:"), "{}", run.output("digest"));
