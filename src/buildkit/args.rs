@@ -188,35 +188,6 @@ impl BuildSpec {
         }
     }
 
-    /// The same build on buildx's current builder, for when the one made for it fails. The engine's own builder writes
-    /// no layer cache but the one in the image.
-    #[must_use]
-    pub(crate) fn without_own_builder(&self) -> Self {
-        let is_inline = |cache: &&String| cache.starts_with("type=inline");
-        let cache_to = self.cache_to.iter().filter(is_inline).cloned().collect();
-        let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
-        let build = match &self.apart {
-            Some(namespace) => self.build.clone().apart(namespace),
-            None => self.build.clone(),
-        };
-        Self { builder: None, build, cache_to, local_caches, fresh_builder: false, ..self.clone() }
-    }
-
-    /// The same build without reading any layer cache. It still writes a local cache, to replace one that is broken.
-    #[must_use]
-    pub(crate) fn without_cache_imports(&self) -> Self {
-        let local_caches = self.local_caches.clone();
-        let local_caches = local_caches.map(|caches| LocalCaches { read: Vec::new(), ..caches });
-        Self { cache_from: Vec::new(), local_caches, ..self.clone() }
-    }
-
-    /// The same build without writing any layer cache.
-    #[must_use]
-    pub(crate) fn without_cache_exports(&self) -> Self {
-        let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });
-        Self { cache_to: Vec::new(), local_caches, ..self.clone() }
-    }
-
     /// The names of the environment variables that the caches need.
     #[must_use]
     pub(crate) fn cache_variables(&self) -> Vec<&'static str> {

@@ -16,6 +16,7 @@ mod progress;
 mod stored;
 mod usage;
 mod version;
+mod without;
 
 pub(crate) use args::{BuildSpec, LinkedBuild, OutputTarget};
 pub(crate) use bake_file::BakeFile;

@@ -32,6 +32,7 @@ mod raw;
 mod request;
 mod runners;
 mod secrets;
+mod settings;
 mod store;
 mod types;
 mod user_tags;
@@ -58,9 +59,10 @@ pub use prune::PruneInputs;
 pub(crate) use prune::PruneRequest;
 pub use raw::RawInputs;
 pub use request::ImageRequest;
-pub(crate) use request::{Request, Settings};
+pub(crate) use request::Request;
 pub use runners::RunsOn;
 pub(crate) use secrets::{Secret, SecretSource, SecretValues, without_login};
+pub(crate) use settings::Settings;
 pub use types::Switch;
 pub(crate) use types::{
     BuilderInputs, CacheWrite, Driver, Endpoint, KeyScope, LogStyle, Login, Mode, OnMissing, OnOlder,

@@ -390,11 +390,8 @@ fn degraded(why: Option<String>, off: &mut Vec<String>, notices: &mut Vec<String
 /// The notice for a run whose credentials can do more than this program uses: other code in the job has them too.
 #[must_use]
 pub(crate) fn too_many_rights(access: &Access, home: &Repository) -> String {
-    let instead = if access.write_images {
-        "give its job a role that only reads there and writes in pr-repository"
-    } else {
-        "give its job a role that only reads"
-    };
+    let and_writes = if access.write_images { " there and writes in pr-repository" } else { "" };
+    let instead = format!("give its job a role that only reads{and_writes}");
     format!(
         "this run may push to {home}, so its code can replace the images that trusted runs use: {instead}"
     )
