@@ -51,8 +51,18 @@ pub(crate) async fn find_caches(
 }
 
 fn cache_tags(image: ImageRun<'_>, facts: &ImageFacts) -> Vec<ImageReference> {
-    let names = facts.repository.repository().map(|home| image.names(home));
-    names.map(|names| names.caches()).unwrap_or_default()
+    let Some(home) = facts.repository.repository() else { return Vec::new() };
+    let mut tags = Vec::new();
+    // A platform that is built by itself, because others are there, has a cache of its own too.
+    let (there, missing): (Vec<_>, Vec<_>) = facts.platforms.iter().partition(|own| own.found().is_some());
+    for own in missing.into_iter().filter(|_| !there.is_empty()) {
+        let request = image.request.part(&own.platform);
+        tags.extend(ImageRun { request: &request, ..image }.names(home).caches());
+    }
+    tags.extend(image.names(home).caches());
+    let mut seen = std::collections::BTreeSet::new();
+    tags.retain(|tag| seen.insert(tag.to_string()));
+    tags
 }
 
 /// Images of earlier commits in zones whose images the run may use: an inline cache is a part of its image, so the right to

@@ -237,7 +237,8 @@ impl<'a> Search<'a> {
         let by_commit = lookups.iter().any(|lookup| {
             lookup.at == LookupBy::CommitTag && matches!(lookup.seen, LookupResult::Match { .. })
         });
-        let names = self.names.filter(|_| by_commit && self.image.request.settings.mode == Mode::Build)?;
+        let sets = matches!(self.image.request.settings.mode, Mode::Build | Mode::Merge);
+        let names = self.names.filter(|_| by_commit && sets)?;
         names.written(key.short()).key_tag
     }
 }

@@ -193,6 +193,16 @@ impl ImageRequest {
         })
     }
 
+    /// The request for one of its platforms, which the program builds by itself.
+    #[must_use]
+    pub(crate) fn part(&self, platform: &Platform) -> Self {
+        let mut part = self.clone();
+        part.build.platforms = vec![platform.clone()];
+        (part.is_part, part.load) = (true, Switch::Off);
+        part.tags.clear();
+        part
+    }
+
     /// Puts the run's facts into `tags`. `now`: seconds since 1970, UTC.
     ///
     /// # Errors

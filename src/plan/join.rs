@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::facts::{FoundPart, ImageFacts, Line, LookupResult, PlatformFacts};
 use crate::failure::FailureKind;
 use crate::image::{ANNOTATION_ZONE, ImageReference, Platform};
-use crate::inputs::{ImageRequest, Mode, OnMissing, Switch};
+use crate::inputs::{ImageRequest, Mode, OnMissing};
 use crate::key::{BuildKey, explain};
 use crate::trust::{Access, ImageRun};
 
@@ -119,10 +119,7 @@ struct Part {
 impl Part {
     fn new(given: &PlanContext<'_>, own: &PlatformFacts, key: &BuildKey) -> Self {
         let PlanContext { image, facts, .. } = given;
-        let mut request = image.request.clone();
-        request.build.platforms = vec![own.platform.clone()];
-        (request.is_part, request.load) = (true, Switch::Off);
-        request.tags.clear();
+        let request = image.request.part(&own.platform);
         let key = key.alone(&own.platform, &own.key);
         let facts = ImageFacts {
             key: Some(key),

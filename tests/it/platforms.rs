@@ -163,6 +163,7 @@ fn platforms_that_were_built_apart_are_merged_by_their_keys() {
     lab.registry.forget_requests();
     let again = merge(&lab).run().succeeds("reused-tag");
     assert_eq!((again.output("digest"), again.output("pushed")), (merged.output("digest"), "false"));
+    assert_eq!(again.output("tag"), merged.output("tag"));
     assert_eq!(writes(&lab), [""; 0]);
     // The next commit has the same content: one name more.
     let later = "7".repeat(40);
@@ -211,11 +212,25 @@ fn only_the_missing_platform_is_built() {
         let labels = run.build().values("--label");
         assert!(labels.contains(&format!("{KEY}={}", each[missing]).as_str()), "{labels:?}");
         assert_eq!((run.output("key"), run.output("commit-tag")), (key.as_str(), TAG));
+        // A cache of its own, so that the image's keeps what it has of other platforms.
+        let cache = format!("cache-rf9d832d9-app._{}-main", missing.replace('/', "-"));
+        assert!(
+            run.build().values("--cache-to")[0].contains(&cache),
+            "{:?}",
+            run.build().values("--cache-to")
+        );
         assert_eq!(lab.registry.digest(&format!("ci/{TAG}")).as_deref(), Some(run.output("digest")));
         let children = lines(&lab, TAG);
         assert!(children.len() == 2 && children.contains(&first.output("digest").to_owned()));
         let index = lab.registry.manifest(&format!("ci/{TAG}")).unwrap();
         assert_eq!(index["annotations"][KEY], json!(key));
+        // The next time it is read.
+        lab.write("work/hello", "other");
+        let _ = alone(&lab, there).commit(&"8".repeat(40)).run().succeeds("built");
+        lab.forget_calls();
+        let other = both(&lab).commit(&"8".repeat(40)).run().succeeds("built");
+        assert!(other.build().values("--cache-from")[0].contains(&cache), "{:?}", other.lines());
+        lab.write("work/hello", "hello\n");
         // All is there now, for either platform too.
         lab.another_machine();
         let _ = both(&lab).run().succeeds("reused-tag");
