@@ -105,7 +105,10 @@ impl Claims<'_> {
             self.manifest(&manifest);
         }
         // What this run put there is there even if it failed later.
-        let commit = format!("sha-rf9d832d9-{}-{}", self.how.image, self.how.commit);
+        // An image for one platform that was asked for has a tag of its own.
+        let only = self.how.get("platforms").filter(|list| !list.is_empty() && !list.contains([',', '\n']));
+        let only = only.map(|platform| format!("._{}", platform.replace('/', "-"))).unwrap_or_default();
+        let commit = format!("sha-rf9d832d9-{}{only}-{}", self.how.image, self.how.commit);
         if let Some(names) = self.registry.digest(&commit) {
             self.must(digest == names, || {
                 format!("the commit's tag names {names}, the digest is {digest:?}")
