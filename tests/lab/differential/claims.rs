@@ -105,16 +105,11 @@ impl Claims<'_> {
             self.manifest(&manifest);
         }
         // What this run put there is there even if it failed later.
-        // An image for one platform that was asked for has a tag of its own, whose name may be cut.
-        let only =
-            self.how.get("platforms").is_some_and(|list| !list.is_empty() && !list.contains([',', '\n']));
+        // An image for one platform that was asked for has a tag of its own.
         let told = self.ran.output("commit-tag").to_owned();
         let is_own = told.starts_with("sha-rf9d832d9-") && told.ends_with(&format!("-{}", self.how.commit));
-        let commit = if only && is_own {
-            told
-        } else {
-            format!("sha-rf9d832d9-{}-{}", self.how.image, self.how.commit)
-        };
+        let commit =
+            if is_own { told } else { format!("sha-rf9d832d9-{}-{}", self.how.image, self.how.commit) };
         if let Some(names) = self.registry.digest(&commit) {
             self.must(digest == names, || {
                 format!("the commit's tag names {names}, the digest is {digest:?}")
