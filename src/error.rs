@@ -107,6 +107,12 @@ impl Error {
         self
     }
 
+    /// Makes this failure of an image the failure of another image that is built on it.
+    #[must_use]
+    pub(crate) fn of_base(self, image: &impl fmt::Display, base: &impl fmt::Display) -> Self {
+        self.within(format!("{image} is built on {base}, which failed"))
+    }
+
     /// The name of the kind, else of the class.
     #[must_use]
     pub fn cause_name(&self) -> &'static str {

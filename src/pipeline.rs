@@ -169,16 +169,12 @@ pub(crate) async fn prepare(
         crate::guards::switch_off(names).map_err(Error::input)?;
     }
     // Passwords are masked before a message can quote them.
-    for (_, text) in raw.iter().flat_map(RawInputs::entries) {
-        text.into_iter().flat_map(shown::passwords).for_each(|password| console.mask(password));
-    }
+    raw.iter().for_each(|raw| mask_passwords(raw, console));
     let images = match raw {
         [only] if inputs::is_bake(only) => bake::images(only, env, console, cancel.clone()).await?,
         raw => pulled::each(raw)?.iter().map(ImageInputs::from).collect(),
     };
-    for (_, text) in images.iter().flat_map(|image| image.raw.entries()) {
-        text.into_iter().flat_map(shown::passwords).for_each(|password| console.mask(password));
-    }
+    images.iter().for_each(|image| mask_passwords(&image.raw, console));
     let mut request = Request::read(&images, env)?;
     let event = match env.get(env::GITHUB_EVENT_PATH).filter(|_| env.in_github_actions()) {
         Some(path) => Some(
@@ -212,6 +208,12 @@ pub(crate) async fn prepare(
     let access = request.images.iter().map(|image| access(image, &run)).collect();
     let event = event.as_deref().map(essence).unwrap_or_default();
     Ok(Prepared { request, run, inputs: images, event, access, ports })
+}
+
+/// Masks the passwords in the URLs of all inputs.
+fn mask_passwords(raw: &RawInputs, console: &Console) {
+    let texts = raw.entries().filter_map(|(_, text)| text);
+    texts.flat_map(shown::passwords).for_each(|password| console.mask(password));
 }
 
 /// Masks the secrets of a build.

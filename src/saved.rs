@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::facts::{ImageFacts, LateFacts, NoRepository, RepositoryFact, StoreFacts};
 use crate::inputs::{
     self, CacheKind, Command, ContextSource, ImageInputs, ImageRequest, RawInputs, Request, RunFlags,
-    extra_args, inline_secret, items,
+    extra_args, inline_secret, items, quoted_item,
 };
 use crate::run::{Commit, RunContext};
 
@@ -178,7 +178,7 @@ fn checked_inputs(raw: &RawInputs, request: &ImageRequest) -> Vec<(&'static str,
         ("annotations", &raw.annotations_file, &build.annotations),
     ] {
         if file.is_some() {
-            let items = pairs.iter().map(|(name, value)| quoted(&format!("{name}={value}")));
+            let items = pairs.iter().map(|(name, value)| quoted_item(&format!("{name}={value}")));
             lists.push((name, items.collect()));
         }
     }
@@ -189,11 +189,6 @@ fn checked_inputs(raw: &RawInputs, request: &ImageRequest) -> Vec<(&'static str,
         lists.push(("cache-dir", vec![dir.display().to_string()]));
     }
     lists
-}
-
-/// Quotes an item of a list if it needs that: such lists are CSV (`inputs::lists`).
-fn quoted(item: &str) -> String {
-    if item.contains(['\n', '"']) { format!("\"{}\"", item.replace('"', "\"\"")) } else { item.to_owned() }
 }
 
 impl Saved {

@@ -300,7 +300,7 @@ impl Attempt<'_> {
 
     fn log_decisions(&self, images: &[ImageRun<'_>], decided: &Decided) {
         let console = &self.prepared.ports.console;
-        for (at, planned) in decided.plan.images.iter().enumerate() {
+        for (at, planned) in decided.plan.images.iter().enumerate().filter(|(_, planned)| planned.needed) {
             let Decision { outcome, reason, changes } = &planned.decision;
             console.line(&format!("{}{}: {reason}", Self::prefix(images, at), outcome.name()));
             for change in crate::facts::explain::list_for_log(changes) {

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::cache::{csv_field, variables};
+use super::cache::variables;
+use super::secret_args::secret_arg;
 use super::{BuildxVersion, ImagePin, LocalCaches, SourcePin};
 use crate::image::ImageReference;
-use crate::inputs::{BuildInputs, Secret, SecretSource, SecretValues};
-use crate::secret::SecretString;
+use crate::inputs::BuildInputs;
 
 /// The destination of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -236,39 +236,13 @@ impl BuildSpec {
     pub(crate) fn needs_no_git(&self) -> bool {
         !self.build.provenance.is_on()
     }
-
-    /// Environment variables that carry the secrets' values to buildx, which `--secret id=…,env=…` names. `first`: the place
-    /// of the first one among the secrets of all builds of one command.
-    pub(crate) fn secret_env(
-        &self,
-        first: usize,
-        values: &SecretValues,
-    ) -> impl Iterator<Item = (String, SecretString)> {
-        let secrets = self.build.all_secrets().zip(first..);
-        secrets.filter_map(|(secret, at)| Some((secret_variable(at), values.of(secret)?.clone())))
-    }
-}
-
-/// The variable for the secret with this place in the list. An id may have characters that a variable cannot.
-fn secret_variable(at: usize) -> String {
-    format!("BUILD_ONCE_SECRET_{at}")
-}
-
-/// The value of `--secret`.
-fn secret_arg(at: usize, secret: &Secret) -> String {
-    match &secret.source {
-        SecretSource::Value => format!("id={},env={}", secret.id, secret_variable(at)),
-        SecretSource::File(path) => {
-            format!("id={},{}", secret.id, csv_field(&format!("src={}", path.display())))
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::env::Env;
-    use crate::inputs::{ImageRequest, RawInputs};
+    use crate::inputs::{ImageRequest, RawInputs, Secret, SecretSource};
 
     fn spec() -> BuildSpec {
         let raw = RawInputs {

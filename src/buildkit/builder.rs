@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::coherence::makers::Lasting;
 use crate::image::Platform;
 use crate::inputs::{Driver, Endpoint};
+use crate::key::dockerfile::csv_field;
 
 /// A builder as `docker buildx inspect` describes it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -116,7 +117,7 @@ impl NewBuilder {
         let mut add = |name: &str, value: &str| args.extend([format!("--{name}"), value.to_owned()]);
         for option in &self.options {
             // Quoted, so that a value with commas stays one field.
-            add("driver-opt", &super::cache::csv_field(option));
+            add("driver-opt", &csv_field(option));
         }
         if let Some(config) = &self.config {
             // `--buildkitd-config` since 0.14; the older name still works.
@@ -128,7 +129,7 @@ impl NewBuilder {
         }
         if let Some(node) = node {
             for (name, value) in &node.options {
-                add("driver-opt", &super::cache::csv_field(&format!("{name}={value}")));
+                add("driver-opt", &csv_field(&format!("{name}={value}")));
             }
             let platforms: Vec<String> = node.platforms.iter().map(ToString::to_string).collect();
             if !platforms.is_empty() {

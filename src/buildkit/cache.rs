@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::env;
 use crate::image::ImageReference;
 use crate::inputs::CacheMode;
+use crate::key::dockerfile::csv_field;
 
 /// One cache source or destination: `type=…` and its attributes, or a reference alone (buildx
 /// `util/buildflags/cache.go`). Of two attributes with one name only the last is kept.
@@ -111,15 +112,6 @@ fn fields(text: &str) -> Option<Vec<String>> {
         }
     }
     (!quoted).then_some(fields)
-}
-
-/// Quotes a field of buildx's comma-separated options if needed.
-pub(crate) fn csv_field(text: &str) -> String {
-    if text.contains([',', '"', '\n']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
 }
 
 /// The value of `--cache-from` for a registry cache.

@@ -1,6 +1,7 @@
 //! The file that `docker buildx build --metadata-file` writes: JSON with `containerimage.digest` and
 //! `containerimage.config.digest`, among others.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
@@ -30,15 +31,21 @@ impl BuildMetadata {
         Self::parse(&bytes).map_err(|error| what().because(&error))
     }
 
-    /// Reads the file of `docker buildx bake`, which has one for each target.
+    /// Parts the file of `docker buildx bake`, which has an entry for each target: returns the entry of each of these
+    /// targets, as `docker buildx build` would write it.
     ///
     /// # Errors
-    /// As [`Self::read`].
-    pub(crate) fn read_bake(path: &Path, targets: &[String]) -> Result<Vec<Self>> {
+    /// If the file cannot be read, or a target has no entry.
+    pub(crate) fn parts_of_bake(path: &Path, targets: &[String]) -> Result<Vec<String>> {
         let what = || Error::of(FailureKind::BadAnswer, "failed to read what buildx built");
         let bytes = budget::read_file(path, budget::METADATA).map_err(|error| what().because(&error))?;
-        let file: Value = serde_json::from_slice(&bytes).map_err(|error| what().because(&error))?;
-        Ok(targets.iter().map(|target| Self::of(&file[target])).collect())
+        let mut all: BTreeMap<String, Value> =
+            serde_json::from_slice(&bytes).map_err(|error| what().because(&error))?;
+        let mut part = |target: &String| {
+            let part = all.remove(target).ok_or_else(|| what().cause(format!("bake wrote nothing of {target}")))?;
+            Ok(part.to_string())
+        };
+        targets.iter().map(&mut part).collect()
     }
 
     /// Docker's id of the image: the digest of its configuration, or of an index the index's own (buildx, `getImageID`).

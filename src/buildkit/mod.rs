@@ -13,6 +13,7 @@ mod metadata;
 pub(crate) mod owner;
 pub(crate) mod policy;
 mod progress;
+mod secret_args;
 mod stored;
 mod usage;
 mod version;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::retry::Attempts;
+use super::retry::insist;
 use super::{StepContext, TagResult};
 use crate::error::{Error, Result};
 use crate::facts::look_at_tag;
@@ -34,22 +34,17 @@ pub(super) async fn run(
     context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<TagResult> {
-    let mut attempts = Attempts::default();
-    loop {
-        let tried = match guard {
-            TagGuard::UnlessNewer { seen, unknown } => {
-                set_unless_newer(source, target, (seen.as_ref(), unknown.as_deref()), context).await
-            }
-            TagGuard::Any | TagGuard::UnlessSameKey => set_if_absent(source, target, context).await,
-        };
-        match tried {
-            Ok(result) => return Ok(result),
-            Err(error) => attempts.after_request(error, target.registry(), context, docker).await?,
+    let set = async || match guard {
+        TagGuard::UnlessNewer { seen, unknown } => {
+            set_unless_newer(source, target, (seen.as_ref(), unknown.as_deref()), context).await
         }
-    }
+        TagGuard::Any | TagGuard::UnlessSameKey => set_unless_there(source, target, context).await,
+    };
+    insist(target.registry(), context, docker, set).await
 }
 
-async fn set_if_absent(
+/// Sets the tag, unless it is on this image already.
+async fn set_unless_there(
     source: &ImageReference,
     target: &ImageReference,
     context: &StepContext<'_>,

@@ -146,10 +146,17 @@ pub(super) async fn try_together(
     let variables = variables.into_iter().chain(session.variable()).collect();
     crash::on_purpose("build");
     let secrets = |image: &str| context.secrets_of(image);
-    let wanted: Vec<Build<'_>> =
-        attempts.iter().map(|attempt| Build { spec: &attempt.spec, secrets: &secrets }).collect();
+    let wanted: Vec<Build<'_>> = attempts
+        .iter()
+        .zip(members.iter())
+        .map(|(attempt, member)| Build {
+            spec: &attempt.spec,
+            secrets: &secrets,
+            metadata: member.context.metadata,
+        })
+        .collect();
     let built = buildx
-        .build(&wanted, &toolchain.buildx, context.metadata, variables, |line| {
+        .build(&wanted, &toolchain.buildx, variables, |line| {
             log.line(line);
         })
         .await;

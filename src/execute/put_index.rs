@@ -2,7 +2,7 @@
 
 use futures_util::future::try_join_all;
 
-use super::retry::Attempts;
+use super::retry::insist;
 use super::{Made, Record, StepContext, alias};
 use crate::error::Result;
 use crate::facts::{FoundPart, read_part};
@@ -19,13 +19,8 @@ pub(super) async fn run(
     docker: &Docker,
     record: &mut Record,
 ) -> Result<()> {
-    let mut attempts = Attempts::default();
-    let written = loop {
-        match try_once(index, target, context).await {
-            Ok(written) => break written,
-            Err(error) => attempts.after_request(error, target.registry(), context, docker).await?,
-        }
-    };
+    let put = async || try_once(index, target, context).await;
+    let written = insist(target.registry(), context, docker, put).await?;
     record.pushed = Some(written);
     let (digest, image_id) = (Some(index.digest.clone()), Some(index.digest.to_string()));
     record.made = Some(Made { digest, image_id, adopted: false });
@@ -42,13 +37,8 @@ pub(super) async fn join(
     docker: &Docker,
     record: &mut Record,
 ) -> Result<()> {
-    let mut attempts = Attempts::default();
-    let parts = loop {
-        match read_parts(built, target, context).await {
-            Ok(parts) => break parts,
-            Err(error) => attempts.after_request(error, target.registry(), context, docker).await?,
-        }
-    };
+    let read = async || read_parts(built, target, context).await;
+    let parts = insist(target.registry(), context, docker, read).await?;
     run(&joined.index(&parts)?, target, context, docker, record).await
 }
 

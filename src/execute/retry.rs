@@ -55,7 +55,7 @@ impl Attempts {
     }
 
     /// As [`Self::after`], for a request to one registry, whose only change is a new login, which is made here.
-    pub(super) async fn after_request(
+    async fn after_request(
         &mut self,
         error: Error,
         registry: &str,
@@ -66,6 +66,22 @@ impl Attempts {
         match self.after(error, Some(Phase::Push), Can::default(), context).await? {
             Change::NewLogin => log_in_again(&[registry.to_owned()], context, docker).await,
             _ => Ok(()),
+        }
+    }
+}
+
+/// Repeats a request to one registry until it succeeds or no further attempt may help.
+pub(super) async fn insist<T>(
+    registry: &str,
+    context: &StepContext<'_>,
+    docker: &Docker,
+    request: impl AsyncFn() -> Result<T>,
+) -> Result<T> {
+    let mut attempts = Attempts::default();
+    loop {
+        match request().await {
+            Err(error) => attempts.after_request(error, registry, context, docker).await?,
+            done => return done,
         }
     }
 }

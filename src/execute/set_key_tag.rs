@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::retry::Attempts;
+use super::retry::insist;
 use super::{Made, Record, StepContext, alias};
 use crate::error::{Error, Result};
 use crate::facts::{Lookup, LookupBy, LookupResult, look_up};
@@ -46,13 +46,8 @@ pub(super) async fn run(
     record: &mut Record,
 ) -> Result<()> {
     record.made = built;
-    let mut attempts = Attempts::default();
-    let winner = loop {
-        match settle(key_tag, &own, context).await {
-            Ok(winner) => break winner,
-            Err(error) => attempts.after_request(error, key_tag.registry(), context, docker).await?,
-        }
-    };
+    let settled = async || settle(key_tag, &own, context).await;
+    let winner = insist(key_tag.registry(), context, docker, settled).await?;
     if winner == own || record.made.is_some() {
         record.tags.push(key_tag.to_string());
     }
@@ -102,10 +97,8 @@ pub(super) async fn replace(
     record: &mut Record,
 ) -> Result<()> {
     record.made = built;
-    let mut attempts = Attempts::default();
-    while let Err(error) = set(key_tag, &own, context).await {
-        attempts.after_request(error, key_tag.registry(), context, docker).await?;
-    }
+    let set = async || set(key_tag, &own, context).await;
+    insist(key_tag.registry(), context, docker, set).await?;
     let Lookup { seen, .. } =
         look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await;
     match seen {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::journal::SetUpRecord;
-use super::retry::Attempts;
+use super::retry::insist;
 use super::{Record, StepContext};
 use crate::backoff::Backoff;
 use crate::budget::PREVIEW;
@@ -27,22 +27,6 @@ async fn api(repository: &Repository, context: &StepContext<'_>) -> Result<EcrSe
     api.ok_or_else(|| Error::new(FailureClass::Bug, format!("{repository} is not in ECR")))
 }
 
-/// Asks until ECR answers or no further try helps.
-async fn insist<T>(
-    repository: &Repository,
-    context: &StepContext<'_>,
-    docker: &Docker,
-    ask: impl AsyncFn() -> Result<T>,
-) -> Result<T> {
-    let mut attempts = Attempts::default();
-    loop {
-        match ask().await {
-            Err(error) => attempts.after_request(error, repository.registry(), context, docker).await?,
-            done => return done,
-        }
-    }
-}
-
 /// Makes the repository. If another run has made it meanwhile, compares it.
 pub(super) async fn create(
     repository: &Repository,
@@ -53,7 +37,7 @@ pub(super) async fn create(
 ) -> Result<()> {
     let api = api(repository, context).await?;
     let made =
-        insist(repository, context, docker, async || api.create(settings, context.writes).await).await?;
+        insist(repository.registry(), context, docker, async || api.create(settings, context.writes).await).await?;
     let done = record.set_up.insert(SetUpRecord { done: true, ..SetUpRecord::default() });
     if made == Creation::Made {
         done.made = true;
@@ -89,13 +73,13 @@ pub(super) async fn change(
         let api = api(repository, context).await?;
         match change {
             SetUpChange::ScanOnPush { scan } => {
-                insist(repository, context, docker, async || {
+                insist(repository.registry(), context, docker, async || {
                     api.set_scan_on_push(*scan, context.writes).await
                 })
                 .await
             }
             SetUpChange::Mutability { mutability } => {
-                insist(repository, context, docker, async || {
+                insist(repository.registry(), context, docker, async || {
                     api.set_mutability(mutability, context.writes).await
                 })
                 .await
@@ -152,7 +136,7 @@ impl Lifecycle<'_> {
         if let Some(preview) = &preview {
             context.ports.console.line(&format!("lifecycle policy of {repository}: {}", preview.sentence()));
         }
-        insist(repository, context, docker, async || api.put_lifecycle(policy, context.writes).await).await?;
+        insist(repository.registry(), context, docker, async || api.put_lifecycle(policy, context.writes).await).await?;
         Ok(preview)
     }
 
@@ -166,11 +150,11 @@ impl Lifecycle<'_> {
         while watch.elapsed() < limit {
             if !started {
                 let start = async || api.start_preview(policy, context.writes).await;
-                started = insist(repository, context, docker, start).await?;
+                started = insist(repository.registry(), context, docker, start).await?;
             }
             let ask = async || api.preview(policy).await;
             if started
-                && let PreviewState::Complete(preview) = insist(repository, context, docker, ask).await?
+                && let PreviewState::Complete(preview) = insist(repository.registry(), context, docker, ask).await?
             {
                 return Ok(preview);
             }

@@ -73,9 +73,7 @@ async fn each_alone(images: &mut [Together<'_, '_>], errors: Vec<Option<Error>>,
             .skip(1)
             .find_map(|base| failed.iter().find(|(name, _)| *name == base.image).cloned());
         let result: Result<()> = match (own_error.filter(is_final), broken_base) {
-            (_, Some((base, error))) => {
-                Err(error.within(format!("{} is built on {base}, which failed", names[at])))
-            }
+            (_, Some((base, error))) => Err(error.of_base(&names[at], &base)),
             (Some(error), None) => Err(error),
             (None, None) => {
                 image.context.ports.console.line(&format!("{}: building it by itself", names[at]));

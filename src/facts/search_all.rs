@@ -74,8 +74,7 @@ fn known_parents(
     for (link, parent) in chain::parents(images, at) {
         match &searches[parent] {
             Some(Err(error)) => {
-                let what = format!("{} is built on {}, which failed", images[at].image, link.image);
-                return Err(error.clone().within(what));
+                return Err(error.clone().of_base(&images[at].image, &link.image));
             }
             Some(Ok(Search { computed: Some(computed), .. })) => known.push(computed.as_parent(link)),
             _ => {}

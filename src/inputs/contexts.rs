@@ -109,18 +109,26 @@ pub(crate) fn elsewhere_image(value: &str) -> Option<&str> {
     value.strip_prefix("build-once://")
 }
 
+/// The path of this machine that a context names: a folder, or the folder of an OCI layout. `None` for an image, a URL, a
+/// repository and `{{defaultContext}}`. A folder that is there counts more than a repository of that name (buildx
+/// `loadInputs`).
+#[must_use]
+pub(super) fn local_path(value: &str) -> Option<&str> {
+    if let Some(layout) = value.strip_prefix("oci-layout://") {
+        // A tag or a digest comes after the folder.
+        return layout.split(['@', ':']).next();
+    }
+    if value.contains("://") || value.starts_with("{{") || linked_image(value).is_some() {
+        return None;
+    }
+    let is_path = fs_err::metadata(value).is_ok_and(|there| there.is_dir())
+        || matches!(context_place(value), Ok(Place::Local));
+    is_path.then_some(value)
+}
+
 /// Refuses a folder or an OCI layout of this machine that is not there (buildx, `loadInputs`).
 fn check_is_there(value: &str) -> Result<(), String> {
-    let path = match value.strip_prefix("oci-layout://") {
-        // A tag or a digest comes after the folder.
-        Some(layout) => layout.split(['@', ':']).next().unwrap_or(layout),
-        // The first is looked at by the caller, the others are images and URLs.
-        // The request knows its images.
-        None if linked_image(value).is_some() => return Ok(()),
-        None if value.starts_with("github.com/") || value.contains("://") => return Ok(()),
-        None if !matches!(context_place(value), Ok(Place::Local)) => return Ok(()),
-        None => value,
-    };
+    let Some(path) = local_path(value) else { return Ok(()) };
     fs_err::metadata(path).map(drop).map_err(|error| error.to_string())
 }
 

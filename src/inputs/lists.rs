@@ -59,6 +59,13 @@ pub fn items(text: &str) -> Vec<String> {
     items
 }
 
+/// The text as an item that [`items`] reads back.
+#[must_use]
+pub(crate) fn quoted_item(text: &str) -> String {
+    let is_plain = text == text.trim() && !text.is_empty() && !text.starts_with('#') && !text.contains(['\n', '\r', '"']);
+    if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
+}
+
 /// As [`items`], but quotes stay: for lines that are CSV records themselves, as of `outputs`.
 #[must_use]
 pub(crate) fn lines(text: &str) -> Vec<String> {

@@ -54,6 +54,7 @@ pub(crate) use ecr::is_lifecycle_file;
 pub use http_login::http_login;
 pub(crate) use links::Link;
 pub use lists::{comma_items, items, pairs};
+pub(crate) use lists::quoted_item;
 pub(crate) use merge::Part;
 pub use prune::PruneInputs;
 pub(crate) use prune::PruneRequest;

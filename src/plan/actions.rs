@@ -285,6 +285,9 @@ pub(crate) struct Plan {
 /// The plan for one image; its actions are in [`Plan::actions`].
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct ImagePlan {
+    /// False if nothing is to be done: nobody asked for the image, and no image that is built is built on it.
+    #[serde(skip)]
+    pub needed: bool,
     /// The decision, and its reason.
     #[serde(flatten)]
     pub decision: Decision,
@@ -339,7 +342,8 @@ impl ImagePlan {
     #[must_use]
     pub(super) fn unneeded() -> Self {
         let reason = "no image that is built needs it".to_owned();
-        Self::from_decision(Decision { outcome: Outcome::ReusedKey, reason, changes: Vec::new() })
+        let decision = Decision { outcome: Outcome::ReusedKey, reason, changes: Vec::new() };
+        Self { needed: false, ..Self::from_decision(decision) }
     }
 
     /// The same plan with one more notice, if there is one.
@@ -353,6 +357,7 @@ impl ImagePlan {
     #[must_use]
     pub(super) const fn from_decision(decision: Decision) -> Self {
         Self {
+            needed: true,
             decision,
             error: None,
             warnings: Vec::new(),

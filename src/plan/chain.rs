@@ -22,8 +22,7 @@ pub(super) fn settle(images: &[&ImageRequest], facts: &[Option<ImageFacts>], ver
             _ => None,
         });
         if let (Some((link, error)), Verdict::Build(_)) = (failed, &verdicts[*at]) {
-            let what = format!("{} is built on {}, which failed", images[*at].image, link.image);
-            verdicts[*at] = Verdict::Fail(error.within(what));
+            verdicts[*at] = Verdict::Fail(error.of_base(&images[*at].image, &link.image));
         }
     }
     for at in levels.iter().rev().flatten() {
@@ -152,8 +151,7 @@ impl Chain {
                     spec.links.push(LinkedBuild { context: context.clone(), spec: parent.clone() });
                 }
                 Some(State::Failed(error)) => {
-                    let what = format!("{} is built on {image}, which failed", request.image);
-                    return Err(error.clone().within(what));
+                    return Err(error.clone().of_base(&request.image, image));
                 }
                 Some(State::Open) | None => return Err(bug("a build on an image that is not there")),
             }

@@ -36,7 +36,7 @@ pub(crate) fn text(rendered: &Rendered<'_>) -> String {
     if images.len() > 1 {
         rows.0 = table(images.iter().map(|(image, _)| *image).zip(&plan.images)) + "\n";
     }
-    for ((image, facts), planned) in images.iter().zip(&plan.images) {
+    for ((image, facts), planned) in images.iter().zip(&plan.images).filter(|(_, planned)| planned.needed) {
         if images.len() > 1 {
             rows.add("image", image.request.image.as_str());
         }

@@ -35,14 +35,15 @@ pub(super) struct SetUpPlan {
 #[must_use]
 pub(super) fn makes(image: ImageRun<'_>, repository: &Repository) -> bool {
     let settings = &image.request.settings;
-    // A plan job leaves it to the job that builds.
-    let by_build = matches!(settings.mode, Mode::Build | Mode::Plan) && image.access.set_up;
-    by_build && settings.ecr.create && is_private(repository)
+    // `mode: plan` plans for a job that builds, which makes it.
+    let may_make = matches!(settings.mode, Mode::Build | Mode::Plan) && image.access.set_up;
+    may_make && settings.ecr.create && is_private(repository)
 }
 
-/// What an existing repository lacks, for [`SetUpPlan::compare`].
+/// How a repository should be set up.
 struct Wanted<'a> {
     inputs: &'a EcrInputs,
+    /// Which tags may be moved.
     mutability: Mutability,
     /// True if a change that ECR refuses fails the run.
     required: bool,
@@ -114,7 +115,6 @@ impl SetUpPlan {
         let Wanted { inputs, mutability, required } = wanted;
         let repository = &facts.repository;
         if !inputs.create {
-            // Of the shared one, the look-up of the image says it.
             let why = format!(
                 "{repository} does not exist, so nothing is set up there; create-repository: true makes it"
             );

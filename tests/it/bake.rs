@@ -73,6 +73,37 @@ fn all_are_built_in_one_go_and_found_again() {
 }
 
 #[test]
+fn each_image_of_a_bake_has_its_own_metadata() {
+    let lab = lab();
+    let run = bake(&lab).run().succeeds("built");
+    let folder = std::path::Path::new(run.output("plan")).parent().unwrap();
+    for (file, image) in [("metadata.json", "api"), ("metadata-2.json", "web"), ("metadata-3.json", "lint")] {
+        let written: Value = serde_json::from_slice(&std::fs::read(folder.join(file)).unwrap()).unwrap();
+        let told = written["containerimage.digest"].as_str().map(str::to_owned);
+        assert_eq!(told, digest(&lab, image), "{image}");
+    }
+    // The base that it is built with is not asked for, so there is one image to report.
+    lab.write("work/api/file", "changed");
+    lab.write("work/base/file", "changed");
+    let mut definition = printed();
+    definition["group"]["default"]["targets"] = json!(["api"]);
+    lab.set("bake", definition.to_string());
+    let one = bake(&lab).input("targets", "api").commit(&"4".repeat(40)).run().succeeds("built");
+    let told: Value = serde_json::from_str(one.output("metadata")).unwrap();
+    assert_eq!(told["containerimage.digest"], one.output("digest"));
+}
+
+#[test]
+fn a_base_that_no_build_needs_is_not_told() {
+    let lab = lab();
+    let _ = bake(&lab).run().succeeds("built");
+    let again = bake(&lab).commit(&"4".repeat(40)).run().succeeds("reused-key");
+    assert!(!again.stdout.contains("base: "), "{}", again.stdout);
+    let plan = bake(&lab).args(&["plan"]).run();
+    assert!(!plan.stdout.contains("no image that is built needs it"), "{}", plan.stdout);
+}
+
+#[test]
 fn only_the_changed_chain_is_built() {
     let lab = lab();
     let _ = bake(&lab).run().succeeds("built");

@@ -107,6 +107,19 @@ fn the_report_has_figures_of_before_and_after() {
 }
 
 #[test]
+fn a_count_that_another_job_disturbs_is_repeated() {
+    for (failures, counted) in [(1, true), (2, true), (3, false)] {
+        let lab = with_store(&[own("a", "2020-01-01")]);
+        let gone = json!({"stderr": "lease \"a\": not found\n", "exit": 1, "times": failures});
+        lab.rule("system df", gone);
+        let run = lab.build_once().input("disk-report", "true").run().succeeds("built-local");
+        let row = run.summary.lines().find(|line| line.starts_with("| Images |")).unwrap_or_default();
+        // The count after the run succeeds in any case.
+        assert_eq!(row.contains("1MB (1,"), counted, "{failures}: {row}\n{}", run.all());
+    }
+}
+
+#[test]
 fn the_disk_is_counted_once_if_nothing_is_added_to_it() {
     let lab = Lab::new();
     let job = || lab.shared().env("RUNNER_ENVIRONMENT", "self-hosted").input("disk-report", "true");

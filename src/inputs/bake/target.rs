@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::inputs::lists::InputText as _;
+use crate::inputs::contexts::local_path;
+use crate::inputs::lists::{InputText as _, quoted_item};
 use crate::inputs::problems::Problems;
 use crate::inputs::raw::RawInputs;
-use crate::key::dockerfile::csv;
+use crate::key::dockerfile::{csv, csv_field};
 
 /// The name of a target's image.
 #[must_use]
@@ -95,7 +96,9 @@ impl<'a> Target<'a> {
     }
 
     fn context(&mut self, context: &str) {
-        self.inside(context);
+        if let Some(path) = local_path(context) {
+            self.inside(path);
+        }
         self.raw.context = Some(context.to_owned());
     }
 
@@ -105,16 +108,16 @@ impl<'a> Target<'a> {
             return;
         }
         let Some(dockerfile) = dockerfile else { return };
-        let file = if let Some(of_folder) = dockerfile.strip_prefix("cwd://") {
-            of_folder.to_owned()
-        } else if is_remote(context) {
-            dockerfile.to_owned()
-        } else {
-            Path::new(context).join(dockerfile).display().to_string()
+        let file = match (dockerfile.strip_prefix("cwd://"), local_path(context)) {
+            (Some(of_folder), _) => of_folder.to_owned(),
+            (None, Some(folder)) => Path::new(folder).join(dockerfile).display().to_string(),
+            // A file of the repository.
+            (None, None) => {
+                self.raw.file = Some(dockerfile.to_owned());
+                return;
+            }
         };
-        if !is_remote(context) {
-            self.inside(&file);
-        }
+        self.inside(&file);
         self.raw.file = Some(file);
     }
 
@@ -125,7 +128,9 @@ impl<'a> Target<'a> {
             let value = if let Some(target) = value.strip_prefix("target:") {
                 format!("target:{}", image_name(self.prefix.as_deref(), target))
             } else {
-                self.inside(value.strip_prefix("oci-layout://").unwrap_or(value));
+                if let Some(path) = local_path(value) {
+                    self.inside(path);
+                }
                 value.to_owned()
             };
             contexts.push(format!("{name}={value}"));
@@ -186,9 +191,6 @@ impl<'a> Target<'a> {
 
     /// Notes a path outside the working folder that the input `allow` does not grant, as `fs.read=PATH` or `fs=*`.
     fn inside(&mut self, path: &str) {
-        if is_remote(path) {
-            return;
-        }
         let real = |path: &Path| fs_err::canonicalize(path).or_else(|_| std::path::absolute(path));
         let granted = self.granted.clone();
         let granted = granted
@@ -261,25 +263,18 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Tells whether a context or path is none of this machine's.
-fn is_remote(path: &str) -> bool {
-    path.contains("://") || path.starts_with("git@") || path.starts_with("{{")
-}
-
 /// The fields of a record as CSV, the type first: `type=gha,scope=x`.
 fn record(fields: &Map<String, Value>) -> String {
     let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
     fields.sort_by_key(|(name, _)| (*name != "type", *name));
     let text = |(name, value): (&String, &Value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let field = format!("{name}={value}");
-        if field.contains([',', '"', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
+        csv_field(&format!("{name}={value}"))
     };
     fields.into_iter().map(text).collect::<Vec<_>>().join(",")
 }
 
 /// The items as a list that [`crate::inputs::lists::items`] reads back.
 fn quoted(list: &[String]) -> String {
-    let quote = |item: &String| format!("\"{}\"", item.replace('"', "\"\""));
-    list.iter().map(quote).collect::<Vec<_>>().join("\n")
+    list.iter().map(|item| quoted_item(item)).collect::<Vec<_>>().join("\n")
 }

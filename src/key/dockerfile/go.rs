@@ -30,6 +30,15 @@ pub(crate) fn csv(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
+/// The text as a field that [`csv`] reads back, in quotes if it needs them.
+pub(crate) fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
 fn plain_field(text: &str) -> Result<(String, &str), String> {
     let (field, after) = text.split_at(text.find(',').unwrap_or(text.len()));
     if field.contains('"') {

@@ -48,7 +48,7 @@ use crate::key::error::KeyError;
 pub(crate) use analysis::{Analysis, Copied, ImageUse, Pin, RemoteSource, Role, SecretMounts};
 pub(crate) use frontend::Frontend;
 pub use git_ref::GitRef;
-pub(crate) use go::{csv, go_bool};
+pub(crate) use go::{csv, csv_field, go_bool};
 use read::read;
 pub(crate) use remote::{Place, context_place};
 pub(crate) use render::Digest;

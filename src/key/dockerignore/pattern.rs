@@ -4,12 +4,6 @@ use crate::budget::{Most, PATTERN};
 
 use super::regex::{Program, decode};
 
-impl AsRef<Self> for Pattern {
-    fn as_ref(&self) -> &Self {
-        self
-    }
-}
-
 /// A compiled pattern. Paths are slash-separated bytes relative to the context, without a leading slash.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
@@ -26,6 +20,13 @@ enum Matcher {
     /// The path ends with this, or is this without its leading slash.
     Suffix(Vec<u8>),
     Expression(Program),
+}
+
+/// For lists of patterns and of references to them.
+impl AsRef<Self> for Pattern {
+    fn as_ref(&self) -> &Self {
+        self
+    }
 }
 
 impl Pattern {
@@ -50,7 +51,8 @@ impl Pattern {
         &self.text
     }
 
-    /// Tells whether the path itself matches, not a parent of it. `found` tells it for an expression, at a cost.
+    /// Tells whether the path itself matches, not a parent of it. `found` runs the pattern's expression on the path; it is
+    /// called only if nothing cheaper decides.
     pub(super) fn matches(&self, path: &[u8], found: impl FnOnce() -> bool) -> bool {
         match &self.matcher {
             Matcher::Exact => path == self.text,
@@ -71,13 +73,13 @@ impl Pattern {
         }
     }
 
-    /// The text up to a closing `/**` or `/*` (fsutil, `patternWithoutTrailingGlob`).
+    /// The text without a `/**` or `/*` at its end (fsutil, `patternWithoutTrailingGlob`).
     pub(crate) fn without_trailing_glob(&self) -> &[u8] {
         let text = self.text.strip_suffix(b"/**").unwrap_or(&self.text);
         text.strip_suffix(b"/*").unwrap_or(text)
     }
 
-    /// Tells whether the pattern is a plain path, apart from a closing `/**` or `/*`.
+    /// Tells whether the pattern is a plain path, apart from a `/**` or `/*` at its end.
     pub(crate) fn is_prefix_only(&self) -> bool {
         !self.without_trailing_glob().iter().any(|b| b"*[]?^\\".contains(b))
     }
@@ -240,6 +242,7 @@ fn check_member(chars: &[char], mut at: usize) -> Result<usize, String> {
         Some('\\') => at += 1,
         Some(_) => {}
     }
+    // Go reads a byte that is no UTF-8 as this character, and refuses it in a class.
     if chars.get(at).is_none_or(|&c| c == char::REPLACEMENT_CHARACTER) || chars.get(at + 1).is_none() {
         return Err("`[` is never closed".to_owned());
     }

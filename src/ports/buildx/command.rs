@@ -26,10 +26,18 @@ pub(super) struct Command {
     pub secrets: Vec<(String, SecretString)>,
     /// The source policy. It names sources by their whole URL, in which a password may be.
     pub policy: Option<NamedTempFile>,
-    /// The definition, if several images are built.
-    pub bake: Option<NamedTempFile>,
-    /// bake's name of each build; empty without bake.
-    pub targets: Vec<String>,
+    /// bake's files, if several images are built.
+    pub bake: Option<BakeFiles>,
+}
+
+/// The files of a call of bake.
+pub(super) struct BakeFiles {
+    /// Kept until the call has ended.
+    _definition: NamedTempFile,
+    /// What bake writes of all images together.
+    metadata: NamedTempFile,
+    /// bake's name of each build.
+    targets: Vec<String>,
 }
 
 impl Command {
@@ -37,39 +45,41 @@ impl Command {
     ///
     /// # Errors
     /// If a private file cannot be written.
-    pub(super) fn new(builds: &[Build<'_>], version: &BuildxVersion, metadata: &Path) -> Result<Self> {
-        let folder = metadata.parent().unwrap_or(Path::new("."));
-        let mut files = PrivateDockerfiles { metadata, number: 0 };
+    pub(super) fn new(builds: &[Build<'_>], version: &BuildxVersion) -> Result<Self> {
+        let Some(first) = builds.first() else {
+            return Err(Error::new(FailureClass::Bug, "a build of no image"));
+        };
+        let folder = first.metadata.parent().unwrap_or(Path::new("."));
+        let mut files = PrivateDockerfiles { metadata: first.metadata, number: 0 };
         let own: Vec<BuildSpec> =
             builds.iter().map(|build| files.with_own(build.spec)).collect::<Result<_>>()?;
         let policy = private_policy(&own, folder)?;
-        let [build] = builds else { return Self::bake(builds, &own, version, metadata, policy) };
-        if !build.spec.links.is_empty() {
-            return Self::bake(builds, &own, version, metadata, policy);
-        }
+        let ([build], true) = (builds, first.spec.links.is_empty()) else {
+            return Self::bake(builds, &own, version, folder, policy);
+        };
         let secrets = (build.secrets)(&build.spec.image);
         let secrets = secrets.map(|values| build.spec.secret_env(0, values).collect()).unwrap_or_default();
-        let args = own.iter().flat_map(|spec| spec.args(version, metadata)).collect();
-        Ok(Self { args, secrets, policy, bake: None, targets: Vec::new() })
+        let args = own.iter().flat_map(|spec| spec.args(version, build.metadata)).collect();
+        Ok(Self { args, secrets, policy, bake: None })
     }
 
     fn bake(
         builds: &[Build<'_>],
         own: &[BuildSpec],
         version: &BuildxVersion,
-        metadata: &Path,
+        folder: &Path,
         policy: Option<NamedTempFile>,
     ) -> Result<Self> {
-        let folder = metadata.parent().unwrap_or(Path::new("."));
         let BakeFile { definition, targets, entitlements, secrets } =
             BakeFile::new(&own.iter().collect::<Vec<_>>(), version);
         let file = private_file(folder, "bake-", &definition.to_string(), "the definition for bake")?;
+        let metadata = private_file(folder, "bake-metadata-", "", "the file for bake's metadata")?;
         let progress = if version.has_rawjson() { "rawjson" } else { "plain" };
         let mut args: Vec<String> = ["bake", "--progress", progress].map(str::to_owned).into();
         let builder = own.first().and_then(|spec| spec.builder.clone());
         args.extend(builder.into_iter().flat_map(|name| ["--builder".to_owned(), name]));
         args.extend(entitlements.into_iter().flat_map(|name| ["--allow".to_owned(), name]));
-        for (flag, path) in [("--file", file.path()), ("--metadata-file", metadata)] {
+        for (flag, path) in [("--file", file.path()), ("--metadata-file", metadata.path())] {
             args.extend([flag.to_owned(), path.display().to_string()]);
         }
         args.extend(targets.iter().cloned());
@@ -78,18 +88,31 @@ impl Command {
             let values = values.and_then(|values| values(&spec.image));
             values.map(|values| spec.secret_env(*first, values).collect::<Vec<_>>()).unwrap_or_default()
         });
-        Ok(Self { args, secrets: secrets.collect(), policy, bake: Some(file), targets })
+        let secrets = secrets.collect();
+        let bake = Some(BakeFiles { _definition: file, metadata, targets });
+        Ok(Self { args, secrets, policy, bake })
     }
 
-    /// What buildx wrote of each build.
+    /// bake's name of each build; empty without bake.
+    pub(super) fn targets(&self) -> &[String] {
+        self.bake.as_ref().map(|bake| bake.targets.as_slice()).unwrap_or_default()
+    }
+
+    /// What buildx wrote of each build. bake writes one file for all; each build gets its own part of it.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(super) fn metadata(&self, file: &Path) -> Result<Vec<BuildMetadata>> {
-        if self.bake.is_none() {
-            return Ok(vec![BuildMetadata::read(file)?]);
+    pub(super) fn metadata(&self, builds: &[Build<'_>]) -> Result<Vec<BuildMetadata>> {
+        if let Some(bake) = &self.bake {
+            let parts = BuildMetadata::parts_of_bake(bake.metadata.path(), &bake.targets)?;
+            for (part, build) in parts.iter().zip(builds) {
+                fs_err::write(build.metadata, part).map_err(|error| {
+                    Error::new(FailureClass::Resource, "failed to write the metadata of an image")
+                        .because(&error)
+                })?;
+            }
         }
-        BuildMetadata::read_bake(file, &self.targets)
+        builds.iter().map(|build| BuildMetadata::read(build.metadata)).collect()
     }
 }
 

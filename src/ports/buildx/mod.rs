@@ -29,6 +29,8 @@ pub(crate) struct Build<'a> {
     pub spec: &'a BuildSpec,
     /// The secrets of an image of the run, by its name.
     pub secrets: &'a dyn Fn(&str) -> Option<&'a SecretValues>,
+    /// The file for buildx's metadata of this image.
+    pub metadata: &'a Path,
 }
 
 /// The buildx plug-in of a docker CLI.
@@ -180,15 +182,14 @@ impl Buildx {
         &self,
         builds: &[Build<'_>],
         version: &BuildxVersion,
-        metadata: &Path,
         variables: Vec<(&'static str, SecretString)>,
         mut log: impl FnMut(&[u8]),
     ) -> Built {
-        let mut command = match Command::new(builds, version, metadata) {
+        let mut command = match Command::new(builds, version) {
             Ok(command) => command,
             Err(error) => return Built::not_begun(error, builds.len()),
         };
-        let progress = RefCell::new(Progress::new(version.has_rawjson()).of_targets(&command.targets));
+        let progress = RefCell::new(Progress::new(version.has_rawjson()).of_targets(command.targets()));
         let mut build = self.command(Effect::Write).args(std::mem::take(&mut command.args));
         for (name, value) in command.secrets.drain(..) {
             build = build.env(name, value);
@@ -215,7 +216,7 @@ impl Buildx {
         let mut progress = progress.into_inner();
         progress.finish(&mut log);
         let result = match status {
-            Ok(status) if status.success() => command.metadata(metadata),
+            Ok(status) if status.success() => command.metadata(builds),
             Ok(status) => Err(failed(&progress, status, builds)),
             Err(ExecError::Stalled { limit, .. }) => Err(hung(&progress, limit)),
             Err(error) => Err(from_exec(error)),
