@@ -169,12 +169,16 @@ pub(crate) async fn prepare(
         crate::guards::switch_off(names).map_err(Error::input)?;
     }
     // Passwords are masked before a message can quote them.
-    raw.iter().for_each(|raw| mask_passwords(raw, console));
+    for raw in raw {
+        mask_passwords(raw, console);
+    }
     let images = match raw {
         [only] if inputs::is_bake(only) => bake::images(only, env, console, cancel.clone()).await?,
         raw => pulled::each(raw)?.iter().map(ImageInputs::from).collect(),
     };
-    images.iter().for_each(|image| mask_passwords(&image.raw, console));
+    for image in &images {
+        mask_passwords(&image.raw, console);
+    }
     let mut request = Request::read(&images, env)?;
     let event = match env.get(env::GITHUB_EVENT_PATH).filter(|_| env.in_github_actions()) {
         Some(path) => Some(

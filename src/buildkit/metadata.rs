@@ -42,7 +42,8 @@ impl BuildMetadata {
         let mut all: BTreeMap<String, Value> =
             serde_json::from_slice(&bytes).map_err(|error| what().because(&error))?;
         let mut part = |target: &String| {
-            let part = all.remove(target).ok_or_else(|| what().cause(format!("bake wrote nothing of {target}")))?;
+            let part =
+                all.remove(target).ok_or_else(|| what().cause(format!("bake wrote nothing of {target}")))?;
             Ok(part.to_string())
         };
         targets.iter().map(&mut part).collect()

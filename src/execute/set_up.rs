@@ -37,7 +37,8 @@ pub(super) async fn create(
 ) -> Result<()> {
     let api = api(repository, context).await?;
     let made =
-        insist(repository.registry(), context, docker, async || api.create(settings, context.writes).await).await?;
+        insist(repository.registry(), context, docker, async || api.create(settings, context.writes).await)
+            .await?;
     let done = record.set_up.insert(SetUpRecord { done: true, ..SetUpRecord::default() });
     if made == Creation::Made {
         done.made = true;
@@ -136,7 +137,10 @@ impl Lifecycle<'_> {
         if let Some(preview) = &preview {
             context.ports.console.line(&format!("lifecycle policy of {repository}: {}", preview.sentence()));
         }
-        insist(repository.registry(), context, docker, async || api.put_lifecycle(policy, context.writes).await).await?;
+        insist(repository.registry(), context, docker, async || {
+            api.put_lifecycle(policy, context.writes).await
+        })
+        .await?;
         Ok(preview)
     }
 
@@ -154,7 +158,8 @@ impl Lifecycle<'_> {
             }
             let ask = async || api.preview(policy).await;
             if started
-                && let PreviewState::Complete(preview) = insist(repository.registry(), context, docker, ask).await?
+                && let PreviewState::Complete(preview) =
+                    insist(repository.registry(), context, docker, ask).await?
             {
                 return Ok(preview);
             }

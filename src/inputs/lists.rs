@@ -62,7 +62,10 @@ pub fn items(text: &str) -> Vec<String> {
 /// The text as an item that [`items`] reads back.
 #[must_use]
 pub(crate) fn quoted_item(text: &str) -> String {
-    let is_plain = text == text.trim() && !text.is_empty() && !text.starts_with('#') && !text.contains(['\n', '\r', '"']);
+    let is_plain = text == text.trim()
+        && !text.is_empty()
+        && !text.starts_with('#')
+        && !text.contains(['\n', '\r', '"']);
     if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
 }
 
