@@ -15,12 +15,13 @@ act_prepare() {
 # jobs say goes to OUTPUT as JSON lines. Returns act's exit code.
 act_push() { act_event "$1" push "${@:2}"; }
 
-# act_event REPOSITORY EVENT OUTPUT [ARGUMENT...]: the same for any event: push, `pull_request NUMBER`
-# of a branch of the repository, `fork NUMBER`, `closed NUMBER` (a pull request of the repository), or
-# `workflow_dispatch [BRANCH [INPUT=VALUE...]]`.
+# act_event REPOSITORY EVENT OUTPUT [ARGUMENT...]: the same for any event: `push [REF]`, `pull_request NUMBER`
+# of a branch of the repository, `labeled NUMBER LABEL` and `closed NUMBER` (a pull request of the repository too),
+# `fork NUMBER [LABEL]`, or `workflow_dispatch [BRANCH [INPUT=VALUE...]]`.
 act_event() {
-  local repository=$1 kind=${2%% *} number=${2##* } words output=$3 slug=build-once/build-once
+  local repository=$1 kind=${2%% *} number words output=$3 slug=build-once/build-once
   read -ra words <<<"$2"
+  number=${words[1]:-}
   shift 3
   local head owner=example name action=
   head=$(git -C "$repository" rev-parse HEAD)
@@ -32,14 +33,14 @@ act_event() {
       inputs: ($ARGS.positional | map(capture("^(?<key>[^=]*)=(?<value>.*)")) | from_entries),
       repository: {full_name: "example/\($name)", default_branch: "main"}, sender: {login: "demo"}}' --args "${words[@]:2}"
   elif [[ $kind == push ]]; then
-    jq -n --arg after "$head" --arg name "$name" '{ref: "refs/heads/main", after: $after,
+    jq -n --arg after "$head" --arg name "$name" --arg ref "${words[1]:-refs/heads/main}" '{ref: $ref, after: $after,
       repository: {full_name: "example/\($name)", default_branch: "main"}, sender: {login: "demo"}}'
   else
     [[ $kind != fork ]] || owner=stranger
-    [[ $kind != closed ]] || action=closed
-    jq -n --arg head "$head" --arg action "${action:-synchronize}" --argjson number "$number" --arg owner "$owner" --arg name "$name" '{action: $action, number: $number,
+    [[ $kind != closed && $kind != labeled ]] || action=$kind
+    jq -n --arg head "$head" --arg action "${action:-synchronize}" --arg label "${words[2]:-}" --argjson number "$number" --arg owner "$owner" --arg name "$name" '{action: $action, number: $number,
       repository: {full_name: "example/\($name)", default_branch: "main"}, sender: {login: "demo"},
-      pull_request: {number: $number, user: {login: "demo"},
+      pull_request: {number: $number, user: {login: "demo"}, labels: [{name: $label}],
         head: {ref: "topic", sha: $head, repo: {id: ($owner | length), full_name: "\($owner)/\($name)"}},
         base: {ref: "main", repo: {id: ("example" | length), full_name: "example/\($name)"}}}}'
     kind=pull_request

@@ -1,0 +1,1 @@
+echo "version $APP_VERSION"

@@ -1,0 +1,1 @@
+echo "streaming $SOURCE_COMMIT"

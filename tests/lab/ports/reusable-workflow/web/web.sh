@@ -1,0 +1,1 @@
+echo "web $SOURCE_COMMIT"

@@ -1,0 +1,1 @@
+sh /app/run.sh cleanup
