@@ -135,7 +135,7 @@ impl Found {
             let late = &self.late[at];
             let build = (late.toolchain.is_some() || late.miss.is_some()).then_some(late);
             serde_json::json!({
-                "inputs": inputs, "only_linked": !images[at].request.asked, "left_out": left_out, "facts": facts, "build": build, "failed": failed,
+                "inputs": inputs, "only_linked": !images[at].request.asked, "local_names": images[at].request.local_names, "left_out": left_out, "facts": facts, "build": build, "failed": failed,
             })
         };
         let run = &prepared.run;

@@ -67,6 +67,9 @@ pub(crate) struct SavedImage {
     /// The image is there only because others are built on it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_linked: bool,
+    /// Names in the engine alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local_names: Vec<String>,
     /// `None` if they could not be read.
     #[serde(default)]
     pub facts: Option<ImageFacts>,
@@ -248,7 +251,11 @@ impl Saved {
 impl SavedImage {
     /// The inputs, read by the parser of the command line.
     fn inputs(&self) -> Result<ImageInputs> {
-        Ok(ImageInputs { raw: raw(&self.inputs)?, asked: !self.only_linked })
+        Ok(ImageInputs {
+            raw: raw(&self.inputs)?,
+            asked: !self.only_linked,
+            local_names: self.local_names.clone(),
+        })
     }
 
     /// Takes the facts out. If they name no repository, that of the input counts, so that a person can add it.

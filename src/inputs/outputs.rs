@@ -111,6 +111,8 @@ impl Outputs {
                 // These are read above and below, or are done anyway, or change nothing of what a registry gets.
                 "type" | "push" | "push-by-digest" | "compression" | "compression-level"
                 | "name-canonical" | "unpack" | "store" => {}
+                // How attestations are stored beside the image.
+                "oci-artifact" if go_bool(value).is_some() => {}
                 "oci-mediatypes" if go_bool(value) == Some(true) => {}
                 "force-compression" if go_bool(value).is_some() => {}
                 name if name.starts_with("annotation") => self.annotations.push(annotation(name, value)?),

@@ -49,6 +49,8 @@ pub struct ImageRequest {
     pub(crate) links: Vec<Link>,
     /// More tags to publish.
     pub tags: Vec<UserTag>,
+    /// More names in the engine that the image is loaded into, as a definition gives them.
+    pub(crate) local_names: Vec<String>,
     /// Those of the input `tags` that name a fact which this run does not have.
     pub(crate) left_out_tags: Vec<LeftOutTag>,
     /// With `mode: pull`, pull exactly this image; no key is needed then.
@@ -78,8 +80,9 @@ impl Request {
     /// One error that names every bad input of an image; if there is no image, or two have one name.
     pub(crate) fn read(images: &[ImageInputs], env: &Env) -> Result<Self> {
         let several = images.len() > 1;
-        let read = |ImageInputs { raw, asked }: &ImageInputs| match ImageRequest::read(raw, env) {
-            Ok(image) if *asked => Ok(image),
+        let read = |ImageInputs { raw, asked, local_names }: &ImageInputs| match ImageRequest::read(raw, env)
+        {
+            Ok(image) if *asked => Ok(ImageRequest { local_names: local_names.clone(), ..image }),
             Ok(image) => Ok(ImageRequest {
                 asked: false,
                 tags: Vec::new(),
@@ -108,7 +111,7 @@ impl Request {
             problems.finish()?;
         }
         links::check_links(&images.iter().map(|image| (&image.image, &image.links[..])).collect::<Vec<_>>())?;
-        links::check_tags(&images.iter().map(|image| (&image.image, &image.tags[..])).collect::<Vec<_>>())?;
+        links::check_tags(&images)?;
         let mut names = BTreeSet::new();
         for image in &mut images {
             image.settings = Arc::clone(&settings);
@@ -179,6 +182,7 @@ impl ImageRequest {
             bake_target: raw.targets.trimmed().filter(|name| *name != "default").map(str::to_owned),
             links,
             tags,
+            local_names: Vec::new(),
             left_out_tags: Vec::new(),
             digest,
             parts,
@@ -200,6 +204,7 @@ impl ImageRequest {
         part.build.platforms = vec![platform.clone()];
         (part.is_part, part.load) = (true, Switch::Off);
         part.tags.clear();
+        part.local_names.clear();
         part
     }
 

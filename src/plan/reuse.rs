@@ -156,7 +156,7 @@ pub(super) struct PublicNames<'a> {
 }
 
 /// Adds the actions that give an image of the engine's its local name, and, if it is not published and `load` is true,
-/// the references of the input `tags`.
+/// the references of the input `tags`. Names that no registry holds it gets in any case.
 pub(super) fn public_names(
     given: &PlanContext<'_>,
     image: &str,
@@ -170,7 +170,8 @@ pub(super) fn public_names(
     let tags = request.tags.iter().filter_map(UserTag::reference).filter(|_| here);
     let tags = tags.map(|reference| reference.to_string());
     let mut after = after.to_vec();
-    let names = std::iter::once(request.image.local_reference()).chain(tags);
+    let names =
+        std::iter::once(request.image.local_reference()).chain(request.local_names.clone()).chain(tags);
     for name in names.filter(|name| !has.contains(name)) {
         let source = Source::Known(image.to_owned());
         after = vec![draft.add(after, Action::Tag { source, name, required: true })];

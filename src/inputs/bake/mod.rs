@@ -22,11 +22,14 @@ pub(crate) struct ImageInputs {
     pub raw: RawInputs,
     /// False if the image is there only because others are built on it.
     pub asked: bool,
+    /// Names of one part, such as `api` of a Compose file's `image: api`: the image has them in the engine that it is
+    /// loaded into. No registry is asked to hold them.
+    pub local_names: Vec<String>,
 }
 
 impl From<&RawInputs> for ImageInputs {
     fn from(raw: &RawInputs) -> Self {
-        Self { raw: raw.clone(), asked: true }
+        Self { raw: raw.clone(), asked: true, local_names: Vec::new() }
     }
 }
 
@@ -156,12 +159,17 @@ pub(crate) fn images(raw: &RawInputs, printed: &[u8]) -> Result<Vec<ImageInputs>
         asked.iter().map(|name| (*name, true)).chain(linked.map(|name| (name, false))).collect();
     let problems = &mut Problems::default();
     let mut images = Vec::new();
-    for (name, asked) in all {
-        let mut target = Target::new(raw, name, asked, problems);
-        if let Some(fields) = targets[name].as_object() {
+    for (at, (name, asked)) in all.iter().enumerate() {
+        let mut target = Target::new(raw, name, *asked, problems);
+        if let Some(fields) = targets[*name].as_object() {
             target.read(fields);
         }
-        images.push(ImageInputs { raw: target.raw, asked });
+        // Services of a Compose file often share one image and its name: the first of them sets it.
+        if all[..at].iter().any(|(other, _)| targets[*other] == targets[*name]) {
+            target.raw.tags = None;
+            target.local_names.clear();
+        }
+        images.push(ImageInputs { raw: target.raw, asked: *asked, local_names: target.local_names });
     }
     std::mem::take(problems).finish()?;
     Ok(images)

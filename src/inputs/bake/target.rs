@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::image::ImageReference;
 use crate::inputs::contexts::local_path;
 use crate::inputs::lists::{InputText as _, quoted_item};
 use crate::inputs::problems::Problems;
@@ -23,6 +24,8 @@ pub(super) struct Target<'a> {
     asked: bool,
     /// The inputs of its image.
     pub(super) raw: RawInputs,
+    /// Its names that no registry holds.
+    pub(super) local_names: Vec<String>,
     /// The input `image`, which begins the names.
     prefix: Option<String>,
     /// What the input `allow` grants.
@@ -41,7 +44,15 @@ impl<'a> Target<'a> {
             allow: None,
             ..raw.clone()
         };
-        Self { name, asked, raw: own, prefix, granted: raw.allow.comma_items(), problems }
+        Self {
+            name,
+            asked,
+            raw: own,
+            local_names: Vec::new(),
+            prefix,
+            granted: raw.allow.comma_items(),
+            problems,
+        }
     }
 
     fn refuse(&mut self, why: impl std::fmt::Display) {
@@ -66,7 +77,7 @@ impl<'a> Target<'a> {
                 "args" => self.raw.build_args = self.pairs(field, value),
                 "labels" => self.raw.labels = self.pairs(field, value),
                 "annotations" => self.raw.annotations = Some(self.list(field, value)),
-                "tags" => self.raw.tags = Some(self.list(field, value)),
+                "tags" => self.tags(value),
                 "target" => self.raw.target = text(value),
                 "platforms" => {
                     // The input counts more: a job may build one platform of all images. `local` is the machine's own,
@@ -119,6 +130,20 @@ impl<'a> Target<'a> {
         };
         self.inside(&file);
         self.raw.file = Some(file);
+    }
+
+    /// A name without a `/` is one in the engine: nobody publishes in the library of Docker Hub, which it would name.
+    fn tags(&mut self, value: &Value) {
+        let (tags, local): (Vec<_>, Vec<_>) =
+            self.texts("tags", value).into_iter().partition(|tag| tag.contains('/'));
+        for name in local {
+            match name.parse::<ImageReference>() {
+                Ok(_) if name.contains(':') => self.local_names.push(name),
+                Ok(_) => self.local_names.push(format!("{name}:latest")),
+                Err(error) => self.refuse(format!("its tag `{name}`: {}", error.reason())),
+            }
+        }
+        self.raw.tags = Some(quoted(&tags));
     }
 
     fn contexts(&mut self, value: &Value) {
