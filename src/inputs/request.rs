@@ -91,7 +91,8 @@ impl Request {
                 ..image
             }),
             Err(error) => {
-                let name = raw.image.as_deref().filter(|_| several);
+                // With a definition the target is named, also if it is the only one.
+                let name = raw.image.as_deref().filter(|_| several || raw.targets.trimmed().is_some());
                 Err(name.map_or(error.clone(), |name| error.within(format!("image {name}"))))
             }
         };

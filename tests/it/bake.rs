@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{BuildOnce, HEAD, Lab, Run};
+use crate::support::{BuildOnce, HEAD, Lab, Response, Run};
 
 /// A base, two images on it and one alone; the base is not asked for.
 fn printed() -> Value {
@@ -232,6 +232,37 @@ fn bakes_own_message_is_shown_with_its_place() {
     assert!(run.error().contains("Invalid block definition"), "{}", run.error());
     let place = &run.commands("error")[0];
     assert!(run.stdout.contains("file=docker-bake.hcl,line=4"), "{place:?} {}", run.stdout);
+}
+
+#[test]
+fn a_target_that_is_not_there_is_bakes_own_message() {
+    let lab = lab();
+    let said = "ERROR: failed to find target nosuch\n";
+    lab.rule("buildx bake", json!({"has": "nosuch", "stderr": said, "exit": 1}));
+    let run = bake(&lab).input("targets", "nosuch").run().fails(2, "input");
+    assert!(run.error().contains("failed to find target nosuch"), "{}", run.error());
+}
+
+#[test]
+fn the_only_target_is_named_where_it_is_refused() {
+    let lab = lab();
+    let output = json!([{"type": "local", "dest": "out"}]);
+    let one = json!({"group": {"default": {"targets": ["lint"]}}, "target": {"lint": {"context": "lint", "output": output}}});
+    lab.set("bake", one.to_string());
+    let run = bake(&lab).run().fails(2, "input");
+    assert!(run.error().contains("image lint: input `outputs`"), "{}", run.error());
+}
+
+#[test]
+fn a_registry_that_answers_for_some_images_costs_the_others_alone() {
+    let lab = lab();
+    let _ = bake(&lab).run().succeeds("built");
+    lab.another_machine();
+    lab.registry.fault("/manifests/sha-rf9d832d9-web", 99, Response::new(500, ""));
+    lab.registry.fault("/manifests/key-rf9d832d9-web", 99, Response::new(500, ""));
+    let run = bake(&lab).run().succeeds("built-local").degraded();
+    let wanted = [("api", "reused-tag"), ("web", "built-local"), ("lint", "reused-tag")];
+    assert_eq!(images(&run), outcomes(&wanted));
 }
 
 #[test]

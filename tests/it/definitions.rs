@@ -70,6 +70,38 @@ fn a_target_that_writes_files_is_refused_by_its_name() {
     }
 }
 
+#[test]
+fn a_check_is_no_image() {
+    let run = bake(&lab(), include_str!("../fixtures/bake/tool-checked.json")).run().fails(2, "input");
+    assert_eq!(run.error().matches("its call is not build").count(), 2, "{}", run.error());
+}
+
+/// Services of a Compose file that run one image have its name and its build in common.
+#[test]
+fn services_share_an_image_and_its_name() {
+    let lab = lab();
+    for service in ["app", "store", "cron"] {
+        lab.write(&format!("work/{service}/Dockerfile"), "FROM scratch\nCOPY file /\n");
+        lab.write(&format!("work/{service}/file"), service);
+    }
+    let text = include_str!("../fixtures/bake/stack-default.json");
+    let run = bake(&lab, text).unset("INPUT_REPOSITORY").run().succeeds("built-local");
+    assert_eq!(names(&run), ["cleanup", "scheduler", "store", "web", "worker"]);
+    // The names are there where compose looks for them: in the engine.
+    for name in ["stack-app-local:latest", "stack-cleanup-local:latest", "stack-store-local:latest"] {
+        let named = run.lines().iter().filter(|line| line.ends_with(&format!(" {name}"))).count();
+        assert_eq!(named, 1, "{name}: {:?}", run.lines());
+    }
+    // In a repository they are no tags.
+    let _ = bake(&lab, text).run().succeeds("built");
+    assert!(!lab.registry.tags().iter().any(|tag| tag.contains("local")), "{:?}", lab.registry.tags());
+    // Another image of that name would take it away.
+    let mut other: Value = serde_json::from_str(text).unwrap();
+    other["target"]["worker"]["args"]["APP_IMAGE"] = json!("scratch");
+    let run = bake(&lab, &other.to_string()).run().fails(2, "input");
+    assert!(run.error().contains("have one tag: stack-app-local:latest"), "{}", run.error());
+}
+
 /// What docker/metadata-action writes names the commit and the time in labels and arguments; the key has neither.
 #[test]
 fn labels_of_the_metadata_action_do_not_make_a_miss() {

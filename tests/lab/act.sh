@@ -38,9 +38,9 @@ act_event() {
   else
     [[ $kind != fork ]] || owner=stranger
     [[ $kind != closed && $kind != labeled ]] || action=$kind
-    jq -n --arg head "$head" --arg action "${action:-synchronize}" --arg label "${words[2]:-}" --argjson number "$number" --arg owner "$owner" --arg name "$name" '{action: $action, number: $number,
+    jq -n --arg head "$head" --arg action "${action:-synchronize}" --arg named "${words[2]:-}" --argjson number "$number" --arg owner "$owner" --arg name "$name" '{action: $action, number: $number,
       repository: {full_name: "example/\($name)", default_branch: "main"}, sender: {login: "demo"},
-      pull_request: {number: $number, user: {login: "demo"}, labels: [{name: $label}],
+      pull_request: {number: $number, user: {login: "demo"}, labels: [{name: $named}],
         head: {ref: "topic", sha: $head, repo: {id: ($owner | length), full_name: "\($owner)/\($name)"}},
         base: {ref: "main", repo: {id: ("example" | length), full_name: "example/\($name)"}}}}'
     kind=pull_request
