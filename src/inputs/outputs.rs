@@ -80,7 +80,7 @@ impl Attributes {
     /// What the input `compression` would be, such as `zstd,force,level=3`; empty if no attribute says it.
     fn compression(&self) -> String {
         let option = |(name, value): &(String, String)| match name.as_str() {
-            "force-compression" if go_bool(value) == Some(true) => Some(",force".to_owned()),
+            "force-compression" | "oci-artifact" if go_bool(value) == Some(true) => Some(",force".to_owned()),
             "compression-level" => Some(format!(",level={value}")),
             _ => None,
         };
@@ -111,10 +111,8 @@ impl Outputs {
                 // These are read above and below, or are done anyway, or change nothing of what a registry gets.
                 "type" | "push" | "push-by-digest" | "compression" | "compression-level"
                 | "name-canonical" | "unpack" | "store" => {}
-                // How attestations are stored beside the image.
-                "oci-artifact" if go_bool(value).is_some() => {}
                 "oci-mediatypes" if go_bool(value) == Some(true) => {}
-                "force-compression" if go_bool(value).is_some() => {}
+                "force-compression" | "oci-artifact" if go_bool(value).is_some() => {}
                 name if name.starts_with("annotation") => self.annotations.push(annotation(name, value)?),
                 name => {
                     return Err(format!("has {name}={value}, which this action does not take: leave it out"));
@@ -214,6 +212,7 @@ mod tests {
             ("dest=x,a=b", "has no type"),
             ("type=image,push=maybe", "neither true nor false"),
             ("type=image,rewrite-timestamp=true", "leave it out"),
+            ("type=image,oci-artifact=maybe", "leave it out"),
             ("type=image,\"name=a", "never closed"),
         ] {
             let error = read(text).unwrap_err();

@@ -225,7 +225,7 @@ fn missing(image: ImageRun<'_>, facts: &ImageFacts, load: bool) -> Verdict {
     let is_pull = image.request.settings.mode == Mode::Pull;
     // The engine's image serves a pull, which need not publish, and a build that may not.
     if let Some(own) = engine_image(image.request, facts).filter(|_| is_pull || !publish) {
-        let why = miss_reason(image.request, facts);
+        let why = miss_reason(image, facts);
         return Verdict::ReuseLocal(ReuseLocal { image: own.clone(), why, notes: Notes::default() });
     }
     if let Some(error) = missing_to_a_pull(image.request, repository).filter(|_| is_pull) {
@@ -233,7 +233,7 @@ fn missing(image: ImageRun<'_>, facts: &ImageFacts, load: bool) -> Verdict {
     }
     let degraded = is_pull.then(|| built_by_a_pull(publish));
     let build = Build {
-        reason: miss_reason(image.request, facts),
+        reason: miss_reason(image, facts),
         publish,
         shared: true,
         // An image that is not published can be used only here.
@@ -320,12 +320,14 @@ fn engine_image<'a>(inputs: &ImageRequest, facts: &'a ImageFacts) -> Option<&'a 
     facts.local.of_key.as_ref().filter(|_| !inputs.rebuild)
 }
 
-fn miss_reason(inputs: &ImageRequest, facts: &ImageFacts) -> String {
-    if inputs.rebuild {
+fn miss_reason(image: ImageRun<'_>, facts: &ImageFacts) -> String {
+    if image.request.rebuild {
         return REBUILD.to_owned();
     }
     match facts.lookups.iter().find(|lookup| matches!(lookup.seen, LookupResult::OtherKey { .. })) {
         Some(lookup) => format!("{} was made from other inputs", lookup.reference.tag().unwrap_or_default()),
+        // Nobody was asked: the names of shared images have the repository's mark.
+        None if image.run.mark.is_none() => "this machine has no image with this key".to_owned(),
         None => "no image has this key".to_owned(),
     }
 }
