@@ -4,7 +4,7 @@
 "$LAB_DIR/up" compose
 port services
 ci() {
-  run "$1" "$2" --var "NEXT_IMAGE=$BUILD_ONCE_LAB_BASE_IMAGE_NEXT"
+  run "$1" "$2" --var "NEXT_IMAGE=$BUILD_ONCE_LAB_BASE_IMAGE_NEXT" --env AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:9
   is "$(output test/result)" success 'the job'
   for said in 'worker runs' 'cleanup runs'; do grep -q "$said" "$log.log" || problems+=("the stack does not say: $said"); done
 }
