@@ -3,7 +3,7 @@
 use super::build::BuildInputs;
 use super::contexts::linked_image;
 use super::problems::Problems;
-use super::request::ImageRequest;
+use super::user_tags::UserTag;
 use crate::error::{Error, Result};
 use crate::image::ImageName;
 
@@ -58,9 +58,9 @@ pub(super) fn check_links(images: &[(&ImageName, &[Link])]) -> Result<()> {
 }
 
 /// Refuses two images with one tag: which one had it would be chance.
-pub(super) fn check_tags(images: &[ImageRequest]) -> Result<()> {
+pub(super) fn check_tags(images: &[(&ImageName, &[UserTag], &[String])]) -> Result<()> {
     let mut known: Vec<(String, &ImageName)> = Vec::new();
-    for ImageRequest { image, tags, local_names, .. } in images {
+    for (image, tags, local_names) in images {
         for tag in tags.iter().map(ToString::to_string).chain(local_names.iter().cloned()) {
             if let Some((_, other)) = known.iter().find(|(known, _)| *known == tag) {
                 return Err(Error::input(format!("{other} and {image} have one tag: {tag}"))

@@ -80,22 +80,24 @@ impl Request {
     /// One error that names every bad input of an image; if there is no image, or two have one name.
     pub(crate) fn read(images: &[ImageInputs], env: &Env) -> Result<Self> {
         let several = images.len() > 1;
-        let read = |ImageInputs { raw, asked, local_names }: &ImageInputs| match ImageRequest::read(raw, env)
-        {
-            Ok(image) if *asked => Ok(ImageRequest { local_names: local_names.clone(), ..image }),
-            Ok(image) => Ok(ImageRequest {
-                asked: false,
-                tags: Vec::new(),
-                load: Switch::Off,
-                push: Switch::Off,
-                ..image
-            }),
-            Err(error) => {
-                // With a definition the target is named, also if it is the only one.
-                let name = raw.image.as_deref().filter(|_| several || raw.targets.trimmed().is_some());
-                Err(name.map_or(error.clone(), |name| error.within(format!("image {name}"))))
-            }
-        };
+        let read =
+            |ImageInputs { raw, asked, local_names }: &ImageInputs| match ImageRequest::read(raw, env) {
+                Ok(image) if *asked => Ok(ImageRequest { local_names: local_names.clone(), ..image }),
+                Ok(image) => Ok(ImageRequest {
+                    asked: false,
+                    tags: Vec::new(),
+                    load: Switch::Off,
+                    push: Switch::Off,
+                    ..image
+                }),
+                Err(error) => {
+                    // With a definition the target is named, also if it is the only one.
+                    let name = raw.image.as_deref().filter(|_| {
+                        several || raw.targets.trimmed().is_some_and(|target| target != "default")
+                    });
+                    Err(name.map_or(error.clone(), |name| error.within(format!("image {name}"))))
+                }
+            };
         let mut images = images.iter().map(read).collect::<Result<Vec<_>>>()?;
         let first = images.first().ok_or_else(|| Error::input("no image is asked for"))?;
         let mut warnings = Vec::new();
@@ -112,7 +114,8 @@ impl Request {
             problems.finish()?;
         }
         links::check_links(&images.iter().map(|image| (&image.image, &image.links[..])).collect::<Vec<_>>())?;
-        links::check_tags(&images)?;
+        let tags = images.iter().map(|image| (&image.image, &image.tags[..], &image.local_names[..]));
+        links::check_tags(&tags.collect::<Vec<_>>())?;
         let mut names = BTreeSet::new();
         for image in &mut images {
             image.settings = Arc::clone(&settings);
