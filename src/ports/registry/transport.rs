@@ -36,7 +36,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    fn reads(&self) -> bool {
+    pub(super) fn reads(&self) -> bool {
         self.method == Method::GET || self.method == Method::HEAD
     }
 
@@ -98,7 +98,8 @@ impl Registry {
 
     /// Waits for the requests of other kinds, unless the run is cancelled.
     async fn turn<'a>(&'a self, repository: &'a Repository, kind: Kind) -> Result<Turn<'a>, Attempt> {
-        let turn = self.exec.unless_cancelled("waiting for a registry", self.turns.take(repository, kind)).await;
+        let turn =
+            self.exec.unless_cancelled("waiting for a registry", self.turns.take(repository, kind)).await;
         turn.map_err(|stopped| Attempt::error(from_exec(stopped)))
     }
 

@@ -22,6 +22,7 @@ pub(crate) enum Login {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one a setting of the registry")]
 struct State {
     address: String,
     /// Bytes and media type by `repository/reference`.
