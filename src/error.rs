@@ -82,7 +82,7 @@ impl Error {
         Self::new(kind.class(), message).of_kind(kind)
     }
 
-    /// A file or folder that could not be read or written.
+    /// A file or folder that could not be written. Every cause but a full disk counts as a folder that cannot be written.
     #[must_use]
     pub fn of_io(message: impl Into<String>, error: &std::io::Error) -> Self {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::cache::variables;
-use super::secret_args::secret_arg;
+use super::secret_args::{secret_arg, secret_env};
 use super::{BuildxVersion, ImagePin, LocalCaches, SourcePin};
 use crate::image::ImageReference;
-use crate::inputs::BuildInputs;
+use crate::inputs::{BuildInputs, SecretValues};
+use crate::secret::SecretString;
 
 /// The destination of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -235,6 +236,15 @@ impl BuildSpec {
     #[must_use]
     pub(crate) fn needs_no_git(&self) -> bool {
         !self.build.provenance.is_on()
+    }
+
+    /// [`secret_env`] of this build's secrets.
+    pub(crate) fn secret_env(
+        &self,
+        first: usize,
+        values: &SecretValues,
+    ) -> impl Iterator<Item = (String, SecretString)> {
+        secret_env(&self.build, first, values)
     }
 }
 

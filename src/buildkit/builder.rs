@@ -27,7 +27,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Reads the output, which has had the same labels since buildx 0.8.
+    /// Reads the output. Its labels are the same since buildx 0.8, but for BuildKit's version, which older
+    /// versions call `Buildkit`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let field = |name: &str| {

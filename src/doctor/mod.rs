@@ -49,7 +49,8 @@ pub(crate) struct Check {
     pub why: String,
     /// What mends it: a command, an input, or a line of a workflow. Only of what is not ok.
     pub fix: Option<String>,
-    /// The class of a failure, and so the exit code.
+    /// The class of a failure, and so the exit code. Only two are told apart, whatever the cause: the tools of this machine
+    /// (60), which its owner mends, and everything else (20).
     #[serde(skip)]
     pub class: FailureClass,
 }

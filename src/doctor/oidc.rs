@@ -88,6 +88,7 @@ fn trust(oidc: &Oidc) -> Option<Check> {
                 condition(claims)
             ),
         ),
+        // STS answers `InvalidIdentityToken`: the account does not know who issued the token.
         Some((role, Err(error))) if error.is(FailureKind::AwsCredentials) => {
             let issuer = &claims.issuer;
             Check::fail(

@@ -1,4 +1,4 @@
-//! ECR's patterns, as filters and exclusions have them: `*` stands for any text.
+//! Patterns in which `*` stands for any text: ECR's scanning filters and exclusions of mutability, and IAM's policies.
 
 /// Tells whether the whole text fits the pattern.
 #[must_use]

@@ -79,7 +79,6 @@ pub(super) async fn adopt(
     record: &mut Record,
 ) -> Result<()> {
     use FailureClass::{Access, Integrity, Unavailable};
-    // A push has one name: the plan sets the others afterwards.
     let Some(name) = names(spec).next().filter(|_| spec.output.pushes()) else { return Err(error) };
     // If the build itself failed, there is nothing to look for.
     if !matches!(error.class, Access | Integrity | Unavailable) || context.key.is_none() {
@@ -113,7 +112,7 @@ pub(super) async fn adopt(
     }
 }
 
-/// The names that the build pushes, which are all references.
+/// The names that the build pushes. The plan pushes one and sets the others afterwards; all of them are references.
 fn names(spec: &BuildSpec) -> impl Iterator<Item = ImageReference> {
     spec.names.iter().filter_map(|name| name.parse().ok())
 }

@@ -21,7 +21,7 @@ pub(super) struct Held {
     pub contexts: Vec<(String, String)>,
 }
 
-/// Holds every image of a registry that the Dockerfile names, whatever it is used for.
+/// Holds every image of a registry that the Dockerfile or a build context names, whatever it is used for.
 ///
 /// # Errors
 /// If the builder knows no policies for images and a named context would replace a stage.

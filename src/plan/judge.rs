@@ -74,6 +74,7 @@ pub(crate) fn builder_for(
 ) -> Option<(Needs, Result<Choice>)> {
     let needs = building.iter().map(|image| image.needs).reduce(Needs::and)?;
     let builds = || building.iter().filter_map(|image| images.get(image.at));
+    // Settings and rights are the run's: any image has them.
     let ImageRun { request, access, .. } = *builds().next()?;
     let allowed = entitlements(builds().map(|image| image.request));
     let needs = needs.with_makers(builders, access, Some(toolchain));

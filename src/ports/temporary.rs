@@ -35,7 +35,7 @@ impl PrivateFolder {
     pub(crate) fn new(prefix: &str, parent: &Path) -> std::io::Result<Self> {
         let private = std::fs::Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix(prefix).permissions(private).tempdir_in(parent)?;
-        // On a file system without locks the folder's age alone decides.
+        // On a file system without locks the folder has none, and no later run removes it.
         let lock = open(folder.path()).filter(|at| flock(at, FlockOperation::NonBlockingLockShared).is_ok());
         Ok(Self { folder, _lock: lock })
     }

@@ -35,7 +35,8 @@ impl Plan {
                 kept.push(group);
             }
         }
-        // What several images need is in the last one's group, and stays while one of the others does.
+        // What several images need is in the last one's group. While one of the others stays, it stays too, and a later run
+        // finds it through that one.
         let deleted = left.iter().flat_map(|group| &group.steps).filter(|planned| planned.step.deletes());
         let mut stays: HashSet<Digest> = deleted.map(|planned| planned.step.digest().clone()).collect();
         loop {

@@ -17,6 +17,8 @@ use crate::image::Digest;
 ///
 /// # Errors
 /// If any part cannot be read: then it is not known what may go.
+///
+/// `also`: what else GitHub is asked, besides what the tags name.
 pub(crate) async fn survey_and_plan(
     store: &impl Store,
     project: &impl Project,

@@ -1,11 +1,11 @@
-//! Makes the annotations: one error for a failure, one warning for a degraded run, and a few notices.
+//! Makes the annotations: errors, warnings and notices, each text once and only a few of each.
 
 use super::{Report, unique};
 use crate::error::Error;
 use crate::plan::PlanWarning;
 use crate::ports::actions::{Annotation, Level};
 
-/// The most warnings and the most notices; people do not read more.
+/// The most texts about a degraded run, the most other warnings, and the most notices; people do not read more.
 const MOST_NOTICES: usize = 5;
 
 /// The most annotations of one level that the runner keeps of a step (actions/runner, `ExecutionContext`).
@@ -38,7 +38,8 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
     // The run's own come first: that its credentials can do too much is among them.
     let notices = report.notices.iter().chain(report.images.iter().flat_map(|image| &image.notices));
     let notices: Vec<&String> = unique(notices).take(MOST_NOTICES).collect();
-    // Findings have the same level, and take what the notices leave.
+    // Findings have the same level. The runner keeps ten of a level: the notices come first there, though they are listed
+    // last.
     let checks = report.images.iter().flat_map(|image| &image.checks).filter(|_| report.check_annotations);
     let checks = unique(checks)
         .take(KEPT_OF_A_LEVEL - notices.len())

@@ -16,7 +16,7 @@ pub(crate) enum Ancestry {
 /// Where a commit is on a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OnBranch {
-    /// It is there, and these come after it, newest first.
+    /// It is there. The newest commits after it, newest first, at most as many as were asked for.
     Before(Vec<String>),
     /// It is not: the branch was pushed by force, or never had it.
     Left,

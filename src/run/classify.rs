@@ -52,7 +52,9 @@ const EVENT_OBJECTS: [(&str, &str); 10] = [
     ("deployment", ""),
 ];
 
-/// Finds a contradiction between the environment and the event file. A value that the file lacks is one too.
+/// Finds a contradiction between the environment and the event file. It is one too if the file lacks the object of the
+/// repository, or the ref of an event that has one. A file without the repository's number or name, or without a pull
+/// request's number, contradicts nothing: GitHub writes them always, and what they decide later is denied without them.
 fn contradiction(signals: &Signals<'_>) -> Option<String> {
     let Signals { event_name, git_ref, event, .. } = signals;
     let known = ["push", "schedule", "workflow_dispatch", "repository_dispatch", "release", "merge_group"];
@@ -154,7 +156,7 @@ fn by_ref(signals: &Signals<'_>) -> (Zone, String) {
     if event["deleted"] == true {
         return (Zone::Fork, format!("{what} that deleted {git_ref}"));
     }
-    // Whoever can set a tag can also push to a branch, and chose this commit.
+    // GitHub does not tell a run whether tags are protected, so all count as trusted: docs/trust.md says to protect them.
     if git_ref.starts_with("refs/tags/") {
         return (Zone::Trusted, format!("{what} of a tag"));
     }
@@ -169,6 +171,7 @@ fn by_ref(signals: &Signals<'_>) -> (Zone, String) {
         // Any user may try to push a branch of this name.
         return (Zone::Branch(branch.to_owned()), format!("{what} on a queue's branch, not by the queue"));
     }
+    // Before Dependabot's: what is on the default branch has been merged.
     if event["repository"]["default_branch"].as_str() == Some(branch) {
         return (Zone::Trusted, format!("{what} on the default branch"));
     }
@@ -198,7 +201,8 @@ fn by_pull_request(event: &Value) -> (Zone, String) {
     if !(same_id && same_name) && Guard::HeadRepository.holds() {
         return fork("a pull request from a fork");
     }
-    // The author, not the actor: a re-run by a maintainer does not change whose code it is.
+    // The author, not the actor: a re-run by a maintainer does not change whose code it is. Without the guard it is the
+    // actor, as in the attack that the guard stops.
     let made_by = if Guard::Dependabot.holds() { &request["user"] } else { &event["sender"] };
     // A person who goes on with Dependabot's branch goes on with its changes.
     let its_branch = request["head"]["ref"].as_str().is_some_and(|name| name.starts_with("dependabot/"));

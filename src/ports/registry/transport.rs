@@ -36,7 +36,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn reads(&self) -> bool {
+    fn reads(&self) -> bool {
         self.method == Method::GET || self.method == Method::HEAD
     }
 
@@ -86,7 +86,11 @@ impl Registry {
             let what = format!("{} {} would write before the plan is executed", call.method, call.url);
             return Err(Attempt::error(Error::new(FailureClass::Bug, what)));
         }
-        let _turn = match Kind::of(call) {
+        let _turn = match Kind::of(
+            &call.method,
+            &call.url,
+            call.body.as_ref().map(|(media_type, _)| media_type.as_str()),
+        ) {
             Some(kind) => Some(self.turn(reference.repository(), kind).await?),
             None => None,
         };

@@ -11,7 +11,6 @@ use std::sync::{Mutex, PoisonError};
 use reqwest::Method;
 use tokio::sync::Notify;
 
-use super::transport::Call;
 use crate::image::{Repository, is_index};
 
 /// Requests that may be open together in one repository.
@@ -23,14 +22,16 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The kind of a request; `None` if it is about no manifest, or deletes one.
-    pub(super) fn of(call: &Call) -> Option<Self> {
-        let is_about_manifest = call.url.contains("/manifests/");
-        match &call.body {
-            Some((media_type, _)) if is_about_manifest && call.method == Method::PUT => {
-                Some(if is_index(media_type) { Self::PutIndex } else { Self::PutImage })
-            }
-            _ => (is_about_manifest && call.reads()).then_some(Self::Read),
+    /// The kind of a request; `None` if it is about no manifest, or deletes one. `media_type`: that of what is sent.
+    pub(super) fn of(method: &Method, url: &str, media_type: Option<&str>) -> Option<Self> {
+        if !url.contains("/manifests/") {
+            return None;
+        }
+        match (method, media_type) {
+            (&Method::GET | &Method::HEAD, _) => Some(Self::Read),
+            (&Method::PUT, Some(media_type)) if is_index(media_type) => Some(Self::PutIndex),
+            (&Method::PUT, Some(_)) => Some(Self::PutImage),
+            _ => None,
         }
     }
 }
