@@ -54,11 +54,6 @@ const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The type of docker's manifest of a single image (`image-manifest-v2-2`).
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
-/// Tells whether this is the type of an index.
-pub(crate) fn is_index(media_type: &str) -> bool {
-    matches!(media_type, OCI_INDEX | DOCKER_INDEX)
-}
-
 /// A manifest or an index, with the digest of its exact bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {

@@ -24,7 +24,7 @@ pub(crate) use manifest::{
     ANNOTATION_VERSION, ANNOTATION_ZONE, is_own_label, triggers,
 };
 pub use manifest::{ANNOTATION_KEY, MEDIA_TYPES, Manifest};
-pub(crate) use manifest::{DOCKER_MANIFEST, OCI_INDEX, is_index};
+pub(crate) use manifest::{DOCKER_MANIFEST, OCI_INDEX};
 pub(crate) use mark::Mark;
 pub use platform::Platform;
 pub use reference::ImageReference;

@@ -2,7 +2,7 @@
 //! because a process for each question takes longer than the question.
 //!
 //! [`Registry::probe`] asks for an image, [`Registry::resolve`] for its digest; `config` reads configurations, `write` sets
-//! tags. `transport` sends one request, `turns` keeps reads and writes apart, `challenge` logs in, `answer` interprets the answers.
+//! tags. `transport` sends one request, `challenge` logs in, `answer` interprets the answers.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,6 @@ mod list;
 mod ping;
 mod rights;
 mod transport;
-mod turns;
 mod waits;
 mod write;
 
@@ -49,7 +48,6 @@ pub use challenge::{Challenge, bearer};
 pub(crate) use credentials::Credentials;
 pub use transport::redirected;
 use transport::{Answer, Call, base_url};
-use turns::Turns;
 use waits::Waits;
 pub(crate) use write::{Deleted, gone};
 
@@ -85,7 +83,6 @@ pub(crate) struct Registry {
     exec: Exec,
     /// One permit for each request that may still be opened.
     permits: Semaphore,
-    turns: Turns,
     waits: Waits,
 }
 
@@ -106,7 +103,7 @@ impl Registry {
         certificates: PathBuf,
         exec: Exec,
     ) -> Self {
-        let (permits, turns, waits) = (Semaphore::new(REQUESTS), Turns::default(), Waits::default());
+        let (permits, waits) = (Semaphore::new(REQUESTS), Waits::default());
         Self {
             clients: std::sync::Mutex::default(),
             certificates,
@@ -116,7 +113,6 @@ impl Registry {
             proxies,
             exec,
             permits,
-            turns,
             waits,
         }
     }

@@ -10,14 +10,12 @@ use super::answer::{
     Attempt, Failure, asked_to_wait, header, passing, registry_error, unanswered, unavailable, whole,
 };
 use super::challenge::{self, Challenge};
-use super::turns::{Kind, Turn};
 use crate::budget::{HEADERS, MANIFEST, Most, REDIRECTS, REQUEST};
 use crate::buildkit::failure::classify;
 use crate::error::Error;
 use crate::failure::{FailureClass, FailureKind};
 use crate::image::{EcrHost, ImageReference, MEDIA_TYPES, Repository, is_this_machine};
 use crate::ports::Writes;
-use crate::ports::exec::from_exec;
 use crate::secret::SecretString;
 
 /// The rights that ECR asks for before it takes a layer.
@@ -86,25 +84,10 @@ impl Registry {
             let what = format!("{} {} would write before the plan is executed", call.method, call.url);
             return Err(Attempt::error(Error::new(FailureClass::Bug, what)));
         }
-        let _turn = match Kind::of(
-            &call.method,
-            &call.url,
-            call.body.as_ref().map(|(media_type, _)| media_type.as_str()),
-        ) {
-            Some(kind) => Some(self.turn(reference.repository(), kind).await?),
-            None => None,
-        };
         let _permit = self.permits.acquire().await;
         let _traced = self.exec.trace(|| format!("{} {}", call.method, call.url));
         let ask = async { read_status(reference, call, self.exchange(reference, call, None).await?).await };
         within(REQUEST, reference.registry(), ask).await
-    }
-
-    /// Waits for the requests of other kinds, unless the run is cancelled.
-    async fn turn<'a>(&'a self, repository: &'a Repository, kind: Kind) -> Result<Turn<'a>, Attempt> {
-        let turn =
-            self.exec.unless_cancelled("waiting for a registry", self.turns.take(repository, kind)).await;
-        turn.map_err(|stopped| Attempt::error(from_exec(stopped)))
     }
 
     /// As [`Self::call`], for an answer of success whose body is not read yet; `None` for 404. `also`: a repository of the same

@@ -22,7 +22,6 @@ pub(crate) enum Login {
 }
 
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "one a setting of the registry")]
 struct State {
     address: String,
     /// Bytes and media type by `repository/reference`.
@@ -53,10 +52,6 @@ struct State {
     referrers: Option<usize>,
     /// What its clock says at `/v2/`.
     date: Option<String>,
-    /// A manifest cannot be read while one is written.
-    exclusive: bool,
-    /// The types of the manifests that are being written.
-    writing: Vec<String>,
 }
 
 /// What the registry deletes.
@@ -72,9 +67,6 @@ pub(crate) enum Deletes {
     ImagesByTag,
 }
 
-/// How long a registry with [`Registry::rewrite_records`] takes to write a manifest.
-const REWRITE: Duration = Duration::from_millis(40);
-
 pub(crate) struct Registry {
     server: Server,
     state: Arc<Mutex<State>>,
@@ -89,12 +81,6 @@ impl Registry {
             let pace =
                 if request.target.starts_with("/_") { Duration::ZERO } else { shared.lock().unwrap().pace };
             std::thread::sleep(pace);
-            let written = shared.lock().unwrap().begin_write(request);
-            if let Some(written) = written {
-                std::thread::sleep(REWRITE);
-                let writing = &mut shared.lock().unwrap().writing;
-                writing.remove(writing.iter().position(|kind| *kind == written).unwrap());
-            }
             shared.lock().unwrap().answer(request)
         });
         state.lock().unwrap().address.clone_from(&server.address);
@@ -204,11 +190,6 @@ impl Registry {
     /// Every answer to the program takes this long.
     pub(crate) fn slow(&self, pace: Duration) {
         self.state.lock().unwrap().pace = pace;
-    }
-
-    /// While a manifest is written none can be read, and no index stored, as in CNCF distribution 2.8 with files.
-    pub(crate) fn rewrite_records(&self) {
-        self.state.lock().unwrap().exclusive = true;
     }
 
     pub(crate) fn require(&self, login: Login) {
@@ -342,26 +323,6 @@ impl Repositories {
 }
 
 impl State {
-    /// The type of the manifest that the request writes, if that takes its time.
-    fn begin_write(&mut self, request: &Request) -> Option<String> {
-        let writes = self.exclusive && request.method == "PUT" && request.target.contains("/manifests/");
-        let written = writes.then(|| request.header("content-type").to_owned());
-        self.writing.extend(written.clone());
-        written
-    }
-
-    /// Whether the request needs the record of a manifest that is being written.
-    fn meets_write(&self, request: &Request) -> bool {
-        match request.method.as_str() {
-            _ if !request.target.contains("/manifests/") => false,
-            "PUT" if request.header("content-type") == MEDIA_TYPES[0] => {
-                self.writing.iter().any(|kind| kind != MEDIA_TYPES[0])
-            }
-            "GET" | "HEAD" => !self.writing.is_empty(),
-            _ => false,
-        }
-    }
-
     fn answer(&mut self, request: &Request) -> Response {
         if request.target.starts_with("/_") {
             return self.control(request);
@@ -379,9 +340,6 @@ impl State {
         };
         if let Some(at) = self.method_faults.iter().position(fits) {
             return self.method_faults.remove(at).2;
-        }
-        if self.meets_write(request) {
-            return Response::error(500, "UNKNOWN", "unknown error");
         }
         if let Some(date) = self.date.as_ref().filter(|_| request.target == "/v2/") {
             return Response::new(401, "").header("date", date);

@@ -258,7 +258,8 @@ impl How {
                 text("repository", &repository),
                 text("cache", "none"),
                 text("builder", "default"),
-                text("retries", "0"),
+                // CNCF distribution answers 500 to a read of a manifest whose record it writes again for another tag.
+                text("retries", "2"),
             ],
             host: lab().get("DOCKER_HOST").to_owned(),
             interrupt_at: None,

@@ -8,6 +8,12 @@ const HEAD: &str = "1234567890123456789012345678901234567890";
 fn a_pull_requests_layers_are_mounted_from_what_is_trusted() {
     let (work, home, theirs) =
         (Workspace::new("split"), Repository::ecr("split"), Repository::ecr("split-pr"));
+    // A layer that no other test pushes, so that BuildKit knows one repository that has it.
+    work.write("own.txt", &format!("{}\n", work.image));
+    work.write(
+        "Dockerfile",
+        "ARG BASE\nFROM ${BASE}\nCOPY own.txt /own.txt\nCOPY content.txt /content.txt\n",
+    );
     let program = || work.program().repository(&home).input("pr-repository", &theirs.name());
     program().run().is("built");
     work.write("content.txt", "changed\n");
@@ -16,11 +22,13 @@ fn a_pull_requests_layers_are_mounted_from_what_is_trusted() {
     let commit = format!("pr-12-sha-rf9d832d9-{}-{HEAD}", work.image);
     built.is_published(&theirs, &[&commit, &built.key_tag("pr-12-", &work.image)]);
     assert_eq!(home.tags(), before, "nothing was written where trusted runs read");
-    // The base's layers are in this registry since the first build: BuildKit mounts them from a
-    // repository it has pushed them to, and sends none of their bytes.
+    // The layer is in this registry since the first build: BuildKit mounts it from there, and sends none of its bytes.
+    let trusted = home.name();
+    let from = format!("&from={}", trusted.split_once('/').unwrap().1);
     let uploads = theirs.journal().into_iter().filter(|entry| entry.path.contains("/uploads/"));
     let uploads: Vec<_> = uploads.map(|entry| format!("{} {}", entry.method, entry.path)).collect();
-    let mounted: Vec<_> = uploads.iter().filter_map(|upload| upload.split("?mount=").nth(1)).collect();
+    let mounted = uploads.iter().filter(|upload| upload.ends_with(&from));
+    let mounted: Vec<_> = mounted.filter_map(|upload| upload.split("?mount=").nth(1)).collect();
     assert!(!mounted.is_empty(), "{uploads:#?}");
     for blob in mounted.iter().filter_map(|mount| mount.split(['&', ':']).nth(1)) {
         assert!(
