@@ -182,6 +182,24 @@ mod tests {
     }
 
     #[test]
+    fn the_path_of_a_context() {
+        for (context, path) in [
+            (".", Some(".")),
+            ("../up", Some("../up")),
+            ("oci-layout:///etc:tag", Some("/etc")),
+            ("oci-layout:///etc@sha256:0", Some("/etc")),
+            ("github.com/o/r", None),
+            ("git@github.com:o/r.git", None),
+            ("https://example.com/o/r.git", None),
+            ("docker-image://alpine", None),
+            ("target:base", None),
+            ("{{defaultContext}}:docker", None),
+        ] {
+            assert_eq!(local_path(context), path, "{context}");
+        }
+    }
+
+    #[test]
     fn a_context_is_a_folder_that_exists() {
         for text in ["https://example.com/r.tar.gz", "/absent-folder", "/etc/hostname", "-"] {
             let mut problems = Problems::default();

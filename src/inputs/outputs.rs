@@ -80,7 +80,7 @@ impl Attributes {
     /// What the input `compression` would be, such as `zstd,force,level=3`; empty if no attribute says it.
     fn compression(&self) -> String {
         let option = |(name, value): &(String, String)| match name.as_str() {
-            "force-compression" | "oci-artifact" if go_bool(value) == Some(true) => Some(",force".to_owned()),
+            "force-compression" if go_bool(value) == Some(true) => Some(",force".to_owned()),
             "compression-level" => Some(format!(",level={value}")),
             _ => None,
         };
@@ -112,6 +112,7 @@ impl Outputs {
                 "type" | "push" | "push-by-digest" | "compression" | "compression-level"
                 | "name-canonical" | "unpack" | "store" => {}
                 "oci-mediatypes" if go_bool(value) == Some(true) => {}
+                // `oci-artifact` changes the form of attestations alone, and is left out.
                 "force-compression" | "oci-artifact" if go_bool(value).is_some() => {}
                 name if name.starts_with("annotation") => self.annotations.push(annotation(name, value)?),
                 name => {
@@ -197,6 +198,7 @@ mod tests {
         let nowhere = read("type=cacheonly").unwrap();
         assert!(nowhere.given && !nowhere.push && !nowhere.load);
         assert!(!read("type=image").unwrap().push && !read("").unwrap().given);
+        assert_eq!(read("type=image,oci-artifact=true").unwrap().compression, "");
     }
 
     #[test]

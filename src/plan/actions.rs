@@ -285,7 +285,7 @@ pub(crate) struct Plan {
 /// The plan for one image; its actions are in [`Plan::actions`].
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct ImagePlan {
-    /// False if nothing is to be done: nobody asked for the image, and no image that is built is built on it.
+    /// False if nothing is to be done: the image was not asked for, and no build of this run uses it.
     #[serde(skip)]
     pub needed: bool,
     /// The decision, and its reason.

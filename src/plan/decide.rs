@@ -326,7 +326,7 @@ fn miss_reason(image: ImageRun<'_>, facts: &ImageFacts) -> String {
     }
     match facts.lookups.iter().find(|lookup| matches!(lookup.seen, LookupResult::OtherKey { .. })) {
         Some(lookup) => format!("{} was made from other inputs", lookup.reference.tag().unwrap_or_default()),
-        // Nobody was asked: the names of shared images have the repository's mark.
+        // No registry was asked, because the tags of shared images hold the mark of the GitHub repository.
         None if image.run.mark.is_none() => "this machine has no image with this key".to_owned(),
         None => "no image has this key".to_owned(),
     }

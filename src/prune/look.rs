@@ -15,10 +15,10 @@ use crate::image::Digest;
 /// Makes the plan, and adds to it the signatures and attestations of what goes, where the registry does not list them: each
 /// image that goes is asked for. They may be about each other, so it is asked again until there are no more.
 ///
+/// `also`: what else GitHub is asked, besides what the tags name.
+///
 /// # Errors
 /// If any part cannot be read: then it is not known what may go.
-///
-/// `also`: what else GitHub is asked, besides what the tags name.
 pub(crate) async fn survey_and_plan(
     store: &impl Store,
     project: &impl Project,

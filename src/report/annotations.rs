@@ -38,8 +38,7 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
     // The run's own come first: that its credentials can do too much is among them.
     let notices = report.notices.iter().chain(report.images.iter().flat_map(|image| &image.notices));
     let notices: Vec<&String> = unique(notices).take(MOST_NOTICES).collect();
-    // Findings have the same level. The runner keeps ten of a level: the notices come first there, though they are listed
-    // last.
+    // Findings have the same level, of which the runner keeps ten: they get the places that the notices leave.
     let checks = report.images.iter().flat_map(|image| &image.checks).filter(|_| report.check_annotations);
     let checks = unique(checks)
         .take(KEPT_OF_A_LEVEL - notices.len())

@@ -132,7 +132,8 @@ impl<'a> Target<'a> {
         self.raw.file = Some(file);
     }
 
-    /// A name without a `/` is one in the engine: nobody publishes in the library of Docker Hub, which it would name.
+    /// Reads the names. One without a `/` is a name in the engine: in a registry it would be one of Docker Hub's own
+    /// library, where users cannot publish.
     fn tags(&mut self, value: &Value) {
         let (tags, local): (Vec<_>, Vec<_>) =
             self.texts("tags", value).into_iter().partition(|tag| tag.contains('/'));
