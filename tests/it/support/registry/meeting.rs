@@ -1,0 +1,55 @@
+//! Two runs that set one tag at the same moment.
+
+use std::sync::{Condvar, Mutex};
+
+use build_once::testing::Digest;
+
+use crate::support::http::{Request, Response};
+
+/// Two requests that set the tag are expected, and answered when both have come.
+struct Expected {
+    /// Part of the target.
+    target: String,
+    /// The digest of the image that is set first.
+    first: String,
+    come: usize,
+    answered: usize,
+}
+
+#[derive(Default)]
+pub(super) struct Meeting {
+    expected: Mutex<Option<Expected>>,
+    changed: Condvar,
+}
+
+impl Meeting {
+    pub(super) fn expect(&self, target: &str, first: &str) {
+        let expected = Expected { target: target.to_owned(), first: first.to_owned(), come: 0, answered: 0 };
+        *self.expected.lock().unwrap() = Some(expected);
+    }
+
+    /// Answers the request, in its turn if it is one of the two.
+    pub(super) fn answer(&self, request: &Request, answer: impl FnOnce() -> Response) -> Response {
+        let mut expected = self.expected.lock().unwrap();
+        let is_one =
+            |expected: &&mut Expected| request.method == "PUT" && request.target.contains(&expected.target);
+        let Some(meeting) = expected.as_mut().filter(is_one) else {
+            drop(expected);
+            return answer();
+        };
+        meeting.come += 1;
+        let turn = usize::from(Digest::of(&request.body).to_string() != meeting.first);
+        self.changed.notify_all();
+        let waits = |expected: &mut Option<Expected>| {
+            expected.as_ref().is_some_and(|meeting| meeting.come < 2 || meeting.answered < turn)
+        };
+        let mut expected = self.changed.wait_while(expected, waits).unwrap();
+        let response = answer();
+        match expected.as_mut() {
+            Some(meeting) if meeting.answered == 0 => meeting.answered = 1,
+            _ => *expected = None,
+        }
+        self.changed.notify_all();
+        response
+    }
+}
