@@ -1,6 +1,9 @@
 //! action.yml, `docs/inputs.md` and the README say what the program does: names, defaults and texts of
 //! inputs from clap, those of outputs from the report. `BUILD_ONCE_UPDATE=1` writes these texts.
 
+mod names;
+mod steps;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -323,120 +326,6 @@ fn the_runtimes_variables_go_to_one_step() {
         assert!(script.contains(&format!("'{name}'")), "{name}");
     }
     assert!(!text.contains("GITHUB_ENV") && !script.contains("GITHUB_ENV"), "never the job's environment");
-}
-
-#[test]
-fn the_action_is_a_step_that_becomes_the_program() {
-    let (_, action) = action();
-    assert_eq!(action["runs"]["using"].as_str(), Some("composite"));
-    let run = run_step(&action);
-    assert_eq!((run["id"].as_str(), run["shell"].as_str()), (Some("run"), Some("bash")));
-    let script = run["run"].as_str().unwrap();
-    // Whoever names a branch would write shell.
-    assert!(!script.contains("${{"), "{script}");
-    // Signals reach the process that the runner started, and no other.
-    assert!(script.lines().last().unwrap().starts_with("exec "), "{script}");
-    assert!(script.contains("$GITHUB_ACTION_PATH/dist/install.sh"), "{script}");
-    for gone in ["github.action_path", "github.action_ref"] {
-        assert!(!script.contains(gone), "{gone} is wrong in containers and composites");
-    }
-}
-
-#[test]
-fn no_text_holds_an_expression() {
-    let (_, action) = action();
-    let mut texts = vec![("description", action["description"].as_str().unwrap())];
-    for kind in ["inputs", "outputs"] {
-        for (name, item) in action[kind].as_mapping().unwrap() {
-            texts.push((name.as_str().unwrap(), item["description"].as_str().unwrap()));
-            assert!(
-                item["default"].is_null() || item["default"].is_string(),
-                "{name:?}: GitHub reads defaults as text"
-            );
-        }
-    }
-    for (name, text) in texts {
-        assert!(
-            !text.contains("${{") && !text.is_empty(),
-            "{name}: GitHub would evaluate it, and fail to load the action"
-        );
-    }
-}
-
-/// `prune/action.yml` and `doctor/action.yml` start the same program by the same script, and hand every input over.
-#[test]
-fn the_sub_actions_are_a_step_that_becomes_the_program() {
-    for (name, known, outputs, steps) in [
-        ("prune", prune_inputs(), PRUNE_OUTPUTS.len(), 1),
-        // Two more hand over the variables of the cache service, as in the main action.
-        ("doctor", doctor_inputs(), DOCTOR_OUTPUTS.len(), 3),
-    ] {
-        let text = fs::read_to_string(path(&format!("{name}/action.yml"))).unwrap();
-        let action: Value = serde_yaml_ng::from_str(&text).unwrap();
-        assert_eq!(action["runs"]["steps"].as_sequence().unwrap().len(), steps, "{name}");
-        let step = run_step(&action);
-        let script = step["run"].as_str().unwrap();
-        assert!(!script.contains("${{") && script.contains("/dist/install.sh"), "{script}");
-        let end = format!(" {name}\n");
-        assert!(script.lines().last().unwrap().starts_with("exec ") && script.ends_with(&end), "{script}");
-        assert_eq!(action["inputs"].as_mapping().unwrap().len(), known.len(), "{name}");
-        for input in known {
-            let expression = format!("${{{{ inputs.{} }}}}", input.name);
-            assert_eq!(step["env"][variable(&input.name).as_str()].as_str(), Some(expression.as_str()));
-            let default = &action["inputs"][input.name.as_str()]["default"];
-            assert_eq!(default.as_str(), input.in_action(), "{}", input.name);
-        }
-        assert_eq!(action["outputs"].as_mapping().unwrap().len(), outputs, "{name}");
-    }
-}
-
-/// The examples of the pages use inputs that exist.
-#[test]
-fn examples_use_names_that_exist() {
-    let known = inputs();
-    for page in ["README.md", "docs/usage.md", "docs/migrate.md"] {
-        let text = fs::read_to_string(path(page)).unwrap();
-        let mut uses = 0;
-        for block in blocks(&text) {
-            let Ok(workflow) = serde_yaml_ng::from_str::<Value>(&block) else { panic!("not YAML:\n{block}") };
-            uses += walk(&workflow, &mut |name| {
-                assert!(
-                    known.iter().any(|input| input.name == name),
-                    "{page} uses the input {name}:\n{block}"
-                );
-            });
-        }
-        assert!(uses > 0, "{page} shows no use of the action");
-    }
-}
-
-/// The YAML of a page; of a diff what it leads to.
-fn blocks(page: &str) -> Vec<String> {
-    let of = |kind: &str| {
-        let blocks = page.split(kind).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
-        blocks.collect::<Vec<_>>()
-    };
-    let after = |diff: &String| {
-        let lines = diff.lines().filter(|line| !line.starts_with('-'));
-        lines.map(|line| line.get(1..).unwrap_or_default().to_owned() + "\n").collect()
-    };
-    [of("```yaml\n"), of("```diff\n").iter().map(after).collect()].concat()
-}
-
-fn walk(value: &Value, check: &mut impl FnMut(&str)) -> usize {
-    match value {
-        Value::Sequence(items) => items.iter().map(|item| walk(item, check)).sum(),
-        Value::Mapping(map) => {
-            let ours = map
-                .get("uses")
-                .and_then(Value::as_str)
-                .is_some_and(|uses| uses.starts_with("build-once/build-once@"));
-            let with = map.get("with").and_then(Value::as_mapping).filter(|_| ours);
-            with.into_iter().flatten().for_each(|(name, _)| check(name.as_str().unwrap()));
-            usize::from(ours) + map.values().map(|value| walk(value, check)).sum::<usize>()
-        }
-        _ => 0,
-    }
 }
 
 /// The table of causes in the docs is the program's own.
