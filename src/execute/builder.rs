@@ -34,6 +34,10 @@ impl Boot {
     /// the plan's action boots it, with this run's credentials. Booting takes seconds, in which the plan is completed.
     pub(crate) fn start(&self, choice: &Choice, ports: &Ports, settings: &Settings) {
         let Choice::Fresh { builder, keep, .. } = choice else { return };
+        // The second attempt of a run, or another image. A builder that differs is booted by its action.
+        if self.0.borrow().is_some() {
+            return;
+        }
         #[expect(clippy::disallowed_methods, reason = "the one step that begins before its plan is complete")]
         let Ok(docker) = ports.writing_docker(Writes::granted()) else { return };
         if needs_credentials(settings) {

@@ -1,5 +1,6 @@
 //! Renders the plan as text for people and as JSON for programs.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::actions::{Action, ImagePlan, Plan, Planned, SetUpChange, Source};
@@ -36,11 +37,18 @@ pub(crate) fn text(rendered: &Rendered<'_>) -> String {
     if images.len() > 1 {
         rows.0 = table(images.iter().map(|(image, _)| *image).zip(&plan.images)) + "\n";
     }
+    let common = common_notices(images.iter().map(|(image, _)| *image).zip(&plan.images));
+    for (notice, names) in &common {
+        rows.add("notice", &format!("{}: {notice}", names.join(", ")));
+    }
     for ((image, facts), planned) in images.iter().zip(&plan.images).filter(|(_, planned)| planned.needed) {
         if images.len() > 1 {
             rows.add("image", image.request.image.as_str());
         }
         add_image(&mut rows, run, *image, *facts, planned);
+        for notice in notices(planned).filter(|notice| !common.contains_key(notice)) {
+            rows.add("notice", notice);
+        }
     }
     for of in &plan.set_up {
         let made = if of.makes { " (is made)" } else { "" };
@@ -104,9 +112,24 @@ fn add_image(
     for warning in &plan.warnings {
         rows.add("warning", &warning.text);
     }
-    for notice in plan.notices.iter().chain(&plan.degraded) {
-        rows.add("notice", notice);
+}
+
+fn notices(plan: &ImagePlan) -> impl Iterator<Item = &String> {
+    plan.notices.iter().chain(&plan.degraded)
+}
+
+/// Notices that more than one image has, with the names of these images.
+fn common_notices<'a>(
+    images: impl Iterator<Item = (ImageRun<'a>, &'a ImagePlan)>,
+) -> BTreeMap<&'a String, Vec<&'a str>> {
+    let mut all = BTreeMap::<&String, Vec<&str>>::new();
+    for (image, planned) in images.filter(|(_, planned)| planned.needed) {
+        for notice in notices(planned) {
+            all.entry(notice).or_default().push(image.request.image.as_str());
+        }
     }
+    all.retain(|_, names| names.len() > 1);
+    all
 }
 
 fn add_facts(rows: &mut Rows, image: ImageRun<'_>, facts: &ImageFacts) {

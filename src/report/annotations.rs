@@ -11,13 +11,14 @@ const MOST_NOTICES: usize = 5;
 /// The most annotations of one level that the runner keeps of a step (actions/runner, `ExecutionContext`).
 const KEPT_OF_A_LEVEL: usize = 10;
 
-/// The longest headline, in characters: the runner keeps 4,096 of a message, those of the hint among them.
+/// The longest headline and the longest hint, in characters: the runner keeps 4,096 of a message.
 const LONGEST_HEADLINE: usize = 3000;
+const LONGEST_HINT: usize = 900;
 
 fn message(error: &Error) -> String {
     let text = crate::shown::cut(&error.headline(), LONGEST_HEADLINE);
     match &error.hint {
-        Some(hint) => format!("{text}\nhint: {hint}"),
+        Some(hint) => format!("{text}\nhint: {}", crate::shown::cut(hint, LONGEST_HINT)),
         None => text,
     }
 }
@@ -102,4 +103,19 @@ pub(crate) fn more_failures(report: &Report) -> Option<String> {
 fn at_line<'a>(level: Level, title: &'static str, warning: &'a PlanWarning) -> Annotation<'a> {
     let at = warning.at.as_ref().map(|at| (at.file.as_str(), at.line));
     Annotation { level, title, message: warning.text.clone(), at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::FailureClass;
+
+    #[test]
+    fn a_message_fits_what_the_runner_keeps() {
+        let mut report = Report::default();
+        report.fail(Error::new(FailureClass::Access, "x".repeat(9000)).hint("y".repeat(9000)));
+        let all = annotations(&report);
+        assert!(all[0].message.chars().count() < 4096, "{}", all[0].message.len());
+        assert!(all[0].message.contains("\nhint: yyy"));
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::markdown::{cell, code};
-use super::summary::{add_failure, add_values, duration, headline, job_words};
+use super::summary::{add_failure, add_run, add_values, duration, headline, job_words};
 use super::{ImageReport, Report, unique};
 use crate::plan::{Outcome, PlanWarning};
 use crate::shown::{bytes, cut};
@@ -34,6 +34,7 @@ pub(super) fn add(text: &mut String, report: &Report) {
         text.push_str(&graph);
     }
     let _ = writeln!(text, "<details><summary>Each image</summary>\n");
+    add_run(text, report);
     for image in &report.images {
         let _ = writeln!(text, "#### {}\n", headline(image, image_error(report, image)));
         add_values(text, report, image);
@@ -219,7 +220,8 @@ mod tests {
         images[3].degraded = Some("the layer cache is not written".into());
         let links = [("base", "api"), ("base", "web"), ("api", "web"), ("tools", "web")];
         let links = links.iter().map(|(base, image)| ((*base).into(), (*image).into())).collect();
-        insta::assert_snapshot!(summary(&Report { links, ..report(images) }));
+        let zone = Some(("trusted".into(), "push on the default branch".into()));
+        insta::assert_snapshot!(summary(&Report { links, zone, ..report(images) }));
     }
 
     #[test]

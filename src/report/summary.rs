@@ -1,10 +1,11 @@
 //! The job summary, in GitHub's Markdown. Each text from outside goes through [`cell`], [`code`] or [`add_fenced`], which
 //! keep it from being Markdown.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::markdown::{add_fenced, cell, code};
-use super::{ImageReport, Report};
+use super::{ImageReport, Report, unique};
 use crate::buildkit::ProgressSummary;
 use crate::env::SLUG;
 use crate::error::Error;
@@ -41,19 +42,16 @@ pub(super) fn add_image(text: &mut String, report: &Report, image: &ImageReport)
 pub(super) fn add_values(text: &mut String, report: &Report, image: &ImageReport) {
     let failed = image.error.is_some() || (report.error.is_some() && !image.done);
     let outcome = image.outcome.map_or("failed", Outcome::name);
-    let _ = writeln!(text, "| outcome | {} |\n| --- | --- |", code(outcome));
-    for (name, value) in rows(report, image, failed) {
-        let _ = writeln!(text, "| {name} | {value} |");
-    }
-    for (platform, digest) in &image.platforms {
-        let _ = writeln!(text, "| {} | {} |", cell(&platform.to_string()), code(digest));
-    }
+    let row = |(name, value): (&str, String)| (name.to_owned(), value);
+    let mut rows = vec![("outcome".to_owned(), code(outcome))];
+    rows.extend(of_image(image, failed).into_iter().map(row));
     // With several images those of the run stand apart.
-    let of_run = report.only().map(|_| &report.notices).into_iter().flatten();
-    for notice in of_run.chain(&image.notices) {
-        let _ = writeln!(text, "| note | {} |", cell(notice));
-    }
-    let _ = writeln!(text);
+    let alone = report.images.len() < 2;
+    rows.extend(of_run(report).into_iter().filter(|_| alone).map(row));
+    rows.extend(image.platforms.iter().map(|(platform, digest)| (cell(&platform.to_string()), code(digest))));
+    let notices = report.notices.iter().filter(|_| alone).chain(&image.notices);
+    rows.extend(unique(notices).map(|notice| ("note".to_owned(), cell(notice))));
+    add_rows(text, &rows);
     add_tags(text, image);
     if !failed {
         add_pull_commands(text, image);
@@ -84,8 +82,44 @@ pub(super) fn headline(image: &ImageReport, error: Option<&Error>) -> String {
     format!("{mark} {name}: {what}")
 }
 
-/// The rows of the table: a name and the Markdown beside it. Rows without a value are left out.
-fn rows(report: &Report, image: &ImageReport, failed: bool) -> Vec<(&'static str, String)> {
+/// Adds what is known of the run beside its images.
+pub(super) fn add_run(text: &mut String, report: &Report) {
+    let rows: Vec<_> = of_run(report).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if !rows.is_empty() {
+        add_rows(text, &rows);
+    }
+}
+
+/// A table of names and the Markdown beside them. The first row is its head, which a table has to have.
+fn add_rows(text: &mut String, rows: &[(String, String)]) {
+    for (at, (name, value)) in rows.iter().enumerate() {
+        let line = if at == 0 { "\n| --- | --- |" } else { "" };
+        let _ = writeln!(text, "| {name} | {value} |{line}");
+    }
+    let _ = writeln!(text);
+}
+
+/// A name and the Markdown beside it.
+type Row = (&'static str, String);
+
+/// The rows that have a value.
+fn with_value(rows: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Vec<Row> {
+    let rows = rows.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    rows.filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// The rows about the run.
+fn of_run(report: &Report) -> Vec<Row> {
+    with_value([
+        ("zone", report.zone.as_ref().map(|(zone, why)| format!("{zone} ({})", cell(why)))),
+        ("repository", report.repository.as_deref().map(cell)),
+        ("commit", report.commit.as_ref().map(commit)),
+        ("tried again", Some(lines(report.retries.iter().map(|retry| cell(retry))))),
+    ])
+}
+
+/// The rows about the image.
+fn of_image(image: &ImageReport, failed: bool) -> Vec<Row> {
     let why = (!failed).then(|| cell(&image.reason));
     let changes = crate::facts::explain::list_for_log(&image.changes);
     let reference = image.reference.as_ref().map(|reference| code(&reference.to_string()));
@@ -94,7 +128,7 @@ fn rows(report: &Report, image: &ImageReport, failed: bool) -> Vec<(&'static str
     let steps = image.progress.as_ref().filter(|progress| progress.total_steps > 0);
     let cached =
         |steps: &ProgressSummary| format!("{} of {} steps cached", steps.cached_steps, steps.total_steps);
-    let rows = [
+    with_value([
         ("why", why),
         ("changed", Some(lines(changes.iter().map(|change| cell(change))))),
         ("image", reference),
@@ -103,16 +137,10 @@ fn rows(report: &Report, image: &ImageReport, failed: bool) -> Vec<(&'static str
         ("to build", Some(lines(image.jobs.iter().map(job_words)))),
         ("local name", image.local_image.as_deref().map(code)),
         ("key", image.key.as_deref().map(code)),
-        ("zone", report.zone.as_ref().map(|(zone, why)| format!("{zone} ({})", cell(why)))),
-        ("repository", report.repository.as_deref().map(cell)),
-        ("commit", report.commit.as_ref().map(commit)),
         ("Dockerfile checks", Some(checks(image))),
         ("layer cache", steps.map(cached)),
         ("attempts", (image.attempts > 1).then(|| image.attempts.to_string())),
-        ("tried again", Some(lines(report.retries.iter().map(|retry| cell(retry))))),
-    ];
-    let with_value = |(name, value): (&'static str, Option<String>)| Some((name, value?));
-    rows.into_iter().filter_map(with_value).filter(|(_, value)| !value.is_empty()).collect()
+    ])
 }
 
 /// A job that would build the image.
@@ -128,7 +156,9 @@ fn lines(items: impl Iterator<Item = String>) -> String {
 /// Every tag of the image once, those of the key and the commit first.
 fn tags(image: &ImageReport) -> Vec<&str> {
     let set = image.tags.iter().map(|reference| reference.rsplit(':').next().unwrap_or(reference));
-    let mut tags: Vec<&str> = set.collect();
+    let mut seen = BTreeSet::new();
+    // Another registry may have a tag of the same name.
+    let mut tags: Vec<&str> = set.filter(|tag| seen.insert(*tag)).collect();
     for tag in [&image.commit_tag, &image.tag].into_iter().flatten() {
         if !tags.contains(&tag.as_str()) {
             tags.insert(0, tag);
@@ -322,6 +352,22 @@ mod tests {
         ] {
             assert_eq!(duration(seconds), text);
         }
+    }
+
+    #[test]
+    fn a_tag_of_two_registries_is_one_tag() {
+        let tags = ["a.example/ci:v1", "b.example/ci:v1", "b.example/ci:latest"].map(str::to_owned).to_vec();
+        let image = ImageReport { tags, tag: Some("key-1".into()), ..ImageReport::default() };
+        assert_eq!(super::tags(&image), ["key-1", "v1", "latest"]);
+    }
+
+    #[test]
+    fn inputs_that_cannot_be_read_hide_no_notice() {
+        let notices = vec!["this account may do more than it needs".to_owned()];
+        let mut report = Report { notices, ..Report::default() };
+        report.fail(Error::input("`mode` is none of these"));
+        let text = summary(&report);
+        assert!(text.contains("| note | this account may do more than it needs |"), "{text}");
     }
 
     #[test]

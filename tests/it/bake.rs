@@ -104,6 +104,16 @@ fn a_base_that_no_build_needs_is_not_told() {
 }
 
 #[test]
+fn what_several_images_have_to_say_is_said_once() {
+    let lab = lab();
+    let plan = bake(&lab).outside_github().args(&["plan"]).run();
+    let notices: Vec<&str> = plan.stdout.lines().filter(|line| line.starts_with("notice ")).collect();
+    let known = "it is not known which GitHub repository's they would be";
+    assert_eq!(notices.iter().filter(|line| line.contains(known)).count(), 1, "{}", plan.all());
+    assert!(notices[0].starts_with("notice       api, web, lint"), "{}", notices[0]);
+}
+
+#[test]
 fn only_the_changed_chain_is_built() {
     let lab = lab();
     let _ = bake(&lab).run().succeeds("built");
