@@ -276,6 +276,61 @@ fn a_registry_that_answers_for_some_images_costs_the_others_alone() {
 }
 
 #[test]
+fn an_image_under_the_name_of_another_is_not_taken_for_it() {
+    let lab = lab();
+    let built = bake(&lab).run().succeeds("built");
+    let (api, web) = (digest(&lab, "api").unwrap(), digest(&lab, "web").unwrap());
+    let by_key = |image: &str| {
+        let start = format!("key-rf9d832d9-{image}-");
+        lab.registry.tags().into_iter().find(|tag| tag.starts_with(&start)).unwrap()
+    };
+    // As a person with a push by hand would.
+    for tag in [format!("sha-rf9d832d9-web-{HEAD}"), by_key("web")] {
+        lab.registry.tag(&tag, &api);
+    }
+    lab.another_machine();
+    let run = bake(&lab).run();
+    let digests: Value = serde_json::from_str(run.output("digests")).unwrap();
+    assert_ne!(digests["web"], json!(api), "{}", run.all());
+    assert_eq!(digests["api"], json!(api), "{}", run.all());
+    assert_eq!(images(&run)[1].0, "web");
+    assert!(matches!(images(&run)[1].1.as_str(), "built" | "failed"), "{web} {}", run.all());
+    drop(built);
+}
+
+#[test]
+fn a_definition_is_printed_once_a_run() {
+    let lab = lab();
+    let mut definition = printed();
+    // As `timestamp()` would: each time another one.
+    for at in ["2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z"] {
+        definition["target"]["lint"]["args"] = json!({"AT": at});
+        definition["target"]["lint"]["dockerfile-inline"] = json!("FROM scratch\nARG AT\nLABEL at=$AT\n");
+        lab.set("bake", definition.to_string());
+        lab.forget_calls();
+        let run = bake(&lab).run().succeeds("built");
+        let printed = run.called("buildx bake").into_iter().filter(|call| call.has("--print")).count();
+        assert_eq!(printed, 1, "{:?}", run.lines());
+        assert_eq!(images(&run)[2], ("lint".to_owned(), "built".to_owned()));
+    }
+}
+
+#[test]
+fn a_pull_of_several_waits_for_none_that_the_registry_does_not_answer_for() {
+    let lab = lab();
+    let _ = bake(&lab).run().succeeds("built");
+    lab.another_machine();
+    lab.registry.fault("/manifests/sha-rf9d832d9-web", 99, Response::new(500, ""));
+    lab.registry.fault("/manifests/key-rf9d832d9-web", 99, Response::new(500, ""));
+    let pull = bake(&lab).input("mode", "pull").input("on-missing", "fail");
+    let run = pull.run().fails(30, "unavailable");
+    let wanted = [("api", "reused-tag"), ("web", "failed"), ("lint", "reused-tag")];
+    assert_eq!(images(&run), outcomes(&wanted), "{}", run.all());
+    assert!(run.output("missing").contains("web"), "{}", run.output("missing"));
+    assert_eq!(run.called("pull").len(), 2, "{:?}", run.lines());
+}
+
+#[test]
 fn inputs_of_one_image_do_not_go_with_it() {
     let lab = lab();
     for (input, value) in
