@@ -163,13 +163,12 @@ async fn earlier_named(prepared: &Prepared, with: &str) -> Result<Earlier> {
     let tag = repository
         .repository()
         .filter(|_| !with.contains(['/', ':', '@']))
-        .map(|home| home.tagged(with.to_owned()));
-    let reference = match tag {
-        Some(reference) => reference,
-        None => with
-            .parse::<ImageReference>()
-            .map_err(|error| Error::input(format!("--explain {with}")).because(&error))?,
-    };
+        .map(|home| format!("{home}:{with}"));
+    let reference = tag
+        .as_deref()
+        .unwrap_or(with)
+        .parse::<ImageReference>()
+        .map_err(|error| Error::input(format!("--explain {with}")).because(&error))?;
     let published = explain::read_published(ports, &reference).await?;
     let Some((explained, bytes)) = published else {
         return Err(Error::input(format!("{reference} does not say what it was made from"))

@@ -64,6 +64,7 @@ async fn look_up_source(ports: &Ports, source: &RemoteSource, file: &str) -> Res
             Err(error) => Err(failed(error, "name a commit: URL#<40 hex digits>")),
         },
         dockerfile::Pin::Unknown { variable } => Err(Error::of(
+            // The argument can be given as an input, unlike what the Dockerfile names.
             FailureKind::BadInput,
             format!(
                 "{file}:{line}: the source of ADD depends on {variable}, which only the base image knows"
@@ -183,7 +184,7 @@ impl GitSource {
         }
     }
 
-    /// The value of a context in the key. Two are equal if the build gets equal folders.
+    /// The value of a context in the key. If two are equal, the build gets equal folders.
     pub(super) fn content(&self) -> String {
         let mut text = if self.keeps_git { &self.found.object } else { &self.found.commit }.clone();
         if !self.git.folder.is_empty() {

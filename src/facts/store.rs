@@ -1,5 +1,5 @@
-//! Reads which images of this GitHub repository the engine has, and how much room its disk has. Runs that put no image
-//! into the engine's store, and report nothing of it, ask nothing.
+//! Reads which images of this GitHub repository the engine has, and how much room its disk has. The caller does not ask for
+//! runs that put no image into the engine's store and report nothing of it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -22,9 +22,9 @@ pub(crate) struct StoreFacts {
     pub lasts: bool,
     /// The images with a private name of this GitHub repository; empty too if the engine was not asked.
     pub images: Vec<StoredImage>,
-    /// Ids of images that a container uses, running or not.
+    /// Ids of images that a container uses, running or not. Asked only if an image is old enough to be removed.
     pub used: BTreeSet<String>,
-    /// The engine's disk; `None` if the engine runs on another machine.
+    /// The engine's disk; `None` if the engine runs on another machine, or if that or the room is not known.
     pub disk: Option<Disk>,
     /// docker's table of what takes the disk, for the report.
     #[serde(skip)]

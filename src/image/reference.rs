@@ -63,7 +63,7 @@ impl Repository {
             && super::canonical_host(&self.registry) == super::canonical_host(&other.registry)
     }
 
-    /// The image under this tag. `tag` comes from the tag scheme, which yields legal tags only.
+    /// The image under this tag. The caller has a legal tag: from the tag scheme, from a registry's list, or checked.
     #[must_use]
     pub fn tagged(&self, tag: impl Into<String>) -> ImageReference {
         ImageReference { repository: self.clone(), tag: Some(tag.into()), digest: None }

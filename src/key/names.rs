@@ -27,7 +27,8 @@ fn push_hex(out: &mut String, byte: u8) {
     out.push_str(&hex(&[byte]));
 }
 
-/// Reads the text that [`escape`] has written; `None` for any other.
+/// Reads the text that [`escape`] has written; `None` if an escape in it is not complete. It reads more than [`escape`]
+/// writes, such as `\x41`.
 #[must_use]
 pub fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
@@ -35,7 +36,7 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
     while let Some(at) = rest.find('\\') {
         let (plain, tail) = rest.split_at_checked(at)?;
         out.extend_from_slice(plain.as_bytes());
-        let digits = tail.strip_prefix("\\x")?.get(..2)?;
+        let digits = tail.strip_prefix("\\x")?.get(..2).filter(|digits| !digits.starts_with('+'))?;
         out.push(u8::from_str_radix(digits, 16).ok()?);
         rest = tail.get(4..)?;
     }
@@ -66,6 +67,9 @@ mod tests {
     fn readable_names_stay_readable() {
         assert_eq!(escape("src/é ü.py".as_bytes()), "src/é ü.py");
         assert_eq!(escape(b"a\nb\xff\\"), "a\\x0ab\\xff\\x5c");
+        for text in ["\\", "\\x", "\\x4", "\\x+1", "\\n", "\\xgg"] {
+            assert_eq!(unescape(text), None, "{text}");
+        }
     }
 
     proptest! {

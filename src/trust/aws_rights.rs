@@ -73,6 +73,7 @@ pub const RIGHTS: [Right; 32] = {
             SetUp,
             Repository,
             "ecr:DescribeRepositories",
+            // Reads of `repository` say that it is absent; nothing reads `pr-repository` before it is pushed to.
             "a setting is compared, or `pr-repository` may have to be made",
         ),
         right(SetUp, Repository, "ecr:TagResource", "the repository is made: it gets the tag `build-once`"),

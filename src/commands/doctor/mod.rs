@@ -38,8 +38,8 @@ pub(crate) async fn look(
     Ok(Box::pin(gather::checks(&prepared, &asked, token)).await)
 }
 
-/// Tells what was found (`--json` alone writes no file of the runner's), and returns the exit code: 0, 20 if a check failed, 60 if one of this machine's did; that of the
-/// error if nothing could be checked.
+/// Tells what was found, and returns the exit code: 0, 20 if a check failed, 60 if one of this machine's did; that of the
+/// error if nothing could be checked. With `--json` it writes no outputs and no summary: a program reads the text.
 pub(crate) fn tell(found: Result<Vec<Check>>, flags: &DoctorFlags, env: &Env, console: &Console) -> u8 {
     let checks = match found {
         Ok(checks) => checks,

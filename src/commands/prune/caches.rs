@@ -1,5 +1,6 @@
-//! Layer caches outside of registries, of pull requests that are closed and of branches that are gone: entries of
-//! GitHub's cache service, and folders of this machine.
+//! Layer caches outside of registries. Of pull requests that are closed: entries of GitHub's cache service, and folders of
+//! this machine. Of branches that are gone: folders alone; their entries are left to GitHub, which removes what nobody reads
+//! for 7 days (docs, "Dependency caching reference").
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -95,6 +96,7 @@ pub(super) async fn remove_entries(
                 cache.removed = true;
             }
             Ok(false) => "was gone".clone_into(&mut cache.state),
+            // GitHub refuses the others too; a folder's fault is its own.
             Err(error) => {
                 cache.state = format!("failed: {}", error.headline());
                 return Err(error);
@@ -154,7 +156,8 @@ fn over(name: &str, state: &ProjectState, scope: Scope) -> Option<String> {
     (!is_live).then(|| "no branch has this folder".to_owned())
 }
 
-/// Removes folders. The zones are looked at again before.
+/// Removes folders. The zones are looked at again before. The right to write stands for the caller's: files of this machine
+/// have no port that would take it.
 pub(super) async fn remove_folders(
     caches: &mut [OldCache],
     root: &Path,

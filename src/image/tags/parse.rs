@@ -1,7 +1,7 @@
 //! Takes a tag apart that [`TagScheme`](super::TagScheme) made.
 
 use super::super::hash::is_hash;
-use super::{BRANCH_LIMIT, KINDS, Mark, PREFIX_LIMIT, branch_prefix, is_plain};
+use super::{KINDS, Mark, PREFIX_LIMIT, branch_prefix, is_plain};
 
 /// The purpose of a tag, which is a word in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,7 +57,12 @@ pub(crate) fn parse<'a>(tag: &'a str, mark: &Mark) -> Option<OwnTag<'a>> {
         let (prefix, rest) = tag.split_at(at + 1);
         if let Some(rest) = after_zone(rest, mark, false).filter(|_| is_branch_prefix(prefix)) {
             prefixes.push(prefix);
-            found.get_or_insert(rest);
+            // Of several readings one of an image counts, because a layer cache may be removed sooner; else the first. Its
+            // image is told and decides nothing.
+            let replaces = |(kind, _): &(TagKind, &str)| *kind == TagKind::Cache && rest.0 != TagKind::Cache;
+            if found.as_ref().is_none_or(replaces) {
+                found = Some(rest);
+            }
         }
     }
     let (kind, image) = found?;
@@ -88,6 +93,7 @@ fn is_branch_prefix(prefix: &str) -> bool {
     let Some(name) = prefix.strip_prefix("br-").and_then(|rest| rest.strip_suffix('-')) else { return false };
     match name.split_once('-') {
         Some((hash, cut)) if is_hash(hash) => cut.len() <= PREFIX_LIMIT - 9,
-        _ => !name.is_empty() && name.len() <= BRANCH_LIMIT && branch_prefix(name) == prefix,
+        // A longer one is cut, and so has a hash.
+        _ => !name.is_empty() && name.len() <= PREFIX_LIMIT && branch_prefix(name) == prefix,
     }
 }

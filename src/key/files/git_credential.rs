@@ -9,12 +9,13 @@ use crate::budget::{self, GIT_CONFIG, GIT_MODULES};
 
 /// Most configuration files that are searched: one of each submodule, with one that it includes.
 const CONFIGS: usize = 2 * GIT_MODULES;
-/// Most files in a chain of includes. Git follows ten; checkout's own chain has one.
-const INCLUDE_DEPTH: usize = 3;
+/// Most files in a chain of includes, as in git (`MAX_INCLUDE_DEPTH`).
+const INCLUDE_DEPTH: usize = 10;
 
 /// Finds a configuration file of the repository `git` that holds, or may hold, a credential: its own, one of its
-/// submodules, or one that these include. Only files below `root` count; the path is relative to it. Of more files than
-/// [`CONFIGS`] or [`GIT_MODULES`] allow, the rest is not searched.
+/// submodules, or one that these include. Only files below `root` count; the path is relative to it. The caller warns of what
+/// is found, so it must be a file that a person can look at: of more files than [`CONFIGS`] or [`GIT_MODULES`] allow, and of
+/// a longer chain of includes, the rest is not searched and not reported.
 #[must_use]
 pub(super) fn find_credential(root: &Path, git: &Path) -> Option<PathBuf> {
     let root = fs_err::canonicalize(root).ok()?;
@@ -29,7 +30,7 @@ pub(super) fn find_credential(root: &Path, git: &Path) -> Option<PathBuf> {
         let Some(path) = fs_err::canonicalize(&path).ok().filter(|path| path.starts_with(&root)) else {
             continue;
         };
-        if seen.len() > CONFIGS || !seen.insert(path.clone()) || !path.is_file() {
+        if seen.len() >= CONFIGS || !seen.insert(path.clone()) || !path.is_file() {
             continue;
         }
         // One that is too large or not UTF-8 may hold a credential.
@@ -54,7 +55,8 @@ struct Findings {
     includes: Vec<String>,
 }
 
-/// Searches a configuration for headers that log in, passwords in URLs, and included files.
+/// Searches a configuration for additional headers (which headers log in is not known), passwords in URLs, and included
+/// files.
 fn scan(text: &str) -> Findings {
     let mut found = Findings::default();
     let mut section = String::new();
@@ -68,7 +70,7 @@ fn scan(text: &str) -> Findings {
             None => line,
         };
         let Some((name, value)) = rest.split_once('=') else { continue };
-        let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().trim_matches('"'));
+        let (name, value) = (name.trim().to_ascii_lowercase(), without_comment(value));
         match (section.as_str(), name.as_str()) {
             ("http", "extraheader") => found.has_credential |= !value.is_empty(),
             ("include" | "includeif", "path") => found.includes.push(value.to_owned()),
@@ -76,6 +78,15 @@ fn scan(text: &str) -> Findings {
         }
     }
     found
+}
+
+/// A value without quotes and without the comment behind it (git-config, "Syntax").
+fn without_comment(value: &str) -> &str {
+    let value = value.trim();
+    match value.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next().unwrap_or_default(),
+        None => value.split(['#', ';']).next().unwrap_or_default().trim_end(),
+    }
 }
 
 /// Tells whether a line has a URL with a password, or with a user so long that it may be a token: those of GitHub have 40
@@ -115,6 +126,8 @@ mod tests {
         }
         let included = scan("[includeIf \"gitdir:/x/.git\"]\n\tpath = \"/t/git-credentials.config\"");
         assert_eq!(included.includes, ["/t/git-credentials.config"]);
+        let commented = scan("[include]\n\tpath = more # those of CI\n\tpath = \"a b\" ; too\n");
+        assert_eq!(commented.includes, ["more", "a b"]);
     }
 
     #[test]
