@@ -5,7 +5,7 @@ use crate::ecr::{Preview, SettingRow};
 use crate::error::Error;
 use crate::failure::{FailureClass, FailureKind};
 use crate::image::Digest;
-use crate::plan::{Action, OldImage, Plan};
+use crate::plan::{Action, OldImage, Plan, Planned};
 use crate::ports::clock::Stopwatch;
 
 /// An image as an action leaves it.
@@ -272,7 +272,7 @@ impl Journal {
             if planned.image != Some(image) && !(planned.image.is_none() && shared) {
                 continue;
             }
-            result.add(&planned.action, record);
+            result.add(planned, record);
             if let Action::Alias { target, required: true, .. } = &planned.action {
                 let failed = record.error.as_ref().map(|error| Err(error.headline()));
                 let came = failed.or_else(|| record.tag_result.clone().map(Ok));
@@ -295,7 +295,8 @@ impl Journal {
 
 impl ImageResult {
     /// Adds what one action did. Records come in the plan's order, so later ones correct earlier ones.
-    fn add(&mut self, action: &Action, record: &Record) {
+    fn add(&mut self, planned: &Planned, record: &Record) {
+        let action = &planned.action;
         if let Progressing::Ended { seconds } = record.state {
             self.seconds += seconds;
         }
@@ -306,7 +307,8 @@ impl ImageResult {
         if let Some(made) = &record.made {
             self.made.clone_from(made);
         }
-        self.size = record.size.or(self.size);
+        // One platform's size is not the image's.
+        self.size = record.size.filter(|_| planned.platform.is_none()).or(self.size);
         if self.local_image.is_none() {
             // The plan sets the private name first, which no other build can move.
             self.local_image.clone_from(&record.local_image);

@@ -1,4 +1,5 @@
-//! Stores an index of images that the registry has, through the registry's API, without docker.
+//! Stores an index of images that the registry has, through the registry's API, without docker. What another repository
+//! has of them is copied first, because an index names images of its own repository.
 
 use futures_util::future::try_join_all;
 
@@ -21,7 +22,7 @@ pub(super) async fn run(
 ) -> Result<()> {
     let put = async || try_once(index, target, context).await;
     let written = insist(target.registry(), context, docker, put).await?;
-    record.pushed = Some(written);
+    (record.pushed, record.size) = (Some(written), index.size);
     let (digest, image_id) = (Some(index.digest.clone()), Some(index.digest.to_string()));
     record.made = Some(Made { digest, image_id, adopted: false });
     record.tags.push(target.to_string());
@@ -59,6 +60,11 @@ async fn try_once(index: &Index, target: &ImageReference, context: &StepContext<
     let registry = &context.ports.registry;
     if matches!(registry.probe(target).await, Probe::Present(found) if found.digest == index.digest) {
         return Ok(false);
+    }
+    for part in index.parts.iter().filter(|part| part.repository() != target.repository()) {
+        let Some(digest) = part.digest() else { continue };
+        let copied = registry.copy(part, &target.repository().at(digest.clone()), context.writes).await?;
+        context.ports.console.line(&format!("{digest} copied to {}: {copied}", target.repository()));
     }
     let bytes = index.text.clone().into_bytes();
     registry.put(target, Index::MEDIA_TYPE.to_owned(), bytes, context.writes).await?;

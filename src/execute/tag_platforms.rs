@@ -29,7 +29,7 @@ pub(super) async fn run(
         Err(error) => return note(error, "the platforms", record),
     };
     let done = join_all(platforms.iter().map(async |own| {
-        let image = image_of(index, &found, own, context).await?;
+        let (image, size) = image_of(index, &found, own, context).await?;
         let mut of_tag = Record::default();
         let context = context.of_key(&own.key);
         if *guard == TagGuard::Any {
@@ -37,14 +37,23 @@ pub(super) async fn run(
         } else {
             set_key_tag::run(&own.key_tag, &[], image, None, &context, docker, &mut of_tag).await?;
         }
-        Ok::<_, Error>(of_tag.tags)
+        Ok::<_, Error>((of_tag.tags, size))
     }));
+    let mut whole = Some(0);
     for (own, done) in platforms.iter().zip(done.await) {
-        match done {
-            Ok(tags) => record.tags.extend(tags),
-            Err(error) => note(error, &own.platform.to_string(), record)?,
-        }
+        let size = match done {
+            Ok((tags, size)) => {
+                record.tags.extend(tags);
+                size
+            }
+            Err(error) => {
+                note(error, &own.platform.to_string(), record)?;
+                None
+            }
+        };
+        whole = whole.zip(size).and_then(|(whole, size): (u64, u64)| whole.checked_add(size));
     }
+    record.size = whole;
     Ok(())
 }
 
@@ -57,14 +66,14 @@ fn note(error: Error, what: &str, record: &mut Record) -> Result<()> {
     Ok(())
 }
 
-/// The digest of one platform's image. If it has attestations, an index of its own holds both, as a build for this
-/// platform alone makes it.
+/// The digest of one platform's image, and the image's bytes as the registry stores it. If it has attestations, an index of
+/// its own holds both, as a build for this platform alone makes it.
 async fn image_of(
     index: &ImageReference,
     found: &FoundPart,
     own: &PlatformTag,
     context: &StepContext<'_>,
-) -> Result<Digest> {
+) -> Result<(Digest, Option<u64>)> {
     let missing = || {
         Error::of(FailureKind::BadAnswer, format!("{index} has no image for {}", own.platform))
             .hint("the builder made something else than it was asked for")
@@ -80,21 +89,23 @@ async fn image_of(
     let digest: Digest = digest.parse().map_err(|_| missing())?;
     let registry = &context.ports.registry;
     let image = index.repository().at(digest.clone());
-    let annotations: BTreeMap<String, String> = match registry.probe(&image).await {
-        Probe::Present(manifest) => manifest.annotations().cloned().unwrap_or_default().into_iter().collect(),
+    let manifest = match registry.probe(&image).await {
+        Probe::Present(manifest) => manifest,
         Probe::Absent { .. } => return Err(missing()),
         Probe::Unknown(error) => return Err(error),
     };
+    let annotations: BTreeMap<String, String> =
+        manifest.annotations().cloned().unwrap_or_default().into_iter().collect();
     // The label of an image that is built with others is the key of them all.
     if annotations.get(ANNOTATION_KEY) != Some(&own.key) {
         return Err(Error::of(FailureKind::BadAnswer, format!("{image} does not carry its own key"))
             .hint("the builder left the annotations of manifests out; use a newer BuildKit"));
     }
     if lines.len() == 1 {
-        return Ok(digest);
+        return Ok((digest, manifest.size()));
     }
     let alone = Index::new(&lines, &annotations);
     let target = index.repository().at(alone.digest.clone());
     registry.put(&target, Index::MEDIA_TYPE.to_owned(), alone.text.into_bytes(), context.writes).await?;
-    Ok(alone.digest)
+    Ok((alone.digest, manifest.size()))
 }

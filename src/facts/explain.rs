@@ -1,9 +1,10 @@
 //! Explains a miss: compares the key with the nearest earlier image of the same name.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::{ImageFacts, Lookup, LookupResult};
 use crate::env;
@@ -12,7 +13,7 @@ use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, Repository};
 use crate::inputs::extra_args;
-use crate::inputs::{ContextSource, ImageRequest};
+use crate::inputs::{ContextSource, ImageRequest, Mode};
 use crate::key::BuildKey;
 use crate::key::EntryKind;
 use crate::key::explain::{Change, Clues, Explained, advice, decode, diff};
@@ -223,26 +224,29 @@ async fn find_published(
     let parents = crate::ports::git::first_parents(&ports.exec, MOST_PROBES).await;
     let without_git = parents.is_none().then(|| "git does not name the commits before this one".to_owned());
     let candidates = candidates(home, image, facts, &parents.unwrap_or_default());
-    let answers =
-        join_all(candidates.iter().map(
-            async |(reference, name)| match read_published(ports, reference).await {
-                Ok(Some((explained, bytes))) => Ok(Earlier { name: name.clone(), explained, bytes }),
+    // A build waits for its builder meanwhile. A plan of many images asks no more than it needs.
+    let at_once = if image.request.settings.mode == Mode::Plan { 1 } else { MOST_PROBES };
+    let nearest = async {
+        let ask = candidates.into_iter().map(async |(reference, name)| {
+            match read_published(ports, &reference).await {
+                Ok(Some((explained, bytes))) => Ok(Earlier { name, explained, bytes }),
                 Ok(None) => Err(None),
                 Err(error) if error.is(FailureKind::NoImage) => Err(None),
                 Err(_) => Err(Some(format!("{name} cannot be read"))),
-            },
-        ));
-    let answers = tokio::time::timeout(PROBE_TIME, answers).await;
-    let answers =
-        answers.map_err(|_| Some(format!("the registry did not answer within {}s", PROBE_TIME.as_secs())))?;
-    let mut unknown = without_git;
-    for answer in answers {
-        match answer {
-            Ok(earlier) => return Ok(earlier),
-            Err(why) => unknown = unknown.or(why),
+            }
+        });
+        let mut answers = pin!(stream::iter(ask).buffered(at_once));
+        let mut unknown = without_git;
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(earlier) => return Ok(earlier),
+                Err(why) => unknown = unknown.or(why),
+            }
         }
-    }
-    Err(unknown)
+        Err(unknown)
+    };
+    let late = || Some(format!("the registry did not answer within {}s", PROBE_TIME.as_secs()));
+    tokio::time::timeout(PROBE_TIME, nearest).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Lists the images that may be nearest, in order, each with its name for a sentence: this commit's own, then those of

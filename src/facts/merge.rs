@@ -28,6 +28,16 @@ pub(crate) struct FoundPart {
     pub(crate) annotations: BTreeMap<String, String>,
     /// The lines that it adds to the merged index.
     pub(crate) lines: Vec<Line>,
+    /// Bytes of the image as the registry stores it; `None` for an index, whose images are not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) size: Option<u64>,
+}
+
+impl FoundPart {
+    /// Each image and attestation by its digest, in the repository that has it.
+    pub(crate) fn references(&self) -> impl Iterator<Item = ImageReference> {
+        self.lines.iter().filter_map(|line| Some(self.repository.at(line.digest.parse().ok()?)))
+    }
 }
 
 /// One line of an index: a descriptor.
@@ -93,7 +103,8 @@ pub(crate) async fn read_part(registry: &Registry, reference: &ImageReference) -
             let lines = read_lines(registry, reference, &manifest).await?;
             let annotations = manifest.annotations().into_iter().flatten();
             let annotations = annotations.map(|(name, value)| (name.clone(), value.clone())).collect();
-            Ok(Some(FoundPart { repository: reference.repository().clone(), annotations, lines }))
+            let (repository, size) = (reference.repository().clone(), manifest.size());
+            Ok(Some(FoundPart { repository, annotations, lines, size }))
         }
         Probe::Absent { .. } => Ok(None),
         Probe::Unknown(error) => Err(error),

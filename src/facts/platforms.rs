@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::lookups::{Lookup, LookupBy, LookupResult, look_up, wait_for};
 use super::merge::{FoundPart, Line, index_line, read_part};
-use crate::image::{Digest, ImageReference, Platform, Repository};
+use crate::image::{ImageReference, Platform, Repository};
 use crate::key::{PlatformKey, short};
 use crate::ports::registry::{Probe, Registry};
 use crate::trust::ZoneNames;
@@ -18,8 +18,7 @@ pub(crate) struct PlatformFacts {
     pub(crate) platform: Platform,
     /// The key that an image for this platform alone has, 64 hexadecimal digits.
     pub(crate) key: String,
-    /// The registry's answers about that key, in the repository that the run writes to; empty unless the image as a whole
-    /// was not found.
+    /// The registry's answers about that key; empty unless the image as a whole was not found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) lookups: Vec<Lookup>,
     /// The image that was found, as an index names it.
@@ -28,10 +27,10 @@ pub(crate) struct PlatformFacts {
 }
 
 impl PlatformFacts {
-    /// The digest of the image of this platform, if the registry has one.
-    pub(crate) fn found(&self) -> Option<&Digest> {
+    /// The image of this platform by its digest, if the registry has one.
+    pub(crate) fn found(&self) -> Option<ImageReference> {
         self.lookups.iter().find_map(|lookup| match &lookup.seen {
-            LookupResult::Match { digest, .. } => Some(digest),
+            LookupResult::Match { digest, .. } => Some(lookup.reference.repository().at(digest.clone())),
             _ => None,
         })
     }
@@ -48,24 +47,23 @@ pub(super) fn unasked(keys: &[PlatformKey]) -> Vec<PlatformFacts> {
     facts.collect()
 }
 
-/// Asks for every platform side by side. `patient`: how long to wait for each.
+/// Asks for every platform side by side, in the repositories of which `may_have` is true. `patient`: how long to wait for
+/// each.
 pub(super) async fn look_up_each(
     registry: &Registry,
     names: ZoneNames<'_>,
     patient: Option<Duration>,
     keys: &[PlatformKey],
+    may_have: impl Fn(&Repository) -> bool,
 ) -> Vec<PlatformFacts> {
-    let home = names.own_repository();
     join_all(unasked(keys).into_iter().map(async |mut facts| {
-        // An index names images of its own repository.
-        let references = names.of_key(short(&facts.key)).into_iter();
-        let references: Vec<ImageReference> =
-            references.filter(|reference| reference.repository() == home).collect();
+        let mut references = names.of_key(short(&facts.key));
+        references.retain(|reference| may_have(reference.repository()));
         facts.lookups = match patient {
             Some(limit) => wait_for(registry, limit, LookupBy::KeyTag, &references, Some(&facts.key)).await,
             None => ask(registry, references, &facts.key).await,
         };
-        read(registry, home, &mut facts).await;
+        read(registry, &mut facts).await;
         facts
     }))
     .await
@@ -108,9 +106,9 @@ async fn ask(registry: &Registry, references: Vec<ImageReference>, key: &str) ->
 }
 
 /// Reads the image that was found. If it cannot be read, it is not known what the registry has.
-async fn read(registry: &Registry, home: &Repository, facts: &mut PlatformFacts) {
-    let Some(digest) = facts.found().cloned() else { return };
-    let seen = match read_part(registry, &home.at(digest)).await {
+async fn read(registry: &Registry, facts: &mut PlatformFacts) {
+    let Some(image) = facts.found() else { return };
+    let seen = match read_part(registry, &image).await {
         Ok(Some(part)) => {
             facts.part = Some(part);
             return;

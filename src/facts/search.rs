@@ -89,8 +89,8 @@ impl<'a> Search<'a> {
         if request.settings.mode == Mode::Merge && !request.parts.is_empty() {
             let places = names.map(|names| names.repositories()).unwrap_or_default();
             search.parts = merge::gather(&ports.registry, &request.parts, &places).await?;
-        } else if request.settings.mode == Mode::Merge && (home.is_none() || !image.access.write_images) {
-            // A merge needs a repository that it may write to, and says so.
+        } else if request.settings.mode == Mode::Merge && home.is_none() {
+            // A merge needs a repository, and says so.
         } else if let Some(digest) = &request.digest {
             let (lookups, local) = look_up_digest(ports, image, home, digest).await?;
             search.found = Found { lookups, local };
@@ -215,18 +215,23 @@ impl<'a> Search<'a> {
 
     /// The platforms. Where the image as a whole is not there, they are looked for, unless the run has no use for them.
     async fn platforms(&self, keys: &[PlatformKey], found: &Found) -> Vec<PlatformFacts> {
-        let request = self.image.request;
-        let wanted = request.settings.mode != Mode::Pull && !request.rebuild && !found.has_image();
+        let ImageRun { request, access, .. } = self.image;
+        let settings = &request.settings;
+        let wanted = match settings.mode {
+            Mode::Pull => false,
+            // A run that may not publish merges nothing.
+            Mode::Merge => access.write_images && (request.rebuild || !found.has_image()),
+            Mode::Build | Mode::Plan => !request.rebuild && !found.has_image(),
+        };
         // A registry that did not answer is not asked again.
         let unknown = found.lookups.iter().any(|lookup| matches!(lookup.seen, LookupResult::Unknown(_)));
-        let settings = &request.settings;
         // A registry may make the repository with the first push.
         let waits = settings.mode == Mode::Merge && settings.on_missing == OnMissing::Wait;
-        let lacks = self.names.is_some_and(|names| lacks_own(&found.lookups, names.own_repository()));
-        match self.names.filter(|_| wanted && !unknown && (waits || !lacks)) {
+        let may_have = |repository: &Repository| waits || !lacks(&found.lookups, repository);
+        match self.names.filter(|_| wanted && !unknown) {
             Some(names) => {
                 let patient = waits.then_some(settings.wait_timeout);
-                platforms::look_up_each(&self.ports.registry, names, patient, keys).await
+                platforms::look_up_each(&self.ports.registry, names, patient, keys, may_have).await
             }
             None => platforms::unasked(keys),
         }
@@ -245,11 +250,11 @@ impl<'a> Search<'a> {
 
 /// Tells whether an earlier look-up showed that the reference's repository does not exist.
 fn lacks_repository(lookups: &[Lookup], reference: &ImageReference) -> bool {
-    lacks_own(lookups, reference.repository())
+    lacks(lookups, reference.repository())
 }
 
 /// The same of a repository.
-fn lacks_own(lookups: &[Lookup], repository: &Repository) -> bool {
+fn lacks(lookups: &[Lookup], repository: &Repository) -> bool {
     let gone = |lookup: &&Lookup| lookup.seen == LookupResult::Absent { no_repository: true };
     lookups.iter().filter(gone).any(|lookup| lookup.reference.repository() == repository)
 }

@@ -95,14 +95,23 @@ pub struct BuildInputs {
     pub extra_args: Vec<String>,
 }
 
-/// The platforms that are asked for, by the input or by docker's own variable.
+/// The platforms that are asked for, by the input or by docker's own variable, each once in whatever spellings.
 fn platforms(raw: &RawInputs, env: &Env, problems: &mut Problems) -> Option<Vec<Platform>> {
-    let asked = raw.platforms.comma_items();
-    if !asked.is_empty() {
-        return Some(problems.parse_all("platforms", asked));
+    let default = || Some(comma_items(env.get(env::DOCKER_DEFAULT_PLATFORM)?));
+    let (input, asked) = match raw.platforms.comma_items() {
+        asked if asked.is_empty() => (env::DOCKER_DEFAULT_PLATFORM, default()?),
+        asked => ("platforms", asked),
+    };
+    if asked.is_empty() {
+        return None;
     }
-    let default = env.get(env::DOCKER_DEFAULT_PLATFORM).filter(|text| !text.trim().is_empty());
-    default.map(|text| problems.parse_all(env::DOCKER_DEFAULT_PLATFORM, comma_items(text)))
+    let mut platforms: Vec<Platform> = Vec::new();
+    for platform in problems.parse_all(input, asked) {
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    Some(platforms)
 }
 
 fn flags_only<S: serde::Serializer>(args: &[String], serializer: S) -> Result<S::Ok, S::Error> {
@@ -169,7 +178,7 @@ impl BuildInputs {
     #[must_use]
     pub fn only_platform(&self) -> Option<&Platform> {
         let first = self.platforms.first().filter(|_| !self.implied_platform)?;
-        self.platforms.iter().all(|other| other == first).then_some(first)
+        (self.platforms.len() == 1).then_some(first)
     }
 
     /// Whether there is an attestation beside the image.

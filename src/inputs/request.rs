@@ -174,7 +174,11 @@ impl ImageRequest {
         }
         let key = key::read(raw, problems);
         let links = links::links(&build, problems);
-        check_combinations(problems, (mode, digest.is_some(), rebuild), &key, &build);
+        let by_digest = digest.is_some() || !parts.is_empty();
+        check_combinations(problems, (mode, digest.is_some()), &key, &build);
+        if rebuild && (mode == Mode::Pull || by_digest) {
+            problems.add("rebuild", "only goes with mode build, and with a merge of platforms by their keys");
+        }
         settings.warnings = problems.take_warnings();
         std::mem::take(problems).finish()?;
         Ok(Self {
@@ -278,10 +282,10 @@ fn switch(problems: &mut Problems, input: &str, text: Option<&str>, outputs: Opt
     }
 }
 
-/// Notes inputs that do not go together. `given` is the mode, whether the input `digest` is set, and `rebuild`.
+/// Notes inputs that do not go together, given the mode and whether the input `digest` is set.
 fn check_combinations(
     problems: &mut Problems,
-    (mode, has_digest, rebuild): (Mode, bool, bool),
+    (mode, has_digest): (Mode, bool),
     key: &KeyInputs,
     build: &BuildInputs,
 ) {
@@ -289,7 +293,6 @@ fn check_combinations(
     let is_remote = matches!(build.context, ContextSource::Remote(_));
     for (input, is_wrong, why) in [
         ("digest", has_digest && mode != Mode::Pull, "only goes with mode pull"),
-        ("rebuild", rebuild && matches!(mode, Mode::Pull | Mode::Merge), "only goes with mode build"),
         ("key-files", of_files && key.files.is_empty(), "key files needs at least one pattern"),
         ("key-files", !of_files && !key.files.is_empty(), "only goes with key files"),
         (

@@ -58,15 +58,15 @@ fn verdict_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
     if merges && !image.request.parts.is_empty() {
         return merge::of_digests(image, facts);
     }
-    if merges && let Err(error) = merge::home(image, facts) {
-        return Verdict::Fail(error);
-    }
     let load = crate::facts::wants_local(image.request, facts.repository.repository().is_some());
     if let Some(hit) = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
         LookupResult::Match { digest, .. } if !image.request.rebuild => Some((lookup, digest)),
         _ => None,
     }) {
         return reuse(image, facts, hit, load);
+    }
+    if merges && let Err(error) = merge::home(image, facts) {
+        return Verdict::Fail(error);
     }
     if !image.request.asked {
         return Verdict::Build(Build {

@@ -10,7 +10,7 @@ use super::source::Source;
 use crate::error::{Error, Result};
 use crate::facts::{FoundPart, Line, LineKind};
 use crate::failure::FailureKind;
-use crate::image::{Digest, OCI_INDEX, Platform};
+use crate::image::{Digest, ImageReference, OCI_INDEX, Platform};
 
 /// An image index, complete.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -19,6 +19,12 @@ pub(crate) struct Index {
     pub(crate) digest: Digest,
     /// Each image's platform and digest.
     pub(crate) images: Vec<(Platform, String)>,
+    /// Each image and attestation, by its digest in the repository that has it.
+    #[serde(skip)]
+    pub(crate) parts: Vec<ImageReference>,
+    /// Bytes of all images as the registry stores them, if each one's are known.
+    #[serde(skip)]
+    pub(crate) size: Option<u64>,
     /// The JSON that is stored.
     #[serde(skip)]
     pub(crate) text: String,
@@ -26,6 +32,17 @@ pub(crate) struct Index {
 
 impl Index {
     pub(crate) const MEDIA_TYPE: &'static str = OCI_INDEX;
+
+    /// Makes the index of the images and attestations of these parts.
+    pub(crate) fn of_parts(parts: &[&FoundPart], annotations: &BTreeMap<String, String>) -> Self {
+        let lines: Vec<Line> = parts.iter().flat_map(|part| part.lines.iter().cloned()).collect();
+        let sizes: Option<Vec<u64>> = parts.iter().map(|part| part.size).collect();
+        Self {
+            parts: parts.iter().flat_map(|part| part.references()).collect(),
+            size: sizes.and_then(|sizes| sizes.into_iter().try_fold(0, u64::checked_add)),
+            ..Self::new(&lines, annotations)
+        }
+    }
 
     /// Makes the index. Images are sorted by platform, each before its attestations; the order of `lines` does not
     /// count. `plan::merge` lets no other lines in, and each platform once.
@@ -52,7 +69,7 @@ impl Index {
         }
         document.sort_all_objects();
         let text = document.to_string();
-        Self { digest: Digest::of(text.as_bytes()), images, text }
+        Self { digest: Digest::of(text.as_bytes()), images, parts: Vec::new(), size: None, text }
     }
 
     /// The platforms, as people read them.
@@ -95,10 +112,9 @@ impl JoinedIndex {
             })?;
         }
         let parts: Vec<&FoundPart> = self.there.iter().chain(built).collect();
-        let lines: Vec<Line> = parts.iter().flat_map(|part| part.lines.iter().cloned()).collect();
         let mut annotations = self.annotations.clone();
         annotations.extend(common(&parts));
-        Ok(Index::new(&lines, &annotations))
+        Ok(Index::of_parts(&parts, &annotations))
     }
 }
 

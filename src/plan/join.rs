@@ -10,7 +10,7 @@ use super::parts::check_platform;
 use super::publish::{key_tag_guard, publish};
 use super::verdict::{Build, Notes, Outcome, Verdict};
 use crate::error::{Error, Result};
-use crate::facts::{FoundPart, ImageFacts, Line, LookupResult, PlatformFacts};
+use crate::facts::{FoundPart, ImageFacts, LookupResult, PlatformFacts};
 use crate::failure::FailureKind;
 use crate::image::{ANNOTATION_ZONE, ImageReference, Platform};
 use crate::inputs::{ImageRequest, Mode, OnMissing};
@@ -41,16 +41,13 @@ impl<'a> Sorted<'a> {
 /// # Errors
 /// If an image with the platform's key is not for that platform.
 fn usable<'a>(own: &'a PlatformFacts, access: &Access) -> Result<Option<&'a FoundPart>> {
-    let Some((part, digest)) = own.part.as_ref().zip(own.found()) else { return Ok(None) };
+    let Some((part, image)) = own.part.as_ref().zip(own.found()) else { return Ok(None) };
     if part.annotations.get(ANNOTATION_ZONE).is_some_and(|zone| !access.reads_zone(zone)) {
         return Ok(None);
     }
     let wrong = |why: String| {
-        Error::of(
-            FailureKind::BadAnswer,
-            format!("the image {digest} has the key of {}: {why}", own.platform),
-        )
-        .hint("delete its tag, or build it again with rebuild: true")
+        Error::of(FailureKind::BadAnswer, format!("the image {image} has the key of {}: {why}", own.platform))
+            .hint("delete its tag, or build it again with rebuild: true")
     };
     check_platform(part, &own.platform).map_err(wrong)?;
     Ok(Some(part))
@@ -73,10 +70,9 @@ pub(super) fn verdict(image: ImageRun<'_>, facts: &ImageFacts, build: &Build) ->
     let only = || sorted.missing.iter().map(|own| own.platform.clone()).collect();
     match sorted.missing.first() {
         None if image.request.settings.mode != Mode::Plan => {
-            let lines: Vec<Line> = sorted.there.iter().flat_map(|part| part.lines.iter().cloned()).collect();
             let key = facts.key.as_ref().map(|key| (key.hex.clone(), explain::encode(key)));
-            let index = Index::new(&lines, &merge::annotations(image.request, image.run, key, &sorted.there));
-            Some(merge::verdict(image, index, build.load))
+            let annotations = merge::annotations(image.request, image.run, key, &sorted.there);
+            Some(merge::verdict(image, Index::of_parts(&sorted.there, &annotations), build.load))
         }
         Some(missing) if merges => Some(Verdict::Fail(never_came(image.request, missing))),
         _ if sorted.there.is_empty() => None,
@@ -91,13 +87,20 @@ fn never_came(inputs: &ImageRequest, missing: &PlatformFacts) -> Error {
         _ => None,
     });
     let platform = &missing.platform;
-    let (kind, cause, hint) = match inputs.settings.on_missing {
-        OnMissing::Wait => (
+    let taken = missing.lookups.iter().find(|own| matches!(own.seen, LookupResult::OtherKey { .. }));
+    let (kind, cause, hint) = match (inputs.settings.on_missing, taken) {
+        // There is no sense in waiting for it.
+        (_, Some(lookup)) => (
+            FailureKind::NoImage,
+            format!("{} names an image of another key than {}", lookup.reference, missing.key),
+            "delete that tag, and let the job that builds the platform run again",
+        ),
+        (OnMissing::Wait, None) => (
             FailureKind::WaitTimeout,
             format!("waited {}s for its key {}", inputs.settings.wait_timeout.as_secs(), missing.key),
             "look at the job that builds it, which needs the same inputs, or raise wait-timeout",
         ),
-        OnMissing::Build | OnMissing::Fail => (
+        (OnMissing::Build | OnMissing::Fail, None) => (
             FailureKind::NoImage,
             format!("no image has its key {}", missing.key),
             "let the job that builds it run first (needs), with the same inputs",

@@ -7,7 +7,7 @@ use super::context::{PlanContext, bug};
 use super::index::Index;
 use super::order::{TagGuard, ordered};
 use super::parts::{check_lines, common, images};
-use super::publish::{publish, pull};
+use super::publish::{key_tag_guard, publish, pull};
 use super::reuse::name_actions;
 use super::verdict::{Decision, Merge, Notes, Outcome, Verdict};
 use crate::error::{Error, Result};
@@ -72,7 +72,7 @@ fn index(image: ImageRun<'_>, facts: &ImageFacts) -> Result<Index> {
     all_that_are_asked_for(image.request, &lines)?;
     one_family(&parts)?;
     let parts: Vec<&FoundPart> = parts.iter().map(|(_, found)| *found).collect();
-    Ok(Index::new(&lines, &annotations(image.request, image.run, None, &parts)))
+    Ok(Index::of_parts(&parts, &annotations(image.request, image.run, None, &parts)))
 }
 
 fn refused(part: &PartFact, why: impl std::fmt::Display) -> Error {
@@ -237,7 +237,7 @@ pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge, draft: &mut Draft) -
     let on_older = given.image.request.settings.on_older;
     let tags = ordered(published.user_tags.clone(), given.facts, Some(&index.digest), on_older)?;
     let put = draft.add([], Action::PutIndex { index, target: name.clone(), guard: TagGuard::Any });
-    let last = publish(&published, &name, tags.set, TagGuard::UnlessSameKey, put, draft);
+    let last = publish(&published, &name, tags.set, key_tag_guard(given), put, draft);
     if load {
         pull_index(given, last, &name, draft);
     }
@@ -287,6 +287,7 @@ mod tests {
             repository: "h.example/ci".parse().unwrap(),
             annotations: annotations.collect(),
             lines: vec![line],
+            size: None,
         };
         PartFact { part: Part { platform: None, digest }, found: Some(found) }
     }

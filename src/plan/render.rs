@@ -229,7 +229,10 @@ pub(crate) fn describe(action: &Action) -> String {
             format!("set the key tag of each platform: {}", tags.join(", "))
         }
         Action::PutIndex { index, target, .. } => {
-            format!("store the index {} of {} as {target}", index.digest, index.platforms())
+            let other = index.parts.iter().find(|part| part.repository() != target.repository());
+            let first = other.map(|part| format!("copy what is in {} alone, then ", part.repository()));
+            let first = first.unwrap_or_default();
+            format!("{first}store the index {} of {} as {target}", index.digest, index.platforms())
         }
         Action::JoinIndex { joined, target } => {
             let there = joined.there.iter().flat_map(|part| &part.lines).filter_map(Line::image);

@@ -117,7 +117,7 @@ pub struct ImageReport {
     pub local_image: Option<String>,
     /// The key, 64 hex digits.
     pub key: Option<String>,
-    /// Bytes of the image as the registry stores it, if they are known; not of an index.
+    /// Bytes of the image as the registry stores it, if they are known; of an index, those of its platforms' images.
     pub size: Option<u64>,
     /// Seconds of all actions for the image.
     pub seconds: f64,

@@ -220,7 +220,7 @@ mod tests {
         images[3].degraded = Some("the layer cache is not written".into());
         let links = [("base", "api"), ("base", "web"), ("api", "web"), ("tools", "web")];
         let links = links.iter().map(|(base, image)| ((*base).into(), (*image).into())).collect();
-        let zone = Some(("trusted".into(), "push on the default branch".into()));
+        let zone = Some(("trusted", "push on the default branch".into()));
         insta::assert_snapshot!(summary(&Report { links, zone, ..report(images) }));
     }
 

@@ -57,6 +57,7 @@ mod outcomes;
 mod plan;
 mod plan_job;
 mod plans;
+mod platform_jobs;
 mod platforms;
 mod pr_repository;
 mod promises;

@@ -69,10 +69,13 @@ impl Docker {
             ("tags", "tag"),
             ("cache-from", "cache-from"),
             ("cache-to", "cache-to"),
-            ("platforms", "platform"),
             ("secret", "secret"),
         ] {
             target[field].as_array().into_iter().flatten().for_each(|value| add(flag, text(value)));
+        }
+        let platforms: Vec<String> = target["platforms"].as_array().into_iter().flatten().map(text).collect();
+        if !platforms.is_empty() {
+            add("platform", platforms.join(","));
         }
         for output in target["output"].as_array().unwrap() {
             args.push(if output == "type=docker" {
