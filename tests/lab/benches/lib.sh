@@ -232,7 +232,7 @@ write_figures() {
   {
     cat "$FIGURES/machine.md"
     printf '\n| case | build-once | without it | ratio | target | command |\n| --- | --- | --- | --- | --- | --- |\n'
-    for name in hit alias pipeline cold warm many context; do
+    for name in hit alias merge pipeline cold warm many context; do
       [[ ! -r $FIGURES/$name.md ]] || cat "$FIGURES/$name.md"
     done
     for name in cache overhead wide refused hostile key; do
