@@ -164,8 +164,9 @@ async fn carry_out(
             let built = earlier.made;
             let done = match guard {
                 TagGuard::Any => set_key_tag::replace(key_tag, own, built, context, docker, record).await,
-                TagGuard::UnlessSameKey | TagGuard::UnlessNewer { .. } => {
-                    set_key_tag::run(key_tag, others, own, built, context, docker, record).await
+                TagGuard::UnlessSameKey | TagGuard::UnlessSameIndex | TagGuard::UnlessNewer { .. } => {
+                    let waits = *guard != TagGuard::UnlessSameIndex;
+                    set_key_tag::run(key_tag, others, (own, waits), built, context, docker, record).await
                 }
             };
             key_tag_or_notice(done, source, key_tag, record)

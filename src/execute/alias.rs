@@ -38,7 +38,9 @@ pub(super) async fn run(
         TagGuard::UnlessNewer { seen, unknown } => {
             set_unless_newer(source, target, (seen.as_ref(), unknown.as_deref()), context).await
         }
-        TagGuard::Any | TagGuard::UnlessSameKey => set_unless_there(source, target, context).await,
+        TagGuard::Any | TagGuard::UnlessSameKey | TagGuard::UnlessSameIndex => {
+            set_unless_there(source, target, context).await
+        }
     };
     insist(target.registry(), context, docker, set).await
 }

@@ -35,18 +35,19 @@ const LOOKS: u32 = 8;
 
 /// Sets the key's tag to this run's image, or adopts the image that has it. `others`: the names that the push gave this
 /// run's image; they are moved only if another image counts, one that has the tag now or one that an earlier action
-/// adopted. `own`: the image that counted so far. `built`: `None` for an image from before the run.
+/// adopted. `own`: the image that counted so far, and whether another run may make another one of the key, which is waited
+/// for. `built`: `None` for an image from before the run.
 pub(super) async fn run(
     key_tag: &ImageReference,
     others: &[ImageReference],
-    own: Digest,
+    (own, waits): (Digest, bool),
     built: Option<Made>,
     context: &StepContext<'_>,
     docker: &Docker,
     record: &mut Record,
 ) -> Result<()> {
     record.made = built;
-    let settled = async || settle(key_tag, &own, context).await;
+    let settled = async || settle(key_tag, &own, waits, context).await;
     let winner = insist(key_tag.registry(), context, docker, settled).await?;
     if winner == own || record.made.is_some() {
         record.tags.push(key_tag.to_string());
@@ -119,8 +120,13 @@ pub(super) fn not_replaced(name: &ImageReference) -> Error {
         .hint("rebuild moves tags: let this repository's be changed, delete the image, or change key-extra for an image with another key")
 }
 
-/// Sets the tag unless it is set, and returns the digest that has it after a wait.
-async fn settle(key_tag: &ImageReference, own: &Digest, context: &StepContext<'_>) -> Result<Digest> {
+/// Sets the tag unless it is set, and returns the digest that has it then; with `waits` the one that has it after a wait.
+async fn settle(
+    key_tag: &ImageReference,
+    own: &Digest,
+    waits: bool,
+    context: &StepContext<'_>,
+) -> Result<Digest> {
     let mut slowest = Duration::ZERO;
     let mut seen = None;
     for _ in 0..LOOKS {
@@ -128,14 +134,16 @@ async fn settle(key_tag: &ImageReference, own: &Digest, context: &StepContext<'_
         slowest = slowest.max(took);
         match found {
             // This is the second look at the same image, a wait after the first.
-            Some(digest) if seen.as_ref() == Some(&digest) => return Ok(digest),
+            Some(digest) if seen.as_ref() == Some(&digest) || !waits => return Ok(digest),
             Some(digest) => seen = Some(digest),
             None => {
                 // Another run's request may take as long, from the look to the end of the answer.
                 let watch = Stopwatch::start();
                 set(key_tag, own, context).await?;
                 slowest = slowest.max(took + watch.elapsed());
-                seen = Some(own.clone());
+                if seen.replace(own.clone()).is_none() && !waits {
+                    continue;
+                }
             }
         }
         let wait = (slowest * WAIT_FACTOR).clamp(SHORTEST_WAIT, LONGEST_WAIT);

@@ -35,7 +35,7 @@ pub(super) async fn run(
         if *guard == TagGuard::Any {
             set_key_tag::replace(&own.key_tag, image, None, &context, docker, &mut of_tag).await?;
         } else {
-            set_key_tag::run(&own.key_tag, &[], image, None, &context, docker, &mut of_tag).await?;
+            set_key_tag::run(&own.key_tag, &[], (image, true), None, &context, docker, &mut of_tag).await?;
         }
         Ok::<_, Error>((of_tag.tags, size))
     }));

@@ -237,7 +237,11 @@ pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge, draft: &mut Draft) -
     let on_older = given.image.request.settings.on_older;
     let tags = ordered(published.user_tags.clone(), given.facts, Some(&index.digest), on_older)?;
     let put = draft.add([], Action::PutIndex { index, target: name.clone(), guard: TagGuard::Any });
-    let last = publish(&published, &name, tags.set, key_tag_guard(given), put, draft);
+    let guard = match key_tag_guard(given) {
+        TagGuard::UnlessSameKey => TagGuard::UnlessSameIndex,
+        other => other,
+    };
+    let last = publish(&published, &name, tags.set, guard, put, draft);
     if load {
         pull_index(given, last, &name, draft);
     }

@@ -70,6 +70,8 @@ pub(crate) enum TagGuard {
     Any,
     /// None, or one without this run's key: one with the key wins.
     UnlessSameKey,
+    /// The same, for an index that every run makes from the same parts: there is no other run to wait for.
+    UnlessSameIndex,
     /// None, or one that stands for no later commit or version than this run's.
     UnlessNewer {
         /// The image that had the tag when that was judged; with another one it is judged again.
