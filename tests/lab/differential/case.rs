@@ -1,7 +1,9 @@
 //! A case: everything that a build is given.
 
 use std::fmt::{self, Display};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
 
 use super::dockerfile::Dockerfile;
 use super::plain::mark;
@@ -54,6 +56,15 @@ pub struct Written<'a> {
     pub world: &'a World,
 }
 
+/// What the program is started with, beside what stands in [`How`](super::desk::How).
+pub struct Invocation {
+    /// Where it is started.
+    pub folder: PathBuf,
+    /// The action's inputs, by name.
+    pub inputs: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
+}
+
 impl Case {
     /// Writes it below `root`: the context as `name`, folders of named contexts as `name-CONTEXT`.
     pub fn write<'a>(&'a self, root: &'a Path, name: &'a str, world: &'a World) -> Written<'a> {
@@ -69,6 +80,12 @@ impl Case {
             }
         }
         Written { case: self, root, name, world }
+    }
+
+    /// The variables that arguments refer to.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let secrets = self.inputs.secrets.iter().map(|(id, value)| (secret_variable(id), value.clone()));
+        self.inputs.environment.iter().cloned().chain(secrets).collect()
     }
 }
 
@@ -128,19 +145,46 @@ impl Written<'_> {
         }
         let root = self.root.join(self.name).display().to_string();
         let arguments = format!("{:?}", self.arguments()).replace(&root, "ROOT");
-        let given = format!("{}\n{arguments}\n{:?}", self.world.fill(&text), self.environment());
+        let given = format!("{}\n{arguments}\n{:?}", self.world.fill(&text), self.case.environment());
         Some(mark(&format!("{}\n{given}", self.world.surroundings)))
     }
 
-    /// The variables that the arguments refer to.
-    pub fn environment(&self) -> Vec<(String, String)> {
+    /// The same as a target of a definition for `docker buildx bake`.
+    pub fn target(&self) -> Value {
         let inputs = &self.case.inputs;
-        let secrets = inputs.secrets.iter().map(|(id, value)| (secret_variable(id), value.clone()));
-        inputs.environment.iter().cloned().chain(secrets).collect()
+        let text = |value: &String| Value::from(self.world.fill(value));
+        let object = |pairs: &mut dyn Iterator<Item = (String, Value)>| Value::Object(pairs.collect());
+        let pair = |text: String| text.split_once('=').map(|(name, value)| (name.to_owned(), value.into()));
+        let value = |value: &Option<String>| value.as_ref().map_or(Value::Null, text);
+        let host = |host: &String| host.split_once(':').map(|(name, ip)| (name.to_owned(), ip.into()));
+        let mut target = Map::new();
+        let mut add = |name: &str, value: Value| {
+            if !value.is_null() && value.as_object().is_none_or(|fields| !fields.is_empty()) {
+                target.insert(name.to_owned(), value);
+            }
+        };
+        add("context", self.name.into());
+        add("dockerfile", (*self.case.file).into());
+        add("args", object(&mut inputs.build_args.iter().map(|(name, given)| (name.clone(), value(given)))));
+        add("contexts", object(&mut self.contexts().into_iter().filter_map(pair)));
+        add("labels", object(&mut inputs.labels.iter().map(|(name, value)| (name.clone(), text(value)))));
+        add("target", inputs.target.clone().into());
+        add("platforms", inputs.platforms.as_ref().map_or(Value::Null, |names| json!([names])));
+        let secrets = inputs.secrets.iter().map(|(id, _)| format!("id={id},env={}", secret_variable(id)));
+        add("secret", secrets.collect::<Vec<_>>().into());
+        add("extra-hosts", object(&mut inputs.add_hosts.iter().filter_map(host)));
+        add("network", inputs.network.clone().into());
+        Value::Object(target)
+    }
+
+    /// The program's start in the folder above the context.
+    pub fn invocation(&self) -> Invocation {
+        let (inputs, environment) = (self.inputs(), self.case.environment());
+        Invocation { folder: self.root.to_owned(), inputs, environment }
     }
 
     /// The action's inputs, by name.
-    pub fn inputs(&self) -> Vec<(String, String)> {
+    fn inputs(&self) -> Vec<(String, String)> {
         let inputs = &self.case.inputs;
         let mut all = vec![("context".to_owned(), self.root.join(self.name).display().to_string())];
         let mut add = |name: &str, values: &[String]| {

@@ -48,7 +48,7 @@ pub fn is_documented(reason: &str) -> bool {
 /// The key of a case.
 pub fn key(desk: &Desk<'_>, case: &Case) -> Key {
     let root = desk.folder("key-of");
-    let key = desk.key(&case.write(&root, "ctx", desk.world));
+    let key = desk.key(&case.write(&root, "ctx", desk.world).invocation());
     let _ = std::fs::remove_dir_all(&root);
     key
 }
@@ -65,7 +65,8 @@ pub fn published(desk: &Desk<'_>, case: &Case, plain: &Plain, ran: &Ran) -> Opti
     differs(desk, &built, ran).or(stale)
 }
 
-fn differs(desk: &Desk<'_>, plain: &Plain, ran: &Ran) -> Option<Fault> {
+/// What differs between what a run published and what plain buildx makes.
+pub fn differs(desk: &Desk<'_>, plain: &Plain, ran: &Ran) -> Option<Fault> {
     let built = ran.code == Some(0);
     match plain {
         Plain::Refused(_) if !built => None,
@@ -93,7 +94,7 @@ pub fn run(desk: &Desk<'_>, case: &Case, folder: &str, how: &How) -> Ran {
     let root = desk.folder(folder);
     let own = root.file_name().unwrap().to_string_lossy().into_owned();
     let name = if desk.world.apart { &*own } else { "ctx" };
-    let ran = desk.run(&case.write(&root, name, desk.world), how);
+    let ran = desk.run(&case.write(&root, name, desk.world).invocation(), how);
     let _ = std::fs::remove_dir_all(&root);
     ran
 }

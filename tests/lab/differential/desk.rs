@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::case::{Case, Written};
+use super::case::{Case, Invocation, Written};
 use super::image::{Content, read};
 use super::plain::Plain;
 use super::store::{Layout, Registry};
@@ -108,6 +108,11 @@ impl<'a> Desk<'a> {
         command
     }
 
+    /// Plain buildx with the engine's builder.
+    pub fn buildx(&self) -> Command {
+        self.command(lab().get("BUILD_ONCE_LAB_BUILDX"), lab().get("DOCKER_HOST"))
+    }
+
     /// What is recorded of a case.
     pub fn recorded(&self, case: &Case) -> Option<Plain> {
         self.world.records.find(&self.mark(case)?)
@@ -131,7 +136,13 @@ impl<'a> Desk<'a> {
         plain
     }
 
-    fn mark(&self, case: &Case) -> Option<String> {
+    /// The same, and nothing is recorded.
+    pub fn build_unrecorded(&self, case: &Case) -> Plain {
+        self.build_on(case, "default")
+    }
+
+    /// A hash of all that plain buildx is given for a case, under which its image is recorded.
+    pub fn mark(&self, case: &Case) -> Option<String> {
         Written { case, root: &self.root, name: "ctx", world: self.world }.inputs_mark()
     }
 
@@ -143,12 +154,12 @@ impl<'a> Desk<'a> {
         let written = case.write(&root, &name, self.world);
         let layout = root.join("image");
         let output = self
-            .command(lab().get("BUILD_ONCE_LAB_BUILDX"), lab().get("DOCKER_HOST"))
+            .buildx()
             .args(["build", "--progress=plain", "--no-cache", "--provenance=false", "--builder", builder])
             .arg(format!("--output=type=oci,tar=false,compression=uncompressed,dest={}", layout.display()))
             .args(written.arguments())
             .arg(root.join(&name))
-            .envs(written.environment())
+            .envs(case.environment())
             .output()
             .unwrap();
         let plain = if output.status.success() {
@@ -165,21 +176,20 @@ impl<'a> Desk<'a> {
     pub fn plain_on_fresh(&self, case: &Case) -> Plain {
         let name = self.folder("fresh").file_name().unwrap().to_str().unwrap().to_owned();
         let image = format!("image={}", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"));
-        let buildx = || self.command(lab().get("BUILD_ONCE_LAB_BUILDX"), lab().get("DOCKER_HOST"));
         let options = ["--driver=docker-container", "--driver-opt=network=host", "--driver-opt", &image];
-        let made = buildx().arg("create").args(options).args(["--name", &name]).output().unwrap();
+        let made = self.buildx().arg("create").args(options).args(["--name", &name]).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let plain = self.build_on(case, &name);
-        let gone = buildx().args(["rm", &name]).output().unwrap();
+        let gone = self.buildx().args(["rm", &name]).output().unwrap();
         assert!(gone.status.success(), "{}", String::from_utf8_lossy(&gone.stderr));
         plain
     }
 
     /// The program's key of what is written there.
-    pub fn key(&self, written: &Written<'_>) -> Key {
+    pub fn key(&self, given: &Invocation) -> Key {
         let temp = self.folder("key");
         fs::create_dir(&temp).unwrap();
-        let output = self.once(written, "key", &How::new(self, "key"), &temp).arg("--json").output().unwrap();
+        let output = self.once(given, "key", &How::new(self, "key"), &temp).arg("--json").output().unwrap();
         fs::remove_dir_all(&temp).unwrap();
         if !output.status.success() {
             return Err(last_words(&output));
@@ -189,11 +199,11 @@ impl<'a> Desk<'a> {
     }
 
     /// Runs the program on what is written there, as a step of a workflow on a push to `main`.
-    pub fn run(&self, written: &Written<'_>, how: &How) -> Ran {
+    pub fn run(&self, given: &Invocation, how: &How) -> Ran {
         let temp = self.folder("temp");
         fs::create_dir(&temp).unwrap();
         let log = |name: &str| fs::File::create(temp.join(name)).unwrap();
-        let mut once = self.once(written, "run", how, &temp);
+        let mut once = self.once(given, "run", how, &temp);
         let mut child = once.stdout(log("stdout")).stderr(log("stderr")).spawn().unwrap();
         let read =
             |name: &str| String::from_utf8_lossy(&fs::read(temp.join(name)).unwrap_or_default()).into_owned();
@@ -211,10 +221,10 @@ impl<'a> Desk<'a> {
         Ran { code: status.code(), outputs, log }
     }
 
-    fn once(&self, written: &Written<'_>, command: &str, how: &How, temp: &Path) -> Command {
+    fn once(&self, given: &Invocation, command: &str, how: &How, temp: &Path) -> Command {
         let mut once = self.command(&self.program, &how.host);
         once.arg(command)
-            .current_dir(written.root)
+            .current_dir(&given.folder)
             .env("RUNNER_TEMP", temp)
             .env("GITHUB_OUTPUT", temp.join("output"))
             .env("GITHUB_STEP_SUMMARY", temp.join("summary.md"))
@@ -229,10 +239,10 @@ impl<'a> Desk<'a> {
             .env("GITHUB_REF", "refs/heads/main")
             .env("GITHUB_REF_NAME", "main")
             .env("GITHUB_SHA", &how.commit)
-            .envs(written.environment());
+            .envs(given.environment.iter().cloned());
         let fixed = [("image", &*how.image), ("ssm-parameter", "/e2e/none")];
         let fixed = fixed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        for (name, value) in fixed.chain(written.inputs()).chain(how.inputs.iter().cloned()) {
+        for (name, value) in fixed.chain(given.inputs.iter().cloned()).chain(how.inputs.iter().cloned()) {
             once.env(format!("INPUT_{}", name.replace('-', "_").to_ascii_uppercase()), value);
         }
         once
@@ -303,7 +313,8 @@ impl Ran {
     }
 }
 
-fn last_words(output: &Output) -> String {
+/// What a program said of its failure.
+pub fn last_words(output: &Output) -> String {
     let text =
         String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     let telling = text.lines().filter(|line| line.to_ascii_lowercase().contains("error"));

@@ -5,9 +5,11 @@ use super::dice::Dice;
 use super::tree::{Node, Tree};
 
 mod builds;
+mod family;
 mod stages;
 
 pub use builds::inputs;
+pub use family::{family, for_platforms};
 
 const NAMES: [&str; 22] = [
     "a",

@@ -11,6 +11,7 @@ mod claims;
 mod desk;
 mod dice;
 mod dockerfile;
+mod family;
 mod generate;
 #[allow(dead_code, unused_imports, reason = "the end-to-end tests use the rest")]
 #[path = "../e2e/harness/mod.rs"]
@@ -20,6 +21,7 @@ mod plain;
 mod planted;
 mod reach;
 mod report;
+mod several;
 mod shrink;
 mod store;
 mod story;
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
         seed: number("BUILD_ONCE_SEED", 1),
         pairs: few("BUILD_ONCE_PAIRS", 100),
         stories: few("BUILD_ONCE_STORIES", 6),
+        chains: few("BUILD_ONCE_CHAINS", 4),
+        platforms: few("BUILD_ONCE_PLATFORMS", 4),
         sample: number("BUILD_ONCE_SAMPLE", day() % work::SAMPLED),
         verbose: std::env::var_os("BUILD_ONCE_VERBOSE").is_some(),
     };

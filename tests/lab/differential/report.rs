@@ -24,6 +24,8 @@ pub struct Report {
     /// Cases with a fault, with their texts.
     pub faults: BTreeMap<u64, Vec<String>>,
     pub fault_kinds: BTreeMap<String, usize>,
+    /// Images of runs that belong together: how many a run built, found, or failed to build as plain buildx does.
+    pub several: BTreeMap<&'static str, usize>,
     /// Other checks by name, and how often each was made.
     pub checks: BTreeMap<&'static str, usize>,
     /// Seconds by what they went to.
@@ -58,8 +60,10 @@ impl Report {
                 *to.entry(name).or_default() += count;
             }
         }
-        for (name, count) in other.checks {
-            *self.checks.entry(name).or_default() += count;
+        for (to, from) in [(&mut self.several, other.several), (&mut self.checks, other.checks)] {
+            for (name, count) in from {
+                *to.entry(name).or_default() += count;
+            }
         }
         for (name, seconds) in other.seconds {
             *self.seconds.entry(name).or_default() += seconds;
@@ -132,6 +136,7 @@ impl Report {
             self.needless_percent(),
             needless.join(", ")
         );
+        let _ = writeln!(text, "images of definitions and of platforms: {:?}", self.several);
         let _ = writeln!(text, "checks: {:?}", self.checks);
         let _ = writeln!(text, "seconds: {:.0?}", self.seconds);
         let _ = writeln!(text, "faults: {:?}", self.fault_kinds);

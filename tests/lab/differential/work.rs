@@ -10,6 +10,7 @@ use super::dice::Dice;
 use super::generate;
 use super::plain::Plain;
 use super::report::Report;
+use super::several::{Chain, Platforms, Subject, search};
 use super::story::Told;
 
 /// What is asked of the cases.
@@ -20,6 +21,10 @@ pub struct Wanted {
     pub pairs: usize,
     /// Of a hundred cases, how many have runs that follow each other.
     pub stories: usize,
+    /// Of a hundred cases, how many have images of one definition that are built on each other.
+    pub chains: usize,
+    /// Of a hundred cases, how many have an image for two platforms, built together and apart.
+    pub platforms: usize,
     /// Of [`SAMPLED`] cases, which one's record is compared with what plain buildx makes.
     pub sample: u64,
     pub verbose: bool,
@@ -69,6 +74,14 @@ pub fn case(desk: &Desk<'_>, wanted: Wanted, number: u64) -> Report {
         });
         work.faults(faults, &case.to_string());
     }
+    // Choices of their own: the case itself is the same with and without them.
+    let mut dice = Dice::of_case(!wanted.seed, number);
+    if dice.percent(wanted.chains) {
+        work.several("chains", &Chain::any(&mut dice));
+    }
+    if dice.percent(wanted.platforms) {
+        work.several("platforms", &Platforms::any(&mut dice));
+    }
     work.report
 }
 
@@ -109,6 +122,20 @@ impl Work<'_> {
         for (what, fault) in faults {
             self.fault(what, fault, case);
         }
+    }
+
+    /// Runs that follow each other, of inputs that have nothing to do with the case.
+    fn several<S: Subject>(&mut self, kind: &'static str, subject: &S) {
+        let (desk, sampled) = (self.desk, self.number % SAMPLED == self.wanted.sample);
+        if self.wanted.verbose {
+            println!("{kind} of case {}: {subject}", self.number);
+        }
+        let shown = self.timed(kind, || search(desk, subject, sampled));
+        *self.report.checks.entry("recorded").or_default() += usize::from(!shown.is_built);
+        for (ended, count) in shown.findings.images {
+            *self.report.several.entry(ended).or_default() += count;
+        }
+        self.faults(shown.findings.faults, &shown.text);
     }
 
     /// What plain buildx makes of a case. Of what is recorded a part is built, another one every day.
