@@ -220,6 +220,11 @@ fn what_cannot_be_done_is_refused_by_name() {
         ("/target/base/contexts", json!({"x": "target:api"}), "is built on images that are built on it"),
         ("/target/api/contexts", json!({"base": "target:absent"}), "no such image"),
         ("/target/api/args", json!({"A": 1}), "no text"),
+        (
+            "/target/api/contexts",
+            json!({"docker.io/library/node:latest": "docker-image://h.io/n"}),
+            "is not used by bake: call it `node`",
+        ),
     ] {
         let lab = lab();
         let mut definition = printed();

@@ -9,6 +9,7 @@ use crate::inputs::contexts::local_path;
 use crate::inputs::lists::{InputText as _, quoted_item};
 use crate::inputs::problems::Problems;
 use crate::inputs::raw::RawInputs;
+use crate::key::dockerfile::familiar;
 use crate::key::dockerfile::{csv, csv_field};
 
 /// The name of a target's image.
@@ -151,6 +152,12 @@ impl<'a> Target<'a> {
         let mut contexts = Vec::new();
         for (name, value) in value.as_object().into_iter().flatten() {
             let Some(value) = value.as_str() else { continue };
+            // Other than `docker buildx build`, bake does not spell the names of its contexts as BuildKit looks for them
+            // (buildx, `toBuildOpt` and `ParseContextNames`).
+            let spelled = familiar(name);
+            if spelled != *name {
+                self.refuse(format!("its context `{name}` is not used by bake: call it `{spelled}`"));
+            }
             let value = if let Some(target) = value.strip_prefix("target:") {
                 format!("target:{}", image_name(self.prefix.as_deref(), target))
             } else {
