@@ -166,9 +166,7 @@ impl Written<'_> {
         add("context", self.name.into());
         add("dockerfile", (*self.case.file).into());
         add("args", object(&mut inputs.build_args.iter().map(|(name, given)| (name.clone(), value(given)))));
-        // bake takes their names as they are, and BuildKit looks for the short ones.
-        let short = |text: String| text.replacen(":latest=", "=", 1);
-        add("contexts", object(&mut self.contexts().into_iter().map(short).filter_map(pair)));
+        add("contexts", object(&mut self.contexts().into_iter().filter_map(pair)));
         add("labels", object(&mut inputs.labels.iter().map(|(name, value)| (name.clone(), text(value)))));
         add("target", inputs.target.clone().into());
         add("platforms", inputs.platforms.as_ref().map_or(Value::Null, |names| json!([names])));
