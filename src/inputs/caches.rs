@@ -185,7 +185,7 @@ fn user_folder(env: &Env) -> Option<PathBuf> {
 }
 
 /// `registry`, `registry,gha`, or a kind with its attributes: `s3,bucket=b,region=r`.
-fn kinds(text: &str, problems: &mut Problems) -> Vec<CacheSpec> {
+pub(super) fn kinds(text: &str, problems: &mut Problems) -> Vec<CacheSpec> {
     let mut caches: Vec<CacheSpec> = Vec::new();
     let mut has_none = false;
     for item in items(text) {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::caches::CacheKind;
-use super::lists::comma_items;
+use super::caches::{self, CacheKind, CacheSpec};
 use super::problems::Problems;
 use super::raw::{RawInputs, raw_inputs};
 use crate::error::Result;
@@ -17,7 +16,7 @@ raw_inputs! { PruneInputs
         repository;
         /// Second repository, of pull requests and branches without protection; cleaned too.
         pr_repository;
-        /// Where names are removed: registry (images, and layer caches there), gha (entries of closed pull requests in GitHub's cache service), local (cache-dir).
+        /// Where names are removed: registry (images, and layer caches there), gha (entries of closed pull requests in GitHub's cache service), local (cache-dir), s3 (s3,bucket=…,region=…, as the main action's input cache has it).
         cache = "registry";
         /// Folder of this machine for cache local; without it build-once/layers in the user's cache folder.
         cache_dir;
@@ -79,7 +78,16 @@ pub(crate) struct PruneRequest {
     pub(crate) keep_caches: usize,
     pub(crate) keep_keys: usize,
     pub(crate) manifest_cache: Option<PathBuf>,
-    pub(crate) kinds: Vec<CacheKind>,
+    /// What is cleaned, each kind once.
+    pub(crate) caches: Vec<CacheSpec>,
+}
+
+impl PruneRequest {
+    /// The cache of this kind, if it is to be cleaned.
+    #[must_use]
+    pub(crate) fn cache(&self, kind: CacheKind) -> Option<&CacheSpec> {
+        self.caches.iter().find(|cache| cache.kind == kind)
+    }
 }
 
 impl PruneInputs {
@@ -127,7 +135,7 @@ impl PruneInputs {
             manifest_cache: Some(word(self.manifest_cache.as_ref(), ""))
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
-            kinds: self.kinds(&mut problems),
+            caches: self.caches(&mut problems),
         };
         problems.boolean("summary", &word(self.summary.as_ref(), "true"));
         problems.finish()?;
@@ -140,22 +148,19 @@ impl PruneInputs {
         !word(self.summary.as_ref(), "true").eq_ignore_ascii_case("false")
     }
 
-    fn kinds(&self, problems: &mut Problems) -> Vec<CacheKind> {
-        let mut kinds = Vec::new();
-        for kind in comma_items(&word(self.cache.as_ref(), "registry")) {
-            match kind.as_str() {
-                "registry" => kinds.push(CacheKind::Registry),
-                "gha" => kinds.push(CacheKind::Gha),
-                "local" => kinds.push(CacheKind::Local),
-                "none" => {}
-                "s3" | "azblob" => {
-                    let why = "is cleaned by a rule for old objects on the bucket's own prefix";
-                    problems.add("cache", format!("`{kind}` {why}"));
+    fn caches(&self, problems: &mut Problems) -> Vec<CacheSpec> {
+        let caches = caches::kinds(&word(self.cache.as_ref(), "registry"), problems);
+        for kind in caches.iter().map(|cache| cache.kind) {
+            match kind {
+                CacheKind::Registry | CacheKind::Gha | CacheKind::Local | CacheKind::S3 => {}
+                CacheKind::Inline => problems.add("cache", "inline is in the image and goes with it"),
+                CacheKind::Azblob => {
+                    let why = "azblob is cleaned by a rule for old blobs on the container's own prefix";
+                    problems.add("cache", why);
                 }
-                other => problems.add("cache", format!("`{other}` is not one of registry, gha, local, none")),
             }
         }
-        kinds
+        caches
     }
 }
 
@@ -180,7 +185,7 @@ mod tests {
         let declared = declared.read().unwrap();
         assert_eq!(format!("{request:?}"), format!("{declared:?}"));
         assert!(!request.apply && request.max_delete == 500 && request.min_age == Duration::from_hours(24));
-        assert_eq!(request.kinds, [CacheKind::Registry]);
+        assert!(request.caches.len() == 1 && request.cache(CacheKind::Registry).is_some());
     }
 
     #[test]
@@ -190,11 +195,11 @@ mod tests {
             apply: wrong("yes"),
             max_delete: wrong("-1"),
             unused: wrong("30"),
-            cache: wrong("registry,s3,disk"),
+            cache: wrong("registry,s3,azblob,account_url=https://a,disk"),
             ..PruneInputs::default()
         };
         let text = inputs.read().unwrap_err().to_string();
-        for name in ["`apply`", "`max-delete`", "`unused`", "`s3`", "`disk`"] {
+        for name in ["`apply`", "`max-delete`", "`unused`", "s3 needs bucket", "azblob", "`disk`"] {
             assert!(text.contains(name), "{name}: {text}");
         }
         let off = PruneInputs { untagged: wrong("off"), ..PruneInputs::default() };

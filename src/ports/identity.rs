@@ -1,21 +1,15 @@
 //! Who the job is to AWS, and what it may do: STS and IAM's simulation.
 
-use std::time::{Duration, UNIX_EPOCH};
-
-use aws_config::SdkConfig;
-use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_sts::error::ProvideErrorMetadata as _;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
+use aws_sigv4::http_request::SigningSettings;
+use reqwest::Method;
 
 use super::aws::Aws;
 use super::aws_errors::refused;
+use super::signed::Request;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::image::EcrHost;
-use crate::ports::clock::unix_seconds;
-use crate::ports::registry::kind_of;
-use crate::ports::{http, tls};
 use crate::secret::SecretString;
 
 /// Who the job is to AWS.
@@ -172,10 +166,19 @@ impl Aws {
         let first = [("Action", action), ("Version", "2010-05-08")];
         let first = first.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter();
         let config = self.config(Some(region), false, false).await;
-        let body = form(first.chain(fields));
-        let (status, answer) = self.post(what, &config, &url, signed_for, body).await?;
+        let request = Request {
+            what,
+            method: Method::POST,
+            url: &url,
+            service: "iam",
+            region: signed_for,
+            settings: SigningSettings::default(),
+            form: Some(form(first.chain(fields))),
+        };
+        let (status, answer) = self.send(&config, request).await?;
+        let answer = String::from_utf8_lossy(&answer);
         if (200..300).contains(&status) {
-            return Ok(answer);
+            return Ok(answer.into_owned());
         }
         let code = between(&answer, "<Code>", "</Code>").unwrap_or("an error without code");
         let said = between(&answer, "<Message>", "</Message>").unwrap_or_default();
@@ -187,55 +190,6 @@ impl Aws {
             }
             _ => Error::of(FailureKind::AwsUnavailable, what).cause(cause),
         })
-    }
-
-    /// Sends a signed form to a service of AWS's query protocol, for which the program has no client: returns the status
-    /// and the body.
-    async fn post(
-        &self,
-        what: &str,
-        config: &SdkConfig,
-        url: &str,
-        region: &str,
-        body: String,
-    ) -> Result<(u16, String)> {
-        let failed = || Error::of(FailureKind::AwsUnavailable, what);
-        let none = || {
-            let error = Error::of(FailureKind::AwsCredentials, what);
-            error.cause("no AWS credentials were found")
-        };
-        let provider = config.credentials_provider().ok_or_else(none)?;
-        let credentials = provider.provide_credentials().await.map_err(|error| none().because(&error))?;
-        let identity = credentials.into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name("iam")
-            .time(UNIX_EPOCH + Duration::from_secs(unix_seconds()))
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| failed().because(&error))?
-            .into();
-        let kind = ("content-type", "application/x-www-form-urlencoded");
-        let signable = SignableBody::Bytes(body.as_bytes());
-        let request = SignableRequest::new("POST", url, std::iter::once(kind), signable)
-            .map_err(|error| failed().because(&error))?;
-        let (signed, _) = sign(request, &params).map_err(|error| failed().because(&error))?.into_parts();
-        let proxies = self.proxies.clone();
-        let client = http::client(tls::of_machine()?, move |url| proxies.of(url));
-        let client = client.build().map_err(|error| http::not_made(&error))?;
-        let mut sent = client.post(url).header(kind.0, kind.1);
-        for (name, value) in signed.headers() {
-            sent = sent.header(name, value);
-        }
-        let unanswered = |error: reqwest::Error| {
-            let kind = kind_of(&error);
-            failed().of_kind(kind).because(&error.without_url())
-        };
-        let answer = sent.body(body).send().await.map_err(unanswered)?;
-        let status = answer.status().as_u16();
-        let bytes = http::body(answer, crate::budget::AWS_ANSWER).await.map_err(|why| failed().cause(why))?;
-        Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
     }
 }
 

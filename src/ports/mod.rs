@@ -28,6 +28,8 @@ pub(crate) mod proxies;
 pub(crate) mod random;
 pub(crate) mod reach;
 pub(crate) mod registry;
+pub(crate) mod s3;
+mod signed;
 pub(crate) mod temporary;
 pub(crate) mod tls;
 pub(crate) mod trace;

@@ -1,5 +1,5 @@
 //! Layer caches outside of registries. Of pull requests that are closed: entries of GitHub's cache service, and folders of
-//! this machine. Of branches that are gone: folders alone; their entries are left to GitHub, which removes what nobody reads
+//! this machine; those in buckets are in [`super::buckets`]. Of branches that are gone: folders alone; their entries are left to GitHub, which removes what nobody reads
 //! for 7 days (docs, "Dependency caching reference").
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,15 +20,19 @@ pub(super) struct OldCache {
     pub(super) name: String,
     pub(super) because: String,
     pub(super) bytes: u64,
-    place: Place,
+    pub(super) place: Place,
     pub(super) state: String,
     pub(super) removed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
+    /// An entry of GitHub's cache service: its number, and that of its pull request.
     Entry(u64, u64),
+    /// The folder of a zone, by its name.
     Folder(String),
+    /// The zone, by its name, in a bucket.
+    Bucket(String),
 }
 
 impl OldCache {
@@ -81,7 +85,7 @@ pub(super) async fn remove_entries(
 ) -> Result<()> {
     let pulls = caches.iter().filter_map(|cache| match cache.place {
         Place::Entry(_, number) => Some(number),
-        Place::Folder(_) => None,
+        Place::Folder(_) | Place::Bucket(_) => None,
     });
     let state = project.state(&Wanted { pulls: pulls.collect(), branches: false }).await?;
     for cache in caches {
@@ -130,7 +134,8 @@ pub(super) async fn old_folders(
     Ok(old.collect())
 }
 
-async fn look<'a>(
+/// What GitHub says of the zones.
+pub(super) async fn look<'a>(
     names: impl Iterator<Item = &'a String> + Clone,
     project: &impl Project,
     scope: Scope,
@@ -144,7 +149,8 @@ fn pull_folder(name: &str) -> Option<u64> {
     name.strip_prefix("pr-")?.parse().ok().filter(|number| format!("pr-{number}") == name)
 }
 
-fn over(name: &str, state: &ProjectState, scope: Scope) -> Option<String> {
+/// Why the zone of this name is over; `None` if it is not, or if the run may not remove it.
+pub(super) fn over(name: &str, state: &ProjectState, scope: Scope) -> Option<String> {
     if let Some(number) = pull_folder(name) {
         let allowed = scope == Scope::Everything || scope == Scope::PullRequest(number);
         let closed = state.closed.contains_key(&number);
@@ -189,7 +195,14 @@ impl OldCache {
     fn folder(&self) -> Option<String> {
         match &self.place {
             Place::Folder(name) => Some(name.clone()),
-            Place::Entry(..) => None,
+            Place::Entry(..) | Place::Bucket(_) => None,
+        }
+    }
+
+    pub(super) fn zone_in_bucket(&self) -> Option<&str> {
+        match &self.place {
+            Place::Bucket(name) => Some(name),
+            Place::Entry(..) | Place::Folder(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `build-once prune`: which old images, tags and layer caches can go; with `apply` it removes them.
 
+mod buckets;
 mod caches;
 mod distribution;
 mod ecr;
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::facts::resolve_repository;
 use crate::failure::{FailureClass, FailureKind};
 use crate::image::{Mark, Repository};
-use crate::inputs::{CacheKind, PruneFlags, PruneInputs, PruneRequest};
+use crate::inputs::{CacheKind, CacheSpec, PruneFlags, PruneInputs, PruneRequest};
 use crate::pipeline::{Prepared, prepare};
 use crate::ports::Writes;
 use crate::ports::actions::{self, Annotation, Level};
@@ -25,6 +26,7 @@ use crate::ports::console::Console;
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::ports::github::{GitHub, Slug};
 use crate::ports::proxies::Proxies;
+use crate::ports::s3::Bucket;
 use crate::ports::temporary::{PrivateFolder, RUN, temporary_folder};
 use crate::prune::{Outcome, Policy, Scope, Step, Wanted, apply, line, survey_and_plan};
 use crate::secret::SecretString;
@@ -177,7 +179,7 @@ struct Parts<'a> {
 impl Parts<'_> {
     async fn clean_all(&self, slug: Option<&Slug>, report: &mut Report) -> Result<()> {
         let mut room = self.request.max_delete;
-        if self.request.kinds.contains(&CacheKind::Registry) {
+        if self.request.cache(CacheKind::Registry).is_some() {
             for repository in self.repositories(report).await? {
                 let cleaned = Box::pin(self.clean_repository(repository, room)).await?;
                 room = room.saturating_sub(cleaned.plan.steps().count());
@@ -301,8 +303,9 @@ impl Parts<'_> {
     }
 
     async fn clean_caches(&self, slug: Option<&Slug>, room: usize, report: &mut Report) -> Result<()> {
-        let PruneRequest { kinds, apply, .. } = self.request;
-        if let Some(slug) = slug.filter(|_| kinds.contains(&CacheKind::Gha)) {
+        let apply = &self.request.apply;
+        let has = |kind| self.request.cache(kind).is_some();
+        if let Some(slug) = slug.filter(|_| has(CacheKind::Gha)) {
             let mut old = caches::old_entries(self.github, slug, self.project, self.scope).await?;
             if old.len() > room {
                 let left = old.len() - room;
@@ -319,7 +322,7 @@ impl Parts<'_> {
             ended?;
         }
         let folder = self.prepared.first()?.request.cache.dir.clone();
-        if let Some(folder) = folder.filter(|_| kinds.contains(&CacheKind::Local)) {
+        if let Some(folder) = folder.filter(|_| has(CacheKind::Local)) {
             let home = folder.join(cache_home(&self.prepared.run));
             let mut old = caches::old_folders(&folder, &home, self.project, self.scope).await?;
             let mut ended = Ok(());
@@ -330,7 +333,25 @@ impl Parts<'_> {
             report.caches.extend(old);
             ended?;
         }
+        if let Some(cache) = self.request.cache(CacheKind::S3) {
+            self.clean_bucket(cache, report).await?;
+        }
         Ok(())
+    }
+
+    async fn clean_bucket(&self, cache: &CacheSpec, report: &mut Report) -> Result<()> {
+        let (aws, settings) = (&self.prepared.ports.aws, &self.prepared.request.settings);
+        let bucket = &Bucket::new(aws, cache, settings.reliability.retries).await?;
+        let prefix =
+            format!("{}{}/", cache.get("prefix").unwrap_or_default(), cache_home(&self.prepared.run));
+        let mut old = buckets::old_zones(bucket, &prefix, self.project, self.scope).await?;
+        let mut ended = Ok(());
+        if self.request.apply && !old.is_empty() {
+            let (project, scope) = (self.project, self.scope);
+            ended = buckets::remove_zones(&mut old, bucket, &prefix, project, scope, granted()).await;
+        }
+        report.caches.extend(old);
+        ended
     }
 }
 

@@ -1,5 +1,6 @@
 //! `build-once prune` against registries and a GitHub that answer as theirs do.
 
+mod buckets;
 mod caches;
 mod distribution;
 mod ecr;

@@ -6,7 +6,7 @@ mod ecr_model;
 mod ecr_set_up;
 mod engine;
 pub(crate) mod github;
-mod http;
+pub(crate) mod http;
 mod lab;
 pub(crate) mod masker;
 mod moments;

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{Finished, Program, Repository, Workspace, lab};
+use crate::harness::{Finished, Program, Repository, Workspace, lab, request, unique};
 
 const HEAD: &str = "1234567890123456789012345678901234567890";
 
@@ -111,4 +111,41 @@ fn a_name_of_an_image_that_stays() {
     assert_eq!(repository.tags(), before);
     let main = before.iter().find(|tag| tag.starts_with("key-")).unwrap();
     assert!(repository.image(main).is_some());
+}
+
+/// The lab's BuildKit knows no S3, so the objects are put there as BuildKit would.
+#[test]
+fn a_zone_in_a_bucket() {
+    let work = Workspace::new("prune-s3");
+    let github = GitHub::start(&work);
+    let (endpoint, bucket) = (lab().get("AWS_ENDPOINT_URL"), unique("prune-s3"));
+    let put = |key: &str| request("PUT", &format!("{endpoint}/{bucket}/{key}"), &[], Some(vec![0; 100]));
+    assert_eq!(request("PUT", &format!("{endpoint}/{bucket}"), &[], None).status, 200);
+    for zone in ["trusted", "pr-12", "pr-13"] {
+        for key in ["blobs/sha256:01", "blobs/sha256:02", "manifests/app"] {
+            assert_eq!(put(&format!("ci/o/r/{zone}/{key}")).status, 200);
+        }
+    }
+    let keys = || -> Vec<String> {
+        let answer = request("GET", &format!("{endpoint}/{bucket}?list-type=2"), &[], None);
+        let text = String::from_utf8(answer.body).unwrap();
+        let keys = text.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned());
+        keys.collect()
+    };
+    let cache =
+        format!("s3,bucket={bucket},region=us-east-1,endpoint_url={endpoint},use_path_style=true,prefix=ci/");
+    let prune = |apply: &str| {
+        let program = work.program().command("prune").env("GITHUB_API_URL", &github.url);
+        program.input("cache", &cache).input("apply", apply).run()
+    };
+    assert_eq!(prune("true").output("outcome"), "nothing", "both are open");
+    github.close(12);
+    let plan = prune("false");
+    assert_eq!((plan.code, plan.output("outcome")), (Some(0), "planned"), "{}", plan.log);
+    assert_eq!(keys().len(), 9);
+    assert_eq!(removed(&prune("true")), 1);
+    let left = keys();
+    assert!(left.len() == 6 && left.iter().all(|key| !key.contains("/pr-12/")), "{left:?}");
+    left.iter().for_each(|key| drop(request("DELETE", &format!("{endpoint}/{bucket}/{key}"), &[], None)));
+    request("DELETE", &format!("{endpoint}/{bucket}"), &[], None);
 }

@@ -251,7 +251,8 @@ impl Told<'_> {
             if ran.output("built") == "false" && ran.log.contains(&format!("[{} ", how.image)) {
                 sentences.push(format!("{} is there, and BuildKit builds steps of it", how.image));
             }
-            if let Some(parent) = parent.filter(|_| good && family.begins_with_parent(member)) {
+            // What is loaded is built by the engine, where plain buildx has made the same steps: BuildKit takes either result.
+            if let Some(parent) = parent.filter(|_| good && !self.load && family.begins_with_parent(member)) {
                 sentences.extend(self.stands_elsewhere(ran, parent));
             }
             self.runs.untrue(what, ran, sentences);
