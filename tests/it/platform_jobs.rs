@@ -167,6 +167,27 @@ fn platforms_that_are_built_again_are_merged_again() {
     assert!(run.error().contains("a merge of platforms by their keys"), "{}", run.error());
 }
 
+/// Both find no index, and both write one.
+#[test]
+fn two_merges_at_once_make_one_index() {
+    let lab = Lab::new();
+    for platform in BOTH.split(',') {
+        let _ = job(&lab, platform).run().succeeds("built");
+    }
+    let (one, two) = ("7".repeat(40), "8".repeat(40));
+    lab.write("temp/other", "");
+    let files = lab.path("temp/other").display().to_string();
+    let other = merge(&lab).commit(&one).env("GITHUB_OUTPUT", &files).env("GITHUB_STEP_SUMMARY", &files);
+    let other = other.start();
+    let own = merge(&lab).commit(&two).run();
+    assert_eq!((own.code, other.finish_unchecked().code), (0, 0), "{}", own.all());
+    for tag in
+        [TAG.replace(&"1".repeat(40), &one), TAG.replace(&"1".repeat(40), &two), own.output("tag").to_owned()]
+    {
+        assert_eq!(lab.registry.digest(&format!("ci/{tag}")).as_deref(), Some(own.output("digest")), "{tag}");
+    }
+}
+
 /// What is trusted is in another repository, and an index names images of its own.
 #[test]
 fn a_pull_requests_own_repository_gets_a_copy_of_the_trusted_platform() {

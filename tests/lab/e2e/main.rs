@@ -29,6 +29,7 @@ mod old_buildx;
 mod outcomes;
 mod plain;
 mod plan_job;
+mod platform_jobs;
 mod platforms;
 mod pr_repository;
 mod prune;
