@@ -88,17 +88,18 @@ fn trust(oidc: &Oidc) -> Option<Check> {
                 condition(claims)
             ),
         ),
-        // STS answers `InvalidIdentityToken`: the account does not know who issued the token.
+        // STS answers `InvalidIdentityToken`: the account does not know who issued the token, or not the audience.
         Some((role, Err(error))) if error.is(FailureKind::AwsCredentials) => {
-            let issuer = &claims.issuer;
-            Check::fail(
-                name,
-                format!("{role} is refused: {}", error.headline()),
+            let Claims { issuer, audience, .. } = claims;
+            let said = error.headline();
+            let hint = if said.to_ascii_lowercase().contains("audience") {
                 format!(
-                    "aws iam create-open-id-connect-provider --url {issuer} --client-id-list {}",
-                    claims.audience
-                ),
-            )
+                    "aws iam add-client-id-to-open-id-connect-provider --client-id {audience} --open-id-connect-provider-arn (that of {issuer})"
+                )
+            } else {
+                format!("aws iam create-open-id-connect-provider --url {issuer} --client-id-list {audience}")
+            };
+            Check::fail(name, format!("{role} is refused: {said}"), hint)
         }
         Some((_, Err(error))) => Check::unknown(name, error),
         None => match &oidc.caller {
@@ -166,6 +167,20 @@ mod tests {
             (FailureKind::AwsUnavailable, Warn),
         ] {
             assert_eq!(verdicts(&role(Err(Error::of(kind, "x"))), &Zone::Trusted), [Good, verdict]);
+        }
+        for (said, fix) in [
+            (
+                "InvalidIdentityToken No OpenIDConnect provider found in your account",
+                "create-open-id-connect-provider --url",
+            ),
+            (
+                "InvalidIdentityToken Incorrect token audience",
+                "add-client-id-to-open-id-connect-provider --client-id sts",
+            ),
+        ] {
+            let refused = role(Err(Error::of(FailureKind::AwsCredentials, "refused").cause(said)));
+            let told = checks(&refused, &Zone::Trusted)[1].fix.clone().unwrap();
+            assert!(told.contains(fix), "{told}");
         }
         let refused = role(Err(Error::of(FailureKind::AuthDenied, "no")));
         let fix = checks(&refused, &Zone::Trusted)[1].fix.clone().unwrap();

@@ -24,9 +24,14 @@ pub(super) fn check(document: &Value) -> Result<(), String> {
         }
         priorities.push(priority);
     }
-    let last = priorities.iter().max();
-    let any = rules.iter().zip(&priorities).find(|(rule, _)| rule["selection"]["tagStatus"] == "any");
-    if any.is_some_and(|(_, priority)| Some(priority) != last) {
+    // Each storage class has its own rules.
+    let class = |rule: &Value| rule["selection"]["storageClass"].as_str().unwrap_or("standard").to_owned();
+    let numbered: Vec<(&Value, u64)> = rules.iter().zip(priorities).collect();
+    let is_late = |(rule, priority): &(&Value, u64)| {
+        let mut same = numbered.iter().filter(|(other, _)| class(other) == class(rule));
+        rule["selection"]["tagStatus"] == "any" && same.any(|(_, other)| other > priority)
+    };
+    if numbered.iter().any(is_late) {
         return Err("the rule with tagStatus any must have the highest rulePriority".to_owned());
     }
     Ok(())
@@ -57,6 +62,12 @@ fn check_rule(rule: &Value) -> Result<u64, String> {
     }
     if count == "sinceImagePulled" && kind == "expire" {
         return Err("countType sinceImagePulled only goes with action transition".to_owned());
+    }
+    if kind == "transition" && rule["action"]["targetStorageClass"] != "archive" {
+        return Err("action transition needs targetStorageClass archive".to_owned());
+    }
+    if count == "sinceImageTransitioned" && selection["storageClass"] != "archive" {
+        return Err("countType sinceImageTransitioned needs storageClass archive".to_owned());
     }
     check_tags(selection)?;
     Ok(priority)
@@ -102,7 +113,7 @@ mod tests {
     fn rules_that_ecr_refuses() {
         let rule = || json!({"rulePriority": 1, "selection": {"tagStatus": "tagged", "tagPatternList": ["a*"], "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 1}, "action": {"type": "expire"}});
         assert_eq!(check(&json!({"rules": [rule()]})), Ok(()));
-        let rows: [(Edit, &str); 12] = [
+        let rows: [(Edit, &str); 14] = [
             (|rule| rule["rulePriority"] = 0.into(), "rulePriority must be a number from 1"),
             (|rule| rule["description"] = 1.into(), "description must be text"),
             (|rule| rule["selection"]["countNumber"] = "1".into(), "countNumber must be a number from 1"),
@@ -111,6 +122,11 @@ mod tests {
             (|rule| rule["selection"]["countUnit"] = "weeks".into(), "needs countUnit days"),
             (|rule| rule["selection"]["countType"] = "imageCountMoreThan".into(), "countUnit does not go"),
             (|rule| rule["selection"]["countType"] = "sinceImagePulled".into(), "only goes with action"),
+            (|rule| rule["action"]["type"] = "transition".into(), "needs targetStorageClass archive"),
+            (
+                |rule| rule["selection"]["countType"] = "sinceImageTransitioned".into(),
+                "needs storageClass archive",
+            ),
             (|rule| rule["selection"]["tagStatus"] = "all".into(), "tagStatus must be one of"),
             (|rule| rule["selection"]["tagStatus"] = "any".into(), "only goes with tagStatus tagged"),
             (|rule| rule["selection"]["tagPatternList"] = json!(["a*b*c*d*e*"]), "at most 4 `*`"),
@@ -124,10 +140,17 @@ mod tests {
         }
         let mut any = rule();
         any["selection"] = json!({"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1});
+        let mut archived = any.clone();
+        archived["rulePriority"] = 3.into();
+        archived["selection"]["storageClass"] = "archive".into();
+        assert_eq!(check(&json!({"rules": [any, archived]})), Ok(()));
+        let mut last = any.clone();
+        last["rulePriority"] = 4.into();
         let mut later = rule();
         later["rulePriority"] = 2.into();
         for (rules, expected) in [
             (vec![rule(), rule()], "another rule has rulePriority 1"),
+            (vec![last, any.clone()], "must have the highest rulePriority"),
             (vec![any, later], "must have the highest rulePriority"),
             (vec![rule(); 51], "51 rules"),
         ] {

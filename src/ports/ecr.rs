@@ -68,7 +68,8 @@ impl Ecr {
         format!("ecr:{action} on {}", self.repository)
     }
 
-    /// All images, those without a tag too.
+    /// All images that can be pulled, those without a tag too. What is archived is not listed (ECR API, `DescribeImagesFilter`),
+    /// and so never deleted.
     ///
     /// # Errors
     /// If one page cannot be read, or there are too many.
@@ -87,6 +88,10 @@ impl Ecr {
                         Error::of(FailureKind::BadAnswer, &what)
                             .cause("an image has no digest that can be read")
                     })?;
+                let subject = image.subject_manifest_digest().map(str::parse).transpose().map_err(|_| {
+                    Error::of(FailureKind::BadAnswer, &what)
+                        .cause(format!("{digest} has a subject that cannot be read"))
+                })?;
                 let seconds = |time: Option<&aws_sdk_ecr::primitives::DateTime>| {
                     time.and_then(|time| u64::try_from(time.secs()).ok())
                 };
@@ -100,7 +105,7 @@ impl Ecr {
                         .and_then(|bytes| bytes.try_into().ok())
                         .unwrap_or_default(),
                     media_type: image.image_manifest_media_type().map(str::to_owned),
-                    subject: image.subject_manifest_digest().and_then(|digest| digest.parse().ok()),
+                    subject,
                 });
             }
             match page.next_token() {
