@@ -1,9 +1,9 @@
 //! `doctor` against the real engine, the registry's gateway and the AWS emulator. ministack has no
 //! `GetRegistryScanningConfiguration` and no `GetAccountSetting`: these checks are not known here.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::{Finished, Program, Repository, Workspace, lab};
+use crate::harness::{Finished, Program, Repository, Workspace, lab, request, unique};
 
 fn doctor<'a>(work: &'a Workspace, repository: &Repository) -> Program<'a> {
     work.program().repository(repository).command("doctor")
@@ -56,4 +56,40 @@ fn doctor_names_what_is_wrong_with_real_parts() {
     assert_eq!(check(&run, "image store").0, "warn", "{}", run.log);
     let run = doctor(&work, &fixed).engine("unix:///nowhere.sock").run();
     assert_eq!((check(&run, "docker").0.as_str(), run.code), ("fail", Some(60)), "{}", run.log);
+}
+
+/// The emulator's IAM keeps roles and answers `GetRole`.
+#[test]
+fn doctor_reads_who_may_take_a_role() {
+    let (work, repository) = (Workspace::new("doctor-role"), Repository::ecr("doctor-role"));
+    let role = unique("e2e-role");
+    let call = |fields: &[(&str, &str)]| {
+        let mut url = reqwest::Url::parse("http://form.invalid/").unwrap();
+        let fixed = [("Version", "2010-05-08"), ("RoleName", &role)];
+        url.query_pairs_mut().extend_pairs(fixed.iter().chain(fields));
+        let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0";
+        let headers = [("authorization", scope), ("content-type", "application/x-www-form-urlencoded")];
+        let body = url.query().unwrap().as_bytes().to_vec();
+        request("POST", &format!("{}/", lab().get("AWS_ENDPOINT_URL")), &headers, Some(body)).status
+    };
+    let host = "token.actions.githubusercontent.com";
+    for (subject, verdict, told) in [
+        ("repo:o/r:ref:refs/heads/main", "ok", "certain jobs of one repository alone"),
+        ("repo:*", "fail", "takes the jobs of any repository on GitHub"),
+    ] {
+        let condition = json!({
+            "StringEquals": {format!("{host}:aud"): "sts.amazonaws.com"}, "StringLike": {format!("{host}:sub"): subject},
+        });
+        let principal = json!({"Federated": format!("arn:aws:iam::123456789012:oidc-provider/{host}")});
+        let policy = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity", "Principal": principal, "Condition": condition,
+        }]});
+        let document = policy.to_string();
+        assert_eq!(call(&[("Action", "CreateRole"), ("AssumeRolePolicyDocument", &document)]), 200);
+        let program = doctor(&work, &repository);
+        let run = program.input("role-to-assume", &format!("arn:aws:iam::123456789012:role/{role}")).run();
+        assert_eq!(call(&[("Action", "DeleteRole")]), 200);
+        let found = check(&run, "who may take the role");
+        assert!(found.0 == verdict && found.1.contains(told), "{found:?}\n{}", run.log);
+    }
 }
