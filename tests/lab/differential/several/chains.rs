@@ -248,11 +248,17 @@ impl Told<'_> {
             };
             let good = self.runs.look(what, &how, ran, look);
             let mut sentences = Vec::new();
-            if ran.output("built") == "false" && ran.log.contains(&format!("[{} ", how.image)) {
+            if ran.code == Some(0)
+                && ran.output("built") == "false"
+                && ran.log.contains(&format!("[{} ", how.image))
+            {
                 sentences.push(format!("{} is there, and BuildKit builds steps of it", how.image));
             }
-            // What is loaded is built by the engine, where plain buildx has made the same steps: BuildKit takes either result.
-            if let Some(parent) = parent.filter(|_| good && !self.load && family.begins_with_parent(member)) {
+            // Plain buildx has made the same steps on this builder, and BuildKit takes either result. What is there enters by
+            // its digest.
+            let is_there = |parent: &&Ran| parent.output("built") == "false";
+            let is_base = good && family.begins_with_parent(member);
+            if let Some(parent) = parent.filter(is_there).filter(|_| is_base) {
                 sentences.extend(self.stands_elsewhere(ran, parent));
             }
             self.runs.untrue(what, ran, sentences);
