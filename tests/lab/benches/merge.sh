@@ -11,6 +11,7 @@ docker login --username AWS --password-stdin "$ECR_HOST" <<<"$ECR_PASSWORD" >/de
 PROJECT=$WORK/project
 mkdir "$PROJECT"
 cd "$PROJECT"
+# shellcheck disable=SC2016 # a variable of Docker's
 printf '%s\n' 'FROM scratch' 'ARG TARGETARCH' 'COPY file-$TARGETARCH /file' >Dockerfile
 echo start | tee file-amd64 >file-arm64
 git init -q -b main
