@@ -183,7 +183,9 @@ impl<'a> BuildOnce<'a> {
         for file in ["temp/outputs", "temp/summary"] {
             self.lab.write(file, "");
         }
-        self.lab.write("event.json", &self.event);
+        // In one go, because a run that was started before may be reading it.
+        self.lab.write("event.json.new", &self.event);
+        fs::rename(self.lab.path("event.json.new"), self.lab.path("event.json")).unwrap();
         let home = home(self.lab);
         let child = Command::new(&self.program[0])
             .args(&self.program[1..])
