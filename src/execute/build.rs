@@ -32,6 +32,7 @@ pub(super) async fn run(
     let mut spec = spec.clone();
     loop {
         let kills = host::memory_kills();
+        let replaced = context.boot.replaced();
         // The locks of `local` last until the next attempt begins.
         let Tried { spec: tried, local, result } = try_once(&spec, &buildx, context, record).await?;
         let error = match result {
@@ -57,7 +58,7 @@ pub(super) async fn run(
                 if matches!(change, Change::WithoutCacheImports | Change::WithoutCacheExports) {
                     record.degrade_further(format!("built{}: {why}", change.words()));
                 }
-                prepare(change, &mut spec, own, &buildx, context, docker).await?;
+                prepare(change, &mut spec, own.map(|own| (own, replaced)), &buildx, context, docker).await?;
             }
             Err(error) => return converge::adopt(&spec, error, context, record).await,
         }
@@ -236,22 +237,18 @@ async fn on_file_thread<T: Send + 'static>(
     done.map_err(from_exec)?.map_err(|error| crash::joined(&error))
 }
 
-/// Makes the change of the next attempt.
+/// Makes the change of the next attempt. `own`: the builder of this run alone, and how often it had been replaced before
+/// the failed attempt.
 async fn prepare(
     change: Change,
     spec: &mut BuildSpec,
-    own: Option<&NewBuilder>,
+    own: Option<(&NewBuilder, u32)>,
     buildx: &Buildx,
     context: &StepContext<'_>,
     docker: &Docker,
 ) -> Result<()> {
     match (change, own) {
-        (Change::FreshBuilder, Some(new)) => {
-            // Under the same name, so that the plan still holds. If the old one cannot be removed, making the new one
-            // fails and tells why.
-            buildx.remove_builder(&new.name).await.ok();
-            buildx.create_builder(new, false).await
-        }
+        (Change::FreshBuilder, Some((new, before))) => context.boot.replace(new, before, buildx).await,
         (Change::FreshBuilder, None) | (Change::Nothing, _) => Ok(()),
         (Change::WithoutLayers, _) => {
             spec.build.no_cache = true;

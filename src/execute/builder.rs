@@ -1,7 +1,8 @@
 //! Makes and removes the builders of this run, and removes those that killed runs left.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::react::Can;
@@ -18,9 +19,15 @@ use crate::ports::buildx::Buildx;
 use crate::ports::docker::Docker;
 use crate::ports::{Ports, Writes};
 
-/// The boot of a builder that began before the plan was complete; empty if none did.
+/// The boot of the run's own builder that began before the plan was complete, if one did, and what replaced that builder.
 #[derive(Default)]
-pub(crate) struct Boot(RefCell<Option<UnderWay>>);
+pub(crate) struct Boot {
+    under_way: RefCell<Option<UnderWay>>,
+    /// How often the builder was replaced.
+    replaced: Cell<u32>,
+    /// Held by the build that replaces it.
+    replacing: Mutex<()>,
+}
 
 struct UnderWay {
     builder: NewBuilder,
@@ -35,7 +42,7 @@ impl Boot {
     pub(crate) fn start(&self, choice: &Choice, ports: &Ports, settings: &Settings) {
         let Choice::Fresh { builder, keep, .. } = choice else { return };
         // The second attempt of a run, or another image. A builder that differs is booted by its action.
-        if self.0.borrow().is_some() {
+        if self.under_way.borrow().is_some() {
             return;
         }
         #[expect(clippy::disallowed_methods, reason = "the one step that begins before its plan is complete")]
@@ -52,18 +59,39 @@ impl Boot {
                 Buildx::new(docker).with_stall(stall).create_builder(&builder, keep).await
             }
         });
-        self.0.replace(Some(UnderWay { builder, keep, docker, boot }));
+        self.under_way.replace(Some(UnderWay { builder, keep, docker, boot }));
     }
 
     /// Waits for this builder's boot; `None` if it has not begun.
     pub(super) async fn finish(&self, builder: &NewBuilder) -> Option<Result<()>> {
-        let under_way = self.0.take().filter(|under_way| under_way.builder == *builder)?;
+        let under_way = self.under_way.take().filter(|under_way| under_way.builder == *builder)?;
         Some(joined(under_way.boot).await)
+    }
+
+    /// How often the builder was replaced so far.
+    pub(super) const fn replaced(&self) -> u32 {
+        self.replaced.get()
+    }
+
+    /// Replaces the builder by a new one of the same name, so that the plan still holds. Builds that lose it side by side
+    /// replace it once. `before`: how often it had been replaced when the build began.
+    ///
+    /// # Errors
+    /// If the new one does not boot.
+    pub(super) async fn replace(&self, builder: &NewBuilder, before: u32, buildx: &Buildx) -> Result<()> {
+        let _held = self.replacing.lock().await;
+        if self.replaced.get() == before {
+            // If the old one cannot be removed, making the new one fails and tells why.
+            buildx.remove_builder(&builder.name).await.ok();
+            buildx.create_builder(builder, false).await?;
+            self.replaced.set(before + 1);
+        }
+        Ok(())
     }
 
     /// Removes a builder that no action has used.
     pub(crate) async fn discard(&self) {
-        let Some(UnderWay { builder, keep, docker, boot }) = self.0.take() else { return };
+        let Some(UnderWay { builder, keep, docker, boot }) = self.under_way.take() else { return };
         if joined(boot).await.is_ok() && !keep {
             // If that fails, the next run removes it.
             Buildx::new(docker).remove_builder(&builder.name).await.ok();
