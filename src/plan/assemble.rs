@@ -1,6 +1,6 @@
 //! Makes the plan from the verdicts: every action, in order.
 
-use super::actions::{Action, ActionId, Draft, ImagePlan, Plan, PlannedTag, Source};
+use super::actions::{Action, Draft, ImagePlan, Plan, PlannedTag, Source};
 use super::builder::{Choice, Needs};
 use super::cache_set::Caches;
 use super::caches::caches;
@@ -145,19 +145,18 @@ fn build(
     draft: &mut Draft,
 ) -> Result<ImagePlan> {
     if let Some(only) = verdict.only.clone() {
-        return join::build_missing(given, verdict, &only, draft, |own, verdict, after, draft| {
-            build_one(own, verdict, (&mut *builder, &mut *chain, after), set_up, draft)
+        return join::build_missing(given, verdict, &only, draft, |own, verdict, draft| {
+            build_one(own, verdict, (&mut *builder, &mut *chain), set_up, draft)
         });
     }
-    build_one(given, verdict, (builder, chain, &[]), set_up, draft).map(|(plan, _)| plan)
+    build_one(given, verdict, (builder, chain), set_up, draft).map(|(plan, _)| plan)
 }
 
-/// The plan for one build, and its image, if it is published. `after`: the actions that it waits for besides those that
-/// make the builder and the repository.
+/// The plan for one build, and its image, if it is published.
 fn build_one(
     given: &PlanContext<'_>,
     verdict: Build,
-    (builder, chain, after): (&mut SharedBuilder, &mut Chain, &[ActionId]),
+    (builder, chain): (&mut SharedBuilder, &mut Chain),
     set_up: &SetUpPlan,
     draft: &mut Draft,
 ) -> Result<(ImagePlan, Option<Source>)> {
@@ -206,7 +205,6 @@ fn build_one(
 
     let mut before = builder.before_build(given, draft);
     before.actions.extend(own_repository.and_then(|own| set_up.made(own)));
-    before.actions.extend(after);
     let together = !request.is_part && chain.goes_together(&spec);
     let built = Built { spec, loading, pulls, on_engine, private, together };
     let made = built.add_actions(given, &published, tags.set, before, draft);

@@ -135,37 +135,31 @@ impl Part {
     }
 }
 
-/// The plan for an image of which only these platforms are built: each by itself, one after the other, then the index of
-/// all. `plan_build` plans the build of one, which waits for the actions that it gets.
+/// The plan for an image of which only these platforms are built: each by itself, side by side, then the index of all.
+/// `plan_build` plans the build of one.
 pub(super) fn build_missing(
     given: &PlanContext<'_>,
     verdict: Build,
     only: &[Platform],
     draft: &mut Draft,
-    mut plan_build: impl FnMut(
-        &PlanContext<'_>,
-        Build,
-        &[ActionId],
-        &mut Draft,
-    ) -> Result<(ImagePlan, Option<Source>)>,
+    mut plan_build: impl FnMut(&PlanContext<'_>, Build, &mut Draft) -> Result<(ImagePlan, Option<Source>)>,
 ) -> Result<ImagePlan> {
     let PlanContext { image, facts, .. } = given;
     let key = facts.key.as_ref().ok_or_else(|| bug("a build without a key"))?;
     let home = facts.repository.repository().ok_or_else(|| bug("a part without a repository"))?;
     let there = Sorted::of(facts, image.access)?.there;
     let mut plan: Option<ImagePlan> = None;
-    let (mut built, mut after) = (Vec::new(), Vec::new());
+    let mut built: Vec<BuiltPart> = Vec::new();
     for own in facts.platforms.iter().filter(|own| only.contains(&own.platform)) {
         let part = Part::new(given, own, key);
         let image = ImageRun { request: &part.request, ..*image };
         let own_given = PlanContext { image, facts: &part.facts, ..*given };
         let verdict = Build { load: false, only: None, notes: Notes::default(), ..verdict.clone() };
         draft.platform = Some(own.platform.clone());
-        let made = plan_build(&own_given, verdict, &after, draft);
+        let made = plan_build(&own_given, verdict, draft);
         draft.platform = None;
         let (own_plan, source) = made?;
         let source = source.ok_or_else(|| bug("a part that is not published"))?;
-        after = source.action().into_iter().collect();
         built.push(BuiltPart { platform: own.platform.clone(), source });
         plan.get_or_insert(own_plan);
     }
@@ -175,6 +169,7 @@ pub(super) fn build_missing(
     let tags = ordered(published.user_tags.clone(), facts, None, image.request.settings.on_older)?;
     let own = Some((key.hex.clone(), explain::encode(key)));
     let annotations = merge::fixed_annotations(image.request, image.run, own);
+    let after: Vec<ActionId> = built.iter().filter_map(|part| part.source.action()).collect();
     let joined = JoinedIndex { there: there.into_iter().cloned().collect(), built, annotations };
     let put = draft.add(after, Action::JoinIndex { joined: Box::new(joined), target: name.clone() });
     let last = publish(&published, &name, tags.set, key_tag_guard(given), put, draft);

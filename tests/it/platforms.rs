@@ -303,3 +303,44 @@ fn an_image_of_another_platform_is_no_part() {
     let run = merge(&lab).run();
     assert!(run.error().contains("has the key of linux/arm64: it is for linux/amd64"), "{}", run.error());
 }
+
+/// The missing platforms do not wait for each other: what one of them has is there for the next run.
+#[test]
+fn a_missing_platform_is_built_where_another_one_fails() {
+    const THREE: &str = "linux/amd64,linux/arm64,linux/s390x";
+    for (fails, comes) in [("linux/amd64", "linux/s390x"), ("linux/s390x", "linux/amd64")] {
+        let lab = Lab::new();
+        let _ = alone(&lab, "linux/arm64").run().succeeds("built");
+        let text = "ERROR: failed to solve: process \"/bin/sh -c make\" did not complete successfully: exit code: 2\n";
+        lab.rule("buildx build", json!({"has": fails, "stderr": text, "exit": 1, "times": 1}));
+        lab.forget_calls();
+        let three = || lab.shared().input("platforms", THREE);
+        let failed = three().run().fails(10, "build");
+        assert_eq!(failed.called("buildx build").len(), 2, "{}", failed.all());
+        assert!(lab.registry.digest(&format!("ci/{TAG}")).is_none(), "no index without {fails}");
+        let own = alone(&lab, comes).run().succeeds("reused-tag");
+        // The next run builds the one that failed.
+        lab.forget_calls();
+        let run = three().run().succeeds("built");
+        assert_eq!(run.called("buildx build").len(), 1);
+        assert_eq!(run.build().values("--platform"), [fails]);
+        let images = lines(&lab, TAG);
+        assert!(images.len() == 3 && images.contains(&own.output("digest").to_owned()), "{images:?}");
+    }
+}
+
+/// Both are built on the run's own builder: what the one puts in the place of the lost builder, the other one uses.
+#[test]
+fn a_builder_that_two_builds_lose_is_replaced_once() {
+    let lab = Lab::new();
+    lab.set("containerd", false);
+    let _ = alone(&lab, "linux/arm64").run().succeeds("built");
+    lab.forget_calls();
+    let text = "ERROR: failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF";
+    lab.rule("buildx build", json!({"stderr": text, "exit": 1, "times": 2}));
+    let three = lab.shared().input("platforms", "linux/amd64,linux/arm64,linux/s390x");
+    let run = three.input("retries", "3").run().succeeds("built");
+    assert_eq!(run.called("buildx build").len(), 4, "{:?}", run.lines());
+    assert_eq!(run.called("buildx create").len(), 2, "{:?}", run.lines());
+    assert_eq!(lines(&lab, TAG).len(), 3);
+}
