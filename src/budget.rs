@@ -134,7 +134,7 @@ limits! {
     /// Bytes of an answer of AWS.
     AWS_ANSWER: Bytes(u64) = 16 * MIB, "an answer of AWS's API or of instance metadata", "the request counts as failed";
     /// Pages of a list of a bucket's objects, of 1,000 objects each.
-    S3_PAGES: Count(usize) = 1000, "pages of a list of a bucket's objects, of 1,000 objects each", "the list counts as unknown";
+    S3_PAGES: Count(usize) = 200, "pages of a list of a bucket's objects, of 1,000 objects each", "the list counts as unknown";
     /// Pages of a repository's images in ECR, of 1,000 images each.
     ECR_PAGES: Count(usize) = 100, "pages of a repository's images in ECR, of 1,000 images each", "the list counts as unknown";
     /// Bytes of an answer of GitHub's API: a page of 100 pull requests has some two million.

@@ -293,3 +293,20 @@ fn a_plan_reads_the_nearest_earlier_image_alone() {
         json!([{"image": "app", "platform": "linux/arm64", "runs-on": "ubuntu-latest"}]).to_string()
     );
 }
+
+#[test]
+fn platforms_that_are_missing_are_built_side_by_side() {
+    let lab = Lab::new();
+    let all = "linux/amd64,linux/arm64,linux/s390x";
+    let there = job(&lab, "linux/arm64").run().succeeds("built");
+    let run = job(&lab, all).run().succeeds("built");
+    let listed = lines(&lab, &format!("ci/{TAG}"));
+    assert!(listed.len() == 3 && listed[1] == there.output("digest"), "{listed:?}");
+    let plan: Value = serde_json::from_slice(&std::fs::read(run.output("plan")).unwrap()).unwrap();
+    let steps = plan["steps"].as_array().unwrap_or_else(|| panic!("{plan:#}"));
+    let of = |kind: &str| -> Vec<&Value> { steps.iter().filter(|step| step["step"] == kind).collect() };
+    let (builds, join) = (of("build"), of("join-index"));
+    assert_eq!((builds.len(), join.len()), (2, 1), "{plan:#}");
+    let waits = |step: &Value, other: &Value| step["after"].as_array().is_some_and(|after| after.contains(&other["id"]));
+    assert!(!waits(builds[0], builds[1]) && !waits(builds[1], builds[0]), "{plan:#}");
+}
