@@ -349,12 +349,9 @@ impl Attempt<'_> {
         let watched = repository.filter(|_| reader.is_some());
         #[expect(clippy::disallowed_methods, reason = "the plan is complete: now it is executed")]
         let writes = Writes::granted();
-        let image = |at: usize| OneImage {
-            image: images[at],
-            key: facts[at].as_ref().and_then(|facts| facts.key.as_ref()),
-            platforms: facts[at].as_ref().map_or(&[], |facts| &facts.platforms),
-            metadata: files.metadata.get(at).cloned().unwrap_or_default(),
-            prefix: Self::prefix(images, at),
+        let image = |at: usize| {
+            let metadata = files.metadata.get(at).cloned().unwrap_or_default();
+            OneImage::new(images[at], facts[at].as_ref(), metadata, Self::prefix(images, at))
         };
         let execution = Execution {
             writes,

@@ -203,6 +203,7 @@ pub(crate) struct Journal {
 
 /// The result of all actions of one image.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one a fact")]
 pub(crate) struct ImageResult {
     pub made: Made,
     /// Bytes of the image as the registry stores it.
@@ -211,6 +212,8 @@ pub(crate) struct ImageResult {
     pub local_image: Option<String>,
     /// True if a build succeeded.
     pub built: bool,
+    /// True if one build made the whole image, not one of its platforms.
+    pub built_whole: bool,
     /// True if this run's image is published.
     pub pushed: bool,
     /// The number of builds that were started.
@@ -319,6 +322,7 @@ impl ImageResult {
             self.progress = record.progress.clone().or_else(|| self.progress.take());
         }
         self.built |= record.built;
+        self.built_whole |= record.built && planned.platform.is_none();
         self.pushed = record.pushed.unwrap_or(self.pushed);
         self.tags.extend(record.tags.iter().cloned());
         self.notices.extend(record.notices.iter().cloned());

@@ -30,7 +30,7 @@ pub(crate) use builder::Boot;
 pub(crate) use journal::{ImageResult, Journal, Made, Progressing, Record, TagResult};
 
 use crate::error::{Error, Result};
-use crate::facts::{PlatformFacts, Toolchain};
+use crate::facts::{ImageFacts, PlatformFacts, Toolchain};
 use crate::image::Repository;
 use crate::inputs::{ImageRequest, Mode, SecretValues};
 use crate::key::BuildKey;
@@ -74,8 +74,25 @@ pub(crate) struct OneImage<'a> {
     pub platforms: &'a [PlatformFacts],
     /// The file for buildx's metadata.
     pub metadata: PathBuf,
+    /// The same for a build of one of the platforms by itself, in their order: they are built side by side.
+    pub own_metadata: Vec<PathBuf>,
     /// Begins lines of the log about the image: `app: ` where the run has several images, else empty.
     pub prefix: String,
+}
+
+impl<'a> OneImage<'a> {
+    pub(crate) fn new(
+        image: ImageRun<'a>,
+        facts: Option<&'a ImageFacts>,
+        metadata: PathBuf,
+        prefix: String,
+    ) -> Self {
+        let platforms: &[_] = facts.map_or(&[], |facts| &facts.platforms);
+        let own_metadata = (0..platforms.len()).map(|at| metadata.with_extension(format!("{at}.json")));
+        let own_metadata = own_metadata.collect();
+        let key = facts.and_then(|facts| facts.key.as_ref());
+        Self { image, key, platforms, metadata, own_metadata, prefix }
+    }
 }
 
 /// Everything an action needs.
@@ -105,8 +122,11 @@ impl Execution<'_> {
     /// settings.
     fn context(&self, planned: &Planned) -> Option<StepContext<'_>> {
         let at = planned.image;
-        let OneImage { image, key, platforms, metadata, prefix } = self.images.get(at.unwrap_or_default())?;
-        let own = platforms.iter().find(|own| Some(&own.platform) == planned.platform.as_ref());
+        let OneImage { image, key, platforms, metadata, own_metadata, prefix } =
+            self.images.get(at.unwrap_or_default())?;
+        let position = platforms.iter().position(|own| Some(&own.platform) == planned.platform.as_ref());
+        let own = position.and_then(|at| platforms.get(at));
+        let metadata = position.and_then(|at| own_metadata.get(at)).unwrap_or(metadata);
         Some(StepContext {
             writes: self.writes,
             ports: self.ports,

@@ -352,7 +352,7 @@ impl ImageReport {
         self.seconds += result.seconds;
         self.jobs.clone_from(&plan.jobs);
         self.add_actions(actions);
-        self.metadata_file = metadata.filter(|_| result.built);
+        self.metadata_file = metadata.filter(|_| result.built_whole);
         // buildx's file is of this run's build, not of an image of another run.
         let metadata = metadata::image_metadata(self.metadata_file.as_deref().filter(|_| !adopted), self);
         self.metadata = metadata.text;

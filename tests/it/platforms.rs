@@ -1,6 +1,6 @@
 //! Images of several platforms: each platform has a key of its own, and the image's key is made from these.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -220,6 +220,10 @@ fn only_the_missing_platform_is_built() {
             run.build().values("--cache-to")
         );
         assert_eq!(lab.registry.digest(&format!("ci/{TAG}")).as_deref(), Some(run.output("digest")));
+        // buildx's own file is of the one platform.
+        let metadata: Value = serde_json::from_str(run.output("metadata")).unwrap();
+        assert_eq!(metadata["containerimage.digest"], run.output("digest"));
+        assert_eq!(run.output("metadata-file"), "");
         let children = lines(&lab, TAG);
         assert!(children.len() == 2 && children.contains(&first.output("digest").to_owned()));
         let index = lab.registry.manifest(&format!("ci/{TAG}")).unwrap();
@@ -316,7 +320,11 @@ fn a_missing_platform_is_built_where_another_one_fails() {
         lab.forget_calls();
         let three = || lab.shared().input("platforms", THREE);
         let failed = three().run().fails(10, "build");
-        assert_eq!(failed.called("buildx build").len(), 2, "{}", failed.all());
+        let builds = failed.called("buildx build");
+        assert_eq!(builds.len(), 2, "{}", failed.all());
+        let files: BTreeSet<_> =
+            builds.iter().map(|build| build.values("--metadata-file").join("")).collect();
+        assert_eq!(files.len(), 2, "a file each: {files:?}");
         assert!(lab.registry.digest(&format!("ci/{TAG}")).is_none(), "no index without {fails}");
         let own = alone(&lab, comes).run().succeeds("reused-tag");
         // The next run builds the one that failed.
