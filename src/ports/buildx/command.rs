@@ -166,7 +166,7 @@ impl PrivateDockerfiles<'_> {
         };
         let given = spec.build.dockerfile();
         self.number += 1;
-        let folder = self.metadata.with_file_name(format!("dockerfile-{}", self.number));
+        let folder = self.metadata.with_extension(format!("dockerfile-{}", self.number));
         let mut file = folder.join(given.file_name().unwrap_or_default());
         fs_err::create_dir_all(&folder).map_err(failed)?;
         let text = match &spec.build.dockerfile_inline {
