@@ -307,6 +307,8 @@ fn platforms_that_are_missing_are_built_side_by_side() {
     let of = |kind: &str| -> Vec<&Value> { steps.iter().filter(|step| step["step"] == kind).collect() };
     let (builds, join) = (of("build"), of("join-index"));
     assert_eq!((builds.len(), join.len()), (2, 1), "{plan:#}");
-    let waits = |step: &Value, other: &Value| step["after"].as_array().is_some_and(|after| after.contains(&other["id"]));
+    let waits = |step: &Value, other: &Value| {
+        step["after"].as_array().is_some_and(|after| after.contains(&other["id"]))
+    };
     assert!(!waits(builds[0], builds[1]) && !waits(builds[1], builds[0]), "{plan:#}");
 }
