@@ -9,7 +9,7 @@ const HEAD: &str = "1234567890123456789012345678901234567890";
 fn workspace(name: &str) -> Workspace {
     let work = Workspace::new(name);
     work.write("Dockerfile", "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH.txt /\n");
-    for platform in ["amd64", "arm64"] {
+    for platform in ["amd64", "arm64", "s390x"] {
         work.write(&format!("{platform}.txt"), &format!("{} {platform}\n", work.image));
     }
     work.commit("two platforms");
@@ -72,6 +72,22 @@ fn a_job_for_both_builds_the_missing_one() {
     assert!(!both.log.contains("COPY arm64.txt"), "it is there: {}", both.log);
     job(&work, &repository, "linux/amd64").run().is("reused-tag").has(amd64);
     merge(&work, &repository).run().is("reused-tag").has(both.output("digest"));
+}
+
+/// On one builder, from one context.
+#[test]
+fn two_missing_platforms_are_built_side_by_side() {
+    let (work, repository) = (workspace("three"), Repository::open("three"));
+    let all = "linux/amd64,linux/arm64,linux/s390x";
+    let arm64 = job(&work, &repository, "linux/arm64").run().is("built");
+    let whole = job(&work, &repository, all).input("tags", "latest").run().is("built");
+    let images = children(&repository, "latest");
+    assert!(images.len() == 3 && images[1] == arm64.output("digest"), "{images:?}");
+    // Each is what a job for it alone finds.
+    for (platform, digest) in all.split(',').zip(&images) {
+        job(&work, &repository, platform).run().is("reused-tag").has(digest);
+    }
+    merge(&work, &repository).input("platforms", all).run().is("reused-tag").has(whole.output("digest"));
 }
 
 #[test]
