@@ -53,8 +53,10 @@ stage_unit() { cargo test --workspace --no-fail-fast; }
 stage_lab() { RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --workspace --no-fail-fast --test lab; }
 
 # 150 cases, always the same.
-# With fewer pairs than the soak has, because each costs a build more.
-stage_differential() { BUILD_ONCE_PAIRS=40 cargo test --workspace --test differential; }
+# With fewer pairs, definitions and platforms than the soak has, because each costs builds more.
+stage_differential() {
+  BUILD_ONCE_PAIRS=40 BUILD_ONCE_CHAINS=3 BUILD_ONCE_PLATFORMS=2 cargo test --workspace --test differential
+}
 
 # The program that was built for the tests, so that nothing is compiled once more.
 stage_demo() { BUILD_ONCE_BIN=${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/build-once "$LAB_DIR/demo"; }
