@@ -10,7 +10,7 @@ use crate::buildkit::NewBuilder;
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
 use crate::image::{Digest, ImageReference, Platform};
-use crate::plan::{Action, ActionId, GoesWithout, Plan, Planned, Source, TagGuard};
+use crate::plan::{Action, ActionId, GoesWithout, Plan, Planned, Source};
 use crate::ports::docker::Docker;
 use crate::ports::registry::{Probe, gone};
 
@@ -161,14 +161,8 @@ async fn carry_out(
             let Some(own) = image.digest().cloned() else {
                 return Err(Error::new(FailureClass::Bug, "a key's tag without an image"));
             };
-            let built = earlier.made;
-            let done = match guard {
-                TagGuard::Any => set_key_tag::replace(key_tag, own, built, context, docker, record).await,
-                TagGuard::UnlessSameKey | TagGuard::UnlessSameIndex | TagGuard::UnlessNewer { .. } => {
-                    let waits = *guard != TagGuard::UnlessSameIndex;
-                    set_key_tag::run(key_tag, others, (own, waits), built, context, docker, record).await
-                }
-            };
+            let tag = (key_tag, guard);
+            let done = set_key_tag::run(tag, others, own, earlier.made, context, docker, record).await;
             key_tag_or_notice(done, source, key_tag, record)
         }
         Action::TagPlatforms { source, platforms, guard } => {

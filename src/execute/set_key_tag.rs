@@ -33,20 +33,23 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// one more.
 const LOOKS: u32 = 8;
 
-/// Sets the key's tag to this run's image, or adopts the image that has it. `others`: the names that the push gave this
-/// run's image; they are moved only if another image counts, one that has the tag now or one that an earlier action
-/// adopted. `own`: the image that counted so far, and whether another run may make another one of the key, which is waited
-/// for. `built`: `None` for an image from before the run.
+/// Sets the key's tag to this run's image, or adopts the image that has it, as the guard says. `others`: the names that the
+/// push gave this run's image; they are moved only if another image counts, one that has the tag now or one that an earlier
+/// action adopted. `own`: the image that counted so far. `built`: `None` for an image from before the run.
 pub(super) async fn run(
-    key_tag: &ImageReference,
+    (key_tag, guard): (&ImageReference, &TagGuard),
     others: &[ImageReference],
-    (own, waits): (Digest, bool),
+    own: Digest,
     built: Option<Made>,
     context: &StepContext<'_>,
     docker: &Docker,
     record: &mut Record,
 ) -> Result<()> {
     record.made = built;
+    if *guard == TagGuard::Any {
+        return replace(key_tag, own, context, docker, record).await;
+    }
+    let waits = *guard != TagGuard::UnlessSameIndex;
     let settled = async || settle(key_tag, &own, waits, context).await;
     let winner = insist(key_tag.registry(), context, docker, settled).await?;
     if winner == own || record.made.is_some() {
@@ -89,15 +92,13 @@ async fn move_all(
 }
 
 /// Sets the key's tag to this image, whichever image has it now: for the input `rebuild`.
-pub(super) async fn replace(
+async fn replace(
     key_tag: &ImageReference,
     own: Digest,
-    built: Option<Made>,
     context: &StepContext<'_>,
     docker: &Docker,
     record: &mut Record,
 ) -> Result<()> {
-    record.made = built;
     let set = async || set(key_tag, &own, context).await;
     insist(key_tag.registry(), context, docker, set).await?;
     let Lookup { seen, .. } =
@@ -120,7 +121,8 @@ pub(super) fn not_replaced(name: &ImageReference) -> Error {
         .hint("rebuild moves tags: let this repository's be changed, delete the image, or change key-extra for an image with another key")
 }
 
-/// Sets the tag unless it is set, and returns the digest that has it then; with `waits` the one that has it after a wait.
+/// Sets the tag unless it is set, and returns the digest that has it then. `waits`: another run may make another image of the
+/// key, so the digest is that after a wait.
 async fn settle(
     key_tag: &ImageReference,
     own: &Digest,

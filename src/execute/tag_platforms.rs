@@ -32,11 +32,8 @@ pub(super) async fn run(
         let (image, size) = image_of(index, &found, own, context).await?;
         let mut of_tag = Record::default();
         let context = context.of_key(&own.key);
-        if *guard == TagGuard::Any {
-            set_key_tag::replace(&own.key_tag, image, None, &context, docker, &mut of_tag).await?;
-        } else {
-            set_key_tag::run(&own.key_tag, &[], (image, true), None, &context, docker, &mut of_tag).await?;
-        }
+        let tag = (&own.key_tag, guard);
+        set_key_tag::run(tag, &[], image, None, &context, docker, &mut of_tag).await?;
         Ok::<_, Error>((of_tag.tags, size))
     }));
     let mut whole = Some(0);

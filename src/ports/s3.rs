@@ -220,9 +220,9 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, &PLAIN).to_string()
 }
 
-/// The address of a bucket, with a slash at the end: the bucket's name in the host, or in the path where a host cannot have
-/// it or `use_path_style` says so, as BuildKit's client does it.
-fn address(cache: &CacheSpec) -> Option<String> {
+/// The address of a bucket, with a slash at the end; `None` if the attributes are none of a bucket. The bucket's name is in
+/// the host, or in the path where a host cannot have it or `use_path_style` says so, as BuildKit's client does it.
+pub(crate) fn address(cache: &CacheSpec) -> Option<String> {
     let (bucket, region) = (cache.get("bucket")?, cache.get("region")?);
     let is_name = |text: &str, more: &[u8]| {
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(&b))

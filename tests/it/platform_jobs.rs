@@ -174,6 +174,11 @@ fn two_merges_at_once_make_one_index() {
     for platform in BOTH.split(',') {
         let _ = job(&lab, platform).run().succeeds("built");
     }
+    // None of them waits for the other one.
+    let plan: Value = serde_json::from_str(&merge(&lab).args(&["plan", "--json"]).run().stdout).unwrap();
+    let steps = plan["steps"].as_array().unwrap_or_else(|| panic!("{plan:#}"));
+    let tag = steps.iter().find(|step| step["step"] == "set-key-tag");
+    assert_eq!(tag.map(|step| &step["guard"]), Some(&json!("unless-same-index")), "{plan:#}");
     let (one, two) = ("7".repeat(40), "8".repeat(40));
     lab.write("temp/other", "");
     let files = lab.path("temp/other").display().to_string();
@@ -237,7 +242,8 @@ fn a_platform_whose_tag_is_taken_is_not_waited_for() {
     assert!(run.error().contains("names an image of another key"), "{}", run.error());
 }
 
-/// The size of an index is that of its images, whoever made it; a run that finds it reads none of them.
+/// The size of an index is the sum of its images' sizes, for a build and for a merge. A run that finds the index does not
+/// read its images, and tells no size.
 #[test]
 fn the_summary_has_the_size_of_an_index() {
     let lab = Lab::new();

@@ -21,7 +21,7 @@ use crate::ports::clock::Stopwatch;
 use crate::ports::proxies::Proxies;
 use crate::ports::reach::{self, Reached};
 use crate::ports::temporary::temporary_folder;
-use crate::ports::{Ports, disk as disks, host, local_cache};
+use crate::ports::{Ports, disk as disks, host, local_cache, s3};
 use crate::trust::ImageRun;
 
 /// Most files of a local layer cache that are counted.
@@ -254,13 +254,7 @@ impl Doctor<'_> {
 fn address(cache: &CacheSpec) -> Option<Url> {
     let text = match cache.kind {
         CacheKind::Azblob => cache.get("account_url")?.to_owned(),
-        CacheKind::S3 => {
-            let (bucket, region) = (cache.get("bucket")?, cache.get("region")?);
-            match cache.get("endpoint_url") {
-                Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
-                None => format!("https://{bucket}.s3.{region}.amazonaws.com/"),
-            }
-        }
+        CacheKind::S3 => s3::address(cache)?.trim_end_matches('/').to_owned(),
         CacheKind::Registry | CacheKind::Gha | CacheKind::Local | CacheKind::Inline => return None,
     };
     Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))

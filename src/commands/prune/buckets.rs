@@ -3,7 +3,7 @@
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::caches::{OldCache, Place, look, over};
+use super::caches::{OldCache, Place, look, over, still_over};
 use crate::error::Result;
 use crate::ports::Writes;
 use crate::ports::s3::{Bucket, Object};
@@ -29,7 +29,7 @@ pub(super) async fn old_zones(
             name: format!("{} objects of the zone {name} in the bucket {}", objects.len(), bucket.name()),
             because,
             bytes: objects.iter().fold(0, |sum: u64, object| sum.saturating_add(object.bytes)),
-            place: Place::Bucket(name.clone()),
+            place: Place::Zone(name.clone()),
             state: "planned".to_owned(),
             removed: false,
         });
@@ -37,7 +37,7 @@ pub(super) async fn old_zones(
     Ok(old)
 }
 
-/// Removes the zones' objects. The zones and the objects are looked at again before. What names blobs goes first, so that a
+/// Removes the zones' objects, which are listed again before. What names blobs goes first, so that a
 /// run that is stopped leaves no cache without its layers.
 pub(super) async fn remove_zones(
     caches: &mut [OldCache],
@@ -47,15 +47,7 @@ pub(super) async fn remove_zones(
     scope: Scope,
     writes: Writes,
 ) -> Result<()> {
-    let names: Vec<String> =
-        caches.iter().filter_map(|cache| cache.zone_in_bucket().map(str::to_owned)).collect();
-    let state = look(names.iter(), project, scope).await?;
-    for cache in caches {
-        let Some(name) = cache.zone_in_bucket() else { continue };
-        if over(name, &state, scope).is_none() {
-            "left: the zone is not over".clone_into(&mut cache.state);
-            continue;
-        }
+    for (cache, name) in still_over(caches, project, scope).await? {
         let zone = format!("{prefix}{name}/");
         let objects = bucket.objects(&zone).await?;
         if let Some(odd) = objects.iter().find(|object| !object.has_url()) {
@@ -63,10 +55,7 @@ pub(super) async fn remove_zones(
             continue;
         }
         match remove(bucket, &zone, objects, writes).await {
-            Ok(()) => {
-                "removed".clone_into(&mut cache.state);
-                cache.removed = true;
-            }
+            Ok(()) => cache.mark_removed(),
             // S3 would refuse the others too.
             Err(error) => {
                 cache.state = format!("failed: {}", error.headline());

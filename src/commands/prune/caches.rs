@@ -1,6 +1,7 @@
-//! Layer caches outside of registries. Of pull requests that are closed: entries of GitHub's cache service, and folders of
-//! this machine; those in buckets are in [`super::buckets`]. Of branches that are gone: folders alone; their entries are left to GitHub, which removes what nobody reads
-//! for 7 days (docs, "Dependency caching reference").
+//! Layer caches outside of registries: entries of GitHub's cache service and folders of this machine; those in buckets are in
+//! [`super::buckets`]. Of a pull request that is closed all of them go. Of a branch that is gone its zone goes, in folders
+//! and buckets; its entries are left to GitHub, which removes what nobody reads for 7 days (docs, "Dependency caching
+//! reference").
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,10 +30,8 @@ pub(super) struct OldCache {
 pub(super) enum Place {
     /// An entry of GitHub's cache service: its number, and that of its pull request.
     Entry(u64, u64),
-    /// The folder of a zone, by its name.
-    Folder(String),
-    /// The zone, by its name, in a bucket.
-    Bucket(String),
+    /// A zone, by its name: a folder, or a part of a bucket.
+    Zone(String),
 }
 
 impl OldCache {
@@ -85,7 +84,7 @@ pub(super) async fn remove_entries(
 ) -> Result<()> {
     let pulls = caches.iter().filter_map(|cache| match cache.place {
         Place::Entry(_, number) => Some(number),
-        Place::Folder(_) | Place::Bucket(_) => None,
+        Place::Zone(_) => None,
     });
     let state = project.state(&Wanted { pulls: pulls.collect(), branches: false }).await?;
     for cache in caches {
@@ -95,10 +94,7 @@ pub(super) async fn remove_entries(
             continue;
         }
         match github.delete_cache(slug, id, writes).await {
-            Ok(true) => {
-                "removed".clone_into(&mut cache.state);
-                cache.removed = true;
-            }
+            Ok(true) => cache.mark_removed(),
             Ok(false) => "was gone".clone_into(&mut cache.state),
             // GitHub refuses the others too; a folder's fault is its own.
             Err(error) => {
@@ -126,7 +122,7 @@ pub(super) async fn old_folders(
             name: format!("folder {} of the local layer caches", zone.name),
             because: because(&zone.name)?,
             bytes: zone.bytes,
-            place: Place::Folder(zone.name.clone()),
+            place: Place::Zone(zone.name.clone()),
             state: "planned".to_owned(),
             removed: false,
         })
@@ -159,11 +155,31 @@ pub(super) fn over(name: &str, state: &ProjectState, scope: Scope) -> Option<Str
     let branches =
         state.branches.as_ref().filter(|_| name.starts_with("br-") && scope == Scope::Everything)?;
     let is_live = branches.iter().any(|branch| branch_prefix(branch).trim_end_matches('-') == name);
-    (!is_live).then(|| "no branch has this folder".to_owned())
+    (!is_live).then(|| "no branch has this zone".to_owned())
 }
 
-/// Removes folders. The zones are looked at again before. The right to write stands for the caller's: files of this machine
-/// have no port that would take it.
+/// Looks at the zones again before they are removed. Returns those that are still over, by their names; the others are told
+/// as left.
+pub(super) async fn still_over<'a>(
+    caches: &'a mut [OldCache],
+    project: &impl Project,
+    scope: Scope,
+) -> Result<Vec<(&'a mut OldCache, String)>> {
+    let names: Vec<String> = caches.iter().filter_map(OldCache::zone).collect();
+    let state = look(names.iter(), project, scope).await?;
+    let mut still = Vec::new();
+    for cache in caches {
+        let Some(name) = cache.zone() else { continue };
+        if over(&name, &state, scope).is_some() {
+            still.push((cache, name));
+        } else {
+            "left: the zone is not over".clone_into(&mut cache.state);
+        }
+    }
+    Ok(still)
+}
+
+/// Removes folders. The right to write stands for the caller's: files of this machine have no port that would take it.
 pub(super) async fn remove_folders(
     caches: &mut [OldCache],
     root: &Path,
@@ -172,19 +188,9 @@ pub(super) async fn remove_folders(
     scope: Scope,
     _: Writes,
 ) -> Result<()> {
-    let names: Vec<String> = caches.iter().filter_map(OldCache::folder).collect();
-    let state = look(names.iter(), project, scope).await?;
-    for cache in caches {
-        let Some(name) = cache.folder() else { continue };
-        if over(&name, &state, scope).is_none() {
-            "left: the zone is not over".clone_into(&mut cache.state);
-            continue;
-        }
+    for (cache, name) in still_over(caches, project, scope).await? {
         match remove_zone(root, home, &name) {
-            Ok(()) => {
-                "removed".clone_into(&mut cache.state);
-                cache.removed = true;
-            }
+            Ok(()) => cache.mark_removed(),
             Err(why) => cache.state = format!("left: {why}"),
         }
     }
@@ -192,17 +198,15 @@ pub(super) async fn remove_folders(
 }
 
 impl OldCache {
-    fn folder(&self) -> Option<String> {
+    fn zone(&self) -> Option<String> {
         match &self.place {
-            Place::Folder(name) => Some(name.clone()),
-            Place::Entry(..) | Place::Bucket(_) => None,
+            Place::Zone(name) => Some(name.clone()),
+            Place::Entry(..) => None,
         }
     }
 
-    pub(super) fn zone_in_bucket(&self) -> Option<&str> {
-        match &self.place {
-            Place::Bucket(name) => Some(name),
-            Place::Entry(..) | Place::Folder(_) => None,
-        }
+    pub(super) fn mark_removed(&mut self) {
+        "removed".clone_into(&mut self.state);
+        self.removed = true;
     }
 }

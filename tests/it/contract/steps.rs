@@ -14,7 +14,7 @@ fn the_action_is_a_step_that_becomes_the_program() {
     let run = run_step(&action);
     assert_eq!((run["id"].as_str(), run["shell"].as_str()), (Some("run"), Some("bash")));
     let script = run["run"].as_str().unwrap();
-    // Whoever names a branch would write shell.
+    // GitHub would put the text of an expression, such as the name of a branch, into the shell script.
     assert!(!script.contains("${{"), "{script}");
     // Signals reach the process that the runner started, and no other.
     assert!(script.lines().last().unwrap().starts_with("exec "), "{script}");

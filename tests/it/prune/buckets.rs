@@ -131,7 +131,7 @@ impl S3 {
     }
 }
 
-fn scene() -> (Lab, GitHub, S3) {
+fn zones() -> (Lab, GitHub, S3) {
     let (lab, github, s3) = (Lab::new(), GitHub::start(), S3::start());
     github.close(7, 0);
     github.open(8);
@@ -157,7 +157,7 @@ fn counts(run: &Run) -> (i32, String, String) {
 
 #[test]
 fn zones_that_are_over_go() {
-    let (lab, github, s3) = scene();
+    let (lab, github, s3) = zones();
     s3.state.lock().unwrap().page = 2;
     let plan = s3.program(&lab, &github, "false").run();
     assert_eq!((plan.code, plan.output("planned")), (0, "2"), "{}", plan.all());
@@ -182,7 +182,7 @@ fn zones_that_are_over_go() {
 
 #[test]
 fn a_pull_requests_run_removes_its_own_zone_alone() {
-    let (lab, github, s3) = scene();
+    let (lab, github, s3) = zones();
     github.close(8, 0);
     let done = s3.program(&lab, &github, "true").pull_request(8).run();
     assert_eq!(counts(&done), (0, "1".into(), "310".into()), "{}", done.all());
@@ -191,7 +191,7 @@ fn a_pull_requests_run_removes_its_own_zone_alone() {
 
 #[test]
 fn keys_that_are_unlike_others_are_deleted_as_they_are() {
-    let (lab, github, s3) = scene();
+    let (lab, github, s3) = zones();
     let strange = ["a b+c", "é/ü", "%41", "x&y=z?#", "...", "q'<>\"*~"];
     for key in strange {
         s3.state.lock().unwrap().objects.insert(format!("ci/o/r/pr-7/blobs/{key}"), 1);
@@ -223,7 +223,7 @@ fn what_s3_does_not_say_stops_everything() {
             "does not begin with",
         ),
     ] {
-        let (lab, github, s3) = scene();
+        let (lab, github, s3) = zones();
         s3.fault("GET", "", 99, Response::new(status, body));
         let run = s3.program(&lab, &github, "true").input("retries", "1").run();
         assert_eq!(run.code, exit, "{class}: {}", run.all());
@@ -234,7 +234,7 @@ fn what_s3_does_not_say_stops_everything() {
 
 #[test]
 fn an_answer_that_fails_once_is_asked_for_again() {
-    let (lab, github, s3) = scene();
+    let (lab, github, s3) = zones();
     for (method, part) in
         [("GET", "prefix=ci%2Fo%2Fr%2F&"), ("DELETE", "pr-7/blobs"), ("DELETE", "br-gone/manifests")]
     {
@@ -247,7 +247,7 @@ fn an_answer_that_fails_once_is_asked_for_again() {
 /// A pull request that may write to its own zone names objects as it likes.
 #[test]
 fn a_key_that_leads_out_of_the_zone_deletes_nothing_elsewhere() {
-    let (lab, github, s3) = scene();
+    let (lab, github, s3) = zones();
     for key in ["../trusted/manifests/app", "blobs/../../trusted/blobs/sha256:01", ".", "%2e%2e/x"] {
         s3.state.lock().unwrap().objects.insert(format!("ci/o/r/pr-7/{key}"), 1);
     }
@@ -263,7 +263,7 @@ fn a_key_that_leads_out_of_the_zone_deletes_nothing_elsewhere() {
 /// What names blobs goes first: a run that may not delete, or that ends in between, leaves no manifest without blobs.
 #[test]
 fn a_run_that_breaks_off_leaves_no_manifest_without_its_blobs() {
-    let (lab, github, s3) = scene();
+    let (lab, github, s3) = zones();
     s3.fault("DELETE", "blobs", 99, Response::new(403, "<Error><Code>AccessDenied</Code></Error>"));
     let run = s3.program(&lab, &github, "true").run();
     assert_eq!(run.code, 20, "{}", run.all());
