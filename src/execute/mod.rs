@@ -43,8 +43,10 @@ use crate::ports::{Ports, Writes};
 use crate::trust::{Access, ImageRun};
 use act::{Earlier, act, act_together};
 
-/// The most actions that run at once. Most of them wait for a registry or for one BuildKit, which more would only slow.
-const ACTIONS_AT_ONCE: usize = 4;
+/// The most actions that run at once. Most of them only wait for a registry.
+const ACTIONS_AT_ONCE: usize = 16;
+/// The most of them that an engine or a BuildKit works for: more would only slow it.
+const WITH_DOCKER_AT_ONCE: usize = 4;
 
 /// What carrying out a plan needs.
 pub(crate) struct Execution<'a> {
@@ -213,6 +215,7 @@ async fn run_actions(plan: &Plan, execution: &Execution<'_>, journal: &mut Journ
     let mut records: Vec<Option<&mut Record>> = journal.records.iter_mut().map(Some).collect();
     let mut waiting: Vec<&Planned> = plan.actions.iter().collect();
     let mut running = FuturesUnordered::new();
+    let mut with_docker = 0;
     loop {
         // Builds that go together begin together.
         let hold_back = waiting
@@ -220,7 +223,10 @@ async fn run_actions(plan: &Plan, execution: &Execution<'_>, journal: &mut Journ
             .any(|planned| is_together(planned) && matches!(readiness(planned, &records), Readiness::Later));
         let mut together = Vec::new();
         waiting.retain(|planned| {
-            if running.len() >= ACTIONS_AT_ONCE || (hold_back && is_together(planned)) {
+            let needs_docker = planned.action.needs_docker();
+            let is_full =
+                running.len() >= ACTIONS_AT_ONCE || (needs_docker && with_docker >= WITH_DOCKER_AT_ONCE);
+            if is_full || (hold_back && is_together(planned)) {
                 return true;
             }
             match readiness(planned, &records) {
@@ -237,6 +243,7 @@ async fn run_actions(plan: &Plan, execution: &Execution<'_>, journal: &mut Journ
                 if is_together(planned) {
                     together.push((*planned, earlier, context, record));
                 } else {
+                    with_docker += usize::from(needs_docker);
                     let acted = act(planned, earlier, context, &docker, record);
                     running.push(acted.map(|ended| vec![ended]).boxed_local());
                 }
@@ -244,9 +251,11 @@ async fn run_actions(plan: &Plan, execution: &Execution<'_>, journal: &mut Journ
             false
         });
         if !together.is_empty() {
+            with_docker += 1;
             running.push(act_together(together, &docker).boxed_local());
         }
         let Some(ended) = running.next().await else { break };
+        with_docker -= usize::from(ended.iter().any(|(planned, _)| planned.action.needs_docker()));
         for (planned, record) in ended {
             if let (Action::CreateBuilder { builder, keep: false, .. }, true, false) =
                 (&planned.action, record.succeeded(), record.no_builder)
