@@ -5,8 +5,9 @@ use futures_util::future::join_all;
 use super::ImageFacts;
 use crate::image::ImageReference;
 use crate::inputs::CacheKind;
+use crate::ports::git::MOST_PARENTS;
 use crate::ports::registry::Resolve;
-use crate::ports::{Ports, git, local_cache};
+use crate::ports::{Ports, local_cache};
 use crate::trust::ImageRun;
 
 /// The layer caches that a build can use.
@@ -23,7 +24,7 @@ pub(crate) struct CacheFacts {
 
 /// Most images of earlier commits that are asked for; the build reads the inline caches of those that exist. One question
 /// each, so the number is cut before they are asked.
-const INLINE_CACHES: usize = 4;
+const INLINE_CACHES: usize = MOST_PARENTS;
 
 /// Asks for all caches side by side. A cache that is missing on a first run is no error; BuildKit would report it as
 /// one. `shared`: the registry can be used.
@@ -69,10 +70,10 @@ fn cache_tags(image: ImageRun<'_>, facts: &ImageFacts) -> Vec<ImageReference> {
 /// use the image decides.
 async fn earlier_images(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Vec<ImageReference> {
     let Some(home) = facts.repository.repository() else { return Vec::new() };
-    let parents = git::first_parents(&ports.exec, INLINE_CACHES).await.unwrap_or_default();
+    let parents = ports.first_parents().await.unwrap_or_default();
     let names = image.names(home);
     let mut images: Vec<ImageReference> = Vec::new();
-    for reference in image.run.earlier.iter().chain(&parents).flat_map(|commit| names.of_commit(commit)) {
+    for reference in image.run.earlier.iter().chain(parents).flat_map(|commit| names.of_commit(commit)) {
         if !images.contains(&reference) {
             images.push(reference);
         }

@@ -53,7 +53,7 @@ pub(crate) struct Earlier {
 }
 
 /// Most earlier images that the registry is asked for.
-const MOST_PROBES: usize = 4;
+const MOST_PROBES: usize = crate::ports::git::MOST_PARENTS;
 /// Longest wait for earlier images: they serve an explanation only.
 const PROBE_TIME: Duration = Duration::from_secs(5);
 /// Most bytes of an explanation that stays on this machine.
@@ -221,9 +221,9 @@ async fn find_published(
             _ => {}
         }
     }
-    let parents = crate::ports::git::first_parents(&ports.exec, MOST_PROBES).await;
+    let parents = ports.first_parents().await;
     let without_git = parents.is_none().then(|| "git does not name the commits before this one".to_owned());
-    let candidates = candidates(home, image, facts, &parents.unwrap_or_default());
+    let candidates = candidates(home, image, facts, parents.unwrap_or_default());
     // A build waits for its builder meanwhile. A plan of many images asks no more than it needs.
     let at_once = if image.request.settings.mode == Mode::Plan { 1 } else { MOST_PROBES };
     let nearest = async {

@@ -37,11 +37,14 @@ fn own(git: &Path) -> Invocation {
     Invocation::new(git, Effect::Read).args(settings)
 }
 
-/// The commits before the one that is checked out, nearest first, at most `most`, as far as the clone goes back; empty
-/// without a repository. `None` if git refuses to answer.
-pub(crate) async fn first_parents(exec: &Exec, most: usize) -> Option<Vec<String>> {
+/// The most commits that [`first_parents`] lists.
+pub(crate) const MOST_PARENTS: usize = 4;
+
+/// The commits before the one that is checked out, nearest first, at most [`MOST_PARENTS`], as far as the clone goes back;
+/// empty without a repository. `None` if git refuses to answer.
+pub(super) async fn first_parents(exec: &Exec) -> Option<Vec<String>> {
     let Some(git) = exec.find("git") else { return Some(Vec::new()) };
-    let count = format!("--max-count={most}");
+    let count = format!("--max-count={MOST_PARENTS}");
     let list = ["rev-list", "--first-parent", "--skip=1", &count, "HEAD"];
     let answer = exec.output(&own(&git).args(list), LOCAL).await.ok()?;
     if answer.status.success() {

@@ -77,6 +77,7 @@ pub(crate) struct Ports {
     /// True if the run asks no engine.
     without_engine: bool,
     github: OnceCell<Result<github::GitHub>>,
+    first_parents: tokio::sync::OnceCell<Option<Vec<String>>>,
 }
 
 /// The folder in which docker keeps the certificates of registries. A test of a debug build can name another one.
@@ -148,7 +149,13 @@ impl Ports {
             retries: request.settings.reliability.retries,
             without_engine: request.settings.mode == Mode::Plan,
             github: OnceCell::new(),
+            first_parents: tokio::sync::OnceCell::new(),
         }
+    }
+
+    /// The commits before the one that is checked out, as [`git::MOST_PARENTS`] says; all images of a run share one answer.
+    pub(crate) async fn first_parents(&self) -> Option<&[String]> {
+        self.first_parents.get_or_init(|| git::first_parents(&self.exec)).await.as_deref()
     }
 
     /// GitHub's API, with the input `github-token`; `None` without one. It is made when it is first asked for.
