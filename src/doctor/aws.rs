@@ -19,9 +19,11 @@ pub(crate) fn caller(caller: &Known<Caller>, repository: &Repository) -> Check {
             } else {
                 Check::warn(
                     name,
-                    format!("{is}, and the repository is of account {owner}"),
                     format!(
-                        "let the repository's policy name this role: aws ecr get-repository-policy {} --registry-id {owner}",
+                        "{is}, and the repository is of account {owner}: both accounts must allow the job"
+                    ),
+                    format!(
+                        "see whether the repository's policy names this role, and add it if not: aws ecr get-repository-policy {} --registry-id {owner}",
                         super::ecr::named(repository)
                     ),
                 )

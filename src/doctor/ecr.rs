@@ -117,10 +117,11 @@ fn scanning(ecr: &Ecr) -> Check {
     match (ecr.scanning.as_ref().map(|scanning| scanning.judge(ecr.repository.path())), own) {
         (Ok(Ruled::ByRegistry { scans: true, rule }), _) => Check::ok(name, rule),
         (Ok(Ruled::ByRegistry { scans: false, rule }), _) => not(format!("images are not scanned: {rule}")),
-        (_, Ok(true)) => {
+        // Without the registry's rules nobody knows whether the repository's own setting counts.
+        (Err(error), _) => Check::unknown(name, error),
+        (Ok(Ruled::ByRepository), Ok(true)) => {
             Check::ok(name, "images are scanned when they are pushed, by the repository's own setting")
         }
-        (Err(error), _) => Check::unknown(name, error),
         (Ok(Ruled::ByRepository), Ok(false)) => not("images are not scanned".to_owned()),
         (Ok(Ruled::ByRepository), Err(error)) => unknown(name, error, &ecr.repository),
     }
@@ -139,21 +140,16 @@ fn lifecycle(ecr: &Ecr) -> Check {
     let Ok(policy) = serde_json::from_str::<Value>(text) else {
         return Check::warn(name, "could not be checked: ECR's policy is not JSON", keep);
     };
-    let rules = policy["rules"].as_array().cloned().unwrap_or_default();
+    let mut rules = policy["rules"].as_array().cloned().unwrap_or_default();
+    rules.sort_by_key(|rule| rule["rulePriority"].as_u64());
+    // An image that a rule selects is safe from the later ones.
+    let last = rules.iter().position(|rule| selects(rule, false)).map_or(rules.len(), |at| at + 1);
     let by_age = |rule: &&Value| {
-        let selection = &rule["selection"];
-        let texts = |list: &str| -> Vec<String> {
-            let texts = selection[list].as_array().into_iter().flatten().filter_map(Value::as_str);
-            texts.map(str::to_owned).collect()
-        };
-        // A pattern or prefix of one image's keys takes keys too.
-        let of_keys = |text: &String| text.starts_with("key-");
-        let takes_keys = selection["tagStatus"] == "any"
-            || texts("tagPatternList").iter().any(|text| of_keys(text) || fits(text, KEY_TAG))
-            || texts("tagPrefixList").iter().any(|text| of_keys(text) || KEY_TAG.starts_with(text.as_str()));
-        takes_keys && selection["countType"] == "sinceImagePushed" && rule["action"]["type"] == "expire"
+        selects(rule, true)
+            && rule["selection"]["countType"] == "sinceImagePushed"
+            && rule["action"]["type"] == "expire"
     };
-    match rules.iter().find(by_age) {
+    match rules[..last].iter().find(by_age) {
         Some(rule) => Check::warn(
             name,
             format!(
@@ -164,6 +160,21 @@ fn lifecycle(ecr: &Ecr) -> Check {
         ),
         None => Check::ok(name, format!("{} rules; none removes images by key by their age", rules.len())),
     }
+}
+
+/// Tells whether a lifecycle rule selects the images of trusted runs, which have a key tag and a commit's tag. `some`: those
+/// of one name suffice. Each pattern and prefix of a rule must fit one of an image's tags (ECR's user guide, "Lifecycle
+/// policy properties").
+fn selects(rule: &Value, some: bool) -> bool {
+    let selection = &rule["selection"];
+    let texts = |list: &str| selection[list].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let of_one_name = |text: &str| some && (text.starts_with("key-") || text.starts_with("sha-"));
+    let patterns =
+        texts("tagPatternList").map(|text| of_one_name(text) || BUILT_TAGS.iter().any(|tag| fits(text, tag)));
+    let prefixes = texts("tagPrefixList")
+        .map(|text| of_one_name(text) || BUILT_TAGS.iter().any(|tag| tag.starts_with(text)));
+    let fitting: Vec<bool> = patterns.chain(prefixes).collect();
+    selection["tagStatus"] == "any" || (!fitting.is_empty() && fitting.iter().all(|fits| *fits))
 }
 
 fn encryption(ecr: &Ecr) -> Check {
@@ -193,8 +204,11 @@ fn mounts(home: &Ecr) -> Check {
     }
 }
 
-/// The tag of a key, as an example of all.
-const KEY_TAG: &str = "key-r0123abcd-app-0123456789abcdef0123456789abcdef";
+/// The tags of an image that a trusted run built, as an example of all.
+const BUILT_TAGS: [&str; 2] = [
+    "key-r0123abcd-app-0123456789abcdef0123456789abcdef",
+    "sha-r0123abcd-app-0123456789abcdef0123456789abcdef01234567",
+];
 
 #[cfg(test)]
 mod tests {
@@ -272,7 +286,8 @@ mod tests {
         // A rule of the registry counts, and not the repository's own flag.
         assert_eq!(of(true, rule("other")), Warn);
         assert_eq!(of(false, Ok(RegistryScanning::default())), Warn);
-        assert_eq!(of(true, denied()), Good);
+        assert_eq!(of(true, Ok(RegistryScanning::default())), Good);
+        assert_eq!(of(true, denied()), Warn);
         assert_eq!(of(false, denied()), Warn);
     }
 
@@ -293,6 +308,23 @@ mod tests {
             assert_eq!(of(Some(&rule("tagged", takes_keys, "sinceImagePushed"))), Warn, "{takes_keys}");
         }
         assert_eq!(of(Some(&rule("tagged", "key-*", "imageCountMoreThan"))), Good);
+        // An image that loses its place loses all its tags.
+        assert_eq!(of(Some(&rule("tagged", "sha-*", "sinceImagePushed"))), Warn);
+        // Each pattern of a rule must fit.
+        assert_eq!(of(Some(&rule("tagged", r#"key-*","sha-*"#, "sinceImagePushed"))), Warn);
+        assert_eq!(of(Some(&rule("tagged", r#"key-*","nightly-*"#, "sinceImagePushed"))), Good);
+        // What a rule keeps is safe from later ones, in whichever order the document has them.
+        let two = |first: u32, kept: &str| {
+            let rule = |at: u32, pattern: &str, kind: &str| {
+                format!(
+                    r#"{{"rulePriority":{at},"selection":{{"tagStatus":"tagged","tagPatternList":["{pattern}"],"countType":"{kind}"}},"action":{{"type":"expire"}}}}"#
+                )
+            };
+            let by_age = rule(3 - first, "sha-*", "sinceImagePushed");
+            of(Some(&format!(r#"{{"rules":[{by_age},{}]}}"#, rule(first, kept, "imageCountMoreThan"))))
+        };
+        assert_eq!([two(1, "key-*"), two(2, "key-*"), two(1, "key-r1-app-*")], [Good, Warn, Warn]);
+        assert_eq!(of(Some(&crate::ecr::LifecyclePolicy::recommended().text())), Good);
     }
 
     #[test]
