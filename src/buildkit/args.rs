@@ -53,7 +53,7 @@ pub(super) struct ListFlag {
     pub flag: &'static str,
     /// The field of bake that is the same list; `None` if that is no list.
     pub bake: Option<&'static str>,
-    /// It says what happens to the result.
+    /// It says what happens to the result: bake gets it for a target that is built, and not for one that is only linked to.
     pub of_result: bool,
     pub values: Vec<String>,
 }
@@ -102,7 +102,8 @@ pub(crate) struct BuildSpec {
 }
 
 impl BuildSpec {
-    /// The arguments after `docker buildx`. They hold no secret.
+    /// The arguments after `docker buildx`, of a build without links. They hold no secret. Pins are in the
+    /// source policy, whose file the caller names in the environment ([`super::policy`]).
     #[must_use]
     pub(crate) fn args(&self, version: &BuildxVersion, metadata: &Path) -> Vec<String> {
         let mut args = vec!["build".to_owned()];
@@ -184,6 +185,7 @@ impl BuildSpec {
             OutputTarget::Push => vec![push],
             OutputTarget::Load if compression.is_asked() => vec![format!("--output=type=docker{attributes}")],
             OutputTarget::Load => vec!["--load".to_owned()],
+            // The pushed image is the one that is published; the engine unpacks the other one.
             OutputTarget::PushAndLoad => vec![push, "--load".to_owned()],
             OutputTarget::Discard => vec!["--output=type=cacheonly".to_owned()],
         }

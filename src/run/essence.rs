@@ -59,6 +59,8 @@ fn deciding(event: &Value) -> Value {
             (name, Value::String(_) | Value::Number(_) | Value::Bool(_)) if MEMBERS.contains(&name) => {
                 value.clone()
             }
+            // Something that has not the type of such a member is not `null`, and that alone can decide.
+            (name, _) if OBJECTS.contains(&name) || MEMBERS.contains(&name) => Value::Bool(false),
             _ => return None,
         };
         Some((name.clone(), kept))

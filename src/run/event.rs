@@ -27,7 +27,8 @@ pub struct PullRequest {
     pub base: Option<String>,
 }
 
-/// Facts about the run, from the environment and the event file alone.
+/// Facts about the run, from the environment and the event file alone. The plan's JSON shows those that tell a reader what
+/// the run may do and why; it skips the others, which only give names and labels their parts.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct RunContext {
     /// The event's name; `None` outside GitHub.
@@ -180,9 +181,10 @@ fn object_name(text: &str) -> Option<String> {
 fn commit(env: &Env, event: &Value) -> Option<Commit> {
     let sha = env.get(env::GITHUB_SHA).and_then(object_name);
     // GITHUB_SHA of a pull request is the merge commit, which no later run names; of `pull_request_target`, where nothing
-    // is built, it is the base's.
+    // is built, it is the base's, which the run checks out.
+    let of_merge = env.get(env::GITHUB_EVENT_NAME) != Some("pull_request_target");
     match event["pull_request"]["head"]["sha"].as_str().and_then(object_name) {
-        Some(head) => Some(Commit { merge: sha.filter(|sha| *sha != head), head }),
+        Some(head) => Some(Commit { merge: sha.filter(|sha| of_merge && *sha != head), head }),
         None => sha.map(|head| Commit { head, merge: None }),
     }
 }

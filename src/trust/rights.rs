@@ -104,7 +104,8 @@ fn may_write_cache(input: CacheWrite, run: &RunContext) -> bool {
 }
 
 /// The same for raw caches. `cache-write: auto` speaks of the zone's own cache; whether a raw cache lies where a run of more
-/// trust reads it, `plan::user_caches` judges.
+/// trust reads it, `plan::user_caches` judges. The input `push` is about images, as docker/build-push-action's is, and the
+/// user chose the names, so they need no mark.
 fn may_write_raw_caches(input: CacheWrite, run: &RunContext) -> bool {
     match (&run.zone, input) {
         (_, CacheWrite::Never) => false,

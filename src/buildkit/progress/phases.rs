@@ -40,6 +40,7 @@ pub(super) fn vertex_phase(name: &str) -> Option<Phase> {
 pub(super) fn phase_at_end(name: &str, pushes: bool) -> Option<Phase> {
     if let Some(phase) = vertex_phase(name) {
         Some(phase)
+    // The time of these counts by their statuses, or not at all. Of one that ends, only the name is left to tell.
     } else if name.starts_with("resolve image config for ") || name.starts_with("FROM ") {
         Some(Phase::Base)
     } else if name.starts_with("exporting to ") || name.starts_with("importing to ") {
