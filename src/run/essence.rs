@@ -98,6 +98,15 @@ mod tests {
                 ]);
                 let read = |text: &str| RunContext::read(&env, Some(text)).unwrap();
                 assert_eq!(read(&less), read(&text), "{} as {name}", path.display());
+                for other in OBJECTS.iter().chain(&MEMBERS) {
+                    for value in [Value::from("x"), Value::from(7), Value::Array(Vec::new())] {
+                        let mut odd = event.clone();
+                        odd[*other] = value;
+                        let odd = odd.to_string();
+                        let whole = read(&odd);
+                        assert_eq!(read(&essence(&odd).to_string()), whole, "{odd} as {name}");
+                    }
+                }
                 seen += 1;
             }
         }

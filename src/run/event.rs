@@ -234,6 +234,15 @@ mod tests {
         assert_eq!(run.zone, Zone::PullRequest(7));
         assert_eq!(run.cache_branches(), ["dev", "main"]);
         assert_eq!(run.url.as_deref(), Some("https://github.com/o/r/actions/runs/5"));
+        // Such a run has the base checked out, which is no merge.
+        let env = Env::from([
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_EVENT_NAME", "pull_request_target"),
+            ("GITHUB_SHA", MERGE),
+            ("GITHUB_REF", "refs/heads/dev"),
+        ]);
+        let run = RunContext::read(&env, Some(&event)).unwrap();
+        assert_eq!(run.commit, Some(Commit { head: HEAD.into(), merge: None }));
     }
 
     #[test]

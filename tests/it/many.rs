@@ -269,6 +269,50 @@ fn four_run_at_once_and_no_more() {
     assert!(counts.len() == 7 && counts.iter().all(|count| *count <= 4), "{counts:?}: {}", run.stdout);
 }
 
+/// More than four, because registries alone have work with them.
+#[test]
+fn tags_are_set_side_by_side() {
+    const IMAGES: usize = 6;
+    let lab = Lab::new();
+    let names: Vec<String> = (0..IMAGES).map(|at| format!("i{at}")).collect();
+    let images: Vec<[&str; 2]> = names.iter().map(|name| ["--image", name]).collect();
+    let images: Vec<&[&str]> = images.iter().map(<[&str; 2]>::as_slice).collect();
+    // None is answered before all have come.
+    lab.registry.expect_together("manifests/key-", IMAGES);
+    let run = lab.shared().images(&images).run().succeeds("built");
+    assert_eq!(
+        lab.registry.tags().iter().filter(|tag| tag.contains("key-")).count(),
+        IMAGES,
+        "{}",
+        run.stdout
+    );
+}
+
+/// Every image asks which commits came before, and git answers once.
+#[test]
+fn git_is_asked_once_for_the_commits_before() {
+    let lab = lab();
+    let old = "6".repeat(40);
+    both(&lab).commit(&old).run().succeeds("built");
+    let asked = lab.root().join("asked").display().to_string();
+    lab.write(
+        "bin/git",
+        format!(
+            "#!/bin/sh\ncase $* in *rev-list*) echo asked >>{asked}; echo {old} ;; *) exit 128 ;; esac\n"
+        ),
+    );
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(lab.path("bin/git"), executable).unwrap();
+    lab.write("work/hello", "changed");
+    let run = both(&lab).run().succeeds("built");
+    for image in ["app", "web"] {
+        let reason =
+            format!("{image}: built: miss: `hello` changed; compared with the image of commit 666666666666");
+        assert!(run.stdout.contains(&reason), "{}", run.stdout);
+    }
+    assert_eq!(std::fs::read_to_string(asked).unwrap(), "asked\n");
+}
+
 #[test]
 fn several_are_pulled_by_what_the_build_job_hands_over() {
     let lab = lab();

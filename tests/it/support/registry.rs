@@ -200,7 +200,12 @@ impl Registry {
     /// The next two requests that set this tag (part of the target) are answered when both have come, and the one with
     /// this image first.
     pub(crate) fn set_together(&self, target: &str, first: &str) {
-        self.meeting.expect(target, first);
+        self.meeting.expect(target, 2, Some(first));
+    }
+
+    /// The next requests that set such tags (part of the target) are answered when so many have come.
+    pub(crate) fn expect_together(&self, target: &str, wanted: usize) {
+        self.meeting.expect(target, wanted, None);
     }
 
     pub(crate) fn require(&self, login: Login) {

@@ -1,4 +1,4 @@
-//! Two runs that set one tag at the same moment.
+//! Requests that set tags at the same moment.
 
 use std::sync::{Condvar, Mutex};
 
@@ -6,12 +6,13 @@ use build_once::testing::Digest;
 
 use crate::support::http::{Request, Response};
 
-/// Two requests that set the tag are expected, and answered when both have come.
+/// Requests that set such a tag are expected, and answered when all have come.
 struct Expected {
     /// Part of the target.
     target: String,
-    /// The digest of the image that is set first.
-    first: String,
+    /// The digest of the image that is set first; `None` for any.
+    first: Option<String>,
+    wanted: usize,
     come: usize,
     answered: usize,
 }
@@ -23,12 +24,13 @@ pub(super) struct Meeting {
 }
 
 impl Meeting {
-    pub(super) fn expect(&self, target: &str, first: &str) {
-        let expected = Expected { target: target.to_owned(), first: first.to_owned(), come: 0, answered: 0 };
+    pub(super) fn expect(&self, target: &str, wanted: usize, first: Option<&str>) {
+        let (target, first) = (target.to_owned(), first.map(str::to_owned));
+        let expected = Expected { target, first, wanted, come: 0, answered: 0 };
         *self.expected.lock().unwrap() = Some(expected);
     }
 
-    /// Answers the request, in its turn if it is one of the two.
+    /// Answers the request, in its turn if it is one of those.
     pub(super) fn answer(&self, request: &Request, answer: impl FnOnce() -> Response) -> Response {
         let mut expected = self.expected.lock().unwrap();
         let is_one =
@@ -38,15 +40,16 @@ impl Meeting {
             return answer();
         };
         meeting.come += 1;
-        let turn = usize::from(Digest::of(&request.body).to_string() != meeting.first);
+        let is_first = |first: &String| Digest::of(&request.body).to_string() == *first;
+        let turn = usize::from(!meeting.first.as_ref().is_none_or(is_first));
         self.changed.notify_all();
         let waits = |expected: &mut Option<Expected>| {
-            expected.as_ref().is_some_and(|meeting| meeting.come < 2 || meeting.answered < turn)
+            expected.as_ref().is_some_and(|meeting| meeting.come < meeting.wanted || meeting.answered < turn)
         };
         let mut expected = self.changed.wait_while(expected, waits).unwrap();
         let response = answer();
         match expected.as_mut() {
-            Some(meeting) if meeting.answered == 0 => meeting.answered = 1,
+            Some(meeting) if meeting.answered + 1 < meeting.wanted => meeting.answered += 1,
             _ => *expected = None,
         }
         self.changed.notify_all();
