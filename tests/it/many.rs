@@ -64,6 +64,21 @@ fn two_are_built_and_published_in_one_run() {
     assert_eq!(again.called("buildx bake").len(), 1, "that of before");
 }
 
+/// The output `metadata` is that of the only image, so nobody reads the provenance in the metadata of several.
+#[test]
+fn the_provenance_is_read_for_an_only_image() {
+    let lab = lab();
+    both(&lab).run().succeeds("built");
+    lab.shared().images(&[&["--image", "alone"]]).run().succeeds("built");
+    let asked = |command: &str| {
+        let calls = lab.calls();
+        let call =
+            calls.iter().find(|call| call.args.starts_with(&["buildx".to_owned(), command.to_owned()]));
+        call.unwrap().env["BUILDX_METADATA_PROVENANCE"].clone()
+    };
+    assert_eq!((asked("bake"), asked("build")), (json!("disabled"), Value::Null));
+}
+
 #[test]
 fn one_that_is_there_is_not_built() {
     let lab = lab();

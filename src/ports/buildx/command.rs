@@ -19,6 +19,10 @@ use crate::secret::SecretString;
 pub(super) const OF_BAKE: [(&str, &str); 2] =
     [("BUILDX_BAKE_FILE_RELATIVE_PATHS", "0"), ("BUILDX_BAKE_ENTITLEMENTS_FS", "0")];
 
+/// For several images: their metadata is no output, so BuildKit need not be asked for the provenance of each
+/// (<https://docs.docker.com/build/building/variables/>).
+pub(super) const OF_SEVERAL: (&str, &str) = ("BUILDX_METADATA_PROVENANCE", "disabled");
+
 /// The call. Its files are removed when it is dropped.
 pub(super) struct Command {
     pub args: Vec<String>,

@@ -21,7 +21,7 @@ use crate::secret::SecretString;
 
 pub(crate) use built::Built;
 use built::{failed, hung};
-use command::{Command, OF_BAKE};
+use command::{Command, OF_BAKE, OF_SEVERAL};
 
 /// A build with the values of its secrets.
 #[derive(Clone, Copy)]
@@ -201,7 +201,8 @@ impl Buildx {
         let policy_file = command.policy.as_ref().map(|policy| policy.path().display().to_string().into());
         let policy_file = policy_file.map(|path| (policy::VARIABLE, path));
         let of_bake =
-            command.bake.iter().flat_map(|_| OF_BAKE.map(|(name, value)| (name, value.to_owned().into())));
+            command.bake.iter().flat_map(|_| OF_BAKE).chain((builds.len() > 1).then_some(OF_SEVERAL));
+        let of_bake = of_bake.map(|(name, value)| (name, value.to_owned().into()));
         for (name, value) in variables.into_iter().chain(no_git).chain(policy_file).chain(of_bake) {
             build = build.env(name, value);
         }
