@@ -202,6 +202,14 @@ fn of_owner(start: &str) -> Takes {
 /// Which jobs have a subject that fits: `repo:OWNER/NAME:ref:refs/heads/main`, `repo:OWNER/NAME:pull_request`,
 /// `repo:OWNER/NAME:environment:NAME`, or an own format (GitHub docs, "`OpenID` Connect reference").
 fn by_subject(pattern: &str) -> Takes {
+    // An own format of the owner, who has other repositories too.
+    if let Some(rest) = pattern.strip_prefix("repository_owner:")
+        && !rest.contains(":repository")
+        && let owner = rest.split_once(':').map_or(rest, |(owner, _)| owner)
+        && before_wildcard(owner).is_none()
+    {
+        return Takes::Owner(owner.to_owned());
+    }
     let Some(start) = before_wildcard(pattern) else {
         let is_any = pattern.starts_with("repo:") && pattern.ends_with(":pull_request");
         return if is_any { Takes::Repository } else { Takes::Some };
@@ -216,6 +224,8 @@ fn by_subject(pattern: &str) -> Takes {
         Some((_, start)) if "pull_request".starts_with(start) || "ref:refs/heads/".starts_with(start) => {
             Takes::Repository
         }
+        // Whoever may make environments, tags and such branches may do so for the whole repository; a pull request's author
+        // makes none.
         Some(_) => Takes::Some,
     }
 }
@@ -266,6 +276,10 @@ mod tests {
             ("repo:o/r:pull?request", Warn, Good),
             ("repository_id:12:ref:*", Warn, Good),
             ("repo:o/*", Warn, Warn),
+            ("repository_owner:o", Warn, Warn),
+            ("repository_owner:o:*", Warn, Warn),
+            ("repository_owner:o:repository_id:12:ref:*", Warn, Good),
+            ("repository_owner:o*", Fail, Fail),
             ("repo:o/app-*:ref:refs/heads/main", Warn, Warn),
             ("repo:o*", Fail, Fail),
             ("repo:*", Fail, Fail),
