@@ -50,6 +50,7 @@ pub(super) async fn create(
             record.notices.extend(drift_notice(repository, &rows));
             done.compared = Some(rows);
         }
+        // ECR does not show it yet, or it was removed again: then the push fails, and tells.
         Answer::NoRepository => {}
         Answer::Unknown(error) => record.notices.push(format!(
             "another run has made {repository}; it is not compared with the inputs: {}",

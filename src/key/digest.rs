@@ -165,7 +165,8 @@ pub struct BuildKey {
     /// The files behind the entries of kind [`EntryKind::Files`], by the entry's name.
     #[serde(skip)]
     pub trees: BTreeMap<String, Tree>,
-    /// The encoded explanation of a key whose files are not at hand.
+    /// The explanation as an image carries it, of a platform's key that was computed from the key of all platforms: its files
+    /// are not at hand.
     #[serde(skip)]
     pub explanation: Option<String>,
     /// True if the build may send files of its contexts that are in no tree.

@@ -23,15 +23,16 @@ use crate::ports::registry::{Probe, Resolve};
 /// No run sets this tag.
 const UNUSED_TAG: &str = "build-once-doctor";
 
-/// The registry that AWS is asked for where no repository of ECR is known: only its region counts.
-const NO_REGION: &str = "us-east-1";
+/// The region in which AWS is asked if neither an input nor a repository names one: each region of a partition answers who
+/// somebody is, and IAM is the same in all.
+const DEFAULT_REGION: &str = "us-east-1";
 
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) checks: Vec<Check>,
     /// The registry of the repository that all zones read.
     pub(super) home: Option<String>,
-    /// What registries answered, for the clock.
+    /// What registries answered, for the check of this machine's clock.
     pub(super) answers: Vec<Reached>,
 }
 
@@ -158,7 +159,7 @@ impl Doctor<'_> {
         let name = |arn: &str| arn.rsplit('/').next().map(str::to_owned);
         let publishes = publishes.filter(|_| taken.is_some_and(|taken| name(&taken) == name(&role)));
         let asked = self.image.request.settings.access.aws_region.as_deref();
-        let region = asked.or_else(|| host.map(|host| host.region.as_str())).unwrap_or(NO_REGION);
+        let region = asked.or_else(|| host.map(|host| host.region.as_str())).unwrap_or(DEFAULT_REGION);
         let policy = self.ports.aws.trust_policy(&role, region, self.iam());
         let policy = self.within("failed to read who may take the role", policy).await;
         Some(takers::check(&role, &policy, publishes))
@@ -187,7 +188,8 @@ impl Doctor<'_> {
         };
         let trust = match (&self.asked.role, &found) {
             (Some(role), Some(Ok((token, _)))) => {
-                let region = self.image.request.settings.access.aws_region.as_deref().unwrap_or(NO_REGION);
+                let region =
+                    self.image.request.settings.access.aws_region.as_deref().unwrap_or(DEFAULT_REGION);
                 let answer = self.ports.aws.may_take(role, token, region);
                 Some((role.clone(), self.within("failed to take the role", answer).await))
             }
