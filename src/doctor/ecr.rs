@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::{Check, Known};
-use crate::ecr::{Described, Mutability, MutabilityKind, RegistryScanning, Ruled, fits};
+use crate::ecr::{
+    Described, Mutability, MutabilityKind, RegistryScanning, Ruled, STANDARD, fits, storage_class,
+};
 use crate::failure::FailureKind;
 use crate::image::{EcrHost, Repository};
 
@@ -117,7 +119,7 @@ fn scanning(ecr: &Ecr) -> Check {
     match (ecr.scanning.as_ref().map(|scanning| scanning.judge(ecr.repository.path())), own) {
         (Ok(Ruled::ByRegistry { scans: true, rule }), _) => Check::ok(name, rule),
         (Ok(Ruled::ByRegistry { scans: false, rule }), _) => not(format!("images are not scanned: {rule}")),
-        // Without the registry's rules nobody knows whether the repository's own setting counts.
+        // A rule of the registry would count in place of the repository's own setting.
         (Err(error), _) => Check::unknown(name, error),
         (Ok(Ruled::ByRepository), Ok(true)) => {
             Check::ok(name, "images are scanned when they are pushed, by the repository's own setting")
@@ -141,6 +143,7 @@ fn lifecycle(ecr: &Ecr) -> Check {
         return Check::warn(name, "could not be checked: ECR's policy is not JSON", keep);
     };
     let mut rules = policy["rules"].as_array().cloned().unwrap_or_default();
+    rules.retain(|rule| storage_class(rule) == STANDARD);
     rules.sort_by_key(|rule| rule["rulePriority"].as_u64());
     // An image that a rule selects is safe from the later ones.
     let last = rules.iter().position(|rule| selects(rule, false)).map_or(rules.len(), |at| at + 1);
@@ -324,6 +327,11 @@ mod tests {
             of(Some(&format!(r#"{{"rules":[{by_age},{}]}}"#, rule(first, kept, "imageCountMoreThan"))))
         };
         assert_eq!([two(1, "key-*"), two(2, "key-*"), two(1, "key-r1-app-*")], [Good, Warn, Warn]);
+        // A rule for archived images keeps none of the others.
+        let archived = r#"{"rulePriority":1,"selection":{"tagStatus":"any","storageClass":"archive","countType":"sinceImageTransitioned"},"action":{"type":"expire"}}"#;
+        let by_age =
+            rule("tagged", "sha-*", "sinceImagePushed").replace("rulePriority\":1", "rulePriority\":2");
+        assert_eq!(of(Some(&by_age.replacen("[{", &format!("[{archived},{{"), 1))), Warn);
         assert_eq!(of(Some(&crate::ecr::LifecyclePolicy::recommended().text())), Good);
     }
 

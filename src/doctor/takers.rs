@@ -204,7 +204,7 @@ fn of_owner(start: &str) -> Takes {
 fn by_subject(pattern: &str) -> Takes {
     // An own format of the owner, who has other repositories too.
     if let Some(rest) = pattern.strip_prefix("repository_owner:")
-        && !rest.contains(":repository")
+        && ![":repo:", ":repository:", ":repository_id:"].iter().any(|claim| rest.contains(claim))
         && let owner = rest.split_once(':').map_or(rest, |(owner, _)| owner)
         && before_wildcard(owner).is_none()
     {
@@ -224,8 +224,7 @@ fn by_subject(pattern: &str) -> Takes {
         Some((_, start)) if "pull_request".starts_with(start) || "ref:refs/heads/".starts_with(start) => {
             Takes::Repository
         }
-        // Whoever may make environments, tags and such branches may do so for the whole repository; a pull request's author
-        // makes none.
+        // The author of a pull request cannot make an environment, a tag or a branch of the repository.
         Some(_) => Takes::Some,
     }
 }
@@ -278,6 +277,7 @@ mod tests {
             ("repo:o/*", Warn, Warn),
             ("repository_owner:o", Warn, Warn),
             ("repository_owner:o:*", Warn, Warn),
+            ("repository_owner:o:repository_visibility:private", Warn, Warn),
             ("repository_owner:o:repository_id:12:ref:*", Warn, Good),
             ("repository_owner:o*", Fail, Fail),
             ("repo:o/app-*:ref:refs/heads/main", Warn, Warn),

@@ -4,6 +4,8 @@
 use serde_json::Value;
 
 const MOST_RULES: usize = 50;
+/// The storage class of images that can be pulled.
+pub(crate) const STANDARD: &str = "standard";
 /// Most `*` in a pattern.
 const MOST_WILDCARDS: usize = 4;
 
@@ -24,17 +26,20 @@ pub(super) fn check(document: &Value) -> Result<(), String> {
         }
         priorities.push(priority);
     }
-    // Each storage class has its own rules.
-    let class = |rule: &Value| rule["selection"]["storageClass"].as_str().unwrap_or("standard").to_owned();
     let numbered: Vec<(&Value, u64)> = rules.iter().zip(priorities).collect();
     let is_late = |(rule, priority): &(&Value, u64)| {
-        let mut same = numbered.iter().filter(|(other, _)| class(other) == class(rule));
+        let mut same = numbered.iter().filter(|(other, _)| storage_class(other) == storage_class(rule));
         rule["selection"]["tagStatus"] == "any" && same.any(|(_, other)| other > priority)
     };
     if numbered.iter().any(is_late) {
         return Err("the rule with tagStatus any must have the highest rulePriority".to_owned());
     }
     Ok(())
+}
+
+/// The storage class of a rule's images. The rules of one class do not count in another.
+pub(crate) fn storage_class(rule: &Value) -> &str {
+    rule["selection"]["storageClass"].as_str().unwrap_or(STANDARD)
 }
 
 /// Checks a rule and returns its priority.

@@ -12,6 +12,7 @@ mod settings;
 mod wildcard;
 
 pub(crate) use lifecycle::{Existing, LifecyclePolicy};
+pub(crate) use lifecycle_rules::{STANDARD, storage_class};
 pub(crate) use mutability::{Mutability, MutabilityKind, TooManyMovingTags};
 pub(crate) use name::check_name;
 pub(crate) use preview::Preview;
