@@ -210,11 +210,7 @@ fn of_two_runs_at_once_the_newer_commit_counts() {
         let _ = back.run().succeeds("reused-tag");
         history.lab.registry.set_together("ci/manifests/latest", first);
         let newer = of(three, "three").input("tags", "latest").start();
-        // The other one has the files of the outputs.
-        history.lab.write("temp/other", "");
-        let files = history.lab.path("temp/other").display().to_string();
-        let older = of(two, "two").input("tags", "latest");
-        let older = older.env("GITHUB_OUTPUT", &files).env("GITHUB_STEP_SUMMARY", &files).start();
+        let older = of(two, "two").input("tags", "latest").beside_another().start();
         assert_eq!((newer.finish_unchecked().code, older.finish_unchecked().code), (0, 0));
         assert_eq!(history.latest(), newest, "{first} first");
     }

@@ -180,10 +180,7 @@ fn two_merges_at_once_make_one_index() {
     let tag = steps.iter().find(|step| step["step"] == "set-key-tag");
     assert_eq!(tag.map(|step| &step["guard"]), Some(&json!("unless-same-index")), "{plan:#}");
     let (one, two) = ("7".repeat(40), "8".repeat(40));
-    lab.write("temp/other", "");
-    let files = lab.path("temp/other").display().to_string();
-    let other = merge(&lab).commit(&one).env("GITHUB_OUTPUT", &files).env("GITHUB_STEP_SUMMARY", &files);
-    let other = other.start();
+    let other = merge(&lab).commit(&one).beside_another().start();
     let own = merge(&lab).commit(&two).run();
     assert_eq!((own.code, other.finish_unchecked().code), (0, 0), "{}", own.all());
     for tag in
@@ -279,10 +276,7 @@ fn a_plan_reads_the_nearest_earlier_image_alone() {
     for commit in [&older, &old] {
         let _ = job(&lab, "linux/arm64").commit(commit).run();
     }
-    let git = format!("#!/bin/sh\ncase $* in *rev-list*) echo {old}; echo {older} ;; *) exit 128 ;; esac\n");
-    lab.write("bin/git", git);
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(lab.path("bin/git"), executable).unwrap();
+    lab.git_is(&format!("case $* in *rev-list*) echo {old}; echo {older} ;; *) exit 128 ;; esac"));
     lab.write("work/hello", "changed");
     lab.registry.forget_requests();
     let run = plan(&lab, "linux/arm64").run().succeeds("missing");

@@ -151,7 +151,12 @@ impl Lab {
     /// A git that fails with this text.
     pub(crate) fn git_says(&self, text: &str) {
         let text = text.replace('\'', "'\\''");
-        self.write("bin/git", format!("#!/bin/sh\nprintf 'fatal: %s\\n' '{text}' >&2\nexit 128\n"));
+        self.git_is(&format!("printf 'fatal: %s\\n' '{text}' >&2\nexit 128"));
+    }
+
+    /// A git that is this shell script.
+    pub(crate) fn git_is(&self, script: &str) {
+        self.write("bin/git", format!("#!/bin/sh\n{script}\n"));
         let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(self.path("bin/git"), executable).unwrap();
     }

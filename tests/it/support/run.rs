@@ -167,6 +167,14 @@ impl<'a> BuildOnce<'a> {
         self
     }
 
+    /// With a temporary folder and files of outputs of its own, because another run goes on at the same time.
+    pub(crate) fn beside_another(self) -> Self {
+        self.lab.write("other/files", "");
+        let [folder, files] = ["other", "other/files"].map(|name| self.lab.path(name).display().to_string());
+        let own = self.env("TMPDIR", &folder).env("RUNNER_TEMP", &folder);
+        own.env("GITHUB_OUTPUT", &files).env("GITHUB_STEP_SUMMARY", &files)
+    }
+
     /// Its log is for nobody: only what it leaves counts.
     pub(crate) fn discard_log(mut self) -> Self {
         self.discard = true;
