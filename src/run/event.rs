@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(run.zone, Zone::PullRequest(7));
         assert_eq!(run.cache_branches(), ["dev", "main"]);
         assert_eq!(run.url.as_deref(), Some("https://github.com/o/r/actions/runs/5"));
-        // Such a run has the base checked out, which is no merge.
+        // A run of `pull_request_target` has the base checked out, which is no merge.
         let env = Env::from([
             ("GITHUB_ACTIONS", "true"),
             ("GITHUB_EVENT_NAME", "pull_request_target"),

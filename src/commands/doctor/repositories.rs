@@ -23,8 +23,8 @@ use crate::ports::registry::{Probe, Resolve};
 /// No run sets this tag.
 const UNUSED_TAG: &str = "build-once-doctor";
 
-/// The region in which AWS is asked if neither an input nor a repository names one: each region of a partition answers who
-/// somebody is, and IAM is the same in all.
+/// The region in which AWS is asked if neither an input nor a repository names one. STS and IAM answer the same in every
+/// region of a partition.
 const DEFAULT_REGION: &str = "us-east-1";
 
 #[derive(Default)]

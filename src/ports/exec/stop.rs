@@ -39,8 +39,8 @@ pub(crate) async fn cancelled(signal: &CancelSignal) -> Stop {
 const AFTER_INTERRUPT: Duration = Duration::from_millis(3500);
 const AFTER_TERMINATE: Duration = Duration::from_secs(1);
 
-/// A child's process group, which each child is started as the leader of. When it is dropped, all that is left of the group is killed: a plug-in or a helper may outlive
-/// the process that was started. Not so after [`Self::release`].
+/// A child's process group; each child is started as the leader of its own. When it is dropped, all that is left of the group
+/// is killed: a plug-in or a helper may outlive the process that was started. Not so after [`Self::release`].
 #[derive(Debug)]
 pub(super) struct Group(Option<Pid>);
 
