@@ -1,13 +1,11 @@
 //! Sets a tag on an image that is in a registry, without docker; the digest stays the same.
 //!
 //! A tag that must not be set back is looked at right before it is set, and once more a wait after: of two runs that both
-//! find it old, the one with the newer commit sets it again if the other one was later. The wait is that of
-//! [`super::set_key_tag`], and its gap too: a request of another run that takes longer.
-
-use std::time::Duration;
+//! find it old, the one with the newer commit sets it again if the other one was later. [`super::hold`]
+//! tells the wait, and its gap.
 
 use super::retry::insist;
-use super::{StepContext, TagResult};
+use super::{StepContext, TagResult, hold};
 use crate::error::{Error, Result};
 use crate::facts::look_at_tag;
 use crate::failure::{FailureClass, FailureKind};
@@ -19,10 +17,6 @@ use crate::ports::docker::Docker;
 use crate::ports::exec::from_exec;
 use crate::ports::registry::{Probe, Registry};
 
-/// The wait after a tag was set is this many times as long as that took.
-const WAIT_FACTOR: u32 = 4;
-const SHORTEST_WAIT: Duration = Duration::from_millis(30);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How often the tag is set, before it counts as one that keeps changing.
 const TURNS: u32 = 4;
 
@@ -96,8 +90,7 @@ async fn set_unless_newer(
             }
         };
         set(source, target, context).await?;
-        let wait = (watch.elapsed() * WAIT_FACTOR).clamp(SHORTEST_WAIT, LONGEST_WAIT);
-        context.ports.exec.sleep(wait).await.map_err(from_exec)?;
+        context.ports.exec.sleep(hold::wait(watch.elapsed())).await.map_err(from_exec)?;
         match check_source(source, target, registry).await {
             Ok(()) => return Ok(TagResult::Set(unknown)),
             // Another run was later: the next turn tells which commit is.

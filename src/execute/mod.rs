@@ -6,6 +6,7 @@ mod alias;
 mod build;
 mod builder;
 mod converge;
+mod hold;
 mod journal;
 mod logins;
 mod put_index;

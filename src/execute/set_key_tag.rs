@@ -1,37 +1,26 @@
 //! Sets the key tag after a build, unless another run has set it first. Then that run's image wins,
 //! and this run's other tags are moved to it.
 //!
-//! Registries have no "set unless there": of two runs that both find no image, the later one
-//! would replace what the earlier one has reported. So a run looks right before it sets the tag,
-//! waits as long as a request of another run can take, and looks again: the image that has the tag
-//! now keeps it (Fischer's algorithm, with the registry's tag as its variable).
-//!
-//! One gap remains: a request of another run that takes longer than the wait. A repository with
-//! immutable tags has no such gap: the registry itself accepts only the first run.
+//! [`super::hold`] tells how long it must stay there before it counts.
 
 use std::time::Duration;
 
 use super::retry::insist;
-use super::{Made, Record, StepContext, alias};
+use super::{Made, Record, StepContext, alias, hold};
 use crate::error::{Error, Result};
 use crate::facts::{Lookup, LookupBy, LookupResult, look_up};
 use crate::failure::{FailureClass, FailureKind};
-use crate::image::{Digest, ImageReference};
+use crate::image::{Digest, ImageReference, Manifest};
 use crate::plan::TagGuard;
 use crate::ports::clock::Stopwatch;
 use crate::ports::docker::Docker;
 use crate::ports::registry::Probe;
 
-/// The wait between two looks is this many times as long as this run's slowest request: other runs talk to the same
-/// registry at the same time.
-const WAIT_FACTOR: u32 = 4;
-/// Bounds of that wait. Against a registry on the same machine requests take a millisecond, and chance decides which is
-/// slowest; for a slow one a first build does not wait longer than this.
-const SHORTEST_WAIT: Duration = Duration::from_millis(30);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Looks, before the tag counts as one that keeps changing. Two are the rule; each run that sets the tag meanwhile costs
 /// one more.
 const LOOKS: u32 = 8;
+/// The most requests of one look.
+const REQUESTS_OF_A_LOOK: u32 = 3;
 
 /// Sets the key's tag to this run's image, or adopts the image that has it, as the guard says. `others`: the names that the
 /// push gave this run's image; they are moved only if another image counts, one that has the tag now or one that an earlier
@@ -99,7 +88,11 @@ async fn replace(
     docker: &Docker,
     record: &mut Record,
 ) -> Result<()> {
-    let set = async || set(key_tag, &own, context).await;
+    let source = key_tag.repository().at(own.clone());
+    let set = async || {
+        let document = context.ports.registry.document(&source).await?;
+        set(key_tag, document, context).await
+    };
     insist(key_tag.registry(), context, docker, set).await?;
     let Lookup { seen, .. } =
         look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await;
@@ -129,28 +122,31 @@ async fn settle(
     waits: bool,
     context: &StepContext<'_>,
 ) -> Result<Digest> {
+    let source = key_tag.repository().at(own.clone());
+    // Read before the first look: nothing else is done between a look and the request that sets the tag.
+    let watch = Stopwatch::start();
+    let document = context.ports.registry.document(&source).await;
+    let usual = watch.elapsed();
     let mut slowest = Duration::ZERO;
     let mut seen = None;
     for _ in 0..LOOKS {
-        let (found, took) = look(key_tag, context).await?;
-        slowest = slowest.max(took);
+        let (found, mut took) = look(key_tag, usual, context).await?;
         match found {
             // This is the second look at the same image, a wait after the first.
             Some(digest) if seen.as_ref() == Some(&digest) || !waits => return Ok(digest),
             Some(digest) => seen = Some(digest),
             None => {
-                // Another run's request may take as long, from the look to the end of the answer.
                 let watch = Stopwatch::start();
-                set(key_tag, own, context).await?;
-                slowest = slowest.max(took + watch.elapsed());
+                set(key_tag, document.clone()?, context).await?;
+                took += watch.elapsed();
                 if seen.replace(own.clone()).is_none() && !waits {
                     continue;
                 }
             }
         }
-        let wait = (slowest * WAIT_FACTOR).clamp(SHORTEST_WAIT, LONGEST_WAIT);
+        slowest = slowest.max(took);
         // It ends early if the run is stopped.
-        context.ports.exec.sleep(wait).await.map_err(crate::ports::exec::from_exec)?;
+        context.ports.exec.sleep(hold::wait(slowest)).await.map_err(crate::ports::exec::from_exec)?;
     }
     Err(Error::of(FailureKind::Unsettled, format!("{key_tag} keeps changing"))
         .hint("other runs keep setting it; try again"))
@@ -158,29 +154,43 @@ async fn settle(
 
 /// Returns the image under the tag if it has this run's key, and how long the answer took. The tag holds a shortened key,
 /// and a person may set it by hand. So an image with another key is treated as if the tag did not exist: this run replaces
-/// it, if the registry lets tags be moved.
-async fn look(key_tag: &ImageReference, context: &StepContext<'_>) -> Result<(Option<Digest>, Duration)> {
-    let watch = Stopwatch::start();
-    let Lookup { seen, .. } =
-        look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await;
-    let took = watch.elapsed();
-    match seen {
-        LookupResult::Match { digest, .. } => Ok((Some(digest), took)),
-        LookupResult::OtherKey { .. } | LookupResult::Absent { .. } => Ok((None, took)),
-        LookupResult::Unknown(error) => Err(error),
+/// it, if the registry lets tags be moved. A late answer may be out of date, so the look is repeated. `usual`: the time of
+/// another request.
+async fn look(
+    key_tag: &ImageReference,
+    usual: Duration,
+    context: &StepContext<'_>,
+) -> Result<(Option<Digest>, Duration)> {
+    let mut requests = 0;
+    loop {
+        let watch = Stopwatch::start();
+        let Lookup { seen, .. } =
+            look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await;
+        let took = watch.elapsed();
+        requests += 1;
+        if hold::is_late(took, usual) && requests < REQUESTS_OF_A_LOOK {
+            continue;
+        }
+        return match seen {
+            LookupResult::Match { digest, .. } => Ok((Some(digest), took)),
+            LookupResult::OtherKey { .. } | LookupResult::Absent { .. } => Ok((None, took)),
+            LookupResult::Unknown(error) => Err(error),
+        };
     }
 }
 
 /// Sets the tag. If the registry refuses because another run was first, that is no error: the next look tells which
 /// image has the tag.
-async fn set(key_tag: &ImageReference, own: &Digest, context: &StepContext<'_>) -> Result<()> {
-    let source = key_tag.repository().at(own.clone());
-    let Err(error) = context.ports.registry.put_tag(&source, key_tag, context.writes).await else {
-        return Ok(());
-    };
+async fn set(
+    key_tag: &ImageReference,
+    (own, bytes): (Manifest, Vec<u8>),
+    context: &StepContext<'_>,
+) -> Result<()> {
+    let put = context.ports.registry.put(key_tag, own.media_type, bytes, context.writes);
+    let Err(error) = put.await else { return Ok(()) };
     match look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await.seen {
         LookupResult::Match { .. } => Ok(()),
-        LookupResult::OtherKey { digest, .. } => Err(taken(key_tag, &digest, own).because(&error)),
+        LookupResult::OtherKey { digest, .. } => Err(taken(key_tag, &digest, &own.digest).because(&error)),
         LookupResult::Absent { .. } | LookupResult::Unknown(_) => Err(error),
     }
 }

@@ -1,6 +1,8 @@
 //! Two runs that build the same at once: one image is kept under the key's tag, and both report it.
 //! The registry's answers are scripted, so that each order of events is played for certain.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{HEAD, Lab, PROGRESS, Response};
@@ -65,6 +67,16 @@ fn a_rival_was_done_while_this_run_was_building() {
     let race = race(1);
     race.adopts();
     assert_eq!(race.sets(), 0, "what others have reported is not replaced");
+}
+
+/// The registry has read the tag long before its answer arrives.
+#[test]
+fn a_late_answer_is_asked_for_again() {
+    let race = race(1);
+    let absent = Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown");
+    race.lab.registry.fault("/manifests/key-", 1, absent.after(Duration::from_secs(2)));
+    race.adopts();
+    assert_eq!(race.sets(), 0);
 }
 
 #[test]
@@ -161,7 +173,7 @@ fn a_push_that_fails_for_other_reasons_still_fails() {
 #[test]
 fn a_slow_registry_is_no_rival() {
     let race = race(2);
-    race.lab.registry.slow(std::time::Duration::from_millis(60));
+    race.lab.registry.slow(Duration::from_millis(60));
     let run = race.lab.shared().run().succeeds("built");
     assert_eq!((run.output("digest"), race.sets()), (race.digest(&race.key_tag()).as_str(), 1));
 }

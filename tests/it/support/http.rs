@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// One request as it came.
 #[derive(Clone, Debug, Default)]
@@ -32,11 +33,18 @@ pub(crate) struct Response {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
+    /// How long it takes.
+    delay: Duration,
 }
 
 impl Response {
     pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into() }
+        Self { status, headers: Vec::new(), body: body.into(), delay: Duration::ZERO }
+    }
+
+    /// The same, after this time.
+    pub(crate) fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -100,9 +108,10 @@ fn serve(
     while let Some(request) = read(&mut reader, connection) {
         seen.lock().unwrap().push(request.clone());
         let response = answer(&request);
+        thread::sleep(response.delay);
         if response.status == 1 {
             // Until the test's process ends.
-            thread::sleep(std::time::Duration::from_hours(1));
+            thread::sleep(Duration::from_hours(1));
             return;
         }
         if response.status == 0 || write(stream, &request, &response).is_err() {
