@@ -63,7 +63,7 @@ pub(super) async fn resolve(
     if reference.digest().is_some() {
         return Ok(base(Pin::AsWritten));
     }
-    let failed = match ports.registry.resolve(&reference).await {
+    let failed = match ports.digest(&reference).await {
         Ok(digest) => {
             let own = match engine {
                 Some(engine) => engine.own_image(&reference, name, &digest).await,

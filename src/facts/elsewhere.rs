@@ -56,7 +56,7 @@ async fn parent(
         let Some(key) = carried_key(&ports.registry, reference, &manifest, true).await? else { continue };
         let pinned: ImageReference = reference.repository().at(manifest.digest.clone());
         let platforms: Vec<String> = request.build.platforms.iter().map(ToString::to_string).collect();
-        let mut lists = ports.registry.triggers(&pinned, &platforms).await?;
+        let mut lists = ports.triggers(&pinned, &platforms).await?;
         let onbuild = lists.pop_first().filter(|_| lists.is_empty());
         return Ok(Parent {
             context: context.to_owned(),

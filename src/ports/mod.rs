@@ -24,6 +24,7 @@ pub(crate) mod lineages;
 pub(crate) mod local_cache;
 pub(crate) mod metadata;
 pub(crate) mod oidc;
+mod once;
 pub(crate) mod proxies;
 pub(crate) mod random;
 pub(crate) mod reach;
@@ -35,10 +36,12 @@ pub(crate) mod tls;
 pub(crate) mod trace;
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
+use crate::image::{Digest, ImageReference};
 use crate::inputs::{ImageRequest, Mode, Request};
 use crate::secret::SecretString;
 
@@ -78,7 +81,12 @@ pub(crate) struct Ports {
     without_engine: bool,
     github: OnceCell<Result<github::GitHub>>,
     first_parents: tokio::sync::OnceCell<Option<Vec<String>>>,
+    digests: once::Once<ImageReference, Result<Digest, registry::Resolve>>,
+    triggers: once::Once<(ImageReference, Vec<String>), Result<Triggers, Error>>,
 }
+
+/// The different lists of `ONBUILD` instructions of an image.
+type Triggers = BTreeSet<Vec<String>>;
 
 /// The folder in which docker keeps the certificates of registries. A test of a debug build can name another one.
 fn certificates(env: &Env) -> &str {
@@ -150,7 +158,30 @@ impl Ports {
             without_engine: request.settings.mode == Mode::Plan,
             github: OnceCell::new(),
             first_parents: tokio::sync::OnceCell::new(),
+            digests: once::Once::default(),
+            triggers: once::Once::default(),
         }
+    }
+
+    /// The digest of an image that others are built on; the same for all images of the run.
+    ///
+    /// # Errors
+    /// As [`registry::Registry::resolve`].
+    pub(crate) async fn digest(&self, base: &ImageReference) -> Result<Digest, registry::Resolve> {
+        self.digests.get(base.clone(), async || self.registry.resolve(base).await).await
+    }
+
+    /// The `ONBUILD` instructions of an image that others are built on.
+    ///
+    /// # Errors
+    /// As [`registry::Registry::triggers`].
+    pub(crate) async fn triggers(
+        &self,
+        base: &ImageReference,
+        platforms: &[String],
+    ) -> Result<Triggers, Error> {
+        let question = (base.clone(), platforms.to_vec());
+        self.triggers.get(question, async || self.registry.triggers(base, platforms).await).await
     }
 
     /// The commits before the one that is checked out, as [`git::MOST_PARENTS`] says; all images of a run share one answer.

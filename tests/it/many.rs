@@ -64,6 +64,25 @@ fn two_are_built_and_published_in_one_run() {
     assert_eq!(again.called("buildx bake").len(), 1, "that of before");
 }
 
+#[test]
+fn a_base_that_images_share_is_asked_for_once() {
+    let lab = lab();
+    lab.registry.publish_triggers("base/os/1", &["RUN true"]);
+    for file in ["Dockerfile", "Dockerfile.web"] {
+        lab.write(
+            &format!("work/{file}"),
+            format!("FROM {}/base/os:1\nCOPY hello /{file}\n", lab.registry.address()),
+        );
+    }
+    both(&lab).run().succeeds("built");
+    let asked = lab.registry.asked();
+    let of_base: Vec<&str> = asked.iter().map(String::as_str).filter(|ask| ask.contains("base/os")).collect();
+    let (head, rest) = of_base.split_first().unwrap();
+    assert_eq!(*head, "HEAD base/os/manifests/1");
+    let kinds: Vec<&str> = rest.iter().map(|ask| ask.rsplit_once(':').unwrap().0).collect();
+    assert_eq!(kinds, ["GET base/os/manifests/sha256", "GET base/os/blobs/sha256"]);
+}
+
 /// A run of several images has no output `metadata`, so it does not ask for the provenance in it.
 #[test]
 fn the_provenance_is_read_for_an_only_image() {

@@ -108,12 +108,10 @@ fn known(lists: &Lists<'_>) -> Vec<BaseTriggers> {
 /// The different lists of triggers that an image has on these platforms. The registry is asked first, then the engine.
 async fn image_triggers(ports: &Ports, image: &str, platforms: &[String]) -> Result<BTreeSet<Vec<String>>> {
     let failed = match image.parse::<ImageReference>() {
-        Ok(reference) if !image.starts_with("sha256:") => {
-            match ports.registry.triggers(&reference, platforms).await {
-                Ok(lists) => return Ok(lists),
-                Err(error) => error,
-            }
-        }
+        Ok(reference) if !image.starts_with("sha256:") => match ports.triggers(&reference, platforms).await {
+            Ok(lists) => return Ok(lists),
+            Err(error) => error,
+        },
         _ => Error::of(FailureKind::BadAnswer, format!("the engine does not say what {image} holds")),
     };
     match ports.docker() {
