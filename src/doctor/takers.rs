@@ -68,7 +68,11 @@ pub(crate) fn check(role: &str, policy: &Known<String>, publishes: Option<bool>)
             }
             Takes::Repository | Takes::Some => {}
         }
-        if conditions(statement, &provider, "aud").is_empty() {
+        let audiences = conditions(statement, &provider, "aud");
+        let names_one = |audience: &Condition<'_>| {
+            !audience.texts.iter().any(|text| audience.is_pattern && text.chars().all(|sign| sign == '*'))
+        };
+        if !audiences.iter().any(names_one) {
             add(Verdict::Warn, "takes tokens that were made for any audience");
         }
     }
@@ -130,15 +134,24 @@ fn provider(statement: &Value) -> Option<String> {
     })
 }
 
-/// The conditions that hold a claim of the token against texts: whether `*` and `?` stand for others in them, and the
-/// texts, of which one has to fit (IAM, "Condition operators"). Each condition has to hold.
-fn conditions<'a>(statement: &'a Value, provider: &str, claim: &str) -> Vec<(bool, Vec<&'a str>)> {
+/// A condition that holds a claim of the token against texts, of which one has to fit (IAM, "Condition operators").
+struct Condition<'a> {
+    /// `*` and `?` stand for others in the texts.
+    is_pattern: bool,
+    /// A token without the claim fits too.
+    if_exists: bool,
+    texts: Vec<&'a str>,
+}
+
+/// The conditions about a claim; each has to hold.
+fn conditions<'a>(statement: &'a Value, provider: &str, claim: &str) -> Vec<Condition<'a>> {
     let key = format!("{provider}:{claim}").to_lowercase();
     let mut found = Vec::new();
     for (operator, keys) in statement["Condition"].as_object().into_iter().flatten() {
         let operator = operator.to_lowercase();
         let operator = operator.split_once(':').map_or(operator.as_str(), |(_, operator)| operator);
-        let is_pattern = match operator.strip_suffix("ifexists").unwrap_or(operator) {
+        let without = operator.strip_suffix("ifexists");
+        let is_pattern = match without.unwrap_or(operator) {
             "stringequals" | "stringequalsignorecase" => false,
             "stringlike" => true,
             // Such as `StringNotLike`, which takes all others.
@@ -146,7 +159,7 @@ fn conditions<'a>(statement: &'a Value, provider: &str, claim: &str) -> Vec<(boo
         };
         let keys = keys.as_object().into_iter().flatten();
         let values = keys.filter(|(name, _)| name.to_lowercase() == key).map(|(_, value)| texts(value));
-        found.extend(values.map(|values| (is_pattern, values)));
+        found.extend(values.map(|texts| Condition { is_pattern, if_exists: without.is_some(), texts }));
     }
     found
 }
@@ -155,8 +168,8 @@ fn conditions<'a>(statement: &'a Value, provider: &str, claim: &str) -> Vec<(boo
 fn takes(statement: &Value, provider: &str) -> Takes {
     let narrowest = |claim: &str, of: fn(&str) -> Takes| {
         let conditions = conditions(statement, provider, claim).into_iter();
-        let widest = conditions.map(|(is_pattern, values)| {
-            let widths = values.into_iter().map(|value| of(if is_pattern { value } else { literal(value) }));
+        let widest = conditions.map(|Condition { is_pattern, texts, .. }| {
+            let widths = texts.into_iter().map(|text| of(if is_pattern { text } else { literal(text) }));
             // Without a value the condition never holds.
             widths.max().unwrap_or(Takes::Some)
         });
@@ -173,10 +186,13 @@ fn takes(statement: &Value, provider: &str) -> Takes {
         Some(_) => Takes::Anyone,
     });
     let by_claims = by_repository.min(by_id).min(by_owner);
-    let is_fixed = ["ref", "environment"].into_iter().any(|claim| {
-        let fixed = |values: &Vec<&str>| values.iter().all(|value| before_wildcard(value).is_none());
-        conditions(statement, provider, claim).iter().any(|(_, values)| fixed(values))
+    let of_ref = narrowest("ref", |name| match before_wildcard(name) {
+        Some(start) if "refs/heads/".starts_with(start) || start.starts_with("refs/pull") => Takes::Anyone,
+        _ => Takes::Some,
     });
+    // Not every token has this claim, and the author of a pull request cannot make an environment.
+    let by_environment = conditions(statement, provider, "environment").iter().any(|own| !own.if_exists);
+    let is_fixed = of_ref == Takes::Some || by_environment;
     let by_claims = if by_claims == Takes::Repository && is_fixed { Takes::Some } else { by_claims };
     by_claims.min(narrowest("sub", by_subject))
 }
@@ -326,11 +342,43 @@ mod tests {
         assert_eq!(with(json!({"repository": "o/r", "ref": "refs/heads/main"})), Good);
         assert_eq!(with(json!({"repository": "o/r"})), Warn);
         assert_eq!(with(json!({"repository_id": "12", "ref": "refs/heads/*"})), Warn);
+        assert_eq!(with(json!({"repository": "o/r", "ref": "refs/heads/release-*"})), Good);
+        assert_eq!(with(json!({"repository": "o/r", "ref": ["refs/heads/release-*", "refs/pull/*"]})), Warn);
+        assert_eq!(with(json!({"repository": "o/r", "environment": "*"})), Good);
         assert_eq!(with(json!({"repository": "o/*"})), Warn);
         assert_eq!(with(json!({"repository_owner": "o", "ref": "refs/heads/main"})), Warn);
         assert_eq!(with(json!({"repository": "*"})), Fail);
         assert_eq!(with(json!({"ref": "refs/heads/main"})), Fail);
         assert_eq!(with(json!({"job_workflow_ref": "o/r/.github/workflows/x.yml@refs/heads/main"})), Fail);
+    }
+
+    #[test]
+    fn a_claim_that_need_not_exist() {
+        let of = |operator: &str| {
+            let mut condition =
+                json!({"StringEquals": {format!("{HOST}:aud"): "a", format!("{HOST}:repository"): "o/r"}});
+            condition[operator][format!("{HOST}:environment")] = json!("production");
+            judged(&[statement(&condition)], Some(true)).0
+        };
+        assert_eq!(
+            [of("StringLike"), of("StringEqualsIfExists"), of("StringLikeIfExists")],
+            [Good, Warn, Warn]
+        );
+    }
+
+    #[test]
+    fn an_audience_that_is_any() {
+        let of = |operator: &str, audience: Value| {
+            let mut condition =
+                json!({"StringLike": {format!("{HOST}:sub"): "repo:o/r:ref:refs/heads/main"}});
+            condition[operator][format!("{HOST}:aud")] = audience;
+            judged(&[statement(&condition)], None).0
+        };
+        assert_eq!(of("StringLike", json!("*")), Warn);
+        assert_eq!(of("StringLike", json!(["sts.amazonaws.com", "**"])), Warn);
+        assert_eq!(of("StringLike", json!("sts.amazonaws.*")), Good);
+        // A star is none where no pattern is read: the condition never holds.
+        assert_eq!(of("StringEquals", json!("*")), Good);
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(super) async fn create(
     Ok(())
 }
 
-/// Changes a setting. `is_new`: this run has made the repository. Unless it is `required`, a refusal only makes the run
+/// Changes a setting. `is_new`: this run has made the repository. Unless it is `required`, a failure only makes the run
 /// degraded.
 pub(super) async fn change(
     repository: &Repository,

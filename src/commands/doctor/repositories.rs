@@ -50,7 +50,7 @@ impl Doctor<'_> {
         let mut checks = vec![repository::source(&found)];
         let home = found.ok().and_then(|fact| fact.repository().cloned());
         let Some(home) = home else {
-            checks.extend(self.identity(None).await);
+            checks.extend(self.identity(None, None).await);
             return Shared { checks, ..Shared::default() };
         };
         let other = request.settings.pr_repository.as_ref();
@@ -79,12 +79,12 @@ impl Doctor<'_> {
                     rights::publishes(&decisions, &home),
                     host.as_ref()
                 )),
-                Box::pin(self.identity(Some(caller.clone()))),
+                Box::pin(self.identity(Some(caller.clone()), host.as_ref())),
             );
             checks.extend(identity.into_iter().chain(taken));
         } else if self.asked.role.is_some() {
             let (taken, identity) =
-                tokio::join!(Box::pin(self.takers(None, None, None)), Box::pin(self.identity(None)));
+                tokio::join!(Box::pin(self.takers(None, None, None)), Box::pin(self.identity(None, None)));
             checks.extend(identity.into_iter().chain(taken));
         }
         let set_ups: Vec<Ecr> = set_ups.into_iter().flatten().collect();
@@ -158,11 +158,15 @@ impl Doctor<'_> {
         let role = self.asked.role.clone().or_else(|| taken.clone())?;
         let name = |arn: &str| arn.rsplit('/').next().map(str::to_owned);
         let publishes = publishes.filter(|_| taken.is_some_and(|taken| name(&taken) == name(&role)));
-        let asked = self.image.request.settings.access.aws_region.as_deref();
-        let region = asked.or_else(|| host.map(|host| host.region.as_str())).unwrap_or(DEFAULT_REGION);
-        let policy = self.ports.aws.trust_policy(&role, region, self.iam());
+        let policy = self.ports.aws.trust_policy(&role, self.region(host), self.iam());
         let policy = self.within("failed to read who may take the role", policy).await;
         Some(takers::check(&role, &policy, publishes))
+    }
+
+    /// The region in which STS and IAM are asked. `host`: ECR's, which is in the partition of the job.
+    fn region<'a>(&'a self, host: Option<&'a EcrHost>) -> &'a str {
+        let asked = self.image.request.settings.access.aws_region.as_deref();
+        asked.or_else(|| host.map(|host| host.region.as_str())).unwrap_or(DEFAULT_REGION)
     }
 
     /// An endpoint in place of IAM's own.
@@ -172,7 +176,7 @@ impl Doctor<'_> {
     }
 
     /// The OIDC token and what AWS says to it. Outside of GitHub there is none.
-    async fn identity(&self, caller: Option<Known<Caller>>) -> Vec<Check> {
+    async fn identity(&self, caller: Option<Known<Caller>>, host: Option<&EcrHost>) -> Vec<Check> {
         let env = &self.ports.env;
         let is_asked = caller.is_some() || self.asked.role.is_some();
         if !env.in_github_actions() || !is_asked {
@@ -188,9 +192,7 @@ impl Doctor<'_> {
         };
         let trust = match (&self.asked.role, &found) {
             (Some(role), Some(Ok((token, _)))) => {
-                let region =
-                    self.image.request.settings.access.aws_region.as_deref().unwrap_or(DEFAULT_REGION);
-                let answer = self.ports.aws.may_take(role, token, region);
+                let answer = self.ports.aws.may_take(role, token, self.region(host));
                 Some((role.clone(), self.within("failed to take the role", answer).await))
             }
             (Some(role), _) => Some((role.clone(), Err(Error::of(FailureKind::AuthMissing, what)))),
@@ -208,14 +210,17 @@ impl Doctor<'_> {
     /// How ECR has the repository set up; `None` if it is not ECR's.
     async fn set_up(&self, repository: &Repository) -> Option<Ecr> {
         let ecr = EcrSetUp::of(&self.ports.aws, repository);
-        let ecr = self.ready("failed to set up AWS", ecr).await.ok()??;
         let what = &format!("failed to ask ECR about {repository}");
-        let (settings, lifecycle, scanning, mounts) = tokio::join!(
-            self.within(what, async { ecr.describe().await.found(what) }),
-            self.within(what, async { ecr.lifecycle().await.found(what) }),
-            self.within(what, async { ecr.registry_scanning().await.found(what) }),
-            self.within(what, async { ecr.mounts().await.found(what) }),
-        );
+        let (settings, lifecycle, scanning, mounts) = match self.ready(what, ecr).await {
+            Ok(None) => return None,
+            Ok(Some(ecr)) => tokio::join!(
+                self.within(what, async { ecr.describe().await.found(what) }),
+                self.within(what, async { ecr.lifecycle().await.found(what) }),
+                self.within(what, async { ecr.registry_scanning().await.found(what) }),
+                self.within(what, async { ecr.mounts().await.found(what) }),
+            ),
+            Err(error) => (Err(error.clone()), Err(error.clone()), Err(error.clone()), Err(error)),
+        };
         let written = self.image.names(repository).written_cache();
         let cache_tag = written.filter(|cache| cache.repository() == repository);
         Some(Ecr {
