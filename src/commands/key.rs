@@ -134,7 +134,7 @@ pub(crate) async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> R
 async fn nearest(prepared: &Prepared) -> Result<(BuildKey, Earlier)> {
     let (ports, image) = (&prepared.ports, prepared.first()?);
     let facts = gather(ports, &[image]).await?.images.swap_remove(0)?;
-    let earlier = explain::find_nearest(ports, image, &facts).await;
+    let earlier = explain::find_nearest(ports, image, &facts, explain::Effort::OneRoundTrip).await;
     let key = facts.key.ok_or_else(|| Error::input("a digest is asked for: there is no key to explain"))?;
     let missing = |unknown: Option<String>| {
         let hint = "name one: --explain REFERENCE, or --explain FILE with what key --json printed elsewhere";

@@ -13,7 +13,7 @@ use crate::failure::FailureClass;
 use crate::failure::FailureKind;
 use crate::image::{ANNOTATION_ENTRIES, ANNOTATION_KEY, ImageReference, Repository};
 use crate::inputs::extra_args;
-use crate::inputs::{ContextSource, ImageRequest, Mode};
+use crate::inputs::{ContextSource, ImageRequest};
 use crate::key::BuildKey;
 use crate::key::EntryKind;
 use crate::key::explain::{Change, Clues, Explained, advice, decode, diff};
@@ -174,10 +174,16 @@ fn shown(text: &str) -> String {
     crate::shown::cut(&text, CHANGE_LENGTH)
 }
 
-/// Explains why the image must be built, by the nearest earlier image. `None` without a key.
-pub(crate) async fn explain_miss(ports: &Ports, image: ImageRun<'_>, facts: &ImageFacts) -> Option<Miss> {
+/// Explains why the image must be built, by the nearest earlier image. `None` without a key. `effort` as for
+/// [`find_nearest`].
+pub(crate) async fn explain_miss(
+    ports: &Ports,
+    image: ImageRun<'_>,
+    facts: &ImageFacts,
+    effort: Effort,
+) -> Option<Miss> {
     let key = facts.key.as_ref()?;
-    let earlier = match find_nearest(ports, image, facts).await {
+    let earlier = match find_nearest(ports, image, facts, effort).await {
         Ok(earlier) => earlier,
         Err(unknown) => return Some(Miss { unknown, ..Miss::default() }),
     };
@@ -191,6 +197,15 @@ pub(crate) async fn explain_miss(ports: &Ports, image: ImageRun<'_>, facts: &Ima
     })
 }
 
+/// How the nearest of several images is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// One after the other, until one is there.
+    FewRequests,
+    /// All at once.
+    OneRoundTrip,
+}
+
 /// Finds the nearest earlier image: in the repository by commit, own zone first, else on this machine.
 ///
 /// # Errors
@@ -199,9 +214,10 @@ pub(crate) async fn find_nearest(
     ports: &Ports,
     image: ImageRun<'_>,
     facts: &ImageFacts,
+    effort: Effort,
 ) -> Result<Earlier, Option<String>> {
     let name = image.request.image.local_reference();
-    match find_published(ports, image, facts).await {
+    match find_published(ports, image, facts, effort).await {
         Ok(earlier) => Ok(earlier),
         Err(unknown) => read_local(ports, &name).await.ok_or(unknown),
     }
@@ -211,6 +227,7 @@ async fn find_published(
     ports: &Ports,
     image: ImageRun<'_>,
     facts: &ImageFacts,
+    effort: Effort,
 ) -> Result<Earlier, Option<String>> {
     let home = facts.repository.repository().ok_or(None)?;
     // A registry that did not answer is not asked again.
@@ -224,8 +241,10 @@ async fn find_published(
     let parents = ports.first_parents().await;
     let without_git = parents.is_none().then(|| "git does not name the commits before this one".to_owned());
     let candidates = candidates(home, image, facts, parents.unwrap_or_default());
-    // A build waits for its builder meanwhile. A plan of many images asks no more than it needs.
-    let at_once = if image.request.settings.mode == Mode::Plan { 1 } else { MOST_PROBES };
+    let at_once = match effort {
+        Effort::FewRequests => 1,
+        Effort::OneRoundTrip => MOST_PROBES,
+    };
     let nearest = async {
         let ask = candidates.into_iter().map(async |(reference, name)| {
             match read_published(ports, &reference).await {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 
+use super::explain::Effort;
 use super::pin::Pin;
 use super::search_all::{IMAGES_AT_ONCE, search_all};
 use super::{
@@ -64,7 +65,10 @@ pub(crate) async fn explain_misses(
     missing: &[(ImageRun<'_>, &ImageFacts)],
 ) -> Vec<Option<explain::Miss>> {
     let miss = missing.iter().map(async |(image, facts)| {
-        if image.request.rebuild { None } else { explain::explain_miss(ports, *image, facts).await }
+        if image.request.rebuild {
+            return None;
+        }
+        explain::explain_miss(ports, *image, facts, Effort::FewRequests).await
     });
     stream::iter(miss).buffered(IMAGES_AT_ONCE).collect().await
 }
@@ -106,6 +110,8 @@ pub(crate) async fn gather_late(
         tools_known(&toolchain, &builders);
         Ok::<_, Error>((Arc::new(toolchain), Arc::new(builders)))
     };
+    // The search for one image goes on while its builder is asked; those for many would only slow that.
+    let effort = if builds.len() > 1 { Effort::FewRequests } else { Effort::OneRoundTrip };
     let each = join_all(builds.iter().map(async |(image, facts, wanted)| {
         tokio::join!(
             caches::find_caches(ports, *image, facts, wanted.shared),
@@ -114,7 +120,7 @@ pub(crate) async fn gather_late(
                 if image.request.rebuild || !image.request.asked {
                     None
                 } else {
-                    explain::explain_miss(ports, *image, facts).await
+                    explain::explain_miss(ports, *image, facts, effort).await
                 }
             },
         )

@@ -322,15 +322,18 @@ fn tags_are_set_side_by_side() {
     );
 }
 
-/// Every image asks which commits came before, and git answers once.
+/// Every image asks which commits came before, and git answers once. The nearest earlier image alone is read.
 #[test]
 fn git_is_asked_once_for_the_commits_before() {
     let lab = lab();
-    let old = "6".repeat(40);
+    let (older, old) = ("5".repeat(40), "6".repeat(40));
     both(&lab).commit(&old).run().succeeds("built");
     let asked = lab.root().join("asked").display().to_string();
-    lab.git_is(&format!("case $* in *rev-list*) echo asked >>{asked}; echo {old} ;; *) exit 128 ;; esac"));
+    lab.git_is(&format!(
+        "case $* in *rev-list*) echo asked >>{asked}; echo {old}; echo {older} ;; *) exit 128 ;; esac"
+    ));
     lab.write("work/hello", "changed");
+    lab.registry.forget_requests();
     let run = both(&lab).run().succeeds("built");
     for image in ["app", "web"] {
         let reason =
@@ -338,6 +341,9 @@ fn git_is_asked_once_for_the_commits_before() {
         assert!(run.stdout.contains(&reason), "{}", run.stdout);
     }
     assert_eq!(std::fs::read_to_string(asked).unwrap(), "asked\n");
+    let requests = lab.registry.asked();
+    let of = |commit: &str| requests.iter().filter(|asked| asked.contains(commit)).count();
+    assert_eq!((of(&old), of(&older)), (2, 0), "{requests:?}");
 }
 
 #[test]

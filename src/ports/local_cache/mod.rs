@@ -214,9 +214,13 @@ fn hold(path: &Path) -> Result<Option<LockedGeneration>, String> {
         Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
         Err(error) => return Err(format!("failed to lock {}: {error}", path.display())),
     }
-    folder::check(path)?;
     let lock = Locked(lock);
-    Ok(is_at(&lock.0, path).then(|| LockedGeneration { path: path.to_owned(), _lock: lock }))
+    // It may have been removed before it was locked.
+    if !is_at(&lock.0, path) {
+        return Ok(None);
+    }
+    folder::check(path)?;
+    Ok(Some(LockedGeneration { path: path.to_owned(), _lock: lock }))
 }
 
 /// Opens a folder; a link is an error.

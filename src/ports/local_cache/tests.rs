@@ -41,7 +41,8 @@ fn export(folder: &Path, text: &str) {
 use crate::image::Digest;
 
 fn destination(cache: &LocalCacheUse) -> PathBuf {
-    let entry: CacheEntry = cache.destination().unwrap().parse().unwrap();
+    let entry = cache.destination().unwrap_or_else(|| panic!("{:?}", cache.notices));
+    let entry: CacheEntry = entry.parse().unwrap();
     PathBuf::from(entry.get("dest").unwrap())
 }
 
