@@ -70,7 +70,10 @@ pub(crate) fn check(role: &str, policy: &Known<String>, publishes: Option<bool>)
         }
         let audiences = conditions(statement, &provider, "aud");
         let names_one = |audience: &Condition<'_>| {
-            !audience.texts.iter().any(|text| audience.is_pattern && text.chars().all(|sign| sign == '*'))
+            !audience
+                .texts
+                .iter()
+                .any(|text| audience.is_pattern && text.chars().all(|sign| "*?".contains(sign)))
         };
         if !audiences.iter().any(names_one) {
             add(Verdict::Warn, "takes tokens that were made for any audience");
@@ -187,7 +190,10 @@ fn takes(statement: &Value, provider: &str) -> Takes {
     });
     let by_claims = by_repository.min(by_id).min(by_owner);
     let of_ref = narrowest("ref", |name| match before_wildcard(name) {
-        Some(start) if "refs/heads/".starts_with(start) || start.starts_with("refs/pull") => Takes::Anyone,
+        Some(start) if start.starts_with("refs/pull/") => Takes::Anyone,
+        Some(start) if ["refs/heads/", "refs/pull/"].iter().any(|all| all.starts_with(start)) => {
+            Takes::Anyone
+        }
         _ => Takes::Some,
     });
     // Not every token has this claim, and the author of a pull request cannot make an environment.
@@ -344,6 +350,7 @@ mod tests {
         assert_eq!(with(json!({"repository_id": "12", "ref": "refs/heads/*"})), Warn);
         assert_eq!(with(json!({"repository": "o/r", "ref": "refs/heads/release-*"})), Good);
         assert_eq!(with(json!({"repository": "o/r", "ref": ["refs/heads/release-*", "refs/pull/*"]})), Warn);
+        assert_eq!(with(json!({"repository": "o/r", "ref": "refs/p*"})), Warn);
         assert_eq!(with(json!({"repository": "o/r", "environment": "*"})), Good);
         assert_eq!(with(json!({"repository": "o/*"})), Warn);
         assert_eq!(with(json!({"repository_owner": "o", "ref": "refs/heads/main"})), Warn);
@@ -375,7 +382,7 @@ mod tests {
             judged(&[statement(&condition)], None).0
         };
         assert_eq!(of("StringLike", json!("*")), Warn);
-        assert_eq!(of("StringLike", json!(["sts.amazonaws.com", "**"])), Warn);
+        assert_eq!(of("StringLike", json!(["sts.amazonaws.com", "?*"])), Warn);
         assert_eq!(of("StringLike", json!("sts.amazonaws.*")), Good);
         // A star is none where no pattern is read: the condition never holds.
         assert_eq!(of("StringEquals", json!("*")), Good);

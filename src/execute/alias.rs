@@ -1,8 +1,8 @@
 //! Sets a tag on an image that is in a registry, without docker; the digest stays the same.
 //!
 //! A tag that must not be set back is looked at right before it is set, and once more a wait after: of two runs that both
-//! find it old, the one with the newer commit sets it again if the other one was later. [`super::hold`]
-//! tells the wait, and its gap.
+//! find it old, the one with the newer commit sets it again if the other one was later. [`super::hold`] tells the wait, and its
+//! gap.
 
 use super::retry::insist;
 use super::{StepContext, TagResult, hold};

@@ -1,7 +1,7 @@
 //! Sets the key tag after a build, unless another run has set it first. Then that run's image wins,
 //! and this run's other tags are moved to it.
 //!
-//! [`super::hold`] tells how long it must stay there before it counts.
+//! [`super::hold`] tells how long the tag must stay on an image before that image counts.
 
 use std::time::Duration;
 
