@@ -260,6 +260,7 @@ impl Attempt<'_> {
         let retry = format!("the image {names} was deleted while this run was using it: looking it up again");
         self.prepared.ports.console.line(&retry);
         state.start_over(retry);
+        self.prepared.ports.forget_bases();
         Box::pin(self.run(state, &lost)).await
     }
 

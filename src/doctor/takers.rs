@@ -70,10 +70,7 @@ pub(crate) fn check(role: &str, policy: &Known<String>, publishes: Option<bool>)
         }
         let audiences = conditions(statement, &provider, "aud");
         let names_one = |audience: &Condition<'_>| {
-            !audience
-                .texts
-                .iter()
-                .any(|text| audience.is_pattern && text.chars().all(|sign| "*?".contains(sign)))
+            !audience.texts.iter().any(|text| audience.is_pattern && before_wildcard(text) == Some(""))
         };
         if !audiences.iter().any(names_one) {
             add(Verdict::Warn, "takes tokens that were made for any audience");
@@ -152,8 +149,9 @@ fn conditions<'a>(statement: &'a Value, provider: &str, claim: &str) -> Vec<Cond
     let mut found = Vec::new();
     for (operator, keys) in statement["Condition"].as_object().into_iter().flatten() {
         let operator = operator.to_lowercase();
-        let operator = operator.split_once(':').map_or(operator.as_str(), |(_, operator)| operator);
+        let (quantifier, operator) = operator.split_once(':').unwrap_or(("", &operator));
         let without = operator.strip_suffix("ifexists");
+        let if_exists = without.is_some() || quantifier == "forallvalues";
         let is_pattern = match without.unwrap_or(operator) {
             "stringequals" | "stringequalsignorecase" => false,
             "stringlike" => true,
@@ -162,7 +160,7 @@ fn conditions<'a>(statement: &'a Value, provider: &str, claim: &str) -> Vec<Cond
         };
         let keys = keys.as_object().into_iter().flatten();
         let values = keys.filter(|(name, _)| name.to_lowercase() == key).map(|(_, value)| texts(value));
-        found.extend(values.map(|texts| Condition { is_pattern, if_exists: without.is_some(), texts }));
+        found.extend(values.map(|texts| Condition { is_pattern, if_exists, texts }));
     }
     found
 }
@@ -172,7 +170,9 @@ fn takes(statement: &Value, provider: &str) -> Takes {
     let narrowest = |claim: &str, of: fn(&str) -> Takes| {
         let conditions = conditions(statement, provider, claim).into_iter();
         let widest = conditions.map(|Condition { is_pattern, texts, .. }| {
-            let widths = texts.into_iter().map(|text| of(if is_pattern { text } else { literal(text) }));
+            // Without a pattern `*` stands for itself, which no name on GitHub has.
+            let is_never = |text: &str| !is_pattern && before_wildcard(text).is_some();
+            let widths = texts.into_iter().map(|text| if is_never(text) { Takes::Some } else { of(text) });
             // Without a value the condition never holds.
             widths.max().unwrap_or(Takes::Some)
         });
@@ -196,16 +196,14 @@ fn takes(statement: &Value, provider: &str) -> Takes {
         }
         _ => Takes::Some,
     });
-    // Not every token has this claim, and the author of a pull request cannot make an environment.
-    let by_environment = conditions(statement, provider, "environment").iter().any(|own| !own.if_exists);
+    // Not every token has this claim. GitHub makes an environment that a job names and nobody has made, so a pattern is met by
+    // any job.
+    let by_environment = conditions(statement, provider, "environment").iter().any(|own| {
+        !own.if_exists && own.texts.iter().all(|text| !own.is_pattern || before_wildcard(text).is_none())
+    });
     let is_fixed = of_ref == Takes::Some || by_environment;
     let by_claims = if by_claims == Takes::Repository && is_fixed { Takes::Some } else { by_claims };
     by_claims.min(narrowest("sub", by_subject))
-}
-
-/// A text without a pattern's meaning: `*` in it stands for itself, which no name on GitHub has.
-fn literal(value: &str) -> &str {
-    if before_wildcard(value).is_some() { "" } else { value }
 }
 
 /// What stands before the first `*` or `?`; `None` without one.
@@ -222,32 +220,44 @@ fn of_owner(start: &str) -> Takes {
 }
 
 /// Which jobs have a subject that fits: `repo:OWNER/NAME:ref:refs/heads/main`, `repo:OWNER/NAME:pull_request`,
-/// `repo:OWNER/NAME:environment:NAME`, or an own format (GitHub docs, "`OpenID` Connect reference").
+/// `repo:OWNER/NAME:environment:NAME`, or an own format, `CLAIM:VALUE:CLAIM:VALUE` (GitHub docs, "`OpenID` Connect
+/// reference").
 fn by_subject(pattern: &str) -> Takes {
-    // An own format of the owner, who has other repositories too.
-    if let Some(rest) = pattern.strip_prefix("repository_owner:")
-        && ![":repo:", ":repository:", ":repository_id:"].iter().any(|claim| rest.contains(claim))
-        && let owner = rest.split_once(':').map_or(rest, |(owner, _)| owner)
-        && before_wildcard(owner).is_none()
-    {
-        return Takes::Owner(owner.to_owned());
+    let start = before_wildcard(pattern).unwrap_or(pattern);
+    let is_whole = start == pattern;
+    if let Some(rest) = start.strip_prefix("repo:") {
+        return match rest.split_once(':') {
+            None if is_whole => Takes::Repository,
+            None => of_owner(rest),
+            Some((_, context)) if is_narrow(context, is_whole) => Takes::Some,
+            Some(_) => Takes::Repository,
+        };
     }
-    let Some(start) = before_wildcard(pattern) else {
-        let is_any = pattern.starts_with("repo:") && pattern.ends_with(":pull_request");
-        return if is_any { Takes::Repository } else { Takes::Some };
+    // The value of a claim; `None` if it may go on in the wildcard.
+    let value = |claim: &str| {
+        let rest = start.strip_prefix(claim).or_else(|| Some(start.split_once(&format!(":{claim}"))?.1))?;
+        rest.split_once(':').map(|(value, _)| value).or_else(|| is_whole.then_some(rest))
     };
-    let Some(rest) = start.strip_prefix("repo:") else {
-        // An own format that begins with something fixed, such as `repository_id:1:*`.
-        let is_fixed = start.split_once(':').is_some_and(|(_, value)| value.contains(':'));
-        return if is_fixed { Takes::Repository } else { Takes::Anyone };
-    };
-    match rest.split_once(':') {
-        None => of_owner(rest),
-        Some((_, start)) if "pull_request".starts_with(start) || "ref:refs/heads/".starts_with(start) => {
-            Takes::Repository
-        }
-        // The author of a pull request cannot make an environment, a tag or a branch of the repository.
-        Some(_) => Takes::Some,
+    let named = ["repo:", "repository:", "repository_id:"].into_iter().any(|claim| value(claim).is_some());
+    let fixed = ["ref:", "environment:"].into_iter().any(|claim| value(claim).is_some());
+    let owner = ["repository_owner:", "repository_owner_id:"].into_iter().find_map(value);
+    match owner {
+        _ if named && fixed => Takes::Some,
+        _ if named => Takes::Repository,
+        Some(owner) => Takes::Owner(owner.to_owned()),
+        // The owner of another repository may give its subjects such a form.
+        None => Takes::Anyone,
+    }
+}
+
+/// Tells whether the author of a pull request, and whoever may push some branch, gets no token with this context.
+/// `is_whole`: no wildcard follows.
+fn is_narrow(context: &str, is_whole: bool) -> bool {
+    match context.strip_prefix("ref:") {
+        _ if is_whole => !context.starts_with("pull_request"),
+        Some(name) => !["refs/heads/", "refs/pull/"].iter().any(|all| all.starts_with(name)),
+        // GitHub makes an environment that a job names and nobody has made.
+        None => false,
     }
 }
 
@@ -288,7 +298,11 @@ mod tests {
             ("repo:o/r:ref:refs/heads/main", Good, Good),
             ("repo:o/r:ref:refs/heads/release-*", Good, Good),
             ("repo:o/r:ref:refs/tags/*", Good, Good),
-            ("repo:o/r:environment:*", Good, Good),
+            ("repo:o/r:environment:production", Good, Good),
+            ("repo:o/r:environment:*", Warn, Good),
+            ("repo:o/r", Warn, Good),
+            ("repo:o/r:pull_request:*", Warn, Good),
+            ("repo:o/r:job_workflow_ref:*", Warn, Good),
             ("repo:o@1/r@2:ref:refs/heads/main", Good, Good),
             ("repo:o/r:pull_request", Warn, Good),
             ("repo:o/r:*", Warn, Good),
@@ -301,7 +315,15 @@ mod tests {
             ("repository_owner:o:*", Warn, Warn),
             ("repository_owner:o:repository_visibility:private", Warn, Warn),
             ("repository_owner:o:repository_id:12:ref:*", Warn, Good),
+            ("repository_id:12", Warn, Good),
+            ("repository_id:12:ref:refs/heads/main", Good, Good),
+            ("repository_id:1*", Fail, Fail),
+            ("repository_owner:o:repo:o/*:ref:refs/heads/main", Warn, Warn),
+            ("repository_owner:o:repo:o/r:ref:refs/heads/main", Good, Good),
+            ("repository_owner_id:7:ref:refs/heads/main", Warn, Warn),
             ("repository_owner:o*", Fail, Fail),
+            ("ref:refs/heads/main", Fail, Fail),
+            ("job_workflow_ref:o/r/.github/workflows/x.yml@refs/heads/main", Fail, Fail),
             ("repo:o/app-*:ref:refs/heads/main", Warn, Warn),
             ("repo:o*", Fail, Fail),
             ("repo:*", Fail, Fail),
@@ -351,7 +373,8 @@ mod tests {
         assert_eq!(with(json!({"repository": "o/r", "ref": "refs/heads/release-*"})), Good);
         assert_eq!(with(json!({"repository": "o/r", "ref": ["refs/heads/release-*", "refs/pull/*"]})), Warn);
         assert_eq!(with(json!({"repository": "o/r", "ref": "refs/p*"})), Warn);
-        assert_eq!(with(json!({"repository": "o/r", "environment": "*"})), Good);
+        assert_eq!(with(json!({"repository": "o/r", "environment": "production"})), Good);
+        assert_eq!(with(json!({"repository": "o/r", "environment": "prod*"})), Warn);
         assert_eq!(with(json!({"repository": "o/*"})), Warn);
         assert_eq!(with(json!({"repository_owner": "o", "ref": "refs/heads/main"})), Warn);
         assert_eq!(with(json!({"repository": "*"})), Fail);
@@ -368,8 +391,15 @@ mod tests {
             judged(&[statement(&condition)], Some(true)).0
         };
         assert_eq!(
-            [of("StringLike"), of("StringEqualsIfExists"), of("StringLikeIfExists")],
-            [Good, Warn, Warn]
+            [
+                "StringLike",
+                "StringEqualsIfExists",
+                "StringLikeIfExists",
+                "ForAllValues:StringEquals",
+                "ForAnyValue:StringLike"
+            ]
+            .map(of),
+            [Good, Warn, Warn, Warn, Good]
         );
     }
 
@@ -383,6 +413,7 @@ mod tests {
         };
         assert_eq!(of("StringLike", json!("*")), Warn);
         assert_eq!(of("StringLike", json!(["sts.amazonaws.com", "?*"])), Warn);
+        assert_eq!(of("StringLike", json!("*.com")), Warn);
         assert_eq!(of("StringLike", json!("sts.amazonaws.*")), Good);
         // A star is none where no pattern is read: the condition never holds.
         assert_eq!(of("StringEquals", json!("*")), Good);

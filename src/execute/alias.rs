@@ -1,11 +1,13 @@
 //! Sets a tag on an image that is in a registry, without docker; the digest stays the same.
 //!
 //! A tag that must not be set back is looked at right before it is set, and once more a wait after: of two runs that both
-//! find it old, the one with the newer commit sets it again if the other one was later. [`super::hold`] tells the wait, and its
-//! gap.
+//! find it old, the one with the newer commit sets it again if the other one was later. [`super::tag_wait`] tells the wait,
+//! and its gap.
+
+use std::time::Duration;
 
 use super::retry::insist;
-use super::{StepContext, TagResult, hold};
+use super::{StepContext, TagResult, tag_wait};
 use crate::error::{Error, Result};
 use crate::facts::look_at_tag;
 use crate::failure::{FailureClass, FailureKind};
@@ -90,7 +92,7 @@ async fn set_unless_newer(
             }
         };
         set(source, target, context).await?;
-        context.ports.exec.sleep(hold::wait(watch.elapsed())).await.map_err(from_exec)?;
+        context.ports.exec.sleep(tag_wait::wait(watch.elapsed(), Duration::ZERO)).await.map_err(from_exec)?;
         match check_source(source, target, registry).await {
             Ok(()) => return Ok(TagResult::Set(unknown)),
             // Another run was later: the next turn tells which commit is.

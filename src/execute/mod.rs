@@ -6,7 +6,6 @@ mod alias;
 mod build;
 mod builder;
 mod converge;
-mod hold;
 mod journal;
 mod logins;
 mod put_index;
@@ -17,6 +16,7 @@ mod retry;
 mod set_key_tag;
 mod set_up;
 mod tag_platforms;
+mod tag_wait;
 mod together;
 mod transfer;
 

@@ -1,12 +1,12 @@
 //! Sets the key tag after a build, unless another run has set it first. Then that run's image wins,
 //! and this run's other tags are moved to it.
 //!
-//! [`super::hold`] tells how long the tag must stay on an image before that image counts.
+//! [`super::tag_wait`] tells how long the tag must stay on an image before that image counts.
 
 use std::time::Duration;
 
 use super::retry::insist;
-use super::{Made, Record, StepContext, alias, hold};
+use super::{Made, Record, StepContext, alias, tag_wait};
 use crate::error::{Error, Result};
 use crate::facts::{Lookup, LookupBy, LookupResult, look_up};
 use crate::failure::{FailureClass, FailureKind};
@@ -127,10 +127,11 @@ async fn settle(
     let watch = Stopwatch::start();
     let document = context.ports.registry.document(&source).await;
     let usual = watch.elapsed();
-    let mut slowest = Duration::ZERO;
+    let (mut longest, mut slowest) = (Duration::ZERO, usual);
     let mut seen = None;
     for _ in 0..LOOKS {
-        let (found, mut took) = look(key_tag, usual, context).await?;
+        let Look { found, mut took, slowest: of_look } = look(key_tag, usual, context).await?;
+        slowest = slowest.max(of_look);
         match found {
             // This is the second look at the same image, a wait after the first.
             Some(digest) if seen.as_ref() == Some(&digest) || !waits => return Ok(digest),
@@ -144,38 +145,45 @@ async fn settle(
                 }
             }
         }
-        slowest = slowest.max(took);
+        longest = longest.max(took);
+        let wait = tag_wait::wait(longest, slowest);
         // It ends early if the run is stopped.
-        context.ports.exec.sleep(hold::wait(slowest)).await.map_err(crate::ports::exec::from_exec)?;
+        context.ports.exec.sleep(wait).await.map_err(crate::ports::exec::from_exec)?;
     }
     Err(Error::of(FailureKind::Unsettled, format!("{key_tag} keeps changing"))
         .hint("other runs keep setting it; try again"))
 }
 
-/// Returns the image under the tag if it has this run's key, and how long the answer took. The tag holds a shortened key,
-/// and a person may set it by hand. So an image with another key is treated as if the tag did not exist: this run replaces
-/// it, if the registry lets tags be moved. A late answer may be out of date, so the look is repeated. `usual`: the time of
-/// another request.
-async fn look(
-    key_tag: &ImageReference,
-    usual: Duration,
-    context: &StepContext<'_>,
-) -> Result<(Option<Digest>, Duration)> {
+/// What a look at the key's tag saw.
+struct Look {
+    /// The image, if it has this run's key.
+    found: Option<Digest>,
+    /// How long the answer took.
+    took: Duration,
+    /// The same of the slowest answer, if there were several.
+    slowest: Duration,
+}
+
+/// Looks at the key's tag. The tag holds a shortened key, and a person may set it by hand. So an image with another key is
+/// treated as if the tag did not exist: this run replaces it, if the registry lets tags be moved. If it answers late that this
+/// image is not there, the answer may be out of date, so the look is repeated. `usual`: the time of another request.
+async fn look(key_tag: &ImageReference, usual: Duration, context: &StepContext<'_>) -> Result<Look> {
     let mut requests = 0;
+    let mut slowest = Duration::ZERO;
     loop {
         let watch = Stopwatch::start();
         let Lookup { seen, .. } =
             look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await;
         let took = watch.elapsed();
-        requests += 1;
-        if hold::is_late(took, usual) && requests < REQUESTS_OF_A_LOOK {
-            continue;
-        }
-        return match seen {
-            LookupResult::Match { digest, .. } => Ok((Some(digest), took)),
-            LookupResult::OtherKey { .. } | LookupResult::Absent { .. } => Ok((None, took)),
-            LookupResult::Unknown(error) => Err(error),
+        (requests, slowest) = (requests + 1, slowest.max(took));
+        let found = match seen {
+            LookupResult::Match { digest, .. } => Some(digest),
+            LookupResult::OtherKey { .. } | LookupResult::Absent { .. } => None,
+            LookupResult::Unknown(error) => return Err(error),
         };
+        if found.is_some() || !tag_wait::is_late(took, usual) || requests == REQUESTS_OF_A_LOOK {
+            return Ok(Look { found, took, slowest });
+        }
     }
 }
 

@@ -156,6 +156,7 @@ fn untaken(taken: &Selector, changes: &[Change]) -> BTreeSet<String> {
     let paths =
         changes.iter().filter(|change| change.context.is_none()).filter_map(|change| match change.kind {
             EntryKind::Files => Some(change.name.clone()),
+            // `.git commit`: the folder, then which of git's answers.
             EntryKind::Git => Some(format!("{}/", change.name.rsplit_once(' ')?.0)),
             _ => None,
         });

@@ -62,7 +62,7 @@ pub(super) fn check_tags(images: &[(&ImageName, &[UserTag], &[String])]) -> Resu
     let mut known: Vec<(String, &ImageName)> = Vec::new();
     for (image, tags, local_names) in images {
         for tag in tags.iter().map(ToString::to_string).chain(local_names.iter().cloned()) {
-            if let Some((_, other)) = known.iter().find(|(known, _)| *known == tag) {
+            if let Some((_, other)) = known.iter().find(|(known, other)| *known == tag && other != image) {
                 return Err(Error::input(format!("{other} and {image} have one tag: {tag}"))
                     .hint("give each its own"));
             }

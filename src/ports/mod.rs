@@ -81,8 +81,8 @@ pub(crate) struct Ports {
     without_engine: bool,
     github: OnceCell<Result<github::GitHub>>,
     first_parents: tokio::sync::OnceCell<Option<Vec<String>>>,
-    digests: once::Once<ImageReference, Result<Digest, registry::Resolve>>,
-    triggers: once::Once<(ImageReference, Vec<String>), Result<Triggers, Error>>,
+    digests: once::Once<ImageReference, Digest, registry::Resolve>,
+    triggers: once::Once<(ImageReference, Vec<String>), Triggers, Error>,
 }
 
 /// The different lists of `ONBUILD` instructions of an image.
@@ -161,6 +161,12 @@ impl Ports {
             digests: once::Once::default(),
             triggers: once::Once::default(),
         }
+    }
+
+    /// Forgets what was learnt of the images that others are built on, because images have been deleted meanwhile.
+    pub(crate) fn forget_bases(&self) {
+        self.digests.clear();
+        self.triggers.clear();
     }
 
     /// The digest of an image that others are built on; the same for all images of the run.

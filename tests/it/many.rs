@@ -322,6 +322,14 @@ fn tags_are_set_side_by_side() {
     );
 }
 
+#[test]
+fn a_tag_that_one_image_names_twice_is_set_once() {
+    let lab = lab();
+    let app: &[&str] = &["--image", "app", "--tags", "latest\nlatest"];
+    let _ = lab.shared().images(&[app, WEB]).run().succeeds("built");
+    assert_eq!(lab.registry.digest("ci/latest"), digest(&lab, "app"));
+}
+
 /// Every image asks which commits came before, and git answers once. The nearest earlier image alone is read.
 #[test]
 fn git_is_asked_once_for_the_commits_before() {

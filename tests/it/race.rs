@@ -79,6 +79,24 @@ fn a_late_answer_is_asked_for_again() {
     assert_eq!(race.sets(), 0);
 }
 
+/// What has slowed this run may slow another one next.
+#[test]
+fn a_slow_answer_makes_the_wait_longer() {
+    const SLOW: Duration = Duration::from_millis(600);
+    let race = race(1);
+    let absent = || Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown");
+    race.lab.registry.fault("/manifests/key-", 1, absent().after(SLOW));
+    race.lab.registry.fault("/manifests/key-", 1, absent());
+    let watch = std::time::Instant::now();
+    let run = race.lab.shared().run().succeeds("built");
+    assert!(
+        watch.elapsed() > 3 * SLOW,
+        "the answer, and twice that after the tag was set: {:?}",
+        watch.elapsed()
+    );
+    assert_eq!((run.output("digest"), race.sets()), (race.digest(&race.key_tag()).as_str(), 1));
+}
+
 #[test]
 fn a_rivals_request_lands_just_after_this_runs() {
     // Not there for the look before setting it either; this run's own request is answered well, and

@@ -1,4 +1,4 @@
-//! How long a tag must stay on one image before that image counts.
+//! How long a tag must stay on an image before that image counts.
 //!
 //! Registries have no "set unless there": of two runs that both find no image under a tag, the later one would replace what
 //! the earlier one has reported. So a run looks right before it sets a tag, waits as long as another run can take from its
@@ -12,14 +12,17 @@ use std::time::Duration;
 
 /// The wait is this many times as long as this run takes for the same: other runs talk to the same registry at the same time.
 const WAIT_FACTOR: u32 = 4;
+/// And this many times as long as the slowest request that this run has seen: what has slowed it may slow another run next.
+const STALL_FACTOR: u32 = 2;
 /// Bounds of the wait. Against a registry on the same machine requests take a millisecond, and chance decides which is
 /// slowest; for a slow one a first build does not wait longer than this.
 const SHORTEST_WAIT: Duration = Duration::from_millis(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// The wait between two looks. `took`: this run's time from a look to the end of the request that sets the tag.
-pub(super) fn wait(took: Duration) -> Duration {
-    (took * WAIT_FACTOR).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+/// The wait between two looks. `took`: this run's time from a look to the end of the request that sets the tag. `slowest`: that
+/// of its slowest other request.
+pub(super) fn wait(took: Duration, slowest: Duration) -> Duration {
+    (took * WAIT_FACTOR + slowest * STALL_FACTOR).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
 /// Tells whether a look took so long that its answer may be out of date. `usual`: the time of another request.
@@ -33,8 +36,11 @@ mod tests {
 
     #[test]
     fn the_wait_follows_the_registry_within_bounds() {
-        let wait = |millis| wait(Duration::from_millis(millis)).as_millis();
-        assert_eq!([0, 7, 8, 100, 500, 501, 9000].map(wait), [30, 30, 32, 400, 2000, 2000, 2000]);
+        let wait =
+            |(took, slowest)| wait(Duration::from_millis(took), Duration::from_millis(slowest)).as_millis();
+        let of_one = [0, 7, 8, 100, 500, 501, 9000].map(|took| wait((took, 0)));
+        assert_eq!(of_one, [30, 30, 32, 400, 2000, 2000, 2000]);
+        assert_eq!([(4, 5), (4, 400), (100, 1000), (0, 9000)].map(wait), [30, 816, 2000, 2000]);
     }
 
     #[test]
