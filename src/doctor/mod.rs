@@ -13,6 +13,7 @@ pub(crate) mod oidc;
 pub(crate) mod render;
 pub(crate) mod repository;
 pub(crate) mod rights;
+mod subject;
 pub(crate) mod takers;
 pub(crate) mod tools;
 

@@ -2,21 +2,9 @@
 
 use serde_json::Value;
 
+use super::subject::{Takes, before_wildcard, by_subject, is_wide_ref, of_owner};
 use super::{Check, Known, Verdict};
 use crate::ecr::fits;
-
-/// Which jobs a statement takes, from few to many.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Takes {
-    /// Those of certain branches, tags or environments of one repository.
-    Some,
-    /// Each branch or pull request of one repository.
-    Repository,
-    /// Several repositories of one owner.
-    Owner(String),
-    /// Any repository on GitHub.
-    Anyone,
-}
 
 /// Where a statement of the policy is wider than a role of build-once needs.
 struct Finding {
@@ -190,75 +178,17 @@ fn takes(statement: &Value, provider: &str) -> Takes {
     });
     let by_claims = by_repository.min(by_id).min(by_owner);
     let of_ref = narrowest("ref", |name| match before_wildcard(name) {
-        Some(start) if start.starts_with("refs/pull/") => Takes::Anyone,
-        Some(start) if ["refs/heads/", "refs/pull/"].iter().any(|all| all.starts_with(start)) => {
-            Takes::Anyone
-        }
+        Some(start) if is_wide_ref(start) => Takes::Anyone,
         _ => Takes::Some,
     });
-    // Not every token has this claim. GitHub makes an environment that a job names and nobody has made, so a pattern is met by
-    // any job.
+    // Not every token has this claim. If a job names an environment that does not exist, GitHub creates it: any job can fit a
+    // pattern.
     let by_environment = conditions(statement, provider, "environment").iter().any(|own| {
         !own.if_exists && own.texts.iter().all(|text| !own.is_pattern || before_wildcard(text).is_none())
     });
     let is_fixed = of_ref == Takes::Some || by_environment;
     let by_claims = if by_claims == Takes::Repository && is_fixed { Takes::Some } else { by_claims };
     by_claims.min(narrowest("sub", by_subject))
-}
-
-/// What stands before the first `*` or `?`; `None` without one.
-fn before_wildcard(pattern: &str) -> Option<&str> {
-    pattern.find(['*', '?']).map(|at| &pattern[..at])
-}
-
-fn of_owner(start: &str) -> Takes {
-    match start.split_once('/') {
-        Some((owner, _)) => Takes::Owner(owner.to_owned()),
-        // `o*` takes `other/repository` too.
-        None => Takes::Anyone,
-    }
-}
-
-/// Which jobs have a subject that fits: `repo:OWNER/NAME:ref:refs/heads/main`, `repo:OWNER/NAME:pull_request`,
-/// `repo:OWNER/NAME:environment:NAME`, or an own format, `CLAIM:VALUE:CLAIM:VALUE` (GitHub docs, "`OpenID` Connect
-/// reference").
-fn by_subject(pattern: &str) -> Takes {
-    let start = before_wildcard(pattern).unwrap_or(pattern);
-    let is_whole = start == pattern;
-    if let Some(rest) = start.strip_prefix("repo:") {
-        return match rest.split_once(':') {
-            None if is_whole => Takes::Repository,
-            None => of_owner(rest),
-            Some((_, context)) if is_narrow(context, is_whole) => Takes::Some,
-            Some(_) => Takes::Repository,
-        };
-    }
-    // The value of a claim; `None` if it may go on in the wildcard.
-    let value = |claim: &str| {
-        let rest = start.strip_prefix(claim).or_else(|| Some(start.split_once(&format!(":{claim}"))?.1))?;
-        rest.split_once(':').map(|(value, _)| value).or_else(|| is_whole.then_some(rest))
-    };
-    let named = ["repo:", "repository:", "repository_id:"].into_iter().any(|claim| value(claim).is_some());
-    let fixed = ["ref:", "environment:"].into_iter().any(|claim| value(claim).is_some());
-    let owner = ["repository_owner:", "repository_owner_id:"].into_iter().find_map(value);
-    match owner {
-        _ if named && fixed => Takes::Some,
-        _ if named => Takes::Repository,
-        Some(owner) => Takes::Owner(owner.to_owned()),
-        // The owner of another repository may give its subjects such a form.
-        None => Takes::Anyone,
-    }
-}
-
-/// Tells whether the author of a pull request, and whoever may push some branch, gets no token with this context.
-/// `is_whole`: no wildcard follows.
-fn is_narrow(context: &str, is_whole: bool) -> bool {
-    match context.strip_prefix("ref:") {
-        _ if is_whole => !context.starts_with("pull_request"),
-        Some(name) => !["refs/heads/", "refs/pull/"].iter().any(|all| all.starts_with(name)),
-        // GitHub makes an environment that a job names and nobody has made.
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ impl<Q, A, E> Default for Once<Q, A, E> {
 }
 
 impl<Q: Eq + Hash + Clone, A: Clone, E: Clone> Once<Q, A, E> {
-    /// Returns the answer. Whoever asks while another one is waiting for it waits too. After an error it is asked again.
+    /// Returns the answer. Callers with the same question share one request. An error is not kept: the next caller asks again.
     ///
     /// # Errors
     /// Those of `ask`.

@@ -46,6 +46,7 @@ mod log;
 mod login;
 mod logins;
 mod many;
+mod many_share;
 mod masks;
 mod matrix;
 mod merge;

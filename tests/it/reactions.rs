@@ -337,6 +337,20 @@ fn an_image_that_is_gone_before_its_new_tag_is_built_anew() {
     assert!(run.summary.contains(&said), "{}", run.summary);
 }
 
+/// Whoever deleted the image may have deleted its base too.
+#[test]
+fn where_an_image_is_gone_its_base_is_asked_for_again() {
+    let lab = Lab::new();
+    lab.registry.publish("base/os/1", &json!({}), &json!({}));
+    let from = format!("FROM {}/base/os:1\nCOPY hello /\n", lab.registry.address());
+    lab.write("work/Dockerfile", from);
+    let _ = lost(&lab);
+    lab.registry.forget_requests();
+    let _ = lab.shared().commit(OTHER_COMMIT).input("retries", "3").run().succeeds("built");
+    let asked = lab.registry.asked();
+    assert_eq!(asked.iter().filter(|asked| *asked == "HEAD base/os/manifests/1").count(), 2, "{asked:?}");
+}
+
 #[test]
 fn what_may_not_be_built_anew_is_said_to_be_gone() {
     let lab = Lab::new();
