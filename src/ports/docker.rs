@@ -22,6 +22,8 @@ mod store;
 
 /// How long a question to the engine may take.
 const QUESTION: Duration = Duration::from_secs(30);
+/// How often a list is asked for.
+const LISTS: usize = 3;
 /// How long a pull may take: a large image on a slow line.
 const PULL_IMAGE: Duration = Duration::from_hours(2);
 
@@ -243,11 +245,24 @@ impl Docker {
     }
 
     async fn listed<T: FromIterator<String>>(&self, command: &[&str], what: &str) -> Result<T> {
-        let done = self.run(&self.command(Effect::Read).args(command), QUESTION).await?;
-        if !done.status.success() {
-            return Err(engine_error(what, &done));
-        }
+        let done = self.list(&self.command(Effect::Read).args(command), QUESTION, what).await?;
         listed(&done.stdout, what)
+    }
+
+    /// Runs a command that lists what the engine has, up to three times: the engine refuses a list if another job
+    /// removes meanwhile what is in it.
+    ///
+    /// # Errors
+    /// With the engine's message.
+    async fn list(&self, command: &Invocation, limit: Duration, what: &str) -> Result<Completed> {
+        let mut done = self.run(command, limit).await?;
+        for _ in 1..LISTS {
+            if done.status.success() {
+                break;
+            }
+            done = self.run(command, limit).await?;
+        }
+        if done.status.success() { Ok(done) } else { Err(engine_error(what, &done)) }
     }
 
     /// Names of all containers, running or not, whose name begins so.

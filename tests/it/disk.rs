@@ -120,6 +120,19 @@ fn a_count_that_another_job_disturbs_is_repeated() {
 }
 
 #[test]
+fn a_list_that_another_job_disturbs_is_repeated() {
+    for (failures, removed) in [(2, true), (3, false)] {
+        let lab = with_store(&[own("a", "2020-01-01"), own("b", "2020-01-02"), own("c", "2020-01-03")]);
+        // What dockerd 28.5 says of an image that is removed at that moment.
+        let gone =
+            json!({"stderr": "NotFound: content digest sha256:d: not found\n", "exit": 1, "times": failures});
+        lab.rule("image ls", gone);
+        let run = self_hosted(&lab).run().succeeds("built-local");
+        assert_eq!(!ids(&lab).contains(&"sha256:a".to_owned()), removed, "{failures}: {}", run.all());
+    }
+}
+
+#[test]
 fn the_disk_is_counted_once_if_nothing_is_added_to_it() {
     let lab = Lab::new();
     let job = || lab.shared().env("RUNNER_ENVIRONMENT", "self-hosted").input("disk-report", "true");

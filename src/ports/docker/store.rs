@@ -18,8 +18,6 @@ use crate::ports::exec::Effect;
 const REMOVAL: Duration = Duration::from_mins(5);
 /// How long docker may count what takes the disk.
 const DISK_USAGE: Duration = Duration::from_mins(2);
-/// How often docker is asked for that: a count fails if another job removes meanwhile what is counted.
-const COUNTS: usize = 3;
 /// Most rows of docker's table of that; it has four.
 const USAGE_ROWS: usize = 20;
 /// Questions to the engine's socket at once.
@@ -137,16 +135,7 @@ impl Docker {
             return Ok(rows);
         }
         let usage = self.command(Effect::Read).args(["system", "df", "--format", "{{json .}}"]);
-        let mut done = self.run(&usage, DISK_USAGE).await?;
-        for _ in 1..COUNTS {
-            if done.status.success() {
-                break;
-            }
-            done = self.run(&usage, DISK_USAGE).await?;
-        }
-        if !done.status.success() {
-            return Err(engine_error("failed to ask docker what takes the disk", &done));
-        }
+        let done = self.list(&usage, DISK_USAGE, "failed to ask docker what takes the disk").await?;
         let rows = done.stdout_text().lines().take(USAGE_ROWS).map(Usage::parse).collect::<Vec<_>>();
         Ok(rows.into_iter().flatten().collect())
     }

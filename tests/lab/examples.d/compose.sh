@@ -9,7 +9,7 @@ ci() {
   grep -q '"status": "ready"' "$log.log" || problems+=('the test did not reach the service')
   ! grep -q 'Building' "$log.log" || problems+=('compose has built')
   # As on another runner.
-  docker images -q --filter 'reference=shop-*' | sort -u | xargs -r docker rmi -f >/dev/null 2>&1 || true
+  "$LAB_DIR/forget" shop-
 }
 outcome() { output images/images | jq -r --arg outcome "$1" 'to_entries | map(select(.value.outcome == $outcome).key) | sort | join(" ")'; }
 

@@ -9,8 +9,7 @@ owner='--build-arg=MIRROR=http://mirror.internal/${IMAGE}/${BRANCH}'
 # ci WHAT EVENT [ARGUMENT...]: on a runner that has seen nothing: the engine forgets the image, the builder is the
 # run's own.
 ci() {
-  docker image ls --format '{{.Repository}} {{.ID}}' --filter "label=io.github.build-once.key" |
-    awk '/ci-native/ { print $2 }' | sort -u | xargs -r docker image rm --force >/dev/null
+  "$LAB_DIR/forget" ci-native
   run "$1" "$2" --env "BUILD_ONCE_EXTRA_ARGS=$owner" --var "CACHE_DISK=$disk" \
     --var "BUILDKIT_IMAGE=$BUILD_ONCE_LAB_BUILDKIT_IMAGE" --var DRIVER_OPTS=network=host "${@:3}"
 }

@@ -26,4 +26,4 @@ ci 'what is built on it is built too' 'fork 8'
 is "$(outcome built-local)" 'cleanup scheduler web worker' 'the images that were built'
 is "$(outcome reused-local)" store 'the image that was there'
 over
-docker images -q --filter 'reference=stack-*' | sort -u | xargs -r docker rmi -f >/dev/null 2>&1 || true
+"$LAB_DIR/forget" stack-
