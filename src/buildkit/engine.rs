@@ -1,10 +1,9 @@
-//! Reads docker's answers about its engine (`docker info --format '{{json .}}'`) and about images in its store
-//! (`docker image inspect`).
+//! Reads docker's answers about its engine (`docker info --format '{{json .}}'`, `/info`) and about images in its store
+//! (`docker image inspect`, `/images/NAME/json`).
 
 use serde_json::Value;
 
 use super::stored::StoreRoot;
-use super::version::BuildxVersion;
 use crate::image::{ANNOTATION_KEY, Platform};
 
 /// An image in the engine's store.
@@ -61,9 +60,6 @@ pub struct Engine {
     pub platform: Option<Platform>,
     /// Images are in containerd's store. Then the `docker` driver can export caches and indexes.
     pub containerd_store: bool,
-    /// The version of the CLI's buildx plug-in; `None` if docker does not tell it.
-    #[serde(skip)]
-    pub buildx: Option<BuildxVersion>,
     /// Its folder; `None` if docker does not tell it.
     #[serde(skip)]
     pub root: Option<StoreRoot>,
@@ -76,15 +72,17 @@ impl Engine {
     /// Reads `docker info`; `None` if no engine answered.
     #[must_use]
     pub fn parse(answer: &[u8]) -> Option<Self> {
-        let facts: Value = serde_json::from_slice(answer).ok()?;
+        Self::read(&serde_json::from_slice(answer).ok()?)
+    }
+
+    /// Reads `docker info`, or the engine's own answer (`/info`), which has all of this too.
+    #[must_use]
+    pub(crate) fn read(facts: &Value) -> Option<Self> {
         let version = facts["ServerVersion"].as_str().filter(|version| !version.is_empty())?;
-        let plugins = facts["ClientInfo"]["Plugins"].as_array().into_iter().flatten();
-        let buildx = plugins.filter(|plugin| plugin["Name"] == "buildx").find_map(|p| p["Version"].as_str());
         Some(Self {
             version: version.to_owned(),
             platform: facts["Architecture"].as_str().map(Platform::linux_on),
-            buildx: buildx.and_then(BuildxVersion::parse),
-            root: StoreRoot::read(&facts),
+            root: StoreRoot::read(facts),
             has_proxy: ["HttpProxy", "HttpsProxy"]
                 .iter()
                 .any(|name| facts[name].as_str().is_some_and(|proxy| !proxy.is_empty())),

@@ -47,14 +47,8 @@ pub(crate) async fn gather(
         let engine = if builder.is_engine() { Some(docker.engine().await?) } else { store().await };
         return Ok(Toolchain { buildx: version, builder: Some(builder), engine });
     }
-    let (engine, builder) = tokio::join!(docker.engine(), buildx.builder(name));
-    // `docker info` tells the version too, but not in every version of docker.
-    let told = engine.as_ref().ok().and_then(|engine| engine.buildx.clone());
-    let version = match told {
-        Some(version) => version,
-        None => buildx.version().await?,
-    };
-    let builder = builder?;
+    let (engine, version, builder) = tokio::join!(docker.engine(), buildx.version(), buildx.builder(name));
+    let (version, builder) = (version?, builder?);
     let engine = match engine {
         Ok(engine) => Some(engine),
         // A remote builder needs no engine here.

@@ -109,7 +109,6 @@ mod tests {
             version: "28".into(),
             platform,
             containerd_store,
-            buildx: None,
             root: None,
             has_proxy: false,
         };

@@ -329,11 +329,14 @@ impl Docker {
         if killed == "true" { limit.parse().ok() } else { None }
     }
 
-    /// The engine and the CLI's buildx, from `docker info`.
+    /// The engine's version and abilities.
     ///
     /// # Errors
     /// If the engine does not answer.
     pub(crate) async fn engine(&self) -> Result<Engine> {
+        if let Answer::Found(engine) = self.ask("/info", ENGINE_QUESTION, Engine::read).await? {
+            return Ok(engine);
+        }
         let info = self.command(Effect::Read).args(["info", "--format", "{{json .}}"]);
         let done = self.run(&info, QUESTION).await?;
         if let Some(engine) = Engine::parse(&done.stdout).filter(|_| done.status.success()) {

@@ -73,6 +73,18 @@ fn an_image_that_the_engine_lacks_is_pulled() {
 }
 
 #[test]
+fn a_build_asks_the_socket_for_the_engines_abilities() {
+    let lab = Lab::new();
+    let engine = EngineSocket::start(&lab, Manner::Right);
+    let run = lab.shared().env("DOCKER_HOST", &engine.host()).run().succeeds("built");
+    assert!(run.called("info").is_empty(), "{:?}", run.lines());
+    assert_eq!(engine.asked().iter().filter(|asked| *asked == "GET /info").count(), 1, "{:?}", engine.asked());
+    for once in ["buildx version", "buildx inspect", "buildx build"] {
+        assert_eq!(run.called(once).len(), 1, "{once}: {:?}", run.lines());
+    }
+}
+
+#[test]
 fn every_other_answer_leads_to_the_cli() {
     use Manner::{
         Closed, Elsewhere, Endless, Failing, NoJson, OtherJson, Podman, Redirecting, Silent, TooOld,

@@ -21,7 +21,6 @@ fn toolchain(driver: &str, containerd_store: bool) -> Toolchain {
             version: "28".into(),
             platform: None,
             containerd_store,
-            buildx: None,
             root: None,
             has_proxy: false,
         }),

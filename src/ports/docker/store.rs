@@ -84,10 +84,7 @@ impl Docker {
     /// # Errors
     /// If the engine does not answer.
     pub(crate) async fn store_root(&self) -> Result<Option<StoreRoot>> {
-        match self.ask("/info", ENGINE_QUESTION, StoreRoot::read).await? {
-            Answer::Found(root) => Ok(Some(root)),
-            Answer::Missing | Answer::Unknown => Ok(self.engine().await?.root),
-        }
+        Ok(self.engine().await?.root)
     }
 
     /// The ids of all images that a container uses, running or not.

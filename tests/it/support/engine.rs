@@ -125,7 +125,10 @@ fn answer(path: &str, folder: &Path) -> (&'static str, Value) {
     };
     if path == "/info" {
         let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-        return ("200 OK", json!({"DockerRootDir": folder, "Name": name.trim(), "Images": images.len()}));
+        let store = json!([["driver-type", "io.containerd.snapshotter.v1"]]);
+        let info = json!({"ServerVersion": "28.5.1", "Architecture": std::env::consts::ARCH, "DriverStatus": store,
+            "DockerRootDir": folder, "Name": name.trim(), "Images": images.len()});
+        return ("200 OK", info);
     }
     if path == "/system/df" {
         let (size, list) = (images.len() * 1_000_000, vec![json!({"Containers": 0}); images.len()]);
