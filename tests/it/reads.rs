@@ -43,14 +43,17 @@ const ZONES: [Zone; 6] = [
     ("local", "fork", |program| program.outside_github()),
 ];
 
-/// Every file and folder of the machine, but the journal of calls and what the test itself gives to each run.
+/// Every file, link and folder of the machine, but the journal of calls and what the test itself gives to each run.
 fn files(lab: &Lab) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let given = ["calls.jsonl", "event.json", "outputs", "summary"];
     let mut files = BTreeMap::new();
     let mut folders = vec![lab.root().to_owned()];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
+            // A link is what it names: the fake docker, which is large, is one.
+            if let Ok(target) = path.read_link() {
+                files.insert(path, Some(target.into_os_string().into_encoded_bytes()));
+            } else if path.is_dir() {
                 folders.push(path);
             } else if !given.iter().any(|name| path.ends_with(name)) {
                 files.insert(path.clone(), fs::read(&path).ok());
