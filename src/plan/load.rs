@@ -105,13 +105,8 @@ mod tests {
         change(&mut raw);
         let inputs = ImageRequest::read(&raw, &Env::default()).unwrap().build;
         let platform = "linux/amd64".parse().ok();
-        let engine = Engine {
-            version: "28".into(),
-            platform,
-            containerd_store,
-            root: None,
-            has_proxy: false,
-        };
+        let engine =
+            Engine { version: "28".into(), platform, containerd_store, root: None, has_proxy: false };
         loading(&inputs, Some(&engine), publish, true, false)
     }
 

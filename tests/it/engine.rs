@@ -78,7 +78,12 @@ fn a_build_asks_the_socket_for_the_engines_abilities() {
     let engine = EngineSocket::start(&lab, Manner::Right);
     let run = lab.shared().env("DOCKER_HOST", &engine.host()).run().succeeds("built");
     assert!(run.called("info").is_empty(), "{:?}", run.lines());
-    assert_eq!(engine.asked().iter().filter(|asked| *asked == "GET /info").count(), 1, "{:?}", engine.asked());
+    assert_eq!(
+        engine.asked().iter().filter(|asked| *asked == "GET /info").count(),
+        1,
+        "{:?}",
+        engine.asked()
+    );
     for once in ["buildx version", "buildx inspect", "buildx build"] {
         assert_eq!(run.called(once).len(), 1, "{once}: {:?}", run.lines());
     }

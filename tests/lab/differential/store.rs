@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -57,19 +58,27 @@ impl Registry {
 
     /// The body, and the digest that a manifest is served under; nothing where there is none.
     pub fn ask(&self, method: &str, rest: &str) -> Option<(Vec<u8>, String)> {
-        let request = self
-            .client
-            .request(method.parse().unwrap(), format!("{}/{rest}", self.base))
-            .header("accept", MANIFESTS);
         self.runtime.block_on(async {
-            let answer = request.send().await.unwrap();
-            if !answer.status().is_success() {
-                assert_eq!(answer.status(), 404, "{method} {rest}");
-                return None;
+            let mut tries = 0..10;
+            loop {
+                let request = self
+                    .client
+                    .request(method.parse().unwrap(), format!("{}/{rest}", self.base))
+                    .header("accept", MANIFESTS);
+                let answer = request.send().await.unwrap();
+                // While another case writes the same manifest, the registry reads an empty link.
+                if answer.status() == 500 && tries.next().is_some() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+                if !answer.status().is_success() {
+                    assert_eq!(answer.status(), 404, "{method} {rest}");
+                    return None;
+                }
+                let digest = answer.headers().get("docker-content-digest");
+                let digest = digest.and_then(|digest| digest.to_str().ok()).unwrap_or_default().to_owned();
+                return Some((answer.bytes().await.unwrap().to_vec(), digest));
             }
-            let digest = answer.headers().get("docker-content-digest");
-            let digest = digest.and_then(|digest| digest.to_str().ok()).unwrap_or_default().to_owned();
-            Some((answer.bytes().await.unwrap().to_vec(), digest))
         })
     }
 

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use crate::harness::{Finished, Program, Repository, Workspace, lab, unique};
 
 /// An empty builder of the test's own.
-struct Builder<'a> {
+pub struct Builder<'a> {
     work: &'a Workspace,
-    name: String,
+    pub name: String,
 }
 
 impl<'a> Builder<'a> {
-    fn new(work: &'a Workspace) -> Self {
+    pub fn new(work: &'a Workspace) -> Self {
         let name = unique("e2e-cache");
         let image = format!("image={}", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"));
         let options = ["--driver-opt", "network=host", "--driver-opt", &image, "--bootstrap"];
@@ -24,6 +24,11 @@ impl<'a> Builder<'a> {
             &[&["buildx", "create", "--name", &name, "--driver", "docker-container"], &options[..]].concat(),
         );
         Self { work, name }
+    }
+
+    /// Makes it empty again.
+    pub fn empty(&self) {
+        self.work.docker(&["buildx", "prune", "--builder", &self.name, "--all", "--force"]);
     }
 }
 

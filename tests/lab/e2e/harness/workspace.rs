@@ -12,9 +12,10 @@ use super::lab::{lab, unique};
 use super::program::Program;
 use super::run::Finished;
 
-/// Two steps over the lab's base image; `content.txt` is in no other test's image.
+/// Two steps over the lab's base image; `content.txt` is in no other test's image. Without a network, which the engine
+/// would make and remove for each step.
 const DOCKERFILE: &str =
-    "ARG BASE\nFROM ${BASE}\nCOPY content.txt /content.txt\nRUN cat /content.txt >/made.txt\n";
+    "ARG BASE\nFROM ${BASE}\nCOPY content.txt /content.txt\nRUN --network=none cat /content.txt >/made.txt\n";
 
 /// A git repository, a home and a runner's temporary folder. All goes when it is dropped, the
 /// image under its local name too.

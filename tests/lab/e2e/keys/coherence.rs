@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use build_once::testing::EntryKind;
 
 use super::sources::Web;
+use crate::caches::Builder;
 use crate::harness::{Program, Repository, Workspace, lab};
 
 /// Each of the image's files is a fact that one entry decides. One step makes most of them: only one
@@ -201,16 +202,15 @@ fn cases(kind: EntryKind) -> Vec<Case> {
     }
 }
 
-/// Builds before and after each change, on builders that `on` picks.
-fn content_follows_key(name: &str, on: for<'a> fn(Program<'a>) -> Program<'a>) {
-    let scenery = Scenery::new(name);
+/// Builds before and after each change, on a builder that `on` picks.
+fn content_follows_key(scenery: &Scenery, on: &dyn for<'a> Fn(Program<'a>) -> Program<'a>) {
     let mut number = 0;
     let mut build = |change: Option<Change>| {
         number += 1;
         // A key of its own for each build, by what no layer depends on.
         let program = on(scenery.program()).input("labels", &format!("l=one\nnumber={number}"));
         let program = match change {
-            Some(change) => change(&scenery, program),
+            Some(change) => change(scenery, program),
             None => program,
         };
         scenery.facts(program)
@@ -242,17 +242,17 @@ fn content_follows_key(name: &str, on: for<'a> fn(Program<'a>) -> Program<'a>) {
 /// D61, D62, D63, D64, D76, D108.
 #[test]
 fn content_follows_the_key_on_a_builder_with_a_past() {
-    content_follows_key("past", |program| program.input("cache", "none"));
+    content_follows_key(&Scenery::new("past"), &|program| program.input("cache", "none"));
 }
 
-/// The same with layers that come from the registry.
+/// The same with layers that come from the registry: the builder is empty before each build.
 #[test]
-fn content_follows_the_key_on_a_fresh_builder_with_a_warm_cache() {
-    content_follows_key("fresh", |program| {
-        program
-            .input("driver", "docker-container")
-            .input("driver-opts", "network=host")
-            .input("buildkit-image", lab().get("BUILD_ONCE_LAB_BUILDKIT_IMAGE"))
+fn content_follows_the_key_on_an_empty_builder_with_a_warm_cache() {
+    let scenery = Scenery::new("empty");
+    let builder = Builder::new(&scenery.work);
+    content_follows_key(&scenery, &|program| {
+        builder.empty();
+        program.input("builder", &builder.name)
     });
 }
 

@@ -80,83 +80,130 @@ fn change(dice: &mut Dice, folder: &Path, paths: &[String]) -> String {
     }
 }
 
-/// What counts when images are compared: of files, what the key counts.
-fn image(root: &Path, dockerfile: &str, number: usize, out: &str) -> Option<Set> {
-    let (name, dest) = (format!("one-{number}.Dockerfile"), format!("{out}-{number}"));
-    fs::write(root.join(&name), dockerfile).unwrap();
+/// A tree in the context, and the Dockerfile that copies from it.
+struct Tree {
+    folder: String,
+    paths: Vec<String>,
+    from: Vec<String>,
+}
+
+impl Tree {
+    /// `COPY` to `/out/` of an image that has nothing else.
+    fn stage(&self) -> String {
+        let list: Vec<&str> = self.from.iter().map(String::as_str).chain(["/out/"]).collect();
+        format!("FROM scratch AS {}\nCOPY {}\n", self.folder, serde_json::to_string(&list).unwrap())
+    }
+
+    fn file(&self) -> String {
+        format!("{}.Dockerfile", self.folder)
+    }
+
+    fn key(&self, root: &Path) -> String {
+        fs::write(root.join(self.file()), self.stage()).unwrap();
+        let mut all = texts(&["key", "--image", "keys", "--ssm-parameter", "/e2e/none", "--key", "copied"]);
+        all.extend(texts(&["--context", "context", "--file", &self.file()]));
+        let text = String::from_utf8(run(env!("CARGO_BIN_EXE_build-once"), root, &all)).unwrap();
+        assert!(text.contains("copied"), "{text}");
+        text.lines().next().unwrap().to_owned()
+    }
+}
+
+/// What counts when images are compared (of files, what the key counts), for each tree; `None` if its build fails. All
+/// are built at once; only where that fails, each by itself.
+fn images(root: &Path, trees: &[Tree]) -> Vec<Option<Set>> {
+    let stages: String = trees.iter().map(Tree::stage).collect();
+    let copies = trees.iter().map(|Tree { folder, .. }| format!("COPY --from={folder} / /{folder}/\n"));
+    fs::write(root.join("all.Dockerfile"), format!("{stages}FROM scratch\n{}", copies.collect::<String>()))
+        .unwrap();
+    let _ = fs::remove_dir_all(root.join("built"));
+    let build = [
+        "buildx",
+        "build",
+        "--quiet",
+        "--file",
+        "all.Dockerfile",
+        "--output",
+        "type=local,dest=built",
+        "context",
+    ];
     let output = Command::new(lab().get("BUILD_ONCE_LAB_DOCKER"))
-        .args([
-            "buildx",
-            "build",
-            "--quiet",
-            "--file",
-            &name,
-            "--output",
-            &format!("type=local,dest={dest}"),
-            "context",
-        ])
+        .args(build)
         .current_dir(root)
         .env("DOCKER_HOST", lab().get("DOCKER_HOST"))
         .env("DOCKER_CONFIG", lab().get("DOCKER_CONFIG"))
         .output()
         .unwrap();
-    output.status.success().then(|| found(&root.join(dest)))
+    match trees {
+        _ if output.status.success() => {
+            trees.iter().map(|tree| Some(found(&root.join("built").join(&tree.folder)))).collect()
+        }
+        [_] => vec![None],
+        _ => trees.chunks(1).flat_map(|tree| images(root, tree)).collect(),
+    }
 }
 
 /// Scope `copied`: where another image comes of a change, the key is another one too.
 #[test]
 fn a_narrow_key_misses_nothing() {
     const TREES: usize = 40;
+    // So many in one build: one that fails makes as many builds more.
+    const AT_ONCE: usize = 8;
     let seed = std::env::var("BUILD_ONCE_LAB_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let mut dice = Dice(seed ^ 0xC0_91ED);
     let root = tempfile::Builder::new().prefix("build-once-keys-").tempdir().unwrap();
     let root = root.path();
     let context = root.join("context");
     fs::create_dir(&context).unwrap();
-    let (mut wrong, mut wider, mut differ) = (Vec::new(), 0, 0);
+    let mut trees = Vec::new();
     for number in 0..TREES {
-        let name = format!("c{number}");
-        fs::create_dir(context.join(&name)).unwrap();
-        let paths = tree(&mut dice, &context.join(&name));
-        let from = sources(&mut dice, &context, &name, &paths);
-        if from.is_empty() {
-            continue;
+        let folder = format!("c{number}");
+        fs::create_dir(context.join(&folder)).unwrap();
+        let paths = tree(&mut dice, &context.join(&folder));
+        let from = sources(&mut dice, &context, &folder, &paths);
+        if !from.is_empty() {
+            trees.push(Tree { folder, paths, from });
         }
-        let list =
-            serde_json::to_string(&from.iter().map(String::as_str).chain(["/out/"]).collect::<Vec<_>>())
-                .unwrap();
-        let dockerfile = format!("FROM scratch\nCOPY {list}\n");
-        let file = format!("one-{number}.Dockerfile");
-        let key = || {
-            let mut all =
-                texts(&["key", "--image", "keys", "--ssm-parameter", "/e2e/none", "--key", "copied"]);
-            all.extend(texts(&["--context", "context", "--file", &file]));
-            let text = String::from_utf8(run(env!("CARGO_BIN_EXE_build-once"), root, &all)).unwrap();
-            assert!(text.contains("copied"), "{text}");
-            text.lines().next().unwrap().to_owned()
-        };
-        let Some(before) = image(root, &dockerfile, number, "before") else {
-            eprintln!("not built: {dockerfile}");
-            continue;
-        };
-        let old = key();
-        // Mostly what is copied, now and then what is not.
-        let start = |source: &String| {
-            source[name.len() + 1..].trim_start_matches("./").trim_end_matches(['*', '/']).to_owned()
-        };
-        let starts: Vec<String> = from.iter().map(start).collect();
-        let copied: Vec<String> =
-            paths.iter().filter(|path| starts.iter().any(|start| path.starts_with(start))).cloned().collect();
-        let touched = if copied.is_empty() || dice.one_in(4) { &paths } else { &copied };
-        let what = change(&mut dice, &context.join(&name), touched);
-        let new = key();
-        // A build that fails now is a change as well.
-        let same = image(root, &dockerfile, number, "after").as_ref() == Some(&before);
-        differ += usize::from(!same);
-        if !same && old == new {
-            wrong.push(format!("seed {seed}, tree {number}: {what}, and {dockerfile} has the same key"));
+    }
+    let (mut wrong, mut wider, mut differ) = (Vec::new(), 0, 0);
+    for trees in trees.chunks(AT_ONCE) {
+        let before = images(root, trees);
+        let old: Vec<String> = trees.iter().map(|tree| tree.key(root)).collect();
+        let changes: Vec<String> = trees
+            .iter()
+            .map(|Tree { folder, paths, from }| {
+                // Mostly what is copied, now and then what is not.
+                let start = |source: &String| {
+                    source[folder.len() + 1..]
+                        .trim_start_matches("./")
+                        .trim_end_matches(['*', '/'])
+                        .to_owned()
+                };
+                let starts: Vec<String> = from.iter().map(start).collect();
+                let is_copied = |path: &&String| starts.iter().any(|start| path.starts_with(start));
+                let copied: Vec<String> = paths.iter().filter(is_copied).cloned().collect();
+                let touched = if copied.is_empty() || dice.one_in(4) { paths } else { &copied };
+                change(&mut dice, &context.join(folder), touched)
+            })
+            .collect();
+        let after = images(root, trees);
+        for (at, tree) in trees.iter().enumerate() {
+            if before[at].is_none() {
+                eprintln!("not built: {}", tree.stage());
+                continue;
+            }
+            let new = tree.key(root);
+            // A build that fails now is a change as well.
+            let same = after[at] == before[at];
+            differ += usize::from(!same);
+            if !same && old[at] == new {
+                wrong.push(format!(
+                    "seed {seed}: {}, and the key is the same: {}",
+                    changes[at],
+                    tree.stage()
+                ));
+            }
+            wider += usize::from(same && old[at] != new);
         }
-        wider += usize::from(same && old != new);
     }
     eprintln!("{differ} of {TREES} images differ, {wider} keys are wider than their image");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
