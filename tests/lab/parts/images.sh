@@ -24,14 +24,17 @@ images_up() {
     # Of another length each: times are all the same, and BuildKit sends a file again only if its
     # time or its length changed.
     printf "%${tag}d\n" "$tag" >"$dir/etc/base-version"
-    # The same digest on every machine and in every run.
-    find "$dir" -exec touch -hd @0 {} +
+    # The same digest on every machine and in every run. In a folder of another name: what BuildKit has of a context of
+    # this name it would change, and with it the times of folders.
+    rm -rf "$dir-$tag"
+    cp -a "$dir" "$dir-$tag"
+    find "$dir-$tag" -exec touch -hd @0 {} +
     printf 'FROM scratch\nCOPY . /\nENV PATH=/bin\nCMD ["/bin/sh"]\n' \
       | SOURCE_DATE_EPOCH=0 lab_docker buildx build -q --builder default --provenance=false -f - \
-        --push -t "$OPEN_REGISTRY/base:$tag" "$dir" >>"$RUN/log/images.log" 2>&1 \
+        --push -t "$OPEN_REGISTRY/base:$tag" "$dir-$tag" >>"$RUN/log/images.log" 2>&1 \
       || die "cannot build base:$tag: $RUN/log/images.log"
   done
   lab_docker buildx imagetools create --prefer-index=false -t "$OPEN_REGISTRY/base:latest" \
     "$OPEN_REGISTRY/base:1" >>"$RUN/log/images.log" 2>&1 || die "cannot tag base:latest: $RUN/log/images.log"
-  rm -rf "$dir"
+  rm -rf "$dir" "$dir"-[12]
 }

@@ -12,13 +12,12 @@ use sha2::{Digest as _, Sha256};
 use super::KEY;
 use super::gateway::{Entry, journal};
 use super::http::{Answer, request};
-use super::images;
 use super::lab::{lab, unique};
 
 const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// A repository of the test's own. When it is dropped, its images leave the engines' stores.
+/// A repository of the test's own.
 pub struct Repository {
     base: String,
     authorization: Option<String>,
@@ -35,12 +34,6 @@ pub struct Image {
     pub digest: String,
     pub manifest: Value,
     pub media_type: String,
-}
-
-impl Drop for Repository {
-    fn drop(&mut self) {
-        images::tidy(&self.path);
-    }
 }
 
 impl Repository {
