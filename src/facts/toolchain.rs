@@ -18,7 +18,7 @@ pub(crate) struct Toolchain {
     pub engine: Option<Engine>,
 }
 
-/// Asks docker and buildx with as few processes as possible; each costs as much time as a small build step.
+/// Asks the engine and buildx side by side; a process costs as much time as a small build step.
 /// `inputs`: those about the builder; `None` without an image to build. `on_engine`: a base image is only in the engine's store, so the
 /// engine must answer (`plan::builder` then refuses every other builder). `needs_store`: the abilities of the engine's
 /// store matter, also if another builder builds.

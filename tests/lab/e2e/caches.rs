@@ -29,6 +29,8 @@ impl<'a> Builder<'a> {
     /// Makes it empty again.
     pub fn empty(&self) {
         self.work.docker(&["buildx", "prune", "--builder", &self.name, "--all", "--force"]);
+        let usage = self.work.docker(&["buildx", "du", "--builder", &self.name]);
+        assert_eq!(usage.split_whitespace().last(), Some("0B"), "{usage}");
     }
 }
 

@@ -9,7 +9,7 @@ ci() {
   grep -q '"status": "ready"' "$log.log" || problems+=('the test did not reach the service')
   ! grep -q 'Building' "$log.log" || problems+=('compose has built')
   # As on another runner.
-  "$LAB_DIR/forget" shop-
+  "$LAB_DIR/forget" shop- || problems+=('the engine does not forget the images')
 }
 outcome() { output images/images | jq -r --arg outcome "$1" 'to_entries | map(select(.value.outcome == $outcome).key) | sort | join(" ")'; }
 
