@@ -30,7 +30,7 @@ impl<'a> Builder<'a> {
     pub fn empty(&self) {
         self.work.docker(&["buildx", "prune", "--builder", &self.name, "--all", "--force"]);
         let usage = self.work.docker(&["buildx", "du", "--builder", &self.name]);
-        assert_eq!(usage.split_whitespace().last(), Some("0B"), "{usage}");
+        assert_eq!(usage.split_whitespace().next_back(), Some("0B"), "{usage}");
     }
 }
 
