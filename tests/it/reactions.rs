@@ -337,7 +337,7 @@ fn an_image_that_is_gone_before_its_new_tag_is_built_anew() {
     assert!(run.summary.contains(&said), "{}", run.summary);
 }
 
-/// Whoever deleted the image may have deleted its base too.
+/// If somebody deleted the image, its base may be gone too.
 #[test]
 fn where_an_image_is_gone_its_base_is_asked_for_again() {
     let lab = Lab::new();
