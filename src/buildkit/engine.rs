@@ -27,16 +27,10 @@ pub struct LocalImage {
 }
 
 impl LocalImage {
-    /// Reads the first image of `docker image inspect`; `None` without one. `name` is the name in the question.
+    /// Reads an image of `docker image inspect`, or of the engine's own answer (`/images/NAME/json`). `name` is the name in
+    /// the question.
     #[must_use]
-    pub fn parse(name: &str, answer: &[u8]) -> Option<Self> {
-        let found: Value = serde_json::from_slice(answer).ok()?;
-        Self::read(name, &found[0])
-    }
-
-    /// Reads an image of `docker image inspect`, or of the engine's own answer (`/images/NAME/json`).
-    #[must_use]
-    pub(crate) fn read(name: &str, image: &Value) -> Option<Self> {
+    pub fn read(name: &str, image: &Value) -> Option<Self> {
         let list = |field: &str| {
             let texts = image[field].as_array().into_iter().flatten();
             texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()

@@ -59,8 +59,8 @@ pub(crate) async fn gather_store(ports: &Ports, settings: &Settings, place: &str
         }
         Vec::new()
     };
-    let ((images, used), root, usage) = tokio::join!(images, docker.store_root(), usage);
-    let disk = root.ok().flatten().and_then(|root| Disk::at(&root));
+    let ((images, used), engine, usage) = tokio::join!(images, docker.engine(), usage);
+    let disk = engine.ok().and_then(|engine| Disk::at(engine.root.as_ref()?));
     StoreFacts { lasts, images, used, disk, usage }
 }
 

@@ -79,6 +79,12 @@ impl Docker {
         Self { exec: logins.exec(&self.exec), logins: Some(logins), ..self.clone() }
     }
 
+    /// The same docker, which asks the engine by the CLI alone.
+    #[must_use]
+    pub(crate) fn by_cli(&self) -> Self {
+        Self { engine: None, ..self.clone() }
+    }
+
     /// Replaces the credentials in the run's own configuration, if there is one.
     ///
     /// # Errors
@@ -146,15 +152,35 @@ impl Docker {
     }
 
     /// Asks the engine's socket for an image by name or id.
-    async fn ask_for_image<T>(
-        &self,
-        name: &str,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Result<Answer<T>> {
+    async fn ask_for_image(&self, name: &str) -> Result<Answer<Value>> {
         match image_path(name) {
-            Some(path) => self.ask(&path, ENGINE_QUESTION, read).await,
+            Some(path) => {
+                self.ask(&path, ENGINE_QUESTION, |image| image["Id"].is_string().then(|| image.clone())).await
+            }
             None => Ok(Answer::Unknown),
         }
+    }
+
+    /// What the engine tells of an image of its store, by name or id; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn image(&self, name: &str) -> Result<Option<Value>> {
+        match self.ask_for_image(name).await? {
+            Answer::Found(image) => return Ok(Some(image)),
+            Answer::Missing => return Ok(None),
+            Answer::Unknown => {}
+        }
+        let inspect = self.command(Effect::Read).args(["image", "inspect", name]);
+        let done = self.run(&inspect, QUESTION).await?;
+        if done.status.success() {
+            let images: Option<[Value; 1]> = serde_json::from_slice(&done.stdout).ok();
+            return Ok(images.map(|[image]| image));
+        }
+        if done.stderr_text().to_ascii_lowercase().contains("no such image") {
+            return Ok(None);
+        }
+        Err(engine_error("failed to look at an image of the engine's", &done))
     }
 
     /// An image of the engine's store by name or id.
@@ -162,21 +188,7 @@ impl Docker {
     /// # Errors
     /// If the engine does not answer.
     pub(crate) async fn inspect(&self, name: &str) -> Result<Option<LocalImage>> {
-        match self.ask_for_image(name, |image| LocalImage::read(name, image)).await? {
-            Answer::Found(image) => return Ok(Some(image)),
-            Answer::Missing => return Ok(None),
-            Answer::Unknown => {}
-        }
-        let inspect = self.command(Effect::Read).args(["image", "inspect", name]);
-        let done = self.run(&inspect, QUESTION).await?;
-        if !done.status.success() {
-            return if done.stderr_text().to_ascii_lowercase().contains("no such image") {
-                Ok(None)
-            } else {
-                Err(engine_error("failed to look at an image of the engine's", &done))
-            };
-        }
-        Ok(LocalImage::parse(name, &done.stdout))
+        Ok(self.image(name).await?.and_then(|image| LocalImage::read(name, &image)))
     }
 
     /// A label of an image of the engine's store.
@@ -184,10 +196,8 @@ impl Docker {
     /// # Errors
     /// If the engine does not answer.
     pub(crate) async fn label(&self, name: &str, label: &str) -> Result<Option<String>> {
-        let format = ["image", "inspect", "--format", "{{json .Config.Labels}}", name];
-        let done = self.run(&self.command(Effect::Read).args(format), QUESTION).await?;
-        let labels: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
-        Ok(labels[label].as_str().filter(|_| done.status.success()).map(str::to_owned))
+        let image = self.image(name).await?.unwrap_or_default();
+        Ok(image["Config"]["Labels"][label].as_str().map(str::to_owned))
     }
 
     /// The `ONBUILD` instructions of an image of the engine's store; `None` if there is no such image.
@@ -195,12 +205,8 @@ impl Docker {
     /// # Errors
     /// If the engine does not answer.
     pub(crate) async fn triggers(&self, name: &str) -> Result<Option<Vec<String>>> {
-        let inspect = self.command(Effect::Read).args(["image", "inspect", name]);
-        let done = self.run(&inspect, QUESTION).await?;
-        let found: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
-        let config = &found[0]["Config"];
-        let known = done.status.success() && config.is_object();
-        Ok(known.then(|| triggers(config)))
+        let image = self.image(name).await?.unwrap_or_default();
+        Ok(image["Config"].is_object().then(|| triggers(&image["Config"])))
     }
 
     /// Fetches an image by digest; of an index the one for `platform`, else for the engine's own.
@@ -255,14 +261,18 @@ impl Docker {
     /// # Errors
     /// With the engine's message.
     async fn list(&self, command: &Invocation, limit: Duration, what: &str) -> Result<Completed> {
-        let mut done = self.run(command, limit).await?;
-        for _ in 1..LISTS {
+        let mut lists = 0;
+        loop {
+            let done = self.run(command, limit).await?;
+            lists += 1;
             if done.status.success() {
-                break;
+                return Ok(done);
             }
-            done = self.run(command, limit).await?;
+            let is_gone = |said: &str| ["not found", "does not exist"].iter().any(|gone| said.contains(gone));
+            if lists == LISTS || !is_gone(&done.stderr_text()) {
+                return Err(engine_error(what, &done));
+            }
         }
-        if done.status.success() { Ok(done) } else { Err(engine_error(what, &done)) }
     }
 
     /// Names of all containers, running or not, whose name begins so.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{BuildOnce, EngineSocket, Lab, Manner};
 
@@ -86,6 +86,26 @@ fn a_build_asks_the_socket_for_the_engines_abilities() {
     );
     for once in ["buildx version", "buildx inspect", "buildx build"] {
         assert_eq!(run.called(once).len(), 1, "{once}: {:?}", run.lines());
+    }
+}
+
+#[test]
+fn the_socket_and_the_cli_tell_the_same_abilities() {
+    for containerd in [true, false] {
+        let lab = Lab::new();
+        lab.set("containerd", containerd);
+        let file = lab.path("facts.json");
+        let facts = |program: BuildOnce<'_>| {
+            let run = program.args(&["plan", "--save-facts", file.to_str().unwrap()]).run();
+            assert_eq!(run.code, 0, "{}", run.all());
+            serde_json::from_slice::<Value>(&std::fs::read(&file).unwrap()).unwrap()
+        };
+        let engine = EngineSocket::start(&lab, Manner::Right);
+        let (socket, cli) = (facts(lab.shared().env("DOCKER_HOST", &engine.host())), facts(lab.shared()));
+        assert!(engine.asked().contains(&"GET /info".to_owned()), "{:?}", engine.asked());
+        let toolchain = |facts: &Value| facts["images"][0]["build"]["toolchain"].clone();
+        assert_eq!(toolchain(&socket), toolchain(&cli));
+        assert_eq!(toolchain(&socket)["engine"]["containerd_store"], containerd);
     }
 }
 

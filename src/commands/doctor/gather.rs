@@ -97,7 +97,8 @@ impl Doctor<'_> {
     /// The tools and the disks; and whether the engine has a proxy.
     async fn machine(&self) -> (Vec<Check>, Option<bool>) {
         let docker = match self.ports.docker() {
-            Ok(docker) => docker,
+            // Most commands of a build are the CLI's: an engine that answers the socket alone is of no use.
+            Ok(docker) => docker.by_cli(),
             Err(error) => {
                 let tools = Tools {
                     engine: Err(error.clone()),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Docker, QUESTION, engine_error, listed};
 use crate::budget::{ENGINE_QUESTION, LISTED};
-use crate::buildkit::{StoreRoot, StoredImage, Usage};
+use crate::buildkit::{StoredImage, Usage};
 use crate::error::Result;
 use crate::ports::clock::unix_seconds;
 use crate::ports::engine::{Answer, list_path};
@@ -63,28 +63,17 @@ impl Docker {
             return Ok(Answer::Unknown);
         }
         let now = unix_seconds();
-        let answers = ids.iter().map(async |id| {
-            // Another job may have removed it since.
-            self.ask_for_image(id, |image| StoredImage::read(image, now)).await
-        });
-        let mut answers = stream::iter(answers).buffered(QUESTIONS);
+        let mut answers = stream::iter(ids.iter().map(|id| self.ask_for_image(id))).buffered(QUESTIONS);
         let mut images = Vec::new();
         while let Some(answer) = answers.next().await {
             match answer? {
-                Answer::Found(image) => images.push(image),
+                Answer::Found(image) => images.extend(StoredImage::read(&image, now)),
+                // Another job has removed it since.
                 Answer::Missing => {}
                 Answer::Unknown => return Ok(Answer::Unknown),
             }
         }
         Ok(Answer::Found(images))
-    }
-
-    /// The engine's folder, and how many images it has.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    pub(crate) async fn store_root(&self) -> Result<Option<StoreRoot>> {
-        Ok(self.engine().await?.root)
     }
 
     /// The ids of all images that a container uses, running or not.

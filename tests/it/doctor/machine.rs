@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::world::{World, checks};
-use crate::support::{BuildOnce, Lab, Login, Response, Run};
+use crate::support::{BuildOnce, EngineSocket, Lab, Login, Manner, Response, Run};
 
 fn doctor<'a>(lab: &'a Lab, world: &World) -> BuildOnce<'a> {
     world.serves(lab.shared())
@@ -15,10 +15,10 @@ fn verdict(run: &Run, name: &str) -> String {
     checks.get(name).unwrap_or_else(|| panic!("no check {name}: {checks:?}")).verdict.clone()
 }
 
-/// A machine, a registry and a job that are as they should be; every question is a read.
 /// Breaks something of the machine.
 type Break = fn(&Lab);
 
+/// A machine, a registry and a job that are as they should be; every question is a read.
 #[test]
 fn nothing_is_wrong_and_nothing_is_written() {
     let (lab, world) = (Lab::new(), World::start());
@@ -84,6 +84,19 @@ fn each_tool_that_is_wrong() {
         let run = doctor(&lab, &world).run();
         assert_eq!((verdict(&run, name).as_str(), run.code), (wanted, code), "{name}\n{}", run.all());
     }
+}
+
+/// Docker's commands fail, and the engine's socket answers: a CLI that is too old for the engine.
+#[test]
+fn a_cli_that_does_not_reach_the_engine_is_found() {
+    let (lab, world) = (Lab::new(), World::start());
+    let engine = EngineSocket::start(&lab, Manner::Right);
+    let old = "client version 1.38 is too old. Minimum supported API version is 1.44";
+    lab.rule("info", json!({"stdout": json!({"ServerErrors": [old]}).to_string(), "exit": 1}));
+    let run = doctor(&lab, &world).env("DOCKER_HOST", &engine.host()).run();
+    let check = &checks(&run)["docker"];
+    assert!(check.verdict == "fail" && check.why.contains(old), "{check:?}");
+    assert!(run.code == 60 && engine.asked().is_empty(), "{:?}", engine.asked());
 }
 
 #[test]

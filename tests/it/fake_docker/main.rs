@@ -13,6 +13,7 @@
 mod build;
 mod engine;
 mod flood;
+mod info;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -122,20 +123,7 @@ impl Docker {
             },
             ["buildx", "bake", ..] => self.bake(),
             ["info", ..] => {
-                let store = if self.scenario["containerd"] == true {
-                    "io.containerd.snapshotter.v1"
-                } else {
-                    "overlay2"
-                };
-                println!(
-                    "{}",
-                    json!({
-                        "ServerVersion": "28.5.1", "Architecture": std::env::consts::ARCH,
-                        "DriverStatus": [["driver-type", store]], "Images": self.store().len(),
-                        "Name": fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim(),
-                        "DockerRootDir": self.folder,
-                    })
-                );
+                println!("{}", info::info(&self.folder, self.store().len()));
                 ExitCode::SUCCESS
             }
             ["image", "ls", .., filter] => self.list(filter),

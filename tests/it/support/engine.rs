@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use super::lab::Lab;
 
+#[path = "../fake_docker/info.rs"]
+mod info;
+
 /// What the socket does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
@@ -124,11 +127,7 @@ fn answer(path: &str, folder: &Path) -> (&'static str, Value) {
         image[list].as_array().unwrap().iter().any(|known| known == name)
     };
     if path == "/info" {
-        let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-        let store = json!([["driver-type", "io.containerd.snapshotter.v1"]]);
-        let info = json!({"ServerVersion": "28.5.1", "Architecture": std::env::consts::ARCH, "DriverStatus": store,
-            "DockerRootDir": folder, "Name": name.trim(), "Images": images.len()});
-        return ("200 OK", info);
+        return ("200 OK", info::info(folder, images.len()));
     }
     if path == "/system/df" {
         let (size, list) = (images.len() * 1_000_000, vec![json!({"Containers": 0}); images.len()]);
