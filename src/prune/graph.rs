@@ -28,7 +28,8 @@ impl<'a> Graph<'a> {
         }
         for (digest, version) in &survey.listing.versions {
             for subject in version.tags.iter().filter_map(|tag| Rules::subject(tag)) {
-                if let Some((subject, _)) = survey.listing.versions.get_key_value(&subject) {
+                // A registry may not list what has no tag: an index's image, for example.
+                if let Some((subject, _)) = survey.links.get_key_value(&subject) {
                     graph.referrers.entry(subject).or_default().push(digest);
                 }
             }
