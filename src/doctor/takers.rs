@@ -21,9 +21,10 @@ pub(crate) fn check(role: &str, policy: &Known<String>, publishes: Option<bool>)
         Ok(policy) => policy,
         Err(error) => return Check::unknown(name, error),
     };
-    let Ok(policy) = serde_json::from_str::<Value>(policy) else {
+    let Ok(mut policy) = serde_json::from_str::<Value>(policy) else {
         return Check::warn(name, format!("could not be checked: the policy of {role} is not JSON"), FIX);
     };
+    numbers_as_texts(&mut policy);
     let statements = list(&policy["Statement"]);
     let statements = statements.iter().enumerate().filter(|(_, statement)| statement["Effect"] == "Allow");
     let mut findings: Vec<Finding> = Vec::new();
@@ -74,6 +75,16 @@ pub(crate) fn check(role: &str, policy: &Known<String>, publishes: Option<bool>)
     };
     let why = findings.into_iter().map(|finding| finding.why).collect::<Vec<_>>().join("; ");
     if worst == Verdict::Fail { Check::fail(name, why, FIX) } else { Check::warn(name, why, FIX) }
+}
+
+/// A number stands for its digits, as in a text (IAM, "Policy grammar").
+fn numbers_as_texts(value: &mut Value) {
+    match value {
+        Value::Number(number) => *value = number.to_string().into(),
+        Value::Array(items) => items.iter_mut().for_each(numbers_as_texts),
+        Value::Object(members) => members.values_mut().for_each(numbers_as_texts),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 /// A value that stands for itself or in a list.
@@ -300,6 +311,8 @@ mod tests {
         assert_eq!(with(json!({"repository": "o/r", "ref": "refs/heads/main"})), Good);
         assert_eq!(with(json!({"repository": "o/r"})), Warn);
         assert_eq!(with(json!({"repository_id": "12", "ref": "refs/heads/*"})), Warn);
+        assert_eq!(with(json!({"repository_id": 12})), Warn);
+        assert_eq!(with(json!({"repository_id": ["12", 7]})), Warn);
         assert_eq!(with(json!({"repository": "o/r", "ref": "refs/heads/release-*"})), Good);
         assert_eq!(with(json!({"repository": "o/r", "ref": ["refs/heads/release-*", "refs/pull/*"]})), Warn);
         assert_eq!(with(json!({"repository": "o/r", "ref": "refs/p*"})), Warn);
