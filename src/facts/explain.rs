@@ -134,7 +134,9 @@ async fn clues(
     let numbers = [env::GITHUB_RUN_ID, env::GITHUB_RUN_NUMBER, env::GITHUB_REF_NAME];
     let numbers = numbers.iter().map(|name| ports.env.get(name).map(str::to_owned));
     let files = changes.iter().filter(|change| change.kind == EntryKind::Files && change.context.is_none());
-    let files: Vec<&str> = files.map(|change| change.name.as_str()).collect();
+    // Git does not know the escaped form of a name.
+    let files = files.map(|change| change.name.as_str()).filter(|name| !name.contains('\\'));
+    let files: Vec<&str> = files.collect();
     let untaken = key.taken.as_ref().map(|taken| untaken(taken, changes)).unwrap_or_default();
     let untracked = match &build.context {
         // Outside GitHub, a developer has files that git does not know yet.

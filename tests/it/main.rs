@@ -8,6 +8,7 @@
     reason = "these are tests: what breaks here must break loudly"
 )]
 
+mod advice;
 mod asked;
 mod attacks;
 mod bake;
