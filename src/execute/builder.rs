@@ -41,7 +41,7 @@ impl Boot {
     /// the plan's action boots it, with this run's credentials. Booting takes seconds, in which the plan is completed.
     pub(crate) fn start(&self, choice: &Choice, ports: &Ports, settings: &Settings) {
         let Choice::Fresh { builder, keep, .. } = choice else { return };
-        // The second attempt of a run, or another image. A builder that differs is booted by its action.
+        // For another image, or because the run plans anew. A builder that differs is booted by its action.
         if self.under_way.borrow().is_some() {
             return;
         }
@@ -64,7 +64,7 @@ impl Boot {
 
     /// Waits for this builder's boot; `None` if it has not begun.
     pub(super) async fn finish(&self, builder: &NewBuilder) -> Option<Result<()>> {
-        let under_way = self.under_way.take().filter(|under_way| under_way.builder == *builder)?;
+        let under_way = self.under_way.borrow_mut().take_if(|under_way| under_way.builder == *builder)?;
         Some(joined(under_way.boot).await)
     }
 
@@ -83,6 +83,7 @@ impl Boot {
         if self.replaced.get() == before {
             // If the old one cannot be removed, making the new one fails and tells why.
             buildx.remove_builder(&builder.name).await.ok();
+            // A builder that other runs share is not replaced: see `Earlier::for_action`.
             buildx.create_builder(builder, false).await?;
             self.replaced.set(before + 1);
         }
@@ -153,6 +154,7 @@ impl Temporary {
     }
 
     pub(super) async fn remove(mut self) -> Result<()> {
+        // Also if the run is dropped meanwhile: where one removal takes too long, a second one would too.
         self.removed = true;
         Buildx::new(self.docker.clone()).remove_builder(&self.name).await
     }

@@ -21,6 +21,7 @@ mod together;
 mod transfer;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ use crate::facts::{ImageFacts, PlatformFacts, Toolchain};
 use crate::image::Repository;
 use crate::inputs::{ImageRequest, Mode, SecretValues};
 use crate::key::BuildKey;
-use crate::plan::{Action, Plan, Planned, brief, describe};
+use crate::plan::{Action, ActionId, Plan, Planned, brief, describe};
 use crate::ports::actions::inert;
 use crate::ports::clock::Stopwatch;
 use crate::ports::console::Foreign;
@@ -215,25 +216,20 @@ async fn run_actions(plan: &Plan, execution: &Execution<'_>, journal: &mut Journ
     let mut temporary_builders = Vec::new();
     let mut records: Vec<Option<&mut Record>> = journal.records.iter_mut().map(Some).collect();
     let mut waiting: Vec<&Planned> = plan.actions.iter().collect();
+    let mut hopeless = BTreeSet::new();
     let mut running = FuturesUnordered::new();
     let mut with_docker = 0;
     loop {
+        drop_hopeless(&mut waiting, &mut hopeless, &records);
         // Builds that go together begin together.
-        let hold_back = waiting
-            .iter()
-            .any(|planned| is_together(planned) && matches!(readiness(planned, &records), Readiness::Later));
+        let hold_back = waiting.iter().any(|planned| is_together(planned) && !can_begin(planned, &records));
         let mut together = Vec::new();
         waiting.retain(|planned| {
             let needs_docker = planned.action.needs_docker();
             let is_full =
                 running.len() >= ACTIONS_AT_ONCE || (needs_docker && with_docker >= WITH_DOCKER_AT_ONCE);
-            if is_full || (hold_back && is_together(planned)) {
+            if is_full || (hold_back && is_together(planned)) || !can_begin(planned, &records) {
                 return true;
-            }
-            match readiness(planned, &records) {
-                Readiness::Later => return true,
-                Readiness::Never => return false,
-                Readiness::Now => {}
             }
             let earlier = Earlier::for_action(planned, plan, &records);
             let context = execution.context(planned);
@@ -305,24 +301,50 @@ async fn remove(builders: Vec<builder::Temporary>, journal: &mut Journal) {
     }
 }
 
-/// When an action can begin.
-enum Readiness {
-    Now,
-    /// An action that it waits for has not ended.
-    Later,
-    /// An action that it waits for failed, or never begins.
-    Never,
+/// Tells whether all that the action waits for has succeeded. `records`: `None` for actions that are running.
+fn can_begin(planned: &Planned, records: &[Option<&mut Record>]) -> bool {
+    planned.after.iter().all(|id| records[id.index()].as_ref().is_some_and(|record| record.succeeded()))
 }
 
-/// Tells whether the action can begin. `records`: `None` for actions that are running.
-fn readiness(planned: &Planned, records: &[Option<&mut Record>]) -> Readiness {
-    let mut readiness = Readiness::Now;
-    for earlier in &planned.after {
-        match &records[earlier.index()] {
-            Some(record) if record.succeeded() => {}
-            Some(record) if record.error.is_some() => return Readiness::Never,
-            _ => readiness = Readiness::Later,
-        }
+/// Drops the actions that wait for one that has failed, or for one that was dropped. `waiting` is in the plan's order, in
+/// which an action waits for earlier ones alone.
+fn drop_hopeless(
+    waiting: &mut Vec<&Planned>,
+    hopeless: &mut BTreeSet<ActionId>,
+    records: &[Option<&mut Record>],
+) {
+    waiting.retain(|planned| {
+        let failed = |id: &ActionId| {
+            records[id.index()].as_ref().is_some_and(|record| record.error.is_some()) || hopeless.contains(id)
+        };
+        !planned.after.iter().any(failed) || !hopeless.insert(planned.id)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::FailureKind;
+    use crate::plan::Source;
+
+    #[test]
+    fn what_waits_for_an_action_that_never_begins_never_begins() {
+        let waits = [vec![], vec![0], vec![1], vec![], vec![3], vec![4, 2]];
+        let planned = |(number, after): (usize, &Vec<usize>)| Planned {
+            id: ActionId::after(number),
+            image: None,
+            platform: None,
+            after: after.iter().map(|number| ActionId::after(*number)).collect(),
+            action: Action::Tag { source: Source::Known("a".into()), name: "b".into(), required: true },
+        };
+        let plan: Vec<Planned> = waits.iter().enumerate().map(planned).collect();
+        let mut records: Vec<Record> = plan.iter().map(|_| Record::default()).collect();
+        records[0].error = Some(Error::of(FailureKind::Hang, "failed"));
+        let records: Vec<Option<&mut Record>> = records.iter_mut().map(Some).collect();
+        let (mut waiting, mut hopeless) = (plan.iter().skip(1).collect(), BTreeSet::new());
+        drop_hopeless(&mut waiting, &mut hopeless, &records);
+        let left: Vec<usize> = waiting.iter().map(|planned| planned.id.index()).collect();
+        assert_eq!(left, [3, 4]);
+        assert!(can_begin(waiting[0], &records) && !can_begin(waiting[1], &records));
     }
-    readiness
 }

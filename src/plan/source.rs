@@ -10,7 +10,7 @@ pub(crate) struct ActionId(usize);
 
 impl ActionId {
     /// The action after `count` others.
-    pub(super) const fn after(count: usize) -> Self {
+    pub(crate) const fn after(count: usize) -> Self {
         Self(count + 1)
     }
 
