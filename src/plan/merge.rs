@@ -11,7 +11,7 @@ use super::publish::{key_tag_guard, publish, pull};
 use super::reuse::name_actions;
 use super::verdict::{Decision, Merge, Notes, Outcome, Verdict};
 use crate::error::{Error, Result};
-use crate::facts::{FoundPart, ImageFacts, Line, PartFact, RepositoryFact};
+use crate::facts::{FoundPart, ImageFacts, PartFact, RepositoryFact};
 use crate::failure::FailureKind;
 use crate::image::{
     ANNOTATION_ENTRIES, ANNOTATION_KEY, ANNOTATION_ZONE, ImageReference, Platform, Repository,
@@ -63,13 +63,9 @@ pub(super) fn home<'a>(image: ImageRun<'a>, facts: &'a ImageFacts) -> Result<&'a
 
 fn index(image: ImageRun<'_>, facts: &ImageFacts) -> Result<Index> {
     let home = home(image, facts)?;
-    let mut parts = Vec::new();
-    for part in &facts.parts {
-        parts.push((part, fit(part, home, image.run, image.access)?));
-    }
-    let lines: Vec<Line> = parts.iter().flat_map(|(_, found)| found.lines.iter().cloned()).collect();
-    one_of_each(&parts)?;
-    all_that_are_asked_for(image.request, &lines)?;
+    let fit = |part| Ok((part, fit(part, home, image.run, image.access)?));
+    let parts = facts.parts.iter().map(fit).collect::<Result<Vec<_>>>()?;
+    all_that_are_asked_for(image.request, &one_of_each(&parts)?)?;
     one_family(&parts)?;
     let parts: Vec<&FoundPart> = parts.iter().map(|(_, found)| *found).collect();
     Ok(Index::of_parts(&parts, &annotations(image.request, image.run, None, &parts)))
@@ -117,7 +113,11 @@ fn fit<'a>(
     Ok(found)
 }
 
-fn one_of_each(parts: &[(&PartFact, &FoundPart)]) -> Result<()> {
+/// The platforms of the parts.
+///
+/// # Errors
+/// If two images are for one.
+fn one_of_each<'a>(parts: &[(&PartFact, &'a FoundPart)]) -> Result<BTreeSet<&'a Platform>> {
     let mut seen: BTreeMap<&Platform, &PartFact> = BTreeMap::new();
     for (part, found) in parts {
         for (platform, _) in images(found) {
@@ -126,28 +126,20 @@ fn one_of_each(parts: &[(&PartFact, &FoundPart)]) -> Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(seen.into_keys().collect())
 }
 
 /// The input `platforms`, where it is given, names what must be there.
-fn all_that_are_asked_for(inputs: &ImageRequest, lines: &[Line]) -> Result<()> {
-    if inputs.build.implied_platform {
-        return Ok(());
-    }
+fn all_that_are_asked_for(inputs: &ImageRequest, have: &BTreeSet<&Platform>) -> Result<()> {
     let asked: BTreeSet<&Platform> = inputs.build.platforms.iter().collect();
-    let have: BTreeSet<&Platform> =
-        lines.iter().filter_map(Line::image).map(|(platform, _)| platform).collect();
-    let names =
-        |set: BTreeSet<&Platform>| set.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if asked == have {
+    if inputs.build.implied_platform || asked == *have {
         return Ok(());
     }
-    Err(Error::input(format!(
-        "input `digests`: it has {}, and the input platforms names {}",
-        names(have),
-        names(asked)
-    ))
-    .hint("name in digests what platforms names, or leave platforms out"))
+    let names =
+        |set: &BTreeSet<&Platform>| set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let why = format!("it has {}, and the input platforms names {}", names(have), names(&asked));
+    Err(Error::input(format!("input `digests`: {why}"))
+        .hint("name in digests what platforms names, or leave platforms out"))
 }
 
 /// Parts that were made from different inputs are different images. Where a part does not say what it was made from
@@ -272,7 +264,7 @@ pub(super) fn pull_index(given: &PlanContext<'_>, made: ActionId, name: &ImageRe
 mod tests {
     use super::*;
     use crate::env::Env;
-    use crate::facts::LineKind;
+    use crate::facts::{Line, LineKind};
     use crate::image::{ANNOTATION_REVISION, Digest};
     use crate::inputs::{Part, RawInputs};
     use serde_json::json;
