@@ -3,8 +3,8 @@
 use super::{BuildSpec, LinkedBuild, LocalCaches};
 
 impl BuildSpec {
-    /// The same build on buildx's current builder, for when the one made for it fails. The engine's own builder writes
-    /// no layer cache but the one in the image.
+    /// The same build on buildx's current builder, for when the one made for it fails. That may be the engine's own, which
+    /// writes no layer cache but the one in the image.
     #[must_use]
     pub(crate) fn without_own_builder(&self) -> Self {
         let is_inline = |cache: &&String| cache.starts_with("type=inline");
@@ -28,7 +28,7 @@ impl BuildSpec {
         same.with_links(Self::without_cache_imports)
     }
 
-    /// The same build without writing any layer cache.
+    /// The same build without writing any layer cache. The builds that it is linked to write none anyway.
     #[must_use]
     pub(crate) fn without_cache_exports(&self) -> Self {
         let local_caches = self.local_caches.clone().map(|caches| LocalCaches { write: None, ..caches });

@@ -21,6 +21,7 @@ pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) 
         LookupBy::KeyTag => (Outcome::ReusedKey, "an image of the same content is there"),
     };
     let reason = format!("{reason}: {reference}");
+    // A job that only pulls does not repeat what the job that builds reports.
     let is_build = given.image.request.settings.mode == Mode::Build;
     ImagePlan {
         warnings: if is_build { warnings(given.facts) } else { Vec::new() },
@@ -132,7 +133,7 @@ fn image_id(facts: &ImageFacts, digest: &Digest) -> String {
     config.map(ToString::to_string).or(own).unwrap_or_else(|| digest.to_string())
 }
 
-/// Adds the actions that name an image of the engine's: first with the private name, which no run of another zone sets,
+/// Adds the actions that name an image of the engine's that the registry has too: first with the private name, which no run of another zone sets,
 /// then, from that one, with the public names.
 pub(super) fn name_actions(
     given: &PlanContext<'_>,
@@ -156,7 +157,8 @@ pub(super) struct PublicNames<'a> {
 }
 
 /// Adds the actions that give an image of the engine's its local name, and, if it is not published and `load` is true,
-/// the references of the input `tags`. Names that no registry holds it gets in any case.
+/// the references of the input `tags`. The names for the engine alone (`request.local_names`) it gets in any case. One name
+/// is given after the other: after one that the engine refuses, no other is tried.
 pub(super) fn public_names(
     given: &PlanContext<'_>,
     image: &str,

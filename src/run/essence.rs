@@ -37,7 +37,8 @@ const MEMBERS: [&str; 16] = [
     "tag_name",
     "timestamp",
 ];
-/// Objects of which it counts only that they exist: they tell of which event the file is.
+/// Objects of which it counts only that they exist: they tell of which event the file is, which must be the event that the
+/// run's variables name (`classify`).
 const TELLING: [&str; 7] =
     ["client_payload", "workflow_run", "comment", "issue", "check_run", "check_suite", "deployment"];
 

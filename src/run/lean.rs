@@ -15,7 +15,7 @@ pub(super) fn parse(text: &str) -> serde_json::Result<Value> {
     reader.end().map(|()| value)
 }
 
-/// Reads a value without lists, and counts the members of all objects.
+/// Reads a value without lists, and counts the members of all objects that are in no list.
 #[derive(Clone, Copy)]
 struct Lean<'a>(&'a Cell<usize>);
 
