@@ -7,6 +7,7 @@ ci() {
   run "$1" "$2" --var "NEXT_IMAGE=$BUILD_ONCE_LAB_BASE_IMAGE_NEXT" --env AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:9
   is "$(output test/result)" success 'the job'
   for said in 'worker runs' 'cleanup runs'; do grep -q "$said" "$log.log" || problems+=("the stack does not say: $said"); done
+  ! grep -q 'Building' "$log.log" || problems+=('compose has built')
 }
 outcome() { output test/images | jq -r --arg outcome "$1" 'to_entries | map(select(.value.outcome == $outcome).key) | sort | join(" ")'; }
 all='cleanup scheduler store web worker'
@@ -26,5 +27,3 @@ ci 'what is built on it is built too' 'fork 8'
 is "$(outcome built-local)" 'cleanup scheduler web worker' 'the images that were built'
 is "$(outcome reused-local)" store 'the image that was there'
 over
-# `docker compose run` makes this one again, without build-once's label.
-docker image rm --force stack-app-local >/dev/null
