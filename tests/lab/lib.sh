@@ -10,6 +10,7 @@ REPO_DIR=${LAB_DIR%/tests/lab}
 # Machine-wide, because ports 443 and 4566 are: one lab per machine, whoever brought it up.
 RUN=/run/build-once-lab
 DATA=${BUILD_ONCE_LAB_DATA:-/var/lib/build-once-lab}
+[[ ! -r $RUN/data ]] || read -r DATA <"$RUN/data"
 HOSTS_FILE=/etc/hosts
 
 # Downloads. A lab that runs already was started from one clone's folder; other clones share it.

@@ -45,7 +45,11 @@ const DOCKERFILES: [(&str, &str, &str); 6] = [
     ),
     ("tiny", "linux/amd64", "FROM scratch\nCOPY <<X /one/file\ntiny\nX\n"),
     ("index", "linux/amd64,linux/arm64", "FROM {REG}/base:1\nARG TARGETARCH\nENV ARCH=${TARGETARCH}\n"),
-    ("run", "linux/amd64", "FROM {REG}/base:2\nONBUILD ARG WHO=x\nONBUILD RUN echo ${WHO} >/triggered\n"),
+    (
+        "run",
+        "linux/amd64",
+        "FROM {REG}/base:2\nONBUILD ARG WHO=x\nONBUILD RUN --network=none echo ${WHO} >/triggered\n",
+    ),
     (
         "triggers",
         "linux/amd64",

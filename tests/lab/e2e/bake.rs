@@ -29,7 +29,7 @@ fn define(work: &Workspace, asked: &[&str], targets: &[(&str, Option<&str>)]) {
 
 /// A Dockerfile whose first step makes a file `<name>-made` that is another one each time, and whose second one copies.
 fn dockerfile(work: &Workspace, name: &str, on: &str) {
-    let made = format!("RUN cat /proc/sys/kernel/random/uuid >/{name}-made # {}", work.image);
+    let made = format!("RUN --network=none cat /proc/sys/kernel/random/uuid >/{name}-made # {}", work.image);
     work.write(&format!("{name}/Dockerfile"), &format!("FROM {on}\n{made}\nCOPY file /{name}-file\n"));
     work.write(&format!("{name}/file"), "first\n");
 }
@@ -147,7 +147,9 @@ fn each_target_gets_its_own_secret() {
         [("one", "FIRST_TOKEN", "v4lue-of-the-first"), ("two", "SECOND_TOKEN", "v4lue-of-the-second")];
     let target = |(name, variable, _): (&str, &str, &str)| {
         // The same step of two targets is one for BuildKit, whatever the secrets are.
-        let run = format!("RUN --mount=type=secret,id=token sha256sum </run/secrets/token >/sum # {name}");
+        let run = format!(
+            "RUN --network=none --mount=type=secret,id=token sha256sum </run/secrets/token >/sum # {name}"
+        );
         let step = format!("FROM {}\nCOPY content.txt /\n{run}\n", base_image());
         let secret = [format!("id=token,env={variable}"), "id=THIRD_TOKEN".to_owned()];
         (name.to_owned(), json!({"dockerfile-inline": step, "secret": secret}))

@@ -97,8 +97,10 @@ fn d08_the_engines_own_image_comes_before_a_strangers() {
         // One that a step of the job has built is what docker build takes.
         let folder = work.root().join("own");
         std::fs::create_dir_all(&folder).unwrap();
-        let text =
-            format!("FROM {}\nRUN echo own >/etc/base-version\n", lab().get("BUILD_ONCE_LAB_BASE_IMAGE"));
+        let text = format!(
+            "FROM {}\nRUN --network=none echo own >/etc/base-version\n",
+            lab().get("BUILD_ONCE_LAB_BASE_IMAGE")
+        );
         std::fs::write(folder.join("Dockerfile"), text).unwrap();
         let folder = folder.to_str().unwrap();
         work.docker_on(

@@ -150,7 +150,7 @@ fn every_channel_of_a_real_build() {
     let mounts = ["by_value", "by_env", "by_file"].map(|id| format!("--mount=type=secret,id={id}")).join(" ");
     work.write(
         "Dockerfile",
-        &format!("ARG BASE\nFROM ${{BASE}}\nCOPY content.txt /\nRUN {mounts} cd /run/secrets && sha256sum by_value by_env by_file >/sums.txt\n"),
+        &format!("ARG BASE\nFROM ${{BASE}}\nCOPY content.txt /\nRUN --network=none {mounts} cd /run/secrets && sha256sum by_value by_env by_file >/sums.txt\n"),
     );
     work.commit("secrets");
     let password = lab().get("BUILD_ONCE_LAB_REGISTRY_PASSWORD");

@@ -15,7 +15,7 @@ pub fn sleeper(test: &str) -> (Workspace, String) {
     let command = format!("sleep {}", 100_000_000 + mark % 800_000_000);
     work.write(
         "Dockerfile",
-        &format!("ARG BASE\nFROM ${{BASE}}\nCOPY content.txt /content.txt\nRUN {command}\n"),
+        &format!("ARG BASE\nFROM ${{BASE}}\nCOPY content.txt /content.txt\nRUN --network=none {command}\n"),
     );
     work.commit("sleeps");
     (work, command)

@@ -106,7 +106,10 @@ fn what_is_ignored_decides_nothing() {
 #[test]
 fn two_sets_of_inputs_under_one_name_are_not_confused() {
     let (work, repository) = (Workspace::new("confused"), Repository::ecr("confused"));
-    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nARG FLAVOUR\nRUN echo $FLAVOUR >/flavour.txt\n");
+    work.write(
+        "Dockerfile",
+        "ARG BASE\nFROM ${BASE}\nARG FLAVOUR\nRUN --network=none echo $FLAVOUR >/flavour.txt\n",
+    );
     work.commit("flavours");
     let args = |flavour: &str| {
         format!("BASE={}\nFLAVOUR={flavour}", crate::harness::lab().get("BUILD_ONCE_LAB_BASE_IMAGE"))
@@ -124,7 +127,7 @@ fn two_jobs_that_build_the_same_at_once() {
     let (work, repository) = (Workspace::new("race"), Repository::ecr("race"));
     work.write(
         "Dockerfile",
-        "ARG BASE\nFROM ${BASE}\nCOPY content.txt /\nRUN sleep 1; cat /proc/uptime >/random.txt\n",
+        "ARG BASE\nFROM ${BASE}\nCOPY content.txt /\nRUN --network=none sleep 1; cat /proc/uptime >/random.txt\n",
     );
     work.commit("not reproducible");
     let program = || work.program().repository(&repository).input("no-cache", "true");
@@ -167,7 +170,7 @@ fn tags_that_cannot_be_set_twice() {
 #[test]
 fn longer_than_allowed() {
     let work = Workspace::new("timeout");
-    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN sleep 3600\n");
+    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN --network=none sleep 3600\n");
     work.commit("slow");
     let late = work.program().input("timeout", "3s").run().failed(30, "unavailable");
     assert!(late.annotations("error")[0].contains("timeout"), "{}", late.log);

@@ -44,8 +44,10 @@ fn with_trigger(test: &str, work: &Workspace) -> Repository {
     let base = Repository::open(&format!("{test}-base"));
     let folder = work.root().join("trigger");
     std::fs::create_dir_all(&folder).unwrap();
-    let text =
-        format!("FROM {}\nONBUILD RUN echo triggered >/trigger\n", lab().get("BUILD_ONCE_LAB_BASE_IMAGE"));
+    let text = format!(
+        "FROM {}\nONBUILD RUN --network=none echo triggered >/trigger\n",
+        lab().get("BUILD_ONCE_LAB_BASE_IMAGE")
+    );
     std::fs::write(folder.join("Dockerfile"), text).unwrap();
     let name = format!("{}:latest", base.name());
     work.docker(&[
@@ -71,15 +73,15 @@ fn d01_bases_copies_mounts_and_triggers_are_held_without_a_context() {
         work.write(
             "Dockerfile",
             &format!(
-                "ARG N={name}\nFROM ${{N}}:latest AS Base\nRUN echo ran >/ran\nFROM {name} AS other\n\
+                "ARG N={name}\nFROM ${{N}}:latest AS Base\nRUN --network=none echo ran >/ran\nFROM {name} AS other\n\
                  COPY --from=base /ran /trigger /got/\nCOPY --from={name} /etc/base-version /copied\n\
-                 RUN --mount=from={name}:latest,target=/m cat /m/etc/base-version >/mounted\n"
+                 RUN --network=none --mount=from={name}:latest,target=/m cat /m/etc/base-version >/mounted\n"
             ),
         );
         work.commit("stages");
         same_as_plain(&work, host, &[], work.program());
         let files = ["/got/ran", "/got/trigger", "/trigger", "/copied", "/mounted"];
-        let run = [&["run", "--rm", "--network", "none", &work.image, "cat"], &files[..]].concat();
+        let run = [&["run", "--rm", &work.image, "cat"], &files[..]].concat();
         let said = work.docker_on(host, &run);
         assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["ran", "triggered", "triggered", "1", "1"]);
     }
@@ -105,7 +107,8 @@ fn d106_the_platform_in_the_image_is_plain_buildxs() {
         let work = Workspace::new("own-platform");
         let foreign = for_platforms(&work, "foreign", "linux/arm64");
         let base = for_platforms(&work, "both", "linux/amd64,linux/arm64");
-        let steps = "ARG TARGETPLATFORM\nCOPY content.txt /\nRUN echo $TARGETPLATFORM >/target\n";
+        let steps =
+            "ARG TARGETPLATFORM\nCOPY content.txt /\nRUN --network=none echo $TARGETPLATFORM >/target\n";
         for (from, arguments, architecture) in [
             (format!("FROM --platform=linux/arm64 {base}"), &[][..], "arm64"),
             (format!("FROM --platform=linux/arm64 {base} AS a\nFROM a"), &[], "arm64"),

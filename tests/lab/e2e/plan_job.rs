@@ -52,14 +52,14 @@ target "base" {
 }
 target "api" {
   contexts = { base = "target:base" }
-  dockerfile-inline = "FROM base\nRUN echo api > /made.txt\n"
+  dockerfile-inline = "FROM base\nRUN --network=none echo api > /made.txt\n"
 }
 target "web" {
   contexts = { base = "target:base" }
-  dockerfile-inline = "FROM base\nRUN echo web > /made.txt\n"
+  dockerfile-inline = "FROM base\nRUN --network=none echo web > /made.txt\n"
 }
 target "lint" {
-  dockerfile-inline = "FROM ${BASE}\nRUN echo lint > /made.txt\n"
+  dockerfile-inline = "FROM ${BASE}\nRUN --network=none echo lint > /made.txt\n"
 }
 "#;
 

@@ -88,7 +88,7 @@ fn a_cache_whose_layer_is_gone_is_not_read_again() {
         return;
     }
     let (work, repository) = (Workspace::new("lost-layer"), Repository::ecr("lost-layer"));
-    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN head -c 100000 /dev/urandom >/big\nCOPY content.txt /content.txt\nRUN cat /big /content.txt >/both\n");
+    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nRUN --network=none head -c 100000 /dev/urandom >/big\nCOPY content.txt /content.txt\nRUN --network=none cat /big /content.txt >/both\n");
     work.commit("a layer that the next step needs");
     let program = || fresh(work.program().repository(&repository).engine(classic()));
     program().run().is("built");
@@ -156,7 +156,10 @@ fn a_builder_that_is_killed_once_costs_nothing_but_time() {
         return;
     }
     let (work, repository) = (Workspace::new("killed-once"), Repository::ecr("killed-once"));
-    work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY content.txt /content.txt\nRUN sleep 8.25\n");
+    work.write(
+        "Dockerfile",
+        "ARG BASE\nFROM ${BASE}\nCOPY content.txt /content.txt\nRUN --network=none sleep 8.25\n",
+    );
     work.commit("sleeps a little");
     let running = fresh(work.program().repository(&repository).engine(classic())).start();
     in_step("sleep 8.25");

@@ -4,6 +4,7 @@
 
 SUITE_CURRENT=forky
 SUITE_OLD=trixie
+CONNECTIONS=/proc/sys/net/netfilter/nf_conntrack_buckets
 
 # Beside an engine that runs, the lab must not start a second one. GitHub's hosted runners have one;
 # .github/workflows/ci.yml stops it first.
@@ -49,6 +50,11 @@ engine_up() {
   start_engine classic "$CLASSIC_SOCKET" bol1 10.212.1.1/24 false
   wait_for 30 "the engine ($RUN/log/engine.log)" engine_ready "$ENGINE_SOCKET"
   wait_for 30 "the classic engine ($RUN/log/classic.log)" engine_ready "$CLASSIC_SOCKET"
+  # The engine reads the kernel's table of connections from end to end for each container that ends.
+  if [[ -w $CONNECTIONS && ! -e $RUN/connections ]]; then
+    cat "$CONNECTIONS" >"$RUN/connections"
+    echo 4096 >"$CONNECTIONS" || true
+  fi
 }
 
 # start_engine NAME SOCKET BRIDGE ADDRESS MAIN: the main engine has the containerd store and iptables.
@@ -122,6 +128,7 @@ private_engine_down() {
   done
   iptables_down
   if [[ -s $RUN/ip_forward ]]; then cat "$RUN/ip_forward" >/proc/sys/net/ipv4/ip_forward; fi
+  if [[ -s $RUN/connections && -w $CONNECTIONS ]]; then cat "$RUN/connections" >"$CONNECTIONS"; fi
   # Folders that engine and shims make under fixed names and leave; only where they are empty.
   find /sys/fs/cgroup -depth -type d \( -path '*/build-once-lab*' -o -path '*/docker' -o -path '*/docker/*' \) \
     -exec rmdir {} + 2>/dev/null || true

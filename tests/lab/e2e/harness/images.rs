@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::lab::{engine_at, lab};
+use serde_json::json;
+
+use super::http::ask_engine;
+use super::lab::lab;
 
 fn hosts() -> impl Iterator<Item = &'static str> {
     [lab().get("DOCKER_HOST"), lab().get("BUILD_ONCE_LAB_CLASSIC_HOST")]
@@ -18,21 +21,25 @@ pub fn forget(name: &str) {
 
 fn forget_at(host: &str, name: &str) {
     // By filter: without one the engine measures every image it has, for most of a second. A star matches no slash.
-    let filters = ["", "*/", "*/*/", "*/*/*/"].map(|path| format!("reference={path}*{name}*"));
-    let mut list = vec!["image", "ls", "--all", "--format", "{{.ID}}"];
-    for filter in &filters {
-        list.extend(["--filter", filter]);
-    }
+    let patterns = ["", "*/", "*/*/", "*/*/*/"].map(|path| format!("{path}*{name}*"));
+    let filters = json!({"reference": patterns}).to_string();
+    let list =
+        reqwest::Url::parse_with_params("http://engine/images/json", [("all", "1"), ("filters", &filters)]);
+    let list = list.unwrap();
+    let list = format!("{}?{}", list.path(), list.query().unwrap());
     // A list fails where another test removes an image at that moment.
     for _ in 0..5 {
-        let (listed, ids) = engine_at(host, &list);
-        let mut ids: Vec<&str> = ids.lines().filter(|_| listed).collect();
-        ids.dedup();
-        if listed && ids.is_empty() {
+        let Ok(answer) = ask_engine(host, "GET", &list) else { continue };
+        if answer.status != 200 {
+            continue;
+        }
+        let images = answer.json();
+        let ids = images.as_array().unwrap().iter().map(|image| image["Id"].as_str().unwrap());
+        if ids.clone().count() == 0 {
             break;
         }
-        if !ids.is_empty() {
-            engine_at(host, &[&["image", "rm", "--force"], &*ids].concat());
+        for id in ids {
+            let _ = ask_engine(host, "DELETE", &format!("/images/{id}?force=1"));
         }
     }
 }

@@ -79,14 +79,23 @@ pub fn engine(arguments: &[&str]) -> String {
     text
 }
 
+/// A command of the lab's docker against an engine. buildx is started by itself: docker would start it twice. A container
+/// has no network, which would cost half of its time: the tests only look into it.
+pub fn docker(host: &str, config: &Path, arguments: &[&str]) -> Command {
+    let (program, first, rest): (_, &[&str], _) = match arguments {
+        ["buildx", rest @ ..] => ("BUILD_ONCE_LAB_BUILDX", &[], rest),
+        ["run", rest @ ..] => ("BUILD_ONCE_LAB_DOCKER", &["run", "--network=none"], rest),
+        rest => ("BUILD_ONCE_LAB_DOCKER", &[], rest),
+    };
+    let mut docker = Command::new(lab().get(program));
+    docker.args(first).args(rest).env("DOCKER_HOST", host).env("DOCKER_CONFIG", config);
+    docker
+}
+
 /// Runs the lab's docker against an engine; whether it went well, and what it wrote.
 pub fn engine_at(host: &str, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(lab().get("BUILD_ONCE_LAB_DOCKER"))
-        .args(arguments)
-        .env("DOCKER_HOST", host)
-        .env("DOCKER_CONFIG", lab().get("DOCKER_CONFIG"))
-        .output()
-        .unwrap();
+    let config = Path::new(lab().get("DOCKER_CONFIG"));
+    let output = docker(host, config, arguments).output().unwrap();
     let text = if output.status.success() { output.stdout } else { output.stderr };
     (output.status.success(), String::from_utf8_lossy(&text).trim().to_owned())
 }

@@ -47,6 +47,10 @@ impl<'a> Program<'a> {
         for (name, value) in lab().shell() {
             this = this.env(name, value);
         }
+        // How the lab's other programs collect their garbage, for docker and buildx.
+        if let Ok(value) = std::env::var("GOGC") {
+            this = this.env("GOGC", &value);
+        }
         let path = format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", lab().bin);
         let home = workspace.home();
         let (temp, docker) = (this.temp.clone(), home.join(".docker"));

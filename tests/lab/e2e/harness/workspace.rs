@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::images;
-use super::lab::{lab, unique};
+use super::lab::{docker, lab, unique};
 use super::program::Program;
 use super::run::Finished;
 
@@ -124,12 +124,7 @@ impl Workspace {
 
     /// The same against another engine.
     pub fn docker_on(&self, host: &str, arguments: &[&str]) -> String {
-        let output = Command::new(lab().get("BUILD_ONCE_LAB_DOCKER"))
-            .args(arguments)
-            .env("DOCKER_HOST", host)
-            .env("DOCKER_CONFIG", self.home().join(".docker"))
-            .output()
-            .unwrap();
+        let output = docker(host, &self.home().join(".docker"), arguments).output().unwrap();
         assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }

@@ -9,6 +9,7 @@ use build_once::testing::EntryKind;
 
 use super::sources::Web;
 use crate::caches::Builder;
+use crate::engines::fresh;
 use crate::harness::{Program, Repository, Workspace, lab};
 
 /// Each of the image's files is a fact that one entry decides. One step makes most of them: only one
@@ -254,6 +255,22 @@ fn content_follows_the_key_on_an_empty_builder_with_a_warm_cache() {
         builder.empty();
         program.input("builder", &builder.name)
     });
+}
+
+/// The same of one file, on builders that are made for each build.
+#[test]
+fn content_follows_the_key_on_a_builder_made_for_the_build() {
+    let scenery = Scenery::new("made");
+    let build = |number: u8| {
+        let program = fresh(scenery.program()).input("driver", "docker-container");
+        scenery.facts(program.input("labels", &format!("l=one\nnumber={number}")))
+    };
+    let before = build(1);
+    assert_eq!(build(2).get("made"), before.get("made"), "no layer came from the registry: nothing is shown");
+    scenery.swap("data.json", "\"a\": 1", "\"a\": 2");
+    let after = build(3);
+    assert_eq!(after.get("data.json"), "{\"a\": 2, \"b\": 1}", "{}", after.log);
+    assert_ne!(after.get("made"), before.get("made"));
 }
 
 /// D105: BuildKit knows a context by its folder's last name alone, so that the file of another project, or

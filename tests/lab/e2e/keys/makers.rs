@@ -3,7 +3,7 @@
 use crate::harness::{Program, Workspace, lab};
 
 /// What the step leaves: a layer with the run's own secret in it, and the first run's secret in a cache mount.
-const DOCKERFILE: &str = "ARG BASE\nFROM ${BASE}\nCOPY content.txt /\nRUN --mount=type=secret,id=tok --mount=type=cache,target=/c [ -s /c/first ] || cp /run/secrets/tok /c/first; cat /run/secrets/tok >/made; cat /c/first >/cached; cat /proc/sys/kernel/random/uuid >>/made\n";
+const DOCKERFILE: &str = "ARG BASE\nFROM ${BASE}\nCOPY content.txt /\nRUN --network=none --mount=type=secret,id=tok --mount=type=cache,target=/c [ -s /c/first ] || cp /run/secrets/tok /c/first; cat /run/secrets/tok >/made; cat /c/first >/cached; cat /proc/sys/kernel/random/uuid >>/made\n";
 
 fn made(work: &Workspace) -> String {
     work.docker(&["run", "--rm", &work.image, "cat", "/made", "/cached"])
@@ -12,7 +12,7 @@ fn made(work: &Workspace) -> String {
 fn workspace(name: &str) -> Workspace {
     let work = Workspace::new(name);
     // Another text each, so that no other test's layers are met.
-    work.write("Dockerfile", &format!("{DOCKERFILE}RUN echo {}\n", work.image));
+    work.write("Dockerfile", &format!("{DOCKERFILE}RUN --network=none echo {}\n", work.image));
     work.write("content.txt", &work.image);
     work.commit("uses a secret");
     work

@@ -26,7 +26,10 @@ fn a_base_layer_that_is_cut_or_swapped() {
     let work = Workspace::new("on-broken-base");
     work.write(
         "Dockerfile",
-        &format!("FROM {}@{digest}\nCOPY content.txt /content.txt\nRUN true\n", repository.name()),
+        &format!(
+            "FROM {}@{digest}\nCOPY content.txt /content.txt\nRUN --network=none true\n",
+            repository.name()
+        ),
     );
     work.commit("on the base");
     let target = Repository::ecr("on-broken-base");

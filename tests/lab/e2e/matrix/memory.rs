@@ -13,7 +13,7 @@ fn a_step_larger_than_its_builder() {
     let (work, repository) = (Workspace::new("memory"), Repository::ecr("memory"));
     work.write(
         "Dockerfile",
-        "ARG BASE\nFROM ${BASE}\nCOPY content.txt /\nRUN head -c 900000000 /dev/zero | tail -c 900000000 | wc -c >/eaten && test \"$(cat /eaten)\" != 0 || exit 137\n",
+        "ARG BASE\nFROM ${BASE}\nCOPY content.txt /\nRUN --network=none head -c 900000000 /dev/zero | tail -c 900000000 | wc -c >/eaten && test \"$(cat /eaten)\" != 0 || exit 137\n",
     );
     work.commit("eats memory");
     let program = fresh(work.program().repository(&repository).engine(classic()));

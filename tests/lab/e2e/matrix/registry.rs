@@ -23,7 +23,7 @@ fn with_layer(test: &str) -> (Workspace, Repository) {
     work.write("noise.txt", &noise);
     work.write(
         "Dockerfile",
-        "ARG BASE\nFROM ${BASE}\nCOPY content.txt noise.txt /\nRUN cat /content.txt >/made.txt\n",
+        "ARG BASE\nFROM ${BASE}\nCOPY content.txt noise.txt /\nRUN --network=none cat /content.txt >/made.txt\n",
     );
     work.commit("a layer");
     let repository = Repository::ecr(test);
