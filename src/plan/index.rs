@@ -33,14 +33,16 @@ pub(crate) struct Index {
 impl Index {
     pub(crate) const MEDIA_TYPE: &'static str = OCI_INDEX;
 
-    /// Makes the index of the images and attestations of these parts.
-    pub(crate) fn of_parts(parts: &[&FoundPart], annotations: &BTreeMap<String, String>) -> Self {
+    /// Makes the index of the images and attestations of these parts. Besides `annotations` it gets what all parts say of
+    /// their commit, so that the same parts are the same index in every later commit.
+    pub(crate) fn of_parts(parts: &[&FoundPart], mut annotations: BTreeMap<String, String>) -> Self {
+        annotations.extend(common(parts));
         let lines: Vec<Line> = parts.iter().flat_map(|part| part.lines.iter().cloned()).collect();
         let sizes: Option<Vec<u64>> = parts.iter().map(|part| part.size).collect();
         Self {
             parts: parts.iter().flat_map(|part| part.references()).collect(),
             size: sizes.and_then(|sizes| sizes.into_iter().try_fold(0, u64::checked_add)),
-            ..Self::new(&lines, annotations)
+            ..Self::new(&lines, &annotations)
         }
     }
 
@@ -112,9 +114,7 @@ impl JoinedIndex {
             })?;
         }
         let parts: Vec<&FoundPart> = self.there.iter().chain(built).collect();
-        let mut annotations = self.annotations.clone();
-        annotations.extend(common(&parts));
-        Ok(Index::of_parts(&parts, &annotations))
+        Ok(Index::of_parts(&parts, self.annotations.clone()))
     }
 }
 

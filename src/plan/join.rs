@@ -71,8 +71,8 @@ pub(super) fn verdict(image: ImageRun<'_>, facts: &ImageFacts, build: &Build) ->
     match sorted.missing.first() {
         None if image.request.settings.mode != Mode::Plan => {
             let key = facts.key.as_ref().map(|key| (key.hex.clone(), explain::encode(key)));
-            let annotations = merge::annotations(image.request, image.run, key, &sorted.there);
-            Some(merge::verdict(image, Index::of_parts(&sorted.there, &annotations), build.load))
+            let index = Index::of_parts(&sorted.there, merge::annotations(image, key));
+            Some(merge::verdict(image, index, build.load))
         }
         Some(missing) if merges => Some(Verdict::Fail(never_came(image.request, missing))),
         _ if sorted.there.is_empty() => None,
@@ -168,7 +168,7 @@ pub(super) fn build_missing(
     let name = published.name.clone().ok_or_else(|| bug("an index without a name"))?;
     let tags = ordered(published.user_tags.clone(), facts, None, image.request.settings.on_older)?;
     let own = Some((key.hex.clone(), explain::encode(key)));
-    let annotations = merge::fixed_annotations(image.request, image.run, own);
+    let annotations = merge::annotations(*image, own);
     let after: Vec<ActionId> = built.iter().filter_map(|part| part.source.action()).collect();
     let joined = JoinedIndex { there: there.into_iter().cloned().collect(), built, annotations };
     let put = draft.add(after, Action::JoinIndex { joined: Box::new(joined), target: name.clone() });

@@ -6,7 +6,7 @@ use super::actions::{Action, ActionId, Draft, ImagePlan, PlannedTag, Source};
 use super::context::{PlanContext, bug};
 use super::index::Index;
 use super::order::{TagGuard, ordered};
-use super::parts::{check_lines, common, images};
+use super::parts::{check_lines, images};
 use super::publish::{key_tag_guard, publish, pull};
 use super::reuse::name_actions;
 use super::verdict::{Decision, Merge, Notes, Outcome, Verdict};
@@ -68,7 +68,7 @@ fn index(image: ImageRun<'_>, facts: &ImageFacts) -> Result<Index> {
     all_that_are_asked_for(image.request, &one_of_each(&parts)?)?;
     one_family(&parts)?;
     let parts: Vec<&FoundPart> = parts.iter().map(|(_, found)| *found).collect();
-    Ok(Index::of_parts(&parts, &annotations(image.request, image.run, None, &parts)))
+    Ok(Index::of_parts(&parts, annotations(image, None)))
 }
 
 fn refused(part: &PartFact, why: impl std::fmt::Display) -> Error {
@@ -166,31 +166,14 @@ fn levels(name: &str) -> (&str, &str) {
     name.split_once(':').unwrap_or(("", name))
 }
 
-/// The annotations of the index: those of the input `annotations`, those that a build would set, with its key and entries
-/// if these are known. Of commits, only what all parts have, so that the same parts are the same index in every later
-/// commit.
-pub(super) fn annotations(
-    inputs: &ImageRequest,
-    run: &RunContext,
-    key: Option<(String, String)>,
-    parts: &[&FoundPart],
-) -> BTreeMap<String, String> {
-    let mut annotations = fixed_annotations(inputs, run, key);
-    annotations.extend(common(parts));
-    annotations
-}
-
-/// Those of [`annotations`] that do not depend on the parts.
-pub(super) fn fixed_annotations(
-    inputs: &ImageRequest,
-    run: &RunContext,
-    key: Option<(String, String)>,
-) -> BTreeMap<String, String> {
-    let asked = inputs.build.annotations.iter().filter_map(|(name, value)| {
+/// The annotations of the index that do not depend on its parts: those of the input `annotations`, the run's zone, and the
+/// key and entries if these are known.
+pub(super) fn annotations(image: ImageRun<'_>, key: Option<(String, String)>) -> BTreeMap<String, String> {
+    let asked = image.request.build.annotations.iter().filter_map(|(name, value)| {
         let (of, name) = levels(name);
         of.split(',').any(|level| level == "index").then(|| (name.to_owned(), value.clone()))
     });
-    let zone = (ANNOTATION_ZONE.to_owned(), run.zone.name().to_owned());
+    let zone = (ANNOTATION_ZONE.to_owned(), image.run.zone.name().to_owned());
     let key = key.into_iter().flat_map(|(key, entries)| {
         [(ANNOTATION_KEY.to_owned(), key), (ANNOTATION_ENTRIES.to_owned(), entries)]
     });
@@ -309,12 +292,13 @@ mod tests {
         let of = |first: &str, second: &str| {
             let revision = |commit: &str| part("linux/amd64", &[(ANNOTATION_REVISION, commit)]);
             let parts = [revision(first), revision(second)];
-            annotations(
-                &inputs("index:a=1\nmanifest,index:b=2\nmanifest:c=3\nd=4"),
-                &run,
-                None,
-                &parts.each_ref().map(|part| part.found.as_ref().unwrap()),
-            )
+            let request = inputs("index:a=1\nmanifest,index:b=2\nmanifest:c=3\nd=4");
+            let access = crate::trust::access(&request, &run);
+            let image = ImageRun { request: &request, run: &run, access: &access };
+            let parts = parts.each_ref().map(|part| part.found.as_ref().unwrap());
+            let index = Index::of_parts(&parts, annotations(image, None));
+            let mut document: serde_json::Value = serde_json::from_str(&index.text).unwrap();
+            serde_json::from_value::<BTreeMap<String, String>>(document["annotations"].take()).unwrap()
         };
         let own = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
             let all = [("a", "1"), ("b", "2"), (ANNOTATION_ZONE, run.zone.name())];
