@@ -18,8 +18,7 @@ use crate::image::{
 };
 use crate::inputs::{ImageRequest, Mode};
 use crate::key::{BuildKey, explain};
-use crate::run::RunContext;
-use crate::trust::{Access, ImageRun, LocalNames};
+use crate::trust::{ImageRun, LocalNames};
 
 /// The index of the images in the input `digests`, or the reason why there is none.
 pub(super) fn of_digests(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
@@ -63,7 +62,7 @@ pub(super) fn home<'a>(image: ImageRun<'a>, facts: &'a ImageFacts) -> Result<&'a
 
 fn index(image: ImageRun<'_>, facts: &ImageFacts) -> Result<Index> {
     let home = home(image, facts)?;
-    let fit = |part| Ok((part, fit(part, home, image.run, image.access)?));
+    let fit = |part| Ok((part, fit(image, home, part)?));
     let parts = facts.parts.iter().map(fit).collect::<Result<Vec<_>>>()?;
     all_that_are_asked_for(image.request, &one_of_each(&parts)?)?;
     one_family(&parts)?;
@@ -77,12 +76,7 @@ fn refused(part: &PartFact, why: impl std::fmt::Display) -> Error {
 
 /// What was found of a part. It must be there, an image of build-once's of a zone that the run reads, and for the platform
 /// that its line in `digests` says.
-fn fit<'a>(
-    part: &'a PartFact,
-    home: &Repository,
-    run: &RunContext,
-    access: &Access,
-) -> Result<&'a FoundPart> {
+fn fit<'a>(image: ImageRun<'_>, home: &Repository, part: &'a PartFact) -> Result<&'a FoundPart> {
     let Some(found) = &part.found else {
         return Err(Error::of(FailureKind::NoImage, format!("{home} has no image {}", part.part)).hint(
             "check that the job that built it names the same repository, and that no lifecycle rule removed the image",
@@ -99,9 +93,9 @@ fn fit<'a>(
             "an engine with the old image store writes no annotations: build with a docker-container builder (docker/setup-buildx-action)",
         ));
     };
-    if !access.reads_zone(zone) {
+    if !image.access.reads_zone(zone) {
         return Err(refused(part, format!("it was published by a run of the zone {zone}"))
-            .cause(format!("this is {}", run.zone_reason))
+            .cause(format!("this is {}", image.run.zone_reason))
             .hint("merge what jobs of this workflow run have built"));
     }
     check_lines(found).map_err(|why| refused(part, why))?;
@@ -250,6 +244,7 @@ mod tests {
     use crate::facts::{Line, LineKind};
     use crate::image::{ANNOTATION_REVISION, Digest};
     use crate::inputs::{Part, RawInputs};
+    use crate::run::RunContext;
     use serde_json::json;
 
     fn part(platform: &str, annotations: &[(&str, &str)]) -> PartFact {
