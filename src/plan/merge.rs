@@ -22,10 +22,7 @@ use crate::trust::{ImageRun, LocalNames};
 
 /// The index of the images in the input `digests`, or the reason why there is none.
 pub(super) fn of_digests(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
-    match index(image, facts) {
-        Ok(index) => verdict(image, index, false),
-        Err(error) => Verdict::Fail(error),
-    }
+    index(image, facts).map_or_else(Verdict::Fail, |index| verdict(image, index, false))
 }
 
 /// The verdict to store this index. `load`: the image is wanted in the engine's store.
