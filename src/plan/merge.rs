@@ -7,7 +7,7 @@ use super::context::{PlanContext, bug};
 use super::index::Index;
 use super::order::{TagGuard, ordered};
 use super::parts::{check_lines, images};
-use super::publish::{key_tag_guard, publish, pull};
+use super::publish::{publish, pull};
 use super::reuse::name_actions;
 use super::verdict::{Decision, Merge, Notes, Outcome, Verdict};
 use crate::error::{Error, Result};
@@ -203,10 +203,7 @@ pub(super) fn plan(given: &PlanContext<'_>, verdict: Merge, draft: &mut Draft) -
     let on_older = given.image.request.settings.on_older;
     let tags = ordered(published.user_tags.clone(), given.facts, Some(&index.digest), on_older)?;
     let put = draft.add([], Action::PutIndex { index, target: name.clone(), guard: TagGuard::Any });
-    let guard = match key_tag_guard(given) {
-        TagGuard::UnlessSameKey => TagGuard::UnlessSameIndex,
-        other => other,
-    };
+    let guard = if given.image.request.rebuild { TagGuard::Any } else { TagGuard::UnlessSameIndex };
     let last = publish(&published, &name, tags.set, guard, put, draft);
     if load {
         pull_index(given, last, &name, draft);
