@@ -44,10 +44,8 @@ pub(super) fn parts(problems: &mut Problems, mode: Mode, lines: &[String]) -> Ve
 }
 
 fn part(problems: &mut Problems, line: &str) -> Option<Part> {
-    let (platform, digest) = match line.split_once('=') {
-        Some((platform, digest)) => (Some(platform), digest.trim()),
-        None => (None, line),
-    };
+    let (platform, digest) =
+        line.split_once('=').map_or((None, line), |(platform, digest)| (Some(platform), digest.trim()));
     // The job's output `digest` is empty where it published nothing.
     if digest.is_empty() {
         problems.add("digests", format!("`{line}` has no digest: the job that built it published nothing"));
