@@ -67,16 +67,14 @@ pub(super) fn check(
     (outputs, by_digest): (&Outputs, bool),
     build: &mut BuildInputs,
 ) {
-    let is = |value: Option<&str>, word: &str| value.is_some_and(|value| value.eq_ignore_ascii_case(word));
+    let is = |value: &Option<String>, word: &str| {
+        value.trimmed().is_some_and(|value| value.eq_ignore_ascii_case(word))
+    };
     for (input, is_given, why) in [
-        (
-            "load",
-            is(raw.load.trimmed(), "true"),
-            "mode merge loads nothing: let the job that uses the image pull it",
-        ),
-        ("push", is(raw.push.trimmed(), "false"), "mode merge does nothing but publish"),
+        ("load", is(&raw.load, "true"), "mode merge loads nothing: let the job that uses the image pull it"),
+        ("push", is(&raw.push, "false"), "mode merge does nothing but publish"),
         ("outputs", outputs.given, "mode merge has no result but the one in the repository"),
-        ("call", is(raw.call.trimmed(), "check"), "mode merge checks no Dockerfile"),
+        ("call", is(&raw.call, "check"), "mode merge checks no Dockerfile"),
     ] {
         if is_given {
             problems.add(input, why);
