@@ -54,7 +54,6 @@ use crate::key::BuildKey;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ImageFacts {
-    #[serde(with = "inside")]
     pub repository: Arc<RepositoryFact>,
     /// `None` for a pull by digest and for `mode: merge` of digests.
     pub key: Option<BuildKey>,
@@ -72,7 +71,7 @@ pub(crate) struct ImageFacts {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<TagFact>,
     /// What ECR says of the repositories that the run sets up.
-    #[serde(with = "inside", skip_serializing_if = "SetUpFacts::is_none")]
+    #[serde(skip_serializing_if = "SetUpFacts::is_none")]
     pub set_up: Arc<SetUpFacts>,
 }
 
@@ -114,49 +113,9 @@ impl ImageFacts {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LateFacts {
-    #[serde(with = "inside_option")]
     pub toolchain: Option<Arc<Toolchain>>,
-    #[serde(with = "inside")]
     pub builders: Arc<BuilderFacts>,
     pub caches: CacheFacts,
     /// The comparison with an earlier image; `None` with `rebuild: true`.
     pub miss: Option<explain::Miss>,
-}
-
-/// What several images share, in JSON.
-mod inside {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<T: Serialize, S: Serializer>(shared: &Arc<T>, to: S) -> Result<S::Ok, S::Error> {
-        T::serialize(shared, to)
-    }
-
-    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Arc<T>, D::Error> {
-        T::deserialize(from).map(Arc::new)
-    }
-}
-
-/// The same, where there may be none.
-mod inside_option {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[expect(clippy::ref_option, reason = "serde calls it so")]
-    pub(super) fn serialize<T: Serialize, S: Serializer>(
-        shared: &Option<Arc<T>>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        shared.as_deref().serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<Arc<T>>, D::Error> {
-        Option::<T>::deserialize(from).map(|found| found.map(Arc::new))
-    }
 }
