@@ -43,19 +43,8 @@ pub(crate) struct Extra {
 }
 
 impl Extra {
-    /// These, and after them the others.
-    pub(super) fn and(mut self, others: Self) -> Self {
-        self.args.extend(others.args);
-        self.counted.extend(others.counted);
-        self.build_args.extend(others.build_args);
-        self.labels.extend(others.labels);
-        self.inputs = self.inputs.and(others.inputs);
-        self.caches.from.extend(others.caches.from);
-        self.caches.to.extend(others.caches.to);
-        self
-    }
-
-    /// Adds a flag that means the input `field`. `source` is the input or variable that the flag stands in.
+    /// Adds a flag that means the input `field`; of two values the last one counts. `source` is the input or variable that
+    /// the flag stands in.
     ///
     /// # Errors
     /// Bad input for a value that the flag does not take.
@@ -117,20 +106,6 @@ pub(super) struct AsInputs {
 }
 
 impl AsInputs {
-    fn and(mut self, others: Self) -> Self {
-        self.add_hosts.extend(others.add_hosts);
-        self.annotations.extend(others.annotations);
-        self.no_cache_filters.extend(others.no_cache_filters);
-        self.ulimit.extend(others.ulimit);
-        Self {
-            network: others.network.or(self.network),
-            no_cache: others.no_cache.or(self.no_cache),
-            pull: others.pull.or(self.pull),
-            shm_size: others.shm_size.or(self.shm_size),
-            ..self
-        }
-    }
-
     /// Puts them after the inputs' own values: of two values the last one counts.
     pub(super) fn add_to(self, build: &mut BuildInputs) {
         build.add_hosts.extend(self.add_hosts);

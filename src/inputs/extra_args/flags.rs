@@ -95,15 +95,16 @@ const FLAGS: [Flag; 57] = [
     flag("squash", None, false, Use::Ignored),
 ];
 
-/// Sorts arguments in which `${NAME}` is replaced already. `source` is the input or variable that holds them.
+/// Sorts arguments in which `${NAME}` is replaced already, and adds them to `checked`. `source` is the input or variable
+/// that holds them.
 ///
 /// # Errors
 /// Bad input for a flag that is refused, with what to use instead.
-pub(super) fn check(args: &[String], source: &str) -> Result<Extra> {
+pub(super) fn check(args: &[String], source: &str, checked: &mut Extra) -> Result<()> {
     if !Guard::ExtraFlags.holds() {
-        return Ok(Extra { args: args.to_vec(), ..Extra::default() });
+        checked.args.extend_from_slice(args);
+        return Ok(());
     }
-    let mut checked = Extra::default();
     let mut words = args.iter().peekable();
     while let Some(word) = words.next() {
         let found = find(word, words.peek().copied()).map_err(|refused| refused.error(source))?;
@@ -129,7 +130,7 @@ pub(super) fn check(args: &[String], source: &str) -> Result<Extra> {
             }
         }
     }
-    Ok(checked)
+    Ok(())
 }
 
 /// A flag as one argument has it.
@@ -204,7 +205,8 @@ mod tests {
     use super::*;
 
     fn checked(text: &str) -> Result<Extra> {
-        check(&shell_words::split(text).unwrap(), "extra-args")
+        let mut checked = Extra::default();
+        check(&shell_words::split(text).unwrap(), "extra-args", &mut checked).map(|()| checked)
     }
 
     #[test]
@@ -267,7 +269,7 @@ mod tests {
         };
         assert_eq!(checked.build_args, pairs(&[("A", "--push"), ("E", "")]));
         assert_eq!(checked.labels, pairs(&[("a", "b=c"), ("empty", "")]));
-        assert!(super::check(&["--build-arg".into(), "TOKEN".into()], "extra-args").is_err());
+        assert!(self::checked("--build-arg TOKEN").is_err());
     }
 
     #[test]
@@ -298,7 +300,7 @@ mod tests {
         assert_eq!((build.network.as_deref(), build.shm_size.as_deref()), (Some("none"), Some("1g")));
         assert_eq!((build.no_cache, build.pull), (true, false));
         assert_eq!(build.annotations, [("k".to_owned(), "v=w".to_owned())]);
-        assert!(super::check(&["--no-cache=maybe".into()], "extra-args").is_err());
+        assert!(self::checked("--no-cache=maybe").is_err());
     }
 
     #[test]

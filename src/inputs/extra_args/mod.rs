@@ -35,11 +35,14 @@ fn names(inputs: &ImageRequest, run: &RunContext, key: &str) -> [(&'static str, 
 pub(crate) fn extra(inputs: &ImageRequest, run: &RunContext, env: &Env, key: &str) -> Result<Extra> {
     let names = names(inputs, run, key);
     // Flags are checked after the replacement: a name may stand for a flag.
-    let read = |args: &[String], source| flags::check(&expand(args, &names, env, source)?, source);
+    let mut extra = Extra::default();
+    let mut add =
+        |args: &[String], source| flags::check(&expand(args, &names, env, source)?, source, &mut extra);
     let of_owner = shell_words::split(env.get(env::BUILD_ONCE_EXTRA_ARGS).unwrap_or_default())
         .map_err(|error| Error::input(env::BUILD_ONCE_EXTRA_ARGS).because(&error))?;
-    let of_input = read(&inputs.build.extra_args, "extra-args")?;
-    Ok(of_input.and(read(&of_owner, env::BUILD_ONCE_EXTRA_ARGS)?))
+    add(&inputs.build.extra_args, "extra-args")?;
+    add(&of_owner, env::BUILD_ONCE_EXTRA_ARGS)?;
+    Ok(extra)
 }
 
 /// The extra arguments as the key counts them. What a name stands for reaches the image and so counts, but for
