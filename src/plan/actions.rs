@@ -283,7 +283,7 @@ pub(crate) struct Plan {
 }
 
 /// The plan for one image; its actions are in [`Plan::actions`].
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub(crate) struct ImagePlan {
     /// False if nothing is to be done: the image was not asked for, and no build of this run uses it.
     #[serde(skip)]
@@ -355,24 +355,8 @@ impl ImagePlan {
 
     /// A plan with the decision alone.
     #[must_use]
-    pub(super) const fn from_decision(decision: Decision) -> Self {
-        Self {
-            needed: true,
-            decision,
-            error: None,
-            warnings: Vec::new(),
-            notices: Vec::new(),
-            degraded: None,
-            digest: None,
-            size: None,
-            image_id: None,
-            repository: None,
-            key_tag: None,
-            commit_tag: None,
-            local_image: None,
-            skipped_tags: Vec::new(),
-            jobs: Vec::new(),
-        }
+    pub(super) fn from_decision(decision: Decision) -> Self {
+        Self { needed: true, decision, ..Self::default() }
     }
 }
 

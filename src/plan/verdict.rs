@@ -121,7 +121,7 @@ impl Verdict {
 }
 
 /// The decision as it is reported.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Decision {
     /// The outcome if all goes well.
@@ -134,7 +134,7 @@ pub(crate) struct Decision {
 }
 
 /// Values of the `outcome` output. If the images of a run have several, the last in this order is the run's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The engine had the image.
@@ -156,6 +156,7 @@ pub enum Outcome {
     /// Built and published.
     Built,
     /// The run failed.
+    #[default]
     Failed,
 }
 
