@@ -71,11 +71,8 @@ fn verdict_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
     if !image.request.asked {
         return Verdict::Build(Build {
             reason: "an image that is built needs it".to_owned(),
-            publish: false,
             shared: facts.repository.repository().is_some(),
-            load: false,
-            only: None,
-            notes: Notes::default(),
+            ..Build::default()
         });
     }
     if let Some(digest) = &image.request.digest {
@@ -196,11 +193,9 @@ fn unknown(inputs: &ImageRequest, facts: &ImageFacts, error: &Error) -> Verdict 
                 Mode::Plan => "the registry cannot be asked".to_owned(),
                 _ => format!("the registry cannot be asked, and {NONE_HERE}"),
             },
-            publish: false,
-            shared: false,
             load: inputs.load != Switch::Off,
-            only: None,
             notes: Notes { degraded: Some(degraded), notices: Vec::new() },
+            ..Build::default()
         }),
     }
 }
@@ -301,11 +296,8 @@ fn without_repository(inputs: &ImageRequest, facts: &ImageFacts) -> Verdict {
             _ => NONE_HERE,
         }
         .to_owned(),
-        publish: false,
-        shared: false,
         load: inputs.load != Switch::Off,
-        only: None,
-        notes: Notes::default(),
+        ..Build::default()
     })
 }
 

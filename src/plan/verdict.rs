@@ -77,7 +77,7 @@ pub(crate) struct ReuseLocal {
 }
 
 /// An image that is to be built.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Build {
     /// Why the image is built.
     pub reason: String,
