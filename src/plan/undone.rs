@@ -37,22 +37,12 @@ pub(super) fn refuse_push(inputs: &ImageRequest, run: &RunContext, facts: &Image
 
 /// Adds what the run leaves undone to the verdict's notes.
 pub(super) fn with_undone(verdict: Verdict, image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
-    if image.request.settings.mode == Mode::Plan {
-        let undone = [
-            repository_source_failed(facts),
-            shared_not_looked_for(image.request, image.run, facts),
-            tags_not_moved(&verdict, image.request),
-        ];
-        return undone
-            .into_iter()
-            .flatten()
-            .fold(verdict, |verdict, undone| with_note(verdict, undone, image.request));
-    }
+    let is_plan = image.request.settings.mode == Mode::Plan;
     let undone = [
         repository_source_failed(facts),
         shared_not_looked_for(image.request, image.run, facts),
         not_published(&verdict, image),
-        tags_not_set(image, facts),
+        if is_plan { tags_not_moved(&verdict, image.request) } else { tags_not_set(image, facts) },
         annotations_not_set(&verdict, image.request, facts),
     ];
     undone.into_iter().flatten().fold(verdict, |verdict, undone| with_note(verdict, undone, image.request))
