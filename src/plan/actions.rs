@@ -217,7 +217,7 @@ pub(super) struct Draft {
     pub image: Option<usize>,
     /// The platform whose actions are added, if it is built apart from others.
     pub platform: Option<Platform>,
-    actions: Vec<Planned>,
+    pub actions: Vec<Planned>,
 }
 
 impl Draft {
@@ -227,20 +227,6 @@ impl Draft {
         let after = after.into_iter().collect();
         self.actions.push(Planned { id, image: self.image, platform: self.platform.clone(), after, action });
         id
-    }
-
-    /// The number of actions, for [`Self::forget_since`].
-    pub(super) const fn len(&self) -> usize {
-        self.actions.len()
-    }
-
-    /// Drops the actions that were added since there were `len`.
-    pub(super) fn forget_since(&mut self, len: usize) {
-        self.actions.truncate(len);
-    }
-
-    pub(super) fn finish(self) -> Vec<Planned> {
-        self.actions
     }
 }
 

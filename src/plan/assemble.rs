@@ -60,7 +60,7 @@ pub(crate) fn assemble(
         let Some((given, verdict)) = images[at].take() else { continue };
         let verdict = set_up.take_error().map_or(verdict, Verdict::Fail);
         draft.image = Some(at);
-        let before = draft.len();
+        let before = draft.actions.len();
         let room = room(given.as_ref(), &verdict, store, freed);
         let planned = match (given, verdict) {
             (_, Verdict::Fail(error)) => Err(error),
@@ -85,14 +85,14 @@ pub(crate) fn assemble(
         };
         let planned = room.and_then(|warning| planned.map(|planned| planned.with_notice(warning)));
         plan.images[at] = planned.unwrap_or_else(|error| {
-            draft.forget_since(before);
+            draft.actions.truncate(before);
             chain.fail(at, &error);
             ImagePlan::failed(error)
         });
     }
     plan.images.first_mut().into_iter().for_each(|first| set_up.say(first));
     plan.set_up = set_up.repositories;
-    plan.actions = draft.finish();
+    plan.actions = draft.actions;
     wanted::check(&plan)?;
     match plan.images.as_slice() {
         [ImagePlan { error: Some(error), .. }] => Err(error.clone()),
