@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::caches::{self, CacheKind, CacheSpec};
+use super::lists::InputText as _;
 use super::problems::Problems;
 use super::raw::{RawInputs, raw_inputs};
 use crate::error::Result;
@@ -114,30 +115,28 @@ impl PruneInputs {
     /// Names every input that is wrong.
     pub(crate) fn read(&self) -> Result<PruneRequest> {
         let mut problems = Problems::default();
-        let untagged = word(self.untagged.as_ref(), "2d");
+        let untagged = self.untagged.trimmed().unwrap_or("2d");
         let request = PruneRequest {
-            apply: problems.boolean("apply", &word(self.apply.as_ref(), "false")),
-            force: problems.boolean("force", &word(self.force.as_ref(), "false")),
+            apply: problems.boolean("apply", self.apply.trimmed().unwrap_or("false")),
+            force: problems.boolean("force", self.force.trimmed().unwrap_or("false")),
             max_delete: problems
-                .parse("max-delete", Some(&word(self.max_delete.as_ref(), "500")))
+                .parse("max-delete", Some(self.max_delete.trimmed().unwrap_or("500")))
                 .unwrap_or_default(),
-            min_age: problems.duration("min-age", &word(self.min_age.as_ref(), "24h")),
-            unused: problems.duration("unused", &word(self.unused.as_ref(), "30d")),
-            commits: problems.duration("commits", &word(self.commits.as_ref(), "90d")),
-            queue: problems.duration("queue", &word(self.queue.as_ref(), "3d")),
-            untagged: (untagged != "off").then(|| problems.duration("untagged", &untagged)),
+            min_age: problems.duration("min-age", self.min_age.trimmed().unwrap_or("24h")),
+            unused: problems.duration("unused", self.unused.trimmed().unwrap_or("30d")),
+            commits: problems.duration("commits", self.commits.trimmed().unwrap_or("90d")),
+            queue: problems.duration("queue", self.queue.trimmed().unwrap_or("3d")),
+            untagged: (untagged != "off").then(|| problems.duration("untagged", untagged)),
             keep_caches: problems
-                .parse("keep-caches", Some(&word(self.keep_caches.as_ref(), "100")))
+                .parse("keep-caches", Some(self.keep_caches.trimmed().unwrap_or("100")))
                 .unwrap_or_default(),
             keep_keys: problems
-                .parse("keep-keys", Some(&word(self.keep_keys.as_ref(), "1000")))
+                .parse("keep-keys", Some(self.keep_keys.trimmed().unwrap_or("1000")))
                 .unwrap_or_default(),
-            manifest_cache: Some(word(self.manifest_cache.as_ref(), ""))
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from),
+            manifest_cache: self.manifest_cache.trimmed().map(PathBuf::from),
             caches: self.caches(&mut problems),
         };
-        problems.boolean("summary", &word(self.summary.as_ref(), "true"));
+        problems.boolean("summary", self.summary.trimmed().unwrap_or("true"));
         problems.finish()?;
         Ok(request)
     }
@@ -145,11 +144,11 @@ impl PruneInputs {
     /// Whether a job summary is written; where the input is wrong too.
     #[must_use]
     pub(crate) fn with_summary(&self) -> bool {
-        !word(self.summary.as_ref(), "true").eq_ignore_ascii_case("false")
+        !self.summary.trimmed().unwrap_or("true").eq_ignore_ascii_case("false")
     }
 
     fn caches(&self, problems: &mut Problems) -> Vec<CacheSpec> {
-        let caches = caches::kinds(&word(self.cache.as_ref(), "registry"), problems);
+        let caches = caches::kinds(self.cache.trimmed().unwrap_or("registry"), problems);
         for kind in caches.iter().map(|cache| cache.kind) {
             match kind {
                 CacheKind::Registry | CacheKind::Gha | CacheKind::Local | CacheKind::S3 => {}
@@ -162,12 +161,6 @@ impl PruneInputs {
         }
         caches
     }
-}
-
-/// The text without white space around it; unset and empty are the default.
-fn word(value: Option<&String>, default: &str) -> String {
-    let text = value.map(|text| text.trim()).filter(|text| !text.is_empty());
-    text.unwrap_or(default).to_owned()
 }
 
 #[cfg(test)]
