@@ -135,12 +135,12 @@ impl fmt::Display for UserTag {
     }
 }
 
-/// Replaces each `${NAME}`.
-fn replaced(
+/// Replaces each `${NAME}` by its `value`. `not_closed`: the error of one without `}`.
+pub(super) fn replaced<E>(
     text: &str,
-    not_closed: impl Fn() -> String,
-    mut value: impl FnMut(&str) -> Result<String, String>,
-) -> Result<String, String> {
+    not_closed: impl Fn() -> E,
+    mut value: impl FnMut(&str) -> Result<String, E>,
+) -> Result<String, E> {
     let (mut done, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once("${") {
         let (name, after) = after.split_once('}').ok_or_else(&not_closed)?;

@@ -10,6 +10,7 @@ mod flags;
 pub(crate) use fields::{Extra, UserCaches};
 
 use super::ImageRequest;
+use super::user_tags::replaced;
 use crate::env::{self, Env};
 use crate::error::{Error, Result};
 use crate::run::RunContext;
@@ -68,28 +69,15 @@ pub(crate) fn add_to_inputs(inputs: &mut ImageRequest, run: &RunContext, env: &E
 /// Replaces `${NAME}` by one of `names`, else by a variable of the environment. A name that neither has is an error,
 /// because an empty text in an argument is seldom what was meant.
 fn expand(args: &[String], names: &[(&str, String)], env: &Env, source: &str) -> Result<Vec<String>> {
-    args.iter()
-        .map(|arg| {
-            let mut expanded = String::new();
-            let mut rest = arg.as_str();
-            while let Some((before, after)) = rest.split_once("${") {
-                let Some((name, after)) = after.split_once('}') else {
-                    return Err(Error::input(format!("{source}: a ${{ is not closed")));
-                };
-                let own = names.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
-                let value = own.or_else(|| env.get(name)).ok_or_else(|| {
-                    Error::input(format!("{source}: ${{{name}}} is not known")).hint(
-                        "IMAGE, TARGET, KEY, ZONE, BRANCH, PLATFORM and variables of the environment are",
-                    )
-                })?;
-                expanded.push_str(before);
-                expanded.push_str(value);
-                rest = after;
-            }
-            expanded.push_str(rest);
-            Ok(expanded)
+    let not_closed = || Error::input(format!("{source}: a ${{ is not closed"));
+    let value = |name: &str| {
+        let own = names.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+        own.or_else(|| env.get(name)).map(str::to_owned).ok_or_else(|| {
+            Error::input(format!("{source}: ${{{name}}} is not known"))
+                .hint("IMAGE, TARGET, KEY, ZONE, BRANCH, PLATFORM and variables of the environment are")
         })
-        .collect()
+    };
+    args.iter().map(|arg| replaced(arg, not_closed, value)).collect()
 }
 
 #[cfg(test)]
