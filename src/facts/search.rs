@@ -14,7 +14,7 @@ use crate::inputs::{ImageRequest, Mode, OnMissing, Switch};
 use crate::key::{BuildKey, PlatformKey};
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
-use crate::trust::{Access, ImageRun, LocalNames, ZoneNames};
+use crate::trust::{Access, ImageRun, ZoneNames};
 
 /// Tells whether the run must put the image into the engine's store.
 #[must_use]
@@ -171,7 +171,7 @@ impl<'a> Search<'a> {
     async fn by_key(&self, key: &BuildKey, wait: bool) -> Result<Found> {
         let Self { ports, image, names, .. } = self;
         let inputs = image.request;
-        let private = LocalNames::new(*image).of_key(key.short());
+        let private = image.private_names(key.short());
         let (mut lookups, mut local) = (Vec::new(), Local::default());
         if let Some((reference, probe)) = self.commit.clone() {
             lookups.push(judge(&ports.registry, LookupBy::CommitTag, reference, probe, Some(&key.hex)).await);

@@ -31,7 +31,7 @@ use crate::image::{ImageReference, Repository};
 use crate::inputs::extra_args::{Extra, extra};
 use crate::inputs::{BuildInputs, ImageRequest};
 use crate::key::BuildKey;
-use crate::trust::{Access, ImageRun, LocalNames, Published, UserReferences};
+use crate::trust::{Access, ImageRun, Published, UserReferences};
 
 /// The plan for the verdicts, in the order of the images. An image about which nothing can be done does not stop the
 /// others. `builder`: the one that builds, with what was asked of it; an error if there is none.
@@ -133,7 +133,7 @@ fn room(
         _ => None,
     };
     let Some(packed) = packed else { return Ok(None) };
-    let private = LocalNames::new(given.image).own_of_key("");
+    let private = given.image.private_name("");
     room_for(given.image.request.image.as_str(), &private, packed, store, freed)
 }
 
@@ -186,7 +186,7 @@ fn build_one(
     let engine = toolchain.engine.as_ref();
     let loading = loading(&request.build, engine, verdict.publish, verdict.load, on_engine);
     let mut notices = notices(given, &verdict, &tools, &loading, &caches);
-    let private = LocalNames::new(*image).own_of_key(key.short());
+    let private = image.private_name(key.short());
     let names = result_names(&verdict, &published, &private);
     let mut spec = tools.spec(given, key, extra, &caches, names, loading.output)?;
     chain.link(request, &mut spec)?;

@@ -18,7 +18,7 @@ use crate::image::{
 };
 use crate::inputs::{ImageRequest, Mode};
 use crate::key::{BuildKey, explain};
-use crate::trust::{ImageRun, LocalNames};
+use crate::trust::ImageRun;
 
 /// The index of the images in the input `digests`, or the reason why there is none.
 pub(super) fn of_digests(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
@@ -227,7 +227,7 @@ pub(super) fn pull_index(given: &PlanContext<'_>, made: ActionId, name: &ImageRe
     let platform = given.image.request.build.loaded_platform().filter(|own| !here.covers(own)).cloned();
     let pulled = pull(made, name, platform, draft);
     let image = Source::BuiltBy { action: made, name: name.clone() };
-    let private = LocalNames::new(given.image).own_of_key(key.short());
+    let private = given.image.private_name(key.short());
     name_actions(given, &image, private, &[pulled], draft);
 }
 

@@ -7,7 +7,6 @@ use super::verdict::{Decision, Outcome, Reuse, ReuseLocal, WantedAlias};
 use crate::facts::{ImageFacts, LookupBy, LookupResult};
 use crate::image::{Digest, ImageReference, Platform};
 use crate::inputs::{Mode, Switch, UserTag};
-use crate::trust::LocalNames;
 
 /// The plan for an image of the registry.
 pub(super) fn reuse(given: &PlanContext<'_>, verdict: Reuse, draft: &mut Draft) -> ImagePlan {
@@ -82,10 +81,9 @@ fn add_actions(given: &PlanContext<'_>, verdict: &Reuse, draft: &mut Draft) -> O
     if !*pull && !*have_local {
         return None;
     }
-    let private = LocalNames::new(given.image);
     let private = match &given.facts.key {
-        Some(key) => private.own_of_key(key.short()),
-        None => private.own_of_digest(digest),
+        Some(key) => given.image.private_name(key.short()),
+        None => given.image.private_name_of_digest(digest),
     };
     let has =
         given.facts.local.of_digest.as_ref().filter(|_| *have_local).map_or(&[][..], |local| &local.tags);

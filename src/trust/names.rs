@@ -167,47 +167,37 @@ impl<'a> ZoneNames<'a> {
     }
 }
 
-/// The private names of one image in the engine's store, as one run may use them.
-#[derive(Clone, Copy)]
-pub(crate) struct LocalNames<'a> {
-    image: ImageRun<'a>,
-}
-
-impl<'a> LocalNames<'a> {
-    #[must_use]
-    pub(crate) const fn new(image: ImageRun<'a>) -> Self {
-        Self { image }
-    }
-
-    fn scheme(&self) -> LocalScheme<'a> {
-        LocalScheme::new(&self.image.access.place, &self.image.request.image)
+/// The private names of the image in the engine's store.
+impl<'a> ImageRun<'a> {
+    fn local_scheme(self) -> LocalScheme<'a> {
+        LocalScheme::new(&self.access.place, &self.request.image)
     }
 
     /// The images of a key that this run may use, own zone first.
     #[must_use]
-    pub(crate) fn of_key(&self, key_short: &str) -> Vec<String> {
-        let name = |zone: &String| self.scheme().key_name(zone, key_short);
-        let private = self.image.access.local_zones.iter().map(name);
+    pub(crate) fn private_names(self, key_short: &str) -> Vec<String> {
+        let name = |zone: &String| self.local_scheme().key_name(zone, key_short);
+        let private = self.access.local_zones.iter().map(name);
         // Only with that guard off, in tests: the name for people, which any build can set.
-        let shared = (!Guard::LocalRecord.holds()).then(|| self.image.request.image.local_reference());
+        let shared = (!Guard::LocalRecord.holds()).then(|| self.request.image.local_reference());
         shared.into_iter().chain(private).collect()
     }
 
     /// The name that this run gives an image of this key that it built or pulled.
     #[must_use]
-    pub(crate) fn own_of_key(&self, key_short: &str) -> String {
-        self.scheme().key_name(self.own_zone(), key_short)
+    pub(crate) fn private_name(self, key_short: &str) -> String {
+        self.local_scheme().key_name(self.local_zone(), key_short)
     }
 
     /// The name that this run gives an image that it pulled by digest.
     #[must_use]
-    pub(crate) fn own_of_digest(&self, digest: &Digest) -> String {
-        self.scheme().digest_name(self.own_zone(), digest)
+    pub(crate) fn private_name_of_digest(self, digest: &Digest) -> String {
+        self.local_scheme().digest_name(self.local_zone(), digest)
     }
 
     /// The zone as private names spell it; every run has one.
-    fn own_zone(&self) -> &'a str {
-        self.image.access.local_zones.first().map_or("none", String::as_str)
+    fn local_zone(self) -> &'a str {
+        self.access.local_zones.first().map_or("none", String::as_str)
     }
 }
 
