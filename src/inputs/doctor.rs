@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::lists::InputText as _;
 use super::problems::Problems;
 use super::raw::{RawInputs, raw_inputs};
 use crate::error::Result;
@@ -87,23 +88,18 @@ impl DoctorInputs {
     /// Names every input that is wrong.
     pub(crate) fn read(&self) -> Result<DoctorRequest> {
         let problems = &mut Problems::default();
-        let text = |value: &Option<String>| {
-            value.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
-        };
-        let switch =
-            |value: &Option<String>, default: &str| text(value).unwrap_or_else(|| default.to_owned());
-        let role = text(&self.role_to_assume);
+        let role = self.role_to_assume.text();
         if role.as_deref().is_some_and(|role| !is_role(role)) {
             problems.add("role-to-assume", "is not the ARN of a role, arn:aws:iam::123456789012:role/NAME");
         }
-        let audience = text(&self.audience).unwrap_or_else(|| "sts.amazonaws.com".to_owned());
+        let audience = self.audience.text().unwrap_or_else(|| "sts.amazonaws.com".to_owned());
         if audience.len() > 255 || audience.chars().any(|c| !c.is_ascii_graphic()) {
             problems.add("audience", "is not an audience of a token, such as sts.amazonaws.com");
         }
         let request = DoctorRequest {
-            upload_probe: problems.boolean("upload-probe", &switch(&self.upload_probe, "false")),
-            summary: problems.boolean("summary", &switch(&self.summary, "true")),
-            names_image: text(&self.image).is_some(),
+            upload_probe: problems.boolean("upload-probe", self.upload_probe.trimmed().unwrap_or("false")),
+            summary: problems.boolean("summary", self.summary.trimmed().unwrap_or("true")),
+            names_image: self.image.trimmed().is_some(),
             role,
             audience,
         };

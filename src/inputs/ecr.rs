@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::lists::InputText as _;
 use super::problems::Problems;
 use super::raw::RawInputs;
 use crate::budget::{self, LIFECYCLE_FILE};
@@ -12,22 +13,19 @@ const LONGEST_KEY: usize = 2048;
 
 /// Reads and checks them, with the file of a lifecycle policy.
 pub(super) fn read(raw: &RawInputs, problems: &mut Problems) -> EcrInputs {
-    let text = |value: &Option<String>| {
-        value.as_deref().map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned)
-    };
     let mut switch =
-        |name: &str, value: &Option<String>| text(value).map(|value| problems.boolean(name, &value));
+        |name: &str, value: &Option<String>| value.trimmed().map(|value| problems.boolean(name, value));
     let create = switch("create-repository", &raw.create_repository).unwrap_or_default();
     let scan_on_push = switch("scan-on-push", &raw.scan_on_push);
     let immutable_tags = switch("immutable-tags", &raw.immutable_tags).unwrap_or_default();
-    let kms_key = text(&raw.kms_key);
+    let kms_key = raw.kms_key.text();
     if kms_key
         .as_ref()
         .is_some_and(|key| key.chars().count() > LONGEST_KEY || key.contains(char::is_whitespace))
     {
         problems.add("kms-key", "is no key's ARN, id or alias");
     }
-    let lifecycle = text(&raw.lifecycle).and_then(|value| lifecycle(&value, problems));
+    let lifecycle = raw.lifecycle.trimmed().and_then(|value| lifecycle(value, problems));
     EcrInputs { create, scan_on_push, kms_key, immutable_tags, lifecycle }
 }
 
