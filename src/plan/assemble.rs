@@ -14,7 +14,7 @@ use super::merge;
 use super::order::{TagGuard, ordered};
 use super::platform::platforms;
 use super::publish::{key_tag_guard, platform_tags, publish, pull};
-use super::reuse::{PublicNames, name_actions, public_names, reuse, reuse_local};
+use super::reuse::{PublicNames, name_actions, public_names, reuse, reuse_local, size};
 use super::set_up::SetUpPlan;
 use super::spec::build_inputs;
 use super::store::{OldImage, old_images, room_for};
@@ -26,7 +26,7 @@ use super::versions;
 use super::wanted;
 use crate::buildkit::{BuildSpec, OutputTarget, Versions};
 use crate::error::Result;
-use crate::facts::{LookupResult, StoreFacts, Toolchain};
+use crate::facts::{StoreFacts, Toolchain};
 use crate::image::{ImageReference, Repository};
 use crate::inputs::extra_args::{Extra, extra};
 use crate::inputs::{BuildInputs, ImageRequest};
@@ -123,12 +123,7 @@ fn room(
 ) -> Result<Option<String>> {
     let Some(given) = given else { return Ok(None) };
     let packed = match verdict {
-        Verdict::Reuse(Reuse { pull: true, digest, .. }) => {
-            given.facts.lookups.iter().find_map(|lookup| match &lookup.seen {
-                LookupResult::Match { digest: found, size, .. } if found == digest => *size,
-                _ => None,
-            })
-        }
+        Verdict::Reuse(Reuse { pull: true, digest, .. }) => size(given.facts, digest),
         Verdict::Build(Build { load: true, .. }) => given.late.miss.as_ref().and_then(|miss| miss.bytes),
         _ => None,
     };

@@ -114,7 +114,7 @@ pub(super) fn reuse_local(given: &PlanContext<'_>, verdict: ReuseLocal, draft: &
 }
 
 /// Bytes of the registry's image; `None` for an index.
-fn size(facts: &ImageFacts, digest: &Digest) -> Option<u64> {
+pub(super) fn size(facts: &ImageFacts, digest: &Digest) -> Option<u64> {
     facts.lookups.iter().find_map(|lookup| match &lookup.seen {
         LookupResult::Match { digest: found, size, .. } if found == digest => *size,
         _ => None,
