@@ -37,6 +37,14 @@ impl Lookup {
     pub(super) const fn settles(&self) -> bool {
         matches!(self.seen, LookupResult::Match { .. } | LookupResult::Unknown(_))
     }
+
+    /// Why the registry gave no answer, if it gave none.
+    pub(crate) const fn unknown(&self) -> Option<&Error> {
+        match &self.seen {
+            LookupResult::Unknown(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 /// The answer of the registry.

@@ -224,7 +224,7 @@ impl<'a> Search<'a> {
             Mode::Build | Mode::Plan => !request.rebuild && !found.has_image(),
         };
         // A registry that did not answer is not asked again.
-        let unknown = found.lookups.iter().any(|lookup| matches!(lookup.seen, LookupResult::Unknown(_)));
+        let unknown = found.lookups.iter().any(|lookup| lookup.unknown().is_some());
         // A registry may make the repository with the first push.
         let waits = settings.mode == Mode::Merge && settings.on_missing == OnMissing::Wait;
         let may_have = |repository: &Repository| waits || !lacks(&found.lookups, repository);
@@ -264,7 +264,7 @@ fn lacks(lookups: &[Lookup], repository: &Repository) -> bool {
 fn may_use_own(inputs: &ImageRequest, access: &Access, lookups: &[Lookup]) -> bool {
     inputs.settings.mode == Mode::Pull
         || !access.write_images
-        || lookups.iter().any(|lookup| matches!(lookup.seen, LookupResult::Unknown(_)))
+        || lookups.iter().any(|lookup| lookup.unknown().is_some())
 }
 
 /// The image that was found in the registry, by digest.

@@ -79,10 +79,7 @@ fn verdict_for(image: ImageRun<'_>, facts: &ImageFacts) -> Verdict {
         return engine_copy(digest, facts)
             .unwrap_or_else(|| Verdict::Fail(digest_missing(image.request, facts)));
     }
-    match facts.lookups.iter().find_map(|lookup| match &lookup.seen {
-        LookupResult::Unknown(error) => Some(error),
-        _ => None,
-    }) {
+    match facts.lookups.iter().find_map(Lookup::unknown) {
         Some(error) if merges => Verdict::Fail(error.clone()),
         Some(error) => unknown(image.request, facts, error),
         None => missing(image, facts, load),
@@ -329,10 +326,7 @@ fn digest_missing(inputs: &ImageRequest, facts: &ImageFacts) -> Error {
         return Error::of(FailureKind::NoRepository, "there is no repository to pull the digest from")
             .hint("set the input repository as in the job that built the image");
     };
-    let unknown = facts.lookups.iter().find_map(|lookup| match &lookup.seen {
-        LookupResult::Unknown(error) => Some(error.clone()),
-        _ => None,
-    });
+    let unknown = facts.lookups.iter().find_map(Lookup::unknown).cloned();
     unknown.unwrap_or_else(|| {
         let digest = inputs.digest.as_ref().map(ToString::to_string).unwrap_or_default();
         Error::of(FailureKind::NoImage, format!("{home} has no image {digest}")).hint(

@@ -10,7 +10,7 @@ use super::parts::check_platform;
 use super::publish::{key_tag_guard, publish};
 use super::verdict::{Build, Notes, Outcome, Verdict};
 use crate::error::{Error, Result};
-use crate::facts::{FoundPart, ImageFacts, LookupResult, PlatformFacts};
+use crate::facts::{FoundPart, ImageFacts, Lookup, LookupResult, PlatformFacts};
 use crate::failure::FailureKind;
 use crate::image::{ANNOTATION_ZONE, ImageReference, Platform};
 use crate::inputs::{ImageRequest, Mode, OnMissing};
@@ -82,10 +82,7 @@ pub(super) fn verdict(image: ImageRun<'_>, facts: &ImageFacts, build: &Build) ->
 
 /// The error of a merge for a platform that is missing.
 fn never_came(inputs: &ImageRequest, missing: &PlatformFacts) -> Error {
-    let unknown = missing.lookups.iter().find_map(|lookup| match &lookup.seen {
-        LookupResult::Unknown(error) => Some(error.clone()),
-        _ => None,
-    });
+    let unknown = missing.lookups.iter().find_map(Lookup::unknown).cloned();
     let platform = &missing.platform;
     let taken = missing.lookups.iter().find(|own| matches!(own.seen, LookupResult::OtherKey { .. }));
     let (kind, cause, hint) = match (inputs.settings.on_missing, taken) {

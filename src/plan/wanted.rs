@@ -6,7 +6,7 @@ use super::job::MatrixJob;
 use super::verdict::{Build, Outcome};
 use crate::budget::JOBS;
 use crate::error::{Error, Result};
-use crate::facts::{ImageFacts, LookupResult};
+use crate::facts::{ImageFacts, Lookup};
 use crate::image::Platform;
 use crate::inputs::{Mode, RegistryPolicy};
 use crate::trust::ImageRun;
@@ -55,13 +55,10 @@ pub(super) fn missing(given: &PlanContext<'_>, verdict: Build) -> Result<ImagePl
 
 /// The first platform of which the registry did not say if it is there.
 fn unknown_platform(facts: &ImageFacts) -> Option<(&Platform, &Error)> {
-    facts.platforms.iter().find_map(|own| {
-        let error = own.lookups.iter().find_map(|lookup| match &lookup.seen {
-            LookupResult::Unknown(error) => Some(error),
-            _ => None,
-        });
-        Some((&own.platform, error?))
-    })
+    facts
+        .platforms
+        .iter()
+        .find_map(|own| Some((&own.platform, own.lookups.iter().find_map(Lookup::unknown)?)))
 }
 
 /// The platforms that need a job, and those that are there. If all are there apart, and only the image of all is missing,
