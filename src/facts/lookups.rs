@@ -38,6 +38,14 @@ impl Lookup {
         matches!(self.seen, LookupResult::Match { .. } | LookupResult::Unknown(_))
     }
 
+    /// The image that was found, by digest.
+    pub(super) fn image(&self) -> Option<ImageReference> {
+        match &self.seen {
+            LookupResult::Match { digest, .. } => Some(self.reference.repository().at(digest.clone())),
+            _ => None,
+        }
+    }
+
     /// Why the registry gave no answer, if it gave none.
     pub(crate) const fn unknown(&self) -> Option<&Error> {
         match &self.seen {

@@ -29,10 +29,7 @@ pub(crate) struct PlatformFacts {
 impl PlatformFacts {
     /// The image of this platform by its digest, if the registry has one.
     pub(crate) fn found(&self) -> Option<ImageReference> {
-        self.lookups.iter().find_map(|lookup| match &lookup.seen {
-            LookupResult::Match { digest, .. } => Some(lookup.reference.repository().at(digest.clone())),
-            _ => None,
-        })
+        self.lookups.iter().find_map(Lookup::image)
     }
 }
 

@@ -57,7 +57,7 @@ struct Found {
 impl Found {
     /// Tells whether the run can use an existing image.
     fn has_image(&self) -> bool {
-        self.local.of_key.is_some() || matched(&self.lookups).is_some()
+        self.local.of_key.is_some() || self.lookups.iter().any(|lookup| lookup.image().is_some())
     }
 }
 
@@ -149,7 +149,7 @@ impl<'a> Search<'a> {
             self.platforms = self.platforms(&computed.platforms, &self.found).await;
         }
         if request.digest.is_none() {
-            let own = matched(&self.found.lookups).filter(|_| !request.rebuild);
+            let own = self.found.lookups.iter().find_map(Lookup::image).filter(|_| !request.rebuild);
             let own = own.as_ref().and_then(ImageReference::digest);
             self.tags = tags::gather(self.ports, self.image, self.repository.repository(), own).await;
         }
@@ -188,7 +188,7 @@ impl<'a> Search<'a> {
             lookups.push(look_up(&ports.registry, LookupBy::KeyTag, key_tag, Some(&key.hex)).await);
         }
         lookups.extend(self.in_commit_index(&lookups, key).await);
-        if let Some(found) = matched(&lookups) {
+        if let Some(found) = lookups.iter().find_map(Lookup::image) {
             // Without docker the image cannot be loaded; the execution tells that.
             if wants_local(inputs, names.is_some())
                 && let Ok(docker) = ports.docker()
@@ -265,14 +265,6 @@ fn may_use_own(inputs: &ImageRequest, access: &Access, lookups: &[Lookup]) -> bo
     inputs.settings.mode == Mode::Pull
         || !access.write_images
         || lookups.iter().any(|lookup| lookup.unknown().is_some())
-}
-
-/// The image that was found in the registry, by digest.
-fn matched(lookups: &[Lookup]) -> Option<ImageReference> {
-    lookups.iter().find_map(|lookup| match &lookup.seen {
-        LookupResult::Match { digest, .. } => Some(lookup.reference.repository().at(digest.clone())),
-        _ => None,
-    })
 }
 
 /// Looks the key's tags up, own zone first. With `patient`, waits so long for one of them.
