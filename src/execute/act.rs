@@ -283,7 +283,7 @@ async fn set_local_name(
     };
     let digest = earlier.digest()?;
     if !earlier.made.as_ref().is_some_and(|made| made.adopted) {
-        return name_loaded(docker, pushed, &digest, context.key_hex(), name).await.map(|()| true);
+        return name_loaded(docker, pushed, &digest, context.key_hex, name).await.map(|()| true);
     }
     // Another run's image was adopted, and this engine has only the image of this run.
     if !required {

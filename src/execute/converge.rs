@@ -119,5 +119,5 @@ fn names(spec: &BuildSpec) -> impl Iterator<Item = ImageReference> {
 
 /// Asks which image has the name. [`LookupBy`] only matters to what is reported of a lookup, and this one is not.
 async fn look_up_name(name: &ImageReference, context: &StepContext<'_>) -> LookupResult {
-    look_up(&context.ports.registry, LookupBy::CommitTag, name.clone(), context.key_hex()).await.seen
+    look_up(&context.ports.registry, LookupBy::CommitTag, name.clone(), context.key_hex).await.seen
 }

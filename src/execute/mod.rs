@@ -151,11 +151,6 @@ impl Execution<'_> {
 }
 
 impl<'a> StepContext<'a> {
-    /// The key as an image carries it.
-    const fn key_hex(&self) -> Option<&'a str> {
-        self.key_hex
-    }
-
     /// The same for an image of this key.
     const fn of_key(self, key: &'a str) -> Self {
         Self { key_hex: Some(key), ..self }

@@ -22,7 +22,7 @@ pub(super) async fn run(
     record.made = Some(built);
     let references = std::slice::from_ref(reference);
     let lookups =
-        wait_for(&context.ports.registry, VISIBLE_WITHIN, LookupBy::CommitTag, references, context.key_hex())
+        wait_for(&context.ports.registry, VISIBLE_WITHIN, LookupBy::CommitTag, references, context.key_hex)
             .await;
     let seen = lookups.into_iter().next_back().map(|lookup| lookup.seen);
     match seen {

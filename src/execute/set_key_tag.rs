@@ -95,7 +95,7 @@ async fn replace(
     };
     insist(key_tag.registry(), context, docker, set).await?;
     let Lookup { seen, .. } =
-        look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await;
+        look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex).await;
     match seen {
         LookupResult::Match { digest, .. } if digest == own => {
             record.tags.push(key_tag.to_string());
@@ -173,7 +173,7 @@ async fn look(key_tag: &ImageReference, usual: Duration, context: &StepContext<'
     loop {
         let watch = Stopwatch::start();
         let Lookup { seen, .. } =
-            look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await;
+            look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex).await;
         let took = watch.elapsed();
         (requests, slowest) = (requests + 1, slowest.max(took));
         let found = match seen {
@@ -196,7 +196,7 @@ async fn set(
 ) -> Result<()> {
     let put = context.ports.registry.put(key_tag, own.media_type, bytes, context.writes);
     let Err(error) = put.await else { return Ok(()) };
-    match look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex()).await.seen {
+    match look_up(&context.ports.registry, LookupBy::KeyTag, key_tag.clone(), context.key_hex).await.seen {
         LookupResult::Match { .. } => Ok(()),
         LookupResult::OtherKey { digest, .. } => Err(taken(key_tag, &digest, &own.digest).because(&error)),
         LookupResult::Absent { .. } | LookupResult::Unknown(_) => Err(error),
@@ -217,7 +217,7 @@ async fn move_to_winner(
     let Some(winner_digest) = winner.digest() else {
         return Err(Error::new(FailureClass::Bug, "a winner without a digest"));
     };
-    let current = look_up(registry, LookupBy::CommitTag, name.clone(), context.key_hex()).await.seen;
+    let current = look_up(registry, LookupBy::CommitTag, name.clone(), context.key_hex).await.seen;
     if matches!(&current, LookupResult::Match { digest, .. } if digest == winner_digest) {
         return Ok(());
     }
