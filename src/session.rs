@@ -164,11 +164,11 @@ fn publish(report: &Report, env: &Env, console: &Console) -> u8 {
     {
         // That fails no run: the summary is for people, and later steps read the outputs.
         let message = format!("the job summary is not written: {error}");
-        console.annotate(&Annotation { level: Level::Warning, title: "build-once", message, at: None });
+        console.annotate(&Annotation::new(Level::Warning, "build-once", message));
     }
     if let Err(error) = actions::write_outputs(env, &outputs(report)) {
         let message = format!("the outputs are not written: {error}");
-        console.annotate(&Annotation { level: Level::Error, title: "build-once", message, at: None });
+        console.annotate(&Annotation::new(Level::Error, "build-once", message));
         if code == 0 {
             code = error.class.exit_code();
         }

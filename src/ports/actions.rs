@@ -61,7 +61,13 @@ pub struct Annotation<'a> {
     pub at: Option<(&'a str, usize)>,
 }
 
-impl Annotation<'_> {
+impl<'a> Annotation<'a> {
+    /// An annotation of no line.
+    #[must_use]
+    pub const fn new(level: Level, title: &'a str, message: String) -> Self {
+        Self { level, title, message, at: None }
+    }
+
     /// Characters of the longest text that the runner keeps (actions/runner, `ExecutionContext`).
     const LIMIT: usize = 4096;
 
@@ -365,7 +371,7 @@ mod tests {
 
         #[test]
         fn annotations_are_one_line(message in "(?s).{0,300}", title in "(?s).{0,40}") {
-            let text = Annotation { level: Level::Error, title: &title, message, at: None }.to_command();
+            let text = Annotation::new(Level::Error, &title, message).to_command();
             prop_assert_eq!(text.matches('\n').count(), 1);
             prop_assert!(!text.contains('\r'));
         }

@@ -27,12 +27,9 @@ fn message(error: &Error) -> String {
 #[must_use]
 pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
     let degraded = report.images.iter().filter_map(|image| image.degraded.as_ref());
-    let degraded = unique(degraded).take(MOST_NOTICES).map(|degraded| Annotation {
-        level: Level::Warning,
-        title: "build-once degraded",
-        message: degraded.clone(),
-        at: None,
-    });
+    let degraded = unique(degraded)
+        .take(MOST_NOTICES)
+        .map(|degraded| Annotation::new(Level::Warning, "build-once degraded", degraded.clone()));
     let warnings = report.warnings.iter().chain(report.images.iter().flat_map(|image| &image.warnings));
     let warnings =
         unique(warnings).take(MOST_NOTICES).map(|warning| at_line(Level::Warning, "build-once", warning));
@@ -44,12 +41,8 @@ pub fn annotations(report: &Report) -> Vec<Annotation<'_>> {
     let checks = unique(checks)
         .take(KEPT_OF_A_LEVEL - notices.len())
         .map(|check| at_line(Level::Notice, "Dockerfile check", check));
-    let notices = notices.into_iter().map(|notice| Annotation {
-        level: Level::Notice,
-        title: "build-once",
-        message: notice.clone(),
-        at: None,
-    });
+    let notices =
+        notices.into_iter().map(|notice| Annotation::new(Level::Notice, "build-once", notice.clone()));
     errors(report).chain(degraded).chain(warnings).chain(checks).chain(notices).collect()
 }
 

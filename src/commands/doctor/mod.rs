@@ -83,7 +83,7 @@ fn write_outputs(env: &Env, verdict: Verdict, checks: &[Check]) -> Result<()> {
 }
 
 fn annotate(console: &Console, message: String) {
-    console.annotate(&Annotation { level: Level::Error, title: "build-once", message, at: None });
+    console.annotate(&Annotation::new(Level::Error, "build-once", message));
 }
 
 /// Tells that nothing could be checked, and returns the exit code.

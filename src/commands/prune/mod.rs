@@ -88,13 +88,7 @@ fn publish(report: &Report, flags: &PruneFlags, env: &Env, console: &Console) ->
     if let Some(error) = &report.failed {
         code = error.class.exit_code();
         if in_workflow {
-            let message = error.to_string();
-            console.annotate(&Annotation {
-                level: Level::Error,
-                title: "build-once prune",
-                message,
-                at: None,
-            });
+            console.annotate(&Annotation::new(Level::Error, "build-once prune", error.to_string()));
         } else {
             console.result(&super::lines(&format!("error: {error}\n")), true);
         }

@@ -210,12 +210,7 @@ impl Material {
             let message = format!(
                 "the build argument {name} looks like a secret: its value stays in the image and the layer cache; use the input secrets"
             );
-            ports.console.annotate(&Annotation {
-                level: Level::Warning,
-                title: "build-once",
-                message,
-                at: None,
-            });
+            ports.console.annotate(&Annotation::new(Level::Warning, "build-once", message));
         }
         for AddedSource { pin, .. } in remote.sources.iter().filter(|source| source.looked_up) {
             ports.console.line(&format!("note: ADD {} {}", pin.url, sources::note(pin)));
