@@ -42,12 +42,11 @@ pub(super) fn add_image(text: &mut String, report: &Report, image: &ImageReport)
 pub(super) fn add_values(text: &mut String, report: &Report, image: &ImageReport) {
     let failed = image.error.is_some() || (report.error.is_some() && !image.done);
     let outcome = image.outcome.map_or("failed", Outcome::name);
-    let row = |(name, value): (&str, String)| (name.to_owned(), value);
     let mut rows = vec![("outcome".to_owned(), code(outcome))];
-    rows.extend(of_image(image, failed).into_iter().map(row));
+    rows.extend(of_image(image, failed));
     // With several images those of the run stand apart.
     let alone = report.images.len() < 2;
-    rows.extend(of_run(report).into_iter().filter(|_| alone).map(row));
+    rows.extend(of_run(report).into_iter().filter(|_| alone));
     rows.extend(image.platforms.iter().map(|(platform, digest)| (cell(&platform.to_string()), code(digest))));
     let notices = report.notices.iter().filter(|_| alone).chain(&image.notices);
     rows.extend(unique(notices).map(|notice| ("note".to_owned(), cell(notice))));
@@ -84,14 +83,14 @@ pub(super) fn headline(image: &ImageReport, error: Option<&Error>) -> String {
 
 /// Adds what is known of the run beside its images.
 pub(super) fn add_run(text: &mut String, report: &Report) {
-    let rows: Vec<_> = of_run(report).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let rows = of_run(report);
     if !rows.is_empty() {
         add_rows(text, &rows);
     }
 }
 
 /// A table of names and the Markdown beside them. The first row is its head, which a table has to have.
-fn add_rows(text: &mut String, rows: &[(String, String)]) {
+fn add_rows(text: &mut String, rows: &[Row]) {
     for (at, (name, value)) in rows.iter().enumerate() {
         let line = if at == 0 { "\n| --- | --- |" } else { "" };
         let _ = writeln!(text, "| {name} | {value} |{line}");
@@ -100,11 +99,11 @@ fn add_rows(text: &mut String, rows: &[(String, String)]) {
 }
 
 /// A name and the Markdown beside it.
-type Row = (&'static str, String);
+type Row = (String, String);
 
 /// The rows that have a value.
 fn with_value(rows: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Vec<Row> {
-    let rows = rows.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let rows = rows.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     rows.filter(|(_, value)| !value.is_empty()).collect()
 }
 
