@@ -26,6 +26,7 @@ use crate::ports::disk;
 use crate::ports::exec::{CancelSignal, Stop, cancelled};
 use crate::ports::temporary::sweep;
 use crate::report::{ImageReport, Report, RunState, Stage, annotations, more_failures, outputs, summary};
+use crate::shown;
 use crate::trust::ImageRun;
 use crate::{commands, crash};
 use files::RunFiles;
@@ -206,8 +207,7 @@ fn closing(report: &Report) -> String {
         let name = reference.or_else(|| image.local_image.clone()).unwrap_or_default();
         format!("{} {name}", image.outcome.map(plan::Outcome::name).unwrap_or_default())
     };
-    let images: Vec<String> = report.images.iter().map(words).collect();
-    format!("{} in {:.2}s", images.join(", "), report.seconds)
+    format!("{} in {:.2}s", shown::list(report.images.iter().map(words)), report.seconds)
 }
 
 /// Runs everything from the inputs to the journal.
@@ -256,7 +256,7 @@ impl Attempt<'_> {
         if lost.is_empty() {
             return Ok(());
         }
-        let names = lost.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let names = shown::list(&lost);
         let retry = format!("the image {names} was deleted while this run was using it: looking it up again");
         self.prepared.ports.console.line(&retry);
         state.start_over(retry);

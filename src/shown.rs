@@ -5,6 +5,7 @@
 //! escaped or cut.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::{PoisonError, RwLock};
 
 use serde_json::Value;
@@ -55,6 +56,12 @@ pub(crate) fn hide(text: &str) -> Cow<'_, str> {
     }
     clean.push_str(&text[at..]);
     Cow::Owned(clean)
+}
+
+/// The items as people read them: `a, b, c`.
+#[must_use]
+pub(crate) fn list(items: impl IntoIterator<Item = impl Display>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// A number of bytes for people, in the largest unit that it has one of.

@@ -53,7 +53,7 @@ pub(crate) fn registry(caches: &[RegistryCache]) -> Vec<Check> {
     if let Some(error) = failed {
         return vec![Check::unknown(name, error)];
     }
-    let names = caches.iter().map(|(reference, _)| reference.to_string()).collect::<Vec<_>>().join(", ");
+    let names = shown::list(caches.iter().map(|(reference, _)| reference));
     if names.is_empty() {
         return vec![Check::warn(name, "this run may read no layer cache", "see the zones in docs/trust.md")];
     }

@@ -43,7 +43,7 @@ pub(crate) fn store(rows: &Known<Vec<Usage>>) -> Check {
     match rows {
         Ok(rows) if !rows.is_empty() => {
             let row = |row: &Usage| format!("{} {} ({} can go)", row.kind, row.size, row.reclaimable);
-            Check::ok(name, rows.iter().map(row).collect::<Vec<_>>().join(", "))
+            Check::ok(name, shown::list(rows.iter().map(row)))
         }
         Ok(_) => Check::warn(name, "could not be checked: docker lists nothing", "docker system df"),
         Err(error) => Check::unknown(name, error),

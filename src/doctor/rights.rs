@@ -3,6 +3,7 @@
 use super::{Check, Known};
 use crate::image::Repository;
 use crate::ports::identity::{Decision, Question};
+use crate::shown;
 use crate::trust::{Access, Purpose, Right, aws_actions, aws_arn};
 
 /// What else is known of the job.
@@ -98,8 +99,7 @@ fn allowed(decisions: &[Decision], arn: &str, action: &str) -> Option<bool> {
 
 fn must(name: &str, decisions: &[Decision], arn: &str, actions: Vec<&'static str>) -> Check {
     let with = |wanted: Option<bool>| {
-        let list = actions.iter().copied().filter(|action| allowed(decisions, arn, action) == wanted);
-        list.collect::<Vec<_>>().join(", ")
+        shown::list(actions.iter().filter(|action| allowed(decisions, arn, action) == wanted))
     };
     let (denied, unknown) = (with(Some(false)), with(None));
     if !denied.is_empty() {

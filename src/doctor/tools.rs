@@ -4,6 +4,7 @@ use super::{Check, Known};
 use crate::buildkit::{Builder, BuildxVersion, Engine, Lack, lacks_of_buildkit, lacks_of_buildx};
 use crate::failure::FailureKind;
 use crate::image::Platform;
+use crate::shown;
 
 /// The tools of this machine.
 pub(crate) struct Tools {
@@ -122,7 +123,7 @@ fn platforms(tools: &Tools) -> Option<Check> {
     if tools.platforms.is_empty() {
         return None;
     }
-    let list = tools.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let list = shown::list(&tools.platforms);
     let builder = match &tools.builder {
         Ok(builder) => builder,
         Err(error) => return Some(Check::unknown(name, error)),
@@ -137,21 +138,13 @@ fn platforms(tools: &Tools) -> Option<Check> {
         let why = format!("could not be checked: the builder {} does not say what it builds", builder.name);
         return Some(Check::warn(name, why, format!("docker buildx inspect --bootstrap {}", builder.name)));
     };
-    let emulated: Vec<String> = tools
-        .platforms
-        .iter()
-        .filter(|platform| !is_native(native, platform))
-        .map(ToString::to_string)
-        .collect();
+    let emulated = shown::list(tools.platforms.iter().filter(|platform| !is_native(native, platform)));
     Some(if emulated.is_empty() {
         Check::ok(name, format!("{list}: none is emulated"))
     } else {
         Check::warn(
             name,
-            format!(
-                "{} is likely emulated on {native}: builds take several times as long",
-                emulated.join(", ")
-            ),
+            format!("{emulated} is likely emulated on {native}: builds take several times as long"),
             "build each platform on a runner of its own, then mode: merge; or name a remote builder (docs/builders.md)",
         )
     })

@@ -8,6 +8,7 @@ use crate::image::{ImageName, ImageReference, Repository};
 use crate::inputs::{ImageRequest, elsewhere_image};
 use crate::ports::Ports;
 use crate::ports::registry::Probe;
+use crate::shown;
 use crate::trust::ImageRun;
 
 /// What the key holds of these images. Each is found by its commit's tag, in the zones that this run reads.
@@ -66,7 +67,6 @@ async fn parent(
             pinned: Some(pinned),
         });
     }
-    let asked = references.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    Err(Error::of(FailureKind::NoImage, format!("it is not there: {asked}"))
+    Err(Error::of(FailureKind::NoImage, format!("it is not there: {}", shown::list(&references)))
         .hint("let its job run first (needs), with mode build, which sets this commit's tag also where the image is there"))
 }

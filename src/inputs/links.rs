@@ -6,6 +6,7 @@ use super::problems::Problems;
 use super::user_tags::UserTag;
 use crate::error::{Error, Result};
 use crate::image::ImageName;
+use crate::shown;
 
 /// A build context that is another image of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +47,9 @@ pub(super) fn check_links(images: &[(&ImageName, &[Link])]) -> Result<()> {
         match left.first() {
             None => return Ok(()),
             Some((first, _)) if left.len() == before => {
-                let names: Vec<&str> = left.iter().map(|(image, _)| image.as_str()).collect();
+                let names = shown::list(left.iter().map(|(image, _)| image));
                 return Err(Error::input(format!(
-                    "{first} is built on images that are built on it: {}",
-                    names.join(", ")
+                    "{first} is built on images that are built on it: {names}"
                 )));
             }
             Some(_) => {}

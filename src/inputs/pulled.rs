@@ -9,6 +9,7 @@ use super::raw::RawInputs;
 use crate::budget::{PULLED, more_than};
 use crate::error::{Error, Result};
 use crate::image::Digest;
+use crate::shown;
 
 /// The inputs of each image, where `digests` of a pull names several; else the inputs as they are.
 ///
@@ -61,8 +62,8 @@ fn chosen(images: Vec<Named>, prefix: Option<&str>, targets: &[String]) -> Resul
     let is = |target: &str, name: &str| name == image_name(prefix, target) || name == full(target);
     for target in &wanted {
         if !images.iter().any(|(name, _)| is(target, name)) {
-            let have: Vec<&str> = images.iter().map(|(name, _)| name.as_str()).collect();
-            let why = format!("`{target}` is not in digests, which has {}", have.join(", "));
+            let have = shown::list(images.iter().map(|(name, _)| name));
+            let why = format!("`{target}` is not in digests, which has {have}");
             return Err(Error::input(format!("input `targets`: {why}")));
         }
     }

@@ -153,8 +153,7 @@ pub(super) fn replaced<E>(
 }
 
 fn unknown(text: &str, name: &str) -> String {
-    let known: Vec<&str> = Fact::ALL.iter().map(|fact| fact.name()).collect();
-    format!("`{text}`: ${{{name}}} is not known; {} are", known.join(", "))
+    format!("`{text}`: ${{{name}}} is not known; {} are", Fact::ALL.map(Fact::name).join(", "))
 }
 
 /// A fact of the run that a tag may name.

@@ -6,6 +6,7 @@ use crate::env::Env;
 use crate::error::{Error, SourceLine};
 use crate::facts::{ImageFacts, LateFacts, RepositoryFact};
 use crate::failure::FailureClass;
+use crate::shown;
 use crate::trust::ImageRun;
 
 /// Everything the plan is made from.
@@ -49,9 +50,9 @@ pub(super) fn unknown_stages_notice(given: &PlanContext<'_>) -> Option<String> {
         let name = name.to_lowercase();
         pins.stage_names.contains(&name) || unnamed(&name)
     };
-    let missing: Vec<&str> = filters.iter().filter(|name| !known(name)).map(String::as_str).collect();
+    let missing = shown::list(filters.iter().filter(|name| !known(name)));
     (!missing.is_empty() && !pins.foreign_frontend)
-        .then(|| format!("no-cache-filters: the Dockerfile has no stage {}", missing.join(", ")))
+        .then(|| format!("no-cache-filters: the Dockerfile has no stage {missing}"))
 }
 
 /// The decision about an image that is not there, with what differs from the nearest earlier image.

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::facts::{FoundPart, Line, LineKind};
 use crate::failure::FailureKind;
 use crate::image::{Digest, ImageReference, OCI_INDEX, Platform};
+use crate::shown;
 
 /// An image index, complete.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -76,8 +77,7 @@ impl Index {
 
     /// The platforms, as people read them.
     pub(crate) fn platforms(&self) -> String {
-        let names: Vec<String> = self.images.iter().map(|(platform, _)| platform.to_string()).collect();
-        names.join(", ")
+        shown::list(self.images.iter().map(|(platform, _)| platform))
     }
 }
 

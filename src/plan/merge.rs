@@ -18,6 +18,7 @@ use crate::image::{
 };
 use crate::inputs::{ImageRequest, Mode};
 use crate::key::{BuildKey, explain};
+use crate::shown;
 use crate::trust::ImageRun;
 
 /// The index of the images in the input `digests`, or the reason why there is none.
@@ -126,9 +127,8 @@ fn all_that_are_asked_for(inputs: &ImageRequest, have: &BTreeSet<&Platform>) -> 
     if inputs.build.implied_platform || asked == *have {
         return Ok(());
     }
-    let names =
-        |set: &BTreeSet<&Platform>| set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let why = format!("it has {}, and the input platforms names {}", names(have), names(&asked));
+    let (have, asked) = (shown::list(have), shown::list(asked));
+    let why = format!("it has {have}, and the input platforms names {asked}");
     Err(Error::input(format!("input `digests`: {why}"))
         .hint("name in digests what platforms names, or leave platforms out"))
 }

@@ -12,7 +12,7 @@ use crate::facts::{ImageFacts, Line, LookupResult, RepositoryFact};
 use crate::image::ImageReference;
 use crate::key::BuildKey;
 use crate::run::RunContext;
-use crate::shown::bytes;
+use crate::shown::{self, bytes};
 use crate::trust::{AllNames, ImageRun};
 
 /// A plan with the facts that it rests on.
@@ -211,8 +211,8 @@ pub(crate) fn describe(action: &Action) -> String {
             format!("remove {images} of this repository, built or pulled {days} or more days ago ({size})")
         }
         Action::RemoveBuilders { builders } => {
-            let names: Vec<&str> = builders.iter().map(|builder| builder.name.as_str()).collect();
-            format!("remove what killed runs left: {}", names.join(", "))
+            let names = shown::list(builders.iter().map(|builder| &builder.name));
+            format!("remove what killed runs left: {names}")
         }
         Action::NoteMaker { volume } => format!("note in the engine that this run builds there: {volume}"),
         Action::CreateBuilder { builder, keep, .. } => {
@@ -224,9 +224,8 @@ pub(crate) fn describe(action: &Action) -> String {
         Action::SetKeyTag { key_tag, guard: TagGuard::Any, .. } => format!("set {key_tag} to it"),
         Action::SetKeyTag { key_tag, .. } => format!("set {key_tag} to it, or adopt what is there by then"),
         Action::TagPlatforms { platforms, .. } => {
-            let tags: Vec<String> =
-                platforms.iter().map(|own| format!("{} to {}", own.key_tag, own.platform)).collect();
-            format!("set the key tag of each platform: {}", tags.join(", "))
+            let tags = platforms.iter().map(|own| format!("{} to {}", own.key_tag, own.platform));
+            format!("set the key tag of each platform: {}", shown::list(tags))
         }
         Action::PutIndex { index, target, .. } => {
             let other = index.parts.iter().find(|part| part.repository() != target.repository());
@@ -236,9 +235,8 @@ pub(crate) fn describe(action: &Action) -> String {
         }
         Action::JoinIndex { joined, target } => {
             let there = joined.there.iter().flat_map(|part| &part.lines).filter_map(Line::image);
-            let there: Vec<String> = there.map(|(platform, _)| platform.to_string()).collect();
-            let built: Vec<String> = joined.built.iter().map(|own| own.platform.to_string()).collect();
-            let (there, built) = (there.join(", "), built.join(", "));
+            let there = shown::list(there.map(|(platform, _)| platform));
+            let built = shown::list(joined.built.iter().map(|own| &own.platform));
             format!("store the index of {built}, just built, and {there} as {target}")
         }
         Action::Alias { source, target, guard: TagGuard::UnlessNewer { .. }, .. } => {
@@ -246,8 +244,7 @@ pub(crate) fn describe(action: &Action) -> String {
         }
         Action::Alias { source, target, .. } => format!("set {target} to {}", name(source)),
         Action::Load { spec } => {
-            let platforms: Vec<String> = spec.build.platforms.iter().map(ToString::to_string).collect();
-            format!("load {} of it as {}", platforms.join(", "), spec.names.join(", "))
+            format!("load {} of it as {}", shown::list(&spec.build.platforms), spec.names.join(", "))
         }
         Action::Pull { source, platform: None } => format!("pull {}", name(source)),
         Action::Pull { source, platform: Some(platform) } => {

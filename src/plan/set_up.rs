@@ -13,6 +13,7 @@ use crate::facts::{EcrFacts, ImageFacts, LookupResult, is_private};
 use crate::failure::FailureKind;
 use crate::image::{ImageReference, Repository};
 use crate::inputs::{Mode, RegistryPolicy};
+use crate::shown;
 use crate::trust::ImageRun;
 
 /// The AWS tag of a repository that this program makes; its value is the GitHub repository.
@@ -252,12 +253,8 @@ fn not_set_up(given: &PlanContext<'_>) -> Option<String> {
         return None;
     }
     let names = asked.join(", ");
-    let elsewhere: Vec<String> = shared
-        .into_iter()
-        .chain(&settings.pr_repository)
-        .filter(|repository| !is_private(repository))
-        .map(ToString::to_string)
-        .collect();
+    let repositories = shared.into_iter().chain(&settings.pr_repository);
+    let elsewhere = shown::list(repositories.filter(|repository| !is_private(repository)));
     let why = if settings.mode != Mode::Build {
         "the job that builds does that".to_owned()
     } else if shared.is_none() {
@@ -272,8 +269,7 @@ fn not_set_up(given: &PlanContext<'_>) -> Option<String> {
         return None;
     } else {
         format!(
-            "{} is not in private Amazon ECR; ECR Public needs a repository made by hand, most other registries make it with the first push",
-            elsewhere.join(", ")
+            "{elsewhere} is not in private Amazon ECR; ECR Public needs a repository made by hand, most other registries make it with the first push"
         )
     };
     Some(format!("not done: {names}; {why}"))

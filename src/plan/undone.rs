@@ -8,6 +8,7 @@ use crate::failure::FailureKind;
 use crate::inputs::{ImageRequest, Mode, RegistryPolicy, Switch};
 use crate::key::digest::RUN_LABELS;
 use crate::run::RunContext;
+use crate::shown;
 use crate::trust::ImageRun;
 
 /// One thing that the run leaves undone.
@@ -77,11 +78,10 @@ fn repository_source_failed(facts: &ImageFacts) -> Option<Undone> {
 
 /// A plan sets no tags, and a job that it spares sets none either.
 fn tags_not_moved(verdict: &Verdict, inputs: &ImageRequest) -> Option<Undone> {
-    let tags: Vec<String> = inputs.tags.iter().map(ToString::to_string).collect();
+    let tags = shown::list(&inputs.tags);
     (matches!(verdict, Verdict::Reuse(_)) && !tags.is_empty()).then(|| Undone {
         why: format!(
-            "tags are not set by mode plan: a job with mode build sets {} where the image is there already",
-            tags.join(", ")
+            "tags are not set by mode plan: a job with mode build sets {tags} where the image is there already"
         ),
         degrades: None,
     })
@@ -133,7 +133,7 @@ fn tags_not_set(image: ImageRun<'_>, facts: &ImageFacts) -> Option<Undone> {
     let undone = |names: &str, why: &str, degrades| {
         Some(Undone { why: format!("tags not set: {names}; {why}"), degrades })
     };
-    let all = || image.request.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let all = || shown::list(&image.request.tags);
     if image.request.tags.is_empty() {
         return None;
     }
@@ -144,14 +144,12 @@ fn tags_not_set(image: ImageRun<'_>, facts: &ImageFacts) -> Option<Undone> {
         return undone(&all(), "the input push is false", None);
     }
     let Some(home) = facts.repository.repository() else {
-        let short = image.request.tags.iter().filter(|tag| tag.repository().is_none());
-        let short: Vec<String> = short.map(ToString::to_string).collect();
+        let short = shown::list(image.request.tags.iter().filter(|tag| tag.repository().is_none()));
         let why = "they are short names within the repository, and there is none";
-        return if short.is_empty() { None } else { undone(&short.join(", "), why, None) };
+        return if short.is_empty() { None } else { undone(&short, why, None) };
     };
     let (set, asked) = (image.names(home).user_tags(), image.names(home).asked_tags());
-    let missing: Vec<String> =
-        asked.iter().filter(|tag| !set.contains(tag)).map(ToString::to_string).collect();
+    let missing = shown::list(asked.iter().filter(|tag| !set.contains(tag)));
     if missing.is_empty() {
         return None;
     }
@@ -162,5 +160,5 @@ fn tags_not_set(image: ImageRun<'_>, facts: &ImageFacts) -> Option<Undone> {
     } else {
         format!("only trusted runs set them, and this is {}", image.run.zone_reason)
     };
-    undone(&missing.join(", "), &why, Some(FailureKind::NotPublished))
+    undone(&missing, &why, Some(FailureKind::NotPublished))
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::facts::{ImageFacts, Lookup};
 use crate::image::Platform;
 use crate::inputs::{Mode, RegistryPolicy};
+use crate::shown;
 use crate::trust::ImageRun;
 
 /// Whether the run only says what is missing.
@@ -41,8 +42,7 @@ pub(super) fn missing(given: &PlanContext<'_>, verdict: Build) -> Result<ImagePl
     };
     let mut decision = decision(given, Outcome::Missing, verdict.reason);
     if !there.is_empty() {
-        let there: Vec<String> = there.iter().map(ToString::to_string).collect();
-        decision.reason = format!("{}; there apart: {}", decision.reason, there.join(", "));
+        decision.reason = format!("{}; there apart: {}", decision.reason, shown::list(there));
     }
     Ok(ImagePlan {
         warnings: warnings(facts),

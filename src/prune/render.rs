@@ -178,7 +178,7 @@ fn add_sums(text: &mut String, rendered: &Rendered<'_>) {
         sum.1 += group.steps.iter().map(|step| step.bytes).sum::<u64>();
     }
     let sums = sums.iter().map(|(word, (count, bytes))| format!("{count} {word} ({})", shown::bytes(*bytes)));
-    let sums = sums.collect::<Vec<_>>().join(", ");
+    let sums = shown::list(sums);
     let verb = if applied.is_some() { "Planned" } else { "Would remove" };
     let steps = plan.steps().count();
     let _ = writeln!(text, "{verb}: {steps} of {} manifests and their tags: {sums}.\n", plan.versions);

@@ -6,7 +6,7 @@ use super::markdown::{cell, code};
 use super::summary::{add_failure, add_run, add_values, duration, headline, job_words};
 use super::{ImageReport, Report, unique};
 use crate::plan::{Outcome, PlanWarning};
-use crate::shown::{bytes, cut};
+use crate::shown::{self, bytes, cut};
 
 /// The most failures that are shown with their causes; the table names all.
 pub(super) const MOST_FAILURES: usize = 10;
@@ -53,11 +53,11 @@ fn heading(report: &Report) -> String {
         report.images.iter().map(|image| image.outcome.unwrap_or(Outcome::Failed)).collect();
     outcomes.sort_unstable_by(|one, other| other.cmp(one));
     let counts = outcomes.chunk_by(PartialEq::eq).map(|same| format!("{} {}", same.len(), same[0].name()));
+    let counts = shown::list(counts);
     let mark = match report.outcome() {
         Some(outcome) => mark(outcome),
         None => mark(Outcome::Failed),
     };
-    let counts = counts.collect::<Vec<_>>().join(", ");
     format!("{mark} {} images: {counts} in {}", report.images.len(), duration(report.seconds))
 }
 
