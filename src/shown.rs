@@ -64,6 +64,14 @@ pub(crate) fn list(items: impl IntoIterator<Item = impl Display>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// The first items as people read them, and how many more there are: `a, b and 3 more`.
+#[must_use]
+pub(crate) fn first(items: &[impl Display], most: usize) -> String {
+    let more = items.len().saturating_sub(most);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    list(items.iter().take(most)) + &more
+}
+
 /// A number of bytes for people, in the largest unit that it has one of.
 #[must_use]
 pub(crate) fn bytes(bytes: u64) -> String {

@@ -62,10 +62,7 @@ fn name(step: &Step) -> String {
         Step::Untag { tag, .. } => format!("tag {tag}"),
         Step::Delete { digest, tags, .. } if tags.is_empty() => format!("manifest {}", digest.short()),
         Step::Delete { tags, digest, .. } => {
-            let mut names = tags.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-            if tags.len() > 3 {
-                let _ = write!(names, " and {} more", tags.len() - 3);
-            }
+            let names = shown::first(&tags.iter().collect::<Vec<_>>(), 3);
             format!("image {} ({names})", digest.short())
         }
     }

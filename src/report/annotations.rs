@@ -4,6 +4,7 @@ use super::{Report, unique};
 use crate::error::Error;
 use crate::plan::PlanWarning;
 use crate::ports::actions::{Annotation, Level};
+use crate::shown;
 
 /// The most texts about a degraded run, the most other warnings, and the most notices; people do not read more.
 const MOST_NOTICES: usize = 5;
@@ -16,9 +17,9 @@ const LONGEST_HEADLINE: usize = 3000;
 const LONGEST_HINT: usize = 900;
 
 fn message(error: &Error) -> String {
-    let text = crate::shown::cut(&error.headline(), LONGEST_HEADLINE);
+    let text = shown::cut(&error.headline(), LONGEST_HEADLINE);
     match &error.hint {
-        Some(hint) => format!("{text}\nhint: {}", crate::shown::cut(hint, LONGEST_HINT)),
+        Some(hint) => format!("{text}\nhint: {}", shown::cut(hint, LONGEST_HINT)),
         None => text,
     }
 }
@@ -51,7 +52,7 @@ fn errors(report: &Report) -> impl Iterator<Item = Annotation<'_>> {
     failures(report).into_iter().take(KEPT_OF_A_LEVEL).map(|(names, error)| {
         let prefix = match names.as_slice() {
             [] => String::new(),
-            names => format!("{}: ", listed(names)),
+            names => format!("{}: ", shown::first(names, MOST_NOTICES)),
         };
         Annotation {
             level: Level::Error,
@@ -78,19 +79,12 @@ fn failures(report: &Report) -> Vec<(Vec<&str>, &Error)> {
     failures
 }
 
-/// The first names of a list, and how many more there are.
-fn listed(names: &[&str]) -> String {
-    let more = names.len().saturating_sub(MOST_NOTICES);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", names.iter().take(MOST_NOTICES).copied().collect::<Vec<_>>().join(", "))
-}
-
 /// A line of the log for the failures that have no annotation.
 pub(crate) fn more_failures(report: &Report) -> Option<String> {
     let failures = failures(report);
     let more: Vec<&str> =
         failures.iter().skip(KEPT_OF_A_LEVEL).flat_map(|(names, _)| names).copied().collect();
-    (!more.is_empty()).then(|| format!("{} more failed: {}", more.len(), listed(&more)))
+    (!more.is_empty()).then(|| format!("{} more failed: {}", more.len(), shown::first(&more, MOST_NOTICES)))
 }
 
 fn at_line<'a>(level: Level, title: &'static str, warning: &'a PlanWarning) -> Annotation<'a> {

@@ -94,9 +94,7 @@ fn add_warnings(text: &mut String, report: &Report) {
 /// The names of the first images for which that holds, and how many more there are.
 fn names(report: &Report, has: impl Fn(&&ImageReport) -> bool) -> String {
     let all: Vec<String> = report.images.iter().filter(has).map(|image| code(&image.image)).collect();
-    let more = all.len().saturating_sub(MOST_FAILURES);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", all.iter().take(MOST_FAILURES).cloned().collect::<Vec<_>>().join(", "))
+    shown::first(&all, MOST_FAILURES)
 }
 
 fn add_table(text: &mut String, report: &Report) {
