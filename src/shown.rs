@@ -72,6 +72,12 @@ pub(crate) fn first(items: &[impl Display], most: usize) -> String {
     list(items.iter().take(most)) + &more
 }
 
+/// The clauses as one text, `a; b`; `None` if there are none.
+#[must_use]
+pub(crate) fn clauses(clauses: impl IntoIterator<Item = String>) -> Option<String> {
+    clauses.into_iter().reduce(|all, next| format!("{all}; {next}"))
+}
+
 /// A number of bytes for people, in the largest unit that it has one of.
 #[must_use]
 pub(crate) fn bytes(bytes: u64) -> String {

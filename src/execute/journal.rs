@@ -328,8 +328,7 @@ impl ImageResult {
         self.notices.extend(record.notices.iter().cloned());
         if self.degraded.is_none() || action.sets_up() {
             let earlier = self.degraded.take().into_iter();
-            let all: Vec<String> = earlier.chain(record.degraded.clone()).collect();
-            self.degraded = (!all.is_empty()).then(|| all.join("; "));
+            self.degraded = crate::shown::clauses(earlier.chain(record.degraded.clone()));
         }
     }
 }

@@ -107,9 +107,7 @@ impl SetUpPlan {
     /// Adds what is said of the set-up to the first image's plan.
     pub(super) fn say(&mut self, plan: &mut ImagePlan) {
         plan.notices.append(&mut self.notices);
-        let earlier = plan.degraded.take();
-        let all: Vec<String> = earlier.into_iter().chain(self.degraded.drain(..)).collect();
-        plan.degraded = (!all.is_empty()).then(|| all.join("; "));
+        plan.degraded = shown::clauses(plan.degraded.take().into_iter().chain(self.degraded.drain(..)));
     }
 
     fn make(&mut self, given: &PlanContext<'_>, facts: &EcrFacts, wanted: Wanted<'_>, draft: &mut Draft) {

@@ -61,8 +61,7 @@ fn with_note(mut verdict: Verdict, undone: Undone, inputs: &ImageRequest) -> Ver
                 .hint("registry-policy: required makes this a failure; auto goes on without"),
         );
     }
-    let earlier = notes.degraded.take().map(|text| format!("{text}; ")).unwrap_or_default();
-    notes.degraded = Some(format!("{earlier}{}", undone.why));
+    notes.degraded = shown::clauses(notes.degraded.take().into_iter().chain([undone.why]));
     verdict
 }
 

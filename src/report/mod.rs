@@ -336,8 +336,7 @@ impl ImageReport {
             (self.digest, self.image_id) = (result.made.digest, result.made.image_id);
             self.size = result.size.or(plan.size);
         }
-        let degraded: Vec<String> = plan.degraded.clone().into_iter().chain(result.degraded).collect();
-        self.degraded = (!degraded.is_empty()).then(|| degraded.join("; "));
+        self.degraded = crate::shown::clauses(plan.degraded.clone().into_iter().chain(result.degraded));
         self.warnings.extend(plan.warnings.iter().cloned());
         self.notices.extend(plan.notices.iter().cloned());
         let skipped = plan.skipped_tags.iter();
