@@ -17,6 +17,7 @@ use reqwest::{Body, Method, Response, StatusCode, Url};
 
 use super::answer::{Attempt, header, unanswered, unavailable};
 use super::transport::{Answer, Call, base_url, read_status, redirected};
+use super::url_of;
 use super::write::{not_done, written};
 use super::{Failure, Registry};
 use crate::budget::{CHILDREN, COPIES, NESTED, UPLOAD_SILENCE};
@@ -185,7 +186,7 @@ impl Registry {
     /// Opens an upload, and returns its address; `None` if the registry took the blob from the other repository (distribution
     /// specification, "Mounting a blob from another repository").
     async fn open_upload(&self, digest: &str, job: &Job<'_>) -> Result<Option<Url>, Error> {
-        let plain = format!("{}/v2/{}/blobs/uploads/", base_url(job.to.registry()), job.to.path());
+        let plain = url_of(job.to, "blobs/uploads/");
         let mount = job.beside().map(|from| format!("{plain}?mount={digest}&from={}", from.path()));
         let failed = |failed| not_done(failed, job.target);
         let mounted = match mount {
@@ -218,7 +219,7 @@ impl Registry {
     /// Sends a blob as it comes from the source's registry: no more of it is in memory than the network holds.
     async fn send_blob(&self, session: Url, digest: &str, size: u64, job: &Job<'_>) -> Result<(), Error> {
         let registry = job.to.registry();
-        let read = format!("{}/v2/{}/blobs/{digest}", base_url(job.from.registry()), job.from.path());
+        let read = url_of(job.from, &format!("blobs/{digest}"));
         let read = Call { method: Method::GET, url: read, actions: "pull", body: None, writes: None };
         let source = match digest.parse() {
             Ok(digest) => job.from.at(digest),

@@ -21,7 +21,7 @@ use crate::crash;
 use crate::error::Error;
 use crate::failure::{FailureKind, Reaction};
 use crate::guards::Guard;
-use crate::image::{Digest, ImageReference, Manifest};
+use crate::image::{Digest, ImageReference, Manifest, Repository};
 use crate::ports::exec::{Exec, from_exec};
 use crate::ports::http;
 use crate::ports::proxies::Proxies;
@@ -261,8 +261,7 @@ impl Registry {
         id: &str,
     ) -> Result<Answer, Failure> {
         let registry = reference.registry();
-        let path = reference.repository().path();
-        let url = format!("{}/v2/{path}/{kind}/{id}", base_url(registry));
+        let url = url_of(reference.repository(), &format!("{kind}/{id}"));
         let (mut tried, mut renewed) = (0, false);
         loop {
             let call =
@@ -323,6 +322,11 @@ impl Registry {
         tokio::time::sleep(wait).await;
         Ok(())
     }
+}
+
+/// The URL of something in a repository, such as `manifests/latest` (distribution specification, "Endpoints").
+fn url_of(repository: &Repository, what: &str) -> String {
+    format!("{}/v2/{}/{what}", base_url(repository.registry()), repository.path())
 }
 
 /// What a client does while a registry sends nothing.

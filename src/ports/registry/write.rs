@@ -5,7 +5,8 @@ use std::time::Duration;
 use reqwest::Method;
 
 use super::answer::{Attempt, Failure};
-use super::transport::{Answer, Call, base_url};
+use super::transport::{Answer, Call};
+use super::url_of;
 use super::{LONGEST_WAIT, Registry};
 use crate::error::Error;
 use crate::failure::FailureKind;
@@ -42,8 +43,7 @@ impl Registry {
     /// # Errors
     /// If the registry gives no clear answer, or refuses for want of rights.
     pub(crate) async fn delete(&self, target: &ImageReference, writes: Writes) -> Result<Deleted, Error> {
-        let base = base_url(target.registry());
-        let url = format!("{base}/v2/{}/manifests/{}", target.repository().path(), target.identifier());
+        let url = url_of(target.repository(), &format!("manifests/{}", target.identifier()));
         let mut tried = 0;
         loop {
             let call = Call {
@@ -109,12 +109,7 @@ impl Registry {
         bytes: Vec<u8>,
         writes: Writes,
     ) -> Result<(), Error> {
-        let url = format!(
-            "{}/v2/{}/manifests/{}",
-            base_url(target.registry()),
-            target.repository().path(),
-            target.identifier()
-        );
+        let url = url_of(target.repository(), &format!("manifests/{}", target.identifier()));
         let (body, writes) = (Some((media_type, bytes)), Some(writes));
         let call = Call { method: Method::PUT, url, actions: "pull,push", body, writes };
         match self.call(target, &call).await {
