@@ -200,9 +200,13 @@ impl Action {
                 | Self::ReadBack { .. }
         )
     }
-}
 
-impl Action {
+    /// Tells whether the action sets up a repository.
+    #[must_use]
+    pub(crate) const fn sets_up(&self) -> bool {
+        matches!(self, Self::CreateRepository { .. } | Self::SetUp { .. })
+    }
+
     /// True if the action may change how much of the engine's disk is taken. A name takes nothing.
     #[must_use]
     pub(crate) const fn changes_disk(&self) -> bool {
@@ -343,14 +347,6 @@ impl ImagePlan {
     #[must_use]
     pub(super) fn from_decision(decision: Decision) -> Self {
         Self { needed: true, decision, ..Self::default() }
-    }
-}
-
-impl Action {
-    /// Tells whether the action sets up a repository.
-    #[must_use]
-    pub(crate) const fn sets_up(&self) -> bool {
-        matches!(self, Self::CreateRepository { .. } | Self::SetUp { .. })
     }
 }
 
