@@ -255,13 +255,8 @@ pub(crate) fn describe(action: &Action) -> String {
 }
 
 fn describe_build(spec: &BuildSpec) -> String {
-    let names = spec.names.join(", ");
-    let what = match spec.output {
-        OutputTarget::Push => format!("build and push {names}"),
-        OutputTarget::Load => format!("build and load {names}"),
-        OutputTarget::PushAndLoad => format!("build, push and load {names}"),
-        OutputTarget::Discard => "build".to_owned(),
-    };
+    let is_kept = spec.output != OutputTarget::Discard;
+    let names = if is_kept { format!(" {}", spec.names.join(", ")) } else { String::new() };
     let caches = |verb: &str, list: &[String]| {
         if list.is_empty() { String::new() } else { format!("; cache {verb} {}", list.join(" ")) }
     };
@@ -271,7 +266,17 @@ fn describe_build(spec: &BuildSpec) -> String {
         from.extend(local.read.iter().map(entry));
         to.extend(local.write.iter().map(entry));
     }
-    format!("{what}{}{}", caches("from", &from), caches("to", &to))
+    format!("{}{names}{}{}", verb(spec.output), caches("from", &from), caches("to", &to))
+}
+
+/// What a build does.
+const fn verb(output: OutputTarget) -> &'static str {
+    match output {
+        OutputTarget::Push => "build and push",
+        OutputTarget::Load => "build and load",
+        OutputTarget::PushAndLoad => "build, push and load",
+        OutputTarget::Discard => "build",
+    }
 }
 
 /// An action in a few words, for tables.
@@ -291,12 +296,7 @@ pub(crate) fn brief(action: &Action) -> String {
         Action::RemoveImages { .. } => "remove old images".to_owned(),
         Action::NoteMaker { .. } => "note who builds".to_owned(),
         Action::CreateBuilder { .. } => "boot a builder".to_owned(),
-        Action::Build { spec, .. } => match spec.output {
-            OutputTarget::Push => "build and push".to_owned(),
-            OutputTarget::Load => "build and load".to_owned(),
-            OutputTarget::PushAndLoad => "build, push and load".to_owned(),
-            OutputTarget::Discard => "build".to_owned(),
-        },
+        Action::Build { spec, .. } => verb(spec.output).to_owned(),
         Action::ReadBack { .. } => "read back the digest".to_owned(),
         Action::SetKeyTag { .. } => "set the key's tag".to_owned(),
         Action::TagPlatforms { .. } => "set the platforms' key tags".to_owned(),
