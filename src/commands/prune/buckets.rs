@@ -25,14 +25,9 @@ pub(super) async fn old_zones(
     for name in &names {
         let Some(because) = over(name, &state, scope) else { continue };
         let objects = bucket.objects(&format!("{prefix}{name}/")).await?;
-        old.push(OldCache {
-            name: format!("{} objects of the zone {name} in the bucket {}", objects.len(), bucket.name()),
-            because,
-            bytes: objects.iter().fold(0, |sum: u64, object| sum.saturating_add(object.bytes)),
-            place: Place::Zone(name.clone()),
-            state: "planned".to_owned(),
-            removed: false,
-        });
+        let bytes = objects.iter().fold(0, |sum: u64, object| sum.saturating_add(object.bytes));
+        let what = format!("{} objects of the zone {name} in the bucket {}", objects.len(), bucket.name());
+        old.push(OldCache::planned(what, because, bytes, Place::Zone(name.clone())));
     }
     Ok(old)
 }

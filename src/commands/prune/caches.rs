@@ -35,6 +35,11 @@ pub(super) enum Place {
 }
 
 impl OldCache {
+    /// A cache that is to be removed.
+    pub(super) fn planned(name: String, because: String, bytes: u64, place: Place) -> Self {
+        Self { name, because, bytes, place, state: "planned".to_owned(), removed: false }
+    }
+
     pub(super) fn json(&self) -> Value {
         json!({"cache": self.name, "because": self.because, "bytes": self.bytes, "state": self.state})
     }
@@ -62,13 +67,10 @@ pub(super) async fn old_entries(
     let of_closed = |entry: CacheEntry| {
         let number = pull_of(&entry.git_ref).filter(|number| state.closed.contains_key(number))?;
         let allowed = scope == Scope::Everything || scope == Scope::PullRequest(number);
-        allowed.then(|| OldCache {
-            name: format!("cache entry {} of {}", entry.key, entry.git_ref),
-            because: format!("pull request {number} is closed"),
-            bytes: entry.size_in_bytes,
-            place: Place::Entry(entry.id, number),
-            state: "planned".to_owned(),
-            removed: false,
+        allowed.then(|| {
+            let name = format!("cache entry {} of {}", entry.key, entry.git_ref);
+            let because = format!("pull request {number} is closed");
+            OldCache::planned(name, because, entry.size_in_bytes, Place::Entry(entry.id, number))
         })
     };
     Ok(entries.into_iter().filter_map(of_closed).collect())
@@ -116,16 +118,10 @@ pub(super) async fn old_folders(
     let found: BTreeMap<String, ZoneFolder> =
         zones(root, home).into_iter().map(|zone| (zone.name.clone(), zone)).collect();
     let state = look(found.keys(), project, scope).await?;
-    let because = |name: &String| over(name, &state, scope);
     let old = found.values().filter_map(|zone| {
-        Some(OldCache {
-            name: format!("folder {} of the local layer caches", zone.name),
-            because: because(&zone.name)?,
-            bytes: zone.bytes,
-            place: Place::Zone(zone.name.clone()),
-            state: "planned".to_owned(),
-            removed: false,
-        })
+        let name = format!("folder {} of the local layer caches", zone.name);
+        let because = over(&zone.name, &state, scope)?;
+        Some(OldCache::planned(name, because, zone.bytes, Place::Zone(zone.name.clone())))
     });
     Ok(old.collect())
 }
