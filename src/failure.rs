@@ -2,31 +2,36 @@
 //! the hint for a person. The table in `docs/troubleshooting.md` is made from it; `buildkit::failure` finds the kind of a text of BuildKit's.
 
 use crate::phase::Phase;
+use crate::texts::words;
 
-/// Classes of failure; each has its exit code, and scripts may rely on both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailureClass {
-    /// An input is wrong.
-    Input,
-    /// The user's own build failed.
-    Build,
-    /// Credentials, rights, a missing repository or image.
-    Access,
-    /// Network, registry or builder not available.
-    Unavailable,
-    /// Content is not what it must be, or a tag is taken by other content.
-    Integrity,
-    /// The machine ran out of disk or memory.
-    Resource,
-    /// The environment or a tool cannot do what is asked.
-    Unsupported,
-    /// A defect of this program.
-    Bug,
-    /// Stopped by SIGINT.
-    Interrupted,
-    /// Stopped by SIGTERM.
-    Terminated,
+words! {
+    /// Classes of failure; each has its exit code, and scripts may rely on both.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum FailureClass {
+        /// An input is wrong.
+        Input = "input",
+        /// The user's own build failed.
+        Build = "build",
+        /// Credentials, rights, a missing repository or image.
+        Access = "access",
+        /// Network, registry or builder not available.
+        Unavailable = "unavailable",
+        /// Content is not what it must be, or a tag is taken by other content.
+        Integrity = "integrity",
+        /// The machine ran out of disk or memory.
+        Resource = "resource",
+        /// The environment or a tool cannot do what is asked.
+        Unsupported = "unsupported",
+        /// A defect of this program.
+        Bug = "bug",
+        /// Stopped by SIGINT.
+        Interrupted = "cancelled",
+        /// Stopped by SIGTERM.
+        Terminated = "cancelled",
+    }
+    /// The value of the `failure-class` output.
+    pub const fn name;
 }
 
 impl FailureClass {
@@ -46,64 +51,34 @@ impl FailureClass {
             Self::Terminated => 143,
         }
     }
+}
 
-    /// The value of the `failure-class` output.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::Build => "build",
-            Self::Access => "access",
-            Self::Unavailable => "unavailable",
-            Self::Integrity => "integrity",
-            Self::Resource => "resource",
-            Self::Unsupported => "unsupported",
-            Self::Bug => "bug",
-            Self::Interrupted | Self::Terminated => "cancelled",
-        }
+words! {
+    /// What may help after a failure; `execute::react` decides whether it is done, and when.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Reaction {
+        /// Nothing: the next try would fail in the same way.
+        Stop = "no",
+        /// One more try, soon.
+        Once = "once",
+        /// More tries on the same builder, which has the finished layers.
+        Again = "up to `retries` times, on the same builder",
+        /// One more try on the same builder; then one that uses no layer of the builder's.
+        WithoutLayers = "once, then once without the builder's layers",
+        /// More tries with longer waits: a try that comes too early makes the failure worse.
+        Slowly = "up to `retries` times, with longer waits",
+        /// One more try on a builder made in place of this one.
+        FreshBuilder = "once, on a fresh builder",
+        /// One more try that reads no layer cache.
+        WithoutCacheImports = "once, without reading the layer cache",
+        /// One more try that writes no layer cache.
+        WithoutCacheExports = "once, without writing the layer cache",
+        /// One more try with a new token.
+        NewLogin = "once, with a new login",
     }
-}
-
-/// What may help after a failure; `execute::react` decides whether it is done, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reaction {
-    /// Nothing: the next try would fail in the same way.
-    Stop,
-    /// One more try, soon.
-    Once,
-    /// More tries on the same builder, which has the finished layers.
-    Again,
-    /// One more try on the same builder; then one that uses no layer of the builder's.
-    WithoutLayers,
-    /// More tries with longer waits: a try that comes too early makes the failure worse.
-    Slowly,
-    /// One more try on a builder made in place of this one.
-    FreshBuilder,
-    /// One more try that reads no layer cache.
-    WithoutCacheImports,
-    /// One more try that writes no layer cache.
-    WithoutCacheExports,
-    /// One more try with a new token.
-    NewLogin,
-}
-
-impl Reaction {
     /// What is tried again, for the table in the docs.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Stop => "no",
-            Self::Once => "once",
-            Self::Again => "up to `retries` times, on the same builder",
-            Self::WithoutLayers => "once, then once without the builder's layers",
-            Self::Slowly => "up to `retries` times, with longer waits",
-            Self::FreshBuilder => "once, on a fresh builder",
-            Self::WithoutCacheImports => "once, without reading the layer cache",
-            Self::WithoutCacheExports => "once, without writing the layer cache",
-            Self::NewLogin => "once, with a new login",
-        }
-    }
+    pub const fn words;
 }
 
 // `Variant "name" Class Reaction "hint" "meaning";`

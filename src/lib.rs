@@ -45,6 +45,7 @@
 //! - [`env`](mod@env), [`error`]: every variable's name; the one error type.
 //! - [`failure`]: the table of failures: cause, class, exit code, reaction, hint. [`crash`] makes a panic one of them.
 //! - [`phase`], [`zone`]: the parts of a build; the zones of trust.
+//! - [`texts`]: macros for types that are a text outside of the program.
 //!
 //! Types of a run, in the order in which they come up:
 //!
@@ -121,6 +122,7 @@ mod secret;
 mod secret_name;
 mod session;
 mod shown;
+mod texts;
 mod trust;
 mod zone;
 

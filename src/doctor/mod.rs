@@ -19,26 +19,20 @@ pub(crate) mod tools;
 
 use crate::error::Error;
 use crate::failure::FailureClass;
+use crate::texts::words;
 
-/// What became of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Verdict {
-    Ok,
-    /// It works, and can be better; or it could not be checked.
-    Warn,
-    /// A run will fail, or do less than it was asked for.
-    Fail,
-}
-
-impl Verdict {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-        }
+words! {
+    /// What became of a check.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub(crate) enum Verdict {
+        Ok = "ok",
+        /// It works, and can be better; or it could not be checked.
+        Warn = "warn",
+        /// A run will fail, or do less than it was asked for.
+        Fail = "fail",
     }
+    pub(crate) const fn name;
 }
 
 /// One thing that was looked at.

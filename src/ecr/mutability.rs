@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::texts::words;
+
 /// Most exclusions of a repository.
 const MOST_EXCLUSIONS: usize = 5;
 /// Longest exclusion, in characters.
@@ -9,29 +11,22 @@ const LONGEST_EXCLUSION: usize = 128;
 /// This program's own tags that move: layer caches, and the tags of commits, in every zone.
 const OWN_MOVING: [&str; 2] = ["*cache-*", "*sha-*"];
 
-/// ECR's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum MutabilityKind {
-    #[default]
-    Mutable,
-    MutableWithExclusion,
-    Immutable,
-    ImmutableWithExclusion,
+words! {
+    /// ECR's words.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+    pub(crate) enum MutabilityKind {
+        #[default]
+        Mutable = "MUTABLE",
+        MutableWithExclusion = "MUTABLE_WITH_EXCLUSION",
+        Immutable = "IMMUTABLE",
+        ImmutableWithExclusion = "IMMUTABLE_WITH_EXCLUSION",
+    }
+    /// The word in a request.
+    pub(crate) const fn name;
 }
 
 impl MutabilityKind {
-    /// The word in a request.
-    #[must_use]
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Mutable => "MUTABLE",
-            Self::MutableWithExclusion => "MUTABLE_WITH_EXCLUSION",
-            Self::Immutable => "IMMUTABLE",
-            Self::ImmutableWithExclusion => "IMMUTABLE_WITH_EXCLUSION",
-        }
-    }
-
     const fn is_immutable(self) -> bool {
         matches!(self, Self::Immutable | Self::ImmutableWithExclusion)
     }

@@ -6,6 +6,7 @@ use super::lifecycle::LifecyclePolicy;
 use super::mutability::{Mutability, TooManyMovingTags, exclusion};
 use crate::error::Error;
 use crate::failure::FailureKind;
+use crate::texts::words;
 
 /// What the inputs ask of repositories in ECR.
 #[derive(Clone, Debug, Default)]
@@ -195,31 +196,22 @@ pub(crate) struct SettingRow {
     pub state: RowState,
 }
 
-/// What comes of a setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum RowState {
-    /// The repository has it.
-    AsAsked,
-    /// This run changes it.
-    Changes,
-    /// It differs and stays so.
-    Differs,
-    /// It was to be changed, and was not.
-    NotSet,
-}
-
-impl RowState {
-    /// The state in words.
-    #[must_use]
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::AsAsked => "as asked",
-            Self::Changes => "set by this run",
-            Self::Differs => "differs",
-            Self::NotSet => "not set",
-        }
+words! {
+    /// What comes of a setting.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub(crate) enum RowState {
+        /// The repository has it.
+        AsAsked = "as asked",
+        /// This run changes it.
+        Changes = "set by this run",
+        /// It differs and stays so.
+        Differs = "differs",
+        /// It was to be changed, and was not.
+        NotSet = "not set",
     }
+    /// The state in words.
+    pub(crate) const fn words;
 }
 
 #[cfg(test)]

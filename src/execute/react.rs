@@ -5,36 +5,27 @@ use std::time::Duration;
 use crate::backoff::Backoff;
 use crate::failure::{FailureKind, Reaction};
 use crate::phase::Phase;
+use crate::texts::words;
 
-/// How the next attempt differs from the failed one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// In nothing; finished layers are in the builder's cache.
-    Nothing,
-    /// The builder is replaced by a new one.
-    FreshBuilder,
-    /// No layer of the builder's own is used: one that BuildKit lost track of stays broken.
-    WithoutLayers,
-    /// No layer cache is read.
-    WithoutCacheImports,
-    /// No layer cache is written.
-    WithoutCacheExports,
-    /// The registries get a new token.
-    NewLogin,
-}
-
-impl Change {
-    /// The end of a sentence such as "trying again".
-    pub(super) const fn words(self) -> &'static str {
-        match self {
-            Self::Nothing => "",
-            Self::FreshBuilder => " on a fresh builder",
-            Self::WithoutLayers => " without the builder's layers",
-            Self::WithoutCacheImports => " without reading the layer cache",
-            Self::WithoutCacheExports => " without writing the layer cache",
-            Self::NewLogin => " with a new login",
-        }
+words! {
+    /// How the next attempt differs from the failed one.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) enum Change {
+        /// In nothing; finished layers are in the builder's cache.
+        Nothing = "",
+        /// The builder is replaced by a new one.
+        FreshBuilder = " on a fresh builder",
+        /// No layer of the builder's own is used: one that BuildKit lost track of stays broken.
+        WithoutLayers = " without the builder's layers",
+        /// No layer cache is read.
+        WithoutCacheImports = " without reading the layer cache",
+        /// No layer cache is written.
+        WithoutCacheExports = " without writing the layer cache",
+        /// The registries get a new token.
+        NewLogin = " with a new login",
     }
+    /// The end of a sentence such as "trying again".
+    pub(super) const fn words;
 }
 
 /// What follows a failed attempt.

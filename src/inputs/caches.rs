@@ -9,41 +9,32 @@ use super::problems::Problems;
 use super::raw::RawInputs;
 use super::types::CacheWrite;
 use crate::env::{self, Env};
+use crate::texts::words;
 
-/// Kinds of layer cache (BuildKit README, "Cache").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CacheKind {
-    /// A tag of its own in the repository.
-    Registry,
-    /// GitHub's cache service.
-    Gha,
-    /// A folder of this machine.
-    Local,
-    /// In the image itself.
-    Inline,
-    /// A bucket of AWS S3, or of what speaks its protocol.
-    S3,
-    /// A container of Azure Blob Storage.
-    Azblob,
+words! {
+    /// Kinds of layer cache (BuildKit README, "Cache").
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum CacheKind {
+        /// A tag of its own in the repository.
+        Registry = "registry",
+        /// GitHub's cache service.
+        Gha = "gha",
+        /// A folder of this machine.
+        Local = "local",
+        /// In the image itself.
+        Inline = "inline",
+        /// A bucket of AWS S3, or of what speaks its protocol.
+        S3 = "s3",
+        /// A container of Azure Blob Storage.
+        Azblob = "azblob",
+    }
+    /// As BuildKit names it.
+    pub const fn name;
+    const ALL;
 }
 
 impl CacheKind {
-    const ALL: [Self; 6] = [Self::Registry, Self::Gha, Self::Local, Self::Inline, Self::S3, Self::Azblob];
-
-    /// As BuildKit names it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Registry => "registry",
-            Self::Gha => "gha",
-            Self::Local => "local",
-            Self::Inline => "inline",
-            Self::S3 => "s3",
-            Self::Azblob => "azblob",
-        }
-    }
-
     fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
@@ -92,25 +83,18 @@ impl CacheSpec {
     }
 }
 
-/// Which layers a cache keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CacheMode {
-    /// All, those of intermediate stages too.
-    Max,
-    /// Those of the result.
-    Min,
-}
-
-impl CacheMode {
-    /// As BuildKit names it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Max => "max",
-            Self::Min => "min",
-        }
+words! {
+    /// Which layers a cache keeps.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum CacheMode {
+        /// All, those of intermediate stages too.
+        Max = "max",
+        /// Those of the result.
+        Min = "min",
     }
+    /// As BuildKit names it.
+    pub const fn name;
 }
 
 /// Inputs of the layer cache.

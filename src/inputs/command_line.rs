@@ -13,6 +13,7 @@ use super::prune::PruneInputs;
 use super::raw::RawInputs;
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::texts::words;
 
 /// Build a CI image once per content; every other job pulls it.
 #[derive(Parser)]
@@ -51,47 +52,25 @@ pub enum Command {
     },
 }
 
-/// The commands by name, and what must be known of each before its flags are declared to clap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
-    Run,
-    Build,
-    Pull,
-    Merge,
-    Plan,
-    Key,
-    Prune,
-    Doctor,
-    Completions,
+words! {
+    /// The commands by name, and what must be known of each before its flags are declared to clap.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Name {
+        Run = "run",
+        Build = "build",
+        Pull = "pull",
+        Merge = "merge",
+        Plan = "plan",
+        Key = "key",
+        Prune = "prune",
+        Doctor = "doctor",
+        Completions = "completions",
+    }
+    pub const fn as_str;
+    const ALL;
 }
 
 impl Name {
-    const ALL: [Self; 9] = [
-        Self::Run,
-        Self::Build,
-        Self::Pull,
-        Self::Merge,
-        Self::Plan,
-        Self::Key,
-        Self::Prune,
-        Self::Doctor,
-        Self::Completions,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Run => "run",
-            Self::Build => "build",
-            Self::Pull => "pull",
-            Self::Merge => "merge",
-            Self::Plan => "plan",
-            Self::Key => "key",
-            Self::Prune => "prune",
-            Self::Doctor => "doctor",
-            Self::Completions => "completions",
-        }
-    }
-
     /// The command that `argv` asks for. Flags alone mean `run`. `None` for what clap answers: `--help`, `--version`, or
     /// a word that names no command.
     pub fn of(argv: &[OsString]) -> Option<Self> {

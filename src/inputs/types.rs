@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::image::Platform;
 use crate::secret::SecretString;
+use crate::texts::words;
 
 /// What the run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -118,29 +119,21 @@ pub struct KeyInputs {
     pub max_age: Option<Duration>,
 }
 
-/// Drivers of a builder that is made. BuildKit inside the engine (`docker`) is never made, only
-/// found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Driver {
-    /// BuildKit in a container of this machine's engine.
-    DockerContainer,
-    /// BuildKit that runs elsewhere already.
-    Remote,
-    /// BuildKit in pods of a cluster that buildx makes for it.
-    Kubernetes,
-}
-
-impl Driver {
-    /// What buildx calls it.
-    #[must_use]
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::DockerContainer => "docker-container",
-            Self::Remote => "remote",
-            Self::Kubernetes => "kubernetes",
-        }
+words! {
+    /// Drivers of a builder that is made. BuildKit inside the engine (`docker`) is never made, only
+    /// found.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub(crate) enum Driver {
+        /// BuildKit in a container of this machine's engine.
+        DockerContainer = "docker-container",
+        /// BuildKit that runs elsewhere already.
+        Remote = "remote",
+        /// BuildKit in pods of a cluster that buildx makes for it.
+        Kubernetes = "kubernetes",
     }
+    /// What buildx calls it.
+    pub(crate) const fn name;
 }
 
 /// A node of a remote builder: where its BuildKit listens, and what it builds for.

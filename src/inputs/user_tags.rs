@@ -7,6 +7,7 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::image::{ImageReference, Repository, usable};
 use crate::run::RunContext;
+use crate::texts::words;
 
 /// One item of the input `tags`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,36 +157,25 @@ fn unknown(text: &str, name: &str) -> String {
     format!("`{text}`: ${{{name}}} is not known; {} are", Fact::ALL.map(Fact::name).join(", "))
 }
 
-/// A fact of the run that a tag may name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fact {
-    Sha,
-    ShortSha,
-    Date,
-    Branch,
-    Version,
-    Pr,
-    Run,
+words! {
+    /// A fact of the run that a tag may name.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Fact {
+        Sha = "SHA",
+        ShortSha = "SHORT_SHA",
+        Date = "DATE",
+        Branch = "BRANCH",
+        Version = "VERSION",
+        Pr = "PR",
+        Run = "RUN",
+    }
+    const fn name;
+    const ALL;
 }
 
 impl Fact {
-    const ALL: [Self; 7] =
-        [Self::Sha, Self::ShortSha, Self::Date, Self::Branch, Self::Version, Self::Pr, Self::Run];
-
     fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|fact| fact.name() == name)
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Sha => "SHA",
-            Self::ShortSha => "SHORT_SHA",
-            Self::Date => "DATE",
-            Self::Branch => "BRANCH",
-            Self::Version => "VERSION",
-            Self::Pr => "PR",
-            Self::Run => "RUN",
-        }
     }
 
     /// Why a run has no value for it.

@@ -10,106 +10,64 @@ use crate::key::dockerfile::{Analysis, Digest};
 use crate::key::files::{KeyFiles, Selector, Tree, Warning};
 use crate::key::names::escape;
 use crate::secret_name::looks_secret;
+use crate::texts::words;
 
 /// The version of everything that a key is made from. A change gives every image a new key, and the CHANGELOG must tell it.
 pub(crate) const FORMAT_VERSION: u32 = 2;
 
-/// The kinds of entries. Changes are reported in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum EntryKind {
-    /// [`FORMAT_VERSION`].
-    Format,
-    /// The [`Scope`].
-    Scope,
-    /// The stage that is built.
-    Target,
-    /// A target platform.
-    Platform,
-    /// The image that interprets the Dockerfile.
-    Frontend,
-    /// An image that a stage, a `COPY --from` or a mount takes from.
-    BaseImage,
-    /// The Dockerfile's text, as far as the target reaches it.
-    Dockerfile,
-    /// A build argument.
-    BuildArg,
-    /// A build context that is an image or a repository; folders are [`Self::Files`].
-    BuildContext,
-    /// A remote source of an `ADD`.
-    AddSource,
-    /// One value of a file, from `key-files`.
-    FileValue,
-    Label,
-    /// The id of a secret or an SSH socket, never its value.
-    SecretId,
-    /// A setting of the build: `network`, `compression`, `provenance`, `sbom`, `add-hosts`, …
-    Setting,
-    /// One of the input `extra-args`.
-    ExtraArg,
-    /// The input `key-extra`.
-    KeyExtra,
-    /// The calendar period, with the input `max-age`.
-    Period,
-    /// What git answers in a repository that the build gets: commit, branch, tags.
-    Git,
-    /// All files below one root.
-    Files,
+words! {
+    /// The kinds of entries. Changes are reported in this order.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    #[non_exhaustive]
+    pub enum EntryKind {
+        /// [`FORMAT_VERSION`].
+        Format = "format",
+        /// The [`Scope`].
+        Scope = "scope",
+        /// The stage that is built.
+        Target = "target",
+        /// A target platform.
+        Platform = "platform",
+        /// The image that interprets the Dockerfile.
+        Frontend = "frontend",
+        /// An image that a stage, a `COPY --from` or a mount takes from.
+        BaseImage = "base-image",
+        /// The Dockerfile's text, as far as the target reaches it.
+        Dockerfile = "dockerfile",
+        /// A build argument.
+        BuildArg = "build-arg",
+        /// A build context that is an image or a repository; folders are [`Self::Files`].
+        BuildContext = "build-context",
+        /// A remote source of an `ADD`.
+        AddSource = "add-source",
+        /// One value of a file, from `key-files`.
+        FileValue = "file-value",
+        Label = "label",
+        /// The id of a secret or an SSH socket, never its value.
+        SecretId = "secret-id",
+        /// A setting of the build: `network`, `compression`, `provenance`, `sbom`, `add-hosts`, …
+        Setting = "setting",
+        /// One of the input `extra-args`.
+        ExtraArg = "extra-arg",
+        /// The input `key-extra`.
+        KeyExtra = "key-extra",
+        /// The calendar period, with the input `max-age`.
+        Period = "period",
+        /// What git answers in a repository that the build gets: commit, branch, tags.
+        Git = "git",
+        /// All files below one root.
+        Files = "files",
+    }
+    /// The name in keys and explanations.
+    pub const fn as_str;
+    const ALL;
 }
 
 impl EntryKind {
-    const ALL: [Self; 19] = [
-        Self::Format,
-        Self::Scope,
-        Self::Target,
-        Self::Platform,
-        Self::Frontend,
-        Self::BaseImage,
-        Self::Dockerfile,
-        Self::BuildArg,
-        Self::BuildContext,
-        Self::AddSource,
-        Self::FileValue,
-        Self::Label,
-        Self::SecretId,
-        Self::Setting,
-        Self::ExtraArg,
-        Self::KeyExtra,
-        Self::Period,
-        Self::Git,
-        Self::Files,
-    ];
-
     /// Every kind.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter()
-    }
-
-    /// The name in keys and explanations.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Format => "format",
-            Self::Scope => "scope",
-            Self::Target => "target",
-            Self::Platform => "platform",
-            Self::Frontend => "frontend",
-            Self::BaseImage => "base-image",
-            Self::Dockerfile => "dockerfile",
-            Self::BuildArg => "build-arg",
-            Self::BuildContext => "build-context",
-            Self::AddSource => "add-source",
-            Self::FileValue => "file-value",
-            Self::Label => "label",
-            Self::SecretId => "secret-id",
-            Self::Setting => "setting",
-            Self::ExtraArg => "extra-arg",
-            Self::KeyExtra => "key-extra",
-            Self::Period => "period",
-            Self::Git => "git",
-            Self::Files => "files",
-        }
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
@@ -133,25 +91,19 @@ pub struct KeyEntry {
     pub value: String,
 }
 
-/// Which files count: the input `key-scope`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// The whole context.
-    Context,
-    /// The part of the context that the Dockerfile takes.
-    Copied,
-    /// The files that `key-files` names.
-    Files,
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Context => "context",
-            Self::Copied => "copied",
-            Self::Files => "files",
-        })
+words! {
+    /// Which files count: the input `key-scope`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Scope {
+        /// The whole context.
+        Context = "context",
+        /// The part of the context that the Dockerfile takes.
+        Copied = "copied",
+        /// The files that `key-files` names.
+        Files = "files",
     }
+    /// The word in the key.
+    pub(crate) const fn name;
 }
 
 /// A build key with its entries and files.
@@ -223,7 +175,7 @@ impl KeyBuilder {
     pub(crate) fn new(scope: Scope) -> Self {
         let mut builder = Self { key: BuildKey::default(), extra_args: 0 };
         builder.plain(EntryKind::Format, "", &FORMAT_VERSION.to_string());
-        builder.plain(EntryKind::Scope, "", &scope.to_string());
+        builder.plain(EntryKind::Scope, "", scope.name());
         builder
     }
 

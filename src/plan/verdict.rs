@@ -6,6 +6,7 @@ use crate::buildkit::LocalImage;
 use crate::error::Error;
 use crate::facts::LookupBy;
 use crate::image::{Digest, ImageReference, Platform};
+use crate::texts::words;
 
 /// What to do about an image.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,48 +134,33 @@ pub(crate) struct Decision {
     pub changes: Vec<String>,
 }
 
-/// Values of the `outcome` output. If the images of a run have several, the last in this order is the run's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// The engine had the image.
-    ReusedLocal,
-    /// The input `digest` named it.
-    ReusedDigest,
-    /// This commit's tag named it.
-    ReusedTag,
-    /// An image of the same key was there.
-    ReusedKey,
-    /// The Dockerfile's checks were run, and found nothing.
-    Checked,
-    /// `mode: plan`: no image has the key, or the registry does not say.
-    Missing,
-    /// Platforms that were built apart are one image.
-    Merged,
-    /// Built for this machine alone.
-    BuiltLocal,
-    /// Built and published.
-    Built,
-    /// The run failed.
-    #[default]
-    Failed,
-}
-
-impl Outcome {
-    /// The value of the `outcome` output.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ReusedLocal => "reused-local",
-            Self::ReusedDigest => "reused-digest",
-            Self::ReusedTag => "reused-tag",
-            Self::ReusedKey => "reused-key",
-            Self::Built => "built",
-            Self::BuiltLocal => "built-local",
-            Self::Missing => "missing",
-            Self::Merged => "merged",
-            Self::Checked => "checked",
-            Self::Failed => "failed",
-        }
+words! {
+    /// Values of the `outcome` output. If the images of a run have several, the last in this order is the run's.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Outcome {
+        /// The engine had the image.
+        ReusedLocal = "reused-local",
+        /// The input `digest` named it.
+        ReusedDigest = "reused-digest",
+        /// This commit's tag named it.
+        ReusedTag = "reused-tag",
+        /// An image of the same key was there.
+        ReusedKey = "reused-key",
+        /// The Dockerfile's checks were run, and found nothing.
+        Checked = "checked",
+        /// `mode: plan`: no image has the key, or the registry does not say.
+        Missing = "missing",
+        /// Platforms that were built apart are one image.
+        Merged = "merged",
+        /// Built for this machine alone.
+        BuiltLocal = "built-local",
+        /// Built and published.
+        Built = "built",
+        /// The run failed.
+        #[default]
+        Failed = "failed",
     }
+    /// The value of the `outcome` output.
+    pub const fn name;
 }

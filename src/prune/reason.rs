@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::texts::words;
+
 /// Why a tag or a manifest goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case", tag = "why", content = "of")]
@@ -36,39 +38,28 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Why a tag stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Stays {
-    /// The tag scheme did not make it, or another GitHub repository did.
-    Foreign,
-    /// The pull request is open, or GitHub does not say that it is closed.
-    OpenPullRequest,
-    /// The branch exists, or may exist.
-    LiveBranch,
-    /// It is younger than `min-age`, or its age is not known.
-    Young,
-    /// It is in use, or among the newest.
-    InUse,
-    /// An index or another image that stays needs it.
-    Needed,
-    /// The run may not remove it: it is of another zone.
-    OutOfScope,
-    /// The registry cannot remove this tag without its image, which stays.
-    CannotUntag,
-}
-
-impl fmt::Display for Stays {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Foreign => "not a tag of this GitHub repository's runs",
-            Self::OpenPullRequest => "of a pull request that is not known to be closed",
-            Self::LiveBranch => "of a branch that exists",
-            Self::Young => "young, or of unknown age",
-            Self::InUse => "in use, or among the newest",
-            Self::Needed => "part of an image that stays",
-            Self::OutOfScope => "not this run's to remove",
-            Self::CannotUntag => "on an image that stays, and the registry removes no tag alone",
-        })
+words! {
+    /// Why a tag stays.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub(crate) enum Stays {
+        /// The tag scheme did not make it, or another GitHub repository did.
+        Foreign = "not a tag of this GitHub repository's runs",
+        /// The pull request is open, or GitHub does not say that it is closed.
+        OpenPullRequest = "of a pull request that is not known to be closed",
+        /// The branch exists, or may exist.
+        LiveBranch = "of a branch that exists",
+        /// It is younger than `min-age`, or its age is not known.
+        Young = "young, or of unknown age",
+        /// It is in use, or among the newest.
+        InUse = "in use, or among the newest",
+        /// An index or another image that stays needs it.
+        Needed = "part of an image that stays",
+        /// The run may not remove it: it is of another zone.
+        OutOfScope = "not this run's to remove",
+        /// The registry cannot remove this tag without its image, which stays.
+        CannotUntag = "on an image that stays, and the registry removes no tag alone",
     }
+    /// The reason in words.
+    pub(crate) const fn words;
 }

@@ -86,7 +86,7 @@ pub(crate) fn json(rendered: &Rendered<'_>) -> Value {
         })
     });
     let stays: BTreeMap<String, usize> =
-        plan.stays.iter().map(|(why, count)| (why.to_string(), *count)).collect();
+        plan.stays.iter().map(|(why, count)| (why.words().to_owned(), *count)).collect();
     object!({
         "repository": repository.to_string(),
         "applied": applied.is_some(),
@@ -138,7 +138,7 @@ pub(crate) fn markdown(rendered: &Rendered<'_>) -> String {
     }
     for (why, count) in &plan.stays {
         let tags = if *count == 1 { "tag stays" } else { "tags stay" };
-        let _ = writeln!(text, "- {count} {tags}: {why}");
+        let _ = writeln!(text, "- {count} {tags}: {}", why.words());
     }
     if let Some(error) = applied.and_then(Applied::failure) {
         let _ = writeln!(text, "\n**Not finished:** {}", cell(&error.to_string()));

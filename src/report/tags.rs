@@ -2,6 +2,7 @@
 
 use crate::execute::{ImageResult, TagResult};
 use crate::plan::ImagePlan;
+use crate::texts::words;
 
 /// What came of an item of the input `tags`.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -14,37 +15,26 @@ pub struct TagReport {
     pub why: Option<String>,
 }
 
-/// Values of `result` in the output `tags`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TagOutcome {
-    /// The image has the tag now.
-    Set,
-    /// The image had it.
-    There,
-    /// It stands for a newer commit or version.
-    Skipped,
-    /// The item names a fact that the run does not have.
-    LeftOut,
-    /// It could not be set.
-    Failed,
-    /// It did not come to that, because something else failed.
-    NotTried,
-}
-
-impl TagOutcome {
-    /// In words.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Set => "set",
-            Self::There => "there already",
-            Self::Skipped => "skipped",
-            Self::LeftOut => "left out",
-            Self::Failed => "failed",
-            Self::NotTried => "not tried",
-        }
+words! {
+    /// Values of `result` in the output `tags`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum TagOutcome {
+        /// The image has the tag now.
+        Set = "set",
+        /// The image had it.
+        There = "there already",
+        /// It stands for a newer commit or version.
+        Skipped = "skipped",
+        /// The item names a fact that the run does not have.
+        LeftOut = "left out",
+        /// It could not be set.
+        Failed = "failed",
+        /// It did not come to that, because something else failed.
+        NotTried = "not tried",
     }
+    /// In words.
+    pub const fn words;
 }
 
 /// What came of the tags: in the plan, in the actions, and in the inputs.

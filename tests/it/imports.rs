@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// From the ground up.
-const ORDER: [&str; 35] = [
+const ORDER: [&str; 36] = [
     "backoff",
     "budget",
     "guards",
+    "texts",
     "secret_name",
     "secret",
     "env",

@@ -40,7 +40,7 @@ pub fn no_platforms(one: &Explained, other: &Explained) -> Option<String> {
             return Some(if name.is_empty() { kind.to_string() } else { format!("{kind} `{name}`") });
         }
     }
-    let copied = Scope::Copied.to_string();
+    let copied = Scope::Copied.name();
     let is_copied = one.entries.iter().any(|item| item.kind == EntryKind::Scope && item.value == copied);
     one.trees.iter().find_map(|(root, mine)| {
         let path = if root == MAIN_CONTEXT { String::new() } else { format!("{root}: ") };
