@@ -25,7 +25,7 @@ macro_rules! words {
         $(#[$says:meta])* $fn_vis:vis const fn $text_of:ident;
         const $all:ident;
     ) => {
-        words! {
+        $crate::texts::words! {
             $(#[$about])* $vis enum $name { $($(#[$doc])* $variant = $text,)+ }
             $(#[$says])* $fn_vis const fn $text_of;
         }
@@ -36,4 +36,29 @@ macro_rules! words {
     };
 }
 
-pub(crate) use words;
+/// Writes a type as its text, in JSON too.
+macro_rules! to_text {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+    };
+}
+
+/// The same, and reads it from that text.
+macro_rules! as_text {
+    ($type:ty) => {
+        $crate::texts::to_text!($type);
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+                let text: String = serde::Deserialize::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(crate) use {as_text, to_text, words};

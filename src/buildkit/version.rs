@@ -1,12 +1,14 @@
 //! The version of the buildx plug-in, and of BuildKit, which is written in the same way.
 
 use std::fmt;
+use std::str::FromStr;
 
 use semver::Version;
 
+use crate::texts::as_text;
+
 /// As `docker buildx version` prints it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildxVersion(pub(crate) Version);
 
 impl BuildxVersion {
@@ -30,19 +32,15 @@ impl fmt::Display for BuildxVersion {
     }
 }
 
-impl TryFrom<String> for BuildxVersion {
-    type Error = String;
+impl FromStr for BuildxVersion {
+    type Err = String;
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text).ok_or_else(|| format!("`{text}` is no version of buildx"))
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text).ok_or_else(|| format!("`{text}` is no version of buildx"))
     }
 }
 
-impl From<BuildxVersion> for String {
-    fn from(version: BuildxVersion) -> Self {
-        version.to_string()
-    }
-}
+as_text!(BuildxVersion);
 
 #[cfg(test)]
 mod tests {

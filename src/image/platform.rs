@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::texts::as_text;
+
 /// `os/architecture[/variant]`, for example `linux/arm/v7`, normalised as containerd's `platforms.Normalize` does:
 /// `linux/x86_64` is `linux/amd64`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Platform {
     os: String,
     architecture: String,
@@ -105,19 +106,7 @@ impl fmt::Display for Platform {
     }
 }
 
-impl TryFrom<String> for Platform {
-    type Error = InvalidPlatform;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Platform> for String {
-    fn from(platform: Platform) -> Self {
-        platform.to_string()
-    }
-}
+as_text!(Platform);
 
 #[cfg(test)]
 mod tests {

@@ -5,18 +5,17 @@ use std::str::FromStr;
 
 use super::Digest;
 use super::grammar;
+use crate::texts::as_text;
 
 /// A repository in a registry: `host[:port]/path`, without tag or digest.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repository {
     registry: String,
     path: String,
 }
 
 /// A repository with a tag, a digest, or both.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageReference {
     repository: Repository,
     tag: Option<String>,
@@ -97,19 +96,7 @@ impl fmt::Display for Repository {
     }
 }
 
-impl TryFrom<String> for Repository {
-    type Error = InvalidReference;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Repository> for String {
-    fn from(repository: Repository) -> Self {
-        repository.to_string()
-    }
-}
+as_text!(Repository);
 
 impl ImageReference {
     /// The repository, without tag and digest.
@@ -179,19 +166,7 @@ impl fmt::Display for ImageReference {
     }
 }
 
-impl TryFrom<String> for ImageReference {
-    type Error = InvalidReference;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<ImageReference> for String {
-    fn from(reference: ImageReference) -> Self {
-        reference.to_string()
-    }
-}
+as_text!(ImageReference);
 
 #[cfg(test)]
 mod tests {

@@ -12,13 +12,13 @@ use super::hash::{hash, is_hash};
 use super::mark::is_mark;
 use super::{ImageReference, Mark, Platform};
 use crate::guards::Guard;
+use crate::texts::to_text;
 use crate::zone::Zone;
 
 pub(crate) use parse::{OwnTag, TagKind, TagZone, parse};
 
 /// The input `image`: a local name, `name[:tag]`, without registry or digest.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageName(String);
 
 /// The text does not name a local image.
@@ -59,11 +59,7 @@ impl fmt::Display for ImageName {
     }
 }
 
-impl From<ImageName> for String {
-    fn from(name: ImageName) -> Self {
-        name.0
-    }
-}
+to_text!(ImageName);
 
 /// Most characters of a tag (OCI distribution specification, "Pulling manifests").
 const TAG_LIMIT: usize = 128;

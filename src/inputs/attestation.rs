@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::key::dockerfile::go_bool;
+use crate::texts::to_text;
 
 /// Whether an attestation (provenance or SBOM) is made, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Attestation {
     /// None is made.
     #[default]
@@ -70,11 +70,7 @@ impl fmt::Display for Attestation {
     }
 }
 
-impl From<Attestation> for String {
-    fn from(attestation: Attestation) -> Self {
-        attestation.to_string()
-    }
-}
+to_text!(Attestation);
 
 #[cfg(test)]
 mod tests {

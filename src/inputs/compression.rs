@@ -4,9 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::texts::to_text;
+
 /// How layers are packed for a registry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compression {
     /// `zstd`: faster to unpack, needs a recent engine on the pulling side. Else `gzip`, which every
     /// engine reads.
@@ -83,11 +84,7 @@ impl fmt::Display for Compression {
     }
 }
 
-impl From<Compression> for String {
-    fn from(compression: Compression) -> Self {
-        compression.to_string()
-    }
-}
+to_text!(Compression);
 
 #[cfg(test)]
 mod tests {
