@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::cache::variables;
 use super::secret_args::{secret_arg, secret_env};
-use super::{BuildxVersion, ImagePin, LocalCaches, SourcePin};
+use super::{BuildxVersion, Feature, ImagePin, LocalCaches, SourcePin};
 use crate::image::ImageReference;
 use crate::inputs::{BuildInputs, SecretValues};
 use crate::secret::SecretString;
@@ -108,7 +108,7 @@ impl BuildSpec {
     pub(crate) fn args(&self, version: &BuildxVersion, metadata: &Path) -> Vec<String> {
         let mut args = vec!["build".to_owned()];
         let mut add = |name: &str, value: &str| args.extend([format!("--{name}"), value.to_owned()]);
-        add("progress", if version.has_rawjson() { "rawjson" } else { "plain" });
+        add("progress", if version.has(Feature::RawJson) { "rawjson" } else { "plain" });
         let file = self.build.dockerfile().display().to_string();
         let platforms = self.build.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         for (name, value) in [
@@ -150,7 +150,8 @@ impl BuildSpec {
         let pairs = |pairs: &[(String, String)]| -> Vec<String> {
             pairs.iter().map(|(name, value)| format!("{name}={value}")).collect()
         };
-        let annotations = if version.has_annotations() { pairs(&build.annotations) } else { Vec::new() };
+        let annotations =
+            if version.has(Feature::Annotations) { pairs(&build.annotations) } else { Vec::new() };
         let secrets = build.all_secrets().zip(first_secret..);
         let secrets = secrets.map(|(secret, at)| secret_arg(at, secret)).collect();
         let of_build = |flag, bake, values| ListFlag { flag, bake, of_result: false, values };

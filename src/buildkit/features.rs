@@ -180,31 +180,9 @@ pub(crate) fn lacks_of_buildx(buildx: &BuildxVersion) -> Vec<Lack> {
 }
 
 impl BuildxVersion {
-    /// Tells whether buildx has `--progress=rawjson`.
+    /// Tells whether buildx has this feature.
     #[must_use]
-    pub fn has_rawjson(&self) -> bool {
-        self.has(Feature::RawJson)
-    }
-
-    /// Tells whether buildx has `--call=check`.
-    #[must_use]
-    pub fn has_checks(&self) -> bool {
-        self.has(Feature::Checks)
-    }
-
-    /// Tells whether buildx has `--annotation`.
-    #[must_use]
-    pub fn has_annotations(&self) -> bool {
-        self.has(Feature::Annotations)
-    }
-
-    /// Tells whether buildx can use GitHub's cache service.
-    #[must_use]
-    pub fn has_github_cache(&self) -> bool {
-        self.has(Feature::GithubCache)
-    }
-
-    fn has(&self, feature: Feature) -> bool {
+    pub(crate) fn has(&self, feature: Feature) -> bool {
         Versions { buildx: self, buildkit: None }.lacks(feature).is_none()
     }
 }

@@ -45,6 +45,7 @@ as_text!(BuildxVersion);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buildkit::Feature;
 
     #[test]
     fn reads_what_is_in_the_wild() {
@@ -56,7 +57,11 @@ mod tests {
             ("v0.29.1", "0.29.1", true),
         ] {
             let parsed = BuildxVersion::parse(text).unwrap();
-            assert_eq!((parsed.to_string().as_str(), parsed.has_rawjson()), (version, rawjson), "{text}");
+            assert_eq!(
+                (parsed.to_string().as_str(), parsed.has(Feature::RawJson)),
+                (version, rawjson),
+                "{text}"
+            );
         }
         assert!(BuildxVersion::parse("nothing").is_none());
     }

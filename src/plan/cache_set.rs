@@ -1,7 +1,7 @@
 //! The layer caches of a build.
 
 use super::context::PlanContext;
-use crate::buildkit::LocalCaches;
+use crate::buildkit::{Feature, LocalCaches};
 use crate::env;
 
 /// The caches that the build reads and writes, as buildx takes them.
@@ -42,7 +42,9 @@ pub(super) fn github_cache(given: &PlanContext<'_>) -> GithubCache {
     let address = if second { env::ACTIONS_RESULTS_URL } else { env::ACTIONS_CACHE_URL };
     let off = if !(set(env::ACTIONS_RUNTIME_TOKEN) && set(address)) {
         Some("cache gha is off: the runner gave no access to GitHub's cache service".to_owned())
-    } else if second && !given.late.toolchain.as_ref().is_some_and(|tools| tools.buildx.has_github_cache()) {
+    } else if second
+        && !given.late.toolchain.as_ref().is_some_and(|tools| tools.buildx.has(Feature::GithubCache))
+    {
         Some("cache gha is off: GitHub's cache service needs buildx 0.21 or newer".to_owned())
     } else {
         None

@@ -3,7 +3,7 @@
 use super::actions::{Action, ActionId, Draft, PlatformTag, Source};
 use super::context::PlanContext;
 use super::order::TagGuard;
-use crate::buildkit::BuildSpec;
+use crate::buildkit::{BuildSpec, Feature};
 use crate::facts::PlatformFacts;
 use crate::image::{ANNOTATION_KEY, ImageReference, Platform};
 use crate::key::short;
@@ -16,7 +16,7 @@ pub(super) const fn key_tag_guard(given: &PlanContext<'_>) -> TagGuard {
 
 /// The key tags of the platforms that are built together, if their manifests carry their keys.
 pub(super) fn platform_tags(given: &PlanContext<'_>, spec: &BuildSpec) -> Vec<PlatformTag> {
-    let annotates = given.late.toolchain.as_ref().is_some_and(|tools| tools.buildx.has_annotations());
+    let annotates = given.late.toolchain.as_ref().is_some_and(|tools| tools.buildx.has(Feature::Annotations));
     let home = given.facts.repository.repository().filter(|_| annotates);
     let Some(names) = home.map(|home| given.image.names(home)) else { return Vec::new() };
     let tag = |own: &PlatformFacts| {

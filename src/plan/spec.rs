@@ -1,7 +1,7 @@
 //! Makes the inputs of `docker buildx build`: the user's, with what the key and the plan add to them.
 
 use super::context::PlanContext;
-use crate::buildkit::OutputTarget;
+use crate::buildkit::{Feature, OutputTarget};
 use crate::coherence::epoch::Epoch;
 use crate::facts::{PlatformFacts, Toolchain};
 use crate::guards::Guard;
@@ -75,7 +75,7 @@ fn build_args(given: &PlanContext<'_>, extra: &Extra, is_annotated: bool) -> Vec
 
 /// Whether the image gets the key's entries as an annotation.
 fn has_entries(toolchain: &Toolchain, annotations: &[(String, String)]) -> bool {
-    toolchain.buildx.has_annotations()
+    toolchain.buildx.has(Feature::Annotations)
         && annotations.iter().any(|(name, _)| name.ends_with(ANNOTATION_ENTRIES))
 }
 

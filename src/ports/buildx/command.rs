@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 use super::Build;
 use crate::budget;
 use crate::buildkit::{
-    BakeFile, BuildMetadata, BuildSpec, BuildxVersion, ImagePin, LinkedBuild, SourcePin, policy,
+    BakeFile, BuildMetadata, BuildSpec, BuildxVersion, Feature, ImagePin, LinkedBuild, SourcePin, policy,
 };
 use crate::error::{Error, Result};
 use crate::failure::FailureClass;
@@ -78,7 +78,7 @@ impl Command {
             BakeFile::new(&own.iter().collect::<Vec<_>>(), version);
         let file = private_file(folder, "bake-", &definition.to_string(), "the definition for bake")?;
         let metadata = private_file(folder, "bake-metadata-", "", "the file for bake's metadata")?;
-        let progress = if version.has_rawjson() { "rawjson" } else { "plain" };
+        let progress = if version.has(Feature::RawJson) { "rawjson" } else { "plain" };
         let mut args: Vec<String> = ["bake", "--progress", progress].map(str::to_owned).into();
         let builder = own.first().and_then(|spec| spec.builder.clone());
         args.extend(builder.into_iter().flat_map(|name| ["--builder".to_owned(), name]));

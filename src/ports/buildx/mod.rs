@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::buildkit::failure::{classify, classify_boot};
 use crate::buildkit::{
-    BuildSpec, Builder, BuildxVersion, Finding, NewBuilder, Progress, builder, checks, policy,
+    BuildSpec, Builder, BuildxVersion, Feature, Finding, NewBuilder, Progress, builder, checks, policy,
 };
 use crate::error::{Error, Result};
 use crate::failure::{FailureClass, FailureKind};
@@ -189,7 +189,8 @@ impl Buildx {
             Ok(command) => command,
             Err(error) => return Built::not_begun(error, builds.len()),
         };
-        let progress = RefCell::new(Progress::new(version.has_rawjson()).of_targets(command.targets()));
+        let progress =
+            RefCell::new(Progress::new(version.has(Feature::RawJson)).of_targets(command.targets()));
         let mut build = self.command(Effect::Write).args(std::mem::take(&mut command.args));
         for (name, value) in command.secrets.drain(..) {
             build = build.env(name, value);
@@ -236,7 +237,7 @@ impl Buildx {
         secrets: &SecretValues,
     ) -> Result<Vec<Finding>> {
         const WHAT: &str = "the Dockerfile's checks could not be run";
-        if !version.has_checks() {
+        if !version.has(Feature::Checks) {
             return Err(Error::new(FailureClass::Unsupported, WHAT)
                 .cause("docker buildx is older than 0.15")
                 .hint("update docker buildx, or leave the input call out"));
