@@ -84,11 +84,6 @@ async fn build_keys(prepared: &Prepared) -> Result<Vec<(BuildKey, Vec<PlatformKe
     Ok(keys)
 }
 
-/// The key of the first image, and those of its platforms.
-async fn build_key(prepared: &Prepared) -> Result<(BuildKey, Vec<PlatformKey>)> {
-    Ok(build_keys(prepared).await?.swap_remove(0))
-}
-
 /// The most files that are printed one by one; of more, the folders are printed. JSON has every file.
 const MOST_FILES: u64 = 1000;
 
@@ -101,8 +96,8 @@ pub(crate) async fn explain(prepared: &Prepared, with: &str, as_json: bool) -> R
     let (key, earlier) = match with {
         "" => nearest(prepared).await?,
         with => {
-            let (key, earlier) = tokio::join!(build_key(prepared), earlier_named(prepared, with));
-            (key?.0, earlier?)
+            let (keys, earlier) = tokio::join!(build_keys(prepared), earlier_named(prepared, with));
+            (keys?.swap_remove(0).0, earlier?)
         }
     };
     let ports = &prepared.ports;

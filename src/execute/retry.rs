@@ -49,7 +49,7 @@ impl Attempts {
             error.headline(),
             kind.name()
         ));
-        context.note_retry(format!("{}: {next}", kind.name()));
+        context.retries.borrow_mut().push(format!("{}: {next}", kind.name()));
         context.ports.exec.sleep(wait).await.map_err(|stopped| from_exec(stopped).because(&error))?;
         Ok(change)
     }
@@ -107,9 +107,5 @@ impl StepContext<'_> {
             remaining: reliability.timeout.map(|limit| limit.saturating_sub(self.watch.elapsed())),
             jitter: random::fraction(),
         }
-    }
-
-    fn note_retry(&self, text: String) {
-        self.retries.borrow_mut().push(text);
     }
 }

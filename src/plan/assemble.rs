@@ -58,7 +58,7 @@ pub(crate) fn assemble(
     let mut images: Vec<Option<_>> = images.into_iter().map(Some).collect();
     for at in chain.order() {
         let Some((given, verdict)) = images[at].take() else { continue };
-        let verdict = set_up.take_error().map_or(verdict, Verdict::Fail);
+        let verdict = set_up.error.take().map_or(verdict, Verdict::Fail);
         draft.image = Some(at);
         let before = draft.actions.len();
         let room = room(given.as_ref(), &verdict, store, freed);

@@ -29,7 +29,7 @@ pub(super) struct SetUpPlan {
     notices: Vec<String>,
     degraded: Vec<String>,
     /// Why the set-up is refused.
-    error: Option<Error>,
+    pub error: Option<Error>,
 }
 
 /// Tells whether the run, or the build that it plans, makes this repository if it does not exist.
@@ -97,11 +97,6 @@ impl SetUpPlan {
     /// The action that makes the repository, if one does.
     pub(super) fn made(&self, repository: &Repository) -> Option<ActionId> {
         self.made.iter().find(|(made, _)| made.is(repository)).map(|(_, action)| *action)
-    }
-
-    /// Takes the error, for the first image.
-    pub(super) fn take_error(&mut self) -> Option<Error> {
-        self.error.take()
     }
 
     /// Adds what is said of the set-up to the first image's plan.

@@ -18,10 +18,6 @@ impl Set {
     pub(crate) fn contains(&self, c: char) -> bool {
         self.ranges.iter().any(|&(low, high)| low <= c && c <= high) != self.negated
     }
-
-    fn add_all(&mut self, ranges: &[(char, char)]) {
-        self.ranges.extend_from_slice(ranges);
-    }
 }
 
 const DIGIT: &[(char, char)] = &[('0', '9')];
@@ -106,7 +102,7 @@ pub(crate) fn parse(chars: &[char], at: usize) -> Result<(Set, usize), String> {
             return Err("a named class such as `[[:alpha:]]` is not supported".to_owned());
         }
         if let Some(ranges) = perl_ranges(chars, at) {
-            set.add_all(ranges);
+            set.ranges.extend_from_slice(ranges);
             at += 2;
             continue;
         }
