@@ -92,7 +92,7 @@ pub struct KeyEntry {
 }
 
 words! {
-    /// Which files count: the input `key-scope`.
+    /// Which files count: the input `key`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(crate) enum Scope {
         /// The whole context.
