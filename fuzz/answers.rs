@@ -53,7 +53,7 @@ pub fn challenge(data: &[u8]) {
 pub fn tool_answers(data: &[u8]) {
     let text = text(data);
     let image: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
-    if let Some(image) = LocalImage::read("x", &image) {
+    if let Some(image) = LocalImage::read("x", image.get(0).unwrap_or(&image)) {
         assert_eq!(image.name, "x");
     }
     if let Some(engine) = Engine::parse(data) {

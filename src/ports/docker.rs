@@ -268,8 +268,9 @@ impl Docker {
             if done.status.success() {
                 return Ok(done);
             }
-            let is_gone = |said: &str| ["not found", "does not exist"].iter().any(|gone| said.contains(gone));
-            if lists == LISTS || !is_gone(&done.stderr_text()) {
+            let said = done.stderr_text().to_ascii_lowercase();
+            let is_gone = ["not found", "does not exist", "no such"].iter().any(|gone| said.contains(gone));
+            if lists == LISTS || !is_gone {
                 return Err(engine_error(what, &done));
             }
         }

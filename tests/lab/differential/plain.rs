@@ -1,6 +1,6 @@
 //! What plain buildx makes of a case: built in this run, or as it was recorded for the fixed cases.
 //!
-//! The image of fixed inputs is always the same one, so `plain.tsv` holds a hash of it. A record is found by a hash
+//! The image of fixed inputs has always the same content, so `plain.tsv` holds a hash of it. A record is found by a hash
 //! of everything that its build was given, the base images and the versions of engine and buildx among it: one that
 //! is of other inputs is never used.
 

@@ -87,7 +87,7 @@ fn old_images_go_from_the_engine() {
         let program = |keep: &str| {
             let program = work.program().engine(host).env("RUNNER_ENVIRONMENT", "self-hosted");
             // Else the images of other tests would go too.
-            let program = program.env("GITHUB_REPOSITORY", "o/keep-local");
+            let program = program.env("GITHUB_REPOSITORY", &format!("o/{}", work.image));
             program.input("keep-local", keep).input("builder", "default")
         };
         let mut names = Vec::new();

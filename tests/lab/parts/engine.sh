@@ -51,7 +51,7 @@ engine_up() {
   wait_for 30 "the engine ($RUN/log/engine.log)" engine_ready "$ENGINE_SOCKET"
   wait_for 30 "the classic engine ($RUN/log/classic.log)" engine_ready "$CLASSIC_SOCKET"
   # The engine reads the kernel's table of connections from end to end for each container that ends.
-  if [[ -w $CONNECTIONS && ! -e $RUN/connections ]]; then
+  if [[ -w $CONNECTIONS && ! -e $RUN/connections ]] && (($(<"$CONNECTIONS") > 4096)); then
     cat "$CONNECTIONS" >"$RUN/connections"
     echo 4096 >"$CONNECTIONS" || true
   fi
