@@ -42,11 +42,11 @@ pub(crate) fn learn(secret: &str) {
 /// Removes known secrets and the users of URLs.
 #[must_use]
 pub(crate) fn hide(text: &str) -> Cow<'_, str> {
-    let text = clean_urls(text);
+    // Secrets first: one may be a URL with a user, of which only a part would be left to find.
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    let places = known.find(&text);
+    let places = known.find(text);
     if places.is_empty() {
-        return text;
+        return clean_urls(text);
     }
     let (mut clean, mut at) = (String::with_capacity(text.len()), 0);
     for place in places {
@@ -55,7 +55,7 @@ pub(crate) fn hide(text: &str) -> Cow<'_, str> {
         at = place.end;
     }
     clean.push_str(&text[at..]);
-    Cow::Owned(clean)
+    Cow::Owned(clean_urls(&clean).into_owned())
 }
 
 /// The items as people read them: `a, b, c`.
@@ -281,6 +281,14 @@ mod tests {
     }
 
     /// D13, D75
+    #[test]
+    fn a_secret_that_is_a_url_with_a_user_is_hidden_whole() {
+        learn("https://u-hook@hooks.example/T1/B2/path-of-hook");
+        let text =
+            hide("failed to ask https://u-hook@hooks.example/T1/B2/path-of-hook, or https://u@h.example/x");
+        assert_eq!(text, "failed to ask ***, or https://h.example/x");
+    }
+
     #[test]
     fn every_form_of_a_secret_is_hidden() {
         learn("{\n  \"key\": \"d75 pä_*ss\"\n}\n");

@@ -124,7 +124,8 @@ pub struct BuildKey {
     /// True if the build may send files of its contexts that are in no tree.
     #[serde(skip)]
     pub partial: bool,
-    /// The part of the context that the Dockerfile takes; `None` unless the key covers the whole context.
+    /// The part of the context that the Dockerfile takes, so that a miss can name the changed files that no instruction
+    /// takes; `None` unless the key covers the whole context: else only those that are taken count.
     #[serde(skip)]
     pub taken: Option<Selector>,
     /// Warnings for the user.
@@ -157,8 +158,8 @@ pub(crate) struct KeyBuilder {
 /// The name of the Dockerfile's second entry, over the images that its stages use.
 pub(super) const USES: &str = "uses";
 
-/// Build arguments that do not reach the image unless the Dockerfile declares them. BuildKit leaves them out of its cache
-/// too (`proxyEnvFromBuildArgs`).
+/// Build arguments that `RUN` steps see without an `ARG`. BuildKit leaves them out of its cache
+/// (`proxyEnvFromBuildArgs`), and the key too, unless the Dockerfile declares them.
 const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
 
 /// Labels that tell of the run, not of the content. If they counted, no two commits would share an image; so a reused

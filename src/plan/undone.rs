@@ -28,7 +28,8 @@ pub(super) fn refuse_push(inputs: &ImageRequest, run: &RunContext, facts: &Image
         let error = Error::of(reason.kind(), "failed to publish the image, as push: true asks");
         return Some(error.cause(reason.explain()).hint("set the input repository, or leave push out"));
     }
-    // What the registry refuses is found when it is asked.
+    // Outside GitHub nothing would ever be published. A zone without the right, such as a fork's, is no mistake of the
+    // workflow's, so it only degrades the run (`not_published`); what the registry refuses is found when it is asked.
     run.event.is_none().then(|| {
         Error::of(FailureKind::NotPublished, "failed to publish the image, as push: true asks")
             .cause(run.zone_reason.clone())
@@ -94,6 +95,8 @@ fn shared_not_looked_for(inputs: &ImageRequest, run: &RunContext, facts: &ImageF
     Some(Undone { why: why.to_owned(), degrades: None })
 }
 
+/// An image that stays on this machine although the run was to publish it. Of a build that is not shared because the
+/// registry did not answer, another note tells.
 fn not_published(verdict: &Verdict, image: ImageRun<'_>) -> Option<Undone> {
     let only_here = matches!(verdict, Verdict::Build(Build { shared: true, .. }) | Verdict::ReuseLocal(_));
     (only_here
