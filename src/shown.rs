@@ -1,4 +1,4 @@
-//! Hides secrets and the users of URLs in all text that people see.
+//! Hides secrets and the users of URLs in all text that people see, and words lists and sizes for them.
 //!
 //! This module knows every secret of the process. Each output (log, annotations, summary, outputs, plan, standard
 //! output) calls [`hide`] before it escapes or cuts a text. The runner masks secrets too, but not in a text that was

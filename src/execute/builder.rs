@@ -41,7 +41,8 @@ impl Boot {
     /// the plan's action boots it, with this run's credentials. Booting takes seconds, in which the plan is completed.
     pub(crate) fn start(&self, choice: &Choice, ports: &Ports, settings: &Settings) {
         let Choice::Fresh { builder, keep, .. } = choice else { return };
-        // For another image, or because the run plans anew. A builder that differs is booted by its action.
+        // A boot has begun already, for another image or for the run's first plan. If this builder is another one, its action
+        // boots it.
         if self.under_way.borrow().is_some() {
             return;
         }

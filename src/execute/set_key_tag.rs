@@ -52,7 +52,7 @@ pub(super) async fn run(
         }
         (Some(_), false) => {
             record.notices.push(format!(
-                "another run has published an image with this key first: {winner} counts, not {own}"
+                "another run has published an image with this key first: {winner} counts, {own} is left without a tag"
             ));
             let source = key_tag.repository().at(winner.clone());
             move_all(others, &source, context, docker).await?;

@@ -134,7 +134,7 @@ async fn clues(
     let numbers = [env::GITHUB_RUN_ID, env::GITHUB_RUN_NUMBER, env::GITHUB_REF_NAME];
     let numbers = numbers.iter().map(|name| ports.env.get(name).map(str::to_owned));
     let files = changes.iter().filter(|change| change.kind == EntryKind::Files && change.context.is_none());
-    // Git does not know the escaped form of a name.
+    // A name with a backslash here is an escaped one, which git does not know in this form.
     let files = files.map(|change| change.name.as_str()).filter(|name| !name.contains('\\'));
     let files: Vec<&str> = files.collect();
     let untaken = key.taken.as_ref().map(|taken| untaken(taken, changes)).unwrap_or_default();

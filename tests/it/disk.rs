@@ -130,7 +130,7 @@ fn a_list_that_another_job_disturbs_is_repeated() {
         let run = self_hosted(&lab).run().succeeds("built-local");
         assert_eq!(!ids(&lab).contains(&"sha256:a".to_owned()), removed, "{failures}: {}", run.all());
     }
-    // Another failure stays.
+    // Another failure is not asked for again.
     let lab = with_store(&[own("a", "2020-01-01")]);
     lab.rule("image ls", json!({"stderr": "permission denied\n", "exit": 1}));
     let run = self_hosted(&lab).run().succeeds("built-local");

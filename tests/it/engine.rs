@@ -90,6 +90,18 @@ fn a_build_asks_the_socket_for_the_engines_abilities() {
 }
 
 #[test]
+fn a_miss_is_compared_with_the_engines_image_by_its_socket() {
+    let lab = Lab::new();
+    let engine = EngineSocket::start(&lab, Manner::Right);
+    let job = || lab.build_once().env("DOCKER_HOST", &engine.host());
+    let _ = job().run().succeeds("built-local");
+    lab.write("work/hello", "other");
+    let run = job().run().succeeds("built-local");
+    assert!(run.output("reason").contains("`hello` changed"), "{}", run.output("reason"));
+    assert!(run.called("image inspect").is_empty(), "{:?}", run.lines());
+}
+
+#[test]
 fn the_socket_and_the_cli_tell_the_same_abilities() {
     for containerd in [true, false] {
         let lab = Lab::new();

@@ -1,7 +1,7 @@
 //! How the classifier does on texts from public threads (`tests/fixtures/failures-public.tsv`, split
 //! by a hash). Rules may be written from the rows of one half; those of the other are only scored, and
-//! none of their texts is printed. The first rules were written by whoever had collected all rows, so their score says
-//! little of new texts. 80 rows were collected and labelled later, without a look at any rule: before a rule changed, 61
+//! none of their texts is printed. The author of the first rules knew all rows, so those rules' score says little about new
+//! texts. 80 rows were collected and labelled later, without a look at any rule: before a rule changed, 61
 //! of them were right (32 of the 41 that are only scored), and 3 blamed the Dockerfile wrongly. Five of the 80, whose
 //! label was in doubt, are counted there and are not in the file.
 

@@ -254,7 +254,10 @@ fn collect_mount(text: &str, line: usize, scope: &Scope, out: &mut Collected) ->
         out.secrets.any |= unknown.is_some();
         out.secrets.ids.insert(id);
     }
-    if mount.kind != "bind" || mount.from.is_some() {
+    // The type may be a variable too (`parseMount`): one that is not known may bind a file or a secret.
+    let is_other = ["cache", "secret", "ssh", "tmpfs"].contains(&mount.kind.as_str());
+    out.secrets.any |= !is_other && mount.kind != "bind" && unknown.is_some();
+    if is_other || mount.from.is_some() {
         return Ok(());
     }
     match unknown {

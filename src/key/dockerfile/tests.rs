@@ -136,6 +136,8 @@ fn variables_in_sources() {
         reason(&plain("FROM base\nARG HOME\nENV D=$HOME\nCOPY $D /\n")),
         "line 4: `$D` in `$D` may come from the base image"
     );
+    let mount = plain("FROM base\nRUN --mount=type=$T,source=f,target=/m cat /m\n");
+    assert_eq!(reason(&mount), "line 2: `$T` in a mount may come from the base image");
     assert_eq!(sources(&plain("FROM base\nARG HOME=/h\nENV D=$HOME\nCOPY $D /\n")), ["/h"]);
     assert_eq!(
         sources(&ask("FROM base\nARG D\nCOPY $D /\n", &Ask { args: &[("D", "d")], ..PLAIN }).unwrap()),

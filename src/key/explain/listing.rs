@@ -144,6 +144,7 @@ fn place(trees: &mut BTreeMap<String, Node>, file: &Value) -> Option<()> {
             entries: Some(BTreeMap::new()),
         },
         "link" => leaf('l'),
+        "special" => leaf('s'),
         _ => leaf(flags_letter(flags)),
     };
     entries.insert(name.to_owned(), node);

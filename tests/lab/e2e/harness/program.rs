@@ -47,7 +47,7 @@ impl<'a> Program<'a> {
         for (name, value) in lab().shell() {
             this = this.env(name, value);
         }
-        // How the lab's other programs collect their garbage, for docker and buildx.
+        // The setting of Go's collector that the lab's other programs have, for docker and buildx.
         if let Ok(value) = std::env::var("GOGC") {
             this = this.env("GOGC", &value);
         }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::harness::{Repository, Workspace, engine};
+use crate::harness::{Repository, Workspace, engine, lab};
 
 #[test]
 fn the_frontend_is_the_one_of_the_key() {
@@ -170,6 +170,28 @@ fn a_context_that_is_a_repository() {
     work.write("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY --from=src x /y\n");
     let named = work.program().input("build-contexts", &format!("src={open}#main")).run().is("built-local");
     assert!(named.log.contains(&fixed), "{}", named.log);
+}
+
+/// A mount's type that stands in the base image, which the key does not read, may be `bind`.
+#[test]
+fn a_mount_whose_type_is_the_bases_binds_what_the_key_saw() {
+    let (work, base) = (Workspace::new("mount-type"), Repository::open("mount-type"));
+    let folder = work.root().join("typed");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(
+        folder.join("Dockerfile"),
+        format!("FROM {}\nENV T=bind\n", lab().get("BUILD_ONCE_LAB_BASE_IMAGE")),
+    )
+    .unwrap();
+    let name = format!("{}:typed", base.name());
+    work.docker(&["buildx", "build", "--quiet", "--push", "--tag", &name, folder.to_str().unwrap()]);
+    let step = "RUN --network=none --mount=type=$T,source=content.txt,target=/m cat /m >/made.txt";
+    work.write("Dockerfile", &format!("FROM {name}\n{step}\n"));
+    for text in ["one", "two"] {
+        work.write("content.txt", text);
+        work.program().run().is("built-local");
+        assert_eq!(engine(&["run", "--rm", &work.image, "cat", "/made.txt"]), text);
+    }
 }
 
 /// D69. The same of a repository whose submodule cannot be had.
